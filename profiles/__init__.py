@@ -1,0 +1,1 @@
+"""What we know of a model: the schema, the loader, the roles, and one YAML file per model."""

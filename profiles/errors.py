@@ -1,0 +1,27 @@
+"""What can go wrong between a file of facts and the catalogue.
+
+ProfileError
+├── InvalidProfile   one file is wrong: fix the field it names
+└── UnknownModel     a name that no profile answers to: pick one of the nearest
+"""
+
+from collections.abc import Sequence
+
+
+class ProfileError(Exception):
+    """Something about a model profile that its owner can mend."""
+
+
+class InvalidProfile(ProfileError):
+    """A YAML file that does not hold a profile: the message names file, field, value and remedy."""
+
+
+class UnknownModel(ProfileError):
+    """A model name that no profile, role, line or wire id answers to."""
+
+    def __init__(self, name: str, nearest: Sequence[str]) -> None:
+        """nearest: up to three known names, the most alike first."""
+        self.name = name
+        self.nearest = tuple(nearest)
+        known = ", ".join(nearest)
+        super().__init__(f"unknown model {name[:80]!r}. Nearest: {known}. `chargehand profiles list` shows all.")

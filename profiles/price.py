@@ -1,0 +1,64 @@
+"""What a call costs: the vendor's published price, and the one formula that applies it."""
+
+import datetime as dt
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Rates(BaseModel):
+    """US dollars per million tokens, by the kind of token the vendor counts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    input_usd_per_million_tokens: float = Field(ge=0)
+    """USD per million prompt tokens that were neither read from nor written to the cache."""
+    output_usd_per_million_tokens: float = Field(ge=0)
+    """USD per million output tokens; thinking tokens are billed as output."""
+    cache_read_usd_per_million_tokens: float | None = Field(default=None, ge=0)
+    """USD per million prompt tokens read from the cache. None: charged as input."""
+    cache_write_usd_per_million_tokens: float | None = Field(default=None, ge=0)
+    """USD per million prompt tokens written to the five-minute cache. None: charged as input."""
+
+
+class LongPromptRates(Rates):
+    """The rates of every token of a request whose prompt is long."""
+
+    above_prompt_tokens: int = Field(gt=0)
+    """Prompt length, in tokens with cache reads and writes, above which these rates apply."""
+
+
+class Price(Rates):
+    """A vendor's price with where and when it was read."""
+
+    long_prompt: LongPromptRates | None = None
+    """The rates for prompts over a length. None: one price for all lengths."""
+    source: str
+    """Where the price was read: a link, or the name and version of the data set."""
+    seen: dt.date
+    """The day it was read."""
+
+    def cost_usd(
+        self,
+        *,
+        input_tokens: int,
+        output_tokens: int,
+        cache_read_tokens: int = 0,
+        cache_write_tokens: int = 0,
+    ) -> float:
+        """The price of one request in US dollars.
+
+        input_tokens: the whole prompt, cached parts included. output_tokens: thinking included.
+        """
+        rates: Rates = self
+        if self.long_prompt is not None and input_tokens > self.long_prompt.above_prompt_tokens:
+            rates = self.long_prompt
+        plain = rates.input_usd_per_million_tokens
+        read, write = rates.cache_read_usd_per_million_tokens, rates.cache_write_usd_per_million_tokens
+        fresh_tokens = max(0, input_tokens - cache_read_tokens - cache_write_tokens)
+        per_million = (
+            fresh_tokens * plain
+            + cache_read_tokens * (plain if read is None else read)
+            + cache_write_tokens * (plain if write is None else write)
+            + output_tokens * rates.output_usd_per_million_tokens
+        )
+        return per_million / 1_000_000
