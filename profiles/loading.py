@@ -1,5 +1,6 @@
 """Reads the profiles that ship with Chargehand and the user's own, and reports each mistake."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -32,7 +33,12 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
     profiles: dict[str, ModelProfile] = {}
     rules: RoutingRules | None = None
     for folder in _folders(user_folder):
-        for file in _yaml_files(folder):
+        try:
+            folder_files = _yaml_files(folder)
+        except OSError as error:
+            problems.append(InvalidProfile(f"{folder}: cannot be listed ({error}). Make it a readable folder."))
+            continue
+        for file in folder_files:
             try:
                 data = _read(file)
                 if file.name == ROUTING_FILE:
@@ -97,7 +103,8 @@ def _validated(schema: type[_Schema], file: Traversable, data: Mapping[str, Any]
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        got = "" if first["type"] == "missing" else f", got {first['input']!r}"[:120]
+        is_told = first["loc"] and first["type"] != "missing" and not _MAY_HOLD_A_SECRET.search(field)
+        got = f", got {first['input']!r}"[:120] if is_told else ""
         raise InvalidProfile(
             f"{file.name}: {field}: {first['msg'].removeprefix('Value error, ')}{got}{more}. {_remedy(first['type'])}"
         ) from error
@@ -110,6 +117,9 @@ def _remedy(kind: str) -> str:
         return "Add the field; profiles/model.py says what it holds."
     return "Correct the value; profiles/model.py gives unit and range."
 
+
+# Where a key is pasted by mistake: the value is not repeated.
+_MAY_HOLD_A_SECRET = re.compile(r"(key|key_env|token|secret|password|url)$", re.IGNORECASE)
 
 # libyaml's loader where PyYAML was built with it: the same result in a tenth of the time.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -1,9 +1,9 @@
 """The schema of a model profile: every fact we hold of one model, units in the names."""
 
 import datetime as dt
-from typing import Literal, Self
+from typing import Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from .price import Price
 from .vocabulary import Capability, ProviderName, Role, TaskType
@@ -14,7 +14,7 @@ PROFILE_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 class Facts(BaseModel):
     """A frozen group of facts; a field that the schema does not know is a mistake."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Parameters(Facts):
@@ -116,6 +116,10 @@ class ModelProfile(Facts):
     provider: ProviderName
     api_model: str = Field(min_length=1, max_length=200)
     """The model id on the vendor's wire."""
+    base_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")
+    """Where an OpenAI-compatible server answers, as `http://127.0.0.1:8000/v1`. None: the vendor's own."""
+    api_key_env: str | None = Field(default=None, pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")
+    """The variable that holds the server's key, never the key. None: the vendor's own, or none is needed."""
     line: str | None = None
     """The vendor's line it belongs to (haiku, sonnet, opus): names the newest of it."""
     architecture: Literal["moe", "dense"] | None = None
@@ -149,17 +153,32 @@ class ModelProfile(Facts):
     special_features: dict[str, str] = Field(default_factory=dict)
     """What sets it apart, by name."""
     roles: dict[Role, int] = Field(default_factory=dict[Role, int])
-    """The roles it can play, each with its place in the order of preference: 1 is asked first."""
+    """The roles it can play, each with its place in the order of preference: 1 is asked first; null takes
+    away a role that a file below gave."""
     in_reference: bool = False
     """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
     reference: ReferenceFigures | None = None
     """The reference's own figures where the true ones differ."""
     lifecycle: Lifecycle
 
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _null_takes_a_role_away(cls, roles: object) -> object:
+        """So that a user's file can take a role from a profile that ships with it."""
+        if not isinstance(roles, dict):
+            return roles
+        return {role: place for role, place in cast(dict[object, object], roles).items() if place is not None}
+
     @model_validator(mode="after")
     def _cloud_models_are_priced(self) -> Self:
         if self.price is None and self.provider in ("anthropic", "cerebras"):
             raise ValueError(f"a model on {self.provider} needs a `price` with its source and date")
+        return self
+
+    @model_validator(mode="after")
+    def _own_servers_have_an_address(self) -> Self:
+        if self.provider == "openai_compatible" and self.base_url is None:
+            raise ValueError("a model on openai_compatible needs the `base_url` of its server")
         return self
 
     @model_validator(mode="after")

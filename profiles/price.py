@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Rates(BaseModel):
     """US dollars per million tokens, by the kind of token the vendor counts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     input_usd_per_million_tokens: float = Field(ge=0)
     """USD per million prompt tokens that were neither read from nor written to the cache."""
@@ -62,3 +62,8 @@ class Price(Rates):
             + output_tokens * rates.output_usd_per_million_tokens
         )
         return per_million / 1_000_000
+
+
+def in_dollars(usd: float) -> str:
+    """An amount for people: cents to four places, what is less to six."""
+    return f"{'-' if usd < 0 else ''}${abs(usd):.{4 if abs(usd) >= 0.01 or usd == 0 else 6}f}"

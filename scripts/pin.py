@@ -1,0 +1,55 @@
+"""Writes the exact versions that were tested into pyproject.toml, so that every `uv run` resolves to them.
+
+uv.lock itself is not committed: it names the registries of whoever wrote it. Run it from the checkout:
+
+    uv run --no-project python scripts/pin.py            # today's newest versions that the ranges allow
+    uv run --no-project python scripts/pin.py --check    # exit 1 when a dependency has no pinned version
+"""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+PYPROJECT = PROJECT / "pyproject.toml"
+LOCK = PROJECT / "uv.lock"
+
+_BLOCK = re.compile(r"^constraint-dependencies = \[\n(?:    .*\n)*\]\n", re.MULTILINE)
+
+
+def main() -> int:
+    text = PYPROJECT.read_text(encoding="utf-8")
+    if "--check" in sys.argv[1:]:
+        missing = sorted(locked() - pinned(text))
+        print("\n".join(f"not pinned: {line}" for line in missing) or "every dependency is pinned")
+        return 1 if missing else 0
+    PYPROJECT.write_text(with_pins(text, set()), encoding="utf-8")
+    LOCK.unlink(missing_ok=True)
+    pins = locked()
+    PYPROJECT.write_text(with_pins(text, pins), encoding="utf-8")
+    print(f"{len(pins)} versions pinned")
+    return 0
+
+
+def locked() -> set[str]:
+    """`name==version` of every package that uv resolves to, for all platforms."""
+    subprocess.run(["uv", "lock", "--quiet"], cwd=PROJECT, check=True)
+    packages = tomllib.loads(LOCK.read_text(encoding="utf-8"))["package"]
+    return {f"{p['name']}=={p['version']}" for p in packages if "editable" not in p["source"]}
+
+
+def pinned(text: str) -> set[str]:
+    return set(tomllib.loads(text).get("tool", {}).get("uv", {}).get("constraint-dependencies", []))
+
+
+def with_pins(text: str, pins: set[str]) -> str:
+    block = "constraint-dependencies = [\n" + "".join(f'    "{pin}",\n' for pin in sorted(pins)) + "]\n"
+    if not _BLOCK.search(text):
+        raise SystemExit("pyproject.toml: no `constraint-dependencies = [` block under [tool.uv]. Add an empty one.")
+    return _BLOCK.sub(lambda _: block, text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,31 @@
+"""What every test shares: asyncio under anyio, and an environment that is nobody's."""
+
+import pytest
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """Each test has its own data folder, and no key or address of the developer's machine."""
+    for name in (
+        "ANTHROPIC_API_KEY",
+        "ANTHROPIC_AUTH_TOKEN",
+        "ANTHROPIC_BASE_URL",
+        "CEREBRAS_API_KEY",
+        "CEREBRAS_BASE_URL",
+        "OLLAMA_HOST",
+        "OLLAMA_API_KEY",
+        "CHARGEHAND_ROOTS",
+        "CHARGEHAND_CONFIG",
+        "CHARGEHAND_POLICY",
+        "CHARGEHAND_LOCAL_ONLY",
+        "CHARGEHAND_DAILY_BUDGET_USD",
+        "CHARGEHAND_REVIEWS_PER_DAY",
+        "CHARGEHAND_LOG_LEVEL",
+    ):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CHARGEHAND_HOME", str(tmp_path / "chargehand-home"))
