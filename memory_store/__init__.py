@@ -1,0 +1,1 @@
+"""What happened before: the ledger of tasks, attempts, outcomes and money."""

@@ -1,0 +1,279 @@
+"""The books: every task, decision, attempt, check, outcome and cent, in one SQLite file.
+
+It is the one truth. A row is on disk before the call that wrote it returns, so what was acknowledged
+survives a kill. Several processes may write to the same file at once.
+"""
+
+import datetime as dt
+import json
+import sqlite3
+from collections.abc import Callable
+from dataclasses import astuple
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import anyio
+import anyio.to_thread
+
+from ..profiles.vocabulary import TaskType
+from .errors import BudgetExceeded, DailyLimitReached
+from .ledger_file import in_ledger, open_file
+from .records import (
+    BAD_OUTCOMES,
+    GOOD_OUTCOMES,
+    Finish,
+    NewAttempt,
+    NewCheck,
+    NewDecision,
+    NewTask,
+    Outcome,
+    Settlement,
+    TaskRow,
+    TrackRecord,
+)
+from .schema import write_transaction
+
+LEDGER_FILE = "ledger.sqlite3"
+
+Clock = Callable[[], dt.datetime]
+"""Gives the present moment, with its time zone."""
+
+_T = TypeVar("_T")
+
+# What an attempt counts for in the day's budget: its cost, or its worst case while that is not known.
+_COUNTED_USD = "COALESCE(cost_usd, reserved_usd)"
+
+_TASK_COLUMNS = tuple(name for name in TaskRow.__dataclass_fields__ if name != "outcomes")
+
+
+class Ledger:
+    """One open ledger file. Calls may come from many tasks at once; they are taken one by one."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+        self._connection = connection
+        self._path = path
+        self._clock = clock
+        # One connection, so one statement at a time; the thread changes, the owner does not.
+        self._turn = anyio.Lock()
+
+    @classmethod
+    async def open(cls, home: Path, clock: Clock) -> "Ledger":
+        """The ledger in a data folder; folder and file are made when they are missing.
+
+        Raises LedgerUnusable, which names the file and what to do.
+        """
+        path = home / LEDGER_FILE
+        return cls(await anyio.to_thread.run_sync(open_file, path), path, clock)
+
+    async def aclose(self) -> None:
+        with anyio.CancelScope(shield=True):
+            async with self._turn:
+                await anyio.to_thread.run_sync(self._connection.close)
+
+    async def begin_task(self, task: NewTask, *, at_most_per_day: int | None = None) -> None:
+        """Record that work on a task begins.
+
+        at_most_per_day: how many tasks of this kind may begin in one UTC day, failed ones not counted;
+        more raise DailyLimitReached. None: any number.
+        """
+
+        def write(db: sqlite3.Connection) -> None:
+            now = self._now()
+            if at_most_per_day is not None and self._begun_today(db, task.kind) >= at_most_per_day:
+                raise DailyLimitReached(limit=at_most_per_day)
+            db.execute(
+                "INSERT INTO tasks (id, kind, begun_at, text, task_type, complexity, local_only, status)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
+                (task.id, task.kind, now, task.text, task.task_type, task.complexity, task.local_only),
+            )
+
+        await self._write(write)
+
+    async def record_decision(self, decision: NewDecision) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            d = decision
+            db.execute(
+                "INSERT INTO decisions (id, task_id, model, role, source, task_type, complexity, confidence, reason,"
+                " made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*astuple(d), self._now()),
+            )
+
+        await self._write(write)
+
+    async def reserve(self, attempt: NewAttempt, *, daily_cap_usd: float | None) -> int:
+        """Record that a request is about to leave, with its worst case set aside; gives the attempt's id.
+
+        daily_cap_usd: the budget of the UTC day. None: no cap. Raises BudgetExceeded, and then
+        nothing is recorded. A request that costs nothing always fits.
+        """
+
+        def write(db: sqlite3.Connection) -> int:
+            wanted_usd = attempt.reserved_usd
+            spent_usd = self._spent_today_usd(db)
+            if daily_cap_usd is not None and wanted_usd > 0 and daily_cap_usd < spent_usd + wanted_usd:
+                raise BudgetExceeded(cap_usd=daily_cap_usd, spent_usd=spent_usd, wanted_usd=wanted_usd)
+            cursor = db.execute(
+                "INSERT INTO attempts (task_id, model, provider, build, thinking, reserved_usd, begun_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*astuple(attempt), self._now()),
+            )
+            return cast(int, cursor.lastrowid)
+
+        return await self._write(write)
+
+    async def settle(self, attempt_id: int, settlement: Settlement) -> None:
+        """Record how an attempt ended; its reservation is replaced by its cost.
+
+        Raises ValueError for an attempt that was never reserved.
+        """
+        columns = ", ".join(f"{name} = ?" for name in Settlement.__dataclass_fields__)
+
+        def write(db: sqlite3.Connection) -> None:
+            query = f"UPDATE attempts SET {columns} WHERE id = ?"  # noqa: S608 - our own column names
+            if db.execute(query, (*astuple(settlement), attempt_id)).rowcount == 0:
+                raise ValueError(f"there is no attempt {attempt_id} to settle")
+
+        await self._write(write)
+
+    async def record_check(self, check: NewCheck) -> None:
+        def write(db: sqlite3.Connection) -> None:
+            db.execute(
+                "INSERT INTO checks (task_id, attempt_id, name, outcome, executed, tests_passed, tests_total, seconds,"
+                " first_failure) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                astuple(check),
+            )
+
+        await self._write(write)
+
+    async def finish_task(self, task_id: str, finish: Finish) -> None:
+        """Record how a task ended. Raises ValueError for one that was never begun."""
+
+        def write(db: sqlite3.Connection) -> None:
+            f = finish
+            cursor = db.execute(
+                "UPDATE tasks SET finished_at = ?, status = ?, model = ?, verified_by = ?, receipt = ?,"
+                " baseline_model = ?, baseline_usd = ? WHERE id = ?",
+                (
+                    self._now(), f.status, f.model, json.dumps(f.verified_by), f.receipt,
+                    f.baseline_model, f.baseline_usd, task_id,
+                ),
+            )  # fmt: skip
+            if cursor.rowcount == 0:
+                raise ValueError(f"there is no task {task_id} to finish")
+
+        await self._write(write)
+
+    async def record_outcome(self, task_id: str, outcome: Outcome, note: str | None) -> bool:
+        """Record the user's word on a task, once however often it is said; False when the task is unknown."""
+
+        def write(db: sqlite3.Connection) -> bool:
+            if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone() is None:
+                return False
+            db.execute(
+                "INSERT INTO outcomes (task_id, outcome, note, recorded_at) VALUES (?, ?, ?, ?)"
+                " ON CONFLICT (task_id, outcome) DO UPDATE SET note = COALESCE(excluded.note, note)",
+                (task_id, outcome, note, self._now()),
+            )
+            return True
+
+        return await self._write(write)
+
+    async def task(self, task_id: str) -> TaskRow | None:
+        """The task as it stands; None when the ledger does not know it."""
+
+        def read(db: sqlite3.Connection) -> TaskRow | None:
+            row = db.execute(f"SELECT {', '.join(_TASK_COLUMNS)} FROM tasks WHERE id = ?", (task_id,)).fetchone()  # noqa: S608 - our own column names
+            if row is None:
+                return None
+            words = db.execute(
+                "SELECT outcome FROM outcomes WHERE task_id = ? ORDER BY recorded_at, rowid", (task_id,)
+            ).fetchall()
+            facts: dict[str, Any] = dict(zip(_TASK_COLUMNS, row, strict=True))
+            facts["verified_by"] = tuple(json.loads(facts["verified_by"]))
+            return TaskRow(**facts, outcomes=tuple(word for (word,) in words))
+
+        return await self._run(read)
+
+    async def track_record(self, model: str, task_type: TaskType | None) -> TrackRecord:
+        """How often delegations that ended on a model were found good and bad.
+
+        Good: verified by an executed check or well spoken of, and never called bad. Bad: the user's
+        word, or an attempt of the model that failed its executed check and that it did not mend itself.
+        task_type None: all types.
+        """
+
+        def read(db: sqlite3.Connection) -> TrackRecord:
+            good, bad = db.execute(_TRACK_RECORD, {"model": model, "task_type": task_type}).fetchone()
+            return TrackRecord(model, task_type, good, bad)
+
+        return await self._run(read)
+
+    async def spent_today_usd(self) -> float:
+        """US dollars of the UTC day so far: settled costs, and the worst case of what is not settled."""
+        return await self._run(self._spent_today_usd)
+
+    async def begun_today(self, kind: str) -> int:
+        """How many tasks of a kind began in the UTC day so far, failed ones not counted."""
+        return await self._run(lambda db: self._begun_today(db, kind))
+
+    async def rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a reading query (of any type, hence Any), for the reports of this folder."""
+        return await self._run(lambda db: db.execute(query, parameters).fetchall())
+
+    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        async with self._turn:
+            return await anyio.to_thread.run_sync(in_ledger, work, self._connection, self._path)
+
+    async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Do the work in one transaction; a cancelled caller still gets its row written."""
+
+        def in_transaction(db: sqlite3.Connection) -> _T:
+            with write_transaction(db):
+                return work(db)
+
+        with anyio.CancelScope(shield=True):
+            return await self._run(in_transaction)
+        raise AssertionError("a shielded scope is never left early")
+
+    def _now(self) -> float:
+        return self._clock().timestamp()
+
+    def _midnight(self) -> float:
+        now = self._clock().astimezone(dt.UTC)
+        return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+
+    def _spent_today_usd(self, db: sqlite3.Connection) -> float:
+        total = db.execute(
+            f"SELECT SUM({_COUNTED_USD}) FROM attempts WHERE begun_at >= ?",  # noqa: S608 - a constant
+            (self._midnight(),),
+        ).fetchone()[0]
+        return total or 0.0
+
+    def _begun_today(self, db: sqlite3.Connection, kind: str) -> int:
+        return db.execute(
+            "SELECT COUNT(*) FROM tasks WHERE kind = ? AND begun_at >= ? AND status != 'failed'",
+            (kind, self._midnight()),
+        ).fetchone()[0]
+
+
+def _words(outcomes: tuple[Outcome, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in outcomes)
+
+
+_TRACK_RECORD = f"""
+WITH marked AS (
+    SELECT
+        t.model IS :model AS is_its_own,
+        t.status = 'succeeded' OR EXISTS (
+            SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(GOOD_OUTCOMES)})) AS is_good,
+        EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(BAD_OUTCOMES)})) AS is_bad,
+        EXISTS (
+            SELECT 1 FROM attempts a JOIN checks c ON c.attempt_id = a.id AND c.task_id = a.task_id
+            WHERE a.task_id = t.id AND a.model = :model AND c.executed AND c.outcome = 'failed') AS has_failed
+    FROM tasks t WHERE t.kind = 'delegation' AND (:task_type IS NULL OR t.task_type = :task_type)
+)
+SELECT
+    COUNT(*) FILTER (WHERE is_its_own AND is_good AND NOT is_bad),
+    COUNT(*) FILTER (WHERE is_its_own AND is_bad OR has_failed AND NOT (is_its_own AND is_good))
+FROM marked
+"""  # noqa: S608 - our own words

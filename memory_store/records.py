@@ -1,0 +1,120 @@
+"""What the ledger keeps: a row of each kind, as values."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..profiles.vocabulary import TaskType
+
+TaskKind = Literal["delegation", "validation", "review"]
+Outcome = Literal["accepted", "edited", "rejected", "tests_passed", "tests_failed"]
+
+GOOD_OUTCOMES: tuple[Outcome, ...] = ("accepted", "edited", "tests_passed")
+"""The user's words that say the work was of use."""
+BAD_OUTCOMES: tuple[Outcome, ...] = ("rejected", "tests_failed")
+
+
+@dataclass(frozen=True)
+class NewTask:
+    id: str
+    kind: TaskKind
+    text: str
+    task_type: TaskType
+    complexity: float
+    """1.0 to 10.0."""
+    local_only: bool
+
+
+@dataclass(frozen=True)
+class NewDecision:
+    id: str
+    task_id: str | None
+    """None: asked for by route_task, nothing was delegated."""
+    model: str
+    role: str
+    source: str
+    task_type: TaskType
+    complexity: float
+    confidence: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class NewAttempt:
+    task_id: str
+    model: str
+    provider: str
+    build: str | None
+    thinking: bool
+    reserved_usd: float
+    """The most the request can cost."""
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """How an attempt ended, and what it really cost."""
+
+    outcome: str
+    seconds: float
+    cost_usd: float
+    input_tokens: int = 0
+    output_tokens: int = 0
+    thinking_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+
+
+@dataclass(frozen=True)
+class NewCheck:
+    task_id: str
+    attempt_id: int | None
+    name: str
+    outcome: str
+    executed: bool
+    tests_passed: int | None
+    tests_total: int | None
+    seconds: float
+    first_failure: str | None
+
+
+@dataclass(frozen=True)
+class Finish:
+    """How a task ended."""
+
+    status: str
+    model: str | None
+    verified_by: tuple[str, ...]
+    receipt: str | None
+    """The whole answer as JSON, for a later `resume`."""
+    baseline_model: str | None = None
+    baseline_usd: float | None = None
+    """What the same work would have cost on the baseline model. None: there is no answer to price."""
+
+
+@dataclass(frozen=True)
+class TaskRow:
+    """A task as it stands in the ledger."""
+
+    id: str
+    kind: TaskKind
+    begun_at: float
+    """Seconds since 1970 UTC."""
+    finished_at: float | None
+    text: str
+    task_type: TaskType
+    complexity: float
+    status: str
+    model: str | None
+    verified_by: tuple[str, ...]
+    receipt: str | None
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True)
+class TrackRecord:
+    """How often a model's work was found good and bad."""
+
+    model: str
+    task_type: TaskType | None
+    """None: over all types."""
+    good: int
+    bad: int

@@ -1,0 +1,56 @@
+"""Rows of the ledger with everything filled in that a test does not care about."""
+
+import dataclasses
+from typing import Any
+
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.records import Finish, NewAttempt, NewCheck, NewDecision, NewTask, Outcome, Settlement
+
+TASK = NewTask("t1", "delegation", "Write a function", "code_generation", 2.5, local_only=False)
+ATTEMPT = NewAttempt("t1", "qwen3-14b", "ollama", "sha256:1", thinking=False, reserved_usd=0.0)
+SETTLEMENT = Settlement("passed", seconds=1.5, cost_usd=0.0, input_tokens=100, output_tokens=50)
+CHECK = NewCheck("t1", None, "tests", "passed", True, 3, 3, 0.4, None)
+FINISH = Finish("succeeded", "qwen3-14b", ("tests",), '{"status": "succeeded"}')
+DECISION = NewDecision("d1", "t1", "qwen3-14b", "local", "rules", "code_generation", 2.5, 0.4, "because")
+
+
+def task(task_id: str, **fields: Any) -> NewTask:
+    return dataclasses.replace(TASK, id=task_id, **fields)
+
+
+def attempt(task_id: str, **fields: Any) -> NewAttempt:
+    return dataclasses.replace(ATTEMPT, task_id=task_id, **fields)
+
+
+def settlement(**fields: Any) -> Settlement:
+    return dataclasses.replace(SETTLEMENT, **fields)
+
+
+def finish(**fields: Any) -> Finish:
+    return dataclasses.replace(FINISH, **fields)
+
+
+async def delegate(
+    ledger: Ledger,
+    task_id: str,
+    *tries: tuple[str, bool],
+    status: str = "succeeded",
+    task_type: Any = "code_generation",
+    cost_usd: float = 0.0,
+    baseline_usd: float | None = None,
+    words: tuple[Outcome, ...] = (),
+) -> None:
+    """A whole delegation. tries: each attempt's model, and whether its executed check passed."""
+    await ledger.begin_task(task(task_id, task_type=task_type))
+    for model, passed in tries:
+        attempt_id = await ledger.reserve(attempt(task_id, model=model, reserved_usd=cost_usd), daily_cap_usd=None)
+        outcome = "passed" if passed else "failed_check"
+        await ledger.settle(attempt_id, settlement(outcome=outcome, cost_usd=cost_usd))
+        check = dataclasses.replace(
+            CHECK, task_id=task_id, attempt_id=attempt_id, outcome="passed" if passed else "failed"
+        )
+        await ledger.record_check(check)
+    final = tries[-1][0] if tries else None
+    await ledger.finish_task(task_id, finish(status=status, model=final, baseline_usd=baseline_usd))
+    for word in words:
+        await ledger.record_outcome(task_id, word, None)

@@ -1,0 +1,65 @@
+"""Writes to a ledger, a line for each thing done: `ledger_writer.py HOME COMMAND NAME …`, run by the tests."""
+
+import datetime as dt
+import sys
+from pathlib import Path
+
+import anyio
+from ledger_rows import attempt, settlement, task
+
+from chargehand.memory_store.errors import BudgetExceeded
+from chargehand.memory_store.ledger import Ledger
+
+
+def _say(word: str) -> None:
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
+async def begin_for_ever(ledger: Ledger, name: str) -> None:
+    """Begin tasks until killed, naming each once it is acknowledged."""
+    number = 0
+    while True:
+        number += 1
+        await ledger.begin_task(task(f"{name}-{number}"))
+        _say(f"{name}-{number}")
+
+
+async def begin(ledger: Ledger, name: str, count: str) -> None:
+    for number in range(int(count)):
+        await ledger.begin_task(task(f"{name}-{number}"))
+    _say("done")
+
+
+async def spend(ledger: Ledger, name: str, cap_usd: str, wanted_usd: str) -> None:
+    """Reserve until the budget refuses; every other reservation is settled, the rest stay open."""
+    await ledger.begin_task(task(name))
+    taken = 0
+    while True:
+        try:
+            reserved = await ledger.reserve(attempt(name, reserved_usd=float(wanted_usd)), daily_cap_usd=float(cap_usd))
+        except BudgetExceeded:
+            _say(str(taken))
+            return
+        taken += 1
+        if taken % 2:
+            await ledger.settle(reserved, settlement(cost_usd=float(wanted_usd) / 2))
+
+
+async def reserve_and_wait(ledger: Ledger, name: str, wanted_usd: str) -> None:
+    await ledger.begin_task(task(name))
+    await ledger.reserve(attempt(name, reserved_usd=float(wanted_usd)), daily_cap_usd=None)
+    _say("reserved")
+    await anyio.sleep_forever()
+
+
+async def main(home: str, command: str, *rest: str) -> None:
+    _say("ready")
+    sys.stdin.readline()  # all start at once, when the test says so
+    ledger = await Ledger.open(Path(home), lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
+    await globals()[command](ledger, *rest)
+    await ledger.aclose()
+
+
+if __name__ == "__main__":
+    anyio.run(main, *sys.argv[1:])
