@@ -1,0 +1,81 @@
+"""What the selector is asked about, made in a line: a catalogue, who can be reached, what is remembered."""
+
+import dataclasses
+import datetime as dt
+from collections.abc import Iterable, Mapping
+
+from chargehand.profiles.catalogue import Catalogue
+from chargehand.profiles.loading import load_catalogue
+from chargehand.profiles.vocabulary import Checkpoint, TaskType
+from chargehand.tools.provider import Availability
+from chargehand.tools.routing.candidates import Circumstances, Constraints
+from chargehand.tools.routing.complexity import Complexity
+from chargehand.tools.routing.recollection import Recollection
+from chargehand.tools.routing.selection import Decision, Question, select_model
+
+TODAY = dt.date(2026, 11, 24)
+CATALOGUE = load_catalogue()
+EVERYTHING = frozenset(CATALOGUE.profiles)
+LOCAL = frozenset(p.id for p in CATALOGUE if p.provider == "ollama")
+NO_KEY: Mapping[str, str] = {
+    "anthropic": "ANTHROPIC_API_KEY is not set",
+    "cerebras": "CEREBRAS_API_KEY is not set",
+    "ollama": "not installed: ollama pull it",
+    "openai_compatible": "nothing listens there",
+}
+
+
+def circumstances(
+    reachable: Iterable[str] = EVERYTHING,
+    *,
+    catalogue: Catalogue = CATALOGUE,
+    recollection: Recollection | None = None,
+    today: dt.date = TODAY,
+    local: Iterable[str] = (),
+) -> Circumstances:
+    """reachable: the ids that can be asked. local: ids on this machine beside Ollama's."""
+    able, near = set(reachable), set(local)
+
+    def of(profile_id: str) -> Availability:
+        provider = catalogue.profiles[profile_id].provider
+        is_reachable = profile_id in able
+        return Availability(
+            is_reachable=is_reachable,
+            is_local=provider == "ollama" or profile_id in near,
+            host="127.0.0.1" if provider == "ollama" else "api.example",
+            why_not=None if is_reachable else NO_KEY[provider],
+        )
+
+    return Circumstances(
+        catalogue=catalogue,
+        availability={profile_id: of(profile_id) for profile_id in catalogue.profiles},
+        recollection=recollection or Recollection(),
+        today=today,
+    )
+
+
+def question(
+    score: float,
+    task_type: TaskType = "other",
+    checkpoint: Checkpoint | None = None,
+    *,
+    model: str | None = None,
+    catalogue: Catalogue = CATALOGUE,
+    **constraints: float | bool,
+) -> Question:
+    return Question(
+        complexity=Complexity(score=score, factors=()),
+        task_type=task_type,
+        checkpoint=checkpoint,
+        pinned=catalogue.named(model, TODAY) if model else (),
+        constraints=dataclasses.replace(Constraints(), **constraints),  # pyright: ignore[reportArgumentType] - by name
+    )
+
+
+def choice(decision: Decision) -> str:
+    return decision.chosen.profile.id
+
+
+def chosen(score: float, task_type: TaskType = "other", reachable: Iterable[str] = EVERYTHING, **constraints) -> str:
+    """The id of the model for a task, when these can be reached."""
+    return choice(select_model(question(score, task_type, **constraints), circumstances(reachable)))

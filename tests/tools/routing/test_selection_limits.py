@@ -1,0 +1,224 @@
+"""What is filtered before anything ranks: privacy, window, cost, latency; and models named by the caller."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from routing_scene import CATALOGUE, EVERYTHING, LOCAL, TODAY, choice, chosen, circumstances, question
+
+from chargehand.profiles.errors import UnknownModel
+from chargehand.profiles.loading import load_catalogue
+from chargehand.profiles.vocabulary import TASK_TYPES
+from chargehand.tools.routing.selection import select_model
+
+LOCAL_LADDER = frozenset({"qwen3-14b", "qwen3-30b-a3b", "qwen2.5-coder-32b"})
+
+
+@pytest.mark.parametrize(
+    ("score", "task_type", "expected"),
+    [
+        (1, "other", "qwen3-14b"),
+        (2.0, "code_generation", "qwen3-14b"),
+        (2.1, "code_generation", "qwen3-30b-a3b"),
+        (5.0, "documentation", "qwen3-30b-a3b"),
+        (5.1, "documentation", "qwen2.5-coder-32b"),
+        (10, "architecture", "qwen2.5-coder-32b"),
+        (2.0, "code_repair", "qwen3-14b"),
+        (2.1, "code_repair", "qwen2.5-coder-32b"),
+        (3, "debugging", "qwen2.5-coder-32b"),
+    ],
+)
+def test_the_local_ladder(score: float, task_type, expected: str):
+    assert chosen(score, task_type, EVERYTHING, local_only=True) == expected
+
+
+def test_each_local_model_of_the_reference_has_a_path():
+    found = {
+        chosen(score, task_type, EVERYTHING, local_only=True)
+        for score in (1, 3, 6, 9)
+        for task_type in TASK_TYPES
+    }  # fmt: skip
+
+    assert found == LOCAL_LADDER
+
+
+@pytest.mark.parametrize("checkpoint", [None, "validation", "strategic"])
+@pytest.mark.parametrize("score", [1, 3, 6, 10])
+def test_local_only_never_leaves_the_machine(score: float, checkpoint):
+    decision = select_model(question(score, checkpoint=checkpoint, local_only=True), circumstances())
+
+    assert choice(decision) in LOCAL
+    stronger = decision.stronger(decision.chosen.role, CATALOGUE.rules.ladder)
+    assert {c.profile.id for c in stronger} <= LOCAL
+    why = {c.profile.id: c.why_not for c in decision.candidates}
+    assert why["claude-opus-5-5"] == "not local: what it is sent would leave the machine"
+
+
+def test_a_checkpoint_under_local_only_calls_the_strongest_model_of_the_machine():
+    for checkpoint in ("validation", "strategic"):
+        decision = select_model(question(1, checkpoint=checkpoint, local_only=True), circumstances())
+
+        assert (choice(decision), decision.source) == ("qwen2.5-coder-32b", "checkpoint")
+
+
+def test_a_missing_local_model_is_named_with_its_command():
+    decision = select_model(question(6, local_only=True), circumstances({"qwen3-14b", "claude-opus-5-5"}))
+
+    assert (choice(decision), decision.source) == ("qwen3-14b", "constraint")
+    assert "qwen2.5-coder-32b: not installed: ollama pull it" in decision.warnings[0]
+
+
+def test_local_only_takes_a_cloud_role_when_the_user_runs_that_model_on_the_machine(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text(
+        "id: own-vllm\nname: Own\nprovider: openai_compatible\napi_model: org/own\n"
+        "base_url: http://127.0.0.1:1/v1\nroles: {validator: 1}\n"
+        "lifecycle: {status: active, source: me, seen: 2026-11-24}\n"
+    )
+    catalogue = load_catalogue(tmp_path)
+    scene = circumstances({"own-vllm"}, catalogue=catalogue, local={"own-vllm"})
+
+    assert choice(select_model(question(6, local_only=True), scene)) == "own-vllm"
+
+
+def test_a_profile_that_suits_the_task_type_goes_first_within_its_role_and_one_that_avoids_it_last(tmp_path: Path):
+    (tmp_path / "a.yaml").write_text("id: gpt-oss-120b\navoids: [tests]\nsuits: [code_generation]\n")
+    (tmp_path / "b.yaml").write_text("id: claude-sonnet-4-5\nroles: {validator: 9}\nsuits: [formatting]\n")
+    scene = circumstances(catalogue=load_catalogue(tmp_path))
+
+    assert choice(select_model(question(6, "formatting"), scene)) == "claude-sonnet-4-5"
+    assert choice(select_model(question(6, "debugging"), scene)) == "claude-sonnet-5-5"
+    players = scene.catalogue.players("fast_coder", TODAY, task_type="tests")
+    assert [p.id for p in players] == ["qwen-3.8-27b", "gpt-oss-120b"]
+
+
+def test_a_prompt_that_does_not_fit_goes_to_the_next_model_that_holds_it():
+    decision = select_model(question(3, "code_generation", prompt_tokens=80_000), circumstances())
+
+    assert choice(decision) == "claude-sonnet-5-5"
+    why = {c.profile.id: c.why_not for c in decision.candidates}
+    assert why["gpt-oss-120b"] is not None
+    assert "its window holds 65,536" in why["gpt-oss-120b"]
+
+
+def test_the_answer_has_to_fit_the_window_too():
+    assert chosen(3, "code_generation", prompt_tokens=60_000) == "gpt-oss-120b"
+    assert chosen(3, "code_generation", prompt_tokens=65_500) == "claude-sonnet-5-5"
+
+
+def test_a_window_that_is_not_known_never_filters_but_warns():
+    decision = select_model(question(1, local_only=True, prompt_tokens=500_000), circumstances({"qwen3-14b"}))
+
+    assert choice(decision) == "qwen3-14b"
+    assert decision.chosen.is_usable
+    assert any("context window is not known" in warning for warning in decision.warnings)
+
+
+def test_the_window_that_the_server_states_counts_more_than_the_profiles():
+    scene = circumstances()
+    small = dataclasses.replace(scene.availability["claude-sonnet-5-5"], context_tokens=1_000)
+    scene = dataclasses.replace(scene, availability={**scene.availability, "claude-sonnet-5-5": small})
+
+    assert choice(select_model(question(6, prompt_tokens=5_000), scene)) == "claude-opus-5-5"
+
+
+def test_a_model_that_would_cost_too_much_is_passed_over():
+    decision = select_model(question(9, max_cost_usd=0.05, prompt_tokens=10_000), circumstances())
+
+    assert decision.chosen.expected.cost_usd <= 0.05
+    assert decision.source == "constraint"
+    why = {c.profile.id: c.why_not for c in decision.candidates}
+    assert why["claude-opus-5-5"] is not None
+    assert "more than max_cost_usd 0.05" in why["claude-opus-5-5"]
+
+
+def test_without_a_cent_only_models_that_cost_nothing_are_asked():
+    for score in (1, 3, 6, 10):
+        assert chosen(score, max_cost_usd=0.0) in LOCAL
+
+
+def test_a_model_that_would_take_too_long_is_passed_over():
+    decision = select_model(question(1.5, max_latency_s=3), circumstances())
+
+    assert choice(decision) not in LOCAL_LADDER
+    why = {c.profile.id: c.why_not for c in decision.candidates}
+    assert why["qwen3-30b-a3b"] is not None
+    assert "more than max_latency_s 3" in why["qwen3-30b-a3b"]
+
+
+def test_a_speed_that_is_not_known_never_filters_but_warns():
+    decision = select_model(question(6, max_latency_s=0.01), circumstances())
+
+    assert choice(decision) == "claude-sonnet-5-5"
+    assert any("its speed is not known" in warning for warning in decision.warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("claude-sonnet-5-5", "claude-sonnet-5-5"),
+        ("sonnet", "claude-sonnet-5-5"),
+        ("Haiku", "claude-haiku-5-5"),
+        ("opus", "claude-opus-5-5"),
+        (" OPUS ", "claude-opus-5-5"),
+        ("fable", "claude-fable-5-2"),
+        ("validator", "claude-sonnet-5-5"),
+        ("local", "qwen3-30b-a3b"),
+        ("local_coder", "qwen2.5-coder-32b"),
+        ("local/qwen3-30b-a3b", "qwen3-30b-a3b"),
+        ("ollama/qwen3:30b-a3b", "qwen3-30b-a3b"),
+        ("qwen2.5-coder:32b", "qwen2.5-coder-32b"),
+        ("cerebras/gpt-oss-120b", "gpt-oss-120b"),
+        ("anthropic/claude-haiku-5-5", "claude-haiku-5-5"),
+        ("cerebras/glm-4.7", "glm-4.7"),
+        ("zai-glm-4.7", "glm-4.7"),
+        ("claude-3-opus-20240229", "claude-3-opus"),
+    ],
+)
+def test_every_form_of_name_is_a_pin(name: str, expected: str):
+    decision = select_model(question(3, model=name), circumstances())
+
+    assert (choice(decision), decision.source) == (expected, "override")
+    assert decision.stronger(decision.chosen.role, CATALOGUE.rules.ladder) == ()
+
+
+def test_a_name_of_several_models_means_the_first_that_can_be_asked():
+    decision = select_model(question(3, model="local_coder"), circumstances({"qwen3-coder-30b"}))
+
+    assert choice(decision) == "qwen3-coder-30b"
+
+
+@pytest.mark.parametrize(
+    ("name", "constraints", "reachable", "why"),
+    [
+        ("claude-3-opus", {}, EVERYTHING, "retired since 2026-01-05; its successor is claude-opus-5-5"),
+        ("glm", {}, EVERYTHING, "retired since 2026-08-17; its successor is gpt-oss-120b"),
+        ("opus", {"local_only": True}, EVERYTHING, "not local: what it is sent would leave the machine"),
+        ("haiku", {}, LOCAL, "ANTHROPIC_API_KEY is not set"),
+        ("gpt-oss-120b", {"prompt_tokens": 100_000}, EVERYTHING, "its window holds 65,536"),
+        ("opus", {"max_cost_usd": 0.0001}, EVERYTHING, "more than max_cost_usd 0.0001"),
+    ],
+)
+def test_a_pin_that_cannot_be_used_is_refused_with_the_reason_and_never_replaced(name, constraints, reachable, why):
+    decision = select_model(question(3, model=name, **constraints), circumstances(reachable))
+
+    assert decision.source == "override"
+    assert decision.chosen.why_not is not None
+    assert why in decision.chosen.why_not
+    assert why in decision.reason
+
+
+@pytest.mark.parametrize("name", ["anthropic/gpt-oss-120b", "local/claude-opus-5-5", "sonet", "", "/", "x" * 500])
+def test_a_name_that_fits_no_model_is_answered_with_the_nearest_three(name: str):
+    with pytest.raises(UnknownModel) as caught:
+        CATALOGUE.named(name, TODAY)
+
+    assert len(caught.value.nearest) == 3
+    assert all(near in str(caught.value) for near in caught.value.nearest)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_misspelt_name_finds_the_right_one():
+    with pytest.raises(UnknownModel) as caught:
+        CATALOGUE.named("claude-sonet-5.5", TODAY)
+
+    assert "claude-sonnet-5-5" in caught.value.nearest

@@ -1,0 +1,139 @@
+"""The inferred task type, phrasing by phrasing."""
+
+import pytest
+
+from chargehand.profiles.vocabulary import TASK_TYPES, TaskType
+from chargehand.tools.routing.task_type import infer_task_type
+
+PHRASINGS: dict[TaskType, tuple[str, ...]] = {
+    "code_generation": (
+        "Write a function that merges two sorted lists",
+        "Implement a REST endpoint that returns the user's orders",
+        "Create a Python script to download all images from a page",
+        "Build a small CLI that counts words",
+        "I need a class that models a bank account",
+        "Given an integer array nums, return the maximum product of a subarray.",
+        'def fizzbuzz(n):\n    """return fizz buzz"""\n    return None',
+        "编写一个函数,判断一个数是否为质数",
+        "Schreibe eine Funktion, die zwei Listen zusammenführt",
+        "Add support for YAML config files",
+    ),
+    "code_repair": (
+        "Fix the bug in the pagination of the orders list",
+        "The function returns the wrong result for negative numbers; correct it",
+        "Make the failing test test_login pass",
+        "Repair this broken parser: it does not work with empty input",
+        "Patch the off-by-one error in range_sum",
+        "Behebe den Fehler in der Anmeldung",
+        "修复这个函数的错误",
+    ),
+    "debugging": (
+        "Why does this loop never end?",
+        "Find out why the worker hangs after an hour",
+        "Debug this: the app crashes on startup with a segfault",
+        "Investigate the memory leak in the image cache",
+        "Diagnose the intermittent timeout in production",
+        "Track down the root cause of the deadlock",
+    ),
+    "tests": (
+        "Write unit tests for the Cart class",
+        "Add pytest cases that cover the empty list",
+        "Increase the test coverage of billing.py",
+        "Create a test suite for the parser",
+        "Generate property-based tests for the codec",
+        "Schreibe Tests für die Klasse Warenkorb",
+    ),
+    "documentation": (
+        "Write a docstring for this function",
+        "Document the public API of the client",
+        "Update the README with installation steps",
+        "Add explanatory comments to this module",
+        "Write release notes for version 2.0",
+        "Write a user guide for the command line tool",
+    ),
+    "formatting": (
+        "Format this file with black",
+        "Sort the imports in main.py",
+        "Fix the indentation of this block",
+        "Convert tabs to spaces",
+        "Fix the typo in the README",
+        "Reformat the JSON below with two spaces",
+    ),
+    "translation": (
+        "Translate this Python function to Rust",
+        "Convert this class from Java to Kotlin",
+        "Port the module to TypeScript",
+        "Rewrite this bash script in Python",
+        "把这个函数翻译成 Go",
+        "Translate the error messages into German",
+    ),
+    "refactoring": (
+        "Refactor the billing module",
+        "Rename the variable x to count",
+        "Extract the validation into its own function",
+        "Simplify this nested if statement",
+        "Remove the duplicated code in these two handlers",
+        "Clean up this class without changing its behaviour",
+        "Split this 400 line function into smaller ones",
+    ),
+    "review": (
+        "Review this pull request",
+        "Please look over this code and tell me what you think",
+        "Audit the login handler for vulnerabilities",
+        "Any problems with this function?",
+        "Give me feedback on my diff",
+        "Find possible issues in this code",
+    ),
+    "architecture": (
+        "Design a microservice architecture for a shop",
+        "How should we structure the plugin system?",
+        "Propose an architecture for the analytics platform",
+        "Architect a distributed job scheduler",
+        "Plan for migrating our monolith to services: what is the migration plan?",
+        "设计一个分布式系统架构",
+        "System design for a chat application",
+    ),
+    "reasoning": (
+        "Explain why quicksort is quadratic in the worst case",
+        "Prove that this loop terminates",
+        "Compare optimistic and pessimistic locking",
+        "What is the time complexity of this algorithm?",
+        "Which approach is better for our booking table, and what are the pros and cons?",
+        "What does this function do?",
+    ),
+    "other": (
+        "hello",
+        "",
+        "thanks a lot",
+        "2 + 2",
+        "what's up",
+        "order a pizza for lunch",
+    ),
+}
+
+
+def test_every_type_is_told_from_at_least_four_phrasings():
+    assert set(PHRASINGS) == set(TASK_TYPES)
+    assert all(len(tasks) >= 4 for tasks in PHRASINGS.values())
+
+
+@pytest.mark.parametrize(
+    ("task", "task_type"), [(task, task_type) for task_type, tasks in PHRASINGS.items() for task in tasks]
+)
+def test_the_type_is_told_from_the_phrasing(task: str, task_type: TaskType):
+    assert infer_task_type(task) == task_type
+
+
+@pytest.mark.parametrize(
+    "task", ["Fix the bug in the pagination", "Write unit tests for the cart", "Design a chat system"]
+)
+def test_politeness_and_pasted_code_do_not_change_the_type(task: str):
+    pasted = "```python\n# refactor: rename, design, translate to rust, review\ndef document(tests):\n    return 1\n```"
+
+    assert infer_task_type(f"Hello! Could you please help me? {task}. Thanks in advance!\n{pasted}") == infer_task_type(
+        task
+    )
+
+
+def test_code_alone_counts_as_code_to_be_generated():
+    assert infer_task_type("```python\ndef add(a, b):\n    ...\n```") == "code_generation"

@@ -1,0 +1,1 @@
+"""Who does a task: its type, its complexity, and the model that is asked."""

@@ -1,0 +1,169 @@
+"""Who could do a task, and what speaks against each."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...profiles.catalogue import Catalogue
+from ...profiles.model import ModelProfile
+from ...profiles.vocabulary import Role, TaskType
+from ..provider import Availability
+from .confidence import Belief
+from .expectation import Expectation, expect
+from .recollection import Recollection
+
+
+@dataclass(frozen=True)
+class Constraints:
+    """What the caller and the task allow; nothing that breaks one is ever chosen."""
+
+    local_only: bool = False
+    max_cost_usd: float | None = None
+    """US dollars for the one request. None: no limit of the caller's."""
+    max_latency_s: float | None = None
+    prompt_tokens: int = 0
+    """An estimate of everything that must be sent."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model in one role, with the reason why it cannot be asked, if there is one."""
+
+    role: Role
+    profile: ModelProfile
+    availability: Availability
+    expected: Expectation
+    why_not: str | None
+    """None: it can be asked."""
+    doubts: tuple[str, ...] = ()
+    """What is not known and therefore held against nobody."""
+
+    @property
+    def is_usable(self) -> bool:
+        return self.why_not is None
+
+
+@dataclass(frozen=True)
+class Circumstances:
+    """All that candidates are judged by."""
+
+    catalogue: Catalogue
+    availability: Mapping[str, Availability]
+    """By profile id; a profile without an entry has no adapter."""
+    recollection: Recollection
+    today: dt.date
+
+
+def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
+    """The wanted role, then those above it on the ladder, then those below, nearest first.
+
+    local_only: the machine's own roles come before all others, of which only a model that the user
+    runs locally can be asked.
+    """
+    rules = circumstances.catalogue.rules
+    order = _outwards(wanted, rules.ladder)
+    if not local_only:
+        return order
+    return tuple(sorted(order, key=lambda role: (role != wanted, role not in rules.local_roles)))
+
+
+def _outwards(wanted: Role, ladder: tuple[Role, ...]) -> tuple[Role, ...]:
+    at = ladder.index(wanted)
+    return (*ladder[at:], *reversed(ladder[:at]))
+
+
+def candidates_for(
+    roles: Sequence[Role],
+    complexity: float,
+    task_type: TaskType,
+    constraints: Constraints,
+    circumstances: Circumstances,
+) -> Iterator[Candidate]:
+    """Every profile of the roles, in the roles' order and each role's own order of preference."""
+    catalogue, today = circumstances.catalogue, circumstances.today
+    for role in roles:
+        players = catalogue.players(role, today, task_type=task_type)
+        for profile in (*players, *catalogue.retired_players(role, today)):
+            yield judge(profile, role, complexity, constraints, circumstances)
+
+
+def judge(
+    profile: ModelProfile, role: Role, complexity: float, constraints: Constraints, circumstances: Circumstances
+) -> Candidate:
+    """The profile as a candidate: what it is expected to do, and what speaks against it."""
+    availability = circumstances.availability.get(profile.id) or Availability(
+        is_reachable=False,
+        is_local=False,
+        host="",
+        why_not=f"no adapter for provider {profile.provider} in this version",
+    )
+    expected = expect(
+        profile,
+        complexity=complexity,
+        prompt_tokens=constraints.prompt_tokens,
+        belief=circumstances.recollection.beliefs.get(profile.id, Belief()),
+        prior=circumstances.catalogue.rules.prior,
+    )
+    obstacles = _obstacles(profile, availability, expected, constraints, circumstances.today)
+    return Candidate(
+        role=role,
+        profile=profile,
+        availability=availability,
+        expected=expected,
+        why_not=next(obstacles, None),
+        doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances.today)),
+    )
+
+
+def _obstacles(
+    profile: ModelProfile,
+    availability: Availability,
+    expected: Expectation,
+    constraints: Constraints,
+    today: dt.date,
+) -> Iterator[str]:
+    if not profile.is_offered_on(today):
+        lifecycle = profile.lifecycle
+        since = f" since {lifecycle.retires_on}" if lifecycle.retires_on else ""
+        instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
+        yield f"retired{since}{instead}"
+    if constraints.local_only and not availability.is_local:
+        yield "not local: what it is sent would leave the machine"
+    if not availability.is_reachable:
+        yield availability.why_not or "not reachable"
+    window = availability.context_tokens or profile.context_tokens
+    needed = constraints.prompt_tokens + expected.output_tokens
+    if window is not None and window < needed:
+        yield (
+            f"prompt and answer take about {needed:,} tokens ({constraints.prompt_tokens:,} of them the prompt),"
+            f" its window holds {window:,}"
+        )
+    if constraints.max_cost_usd is not None and expected.cost_usd > constraints.max_cost_usd:
+        yield f"expected to cost ${expected.cost_usd:.4f}, more than max_cost_usd {constraints.max_cost_usd:g}"
+    if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
+        yield f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
+
+
+def _doubts(
+    profile: ModelProfile,
+    availability: Availability,
+    expected: Expectation,
+    complexity: float,
+    constraints: Constraints,
+    today: dt.date,
+) -> Iterator[str]:
+    lifecycle = profile.lifecycle
+    if lifecycle.status == "deprecated" and lifecycle.retires_on is not None:
+        days = (lifecycle.retires_on - today).days
+        if 0 < days <= _DAYS_OF_NOTICE:
+            instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
+            yield f"{profile.id} stops answering on {lifecycle.retires_on}, in {days} days{instead}"
+    if profile.context_tokens is None and availability.context_tokens is None:
+        yield f"{profile.id}: its context window is not known, so the prompt's length was not held against it"
+    if constraints.max_latency_s is not None and expected.seconds is None:
+        yield f"{profile.id}: its speed is not known, so max_latency_s was not held against it"
+    if profile.complexity_at_most is not None and complexity > profile.complexity_at_most:
+        yield f"{profile.id} is meant for complexity up to {profile.complexity_at_most:g}; this task has {complexity:g}"
+
+
+_DAYS_OF_NOTICE = 30

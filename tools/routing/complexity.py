@@ -1,0 +1,216 @@
+"""How hard a task is, from 1 to 10, as a sum of named factors: pure, deterministic, explainable.
+
+It reads words, not meaning: it tells a rename from a function from a system, and not a subtle bug from
+a plain one. What models then make of tasks is memory's to say.
+"""
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...profiles.vocabulary import TaskType
+from .cues import LEXICON
+from .reading import Reading, read_task
+
+LEAST, MOST = 1.0, 10.0
+
+_BASE = 2.0
+
+# What a task of the type asks beyond a few lines of code. Our own judgement.
+_BY_TASK_TYPE: dict[TaskType, float] = {
+    "formatting": -0.8,
+    "documentation": -0.3,
+    "translation": 0.4,
+    "other": 0.3,
+    "code_generation": 0.4,
+    "tests": 0.7,
+    "refactoring": 1.2,
+    "review": 1.3,
+    "reasoning": 1.6,
+    "code_repair": 1.5,
+    "debugging": 1.9,
+    "architecture": 3.2,
+}
+
+# What a whole design of several services adds, the task type's own share included.
+_SYSTEM_DESIGN = 6.8
+_SYSTEM_BUILD = 4.4
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One reason why a task is easier or harder."""
+
+    name: str
+    value: str
+    """What was seen, for people: `43 words`, `distribut, kafka`."""
+    contribution: float
+    """Its share of the score, in points of complexity; negative makes the task easier."""
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """How hard a task is, and why."""
+
+    score: float
+    """1.0 to 10.0 with one decimal; the sum of the contributions, held within these bounds."""
+    factors: tuple[Factor, ...]
+
+
+@dataclass(frozen=True)
+class ContextFileFacts:
+    """What is known of a context file before it is read."""
+
+    path: str
+    size_bytes: int
+
+
+_Found = Mapping[str, tuple[str, ...]]
+
+
+def score_complexity(task: str, task_type: TaskType, context_files: Sequence[ContextFileFacts] = ()) -> Complexity:
+    """How hard a task of this type, with these files to know about, is."""
+    reading = read_task(task)
+    found = LEXICON.found(reading)
+    factors = [f for f in _factors(reading, found, task_type, context_files) if f.contribution]
+    if trivial := _trivial_change(reading, found, task_type, factors):
+        factors.append(trivial)
+    total = sum(factor.contribution for factor in factors)
+    return Complexity(score=round(min(MOST, max(LEAST, total)), 1), factors=tuple(factors))
+
+
+def _factors(
+    reading: Reading, found: _Found, task_type: TaskType, context_files: Sequence[ContextFileFacts]
+) -> Iterator[Factor]:
+    yield Factor("base", "any task", _BASE)
+    yield Factor("task_type", task_type, _BY_TASK_TYPE[task_type])
+    yield _factor("length", f"{reading.length} words", min(1.8, 0.32 * math.log2(1 + reading.length / 20)))
+    yield _factor("names", _some(sorted(reading.names)), min(0.7, 0.15 * math.log2(1 + len(reading.names))))
+    yield _scope(found)
+    yield _system(reading, found, task_type)
+    yield _requirements(reading, found)
+    for name, weight, most in _DEMANDS:
+        # Whoever repairs a thing need not make it.
+        share = 0.5 if task_type in _NOT_MAKING and name in _OF_MAKING else 1
+        yield _factor(name, _some(found[name]), share * min(most, weight * _growth(len(found[name]))))
+    yield _quantities(reading, found)
+    yield _context(context_files)
+    pasted = reading.pasted_lines
+    yield _factor("pasted_text", f"{pasted} lines", min(0.9, 0.2 * math.log2(1 + pasted / 4)))
+
+
+_DEMANDS: tuple[tuple[str, float, float], ...] = (
+    ("substantial", 1.3, 2.3),
+    ("performance", 0.45, 0.8),
+    ("concurrency", 0.7, 1.3),
+    ("security", 0.5, 1.0),
+    ("integrity", 0.4, 0.9),
+    ("algorithms", 0.6, 1.2),
+    ("graphs", 0.4, 0.8),
+    ("counting", 0.45, 0.9),
+)
+"""Factor and table of cues, points for one cue, and the most that many can add."""
+
+_OF_MAKING = frozenset(("substantial", "algorithms", "graphs", "counting"))
+_NOT_MAKING = frozenset(("code_repair", "debugging", "review", "documentation", "formatting", "reasoning"))
+
+
+def _scope(found: _Found) -> Factor:
+    wide, some = found["wide_scope"], found["some_scope"]
+    points = min(1.2, 0.8 * _growth(len(wide)) + 0.35 * _growth(len(some)))
+    return _factor("scope", _some((*wide, *some)), points)
+
+
+def _system(reading: Reading, found: _Found, task_type: TaskType) -> Factor:
+    """What comes of parts that run apart, above all where they are to be designed or built."""
+    apart, parts = found["distributed"], found["system"]
+    if not apart and reading.words.count("service") > 1:
+        apart = ("several services",)
+    weight = 3 * len(apart) + len(parts)
+    if found["designing"] or _first_verb(reading) in _DESIGN_VERBS or task_type == "architecture":
+        whole = _SYSTEM_DESIGN - max(0.0, _BY_TASK_TYPE[task_type])
+    elif found["creating"] and task_type not in _NOT_MAKING:
+        whole = _SYSTEM_BUILD * (1 if apart else 0.4)
+    else:
+        whole = 0.4
+    return _factor("system", _some((*apart, *parts)), whole * (1 - 0.5**weight))
+
+
+def _requirements(reading: Reading, found: _Found) -> Factor:
+    conditions = found["requirements"]
+    points = min(1.4, 0.25 * math.log2(1 + len(conditions)) + 0.15 * math.log2(1 + reading.list_items))
+    items = (f"{reading.list_items} list items",) if reading.list_items else ()
+    return _factor("requirements", _some((*conditions, *items)), points)
+
+
+def _quantities(reading: Reading, found: _Found) -> Factor:
+    """What formal statements add: named quantities, and bounds that rule out trying everything."""
+    symbols = {word for word in reading.distinct_words if len(word) == 1 and word.isascii()} - {"a", "i", "s"}
+    exponents = [int(e) for e in _EXPONENT.findall(reading.own_text)]
+    points = min(0.9, 0.2 * math.log2(1 + len(symbols))) + (0.4 if max(exponents, default=0) >= _LARGE_EXPONENT else 0)
+    points -= 0.35 * _growth(len(found["deciding"])) if symbols or exponents else 0
+    shown = [*sorted(symbols), *(f"10^{max(exponents)}" for _ in exponents[:1])]
+    return _factor("quantities", _some(shown), points)
+
+
+def _context(context_files: Sequence[ContextFileFacts]) -> Factor:
+    kilobytes = sum(file.size_bytes for file in context_files) / 1000
+    points = min(1.8, 0.3 * math.log2(1 + len(context_files)) + 0.15 * math.log2(1 + kilobytes / 4))
+    return _factor("context_files", f"{len(context_files)} files, {kilobytes:.0f} kB", points)
+
+
+def _trivial_change(reading: Reading, found: _Found, task_type: TaskType, others: Sequence[Factor]) -> Factor | None:
+    """What takes a mechanical change down again, however large the place it is made in."""
+    signs = _signs_of_a_trivial_change(reading, found, task_type)
+    if not signs:
+        return None
+    # In a long text the word is one among many and says little of the whole.
+    strength = min(1.0, max(0.0, (_TRIVIAL_WITHIN_WORDS[1] - reading.length) / _TRIVIAL_SPAN))
+    above_base = sum(factor.contribution for factor in others) - _BASE
+    return _factor("trivial_change", _some(signs), -strength * (0.9 * max(0.0, above_base) + 0.6))
+
+
+def _signs_of_a_trivial_change(reading: Reading, found: _Found, task_type: TaskType) -> tuple[str, ...]:
+    if found["creating"]:
+        return ()
+    mechanical = found["mechanical"]
+    is_bug = task_type in ("code_repair", "debugging")
+    if found["designing"] or (is_bug and _first_verb(reading) not in {*mechanical, *_EDIT_VERBS}):
+        mechanical = ()
+    substitution = ("x for y",) if _SUBSTITUTION.search(reading.own_text) else ()
+    return (*found["misspelling"], *mechanical, *substitution)
+
+
+def _first_verb(reading: Reading) -> str | None:
+    """The first word that is not mere politeness: in a request, its verb."""
+    return next((word for word in reading.words if word not in _POLITE), None)
+
+
+_POLITE = frozenset(("please", "can", "could", "would", "will", "you", "kindly", "just", "hi", "hello", "hey", "bitte"))
+_DESIGN_VERBS = frozenset(("design", "architect", "redesign"))
+_EDIT_VERBS = frozenset(("remove", "delete", "sort", "change", "update", "convert", "replace", "swap", "add", "run"))
+_TRIVIAL_WITHIN_WORDS = (60, 160)
+_TRIVIAL_SPAN = _TRIVIAL_WITHIN_WORDS[1] - _TRIVIAL_WITHIN_WORDS[0]
+_LARGE_EXPONENT = 4
+# s/x/y/, or: change "x" to "y"
+_SUBSTITUTION = re.compile(
+    r"\bs/[^/\s]{1,40}/[^/\s]{0,40}/"
+    r"|\b(?:change|replace|update|swap|correct) ([\"'`])[^\"'`\n]{1,60}\1 (?:to|with|by|for|->) [\"'`]",
+    re.IGNORECASE,
+)
+_EXPONENT = re.compile(r"\b10\s?(?:\^|\*\*)\s?\{?(\d{1,2})\b")
+
+
+def _growth(count: int) -> float:
+    """0, 1, 1.5, 1.75 and so on below 2: more of the same says less and less."""
+    return 2 * (1 - 0.5**count)
+
+
+def _some(found: Sequence[str], most: int = 6) -> str:
+    more = f" and {len(found) - most} more" if len(found) > most else ""
+    return ", ".join(found[:most]) + more
+
+
+def _factor(name: str, value: str, contribution: float) -> Factor:
+    return Factor(name, value, round(contribution, 2))
