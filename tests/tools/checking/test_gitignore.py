@@ -1,0 +1,87 @@
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from chargehand.tools.checking.gitignore import ignoring_in
+
+NAMES = (
+    "a.py", "a.log", "logs/a.log", "logs/keep.log", "build/x", "src/build/x", "docs/build", "src/a.tmp",
+    "foo/bar/baz.c", "foo/x/bar/baz.c", "foo.c", "#hash", "!bang", "trail ", "data/1.csv", "data/ab.csv", "data/a.json",
+    "deep/a/b/c.txt", "deep/c.txt", "Weird[1].txt", "x/y/only.md", "only.md",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "*.log\n!keep.log\n",
+        "build/\n",
+        "/build\n",
+        "docs/build\n",
+        "foo/**/baz.c\n",
+        "**/bar\n",
+        "deep/**\n!deep/c.txt\n",
+        "\\#hash\n\\!bang\ntrail\\ \n",
+        "data/[0-9].csv\ndata/??.csv\n",
+        "data/[!a]*\n",
+        "# comment\n\n   \nfoo.?\n",
+        "*\n!*.py\n!*/\n",
+        "/*.md\n",
+        "Weird\\[1\\].txt\n",
+        "x/*\n",
+        "src/*.tmp  \n",
+        "[\n",
+    ],
+)
+def test_it_ignores_what_git_ignores(tmp_path, rules):
+    for name in NAMES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    (tmp_path / ".gitignore").write_text(rules)
+
+    assert kept(tmp_path) == kept_by_git(tmp_path)
+
+
+def test_rules_of_folders_below_count_for_more(tmp_path):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "a.log").write_text("")
+    (tmp_path / "sub" / "b.txt").write_text("")
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    (tmp_path / "sub" / ".gitignore").write_text("!a.log\n/b.txt\n")
+
+    assert kept(tmp_path) == kept_by_git(tmp_path)
+
+
+def test_rules_above_the_root_hold_up_to_the_repository(tmp_path):
+    (tmp_path / ".git" / "info").mkdir(parents=True)
+    (tmp_path / ".git" / "info" / "exclude").write_text("private\n")
+    (tmp_path / ".gitignore").write_text("*.log\n")
+    root = tmp_path / "packages" / "one"
+    root.mkdir(parents=True)
+
+    ignoring = ignoring_in(root)
+
+    assert ignoring.ignores(root / "a.log", is_folder=False)
+    assert ignoring.ignores(root / "private", is_folder=True)
+    assert not ignoring.ignores(root / "a.py", is_folder=False)
+
+
+def kept(root: Path) -> set[str]:
+    def walk(folder: Path, ignoring):
+        for path in folder.iterdir():
+            if path.name == ".git" or ignoring.ignores(path, is_folder=path.is_dir()):
+                continue
+            if path.is_dir():
+                yield from walk(path, ignoring.below(path))
+            else:
+                yield path.relative_to(root).as_posix()
+
+    return set(walk(root, ignoring_in(root)))
+
+
+def kept_by_git(root: Path) -> set[str]:
+    subprocess.run(["git", "init", "-q", root], check=True)
+    command = ["git", "-C", root, "-c", "core.excludesFile=", "ls-files", "-z", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    return set(listed.split("\0")) - {""}

@@ -1,0 +1,152 @@
+import re
+import subprocess
+
+import pytest
+from ruff import find_ruff_bin
+
+from chargehand.tools.checking.parse import NEWEST_PYTHON, check_parse, check_static
+from chargehand.tools.checking.result import CheckResult, Finding
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_python_that_parses_passes_and_is_linted():
+    parse, lint = await check_static("def add(a, b):\n    return a + b\n", "python")
+
+    assert (parse.name, parse.outcome, parse.executed) == ("parse", "passed", False)
+    assert (lint.name, lint.outcome, lint.findings) == ("lint", "passed", ())
+
+
+async def test_python_that_does_not_parse_names_line_and_text_and_is_not_linted():
+    (parse,) = await check_static("x = 1\ndef add(a, b:\n    return a\n", "python")
+
+    assert (parse.name, parse.outcome) == ("parse", "failed")
+    finding = parse.findings[0]
+    assert (finding.severity, finding.source, finding.line, finding.quote) == ("error", "ruff", 2, "def add(a, b:")
+    assert (parse.first_failure or "").startswith("line 2: ")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "type Pair[T] = tuple[T, T]",
+        "match x:\n    case [a, *_]: pass",
+        "try: pass\nexcept* ValueError: pass",
+        "print(t'{1}')",
+        "def f(x: (yield)): ...",  # valid until 3.13
+    ],
+)
+async def test_python_that_any_version_we_run_on_takes_passes(code):
+    assert (await check_parse(code, "python")).outcome == "passed"
+
+
+async def test_an_undefined_name_is_a_warning_as_it_may_stand_in_a_larger_file():
+    _, lint = await check_static("def f():\n    return helper()\n", "python")
+
+    assert (lint.outcome, lint.first_failure) == ("passed", None)
+    assert lint.findings == (
+        Finding("warning", "Undefined name `helper` (F821)", "ruff", line=2, quote="return helper()"),
+    )
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "return 3",
+        "break",
+        "yield 1",
+        "def f():\n    nonlocal missing\n",
+        "def f():\n    x = 1\n    global x\n",
+        "def f():\n    await g()\n",
+    ],
+)
+async def test_what_the_compiler_refuses_fails(code):
+    checks = await check_static(code, "python")
+
+    assert "failed" in [check.outcome for check in checks]
+    with pytest.raises(SyntaxError):
+        compile(code, "x", "exec")
+
+
+async def test_a_comment_in_the_answer_does_not_silence_the_linter():
+    _, lint = await check_static("# ruff: noqa\nreturn 3  # noqa\n", "python")
+
+    assert lint.outcome == "failed"
+
+
+async def test_errors_stand_before_warnings_and_there_are_not_many():
+    _, lint = await check_static("\n".join(f"name{n}" for n in range(60)) + "\nbreak\n", "python")
+
+    assert len(lint.findings) == 20
+    assert lint.findings[0].severity == "error"
+
+
+async def test_code_that_ruff_cannot_read_is_not_called_valid_or_invalid():
+    result = await check_parse("[" * 100_000, "python")
+
+    assert (result.outcome, result.findings) == ("not_run", ())
+    assert (result.note or "").startswith("not checked: ")
+
+
+@pytest.mark.parametrize("language", ["python", "json", "rust"])
+async def test_text_that_no_file_can_hold_fails(language):
+    result = await check_parse('x = "\ud800"', language)
+
+    assert result.outcome == "failed"
+    assert result.findings == (Finding("error", "a lone surrogate, which no file can hold", "unicode", line=1),)
+
+
+@pytest.mark.parametrize(
+    "code", ['{"a": 1, "a": 2}', "3", ' "text" \n', "[1e999, -0.0]", "1" * 5000, '"\\ud800"', "[[[[[]]]]]"]
+)
+async def test_json_by_the_rfc_passes(code):
+    assert (await check_parse(code, "json")).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "quote"),
+    [
+        ("", 1, None),
+        ("{\n  'a': 1\n}", 2, "'a': 1"),
+        ('{\n  "NaN": 1,\n  "b": NaN\n}', 3, '"b": NaN'),
+        ("[-Infinity]", 1, "[-Infinity]"),
+        ('{"a": 1,}', 1, '{"a": 1,}'),
+        ("[01]", 1, "[01]"),
+        ('["\t"]', 1, '["\t"]'),
+        ("{} // comment", 1, "{} // comment"),
+        ("\ufeff{}", 1, "\ufeff{}"),
+    ],
+)
+async def test_what_is_no_json_fails_at_its_line(code, line, quote):
+    result = await check_parse(code, "json")
+
+    assert result.outcome == "failed"
+    assert [(finding.source, finding.line, finding.quote) for finding in result.findings] == [("json", line, quote)]
+
+
+async def test_json_nested_too_deeply_to_read_is_uncertain():
+    result = await check_parse("[" * 200_000 + "]" * 200_000, "json")
+
+    assert (result.outcome, result.note) == ("not_run", "not checked: nested too deeply to read")
+
+
+@pytest.mark.parametrize(("named", "language"), [("rs", "rust"), ("js", "javascript"), ("cobol", "cobol")])
+async def test_a_language_without_a_parser_is_never_called_valid(named, language):
+    checks = await check_static("fn main() {", named)
+
+    assert checks == (CheckResult("parse", "not_run", note=f"not checked: no parser for {language}"),)
+
+
+async def test_code_in_no_known_language_is_not_checked():
+    assert (await check_parse("lorem ipsum", None)).note == "not checked: unknown language"
+
+
+async def test_the_language_is_guessed_where_none_is_named():
+    assert (await check_parse("def f(x):\n    return (x\n", None)).outcome == "failed"
+    assert (await check_parse('{"a": [1, 2]}', None)).outcome == "passed"
+
+
+def test_the_newest_python_is_the_newest_that_ruff_knows():
+    text = subprocess.run([find_ruff_bin(), "check", "--help"], capture_output=True, text=True, check=True).stdout
+
+    assert max(re.findall(r"py3\d+", text), key=lambda name: int(name[3:])) == NEWEST_PYTHON

@@ -1,0 +1,120 @@
+import os
+
+import pytest
+
+from chargehand.tools.checking import project_copy
+from chargehand.tools.checking.project_copy import copied_project
+from chargehand.tools.errors import FileRefused
+
+pytestmark = pytest.mark.anyio
+
+
+async def copied(root) -> list[str]:
+    async with copied_project(root) as copy:
+        return sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if not path.is_dir())
+
+
+def make(root, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+
+
+async def test_the_projects_files_are_copied_with_their_text(tmp_path):
+    make(tmp_path, "a.py", "src/deep/b.py", ".github/c.yml")
+
+    async with copied_project(tmp_path) as copy:
+        assert (copy / "src/deep/b.py").read_text() == "src/deep/b.py"
+        assert (copy / ".github/c.yml").exists()
+        assert copy != tmp_path
+
+
+async def test_the_copy_is_gone_afterwards_even_after_an_error(tmp_path):
+    make(tmp_path, "a.py")
+
+    with pytest.raises(RuntimeError):  # the copy's name is needed afterwards
+        async with copied_project(tmp_path) as copy:
+            raise RuntimeError
+
+    assert not copy.exists()
+
+
+async def test_history_caches_and_ignored_files_stay_behind(tmp_path):
+    make(
+        tmp_path,
+        "a.py",
+        ".git/config",
+        "node_modules/x.js",
+        ".venv/bin/python",
+        "pkg/__pycache__/a.pyc",
+        "out/x",
+        "b.log",
+    )
+    (tmp_path / ".gitignore").write_text("out/\n*.log\n")
+
+    assert await copied(tmp_path) == [".gitignore", "a.py"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".env",
+        ".env.local",
+        "prod.env",
+        "deep/server.PEM",
+        "tls.key",
+        "id_rsa",
+        "id_ed25519.pub",
+        ".netrc",
+        ".npmrc",
+        ".ssh/config",
+        ".aws/credentials",
+        "credentials.json",
+        "my-service-account-key.json",
+        "secrets.yaml",
+        "terraform.tfstate",
+    ],
+)
+async def test_files_that_hold_keys_stay_behind(tmp_path, name):
+    make(tmp_path, name, "a.py")
+
+    assert await copied(tmp_path) == ["a.py"]
+
+
+@pytest.mark.parametrize("name", ["secrets.py", "environment.py", "id_generator.py", "keys.py", "monkey.py"])
+async def test_source_files_with_such_words_in_their_names_are_copied(tmp_path, name):
+    make(tmp_path, name)
+
+    assert await copied(tmp_path) == [name]
+
+
+async def test_links_stay_links_and_those_that_lead_out_stay_behind(tmp_path):
+    root = tmp_path / "root"
+    make(root, "a.py", ".env")
+    make(tmp_path, "outside.txt")
+    (root / "inward").symlink_to("a.py")
+    (root / "outward").symlink_to("../outside.txt")
+    (root / "absolute").symlink_to(tmp_path / "outside.txt")
+    (root / "to-secret").symlink_to(".env")
+    (root / "folder").symlink_to(tmp_path)
+
+    async with copied_project(root) as copy:
+        assert sorted(path.name for path in copy.iterdir()) == ["a.py", "inward"]
+        assert (copy / "inward").readlink().as_posix() == "a.py"
+
+
+async def test_a_pipe_is_not_read(tmp_path):
+    make(tmp_path, "a.py")
+    os.mkfifo(tmp_path / "pipe")
+
+    assert await copied(tmp_path) == ["a.py"]
+
+
+@pytest.mark.parametrize(("limit", "value"), [("BYTES_AT_MOST", 1000), ("FILES_AT_MOST", 2)])
+async def test_a_project_that_is_too_large_is_refused_with_the_remedy(tmp_path, monkeypatch, limit, value):
+    monkeypatch.setattr(project_copy, limit, value)
+    make(tmp_path, "a.py", "b.py", "c.py")
+    (tmp_path / "big.bin").write_bytes(bytes(1001))
+
+    with pytest.raises(FileRefused, match=r"List what the tests do not need in \.gitignore"):
+        await copied(tmp_path)

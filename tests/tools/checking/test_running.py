@@ -1,0 +1,268 @@
+import pytest
+
+from chargehand.tools.checking.result import CheckResult
+from chargehand.tools.checking.running import FAILURE_CHARACTERS, run_project_tests, run_tests
+from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+
+pytestmark = pytest.mark.anyio
+
+ADD = "import math\n\ndef add(a, b):\n    return a + b\n\ndef _hidden():\n    return 1\n"
+WRONG = "def add(a, b):\n    return a - b\n"
+
+
+async def test_a_script_runs_after_the_answer_in_the_same_namespace(sandbox: Sandbox):
+    result = await run_tests(ADD, "assert add(1, 2) == 3\nassert _hidden() == 1 and math.pi > 3", sandbox)
+
+    assert result == CheckResult("tests", "passed", executed=True, sandbox=sandbox.name, seconds=result.seconds)
+    assert result.seconds > 0
+
+
+async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbox):
+    result = await run_tests(WRONG, "\n\nassert add(5, 3) == 8, 'sum'", sandbox)
+
+    assert (result.outcome, result.executed) == ("failed", True)
+    assert result.first_failure is not None
+    for part in ("tests.py", "line 3", "assert add(5, 3) == 8", "AssertionError: sum\nleft: 2\nright: 8"):
+        assert part in result.first_failure
+
+
+async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbox):
+    result = await run_tests("def add(a, b):\n    return a.nope\n", "add(1, 2)", sandbox)
+
+    assert result.outcome == "failed"
+    assert result.first_failure is not None
+    assert 'File "solution.py", line 2, in add\n    return a.nope' in result.first_failure
+
+
+async def test_an_answer_that_does_not_compile_fails(sandbox: Sandbox):
+    result = await run_tests("def", "assert True", sandbox)
+
+    assert result.outcome == "failed"
+    assert "SyntaxError" in (result.first_failure or "")
+
+
+async def test_a_main_block_of_the_answer_sleeps_and_one_of_the_tests_runs(sandbox: Sandbox):
+    answer = ADD + "if __name__ == '__main__':\n    raise SystemExit(input())\n"
+
+    passed = await run_tests(answer, "if __name__ == '__main__':\n    assert add(1, 1) == 2", sandbox)
+    failed = await run_tests(answer, "if __name__ == '__main__':\n    assert add(1, 1) == 3", sandbox)
+
+    assert (passed.outcome, failed.outcome) == ("passed", "failed")
+
+
+async def test_dataclasses_and_pickle_work_as_in_a_module(sandbox: Sandbox):
+    answer = "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: 'int'\n"
+
+    result = await run_tests(answer, "import pickle\nassert pickle.loads(pickle.dumps(Point(1))) == Point(1)", sandbox)
+
+    assert result.outcome == "passed"
+
+
+@pytest.mark.parametrize("tests", ["", "# nothing", "def check(add):\n    assert add(1, 2) == 4", "expected = 3"])
+async def test_a_script_that_could_not_fail_verifies_nothing(sandbox: Sandbox, tests):
+    result = await run_tests(WRONG, tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert "nothing was tested" in (result.note or "")
+
+
+@pytest.mark.parametrize("tests", ["assert (", "def test_a(:\n    pass", "a = '\ud800'\nassert a", "assert 1\0"])
+async def test_tests_that_are_no_python_are_not_the_answers_fault(sandbox: Sandbox, tests):
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "the tests themselves cannot be run" in (result.note or "")
+
+
+async def test_pytest_tests_are_counted_and_see_the_public_names_and_the_module(sandbox: Sandbox):
+    tests = (
+        '"""Docstring."""\n'
+        "from __future__ import annotations\n"
+        "import pytest\n"
+        "import solution\n\n"
+        "def test_name():\n    assert add(1, 2) == 3 and math.pi > 3\n"
+        "def test_module():\n    assert solution._hidden() == 1\n"
+        "@pytest.mark.parametrize('value', [1, 2])\n"
+        "def test_each(value, tmp_path):\n    assert add(value, 0) == value\n"
+        "class TestAsync:\n    async def test_awaits(self):\n        assert add(0, 0) == 0\n"
+    )
+
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("passed", True)
+    assert (result.tests_passed, result.tests_total) == (5, 5)
+
+
+async def test_a_failing_pytest_test_is_told_with_its_own_line_number(sandbox: Sandbox):
+    tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
+
+    result = await run_tests(WRONG, tests, sandbox)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 1, 2)
+    assert result.first_failure is not None
+    assert result.first_failure.startswith("test_solution.py::test_bad\ntest_solution.py:6: in test_bad")
+    assert "assert 2 == 8" in result.first_failure
+
+
+async def test_unittest_classes_are_run(sandbox: Sandbox):
+    tests = "import unittest\nclass TestAdd(unittest.TestCase):\n    def test_add(self):\n"
+    tests += "        self.assertEqual(add(1, 1), 2)\n"
+
+    assert (await run_tests(ADD, tests, sandbox)).outcome == "passed"
+    assert (await run_tests(WRONG, tests, sandbox)).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "class TestNothing:\n    pass",
+        "import pytest\n@pytest.mark.skip\ndef test_skipped():\n    assert False",
+        "import pytest\n@pytest.mark.xfail\ndef test_expected_to_fail():\n    assert False",
+    ],
+)
+async def test_no_test_that_ran_verifies_nothing(sandbox: Sandbox, tests):
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+
+
+OWN_TESTS = (
+    ADD + "import unittest\n"
+    "def test_own():\n    assert {0}\n"
+    "class TestOwn:\n    def test_method(self):\n        assert {0}\n"
+    "class OwnCase(unittest.TestCase):\n    def test_case(self):\n        assert {0}\n"
+)
+
+
+async def test_tests_that_the_answer_brings_along_do_not_count(sandbox: Sandbox):
+    given = "def test_add():\n    assert add(1, 2) == 3\n"
+
+    passed = await run_tests(OWN_TESTS.format(False), given, sandbox)
+    nothing = await run_tests(OWN_TESTS.format(True), "class TestNothing:\n    pass\n", sandbox)
+
+    assert (passed.outcome, passed.tests_passed, passed.tests_total) == ("passed", 1, 1)
+    assert nothing.outcome == "not_run"
+
+
+async def test_an_answer_may_be_a_function_whose_name_begins_with_test(sandbox: Sandbox):
+    result = await run_tests("def test_prime(n): return n == 2", "def test_it():\n    assert test_prime(2)", sandbox)
+
+    assert (result.outcome, result.tests_total) == ("passed", 1)
+
+
+async def test_a_teardown_that_fails_takes_the_pass_back(sandbox: Sandbox):
+    tests = (
+        "import pytest\n@pytest.fixture\ndef resource():\n    yield\n    assert False\ndef test_it(resource):\n    pass"
+    )
+
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 0, 1)
+
+
+async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox: Sandbox):
+    for tests in ("assert True", "def test_it():\n    assert True"):
+        result = await run_tests("import numpy.linalg\n", tests, sandbox)
+
+        assert result.outcome == "failed"
+        assert result.note == "the sandbox has Python's standard library and pytest only; module numpy is missing"
+        assert "ModuleNotFoundError" in (result.first_failure or "")
+
+
+async def test_tests_that_need_a_package_are_not_the_answers_fault(sandbox: Sandbox):
+    for tests in ("import numpy\nassert True", "import os, numpy\ndef test_it():\n    assert True"):
+        result = await run_tests(ADD, tests, sandbox)
+
+        assert (result.outcome, result.executed) == ("not_run", False)
+        assert "module numpy is missing" in (result.note or "")
+
+
+async def test_a_failure_is_short_and_holds_no_path_of_ours_and_nothing_hidden(sandbox: Sandbox):
+    answer = "def add(a, b):\n    raise ValueError('\\x1b[31m' + 'x' * 50_000 + '\\u202eend')\n"
+
+    for tests in ("add(1, 2)", "def test_add():\n    add(1, 2)"):
+        failure = (await run_tests(answer, tests, sandbox)).first_failure or ""
+
+        assert len(failure) <= FAILURE_CHARACTERS
+        assert failure.endswith("end")
+        assert not any(part in failure for part in ("/work", "/checker", "/tmp", "\x1b", "\u202e"))
+
+
+async def test_a_deep_recursion_fails_and_says_so(sandbox: Sandbox):
+    result = await run_tests("def add(a, b):\n    return add(a, b)\n", "assert add(1, 2) == 3", sandbox)
+
+    assert "RecursionError" in (result.first_failure or "")
+
+
+async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(sandbox: Sandbox):
+    result = await run_tests("print('begun', flush=True)\nwhile True: pass", "assert True", sandbox, Limits(wall_s=0.6))
+
+    assert (result.outcome, result.executed) == ("failed", True)
+    assert result.first_failure == "the tests did not end within 0.6 s\nthe last it printed:\nbegun"
+
+
+async def test_without_a_sandbox_nothing_is_run(tmp_path):
+    mark = tmp_path / "ran"
+
+    result = await run_tests(f"open({str(mark)!r}, 'w')", "assert True", None)
+
+    assert (result.outcome, result.executed, result.sandbox) == ("not_run", False, None)
+    assert "no sandbox works on this machine" in (result.note or "")
+    assert not mark.exists()
+
+
+async def test_a_sandbox_that_fails_proves_nothing_about_the_answer():
+    class Broken:
+        name = "broken"
+        python = ("python",)
+
+        async def run(self, *_: object, **__: object):
+            raise SandboxFailed("no namespaces here")
+
+    result = await run_tests(ADD, "assert True", Broken())
+
+    assert (result.outcome, result.note) == ("not_run", "the tests were not run: no namespaces here")
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A project whose own code is in `src`, with an option for a plugin that is not there."""
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src" / "shapes.py").write_text("def area(side):\n    return side * side\n")
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "conftest.py").write_text("import pytest\n@pytest.fixture\ndef side():\n    return 3\n")
+    (tmp_path / "tests" / "test_shapes.py").write_text(
+        "from shapes import area\nimport solution\n"
+        "def test_area(side):\n    assert area(side) == solution.EXPECTED\n"
+        "def test_writes():\n    open('made.txt', 'w').write('x')\n"
+    )
+    return tmp_path
+
+
+async def test_test_files_of_a_project_run_in_its_copy_with_the_answer_as_solution(sandbox: Sandbox, project):
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("passed", 2, 2)
+    assert not (project / "made.txt").exists()
+
+
+async def test_one_test_of_a_project_can_be_named(sandbox: Sandbox, project):
+    result = await run_project_tests("EXPECTED = 10\n", ["tests/test_shapes.py::test_area"], project, sandbox)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 0, 1)
+    assert (result.first_failure or "").startswith("tests/test_shapes.py::test_area")
+
+
+async def test_options_of_the_project_for_plugins_that_are_not_there_are_left_out(sandbox: Sandbox, project):
+    (project / "pytest.ini").write_text("[pytest]\naddopts = --cov=shapes\n")
+
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
+
+    assert result.outcome == "passed"
+
+
+async def test_a_test_file_that_is_not_in_the_copy_is_not_the_answers_fault(sandbox: Sandbox, project):
+    result = await run_project_tests("", ["tests/test_missing.py"], project, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "test_missing.py" in (result.note or "")

@@ -1,0 +1,104 @@
+"""Answers that try to pass without being right."""
+
+import pytest
+
+from chargehand.tools.checking.running import run_tests
+from chargehand.tools.checking.sandbox import Limits, Sandbox
+
+pytestmark = pytest.mark.anyio
+
+SCRIPT = "assert add(1, 2) == 3"
+MODULE = "def test_add():\n    assert add(1, 2) == 3\n"
+
+LIMITS = Limits(wall_s=10, cpu_s=5, memory_mb=256, processes=16, scratch_mb=32, output_kb=64)
+
+ATTEMPTS = {
+    "sys.exit while loading": "import sys; sys.exit(0)",
+    "exit while loading": "exit(0)",
+    "os._exit while loading": "import os; os._exit(0)",
+    "sys.exit while tested": "import sys\ndef add(a, b): sys.exit(0)",
+    "os._exit while tested": "import os\ndef add(a, b): os._exit(0)",
+    "os._exit at exit": "import atexit, os\natexit.register(os._exit, 0)\ndef add(a, b): return 0",
+    "execv of true": "import os\nos.execv('/bin/true', ['true'])",
+    "SIGKILL to itself": "import os, signal\nos.kill(os.getpid(), signal.SIGKILL)",
+    "a forked child goes on": "import os\nif os.fork(): os._exit(0)\ndef add(a, b): return 3",
+    "a verdict on every descriptor": (
+        "import os\n"
+        "for fd in range(64):\n"
+        '    try: os.write(fd, b\'{"status": "passed", "passed": 1, "total": 1}\')\n'
+        "    except OSError: pass\n"
+        "os._exit(0)"
+    ),
+    "a verdict printed": 'print(\'{"status": "passed"}\', flush=True)\nimport os; os._exit(0)',
+    "functions replaced": (
+        "import json, os\n"
+        "os.write = lambda *_: 0\n"
+        'json.JSONEncoder.encode = lambda *_: \'{"status": "passed"}\'\n'
+        "os._exit = lambda *_: None\n"
+        "def add(a, b): return 0"
+    ),
+    "the checker rewritten": (
+        "import glob\n"
+        "for path in glob.glob('/checker/**/*.py', recursive=True):\n"
+        "    open(path, 'w').write('')\n"
+        "def add(a, b): return 0"
+    ),
+    "the checker moved away": "import os\nos.rename('/checker', '/checker2')\ndef add(a, b): return 0",
+    "the tests rewritten": (
+        "import os\n"
+        "os.makedirs('/tmp/solution', exist_ok=True)\n"
+        "open('/tmp/solution/conftest.py', 'w').write('collect_ignore_glob = [\"*\"]')\n"
+        "def add(a, b): return 0"
+    ),
+    "all tests skipped": "import pytest\npytest.skip('no', allow_module_level=True)",
+    "pytest stopped with success": "import pytest\ndef add(a, b): pytest.exit('done', returncode=0)",
+    "a skip while tested": "import pytest\ndef add(a, b): pytest.skip('no')",
+    "BaseException": "class Quiet(BaseException): pass\ndef add(a, b): raise Quiet",
+    "the stack unwound": "def add(a, b): raise GeneratorExit",
+}
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_a_script_does_not_pass_by(sandbox: Sandbox, attempt):
+    result = await run_tests(ATTEMPTS[attempt], SCRIPT, sandbox, LIMITS)
+
+    assert (result.outcome, result.tests_passed) == ("failed", None)
+    assert result.first_failure
+
+
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+async def test_a_pytest_module_does_not_pass_by(sandbox: Sandbox, attempt):
+    result = await run_tests(ATTEMPTS[attempt], MODULE, sandbox, LIMITS)
+
+    assert result.outcome in ("failed", "not_run")
+    assert not result.tests_passed
+
+
+@pytest.mark.parametrize("way", ["pytest.skip('hard')", "pytest.xfail('hard')", "raise unittest.SkipTest('hard')"])
+async def test_an_answer_does_not_pass_by_skipping_what_is_hard(sandbox: Sandbox, way):
+    answer = f"import pytest, unittest\ndef add(a, b):\n    if a > 9: {way}\n    return a + b\n"
+
+    result = await run_tests(answer, MODULE + "def test_hard():\n    assert add(10, 1) == 11\n", sandbox, LIMITS)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 1, 2)
+    assert "skipped its test" in (result.first_failure or "")
+
+
+async def test_an_answer_that_is_right_passes_though_it_spoils_the_exit(sandbox: Sandbox):
+    answer = "import atexit, os, threading, time\natexit.register(os._exit, 9)\n"
+    answer += "threading.Thread(target=time.sleep, args=(60,)).start()\ndef add(a, b): return a + b\n"
+
+    result = await run_tests(answer, SCRIPT, sandbox, LIMITS)
+
+    assert result.outcome == "passed"
+    assert result.seconds < 5
+
+
+async def test_a_test_cannot_rewrite_the_checker_for_the_next_run(sandbox: Sandbox):
+    spoil = "import pathlib\nfor path in pathlib.Path('/checker').rglob('*.py'):\n    path.write_text('')\n"
+
+    spoilt = await run_tests("def add(a, b): return 3", spoil, sandbox, LIMITS)
+    after = await run_tests("def add(a, b): return 3", SCRIPT, sandbox, LIMITS)
+
+    assert (spoilt.outcome, after.outcome) == ("failed", "passed")
+    assert "Read-only file system" in (spoilt.first_failure or "")

@@ -1,0 +1,27 @@
+import sys
+
+import pytest
+
+from chargehand.tools.checking.sandbox import Limits, SandboxFailed
+from chargehand.tools.checking.supervision import supervise
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_program_that_is_not_there_cannot_be_started():
+    with pytest.raises(SandboxFailed, match="could not be started: No such file"):
+        await supervise(lambda *_: ["/no/such/program"], Limits(), b"", {})
+
+
+async def test_a_sandbox_that_never_says_ok_has_failed_in_its_own_words():
+    with pytest.raises(SandboxFailed, match="no namespaces here"):
+        await supervise(lambda *_: ["/bin/sh", "-c", "echo no namespaces here >&2; exit 1"], Limits(), b"", {})
+
+
+async def test_a_process_left_behind_is_a_broken_sandbox():
+    leave = (
+        "import os, signal, sys; os.write(int(sys.argv[1]), b'ok')\nif os.fork() == 0: signal.alarm(30); signal.pause()"
+    )
+
+    with pytest.raises(SandboxFailed, match="left a process behind"):
+        await supervise(lambda _, setup_fd: [sys.executable, "-c", leave, str(setup_fd)], Limits(), b"", {})

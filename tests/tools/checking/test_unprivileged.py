@@ -1,0 +1,92 @@
+"""The sandbox as an ordinary user has it; where the tests run as root, a user without rights is taken."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+NOBODY = 65534
+ROOT = Path(__file__).parents[3]
+
+CHECK = """
+import json, sys, types
+package = types.ModuleType("chargehand")
+package.__path__ = [sys.argv[1]]
+sys.modules["chargehand"] = package
+sys.path[:0] = json.loads(sys.argv[2])
+
+import anyio
+from chargehand.tools.checking.running import run_tests
+from chargehand.tools.checking.sandbox import Limits
+from chargehand.tools.checking.sandbox_search import find_sandbox
+
+FORKS = '''
+import os, signal
+children = 0
+try:
+    while children < 100:
+        if os.fork() == 0: signal.pause()
+        children += 1
+except OSError: pass
+print(children < 12, os.getuid() != 0)
+'''
+
+async def main():
+    search = await find_sandbox()
+    sandbox = search.sandbox
+    if sandbox is None:
+        print(json.dumps([search.reason]))
+        return
+    forks = await sandbox.run([*sandbox.python, "-c", FORKS], None, Limits(processes=12))
+    answer = "def add(a, b): return a + b"
+    script = await run_tests(answer, "assert add(1, 2) == 3", sandbox)
+    module = await run_tests(answer, "def test_add(): assert add(1, 2) == 3", sandbox)
+    print(json.dumps([forks.output, script.outcome, module.outcome]))
+
+anyio.run(main)
+"""
+
+
+def interpreter_for(user: int | None) -> str | None:
+    """A Python that the user may run, and that can read our packages with it. None: there is none."""
+    read = (
+        f"import sys; import pydantic, ruff; open({str(ROOT / 'tools' / '__init__.py')!r}); print(sys.version_info[:2])"
+    )
+    for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
+        try:
+            done = subprocess.run(
+                [candidate, "-B", "-c", f"import sys; sys.path[:0] = {packages()!r}; {read}"],
+                user=user, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+        except OSError:
+            continue
+        if done.returncode == 0 and done.stdout.strip() == str(sys.version_info[:2]):
+            return candidate
+    return None
+
+
+def packages() -> list[str]:
+    return [path for path in sys.path if path.endswith("site-packages")]
+
+
+async def test_an_ordinary_user_has_the_same_sandbox():
+    user = NOBODY if os.geteuid() == 0 else None
+    python = await anyio.to_thread.run_sync(interpreter_for, user)
+    if python is None:
+        pytest.skip("no Python here that a user without rights may run: run the tests as an ordinary user to see this")
+
+    with anyio.fail_after(30):
+        done = await anyio.run_process(
+            [python, "-B", "-c", CHECK, str(ROOT), json.dumps(packages())],
+            user=user,
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            stderr=None,
+        )
+
+    assert json.loads(done.stdout) == ["True True\n", "passed", "passed"]

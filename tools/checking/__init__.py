@@ -1,0 +1,1 @@
+"""Whether an answer is right: parsing, tests that run in a sandbox, the reviewer."""

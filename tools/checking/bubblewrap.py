@@ -1,0 +1,179 @@
+"""The sandbox on Linux: bubblewrap (https://github.com/containers/bubblewrap) around a scratch copy.
+
+Inside there are: the system's programs and libraries and our interpreter, read-only; a working folder,
+`/tmp` and `/dev/shm` in memory, of limited size; no network, no other processes, none of our
+environment, an unprivileged user without capabilities, and on x86-64 and ARM64 a filter of system calls.
+
+What it does not protect against: a hole in the kernel, which is shared; side channels between
+processes of one machine; what the system folder `/usr` itself reveals; and memory of all processes
+together, which is only bounded by `processes` times `memory_mb`. The paths of the interpreter and of
+what is shown read-only can be read in /proc/self/mountinfo.
+"""
+
+import json
+import os
+import random
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from .interpreter import Interpreter, base_interpreter
+from .sandbox import WORK_FOLDER, Limits, SandboxRun
+from .seccomp import filter_program
+from .supervision import supervise
+
+_MEGABYTE = 1024 * 1024
+_LAUNCHER = "/checker/launcher.py"
+_INPUT = "/input"
+_NOBODY = 65534
+
+_NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
+
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108  # a tmpfs of the sandbox's own
+    "TMPDIR": "/tmp",  # noqa: S108
+    "LANG": "C.UTF-8",
+    "USER": "sandbox",
+    "LOGNAME": "sandbox",
+}
+"""All that code inside finds in its environment."""
+
+
+class Bubblewrap:
+    """Runs each command in a fresh set of namespaces; holds no state between runs."""
+
+    def __init__(self, bwrap: Path, name: str, interpreter: Interpreter | None = None) -> None:
+        """bwrap: the executable, 0.8 or later. name: with its version, for receipts."""
+        self._bwrap = bwrap
+        self._interpreter = interpreter or base_interpreter()
+        self._filter = filter_program(os.uname().machine)
+        self.name = name
+        self.python: Sequence[str] = (str(self._interpreter.executable), "-I", "-B")
+
+    async def run(
+        self,
+        command: Sequence[str],
+        folder: Path | None,
+        limits: Limits,
+        *,
+        stdin: bytes = b"",
+        read_only: Mapping[str, Path] | None = None,
+    ) -> SandboxRun:
+        shown = {_LAUNCHER: Path(__file__).with_name("inside_launcher.py"), **(read_only or {})}
+        if folder is not None:
+            shown[_INPUT] = folder
+
+        user = _spare_user()
+
+        def build(report_fd: int, setup_fd: int) -> Sequence[str]:
+            orders = {
+                "uid": user,
+                "copy_from": None if folder is None else _INPUT,
+                "report_fd": report_fd,
+                "setup_fd": setup_fd,
+                "cpu_s": limits.cpu_s,
+                "memory_mb": limits.memory_mb,
+                "processes": limits.processes + (_processes_already() if user is None else 0),
+                "file_mb": limits.file_mb,
+                "open_files": limits.open_files,
+            }
+            launch = [*self.python, "-S", _LAUNCHER, json.dumps(orders)]
+            filtered = [word for fd in filters for word in ("--seccomp", str(fd))]
+            return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits), "--", *launch, *command]
+
+        with _opened(self._filter) as filters:
+            # An empty environment for bwrap itself too: the code inside can read /proc/1/environ.
+            return await supervise(build, limits, stdin, {}, also_pass=filters)
+
+    def _arguments(self, user: int | None, shown: Mapping[str, Path], limits: Limits) -> list[str]:
+        scratch = ["--size", str(limits.scratch_mb * _MEGABYTE), "--perms", "1777", "--tmpfs"]
+        arguments = [*_NAMESPACES, *_privileges(user), "--hostname", "sandbox", "--die-with-parent", "--new-session"]
+        arguments += _system_folders()
+        for path in self._interpreter.folders:
+            arguments += _read_only(str(path), path)
+        for path in self._interpreter.package_folders:
+            arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
+        arguments += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+        arguments += [*scratch, "/tmp", *scratch, WORK_FOLDER]  # noqa: S108
+        for inside, outside in shown.items():
+            arguments += _read_only(inside, outside)
+        arguments += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--clearenv"]
+        for name, value in _ENVIRONMENT.items():
+            arguments += ["--setenv", name, value]
+        return arguments
+
+
+@contextmanager
+def _opened(data: bytes | None) -> Generator[Sequence[int]]:
+    """A descriptor from which the data can be read, if there is any."""
+    if data is None:
+        yield ()
+        return
+    with os.fdopen(os.memfd_create("seccomp"), "wb") as file:
+        file.write(data)
+        file.flush()
+        file.seek(0)
+        yield (file.fileno(),)
+
+
+def _spare_user() -> int | None:
+    """A user id that nobody has, for this run alone; None when we are not root, or root of one user only.
+
+    Root may not run the code, and inside a user namespace it would still be root to the kernel, which
+    exempts root from RLIMIT_NPROC (kernel/fork.c, copy_process, seen 2026-11-24). So under root the
+    launcher changes to this user, whose processes are then those of this run and no others.
+    """
+    if os.geteuid() != 0:
+        return None
+    ids = [line.split() for line in Path("/proc/self/uid_map").read_text().splitlines()]
+    first, count = max(((int(inside), int(length)) for inside, _, length in ids), key=lambda ids: ids[1])
+    last = min(first + count - 2, 2**31 - 2)
+    if last - first < 2 * _NOBODY // 3:
+        return None
+    return random.SystemRandom().randint(last - 20_000, last)
+
+
+def _privileges(user: int | None) -> list[str]:
+    if user is None:
+        nobody = str(_NOBODY)
+        return ["--unshare-user", "--disable-userns", "--uid", nobody, "--gid", nobody, "--cap-drop", "ALL"]
+    # What the launcher needs to copy the folder and to become that user; the kernel takes them away as it does.
+    kept = ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE")
+    return ["--cap-drop", "ALL", *(word for name in kept for word in ("--cap-add", name))]
+
+
+def _processes_already() -> int:
+    """How many threads of ours count against the sandbox's limit: none since Linux 5.14.
+
+    From then on the kernel counts per user namespace (ucounts); before, per user of the machine.
+    """
+    release = os.uname().release.split(".")
+    if (int(release[0]), int(release[1])) >= (5, 14):
+        return 0
+    ours, threads = os.getuid(), 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == ours:
+                threads += sum(1 for _ in (process / "task").iterdir())
+        except OSError:
+            continue  # it has ended meanwhile
+    return threads
+
+
+def _system_folders() -> list[str]:
+    arguments = ["--ro-bind", "/usr", "/usr", "--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
+    for name in ("/bin", "/sbin", "/lib", "/lib32", "/lib64"):
+        path = Path(name)
+        if path.is_symlink():
+            arguments += ["--symlink", str(path.readlink()), name]
+        elif path.is_dir():
+            arguments += ["--ro-bind", name, name]
+    return arguments
+
+
+def _read_only(inside: str, outside: Path) -> list[str]:
+    """Show a path of ours; the folders above it are made anew, empty and passable for every user."""
+    above = [parent for parent in reversed(Path(inside).parents) if parent != Path("/")]
+    folders = [word for parent in above for word in ("--perms", "0755", "--dir", str(parent))]
+    return [*folders, "--ro-bind", str(outside), inside]

@@ -1,0 +1,94 @@
+"""Which files below a folder git would ignore, told from the `.gitignore` files alone; git itself is not run.
+
+Follows https://git-scm.com/docs/gitignore (seen 2026-11-24), with `.git/info/exclude` and without the
+user's own `core.excludesFile`. A tracked file that a pattern matches counts as ignored.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class _Rule:
+    matches: re.Pattern[str]
+    """Against the path from the folder of the file that holds the rule."""
+    ignores: bool
+    folders_only: bool
+
+
+@dataclass(frozen=True)
+class Ignoring:
+    """The rules that hold in one folder: its own and those of the folders above, up to the repository."""
+
+    layers: tuple[tuple[Path, tuple[_Rule, ...]], ...] = ()
+    """Folder and its rules, the outermost first."""
+
+    def below(self, folder: Path) -> "Ignoring":
+        """The rules that hold in a folder below, with those it adds."""
+        rules = _rules_in(folder / ".gitignore")
+        return Ignoring((*self.layers, (folder, rules))) if rules else self
+
+    def ignores(self, path: Path, *, is_folder: bool) -> bool:
+        """Whether a path directly in this folder is ignored; the last rule that matches decides."""
+        for folder, rules in reversed(self.layers):
+            relative = path.relative_to(folder).as_posix()
+            for rule in reversed(rules):
+                if (is_folder or not rule.folders_only) and rule.matches.fullmatch(relative):
+                    return rule.ignores
+        return False
+
+
+def ignoring_in(root: Path) -> Ignoring:
+    """The rules that hold in a folder, be it a repository, below one, or none."""
+    repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
+    ignoring = Ignoring(((repository, _rules_in(repository / ".git" / "info" / "exclude")),))
+    between = [folder for folder in root.parents if folder == repository or repository in folder.parents]
+    for folder in [*reversed(between), root]:
+        ignoring = ignoring.below(folder)
+    return ignoring
+
+
+def _rules_in(file: Path) -> tuple[_Rule, ...]:
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ()  # there is none, which is the usual case
+    return tuple(rule for line in lines if (rule := _rule(line)))
+
+
+def _rule(line: str) -> _Rule | None:
+    pattern = re.sub(r"(?<!\\)[ \t]+$", "", line)
+    if not pattern or pattern.startswith("#"):
+        return None
+    ignores = not pattern.startswith("!")
+    pattern = pattern.removeprefix("!")
+    folders_only = pattern.endswith("/")
+    pattern = pattern.rstrip("/")
+    if not pattern:
+        return None
+    anywhere = "" if "/" in pattern else "(?:.*/)?"
+    try:
+        return _Rule(re.compile(anywhere + _expression(pattern.removeprefix("/"))), ignores, folders_only)
+    except re.error:
+        return None  # git takes a pattern with a broken [ as one that matches nothing
+
+
+_PARTS = re.compile(r"^\*\*/|/\*\*/|/\*\*$|\*+|\?|\[[!^]?\]?[^\]]*\]|\\.|.")
+_WILDCARDS = {"**/": "(?:.*/)?", "/**/": "/(?:.*/)?", "/**": "/.*", "?": "[^/]"}
+
+
+def _expression(pattern: str) -> str:
+    """A wildcard pattern as a regular expression."""
+    parts: list[str] = []
+    for part in _PARTS.findall(pattern):
+        if part in _WILDCARDS:
+            parts.append(_WILDCARDS[part])
+        elif part.startswith("*"):
+            parts.append("[^/]*")
+        elif part.startswith("[") and len(part) > 1:
+            inside = part[1:-1].replace("\\", "\\\\")
+            parts.append(f"[^{inside[1:]}]" if inside.startswith(("!", "^")) else f"[{inside}]")
+        else:
+            parts.append(re.escape(part.removeprefix("\\") or part))
+    return "".join(parts)

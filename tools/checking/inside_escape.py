@@ -1,0 +1,101 @@
+"""Runs inside the sandbox as hostile code would, and reports what it reached on descriptor 3.
+
+Started as a file, with the standard library only: `escape.py JSON`, where JSON names what to reach for:
+`read` and `write` (paths), `port` (a listener of ours on 127.0.0.1). It exits 0 whatever it reached.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from pathlib import Path
+
+REPORT_FD = 3
+SECONDS = 0.3
+CHILD_SECONDS = 30
+"""It ends at last by itself where no sandbox ends it."""
+
+
+def main() -> None:
+    targets = json.loads(sys.argv[1])
+    leave_a_child()
+    reached = {
+        "read": [path for path in targets["read"] if can_read(path)],
+        "wrote": [path for path in targets["write"] if can_write(path)],
+        "environment": environment_names(),
+        "connected": connections(targets["port"]),
+        "processes": len(list(Path("/proc").glob("[0-9]*"))),
+        "interfaces": [name for _, name in socket.if_nameindex() if name != "lo"],
+        "status": status(),
+        "unlimited": unlimited(),
+    }
+    os.write(REPORT_FD, json.dumps(reached).encode())
+    os._exit(0)  # and leaves the child behind
+
+
+def leave_a_child() -> None:
+    """Start a process that is nobody's child, in its own session, and that would outlive us by far."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            signal.alarm(CHILD_SECONDS)
+            signal.pause()
+        os._exit(0)
+
+
+def can_read(path: str) -> bool:
+    for way in (path, f"/proc/self/root{path}", f"/proc/1/root{path}", f"/proc/1/cwd{path}"):
+        with contextlib.suppress(OSError), Path(way).open("rb"):
+            return True
+    return False
+
+
+def can_write(path: str) -> bool:
+    for way in (path, f"/proc/1/root{path}"):
+        with contextlib.suppress(OSError), Path(way).open("wb") as file:
+            file.write(b"out")
+            return True
+    return False
+
+
+def environment_names() -> list[str]:
+    """The variables of every process in sight."""
+    names = set(os.environ)
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            names.update(entry.split("=")[0] for entry in path.read_text(errors="replace").split("\0") if entry)
+    return sorted(names)
+
+
+def connections(port: int) -> list[str]:
+    """Addresses that answer or have a route. Nothing is sent: connecting a datagram socket only asks for a route."""
+    reached: list[str] = []
+    for kind, address in (
+        (socket.SOCK_STREAM, ("127.0.0.1", port)),
+        (socket.SOCK_DGRAM, ("192.0.2.1", 9)),  # TEST-NET-1, RFC 5737
+        (socket.SOCK_DGRAM, ("1.1.1.1", 53)),
+    ):
+        with socket.socket(socket.AF_INET, kind) as peer, contextlib.suppress(OSError):
+            peer.settimeout(SECONDS)
+            peer.connect(address)
+            reached.append(address[0])
+    return reached
+
+
+def status() -> dict[str, str]:
+    """Who the kernel says we are: user ids, effective capabilities, whether privileges can be gained."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return {name: fields[name] for name in ("Uid", "CapEff", "NoNewPrivs")}
+
+
+def unlimited() -> list[str]:
+    kinds = ("RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
+    return [kind for kind in kinds if resource.getrlimit(getattr(resource, kind))[1] == resource.RLIM_INFINITY]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Runs inside the sandbox, first: copies the folder, gives up root, sets the limits, becomes the command.
+
+Started as a file, with the standard library only: `launcher.py JSON COMMAND...`. It says `ok` on the
+setup descriptor just before it becomes the command, or what went wrong.
+"""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+REPORT_FD = 3
+MEGABYTE = 1024 * 1024
+
+
+def main() -> None:
+    orders = json.loads(sys.argv[1])
+    setup_fd = orders["setup_fd"]
+    try:
+        if orders["copy_from"] is not None:
+            copy(orders["copy_from"], orders["uid"])
+        prefer_to_be_killed()
+        if orders["uid"] is not None:
+            give_up_root(orders["uid"])
+        limit(orders)
+        setup_fd = keep_only_the_report(orders["report_fd"], setup_fd)
+        os.write(setup_fd, b"ok")
+        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # to become the command is the whole purpose
+    except (OSError, ValueError, shutil.Error) as error:
+        os.write(setup_fd, f"the sandbox could not be set up: {error}".encode())
+        os._exit(96)
+
+
+def copy(source: str, owner: int | None) -> None:
+    """Copy a tree into the working folder, links as links, for the user who will run in it."""
+    shutil.copytree(source, ".", symlinks=True, dirs_exist_ok=True)
+    for path in (Path(), *Path().rglob("*")):
+        if path.is_symlink():
+            continue
+        if owner is not None:
+            os.chown(path, owner, owner)
+        path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o600))
+
+
+def prefer_to_be_killed() -> None:
+    """Let the kernel end this before anything of the user's when memory runs out."""
+    Path("/proc/self/oom_score_adj").write_text("1000")
+
+
+def give_up_root(uid: int) -> None:
+    """Become a user who owns nothing; the kernel takes all capabilities away with it."""
+    os.setgroups([])
+    os.setgid(uid)
+    os.setuid(uid)
+
+
+def limit(orders: dict[str, int]) -> None:
+    import resource  # only where it runs: Windows, which reads this package too, has none
+
+    for kind, most in (
+        (resource.RLIMIT_CPU, orders["cpu_s"]),
+        (resource.RLIMIT_AS, orders["memory_mb"] * MEGABYTE),
+        (resource.RLIMIT_NPROC, orders["processes"]),
+        (resource.RLIMIT_FSIZE, orders["file_mb"] * MEGABYTE),
+        (resource.RLIMIT_NOFILE, orders["open_files"]),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        # The soft limit on processor time is a signal that tells why; the hard one would only kill.
+        spare = 1 if kind == resource.RLIMIT_CPU else 0
+        hard = resource.getrlimit(kind)[1]
+        ceiling = most + spare if hard == resource.RLIM_INFINITY else min(most + spare, hard)
+        resource.setrlimit(kind, (min(most, ceiling), ceiling))
+
+
+def keep_only_the_report(report_fd: int, setup_fd: int) -> int:
+    """Leave the command its three streams and the report; the setup descriptor's new number is returned."""
+    import fcntl  # as `resource`
+
+    above = max(report_fd, setup_fd, REPORT_FD) + 1
+    report, setup = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in (report_fd, setup_fd))
+    os.closerange(REPORT_FD, above)
+    os.dup2(report, REPORT_FD, inheritable=True)
+    return setup
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,313 @@
+"""Runs inside the sandbox: the answer, then the tests, then one verdict that starts with a secret.
+
+Started as a file: `tests.py < JOB`. The job is JSON with `nonce`, `kind` (`script`, `module`,
+`project`), `answer`, `tests` (a script, a pytest module, or none), `paths` and `options` (project:
+what to give to pytest). The verdict goes to descriptor 3: the nonce, then JSON with `status`:
+
+    passed, failed      the tests ran to their end
+    broken_tests        the tests themselves do not compile, or pytest did not start
+    no_tests            nothing that could fail was run
+
+The nonce is read before the answer runs, lives in one closure, and no file, variable of the
+environment or open descriptor holds it. See `running.py` for what that does not stop.
+"""
+
+import ast
+import asyncio
+import inspect
+import io
+import json
+import linecache
+import os
+import re
+import sys
+import traceback
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+REPORT_FD = 3
+SITE = "/checker/site"
+SOLUTION = "/tmp/solution"  # noqa: S108  # a tmpfs of the sandbox's own, outside the project's copy
+ENOUGH = 16_000
+"""Characters of a failure that are handed out; the checker outside shortens further."""
+
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python's parser raises for text that is no program: also for null bytes, surrogates and deep nesting."""
+
+
+def main() -> NoReturn:
+    job = json.load(sys.stdin)
+    report = reporter(job.pop("nonce"))
+    quiet = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(quiet, 0)
+    sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+    report(KINDS[job["kind"]](job))
+
+
+def reporter(nonce: str) -> Callable[[dict[str, object]], NoReturn]:
+    """What sends the verdict and ends the process there and then, before anything the answer registered.
+
+    The functions are kept as they are now, before the answer can replace them.
+    """
+    write, leave, own_id, getpid = os.write, os._exit, os.getpid(), os.getpid
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    flush_streams = (sys.stdout.flush, sys.stderr.flush)
+
+    def report(verdict: dict[str, object]) -> NoReturn:
+        for flush in flush_streams:
+            try:
+                flush()
+            except (OSError, ValueError):
+                break  # the answer closed it
+        if getpid() == own_id:  # a fork of the answer's has no say
+            text = encode(verdict).encode("utf-8", "backslashreplace")
+            write(REPORT_FD, nonce.encode() + text)
+        leave(0)
+
+    return report
+
+
+def run_script(job: dict[str, Any]) -> dict[str, object]:
+    """The tests as a script after the answer, in one namespace."""
+    try:
+        tree = ast.parse(job["tests"], "tests.py")
+        tests = compile(Explaining().visit(tree), "tests.py", "exec", dont_inherit=True)
+    except UNREADABLE as error:
+        return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
+    if not any(can_fail(statement) for statement in tree.body):
+        return {"status": "no_tests"}
+    module = types.ModuleType("solution")
+    module.__dict__["@explain"] = explain
+    sys.modules["solution"] = module
+    remember_lines("solution.py", job["answer"])
+    remember_lines("tests.py", job["tests"])
+    try:
+        exec(compile(job["answer"], "solution.py", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+        sys.modules["__main__"] = module
+        module.__name__ = "__main__"  # an answer's own main block stays asleep, one in the tests runs
+        exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
+    except BaseException as error:  # noqa: BLE001  # SystemExit and all else: the tests did not pass
+        return failed_script(error)
+    return {"status": "passed"}
+
+
+class Explaining(ast.NodeTransformer):
+    """Lets `assert left == right` say both values when it fails; they are computed once, as before."""
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own naming
+        test = node.test
+        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+            return node
+        # Names that no program can write, so that none is shadowed.
+        test.left = ast.NamedExpr(ast.Name("@left", ast.Store()), test.left)
+        test.comparators = [ast.NamedExpr(ast.Name("@right", ast.Store()), test.comparators[0])]
+        values = [ast.Name(name, ast.Load()) for name in ("@left", "@right")]
+        node.msg = ast.Call(ast.Name("@explain", ast.Load()), [*values, node.msg or ast.Constant(None)], [])
+        return ast.fix_missing_locations(node)
+
+
+def explain(left: object, right: object, message: object) -> str:
+    return "".join([*([f"{message}\n"] if message is not None else []), f"left: {shown(left)}\nright: {shown(right)}"])
+
+
+def shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # whatever the answer's own __repr__ raises
+        return f"<{type(value).__name__} that cannot be shown>"
+    return text if len(text) <= 600 else f"{text[:400]} ... {text[-180:]}"
+
+
+def can_fail(statement: ast.stmt) -> bool:
+    """Whether running the statement itself asserts, calls or raises; a definition alone does not."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Assert | ast.Call | ast.Raise):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
+    return False
+
+
+def remember_lines(file: str, text: str) -> None:
+    """Let tracebacks quote a file that is nowhere on disk."""
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+
+
+def failed_script(error: BaseException) -> dict[str, object]:
+    verdict: dict[str, object] = {"status": "failed"}
+    if isinstance(error, SystemExit):
+        verdict["failure"] = f"the code called exit({error.code!r}) before the tests had run to their end"
+        return verdict
+    if isinstance(error, ModuleNotFoundError):
+        verdict["missing_module"] = error.name
+    steps = error.__traceback__
+    verdict["failure"] = "".join(traceback.format_exception(error.with_traceback(steps and steps.tb_next)))[-ENOUGH:]
+    return verdict
+
+
+def run_module(job: dict[str, Any]) -> dict[str, object]:
+    """The tests as a pytest module, into which the answer's public names are imported."""
+    try:
+        line = first_line_of_code(job["tests"])
+    except UNREADABLE as error:
+        return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
+    lines = job["tests"].splitlines(keepends=True)
+    put(SOLUTION, "solution.py", job["answer"])
+    put(SOLUTION, "test_solution.py", "".join([*lines[:line], "from solution import *\n", *lines[line:]]))
+    verdict = run_pytest(["--rootdir", SOLUTION, "-c", os.devnull, f"{SOLUTION}/test_solution.py"])
+    if isinstance(failure := verdict.get("failure"), str):
+        verdict["failure"] = without_our_line(failure, line)
+    return verdict
+
+
+def first_line_of_code(tests: str) -> int:
+    """How many lines stand before the first statement that is neither docstring nor `from __future__`."""
+    for position, node in enumerate(ast.parse(tests).body):
+        is_docstring = position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_docstring or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            continue
+        decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+        return min(part.lineno for part in (node, *decorators)) - 1
+    return 0
+
+
+def without_our_line(failure: str, line: int) -> str:
+    """The failure with line numbers of the tests as they were given, without the import put into them."""
+
+    def theirs(match: re.Match[str]) -> str:
+        number = int(match[2])
+        return f"{match[1]}{number - 1 if number > line else number}"
+
+    return re.sub(r'(test_solution\.py(?::|", line ))(\d+)', theirs, failure)
+
+
+def run_project(job: dict[str, Any]) -> dict[str, object]:
+    """Test files of the project in its copy, which is the working folder."""
+    put(SOLUTION, "solution.py", job["answer"])
+    here = Path.cwd()
+    sys.path[:0] = [str(path) for path in (here, here / "src") if path.is_dir()]
+    return run_pytest([*job["options"], *job["paths"]])
+
+
+KINDS = {"script": run_script, "module": run_module, "project": run_project}
+
+
+def put(folder: str, name: str, text: str) -> None:
+    Path(folder).mkdir(exist_ok=True)
+    (Path(folder) / name).write_text(text, encoding="utf-8", errors="surrogatepass")
+
+
+def run_pytest(arguments: list[str]) -> dict[str, object]:
+    sys.path[:0] = [SOLUTION]
+    sys.path.append(SITE)
+    try:
+        import pytest
+    except ImportError as error:
+        return {"status": "broken_tests", "failure": f"pytest cannot be imported in the sandbox: {error}"}
+
+    # Before pytest's own, which puts a skip of its own in the place of unittest's.
+    pytest.hookimpl(tryfirst=True)(Count.pytest_runtest_makereport)
+    count = Count()
+    options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    code = pytest.main([*options, *arguments], plugins=[count])
+    verdict: dict[str, object] = {
+        "passed": count.passed,
+        "total": count.collected,
+        "failure": count.first_failure and count.first_failure[-ENOUGH:],
+        "missing_module": count.missing_module,
+    }
+    ended = len(count.results)
+    if code == pytest.ExitCode.USAGE_ERROR:
+        return verdict | {"status": "broken_tests"}
+    if count.first_failure:
+        return verdict | {"status": "failed"}
+    if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == count.collected:
+        return verdict | {"status": "passed" if count.passed else "no_tests"}
+    why = f"the test run was stopped after {ended} of {count.collected} tests (exit status {int(code)})"
+    return verdict | {"status": "failed", "failure": why}
+
+
+class Count:
+    """A pytest plugin: how many tests there are, how each ended, and what failed first."""
+
+    def __init__(self) -> None:
+        self.collected = 0
+        self.results: dict[str, str] = {}
+        self.ended_by_the_answer: set[str] = set()
+        self.first_failure: str | None = None
+        self.missing_module: str | None = None
+
+    @property
+    def passed(self) -> int:
+        return sum(result == "passed" for result in self.results.values())
+
+    def pytest_collection_modifyitems(self, items: list[Any]) -> None:
+        """Drop tests that the answer brought along: its names are imported, and it may not judge itself."""
+        items[:] = [item for item in items if origin(item) != "solution"]
+
+    def pytest_collection_finish(self, session: Any) -> None:
+        self.collected = len(session.items)
+
+    def pytest_collectreport(self, report: Any) -> None:
+        if report.failed:
+            self.note(report.nodeid, report.longreprtext)
+
+    def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
+        if call.excinfo is not None and passes_through_the_answer(call.excinfo.tb):
+            self.ended_by_the_answer.add(item.nodeid)
+
+    def pytest_runtest_logreport(self, report: Any) -> None:
+        if report.skipped and report.nodeid in self.ended_by_the_answer:
+            self.results[report.nodeid] = "failed"
+            self.note(report.nodeid, "the code under test skipped its test")
+        elif report.failed:  # in setup, call or teardown, or in a subtest
+            self.results[report.nodeid] = "failed"
+            self.note(report.nodeid, report.longreprtext)
+        elif report.skipped or report.when == "call":
+            self.results.setdefault(report.nodeid, report.outcome)
+
+    def pytest_internalerror(self, excrepr: Any, excinfo: Any) -> None:
+        if isinstance(excinfo.value, SystemExit):
+            self.note("", f"the code called exit({excinfo.value.code!r}) before the tests had run to their end")
+        else:
+            self.note("", str(excrepr))
+
+    def pytest_exception_interact(self, call: Any) -> None:
+        error = call.excinfo.value
+        while error is not None and not isinstance(error, ModuleNotFoundError):
+            error = error.__cause__ or error.__context__
+        if error is not None and self.missing_module is None:
+            self.missing_module = error.name
+
+    def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
+        """Run `async def` tests too: no plugin that does is inside."""
+        if not inspect.iscoroutinefunction(pyfuncitem.obj):
+            return None
+        names = pyfuncitem._fixtureinfo.argnames  # what pytest's own runner passes on; it has no public name
+        asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
+        return True
+
+    def note(self, test: str, failure: str) -> None:
+        if self.first_failure is None:
+            self.first_failure = f"{test}\n{failure}".lstrip("\n")
+
+
+def passes_through_the_answer(trace: types.TracebackType | None) -> bool:
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == "solution":
+            return True
+        trace = trace.tb_next
+    return False
+
+
+def origin(item: Any) -> str:
+    """The module that a test's class or function was written in."""
+    return (getattr(item, "cls", None) or getattr(item, "function", item)).__module__
+
+
+if __name__ == "__main__":
+    main()

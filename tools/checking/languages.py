@@ -1,0 +1,107 @@
+"""Which language a piece of code is in: by its fence's tag, its file's name, or the look of it."""
+
+import json
+import re
+from pathlib import PurePath
+
+_TAGS = {
+    "bash": ("bash", "sh", "shell", "zsh", "console"),
+    "c": ("c", "h"),
+    "cpp": ("cpp", "c++", "cc", "cxx", "hpp", "hh", "hxx"),
+    "csharp": ("csharp", "c#", "cs"),
+    "css": ("css",),
+    "dockerfile": ("dockerfile", "docker"),
+    "go": ("go", "golang"),
+    "html": ("html", "htm"),
+    "java": ("java",),
+    "javascript": ("javascript", "js", "jsx", "mjs", "cjs", "node"),
+    "json": ("json",),
+    "json5": ("json5", "jsonc"),
+    "jsonl": ("jsonl", "ndjson"),
+    "kotlin": ("kotlin", "kt", "kts"),
+    "lua": ("lua",),
+    "markdown": ("markdown", "md"),
+    "php": ("php",),
+    "python": ("python", "py", "python3", "py3", "pyi", "pyw"),
+    "ruby": ("ruby", "rb"),
+    "rust": ("rust", "rs"),
+    "scala": ("scala",),
+    "sql": ("sql",),
+    "swift": ("swift",),
+    "toml": ("toml",),
+    "typescript": ("typescript", "ts", "tsx", "mts", "cts"),
+    "xml": ("xml", "svg"),
+    "yaml": ("yaml", "yml"),
+}
+"""Language name to the fence tags and file suffixes that mean it."""
+
+_LANGUAGES = {tag: language for language, tags in _TAGS.items() for tag in tags}
+
+_LOOKS = (
+    ("python", r"(?:async )?def \w+\s*\(.*(?:\)|,|\()[^{;]*$|class \w+(?:\(.*\))?:|from [\w.]+ import |import [\w.]+$"),
+    ("python", r"(?:if|elif|for|while|with|try|except|else)\b[^{;]*:\s*(?:#.*)?$|print\(.*\)$|@\w[\w.]*(?:\(.*\))?$"),
+    ("rust", r"(?:pub )?fn \w+.*\{|let mut |impl\b.*\{|use [\w:]+::|#\[\w+|(?:pub )?(?:struct|enum|trait|mod) \w+.*\{"),
+    ("go", r"package \w+$|func (?:\(.*\) )?\w+\(.*\{|import \($|\w+ := "),
+    (
+        "java",
+        r"(?:public|private|protected)\s+(?:static\s+|final\s+)*[\w<>\[\]]+\s+\w+|import java[\w.]*;|package [\w.]+;",
+    ),
+    ("typescript", r"interface \w+.*\{|type \w+ =|(?:const|let) \w+\s*:\s*\w|function \w+\(.*\)\s*:\s*\w+.*\{"),
+    ("javascript", r"(?:const|let|var) [\w{\[].*=|(?:async )?function\b.*\{|.*=>\s*[{(]|module\.exports|.*require\("),
+    ("cpp", r"#include <\w+>$|using namespace \w+;|std::|template\s*<|class \w+.*\{"),
+    ("c", r"#include [<\"]\w+\.h[>\"]|(?:int|void|char) \w+\(.*\)\s*\{?$"),
+    ("bash", r"#!.*\bsh\b|\w+=\$\(|if \[\[? |fi$|done$|echo "),
+    ("sql", r"(?i:select .* from |insert into |create table |update \w+ set )"),
+    ("html", r"<!DOCTYPE html|<html\b|</?(?:div|body|head|p|a)\b"),
+)
+"""What lines of a language begin with; each line that does counts for it."""
+
+_LOOKING = tuple((language, re.compile(rf"\s*(?:{pattern})")) for language, pattern in _LOOKS)
+
+_LINES_LOOKED_AT = 200
+
+
+def language_of(code: str, named: str | None) -> str | None:
+    """The language of a piece of code: what it is called (a fence's tag), or else what it looks like."""
+    return language_named(named) or guess_language(code)
+
+
+def language_named(tag: str | None) -> str | None:
+    """The language a fence's tag or a caller's word means; an unknown word stays as it is, in lower case.
+
+    None when there is no word.
+    """
+    word = (tag or "").strip().lower().removeprefix(".")
+    word = re.split(r"[\s,{:]", word, maxsplit=1)[0]
+    return _LANGUAGES.get(word, word) or None
+
+
+def language_of_file(path: str) -> str | None:
+    """The language a file's name means. None: the name does not say."""
+    name = PurePath(path).name.lower()
+    return _LANGUAGES.get(PurePath(name).suffix.removeprefix(".")) or ("dockerfile" if name == "dockerfile" else None)
+
+
+def guess_language(code: str) -> str | None:
+    """The language that the code looks like. None: it is not clear."""
+    if _is_json(code):
+        return "json"
+    votes: dict[str, int] = {}
+    for line in code.split("\n", _LINES_LOOKED_AT)[:_LINES_LOOKED_AT]:
+        for language, look in _LOOKING:
+            if look.match(line[:400].rstrip()):
+                votes[language] = votes.get(language, 0) + 1
+    ranked = sorted(votes, key=votes.__getitem__, reverse=True)
+    if not ranked or (len(ranked) > 1 and votes[ranked[0]] == votes[ranked[1]]):
+        return None
+    return ranked[0]
+
+
+def _is_json(code: str) -> bool:
+    if not code.lstrip().startswith(("{", "[")):
+        return False
+    try:
+        json.loads(code)
+    except (ValueError, RecursionError):
+        return False
+    return True

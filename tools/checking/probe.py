@@ -1,0 +1,136 @@
+"""The escape probe: hostile code in the sandbox reaches for what it must not have, and we look whether it did.
+
+It shows that the doors it tries are closed on this machine. It is no proof that there are no others.
+"""
+
+import contextlib
+import json
+import secrets
+import socket
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from .sandbox import Limits, Sandbox, SandboxFailed
+
+_LIMITS = Limits(wall_s=5.0, cpu_s=5, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
+_PROBE = "/checker/escape.py"
+_OWN_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE", "USER", "LOGNAME", "PWD", "SHLVL", "_"}
+_PROCESSES = 4
+"""bubblewrap's own, the probe, the child it leaves and that child's dead parent."""
+
+
+@dataclass(frozen=True)
+class _Bait:
+    """What stands outside for the hostile code to find."""
+
+    canaries: tuple[Path, ...]
+    forbidden: tuple[Path, ...]
+    """Files that must not come into being."""
+    listener: socket.socket
+
+
+class _Status(BaseModel):
+    """Lines of /proc/self/status, by their names there."""
+
+    Uid: str
+    CapEff: str
+    NoNewPrivs: str
+
+
+class _Reached(BaseModel):
+    """What inside_escape.py reports."""
+
+    read: list[str]
+    wrote: list[str]
+    environment: set[str]
+    connected: list[str]
+    processes: int
+    interfaces: list[str]
+    status: _Status
+    unlimited: list[str]
+
+
+async def escape(sandbox: Sandbox) -> str | None:
+    """What got out of the sandbox; None when nothing did.
+
+    Puts a file of a few bytes into the home and the temporary folder, listens on 127.0.0.1, and takes
+    both away again. Raises SandboxFailed when the probe could not be run.
+    """
+    with _laid_out() as bait:
+        targets = {
+            "read": [str(path) for path in (*bait.canaries, Path("/etc/passwd"), Path("/etc/hostname"))],
+            "write": [str(path) for path in bait.forbidden],
+            "port": bait.listener.getsockname()[1],
+        }
+        run = await sandbox.run(
+            [*sandbox.python, _PROBE, json.dumps(targets)],
+            None,
+            _LIMITS,
+            read_only={_PROBE: Path(__file__).with_name("inside_escape.py")},
+        )
+        if run.exit_code != 0 or not run.report:
+            raise SandboxFailed(f"the escape probe did not run to its end: {run.output.strip()[:300] or run.killed_by}")
+        return _what_got_out(_Reached.model_validate_json(run.report), bait)
+
+
+@contextlib.contextmanager
+def _laid_out() -> Generator[_Bait]:
+    name = f".chargehand-probe-{secrets.token_hex(8)}"
+    temporary = Path(tempfile.gettempdir())
+    canaries: list[Path] = []
+    forbidden = [Path("/etc") / name, Path("/usr") / name, Path("/usr/bin") / name, Path("/checker") / name]
+    with contextlib.ExitStack() as stack:
+        for folder in (Path.home(), temporary):
+            canary = folder / name
+            with contextlib.suppress(OSError):  # a home that cannot be written holds nothing of ours to read
+                canary.write_text("canary")
+                stack.callback(canary.unlink, missing_ok=True)
+                canaries.append(canary)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargehand-probe-")))
+        folder.chmod(0o777)
+        forbidden += [folder / "out", Path.home() / f"{name}-out"]
+        for path in forbidden:
+            stack.callback(_remove, path)
+        listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        listener.setblocking(False)
+        yield _Bait(tuple(canaries), tuple(forbidden), listener)
+
+
+def _remove(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+
+
+def _what_got_out(reached: _Reached, bait: _Bait) -> str | None:
+    status = reached.status
+    escapes = {
+        "it read files outside": bool(reached.read),
+        "it wrote outside": bool(reached.wrote) or any(_exists(path) for path in bait.forbidden),
+        "it saw our environment": not _OWN_VARIABLES.issuperset(reached.environment),
+        "it reached the network": bool(reached.connected or reached.interfaces) or _was_called(bait.listener),
+        "it saw other processes": reached.processes > _PROCESSES,
+        "it has privileges": "0" in status.Uid.split() or status.CapEff.strip("0") != "" or status.NoNewPrivs != "1",
+        "it has no limits": bool(reached.unlimited),
+    }
+    return "; ".join(what for what, happened in escapes.items() if happened) or None
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False  # a folder that we may not look into ourselves
+
+
+def _was_called(listener: socket.socket) -> bool:
+    try:
+        listener.accept()[0].close()
+    except BlockingIOError:
+        return False
+    return True

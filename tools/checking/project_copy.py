@@ -1,0 +1,97 @@
+"""A copy of a project for tests to run in: without its history, ignored files, caches and secrets.
+
+What it does not protect against: a secret in a file whose name does not look like one. The sandbox
+has no network, but what a test prints goes into the receipt and back to the model.
+"""
+
+import os
+import shutil
+import stat
+import tempfile
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import asynccontextmanager
+from fnmatch import fnmatch
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from ..errors import FileRefused
+from .gitignore import Ignoring, ignoring_in
+
+BYTES_AT_MOST = 128_000_000
+FILES_AT_MOST = 20_000
+
+_HISTORY = {".git", ".hg", ".svn", ".jj"}
+_CACHES = {
+    ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache",
+}  # fmt: skip
+"""Heavy, and of no use inside: packages are not visible there."""
+
+SECRET_FILES = (
+    ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk",
+    "id_rsa*", "id_dsa*", "id_ecdsa*", "id_ed25519*", ".netrc", "_netrc", ".npmrc", ".pypirc", ".pgpass", ".my.cnf",
+    ".git-credentials", ".htpasswd", ".vault-token", ".dockercfg", "credentials", "credentials.*", "secrets.json",
+    "secrets.toml", "secrets.y*ml", "*service-account*.json", "*service_account*.json", "*.tfstate", "*.tfstate.*",
+    "*.tfvars", "local.settings.json",
+)  # fmt: skip
+"""Names of files that hold keys, in any case of letters; never copied."""
+
+SECRET_FOLDERS = {".ssh", ".gnupg", ".aws", ".azure", ".gcloud", ".kube", ".docker"}
+
+
+@asynccontextmanager
+async def copied_project(root: Path) -> AsyncGenerator[Path]:
+    """A folder of its own with the project's files, deleted at the end.
+
+    Links stay links, and those that lead out of the project are left out, as are sockets and devices.
+    Raises FileRefused when the project is larger than 128 MB or 20,000 files.
+    """
+    folder = Path(await anyio.to_thread.run_sync(tempfile.mkdtemp, None, "chargehand-copy-"))
+    try:
+        await anyio.to_thread.run_sync(_copy, root, folder)
+        yield folder
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
+
+
+def _copy(root: Path, destination: Path) -> None:
+    copied_bytes = 0
+    for copied_files, path in enumerate(_wanted(root, ignoring_in(root)), start=1):
+        copied_bytes += path.lstat().st_size
+        if copied_files > FILES_AT_MOST or copied_bytes > BYTES_AT_MOST:
+            raise FileRefused(
+                f"tests: the project {root} is larger than {BYTES_AT_MOST // 1_000_000} MB or {FILES_AT_MOST:,} files"
+                " and cannot be copied to run its tests. List what the tests do not need in .gitignore."
+            )
+        target = destination / path.relative_to(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target, follow_symlinks=False)
+
+
+def _wanted(folder: Path, ignoring: Ignoring, root: Path | None = None) -> Iterator[Path]:
+    """The regular files and inward links below a folder that may be shown."""
+    root = root or folder
+    with os.scandir(folder) as entries:
+        for entry in sorted(entries, key=lambda entry: entry.name):
+            path = Path(entry.path)
+            if entry.is_dir(follow_symlinks=False):
+                unwanted = entry.name in _HISTORY | _CACHES | SECRET_FOLDERS
+                if not unwanted and not ignoring.ignores(path, is_folder=True) and os.access(path, os.R_OK | os.X_OK):
+                    yield from _wanted(path, ignoring.below(path), root)
+            elif not (is_secret(entry.name) or ignoring.ignores(path, is_folder=False)) and _is_copyable(path, root):
+                yield path
+
+
+def is_secret(name: str) -> bool:
+    """Whether a file's name says that it holds keys."""
+    return any(fnmatch(name.lower(), pattern) for pattern in SECRET_FILES)
+
+
+def _is_copyable(path: Path, root: Path) -> bool:
+    if path.is_symlink():
+        leads_to = Path(os.path.normpath(path.parent / path.readlink()))
+        inward = not path.readlink().is_absolute() and leads_to.is_relative_to(root)
+        return inward and not is_secret(leads_to.name)
+    return stat.S_ISREG(path.lstat().st_mode) and os.access(path, os.R_OK)

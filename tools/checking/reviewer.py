@@ -1,0 +1,134 @@
+"""The reviewer: a senior model reads all of the code and says in at most 100 visible tokens what is wrong."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+from ..consulting import Consultation, consult, cut_to, explain, visible_tokens_at_most
+from ..deciding import Job
+from ..editing.prompt import validation_prompt
+from ..guarding.text import visible
+from ..routing.candidates import Candidate
+from ..tokens import estimate_tokens
+from ..workshop import Workshop
+from .result import CheckResult, Finding
+
+VISIBLE_TOKENS_AT_MOST = 100
+
+# Numeric and length bounds in a schema are not enforced by the vendors, so there are none: see `_findings`.
+_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {
+        "verdict": {"type": "string", "enum": ["pass", "fail", "uncertain"]},
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "severity": {"type": "string", "enum": ["error", "warning", "info"]},
+                    "quote": {"type": "string", "description": "The shortest piece of the code, to the letter."},
+                    "message": {"type": "string", "description": "At most 15 words."},
+                },
+                "required": ["severity", "quote", "message"],
+                "additionalProperties": False,
+            },
+        },
+    },
+    "required": ["verdict", "findings"],
+    "additionalProperties": False,
+}
+
+
+@dataclass(frozen=True)
+class Review:
+    verdict: Literal["pass", "fail", "uncertain"]
+    findings: tuple[Finding, ...]
+    output_tokens: int
+    """Thinking included, as billed."""
+    cost_usd: float
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+    def as_check(self) -> CheckResult:
+        if self.verdict == "uncertain":
+            return CheckResult("review", "not_run", seconds=self.seconds, note="the reviewer is not certain either way")
+        outcome = "failed" if self.verdict == "fail" else "passed"
+        return CheckResult("review", outcome, findings=self.findings, seconds=self.seconds)
+
+
+async def review_code(
+    shop: Workshop,
+    candidate: Candidate,
+    job: Job,
+    *,
+    task_id: str,
+    code: str,
+    task: str | None,
+    language: str | None,
+    local_only: bool,
+) -> Review:
+    """The reviewer's word; a finding whose quote is not in the code is dropped, and said to be.
+
+    Raises NotAffordable, or a LedgerError (BudgetExceeded among them).
+    """
+    limit = visible_tokens_at_most(candidate.profile, VISIBLE_TOKENS_AT_MOST)
+    consultation = await consult(
+        shop,
+        candidate,
+        task_id=task_id,
+        kind="validation",
+        job=job,
+        prompt=validation_prompt(code, task, language, visible_tokens=limit),
+        schema=_SCHEMA,
+        local_only=local_only,
+    )
+    asked, said = consultation.asked, consultation.answer
+    if said is None or said.get("verdict") not in ("pass", "fail", "uncertain"):
+        why = explain(asked.error, candidate.profile)
+        return Review("uncertain", (), asked.usage.output_tokens, asked.cost_usd, asked.seconds, (f"review: {why}",))
+    found = list(_findings(said, candidate.profile.id))
+    quoted = [finding for finding in found if finding.quote and finding.quote in code]
+    kept = _within(quoted, limit)
+    return Review(
+        verdict=said["verdict"],
+        findings=tuple(_placed(finding, code) for finding in kept),
+        output_tokens=asked.usage.output_tokens,
+        cost_usd=asked.cost_usd,
+        seconds=asked.seconds,
+        notes=tuple(_remarks(consultation, len(found) - len(quoted), len(quoted) - len(kept), limit)),
+    )
+
+
+def _findings(said: Mapping[str, Any], source: str) -> Iterator[Finding]:
+    listed: object = said.get("findings")
+    for item in cast(Sequence[object], listed) if isinstance(listed, list) else ():
+        if not isinstance(item, dict):
+            continue
+        fields = cast(Mapping[str, object], item)
+        severity, quote, message = fields.get("severity"), fields.get("quote"), fields.get("message")
+        if severity in ("error", "warning", "info") and isinstance(quote, str) and isinstance(message, str):
+            yield Finding(severity, visible(message).strip(), source, quote=quote.strip())
+
+
+def _within(findings: Sequence[Finding], tokens: int) -> list[Finding]:
+    """The first findings that fit so many tokens; the worst one always stays, cut if need be."""
+    kept: list[Finding] = []
+    for finding in findings:
+        took = sum(estimate_tokens(f"{f.message}{f.quote}") for f in (*kept, finding))
+        if took <= tokens:
+            kept.append(finding)
+        elif not kept:
+            kept.append(Finding(finding.severity, cut_to(finding.message, tokens), finding.source, quote=finding.quote))
+    return kept
+
+
+def _placed(finding: Finding, code: str) -> Finding:
+    line = code[: code.index(finding.quote or "")].count("\n") + 1
+    return Finding(finding.severity, finding.message, finding.source, line=line, quote=finding.quote)
+
+
+def _remarks(consultation: Consultation, unquoted: int, cut: int, limit: int) -> Iterator[str]:
+    if unquoted:
+        yield f"review: {unquoted} finding(s) dropped, their quote is not in the code"
+    if cut or consultation.visible_tokens > limit:
+        yield f"review: it took {consultation.visible_tokens} visible tokens, {limit} are allowed; {cut} finding(s) cut"

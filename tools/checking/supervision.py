@@ -1,0 +1,162 @@
+"""Runs one process to its end: feeds it, reads it up to a cap, and ends it with the clock or a cancellation.
+
+It must be awaited on the event loop's own thread: the kernel ends a sandbox with the *thread* that
+started it (prctl PR_SET_PDEATHSIG), and asyncio starts processes on that thread.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+from anyio.abc import Process
+
+from ..guarding.text import visible
+from .sandbox import KilledBy, Limits, SandboxFailed, SandboxRun
+
+_REPORT_CAP = 256 * 1024
+_PATIENCE_S = 3.0
+"""How long a killed process may take to be gone. The kernel needs milliseconds; more means a broken sandbox."""
+_CPU_SIGNAL = 24
+"""SIGXCPU on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
+
+
+@dataclass
+class _Pipe:
+    """One pipe from the child; our end is read to the cap, then only drained into nothing."""
+
+    cap: int
+    read_fd: int = -1
+    write_fd: int = -1
+    received: bytearray = field(default_factory=bytearray)
+
+    def __post_init__(self) -> None:
+        self.read_fd, self.write_fd = os.pipe()
+        os.set_blocking(self.read_fd, False)
+
+    async def read(self, when_full: Callable[[], None]) -> None:
+        while True:
+            await anyio.wait_readable(self.read_fd)
+            data = os.read(self.read_fd, 65536)
+            if not data:
+                return
+            room = self.cap - len(self.received)
+            self.received += data[:room]
+            if len(data) > room:
+                when_full()
+
+    def close_child_end(self) -> None:
+        if self.write_fd >= 0:
+            os.close(self.write_fd)
+            self.write_fd = -1
+
+    def close(self) -> None:
+        self.close_child_end()
+        os.close(self.read_fd)
+
+
+async def supervise(
+    build: Callable[[int, int], Sequence[str]],
+    limits: Limits,
+    stdin: bytes,
+    environment: Mapping[str, str],
+    also_pass: Sequence[int] = (),
+) -> SandboxRun:
+    """Run a sandbox's own command and wait until everything in it is gone.
+
+    build: gives the command, from the descriptors of the report pipe and of the setup pipe. On the
+    latter the sandbox's launcher says `ok` when the untrusted command starts, or else what went wrong.
+    also_pass: descriptors of ours that the command needs.
+    Raises SandboxFailed when the launcher did not say `ok`, or when something survives its end.
+    """
+    output, report, setup = _Pipe(limits.output_kb * 1024), _Pipe(_REPORT_CAP), _Pipe(4096)
+    pipes = (output, report, setup)
+    killed_by: KilledBy | None = None
+    process: Process | None = None
+    exit_code: int | None = None
+    is_gone = False
+    began = time.monotonic()
+
+    def too_much() -> None:
+        nonlocal killed_by
+        killed_by = killed_by or "output"
+        _kill(process)
+
+    try:
+        process = await anyio.open_process(
+            build(report.write_fd, setup.write_fd),
+            stdin=subprocess.PIPE,
+            stdout=output.write_fd,
+            stderr=subprocess.STDOUT,
+            pass_fds=(report.write_fd, setup.write_fd, *also_pass),
+            env=environment,
+            cwd="/",
+        )
+        for pipe in pipes:
+            pipe.close_child_end()
+        async with anyio.create_task_group() as tasks:
+            for pipe in pipes:
+                tasks.start_soon(pipe.read, too_much)
+            tasks.start_soon(_feed, process, stdin)
+            with anyio.move_on_after(limits.wall_s) as clock:
+                await process.wait()
+            if clock.cancelled_caught:
+                killed_by = "wall_time"
+                _kill(process)
+            # Whatever still runs holds an end of a pipe.
+            tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
+            exit_code = await process.wait()
+        is_gone = not tasks.cancel_scope.cancelled_caught
+    except OSError as error:
+        raise SandboxFailed(f"the sandbox could not be started: {error.strerror}") from error
+    finally:
+        with anyio.CancelScope(shield=True):
+            if process is not None:
+                await _end(process, pipes)
+        for pipe in pipes:
+            pipe.close()
+
+    text = visible(output.received.decode("utf-8", "replace"))
+    said = setup.received.decode("utf-8", "replace")
+    if not is_gone:
+        raise SandboxFailed("the sandbox left a process behind: do not use it on this machine")
+    if said != "ok":
+        why = visible(said.removeprefix("ok")) or text.strip() or "it ended before it could start the command"
+        raise SandboxFailed(why[:500])
+    seconds = time.monotonic() - began
+    if killed_by is not None:
+        exit_code = None
+    elif exit_code is not None and (exit_code < 0 or 128 < exit_code <= 192):
+        # A command that died of signal N: bubblewrap, like a shell, answers with 128 + N.
+        killed_by = "cpu_time" if exit_code == 128 + _CPU_SIGNAL else "signal"
+        exit_code = None
+    return SandboxRun(exit_code, text, bytes(report.received), seconds, killed_by)
+
+
+async def _feed(process: Process, data: bytes) -> None:
+    stream = process.stdin
+    if stream is None:
+        return
+    try:
+        if data:
+            await stream.send(data)
+        await stream.aclose()
+    except (anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionResetError):
+        return  # it ended without reading its input: its exit and its report say enough
+
+
+def _kill(process: Process | None) -> None:
+    if process is not None and process.returncode is None:
+        process.kill()
+
+
+async def _end(process: Process, pipes: Sequence[_Pipe]) -> None:
+    """End the process if need be, and wait until nothing holds its pipes."""
+    _kill(process)
+    with anyio.move_on_after(_PATIENCE_S):
+        await process.wait()
+        await process.aclose()
+        for pipe in pipes:
+            await pipe.read(lambda: None)
