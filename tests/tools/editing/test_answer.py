@@ -1,0 +1,248 @@
+"""What is found in a model's reply."""
+
+import time
+
+import pytest
+
+from chargehand.tools.editing.answer import Answer, read_answer
+
+
+def _code(reply: str) -> str:
+    return read_answer(reply, prose=False).code
+
+
+def test_the_code_is_what_stands_in_the_fence():
+    reply = "Here it is:\n\n```python\ndef f():\n    return 1\n```\n\nIt returns 1."
+
+    assert read_answer(reply, prose=False) == Answer("def f():\n    return 1\n", "python", is_whole=True)
+
+
+def test_a_reply_without_a_fence_is_code_as_it_stands():
+    assert read_answer("    x = 1\n    y = 2", prose=False) == Answer("    x = 1\n    y = 2\n", None, is_whole=True)
+
+
+def test_several_fences_of_one_language_are_joined_in_order():
+    reply = "First:\n```python\na = 1\n```\nthen:\n```py\nb = a\n```\nlast:\n```python3\n\nc = b\n\n```"
+
+    assert read_answer(reply, prose=False) == Answer("a = 1\n\nb = a\n\nc = b\n", "python", is_whole=True)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        "```bash\npip install something-with-a-long-name\npython answer.py --with --many --flags\n```",
+        "```sh\npython answer.py\n```",
+        "```\n[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20]\n```",
+        "```text\nThis prints a great many lines, all of them longer than the code.\n```",
+        "```output\n1\n2\n3\n4\n5\n6\n7\n8\n9\n10\n11\n12\n```",
+        '```json\n{"this": "is what it reads", "and": "it is longer than the code itself"}\n```',
+        "```python\n>>> f()\n1\n>>> f() + f() + f() + f() + f() + f() + f()\n7\n```",
+        "```\n\n  >>> f()\n  1\n```",
+    ],
+)
+def test_what_stands_beside_the_code_is_left_out(beside: str):
+    code = "```python\ndef f():\n    return 1\n```"
+
+    assert _code(f"{code}\nLike this:\n{beside}\n") == "def f():\n    return 1\n"
+    assert _code(f"{beside}\nThen:\n{code}") == "def f():\n    return 1\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "answer"),
+    [
+        ("```bash\nset -e\n```", Answer("set -e\n", "bash", is_whole=True)),
+        (
+            "```bash\nset -eu\necho hi\n```\nprints\n```text\nhi\n```",
+            Answer("set -eu\necho hi\n", "bash", is_whole=True),
+        ),
+        ("```yaml\na: 1\n```\n```sh\nkubectl apply -f a.yaml\n```", Answer("a: 1\n", "yaml", is_whole=True)),
+        ("```\n>>> 1 + 1\n2\n```", Answer(">>> 1 + 1\n2\n", "pycon", is_whole=True)),
+        ("```text\njust text\n```", Answer("just text\n", "text", is_whole=True)),
+    ],
+)
+def test_what_is_usually_beside_the_code_is_the_answer_when_there_is_nothing_better(reply: str, answer: Answer):
+    assert read_answer(reply, prose=False) == answer
+
+
+def test_of_two_languages_the_one_with_more_code_is_the_answer():
+    reply = "```js\nf()\n```\nand\n```python\ndef f():\n    return 'more'\n```"
+
+    assert _code(reply) == "def f():\n    return 'more'\n"
+
+
+@pytest.mark.parametrize(
+    ("info", "language"),
+    [
+        ("python", "python"),
+        ("Python", "python"),
+        (" python ", "python"),
+        ('python title="x.py"', "python"),
+        ("python {linenos=true}", "python"),
+        ("python,linenos", "python"),
+        ("{.python}", "python"),
+        ("{.python .numberLines}", "python"),
+        (".py", "python"),
+        ("python:src/x.py", "python"),
+        ("src/x.py", "python"),
+        ("12:15:src/app.ts", "typescript"),
+        ("c++", "cpp"),
+        ("c#", "csharp"),
+        ("objective-c", "objective-c"),
+        ("Dockerfile", "dockerfile"),
+        ("", None),
+    ],
+)
+def test_the_language_is_read_from_the_info_string(info: str, language: str | None):
+    assert read_answer(f"```{info}\nx\n```", prose=False) == Answer("x\n", language, is_whole=True)
+
+
+def test_tildes_fence_as_well():
+    assert _code("~~~python\nx = '''\n```\n'''\n~~~\n") == "x = '''\n```\n'''\n"
+
+
+def test_a_longer_fence_holds_shorter_ones():
+    assert _code("````markdown\n# A\n```\ncode\n```\n````\n") == "# A\n```\ncode\n```\n"
+
+
+def test_a_longer_mark_closes_a_fence_and_a_shorter_or_other_one_does_not():
+    assert _code("```python\nx = 1\n`````\n") == "x = 1\n"
+    assert _code("````python\nx = 1\n```\n~~~~\ny = 2\n````\n") == "x = 1\n```\n~~~~\ny = 2\n"
+
+
+def test_a_mark_with_words_behind_it_on_the_line_is_no_end():
+    assert _code("```python\nx = 1  # ```\n``` y\n```\n```") == "x = 1  # ```\n``` y\n```\n"
+
+
+def test_backticks_inside_a_line_open_nothing():
+    assert _code("Use ```x``` here.") == "Use ```x``` here.\n"
+    assert _code("```x = 1```\nand no more") == "```x = 1```\nand no more\n"
+
+
+def test_markdown_keeps_the_tagged_fences_inside_it():
+    document = "# Title\n\n```bash\npip install x\n```\n\nThen:\n\n```python\nimport x\n```\n\nDone.\n"
+
+    assert read_answer(f"```markdown\n{document}```", prose=True) == Answer(document, "markdown", is_whole=True)
+
+
+@pytest.mark.parametrize(
+    "docstring",
+    [
+        '    """Add.\n\n    ```python\n    f()\n    ```\n    """\n',
+        '    """Add.\n\n    ```\n    f()\n    ```\n    """\n',
+        '    """Add.\n\n```python\nf()\n```\n    """\n',
+    ],
+)
+def test_fences_in_a_docstring_do_not_end_the_code(docstring: str):
+    code = f"def f():\n{docstring}    return 1\n"
+
+    assert read_answer(f"Here:\n```python\n{code}```\nDone.", prose=False) == Answer(code, "python", is_whole=True)
+
+
+@pytest.mark.parametrize("indent", ["  ", "   ", "    ", "        ", "\t"])
+def test_a_fence_inside_a_list_loses_the_list_s_indentation(indent: str):
+    lines = ["```python", "def f():", "    if True:", "", "        return 1", "```"]
+    reply = "1. Do this:\n\n" + "\n".join(f"{indent}{line}" if line else "" for line in lines) + "\n\n2. Done."
+
+    assert read_answer(reply, prose=False) == Answer(
+        "def f():\n    if True:\n\n        return 1\n", "python", is_whole=True
+    )
+
+
+@pytest.mark.parametrize("mark", ["- ", "* ", "1. ", "10) ", "  - "])
+def test_a_fence_right_behind_a_list_s_mark_is_a_fence(mark: str):
+    indent = " " * len(mark)
+
+    assert (
+        _code(f"{mark}```python\n{indent}def f():\n{indent}    return 1\n{indent}```\n") == "def f():\n    return 1\n"
+    )
+
+
+def test_an_indented_fence_around_code_at_the_margin_keeps_the_code_as_it_is():
+    assert _code("- So:\n   ```python\ndef f():\n    return 1\n   ```\n") == "def f():\n    return 1\n"
+    assert _code("- So:\n   ```python\ndef f():\n    return 1\n```\n") == "def f():\n    return 1\n"
+
+
+def test_code_that_is_indented_in_its_fence_stays_so():
+    assert _code("```python\n    return 1\n```") == "    return 1\n"
+
+
+def test_a_fence_that_is_never_closed_gives_its_code_but_is_not_whole():
+    assert read_answer("So:\n```python\ndef f():\n    ret", prose=False) == Answer(
+        "def f():\n    ret\n", "python", is_whole=False
+    )
+
+
+def test_a_mark_left_over_at_the_end_is_no_unclosed_fence():
+    assert read_answer("```python\nx = 1\n```\nDone.\n```", prose=False) == Answer("x = 1\n", "python", is_whole=True)
+
+
+def test_usage_that_breaks_off_does_not_make_the_code_unwhole():
+    assert read_answer("```python\nx = 1\n```\nRun:\n```bash\npyth", prose=False).is_whole
+
+
+def test_windows_line_ends_become_line_feeds():
+    assert _code("So:\r\n\r\n```python\r\nx = 1\r\ny = 2\r\n```\r\n") == "x = 1\ny = 2\n"
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        "<think>\nLet me see.\n```python\nwrong = 1\n```\n</think>\n\n",
+        "\n<thinking>hm</thinking>",
+        "<think></think>\n",
+        "Let me see.\n```python\nwrong = 1\n```\nno.\n</think>\n\n",
+    ],
+)
+def test_thinking_left_in_the_reply_is_left_out(thought: str):
+    assert _code(f"{thought}```python\nright = 1\n```") == "right = 1\n"
+
+
+def test_thinking_without_an_end_has_no_answer():
+    assert _code("<think>\nI could write\n```python\nx = 1\n```\nbut") == ""
+
+
+def test_code_about_thinking_is_left_alone():
+    code = 'TEXT = """\n<think>\nhm\n</think>\n"""\nassert "</think>" in TEXT\n'
+
+    assert _code(f"```python\n{code}```") == code
+
+
+@pytest.mark.parametrize("prose", [True, False])
+@pytest.mark.parametrize("reply", ["", "   \n\n", "\u200b"])
+def test_an_empty_reply_is_an_empty_answer(reply: str, *, prose: bool):
+    assert read_answer(reply, prose=prose).code == ""
+
+
+def test_an_empty_fence_is_an_empty_answer():
+    assert read_answer("Nothing to do.\n```python\n```", prose=False).code == ""
+
+
+def test_prose_is_kept_whole_with_its_fences():
+    text = "# Plan\n\nDo this:\n\n```python\nx = 1\n```\n\nand that.\n"
+
+    assert read_answer(text, prose=True) == Answer(text, None, is_whole=True)
+
+
+@pytest.mark.parametrize("mark", ["```markdown", "```", "~~~text"])
+def test_one_fence_around_all_the_prose_is_taken_off(mark: str):
+    reply = f"{mark}\n# Plan\n\nDo this.\n{mark[:3]}\n"
+
+    assert read_answer(reply, prose=True).code == "# Plan\n\nDo this.\n"
+
+
+def test_prose_that_breaks_off_in_a_fence_is_not_whole():
+    assert not read_answer("# Plan\n\n```python\nx =", prose=True).is_whole
+    assert read_answer("```markdown\n# Plan\n\nDo", prose=True) == Answer("# Plan\n\nDo\n", "markdown", is_whole=False)
+
+
+def test_what_cannot_be_seen_is_taken_out_of_code():
+    assert _code("```python\nif user\u202e != 'a\U000e0041':\n```") == "if user != 'a':\n"
+
+
+@pytest.mark.parametrize("piece", ["```python\n", "</think\n", "<think>", " " * 100 + "\n", "```\n", "- ", "`" * 50])
+def test_a_long_strange_reply_is_read_in_no_time(piece: str):
+    begun = time.process_time()
+
+    read_answer(piece * (1_000_000 // len(piece)), prose=False)
+
+    assert time.process_time() - begun < 2

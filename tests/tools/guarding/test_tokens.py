@@ -1,0 +1,35 @@
+"""Estimates of length that money and windows are counted with."""
+
+import pytest
+
+from chargehand.tools.tokens import estimate_tokens, most_tokens
+
+TEXTS = {
+    "nothing": "",
+    "prose": "Write a function that returns the sum of a list of numbers. " * 20,
+    "code": "def add(a: int, b: int) -> int:\n    return (a + b) if a else b\n\n" * 20,
+    "dense": "{}[]();:=+-*/<>!@#$%^&|~`" * 20,
+    "chinese": "请写一个函数计算列表中所有数字的总和" * 20,
+    "emoji": "👩‍👩‍👧😀🎉" * 20,
+    "half a character": "\ud800" * 20,
+}
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_what_money_is_set_aside_for_is_never_less_than_the_estimate(text: str):
+    assert most_tokens(text) >= estimate_tokens(text) + 100
+
+
+@pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+def test_a_longer_text_never_counts_less(text: str):
+    assert estimate_tokens(text + "x") >= estimate_tokens(text)
+    assert most_tokens(text + "é") >= most_tokens(text)
+
+
+def test_an_estimate_is_about_a_third_of_the_bytes():
+    assert estimate_tokens("x" * 3_200) == 1_000
+
+
+def test_emoji_and_chinese_are_set_aside_for_by_their_bytes():
+    assert most_tokens("请" * 100) == 225 + 100
+    assert most_tokens("😀" * 100) == 300 + 100

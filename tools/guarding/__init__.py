@@ -1,0 +1,1 @@
+"""What is allowed: which files, which hosts, how much money, which characters."""

@@ -1,0 +1,210 @@
+"""Which folders may be read, and how a file below them is opened: never through a link."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import FileRefused, NoRoots
+
+FILE_BYTES_AT_MOST = 2_000_000
+
+HOW_TO_SET_ROOTS = "Set CHARGEHAND_ROOTS to your project's folder in the \"env\" block of your host's config."
+
+# A folder that holds one of these is somebody's project.
+_PROJECT_MARKS = (
+    ".git", ".hg", "pyproject.toml", "setup.py", "package.json", "Cargo.toml", "go.mod", "pom.xml", "build.gradle",
+    "build.gradle.kts", "Gemfile", "composer.json", "CMakeLists.txt", "Makefile", "mix.exs", "deno.json",
+)  # fmt: skip
+
+_SYSTEM_FOLDERS = (
+    "/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr",
+    "/System", "/Library", "/private/etc", "C:\\Windows", "C:\\Program Files",
+)  # fmt: skip
+
+# Where containers and administrators keep sources, though it is below a system folder.
+_SOURCES = ("/usr/src", "/usr/local/src")
+
+# What holds everybody's projects is nobody's.
+_EVERYBODYS_FOLDERS = ("/home", "/opt", "/private", "/private/var", "/srv", "/var", "/Users", "/Volumes", *_SOURCES)
+
+
+@dataclass(frozen=True)
+class Roots:
+    """The folders below which files may be read."""
+
+    folders: tuple[Path, ...]
+    """Resolved; relative paths are against the first."""
+    off_limits: tuple[Path, ...] = ()
+    """Folders that are never read, even below a root: our own data."""
+    problems: tuple[str, ...] = ()
+    """Why a configured folder is not among them, with what to do."""
+
+    def locate(self, path: str, argument: str) -> tuple[Path, Path]:
+        """The root a path lies below, and the path from there; the file itself is not looked at.
+
+        An absolute path may lead to a root by another name of it, such as a link.
+        argument: the tool argument it came in, for the message. Raises NoRoots or FileRefused.
+        """
+        because = f" ({' '.join(self.problems)})" if self.problems else ""
+        if not self.folders:
+            raise NoRoots(f"{argument}: no folder may be read{because}. {HOW_TO_SET_ROOTS}")
+        if not path or "\0" in path:
+            raise FileRefused(f"{argument}: {_shown(path)} is not a path. Name a file below {self.folders[0]}.")
+        wanted = Path(os.path.normpath(self.folders[0] / path))
+        for root in self.folders:
+            relative = _below(root, wanted)
+            if relative is not None:
+                if any(_below(folder, root / relative) is not None for folder in self.off_limits):
+                    raise FileRefused(
+                        f"{argument}: {_shown(path)} lies in Chargehand's own data folder. Name another file."
+                    )
+                return root, relative
+        raise FileRefused(
+            f"{argument}: {_shown(path)} is outside the roots ({', '.join(map(str, self.folders))}){because}."
+            " Name a file below them, or add its folder to CHARGEHAND_ROOTS."
+        )
+
+    def read(self, path: str, argument: str) -> str:
+        """The text of a file below a root. Raises NoRoots or FileRefused, which says what to do."""
+        root, relative = self.locate(path, argument)
+        named = f"{argument}: {_shown(path)}"
+        try:
+            descriptor = _open_beneath(root, relative)
+        except FileNotFoundError as error:
+            raise FileRefused(f"{named} does not exist below {root}. Correct the path.") from error
+        except OSError as error:
+            if error.errno in _LINK_ERRORS:
+                raise FileRefused(f"{named} is a link, or leads through one or a file. Name the real path.") from error
+            raise FileRefused(f"{named} cannot be opened ({error.strerror}). Name a readable file.") from error
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FileRefused(f"{named} is not a regular file. Name a file.")
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                data = file.read(FILE_BYTES_AT_MOST + 1)
+        finally:
+            os.close(descriptor)
+        if len(data) > FILE_BYTES_AT_MOST:
+            raise FileRefused(
+                f"{named} is larger than {FILE_BYTES_AT_MOST // 1_000_000} MB. Pass the part that matters as `context`."
+            )
+        return _decoded(data, named)
+
+
+def find_roots(configured: Sequence[str], *, start: Path, home: Path, data_folder: Path) -> Roots:
+    """The roots: the configured folders, else the start folder when it belongs to a project.
+
+    A filesystem root, the home folder itself, a system folder and our data folder are never roots.
+    """
+    folders: list[Path] = []
+    problems: list[str] = []
+    resolved_home, own = _resolved(home), _resolved(data_folder)
+    for name in configured:
+        folder = _resolved(os.path.expanduser(name))  # noqa: PTH111 - Path's raises where there is no such user
+        because = _not_a_root(folder, resolved_home, own)
+        if because is None:
+            folders.append(folder)
+        else:
+            problems.append(f"CHARGEHAND_ROOTS: {name} {because}.")
+    if not configured:
+        folder = _resolved(start)
+        if _not_a_root(folder, resolved_home, own) is None and _belongs_to_a_project(folder, resolved_home):
+            folders.append(folder)
+    return Roots(folders=tuple(dict.fromkeys(folders)), off_limits=(own,), problems=tuple(problems))
+
+
+def _resolved(path: str | Path) -> Path:
+    return Path(os.path.realpath(path))
+
+
+def _not_a_root(folder: Path, home: Path, own: Path) -> str | None:
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path's raises where a parent may not be searched
+        return "is not a folder"
+    if folder == Path(folder.anchor):
+        return "is a whole filesystem"
+    if home.is_relative_to(folder):
+        return "is the home folder, or holds it; name a project in it"
+    if folder.is_relative_to(own):
+        return "is Chargehand's own data folder"
+    if str(folder) in _EVERYBODYS_FOLDERS:
+        return "holds everybody's folders; name a project in it"
+    if _is_within(folder, _SYSTEM_FOLDERS) and not _is_within(folder, _SOURCES):
+        return "belongs to the system"
+    return None
+
+
+def _is_within(folder: Path, others: Sequence[str]) -> bool:
+    return any(folder.is_relative_to(other) for other in others)
+
+
+def _belongs_to_a_project(folder: Path, home: Path) -> bool:
+    places = _up_to(folder, home)
+    return any(os.path.lexists(place / mark) for place in places for mark in _PROJECT_MARKS)
+
+
+def _up_to(folder: Path, home: Path) -> Iterator[Path]:
+    """The folder and its parents, without home and the filesystem's root."""
+    for place in (folder, *folder.parents):
+        if place == home or place == Path(place.anchor):
+            return
+        yield place
+
+
+def _below(folder: Path, wanted: Path) -> Path | None:
+    """The way from a folder to what lies in it, whatever name the folder has on the way; None: it does not."""
+    if wanted.is_relative_to(folder):
+        return wanted.relative_to(folder)
+    for place in (wanted, *wanted.parents):
+        try:
+            is_it = place.samefile(folder)
+        except OSError:  # nothing is there, or nothing we may look at
+            continue
+        if is_it:
+            return wanted.relative_to(place)
+    return None
+
+
+# What O_NOFOLLOW answers at a link: ELOOP, EMLINK on FreeBSD, and ENOTDIR with O_DIRECTORY.
+_LINK_ERRORS = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
+
+
+def _open_beneath(root: Path, relative: Path) -> int:
+    """A descriptor of the file, reached part by part from the root so that no link is followed on the way."""
+    flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if os.open not in os.supports_dir_fd:
+        return _open_checked(root, relative, flags)
+    *folders, name = relative.parts or (".",)
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for folder in folders:
+            below = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = below
+        return os.open(name, flags | os.O_NOFOLLOW, dir_fd=at)
+    finally:
+        os.close(at)
+
+
+def _open_checked(root: Path, relative: Path, flags: int) -> int:
+    """The same where the system has no openat (Windows): each part is looked at, then the file is opened."""
+    place = root
+    for part in relative.parts:
+        place /= part
+        if place.is_symlink() or os.path.realpath(place) != os.path.normpath(place):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    return os.open(place, flags)
+
+
+def _decoded(data: bytes, named: str) -> str:
+    if b"\0" not in data:
+        try:
+            return data.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            pass
+    raise FileRefused(f"{named} is binary or not UTF-8 text. Leave it out, or pass its text as `context`.")
+
+
+def _shown(path: str) -> str:
+    return repr(path if len(path) <= 200 else f"{path[:200]}…")
