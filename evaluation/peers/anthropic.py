@@ -1,0 +1,287 @@
+"""A strict stand-in for Anthropic's Messages API.
+
+Event sequence: https://platform.claude.com/docs/en/build-with-claude/streaming; fields and error
+bodies: the types of anthropic 2.13.0 (seen 2026-11-24).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .anthropic_request import Block, ClaudeModel, CountRequest, MessagesRequest, TextBlock, ThinkingBlock
+from .journal import Exchange, Journal
+from .prompt_cache import CacheCount, PromptCache
+from .reply import Answer, Ask, Cut, ErrorInside, Fitted, HttpFault, Reply, Stall, count_tokens, fit, pieces, reply_of
+from .streaming import PieceStream, whole
+
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+_STOP_REASONS = {"end": "end_turn", "length": "max_tokens", "refusal": "refusal"}
+
+
+class AnthropicPeer:
+    """Answers `/v1/messages`, `/v1/messages/count_tokens` and `/v1/models` as the vendor does."""
+
+    def __init__(self, answer: Answer, models: Sequence[ClaudeModel], *, api_key: str) -> None:
+        self.journal = Journal()
+        self._answer = answer
+        self._models = {model.id: model for model in models}
+        self._api_key = api_key
+        self._asked = 0
+        self._cache = PromptCache()
+        self.app = Starlette(
+            routes=[
+                Route("/v1/messages", self._messages, methods=["POST"]),
+                Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
+                Route("/v1/models", self._list_models, methods=["GET"]),
+                Route("/v1/models/{id}", self._one_model, methods=["GET"]),
+            ]
+        )
+
+    async def _messages(self, request: Request) -> Response:
+        exchange = await self.journal.record(request)
+        if refused := self._turned_away(request):
+            return self._refuse(exchange, refused)
+        try:
+            asked = MessagesRequest.model_validate(exchange.body)
+        except ValidationError as error:
+            return self._refuse(exchange, HttpFault(400, message=_first_flaw(error)))
+        model = self._models.get(asked.model)
+        if model is None or model.lifecycle == "retired":
+            return self._refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
+        flaw = asked.refusal(model) or self._forged_thinking(asked)
+        if flaw:
+            return self._refuse(exchange, HttpFault(400, message=flaw))
+        count = self._cache.count(_segments(asked))
+        if count.input_tokens > model.max_input_tokens:
+            message = f"prompt is too long: {count.input_tokens} tokens > {model.max_input_tokens} maximum"
+            return self._refuse(exchange, HttpFault(400, message=message))
+
+        self._asked += 1
+        answer = self._answer(Ask(asked.model, _conversation(asked), exchange.body, self._asked - 1))
+        if isinstance(answer, HttpFault):
+            return self._refuse(exchange, answer)
+        fitted = fit(reply_of(answer), asked.max_tokens, thinks=_thinks(asked, model))
+        exchange.input_tokens, exchange.output_tokens = count.input_tokens, fitted.output_tokens
+        message = self._message(asked, fitted, count)
+        if not asked.stream and not isinstance(answer, Cut | Stall):
+            return whole(exchange, message)
+        error = answer if isinstance(answer, ErrorInside) else ErrorInside(Reply(""))
+        return PieceStream(
+            [_sse(event) for event in _events(message)],
+            answer,
+            exchange,
+            error_piece=_sse(_error_body(error.kind, error.message)),
+            garbled_piece=b"event: content_block_delta\ndata: {not json\n\n",
+            media_type="text/event-stream",
+            headers={"request-id": "req_1"},
+        )
+
+    async def _count_tokens(self, request: Request) -> Response:
+        exchange = await self.journal.record(request)
+        if refused := self._turned_away(request):
+            return self._refuse(exchange, refused)
+        try:
+            asked = CountRequest.model_validate(exchange.body)
+        except ValidationError as error:
+            return self._refuse(exchange, HttpFault(400, message=_first_flaw(error)))
+        if asked.model not in self._models:
+            return self._refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
+        return whole(exchange, {"input_tokens": sum(count_tokens(text) for text, _ in _segments(asked))})
+
+    async def _list_models(self, request: Request) -> Response:
+        exchange = await self.journal.record(request)
+        if refused := self._turned_away(request):
+            return self._refuse(exchange, refused)
+        wanted = request.query_params.getlist("lifecycle") + request.query_params.getlist("lifecycle[]")
+        data = [_model_info(m) for m in self._models.values() if not wanted or m.lifecycle in wanted]
+        first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+        return whole(exchange, {"data": data, "has_more": False, "first_id": first, "last_id": last})
+
+    async def _one_model(self, request: Request) -> Response:
+        exchange = await self.journal.record(request)
+        if refused := self._turned_away(request):
+            return self._refuse(exchange, refused)
+        model = self._models.get(request.path_params["id"])
+        if model is None:
+            return self._refuse(exchange, HttpFault(404, message=f"model: {request.path_params['id']}"))
+        return whole(exchange, _model_info(model))
+
+    def _turned_away(self, request: Request) -> HttpFault | None:
+        # By either header: the SDK has sent keys as `x-api-key`, and sends them as a bearer since 2.13.
+        sent = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
+        if sent != self._api_key:
+            return HttpFault(401, message="invalid x-api-key")
+        if "anthropic-version" not in request.headers:
+            return HttpFault(400, message="anthropic-version: header is required")
+        return None
+
+    @staticmethod
+    def _refuse(exchange: Exchange, fault: HttpFault) -> Response:
+        kind = fault.kind or _KINDS.get(fault.status, "api_error")
+        return whole(
+            exchange,
+            fault.body or _error_body(kind, fault.message),
+            fault.status,
+            {"request-id": "req_1", **fault.headers},
+        )
+
+    @staticmethod
+    def _forged_thinking(asked: MessagesRequest) -> str | None:
+        blocks = (block for message in asked.messages for block in message.blocks)
+        for block in blocks:
+            if isinstance(block, ThinkingBlock) and block.signature != _signature(block.thinking):
+                return "messages: invalid `signature` in `thinking` block"
+        return None
+
+    def _message(self, asked: MessagesRequest, fitted: Fitted, count: CacheCount) -> dict[str, Any]:
+        content: list[dict[str, Any]] = []
+        if fitted.thinking_tokens:
+            signature = _signature(fitted.thinking)
+            content.append({"type": "thinking", "thinking": fitted.thinking, "signature": signature})
+        if fitted.text:
+            content.append({"type": "text", "text": fitted.text, "citations": None})
+        is_refusal = fitted.stop == "refusal"
+        return {
+            "id": f"msg_{self._asked}",
+            "type": "message",
+            "role": "assistant",
+            "model": asked.model,
+            "content": content,
+            "stop_reason": _STOP_REASONS[fitted.stop],
+            "stop_sequence": None,
+            "stop_details": {"type": "refusal", "category": "cyber", "explanation": None} if is_refusal else None,
+            "usage": {
+                "input_tokens": count.fresh_tokens,
+                "cache_creation_input_tokens": count.written_tokens,
+                "cache_read_input_tokens": count.read_tokens,
+                "cache_creation": {
+                    "ephemeral_5m_input_tokens": count.written_tokens,
+                    "ephemeral_1h_input_tokens": 0,
+                },
+                "output_tokens": fitted.output_tokens,
+                "output_tokens_details": {"thinking_tokens": fitted.thinking_tokens},
+                "service_tier": "standard",
+            },
+        }
+
+
+def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The stream of one message, event by event."""
+    begun = {**message["usage"], "output_tokens": 1}
+    del begun["output_tokens_details"]
+    start: dict[str, Any] = {**message, "content": [], "stop_reason": None, "stop_details": None, "usage": begun}
+    yield {"type": "message_start", "message": start}
+    yield {"type": "ping"}
+    for index, block in enumerate(message["content"]):
+        kind = block["type"]
+        empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": "", "citations": None}}[kind]
+        yield {"type": "content_block_start", "index": index, "content_block": {"type": kind, **empty}}
+        for piece in pieces(block[kind]):
+            delta = {"type": f"{kind}_delta", kind: piece}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        if kind == "thinking":
+            delta = {"type": "signature_delta", "signature": block["signature"]}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    yield {
+        "type": "message_delta",
+        "delta": {key: message[key] for key in ("stop_reason", "stop_sequence", "stop_details")},
+        "usage": {
+            key: message["usage"][key]
+            for key in (
+                "input_tokens",
+                "cache_creation_input_tokens",
+                "cache_read_input_tokens",
+                "output_tokens",
+                "output_tokens_details",
+            )
+        },
+    }
+    yield {"type": "message_stop"}
+
+
+def _error_body(kind: str, message: str) -> dict[str, Any]:
+    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
+
+
+def _thinks(asked: MessagesRequest, model: ClaudeModel) -> bool:
+    if asked.thinking is None:
+        return model.thinks_by_default
+    return asked.thinking.type in ("adaptive", "enabled")
+
+
+def _segments(asked: CountRequest) -> list[tuple[str, bool]]:
+    """The prompt's blocks in order, each with whether a cache breakpoint ends it."""
+    blocks: list[Block] = [*asked.system_blocks, *(block for message in asked.messages for block in message.blocks)]
+    marks = [isinstance(block, TextBlock) and block.cache_control is not None for block in blocks]
+    if asked.cache_control is not None and marks:
+        marks[-1] = True
+    return [(_text(block), mark) for block, mark in zip(blocks, marks, strict=True)]
+
+
+def _text(block: Block) -> str:
+    if isinstance(block, TextBlock):
+        return block.text
+    return block.thinking if isinstance(block, ThinkingBlock) else block.data
+
+
+def _conversation(asked: MessagesRequest) -> tuple[tuple[str, str], ...]:
+    system = "\n".join(block.text for block in asked.system_blocks)
+    turns = [(m.role, "".join(b.text for b in m.blocks if isinstance(b, TextBlock))) for m in asked.messages]
+    return (("system", system), *turns) if system else tuple(turns)
+
+
+def _model_info(model: ClaudeModel) -> dict[str, Any]:
+    types = ("adaptive", "between_tools", "disabled", "enabled")
+    return {
+        "type": "model",
+        "id": model.id,
+        "display_name": model.id,
+        "created_at": "2026-01-01T00:00:00Z",
+        "lifecycle": model.lifecycle,
+        "line": model.line,
+        "deprecated_at": None,
+        "retires_at": None,
+        "max_input_tokens": model.max_input_tokens,
+        "max_tokens": 128_000,
+        "capabilities": {
+            "thinking": {
+                "supported": bool(model.thinking_types),
+                "types": {name: {"supported": name in model.thinking_types} for name in types},
+            },
+            "effort": {
+                "supported": bool(model.efforts),
+                **{name: {"supported": name in model.efforts} for name in ("low", "medium", "high", "xhigh", "max")},
+            },
+        },
+    }
+
+
+def _signature(thinking: str) -> str:
+    return hashlib.sha256(b"peer" + thinking.encode()).hexdigest()
+
+
+def _sse(event: dict[str, Any]) -> bytes:
+    return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
+
+
+def _first_flaw(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

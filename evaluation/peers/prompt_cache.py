@@ -1,0 +1,42 @@
+"""Prompt caching as Anthropic bills it: prefixes of blocks, kept where a breakpoint marks them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .reply import count_tokens
+
+_LEAST_CACHEABLE_TOKENS = 1024
+"""Shorter prefixes are processed without being cached, and without an error
+(https://platform.claude.com/docs/en/build-with-claude/prompt-caching, seen 2026-11-23)."""
+
+
+@dataclass(frozen=True)
+class CacheCount:
+    """A prompt's tokens, apart as they are billed."""
+
+    fresh_tokens: int
+    written_tokens: int
+    read_tokens: int
+
+    @property
+    def input_tokens(self) -> int:
+        return self.fresh_tokens + self.written_tokens + self.read_tokens
+
+
+class PromptCache:
+    """Remembers the prefixes that earlier prompts marked. Nothing expires."""
+
+    def __init__(self) -> None:
+        self._known: set[tuple[str, ...]] = set()
+
+    def count(self, segments: Sequence[tuple[str, bool]]) -> CacheCount:
+        """Count a prompt, and keep its marked prefixes. segments: (text, ends with a breakpoint)."""
+        texts = tuple(text for text, _ in segments)
+        tokens = [count_tokens(text) for text in texts]
+        marked = [end for end, (_, mark) in enumerate(segments, 1) if mark]
+        marked = [end for end in marked if sum(tokens[:end]) >= _LEAST_CACHEABLE_TOKENS]
+        last = max(marked, default=0)
+        known = max((end for end in range(1, last + 1) if texts[:end] in self._known), default=0)
+        self._known.update(texts[:end] for end in marked)
+        read, cached = sum(tokens[:known]), sum(tokens[:last])
+        return CacheCount(fresh_tokens=sum(tokens) - cached, written_tokens=cached - read, read_tokens=read)

@@ -1,0 +1,67 @@
+"""The three vendors of November 2026 side by side, each strict, each on a port of its own."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from .anthropic import AnthropicPeer
+from .anthropic_request import ClaudeModel
+from .cerebras import CerebrasModel, CerebrasPeer
+from .ollama import OllamaModel, OllamaPeer
+from .reply import Answer
+from .serving import serving
+
+KEY = "made-up-key-of-a-local-peer"
+
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+
+# What each takes is from https://platform.claude.com/docs/en/about-claude/models/overview (seen 2026-11-23).
+CLAUDE_MODELS = (
+    ClaudeModel("claude-haiku-5-5", frozenset({"adaptive", "disabled"}), _EFFORTS, line="haiku"),
+    ClaudeModel("claude-sonnet-5-5", frozenset({"adaptive", "between_tools"}), _EFFORTS, line="sonnet"),
+    ClaudeModel("claude-opus-5-5", frozenset({"adaptive"}), _EFFORTS, line="opus"),
+)
+# https://inference-docs.cerebras.ai/models (seen 2026-11-23).
+CEREBRAS_MODELS = (
+    CerebrasModel("gpt-oss-120b", ("low", "medium", "high")),
+    CerebrasModel("qwen-3.8-27b", ("none", "low", "medium", "high")),
+)
+QWEN = OllamaModel("qwen3:30b-a3b", context_tokens=262_144, capabilities=("completion", "tools", "thinking"))
+
+
+@dataclass(frozen=True)
+class Vendors:
+    """The peers, and the environment that makes a Chargehand ask them instead of the real ones."""
+
+    ollama: OllamaPeer
+    cerebras: CerebrasPeer
+    anthropic: AnthropicPeer
+    environment: dict[str, str]
+
+
+@contextlib.asynccontextmanager
+async def vendors(answer: Answer, *, installed: Sequence[OllamaModel] = (QWEN,)) -> AsyncGenerator[Vendors]:
+    """All three, giving one answer function's answers, for as long as the block runs.
+
+    installed: the models that Ollama has.
+    """
+    ollama = OllamaPeer(answer, installed)
+    cerebras = CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY)
+    anthropic = AnthropicPeer(answer, CLAUDE_MODELS, api_key=KEY)
+    async with (
+        serving(ollama.app) as ollama_url,
+        serving(cerebras.app) as cerebras_url,
+        serving(anthropic.app) as anthropic_url,
+    ):
+        yield Vendors(
+            ollama=ollama,
+            cerebras=cerebras,
+            anthropic=anthropic,
+            environment={
+                "OLLAMA_HOST": ollama_url,
+                "CEREBRAS_API_KEY": KEY,
+                "CEREBRAS_BASE_URL": cerebras_url,
+                "ANTHROPIC_API_KEY": KEY,
+                "ANTHROPIC_BASE_URL": anthropic_url,
+            },
+        )

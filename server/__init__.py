@@ -1,0 +1,1 @@
+"""How we meet the outside world: the MCP app, settings, wiring, adapters, the command."""

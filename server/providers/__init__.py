@@ -1,0 +1,1 @@
+"""One adapter per vendor, behind the Provider protocol that tools/ declares."""

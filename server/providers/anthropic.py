@@ -1,0 +1,305 @@
+"""Claude through Anthropic's Messages API and its own SDK, which is imported on first use."""
+
+import json
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio.to_thread
+
+from ...profiles.model import ModelProfile
+from ...tools.provider import (
+    Availability,
+    Busy,
+    Generation,
+    GenerationRequest,
+    Observer,
+    ProviderError,
+    Turn,
+    Usage,
+)
+from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
+from .deadline import ACCESS_TIMEOUT_S, CONNECT_TIMEOUT_S, deadline
+from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
+from .locality import vendor_url
+from .reply import Clock, Ending, ReplySoFar, Stop
+from .strict_schema import strict_schema
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    import anthropic
+    from anthropic.types import RawMessageStreamEvent
+
+_DEFAULT_URL = "https://api.anthropic.com"
+_CACHED = {"type": "ephemeral"}
+
+_STOPS: dict[str, Stop] = {
+    "end_turn": "complete",
+    "stop_sequence": "complete",
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "refusal": "refused",
+}
+
+
+@dataclass(frozen=True)
+class _Blocks:
+    """An answer's content blocks as they came, signatures included; for the model that made them."""
+
+    model: str
+    blocks: tuple[Mapping[str, Any], ...]
+
+
+class AnthropicProvider:
+    """Implements `Provider` for Anthropic."""
+
+    def __init__(self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock) -> None:
+        """api_key: empty means absent. base_url: empty means Anthropic's own. Raises InvalidAddress."""
+        self._api_key = api_key.strip()
+        self._vendor = Vendor(
+            name="Anthropic",
+            url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL),
+            address_variable="ANTHROPIC_BASE_URL",
+            key_variable="ANTHROPIC_API_KEY",
+            local_hosts=local_hosts,
+        )
+        self._gate = Gate(local_hosts)
+        self._clock = clock
+        self._client: anthropic.AsyncAnthropic | None = None
+        self._opening = anyio.Lock()
+
+    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+        """Whether there is a key; see `Vendor.availability_by_key`."""
+        return self._vendor.availability_by_key(self._api_key, profiles)
+
+    async def check_access(self) -> str | None:
+        """See `Provider`. A vendor that is merely busy has let us in."""
+        if not self._api_key:
+            return None
+        client = await self._open()
+        try:
+            with translating(translations(self._vendor, None, self._api_key)), anyio.fail_after(ACCESS_TIMEOUT_S):
+                await client.models.list(limit=1)
+        except TimeoutError:
+            return str(unreachable(self._vendor))
+        except Busy:
+            return None
+        except ProviderError as error:
+            return str(error)
+        return None
+
+    async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
+        """See `Provider`."""
+        self._vendor.check_before_sending(request, self._api_key)
+        client = await self._open()
+        reply = ReplySoFar(request, observer, self._clock)
+        reply.enters("waiting")
+        message = _MessageSoFar()
+        with translating(self._translations(request, reply)), deadline(request), on_behalf_of(request, observer):
+            async with await client.messages.create(**_body(request), stream=True) as stream:
+                reply.began = True
+                async for event in stream:
+                    message.take(event, reply)
+            if message.stop_reason is None or not message.is_whole:
+                raise broken_stream(self._vendor)
+        return reply.ended(
+            Ending(
+                stop=_STOPS.get(message.stop_reason, "complete"),
+                vendor_state=_Blocks(request.profile.api_model, message.finished_blocks()),
+                refusal=message.refusal,
+            )
+        )
+
+    async def aclose(self) -> None:
+        """See `Provider`."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _open(self) -> "anthropic.AsyncAnthropic":
+        async with self._opening:
+            if self._client is None:
+                # In a thread: the import takes more than a second, in which the server must go on answering.
+                self._client = await anyio.to_thread.run_sync(
+                    partial(_connect, self._api_key, self._vendor, self._gate)
+                )
+            return self._client
+
+    def _translations(self, request: GenerationRequest, reply: ReplySoFar) -> dict[type[Exception], Translation]:
+        return translations(self._vendor, request, self._api_key, lambda: reply.began)
+
+
+@dataclass
+class _MessageSoFar:
+    """The blocks and counters of a message while its events arrive."""
+
+    blocks: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
+    usage: Usage = field(default_factory=Usage)
+    stop_reason: str | None = None
+    refusal: str | None = None
+    is_whole: bool = False
+
+    def take(self, event: "RawMessageStreamEvent", reply: ReplySoFar) -> None:
+        """Fold one event in. Blocks are told apart by type: thinking comes first, when it comes at all."""
+        match event.type:
+            case "message_start":
+                counters = event.message.usage
+                self._count(counters.input_tokens, counters, reply)
+            case "content_block_start":
+                self.blocks[event.index] = event.content_block.to_dict()
+                if event.content_block.type in ("thinking", "redacted_thinking"):
+                    reply.thought("")
+            case "content_block_delta":
+                self._extend(self.blocks[event.index], event.delta, reply)
+            case "message_delta":
+                self._count(event.usage.input_tokens, event.usage, reply)
+                self.stop_reason = event.delta.stop_reason
+                if event.delta.stop_details is not None:
+                    self.refusal = event.delta.stop_details.category
+            case "message_stop":
+                self.is_whole = True
+            case _:
+                pass  # `content_block_stop` says nothing new; events of later versions are not for us
+
+    def finished_blocks(self) -> tuple[Mapping[str, Any], ...]:
+        """The blocks in order, as the vendor takes them back."""
+        kept = {"text": ("type", "text"), "thinking": ("type", "thinking", "signature")}
+        kept["redacted_thinking"] = ("type", "data")
+        blocks = [self.blocks[index] for index in sorted(self.blocks)]
+        known = [block for block in blocks if block["type"] in kept and block.get("text") != ""]
+        return tuple({name: block[name] for name in kept[block["type"]]} for block in known)
+
+    def _extend(self, block: dict[str, Any], delta: Any, reply: ReplySoFar) -> None:
+        # `delta` is a union that grows with the SDK, hence Any: only the kinds below concern us.
+        match delta.type:
+            case "text_delta":
+                block["text"] = block.get("text", "") + delta.text
+                reply.answered(delta.text)
+            case "thinking_delta":
+                block["thinking"] = block.get("thinking", "") + delta.thinking
+                reply.thought(delta.thinking)
+            case "signature_delta":
+                block["signature"] = delta.signature
+            case _:
+                pass
+
+    def _count(self, fresh_tokens: int | None, counters: Any, reply: ReplySoFar) -> None:
+        # Two SDK classes with the same fields, hence Any. The whole prompt is the sum of the three.
+        read = counters.cache_read_input_tokens
+        written = counters.cache_creation_input_tokens
+        details = counters.output_tokens_details
+        if fresh_tokens is not None:
+            whole = fresh_tokens + (read or 0) + (written or 0)
+            self.usage = Usage(input_tokens=whole, cache_read_tokens=read or 0, cache_write_tokens=written or 0)
+        self.usage = Usage(
+            input_tokens=self.usage.input_tokens,
+            output_tokens=counters.output_tokens,
+            thinking_tokens=details.thinking_tokens if details is not None else 0,
+            cache_read_tokens=self.usage.cache_read_tokens,
+            cache_write_tokens=self.usage.cache_write_tokens,
+        )
+        reply.counted(self.usage)
+
+
+def translations(
+    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool] = lambda: False
+) -> dict[type[Exception], Translation]:
+    """Where each of the SDK's errors belongs. Imports the SDK.
+
+    request: None when only the list of models was asked for. began: says whether part of the answer had arrived.
+    """
+    import anthropic
+    import httpx2
+
+    def lost(_: Exception) -> ProviderError:
+        return broken_stream(vendor) if began() else unreachable(vendor)
+
+    def refused(error: Exception) -> ProviderError:
+        status_error = cast(anthropic.APIStatusError, error)
+        complaint = Complaint(
+            status=status_error.status_code,
+            kind=f"{status_error.type or ''} {status_error.error_code or ''}".strip(),
+            text=status_error.api_message or "",
+            retry_after_s=seconds_of(status_error.response.headers.get("retry-after")),
+            began=began(),
+        )
+        return typed_error(complaint, vendor, request, key)
+
+    def garbled(_: Exception) -> ProviderError:
+        return broken_stream(vendor)
+
+    return {
+        anthropic.APIStatusError: refused,
+        anthropic.APIConnectionError: lost,
+        httpx2.HTTPError: lost,
+        # Left over: credentials we do not use, retries that are off, and replies that make no sense.
+        anthropic.AnthropicError: garbled,
+        json.JSONDecodeError: garbled,
+    }
+
+
+def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthropic":
+    import anthropic
+    import httpx2
+
+    keep_bodies_out_of_logs()
+    # The profile's lifecycle says it already, to the user instead of the terminal.
+    warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
+    timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    return anthropic.AsyncAnthropic(
+        api_key=api_key,
+        base_url=vendor.url,
+        max_retries=0,
+        timeout=timeout,
+        http_client=httpx2.AsyncClient(
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"request": [gate.let_out]},
+            # What stays on the machine must not go through a proxy of the environment.
+            trust_env=not vendor.is_local,
+        ),
+    )
+
+
+def _body(request: GenerationRequest) -> dict[str, Any]:
+    """The request's fields, the vendor's form, hence Any. Nothing that 5.x models refuse: no sampling, no prefill."""
+    profile = request.profile
+    body: dict[str, Any] = {
+        "model": profile.api_model,
+        "max_tokens": request.max_output_tokens,
+        "messages": [_message(turn, profile) for turn in request.turns],
+    }
+    if request.system:
+        body["system"] = [{"type": "text", "text": request.system}]
+    if "prompt_caching" in profile.capabilities:
+        _mark_for_cache(body)
+    output_config: dict[str, Any] = {}
+    rules = profile.thinking
+    if rules is not None:
+        if not request.thinking.on and rules.turned_off_by is not None:
+            body["thinking"] = {"type": rules.turned_off_by}
+        elif request.thinking.on and not rules.always_on:
+            body["thinking"] = {"type": "adaptive"}
+        if request.thinking.effort in rules.efforts:
+            output_config["effort"] = request.thinking.effort
+    if request.answer_schema is not None:
+        output_config["format"] = {"type": "json_schema", "schema": strict_schema(request.answer_schema)}
+    if output_config:
+        body["output_config"] = output_config
+    return body
+
+
+def _message(turn: Turn, profile: ModelProfile) -> dict[str, Any]:
+    state = turn.vendor_state
+    may_send_back = profile.thinking is not None and profile.thinking.sent_back
+    if may_send_back and isinstance(state, _Blocks) and state.model == profile.api_model and state.blocks:
+        return {"role": turn.author, "content": [dict(block) for block in state.blocks]}
+    return {"role": turn.author, "content": [{"type": "text", "text": turn.text}]}
+
+
+def _mark_for_cache(body: dict[str, Any]) -> None:
+    """Breakpoints after the system prompt, which tasks share, and after the last turn, which a repair repeats."""
+    if "system" in body:
+        body["system"][-1]["cache_control"] = _CACHED
+    body["messages"][-1]["content"][-1]["cache_control"] = _CACHED

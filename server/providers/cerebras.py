@@ -1,0 +1,284 @@
+"""Open models on Cerebras's own SDK, which is imported on first use."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...profiles.model import ModelProfile
+from ...tools.provider import (
+    Availability,
+    Busy,
+    Generation,
+    GenerationRequest,
+    Observer,
+    ProviderError,
+    Turn,
+    Usage,
+)
+from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
+from .deadline import ACCESS_TIMEOUT_S, CONNECT_TIMEOUT_S, deadline
+from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
+from .locality import vendor_url
+from .reply import Clock, Ending, ReplySoFar, Stop
+from .sent_back import SentBack, sent_back
+from .strict_schema import strict_schema
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    from cerebras.cloud import sdk
+    from cerebras.cloud.sdk.types.chat import ChatCompletion
+
+_DEFAULT_URL = "https://api.cerebras.ai"
+
+_STOPS: dict[str, Stop] = {"stop": "complete", "length": "length", "content_filter": "refused"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Delta(_Part):
+    content: str | None = None
+    reasoning: str | None = None
+
+
+class _Choice(_Part):
+    delta: _Delta = _Delta()
+    finish_reason: str | None = None
+
+
+class _PromptDetails(_Part):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(_Part):
+    reasoning_tokens: int | None = None
+
+
+class _Counters(_Part):
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+    def usage(self) -> Usage:
+        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        thinking = self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else None
+        return Usage(
+            input_tokens=self.prompt_tokens,
+            output_tokens=self.completion_tokens,
+            thinking_tokens=thinking or 0,
+            cache_read_tokens=cached or 0,
+        )
+
+
+class _Error(_Part):
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+
+
+class _Chunk(_Part):
+    """A piece of the stream, by its fields.
+
+    The SDK's union of three classes is not to be trusted: a chunk without `system_fingerprint` becomes a
+    whole response whose delta is a dict, and an error may come as an object instead of an exception.
+    """
+
+    choices: list[_Choice] = Field(default_factory=list[_Choice])
+    usage: _Counters | None = None
+    error: _Error | None = None
+    status_code: int = 500
+
+
+class CerebrasProvider:
+    """Implements `Provider` for Cerebras."""
+
+    def __init__(self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock) -> None:
+        """api_key: empty means absent. base_url: the origin; empty means Cerebras's own. Raises InvalidAddress."""
+        self._api_key = api_key.strip()
+        self._vendor = Vendor(
+            name="Cerebras",
+            url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL),
+            address_variable="CEREBRAS_BASE_URL",
+            key_variable="CEREBRAS_API_KEY",
+            local_hosts=local_hosts,
+        )
+        self._gate = Gate(local_hosts)
+        self._clock = clock
+        self._client: sdk.AsyncCerebras | None = None
+        self._opening = anyio.Lock()
+
+    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+        """Whether there is a key; see `Vendor.availability_by_key`."""
+        return self._vendor.availability_by_key(self._api_key, profiles)
+
+    async def check_access(self) -> str | None:
+        """See `Provider`. A vendor that is merely busy has let us in."""
+        if not self._api_key:
+            return None
+        client = await self._open()
+        try:
+            with translating(translations(self._vendor, None, self._api_key)), anyio.fail_after(ACCESS_TIMEOUT_S):
+                await client.models.list()
+        except TimeoutError:
+            return str(unreachable(self._vendor))
+        except Busy:
+            return None
+        except ProviderError as error:
+            return str(error)
+        return None
+
+    async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
+        """See `Provider`."""
+        self._vendor.check_before_sending(request, self._api_key)
+        client = await self._open()
+        reply = ReplySoFar(request, observer, self._clock)
+        reply.enters("waiting")
+        finish_reason: str | None = None
+        table = translations(self._vendor, request, self._api_key, lambda: reply.began)
+        with translating(table), deadline(request), on_behalf_of(request, observer):
+            # The SDK types every reply as stream or not, whatever `stream` says.
+            opened = await client.chat.completions.create(**_body(request), stream=True)
+            async with cast("sdk.AsyncStream[ChatCompletion]", opened) as stream:
+                reply.began = True
+                async for piece in stream:
+                    chunk = _Chunk.model_validate(piece.to_dict())
+                    finish_reason = self._take(chunk, reply, request) or finish_reason
+            if finish_reason is None:
+                raise broken_stream(self._vendor)
+        return reply.ended(
+            Ending(
+                stop=_STOPS.get(finish_reason, "complete"),
+                vendor_state=SentBack(request.profile.api_model, reply.thinking),
+            )
+        )
+
+    async def aclose(self) -> None:
+        """See `Provider`."""
+        if self._client is not None:
+            await self._client.close()
+
+    async def _open(self) -> "sdk.AsyncCerebras":
+        async with self._opening:
+            if self._client is None:
+                # In a thread: the server must go on answering while the SDK is imported.
+                connect = partial(_connect, self._api_key, self._vendor, self._gate)
+                self._client = await anyio.to_thread.run_sync(connect)
+            return self._client
+
+    def _take(self, chunk: _Chunk, reply: ReplySoFar, request: GenerationRequest) -> str | None:
+        """Fold one chunk in; the reason to finish, when it names one."""
+        if chunk.error is not None:
+            raise typed_error(
+                _complaint(chunk.error, chunk.status_code, began=True), self._vendor, request, self._api_key
+            )
+        if chunk.usage is not None:
+            reply.counted(chunk.usage.usage())
+        if not chunk.choices:
+            return None
+        choice = chunk.choices[0]
+        if choice.delta.reasoning:
+            reply.thought(choice.delta.reasoning)
+        if choice.delta.content:
+            reply.answered(choice.delta.content)
+        return choice.finish_reason
+
+
+def translations(
+    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool] = lambda: False
+) -> dict[type[Exception], Translation]:
+    """Where each of the SDK's errors belongs. Imports the SDK.
+
+    request: None when only the list of models was asked for. began: says whether part of the answer had arrived.
+    """
+    import httpx
+    from cerebras.cloud import sdk
+
+    def lost(_: Exception) -> ProviderError:
+        return broken_stream(vendor) if began() else unreachable(vendor)
+
+    def refused(error: Exception) -> ProviderError:
+        status_error = cast("sdk.APIStatusError", error)
+        # The SDK has already taken the `error` field out of the body where there was one.
+        body = cast(object, status_error.body)
+        said = _Error.model_validate(body) if isinstance(body, dict) else _Error()
+        wait_s = seconds_of(status_error.response.headers.get("retry-after"))
+        # An error chunk is raised with the status of the stream, 200, unless it names its own.
+        complaint = _complaint(said, status_error.status_code, began=began(), retry_after_s=wait_s)
+        return typed_error(complaint, vendor, request, key)
+
+    def garbled(_: Exception) -> ProviderError:
+        return broken_stream(vendor)
+
+    return {
+        sdk.APIStatusError: refused,
+        sdk.APIConnectionError: lost,
+        httpx.HTTPError: lost,
+        # Left over: a key that is always given, and replies that make no sense.
+        sdk.CerebrasError: garbled,
+        json.JSONDecodeError: garbled,
+        ValidationError: garbled,
+    }
+
+
+def _complaint(error: _Error, status: int, *, began: bool, retry_after_s: float | None = None) -> Complaint:
+    kind = f"{error.type or ''} {error.code or ''}".strip()
+    return Complaint(status=status, kind=kind, text=error.message or "", retry_after_s=retry_after_s, began=began)
+
+
+def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "sdk.AsyncCerebras":
+    import httpx
+    from cerebras.cloud import sdk
+
+    keep_bodies_out_of_logs()
+    timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+    return sdk.AsyncCerebras(
+        api_key=api_key,
+        base_url=vendor.url,
+        max_retries=0,
+        timeout=timeout,
+        http_client=httpx.AsyncClient(
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"request": [gate.let_out]},
+            # What stays on the machine must not go through a proxy of the environment.
+            trust_env=not vendor.is_local,
+        ),
+        # Otherwise the constructor makes a blocking request of its own.
+        warm_tcp_connection=False,
+    )
+
+
+def _body(request: GenerationRequest) -> dict[str, Any]:
+    """The request's fields, the vendor's form, hence Any."""
+    profile, rules = request.profile, request.profile.thinking
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    body: dict[str, Any] = {
+        "model": profile.api_model,
+        "messages": [*system, *(_message(turn, profile) for turn in request.turns)],
+        "max_completion_tokens": request.max_output_tokens,
+        "stream_options": {"include_usage": True},
+    }
+    if rules is not None:
+        # Otherwise some models put their thinking into the visible text.
+        body["reasoning_format"] = "parsed"
+        if not request.thinking.on and rules.turned_off_by is not None:
+            body["reasoning_effort"] = rules.turned_off_by
+        elif request.thinking.effort in rules.efforts:
+            body["reasoning_effort"] = request.thinking.effort
+    if request.answer_schema is not None:
+        schema = {"name": "answer", "strict": True, "schema": strict_schema(request.answer_schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def _message(turn: Turn, profile: ModelProfile) -> dict[str, str]:
+    message: dict[str, str] = {"role": turn.author, "content": turn.text}
+    if thinking := sent_back(turn, profile):
+        message["reasoning"] = thinking
+    return message

@@ -1,0 +1,286 @@
+"""A vendor's complaint in our words: one table from status and kind to the typed error with its remedy."""
+
+import re
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ...tools.provider import (
+    AuthenticationFailed,
+    BrokenStream,
+    ContextTooLong,
+    GenerationRequest,
+    InvalidRequest,
+    OutOfCredit,
+    Overloaded,
+    ProviderError,
+    RateLimited,
+    UnknownModelId,
+    Unreachable,
+)
+from .vendor import Vendor
+
+Translation = Callable[[Exception], ProviderError]
+
+_REASON_LENGTH = 160
+_QUOTE_LENGTH = 16
+"""A stretch of characters this long, found in both a reason and a prompt, is a quotation."""
+
+# Vendors have no machine-readable word for these; the texts are Anthropic's, Cerebras's and Ollama's.
+_TOO_LONG = re.compile(
+    r"prompt is too long|exceeds? (the )?(available )?context|context.?(length|size).?exceeded"
+    r"|longer than the context|exceed_context_size|reduce the length",
+    re.IGNORECASE,
+)
+_NO_CREDIT = re.compile(
+    r"credit balance|spend_limit|insufficient.?(credit|quota|funds)|payment_required", re.IGNORECASE
+)
+# Anthropic's words for an account that may not, answered with 400 all the same.
+_NOT_ALLOWED = re.compile(r"\b(organization|parent_organization|workspace|cmek|claude_code_key)_")
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What a vendor said instead of an answer."""
+
+    status: int
+    """HTTP status; 200 for an error inside a stream that had begun well."""
+    kind: str = ""
+    """The vendor's machine-readable words."""
+    text: str = ""
+    """The vendor's free text. It may quote the prompt, so it is shown only through `sanitised`."""
+    retry_after_s: float | None = None
+    began: bool = False
+    """True: part of the answer had arrived."""
+
+
+def typed_error(
+    complaint: Complaint, vendor: Vendor, request: GenerationRequest | None, key: str = ""
+) -> ProviderError:
+    """The typed error of a complaint. Its message never holds the key, the prompt, or more than a short reason.
+
+    request: None when the vendor was only asked which models it has.
+    A mid-stream error has no status of its own, so its kind stands in for one.
+    """
+    case = _Case(complaint, vendor, request, key)
+    status = complaint.status if complaint.status >= 300 else _status_of(complaint.kind)
+    if status == 400 and _NOT_ALLOWED.search(complaint.kind):
+        return _forbidden(case)
+    if status in _EXPLAINED_BY_TEXT:
+        for pattern, make in _BY_TEXT:
+            if pattern.search(f"{complaint.kind} {complaint.text}"):
+                return make(case)
+    if make := _BY_STATUS.get(status):
+        return make(case)
+    if status < 400:
+        return _redirected(case)
+    if status < 500:
+        return _invalid(case)
+    return _broken(case) if complaint.began else _busy(case)
+
+
+def unreachable(vendor: Vendor) -> Unreachable:
+    """Nothing listens at the vendor's address, or the connection failed before an answer began."""
+    if vendor.start_command:
+        remedy = f"Start it with `{vendor.start_command}`, or set {vendor.address_variable} to where it listens."
+    else:
+        remedy = f"Check the network, and {vendor.address_variable} if you set it."
+    return Unreachable(f"{vendor.name} does not answer at {vendor.url}. {remedy}")
+
+
+def broken_stream(vendor: Vendor) -> BrokenStream:
+    """The connection ended, or stopped making sense, in the middle of an answer."""
+    return BrokenStream(f"The answer of {vendor.name} broke off before it was complete. Ask again, or another model.")
+
+
+def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
+    """The model is not installed or no longer offered; the message names what to do or use instead."""
+    profile = request.profile
+    if profile.setup_command:
+        return UnknownModelId(f"{profile.api_model} is not installed in {vendor.name}. Run: {profile.setup_command}")
+    lifecycle = profile.lifecycle
+    gone = (
+        f" It was retired on {lifecycle.retires_on}." if lifecycle.status == "retired" and lifecycle.retires_on else ""
+    )
+    instead = lifecycle.successor or "another model"
+    return UnknownModelId(f"{vendor.name} does not know the model {profile.api_model}.{gone} Use {instead} instead.")
+
+
+def context_too_long(request: GenerationRequest) -> ContextTooLong:
+    """Prompt and answer do not fit the window, or the vendor cut the prompt to fit."""
+    return ContextTooLong(
+        f"The prompt does not fit the window of {request.profile.id}. Give fewer context files, or use a model "
+        "with a longer context."
+    )
+
+
+def sanitised(text: str, private: Sequence[str]) -> str:
+    """A vendor's reason, fit to be shown: one short line, or nothing when it quotes what is private."""
+    line = re.sub(r"\s+", " ", re.sub(r"[^\x20-\x7e]", " ", text)).strip()[:_REASON_LENGTH]
+    windows = [line[start : start + _QUOTE_LENGTH] for start in range(max(1, len(line) - _QUOTE_LENGTH + 1))]
+    is_quotation = any(window and window in secret for secret in private for window in windows)
+    return "" if is_quotation else line
+
+
+def seconds_of(header: str | None) -> float | None:
+    """A `retry-after` header in seconds. None: absent, or a date, which no vendor here sends."""
+    try:
+        return None if header is None else max(0.0, float(header))
+    except ValueError:
+        return None
+
+
+@contextmanager
+def translating(translations: Mapping[type[Exception], Translation]) -> Generator[None]:
+    """Foreign errors inside the block leave it as typed ones, chained; the nearest class in the table decides."""
+    try:
+        yield
+    except ProviderError:
+        raise
+    except tuple(translations) as error:
+        if isinstance(error.__cause__, ProviderError):
+            # Our own gate refused the request, and the SDK wrapped that.
+            raise error.__cause__ from error
+        nearest = next(base for base in type(error).__mro__ if base in translations)
+        raise translations[nearest](error) from error
+
+
+def _status_of(kind: str) -> int:
+    return next((status for word, status in _STATUS_OF_KIND.items() if word in kind), 500)
+
+
+@dataclass(frozen=True)
+class _Case:
+    complaint: Complaint
+    vendor: Vendor
+    request: GenerationRequest | None
+    key: str
+
+    @property
+    def model(self) -> str:
+        return self.request.profile.api_model if self.request else "its list of models"
+
+    @property
+    def reason(self) -> str:
+        """`: REASON`, or nothing when there is none fit to be shown."""
+        private = [self.key] if self.key else []
+        if self.request is not None:
+            private += [self.request.system, *(turn.text for turn in self.request.turns)]
+        reason = sanitised(self.complaint.text, private)
+        return f": {reason}" if reason else ""
+
+
+def _rate_limited(case: _Case) -> ProviderError:
+    wait_s = case.complaint.retry_after_s
+    wait = "" if wait_s is None else f" It asks for a wait of {wait_s:g} s."
+    return RateLimited(
+        f"{case.vendor.name} limits the rate of requests to {case.model}.{wait} Wait, or ask another model.", wait_s
+    )
+
+
+def _overloaded(case: _Case) -> ProviderError:
+    return Overloaded(f"{case.vendor.name} has no capacity for {case.model} now. Wait, or ask another model.")
+
+
+def _authentication(case: _Case) -> ProviderError:
+    vendor = case.vendor
+    if vendor.key_variable is None:
+        return AuthenticationFailed(
+            f"{vendor.name} wants you to sign in for {case.model}. Run `ollama signin`, or use a local model."
+        )
+    return AuthenticationFailed(
+        f'{vendor.name} does not accept the key. Correct {vendor.key_variable} in the "env" block of your host\'s MCP '
+        "config."
+    )
+
+
+def _forbidden(case: _Case) -> ProviderError:
+    if case.vendor.key_variable is None:
+        return _authentication(case)
+    return AuthenticationFailed(
+        f"{case.vendor.name} does not let this account use {case.model}. Check the account in the vendor's console, or "
+        f'set another key: {case.vendor.key_variable} in the "env" block of your host\'s MCP config.'
+    )
+
+
+def _no_credit(case: _Case) -> ProviderError:
+    return OutOfCredit(
+        f"The {case.vendor.name} account has no credit left, or has reached its spend limit. "
+        "Add credit in the vendor's console, or use another vendor's model."
+    )
+
+
+def _unknown(case: _Case) -> ProviderError:
+    return unknown_model(case.vendor, case.request) if case.request else _not_there(case)
+
+
+def _too_long(case: _Case) -> ProviderError:
+    return context_too_long(case.request) if case.request else _not_there(case)
+
+
+def _not_there(case: _Case) -> ProviderError:
+    return Unreachable(
+        f"{case.vendor.url} does not answer as {case.vendor.name} does ({case.complaint.status}). "
+        f"Correct {case.vendor.address_variable}, or unset it."
+    )
+
+
+def _redirected(case: _Case) -> ProviderError:
+    vendor = case.vendor
+    return Unreachable(
+        f"{vendor.name} at {vendor.url} answered with a redirect ({case.complaint.status}), which is not followed. "
+        f"Set {vendor.address_variable} to the final address."
+    )
+
+
+def _invalid(case: _Case) -> ProviderError:
+    if case.request is None:
+        return _not_there(case)
+    return InvalidRequest(
+        f"{case.vendor.name} refuses the form of the request for {case.model} ({case.complaint.status}{case.reason}). "
+        f"The rules in the profile {case.request.profile.id} may be out of date; use another model meanwhile."
+    )
+
+
+def _busy(case: _Case) -> ProviderError:
+    return Overloaded(
+        f"{case.vendor.name} failed on {case.model} ({case.complaint.status}{case.reason}). "
+        "Ask again, or another model."
+    )
+
+
+def _broken(case: _Case) -> ProviderError:
+    return BrokenStream(
+        f"{case.vendor.name} broke off in the middle of an answer{case.reason}. Ask again, or another model."
+    )
+
+
+_Maker = Callable[[_Case], ProviderError]
+
+_EXPLAINED_BY_TEXT = (400, 413, 429)
+_BY_TEXT: tuple[tuple[re.Pattern[str], _Maker], ...] = ((_TOO_LONG, _too_long), (_NO_CREDIT, _no_credit))
+
+_BY_STATUS: dict[int, _Maker] = {
+    401: _authentication,
+    402: _no_credit,
+    403: _forbidden,
+    404: _unknown,
+    408: _overloaded,
+    409: _overloaded,
+    413: _too_long,
+    429: _rate_limited,
+    503: _overloaded,
+    504: _overloaded,
+    529: _overloaded,
+}
+
+_STATUS_OF_KIND = {
+    "invalid_request": 400,
+    "authentication": 401,
+    "billing": 402,
+    "permission": 403,
+    "not_found": 404,
+    "rate_limit": 429,
+    "too_many": 429,
+    "overloaded": 529,
+}

@@ -1,0 +1,279 @@
+"""Models on the user's own Ollama, by its native API: only that carries num_ctx and the load time.
+
+The server counts output as a whole. Thinking and answer are told apart by their share of the bytes, so
+`Usage.thinking_tokens` is an estimate here; the sum is the server's.
+"""
+
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio.to_thread
+from pydantic import ValidationError
+
+from ...profiles.model import ModelProfile
+from ...tools.provider import (
+    Availability,
+    Generation,
+    GenerationRequest,
+    NotLocal,
+    Observer,
+    ProviderError,
+    Turn,
+    Unreachable,
+    Usage,
+)
+from .complaint import (
+    Complaint,
+    Translation,
+    broken_stream,
+    context_too_long,
+    translating,
+    typed_error,
+    unknown_model,
+    unreachable,
+)
+from .deadline import deadline
+from .egress import Gate, keep_bodies_out_of_logs, not_local, on_behalf_of
+from .locality import ollama_url
+from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
+from .ollama_window import Window, choose_window, was_cut
+from .reply import Clock, Ending, ReplySoFar, estimate_prompt_tokens
+from .sent_back import SentBack, sent_back
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    import ollama
+
+_CONNECT_TIMEOUT_S = 1.0
+_KEEP_LOADED = "10m"
+"""Twice Ollama's own, so that checks and a repair do not end in another cold load."""
+_COLD_LOAD_FROM_S = 0.2
+"""A model in memory reports some milliseconds of `load_duration` as well."""
+_NANOSECONDS = 1_000_000_000
+
+
+class OllamaProvider:
+    """Implements `Provider` for Ollama."""
+
+    def __init__(self, *, host: str, local_hosts: frozenset[str], clock: Clock) -> None:
+        """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
+        self._vendor = Vendor(
+            name="Ollama",
+            url=ollama_url(host),
+            address_variable="OLLAMA_HOST",
+            start_command="ollama serve",
+            local_hosts=local_hosts,
+        )
+        self._gate = Gate(local_hosts)
+        self._clock = clock
+        self._models = OllamaModels(self._vendor, self._gate, clock)
+        self._client: ollama.AsyncClient | None = None
+        self._opening = anyio.Lock()
+
+    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+        """See `Provider`. Asks the server, at most every few seconds; takes a second when nothing listens."""
+        try:
+            found = [(profile, await self._models.installed(profile.api_model)) for profile in profiles]
+        except Unreachable as error:
+            return {profile.id: self._absent(profile, str(error)) for profile in profiles}
+        return {profile.id: self._availability(profile, model) for profile, model in found}
+
+    async def check_access(self) -> str | None:
+        """See `Provider`. Without a key, access is that something answers."""
+        try:
+            await self._models.list_anew()
+        except Unreachable as error:
+            return str(error)
+        return None
+
+    async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
+        """See `Provider`."""
+        if request.local_only:
+            self._refuse_to_leave(is_remote=is_named_as_remote(request.profile.api_model))
+        client = await self._open()
+        reply = ReplySoFar(request, observer, self._clock)
+        table = translations(self._vendor, request, lambda: reply.began)
+        with translating(table), deadline(request), on_behalf_of(request, observer):
+            model = await self._installed(request)
+            window = choose_window(
+                estimate_prompt_tokens(request),
+                request.max_output_tokens,
+                most_tokens=model.context_tokens or request.profile.context_tokens,
+                loaded_tokens=model.loaded_tokens,
+            )
+            if window is None:
+                raise context_too_long(request)
+            is_cold = not model.is_remote and model.loaded_tokens not in (window.num_ctx, 0)
+            reply.enters("loading" if is_cold else "waiting")
+            last = await self._stream(client, _body(request, model, window), reply)
+        usage = _usage(last, reply, request)
+        reply.counted(usage)
+        if last.prompt_eval_count is not None and was_cut(last.prompt_eval_count, window.num_ctx):
+            raise context_too_long(request)
+        load_seconds = (last.load_duration or 0) / _NANOSECONDS
+        return reply.ended(
+            Ending(
+                stop="length" if last.done_reason == "length" else "complete",
+                vendor_state=SentBack(request.profile.api_model, reply.thinking),
+                load_seconds=load_seconds if is_cold or load_seconds >= _COLD_LOAD_FROM_S else 0.0,
+            )
+        )
+
+    async def aclose(self) -> None:
+        """See `Provider`."""
+        await self._models.aclose()
+        if self._client is not None:
+            await self._client.close()
+
+    async def _open(self) -> "ollama.AsyncClient":
+        async with self._opening:
+            if self._client is None:
+                # In a thread: the server must go on answering while the SDK is imported.
+                self._client = await anyio.to_thread.run_sync(partial(_connect, self._vendor, self._gate))
+            return self._client
+
+    async def _installed(self, request: GenerationRequest) -> InstalledModel:
+        """The model as the server describes it. Raises Unreachable, UnknownModelId or NotLocal."""
+        model = await self._models.installed(request.profile.api_model)
+        if model is None:
+            self._models.forget()  # it may have been pulled a moment ago
+            model = await self._models.installed(request.profile.api_model)
+        if model is None:
+            raise unknown_model(self._vendor, request)
+        if request.local_only:
+            self._refuse_to_leave(is_remote=model.is_remote)
+        return model
+
+    async def _stream(
+        self, client: "ollama.AsyncClient", body: dict[str, Any], reply: ReplySoFar
+    ) -> "ollama.ChatResponse":
+        """The last piece, which holds the counters; the others go into the reply. Raises BrokenStream without one."""
+        last: ollama.ChatResponse | None = None
+        try:
+            # Cast, because the SDK says less than it gives: it leaves parts untyped, and hides `aclose`.
+            chat = cast(
+                Callable[..., Awaitable[AsyncGenerator["ollama.ChatResponse"]]],
+                client.chat,  # pyright: ignore[reportUnknownMemberType] - see above
+            )
+            async with aclosing(await chat(**body, stream=True)) as stream:
+                async for part in stream:
+                    reply.began = True
+                    if part.message.thinking:
+                        reply.thought(part.message.thinking)
+                    if part.message.content:
+                        reply.answered(part.message.content)
+                    if part.done:
+                        last = part
+        finally:
+            self._models.forget()
+        if last is None:
+            raise broken_stream(self._vendor)
+        return last
+
+    def _refuse_to_leave(self, *, is_remote: bool) -> None:
+        if not self._vendor.is_local:
+            raise NotLocal(not_local(self._vendor.host))
+        if is_remote:
+            raise NotLocal(not_local("the machine that runs this Ollama cloud model"))
+
+    def _availability(self, profile: ModelProfile, model: InstalledModel | None) -> Availability:
+        if model is None:
+            command = profile.setup_command or f"ollama pull {profile.api_model}"
+            return self._absent(profile, f"{profile.api_model} is not installed in Ollama. Run: {command}")
+        return Availability(
+            is_reachable=True,
+            is_local=self._vendor.is_local and not model.is_remote,
+            host=self._vendor.host,
+            is_loaded=None if model.is_remote else model.loaded_tokens is not None,
+            context_tokens=model.context_tokens,
+            build=model.build,
+        )
+
+    def _absent(self, profile: ModelProfile, why_not: str) -> Availability:
+        is_local = self._vendor.is_local and not is_named_as_remote(profile.api_model)
+        return Availability(is_reachable=False, is_local=is_local, host=self._vendor.host, why_not=why_not)
+
+
+def translations(
+    vendor: Vendor, request: GenerationRequest, began: Callable[[], bool]
+) -> dict[type[Exception], Translation]:
+    """Where each of the SDK's errors belongs. Imports the SDK.
+
+    began: says whether part of the answer had arrived.
+    """
+    import httpx
+    import ollama
+
+    def lost(_: Exception) -> ProviderError:
+        return broken_stream(vendor) if began() else unreachable(vendor)
+
+    def refused(error: Exception) -> ProviderError:
+        response_error = cast("ollama.ResponseError", error)
+        # The SDK gives -1 for an error line inside a stream.
+        status = response_error.status_code if response_error.status_code > 0 else 500
+        complaint = Complaint(status=status, text=str(response_error.error), began=began())
+        return typed_error(complaint, vendor, request)
+
+    def garbled(_: Exception) -> ProviderError:
+        return broken_stream(vendor)
+
+    return {
+        ollama.ResponseError: refused,
+        ConnectionError: lost,
+        httpx.HTTPError: lost,
+        # Left over: replies that are not Ollama's.
+        ollama.RequestError: garbled,
+        json.JSONDecodeError: garbled,
+        ValidationError: garbled,
+    }
+
+
+def _connect(vendor: Vendor, gate: Gate) -> "ollama.AsyncClient":
+    import httpx
+    import ollama
+
+    keep_bodies_out_of_logs()
+    return ollama.AsyncClient(
+        host=vendor.url,
+        timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+        follow_redirects=False,
+        event_hooks={"request": [gate.let_out]},
+        # What stays on the machine must not go through a proxy of the environment.
+        trust_env=not vendor.is_local,
+    )
+
+
+def _body(request: GenerationRequest, model: InstalledModel, window: Window) -> dict[str, Any]:
+    """The arguments of the SDK's `chat`, the vendor's form, hence Any."""
+    profile = request.profile
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    body: dict[str, Any] = {
+        "model": profile.api_model,
+        "messages": [*system, *(_message(turn, profile) for turn in request.turns)],
+        "options": {"num_ctx": window.num_ctx, "num_predict": window.num_predict},
+        "keep_alive": _KEEP_LOADED,
+    }
+    if model.can_think:
+        efforts = profile.thinking.efforts if profile.thinking is not None else ()
+        with_effort = request.thinking.on and request.thinking.effort in efforts
+        body["think"] = request.thinking.effort if with_effort else request.thinking.on
+    if request.answer_schema is not None:
+        body["format"] = dict(request.answer_schema)
+    return body
+
+
+def _message(turn: Turn, profile: ModelProfile) -> dict[str, str]:
+    message: dict[str, str] = {"role": turn.author, "content": turn.text}
+    if thinking := sent_back(turn, profile):
+        message["thinking"] = thinking
+    return message
+
+
+def _usage(last: "ollama.ChatResponse", reply: ReplySoFar, request: GenerationRequest) -> Usage:
+    output = last.eval_count or 0
+    # Old versions leave the count out when the whole prompt was cached.
+    prompt = last.prompt_eval_count if last.prompt_eval_count is not None else estimate_prompt_tokens(request)
+    return Usage(input_tokens=prompt, output_tokens=output, thinking_tokens=round(output * reply.thinking_share))

@@ -1,0 +1,215 @@
+"""What an Ollama server says of its models: installed, loaded, able to think, here or elsewhere.
+
+Read with plain HTTP: the ollama package drops `remote_host`, and with it whether a model is local.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import anyio
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from .complaint import unreachable
+from .egress import Gate
+from .reply import Clock
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    import httpx
+
+_FRESH_FOR_S = 3.0
+_CONNECT_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 3.0
+_DIGEST_LENGTH = 12
+"""As many characters of a digest as `ollama list` shows."""
+
+_Form = TypeVar("_Form", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class InstalledModel:
+    """A model that the server has, as it describes it."""
+
+    build: str
+    """Digest and quantization of the weights."""
+    is_remote: bool
+    """True: the server only passes requests on to a host elsewhere."""
+    can_think: bool
+    context_tokens: int | None
+    """None: the server does not say."""
+    loaded_tokens: int | None
+    """The window it is loaded with; 0 when loaded with one the server does not state. None: not loaded."""
+
+
+def full_name(name: str) -> str:
+    """An Ollama model name with its tag."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def is_named_as_remote(name: str) -> bool:
+    """Whether the name itself says that the model runs on Ollama's machines."""
+    return full_name(name).endswith(("-cloud", ":cloud"))
+
+
+class OllamaModels:
+    """Asks the server, and remembers the answer for a few seconds. Safe to use from many tasks."""
+
+    def __init__(self, vendor: Vendor, gate: Gate, clock: Clock) -> None:
+        self._vendor = vendor
+        self._gate = gate
+        self._clock = clock
+        self._latest: _Listing | None = None
+        self._shown: dict[tuple[str, str], _Shown] = {}
+        """By name and digest: what `show` says of given weights does not change."""
+        self._asking = anyio.Lock()
+        self._client: httpx.AsyncClient | None = None
+
+    async def installed(self, api_model: str) -> InstalledModel | None:
+        """The model of a wire id, whose tag is `latest` unless it names one. None: the server has no such model.
+
+        What is loaded is at most a few seconds old. Raises Unreachable.
+        """
+        async with self._asking:
+            listing = self._latest
+            if listing is None or self._clock() - listing.taken_s >= _FRESH_FOR_S:
+                listing = self._latest = await self._list()
+            if listing.models is None:
+                raise unreachable(self._vendor)
+            listed = listing.models.get(full_name(api_model))
+            shown = None if listed is None else await self._show(listed)
+        if listed is None or shown is None:
+            return None
+        digest = listed.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
+        return InstalledModel(
+            build=f"{digest} {listed.details.quantization_level}".strip(),
+            is_remote=is_named_as_remote(listed.name) or listed.is_remote or shown.is_remote,
+            can_think="thinking" in shown.capabilities,
+            context_tokens=shown.context_tokens,
+            loaded_tokens=listing.loaded.get(full_name(listed.name)),
+        )
+
+    async def list_anew(self) -> None:
+        """Ask the server now, whatever is remembered. Raises Unreachable."""
+        async with self._asking:
+            self._latest = await self._list()
+            if self._latest.models is None:
+                raise unreachable(self._vendor)
+
+    def forget(self) -> None:
+        """Ask anew next time: something has changed, such as which model is loaded."""
+        self._latest = None
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _list(self) -> "_Listing":
+        import httpx
+
+        taken_s = self._clock()
+        try:
+            with anyio.fail_after(_ANSWER_TIMEOUT_S):
+                tags = await self._get("/api/tags", _Tags)
+                running = await self._get("/api/ps", _Running)
+        except (httpx.HTTPError, TimeoutError, ValidationError):
+            return _Listing(taken_s, None, {})
+        models = {full_name(model.name): model for model in tags.models}
+        return _Listing(taken_s, models, {full_name(m.name): m.context_length or 0 for m in running.models})
+
+    async def _show(self, listed: "_Listed") -> "_Shown | None":
+        """What the server says of a model that it lists. None: it cannot describe it, so it cannot run it."""
+        import httpx
+
+        known = self._shown.get((listed.name, listed.digest))
+        if known is None:
+            try:
+                with anyio.fail_after(_ANSWER_TIMEOUT_S):
+                    known = await self._ask("POST", "/api/show", _Shown, {"model": listed.name})
+            except (httpx.HTTPStatusError, ValidationError):
+                return None
+            except (httpx.HTTPError, TimeoutError) as error:
+                raise unreachable(self._vendor) from error
+            self._shown[listed.name, listed.digest] = known
+        return known
+
+    async def _get(self, path: str, form: type[_Form]) -> _Form:
+        return await self._ask("GET", path, form, None)
+
+    async def _ask(self, method: str, path: str, form: type[_Form], body: Mapping[str, str] | None) -> _Form:
+        response = await self._open().request(method, path, json=body)
+        response.raise_for_status()
+        return form.model_validate_json(response.content)
+
+    def _open(self) -> "httpx.AsyncClient":
+        import httpx
+
+        if self._client is None:
+            self._client = httpx.AsyncClient(
+                base_url=self._vendor.url,
+                timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+                follow_redirects=False,
+                event_hooks={"request": [self._gate.let_out]},
+                trust_env=not self._vendor.is_local,
+            )
+        return self._client
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class _Details(_Said):
+    quantization_level: str = ""
+
+
+class _Remotable(_Said):
+    remote_host: str = ""
+    remote_model: str = ""
+
+    @property
+    def is_remote(self) -> bool:
+        return bool(self.remote_host or self.remote_model)
+
+
+class _Listed(_Remotable):
+    name: str
+    digest: str = ""
+    details: _Details = _Details()
+
+
+class _Tags(_Said):
+    models: list[_Listed] = Field(default_factory=list[_Listed])
+
+
+class _Loaded(_Said):
+    name: str
+    context_length: int | None = None
+
+
+class _Running(_Said):
+    models: list[_Loaded] = Field(default_factory=list[_Loaded])
+
+
+@dataclass(frozen=True)
+class _Listing:
+    """What the server had at one moment."""
+
+    taken_s: float
+    models: Mapping[str, _Listed] | None
+    """By full name. None: it did not answer."""
+    loaded: Mapping[str, int]
+    """The window of each loaded model, by full name; 0 where the server states none."""
+
+
+class _Shown(_Remotable):
+    capabilities: list[str] = Field(default_factory=list[str])
+    model_info: dict[str, object] = Field(default_factory=dict[str, object])
+    """Keys are prefixed with the architecture: `qwen3.context_length`."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        key = f"{self.model_info.get('general.architecture')}.context_length"
+        stated = self.model_info.get(key)
+        return stated if isinstance(stated, int) and stated > 0 else None

@@ -1,0 +1,59 @@
+"""Which adapter speaks to which vendor. An adapter's module is imported when it is first asked for."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from ...profiles.vocabulary import ProviderName
+from ...tools.provider import Provider
+from .reply import Clock
+
+
+@dataclass(frozen=True)
+class VendorSettings:
+    """The vendors' own variables, as the settings hold them; an empty text means absent."""
+
+    ollama_host: str = ""
+    anthropic_api_key: str = field(default="", repr=False)
+    anthropic_base_url: str = ""
+    cerebras_api_key: str = field(default="", repr=False)
+    cerebras_base_url: str = ""
+    local_hosts: frozenset[str] = frozenset()
+    """Hosts that the user calls local."""
+    clock: Clock = field(default=time.monotonic, repr=False)
+
+
+Loader = Callable[[VendorSettings], Provider]
+"""Makes an adapter; no SDK is imported before the adapter's first use. Raises InvalidAddress."""
+
+
+def _ollama(settings: VendorSettings) -> Provider:
+    from .ollama import OllamaProvider
+
+    return OllamaProvider(host=settings.ollama_host, local_hosts=settings.local_hosts, clock=settings.clock)
+
+
+def _cerebras(settings: VendorSettings) -> Provider:
+    from .cerebras import CerebrasProvider
+
+    return CerebrasProvider(
+        api_key=settings.cerebras_api_key,
+        base_url=settings.cerebras_base_url,
+        local_hosts=settings.local_hosts,
+        clock=settings.clock,
+    )
+
+
+def _anthropic(settings: VendorSettings) -> Provider:
+    from .anthropic import AnthropicProvider
+
+    return AnthropicProvider(
+        api_key=settings.anthropic_api_key,
+        base_url=settings.anthropic_base_url,
+        local_hosts=settings.local_hosts,
+        clock=settings.clock,
+    )
+
+
+LOADERS: Mapping[ProviderName, Loader] = {"ollama": _ollama, "cerebras": _cerebras, "anthropic": _anthropic}
+"""By the name that profiles use. A profile of another vendor has no adapter yet."""

@@ -1,0 +1,134 @@
+"""A reply while it arrives, and the verdict on it when it is complete."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from ...tools.provider import EmptyAnswer, Generation, GenerationRequest, Observer, Progress, Refused, Truncated, Usage
+from ...tools.tokens import BYTES_PER_TOKEN, estimate_tokens
+
+Phase = Literal["waiting", "loading", "thinking", "answering"]
+Stop = Literal["complete", "length", "refused"]
+
+Clock = Callable[[], float]
+"""Seconds that only ever grow, from any start."""
+
+_TOKENS_AROUND_A_TURN = 8
+"""What a chat template puts around one message, generously."""
+
+
+def estimate_prompt_tokens(request: GenerationRequest) -> int:
+    """About how many tokens the prompt takes, rather too many than too few; sent-back thinking included."""
+    texts = [request.system, *(turn.text for turn in request.turns)]
+    return sum(estimate_tokens(text) + _TOKENS_AROUND_A_TURN for text in texts)
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a reply ended."""
+
+    stop: Stop
+    vendor_state: Any = None
+    """For a repair; opaque, hence Any."""
+    load_seconds: float = 0.0
+    refusal: str | None = None
+    """The vendor's category of a refusal. None: it gives none."""
+
+
+class ReplySoFar:
+    """Gathers a reply piece by piece, and tells the observer after each."""
+
+    def __init__(self, request: GenerationRequest, observer: Observer, clock: Clock) -> None:
+        self._request = request
+        self._observer = observer
+        self._clock = clock
+        self._started = clock()
+        self.began = False
+        """Whether the vendor has begun to answer, be it without a word yet. The adapter says so."""
+        self._text: list[str] = []
+        self._thinking: list[str] = []
+        self._text_bytes = 0
+        self._thinking_bytes = 0
+        self._counted: Usage | None = None
+        self._prompt_estimate = estimate_prompt_tokens(request)
+
+    @property
+    def text(self) -> str:
+        return "".join(self._text)
+
+    @property
+    def thinking(self) -> str:
+        return "".join(self._thinking)
+
+    @property
+    def thinking_share(self) -> float:
+        """The part of the reply's bytes that is thinking, 0 to 1."""
+        return self._thinking_bytes / max(1, self._thinking_bytes + self._text_bytes)
+
+    def enters(self, phase: Phase) -> None:
+        """Say what the model is doing now."""
+        self._observer.progressed(Progress(phase, self._usage()))
+
+    def thought(self, piece: str) -> None:
+        """A piece of thinking has arrived."""
+        if piece:
+            self._thinking.append(piece)
+            self._thinking_bytes += len(piece.encode(errors="replace"))
+        self.enters("thinking")
+
+    def answered(self, piece: str) -> None:
+        """A piece of the visible answer has arrived."""
+        if piece:
+            self._text.append(piece)
+            self._text_bytes += len(piece.encode(errors="replace"))
+        self.enters("answering")
+
+    def counted(self, usage: Usage) -> None:
+        """The vendor's counters have arrived: so far, or for good."""
+        self._counted = usage
+
+    def ended(self, ending: Ending) -> Generation:
+        """The complete reply. Raises Truncated, Refused or EmptyAnswer when it holds no usable answer."""
+        generation = Generation(
+            text=self.text,
+            usage=self._counted or self._usage(),
+            seconds=self._clock() - self._started,
+            load_seconds=ending.load_seconds,
+            vendor_state=ending.vendor_state,
+        )
+        return _usable(generation, ending, self._request)
+
+    def _usage(self) -> Usage:
+        """The vendor's counters, with at least what the pieces so far must have taken."""
+        thinking = math.ceil(self._thinking_bytes / BYTES_PER_TOKEN)
+        output = thinking + math.ceil(self._text_bytes / BYTES_PER_TOKEN)
+        usage = self._counted or Usage(input_tokens=self._prompt_estimate)
+        return replace(
+            usage,
+            output_tokens=max(usage.output_tokens, output),
+            thinking_tokens=max(usage.thinking_tokens, thinking),
+        )
+
+
+def _usable(generation: Generation, ending: Ending, request: GenerationRequest) -> Generation:
+    model, usage = request.profile.id, generation.usage
+    if ending.stop == "refused":
+        about = f" ({ending.refusal})" if ending.refusal else ""
+        raise Refused(f"{model} declined to answer{about}. Rephrase the task, or use another model.", generation)
+    is_empty = not generation.text.strip()
+    if is_empty and (usage.thinking_tokens or ending.stop == "length"):
+        raise EmptyAnswer(
+            f"{model} gave no visible answer: thinking took {usage.thinking_tokens} of {usage.output_tokens} output "
+            f"tokens (limit {request.max_output_tokens}). Allow more output tokens, or less thinking.",
+            generation,
+        )
+    if is_empty:
+        raise EmptyAnswer(f"{model} gave an empty answer. Ask again, or use another model.", generation)
+    if ending.stop == "length":
+        raise Truncated(
+            f"The answer of {model} was cut after {usage.output_tokens} output tokens, {usage.thinking_tokens} of them "
+            f"thinking (limit {request.max_output_tokens}). Allow more output tokens, or ask for less.",
+            generation,
+        )
+    return generation

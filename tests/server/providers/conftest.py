@@ -1,0 +1,195 @@
+"""Peers with the facts that the vendors state, the adapters pointed at them, and an observer that remembers."""
+
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from chargehand.evaluation.peers.anthropic import AnthropicPeer
+from chargehand.evaluation.peers.anthropic_request import ClaudeModel
+from chargehand.evaluation.peers.cerebras import CerebrasModel, CerebrasPeer
+from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
+from chargehand.evaluation.peers.reply import Answer
+from chargehand.evaluation.peers.serving import serving
+from chargehand.profiles.catalogue import Catalogue
+from chargehand.profiles.loading import load_catalogue
+from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.tools.provider import GenerationRequest, Progress, Provider, Thinking, Turn
+
+KEY = "sk-test-0123456789abcdef"
+PROMPT = "Write a function that reverses the words of a very particular sentence."
+
+CLAUDE_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+CLAUDE_MODELS = (
+    ClaudeModel("claude-haiku-5-5", frozenset({"adaptive", "disabled"}), CLAUDE_EFFORTS, line="haiku"),
+    ClaudeModel("claude-sonnet-5-5", frozenset({"adaptive", "between_tools"}), CLAUDE_EFFORTS, line="sonnet"),
+    ClaudeModel("claude-opus-5-5", frozenset({"adaptive"}), CLAUDE_EFFORTS, line="opus"),
+    ClaudeModel("claude-sonnet-4-5", frozenset({"enabled", "disabled"}), (), lifecycle="deprecated", line="sonnet"),
+    ClaudeModel("claude-3-opus-20240229", lifecycle="retired", line="opus"),
+)
+CEREBRAS_MODELS = (
+    CerebrasModel("gpt-oss-120b", ("low", "medium", "high")),
+    CerebrasModel("qwen-3.8-27b", ("none", "low", "medium", "high"), context_tokens=65_536),
+)
+OLLAMA_MODELS = (
+    OllamaModel("qwen3:30b-a3b", capabilities=("completion", "tools", "thinking")),
+    OllamaModel("qwen2.5-coder:32b", context_tokens=32_768, family="qwen2"),
+    OllamaModel("qwen3:14b", capabilities=("completion", "thinking"), remote_host="https://ollama.example"),
+)
+
+
+@dataclass
+class Recorder:
+    """An observer that remembers what it was told."""
+
+    progress: list[Progress] = field(default_factory=list)
+    requests: list[tuple[str, int]] = field(default_factory=list)
+    on_progress: Callable[[Progress], None] | None = None
+
+    def progressed(self, progress: Progress) -> None:
+        self.progress.append(progress)
+        if self.on_progress is not None:
+            self.on_progress(progress)
+
+    def sent(self, host: str, bytes_sent: int) -> None:
+        self.requests.append((host, bytes_sent))
+
+    @property
+    def phases(self) -> list[str]:
+        """The phases in order, each once."""
+        names = [progress.phase for progress in self.progress]
+        return [name for position, name in enumerate(names) if position == 0 or names[position - 1] != name]
+
+
+@dataclass
+class HandClock:
+    """A clock that a test turns by hand."""
+
+    now_s: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def observer() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+Ask = Callable[..., GenerationRequest]
+
+
+@pytest.fixture
+def ask(catalogue: Catalogue) -> Ask:
+    """A request to a profile, with changes by name."""
+
+    def make(profile_id: str, **changes: object) -> GenerationRequest:
+        request = GenerationRequest(
+            profile=catalogue.profiles[profile_id],
+            system="You write code.",
+            turns=(Turn("user", PROMPT),),
+            thinking=Thinking(on=False),
+            max_output_tokens=2_000,
+            timeout_s=10.0,
+        )
+        return replace(request, **changes)  # type: ignore[arg-type]  # the caller names the fields
+
+    return make
+
+
+Served = Callable[..., AbstractAsyncContextManager[tuple]]
+
+
+@pytest.fixture
+def claude() -> Served:
+    @asynccontextmanager
+    async def served(
+        answer: Answer,
+        *,
+        key: str = KEY,
+        models: Sequence[ClaudeModel] = CLAUDE_MODELS,
+        local_hosts: frozenset[str] = frozenset(),
+    ) -> AsyncGenerator:
+        peer = AnthropicPeer(answer, models, api_key=KEY)
+        async with serving(peer.app) as url:
+            settings = VendorSettings(anthropic_api_key=key, anthropic_base_url=url, local_hosts=local_hosts)
+            provider = LOADERS["anthropic"](settings)
+            try:
+                yield peer, provider
+            finally:
+                await provider.aclose()
+
+    return served
+
+
+@pytest.fixture
+def cerebras() -> Served:
+    @asynccontextmanager
+    async def served(answer: Answer, *, key: str = KEY, local_hosts: frozenset[str] = frozenset()) -> AsyncGenerator:
+        peer = CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY)
+        async with serving(peer.app) as url:
+            settings = VendorSettings(cerebras_api_key=key, cerebras_base_url=url, local_hosts=local_hosts)
+            provider = LOADERS["cerebras"](settings)
+            try:
+                yield peer, provider
+            finally:
+                await provider.aclose()
+
+    return served
+
+
+@pytest.fixture
+def local(clock: HandClock) -> Served:
+    @asynccontextmanager
+    async def served(
+        answer: Answer, models: Sequence[OllamaModel] = OLLAMA_MODELS, *, local_hosts: frozenset[str] = frozenset()
+    ) -> AsyncGenerator:
+        peer = OllamaPeer(answer, models)
+        async with serving(peer.app) as url:
+            settings = VendorSettings(ollama_host=url, clock=clock, local_hosts=local_hosts)
+            provider = LOADERS["ollama"](settings)
+            try:
+                yield peer, provider
+            finally:
+                await provider.aclose()
+
+    return served
+
+
+@pytest.fixture
+def key() -> str:
+    return KEY
+
+
+@pytest.fixture
+def prompt() -> str:
+    return PROMPT
+
+
+@pytest.fixture
+def unserved() -> Callable[[str], Provider]:
+    """An adapter whose vendor's address nobody listens at."""
+
+    def make(name: str) -> Provider:
+        url = "http://127.0.0.1:9"  # the discard port: refused at once
+        settings = VendorSettings(
+            ollama_host=url,
+            anthropic_api_key=KEY,
+            anthropic_base_url=url,
+            cerebras_api_key=KEY,
+            cerebras_base_url=url,
+        )
+        return LOADERS[name](settings)  # type: ignore[index]  # a provider's name
+
+    return make

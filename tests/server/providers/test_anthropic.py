@@ -1,0 +1,159 @@
+"""What is Anthropic's own, against its strict peer with the real SDK."""
+
+import pytest
+
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.tools.provider import (
+    ContextTooLong,
+    EmptyAnswer,
+    InvalidRequest,
+    OutOfCredit,
+    ProviderError,
+    Refused,
+    Thinking,
+    Turn,
+    UnknownModelId,
+)
+
+pytestmark = pytest.mark.anyio
+
+SAYS = Reply("print('hello')", thinking="A greeting will do.")
+REVIEW = {
+    "type": "object",
+    "properties": {
+        "verdict": {"type": "string", "enum": ["pass", "fail"]},
+        "line": {"type": "integer", "minimum": 1},
+        "notes": {"type": "array", "items": {"type": "object", "properties": {"text": {"type": "string"}}}},
+    },
+    "required": ["verdict"],
+}
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "thinking", "sent", "effort"),
+    [
+        ("claude-haiku-5-5", Thinking(on=False), {"type": "disabled"}, None),
+        ("claude-haiku-5-5", Thinking(on=True, effort="high"), {"type": "adaptive"}, "high"),
+        ("claude-sonnet-5-5", Thinking(on=False, effort="low"), {"type": "between_tools"}, "low"),
+        ("claude-sonnet-5-5", Thinking(on=True), {"type": "adaptive"}, None),
+        ("claude-opus-5-5", Thinking(on=True, effort="low"), None, "low"),
+        ("claude-opus-5-5", Thinking(on=False), None, None),
+        ("claude-sonnet-4-5", Thinking(on=True, effort="high"), None, None),
+    ],
+)
+async def test_thinking_is_steered_as_each_model_takes_it(claude, ask, observer, profile_id, thinking, sent, effort):
+    async with claude(lambda _: SAYS) as (peer, provider):
+        await provider.generate(ask(profile_id, thinking=thinking), observer)
+
+    body = peer.journal.exchanges[-1].body
+    assert body.get("thinking") == sent
+    assert body.get("output_config", {}).get("effort") == effort
+    assert not {"temperature", "top_p", "top_k", "tool_choice"} & set(body)
+    assert body["stream"] is True
+
+
+async def test_fifty_visible_tokens_do_not_starve_an_always_thinking_model(claude, ask, observer):
+    thoughtful = Reply("Stop, and split the module.", thinking="Is it worth it? ", thinking_tokens=900)
+
+    async with claude(lambda _: thoughtful) as (_, provider):
+        with pytest.raises(EmptyAnswer) as starved:
+            await provider.generate(ask("claude-opus-5-5", max_output_tokens=50), observer)
+        fed = await provider.generate(ask("claude-opus-5-5", max_output_tokens=2_000), observer)
+
+    assert starved.value.generation.usage.output_tokens == 50
+    assert fed.usage.thinking_tokens == 900
+    assert fed.usage.visible_tokens == 7
+
+
+async def test_an_answer_schema_is_sent_in_the_form_the_vendor_takes(claude, ask, observer):
+    async with claude(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
+        await provider.generate(ask("claude-sonnet-5-5", answer_schema=REVIEW), observer)
+
+    sent = peer.journal.exchanges[-1].body["output_config"]["format"]["schema"]
+    assert sent["additionalProperties"] is False
+    assert sent["required"] == ["verdict", "line", "notes"]
+    assert sent["properties"]["line"] == {"type": "integer", "description": "(minimum: 1)"}
+    assert sent["properties"]["notes"]["items"]["additionalProperties"] is False
+
+
+async def test_a_repair_sends_the_previous_turn_back_with_its_signed_thinking(claude, ask, observer, prompt):
+    async with claude(lambda _: SAYS) as (peer, provider):
+        first = await provider.generate(ask("claude-haiku-5-5", thinking=Thinking(on=True)), observer)
+        turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
+        await provider.generate(ask("claude-haiku-5-5", thinking=Thinking(on=True), turns=turns), observer)
+        sent_to_another = ask("claude-sonnet-5-5", thinking=Thinking(on=True), turns=turns)
+        await provider.generate(sent_to_another, observer)
+
+    own, others = (exchange.body["messages"][1]["content"] for exchange in peer.journal.exchanges[-2:])
+    assert [block["type"] for block in own] == ["thinking", "text"]
+    assert own[0]["thinking"] == SAYS.thinking
+    assert others == [{"type": "text", "text": SAYS.text}]
+
+
+async def test_a_repair_reads_the_first_prompt_from_the_cache(claude, ask, observer):
+    long = "x = 1  # a line of context\n" * 400
+
+    async with claude(lambda _: SAYS) as (peer, provider):
+        first = await provider.generate(ask("claude-haiku-5-5", turns=(Turn("user", long),)), observer)
+        turns = (Turn("user", long), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
+        second = await provider.generate(ask("claude-haiku-5-5", turns=turns), observer)
+
+    assert first.usage.cache_read_tokens == 0 < first.usage.cache_write_tokens
+    assert second.usage.cache_read_tokens == first.usage.cache_write_tokens
+    assert [e.input_tokens for e in peer.journal.exchanges] == [first.usage.input_tokens, second.usage.input_tokens]
+
+
+async def test_a_refusal_is_an_error_with_the_vendors_category(claude, ask, observer):
+    async with claude(lambda _: Reply("I", stop="refusal")) as (_, provider):
+        with pytest.raises(Refused, match="cyber") as caught:
+            await provider.generate(ask("claude-haiku-5-5"), observer)
+
+    assert caught.value.generation.usage.output_tokens > 0
+
+
+async def test_a_retired_model_names_its_successor(claude, ask, observer):
+    async with claude(lambda _: SAYS) as (_, provider):
+        with pytest.raises(UnknownModelId, match="claude-opus-5-5") as caught:
+            await provider.generate(ask("claude-3-opus"), observer)
+
+    assert "2026-01-05" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [
+        (HttpFault(400, message="prompt is too long: 1200000 tokens > 1000000 maximum"), ContextTooLong),
+        (HttpFault(400, message="input length and `max_tokens` exceed context limit: 9 + 9 > 10"), ContextTooLong),
+        (HttpFault(413), ContextTooLong),
+        (HttpFault(400, message="Your credit balance is too low to access the API."), OutOfCredit),
+        (
+            HttpFault(
+                429,
+                body={
+                    "type": "error",
+                    "error": {
+                        "type": "rate_limit_error",
+                        "message": "limit",
+                        "details": {"error_code": "enforced_spend_limit_reached"},
+                    },
+                },
+            ),
+            OutOfCredit,
+        ),
+    ],
+    ids=["too long", "too long with answer", "too large", "no credit", "spend limit"],
+)
+async def test_refusals_that_share_a_status_are_told_apart(claude, ask, observer, fault, expected):
+    async with claude(lambda _: fault) as (_, provider):
+        with pytest.raises(ProviderError) as caught:
+            await provider.generate(ask("claude-haiku-5-5"), observer)
+
+    assert type(caught.value) is expected
+
+
+async def test_more_output_than_the_model_gives_is_refused_with_the_vendors_reason(claude, ask, observer):
+    async with claude(lambda _: SAYS) as (_, provider):
+        with pytest.raises(InvalidRequest, match="max_tokens") as caught:
+            await provider.generate(ask("claude-haiku-5-5", max_output_tokens=128_001), observer)
+
+    assert "claude-haiku-5-5" in str(caught.value)

@@ -1,0 +1,125 @@
+"""What is Cerebras's own, against its strict peer with the real SDK."""
+
+import json
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.peers.serving import serving
+from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.tools.provider import ContextTooLong, Overloaded, Refused, Thinking, Turn, UnknownModelId
+
+pytestmark = pytest.mark.anyio
+
+SAYS = Reply("print('hello')", thinking="A greeting will do.")
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "thinking", "effort"),
+    [
+        ("qwen-3.8-27b", Thinking(on=False), "none"),
+        ("qwen-3.8-27b", Thinking(on=True, effort="medium"), "medium"),
+        ("qwen-3.8-27b", Thinking(on=True), None),
+        ("gpt-oss-120b", Thinking(on=True, effort="low"), "low"),
+        ("gpt-oss-120b", Thinking(on=False), None),
+    ],
+)
+async def test_thinking_is_steered_as_each_model_takes_it(cerebras, ask, observer, profile_id, thinking, effort):
+    async with cerebras(lambda _: SAYS) as (peer, provider):
+        await provider.generate(ask(profile_id, thinking=thinking), observer)
+
+    body = peer.journal.exchanges[-1].body
+    assert body.get("reasoning_effort") == effort
+    assert body["max_completion_tokens"] == 2_000
+    assert "temperature" not in body
+
+
+async def test_no_request_warms_the_connection(cerebras, ask, observer):
+    async with cerebras(lambda _: SAYS) as (peer, provider):
+        await provider.generate(ask("qwen-3.8-27b"), observer)
+
+    assert peer.connections_warmed == 0
+    assert len(peer.journal.exchanges) == 1
+
+
+async def test_an_answer_schema_is_strict(cerebras, ask, observer):
+    schema = {"type": "object", "properties": {"verdict": {"type": "string", "maxLength": 9}}}
+
+    async with cerebras(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
+        await provider.generate(ask("qwen-3.8-27b", answer_schema=schema), observer)
+
+    sent = peer.journal.exchanges[-1].body["response_format"]["json_schema"]
+    assert sent["strict"] is True
+    assert sent["schema"]["required"] == ["verdict"]
+
+
+async def test_a_model_that_keeps_no_thinking_gets_text_only_in_a_repair(cerebras, ask, observer, prompt):
+    async with cerebras(lambda _: SAYS) as (peer, provider):
+        first = await provider.generate(ask("qwen-3.8-27b", thinking=Thinking(on=True)), observer)
+        turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
+        await provider.generate(ask("qwen-3.8-27b", turns=turns), observer)
+
+    assert peer.journal.exchanges[-1].body["messages"][2] == {"role": "assistant", "content": SAYS.text}
+
+
+async def test_a_filtered_answer_is_refused(cerebras, ask, observer):
+    async with cerebras(lambda _: Reply("I", stop="refusal")) as (_, provider):
+        with pytest.raises(Refused):
+            await provider.generate(ask("qwen-3.8-27b"), observer)
+
+
+async def test_a_removed_model_names_its_successor(cerebras, ask, observer):
+    async with cerebras(lambda _: SAYS) as (_, provider):
+        with pytest.raises(UnknownModelId, match="gpt-oss-120b") as caught:
+            await provider.generate(ask("glm-4.7"), observer)
+
+    assert "2026-08-17" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["context_length_exceeded", ""])
+async def test_a_prompt_over_the_window_is_too_long(cerebras, ask, observer, kind):
+    fault = HttpFault(400, kind=kind, message="Please reduce the length of the messages or completion.")
+
+    async with cerebras(lambda _: fault) as (_, provider):
+        with pytest.raises(ContextTooLong):
+            await provider.generate(ask("qwen-3.8-27b"), observer)
+
+
+async def served_stream(lines: list[dict], ask, observer):
+    """What the adapter makes of these chunks, sent by a server that is not as strict as the peer."""
+
+    async def complete(_) -> PlainTextResponse:
+        text = "".join(f"data: {json.dumps(line)}\n\n" for line in lines)
+        return PlainTextResponse(text + "data: [DONE]\n\n", media_type="text/event-stream")
+
+    async with serving(Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])) as url:
+        provider = LOADERS["cerebras"](VendorSettings(cerebras_api_key="sk-x", cerebras_base_url=url))
+        try:
+            return await provider.generate(ask("qwen-3.8-27b"), observer)
+        finally:
+            await provider.aclose()
+
+
+async def test_chunks_without_a_fingerprint_are_read_all_the_same(ask, observer):
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "qwen-3.8-27b"}
+    usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
+
+    generation = await served_stream(
+        [
+            {**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": "x = 1"}}]},
+            {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage},
+        ],
+        ask,
+        observer,
+    )
+
+    assert generation.text == "x = 1"
+    assert (generation.usage.input_tokens, generation.usage.output_tokens) == (7, 3)
+
+
+async def test_an_error_chunk_that_names_its_status_is_that_error(ask, observer):
+    with pytest.raises(Overloaded):
+        await served_stream([{"error": {"message": "queue is full", "code": "x"}, "status_code": 503}], ask, observer)

@@ -1,0 +1,251 @@
+"""What is Ollama's own, against its strict peer with the real SDK."""
+
+import anyio
+import pytest
+from starlette.applications import Starlette
+
+from chargehand.evaluation.peers.ollama import OllamaModel
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.peers.serving import serving
+from chargehand.server.providers.registry import LOADERS, VendorSettings
+from chargehand.tools.provider import (
+    ContextTooLong,
+    InvalidRequest,
+    NotLocal,
+    Overloaded,
+    Thinking,
+    Turn,
+    UnknownModelId,
+)
+
+pytestmark = pytest.mark.anyio
+
+SAYS = Reply("print('hello')", thinking="A greeting will do.", load_seconds=4.0)
+QWEN = "qwen3:30b-a3b"
+
+
+async def test_availability_says_what_is_installed_loaded_and_local(local, catalogue):
+    profiles = [catalogue.profiles[name] for name in ("qwen3-30b-a3b", "qwen2.5-coder-32b", "qwen3-14b", "qwen3.5-9b")]
+
+    async with local(lambda _: SAYS) as (peer, provider):
+        peer.loaded[QWEN] = 8192
+        known = await provider.availability(profiles)
+
+    primary, coder, remote, absent = (known[profile.id] for profile in profiles)
+    assert (primary.is_reachable, primary.is_local, primary.is_loaded) == (True, True, True)
+    assert (primary.context_tokens, primary.build) == (40_960, "0123456789ab Q4_K_M")
+    assert (coder.is_reachable, coder.is_loaded) == (True, False)
+    assert (remote.is_reachable, remote.is_local, remote.is_loaded) == (True, False, None)
+    assert not absent.is_reachable
+    assert "ollama pull qwen3.5:9b" in absent.why_not
+
+
+async def test_nobody_listening_is_an_answer_not_an_error(unserved, catalogue):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+
+    known = await unserved("ollama").availability([profile])
+
+    assert not known[profile.id].is_reachable
+    assert "ollama serve" in known[profile.id].why_not
+    assert known[profile.id].is_local
+
+
+async def test_many_questions_at_once_ask_the_server_once_and_again_when_stale(local, catalogue, clock):
+    profiles = [catalogue.profiles["qwen3-30b-a3b"]]
+
+    async with local(lambda _: SAYS) as (peer, provider):
+        async with anyio.create_task_group() as tasks:
+            for _ in range(10):
+                tasks.start_soon(provider.availability, profiles)
+        at_once = [exchange.path for exchange in peer.journal.exchanges]
+        clock.now_s += 2
+        await provider.availability(profiles)
+        while_fresh = len(peer.journal.exchanges)
+        clock.now_s += 2
+        await provider.availability(profiles)
+
+    assert at_once == ["/api/tags", "/api/ps", "/api/show"]
+    assert while_fresh == 3
+    assert [exchange.path for exchange in peer.journal.exchanges[3:]] == ["/api/tags", "/api/ps"]
+
+
+async def test_a_model_without_a_tag_is_the_latest(local, ask, observer):
+    model = OllamaModel("nimble:latest")
+    request = ask("qwen3-30b-a3b")
+    named = request.profile.model_copy(update={"api_model": "nimble"})
+
+    async with local(lambda _: SAYS, [model]) as (_, provider):
+        known = await provider.availability([named])
+
+    assert known[named.id].is_reachable
+
+
+@pytest.mark.parametrize("name", ["gpt-oss:120b-cloud", "glm-5:cloud"])
+async def test_a_cloud_model_is_not_local_by_its_name(local, ask, observer, name):
+    cloud = ask("qwen3-30b-a3b").profile.model_copy(update={"api_model": name})
+
+    async with local(lambda _: SAYS, [OllamaModel(name)]) as (peer, provider):
+        known = await provider.availability([cloud])
+        asked = len(peer.journal.exchanges)
+        with pytest.raises(NotLocal):
+            await provider.generate(ask("qwen3-30b-a3b", profile=cloud, local_only=True), observer)
+
+    assert not known[cloud.id].is_local
+    assert len(peer.journal.exchanges) == asked
+
+
+async def test_a_model_that_the_server_calls_remote_gets_nothing_that_is_local_only(local, ask, observer, prompt):
+    async with local(lambda _: SAYS) as (peer, provider):
+        with pytest.raises(NotLocal):
+            await provider.generate(ask("qwen3-14b", local_only=True), observer)
+
+    assert peer.journal.to("/api/chat") == []
+    assert prompt not in str([exchange.body for exchange in peer.journal.exchanges])
+
+
+@pytest.mark.parametrize(
+    ("profile_id", "thinking", "sent"),
+    [
+        ("qwen3-30b-a3b", Thinking(on=True), True),
+        ("qwen3-30b-a3b", Thinking(on=False), False),
+        ("qwen2.5-coder-32b", Thinking(on=True), None),
+        ("qwen2.5-coder-32b", Thinking(on=False), None),
+    ],
+)
+async def test_think_is_sent_only_to_a_model_that_can(local, ask, observer, profile_id, thinking, sent):
+    async with local(lambda _: SAYS) as (peer, provider):
+        await provider.generate(ask(profile_id, thinking=thinking), observer)
+
+    assert peer.journal.to("/api/chat")[0].body.get("think") == sent
+
+
+async def test_a_cold_load_is_told_apart_and_paid_once(local, ask, observer):
+    async with local(lambda _: SAYS) as (peer, provider):
+        cold = await provider.generate(ask("qwen3-30b-a3b"), observer)
+        cold_phases = observer.phases
+        observer.progress.clear()
+        warm = await provider.generate(ask("qwen3-30b-a3b"), observer)
+
+    assert (cold.load_seconds, warm.load_seconds) == (4.0, 0.0)
+    assert cold_phases[0] == "loading"
+    assert observer.phases[0] == "waiting"
+    assert len(peer.loads) == 1
+
+
+async def test_prompts_of_different_lengths_share_a_window_step(local, ask, observer):
+    async with local(lambda _: SAYS) as (peer, provider):
+        for length in (10, 4_000, 100):
+            await provider.generate(ask("qwen3-30b-a3b", turns=(Turn("user", "x" * length),)), observer)
+
+    assert peer.loads == [(QWEN, 4096)]
+
+
+async def test_a_longer_prompt_takes_a_bigger_step_which_is_then_kept(local, ask, observer):
+    async with local(lambda _: SAYS) as (peer, provider):
+        for length in (10, 40_000, 10):
+            await provider.generate(ask("qwen3-30b-a3b", turns=(Turn("user", "x" * length),)), observer)
+
+    assert peer.loads == [(QWEN, 4096), (QWEN, 16_384)]
+
+
+async def test_a_window_that_someone_else_loaded_is_kept_when_it_is_big_enough(local, ask, observer):
+    async with local(lambda _: SAYS) as (peer, provider):
+        peer.loaded[QWEN] = 10_000
+        await provider.generate(ask("qwen3-30b-a3b"), observer)
+
+    assert peer.loads == []
+    assert peer.journal.to("/api/chat")[0].body["options"] == {"num_ctx": 10_000, "num_predict": 2_000}
+
+
+async def test_a_prompt_over_the_models_own_window_is_refused_before_it_is_sent(local, ask, observer):
+    async with local(lambda _: SAYS) as (peer, provider):
+        with pytest.raises(ContextTooLong, match="qwen3-30b-a3b"):
+            await provider.generate(ask("qwen3-30b-a3b", turns=(Turn("user", "x" * 200_000),)), observer)
+
+    assert peer.journal.to("/api/chat") == []
+
+
+async def test_the_answer_shrinks_to_the_room_that_the_window_leaves(local, ask, observer):
+    async with local(lambda _: SAYS, [OllamaModel(QWEN, context_tokens=3_000)]) as (peer, provider):
+        await provider.generate(ask("qwen3-30b-a3b", max_output_tokens=8_000), observer)
+
+    options = peer.journal.to("/api/chat")[0].body["options"]
+    assert options["num_ctx"] == 3_000
+    assert 2_500 < options["num_predict"] < 3_000
+
+
+async def test_a_prompt_that_the_server_cut_in_silence_is_too_long(local, ask, observer):
+    dense = OllamaModel(QWEN, density=8)
+    request = ask("qwen3-30b-a3b", turns=(Turn("user", "x" * 8_000),))
+
+    async with local(lambda _: SAYS, [dense]) as (peer, provider):
+        with pytest.raises(ContextTooLong):
+            await provider.generate(request, observer)
+
+    exchange = peer.journal.to("/api/chat")[0]
+    assert exchange.input_tokens == 4_098
+    assert exchange.body["options"]["num_ctx"] == 8_192
+
+
+async def test_a_repair_sends_the_previous_turn_back_with_its_thinking(local, ask, observer, prompt):
+    async with local(lambda _: SAYS) as (peer, provider):
+        first = await provider.generate(ask("qwen3-30b-a3b", thinking=Thinking(on=True)), observer)
+        turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
+        await provider.generate(ask("qwen3-30b-a3b", thinking=Thinking(on=True), turns=turns), observer)
+
+    sent = peer.journal.to("/api/chat")[-1].body["messages"][2]
+    assert sent == {"role": "assistant", "content": SAYS.text, "thinking": SAYS.thinking}
+
+
+async def test_an_answer_schema_goes_as_it_is(local, ask, observer):
+    schema = {"type": "object", "properties": {"verdict": {"type": "string", "maxLength": 9}}}
+
+    async with local(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
+        await provider.generate(ask("qwen3-30b-a3b", answer_schema=schema), observer)
+
+    assert peer.journal.to("/api/chat")[0].body["format"] == schema
+
+
+async def test_a_model_that_is_not_installed_names_the_command(local, ask, observer):
+    async with local(lambda _: SAYS) as (_, provider):
+        with pytest.raises(UnknownModelId, match=r"ollama pull qwen3\.5:9b"):
+            await provider.generate(ask("qwen3.5-9b"), observer)
+
+
+async def test_a_full_queue_is_an_overload_and_a_bad_request_says_why(local, ask, observer):
+    faults = iter([HttpFault(503, message="server busy, please try again."), HttpFault(400, message="bad format")])
+
+    async with local(lambda _: next(faults)) as (_, provider):
+        with pytest.raises(Overloaded):
+            await provider.generate(ask("qwen3-30b-a3b"), observer)
+        with pytest.raises(InvalidRequest, match="bad format"):
+            await provider.generate(ask("qwen3-30b-a3b"), observer)
+
+
+async def test_the_servers_own_word_for_a_long_prompt_is_understood(local, ask, observer):
+    fault = HttpFault(400, message="the prompt is longer than the context length currently available to the model")
+
+    async with local(lambda _: fault) as (_, provider):
+        with pytest.raises(ContextTooLong):
+            await provider.generate(ask("qwen3-30b-a3b"), observer)
+
+
+async def test_a_server_that_is_not_ollama_is_unreachable(catalogue):
+    profile = catalogue.profiles["qwen3-30b-a3b"]
+
+    async with serving(Starlette()) as url:
+        provider = LOADERS["ollama"](VendorSettings(ollama_host=url))
+        known = await provider.availability([profile])
+        await provider.aclose()
+
+    assert not known[profile.id].is_reachable
+
+
+async def test_a_proxy_of_the_environment_does_not_see_what_is_local(local, ask, observer, monkeypatch):
+    for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+
+    async with local(lambda _: SAYS) as (_, provider):
+        generation = await provider.generate(ask("qwen3-30b-a3b"), observer)
+
+    assert generation.text == SAYS.text

@@ -1,0 +1,36 @@
+"""Which window Ollama is asked for, and how a cut prompt shows."""
+
+import pytest
+
+from chargehand.server.providers.ollama_window import Window, choose_window, was_cut
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "most", "loaded", "expected"),
+    [
+        (100, 1_000, None, None, Window(4_096, 1_000)),
+        (3_096, 1_000, None, None, Window(4_096, 1_000)),
+        (3_097, 1_000, None, None, Window(8_192, 1_000)),
+        (100_000, 8_000, None, None, Window(131_072, 8_000)),
+        (300_000, 8_000, None, None, Window(308_000, 8_000)),
+        (100, 1_000, 40_960, 32_768, Window(32_768, 1_000)),
+        (40_000, 900, 40_960, 32_768, Window(40_960, 900)),
+        (30_000, 20_000, 40_960, None, Window(40_960, 10_960)),
+        (40_500, 20_000, 40_960, None, None),
+        (40_800, 100, 40_960, None, Window(40_960, 100)),
+        (50_000, 1_000, 40_960, 32_768, None),
+        (100, 1_000, None, 0, Window(4_096, 1_000)),
+    ],
+)
+def test_the_window_holds_prompt_and_answer_in_the_fewest_steps(prompt, output, most, loaded, expected):
+    assert choose_window(prompt, output, most_tokens=most, loaded_tokens=loaded) == expected
+
+
+@pytest.mark.parametrize(("count", "cut"), [(4_098, True), (4_099, True), (8_191, True), (8_192, True), (8_190, False)])
+def test_a_cut_prompt_is_known_by_its_marks(count, cut):
+    assert was_cut(count, 8_192) is cut
+
+
+def test_a_small_count_is_no_proof_of_a_cut():
+    # Some versions leave cached tokens out of the count.
+    assert not was_cut(1, 8_192)
