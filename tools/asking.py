@@ -1,0 +1,279 @@
+"""One request to one model: its money set aside before it leaves, its cost in the books however it ends."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import anyio
+
+from ..memory_store.records import NewAttempt, Settlement
+from ..profiles.model import ModelProfile
+from .editing.prompt import Prompt
+from .guarding.budget import Allowance, allow
+from .provider import (
+    Busy,
+    ContextTooLong,
+    EmptyAnswer,
+    Generation,
+    GenerationRequest,
+    GenerationTimeout,
+    Progress,
+    ProviderError,
+    Refused,
+    RequestRefused,
+    Thinking,
+    Truncated,
+    Unavailable,
+    UnusableAnswer,
+    Usage,
+)
+from .routing.candidates import Candidate
+from .tokens import estimate_tokens, most_tokens
+from .workshop import Workshop
+
+AttemptOutcome = Literal[
+    "passed",
+    "failed_check",
+    "unverified",
+    "truncated",
+    "refused",
+    "empty",
+    "unreachable",
+    "rate_limited",
+    "timeout",
+    "over_context",
+    "cancelled",
+    "error",
+]
+
+# The most specific class first.
+_OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
+    (Truncated, "truncated"),
+    (Refused, "refused"),
+    (EmptyAnswer, "empty"),
+    (ContextTooLong, "over_context"),
+    (GenerationTimeout, "timeout"),
+    (Unavailable, "unreachable"),
+    (Busy, "rate_limited"),
+    (ProviderError, "error"),
+)
+
+# Less room than this brings no answer worth its prompt.
+_LEAST_TOKENS = 256
+_LEAST_THINKING_TOKENS = 1_024
+
+
+class NotAffordable(Exception):
+    """Not even a short answer of this model fits the money that is left."""
+
+
+@dataclass
+class Traffic:
+    """The requests and bytes that went to one host."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class Watch:
+    """Sees what leaves and what comes; an `Observer` for the providers."""
+
+    tell: Callable[[str, int], None] | None = None
+    """Called with the phase and the output tokens so far. None: nobody wants to know."""
+    traffic: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
+    """By host, over all requests."""
+    last: Progress | None = None
+    """The newest progress of the request under way."""
+    has_sent: bool = False
+    """Whether the request under way has left."""
+
+    def begin(self) -> None:
+        self.last, self.has_sent = None, False
+
+    def progressed(self, progress: Progress) -> None:
+        self.last = progress
+        if self.tell is not None:
+            self.tell(progress.phase, progress.usage.output_tokens)
+
+    def sent(self, host: str, bytes_sent: int) -> None:
+        self.has_sent = True
+        seen = self.traffic.setdefault(host, Traffic())
+        seen.requests += 1
+        seen.bytes += bytes_sent
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one request may use, and how it is to be answered."""
+
+    prompt: Prompt
+    thinking: Thinking
+    wanted_tokens: int
+    """Output tokens, thinking included, that it should have; shrunk to what the money pays."""
+    seconds: float
+    left_usd: float | None = None
+    """US dollars that the caller has left. None: no limit but the day's."""
+    local_only: bool = False
+    answer_schema: Mapping[str, object] | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How one request ended."""
+
+    attempt_id: int
+    """In the ledger."""
+    outcome: AttemptOutcome
+    """`unverified` when an answer came."""
+    thinking: bool
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    seconds: float = 0.0
+    generation: Generation | None = None
+    error: ProviderError | None = None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the requests of one task go out."""
+
+    shop: Workshop
+    task_id: str
+    watch: Watch
+    interrupted: list[Asked] = field(default_factory=list[Asked])
+    """Requests whose caller was cancelled while they were under way."""
+
+    async def ask(self, candidate: Candidate, ask: Ask) -> Asked:
+        """Send the request and settle it.
+
+        Raises NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        """
+        profile = candidate.profile
+        allowance = await self._allowance(candidate, ask)
+        attempt_id = await self.shop.ledger.reserve(
+            NewAttempt(
+                task_id=self.task_id,
+                model=profile.id,
+                provider=profile.provider,
+                build=candidate.availability.build,
+                thinking=ask.thinking.on,
+                reserved_usd=allowance.worst_case_usd,
+            ),
+            daily_cap_usd=self.shop.rules.daily_budget_usd,
+        )
+        request = GenerationRequest(
+            profile=profile,
+            system=ask.prompt.system,
+            turns=ask.prompt.turns,
+            thinking=ask.thinking,
+            max_output_tokens=allowance.max_output_tokens,
+            timeout_s=ask.seconds,
+            answer_schema=ask.answer_schema,
+            local_only=ask.local_only,
+        )
+        begun = anyio.current_time()
+        asked = Asked(attempt_id, "cancelled", ask.thinking.on)
+        try:
+            asked = await self._answered(asked, request)
+        except BaseException:
+            asked = self._billed_so_far(asked, request)
+            self.interrupted.append(replace(asked, seconds=anyio.current_time() - begun))
+            raise
+        finally:
+            asked = replace(asked, seconds=anyio.current_time() - begun)
+            await self.settle(asked)
+        return asked
+
+    async def settle(self, asked: Asked) -> None:
+        """Write how the request ended; the newest word counts."""
+        usage = asked.usage
+        await self.shop.ledger.settle(
+            asked.attempt_id,
+            Settlement(
+                outcome=asked.outcome,
+                seconds=asked.seconds,
+                cost_usd=asked.cost_usd,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                thinking_tokens=usage.thinking_tokens,
+                cache_read_tokens=usage.cache_read_tokens,
+                cache_write_tokens=usage.cache_write_tokens,
+            ),
+        )
+
+    async def _allowance(self, candidate: Candidate, ask: Ask) -> Allowance:
+        profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, ask.left_usd
+        if cap_usd is not None and profile.price is not None:
+            of_the_day_usd = max(0.0, cap_usd - await self.shop.ledger.spent_today_usd())
+            left_usd = of_the_day_usd if left_usd is None else min(left_usd, of_the_day_usd)
+        allowance = allow(
+            profile,
+            prompt_tokens_at_most=most_tokens(ask.prompt.text),
+            wanted_tokens=_within_the_model(candidate, ask),
+            least_tokens=_LEAST_THINKING_TOKENS if ask.thinking.on else _LEAST_TOKENS,
+            left_usd=left_usd,
+        )
+        if allowance is None:
+            raise NotAffordable(
+                f"{profile.id}: ${left_usd or 0:.4f} is left, too little for its shortest answer to this task."
+                " Raise max_cost_usd or CHARGEHAND_DAILY_BUDGET_USD, or name a cheaper model."
+            )
+        return allowance
+
+    async def _answered(self, asked: Asked, request: GenerationRequest) -> Asked:
+        profile = request.profile
+        self.watch.begin()
+        try:
+            generation = await self.shop.providers[profile.provider].generate(request, self.watch)
+        except UnusableAnswer as error:
+            return _delivered(asked, profile, error.generation, outcome_of(error), error)
+        except (Unavailable, Busy, RequestRefused) as error:
+            return replace(asked, outcome=outcome_of(error), error=error)
+        except ProviderError as error:
+            return replace(self._billed_so_far(asked, request), outcome=outcome_of(error), error=error)
+        return _delivered(asked, profile, generation, "unverified")
+
+    def _billed_so_far(self, asked: Asked, request: GenerationRequest) -> Asked:
+        """What a request is billed at when its reply did not end: its prompt once it has left, and what came."""
+        if not self.watch.has_sent:
+            return asked
+        prompt = Prompt(request.system, tuple(request.turns))
+        usage = self.watch.last.usage if self.watch.last else Usage()
+        usage = replace(usage, input_tokens=max(usage.input_tokens, estimate_tokens(prompt.text)))
+        return replace(asked, usage=usage, cost_usd=_cost_usd(request.profile, usage))
+
+
+def outcome_of(error: ProviderError) -> AttemptOutcome:
+    """The receipt's word for a provider's error."""
+    return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
+
+
+def _within_the_model(candidate: Candidate, ask: Ask) -> int:
+    """The output tokens wanted, as far as the model's limit and window go."""
+    tokens = min(ask.wanted_tokens, candidate.profile.max_output_tokens or ask.wanted_tokens)
+    window = candidate.availability.context_tokens or candidate.profile.context_tokens
+    if window is None:
+        return tokens
+    return min(tokens, max(_LEAST_TOKENS, window - estimate_tokens(ask.prompt.text)))
+
+
+def _delivered(
+    asked: Asked,
+    profile: ModelProfile,
+    generation: Generation,
+    outcome: AttemptOutcome,
+    error: ProviderError | None = None,
+) -> Asked:
+    usage = generation.usage
+    cost_usd = _cost_usd(profile, usage)
+    return replace(asked, outcome=outcome, generation=generation, usage=usage, cost_usd=cost_usd, error=error)
+
+
+def _cost_usd(profile: ModelProfile, usage: Usage) -> float:
+    return profile.cost_usd(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+    )

@@ -1,0 +1,1 @@
+"""One delegation under its contract: draft, check, repair or next model, receipt."""

@@ -1,0 +1,148 @@
+"""Draft, check, repair or next model, until a check passes or the contract is used up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from ...memory_store.errors import BudgetExceeded
+from ...profiles.vocabulary import Role
+from ..asking import NotAffordable
+from ..editing.prompt import Prompt, draft_prompt, repair_turn
+from ..provider import Turn, Unavailable, UnknownModelId
+from ..routing.candidates import Candidate
+from ..routing.selection import Decision
+from .attempt import Attempts, Terms, Tried
+from .contract import Contract
+from .receipt import Status
+
+# Outcomes after which a stronger model may do better on the same prompt.
+_WEAKNESS = frozenset({"failed_check", "truncated", "refused", "empty"})
+
+
+@dataclass
+class Cascade:
+    """One task on its way through the models."""
+
+    decision: Decision
+    contract: Contract
+    attempts: Attempts
+    ladder: Sequence[Role]
+    """All roles, weakest first."""
+    local_only: bool
+    tell: Callable[[str, Candidate], None]
+    """Called with `asking` or `repairing` as each attempt begins."""
+    notes: list[str] = field(default_factory=list[str])
+
+    async def run(self) -> Status:
+        """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
+        if not self.decision.chosen.is_usable:
+            return self._nobody()
+        deadline = anyio.current_time() + self.contract.max_seconds
+        candidate: Candidate | None = self.decision.chosen
+        repair: Prompt | None = None
+        while candidate is not None:
+            seconds = deadline - anyio.current_time()
+            if (stop := self._used_up(seconds)) is not None:
+                self.notes.append(stop)
+                break
+            prompt = repair or self._draft()
+            try:
+                tried = await self._attempt(candidate, prompt, seconds, is_repair=repair is not None)
+            except (NotAffordable, BudgetExceeded) as error:
+                self.notes.append(str(error))
+                return "over_budget"
+            self._note(tried)
+            if tried.outcome in ("passed", "unverified"):
+                return "succeeded" if tried.outcome == "passed" else "unverified"
+            repair = self._repair(tried, prompt) if repair is None else None
+            if repair is None and tried.lacks_a_package:
+                # A stronger model would import it too: asking on would cost money and prove nothing.
+                return "unverified"
+            if repair is None:
+                candidate = self._next(tried)
+        return "failed"
+
+    def _draft(self) -> Prompt:
+        job, tests = self.attempts.job, self.contract.tests
+        code = tests.code if tests else None
+        return draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose)
+
+    async def _attempt(self, candidate: Candidate, prompt: Prompt, seconds: float, *, is_repair: bool) -> Tried:
+        self.tell("repairing" if is_repair else "asking", candidate)
+        cap_usd = self.contract.max_cost_usd
+        left_usd = None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
+        terms = Terms(seconds=seconds, left_usd=left_usd, local_only=self.local_only)
+        return await self.attempts.make(candidate, prompt, terms, is_repair=is_repair)
+
+    def _repair(self, tried: Tried, prompt: Prompt) -> Prompt | None:
+        """What is said to the same model next; None where a repair is not worth its tokens.
+
+        It is worth them when the check says what is wrong, and when the model has not just given an
+        answer that it had given before.
+        """
+        if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
+            return None
+        earlier = [t.answer for t in self.attempts.made[:-1] if t.answer is not None]
+        if tried.answer is not None and any(tried.answer.code == answer.code for answer in earlier):
+            return None
+        rules = tried.candidate.profile.thinking
+        state = tried.asked.generation.vendor_state if rules is not None and rules.sent_back else None
+        return prompt.followed_by(
+            Turn("assistant", tried.asked.generation.text, state), repair_turn(tried.first_failure)
+        )
+
+    def _next(self, tried: Tried) -> Candidate | None:
+        """Who is asked after a failure; None when nobody is left, or the model was the caller's choice."""
+        if self.decision.source == "override":
+            return None
+        asked = {t.candidate.profile.id for t in self.attempts.made}
+        if tried.outcome in _WEAKNESS:
+            pool = self.decision.stronger(tried.candidate.role, self.ladder)
+        else:
+            pool = self.decision.candidates
+        return next((c for c in pool if c.is_usable and c.profile.id not in asked and not self._is_down(c)), None)
+
+    def _is_down(self, candidate: Candidate) -> bool:
+        """Whether an attempt has shown that this vendor answers nobody: no key, no credit, no connection."""
+        return any(
+            t.candidate.profile.provider == candidate.profile.provider
+            and isinstance(t.asked.error, Unavailable)
+            and not isinstance(t.asked.error, UnknownModelId)
+            for t in self.attempts.made
+        )
+
+    def _used_up(self, seconds: float) -> str | None:
+        if len(self.attempts.made) >= self.contract.max_attempts:
+            return f"max_attempts {self.contract.max_attempts} are used up."
+        if seconds <= 0:
+            return f"max_seconds {self.contract.max_seconds:g} are used up."
+        return None
+
+    def _nobody(self) -> Status:
+        """Why no attempt is made at all: money, privacy, or nobody there. The decision's warnings say more."""
+        why_not: Sequence[str] = [
+            c.why_not or "" for c in self.decision.candidates if c.role == self.decision.chosen.role
+        ]
+        self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
+        if any("max_cost_usd" in reason for reason in why_not):
+            return "over_budget"
+        if self.local_only:
+            return "refused"
+        return "failed"
+
+    def _note(self, tried: Tried) -> None:
+        if tried.asked.error is not None:
+            self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
+        if tried.answer is not None and not tried.answer.is_whole:
+            self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
+        for check in tried.checks:
+            if check.note and check.outcome != "passed":
+                self.notes.append(f"{check.name}: {check.note}")
+
+
+def best_of(made: Sequence[Tried]) -> Tried | None:
+    """The attempt whose work is handed out: the one that ended the task, else the nearest to passing."""
+    order = {"passed": 2, "unverified": 1}
+    with_code = [tried for tried in made if tried.answer is not None]
+    return max(with_code, key=lambda tried: (order.get(tried.outcome, 0), tried.tests_passed), default=None)

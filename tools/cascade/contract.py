@@ -1,0 +1,22 @@
+"""What a caller allows one delegation to take, and asks of its result."""
+
+from dataclasses import dataclass
+
+from ..checking.answer_checks import TestsGiven
+
+MAX_SECONDS = 300
+MAX_ATTEMPTS = 6
+WAIT_S = 45
+
+
+@dataclass(frozen=True)
+class Contract:
+    tests: TestsGiven | None = None
+    """None: nothing can be executed, so the result is at best unverified."""
+    model: str | None = None
+    """A pin: used or refused, never replaced. None: the selector decides."""
+    local_only: bool = False
+    max_cost_usd: float | None = None
+    """US dollars for all attempts. None: only the day's budget limits it."""
+    max_seconds: float = MAX_SECONDS
+    max_attempts: int = MAX_ATTEMPTS

@@ -1,0 +1,237 @@
+"""The delegations under way in this process: begun by one call, waited for by that one and others."""
+
+import logging
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import anyio
+import anyio.abc
+
+from ...memory_store.errors import LedgerError
+from ...memory_store.records import Finish, NewTask
+from ...profiles.errors import ProfileError
+from ...profiles.model import ModelProfile
+from ..asking import Desk, Watch
+from ..checking.answer_checks import AnswerChecks
+from ..deciding import Job, decide
+from ..editing.answer import PROSE_TYPES
+from ..errors import CallerError
+from ..route_task import new_decision
+from ..routing.candidates import Candidate
+from ..workshop import Workshop
+from .attempt import Attempts, Tried
+from .cascade import Cascade, best_of
+from .contract import Contract
+from .receipt import Egress, Receipt, Saving, Status
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a delegation is."""
+
+    phase: str
+    """selecting, asking, waiting, loading, thinking, answering, checking, repairing, finished."""
+    model: str | None = None
+    attempt: int = 0
+    """Counted from 1; 0 before the first."""
+    output_tokens: int = 0
+    """Of the attempt under way."""
+
+    def as_text(self) -> str:
+        if self.model is None:
+            return self.phase
+        tokens = f", {self.output_tokens} tokens" if self.output_tokens else ""
+        return f"attempt {self.attempt}: {self.model} {self.phase}{tokens}"
+
+
+@dataclass
+class Delegation:
+    """One delegation and whoever waits for it."""
+
+    task_id: str
+    begun: float = field(default_factory=time.monotonic)
+    stage: Stage = Stage("selecting")
+    receipt: Receipt | None = None
+    """None: it is under way."""
+    error: BaseException | None = None
+    """Why there will be no receipt."""
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    expected_seconds: float | None = None
+    done: anyio.Event = field(default_factory=anyio.Event)
+    changed: anyio.Event = field(default_factory=anyio.Event)
+    """Set at the next change of phase, model or attempt; then there is a new one."""
+
+    def enter(self, stage: Stage) -> None:
+        """Be at a stage; whoever waits for a change hears of it, but not of each token."""
+        before, self.stage = self.stage, stage
+        if replace(before, output_tokens=0) != replace(stage, output_tokens=0):
+            self.changed.set()
+            self.changed = anyio.Event()
+
+    def seconds_left(self) -> float:
+        """A guess at what is left, for whoever is told to come back; at least a few seconds."""
+        return max(5.0, (self.expected_seconds or 30.0) - (time.monotonic() - self.begun))
+
+    def result(self) -> Receipt:
+        """The receipt, or the error that kept it from being. Only once `done` is set."""
+        if self.error is not None:
+            raise self.error
+        if self.receipt is None:
+            raise RuntimeError("a delegation that is under way has no result")
+        return self.receipt
+
+
+class Delegations:
+    """Begins delegations in a task group that outlives the calls which began them."""
+
+    def __init__(self, group: anyio.abc.TaskGroup) -> None:
+        self._group = group
+        self._under_way: dict[str, Delegation] = {}
+
+    def find(self, task_id: str) -> Delegation | None:
+        """The delegation, while it is under way."""
+        return self._under_way.get(task_id)
+
+    async def all_ended(self) -> None:
+        """Wait until nothing is under way; whoever calls this has cancelled their task group."""
+        for delegation in list(self._under_way.values()):
+            await delegation.done.wait()
+
+    async def begin(self, shop: Workshop, job: Job, contract: Contract) -> Delegation:
+        """Write the task in the books and start on it. Raises UnknownModel or a LedgerError."""
+        if contract.model is not None:
+            shop.catalogue.named(contract.model, shop.today)
+        delegation = Delegation(task_id=secrets.token_hex(16))
+        await shop.ledger.begin_task(
+            NewTask(
+                id=delegation.task_id,
+                kind="delegation",
+                text=job.task,
+                task_type=job.task_type,
+                complexity=job.complexity.score,
+                local_only=contract.local_only or shop.rules.local_only,
+            )
+        )
+        self._under_way[delegation.task_id] = delegation
+        self._group.start_soon(self._carry_out, delegation, shop, job, contract)
+        return delegation
+
+    async def _carry_out(self, delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> None:
+        try:
+            with delegation.scope:
+                delegation.receipt = await _delegate(delegation, shop, job, contract)
+            if delegation.receipt is None:
+                delegation.receipt = Receipt(task_id=delegation.task_id, status="cancelled")
+        except (CallerError, ProfileError, LedgerError) as error:
+            delegation.error = error
+        except Exception as error:
+            # Whoever waits gets it and the server masks it; the other delegations go on.
+            logger.exception("delegation %s broke", delegation.task_id)
+            delegation.error = error
+        finally:
+            del self._under_way[delegation.task_id]
+            delegation.done.set()
+            delegation.changed.set()
+
+
+async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> Receipt:
+    def at_phase(phase: str, output_tokens: int) -> None:
+        delegation.enter(replace(delegation.stage, phase=phase, output_tokens=output_tokens))
+
+    def begins(phase: str, candidate: Candidate) -> None:
+        delegation.enter(Stage(phase, candidate.profile.id, delegation.stage.attempt + 1))
+
+    watch = Watch(tell=at_phase)
+    checks = AnswerChecks(
+        contract.tests, shop.find_sandbox, began=lambda: at_phase("checking", delegation.stage.output_tokens)
+    )
+    attempts = Attempts(
+        desk=Desk(shop, delegation.task_id, watch),
+        job=job,
+        check=checks.run,
+        prose=job.task_type in PROSE_TYPES and contract.tests is None,
+    )
+    notes: list[str] = []
+    status: Status = "failed"
+    try:
+        decision = decide(
+            job,
+            shop,
+            await shop.survey(),
+            model=contract.model,
+            local_only=contract.local_only,
+            max_cost_usd=contract.max_cost_usd,
+        )
+        await shop.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
+        delegation.expected_seconds = decision.chosen.expected.seconds
+        cascade = Cascade(
+            decision=decision,
+            contract=contract,
+            attempts=attempts,
+            ladder=shop.catalogue.rules.ladder,
+            local_only=contract.local_only or shop.rules.local_only,
+            tell=begins,
+            notes=notes,
+        )
+        notes.extend(decision.warnings)
+        status = await cascade.run()
+    except anyio.get_cancelled_exc_class():
+        status = "cancelled"
+        raise
+    finally:
+        receipt = delegation.receipt = await _close(status, attempts, notes)
+    return receipt
+
+
+async def _close(status: Status, attempts: Attempts, notes: Sequence[str]) -> Receipt:
+    """The receipt, once it is in the books; of a cancelled task too, so that whoever asks later gets it."""
+    desk, best = attempts.desk, best_of(attempts.made)
+    baseline = _baseline(desk.shop)
+    worth_usd = _price_on(baseline, best) if baseline and best else None
+    saving = None
+    if status == "succeeded" and baseline is not None and worth_usd is not None:
+        saving = Saving(baseline_model=baseline.id, amount=round(worth_usd - attempts.spent_usd, 6))
+    receipt = Receipt(
+        task_id=desk.task_id,
+        status=status,
+        model=best.candidate.profile.id if best else None,
+        code=best.answer.code if best and best.answer else None,
+        attempts=[tried.as_receipt() for tried in attempts.made],
+        verified_by=[c.name for c in best.checks if c.outcome == "passed"] if best and status in _DELIVERED else [],
+        cost_usd=round(attempts.spent_usd, 6),
+        saved_usd=saving,
+        egress=[Egress(host=h, requests=t.requests, bytes=t.bytes) for h, t in sorted(desk.watch.traffic.items())],
+        notes=list(dict.fromkeys(filter(None, notes))),
+    )
+    # The ledger shields its writes from cancellation.
+    await desk.shop.ledger.finish_task(
+        desk.task_id,
+        Finish(
+            status=status,
+            model=receipt.model,
+            verified_by=tuple(receipt.verified_by),
+            receipt=receipt.model_dump_json(exclude_none=True),
+            baseline_model=baseline.id if baseline and worth_usd is not None else None,
+            baseline_usd=worth_usd,
+        ),
+    )
+    return receipt
+
+
+_DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
+
+
+def _baseline(shop: Workshop) -> ModelProfile | None:
+    """The model that savings are measured against; None when no profile plays the role."""
+    if shop.rules.baseline_model is not None:
+        return shop.catalogue.named(shop.rules.baseline_model, shop.today)[0]
+    return next(iter(shop.catalogue.players(shop.catalogue.rules.baseline_role, shop.today)), None)
+
+
+def _price_on(baseline: ModelProfile, tried: Tried) -> float:
+    """What the same tokens would have cost on the baseline model, in US dollars."""
+    return baseline.cost_usd(input_tokens=tried.asked.usage.input_tokens, output_tokens=tried.asked.usage.output_tokens)

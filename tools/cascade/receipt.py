@@ -1,0 +1,111 @@
+"""What a delegation hands back: the code, how it was checked, what it took."""
+
+from typing import Literal, Self
+
+from pydantic import BaseModel, Field
+
+from ...profiles.price import in_dollars
+from ..asking import AttemptOutcome
+from ..checking.result import CheckName, CheckResult
+
+Status = Literal["succeeded", "unverified", "failed", "running", "cancelled", "over_budget", "refused"]
+
+
+class CheckReceipt(BaseModel):
+    name: CheckName
+    outcome: Literal["passed", "failed", "not_run"]
+    tests_passed: int | None = None
+    tests_total: int | None = None
+    first_failure: str | None = None
+    sandbox: str | None = None
+    note: str | None = None
+
+    @classmethod
+    def of(cls, check: CheckResult) -> Self:
+        return cls(
+            name=check.name,
+            outcome=check.outcome,
+            tests_passed=check.tests_passed,
+            tests_total=check.tests_total,
+            first_failure=check.first_failure,
+            sandbox=check.sandbox,
+            note=check.note,
+        )
+
+
+class AttemptReceipt(BaseModel):
+    model: str
+    outcome: AttemptOutcome
+    thinking: bool
+    checks: list[CheckReceipt]
+    input_tokens: int
+    output_tokens: int
+    """Thinking included."""
+    cost_usd: float
+    seconds: float
+    """Generation and checks."""
+
+
+class FileChange(BaseModel):
+    path: str
+    added: int
+    removed: int
+
+
+class Saving(BaseModel):
+    baseline_model: str
+    amount: float
+    """US dollars; negative when the delegation cost more than the baseline would have."""
+
+
+class Egress(BaseModel):
+    host: str
+    requests: int
+    bytes: int
+
+
+class Receipt(BaseModel):
+    """The answer of `delegate_generation`."""
+
+    task_id: str
+    status: Status
+    model: str | None = None
+    """The model whose work `code` is. Absent: none delivered any."""
+    code: str | None = None
+    files_changed: list[FileChange] = Field(default_factory=list[FileChange])
+    attempts: list[AttemptReceipt] = Field(default_factory=list[AttemptReceipt])
+    verified_by: list[CheckName] = Field(default_factory=list[CheckName])
+    cost_usd: float = 0.0
+    saved_usd: Saving | None = None
+    egress: list[Egress] = Field(default_factory=list[Egress])
+    notes: list[str] = Field(default_factory=list[str])
+
+    def as_text(self) -> str:
+        """The receipt for a reader who sees nothing else, the code included."""
+        lines = [f"{_HEADLINES[self.status]} task_id {self.task_id}."]
+        if self.model:
+            lines.append(
+                f"Model {self.model}, {len(self.attempts)} attempt(s), {in_dollars(self.cost_usd)}{self._checked()}."
+            )
+        lines.extend(self.notes)
+        if self.code:
+            lines.append(f"```\n{self.code.rstrip()}\n```")
+        return "\n".join(lines)
+
+    def _checked(self) -> str:
+        last = next((a for a in reversed(self.attempts) if a.model == self.model), None)
+        tests = next((c for c in last.checks if c.name == "tests"), None) if last else None
+        if tests is None or tests.tests_total is None:
+            return f", checked by {', '.join(self.verified_by)}" if self.verified_by else ""
+        return f", {tests.tests_passed} of {tests.tests_total} tests passed"
+
+
+_HEADLINES: dict[Status, str] = {
+    "succeeded": "Succeeded: an executed check passed.",
+    "unverified": "Unverified: nothing was executed to check this code; review it before use.",
+    "failed": "Failed: no attempt passed its check. Any code below is the best attempt and does not work.",
+    "running": "Running.",
+    "cancelled": "Cancelled.",
+    "over_budget": "Over budget: the next request could cost more than is left.",
+    "refused": "Refused: no model that may see this text can be asked.",
+}

@@ -1,0 +1,169 @@
+"""`route_task`: who would do a task, what that is expected to bring, and why not another."""
+
+import secrets
+from collections.abc import Sequence
+
+from pydantic import BaseModel, Field
+
+from ..memory_store.records import NewDecision
+from ..profiles.price import in_dollars
+from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
+from .deciding import decide, understand
+from .editing.context import read_context
+from .routing.candidates import Candidate
+from .routing.expectation import Expectation
+from .routing.recollection import Recollection
+from .routing.selection import Decision, Source
+from .workshop import Workshop
+
+ALTERNATIVES_AT_MOST = 5
+
+
+class FactorAnswer(BaseModel):
+    name: str
+    value: str
+    """What was seen, for people."""
+    contribution: float
+
+
+class ComplexityAnswer(BaseModel):
+    score: float = Field(ge=1, le=10)
+    factors: list[FactorAnswer]
+
+
+class ExpectedAnswer(BaseModel):
+    success: float
+    cost_usd: float
+    seconds: float | None = None
+
+
+class Alternative(BaseModel):
+    model: str
+    expected: ExpectedAnswer
+    why_not: str
+
+
+class RouteAnswer(BaseModel):
+    decision_id: str
+    model: str
+    provider: ProviderName
+    api_model: str
+    role: Role
+    source: Source
+    task_type: TaskType
+    complexity: ComplexityAnswer
+    confidence: float
+    expected: ExpectedAnswer
+    similar_tasks: int
+    evidence: float
+    alternatives: list[Alternative]
+    reason: str
+    warnings: list[str]
+
+    def as_text(self) -> str:
+        """The decision in a few lines."""
+        seconds = f", about {self.expected.seconds:.0f} s" if self.expected.seconds is not None else ""
+        lines = [
+            f"{self.model} ({self.role}, {self.provider}): {self.reason.rstrip('.')}.",
+            f"Expected: {self.expected.success:.0%} success, {in_dollars(self.expected.cost_usd)}{seconds}.",
+            *(f"Warning: {warning}" for warning in self.warnings),
+        ]
+        return "\n".join(lines)
+
+
+async def route_task(
+    shop: Workshop,
+    *,
+    task: str,
+    task_type: TaskType | None = None,
+    context_files: Sequence[str] = (),
+    checkpoint: Checkpoint | None = None,
+    local_only: bool = False,
+    max_cost_usd: float | None = None,
+    max_latency_s: float | None = None,
+    model: str | None = None,
+) -> RouteAnswer:
+    """The decision for a task, kept in the ledger. Asks vendors only whether they are there.
+
+    Raises a CallerError, ProfileError or LedgerError.
+    """
+    files = await read_context(context_files, shop.roots)
+    job = understand(task, task_type, files)
+    circumstances = await shop.survey()
+    decision = decide(
+        job,
+        shop,
+        circumstances,
+        checkpoint=checkpoint,
+        model=model,
+        local_only=local_only,
+        max_cost_usd=max_cost_usd,
+        max_latency_s=max_latency_s,
+    )
+    decision_id = secrets.token_hex(16)
+    await shop.ledger.record_decision(new_decision(decision_id, None, decision))
+    return _answer(decision_id, decision, circumstances.recollection)
+
+
+def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> NewDecision:
+    """The decision as the ledger keeps it."""
+    return NewDecision(
+        id=decision_id,
+        task_id=task_id,
+        model=decision.chosen.profile.id,
+        role=decision.chosen.role,
+        source=decision.source,
+        task_type=decision.task_type,
+        complexity=decision.complexity.score,
+        confidence=decision.confidence,
+        reason=decision.reason,
+    )
+
+
+def _answer(decision_id: str, decision: Decision, recollection: Recollection) -> RouteAnswer:
+    chosen = decision.chosen
+    return RouteAnswer(
+        decision_id=decision_id,
+        model=chosen.profile.id,
+        provider=chosen.profile.provider,
+        api_model=chosen.profile.api_model,
+        role=chosen.role,
+        source=decision.source,
+        task_type=decision.task_type,
+        complexity=ComplexityAnswer(
+            score=decision.complexity.score,
+            factors=[
+                FactorAnswer(name=f.name, value=f.value, contribution=f.contribution)
+                for f in decision.complexity.factors
+            ],
+        ),
+        confidence=round(decision.confidence, 3),
+        expected=_expected(chosen.expected),
+        similar_tasks=recollection.similar_tasks,
+        evidence=recollection.evidence,
+        alternatives=[_alternative(c, chosen) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
+        reason=decision.reason,
+        warnings=[*decision.warnings, *([recollection.note] if recollection.note else [])],
+    )
+
+
+def _others(decision: Decision) -> list[Candidate]:
+    """One candidate per model, without the chosen; retired ones last, they can rarely be had."""
+    first_of_model: dict[str, Candidate] = {}
+    for candidate in decision.candidates:
+        first_of_model.setdefault(candidate.profile.id, candidate)
+    others = [c for model, c in first_of_model.items() if model != decision.chosen.profile.id]
+    return sorted(others, key=lambda c: (c.why_not or "").startswith("retired"))
+
+
+def _alternative(candidate: Candidate, chosen: Candidate) -> Alternative:
+    why_not = candidate.why_not or f"{chosen.profile.id} comes first for this task"
+    return Alternative(model=candidate.profile.id, expected=_expected(candidate.expected), why_not=why_not)
+
+
+def _expected(expected: Expectation) -> ExpectedAnswer:
+    return ExpectedAnswer(
+        success=round(expected.success, 3),
+        cost_usd=round(expected.cost_usd, 6),
+        seconds=None if expected.seconds is None else round(expected.seconds, 1),
+    )

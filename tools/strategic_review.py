@@ -1,0 +1,120 @@
+"""`strategic_review`: the director's word at a major checkpoint, in one sentence or two."""
+
+import secrets
+from collections.abc import Sequence
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ..memory_store.errors import BudgetExceeded, DailyLimitReached
+from .asking import NotAffordable
+from .consulting import consult, cut_to, explain, visible_tokens_at_most
+from .deciding import decide, understand
+from .editing.context import read_context
+from .editing.prompt import review_prompt
+from .errors import LimitReached, NobodyToAsk
+from .guarding.text import visible
+from .workshop import Workshop
+
+Verdict = Literal["continue", "redirect", "stop"]
+
+VISIBLE_TOKENS_AT_MOST = 50
+
+_SCHEMA: dict[str, object] = {
+    "type": "object",
+    "properties": {
+        "verdict": {"type": "string", "enum": ["continue", "redirect", "stop"]},
+        "guidance": {"type": "string", "description": "One or two sentences."},
+    },
+    "required": ["verdict", "guidance"],
+    "additionalProperties": False,
+}
+
+
+class ReviewAnswer(BaseModel):
+    status: Literal["done", "refused", "over_budget"]
+    verdict: Verdict | None = None
+    """Absent: no review took place."""
+    guidance: str = ""
+    model: str | None = None
+    output_tokens: int = 0
+    """Thinking included, as billed."""
+    cost_usd: float = 0.0
+    reviews_left: int
+    """Until 00:00 UTC."""
+    notes: list[str]
+
+    def as_text(self) -> str:
+        said = f"{self.verdict}: {self.guidance}" if self.verdict else f"No review ({self.status})."
+        return "\n".join([said, *self.notes, f"{self.reviews_left} reviews left today."])
+
+
+async def strategic_review(
+    shop: Workshop,
+    *,
+    goal: str,
+    progress: str,
+    question: str | None = None,
+    context_files: Sequence[str] = (),
+    local_only: bool = False,
+) -> ReviewAnswer:
+    """Ask the director once.
+
+    Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
+    """
+    files = await read_context(context_files, shop.roots)
+    job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
+    decision = decide(job, shop, await shop.survey(), checkpoint="strategic", local_only=local_only)
+    chosen, is_local = decision.chosen, local_only or shop.rules.local_only
+    if not chosen.is_usable:
+        if is_local:
+            return await _without(shop, "refused", decision.reason)
+        raise NobodyToAsk(f"strategic_review: {' '.join(decision.warnings) or decision.reason}")
+    limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
+    try:
+        consultation = await consult(
+            shop,
+            chosen,
+            task_id=secrets.token_hex(16),
+            kind="review",
+            job=job,
+            prompt=review_prompt(goal, progress, question, files, visible_tokens=limit),
+            schema=_SCHEMA,
+            local_only=is_local,
+            at_most_per_day=shop.rules.reviews_per_day,
+        )
+    except DailyLimitReached as error:
+        raise LimitReached(
+            f"strategic_review: all {error.limit} reviews of the day are used. They start anew at 00:00 UTC;"
+            " CHARGEHAND_REVIEWS_PER_DAY changes their number."
+        ) from error
+    except (NotAffordable, BudgetExceeded) as error:
+        return await _without(shop, "over_budget", str(error))
+    answer = consultation.answer
+    if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
+        raise NobodyToAsk(
+            f"strategic_review: {explain(consultation.asked.error, chosen.profile)}. Try again, or go on."
+        )
+    said = visible(str(answer.get("guidance", ""))).strip()
+    guidance = cut_to(said, limit)
+    notes = list(decision.warnings)
+    if guidance != said:
+        notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
+    return ReviewAnswer(
+        status="done",
+        verdict=answer["verdict"],
+        guidance=guidance,
+        model=chosen.profile.id,
+        output_tokens=consultation.asked.usage.output_tokens,
+        cost_usd=round(consultation.asked.cost_usd, 6),
+        reviews_left=await _reviews_left(shop),
+        notes=notes,
+    )
+
+
+async def _without(shop: Workshop, status: Literal["refused", "over_budget"], why: str) -> ReviewAnswer:
+    return ReviewAnswer(status=status, reviews_left=await _reviews_left(shop), notes=[why])
+
+
+async def _reviews_left(shop: Workshop) -> int:
+    return max(0, shop.rules.reviews_per_day - await shop.ledger.begun_today("review"))

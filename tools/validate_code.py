@@ -1,0 +1,233 @@
+"""`validate_code`: whether code is right, by free checks first, then by a senior model's eye."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import anyio.to_thread
+from pydantic import BaseModel
+
+from ..memory_store.errors import BudgetExceeded
+from .asking import NotAffordable
+from .cascade.receipt import CheckReceipt, Receipt
+from .checking.answer_checks import AnswerChecks, TestsGiven, tests_given
+from .checking.languages import language_of_file
+from .checking.result import CheckResult, Finding, Severity
+from .checking.reviewer import Review, review_code
+from .deciding import decide, understand
+from .editing.answer import Answer
+from .errors import BadArgument
+from .report_outcome import unknown_task
+from .routing.selection import Decision
+from .workshop import Workshop
+
+Verdict = Literal["pass", "fail", "uncertain"]
+Depth = Literal["static", "review"]
+
+
+class FindingAnswer(BaseModel):
+    severity: Severity
+    path: str | None = None
+    line: int | None = None
+    quote: str | None = None
+    message: str
+    source: str
+
+
+class ValidationAnswer(BaseModel):
+    status: Literal["done", "refused", "over_budget"]
+    verdict: Verdict
+    findings: list[FindingAnswer]
+    checks_run: list[CheckReceipt]
+    model: str | None = None
+    """The reviewer. Absent: no model was asked."""
+    output_tokens: int = 0
+    """The reviewer's, thinking included, as billed."""
+    cost_usd: float = 0.0
+    notes: list[str]
+
+    def as_text(self) -> str:
+        ran = ", ".join(f"{check.name} {check.outcome}" for check in self.checks_run) or "nothing"
+        lines = [f"{self.verdict} ({ran})."]
+        lines += [_line(finding) for finding in self.findings]
+        return "\n".join(lines + self.notes)
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """One text to be judged."""
+
+    path: str | None
+    code: str
+    language: str | None
+    """A name or a fence's tag. None: to be seen from the code."""
+
+
+async def validate_code(
+    shop: Workshop,
+    *,
+    code: str | None = None,
+    files: Sequence[str] = (),
+    task_id: str | None = None,
+    task: str | None = None,
+    language: str | None = None,
+    tests: str | None = None,
+    depth: Depth | None = None,
+    local_only: bool = False,
+) -> ValidationAnswer:
+    """The verdict on code given as text, as files, or as the answer of an earlier delegation.
+
+    depth: None reviews when a validator can be asked. A failed free check ends it: no model is paid to
+    say the same. Raises a CallerError or LedgerError.
+    """
+    pieces, task = await _pieces(shop, code, files, task_id, task, language)
+    given = await tests_given(tests, shop.roots) if tests else None
+    if given is not None and len(pieces) > 1:
+        raise BadArgument("tests: they go with one piece of code. Give `code`, `task_id`, or one file.")
+    checks, findings = await _free_checks(shop, pieces, given)
+    answer = ValidationAnswer(
+        status="done",
+        verdict=_verdict(checks),
+        findings=[_shown(finding) for finding in findings],
+        checks_run=[CheckReceipt.of(check) for check in checks],
+        notes=[check.note for check in checks if check.note],
+    )
+    if depth == "static" or answer.verdict == "fail":
+        return answer
+    return await _reviewed(shop, answer, pieces, task, depth, local_only=local_only)
+
+
+async def _pieces(
+    shop: Workshop, code: str | None, files: Sequence[str], task_id: str | None, task: str | None, language: str | None
+) -> tuple[list[_Piece], str | None]:
+    if sum((code is not None, bool(files), task_id is not None)) != 1:
+        raise BadArgument("code, files, task_id: give exactly one of them.")
+    if files:
+
+        def read() -> list[_Piece]:
+            texts = ((path, shop.roots.read(path, "files")) for path in dict.fromkeys(files))
+            return [_Piece(path, text, language or language_of_file(path)) for path, text in texts]
+
+        return await anyio.to_thread.run_sync(read), task
+    if task_id is not None:
+        row = await shop.ledger.task(task_id)
+        if row is None or row.receipt is None:
+            raise unknown_task(task_id)
+        code, task = Receipt.model_validate_json(row.receipt).code, task or row.text
+        if not code:
+            raise BadArgument(f"task_id: task {task_id} delivered no code ({row.status}).")
+    if not code or not code.strip():
+        raise BadArgument("code: it is empty. Give the code to check.")
+    return [_Piece(None, code, language)], task
+
+
+async def _free_checks(
+    shop: Workshop, pieces: Sequence[_Piece], given: TestsGiven | None
+) -> tuple[list[CheckResult], list[Finding]]:
+    checks: list[CheckResult] = []
+    findings: list[Finding] = []
+    runner = AnswerChecks(given, shop.find_sandbox)
+    for piece in pieces:
+        for check in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
+            checks.append(check)
+            findings += [_at(piece.path, finding) for finding in check.findings]
+            if check.outcome == "failed" and not check.findings:
+                findings.append(Finding("error", check.first_failure or f"{check.name} failed", check.name, piece.path))
+    return checks, findings
+
+
+async def _reviewed(
+    shop: Workshop,
+    answer: ValidationAnswer,
+    pieces: Sequence[_Piece],
+    task: str | None,
+    depth: Depth | None,
+    *,
+    local_only: bool,
+) -> ValidationAnswer:
+    """The answer with the reviewer's word in it, or with the reason why there is none."""
+    code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
+    job = understand(task or "Review this code.", "review", (), code)
+    decision = decide(job, shop, await shop.survey(), checkpoint="validation", local_only=local_only)
+    is_local = local_only or shop.rules.local_only
+    why_not = _why_no_review(decision, depth, shop)
+    if why_not is not None:
+        refused = depth == "review" and is_local
+        notes = [*answer.notes, f"review: not run: {why_not}"]
+        return answer.model_copy(update={"status": "refused" if refused else "done", "notes": notes})
+    try:
+        review = await review_code(
+            shop,
+            decision.chosen,
+            job,
+            task_id=secrets.token_hex(16),
+            code=code,
+            task=task,
+            language=pieces[0].language,
+            local_only=is_local,
+        )
+    except (NotAffordable, BudgetExceeded) as error:
+        status = "over_budget" if depth == "review" else "done"
+        return answer.model_copy(update={"status": status, "notes": [*answer.notes, f"review: not run: {error}"]})
+    return answer.model_copy(
+        update={
+            "verdict": _with_review(answer.checks_run, review),
+            "findings": answer.findings + [_shown(finding) for finding in review.findings],
+            "checks_run": [*answer.checks_run, CheckReceipt.of(review.as_check())],
+            "model": decision.chosen.profile.id,
+            "output_tokens": review.output_tokens,
+            "cost_usd": round(review.cost_usd, 6),
+            "notes": [*answer.notes, *decision.warnings, *review.notes],
+        }
+    )
+
+
+def _why_no_review(decision: Decision, depth: Depth | None, shop: Workshop) -> str | None:
+    """Why nobody is asked. Unless a review was asked for, only a model as strong as a validator is."""
+    chosen, ladder = decision.chosen, shop.catalogue.rules.ladder
+    if not chosen.is_usable:
+        return " ".join(decision.warnings) or decision.reason
+    wanted = shop.catalogue.rules.checkpoints["validation"]
+    if depth is None and ladder.index(chosen.role) < ladder.index(wanted):
+        return f"no validator can be asked; depth=review has {chosen.profile.id} do it"
+    return None
+
+
+def _verdict(checks: Sequence[CheckResult]) -> Verdict:
+    """fail: a check failed. pass: every check ran, and passed. Else uncertain."""
+    if any(check.outcome == "failed" for check in checks):
+        return "fail"
+    return "pass" if checks and all(check.outcome == "passed" for check in checks) else "uncertain"
+
+
+def _with_review(checks: Sequence[CheckReceipt], review: Review) -> Verdict:
+    """The verdict after a review, when no free check failed.
+
+    The reviewer's `fail` counts when a quoted finding stands behind it. Its `pass` makes up for a
+    parser that is missing, not for tests that were given and not run.
+    """
+    if review.verdict == "fail" and review.findings:
+        return "fail"
+    untested = any(check.name == "tests" and check.outcome != "passed" for check in checks)
+    return "pass" if review.verdict == "pass" and not untested else "uncertain"
+
+
+def _at(path: str | None, finding: Finding) -> Finding:
+    return Finding(finding.severity, finding.message, finding.source, path, finding.line, finding.quote)
+
+
+def _shown(finding: Finding) -> FindingAnswer:
+    return FindingAnswer(
+        severity=finding.severity,
+        path=finding.path,
+        line=finding.line,
+        quote=finding.quote,
+        message=finding.message,
+        source=finding.source,
+    )
+
+
+def _line(finding: FindingAnswer) -> str:
+    place = ":".join(str(part) for part in (finding.path, finding.line) if part is not None)
+    return f"- {finding.severity}{f' {place}' if place else ''}: {finding.message} [{finding.source}]"
