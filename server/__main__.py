@@ -1,0 +1,7 @@
+"""`python -m chargehand.server` is the `chargehand` command."""
+
+import sys
+
+from .cli import main
+
+sys.exit(main())

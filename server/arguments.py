@@ -1,0 +1,41 @@
+"""The tools' arguments: their types, bounds and the words that the calling model reads.
+
+Every character here is paid for in every conversation of every host: tests/server/test_surface.py counts them.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+TaskText = Annotated[
+    str, Field(description="Complete: the model sees nothing of your chat.", min_length=1, max_length=200_000)
+]
+TaskId = Annotated[str, Field(max_length=64)]
+ContextFiles = Annotated[list[str], Field(description="Paths; the server reads them itself.", max_length=200)]
+Files = Annotated[list[str], Field(description="Paths.", max_length=200)]
+Context = Annotated[str, Field(description="More to know, as text.", max_length=2_000_000)]
+Model = Annotated[
+    str, Field(description="Pin: id, role or line (haiku, sonnet, opus). Never replaced.", max_length=200)
+]
+Tests = Annotated[
+    str,
+    Field(
+        description="Python that must pass: asserts, pytest functions, or test file paths, one a line. Run in a"
+        " sandbox; the answer is module `solution`.",
+        max_length=200_000,
+    ),
+]
+Code = Annotated[str, Field(max_length=2_000_000)]
+Language = Annotated[str, Field(max_length=40)]
+LocalOnly = Annotated[bool, Field(description="Nothing may leave this machine.")]
+MaxCostUsd = Annotated[float, Field(ge=0, le=100)]
+MaxLatencyS = Annotated[float, Field(gt=0, le=3600)]
+MaxSeconds = Annotated[float, Field(description="For all attempts.", ge=1, le=3600)]
+MaxAttempts = Annotated[int, Field(ge=1, le=20)]
+WaitS = Annotated[float, Field(description="Then answer `running`.", ge=0, le=600)]
+Resume = Annotated[str, Field(description="task_id of a running task, instead of `task`.", max_length=64)]
+Cancel = Annotated[bool, Field(description="With resume: stop it.")]
+Goal = Annotated[str, Field(min_length=1, max_length=50_000)]
+ProgressMade = Annotated[str, Field(description="What is done, what is not.", min_length=1, max_length=100_000)]
+AskedQuestion = Annotated[str, Field(max_length=20_000)]
+Note = Annotated[str, Field(description="Why, in a sentence.", max_length=2_000)]

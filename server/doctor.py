@@ -1,0 +1,140 @@
+"""`chargehand doctor`: what is reachable, installed, missing, and how to get it; in a few seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+from ..profiles.vocabulary import ProviderName, Role
+from ..tools.checking.sandbox_search import SandboxSearch
+from ..tools.provider import Availability
+from ..tools.workshop import Workshop
+from .reports import MENDABLE, complain, print_json
+from .settings import load_settings
+from .wiring import open_workshop
+
+Health = Literal["ok", "missing", "broken"]
+
+Access = Mapping[ProviderName, str | None]
+"""For each vendor why it lets nobody in; None when it does."""
+
+_COLOURS: dict[Health, str] = {"ok": "green", "missing": "yellow", "broken": "red"}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at."""
+
+    what: str
+    health: Health
+    """missing: Chargehand works without it, with less. broken: something you set up does not work."""
+    finding: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    lines: tuple[Line, ...]
+    can_generate: bool
+    """Whether any model can be asked."""
+
+
+async def doctor(*, as_json: bool) -> int:
+    """Print the diagnosis; gives 0, or 1 when nothing can generate."""
+    try:
+        async with open_workshop(load_settings(), Path.cwd()) as shop:
+            diagnosis = await examine(shop)
+    except MENDABLE as error:
+        return complain(error)
+    if as_json:
+        print_json(asdict(diagnosis))
+    else:
+        table = Table("", "", "", show_header=False)
+        for line in diagnosis.lines:
+            table.add_row(line.what, f"[{_COLOURS[line.health]}]{line.health}[/]", line.finding)
+        console = Console()
+        console.print(table)
+        if not diagnosis.can_generate:
+            console.print("No model can be asked. Do one of the things above, then run `chargehand doctor` again.")
+    return 0 if diagnosis.can_generate else 1
+
+
+async def examine(shop: Workshop) -> Diagnosis:
+    """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money."""
+    availability = (await shop.survey()).availability
+    access = await shop.check_access()
+    lines = [
+        *_vendors(shop, availability, access),
+        *_roles(shop, availability, access),
+        _sandbox(await shop.find_sandbox()),
+        *_roots(shop),
+        *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
+        _budget(shop, await shop.ledger.spent_today_usd()),
+    ]
+    usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
+    return Diagnosis(tuple(lines), can_generate=usable)
+
+
+def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availability], access: Access) -> bool:
+    there, provider = availability.get(model), shop.catalogue.profiles[model].provider
+    return there is not None and there.is_reachable and access.get(provider) is None
+
+
+def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
+    lines: list[Line] = []
+    for name in shop.providers:
+        mine = [p for p in shop.catalogue if p.provider == name and p.is_offered_on(shop.today)]
+        there = [p.id for p in mine if availability[p.id].is_reachable]
+        problem = access.get(name)
+        if there and problem is None:
+            lines.append(Line(name, "ok", f"{availability[there[0]].host}: {', '.join(there)}"))
+        elif there:
+            lines.append(Line(name, "broken", problem or ""))
+        else:
+            whys = dict.fromkeys(availability[p.id].why_not or "" for p in mine)
+            lines.append(Line(name, "missing", next(iter(whys), "no profile names it")))
+    return lines
+
+
+def _roles(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
+    return [_role(shop, role, availability, access) for role in shop.catalogue.rules.ladder]
+
+
+def _role(shop: Workshop, role: Role, availability: Mapping[str, Availability], access: Access) -> Line:
+    players = shop.catalogue.players(role, shop.today)
+    usable = [p for p in players if _can_be_asked(shop, p.id, availability, access)]
+    if usable:
+        return Line(f"role {role}", "ok", usable[0].id)
+    if not players:
+        return Line(f"role {role}", "missing", "no active profile plays it")
+    first = players[0]
+    why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
+    return Line(f"role {role}", "missing", f"{first.id}: {why_not}")
+
+
+def _sandbox(search: SandboxSearch) -> Line:
+    if search.sandbox is not None:
+        return Line("sandbox", "ok", search.reason)
+    remedy = f" {search.remedy}" if search.remedy else ""
+    return Line("sandbox", "missing", f"{search.reason}: tests are not run, so nothing can be verified.{remedy}")
+
+
+def _roots(shop: Workshop) -> Sequence[Line]:
+    lines = [Line("roots", "broken", problem) for problem in shop.roots.problems]
+    if shop.roots.folders:
+        lines.append(Line("roots", "ok", ", ".join(map(str, shop.roots.folders))))
+    elif not lines:
+        hint = "no folder may be read, so file arguments are refused. Set CHARGEHAND_ROOTS in your host's config."
+        lines.append(Line("roots", "missing", hint))
+    return lines
+
+
+def _budget(shop: Workshop, spent_usd: float) -> Line:
+    cap_usd = shop.rules.daily_budget_usd
+    if shop.rules.local_only:
+        return Line("budget", "ok", "CHARGEHAND_LOCAL_ONLY: nothing leaves this machine")
+    if cap_usd is None:
+        return Line("budget", "ok", f"no cap; ${spent_usd:.4f} spent today (UTC)")
+    return Line("budget", "ok", f"${cap_usd:g} a day; ${spent_usd:.4f} spent or reserved today (UTC)")

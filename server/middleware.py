@@ -1,0 +1,102 @@
+"""Where the SDK is laxer than the protocol: unknown tools and arguments, and errors a model can read.
+
+Observed in mcp 2.3.0: an unknown tool is answered as a tool's result, unknown arguments are dropped in
+silence, invalid ones come back in pydantic's words, and an optional text that happens to be JSON
+reaches the tool as what it spells.
+"""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from mcp import MCPError
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.server.mcpserver.tools import Tool
+from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
+from pydantic import ValidationError
+
+_SHOWN = 60
+"""Characters of a refused value that are shown; of a longer text only its length is."""
+
+
+def strict_calls(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
+    """A middleware that answers the calls which no tool should see; from now on the tools get texts as sent."""
+    for tool in tools:
+        texts = frozenset(name for name, schema in _properties(tool).items() if schema.get("type") == "string")
+        tool.fn_metadata = _TextsAsSent(texts=texts, **dict(tool.fn_metadata))
+    by_name = {tool.name: tool for tool in tools}
+
+    async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        if ctx.method == "tools/call":
+            refusal = _refusal(by_name, ctx.params or {})
+            if refusal is not None:
+                return refusal
+        return await call_next(ctx)
+
+    return check
+
+
+class _TextsAsSent(FuncMetadata):
+    """Reads JSON out of a text, as some hosts send lists, only where the tool takes no text."""
+
+    texts: frozenset[str]
+
+    def pre_parse_json(self, data: dict[str, Any]) -> dict[str, Any]:
+        return data | super().pre_parse_json({name: data[name] for name in data.keys() - self.texts})
+
+
+def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolResult | None:
+    name = params.get("name")
+    tool = tools.get(name) if isinstance(name, str) else None
+    if tool is None:
+        raise MCPError(INVALID_PARAMS, f"Unknown tool: {name!r:.80}. Tools: {', '.join(tools)}.")
+    arguments = params.get("arguments")
+    if arguments is None:
+        arguments = {}
+    if not isinstance(arguments, dict):
+        raise MCPError(INVALID_PARAMS, f"{tool.name}: `arguments` must be an object, got {_shown(arguments)}.")
+    problem = _problem(tool, cast(dict[str, Any], arguments))
+    return None if problem is None else CallToolResult(content=[TextContent(type="text", text=problem)], is_error=True)
+
+
+def _problem(tool: Tool, arguments: dict[str, Any]) -> str | None:
+    known = _properties(tool)
+    for name in arguments:
+        if name not in known:
+            near = difflib.get_close_matches(name[:80], known, n=1)
+            meant = f" Did you mean `{near[0]}`?" if near else ""
+            return f"{tool.name}: unknown argument `{name[:80]}`.{meant} It takes: {', '.join(known)}."
+    for name, value in arguments.items():
+        # Both pass pydantic: true as the number 1, and blanks as a text of some length.
+        if isinstance(value, bool) and known[name].get("type") in ("number", "integer"):
+            return _corrected(tool, name, "Input should be a number", value)
+        if isinstance(value, str) and known[name].get("minLength") and not value.strip():
+            return f"{tool.name}: `{name}` is empty. Say what it should say and call again."
+    try:
+        tool.fn_metadata.validate_arguments(arguments)
+    except ValidationError as error:
+        return "\n".join(_explained(tool, problem) for problem in error.errors(include_url=False)[:3])
+    return None
+
+
+def _properties(tool: Tool) -> Mapping[str, Mapping[str, Any]]:
+    return tool.parameters.get("properties", {})
+
+
+def _explained(tool: Tool, problem: Mapping[str, Any]) -> str:
+    place = ".".join(map(str, problem["loc"]))
+    if problem["type"] == "missing":
+        return f"{tool.name}: `{place}` is missing. Add it."
+    return _corrected(tool, place, problem["msg"], problem.get("input"))
+
+
+def _corrected(tool: Tool, place: str, wrong: str, value: object) -> str:
+    return f"{tool.name}: `{place}`: {wrong}; got {_shown(value)}. Correct it and call again."
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return f"{len(value):,} characters"
+    shown = repr(value)
+    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"

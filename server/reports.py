@@ -1,0 +1,164 @@
+"""What the command prints of decisions, profiles and books: a table for people, or JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..memory_store.errors import LedgerError
+from ..memory_store.usage import UsageReport, report_usage
+from ..profiles.errors import ProfileError
+from ..profiles.model import ModelProfile
+from ..profiles.price import in_dollars
+from ..tools.errors import CallerError
+from ..tools.route_task import RouteAnswer, route_task
+from .premises import OpenWorkshop
+
+SECONDS_PER_DAY = 86_400
+
+# What goes wrong for a reason that the user can mend: printed as it is, exit code 1.
+MENDABLE = (CallerError, ProfileError, LedgerError)
+
+
+async def print_route(open_workshop: OpenWorkshop, task: str, *, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            answer = await route_task(shop, task=task)
+    except MENDABLE as error:
+        return complain(error)
+    if as_json:
+        print_json(answer.model_dump(mode="json", exclude_none=True))
+    else:
+        _show_route(answer)
+    return 0
+
+
+async def print_usage(open_workshop: OpenWorkshop, *, days: float | None, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            since = 0.0 if days is None else shop.clock().timestamp() - days * SECONDS_PER_DAY
+            report = await report_usage(shop.ledger, since=since)
+    except MENDABLE as error:
+        return complain(error)
+    if as_json:
+        print_json({**asdict(report), "saved_usd": report.saved_usd})
+    else:
+        show_usage(report, Console())
+    return 0
+
+
+async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            catalogue, availability = shop.catalogue, (await shop.survey()).availability
+    except MENDABLE as error:
+        return complain(error)
+    rows: list[dict[str, Any]] = []
+    for profile in sorted(catalogue, key=lambda p: (p.provider, p.id)):
+        there = availability.get(profile.id)
+        rows.append(
+            {
+                "id": profile.id,
+                "provider": profile.provider,
+                "api_model": profile.api_model,
+                "roles": list(profile.roles),
+                "status": profile.lifecycle.status,
+                "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,
+                "price": price_in_words(profile),
+                "reachable": bool(there and there.is_reachable),
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return 0
+    columns = ("id", "provider", "roles", "status", "price", "reachable")
+    table = Table(*columns, title="USD per million tokens, input / output")
+    for row in rows:
+        table.add_row(*(_cell(row[column]) for column in columns))
+    Console().print(table)
+    return complain_all([str(problem) for problem in catalogue.problems])
+
+
+async def print_profile(open_workshop: OpenWorkshop, model: str | None, *, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            profile = shop.catalogue.named(model or "", shop.today)[0]
+    except MENDABLE as error:
+        return complain(error)
+    facts = profile.model_dump(mode="json", exclude_none=True)
+    if as_json:
+        print_json(facts)
+    else:
+        import yaml
+
+        Console().print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), markup=False, highlight=False)
+    return 0
+
+
+def price_in_words(profile: ModelProfile) -> str:
+    if profile.price is None:
+        return "free"
+    return f"{profile.price.input_usd_per_million_tokens:g} / {profile.price.output_usd_per_million_tokens:g}"
+
+
+def show_usage(report: UsageReport, console: Console) -> None:
+    """The books as a table."""
+    table = Table("model", "attempts", "passed", "failed", "tokens in", "tokens out", "cost", title="Attempts by model")
+    for m in report.models:
+        table.add_row(
+            m.model, str(m.attempts), str(m.passed), str(m.failed), f"{m.input_tokens:,}", f"{m.output_tokens:,}",
+            in_dollars(m.cost_usd),
+        )  # fmt: skip
+    console.print(table)
+    tasks = ", ".join(f"{count} {status}" for status, count in report.tasks.items()) or "none yet"
+    console.print(f"Delegations: {tasks}.")
+    open_usd = report.unsettled_usd
+    unsettled = f" ({in_dollars(open_usd)} of it not settled, counted at its worst case)" if open_usd else ""
+    console.print(f"Spent {in_dollars(report.cost_usd)}{unsettled}.")
+    console.print(
+        f"{in_dollars(report.lost_usd)} of that went into delegations that brought nothing verified or accepted."
+    )
+    console.print(
+        f"The verified or accepted work would have cost {in_dollars(report.baseline_usd)} on the baseline model:"
+        f" saved {in_dollars(report.saved_usd)}."
+    )
+
+
+def complain(error: Exception) -> int:
+    return complain_all([str(error)]) or 1
+
+
+def complain_all(problems: Sequence[str]) -> int:
+    """Print each on standard error; the exit code is 1 when there is any."""
+    console = Console(stderr=True)
+    for problem in problems:
+        console.print(problem, style="red", markup=False, highlight=False)
+    return 1 if problems else 0
+
+
+def print_json(value: object) -> None:
+    Console().print(json.dumps(value, indent=2, default=str), markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_route(answer: RouteAnswer) -> None:
+    console = Console()
+    console.print(answer.as_text(), markup=False, highlight=False)
+    table = Table(
+        "factor", "value", "contribution", title=f"Complexity {answer.complexity.score:g} of 10, {answer.task_type}"
+    )
+    for factor in answer.complexity.factors:
+        table.add_row(factor.name, factor.value, f"{factor.contribution:+.2f}")
+    console.print(table)
+    table = Table("alternative", "cost", "why not", title="Others")
+    for other in answer.alternatives:
+        table.add_row(other.model, in_dollars(other.expected.cost_usd), other.why_not)
+    console.print(table)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any list will do
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

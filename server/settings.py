@@ -1,0 +1,186 @@
+"""Everything a user can set: environment variables, and one TOML file below them."""
+
+import difflib
+import logging
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from ..tools.errors import BadArgument
+
+PREFIX = "CHARGEHAND_"
+CONFIG_FILE = "config.toml"
+
+logger = logging.getLogger(__name__)
+
+
+class BadSetting(BadArgument):
+    """A setting that cannot be used: the message names variable or file, value and remedy."""
+
+
+class _Group(BaseModel):
+    # A message that shows a value could show a key.
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+
+class Privacy(_Group):
+    """`[privacy]` of the config file."""
+
+    local_hosts: frozenset[str] = frozenset()
+    """Hosts other than this machine that count as local: `["gpu-box.lan"]`."""
+
+
+class Usage(_Group):
+    """`[usage]` of the config file."""
+
+    baseline_model: str | None = None
+    """The model that savings are measured against. None: the one that plays the validator."""
+
+
+class Settings(_Group):
+    """All settings. The environment comes first, then the file, then the default."""
+
+    home: Path = Field(default_factory=lambda: platformdirs.user_data_path("chargehand"))
+    """The data folder: the ledger, `config.toml`, and `profiles/*.yaml` that override or add models."""
+    config: Path | None = None
+    """The config file. Unset: `config.toml` in the data folder, if there is one."""
+    roots: tuple[str, ...] = ()
+    """Folders whose files may be read, separated as in PATH. Unset: the start folder, if it belongs to a project."""
+    policy: Literal["reference"] = "reference"
+    """How a model is chosen."""
+    local_only: bool = False
+    """true: nothing is ever sent off this machine."""
+    daily_budget_usd: float | None = Field(default=5.0, ge=0, allow_inf_nan=False)
+    """US dollars for paid calls in one UTC day. 0: no paid calls. none: no cap."""
+    reviews_per_day: int = Field(default=20, ge=0)
+    """Strategic reviews in one UTC day."""
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
+    """How much is written to standard error."""
+    ollama_host: str = "http://127.0.0.1:11434"
+    """Where Ollama listens."""
+    anthropic_api_key: SecretStr | None = None
+    """Key for Claude. Unset: Claude is not asked."""
+    anthropic_base_url: str = "https://api.anthropic.com"
+    """Where Anthropic's API is."""
+    cerebras_api_key: SecretStr | None = None
+    """Key for Cerebras. Unset: Cerebras is not asked."""
+    cerebras_base_url: str = "https://api.cerebras.ai"
+    """Where Cerebras' API is."""
+    privacy: Privacy = Privacy()
+    usage: Usage = Usage()
+
+    @field_validator("home", "config")
+    @classmethod
+    def _whole(cls, path: Path | None) -> Path | None:
+        # A host's env block knows no shell: `~` arrives as it is.
+        try:
+            return path and path.expanduser().absolute()
+        except RuntimeError as error:
+            raise ValueError("There is no home folder of that name") from error
+
+    @field_validator("roots", mode="before")
+    @classmethod
+    def _split_as_path(cls, value: object) -> object:
+        return tuple(filter(None, value.split(os.pathsep))) if isinstance(value, str) else value
+
+    @field_validator("daily_budget_usd", mode="before")
+    @classmethod
+    def _none_is_no_cap(cls, value: object) -> object:
+        return None if isinstance(value, str) and value.lower() == "none" else value
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _in_capitals(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
+
+# Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
+_NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "home", "config")
+_ONLY_IN_THE_FILE = ("privacy", "usage")
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of a process. environment: None is this process's own. Raises BadSetting."""
+    environment = os.environ if environment is None else environment
+    _warn_of_unknown(environment)
+    values = {field: environment.get(variable, "").strip() for field, variable in _VARIABLES.items()}
+    given = {field: value for field, value in values.items() if value}
+    settings = _validated(given, file=None)
+    file = settings.config or settings.home / CONFIG_FILE
+    if settings.config is None and not os.path.lexists(file):
+        return settings
+    return _validated(_read(file) | given, file)
+
+
+def variable_of(field: str) -> str | None:
+    """The environment variable that sets a field; None: only the config file can."""
+    if field in _ONLY_IN_THE_FILE:
+        return None
+    of_a_vendor = field.startswith(("ollama_", "anthropic_", "cerebras_"))
+    return field.upper() if of_a_vendor else PREFIX + field.upper()
+
+
+_VARIABLES = {field: variable for field in Settings.model_fields if (variable := variable_of(field))}
+
+
+def facts_of_fields() -> dict[str, tuple[str, Any]]:
+    """For each environment variable its meaning and its default (of the field's type, hence Any)."""
+    fields = ((variable, Settings.model_fields[name]) for name, variable in _VARIABLES.items())
+    return {v: (field.description or "", None if field.default_factory else field.default) for v, field in fields}
+
+
+def _warn_of_unknown(environment: Mapping[str, str]) -> None:
+    known = list(_VARIABLES.values())
+    for name in environment:
+        if name.startswith(PREFIX) and name not in known:
+            logger.warning("%s is not a setting and has no effect.%s", name, _meant(name, known))
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """What the file says, a value of any type by each name (hence Any)."""
+    if not file.is_file():
+        raise BadSetting(f"{file}: the config file is not there, or is no file. Write it, or unset CHARGEHAND_CONFIG.")
+    try:
+        written = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise BadSetting(f"{file}: it cannot be read ({error.strerror}). Make it a readable file.") from error
+    except UnicodeDecodeError as error:
+        raise BadSetting(f"{file}: it is not UTF-8 text. Save it as UTF-8.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadSetting(f"{file}: it is not TOML: {error}. Correct it there.") from error
+    for field in _NEVER_IN_THE_FILE:
+        if field in written:
+            raise BadSetting(f"{file}: {field} does not belong into a file. Set {variable_of(field)} instead.")
+    unknown = next((key for key in written if key not in Settings.model_fields), None)
+    if unknown is not None:
+        settings = [field for field in Settings.model_fields if field not in _NEVER_IN_THE_FILE]
+        meant = _meant(unknown.lower().removeprefix(PREFIX.lower()), settings)
+        raise BadSetting(f"{file}: {unknown[:80]} is not a setting.{meant} It takes: {', '.join(settings)}.")
+    return written
+
+
+def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
+    """The settings. file: where what may be wrong in them stands; None is the environment."""
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise BadSetting("\n".join(_explained(p, file) for p in error.errors(include_url=False))) from error
+
+
+def _explained(problem: Mapping[str, Any], file: Path | None) -> str:
+    field, value = str(problem["loc"][0]), problem["input"]
+    is_shown = isinstance(value, str | int | float) and not field.endswith("api_key")
+    wrong = f"{problem['msg']}, got {value!r:.80}" if is_shown else str(problem["msg"])
+    if file is not None:
+        return f"{file}: {'.'.join(map(str, problem['loc']))}: {wrong}. Correct it there."
+    return f'{_VARIABLES[field]}: {wrong}. Correct it in the "env" block of your host\'s config.'

@@ -1,0 +1,222 @@
+"""The five tools as MCP sees them: arguments, hints, result schemas; what they do stands in `tools/`."""
+
+import contextlib
+from collections.abc import Callable, Generator
+from typing import Annotated, Any, Literal, Protocol
+
+from mcp.server.mcpserver import Context as McpContext
+from mcp.server.mcpserver.exceptions import ToolError
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import CallToolResult, TextContent, ToolAnnotations
+
+from ..memory_store.errors import LedgerError
+from ..memory_store.records import Outcome
+from ..profiles.errors import ProfileError
+from ..profiles.vocabulary import Checkpoint, TaskType
+from ..tools.cascade.contract import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S
+from ..tools.cascade.delegations import Stage
+from ..tools.cascade.receipt import Receipt
+from ..tools.delegate_generation import delegate_generation as delegate
+from ..tools.errors import CallerError
+from ..tools.report_outcome import OutcomeAnswer
+from ..tools.report_outcome import report_outcome as report
+from ..tools.route_task import RouteAnswer
+from ..tools.route_task import route_task as route
+from ..tools.strategic_review import ReviewAnswer
+from ..tools.strategic_review import strategic_review as review
+from ..tools.validate_code import ValidationAnswer
+from ..tools.validate_code import validate_code as validate
+from . import arguments as arg
+from .instructions import DESCRIPTIONS
+from .premises import Premises
+from .schema import published
+
+Context = McpContext[Premises, Any]  # the request's own type belongs to the transport
+
+
+class _Answer(Protocol):
+    def as_text(self) -> str: ...
+
+    def model_dump(self, *, mode: Literal["json"], exclude_none: bool) -> dict[str, Any]: ...
+
+
+def tools() -> list[Tool]:
+    """The tools, in the order in which hosts list them."""
+    return [_tool(function, title, hints) for function, title, hints in _TOOLS]
+
+
+async def route_task(
+    ctx: Context,
+    task: arg.TaskText,
+    task_type: TaskType | None = None,
+    context_files: arg.ContextFiles | None = None,
+    checkpoint: Checkpoint | None = None,
+    local_only: arg.LocalOnly = False,
+    max_cost_usd: arg.MaxCostUsd | None = None,
+    max_latency_s: arg.MaxLatencyS | None = None,
+    model: arg.Model | None = None,
+) -> Annotated[CallToolResult, RouteAnswer]:
+    with _mendable():
+        return _result(
+            await route(
+                await _premises(ctx).workshop(),
+                task=task,
+                task_type=task_type,
+                context_files=context_files or (),
+                checkpoint=checkpoint,
+                local_only=local_only,
+                max_cost_usd=max_cost_usd,
+                max_latency_s=max_latency_s,
+                model=model,
+            )
+        )
+
+
+async def delegate_generation(
+    ctx: Context,
+    task: arg.TaskText | None = None,
+    resume: arg.Resume | None = None,
+    context_files: arg.ContextFiles | None = None,
+    context: arg.Context | None = None,
+    task_type: TaskType | None = None,
+    model: arg.Model | None = None,
+    tests: arg.Tests | None = None,
+    max_cost_usd: arg.MaxCostUsd | None = None,
+    max_seconds: arg.MaxSeconds = MAX_SECONDS,
+    max_attempts: arg.MaxAttempts = MAX_ATTEMPTS,
+    local_only: arg.LocalOnly = False,
+    wait_s: arg.WaitS = WAIT_S,
+    cancel: arg.Cancel = False,
+) -> Annotated[CallToolResult, Receipt]:
+    with _mendable():
+        return _result(
+            await delegate(
+                await _premises(ctx).workshop(),
+                _premises(ctx).delegations,
+                _reporter(ctx),
+                task=task,
+                resume=resume,
+                context_files=context_files or (),
+                context=context,
+                task_type=task_type,
+                model=model,
+                tests=tests,
+                max_cost_usd=max_cost_usd,
+                max_seconds=max_seconds,
+                max_attempts=max_attempts,
+                local_only=local_only,
+                wait_s=wait_s,
+                cancel=cancel,
+            )
+        )
+
+
+async def validate_code(
+    ctx: Context,
+    code: arg.Code | None = None,
+    files: arg.Files | None = None,
+    task_id: arg.TaskId | None = None,
+    task: arg.TaskText | None = None,
+    language: arg.Language | None = None,
+    tests: arg.Tests | None = None,
+    depth: Literal["static", "review"] | None = None,
+    local_only: arg.LocalOnly = False,
+) -> Annotated[CallToolResult, ValidationAnswer]:
+    with _mendable():
+        return _result(
+            await validate(
+                await _premises(ctx).workshop(),
+                code=code,
+                files=files or (),
+                task_id=task_id,
+                task=task,
+                language=language,
+                tests=tests,
+                depth=depth,
+                local_only=local_only,
+            )
+        )
+
+
+async def strategic_review(
+    ctx: Context,
+    goal: arg.Goal,
+    progress: arg.ProgressMade,
+    question: arg.AskedQuestion | None = None,
+    context_files: arg.ContextFiles | None = None,
+    local_only: arg.LocalOnly = False,
+) -> Annotated[CallToolResult, ReviewAnswer]:
+    with _mendable():
+        return _result(
+            await review(
+                await _premises(ctx).workshop(),
+                goal=goal,
+                progress=progress,
+                question=question,
+                context_files=context_files or (),
+                local_only=local_only,
+            )
+        )
+
+
+async def report_outcome(
+    ctx: Context, task_id: arg.TaskId, outcome: Outcome, note: arg.Note | None = None
+) -> Annotated[CallToolResult, OutcomeAnswer]:
+    with _mendable():
+        return _result(await report(await _premises(ctx).workshop(), task_id=task_id, outcome=outcome, note=note))
+
+
+def _hints(*, read_only: bool, idempotent: bool, open_world: bool) -> ToolAnnotations:
+    return ToolAnnotations(
+        read_only_hint=read_only, destructive_hint=False, idempotent_hint=idempotent, open_world_hint=open_world
+    )
+
+
+_TOOLS: tuple[tuple[Callable[..., Any], str, ToolAnnotations], ...] = (
+    (route_task, "Route a task", _hints(read_only=True, idempotent=True, open_world=False)),
+    (delegate_generation, "Delegate code generation", _hints(read_only=False, idempotent=False, open_world=True)),
+    (validate_code, "Validate code", _hints(read_only=False, idempotent=False, open_world=True)),
+    (strategic_review, "Strategic review", _hints(read_only=False, idempotent=False, open_world=True)),
+    (report_outcome, "Report an outcome", _hints(read_only=False, idempotent=True, open_world=False)),
+)
+
+
+def _tool(function: Callable[..., Any], title: str, hints: ToolAnnotations) -> Tool:
+    tool = Tool.from_function(
+        function, title=title, description=DESCRIPTIONS[function.__name__], annotations=hints, structured_output=True
+    )
+    tool.parameters = published(tool.parameters, closed=True)
+    tool.fn_metadata.output_schema = published(tool.fn_metadata.output_schema or {}, closed=False)
+    return tool
+
+
+def _premises(ctx: Context) -> Premises:
+    return ctx.request_context.lifespan_context
+
+
+def _result(answer: _Answer) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=answer.as_text())],
+        structured_content=answer.model_dump(mode="json", exclude_none=True),
+    )
+
+
+@contextlib.contextmanager
+def _mendable() -> Generator[None]:
+    """What the caller can mend reaches the calling model; anything else the SDK masks and logs."""
+    try:
+        yield
+    except (CallerError, ProfileError, LedgerError) as error:
+        raise ToolError(str(error)) from error
+
+
+def _reporter(ctx: Context) -> Callable[[Stage], Any]:
+    """Tells the host where a delegation is; the number only ever grows, as the protocol demands."""
+    count = 0
+
+    async def tell(stage: Stage) -> None:
+        nonlocal count
+        count += 1
+        await ctx.report_progress(count, message=stage.as_text())
+
+    return tell

@@ -1,0 +1,64 @@
+"""A house for tests: the real server over the real adapters; only the vendors are local peers."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any
+
+from mcp import Client
+from mcp.types import CallToolResult
+
+from chargehand.evaluation.peers.reply import Ask, Fault, Reply
+from chargehand.evaluation.peers.vendors import Vendors
+
+
+@dataclass
+class Script:
+    """What the peers answer, by wire id; a model with several answers gives them in order, the last one again."""
+
+    answers: dict[str, list[Reply | Fault]] = field(default_factory=dict)
+    asked: list[Ask] = field(default_factory=list)
+
+    def __call__(self, ask: Ask) -> Reply | Fault:
+        earlier = sum(other.model == ask.model for other in self.asked)
+        self.asked.append(ask)
+        answers = self.answers[ask.model]
+        return answers[min(earlier, len(answers) - 1)]
+
+    @property
+    def models(self) -> list[str]:
+        """The wire ids that were asked, in order."""
+        return [ask.model for ask in self.asked]
+
+
+@dataclass
+class House:
+    """A server, its client and its vendors."""
+
+    client: Client
+    vendors: Vendors
+
+    async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
+        """The structured result; fails the test when the tool answers with an error."""
+        result = await self.client.call_tool(tool, arguments)
+        assert not result.is_error, text_of(result)
+        assert result.structured_content is not None
+        return result.structured_content
+
+    async def refusal(self, tool: str, **arguments: Any) -> str:
+        """The error text; fails the test when the tool answers with none."""
+        result = await self.client.call_tool(tool, arguments)
+        assert result.is_error, result.structured_content
+        return text_of(result)
+
+
+def text_of(result: CallToolResult) -> str:
+    return "\n".join(block.text for block in result.content if block.type == "text")
+
+
+OpenHouse = Callable[..., AbstractAsyncContextManager[House]]
+"""The fixture `open_house` of tests/server/conftest.py."""
+
+
+def fenced(code: str, language: str = "python") -> str:
+    return f"Here it is.\n\n```{language}\n{code}\n```\n"

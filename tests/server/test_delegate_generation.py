@@ -1,0 +1,387 @@
+"""A delegation, seen from a host: routed, generated, checked, repaired, escalated, and in the books."""
+
+import json
+
+import anyio
+import pytest
+from house import OpenHouse, Script, fenced, text_of
+
+from chargehand.evaluation.peers.reply import Cut, HttpFault, Reply, Stall
+from chargehand.evaluation.peers.vendors import QWEN
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
+    "qwen3:30b-a3b", "gpt-oss-120b", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5",
+)  # fmt: skip
+
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+TESTS = "assert double(4) == 8\nassert double(-1) == -2"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
+STILL_WRONG = Reply(fenced("def double(count):\n    return count + 2"))
+
+
+async def test_an_answer_that_passes_its_tests_has_succeeded(open_house: OpenHouse, era: str):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script, era=era) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert receipt["model"] == "qwen3-30b-a3b"
+    assert receipt["code"] == "def double(count):\n    return 2 * count\n"
+    assert receipt["verified_by"] == ["parse", "lint", "tests"]
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["passed"]
+    assert receipt["cost_usd"] == 0
+    assert receipt["saved_usd"]["baseline_model"] == "claude-sonnet-5-5"
+    assert receipt["saved_usd"]["amount"] > 0
+    assert [(e["host"], e["requests"]) for e in receipt["egress"]] == [("127.0.0.1", 1)]
+
+
+async def test_without_tests_it_is_unverified_and_says_so(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        result = await house.client.call_tool("delegate_generation", {"task": RENAME})
+
+    receipt = result.structured_content
+    assert receipt["status"] == "unverified"
+    assert receipt["verified_by"] == ["parse", "lint"]
+    assert "saved_usd" not in receipt
+    assert "Unverified" in text_of(result)
+    assert "def double(count)" in text_of(result)
+
+
+async def test_a_failed_check_is_repaired_by_the_same_model_which_sees_the_failure(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG, RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert [(a["model"], a["outcome"]) for a in receipt["attempts"]] == [
+        ("qwen3-30b-a3b", "failed_check"),
+        ("qwen3-30b-a3b", "passed"),
+    ]
+    repair = script.asked[1]
+    assert [role for role, _ in repair.messages][1:] == ["user", "assistant", "user"]
+    assert "assert double(4) == 8" in repair.messages[-1][1]
+    assert script.asked[1].body["options"]["num_ctx"] == script.asked[0].body["options"]["num_ctx"]
+
+
+async def test_a_model_that_fails_twice_hands_over_to_the_next_role_up(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert script.models == [LOCAL, LOCAL, ECONOMY]
+    assert receipt["model"] == "claude-haiku-5-5"
+    assert receipt["cost_usd"] == sum(attempt["cost_usd"] for attempt in receipt["attempts"]) > 0
+
+
+async def test_when_all_fail_the_best_attempt_comes_back_as_failed(open_house: OpenHouse):
+    half = Reply(fenced("def double(count):\n    return 8"))
+    script = Script({LOCAL: [WRONG], FAST: [WRONG], ECONOMY: [half], VALIDATOR: [WRONG], DIRECTOR: [WRONG]})
+    module = "def test_four():\n    assert double(4) == 8\n\ndef test_minus_one():\n    assert double(-1) == -2\n"
+    async with open_house(script) as house:
+        result = await house.client.call_tool(
+            "delegate_generation", {"task": RENAME, "tests": module, "max_attempts": 20}
+        )
+
+    receipt = result.structured_content
+    assert receipt["status"] == "failed"
+    assert receipt["code"] == "def double(count):\n    return 8\n"
+    assert receipt["verified_by"] == []
+    assert "saved_usd" not in receipt
+    assert text_of(result).startswith("Failed")
+
+
+async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
+
+    assert receipt["status"] == "failed"
+    assert script.models == [LOCAL]
+    assert "max_attempts 1 are used up." in receipt["notes"]
+
+
+async def test_a_vendor_that_fails_is_replaced_by_the_next_role(open_house: OpenHouse):
+    script = Script({LOCAL: [HttpFault(503, message="server busy")], ECONOMY: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["rate_limited", "passed"]
+    assert any(note.startswith("qwen3-30b-a3b: rate_limited") for note in receipt["notes"])
+
+
+async def test_a_wrong_key_ends_the_asking_of_that_vendor(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    script = Script({LOCAL: [WRONG], FAST: [RIGHT]})
+    async with open_house(script, without=("ANTHROPIC_API_KEY",)) as house:
+        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-not-the-right-one")
+        result = await house.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS})
+
+    receipt = result.structured_content
+    assert receipt["status"] == "succeeded"
+    outcomes = [(a["model"], a["outcome"]) for a in receipt["attempts"]]
+    assert outcomes[2:] == [("claude-haiku-5-5", "unreachable"), ("gpt-oss-120b", "passed")]
+    assert "sk-ant-not-the-right-one" not in json.dumps(receipt) + text_of(result)
+
+
+async def test_a_cut_stream_is_an_error_and_what_came_is_billed(open_house: OpenHouse):
+    script = Script({ECONOMY: [Cut(RIGHT)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
+    async with open_house(script, installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    first = receipt["attempts"][0]
+    assert (first["model"], first["outcome"]) == ("claude-haiku-5-5", "error")
+    assert first["cost_usd"] > 0
+    assert receipt["status"] == "succeeded"
+
+
+async def test_a_truncated_answer_is_never_a_success(open_house: OpenHouse):
+    script = Script(
+        {LOCAL: [Reply(fenced("def double(count):\n    return 2 * count"), stop="length")], ECONOMY: [WRONG]}
+    )
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=2)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["truncated", "failed_check"]
+    assert receipt["status"] == "failed"
+
+
+async def test_a_refusal_goes_to_a_stronger_model(open_house: OpenHouse):
+    script = Script({ECONOMY: [Reply("I cannot.", stop="refusal")], FAST: [RIGHT]})
+    async with open_house(script, installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["refused", "passed"]
+
+
+async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHouse):
+    script = Script({ECONOMY: [WRONG, STILL_WRONG]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
+
+    assert receipt["status"] == "failed"
+    assert script.models == [ECONOMY, ECONOMY]
+
+
+async def test_a_pinned_model_that_cannot_be_asked_says_why(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, model="qwen2.5-coder-32b")
+
+    assert receipt["status"] == "failed"
+    assert receipt["attempts"] == []
+    assert any("ollama pull qwen2.5-coder:32b" in note for note in receipt["notes"])
+
+
+async def test_local_only_without_a_local_model_is_refused_and_nothing_leaves(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script, installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, local_only=True)
+        sent = [*house.vendors.anthropic.journal.exchanges, *house.vendors.cerebras.journal.exchanges]
+
+    assert receipt["status"] == "refused"
+    assert sent == []
+
+
+async def test_local_only_never_escalates_off_the_machine(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG, STILL_WRONG]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, local_only=True)
+
+    assert receipt["status"] == "failed"
+    assert set(script.models) == {LOCAL}
+
+
+async def test_a_model_in_the_cloud_behind_ollama_is_not_local(open_house: OpenHouse):
+    cloud = type(QWEN)(QWEN.name, capabilities=QWEN.capabilities, remote_host="https://ollama.com:443")
+    async with open_house(Script(), installed=(cloud,)) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, local_only=True)
+
+    assert receipt["status"] == "refused"
+
+
+async def test_a_budget_shrinks_the_answer_before_it_refuses(open_house: OpenHouse):
+    script = Script({VALIDATOR: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="sonnet", max_cost_usd=0.03)
+
+    assert receipt["status"] == "succeeded"
+    assert script.asked[0].body["max_tokens"] < 3_000
+    assert receipt["cost_usd"] <= 0.03
+
+
+async def test_a_budget_that_pays_for_nothing_is_over_budget_before_a_byte_leaves(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, model="opus", max_cost_usd=0.0001)
+
+    assert receipt["status"] == "over_budget"
+    assert script.asked == []
+
+
+async def test_the_days_budget_holds(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        paid = await house.call("delegate_generation", task=RENAME, model="haiku")
+        free = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert paid["status"] == "over_budget"
+    assert free["status"] == "succeeded"
+    assert script.models == [LOCAL]
+
+
+async def test_context_files_are_read_by_the_server_and_reach_the_model(open_house: OpenHouse, tmp_path):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        (tmp_path / "project" / "rates.py").write_text("RATE = 2  # a canary of the file\n")
+        await house.call("delegate_generation", task=RENAME, context_files=["rates.py"], context="Keep it short.")
+
+    said = script.asked[0].messages[-1][1]
+    assert "RATE = 2  # a canary of the file" in said
+    assert 'path="rates.py"' in said
+    assert "Keep it short." in said
+    assert f"\n{RENAME}\n" in said
+
+
+async def test_test_files_of_the_project_run_in_a_copy_of_it(open_house: OpenHouse, tmp_path):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        project = tmp_path / "project"
+        (project / "data.py").write_text("FOUR = 4\n")
+        (project / "test_double.py").write_text(
+            "from data import FOUR\nfrom solution import double\n\ndef test_it():\n"
+            "    open('made_by_the_test', 'w').close()\n    assert double(FOUR) == 8\n"
+        )
+        receipt = await house.call("delegate_generation", task=RENAME, tests="test_double.py")
+
+    assert receipt["status"] == "succeeded", receipt
+    assert receipt["attempts"][0]["checks"][-1]["tests_passed"] == 1
+    assert sorted(path.name for path in project.iterdir()) == ["data.py", "test_double.py"]
+
+
+async def test_tests_that_test_nothing_verify_nothing(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests="# nothing yet\n")
+
+    assert receipt["status"] == "unverified"
+
+
+async def test_an_answer_in_another_language_is_not_tested_as_python(open_house: OpenHouse):
+    script = Script({LOCAL: [Reply(fenced("const double = (count) => 2 * count;", "javascript"))]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "unverified"
+    assert any("javascript" in note for note in receipt["notes"])
+
+
+async def test_an_answer_that_ends_the_process_has_not_passed(open_house: OpenHouse):
+    script = Script({LOCAL: [Reply(fenced("import os\nos._exit(0)"))], ECONOMY: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["attempts"][0]["outcome"] == "failed_check"
+    assert receipt["status"] == "succeeded"
+
+
+async def test_past_wait_s_it_answers_running_and_resume_collects(open_house: OpenHouse, era: str):
+    gate = anyio.Event()
+    async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]}), era=era) as house:
+        result = await house.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS, "wait_s": 0})
+        running = result.structured_content
+        gate.set()
+        receipt = await house.call("delegate_generation", resume=running["task_id"])
+        again = await house.call("delegate_generation", resume=running["task_id"])
+
+    assert running["status"] == "running"
+    assert f'delegate_generation(resume="{running["task_id"]}")' in text_of(result)
+    assert receipt["status"] == "succeeded"
+    assert receipt["task_id"] == running["task_id"]
+    assert again == receipt
+    assert len(running["task_id"]) == 32
+
+
+async def test_cancel_ends_a_running_delegation_and_its_books_are_closed(open_house: OpenHouse):
+    async with open_house(Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]}), installed=()) as house:
+        running = await house.call("delegate_generation", task=RENAME, wait_s=0)
+        await _streaming(house.vendors.anthropic.journal)
+        receipt = await house.call("delegate_generation", resume=running["task_id"], cancel=True)
+        exchange = house.vendors.anthropic.journal.to("/v1/messages")[0]
+        with anyio.fail_after(1):
+            await exchange.over.wait()
+
+    assert receipt["status"] == "cancelled"
+    assert receipt["attempts"][0]["outcome"] == "cancelled"
+    assert receipt["cost_usd"] > 0
+    assert exchange.client_disconnected
+
+
+async def test_cancelling_the_call_closes_the_vendors_connection(open_house: OpenHouse, era: str):
+    async with open_house(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=2)]}), era=era) as house:
+        async with anyio.create_task_group() as group:
+            group.start_soon(house.client.call_tool, "delegate_generation", {"task": RENAME})
+            await _streaming(house.vendors.ollama.journal)
+            group.cancel_scope.cancel()
+        exchange = house.vendors.ollama.journal.to("/api/chat")[0]
+        with anyio.fail_after(1):
+            await exchange.over.wait()
+
+    assert exchange.client_disconnected
+
+
+async def test_progress_only_grows_and_names_the_model(open_house: OpenHouse, era: str):
+    seen: list[tuple[float, str]] = []
+
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        seen.append((progress, message or ""))
+
+    async with open_house(Script({LOCAL: [WRONG, RIGHT]}), era=era) as house:
+        await house.client.call_tool(
+            "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=progressed
+        )
+
+    numbers = [number for number, _ in seen]
+    assert numbers == sorted(set(numbers))
+    assert any("attempt 2: qwen3-30b-a3b" in message for _, message in seen)
+
+
+async def test_nothing_reachable_says_what_to_do(open_house: OpenHouse):
+    missing = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
+    async with open_house(Script(), installed=(), without=missing) as house:
+        receipt = await house.call("delegate_generation", task=RENAME)
+
+    assert receipt["status"] == "failed"
+    assert any("ollama pull qwen3:30b-a3b" in note for note in receipt["notes"])
+
+
+async def test_two_delegations_run_at_the_same_time(open_house: OpenHouse):
+    gate = anyio.Event()
+    script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
+    async with open_house(script) as house:
+        first = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+        await _streaming(house.vendors.ollama.journal)
+        second = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+        gate.set()
+        first = await house.call("delegate_generation", resume=first["task_id"])
+
+    assert (first["status"], second["status"]) == ("succeeded", "succeeded")
+
+
+async def _streaming(journal) -> None:
+    """Wait until a peer has begun to answer a request for a reply."""
+    with anyio.fail_after(5):
+        while not any(e.status == 200 for p in ("/api/chat", "/v1/messages") for e in journal.to(p)):
+            await anyio.lowlevel.checkpoint()
+
+
+async def test_an_answer_that_needs_a_package_is_unverified_and_costs_no_stronger_model(open_house: OpenHouse):
+    script = Script({LOCAL: [Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "unverified"
+    assert script.models == [LOCAL, LOCAL]
+    assert any("numpy_of_the_user is missing" in note for note in receipt["notes"])

@@ -1,0 +1,247 @@
+"""The server as a host runs it: a process that speaks JSON-RPC on its pipes, and ends when it is told to."""
+
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from house import Script, fenced
+from mcp import Client, StdioServerParameters
+
+from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.vendors import vendors
+
+COMMAND = (sys.executable, "-m", "chargehand.server")
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+TESTS = "assert double(4) == 8"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+BOUND_S = 5
+"""For waits; how long an end really takes is measured, not tested (`chargehand bench latency`)."""
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
+
+
+class Process:
+    """A server process, spoken to by hand."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self.popen = subprocess.Popen(
+            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=folder
+        )
+
+    def send(self, method: str, params: dict[str, Any], number: int | None = None) -> None:
+        message = {"jsonrpc": "2.0", "method": method, "params": params}
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(json.dumps(message if number is None else message | {"id": number}).encode() + b"\n")
+        self.popen.stdin.flush()
+
+    def receive(self) -> dict[str, Any]:
+        assert self.popen.stdout is not None
+        return json.loads(self.popen.stdout.readline())
+
+    def close(self) -> None:
+        self.popen.kill()
+        self.popen.wait()
+        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
+            assert pipe is not None
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+    def shake_hands(self) -> dict[str, Any]:
+        client = {"name": "test", "version": "0"}
+        self.send("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}, 1)
+        answer = self.receive()
+        self.send("notifications/initialized", {})
+        return answer
+
+
+@pytest.fixture
+def process(environment: dict[str, str], tmp_path: Path) -> Iterator[Process]:
+    process = Process(environment, tmp_path)
+    try:
+        yield process
+    finally:
+        process.close()
+
+
+def children_of(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+
+
+def is_alive(pid: str) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "end of input"])
+def test_an_idle_server_ends_at_once_with_exit_code_0(process: Process, ending: str):
+    process.shake_hands()
+
+    end(process, ending)
+
+    assert process.popen.wait(BOUND_S) == 0
+
+
+def end(process: Process, ending: str) -> None:
+    if ending == "end of input":
+        assert process.popen.stdin is not None
+        process.popen.stdin.close()
+    else:
+        process.popen.send_signal(getattr(signal, ending))
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "end of input"])
+async def test_a_server_in_the_middle_of_a_call_ends_at_once_and_closes_its_books(
+    environment: dict[str, str], tmp_path: Path, ending: str
+):
+    script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
+    async with vendors(script) as peers:
+        process = Process(environment | peers.environment, tmp_path)
+        try:
+            await anyio.to_thread.run_sync(process.shake_hands)
+            process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME}}, 2)
+            with anyio.fail_after(20):
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+
+            end(process, ending)
+            code = await anyio.to_thread.run_sync(process.popen.wait, BOUND_S)
+        finally:
+            process.close()
+
+    assert code == 0
+    with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
+        assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
+        assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
+
+
+@pytest.mark.anyio
+async def test_a_server_that_ends_while_tests_run_leaves_no_child(environment: dict[str, str], tmp_path: Path):
+    endless = "import time\nwhile True:\n    time.sleep(0.01)"
+    async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers:
+        process = Process(environment | peers.environment, tmp_path)
+        try:
+            await anyio.to_thread.run_sync(process.shake_hands)
+            arguments = {"task": RENAME, "tests": endless}
+            process.send("tools/call", {"name": "delegate_generation", "arguments": arguments}, 2)
+            with anyio.fail_after(20):
+                while not (children := await anyio.to_thread.run_sync(children_of, process.popen.pid)):
+                    await anyio.lowlevel.checkpoint()
+
+            process.popen.send_signal(signal.SIGTERM)
+            code = await anyio.to_thread.run_sync(process.popen.wait, BOUND_S)
+        finally:
+            process.close()
+
+    assert code == 0
+    assert [child for child in children if is_alive(child)] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+async def test_a_whole_delegation_over_stdio_in_both_eras(environment: dict[str, str], tmp_path: Path, mode: str):
+    async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers:
+        server = StdioServerParameters(
+            command=COMMAND[0], args=list(COMMAND[1:]), env=environment | peers.environment, cwd=tmp_path
+        )
+        async with Client(server, mode=mode) as client:
+            result = await client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS})
+
+    assert result.structured_content is not None
+    assert result.structured_content["status"] == "succeeded"
+
+
+@pytest.mark.anyio
+async def test_two_servers_at_once_share_one_ledger(environment: dict[str, str], tmp_path: Path):
+    async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers:
+        server = StdioServerParameters(
+            command=COMMAND[0], args=list(COMMAND[1:]), env=environment | peers.environment, cwd=tmp_path
+        )
+        async with Client(server) as one, Client(server) as other:
+            receipts: list[dict[str, Any]] = []
+
+            async def delegate(client: Client) -> None:
+                for _ in range(3):
+                    result = await client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS})
+                    receipts.append(result.structured_content or {})
+
+            async with anyio.create_task_group() as group:
+                group.start_soon(delegate, one)
+                group.start_soon(delegate, other)
+            task_id = receipts[0]["task_id"]
+            words = [
+                await client.call_tool("report_outcome", {"task_id": task_id, "outcome": "accepted"})
+                for client in (one, other)
+            ]
+
+    assert [receipt["status"] for receipt in receipts] == ["succeeded"] * 6
+    assert [word.is_error for word in words] == [False, False]
+    assert words[0].structured_content == words[1].structured_content
+
+
+@pytest.mark.anyio
+async def test_what_was_answered_survives_a_kill(environment: dict[str, str], tmp_path: Path):
+    async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers:
+        process = Process(environment | peers.environment, tmp_path)
+        try:
+            await anyio.to_thread.run_sync(process.shake_hands)
+            process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME}}, 2)
+            answer = await anyio.to_thread.run_sync(process.receive)
+        finally:
+            process.close()
+        server = StdioServerParameters(
+            command=COMMAND[0], args=list(COMMAND[1:]), env=environment | peers.environment, cwd=tmp_path
+        )
+        receipt = answer["result"]["structuredContent"]
+        async with Client(server) as client:
+            again = await client.call_tool("delegate_generation", {"resume": receipt["task_id"]})
+
+    assert again.structured_content == receipt
+
+
+def test_nothing_heavy_is_imported_before_the_handshake(environment: dict[str, str], tmp_path: Path):
+    process = Process(environment | {"PYTHONPROFILEIMPORTTIME": "1"}, tmp_path)
+    try:
+        process.shake_hands()
+        assert process.popen.stdin is not None
+        process.popen.stdin.close()
+        assert process.popen.stderr is not None
+        imported = {line.rpartition("|")[2].strip() for line in process.popen.stderr.read().decode().splitlines()}
+    finally:
+        process.close()
+
+    assert "chargehand.server.app" in imported
+    assert not {"anthropic", "cerebras", "ollama", "chromadb", "openai", "numpy"} & imported
+
+
+def test_starting_writes_nothing(process: Process, tmp_path: Path):
+    process.shake_hands()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_json_reaches_standard_output(process: Process):
+    process.shake_hands()
+    process.send("tools/call", {"name": "route_task", "arguments": {"task": "x", "model": "gpt9"}}, 2)
+    process.send("tools/call", {"name": "nothing", "arguments": {}}, 3)
+    answers = [process.receive(), process.receive()]
+    assert process.popen.stdin is not None
+    process.popen.stdin.close()
+    assert process.popen.stdout is not None
+
+    assert {answer["id"] for answer in answers} == {2, 3}
+    assert process.popen.stdout.read() == b""

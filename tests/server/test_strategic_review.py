@@ -1,0 +1,94 @@
+"""strategic_review over MCP: few words, few times a day."""
+
+import json
+
+import pytest
+from house import OpenHouse, Script
+
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+
+pytestmark = pytest.mark.anyio
+
+DIRECTOR = "claude-opus-5-5"
+
+
+def word(verdict: str, guidance: str, thinking_tokens: int = 300) -> Reply:
+    return Reply(json.dumps({"verdict": verdict, "guidance": guidance}), thinking_tokens=thinking_tokens)
+
+
+async def test_the_director_answers_in_a_sentence(open_house: OpenHouse, era: str, tmp_path):
+    script = Script({DIRECTOR: [word("redirect", "Drop the cache; measure first.")]})
+    async with open_house(script, era=era) as house:
+        (tmp_path / "project" / "plan.md").write_text("# The plan\n")
+        answer = await house.call(
+            "strategic_review", goal="Halve latency", progress="Cache half built", question="Go on?",
+            context_files=["plan.md"],
+        )  # fmt: skip
+
+    assert (answer["status"], answer["verdict"]) == ("done", "redirect")
+    assert answer["guidance"] == "Drop the cache; measure first."
+    assert answer["model"] == "claude-opus-5-5"
+    assert answer["reviews_left"] == 19
+    assert answer["output_tokens"] > 300
+    said = "\n".join(text for _, text in script.asked[0].messages)
+    assert all(text in said for text in ("Halve latency", "Cache half built", "Go on?", "# The plan"))
+
+
+async def test_it_leaves_room_for_thinking_and_asks_for_the_least_of_it(open_house: OpenHouse):
+    script = Script({DIRECTOR: [word("continue", "Go on.")]})
+    async with open_house(script) as house:
+        await house.call("strategic_review", goal="g", progress="p")
+
+    body = script.asked[0].body
+    assert body["max_tokens"] >= 4_000
+    assert body["output_config"]["effort"] == "low"
+
+
+async def test_a_long_answer_is_cut_at_a_sentence_and_said_to_be(open_house: OpenHouse):
+    long = "First measure where the time goes. " * 12
+    async with open_house(Script({DIRECTOR: [word("continue", long)]})) as house:
+        answer = await house.call("strategic_review", goal="g", progress="p")
+
+    assert answer["guidance"].endswith("goes.")
+    assert len(answer["guidance"]) <= 160
+    assert any("cut" in note for note in answer["notes"])
+
+
+async def test_the_days_reviews_run_out_and_say_when_they_start_anew(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_REVIEWS_PER_DAY", "1")
+    async with open_house(Script({DIRECTOR: [word("continue", "Go on.")]})) as house:
+        first = await house.call("strategic_review", goal="g", progress="p")
+        refusal = await house.refusal("strategic_review", goal="g", progress="p")
+
+    assert first["reviews_left"] == 0
+    assert "00:00 UTC" in refusal
+    assert "CHARGEHAND_REVIEWS_PER_DAY" in refusal
+
+
+async def test_a_review_that_failed_does_not_count(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_REVIEWS_PER_DAY", "1")
+    async with open_house(Script({DIRECTOR: [HttpFault(529), word("stop", "Stop.")]})) as house:
+        refusal = await house.refusal("strategic_review", goal="g", progress="p")
+        answer = await house.call("strategic_review", goal="g", progress="p")
+
+    assert "claude-opus-5-5" in refusal
+    assert answer["verdict"] == "stop"
+
+
+async def test_what_may_not_leave_is_not_sent(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script, installed=()) as house:
+        answer = await house.call("strategic_review", goal="g", progress="p", local_only=True)
+
+    assert (answer["status"], answer["reviews_left"]) == ("refused", 20)
+    assert script.asked == []
+
+
+async def test_an_empty_purse_is_over_budget(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    async with open_house(Script()) as house:
+        answer = await house.call("strategic_review", goal="g", progress="p")
+
+    assert (answer["status"], answer["reviews_left"]) == ("over_budget", 20)

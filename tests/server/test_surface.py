@@ -1,0 +1,131 @@
+"""What a host sees of the server before it calls anything."""
+
+import importlib.metadata
+import json
+
+import jsonschema
+import pytest
+from house import OpenHouse, Script, fenced
+from mcp import Client
+from mcp.types import Tool
+
+from chargehand.evaluation.peers.reply import Reply
+from chargehand.server.app import build_app
+from chargehand.server.cli import own_workshop
+
+pytestmark = pytest.mark.anyio
+
+CHARACTERS_AT_MOST = 6_000
+NAMES = ["route_task", "delegate_generation", "validate_code", "strategic_review", "report_outcome"]
+
+
+async def listed(era: str) -> list[Tool]:
+    async with Client(build_app(own_workshop), mode=era) as client:
+        return (await client.list_tools()).tools
+
+
+async def test_there_are_five_tools_in_a_fixed_order(era: str):
+    assert [tool.name for tool in await listed(era)] == NAMES
+
+
+async def test_all_tools_together_cost_a_host_at_most_6000_characters(era: str):
+    tools = [
+        {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
+        for tool in await listed(era)
+    ]
+
+    assert len(json.dumps(tools, ensure_ascii=False, separators=(",", ":"))) <= CHARACTERS_AT_MOST
+
+
+async def test_the_list_is_the_same_for_every_connection():
+    first, second = await listed("auto"), await listed("legacy")
+
+    assert [tool.model_dump(exclude={"meta"}) for tool in first] == [
+        tool.model_dump(exclude={"meta"}) for tool in second
+    ]
+
+
+async def test_schemas_have_no_null_no_titles_and_take_nothing_unknown(era: str):
+    for tool in await listed(era):
+        text = json.dumps(tool.input_schema)
+
+        assert "null" not in text, tool.name
+        assert '"title"' not in text, tool.name
+        assert tool.input_schema["additionalProperties"] is False, tool.name
+
+
+async def test_every_tool_says_what_it_may_do():
+    hints = {
+        tool.name: (
+            tool.annotations.read_only_hint,
+            tool.annotations.destructive_hint,
+            tool.annotations.idempotent_hint,
+            tool.annotations.open_world_hint,
+        )
+        for tool in await listed("auto")
+        if tool.annotations
+    }
+
+    assert hints == {
+        "route_task": (True, False, True, False),
+        "delegate_generation": (False, False, False, True),
+        "validate_code": (False, False, False, True),
+        "strategic_review": (False, False, False, True),
+        "report_outcome": (False, False, True, False),
+    }
+
+
+async def test_arguments_that_do_not_work_yet_are_not_offered():
+    tools = {tool.name: tool for tool in await listed("auto")}
+
+    assert not {"output", "target", "checks"} & set(tools["delegate_generation"].input_schema["properties"])
+
+
+async def test_bounds_are_the_designs():
+    schema = {tool.name: tool.input_schema["properties"] for tool in await listed("auto")}
+    task, delegate = schema["route_task"]["task"], schema["delegate_generation"]
+
+    assert (task["minLength"], task["maxLength"]) == (1, 200_000)
+    assert delegate["context_files"]["maxItems"] == 200
+    assert (delegate["wait_s"]["minimum"], delegate["wait_s"]["maximum"], delegate["wait_s"]["default"]) == (0, 600, 45)
+    assert [delegate["max_attempts"][key] for key in ("minimum", "maximum", "default")] == [1, 20, 6]
+    assert [delegate["max_seconds"][key] for key in ("minimum", "maximum", "default")] == [1, 3600, 300]
+    assert (delegate["max_cost_usd"]["minimum"], delegate["max_cost_usd"]["maximum"]) == (0, 100)
+
+
+async def test_descriptions_and_instructions_are_plain_and_short():
+    async with Client(build_app(own_workshop)) as client:
+        texts = [client.instructions or "", *(tool.description or "" for tool in (await client.list_tools()).tools)]
+
+    assert all(text and text.isascii() and len(text) <= 2_000 for text in texts)
+
+
+async def test_the_servers_version_is_the_packages(era: str):
+    async with Client(build_app(own_workshop), mode=era) as client:
+        await client.list_tools()
+        info = client.server_info
+
+    assert info is not None
+    assert (info.name, info.version) == ("chargehand", importlib.metadata.version("chargehand"))
+
+
+async def test_what_each_tool_answers_is_what_its_schema_promises(open_house: OpenHouse, era: str):
+    right = Reply(fenced("def double(count):\n    return 2 * count"))
+    review = Reply('{"verdict": "pass", "findings": []}', thinking_tokens=10)
+    word = Reply('{"verdict": "continue", "guidance": "Go on."}', thinking_tokens=10)
+    script = Script({"qwen3:30b-a3b": [right], "claude-sonnet-5-5": [review], "claude-opus-5-5": [word]})
+    async with open_house(script, era=era) as house:
+        schemas = {tool.name: tool.output_schema for tool in (await house.client.list_tools()).tools}
+        receipt = await house.call("delegate_generation", task="Rename n to count: def double(n): return 2 * n")
+        answers = {
+            "delegate_generation": receipt,
+            "route_task": await house.call("route_task", task="Rename a variable"),
+            "validate_code": await house.call("validate_code", task_id=receipt["task_id"]),
+            "strategic_review": await house.call("strategic_review", goal="Ship", progress="Half"),
+            "report_outcome": await house.call("report_outcome", task_id=receipt["task_id"], outcome="accepted"),
+        }
+
+    for name, answer in answers.items():
+        jsonschema.validate(answer, schemas[name] or {})
+        properties = (schemas[name] or {})["properties"]
+        assert set(answer) <= set(properties), name

@@ -1,0 +1,177 @@
+"""validate_code over MCP: free checks first, then a reviewer who is held to his word."""
+
+import json
+
+import pytest
+from house import OpenHouse, Script, fenced, text_of
+
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+
+pytestmark = pytest.mark.anyio
+
+VALIDATOR = "claude-sonnet-5-5"
+GOOD = "def double(n):\n    return 2 * n\n"
+BROKEN = "def double(n)\n    return 2 * n\n"
+
+
+def review(verdict: str, *findings: tuple[str, str], thinking_tokens: int = 20) -> Reply:
+    said = [{"severity": "error", "quote": quote, "message": message} for quote, message in findings]
+    return Reply(json.dumps({"verdict": verdict, "findings": said}), thinking_tokens=thinking_tokens)
+
+
+async def test_a_syntax_error_fails_and_costs_no_model_call(open_house: OpenHouse, era: str):
+    script = Script()
+    async with open_house(script, era=era) as house:
+        answer = await house.call("validate_code", code=BROKEN, depth="review")
+
+    assert (answer["status"], answer["verdict"]) == ("done", "fail")
+    assert answer["findings"][0]["line"] == 1
+    assert answer["findings"][0]["quote"] == "def double(n)"
+    assert answer["findings"][0]["source"] == "ruff"
+    assert script.asked == []
+    assert answer["cost_usd"] == 0
+
+
+async def test_static_depth_asks_nobody(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD, depth="static")
+
+    assert answer["verdict"] == "pass"
+    assert [check["name"] for check in answer["checks_run"]] == ["parse", "lint"]
+    assert script.asked == []
+
+
+async def test_a_language_without_a_parser_is_never_called_valid(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        answer = await house.call("validate_code", code="fn main() {}", language="rust", depth="static")
+
+    assert answer["verdict"] == "uncertain"
+    assert any("not checked" in note for note in answer["notes"])
+
+
+async def test_failing_tests_fail_it(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD, tests="assert double(2) == 5")
+
+    assert answer["verdict"] == "fail"
+    assert "double(2) == 5" in answer["findings"][0]["message"]
+    assert script.asked == []
+
+
+async def test_the_reviewer_reads_task_and_code_and_answers_by_schema(open_house: OpenHouse):
+    script = Script({VALIDATOR: [review("fail", ("2 * n", "Overflows for strings."))]})
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD, task="Double a number")
+
+    assert answer["verdict"] == "fail"
+    assert answer["model"] == "claude-sonnet-5-5"
+    assert answer["findings"] == [
+        {"severity": "error", "line": 2, "quote": "2 * n", "message": "Overflows for strings.", "source": VALIDATOR}
+    ]
+    body = script.asked[0].body
+    assert body["output_config"]["format"]["type"] == "json_schema"
+    assert body["output_config"]["effort"] == "low"
+    said = "\n".join(text for _, text in script.asked[0].messages)
+    assert GOOD in said
+    assert "Double a number" in said
+    assert answer["output_tokens"] > 20
+    assert answer["cost_usd"] > 0
+
+
+async def test_a_finding_whose_quote_is_not_in_the_code_is_dropped(open_house: OpenHouse):
+    script = Script({VALIDATOR: [review("fail", ("eval(n)", "Runs its input."))]})
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "uncertain"
+    assert answer["findings"] == []
+    assert any("quote is not in the code" in note for note in answer["notes"])
+
+
+async def test_more_than_a_hundred_visible_tokens_are_cut_and_said(open_house: OpenHouse):
+    long = "This goes wrong in many ways that take many words to tell. " * 6
+    script = Script({VALIDATOR: [review("fail", ("2 * n", long), ("double", long))]})
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    (finding,) = answer["findings"]
+    assert len(finding["message"]) < 330
+    assert any("100 are allowed" in note for note in answer["notes"])
+
+
+async def test_a_reviewer_who_passes_it_makes_it_pass(open_house: OpenHouse):
+    async with open_house(Script({VALIDATOR: [review("pass")]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "pass"
+
+
+async def test_an_answer_that_is_not_json_leaves_it_uncertain(open_house: OpenHouse):
+    async with open_house(Script({VALIDATOR: [Reply("Looks fine to me!")]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "uncertain"
+    assert any("not the JSON asked for" in note for note in answer["notes"])
+
+
+async def test_an_overloaded_reviewer_leaves_it_uncertain_and_says_why(open_house: OpenHouse):
+    async with open_house(Script({VALIDATOR: [HttpFault(529)]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "uncertain"
+    assert any("claude-sonnet-5-5" in note for note in answer["notes"])
+
+
+async def test_without_a_validator_the_free_checks_stand_alone(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script, without=("ANTHROPIC_API_KEY",)) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "pass"
+    assert "model" not in answer
+    assert script.asked == []
+    assert any(note.startswith("review: not run") for note in answer["notes"])
+
+
+async def test_a_review_that_may_not_leave_and_finds_nobody_is_refused(open_house: OpenHouse):
+    async with open_house(Script(), installed=()) as house:
+        answer = await house.call("validate_code", code=GOOD, depth="review", local_only=True)
+
+    assert answer["status"] == "refused"
+
+
+async def test_a_review_that_cannot_be_paid_is_over_budget(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    async with open_house(Script()) as house:
+        answer = await house.call("validate_code", code=GOOD, depth="review")
+
+    assert (answer["status"], answer["verdict"]) == ("over_budget", "pass")
+
+
+async def test_files_are_read_by_the_server_and_findings_name_them(open_house: OpenHouse, tmp_path):
+    async with open_house(Script()) as house:
+        (tmp_path / "project" / "good.py").write_text(GOOD)
+        (tmp_path / "project" / "bad.py").write_text(BROKEN)
+        (tmp_path / "project" / "data.json").write_text('{"a": 1}')
+        answer = await house.call("validate_code", files=["good.py", "bad.py", "data.json"], depth="static")
+
+    assert answer["verdict"] == "fail"
+    assert {finding["path"] for finding in answer["findings"]} == {"bad.py"}
+
+
+async def test_a_delegations_code_is_found_by_its_task_id(open_house: OpenHouse):
+    script = Script({"qwen3:30b-a3b": [Reply(fenced(GOOD))], VALIDATOR: [review("pass")]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task="Rename x to n in def double(x): return 2 * x")
+        result = await house.client.call_tool("validate_code", {"task_id": receipt["task_id"]})
+
+    assert result.structured_content["verdict"] == "pass"
+    assert text_of(result).startswith("pass (parse passed, lint passed, review passed)")
+
+
+@pytest.mark.parametrize("arguments", [{}, {"code": GOOD, "files": ["a.py"]}, {"code": "   "}])
+async def test_exactly_one_piece_of_code_must_be_given(open_house: OpenHouse, arguments: dict):
+    async with open_house(Script()) as house:
+        assert "code" in await house.refusal("validate_code", **arguments)
