@@ -21,7 +21,8 @@ _MBPP_TIERS: Mapping[str, Sequence[str]] = {
 _BIND_LAST_FUNCTION = """\
 def _last_function():
     import types
-    own = [v for v in list(globals().values()) if isinstance(v, types.FunctionType) and v.__name__ != "_last_function"]
+    functions = [value for value in globals().values() if isinstance(value, types.FunctionType)]
+    own = [f for f in functions if f.__globals__ is globals() and f is not _last_function]
     return max(own, key=lambda f: f.__code__.co_firstlineno)
 
 if "{name}" not in globals():

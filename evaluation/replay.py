@@ -1,7 +1,8 @@
 """Recorded work through the whole product: the real server over stdio, strict peers that give recorded answers.
 
-What it shows: how many tasks end verified, whether a verdict of ours ever contradicts the data set, what
-was spent, and what the product itself takes per task. What it does not: how today's models would do.
+What it shows: how many tasks end verified, whether a verdict of ours is ever wrong, what was spent, and
+what the product itself takes per task. What it does not: how today's models would do. Delivered code is
+run once more by plain Python, without a sandbox: use it on published data sets only.
 """
 
 import statistics
@@ -25,6 +26,7 @@ from .peers.vendors import vendors
 from .recorded import RecordedAnswer, RecordedTask, UnknownRecording, read_recording
 
 AT_ONCE = 2
+PLAIN_RUN_TIMEOUT_S = 20
 
 _TIERS = {
     "gpt-oss-120b": "fast_coder",
@@ -68,10 +70,12 @@ class Outcome:
     delivered: RecordedAnswer | None
     """The answer that the last attempt was given."""
     seconds: float
+    passes_outside: bool
+    """Whether the code that came back passes its tests when plain Python runs both, without our checker."""
 
     @property
     def is_wrong_success(self) -> bool:
-        return self.receipt["status"] == "succeeded" and not (self.delivered and self.delivered.passes)
+        return self.receipt["status"] == "succeeded" and not self.passes_outside
 
     @property
     def is_refused_right(self) -> bool:
@@ -80,7 +84,7 @@ class Outcome:
 
 
 async def replay(data: Path | None, *, limit: int | None) -> int:
-    """Print what came of it; gives the exit code: 1 when a verdict contradicts the data set."""
+    """Print what came of it; gives the exit code: 1 when a verdict of ours is wrong, 2 when there is no data."""
     console = Console()
     try:
         tasks = read_recording(data or Path("replay_mbpp.jsonl.gz"))[:limit]
@@ -118,12 +122,21 @@ async def _delegate_all(recording: Recording, environment: Mapping[str, str], fo
                 receipt = cast(Mapping[str, Any] | None, result.structured_content)
                 if receipt is None:
                     raise RuntimeError(f"{task.task_id}: {result.content}")
-                outcomes.append(Outcome(task.task_id, receipt, recording.newest.get(task.task_id), seconds))
+                passes = await _passes_outside(receipt.get("code", ""), task.tests)
+                outcomes.append(Outcome(task.task_id, receipt, recording.newest.get(task.task_id), seconds, passes))
                 progress.advance(bar)
 
             for task in recording.tasks:
                 group.start_soon(delegate, task)
     return outcomes
+
+
+async def _passes_outside(code: str, tests: str) -> bool:
+    with anyio.move_on_after(PLAIN_RUN_TIMEOUT_S):
+        program = f"{code}\n{tests}\n".encode()
+        done = await anyio.run_process([sys.executable, "-I", "-"], input=program, check=False)
+        return done.returncode == 0
+    return False
 
 
 def _print(outcomes: Sequence[Outcome], recording: Recording, console: Console) -> None:
@@ -134,6 +147,8 @@ def _print(outcomes: Sequence[Outcome], recording: Recording, console: Console) 
     seconds = [outcome.seconds / max(1, len(outcome.receipt["attempts"])) for outcome in outcomes]
     table = Table("", "", show_header=False, title=f"{len(outcomes)} recorded tasks through the server")
     table.add_row("succeeded", f"{solved} ({solved / len(outcomes):.3f})")
+    alone = [task.answer("director", 0).passes for task in recording.tasks]
+    table.add_row("the director alone", f"{sum(alone) / len(alone):.3f} by the data set")
     table.add_row("other ends", ", ".join(f"{n} {status}" for status, n in statuses.items() if status != "succeeded"))
     table.add_row("wrong successes", str(wrong))
     table.add_row("right answers refused", str(sum(outcome.is_refused_right for outcome in outcomes)))

@@ -69,7 +69,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import importlib.metadata
 
-        parser.exit(message=f"chargehand {importlib.metadata.version('chargehand')}\n")
+        sys.stdout.write(f"chargehand {importlib.metadata.version('chargehand')}\n")
+        parser.exit()
 
 
 # Each command imports what it needs when it runs, and nothing before: serving must start at once.

@@ -13,7 +13,7 @@ from mcp.types import CallToolResult, TextContent
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..evaluation.peers.vendors import vendors
 from ..memory_store.ledger import Ledger
@@ -126,10 +126,15 @@ def _show(result: CallToolResult, console: Console) -> None:
 
 
 def _show_attempts(receipt: Mapping[str, Any], console: Console) -> None:
-    table = Table("attempt", "model", "outcome", "checks", "tokens in/out", "cost", "seconds", title="Attempts")
+    table = Table(
+        "#", Column("model", no_wrap=True), Column("outcome", no_wrap=True), "cost", "seconds", title="Attempts"
+    )
     for number, attempt in enumerate(receipt.get("attempts", ()), start=1):
-        checks = ", ".join(f"{check['name']} {check['outcome']}" for check in attempt["checks"])
-        tokens = f"{attempt['input_tokens']}/{attempt['output_tokens']}"
         cost, seconds = in_dollars(attempt["cost_usd"]), str(attempt["seconds"])
-        table.add_row(str(number), attempt["model"], attempt["outcome"], checks, tokens, cost, seconds)
+        table.add_row(str(number), attempt["model"], attempt["outcome"], cost, seconds)
     console.print(table)
+    failures = (check.get("first_failure") for a in receipt.get("attempts", ()) for check in a["checks"])
+    if first := next(filter(None, failures), None):
+        console.print("What the first failed check said:", highlight=False)
+        console.print(first, style="dim", markup=False, highlight=False)
+        console.print()

@@ -45,7 +45,7 @@ def median(numbers):
 """
 
 _REVIEW = """\
-{"verdict": "uncertain", "findings": [{"severity": "warning", "quote": "sorted(numbers)",
+{"verdict": "pass", "findings": [{"severity": "warning", "quote": "sorted(numbers)",
  "message": "An empty list raises IndexError; say so or handle it."}]}"""
 
 _DIRECTION = """\

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ..memory_store.errors import LedgerError
 from ..memory_store.usage import UsageReport, report_usage
@@ -106,7 +106,9 @@ def price_in_words(profile: ModelProfile) -> str:
 
 def show_usage(report: UsageReport, console: Console) -> None:
     """The books as a table."""
-    table = Table("model", "attempts", "passed", "failed", "tokens in", "tokens out", "cost", title="Attempts by model")
+    table = Table(
+        Column("model", no_wrap=True), "asked", "passed", "failed", "in", "out", "cost", title="Attempts, and tokens"
+    )
     for m in report.models:
         table.add_row(
             m.model, str(m.attempts), str(m.passed), str(m.failed), f"{m.input_tokens:,}", f"{m.output_tokens:,}",

@@ -269,13 +269,22 @@ async def test_tests_that_test_nothing_verify_nothing(open_house: OpenHouse):
     assert receipt["status"] == "unverified"
 
 
-async def test_an_answer_in_another_language_is_not_tested_as_python(open_house: OpenHouse):
-    script = Script({LOCAL: [Reply(fenced("const double = (count) => 2 * count;", "javascript"))]})
+async def test_an_answer_in_another_language_than_its_tests_is_sent_back(open_house: OpenHouse):
+    javascript = Reply(fenced("const double = (count) => 2 * count;", "javascript"))
+    script = Script({LOCAL: [javascript, RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
 
-    assert receipt["status"] == "unverified"
-    assert any("javascript" in note for note in receipt["notes"])
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert "use Python" in script.asked[1].messages[-1][1]
+
+
+async def test_a_wrong_language_tag_does_not_matter(open_house: OpenHouse):
+    script = Script({LOCAL: [Reply(fenced("def double(count):\n    return 2 * count", "javascript"))]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
 
 
 async def test_an_answer_that_ends_the_process_has_not_passed(open_house: OpenHouse):

@@ -76,15 +76,18 @@ class AnswerChecks:
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
         """Parse, then lint, then tests; whatever fails ends them."""
         language = language_named(answer.language) or guess_language(answer.code)
+        if self.tests is not None and language not in (None, "python"):
+            # A wrong tag is common; code that parses as Python is Python.
+            if (await check_parse(answer.code, "python")).outcome != "passed":
+                return (_in_another_language(language),)
+            language = "python"
         checks = list(await check_static(answer.code, language))
         if self.tests is not None and not any(check.outcome == "failed" for check in checks):
             self.began()
-            checks.append(await self._tested(answer.code, language, self.tests))
+            checks.append(await self._tested(answer.code, self.tests))
         return tuple(checks)
 
-    async def _tested(self, code: str, language: str | None, tests: TestsGiven) -> CheckResult:
-        if language not in (None, "python"):
-            return not_run(f"the tests were not run: they are Python, the answer is {language}")
+    async def _tested(self, code: str, tests: TestsGiven) -> CheckResult:
         search = await self.find_sandbox()
         if search.sandbox is None:
             remedy = f"; {search.remedy}" if search.remedy else ""
@@ -96,3 +99,9 @@ class AnswerChecks:
                 return await run_project_tests(code, tests.files, copy, search.sandbox, self.limits)
         except FileRefused as error:
             return not_run(str(error))
+
+
+def _in_another_language(language: str | None) -> CheckResult:
+    return CheckResult(
+        "tests", "failed", first_failure=f"The tests are Python and the answer is {language}: use Python."
+    )

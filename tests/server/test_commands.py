@@ -1,0 +1,169 @@
+"""The `chargehand` command as a person types it."""
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+from house import Script, fenced
+from mcp import Client, StdioServerParameters
+
+from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.vendors import vendors
+
+pytestmark = pytest.mark.anyio
+
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+
+
+@dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    error: str
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    home = {"HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
+    return {"PATH": os.environ["PATH"], "COLUMNS": "300", "OLLAMA_HOST": "http://127.0.0.1:9", **home}
+
+
+async def typed(environment: dict[str, str], *arguments: str) -> Typed:
+    command = [sys.executable, "-m", "chargehand.server", *arguments]
+    with anyio.fail_after(60):
+        done = await anyio.run_process(command, check=False, env=environment, cwd=environment["HOME"])
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def test_the_doctor_says_what_is_missing_and_exits_1_when_nothing_can_generate(environment: dict[str, str]):
+    seen = await typed(environment, "doctor")
+
+    assert seen.code == 1
+    for remedy in ("ollama serve", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY", "CHARGEHAND_ROOTS"):
+        assert remedy in seen.out
+    assert "escape probe" in seen.out
+
+
+async def test_the_doctor_is_content_with_one_model(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        seen = await typed(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
+
+    diagnosis = json.loads(seen.out)
+    assert (seen.code, diagnosis["can_generate"]) == (0, True)
+    assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
+
+
+async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        wrong = environment | peers.environment | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
+        seen = await typed(wrong, "doctor", "--json")
+
+    lines = {line["what"]: line for line in json.loads(seen.out)["lines"]}
+    assert (lines["anthropic"]["health"], lines["cerebras"]["health"]) == ("broken", "ok")
+    assert "ANTHROPIC_API_KEY" in lines["anthropic"]["finding"]
+    assert lines["role director"]["health"] == "missing"
+    assert "sk-ant-wrong" not in seen.out + seen.error
+
+
+async def test_the_doctor_names_a_profile_with_a_mistake(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "data" / "profiles").mkdir(parents=True)
+    (tmp_path / "data" / "profiles" / "mine.yaml").write_text("id: qwen3-14b\ncontext_tokens: -1\n")
+    seen = await typed(environment, "doctor")
+
+    assert "mine.yaml: context_tokens" in seen.out
+    assert "-1" in seen.out
+
+
+async def test_route_prints_the_decision_and_its_reasons(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        table = await typed(environment | peers.environment, "route", "Fix the typo in recieve")
+        answer = await typed(environment | peers.environment, "route", "Fix the typo in recieve", "--json")
+
+    assert (table.code, answer.code) == (0, 0)
+    assert "qwen3-30b-a3b" in table.out
+    assert json.loads(answer.out)["model"] == "qwen3-30b-a3b"
+
+
+async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):
+    script = Script({"claude-haiku-5-5": [Reply(fenced("def double(count):\n    return 2 * count"))]})
+    async with vendors(script, installed=()) as peers:
+        settings = environment | peers.environment
+        server = StdioServerParameters(
+            command=sys.executable, args=["-m", "chargehand.server"], env=settings, cwd=tmp_path
+        )
+        async with Client(server) as client:
+            arguments = {"task": RENAME, "tests": "assert double(2) == 4", "model": "haiku"}
+            receipt = (await client.call_tool("delegate_generation", arguments)).structured_content or {}
+        seen = await typed(settings, "usage", "--json")
+        shown = await typed(settings, "usage")
+
+    usage = json.loads(seen.out)
+    assert usage["tasks"] == {"succeeded": 1}
+    assert usage["cost_usd"] == pytest.approx(receipt["cost_usd"], abs=1e-6)
+    assert usage["saved_usd"] == pytest.approx(receipt["saved_usd"]["amount"], abs=1e-6)
+    assert "claude-haiku-5-5" in shown.out
+
+
+async def test_profiles_lists_every_model_and_shows_one(environment: dict[str, str]):
+    listed = await typed(environment, "profiles", "list", "--json")
+    shown = await typed(environment, "profiles", "show", "opus", "--json")
+
+    profiles = {row["id"]: row for row in json.loads(listed.out)}
+    assert profiles["glm-4.7"]["status"] == "retired"
+    assert profiles["claude-haiku-5-5"]["price"] == "0.1 / 0.5"
+    assert json.loads(shown.out)["id"] == "claude-opus-5-5"
+
+
+async def test_an_unknown_profile_gets_the_nearest_and_exit_code_1(environment: dict[str, str]):
+    seen = await typed(environment, "profiles", "show", "claude-opsu-5-5")
+
+    assert seen.code == 1
+    assert "claude-opus-5-5" in seen.error
+    assert "Traceback" not in seen.error
+
+
+async def test_a_bad_setting_is_named_and_not_a_traceback(environment: dict[str, str]):
+    seen = await typed(environment | {"CHARGEHAND_DAILY_BUDGET_USD": "lots"}, "usage")
+
+    assert seen.code == 1
+    assert "CHARGEHAND_DAILY_BUDGET_USD" in seen.error
+    assert "Traceback" not in seen.error
+
+
+async def test_the_demo_rehearses_when_there_is_nobody_to_ask_and_says_so_first(environment: dict[str, str]):
+    seen = await typed(environment, "demo")
+
+    assert seen.code == 0, seen.out + seen.error
+    assert seen.out.startswith("This is a rehearsal")
+    attempts = re.findall(r"│ (\d)\s+│ ([a-z]\S+)\s+│ (\w+)\s+│", seen.out)
+    assert attempts == [
+        ("1", "qwen3-30b-a3b", "failed_check"),
+        ("2", "qwen3-30b-a3b", "failed_check"),
+        ("3", "claude-haiku-5-5", "passed"),
+    ]
+    assert "Succeeded: an executed check passed." in seen.out
+    assert "Delegations: 1 succeeded." in seen.out
+
+
+async def test_the_demo_asks_the_users_own_models_when_there_are_any(environment: dict[str, str], tmp_path: Path):
+    right = Reply(fenced("def median(numbers):\n    return sorted(numbers)[len(numbers) // 2]"))
+    review = Reply('{"verdict": "pass", "findings": []}')
+    script = Script({"qwen3:30b-a3b": [right]})
+    async with vendors(lambda ask: review if "You review" in ask.messages[0][1] else script(ask)) as peers:
+        own = environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}
+        seen = await typed(own, "demo")
+
+    assert seen.out.startswith("This demo asks your own models: qwen3-30b-a3b")
+    assert script.models[0] == "qwen3:30b-a3b"
+    assert not (tmp_path / "data").exists()
+
+
+async def test_the_version_is_the_packages(environment: dict[str, str]):
+    seen = await typed(environment, "--version")
+
+    assert (seen.code, seen.out.startswith("chargehand 0.")) == (0, True)
