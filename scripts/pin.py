@@ -6,11 +6,13 @@ uv.lock itself is not committed: it names the registries of whoever wrote it. Ru
     uv run --no-project python scripts/pin.py --check    # exit 1 when a dependency has no pinned version
 """
 
+import json
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parent.parent
 PYPROJECT = PROJECT / "pyproject.toml"
@@ -22,7 +24,7 @@ _BLOCK = re.compile(r"^constraint-dependencies = \[\n(?:    .*\n)*\]\n", re.MULT
 def main() -> int:
     text = PYPROJECT.read_text(encoding="utf-8")
     if "--check" in sys.argv[1:]:
-        missing = sorted(locked() - pinned(text))
+        missing = sorted(_versions(locked()) - _versions(pinned(text)))
         print("\n".join(f"not pinned: {line}" for line in missing) or "every dependency is pinned")
         return 1 if missing else 0
     PYPROJECT.write_text(with_pins(text, set()), encoding="utf-8")
@@ -34,18 +36,29 @@ def main() -> int:
 
 
 def locked() -> set[str]:
-    """`name==version` of every package that uv resolves to, for all platforms."""
+    """`name==version`, where needed `; marker`, of every package that uv resolves to, for all platforms."""
     subprocess.run(["uv", "lock", "--quiet"], cwd=PROJECT, check=True)
     packages = tomllib.loads(LOCK.read_text(encoding="utf-8"))["package"]
-    return {f"{p['name']}=={p['version']}" for p in packages if "editable" not in p["source"]}
+    return {_pin(package) for package in packages if "editable" not in package["source"]}
+
+
+def _pin(package: dict[str, Any]) -> str:
+    """A package that uv resolves differently for some Pythons or platforms is pinned for each of them."""
+    pin = f"{package['name']}=={package['version']}"
+    markers = " or ".join(f"({marker})" for marker in package.get("resolution-markers", ()))
+    return f"{pin} ; {markers}" if markers else pin
 
 
 def pinned(text: str) -> set[str]:
     return set(tomllib.loads(text).get("tool", {}).get("uv", {}).get("constraint-dependencies", []))
 
 
+def _versions(pins: set[str]) -> set[str]:
+    return {pin.partition(" ;")[0] for pin in pins}
+
+
 def with_pins(text: str, pins: set[str]) -> str:
-    block = "constraint-dependencies = [\n" + "".join(f'    "{pin}",\n' for pin in sorted(pins)) + "]\n"
+    block = "constraint-dependencies = [\n" + "".join(f"    {json.dumps(pin)},\n" for pin in sorted(pins)) + "]\n"
     if not _BLOCK.search(text):
         raise SystemExit("pyproject.toml: no `constraint-dependencies = [` block under [tool.uv]. Add an empty one.")
     return _BLOCK.sub(lambda _: block, text)
