@@ -133,8 +133,8 @@ def _show_attempts(receipt: Mapping[str, Any], console: Console) -> None:
         cost, seconds = in_dollars(attempt["cost_usd"]), str(attempt["seconds"])
         table.add_row(str(number), attempt["model"], attempt["outcome"], cost, seconds)
     console.print(table)
-    failures = (check.get("first_failure") for a in receipt.get("attempts", ()) for check in a["checks"])
-    if first := next(filter(None, failures), None):
+    checks: list[Mapping[str, Any]] = [check for attempt in receipt.get("attempts", ()) for check in attempt["checks"]]
+    if first := next((check["first_failure"] for check in checks if "first_failure" in check), None):
         console.print("What the first failed check said:", highlight=False)
         console.print(first, style="dim", markup=False, highlight=False)
         console.print()

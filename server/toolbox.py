@@ -1,11 +1,10 @@
 """The five tools as MCP sees them: arguments, hints, result schemas; what they do stands in `tools/`."""
 
-import contextlib
-from collections.abc import Callable, Generator
-from typing import Annotated, Any, Literal, Protocol
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, Literal, Protocol
 
 from mcp.server.mcpserver import Context as McpContext
-from mcp.server.mcpserver.exceptions import ToolError
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
@@ -55,21 +54,18 @@ async def route_task(
     max_cost_usd: arg.MaxCostUsd | None = None,
     max_latency_s: arg.MaxLatencyS | None = None,
     model: arg.Model | None = None,
-) -> Annotated[CallToolResult, RouteAnswer]:
-    with _mendable():
-        return _result(
-            await route(
-                await _premises(ctx).workshop(),
-                task=task,
-                task_type=task_type,
-                context_files=context_files or (),
-                checkpoint=checkpoint,
-                local_only=local_only,
-                max_cost_usd=max_cost_usd,
-                max_latency_s=max_latency_s,
-                model=model,
-            )
-        )
+) -> RouteAnswer:
+    return await route(
+        await _premises(ctx).workshop(),
+        task=task,
+        task_type=task_type,
+        context_files=context_files or (),
+        checkpoint=checkpoint,
+        local_only=local_only,
+        max_cost_usd=max_cost_usd,
+        max_latency_s=max_latency_s,
+        model=model,
+    )
 
 
 async def delegate_generation(
@@ -87,28 +83,25 @@ async def delegate_generation(
     local_only: arg.LocalOnly = False,
     wait_s: arg.WaitS = WAIT_S,
     cancel: arg.Cancel = False,
-) -> Annotated[CallToolResult, Receipt]:
-    with _mendable():
-        return _result(
-            await delegate(
-                await _premises(ctx).workshop(),
-                _premises(ctx).delegations,
-                _reporter(ctx),
-                task=task,
-                resume=resume,
-                context_files=context_files or (),
-                context=context,
-                task_type=task_type,
-                model=model,
-                tests=tests,
-                max_cost_usd=max_cost_usd,
-                max_seconds=max_seconds,
-                max_attempts=max_attempts,
-                local_only=local_only,
-                wait_s=wait_s,
-                cancel=cancel,
-            )
-        )
+) -> Receipt:
+    return await delegate(
+        await _premises(ctx).workshop(),
+        _premises(ctx).delegations,
+        _reporter(ctx),
+        task=task,
+        resume=resume,
+        context_files=context_files or (),
+        context=context,
+        task_type=task_type,
+        model=model,
+        tests=tests,
+        max_cost_usd=max_cost_usd,
+        max_seconds=max_seconds,
+        max_attempts=max_attempts,
+        local_only=local_only,
+        wait_s=wait_s,
+        cancel=cancel,
+    )
 
 
 async def validate_code(
@@ -121,21 +114,18 @@ async def validate_code(
     tests: arg.Tests | None = None,
     depth: Literal["static", "review"] | None = None,
     local_only: arg.LocalOnly = False,
-) -> Annotated[CallToolResult, ValidationAnswer]:
-    with _mendable():
-        return _result(
-            await validate(
-                await _premises(ctx).workshop(),
-                code=code,
-                files=files or (),
-                task_id=task_id,
-                task=task,
-                language=language,
-                tests=tests,
-                depth=depth,
-                local_only=local_only,
-            )
-        )
+) -> ValidationAnswer:
+    return await validate(
+        await _premises(ctx).workshop(),
+        code=code,
+        files=files or (),
+        task_id=task_id,
+        task=task,
+        language=language,
+        tests=tests,
+        depth=depth,
+        local_only=local_only,
+    )
 
 
 async def strategic_review(
@@ -145,25 +135,21 @@ async def strategic_review(
     question: arg.AskedQuestion | None = None,
     context_files: arg.ContextFiles | None = None,
     local_only: arg.LocalOnly = False,
-) -> Annotated[CallToolResult, ReviewAnswer]:
-    with _mendable():
-        return _result(
-            await review(
-                await _premises(ctx).workshop(),
-                goal=goal,
-                progress=progress,
-                question=question,
-                context_files=context_files or (),
-                local_only=local_only,
-            )
-        )
+) -> ReviewAnswer:
+    return await review(
+        await _premises(ctx).workshop(),
+        goal=goal,
+        progress=progress,
+        question=question,
+        context_files=context_files or (),
+        local_only=local_only,
+    )
 
 
 async def report_outcome(
     ctx: Context, task_id: arg.TaskId, outcome: Outcome, note: arg.Note | None = None
-) -> Annotated[CallToolResult, OutcomeAnswer]:
-    with _mendable():
-        return _result(await report(await _premises(ctx).workshop(), task_id=task_id, outcome=outcome, note=note))
+) -> OutcomeAnswer:
+    return await report(await _premises(ctx).workshop(), task_id=task_id, outcome=outcome, note=note)
 
 
 def _hints(*, read_only: bool, idempotent: bool, open_world: bool) -> ToolAnnotations:
@@ -183,7 +169,11 @@ _TOOLS: tuple[tuple[Callable[..., Any], str, ToolAnnotations], ...] = (
 
 def _tool(function: Callable[..., Any], title: str, hints: ToolAnnotations) -> Tool:
     tool = Tool.from_function(
-        function, title=title, description=DESCRIPTIONS[function.__name__], annotations=hints, structured_output=True
+        _speaking(function),
+        title=title,
+        description=DESCRIPTIONS[function.__name__],
+        annotations=hints,
+        structured_output=True,
     )
     tool.parameters = published(tool.parameters, closed=True)
     tool.fn_metadata.output_schema = published(tool.fn_metadata.output_schema or {}, closed=False)
@@ -194,20 +184,25 @@ def _premises(ctx: Context) -> Premises:
     return ctx.request_context.lifespan_context
 
 
-def _result(answer: _Answer) -> CallToolResult:
-    return CallToolResult(
-        content=[TextContent(type="text", text=answer.as_text())],
-        structured_content=answer.model_dump(mode="json", exclude_none=True),
-    )
+def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awaitable[CallToolResult]]:
+    """The tool with its answer as text and structure, and with errors that the calling model can act on.
 
+    Anything else that goes wrong the SDK masks and logs.
+    """
 
-@contextlib.contextmanager
-def _mendable() -> Generator[None]:
-    """What the caller can mend reaches the calling model; anything else the SDK masks and logs."""
-    try:
-        yield
-    except (CallerError, ProfileError, LedgerError) as error:
-        raise ToolError(str(error)) from error
+    @functools.wraps(function)
+    async def speak(*arguments: Any, **named: Any) -> CallToolResult:
+        try:
+            answer = await function(*arguments, **named)
+        except (CallerError, ProfileError, LedgerError) as error:
+            text = TextContent(type="text", text=f"{function.__name__}: {error}")
+            return CallToolResult(content=[text], is_error=True)
+        return CallToolResult(
+            content=[TextContent(type="text", text=answer.as_text())],
+            structured_content=answer.model_dump(mode="json", exclude_none=True),
+        )
+
+    return speak
 
 
 def _reporter(ctx: Context) -> Callable[[Stage], Any]:

@@ -56,7 +56,7 @@ async def delegate_generation(
             raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
         given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
         files = await read_context(context_files, shop.roots)
-        contract = Contract(given, model, local_only, max_cost_usd, max_seconds, max_attempts)
+        contract = Contract(given, model or None, local_only, max_cost_usd, max_seconds, max_attempts)
         delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)
     if cancel:
         delegation.scope.cancel()

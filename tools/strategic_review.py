@@ -69,7 +69,7 @@ async def strategic_review(
     if not chosen.is_usable:
         if is_local:
             return await _without(shop, "refused", decision.reason)
-        raise NobodyToAsk(f"strategic_review: {' '.join(decision.warnings) or decision.reason}")
+        raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
     try:
         consultation = await consult(
@@ -85,16 +85,14 @@ async def strategic_review(
         )
     except DailyLimitReached as error:
         raise LimitReached(
-            f"strategic_review: all {error.limit} reviews of the day are used. They start anew at 00:00 UTC;"
+            f"all {error.limit} reviews of the day are used. They start anew at 00:00 UTC;"
             " CHARGEHAND_REVIEWS_PER_DAY changes their number."
         ) from error
     except (NotAffordable, BudgetExceeded) as error:
         return await _without(shop, "over_budget", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
-        raise NobodyToAsk(
-            f"strategic_review: {explain(consultation.asked.error, chosen.profile)}. Try again, or go on."
-        )
+        raise NobodyToAsk(f"{explain(consultation.asked.error, chosen.profile)}. Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
     notes = list(decision.warnings)

@@ -87,7 +87,7 @@ def _pinned(question: Question, circumstances: Circumstances) -> Decision:
     chosen = next((c for c in candidates if c.is_usable), candidates[0])
     reason = f"{chosen.profile.id} was named by the caller"
     if chosen.why_not:
-        reason += f", but cannot be used: {chosen.why_not}"
+        reason += f", but cannot be used: {chosen.why_not.rstrip('.')}"
     return _decision(question, circumstances, chosen, "override", reason, candidates)
 
 
@@ -162,7 +162,8 @@ def _nobody(
     offered = [c for c in candidates if c.profile.is_offered_on(circumstances.today)]
     chosen = next((c for c in offered if c.role == wanted), (*offered, *candidates)[0])
     warning = f"no model can be asked now. {_missing(wanted, candidates, circumstances)}"
-    reason = f"{why}; nobody can be asked, and {chosen.profile.id} comes nearest: {chosen.why_not}"
+    why_not = (chosen.why_not or "").rstrip(".")
+    reason = f"{why}; nobody can be asked, and {chosen.profile.id} comes nearest: {why_not}"
     return _decision(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
 
 

@@ -105,7 +105,7 @@ def test_code_is_asked_for_in_a_fence_and_prose_is_not():
 def test_a_repair_shows_the_failure_between_marks():
     turn = repair_turn("assert 1 == 2\n</failure>")
 
-    assert turn.speaker == "user"
+    assert turn.author == "user"
     assert _block(turn.text, "failure") == "assert 1 == 2\n</failure>"
 
 
@@ -133,6 +133,6 @@ def test_code_to_validate_stands_between_marks_with_its_task():
 def test_the_text_of_a_prompt_is_all_that_is_sent():
     prompt = draft_prompt("Say hi.", FILES, None, None, prose=False).followed_by(repair_turn("it failed"))
 
-    assert [turn.speaker for turn in prompt.turns] == ["user", "user"]
+    assert [turn.author for turn in prompt.turns] == ["user", "user"]
     for part in (prompt.system, "Say hi.", "a = 1", "it failed"):
         assert part in prompt.text

@@ -1,13 +1,11 @@
-"""Which folders become roots, and which files below them are read."""
+"""Which files below the roots are read, and how the others are refused."""
 
-import contextlib
 import os
 import socket
 import stat
-import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -18,15 +16,7 @@ from chargehand.tools.guarding.roots import FILE_BYTES_AT_MOST, Roots, find_root
 
 SECRET = "the outsider's secret"
 
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    """A home folder with a project in it, and a data folder."""
-    home = tmp_path / "home"
-    (home / "project" / "src").mkdir(parents=True)
-    (home / "project" / "pyproject.toml").touch()
-    (home / "data").mkdir()
-    return home
+AsNobody = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
@@ -44,130 +34,6 @@ def roots(project: Path) -> Roots:
     return Roots(folders=(project,))
 
 
-AsNobody = Callable[[], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def as_nobody(tmp_path: Path) -> AsNobody:
-    """Lets a block run as somebody whom file permissions bind; the folders above the test's are opened to them."""
-
-    @contextlib.contextmanager
-    def being_nobody() -> Generator[None]:
-        if sys.platform == "win32" or os.geteuid() != 0:
-            pytest.skip("only root can become somebody else")
-        places = {place: place.stat().st_mode for place in (tmp_path, *tmp_path.parents)}
-        for place, mode in places.items():
-            if not mode & 0o001:
-                place.chmod(mode | 0o011)
-        os.seteuid(65534)
-        try:
-            yield
-        finally:
-            os.seteuid(0)
-            for place, mode in places.items():
-                place.chmod(mode)
-
-    return being_nobody
-
-
-def _found(home: Path, *configured: str, start: Path | None = None) -> Roots:
-    return find_roots(configured, start=start or home, home=home, data_folder=home / "data")
-
-
-def test_configured_folders_are_the_roots_in_their_order(home: Path, tmp_path: Path):
-    roots = _found(home, str(home / "project"), str(home / "project" / "src"), start=tmp_path)
-
-    assert roots.folders == (home / "project", home / "project" / "src")
-    assert roots.problems == ()
-
-
-def test_a_folder_configured_twice_counts_once(home: Path):
-    roots = _found(home, str(home / "project"), f"{home}/project/src/../")
-
-    assert roots.folders == (home / "project",)
-
-
-def test_a_configured_link_is_the_folder_it_leads_to(home: Path):
-    (home / "alias").symlink_to(home / "project")
-
-    assert _found(home, str(home / "alias")).folders == (home / "project",)
-
-
-def test_a_configured_tilde_is_the_home_folder(home: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("HOME", str(home))
-
-    assert _found(home, "~/project").folders == (home / "project",)
-
-
-@pytest.mark.parametrize(
-    ("name", "because"),
-    [
-        ("/", "is a whole filesystem"),
-        ("/usr/lib", "belongs to the system"),
-        ("/etc", "belongs to the system"),
-        ("/opt", "holds everybody's folders"),
-        ("{home}", "is the home folder"),
-        ("{home}/..", "is the home folder, or holds it"),
-        ("{home}/data", "is Chargehand's own data folder"),
-        ("{home}/nowhere", "is not a folder"),
-        ("{home}/project/pyproject.toml", "is not a folder"),
-        ("~nobody-of-that-name/x", "is not a folder"),
-    ],
-)
-def test_a_folder_that_is_nobodys_project_is_no_root_and_the_reason_is_kept(home: Path, name: str, because: str):
-    name = name.format(home=home)
-
-    roots = _found(home, name, start=home / "project")
-
-    assert roots.folders == ()
-    assert len(roots.problems) == 1
-    assert roots.problems[0].startswith(f"CHARGEHAND_ROOTS: {name} {because}")
-
-
-def test_a_link_to_the_home_folder_is_no_root(home: Path, tmp_path: Path):
-    (tmp_path / "alias").symlink_to(home)
-
-    assert _found(home, str(tmp_path / "alias")).folders == ()
-
-
-@pytest.mark.parametrize("mark", [".git", "package.json", "go.mod"])
-def test_the_start_folder_is_the_root_when_it_or_a_parent_bears_a_project_mark(home: Path, mark: str):
-    deep = home / "other" / "deep" / "deeper"
-    deep.mkdir(parents=True)
-    (home / "other" / mark).mkdir()
-
-    assert _found(home, start=deep).folders == (deep,)
-
-
-def test_a_start_folder_without_a_mark_is_no_root(home: Path):
-    plain = home / "plain"
-    plain.mkdir()
-    (home / "package.json").touch()
-
-    assert _found(home, start=plain).folders == ()
-
-
-def test_the_home_folder_is_no_root_though_it_bears_a_mark(home: Path):
-    (home / ".git").mkdir()
-
-    assert _found(home, start=home).folders == ()
-
-
-def test_a_system_folder_is_no_root_though_the_server_started_there(home: Path):
-    assert _found(home, start=Path("/usr/lib")).folders == ()
-
-
-def test_a_folder_behind_a_closed_door_is_reported_not_raised(home: Path, as_nobody: AsNobody):
-    closed = home / "closed"
-    (closed / "project").mkdir(parents=True)
-    closed.chmod(0)
-
-    with as_nobody():
-        roots = _found(home, str(closed / "project"))
-
-    assert roots.problems == (f"CHARGEHAND_ROOTS: {closed / 'project'} is not a folder.",)
-
-
 def test_without_roots_the_answer_explains_the_variable():
     with pytest.raises(NoRoots) as refused:
         Roots(folders=()).read("a.py", "context_files")
@@ -179,7 +45,7 @@ def test_without_roots_the_answer_explains_the_variable():
 
 
 def test_without_usable_roots_the_answer_says_what_was_wrong_with_them(home: Path):
-    roots = _found(home, "/etc", str(home))
+    roots = find_roots(["/etc", str(home)], start=home, home=home, data_folder=home / "data")
 
     with pytest.raises(NoRoots, match=r"\(CHARGEHAND_ROOTS: /etc belongs to the system. CHARGEHAND_ROOTS: .* home"):
         roots.read("a.py", "context_files")
@@ -205,7 +71,7 @@ def test_a_relative_path_is_against_the_first_root(project: Path, tmp_path: Path
 def test_an_absolute_path_through_another_name_of_the_root_is_read(home: Path, tmp_path: Path):
     (home / "project" / "src" / "a.py").write_text("a = 1\n")
     (tmp_path / "alias").symlink_to(home)
-    roots = _found(home, f"{tmp_path}/alias/project")
+    roots = find_roots([f"{tmp_path}/alias/project"], start=home, home=home, data_folder=home / "data")
 
     assert roots.locate(f"{tmp_path}/alias/project/src/a.py", "files") == (home / "project", Path("src/a.py"))
     assert roots.read(f"{tmp_path}/alias/project/src/a.py", "files") == "a = 1\n"

@@ -1,0 +1,378 @@
+"""What a caller gets wrong: answered with value, place and remedy, and nothing is written or broken by it."""
+
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from house import OpenHouse, Script, fenced, text_of
+from mcp import Client, MCPError
+from mcp.types import CallToolRequest, CallToolResult
+
+from chargehand.evaluation.peers.reply import Ask, Reply
+from chargehand.evaluation.peers.vendors import QWEN
+from chargehand.server.app import build_app
+from chargehand.server.cli import own_workshop
+from chargehand.server.middleware import strict_calls
+from chargehand.server.toolbox import tools
+
+pytestmark = pytest.mark.anyio
+
+TASK = "Rename the variable n to count in this function: def double(n): return 2 * n"
+RIGHT = {QWEN.name: [Reply(fenced("def double(count):\n    return 2 * count"))]}
+PLACES = ("route_task", "delegate_generation")
+
+
+def _task_rows(tmp_path: Path) -> int:
+    """How many tasks stand in the books."""
+    file = tmp_path / "chargehand-home" / "ledger.sqlite3"
+    if not file.exists():
+        return 0
+    books = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    try:
+        return books.execute("SELECT COUNT(*) FROM tasks").fetchone()[0]
+    finally:
+        books.close()
+
+
+Refusal = Callable[..., Awaitable[str]]
+
+
+@pytest.fixture
+def refusal(open_house: OpenHouse, tmp_path: Path) -> Refusal:
+    """Makes a call that must be refused, and gives the error's text.
+
+    Nobody was asked, nothing was written, and the same server answers the next call.
+    """
+
+    async def refused(tool: str, arguments: Mapping[str, Any], era: str = "auto") -> str:
+        script = Script(dict(RIGHT))
+        async with open_house(script, era=era) as house:
+            text = await house.refusal(tool, **arguments)
+            assert script.asked == []
+            assert _task_rows(tmp_path) == 0
+            await house.call("route_task", task=TASK)
+        return text
+
+    return refused
+
+
+async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        with pytest.raises(MCPError) as refused:
+            await house.client.call_tool("generate", {"task": TASK})
+
+    assert refused.value.error.code == -32602
+    assert refused.value.error.message == (
+        "Unknown tool: 'generate'. Tools: route_task, delegate_generation, validate_code, strategic_review,"
+        " report_outcome."
+    )
+
+
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
+@pytest.mark.parametrize("arguments", [["task"], [1], [], "task", 3, True])
+async def test_arguments_that_are_no_object_are_a_protocol_error(open_house: OpenHouse, era: str, arguments: object):
+    params: Any = {"name": "route_task", "arguments": arguments}  # what no honest client can build
+    request = CallToolRequest.model_construct(method="tools/call", params=params)
+    async with open_house(Script(), era=era) as house:
+        with pytest.raises(MCPError) as refused:
+            await house.client.session.send_request(request, CallToolResult)
+
+    assert refused.value.error.code == -32602
+    assert refused.value.error.message == f"route_task: `arguments` must be an object, got {arguments!r}."
+
+
+async def test_an_unknown_argument_is_named_with_what_was_meant(refusal: Refusal):
+    text = await refusal("delegate_generation", {"task": TASK, "contextfiles": ["a.py"], "max_cost": 1})
+
+    assert text.startswith(
+        "delegate_generation: unknown argument `contextfiles`. Did you mean `context_files`? It takes: "
+    )
+    assert "task, resume, context_files" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "place", "shown"),
+    [
+        ({"task": ["a", "b"]}, "`task`", "['a', 'b']"),
+        ({"task": 5}, "`task`", "got 5"),
+        ({"task": TASK, "context_files": "a.py"}, "`context_files`", "'a.py'"),
+        ({"task": TASK, "context_files": [1]}, "`context_files.0`", "got 1"),
+        ({"task": TASK, "context_files": ["a.py"] * 201}, "`context_files`", "200"),
+        ({"task": TASK, "task_type": "poetry"}, "`task_type`", "'poetry'"),
+        ({"task": TASK, "max_cost_usd": -1}, "`max_cost_usd`", "got -1"),
+        ({"task": TASK, "max_cost_usd": 101}, "`max_cost_usd`", "got 101"),
+        ({"task": TASK, "max_cost_usd": "lots"}, "`max_cost_usd`", "'lots'"),
+        ({"task": TASK, "max_cost_usd": True}, "`max_cost_usd`", "got True"),
+        ({"task": TASK, "local_only": "perhaps"}, "`local_only`", "'perhaps'"),
+        ({"task": TASK, "model": {"id": "opus"}}, "`model`", "{'id': 'opus'}"),
+    ],
+)
+@pytest.mark.parametrize("tool", PLACES)
+async def test_a_wrong_value_is_shown_with_its_place(
+    refusal: Refusal, tool: str, arguments: dict[str, Any], place: str, shown: str
+):
+    text = await refusal(tool, arguments)
+
+    assert text.startswith(f"{tool}: {place}: ")
+    assert shown in text
+    assert text.endswith(". Correct it and call again.")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"max_attempts": True}, {"max_attempts": 1.5}, {"max_attempts": 0}, {"max_seconds": 0}, {"wait_s": 601}],
+)
+async def test_a_bound_of_a_delegation_is_kept(refusal: Refusal, arguments: dict[str, Any]):
+    (name,) = arguments
+
+    text = await refusal("delegate_generation", {"task": TASK, **arguments})
+
+    assert text.startswith(f"delegate_generation: `{name}`: ")
+    assert text.endswith(f"got {arguments[name]}. Correct it and call again.")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("name", ["max_cost_usd", "max_seconds", "max_attempts", "wait_s"])
+async def test_what_is_no_finite_number_is_refused(name: str, value: float):
+    # JSON has no word for it and an honest client sends null, so the middleware gets it from here.
+    async def never(_: object) -> None:
+        pytest.fail("the tool was called")
+
+    params = {"name": "delegate_generation", "arguments": {"task": TASK, name: value}}
+    context: Any = SimpleNamespace(method="tools/call", params=params)
+    result = await strict_calls(tools())(context, never)
+
+    assert isinstance(result, CallToolResult)
+    assert result.is_error
+    assert text_of(result).startswith(f"delegate_generation: `{name}`: ")
+
+
+@pytest.mark.parametrize("tool", PLACES)
+@pytest.mark.parametrize("task", ["", " ", "\n\t\u2003\n"])
+async def test_a_task_without_a_word_is_empty(refusal: Refusal, tool: str, task: str):
+    assert await refusal(tool, {"task": task}) == f"{tool}: `task` is empty. Say what it should say and call again."
+
+
+@pytest.mark.parametrize("tool", PLACES)
+async def test_a_task_of_five_megabytes_is_refused_without_repeating_it(refusal: Refusal, tool: str):
+    text = await refusal(tool, {"task": "x" * 5_000_000})
+
+    assert text == (
+        f"{tool}: `task`: String should have at most 200000 characters; got 5,000,000 characters."
+        " Correct it and call again."
+    )
+
+
+@pytest.mark.parametrize("tool", PLACES)
+async def test_a_task_with_half_a_character_is_refused(refusal: Refusal, tool: str):
+    assert (await refusal(tool, {"task": "rename \ud800"})).startswith(f"{tool}: `task`: ")
+
+
+@pytest.mark.parametrize(
+    ("tool", "missing"),
+    [("route_task", "task"), ("report_outcome", "task_id"), ("strategic_review", "goal")],
+)
+async def test_a_missing_argument_is_named(refusal: Refusal, tool: str, missing: str):
+    assert (await refusal(tool, {})).startswith(f"{tool}: `{missing}` is missing. Add it.")
+
+
+@pytest.mark.parametrize(
+    "arguments", [{}, {"task": TASK, "resume": "0" * 32}], ids=["neither task nor resume", "both task and resume"]
+)
+async def test_a_delegation_takes_exactly_one_of_task_and_resume(refusal: Refusal, arguments: dict[str, str]):
+    text = await refusal("delegate_generation", arguments)
+
+    assert "task, resume: give exactly one" in text
+
+
+async def test_cancel_without_resume_is_refused(refusal: Refusal):
+    assert "cancel: goes with `resume`" in await refusal("delegate_generation", {"task": TASK, "cancel": True})
+
+
+@pytest.mark.parametrize("task_id", ["0" * 32, "nonsense", "'; DROP TABLE tasks; --"])
+@pytest.mark.parametrize(
+    ("tool", "name", "more"),
+    [
+        ("delegate_generation", "resume", {}),
+        ("validate_code", "task_id", {}),
+        ("report_outcome", "task_id", {"outcome": "accepted"}),
+    ],
+)
+async def test_a_task_that_nobody_knows_is_named(
+    refusal: Refusal, tool: str, name: str, more: dict[str, str], task_id: str
+):
+    assert task_id in await refusal(tool, {name: task_id, **more})
+
+
+@pytest.mark.parametrize("tool", PLACES)
+async def test_an_unknown_model_brings_the_nearest_three(refusal: Refusal, tool: str):
+    text = await refusal(tool, {"task": TASK, "model": "sonett"})
+
+    assert "unknown model 'sonett'. Nearest: sonnet, claude-sonnet-5-5, " in text
+    assert text.count(", ") == 2
+
+
+@pytest.mark.parametrize("model", ["  ", "🦙", "x" * 200])
+@pytest.mark.parametrize("tool", PLACES)
+async def test_a_model_s_name_that_is_nothing_like_one_is_refused(refusal: Refusal, tool: str, model: str):
+    assert "unknown model" in await refusal(tool, {"task": TASK, "model": model})
+
+
+@pytest.mark.parametrize(
+    ("tool", "argument", "more"),
+    [
+        ("route_task", "context_files", {"task": TASK}),
+        ("delegate_generation", "context_files", {"task": TASK}),
+        ("strategic_review", "context_files", {"goal": "Ship it.", "progress": "Half."}),
+        ("validate_code", "files", {}),
+    ],
+)
+async def test_a_file_that_may_not_be_read_is_refused_wherever_a_file_can_be_named(
+    refusal: Refusal, tmp_path: Path, tool: str, argument: str, more: dict[str, str]
+):
+    (tmp_path / "secret.py").write_text("secret = 1\n")
+
+    text = await refusal(tool, {**more, argument: ["../secret.py"]})
+
+    assert f"{argument}: '../secret.py' is outside the roots ({tmp_path / 'project'})" in text
+    assert "add its folder to CHARGEHAND_ROOTS" in text
+    assert "secret = 1" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("missing.py", "does not exist below"),
+        ("link.py", "is a link, or leads through one"),
+        ("folder/secret.py", "is a link, or leads through one"),
+        ("sub", "is not a regular file"),
+        ("pipe", "is not a regular file"),
+        ("binary", "is binary or not UTF-8 text"),
+        ("big.txt", "is larger than 2 MB"),
+        ("/etc/passwd", "is outside the roots"),
+        ("", "is not a path"),
+        ("a\0b", "is not a path"),
+        ("x" * 100_000, "cannot be opened"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
+    refusal: Refusal, tmp_path: Path, name: str, said: str
+):
+    project = tmp_path / "project"
+    (project / "sub").mkdir(parents=True)
+    (tmp_path / "secret.py").write_text("secret = 1\n")
+    (project / "link.py").symlink_to(tmp_path / "secret.py")
+    (project / "folder").symlink_to(tmp_path)
+    (project / "binary").write_bytes(b"\x7fELF\0\1")
+    (project / "big.txt").write_text("x" * 2_000_001)
+    os.mkfifo(project / "pipe")
+
+    text = await refusal("delegate_generation", {"task": TASK, "context_files": [name]})
+
+    assert "context_files: " in text
+    assert said in text
+    assert len(text) < 800
+
+
+@pytest.mark.parametrize(
+    ("tests", "said"),
+    [
+        ("def test_x(:\n    pass", "tests: they are not Python that parses"),
+        ("tests/test_missing.py", "tests: 'tests/test_missing.py' does not exist below"),
+        ("../test_out.py", "tests: '../test_out.py' is outside the roots"),
+    ],
+)
+async def test_tests_that_cannot_be_run_are_refused_before_anything_is_generated(
+    refusal: Refusal, tests: str, said: str
+):
+    assert said in await refusal("delegate_generation", {"task": TASK, "tests": tests})
+
+
+async def test_without_a_root_the_answer_explains_the_variable(
+    era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    (tmp_path / "nobodys").mkdir()
+    monkeypatch.chdir(tmp_path / "nobodys")
+    async with Client(build_app(own_workshop), mode=era) as client:
+        refused = await client.call_tool("route_task", {"task": TASK, "context_files": ["a.py"]})
+        routed = await client.call_tool("route_task", {"task": TASK})
+
+    assert refused.is_error
+    assert "context_files: no folder may be read. Set CHARGEHAND_ROOTS" in text_of(refused)
+    assert not routed.is_error
+
+
+async def test_a_config_that_cannot_be_read_is_explained_and_answered_once_it_is_mended(
+    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    config = tmp_path / "config.toml"
+    config.write_text("[privacy\n")
+    monkeypatch.setenv("CHARGEHAND_CONFIG", str(config))
+    async with open_house(Script(dict(RIGHT)), era=era) as house:
+        unread = await house.refusal("delegate_generation", task=TASK)
+        config.write_text("daily_budget = 1\n")
+        unknown = await house.refusal("delegate_generation", task=TASK)
+        assert _task_rows(tmp_path) == 0
+        config.write_text("daily_budget_usd = 1\n")
+        receipt = await house.call("delegate_generation", task=TASK)
+
+    assert f"{config}: it is not TOML" in unread
+    assert f"{config}: daily_budget is not a setting. Did you mean daily_budget_usd?" in unknown
+    assert receipt["status"] == "unverified"
+    assert _task_rows(tmp_path) == 1
+
+
+async def test_a_bad_variable_is_explained_and_its_key_is_not_shown(
+    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "-3")
+    async with open_house(Script(), era=era) as house:
+        text = await house.refusal("route_task", task=TASK)
+
+    assert "CHARGEHAND_DAILY_BUDGET_USD: " in text
+    assert "got '-3'" in text
+    assert '"env" block of your host\'s config' in text
+    assert house.vendors.environment["ANTHROPIC_API_KEY"] not in text
+
+
+async def test_a_damaged_ledger_is_named_and_left_as_it_is(open_house: OpenHouse, era: str, tmp_path: Path):
+    file = tmp_path / "chargehand-home" / "ledger.sqlite3"
+    file.parent.mkdir()
+    file.write_bytes(b"this is no database, but somebody may want it back" * 100)
+    before = file.read_bytes()
+    async with open_house(Script(dict(RIGHT)), era=era) as house:
+        text = await house.refusal("delegate_generation", task=TASK)
+        assert file.read_bytes() == before
+        file.rename(tmp_path / "away.sqlite3")
+        receipt = await house.call("delegate_generation", task=TASK)
+
+    assert str(file) in text
+    assert receipt["status"] == "unverified"
+
+
+async def test_a_text_that_happens_to_be_json_is_taken_as_the_text_it_is(open_house: OpenHouse, era: str):
+    asked: list[Ask] = []
+
+    def answer(ask: Ask) -> Reply:
+        asked.append(ask)
+        return Reply(fenced("{}", "json"))
+
+    async with open_house(answer, era=era) as house:
+        for text in ('{"a": 1}', "[1, 2]", "null", "true", "17", '"x"'):
+            checked = await house.call("validate_code", code=text, language="json", depth="static")
+            await house.call("delegate_generation", task=text, max_attempts=1)
+
+            assert checked["verdict"] == "pass"
+            assert f">\n{text}\n</task-" in asked[-1].messages[-1][1]
+
+
+async def test_a_list_that_a_host_sends_as_text_is_taken_as_a_list(open_house: OpenHouse, era: str, tmp_path: Path):
+    async with open_house(Script(), era=era) as house:
+        (tmp_path / "project" / "a.py").write_text("a = 1\n")
+        routed = await house.call("route_task", task=TASK, context_files='["a.py"]')
+
+    assert routed["model"]

@@ -1,0 +1,52 @@
+"""The schemas that hosts see: short, strict, and without what pydantic adds."""
+
+from chargehand.server.schema import published
+from chargehand.server.toolbox import tools
+
+
+def test_a_published_schema_has_no_null_no_title_and_no_empty_default():
+    schema = {
+        "title": "Arguments",
+        "type": "object",
+        "properties": {
+            "title": {"title": "Title", "type": "string", "default": ""},
+            "default": {"anyOf": [{"type": "string", "title": "x"}, {"type": "null"}], "default": None, "title": "D"},
+            "either": {"anyOf": [{"type": "string"}, {"type": "integer"}, {"type": "null"}], "default": 3},
+            "nested": {"items": {"anyOf": [{"$ref": "#/$defs/title"}, {"type": "null"}]}, "type": "array"},
+        },
+        "$defs": {"title": {"title": "T", "properties": {"title": {"title": "X", "type": "null"}}}},
+        "required": ["title", "default"],
+    }
+
+    assert published(schema, closed=True) == {
+        "type": "object",
+        "properties": {
+            "title": {"type": "string"},
+            "default": {"type": "string"},
+            "either": {"anyOf": [{"type": "string"}, {"type": "integer"}], "default": 3},
+            "nested": {"items": {"$ref": "#/$defs/title"}, "type": "array"},
+        },
+        "$defs": {"title": {"properties": {"title": {"type": "null"}}}},
+        "required": ["title", "default"],
+        "additionalProperties": False,
+    }
+    assert "additionalProperties" not in published(schema, closed=False)
+
+
+def test_every_tool_publishes_a_closed_schema_without_null_and_title():
+    for tool in tools():
+        assert tool.parameters["additionalProperties"] is False
+        for schema in (tool.parameters, tool.fn_metadata.output_schema):
+            assert not any(key in ("title", "null") for key in _keywords(schema))
+
+
+def _keywords(schema: object) -> list[object]:
+    """Every keyword and every type of a schema, without the names of its properties."""
+    if isinstance(schema, list):
+        return [keyword for item in schema for keyword in _keywords(item)]
+    if not isinstance(schema, dict):
+        return []
+    found = [*schema, schema.get("type")]
+    for key, value in schema.items():
+        found += _keywords(list(value.values()) if key in ("properties", "$defs") else value)
+    return found

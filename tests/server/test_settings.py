@@ -1,0 +1,353 @@
+"""Where a setting comes from, and what is said about one that cannot be used."""
+
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from chargehand.server.settings import (
+    BadSetting,
+    Privacy,
+    Settings,
+    Usage,
+    facts_of_fields,
+    load_settings,
+    variable_of,
+)
+
+EVERY_VARIABLE = {
+    "CHARGEHAND_HOME": ("home", "/data", Path("/data")),
+    "CHARGEHAND_ROOTS": ("roots", f"/a{os.pathsep}{os.pathsep}/b c", ("/a", "/b c")),
+    "CHARGEHAND_POLICY": ("policy", "reference", "reference"),
+    "CHARGEHAND_LOCAL_ONLY": ("local_only", "true", True),
+    "CHARGEHAND_DAILY_BUDGET_USD": ("daily_budget_usd", "0.25", 0.25),
+    "CHARGEHAND_REVIEWS_PER_DAY": ("reviews_per_day", "3", 3),
+    "CHARGEHAND_LOG_LEVEL": ("log_level", "debug", "DEBUG"),
+    "OLLAMA_HOST": ("ollama_host", "box:11434", "box:11434"),
+    "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-1", "sk-ant-1"),
+    "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://127.0.0.1:1", "http://127.0.0.1:1"),
+    "CEREBRAS_API_KEY": ("cerebras_api_key", "csk-1", "csk-1"),
+    "CEREBRAS_BASE_URL": ("cerebras_base_url", "http://127.0.0.1:2", "http://127.0.0.1:2"),
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    home.mkdir()
+    return home
+
+
+def _load(home: Path, **environment: str) -> Settings:
+    return load_settings({"CHARGEHAND_HOME": str(home), **environment})
+
+
+def _write(home: Path, text: str) -> Path:
+    file = home / "config.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def _plain(value: object) -> object:
+    return value.get_secret_value() if hasattr(value, "get_secret_value") else value
+
+
+def _problem(home: Path, **environment: str) -> str:
+    with pytest.raises(BadSetting) as bad:
+        _load(home, **environment)
+    return str(bad.value)
+
+
+def test_with_nothing_set_every_setting_has_its_default(home: Path):
+    assert _load(home) == Settings(home=home)
+    assert _load(home).model_dump(exclude={"home"}) == {
+        "config": None,
+        "roots": (),
+        "policy": "reference",
+        "local_only": False,
+        "daily_budget_usd": 5.0,
+        "reviews_per_day": 20,
+        "log_level": "WARNING",
+        "ollama_host": "http://127.0.0.1:11434",
+        "anthropic_api_key": None,
+        "anthropic_base_url": "https://api.anthropic.com",
+        "cerebras_api_key": None,
+        "cerebras_base_url": "https://api.cerebras.ai",
+        "privacy": {"local_hosts": frozenset()},
+        "usage": {"baseline_model": None},
+    }
+
+
+def test_without_a_home_the_data_folder_is_the_platform_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+
+    home = load_settings({}).home
+    assert home.is_absolute()
+    assert home.name == "chargehand"
+    assert home.is_relative_to(tmp_path)
+
+
+@pytest.mark.parametrize("variable", EVERY_VARIABLE)
+def test_each_variable_sets_its_setting(home: Path, variable: str):
+    field, written, value = EVERY_VARIABLE[variable]
+
+    assert _plain(getattr(_load(home, **{variable: written}), field)) == value
+
+
+def test_every_setting_that_has_a_variable_is_tried_above():
+    assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
+    assert {field for field in Settings.model_fields if variable_of(field) is None} == {"privacy", "usage"}
+
+
+def test_every_variable_says_what_it_is_for():
+    assert all(meaning.endswith(".") for meaning, _ in facts_of_fields().values())
+    assert facts_of_fields()["CHARGEHAND_DAILY_BUDGET_USD"][1] == 5.0
+
+
+@pytest.mark.parametrize("nothing", ["", "   "])
+def test_an_empty_variable_is_as_good_as_none(home: Path, nothing: str):
+    _write(home, "reviews_per_day = 7")
+    empty = dict.fromkeys(facts_of_fields(), nothing) | {"CHARGEHAND_HOME": str(home)}
+
+    assert load_settings(empty) == Settings(home=home, reviews_per_day=7)
+    assert load_settings({"CHARGEHAND_HOME": nothing}).home == load_settings({}).home
+
+
+def test_blanks_around_a_value_are_not_part_of_it(home: Path):
+    assert _plain(_load(home, ANTHROPIC_API_KEY=" sk-ant-1\n").anthropic_api_key) == "sk-ant-1"
+
+
+def test_the_environment_comes_before_the_file_and_the_file_before_the_default(home: Path):
+    _write(home, 'reviews_per_day = 7\ndaily_budget_usd = 1.5\nollama_host = "file:1"')
+
+    settings = _load(home, CHARGEHAND_REVIEWS_PER_DAY="9")
+
+    assert (settings.reviews_per_day, settings.daily_budget_usd, settings.log_level) == (9, 1.5, "WARNING")
+    assert settings.ollama_host == "file:1"
+
+
+def test_the_process_s_own_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_REVIEWS_PER_DAY", "4")
+
+    assert load_settings().reviews_per_day == 4
+
+
+def test_the_file_can_say_everything_but_keys_and_where_it_lies(home: Path):
+    _write(
+        home,
+        """
+        roots = ["/a", "/b"]
+        policy = "reference"
+        local_only = true
+        daily_budget_usd = "none"
+        reviews_per_day = 1
+        log_level = "info"
+        ollama_host = "box:1"
+        anthropic_base_url = "http://127.0.0.1:1"
+        cerebras_base_url = "http://127.0.0.1:2"
+        [privacy]
+        local_hosts = ["gpu-box.lan"]
+        [usage]
+        baseline_model = "sonnet"
+        """,
+    )
+
+    assert _load(home) == Settings(
+        home=home,
+        roots=("/a", "/b"),
+        local_only=True,
+        daily_budget_usd=None,
+        reviews_per_day=1,
+        log_level="INFO",
+        ollama_host="box:1",
+        anthropic_base_url="http://127.0.0.1:1",
+        cerebras_base_url="http://127.0.0.1:2",
+        privacy=Privacy(local_hosts=frozenset({"gpu-box.lan"})),
+        usage=Usage(baseline_model="sonnet"),
+    )
+
+
+def test_a_named_config_file_is_read_instead_of_the_one_in_the_data_folder(home: Path, tmp_path: Path):
+    _write(home, "reviews_per_day = 1")
+    (tmp_path / "mine.toml").write_text("\ufeffreviews_per_day = 2", encoding="utf-8")
+
+    settings = _load(home, CHARGEHAND_CONFIG=str(tmp_path / "mine.toml"))
+
+    assert settings.reviews_per_day == 2
+    assert settings.config == tmp_path / "mine.toml"
+
+
+def test_a_tilde_is_the_home_folder_though_no_shell_has_seen_it(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _write(home, "reviews_per_day = 3")
+
+    settings = load_settings({"CHARGEHAND_HOME": "~/home", "CHARGEHAND_CONFIG": "~/home/config.toml"})
+
+    assert (settings.home, settings.config, settings.reviews_per_day) == (home, home / "config.toml", 3)
+
+
+@pytest.mark.parametrize(("written", "cap"), [("none", None), ("None", None), ("0", 0.0), ("12.5", 12.5)])
+def test_a_budget_is_a_number_or_none(home: Path, written: str, cap: float | None):
+    assert _load(home, CHARGEHAND_DAILY_BUDGET_USD=written).daily_budget_usd == cap
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("CHARGEHAND_DAILY_BUDGET_USD", "-1"),
+        ("CHARGEHAND_DAILY_BUDGET_USD", "nan"),
+        ("CHARGEHAND_DAILY_BUDGET_USD", "inf"),
+        ("CHARGEHAND_DAILY_BUDGET_USD", "five"),
+        ("CHARGEHAND_REVIEWS_PER_DAY", "-1"),
+        ("CHARGEHAND_REVIEWS_PER_DAY", "1.5"),
+        ("CHARGEHAND_LOCAL_ONLY", "perhaps"),
+        ("CHARGEHAND_LOG_LEVEL", "LOUD"),
+        ("CHARGEHAND_POLICY", "cheapest"),
+        ("CHARGEHAND_HOME", "~nobody-of-that-name/x"),
+        ("CHARGEHAND_CONFIG", "~nobody-of-that-name/x"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_variable_and_the_remedy(home: Path, variable: str, value: str):
+    problem = _problem(home, **{variable: value})
+
+    assert problem.startswith(f"{variable}: ")
+    assert f", got {value!r}" in problem or "LOUD" in problem
+    assert problem.endswith('. Correct it in the "env" block of your host\'s config.')
+
+
+def test_all_bad_values_are_named_at_once(home: Path):
+    problem = _problem(home, CHARGEHAND_LOCAL_ONLY="perhaps", CHARGEHAND_REVIEWS_PER_DAY="many")
+
+    assert [line.partition(":")[0] for line in problem.split("\n")] == [
+        "CHARGEHAND_LOCAL_ONLY",
+        "CHARGEHAND_REVIEWS_PER_DAY",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("daily_budget_usd = -1", "daily_budget_usd: Input should be greater than or equal to 0, got -1"),
+        ("[privacy]\nlocal_hosts = 5", "privacy.local_hosts: "),
+        ("[privacy]\nlocal_host = ['a']", "privacy.local_host: "),
+        ("[usage]\nbaseline = 'x'", "usage.baseline: "),
+        ("usage = 'x'", "usage: "),
+        ("roots = 5", "roots: "),
+        ("roots = [5]", "roots.0: "),
+    ],
+)
+def test_a_bad_value_of_the_file_is_named_with_the_file_and_the_remedy(home: Path, text: str, place: str):
+    file = _write(home, text)
+
+    problem = _problem(home)
+
+    assert problem.startswith(f"{file}: {place}")
+    assert problem.endswith(". Correct it there.")
+
+
+def test_a_bad_value_of_the_file_that_the_environment_overrides_does_no_harm(home: Path):
+    _write(home, "daily_budget_usd = -1")
+
+    assert _load(home, CHARGEHAND_DAILY_BUDGET_USD="2").daily_budget_usd == 2.0
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("daily_budget", " Did you mean daily_budget_usd?"),
+        ("CHARGEHAND_LOCAL_ONLY", " Did you mean local_only?"),
+        ("OLLAMA_HOST", " Did you mean ollama_host?"),
+        ("xyz", ""),
+    ],
+)
+def test_a_key_of_the_file_that_is_no_setting_is_refused_with_what_was_meant(home: Path, key: str, meant: str):
+    file = _write(home, f"{key} = 1")
+
+    assert _problem(home).startswith(f"{file}: {key} is not a setting.{meant} It takes: roots, policy, ")
+
+
+@pytest.mark.parametrize("key", ["anthropic_api_key", "cerebras_api_key"])
+def test_a_key_in_the_file_is_refused_and_not_repeated(home: Path, key: str):
+    file = _write(home, f'{key} = "sk-very-secret"')
+
+    assert _problem(home) == f"{file}: {key} does not belong into a file. Set {key.upper()} instead."
+
+
+@pytest.mark.parametrize("key", ["home", "config"])
+def test_the_file_cannot_say_where_it_lies(home: Path, key: str):
+    _write(home, f'{key} = "/elsewhere"')
+
+    assert f"Set CHARGEHAND_{key.upper()} instead." in _problem(home)
+
+
+@pytest.mark.parametrize(
+    ("data", "wrong"),
+    [
+        (b"roots = [", "it is not TOML: "),
+        (b"a = 1\na = 2", "it is not TOML: "),
+        (b"roots = ['caf\xe9']", "it is not UTF-8 text. Save it as UTF-8."),
+        (b"\xff\xfer\x00", "it is not UTF-8 text. Save it as UTF-8."),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_named(home: Path, data: bytes, wrong: str):
+    (home / "config.toml").write_bytes(data)
+
+    assert _problem(home).startswith(f"{home / 'config.toml'}: {wrong}")
+
+
+def test_where_a_mistake_in_the_toml_is_stands_in_the_message(home: Path):
+    _write(home, "local_only = true\nroots = nothing\n")
+
+    assert "line 2" in _problem(home)
+
+
+def test_a_config_file_that_is_not_there_is_said(home: Path, tmp_path: Path):
+    (home / "config.toml").symlink_to(tmp_path / "gone.toml")
+    missing = tmp_path / "missing.toml"
+
+    assert _problem(home, CHARGEHAND_CONFIG=str(missing)) == (
+        f"{missing}: the config file is not there, or is no file. Write it, or unset CHARGEHAND_CONFIG."
+    )
+    assert "the config file is not there" in _problem(home)
+
+
+def test_a_folder_or_a_pipe_is_no_config_file_and_nobody_waits_for_it(home: Path, tmp_path: Path):
+    os.mkfifo(home / "config.toml")
+
+    assert "is no file" in _problem(home)
+    assert "is no file" in _problem(home, CHARGEHAND_CONFIG=str(tmp_path))
+
+
+def test_keys_never_show(home: Path):
+    settings = _load(home, ANTHROPIC_API_KEY="sk-very-secret", CEREBRAS_API_KEY="sk-very-secret")
+
+    shown = [repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()]
+    assert not any("sk-very-secret" in text for text in shown)
+
+
+def test_a_bad_value_beside_a_key_does_not_bring_the_key_to_light(home: Path):
+    with pytest.raises(BadSetting) as bad:
+        _load(home, ANTHROPIC_API_KEY="sk-very-secret", CHARGEHAND_LOCAL_ONLY="perhaps")
+
+    assert "sk-very-secret" not in f"{bad.value!r} {bad.value.__cause__}"
+
+
+def test_a_variable_that_is_no_setting_is_warned_of(home: Path, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.WARNING, logger="chargehand"):
+        _load(home, CHARGEHAND_LOCALONLY="true-and-secret")
+
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "CHARGEHAND_LOCALONLY is not a setting and has no effect. Did you mean CHARGEHAND_LOCAL_ONLY?"
+    )
+
+
+def test_settings_cannot_be_changed(home: Path):
+    settings = _load(home)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.local_only = True
