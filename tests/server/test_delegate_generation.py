@@ -104,6 +104,16 @@ async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):
     assert "max_attempts 1 are used up." in receipt["notes"]
 
 
+async def test_max_seconds_ends_a_cascade_in_the_middle_of_its_checks(open_house: OpenHouse):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS + "\nwhile True: pass", max_seconds=1)
+
+    assert receipt["status"] == "failed"
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["timeout"]
+    assert "max_seconds 1 are used up." in receipt["notes"]
+
+
 async def test_a_vendor_that_fails_is_replaced_by_the_next_role(open_house: OpenHouse):
     script = Script({LOCAL: [HttpFault(503, message="server busy")], ECONOMY: [RIGHT]})
     async with open_house(script) as house:

@@ -31,6 +31,7 @@ class Terms:
     """What one attempt may use."""
 
     seconds: float
+    """For the answer and its checks together."""
     left_usd: float | None
     """US dollars that the contract has left. None: no limit but the day's."""
     local_only: bool
@@ -122,7 +123,10 @@ class Attempts:
             raise
         tried = Tried(candidate, asked, asked.outcome, asked.seconds, self._answer(asked))
         try:
-            tried = await self._checked(tried)
+            with anyio.fail_after(max(0.0, begun + terms.seconds - anyio.current_time())):
+                tried = await self._checked(tried)
+        except TimeoutError:
+            tried = replace(tried, outcome="timeout")
         except BaseException:
             tried = replace(tried, outcome="cancelled")
             raise
