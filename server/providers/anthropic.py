@@ -4,15 +4,11 @@ import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
-
-import anyio.to_thread
 
 from ...profiles.model import ModelProfile
 from ...tools.provider import (
     Availability,
-    Busy,
     Generation,
     GenerationRequest,
     Observer,
@@ -20,8 +16,9 @@ from ...tools.provider import (
     Turn,
     Usage,
 )
+from .account import Account
 from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
-from .deadline import ACCESS_TIMEOUT_S, CONNECT_TIMEOUT_S, deadline
+from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
 from .locality import vendor_url
 from .reply import Clock, Ending, ReplySoFar, Stop
@@ -57,53 +54,40 @@ class AnthropicProvider:
 
     def __init__(self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock) -> None:
         """api_key: empty means absent. base_url: empty means Anthropic's own. Raises InvalidAddress."""
-        self._api_key = api_key.strip()
-        self._vendor = Vendor(
+        vendor = Vendor(
             name="Anthropic",
             url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL),
             address_variable="ANTHROPIC_BASE_URL",
             key_variable="ANTHROPIC_API_KEY",
             local_hosts=local_hosts,
         )
-        self._gate = Gate(local_hosts)
+        self._account: Account[anthropic.AsyncAnthropic] = Account(vendor, api_key, _connect, translations)
         self._clock = clock
-        self._client: anthropic.AsyncAnthropic | None = None
-        self._opening = anyio.Lock()
 
     async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
-        """Whether there is a key; see `Vendor.availability_by_key`."""
-        return self._vendor.availability_by_key(self._api_key, profiles)
+        """See `Account`."""
+        return self._account.availability(profiles)
 
     async def check_access(self) -> str | None:
-        """See `Provider`. A vendor that is merely busy has let us in."""
-        if not self._api_key:
-            return None
-        client = await self._open()
-        try:
-            with translating(translations(self._vendor, None, self._api_key)), anyio.fail_after(ACCESS_TIMEOUT_S):
-                await client.models.list(limit=1)
-        except TimeoutError:
-            return str(unreachable(self._vendor))
-        except Busy:
-            return None
-        except ProviderError as error:
-            return str(error)
-        return None
+        """See `Account`."""
+        return await self._account.check_access(_list_models)
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
-        self._vendor.check_before_sending(request, self._api_key)
-        client = await self._open()
+        account = self._account
+        account.check_before_sending(request)
+        client = await account.client()
         reply = ReplySoFar(request, observer, self._clock)
         reply.enters("waiting")
         message = _MessageSoFar()
-        with translating(self._translations(request, reply)), deadline(request), on_behalf_of(request, observer):
+        table = translations(account.vendor, request, account.api_key, lambda: reply.began)
+        with translating(table), deadline(request), on_behalf_of(request, observer):
             async with await client.messages.create(**_body(request), stream=True) as stream:
                 reply.began = True
                 async for event in stream:
                     message.take(event, reply)
             if message.stop_reason is None or not message.is_whole:
-                raise broken_stream(self._vendor)
+                raise broken_stream(account.vendor)
         return reply.ended(
             Ending(
                 stop=_STOPS.get(message.stop_reason, "complete"),
@@ -114,20 +98,7 @@ class AnthropicProvider:
 
     async def aclose(self) -> None:
         """See `Provider`."""
-        if self._client is not None:
-            await self._client.close()
-
-    async def _open(self) -> "anthropic.AsyncAnthropic":
-        async with self._opening:
-            if self._client is None:
-                # In a thread: the import takes more than a second, in which the server must go on answering.
-                self._client = await anyio.to_thread.run_sync(
-                    partial(_connect, self._api_key, self._vendor, self._gate)
-                )
-            return self._client
-
-    def _translations(self, request: GenerationRequest, reply: ReplySoFar) -> dict[type[Exception], Translation]:
-        return translations(self._vendor, request, self._api_key, lambda: reply.began)
+        await self._account.aclose()
 
 
 @dataclass
@@ -237,6 +208,10 @@ def translations(
         anthropic.AnthropicError: garbled,
         json.JSONDecodeError: garbled,
     }
+
+
+async def _list_models(client: "anthropic.AsyncAnthropic") -> None:
+    await client.models.list(limit=1)
 
 
 def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthropic":

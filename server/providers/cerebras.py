@@ -2,16 +2,13 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-import anyio.to_thread
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...profiles.model import ModelProfile
 from ...tools.provider import (
     Availability,
-    Busy,
     Generation,
     GenerationRequest,
     Observer,
@@ -19,8 +16,9 @@ from ...tools.provider import (
     Turn,
     Usage,
 )
+from .account import Account
 from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
-from .deadline import ACCESS_TIMEOUT_S, CONNECT_TIMEOUT_S, deadline
+from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
 from .locality import vendor_url
 from .reply import Clock, Ending, ReplySoFar, Stop
@@ -100,47 +98,33 @@ class CerebrasProvider:
 
     def __init__(self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock) -> None:
         """api_key: empty means absent. base_url: the origin; empty means Cerebras's own. Raises InvalidAddress."""
-        self._api_key = api_key.strip()
-        self._vendor = Vendor(
+        vendor = Vendor(
             name="Cerebras",
             url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL),
             address_variable="CEREBRAS_BASE_URL",
             key_variable="CEREBRAS_API_KEY",
             local_hosts=local_hosts,
         )
-        self._gate = Gate(local_hosts)
+        self._account: Account[sdk.AsyncCerebras] = Account(vendor, api_key, _connect, translations)
         self._clock = clock
-        self._client: sdk.AsyncCerebras | None = None
-        self._opening = anyio.Lock()
 
     async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
-        """Whether there is a key; see `Vendor.availability_by_key`."""
-        return self._vendor.availability_by_key(self._api_key, profiles)
+        """See `Account`."""
+        return self._account.availability(profiles)
 
     async def check_access(self) -> str | None:
-        """See `Provider`. A vendor that is merely busy has let us in."""
-        if not self._api_key:
-            return None
-        client = await self._open()
-        try:
-            with translating(translations(self._vendor, None, self._api_key)), anyio.fail_after(ACCESS_TIMEOUT_S):
-                await client.models.list()
-        except TimeoutError:
-            return str(unreachable(self._vendor))
-        except Busy:
-            return None
-        except ProviderError as error:
-            return str(error)
-        return None
+        """See `Account`."""
+        return await self._account.check_access(_list_models)
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
-        self._vendor.check_before_sending(request, self._api_key)
-        client = await self._open()
+        account = self._account
+        account.check_before_sending(request)
+        client = await account.client()
         reply = ReplySoFar(request, observer, self._clock)
         reply.enters("waiting")
         finish_reason: str | None = None
-        table = translations(self._vendor, request, self._api_key, lambda: reply.began)
+        table = translations(account.vendor, request, account.api_key, lambda: reply.began)
         with translating(table), deadline(request), on_behalf_of(request, observer):
             # The SDK types every reply as stream or not, whatever `stream` says.
             opened = await client.chat.completions.create(**_body(request), stream=True)
@@ -150,7 +134,7 @@ class CerebrasProvider:
                     chunk = _Chunk.model_validate(piece.to_dict())
                     finish_reason = self._take(chunk, reply, request) or finish_reason
             if finish_reason is None:
-                raise broken_stream(self._vendor)
+                raise broken_stream(account.vendor)
         return reply.ended(
             Ending(
                 stop=_STOPS.get(finish_reason, "complete"),
@@ -160,22 +144,16 @@ class CerebrasProvider:
 
     async def aclose(self) -> None:
         """See `Provider`."""
-        if self._client is not None:
-            await self._client.close()
-
-    async def _open(self) -> "sdk.AsyncCerebras":
-        async with self._opening:
-            if self._client is None:
-                # In a thread: the server must go on answering while the SDK is imported.
-                connect = partial(_connect, self._api_key, self._vendor, self._gate)
-                self._client = await anyio.to_thread.run_sync(connect)
-            return self._client
+        await self._account.aclose()
 
     def _take(self, chunk: _Chunk, reply: ReplySoFar, request: GenerationRequest) -> str | None:
         """Fold one chunk in; the reason to finish, when it names one."""
         if chunk.error is not None:
             raise typed_error(
-                _complaint(chunk.error, chunk.status_code, began=True), self._vendor, request, self._api_key
+                _complaint(chunk.error, chunk.status_code, began=True),
+                self._account.vendor,
+                request,
+                self._account.api_key,
             )
         if chunk.usage is not None:
             reply.counted(chunk.usage.usage())
@@ -229,6 +207,10 @@ def translations(
 def _complaint(error: _Error, status: int, *, began: bool, retry_after_s: float | None = None) -> Complaint:
     kind = f"{error.type or ''} {error.code or ''}".strip()
     return Complaint(status=status, kind=kind, text=error.message or "", retry_after_s=retry_after_s, began=began)
+
+
+async def _list_models(client: "sdk.AsyncCerebras") -> None:
+    await client.models.list()
 
 
 def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "sdk.AsyncCerebras":

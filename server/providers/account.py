@@ -1,0 +1,97 @@
+"""An account with a vendor that wants a key, and the one client that speaks for it."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+import anyio.to_thread
+
+from ...profiles.model import ModelProfile
+from ...tools.provider import (
+    Availability,
+    Busy,
+    GenerationRequest,
+    MissingKey,
+    NotLocal,
+    ProviderError,
+)
+from .complaint import Translation, translating, unreachable
+from .deadline import ACCESS_TIMEOUT_S
+from .egress import Gate, not_local
+from .vendor import Vendor
+
+
+class Client(Protocol):
+    async def close(self) -> None: ...
+
+
+_Client = TypeVar("_Client", bound=Client)
+
+Translations = Callable[[Vendor, GenerationRequest | None, str], Mapping[type[Exception], Translation]]
+"""A vendor's table of foreign errors; the last argument is the key, which no message may hold."""
+
+
+class Account(Generic[_Client]):
+    """What the adapters of vendors with keys have in common."""
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        api_key: str,
+        connect: Callable[[str, Vendor, Gate], _Client],
+        translations: Translations,
+    ) -> None:
+        """api_key: empty means absent. connect: imports the SDK and makes its client; called once, in a thread."""
+        self.vendor = vendor
+        self.api_key = api_key.strip()
+        self._connect = connect
+        self._translations = translations
+        self._client: _Client | None = None
+        self._opening = anyio.Lock()
+
+    def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+        """Whether there is a key. Nothing is sent, so a wrong key shows only when it is used."""
+        vendor, why_not = self.vendor, None if self.api_key else self.vendor.missing_key
+        return {
+            profile.id: Availability(
+                is_reachable=why_not is None, is_local=vendor.keeps_local(profile), host=vendor.host, why_not=why_not
+            )
+            for profile in profiles
+        }
+
+    async def check_access(self, send: Callable[[_Client], Awaitable[object]]) -> str | None:
+        """See `Provider`. send: makes a free request. A vendor that is merely busy has let us in."""
+        if not self.api_key:
+            return None
+        client = await self.client()
+        try:
+            with translating(self._translations(self.vendor, None, self.api_key)), anyio.fail_after(ACCESS_TIMEOUT_S):
+                await send(client)
+        except TimeoutError:
+            return str(unreachable(self.vendor))
+        except Busy:
+            return None
+        except ProviderError as error:
+            return str(error)
+        return None
+
+    def check_before_sending(self, request: GenerationRequest) -> None:
+        """Raises NotLocal or MissingKey when the request may not, or cannot, be sent here."""
+        if request.local_only and not self.vendor.keeps_local(request.profile):
+            raise NotLocal(not_local(self.vendor.host))
+        if not self.api_key:
+            raise MissingKey(self.vendor.missing_key)
+
+    async def client(self) -> _Client:
+        """The vendor's client, made now if there is none yet."""
+        async with self._opening:
+            if self._client is None:
+                # In a thread: importing an SDK takes up to a second, in which the server must go on answering.
+                connect = partial(self._connect, self.api_key, self.vendor, Gate(self.vendor.local_hosts))
+                self._client = await anyio.to_thread.run_sync(connect)
+            return self._client
+
+    async def aclose(self) -> None:
+        if self._client is not None:
+            await self._client.close()
