@@ -2,7 +2,7 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 
 from mcp.server.mcpserver import MCPServer
 
@@ -16,13 +16,19 @@ def version() -> str:
     return importlib.metadata.version("chargehand")
 
 
-def build_app(open_workshop: OpenWorkshop) -> MCPServer[Premises]:
-    """The server over a workshop, with both protocol eras and any transport."""
+def build_app(open_workshop: OpenWorkshop, *, when_closed: Callable[[], None] = lambda: None) -> MCPServer[Premises]:
+    """The server over a workshop, with both protocol eras and any transport.
+
+    when_closed: called once all books are closed, which may be before the transport has ended.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(_: MCPServer[Premises]) -> AsyncGenerator[Premises]:
-        async with premises(open_workshop) as place:
-            yield place
+        try:
+            async with premises(open_workshop) as place:
+                yield place
+        finally:
+            when_closed()
 
     offered = tools()
     return MCPServer[Premises](

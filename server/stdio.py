@@ -25,10 +25,7 @@ async def serve_stdio(open_workshop: OpenWorkshop) -> None:
 
     async with anyio.create_task_group() as group:
         await group.start(_end_on_signal, group.cancel_scope, closed)
-        try:
-            await build_app(open_workshop).run_stdio_async()
-        finally:
-            closed.set()
+        await build_app(open_workshop, when_closed=closed.set).run_stdio_async()
         group.cancel_scope.cancel()
 
 

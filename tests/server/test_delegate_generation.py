@@ -107,7 +107,9 @@ async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):
 async def test_max_seconds_ends_a_cascade_in_the_middle_of_its_checks(open_house: OpenHouse):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS + "\nwhile True: pass", max_seconds=1)
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, tests=TESTS + "\nwhile True: pass", max_seconds=1
+        )
 
     assert receipt["status"] == "failed"
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["timeout"]
