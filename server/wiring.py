@@ -11,6 +11,8 @@ import anyio.to_thread
 from pydantic import SecretStr
 
 from ..memory_store.ledger import Ledger
+from ..profiles.catalogue import Catalogue
+from ..profiles.errors import ProfileError
 from ..profiles.loading import load_catalogue
 from ..profiles.vocabulary import ProviderName
 from ..tools.checking.sandbox_search import find_sandbox
@@ -39,6 +41,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
     if settings.config is not None:
         _refuse_config_below_a_root(settings.config, roots)
     catalogue = await anyio.to_thread.run_sync(load_catalogue, settings.home / PROFILES_FOLDER)
+    _refuse_unknown_baseline(settings.usage.baseline_model, catalogue)
     ledger = await Ledger.open(settings.home, utc_now)
     try:
         providers = _providers(settings)
@@ -89,6 +92,16 @@ def _providers(settings: Settings) -> dict[ProviderName, Provider]:
         return {name: load(vendors) for name, load in LOADERS.items()}
     except InvalidAddress as error:
         raise BadSetting(str(error)) from error
+
+
+def _refuse_unknown_baseline(model: str | None, catalogue: Catalogue) -> None:
+    """A name that nobody answers to would only show when a delegation is paid for and its saving is counted."""
+    if model is None:
+        return
+    try:
+        catalogue.named(model, utc_now().date())
+    except ProfileError as error:
+        raise BadSetting(f"[usage] baseline_model: {error}") from error
 
 
 def _refuse_config_below_a_root(config: Path, roots: Roots) -> None:

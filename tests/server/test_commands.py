@@ -135,6 +135,16 @@ async def test_a_bad_setting_is_named_and_not_a_traceback(environment: dict[str,
     assert "Traceback" not in seen.error
 
 
+async def test_an_unknown_baseline_is_refused_before_anything_is_paid(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "config.toml").write_text('[usage]\nbaseline_model = "gpt-99"\n')
+    seen = await typed(environment, "usage")
+
+    assert seen.code == 1
+    assert "baseline_model" in seen.error
+    assert "gpt-99" in seen.error
+
+
 async def test_the_demo_rehearses_when_there_is_nobody_to_ask_and_says_so_first(environment: dict[str, str]):
     seen = await typed(environment, "demo")
 
