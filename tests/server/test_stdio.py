@@ -124,7 +124,7 @@ async def test_a_server_in_the_middle_of_a_call_ends_at_once_and_closes_its_book
             process.close()
 
     assert code == 0
-    with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
         assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
         assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
 

@@ -76,8 +76,16 @@ def score_complexity(task: str, task_type: TaskType, context_files: Sequence[Con
     factors = [f for f in _factors(reading, found, task_type, context_files) if f.contribution]
     if trivial := _trivial_change(reading, found, task_type, factors):
         factors.append(trivial)
-    total = sum(factor.contribution for factor in factors)
-    return Complexity(score=round(min(MOST, max(LEAST, total)), 1), factors=tuple(factors))
+    return Complexity(score=_score(factors), factors=tuple(factors))
+
+
+def _score(factors: Sequence[Factor]) -> float:
+    """The sum within its bounds, to one decimal.
+
+    Counted in hundredths, which every contribution has: sums of floats differ between Pythons.
+    """
+    hundredths = sum(round(factor.contribution * 100) for factor in factors)
+    return min(MOST, max(LEAST, (hundredths + 5) // 10 / 10))
 
 
 def _factors(
