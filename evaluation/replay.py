@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,8 +21,10 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from ..profiles.loading import load_catalogue
+from ..profiles.price import in_dollars
 from .peers.reply import Ask, HttpFault, Reply
-from .peers.vendors import vendors
+from .peers.vendors import Vendors, vendors
 from .recorded import RecordedAnswer, RecordedTask, UnknownRecording, read_recording
 
 AT_ONCE = 2
@@ -83,24 +85,110 @@ class Outcome:
         return self.receipt["status"] == "failed" and bool(self.delivered and self.delivered.passes)
 
 
+@dataclass(frozen=True)
+class Run:
+    """All tasks of a recording through one server."""
+
+    outcomes: Sequence[Outcome]
+    recording: Recording
+    spent_usd: float
+    """By the tokens that the vendors counted, at the prices of the profiles."""
+
+    @property
+    def solved(self) -> int:
+        return sum(outcome.receipt["status"] == "succeeded" for outcome in self.outcomes)
+
+    @property
+    def wrong_successes(self) -> int:
+        return sum(outcome.is_wrong_success for outcome in self.outcomes)
+
+    @property
+    def right_refused(self) -> int:
+        return sum(outcome.is_refused_right for outcome in self.outcomes)
+
+    @property
+    def median_overhead_s(self) -> float:
+        """Seconds per attempt; the peers answer at once."""
+        return statistics.median(o.seconds / max(1, len(o.receipt["attempts"])) for o in self.outcomes)
+
+
 async def replay(data: Path | None, *, limit: int | None) -> int:
     """Print what came of it; gives the exit code: 1 when a verdict of ours is wrong, 2 when there is no data."""
-    console = Console()
+    tasks = _read(data, limit)
+    if tasks is None:
+        return 2
+    run = await _run(tasks, {})
+    _print(run, Console())
+    return 1 if run.wrong_successes or run.right_refused else 0
+
+
+async def compare(data: Path | None, *, limit: int | None) -> int:
+    """Print what the product solves and spends, beside one answer of the director and one of a local model.
+
+    Gives the exit code, as `replay` does.
+    """
+    tasks = _read(data, limit)
+    if tasks is None:
+        return 2
+    alone = {"max_attempts": 1}
+    ways = {
+        "chargehand": {},
+        "director, once": {"model": "director"} | alone,
+        "local, once": {"model": "local"} | alone,
+    }
+    runs = {name: await _run(tasks, way) for name, way in ways.items()}
+    table = Table("", *runs, title=f"{len(tasks)} recorded tasks, their tests given")
+    director = runs["director, once"]
+    rows: dict[str, Callable[[Run], str]] = {
+        "solved": lambda run: f"{run.solved / len(tasks):.3f}",
+        "spent": lambda run: in_dollars(run.spent_usd),
+        "spent, of the director's": lambda run: f"{run.spent_usd / director.spent_usd:.2f}",
+        "per solved task": lambda run: in_dollars(run.spent_usd / max(1, run.solved)),
+        "wrong successes": lambda run: str(run.wrong_successes),
+        "right answers refused": lambda run: str(run.right_refused),
+        "seconds per attempt, median": lambda run: f"{run.median_overhead_s:.2f}",
+    }
+    for name, cell in rows.items():
+        table.add_row(name, *(cell(run) for run in runs.values()))
+    Console().print(table)
+    return 1 if any(run.wrong_successes or run.right_refused for run in runs.values()) else 0
+
+
+def _read(data: Path | None, limit: int | None) -> list[RecordedTask] | None:
     try:
-        tasks = read_recording(data or Path("replay_mbpp.jsonl.gz"))[:limit]
+        return read_recording(data or Path("replay_mbpp.jsonl.gz"))[:limit]
     except (OSError, UnknownRecording) as error:
         Console(stderr=True).print(f"--data: {error}", markup=False)
-        return 2
+        return None
+
+
+async def _run(tasks: Sequence[RecordedTask], arguments: Mapping[str, Any]) -> Run:
     recording = Recording(tasks)
     with tempfile.TemporaryDirectory(prefix="chargehand-replay-") as folder:
         async with vendors(recording.answer) as peers:
             environment = peers.environment | {"CHARGEHAND_HOME": folder, "CHARGEHAND_DAILY_BUDGET_USD": "none"}
-            outcomes = await _delegate_all(recording, environment, Path(folder))
-    _print(outcomes, recording, console)
-    return 1 if any(outcome.is_wrong_success or outcome.is_refused_right for outcome in outcomes) else 0
+            outcomes = await _delegate_all(recording, environment, Path(folder), arguments)
+    return Run(outcomes, recording, _spent_usd(peers))
 
 
-async def _delegate_all(recording: Recording, environment: Mapping[str, str], folder: Path) -> list[Outcome]:
+def _spent_usd(peers: Vendors) -> float:
+    profiles = {profile.api_model: profile for profile in load_catalogue()}
+    exchanges = (
+        *peers.ollama.journal.to("/api/chat"),
+        *peers.cerebras.journal.to("/v1/chat/completions"),
+        *peers.anthropic.journal.to("/v1/messages"),
+    )
+    return sum(
+        profiles[exchange.body["model"]].cost_usd(
+            input_tokens=exchange.input_tokens, output_tokens=exchange.output_tokens
+        )
+        for exchange in exchanges
+    )
+
+
+async def _delegate_all(
+    recording: Recording, environment: Mapping[str, str], folder: Path, arguments: Mapping[str, Any]
+) -> list[Outcome]:
     server = StdioServerParameters(
         command=sys.executable,
         args=["-m", "chargehand.server"],
@@ -116,8 +204,8 @@ async def _delegate_all(recording: Recording, environment: Mapping[str, str], fo
             async def delegate(task: RecordedTask) -> None:
                 async with turn:
                     begun = time.perf_counter()
-                    arguments = {"task": task.prompt, "tests": task.tests, "wait_s": 300}
-                    result = await client.call_tool("delegate_generation", arguments)
+                    given = {"task": task.prompt, "tests": task.tests, "wait_s": 300, **arguments}
+                    result = await client.call_tool("delegate_generation", given)
                     seconds = time.perf_counter() - begun
                 receipt = cast(Mapping[str, Any] | None, result.structured_content)
                 if receipt is None:
@@ -139,26 +227,23 @@ async def _passes_outside(code: str, tests: str) -> bool:
     return False
 
 
-def _print(outcomes: Sequence[Outcome], recording: Recording, console: Console) -> None:
+def _print(run: Run, console: Console) -> None:
+    outcomes, recording = run.outcomes, run.recording
     statuses = Counter(outcome.receipt["status"] for outcome in outcomes)
-    solved, wrong = statuses["succeeded"], sum(outcome.is_wrong_success for outcome in outcomes)
-    spent_usd = sum(outcome.receipt["cost_usd"] for outcome in outcomes)
-    attempts = [attempt for outcome in outcomes for attempt in outcome.receipt["attempts"]]
-    seconds = [outcome.seconds / max(1, len(outcome.receipt["attempts"])) for outcome in outcomes]
-    table = Table("", "", show_header=False, title=f"{len(outcomes)} recorded tasks through the server")
-    table.add_row("succeeded", f"{solved} ({solved / len(outcomes):.3f})")
+    models = Counter(attempt["model"] for outcome in outcomes for attempt in outcome.receipt["attempts"])
     alone = [task.answer("director", 0).passes for task in recording.tasks]
+    table = Table("", "", show_header=False, title=f"{len(outcomes)} recorded tasks through the server")
+    table.add_row("succeeded", f"{run.solved} ({run.solved / len(outcomes):.3f})")
     table.add_row("the director alone", f"{sum(alone) / len(alone):.3f} by the data set")
     table.add_row("other ends", ", ".join(f"{n} {status}" for status, n in statuses.items() if status != "succeeded"))
-    table.add_row("wrong successes", str(wrong))
-    table.add_row("right answers refused", str(sum(outcome.is_refused_right for outcome in outcomes)))
-    table.add_row("attempts", ", ".join(f"{n} {model}" for model, n in Counter(a["model"] for a in attempts).items()))
-    table.add_row("spent at today's prices", f"${spent_usd:.4f}, ${spent_usd / max(1, solved):.5f} per solved task")
-    table.add_row(
-        "seconds per attempt",
-        f"median {statistics.median(seconds):.2f} (peers answer at once, {AT_ONCE} tasks at a time)",
-    )
-    for tier in {tier for _, tier in recording.given}:
+    table.add_row("wrong successes", str(run.wrong_successes))
+    table.add_row("right answers refused", str(run.right_refused))
+    table.add_row("attempts", ", ".join(f"{n} {model}" for model, n in models.items()))
+    per_solved = in_dollars(run.spent_usd / max(1, run.solved))
+    table.add_row("spent at today's prices", f"{in_dollars(run.spent_usd)}, {per_solved} per solved task")
+    pace = f"median {run.median_overhead_s:.2f} (the peers answer at once, {AT_ONCE} tasks at a time)"
+    table.add_row("seconds per attempt", pace)
+    for tier in sorted({tier for _, tier in recording.given}):
         first = [answers[0].passes for (_, t), answers in recording.given.items() if t == tier]
         table.add_row(f"tier {tier}", f"asked for {len(first)} tasks; {sum(first)} first answers pass by the data set")
     console.print(table)

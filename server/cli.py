@@ -47,9 +47,13 @@ def _parser() -> argparse.ArgumentParser:
     for command in (doctor, route, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     bench = _add(commands, "bench", _bench, "measure this installation")
-    bench.add_argument("what", choices=("latency", "replay"), help="start-up; or recorded work through the server")
-    bench.add_argument("--data", type=Path, help="for `replay`: a .jsonl.gz file of tasks with tests and answers")
-    bench.add_argument("--limit", type=int, default=None, help="for `replay`: the first LIMIT tasks")
+    bench.add_argument(
+        "what", choices=("latency", "replay", "delegate"), help="start-up; recorded work; that, compared"
+    )
+    bench.add_argument(
+        "--data", type=Path, help="for `replay` and `delegate`: a .jsonl.gz file of tasks with tests and answers"
+    )
+    bench.add_argument("--limit", type=int, default=None, help="for both: the first LIMIT tasks")
     bench.add_argument("--runs", type=int, default=15, help="for `latency`: starts of each server (15)")
     return parser
 
@@ -121,9 +125,10 @@ def _bench(chosen: argparse.Namespace) -> int:
         from ..evaluation.latency import measure_latency
 
         return anyio.run(partial(measure_latency, runs=chosen.runs))
-    from ..evaluation.replay import replay
+    from ..evaluation.replay import compare, replay
 
-    return anyio.run(partial(replay, chosen.data, limit=chosen.limit))
+    measure = compare if chosen.what == "delegate" else replay
+    return anyio.run(partial(measure, chosen.data, limit=chosen.limit))
 
 
 @contextlib.asynccontextmanager
