@@ -3,7 +3,8 @@
 LedgerError
 ├── LedgerUnusable     the file cannot be opened, read or written: the message says what to do
 ├── BudgetExceeded     a reservation does not fit what the day's budget has left
-└── DailyLimitReached  a count of tasks per day is used up
+├── DailyLimitReached  a count of tasks per day is used up
+└── ImportRefused      a file holds something that is no history: the message names line, field and remedy
 """
 
 
@@ -33,3 +34,7 @@ class DailyLimitReached(LedgerError):
     def __init__(self, *, limit: int) -> None:
         self.limit = limit
         super().__init__(f"all {limit} of the day are used")
+
+
+class ImportRefused(LedgerError):
+    """A file that cannot be imported as it is; nothing of it was."""

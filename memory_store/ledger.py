@@ -7,7 +7,7 @@ survives a kill. Several processes may write to the same file at once.
 import datetime as dt
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -19,8 +19,6 @@ from ..profiles.vocabulary import TaskType
 from .errors import BudgetExceeded, DailyLimitReached
 from .ledger_file import in_ledger, open_file
 from .records import (
-    BAD_OUTCOMES,
-    GOOD_OUTCOMES,
     Finish,
     NewAttempt,
     NewCheck,
@@ -32,6 +30,8 @@ from .records import (
     TrackRecord,
 )
 from .schema import write_transaction
+from .text_form import TextForm, stored_text
+from .track_record import read_track_record
 
 LEDGER_FILE = "ledger.sqlite3"
 
@@ -40,8 +40,7 @@ Clock = Callable[[], dt.datetime]
 
 _T = TypeVar("_T")
 
-# What an attempt counts for in the day's budget: its cost, or its worst case while that is not known.
-_COUNTED_USD = "COALESCE(cost_usd, reserved_usd)"
+_CHECKPOINT_PATIENCE_MS = 200
 
 _TASK_COLUMNS = tuple(name for name in TaskRow.__dataclass_fields__ if name != "outcomes")
 
@@ -49,21 +48,36 @@ _TASK_COLUMNS = tuple(name for name in TaskRow.__dataclass_fields__ if name != "
 class Ledger:
     """One open ledger file. Calls may come from many tasks at once; they are taken one by one."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock, text_form: TextForm = "full") -> None:
         self._connection = connection
         self._path = path
         self._clock = clock
+        self._text_form: TextForm = text_form
         # One connection, so one statement at a time; the thread changes, the owner does not.
         self._turn = anyio.Lock()
 
     @classmethod
-    async def open(cls, home: Path, clock: Clock) -> "Ledger":
+    async def open(cls, home: Path, clock: Clock, *, text_form: TextForm = "full") -> "Ledger":
         """The ledger in a data folder; folder and file are made when they are missing.
 
-        Raises LedgerUnusable, which names the file and what to do.
+        text_form: what is kept of the texts of new tasks. Raises LedgerUnusable, which names the file
+        and what to do.
         """
         path = home / LEDGER_FILE
-        return cls(await anyio.to_thread.run_sync(open_file, path), path, clock)
+        return cls(await anyio.to_thread.run_sync(open_file, path), path, clock, text_form)
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
+
+    @property
+    def text_form(self) -> TextForm:
+        """What is kept of the texts of new tasks."""
+        return self._text_form
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
@@ -76,16 +90,20 @@ class Ledger:
         at_most_per_day: how many tasks of this kind may begin in one UTC day, failed ones not counted;
         more raise DailyLimitReached. None: any number.
         """
+        text = stored_text(task.text, self._text_form)
 
         def write(db: sqlite3.Connection) -> None:
             now = self._now()
             if at_most_per_day is not None and self._begun_today(db, task.kind) >= at_most_per_day:
                 raise DailyLimitReached(limit=at_most_per_day)
             db.execute(
-                "INSERT INTO tasks (id, kind, begun_at, text, task_type, complexity, local_only, status)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, 'running')",
-                (task.id, task.kind, now, task.text, task.task_type, task.complexity, task.local_only),
-            )
+                "INSERT INTO tasks (id, kind, begun_at, text, text_form, task_type, complexity, local_only, project,"
+                " origin, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+                (
+                    task.id, task.kind, now, text, self._text_form, task.task_type, task.complexity,
+                    task.local_only, task.project, task.origin,
+                ),
+            )  # fmt: skip
 
         await self._write(write)
 
@@ -167,7 +185,8 @@ class Ledger:
         """Record the user's word on a task, once however often it is said; False when the task is unknown."""
 
         def write(db: sqlite3.Connection) -> bool:
-            if db.execute("SELECT 1 FROM tasks WHERE id = ?", (task_id,)).fetchone() is None:
+            known = "SELECT 1 FROM tasks WHERE id = ? AND text_form <> 'forgotten'"
+            if db.execute(known, (task_id,)).fetchone() is None:
                 return False
             db.execute(
                 "INSERT INTO outcomes (task_id, outcome, note, recorded_at) VALUES (?, ?, ?, ?)"
@@ -179,10 +198,11 @@ class Ledger:
         return await self._write(write)
 
     async def task(self, task_id: str) -> TaskRow | None:
-        """The task as it stands; None when the ledger does not know it."""
+        """The task as it stands; None when the ledger does not know it, or was told to forget it."""
+        known = f"SELECT {', '.join(_TASK_COLUMNS)} FROM tasks WHERE id = ? AND text_form <> 'forgotten'"  # noqa: S608 - our own column names
 
         def read(db: sqlite3.Connection) -> TaskRow | None:
-            row = db.execute(f"SELECT {', '.join(_TASK_COLUMNS)} FROM tasks WHERE id = ?", (task_id,)).fetchone()  # noqa: S608 - our own column names
+            row = db.execute(known, (task_id,)).fetchone()
             if row is None:
                 return None
             words = db.execute(
@@ -195,30 +215,46 @@ class Ledger:
         return await self._run(read)
 
     async def track_record(self, model: str, task_type: TaskType | None) -> TrackRecord:
-        """How often delegations that ended on a model were found good and bad.
+        """How often delegations that ended on a model were found good and bad, pruned ones counted too.
 
-        Good: verified by an executed check or well spoken of, and never called bad. Bad: the user's
-        word, or an attempt of the model that failed its executed check and that it did not mend itself.
-        task_type None: all types.
+        See `track_record`. task_type None: all types.
         """
-
-        def read(db: sqlite3.Connection) -> TrackRecord:
-            good, bad = db.execute(_TRACK_RECORD, {"model": model, "task_type": task_type}).fetchone()
-            return TrackRecord(model, task_type, good, bad)
-
-        return await self._run(read)
+        return await self._run(lambda db: read_track_record(db, model, task_type))
 
     async def spent_today_usd(self) -> float:
-        """US dollars of the UTC day so far: settled costs, and the worst case of what is not settled."""
+        """US dollars of the UTC day so far: settled costs, and the worst case of what is not settled.
+
+        What was imported is not among it: that was spent under another ledger's budget.
+        """
         return await self._run(self._spent_today_usd)
 
     async def begun_today(self, kind: str) -> int:
         """How many tasks of a kind began in the UTC day so far, failed ones not counted."""
         return await self._run(lambda db: self._begun_today(db, kind))
 
-    async def rows(self, query: str, parameters: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
+    async def rows(
+        self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
         """The rows of a reading query (of any type, hence Any), for the reports of this folder."""
         return await self._run(lambda db: db.execute(query, parameters).fetchall())
+
+    async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """What the work gives, done in one transaction, for what this folder keeps beside the tasks."""
+        return await self._write(work)
+
+    async def empty_log(self) -> bool:
+        """Move the write-ahead log into the file and cut it; False while a reader elsewhere needs it."""
+
+        def checkpoint(db: sqlite3.Connection) -> bool:
+            # Whoever waits here keeps other writers out meanwhile, so not for long.
+            (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
+            db.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_PATIENCE_MS}")
+            try:
+                return not db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            finally:
+                db.execute(f"PRAGMA busy_timeout = {patience}")
+
+        return await self._run(checkpoint)
 
     async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         async with self._turn:
@@ -244,36 +280,14 @@ class Ledger:
 
     def _spent_today_usd(self, db: sqlite3.Connection) -> float:
         total = db.execute(
-            f"SELECT SUM({_COUNTED_USD}) FROM attempts WHERE begun_at >= ?",  # noqa: S608 - a constant
+            "SELECT SUM(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a JOIN tasks t ON t.id = a.task_id"
+            " WHERE a.begun_at >= ? AND NOT t.elsewhere",
             (self._midnight(),),
         ).fetchone()[0]
         return total or 0.0
 
     def _begun_today(self, db: sqlite3.Connection, kind: str) -> int:
         return db.execute(
-            "SELECT COUNT(*) FROM tasks WHERE kind = ? AND begun_at >= ? AND status != 'failed'",
+            "SELECT COUNT(*) FROM tasks WHERE kind = ? AND begun_at >= ? AND status != 'failed' AND NOT elsewhere",
             (kind, self._midnight()),
         ).fetchone()[0]
-
-
-def _words(outcomes: tuple[Outcome, ...]) -> str:
-    return ", ".join(f"'{word}'" for word in outcomes)
-
-
-_TRACK_RECORD = f"""
-WITH marked AS (
-    SELECT
-        t.model IS :model AS is_its_own,
-        t.status = 'succeeded' OR EXISTS (
-            SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(GOOD_OUTCOMES)})) AS is_good,
-        EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(BAD_OUTCOMES)})) AS is_bad,
-        EXISTS (
-            SELECT 1 FROM attempts a JOIN checks c ON c.attempt_id = a.id AND c.task_id = a.task_id
-            WHERE a.task_id = t.id AND a.model = :model AND c.executed AND c.outcome = 'failed') AS has_failed
-    FROM tasks t WHERE t.kind = 'delegation' AND (:task_type IS NULL OR t.task_type = :task_type)
-)
-SELECT
-    COUNT(*) FILTER (WHERE is_its_own AND is_good AND NOT is_bad),
-    COUNT(*) FILTER (WHERE is_its_own AND is_bad OR has_failed AND NOT (is_its_own AND is_good))
-FROM marked
-"""  # noqa: S608 - our own words

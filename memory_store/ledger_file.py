@@ -1,13 +1,15 @@
 """Opens the ledger's file, and says what to do when it cannot be used."""
 
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 from .errors import LedgerUnusable
-from .schema import migrate
+from .migration import backups_of, migrate
 
 BUSY_TIMEOUT_S = 10.0
 
@@ -20,20 +22,32 @@ def open_file(path: Path) -> sqlite3.Connection:
     Raises LedgerUnusable, which names the file and what to do.
     """
     try:
-        # Folder and file hold task texts and answers: for their owner's eyes.
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_folder(path.parent)
+        _refuse_emptied(path)
         path.touch(mode=0o600)
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+        _keep_private(path)
+        connection = connect(path)
     except (OSError, sqlite3.Error) as error:
         raise LedgerUnusable(_remedy(path, error)) from error
     try:
         _use_write_ahead_log(connection)
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
         migrate(connection, path)
-    except sqlite3.Error as error:
+    except (OSError, sqlite3.Error) as error:
         connection.close()
         raise LedgerUnusable(_remedy(path, error)) from error
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection that commits statement by statement and overwrites what it deletes."""
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")
     except BaseException:
         connection.close()
         raise
@@ -48,6 +62,53 @@ def in_ledger(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Conn
         raise  # our own mistake, and nothing that another folder would mend
     except sqlite3.Error as error:
         raise LedgerUnusable(_remedy(path, error)) from error
+
+
+def files_of(path: Path) -> list[Path]:
+    """The ledger's files that exist: itself, its write-ahead log, and its backups."""
+    companions = (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), *backups_of(path))
+    return [file for file in companions if file.exists()]
+
+
+def _make_folder(folder: Path) -> None:
+    """Make the data folder for its owner's eyes; one that was made by hand for us becomes so too."""
+    try:
+        folder.mkdir(mode=0o700, parents=True)
+    except FileExistsError:
+        # A folder with other things in it serves others too: there the files' own modes must do.
+        if _is_ours(folder.stat()) and not any(folder.iterdir()):
+            folder.chmod(0o700)
+
+
+def _keep_private(path: Path) -> None:
+    for file in files_of(path):
+        found = file.stat()
+        if _is_ours(found) and stat.S_IMODE(found.st_mode) & 0o077:
+            file.chmod(0o600)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return os.name != "nt" and found.st_uid == os.geteuid()
+
+
+def _refuse_emptied(path: Path) -> None:
+    """Refuse an empty file beside a full log: SQLite would take it for a new one, and delete the log.
+
+    A file that lost only its end SQLite refuses itself. It is never opened here: closing it again would
+    take the locks of this process's other connections away (https://www.sqlite.org/howtocorrupt.html,
+    2.2, seen 2026-11-24).
+    """
+    # In this order: a log is only ever made after the first page of its file.
+    has_log = _size(path.with_name(path.name + "-wal")) > 0
+    if has_log and _size(path) == 0:
+        raise sqlite3.DatabaseError("it is empty, and its log is not")
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
@@ -68,7 +129,12 @@ def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
 
 
 def _is_busy(error: Exception) -> bool:
-    return isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+    return _code(error) == sqlite3.SQLITE_BUSY
+
+
+def _code(error: Exception) -> int:
+    """SQLite's primary result code; 0 for what it did not report."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.Error) else 0
 
 
 def _remedy(path: Path, error: Exception) -> str:
@@ -77,6 +143,16 @@ def _remedy(path: Path, error: Exception) -> str:
             f"the ledger {path} has been held by another process for {BUSY_TIMEOUT_S:g} s. Try again, and if it"
             " stays so, end the process that holds it."
         )
+    if isinstance(error, sqlite3.DatabaseError) and _code(error) in _DAMAGE:
+        backups = ", ".join(copy.name for copy in backups_of(path))
+        return (
+            f"the ledger {path} is damaged ({error}). It was left as it is. End all Chargehands, then move it aside,"
+            f" together with {path.name}-wal and {path.name}-shm if they are there: a new one is begun. What can be"
+            f" read of the old one: sqlite3 {path.name} .recover"
+            + (f"; an older state of it is in {backups}." if backups else ".")
+        )
+    if _code(error) == sqlite3.SQLITE_FULL:
+        return f"the ledger {path} cannot be written: the disk is full. Nothing was lost. Make room and try again."
     return (
         f"the ledger {path} cannot be used ({error}). Make the folder writable and the disk not full,"
         " or set CHARGEHAND_HOME to another folder. If the file is damaged, move it aside: a new one is begun."
@@ -84,3 +160,5 @@ def _remedy(path: Path, error: Exception) -> str:
 
 
 _RETRY_PAUSE_S = 0.02
+# 0: our own finding, that the file was emptied.
+_DAMAGE = (0, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

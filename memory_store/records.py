@@ -4,8 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..profiles.vocabulary import TaskType
+from .text_form import TextForm
 
 TaskKind = Literal["delegation", "validation", "review"]
+Origin = Literal["use", "evaluation", "import"]
+"""Where a task comes from: somebody's work, a measurement of ours, or a file of outcomes."""
 Outcome = Literal["accepted", "edited", "rejected", "tests_passed", "tests_failed"]
 
 GOOD_OUTCOMES: tuple[Outcome, ...] = ("accepted", "edited", "tests_passed")
@@ -22,6 +25,9 @@ class NewTask:
     complexity: float
     """1.0 to 10.0."""
     local_only: bool
+    project: str | None = None
+    """Key of the project it was done in. None: not known."""
+    origin: Origin = "use"
 
 
 @dataclass(frozen=True)
@@ -107,6 +113,10 @@ class TaskRow:
     verified_by: tuple[str, ...]
     receipt: str | None
     outcomes: tuple[Outcome, ...]
+    project: str | None = None
+    origin: Origin = "use"
+    text_form: TextForm | Literal["pruned"] = "full"
+    """What is left of the text; of a pruned task nothing is."""
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,8 @@
-"""The ledger's tables, one version after the other; a file is brought up to date when it is opened."""
+"""The ledger's tables, one version after the other, and how they are written to."""
 
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
-from pathlib import Path
-
-from .errors import LedgerUnusable
 
 # Times are seconds since 1970 UTC. A cost of NULL in `attempts` is not settled: the request is under
 # way, or its owner died; until it is settled it counts at `reserved_usd`, its worst case.
@@ -86,28 +83,106 @@ CREATE TABLE outcomes (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1,)
+# `text_form` says what is left of the text; of a task that was pruned or forgotten only its money is,
+# and the triggers keep it so whatever comes in late. A task was done `elsewhere` when another ledger
+# did it and it was imported: it is history, and no part of this ledger's budget of the day.
+# Vectors are float32, little-endian, of unit length; those of different embedders are never compared.
+# `row` is never used twice, so whoever knows the last one he has seen can ask for what came after;
+# `removed_embeddings` says the same way what went.
+# An aggregate counts the pruned: delegations that were found good or bad as the track record has it,
+# or, of origin 'import', sums of success; `cost_usd` is what is known of it.
+_VERSION_2 = """
+ALTER TABLE tasks ADD COLUMN project TEXT;
+ALTER TABLE tasks ADD COLUMN origin TEXT NOT NULL DEFAULT 'use' CHECK (origin IN ('use', 'evaluation', 'import'));
+ALTER TABLE tasks ADD COLUMN text_form TEXT NOT NULL DEFAULT 'full'
+    CHECK (text_form IN ('full', 'redacted', 'hash', 'pruned', 'forgotten'));
+ALTER TABLE tasks ADD COLUMN elsewhere INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tasks_in_order ON tasks (begun_at, id);
+CREATE INDEX tasks_by_model ON tasks (model);
+CREATE INDEX attempts_by_model ON attempts (model, task_id);
+CREATE INDEX checks_by_attempt ON checks (attempt_id);
+
+CREATE TABLE embeddings (
+    row       INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id   TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    embedder  TEXT NOT NULL,
+    vector    BLOB NOT NULL,
+    UNIQUE (task_id, embedder)
+) STRICT;
+CREATE INDEX embeddings_by_embedder ON embeddings (embedder, row);
+
+CREATE TABLE removed_embeddings (
+    row       INTEGER PRIMARY KEY AUTOINCREMENT,
+    task_id   TEXT NOT NULL,
+    embedder  TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER embedding_goes AFTER DELETE ON embeddings BEGIN
+    INSERT INTO removed_embeddings (task_id, embedder) VALUES (OLD.task_id, OLD.embedder);
+END;
+
+CREATE TABLE imported_outcomes (
+    task_id   TEXT NOT NULL REFERENCES tasks (id) ON DELETE CASCADE,
+    model     TEXT NOT NULL,
+    success   REAL NOT NULL CHECK (success BETWEEN 0 AND 1),
+    cost_usd  REAL,
+    at        REAL NOT NULL,
+    PRIMARY KEY (task_id, model)
+) STRICT;
+
+CREATE TABLE aggregates (
+    model      TEXT NOT NULL,
+    task_type  TEXT NOT NULL,
+    origin     TEXT NOT NULL,
+    tasks      INTEGER NOT NULL,
+    successes  REAL NOT NULL,
+    failures   REAL NOT NULL,
+    cost_usd   REAL NOT NULL,
+    PRIMARY KEY (model, task_type, origin)
+) STRICT;
+
+CREATE VIEW remembered_tasks AS SELECT * FROM tasks WHERE text_form NOT IN ('pruned', 'forgotten');
+
+CREATE VIEW evidence (task_id, model, build, kind, success, at) AS
+    SELECT a.task_id, a.model, a.build, 'executed', MAX(c.outcome = 'passed'), MAX(a.begun_at)
+        FROM attempts a JOIN checks c ON c.attempt_id = a.id
+        WHERE c.executed AND c.outcome IN ('passed', 'failed') GROUP BY a.task_id, a.model
+    UNION ALL
+    SELECT a.task_id, a.model, a.build, 'static', 0, MAX(a.begun_at)
+        FROM attempts a JOIN remembered_tasks t ON t.id = a.task_id
+        WHERE a.outcome IN ('truncated', 'refused', 'empty') OR EXISTS (
+            SELECT 1 FROM checks c WHERE c.attempt_id = a.id AND NOT c.executed AND c.outcome = 'failed')
+        GROUP BY a.task_id, a.model
+    UNION ALL
+    SELECT t.id, t.model, NULL, 'word',
+        o.outcome IN ('accepted', 'edited', 'tests_passed'), o.recorded_at
+        FROM remembered_tasks t JOIN outcomes o ON o.task_id = t.id WHERE t.model IS NOT NULL
+    UNION ALL
+    SELECT i.task_id, i.model, NULL, 'executed', i.success, i.at FROM imported_outcomes i;
+
+CREATE TRIGGER no_embedding_returns BEFORE INSERT ON embeddings
+    WHEN EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND text_form IN ('pruned', 'forgotten'))
+    BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER no_check_returns BEFORE INSERT ON checks
+    WHEN EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND text_form IN ('pruned', 'forgotten'))
+    BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER no_decision_returns BEFORE INSERT ON decisions
+    WHEN EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND text_form IN ('pruned', 'forgotten'))
+    BEGIN SELECT RAISE(IGNORE); END;
+CREATE TRIGGER no_receipt_returns AFTER UPDATE ON tasks
+    WHEN NEW.text_form IN ('pruned', 'forgotten') AND (NEW.receipt IS NOT NULL OR NEW.verified_by <> '[]')
+    BEGIN UPDATE tasks SET receipt = NULL, verified_by = '[]' WHERE id = NEW.id; END;
+CREATE TRIGGER no_note_returns AFTER INSERT ON outcomes
+    WHEN NEW.note IS NOT NULL
+        AND EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND text_form IN ('pruned', 'forgotten'))
+    BEGIN UPDATE outcomes SET note = NULL WHERE task_id = NEW.task_id; END;
+CREATE TRIGGER no_later_note_returns AFTER UPDATE OF note ON outcomes
+    WHEN NEW.note IS NOT NULL
+        AND EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND text_form IN ('pruned', 'forgotten'))
+    BEGIN UPDATE outcomes SET note = NULL WHERE task_id = NEW.task_id; END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
-
-
-def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to this version, all steps or none; several processes may do so at once.
-
-    path: the file's, for messages. Raises LedgerUnusable when a newer Chargehand wrote it.
-    """
-    if _version(connection) == len(MIGRATIONS):
-        return
-    with write_transaction(connection):
-        version = _version(connection)
-        if version > len(MIGRATIONS):
-            raise LedgerUnusable(
-                f"the ledger {path} was written by a newer Chargehand (version {version}; this one knows"
-                f" {len(MIGRATIONS)}). Upgrade this Chargehand, or set CHARGEHAND_HOME to another folder."
-            )
-        for script in MIGRATIONS[version:]:
-            for statement in filter(str.strip, script.split(";")):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 @contextmanager
@@ -122,8 +197,3 @@ def write_transaction(connection: sqlite3.Connection) -> Generator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
-    return version

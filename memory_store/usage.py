@@ -51,7 +51,8 @@ class UsageReport:
 async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
     """The report of all that began at or after a moment, in seconds since 1970 UTC; 0 is everything."""
     statuses = await ledger.rows(
-        "SELECT status, COUNT(*) FROM tasks WHERE kind = 'delegation' AND begun_at >= ? GROUP BY status ORDER BY 1",
+        "SELECT status, COUNT(*) FROM tasks WHERE kind = 'delegation' AND origin <> 'import'"
+        " AND begun_at >= ? GROUP BY status ORDER BY 1",
         (since,),
     )
     models = await ledger.rows(_BY_MODEL, (since,))

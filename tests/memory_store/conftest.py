@@ -1,4 +1,4 @@
-"""A ledger in a folder of its own, a clock that tests set, and the shared module of rows."""
+"""A ledger in a folder of its own, a clock that tests set, and the shared modules of rows."""
 
 import datetime as dt
 import importlib.util
@@ -10,11 +10,12 @@ import pytest
 
 from chargehand.memory_store.ledger import Ledger
 
-_spec = importlib.util.spec_from_file_location("ledger_rows", Path(__file__).with_name("ledger_rows.py"))
-assert _spec is not None
-assert _spec.loader is not None
-sys.modules["ledger_rows"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(sys.modules["ledger_rows"])
+for _name in ("ledger_rows", "portable_rows"):
+    _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
+    assert _spec is not None
+    assert _spec.loader is not None
+    sys.modules[_name] = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(sys.modules[_name])
 
 
 class SetClock:

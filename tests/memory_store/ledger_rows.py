@@ -1,10 +1,14 @@
 """Rows of the ledger with everything filled in that a test does not care about."""
 
 import dataclasses
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
-from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.ledger import LEDGER_FILE, Ledger
 from chargehand.memory_store.records import Finish, NewAttempt, NewCheck, NewDecision, NewTask, Outcome, Settlement
+from chargehand.memory_store.schema import MIGRATIONS
 
 TASK = NewTask("t1", "delegation", "Write a function", "code_generation", 2.5, local_only=False)
 ATTEMPT = NewAttempt("t1", "qwen3-14b", "ollama", "sha256:1", thinking=False, reserved_usd=0.0)
@@ -54,3 +58,38 @@ async def delegate(
     await ledger.finish_task(task_id, finish(status=status, model=final, baseline_usd=baseline_usd))
     for word in words:
         await ledger.record_outcome(task_id, word, None)
+
+
+def old_ledger(home: Path, *, tasks: int = 5) -> None:
+    """A ledger as version 1 left it, with a verified delegation for each task."""
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with closing(sqlite3.connect(home / LEDGER_FILE, isolation_level=None)) as db:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.executescript(f"BEGIN; {MIGRATIONS[0]} PRAGMA user_version = 1; COMMIT;")
+        db.execute("BEGIN")
+        for number in range(tasks):
+            name = f"old-{number}"
+            db.execute(
+                "INSERT INTO tasks (id, kind, begun_at, finished_at, text, task_type, complexity, local_only, status,"
+                " model) VALUES (?, 'delegation', ?, ?, ?, 'other', 2, 0, 'succeeded', 'qwen3-14b')",
+                (name, number, number + 1, f"Task {number}"),
+            )
+            attempt_id = db.execute(
+                "INSERT INTO attempts (task_id, model, provider, thinking, begun_at, outcome, reserved_usd, cost_usd)"
+                " VALUES (?, 'qwen3-14b', 'ollama', 0, ?, 'passed', 0, 0)",
+                (name, number),
+            ).lastrowid
+            db.execute(
+                "INSERT INTO checks (task_id, attempt_id, name, outcome, executed, seconds)"
+                " VALUES (?, ?, 'tests', 'passed', 1, 0.1)",
+                (name, attempt_id),
+            )
+        db.execute("COMMIT")
+
+
+def check_of(task_id: str, attempt_id: int | None, **fields: Any) -> NewCheck:
+    return dataclasses.replace(CHECK, task_id=task_id, attempt_id=attempt_id, **fields)
+
+
+def decision_of(task_id: str | None, **fields: Any) -> NewDecision:
+    return dataclasses.replace(DECISION, id=f"d-{task_id}", task_id=task_id, **fields)

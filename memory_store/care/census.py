@@ -1,0 +1,113 @@
+"""What the memory holds, counted; and how right the decisions were that it led to."""
+
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from ..ledger import Ledger
+from ..ledger_file import files_of
+
+
+@dataclass(frozen=True)
+class ModelEvidence:
+    """What is known of one model."""
+
+    model: str
+    tasks: int
+    successes: float
+    failures: float
+    pruned_tasks: int
+    pruned_successes: float
+    pruned_failures: float
+    """Pruned tasks are counted beside the others, not among them."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Decisions that were about equally sure, and what came of them."""
+
+    confidence_from: float
+    confidence_to: float
+    decisions: int
+    mean_confidence: float
+    success_rate: float
+
+
+@dataclass(frozen=True)
+class Census:
+    tasks: int
+    """Remembered ones."""
+    by_origin: dict[str, int]
+    by_form: dict[str, int]
+    """By what is left of the text: full, redacted, hash, pruned, forgotten."""
+    outcomes: int
+    """Words of the user, and rows of outcomes imported."""
+    models: tuple[ModelEvidence, ...]
+    vectors: dict[str, int]
+    """By embedder."""
+    oldest: float | None
+    newest: float | None
+    """When the remembered tasks began, in seconds since 1970 UTC. None: there are none."""
+    bytes: int
+    """Of the ledger's files, log and backups too."""
+    calibration: tuple[Calibration, ...]
+    brier_score: float | None
+    """Mean squared distance of confidence and outcome: 0 is perfect, 0.25 a coin's. None: nothing to go by."""
+
+
+async def take_census(ledger: Ledger) -> Census:
+    """Count everything. Raises LedgerUnusable."""
+    (tasks, oldest, newest), *_ = await ledger.rows(
+        "SELECT COUNT(*), MIN(begun_at), MAX(begun_at) FROM remembered_tasks"
+    )
+    (outcomes,), *_ = await ledger.rows(
+        "SELECT (SELECT COUNT(*) FROM outcomes) + (SELECT COUNT(*) FROM imported_outcomes)"
+    )
+    buckets = await ledger.rows(_CALIBRATION)
+    decided = sum(row[1] for row in buckets)
+    return Census(
+        tasks=tasks,
+        by_origin=dict(await ledger.rows("SELECT origin, COUNT(*) FROM remembered_tasks GROUP BY origin ORDER BY 1")),
+        by_form=dict(await ledger.rows("SELECT text_form, COUNT(*) FROM tasks GROUP BY text_form ORDER BY 1")),
+        outcomes=outcomes,
+        models=tuple(ModelEvidence(*row) for row in await ledger.rows(_BY_MODEL)),
+        vectors=dict(await ledger.rows("SELECT embedder, COUNT(*) FROM embeddings GROUP BY embedder ORDER BY 1")),
+        oldest=oldest,
+        newest=newest,
+        bytes=await anyio.to_thread.run_sync(lambda: sum(file.stat().st_size for file in files_of(ledger.path))),
+        calibration=tuple(
+            Calibration(bucket / 10, (bucket + 1) / 10, count, mean, rate) for bucket, count, mean, rate, _ in buckets
+        ),
+        brier_score=sum(row[4] for row in buckets) / decided if decided else None,
+    )
+
+
+_BY_MODEL = """
+WITH live AS (
+    SELECT model, COUNT(*) AS tasks, SUM(success) AS successes, SUM(1 - success) AS failures
+    FROM (SELECT task_id, model, MAX(success) AS success FROM evidence WHERE kind = 'executed' GROUP BY task_id, model)
+    GROUP BY model
+), pruned AS (
+    SELECT model, SUM(tasks) AS tasks, SUM(successes) AS successes, SUM(failures) AS failures
+    FROM aggregates GROUP BY model
+)
+SELECT model, TOTAL(l), TOTAL(ls), TOTAL(lf), TOTAL(p), TOTAL(ps), TOTAL(pf) FROM (
+    SELECT model, tasks AS l, successes AS ls, failures AS lf, 0 AS p, 0 AS ps, 0 AS pf FROM live
+    UNION ALL SELECT model, 0, 0, 0, tasks, successes, failures FROM pruned)
+GROUP BY model ORDER BY 2 DESC, 1
+"""
+
+# What was executed says most, then the user's word, the bad one first; static findings only ever say no.
+_CALIBRATION = """
+WITH verdicts AS (
+    SELECT task_id, model, COALESCE(
+        MIN(CASE kind WHEN 'word' THEN CASE success WHEN 0 THEN 0 END END),
+        MAX(CASE kind WHEN 'executed' THEN success END),
+        MIN(success)) AS success
+    FROM evidence GROUP BY task_id, model
+)
+SELECT MIN(CAST(d.confidence * 10 AS INTEGER), 9), COUNT(*), AVG(d.confidence), AVG(v.success),
+    TOTAL((d.confidence - v.success) * (d.confidence - v.success))
+FROM decisions d JOIN verdicts v ON v.task_id = d.task_id AND v.model = d.model
+GROUP BY 1 ORDER BY 1
+"""

@@ -1,0 +1,170 @@
+"""Writes what is remembered to a file of JSON lines, for another machine or for safe keeping.
+
+The file is written beside its place and put there when it is whole. It is a picture of one moment:
+other processes go on writing meanwhile, and nothing of that is in it.
+"""
+
+import base64
+import contextlib
+import json
+import os
+import sqlite3
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+import anyio.to_thread
+
+from ..ledger import Ledger
+from ..ledger_file import connect, in_ledger
+from ..text_form import RICHNESS, TextForm, stored_text
+from .portable import (
+    ATTEMPT_COLUMNS,
+    CHECK_COLUMNS,
+    DECISION_COLUMNS,
+    FORMAT,
+    IMPORTED_COLUMNS,
+    OUTCOME_COLUMNS,
+    TASK_COLUMNS,
+    VERSION,
+)
+
+Progress = Callable[[int, int], None]
+"""Told how much is done, and of how much. May be called from another thread."""
+
+_BATCH = 500
+
+
+async def export_memory(
+    ledger: Ledger,
+    target: Path | TextIO,
+    *,
+    with_vectors: bool = False,
+    text_form: TextForm = "full",
+    progress: Progress | None = None,
+) -> int:
+    """Write all remembered tasks, the oldest first; gives how many.
+
+    target: a file, made or replaced and readable by its owner alone, or an open text stream.
+    with_vectors: those of all tasks; False: only those whose text is not kept in full, for theirs cannot
+    be computed again. text_form: less than full leaves receipts, notes and findings out too.
+    Raises LedgerUnusable, or OSError for the target.
+    """
+
+    def write() -> int:
+        with _whole(target) as out, contextlib.closing(connect(ledger.path)) as db:
+            return in_ledger(lambda db: _export(db, out, with_vectors, text_form, progress), db, ledger.path)
+
+    return await anyio.to_thread.run_sync(write)
+
+
+def _export(db: sqlite3.Connection, out: TextIO, vectors: bool, form: TextForm, progress: Progress | None) -> int:
+    db.execute("BEGIN")  # one moment for all that is read
+    total: int = db.execute("SELECT COUNT(*) FROM remembered_tasks").fetchone()[0]
+    _write_line(out, {"format": FORMAT, "version": VERSION, "tasks": total})
+    done = 0
+    for batch in _batches(db):
+        for task in _with_belongings(db, batch, vectors):
+            _write_line(out, _in_form(task, form))
+        done += len(batch)
+        if progress is not None:
+            progress(done, total)
+    return done
+
+
+def _batches(db: sqlite3.Connection) -> Iterator[Sequence[dict[str, Any]]]:
+    # Any: the values of a row, each as SQLite gives it.
+    last: tuple[float, str] = (-1.0, "")
+    query = f"SELECT {', '.join(TASK_COLUMNS)} FROM remembered_tasks WHERE (begun_at, id) > (?, ?) ORDER BY begun_at, id LIMIT ?"  # noqa: S608, E501 - our own column names
+    while rows := db.execute(query, (*last, _BATCH)).fetchall():
+        batch = [dict(zip(TASK_COLUMNS, row, strict=True)) for row in rows]
+        last = (batch[-1]["begun_at"], batch[-1]["id"])
+        yield batch
+
+
+def _with_belongings(
+    db: sqlite3.Connection, batch: Sequence[dict[str, Any]], vectors: bool
+) -> Iterator[dict[str, Any]]:
+    ids = json.dumps([task["id"] for task in batch])
+    decisions = _by_task(db, "decisions", DECISION_COLUMNS, "made_at, id", ids)
+    attempts = _by_task(db, "attempts", ("id", *ATTEMPT_COLUMNS), "id", ids)
+    checks = _by_task(db, "checks", ("attempt_id", *CHECK_COLUMNS), "id", ids)
+    outcomes = _by_task(db, "outcomes", OUTCOME_COLUMNS, "recorded_at, outcome", ids)
+    imported = _by_task(db, "imported_outcomes", IMPORTED_COLUMNS, "model", ids)
+    embeddings = _by_task(db, "embeddings", ("embedder", "vector"), "embedder", ids)
+    for task in batch:
+        task_id = task["id"]
+        places = {attempt.pop("id"): place for place, attempt in enumerate(attempts[task_id])}
+        keeps_vectors = vectors or task["text_form"] != "full"
+        yield {
+            **task,
+            "local_only": bool(task["local_only"]),
+            "verified_by": json.loads(task["verified_by"]),
+            "decisions": decisions[task_id],
+            "attempts": [{**attempt, "thinking": bool(attempt["thinking"])} for attempt in attempts[task_id]],
+            "checks": [
+                {
+                    "attempt": places.get(check.pop("attempt_id")),
+                    **check,
+                    "executed": bool(check["executed"]),
+                }
+                for check in checks[task_id]
+            ],
+            "outcomes": outcomes[task_id],
+            "imported_outcomes": imported[task_id],
+            "embeddings": [
+                {**row, "vector": base64.b64encode(row["vector"]).decode()}
+                for row in (embeddings[task_id] if keeps_vectors else ())
+            ],
+        }
+
+
+def _by_task(
+    db: sqlite3.Connection, table: str, columns: Sequence[str], order: str, ids: str
+) -> defaultdict[str, list[dict[str, Any]]]:
+    query = (
+        f"SELECT task_id, {', '.join(columns)} FROM {table}"  # noqa: S608 - our own names
+        f" WHERE task_id IN (SELECT value FROM json_each(?)) ORDER BY {order}"
+    )
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for task_id, *row in db.execute(query, (ids,)):
+        found[task_id].append(dict(zip(columns, row, strict=True)))
+    return found
+
+
+def _in_form(task: dict[str, Any], form: TextForm) -> dict[str, Any]:
+    if form == "full":
+        return task
+    if RICHNESS.index(form) < RICHNESS.index(task["text_form"]):
+        task = {**task, "text": stored_text(task["text"], form), "text_form": form}
+    return {
+        **task,
+        "receipt": None,
+        "checks": [{**check, "first_failure": None} for check in task["checks"]],
+        "outcomes": [{**outcome, "note": None} for outcome in task["outcomes"]],
+    }
+
+
+def _write_line(out: TextIO, value: dict[str, Any]) -> None:
+    out.write(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    out.write("\n")
+
+
+@contextlib.contextmanager
+def _whole(target: Path | TextIO) -> Generator[TextIO]:
+    """A stream whose file appears in its place when all is written, and not at all otherwise."""
+    if not isinstance(target, Path):
+        yield target
+        return
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".unfinished")
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="\n") as out:  # noqa: PTH123 - a descriptor has no path
+            yield out
+            out.flush()
+            os.fsync(out.fileno())
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,282 @@
+"""Reads histories into the ledger: our own export, or a data set of outcomes; plain or gzip.
+
+A file is read whole before anything is written: one bad line, and nothing of it is imported. Then it is
+written batch by batch, so that no other process waits long. Importing twice changes nothing, so after
+a kill in between the same import, said again, completes it.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
+
+import anyio.to_thread
+from pydantic import BaseModel, ValidationError
+
+from ...profiles.vocabulary import TaskType
+from ..errors import ImportRefused
+from ..ledger import Ledger
+from .exporting import Progress
+from .merging import Merge, merge_task
+from .outcome_rows import OutcomeRow, as_task
+from .portable import FORMAT, VERSION, Header, PortableTask
+
+if TYPE_CHECKING:
+    import sqlite3
+
+Assess = Callable[[str], tuple[TaskType, float]]
+"""Gives the type and the complexity of a task's text."""
+
+
+class Embed(Protocol):
+    """Gives the embedder's id and the vectors of some texts, as the ledger keeps them."""
+
+    def __call__(self, texts: Sequence[str], *, local_only: bool) -> Awaitable[tuple[str, Sequence[bytes]]]: ...
+
+
+_Row = TypeVar("_Row", bound=BaseModel)
+
+_BATCH = 250
+_LINE_BYTES = 64 * 2**20
+_PROBLEMS_AT_MOST = 10
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What became of the tasks of a file."""
+
+    format: Literal["chargehand-memory", "outcomes"]
+    added: int = 0
+    merged: int = 0
+    """Known before, and now known better."""
+    unchanged: int = 0
+    pruned: int = 0
+    """Pruned here, and counted already: not written."""
+    forgotten: int = 0
+    """Forgotten here: not written."""
+
+    @property
+    def tasks(self) -> int:
+        return self.added + self.merged + self.unchanged + self.pruned + self.forgotten
+
+
+@dataclass(frozen=True)
+class ImportRules:
+    """How a file is read."""
+
+    assess: Assess
+    """For the tasks of data sets, which say neither type nor complexity."""
+    names: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Profile id by a data set's name of a model."""
+    restore: bool = False
+    """True: what was forgotten here is taken in again."""
+    embed: Embed | None = None
+    """For texts that come in whole and are not kept so. None: these get no vector, and are not recalled."""
+
+
+async def import_memory(
+    ledger: Ledger, file: Path, rules: ImportRules, progress: Progress | None = None
+) -> ImportReport:
+    """Merge a file into the ledger.
+
+    Raises ImportRefused when a line is not as it should be, and then nothing was written; LedgerUnusable,
+    or OSError for the file.
+    """
+    vector_bytes = dict(await ledger.rows("SELECT embedder, LENGTH(MIN(vector)) FROM embeddings GROUP BY embedder"))
+    kind, total = await anyio.to_thread.run_sync(_examine, file, vector_bytes)
+    at = ledger.clock().timestamp()
+
+    def take(lines: Iterator["_Line"]) -> list[PortableTask]:
+        return [_task(line, kind, rules, at) for line in islice(lines, _BATCH)]
+
+    report = ImportReport(kind)
+    with _open(file) as stream:
+        lines = _lines(stream, file)
+        if kind == FORMAT:
+            next(lines, None)
+        while batch := await anyio.to_thread.run_sync(take, lines):
+            blobs = await _vectors(batch, ledger, rules)
+            fates = await ledger.write(lambda db, batch=batch, blobs=blobs: _merge(db, batch, blobs, ledger, rules))
+            report = replace(report, **{fate: getattr(report, fate) + fates.count(fate) for fate in set(fates)})
+            if progress is not None:
+                progress(report.tasks, total)
+    return report
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    content: bytes
+
+
+class _Bad(Exception):
+    """What is wrong with a line."""
+
+
+def _examine(file: Path, vector_bytes: dict[str, int]) -> tuple[Literal["chargehand-memory", "outcomes"], int]:
+    """What kind of file it is, and how many tasks it holds; raises ImportRefused when a line is bad."""
+    problems: list[str] = []
+    header: Header | None = None
+    tasks = 0
+    kind: Literal["chargehand-memory", "outcomes"] | None = None
+    with _open(file) as stream:
+        for line in _lines(stream, file):
+            try:
+                if kind is None:
+                    header = _header(line.content)
+                    kind = "outcomes" if header is None else FORMAT
+                    if header is not None:
+                        continue
+                tasks += 1
+                if kind == FORMAT:
+                    _check_vectors(_parsed(PortableTask, line.content), vector_bytes)
+                else:
+                    _parsed(OutcomeRow, line.content)
+            except _Bad as bad:
+                problems.append(f"line {line.number}: {bad}")
+                if len(problems) == _PROBLEMS_AT_MOST or kind is None:
+                    break
+    if problems:
+        raise ImportRefused(
+            f"{file} was not imported, nothing of it was. Correct these, or take the lines out:\n" + "\n".join(problems)
+        )
+    if kind is None:
+        raise ImportRefused(f"{file} is empty: there is nothing to import.")
+    if header is not None and tasks != header.tasks:
+        raise ImportRefused(
+            f"{file} was not imported: its first line promises {header.tasks} tasks and {tasks} follow."
+            " It was cut off, or changed: export or copy it again, or correct `tasks` in the first line."
+        )
+    return kind, tasks
+
+
+def _header(content: bytes) -> Header | None:
+    """The header of our own format; None: a data set. Raises _Bad for anything else."""
+    try:
+        first = json.loads(content)
+    except ValueError as error:
+        raise _Bad(f"it is not JSON ({error})") from error
+    if isinstance(first, dict):
+        if "outcomes" in first and "format" not in first and "kind" not in first:
+            return None
+        if first.get("format") == FORMAT:  # pyright: ignore[reportUnknownMemberType] - JSON may hold anything
+            header = _parsed(Header, content)
+            if header.version != VERSION:
+                raise _Bad(
+                    f"version is {header.version}, and this Chargehand reads {VERSION}."
+                    " Upgrade it, or export again with one of this version"
+                )
+            return header
+    raise _Bad(
+        f'it should be {{"format": "{FORMAT}", …}}, as `chargehand memory export` writes it,'
+        ' or a row {"task_id", "prompt", "outcomes"} of a data set'
+    )
+
+
+def _parsed(row: type[_Row], content: bytes) -> _Row:
+    try:
+        return row.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise _Bad(f"{place}: {first['msg']}" if place else first["msg"]) from error
+
+
+def _check_vectors(task: PortableTask, vector_bytes: dict[str, int]) -> None:
+    """Vectors of one embedder that have different lengths could not be compared."""
+    for place, embedding in enumerate(task.embeddings):
+        size = len(embedding.blob)
+        expected = vector_bytes.setdefault(embedding.embedder, size)
+        if size != expected:
+            raise _Bad(
+                f"embeddings.{place}.vector has {size // 4} dimensions, and {embedding.embedder} has"
+                f" {expected // 4} elsewhere. Take it out: vectors are computed again"
+            )
+
+
+def _task(line: _Line, kind: str, rules: ImportRules, at: float) -> PortableTask:
+    if kind == FORMAT:
+        return _parsed(PortableTask, line.content)
+    row = _parsed(OutcomeRow, line.content)
+    task_type, complexity = rules.assess(row.prompt)
+    return as_task(row, names=rules.names, at=at, task_type=task_type, complexity=complexity)
+
+
+async def _vectors(
+    batch: Sequence[PortableTask], ledger: Ledger, rules: ImportRules
+) -> Mapping[str, Mapping[str, bytes]]:
+    """Vectors for what is whole in the file and will not be here, by task id and embedder."""
+    if rules.embed is None or ledger.text_form == "full":
+        return {}
+    blobs: dict[str, Mapping[str, bytes]] = {}
+    for local_only in (False, True):
+        whole = [t for t in batch if t.text_form == "full" and not t.embeddings and t.local_only == local_only]
+        if whole:
+            embedder, found = await rules.embed([task.text for task in whole], local_only=local_only)
+            blobs |= {task.id: {embedder: blob} for task, blob in zip(whole, found, strict=True)}
+    return blobs
+
+
+def _merge(
+    db: "sqlite3.Connection",
+    batch: Sequence[PortableTask],
+    blobs: Mapping[str, Mapping[str, bytes]],
+    ledger: Ledger,
+    rules: ImportRules,
+) -> list[Merge]:
+    return [
+        merge_task(
+            db, _as_of_the_first_import(db, task), blobs.get(task.id, {}), ledger.text_form, restore=rules.restore
+        )
+        for task in batch
+    ]
+
+
+def _as_of_the_first_import(db: "sqlite3.Connection", task: PortableTask) -> PortableTask:
+    """A data set carries no time, so a row that was imported before keeps its moment; a changed outcome is new."""
+    if task.status != "imported":
+        return task
+    known = db.execute("SELECT begun_at FROM tasks WHERE id = ?", (task.id,)).fetchone()
+    if known is None:
+        return task
+    before: dict[str, list[Any]] = {  # of what SQLite gives, hence Any
+        model: facts
+        for model, *facts in db.execute(
+            "SELECT model, at, success, cost_usd FROM imported_outcomes WHERE task_id = ?", (task.id,)
+        )
+    }
+    outcomes = tuple(
+        outcome.model_copy(update={"at": before[outcome.model][0]})
+        if before.get(outcome.model, ())[1:] == [outcome.success, outcome.cost_usd]
+        else outcome
+        for outcome in task.imported_outcomes
+    )
+    return task.model_copy(update={"begun_at": known[0], "finished_at": known[0], "imported_outcomes": outcomes})
+
+
+def _open(file: Path) -> IO[bytes]:
+    with file.open("rb") as stream:
+        is_compressed = stream.read(2) == b"\x1f\x8b"
+    # A GzipFile reads like any file, though its type does not say so.
+    return cast(IO[bytes], gzip.open(file, "rb")) if is_compressed else file.open("rb")
+
+
+def _lines(stream: IO[bytes], file: Path) -> Iterator[_Line]:
+    """The lines that hold anything, numbered from 1."""
+    number = 0
+    try:
+        while content := stream.readline(_LINE_BYTES):
+            number += 1
+            if len(content) == _LINE_BYTES:
+                raise ImportRefused(f"{file} was not imported: line {number} is longer than {_LINE_BYTES >> 20} MiB.")
+            content = content.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else content.strip()
+            if content:
+                yield _Line(number, content)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ImportRefused(
+            f"{file} was not imported: it is cut off or damaged after line {number} ({error}). Copy it again."
+        ) from error

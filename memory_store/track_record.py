@@ -1,0 +1,89 @@
+"""How delegations ended, counted for each model: of those that are remembered, and of those that were pruned.
+
+Good: verified by an executed check or well spoken of, and never called bad. Bad: the user's word, or an
+attempt of the model that failed its executed check and that it did not mend itself.
+"""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from ..profiles.vocabulary import TaskType
+from .records import BAD_OUTCOMES, GOOD_OUTCOMES, Outcome, TrackRecord
+
+
+def read_track_record(db: sqlite3.Connection, model: str, task_type: TaskType | None) -> TrackRecord:
+    """How often delegations that ended on a model were found good and bad. task_type None: all types."""
+    good, bad = db.execute(_OF_A_MODEL, {"model": model, "task_type": task_type}).fetchone()
+    return TrackRecord(model, task_type, round(good), round(bad))
+
+
+def add_to_aggregates(db: sqlite3.Connection, task_ids: Sequence[str]) -> None:
+    """Count remembered tasks into the aggregates, before their rows go."""
+    chosen = {"ids": json.dumps(task_ids)}
+    db.execute(_INTO_AGGREGATES.format(counted=_DELEGATIONS), chosen)
+    db.execute(_INTO_AGGREGATES.format(counted=_IMPORTED), chosen)
+
+
+def _words(outcomes: tuple[Outcome, ...]) -> str:
+    return ", ".join(f"'{word}'" for word in outcomes)
+
+
+def _judged(of_task: str, of_attempt: str) -> str:
+    """Rows for each model that took part in a task. The arguments choose among `tasks t`, `attempts a`."""
+    return f"""
+concerned AS (
+    SELECT t.id AS task_id, t.model FROM tasks t WHERE t.model IS NOT NULL AND {of_task}
+    UNION SELECT a.task_id, a.model FROM attempts a WHERE {of_attempt}
+), marked AS (
+    SELECT
+        c.task_id, c.model, t.task_type, t.origin,
+        t.model IS c.model AS is_its_own,
+        t.status = 'succeeded' OR EXISTS (
+            SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(GOOD_OUTCOMES)})) AS is_good,
+        EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(BAD_OUTCOMES)})) AS is_bad,
+        EXISTS (
+            SELECT 1 FROM attempts a JOIN checks k ON k.attempt_id = a.id AND k.task_id = a.task_id
+            WHERE a.task_id = t.id AND a.model = c.model AND k.executed AND k.outcome = 'failed') AS has_failed
+    FROM concerned c JOIN remembered_tasks t ON t.id = c.task_id WHERE t.kind = 'delegation'
+), judged AS (
+    SELECT
+        task_id, model, task_type, origin,
+        is_its_own AND is_good AND NOT is_bad AS good,
+        is_its_own AND is_bad OR has_failed AND NOT (is_its_own AND is_good) AS bad
+    FROM marked
+)"""  # noqa: S608 - our own words
+
+
+_OF_A_MODEL = f"""
+WITH {_judged("t.model = :model", "a.model = :model")}
+SELECT TOTAL(good), TOTAL(bad) FROM (
+    SELECT good, bad FROM judged WHERE model = :model AND (:task_type IS NULL OR task_type = :task_type)
+    UNION ALL
+    SELECT successes, failures FROM aggregates
+        WHERE model = :model AND origin <> 'import' AND (:task_type IS NULL OR task_type = :task_type))
+"""  # noqa: S608 - the same
+
+_CHOSEN = "IN (SELECT value FROM json_each(:ids))"
+
+_DELEGATIONS = f"""
+WITH {_judged(f"t.id {_CHOSEN}", f"a.task_id {_CHOSEN}")}
+SELECT model, task_type, origin, COUNT(*), TOTAL(good), TOTAL(bad),
+    TOTAL((SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a
+        WHERE a.task_id = judged.task_id AND a.model = judged.model))
+FROM judged GROUP BY model, task_type, origin
+"""  # noqa: S608 - the same
+
+_IMPORTED = f"""
+SELECT i.model, t.task_type, 'import', COUNT(*), TOTAL(i.success), TOTAL(1 - i.success), TOTAL(i.cost_usd)
+FROM imported_outcomes i JOIN remembered_tasks t ON t.id = i.task_id WHERE i.task_id {_CHOSEN}
+GROUP BY i.model, t.task_type
+"""  # noqa: S608 - the same
+
+_INTO_AGGREGATES = """
+INSERT INTO aggregates (model, task_type, origin, tasks, successes, failures, cost_usd)
+SELECT * FROM ({counted}) WHERE TRUE
+ON CONFLICT (model, task_type, origin) DO UPDATE SET
+    tasks = tasks + excluded.tasks, successes = successes + excluded.successes,
+    failures = failures + excluded.failures, cost_usd = cost_usd + excluded.cost_usd
+"""

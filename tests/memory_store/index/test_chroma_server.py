@@ -1,0 +1,171 @@
+"""A Chroma server of the user's, shared by several processes, run here on 127.0.0.1."""
+
+import gc
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from socket import create_connection, socket
+
+import pytest
+from index_rows import EMBEDDER, found, remember, until, vectors
+
+from chargehand.memory_store.index.chroma_server import ChromaServer, collection_name
+from chargehand.memory_store.ledger import Ledger
+
+pytestmark = pytest.mark.anyio
+
+WAIT_S = 30
+
+
+def _free_port() -> int:
+    with closing(socket()) as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+@contextmanager
+def _running(folder: Path, port: int) -> Iterator[None]:
+    command = [Path(sys.executable).with_name("chroma"), "run", "--path", folder, "--host", "127.0.0.1"]
+    with subprocess.Popen(
+        [*map(str, command), "--port", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as server:
+        try:
+            _await_port(port)
+            yield
+        finally:
+            server.kill()
+
+
+def _await_port(port: int) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            create_connection(("127.0.0.1", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline, "the Chroma server does not come up"
+            time.sleep(0.05)
+        else:
+            return
+
+
+@pytest.fixture(autouse=True)
+def _chromas_sockets() -> Iterator[None]:
+    """Chroma's client does not close its connections when it is closed, so they end here, unblamed."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = _free_port()
+    with _running(tmp_path_factory.mktemp("chroma"), port):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+def shelf(url: str, root: Path) -> Callable[[], ChromaServer]:
+    return lambda: ChromaServer(url, root, EMBEDDER)
+
+
+async def test_it_finds_what_the_ledger_holds_and_what_comes_later(ledger, shelf, open_keeper):
+    some = vectors(700)
+    ids = await remember(ledger, some[:600])
+
+    async with open_keeper(shelf=shelf()) as keeper:
+        await until(keeper, "ready")
+        ids += await remember(ledger, some[600:], prefix="late")
+        assert await found(keeper, some[::10]) == ids[::10]
+        assert keeper.state.phase == "ready"
+
+
+async def test_two_that_share_it_find_each_others_rows(ledger, home: Path, clock, shelf, open_keeper):
+    some = vectors(40)
+    ids = await remember(ledger, some[:30])
+    other = await Ledger.open(home, clock)
+
+    async with open_keeper(shelf=shelf()) as one, open_keeper(shelf=shelf(), over=other) as two:
+        await until(one, "ready")
+        await until(two, "ready")
+        ids += await remember(other, some[30:], prefix="late")
+        assert await found(one, some) == ids
+        assert await found(two, some) == ids
+    await other.aclose()
+
+
+async def test_ledgers_that_share_it_do_not_see_each_other(ledger, url: str, root: Path, tmp_path, clock, open_keeper):
+    other = await Ledger.open(tmp_path / "other", clock)
+    ours = await remember(ledger, vectors(20), prefix="ours")
+    theirs = await remember(other, vectors(20, seed=1), prefix="theirs")
+    elsewhere = ChromaServer(url, tmp_path / "other" / "index", EMBEDDER)
+
+    async with (
+        open_keeper(shelf=ChromaServer(url, root, EMBEDDER)) as one,
+        open_keeper(shelf=elsewhere, over=other) as two,
+    ):
+        await until(one, "ready")
+        await until(two, "ready")
+        assert await found(one, vectors(20)) == ours
+        assert await found(two, vectors(20, seed=1)) == theirs
+    await other.aclose()
+
+
+async def test_what_was_forgotten_is_removed_from_it(ledger, shelf, open_keeper):
+    await remember(ledger, vectors(20))
+    async with open_keeper(shelf=shelf()) as keeper:
+        await until(keeper, "ready")
+        await ledger.write(lambda db: db.execute("DELETE FROM embeddings WHERE task_id = 't4'"))
+        near = await keeper.nearest(vectors(20)[4], 20, patience_s=5)
+
+    left = shelf()
+    opened = await left.open()
+    assert (len(near), await opened.index.size()) == (19, 19)
+    await left.aclose()
+
+
+async def test_an_unreachable_server_is_named_with_a_remedy_and_used_when_it_comes(
+    ledger, tmp_path: Path, root: Path, open_keeper
+):
+    some = vectors(30)
+    ids = await remember(ledger, some)
+    port = _free_port()
+    shelf = ChromaServer(f"http://127.0.0.1:{port}", root, EMBEDDER)
+
+    async with open_keeper(shelf=shelf, retry_after_s=0.1) as keeper:
+        await until(keeper, "unavailable")
+        text = keeper.state.as_text()
+        meanwhile = await found(keeper, some)
+        with _running(tmp_path / "chroma", port):
+            await until(keeper, "ready")
+            assert await found(keeper, some) == ids
+        gone = await found(keeper, some)
+        await until(keeper, "unavailable")
+        with _running(tmp_path / "emptied", port):
+            await until(keeper, "ready")
+            assert await found(keeper, some) == ids
+
+    assert meanwhile == gone == ids
+    assert f"127.0.0.1:{port}" in text
+    assert "chroma run" in text
+
+
+def test_a_collection_is_named_for_its_ledger_and_embedder(tmp_path: Path):
+    one = collection_name(tmp_path / "a", "ollama:nomic-embed-text@sha")
+
+    assert one == collection_name(tmp_path / "a", "ollama:nomic-embed-text@sha")
+    assert one.endswith("-ollama-nomic-embed-text-sha-" + one[-8:])
+    assert (
+        len({one, collection_name(tmp_path / "a", "ollama:nomic-embed-text"), collection_name(tmp_path / "b", "x")})
+        == 3
+    )
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://", ""])
+def test_what_is_no_url_is_refused_with_an_example(url: str, tmp_path: Path):
+    with pytest.raises(ValueError, match="CHARGEHAND_CHROMA_URL must be like http://127"):
+        ChromaServer(url, tmp_path, EMBEDDER)

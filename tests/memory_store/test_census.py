@@ -1,0 +1,59 @@
+"""What the memory says of itself."""
+
+import pytest
+from ledger_rows import decision_of, delegate
+from portable_rows import ROW, lines_file, take
+
+from chargehand.memory_store.care.census import Calibration, Census, ModelEvidence, take_census
+from chargehand.memory_store.care.pruning import find_prunable, prune
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_empty_memory_holds_nothing(ledger):
+    census = await take_census(ledger)
+
+    assert census == Census(0, {}, {}, 0, (), {}, None, None, census.bytes, (), None)
+    assert census.bytes > 0
+
+
+async def test_it_counts_what_there_is_and_what_was_pruned_beside_it(ledger, clock, tmp_path):
+    began = clock().timestamp()
+    await delegate(ledger, "t0", ("small", True))
+    clock.advance(days=1)
+    prunable = await find_prunable(ledger, older_than_days=0.5, keep=None)
+    assert prunable is not None
+    await prune(ledger, prunable)
+    await delegate(ledger, "t1", ("small", False), ("large", True), words=("accepted",))
+    await take(ledger, lines_file(tmp_path, ROW))
+    await ledger.write(
+        lambda db: db.execute("INSERT INTO embeddings (task_id, embedder, vector) VALUES ('t1', 'e', x'00')").rowcount
+    )
+
+    census = await take_census(ledger)
+
+    assert (census.tasks, census.by_origin) == (2, {"import": 1, "use": 1})
+    assert census.by_form == {"full": 2, "pruned": 1}
+    assert (census.outcomes, census.vectors) == (3, {"e": 1})
+    assert (census.oldest, census.newest) == (began + 86_400, began + 86_400)
+    assert census.models == (ModelEvidence("large", 2, 2, 0, 0, 0, 0), ModelEvidence("small", 2, 0.25, 1.75, 1, 1, 0))
+
+
+async def test_decisions_are_held_against_what_happened(ledger):
+    for name, model, confidence, passed, words in (
+        ("t1", "m", 0.95, True, ()),
+        ("t2", "m", 0.95, True, ("rejected",)),
+        ("t3", "m", 0.4, False, ()),
+        ("t4", "m", 1.0, True, ()),
+    ):
+        await delegate(ledger, name, (model, passed), words=words)
+        await ledger.record_decision(decision_of(name, model=model, confidence=confidence))
+    await ledger.record_decision(decision_of(None, confidence=0.1))
+
+    census = await take_census(ledger)
+
+    assert census.calibration == (
+        Calibration(0.4, 0.5, 1, pytest.approx(0.4), 0.0),
+        Calibration(0.9, 1.0, 3, pytest.approx(2.9 / 3), pytest.approx(2 / 3)),
+    )
+    assert census.brier_score == pytest.approx((0.05**2 + 0.95**2 + 0.4**2) / 4)

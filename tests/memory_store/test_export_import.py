@@ -1,0 +1,370 @@
+"""Histories leave one ledger and arrive in another, once however often they come."""
+
+import base64
+import gzip
+import io
+import json
+import shutil
+import stat
+import struct
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import anyio
+import pytest
+from ledger_rows import attempt, decision_of, delegate, settlement, task
+from portable_rows import ATTEMPT, CHECK, ROW, TASK, contents, export_file, lines_file, take
+
+from chargehand.memory_store.care.exporting import export_memory
+from chargehand.memory_store.errors import ImportRefused
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.text_form import fingerprint
+
+pytestmark = pytest.mark.anyio
+
+VECTOR = struct.pack("<4f", 0.5, 0.5, 0.5, 0.5)
+ENCODED = base64.b64encode(VECTOR).decode()
+
+
+@pytest.fixture
+async def other(tmp_path: Path, clock) -> AsyncIterator[Ledger]:
+    opened = await Ledger.open(tmp_path / "other home, größer", clock)
+    yield opened
+    await opened.aclose()
+
+
+async def exported(ledger: Ledger, **options) -> str:
+    out = io.StringIO()
+    await export_memory(ledger, out, **options)
+    return out.getvalue()
+
+
+async def fill(ledger: Ledger, clock, prefix: str = "t") -> None:
+    """A failed attempt mended by another model, a rejected task, one under way, and a vector."""
+    await ledger.begin_task(task(f"{prefix}0", text="Zeile\u2028mit 'Allem' 🙂\n"))
+    await ledger.record_decision(decision_of(f"{prefix}0"))
+    clock.advance(seconds=5)
+    await delegate(ledger, f"{prefix}1", ("small", False), ("large", True), cost_usd=0.25, baseline_usd=1.0)
+    clock.advance(seconds=5)
+    await delegate(ledger, f"{prefix}2", ("small", True), words=("rejected",))
+    await ledger.record_outcome(f"{prefix}2", "rejected", "it was wrong")
+    await ledger.write(
+        lambda db: db.execute("INSERT INTO embeddings (task_id, embedder, vector) VALUES (?, 'e', ?)",
+                              (f"{prefix}1", VECTOR)).rowcount
+    )  # fmt: skip
+
+
+async def test_what_was_exported_is_the_same_after_an_import(ledger, other, clock, tmp_path):
+    await fill(ledger, clock)
+    file = tmp_path / "m.jsonl"
+    await export_memory(ledger, file, with_vectors=True)
+
+    report = await take(other, file)
+
+    assert (report.added, report.tasks) == (3, 3)
+    assert await exported(other, with_vectors=True) == file.read_text()
+    assert await other.rows("SELECT * FROM evidence ORDER BY 1, 2, 4") == await ledger.rows(
+        "SELECT * FROM evidence ORDER BY 1, 2, 4"
+    )
+    assert await other.rows("PRAGMA foreign_key_check") == []
+
+
+async def test_an_export_is_ordered_and_always_the_same_bytes(ledger, clock):
+    await fill(ledger, clock)
+
+    once, twice = await exported(ledger), await exported(ledger)
+
+    header, *tasks = map(json.loads, once.splitlines()[:1] + once.split("\n")[1:-1])
+    assert once == twice
+    assert header == {"format": "chargehand-memory", "version": 1, "tasks": 3}
+    assert [line["id"] for line in tasks] == ["t0", "t1", "t2"]
+    assert [line["embeddings"] for line in tasks] == [[], [], []]
+
+
+async def test_the_file_is_for_its_owners_eyes_and_replaces_the_last_one_as_a_whole(ledger, clock, tmp_path):
+    file = tmp_path / "with space" / "m.jsonl"
+    file.parent.mkdir()
+    file.write_text("older")
+    file.chmod(0o644)
+    await ledger.begin_task(task("t1"))
+
+    await export_memory(ledger, file)
+
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert [path.name for path in file.parent.iterdir()] == ["m.jsonl"]
+
+
+async def test_an_export_can_leave_the_texts_and_the_answers_out(ledger, clock):
+    await delegate(ledger, "t1", ("m", True), words=("accepted",))
+    await ledger.record_outcome("t1", "accepted", "a note")
+
+    text = await exported(ledger, text_form="hash")
+
+    row = json.loads(text.splitlines()[1])
+    assert (row["text"], row["text_form"]) == (fingerprint("Write a function"), "hash")
+    assert (row["receipt"], row["outcomes"][0]["note"]) == (None, None)
+
+
+async def test_a_second_import_changes_nothing(ledger, clock, tmp_path):
+    file = export_file(tmp_path, TASK, {**TASK, "id": "t2"})
+    await take(ledger, file)
+    before = await contents(ledger)
+    clock.advance(days=1)
+
+    report = await take(ledger, file)
+
+    assert (report.unchanged, report.added) == (2, 0)
+    assert await contents(ledger) == before
+
+
+async def test_two_machines_histories_merge_to_the_same_in_either_order(ledger, other, clock, tmp_path):
+    shared = {**TASK, "id": "shared", "finished_at": None, "status": "running", "attempts": [], "checks": []}
+    here = export_file(tmp_path, shared, {**TASK, "id": "here"}, name="here.jsonl")
+    finished = {
+        **TASK,
+        "id": "shared",
+        "attempts": [ATTEMPT, {**ATTEMPT, "model": "large", "begun_at": 12.0}],
+        "outcomes": [{"outcome": "rejected", "note": "no", "recorded_at": 30.0}],
+        "embeddings": [{"embedder": "e", "vector": ENCODED}],
+    }
+    there = export_file(tmp_path, {**TASK, "id": "there"}, finished, name="there.jsonl")
+
+    for file in (here, there):
+        await take(ledger, file)
+    for file in (there, here, there):
+        await take(other, file)
+
+    assert await contents(ledger) == await contents(other)
+    row = await ledger.task("shared")
+    assert row is not None
+    assert (row.status, row.outcomes) == ("succeeded", ("rejected",))
+    assert await ledger.rows("SELECT COUNT(*) FROM attempts WHERE task_id = 'shared'") == [(2,)]
+
+
+async def test_a_settled_attempt_and_a_note_count_more_than_none(ledger, tmp_path):
+    word = {"outcome": "accepted", "note": None, "recorded_at": 30.0}
+    open_attempt = {**ATTEMPT, "cost_usd": None, "outcome": None}
+    knows_less = {**TASK, "attempts": [open_attempt], "outcomes": [word], "local_only": True}
+    knows_more = {**TASK, "outcomes": [{**word, "note": "fine", "recorded_at": 25.0}], "receipt": "{}"}
+
+    for row in (knows_less, knows_more, knows_less):
+        await take(ledger, export_file(tmp_path, row))
+
+    assert await ledger.rows("SELECT cost_usd FROM attempts") == [(0.25,)]
+    assert await ledger.rows("SELECT note FROM outcomes") == [("fine",)]
+    assert await ledger.rows("SELECT receipt, local_only FROM tasks") == [("{}", 1)]
+
+
+async def test_money_spent_elsewhere_is_history_and_not_this_days_budget(ledger, clock, tmp_path):
+    now = clock().timestamp()
+    await ledger.begin_task(task("mine"))
+    await ledger.reserve(attempt("mine", reserved_usd=1.0), daily_cap_usd=None)
+
+    await take(ledger, export_file(tmp_path, {**TASK, "begun_at": now, "attempts": [{**ATTEMPT, "begun_at": now}]}))
+    await take(ledger, export_file(tmp_path, {**TASK, "id": "r", "kind": "review", "begun_at": now}))
+
+    assert await ledger.spent_today_usd() == 1.0
+    assert await ledger.begun_today("review") == 0
+
+
+async def test_texts_are_kept_as_this_machine_keeps_them_and_the_vector_is_of_the_whole_text(home, clock, tmp_path):
+    seen: list[str] = []
+
+    async def embed(texts, *, local_only):
+        seen.extend(texts)
+        return "e", [VECTOR] * len(texts)
+
+    ledger = await Ledger.open(home, clock, text_form="redacted")
+    await take(ledger, export_file(tmp_path, {**TASK, "text": "Fix `total`"}), embed=embed)
+    row = await ledger.task("t1")
+    vectors = await ledger.rows("SELECT embedder, vector FROM embeddings")
+    await ledger.aclose()
+
+    assert row is not None
+    assert (row.text, row.text_form) == ("Fix [code]", "redacted")
+    assert seen == ["Fix `total`"]
+    assert vectors == [("e", VECTOR)]
+
+
+async def test_new_tasks_are_kept_in_the_form_that_is_set(home, clock):
+    ledger = await Ledger.open(home, clock, text_form="hash")
+    await ledger.begin_task(task("t1", text="a secret plan", project="p", origin="evaluation"))
+    row = await ledger.task("t1")
+    await ledger.aclose()
+
+    assert row is not None
+    assert (row.text, row.text_form) == (fingerprint("a secret plan"), "hash")
+    assert (row.project, row.origin) == ("p", "evaluation")
+    assert b"secret plan" not in b"".join(path.read_bytes() for path in home.iterdir())
+
+
+async def test_a_vector_goes_along_where_the_text_does_not(home, clock):
+    ledger = await Ledger.open(home, clock, text_form="hash")
+    await fill(ledger, clock)
+    rows = [json.loads(line) for line in (await exported(ledger)).split("\n")[1:-1]]
+    await ledger.aclose()
+
+    assert [row["embeddings"] for row in rows] == [[], [{"embedder": "e", "vector": ENCODED}], []]
+
+
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ({**TASK, "complexity": "high"}, "complexity: Input should be a valid number"),
+        ({**TASK, "kind": "holiday"}, "kind: Input should be 'delegation', 'validation' or 'review'"),
+        ({**TASK, "checks": [{**CHECK, "attempt": 3}]}, "attempt should be below 1"),
+        ({**TASK, "attempts": [{**ATTEMPT, "cost_usd": -1}]}, "attempts.0.cost_usd: Input should be greater"),
+        ({**TASK, "surprise": 1}, "surprise: Extra inputs are not permitted"),
+        ({k: v for k, v in TASK.items() if k != "text"}, "text: Field required"),
+        ({**TASK, "embeddings": [{"embedder": "e", "vector": "AAA"}]}, "embeddings.0.vector"),
+        ({**TASK, "embeddings": [{"embedder": "e", "vector": "AACAPwAAgD8="}]}, "unit length"),
+        ({**TASK, "begun_at": float("nan")}, "begun_at"),
+        ({**TASK, "attempts": [{**ATTEMPT, "input_tokens": 2**70}]}, "attempts.0.input_tokens"),
+        ({**TASK, "text": "\ud800"}, "line 3"),
+    ],
+)
+async def test_one_bad_line_is_named_with_its_field_and_nothing_is_imported(ledger, tmp_path, line, named):
+    file = export_file(tmp_path, {**TASK, "id": "good"}, line)
+
+    with pytest.raises(ImportRefused) as caught:
+        await take(ledger, file)
+
+    assert "line 3" in str(caught.value)
+    assert named in str(caught.value)
+    assert "nothing of it was" in str(caught.value)
+    assert await ledger.rows("SELECT COUNT(*) FROM tasks") == [(0,)]
+
+
+async def test_vectors_of_one_embedder_have_one_length(ledger, clock, tmp_path):
+    await fill(ledger, clock)
+    file = export_file(tmp_path, {**TASK, "embeddings": [{"embedder": "e", "vector": "AACAPw=="}]})
+
+    with pytest.raises(ImportRefused, match="1 dimensions, and e has 4"):
+        await take(ledger, file)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"hello\n", "line 1: it is not JSON"),
+        (b'{"a": 1}\n', "line 1: it should be"),
+        (b"[1]\n", "line 1: it should be"),
+        (b'{"format": "chargehand-memory", "version": 2, "tasks": 0}\n', "version is 2, and this Chargehand reads 1"),
+        (b'{"format": "chargehand-memory", "version": 1, "tasks": 3}\n', "promises 3 tasks and 0 follow"),
+        (b"\xff\xfe{\n", "line 1"),
+        (gzip.compress(b'{"format": "chargehand-memory", "version": 1, "tasks": 0}\n' * 9)[:-9], "cut off or damaged"),
+    ],
+)
+async def test_a_file_that_is_no_history_is_refused_with_what_to_do(ledger, tmp_path: Path, content, said):
+    file = tmp_path / "f"
+    file.write_bytes(content)
+
+    with pytest.raises(ImportRefused) as caught:
+        await take(ledger, file)
+
+    assert said in str(caught.value)
+    assert str(file) in str(caught.value)
+
+
+async def test_a_data_set_becomes_outcomes_of_origin_import(ledger, clock, tmp_path):
+    report = await take(ledger, lines_file(tmp_path, ROW), names={"small": "qwen3-14b"})
+
+    (found,) = await ledger.rows("SELECT id, origin, text, task_type, complexity, status FROM tasks")
+    assert report.format == "outcomes"
+    assert found[0].startswith("import:set/1#")
+    assert found[1:] == ("import", ROW["prompt"], "code_generation", 3.0, "imported")
+    now = clock().timestamp()
+    assert await ledger.rows("SELECT model, build, kind, success, at FROM evidence ORDER BY 1") == [
+        ("large", None, "executed", 1.0, now),
+        ("qwen3-14b", None, "executed", 0.25, now),
+    ]
+
+
+async def test_a_data_set_comes_once_and_what_changed_in_it_is_new(ledger, clock, tmp_path):
+    began = clock().timestamp()
+    await take(ledger, lines_file(tmp_path, ROW))
+    clock.advance(days=1)
+    again = await take(ledger, lines_file(tmp_path, ROW))
+    changed = {**ROW, "outcomes": {**ROW["outcomes"], "large": {"correct": False}}}
+
+    corrected = await take(ledger, lines_file(tmp_path, changed))
+
+    assert (again.unchanged, corrected.merged) == (1, 1)
+    assert await ledger.rows("SELECT model, success, at FROM imported_outcomes ORDER BY 1") == [
+        ("large", 0.0, began + 86_400),
+        ("small", 0.25, began),
+    ]
+
+
+async def test_two_names_of_one_model_count_as_their_mean(ledger, tmp_path):
+    await take(ledger, lines_file(tmp_path, ROW), names={"small": "m", "large": "m"})
+
+    assert await ledger.rows("SELECT model, success FROM imported_outcomes") == [("m", 0.625)]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"outcomes": {}}, "outcomes"),
+        ({"outcomes": {"m": {"correct": 2}}}, "outcomes.m.correct"),
+        ({"outcomes": {"m": {}}}, "outcomes.m.correct"),
+        ({"prompt": None}, "prompt"),
+        ({"task_id": 7}, "task_id"),
+    ],
+)
+async def test_a_bad_row_of_a_data_set_is_named_too(ledger, tmp_path, change, named):
+    with pytest.raises(ImportRefused, match="line 2") as caught:
+        await take(ledger, lines_file(tmp_path, ROW, {**ROW, **change}))
+
+    assert named in str(caught.value)
+    assert await ledger.rows("SELECT COUNT(*) FROM tasks") == [(0,)]
+
+
+async def test_a_compressed_file_reads_as_a_plain_one(ledger, tmp_path: Path):
+    plain = lines_file(tmp_path, ROW)
+    packed = tmp_path / "rows.jsonl.gz"
+    with gzip.open(packed, "wb") as out, plain.open("rb") as source:
+        shutil.copyfileobj(source, out)
+
+    assert (await take(ledger, packed)).added == 1
+    assert (await take(ledger, plain)).unchanged == 1
+
+
+async def test_others_write_while_ten_thousand_tasks_come_in_within_seconds(ledger, home, clock, tmp_path):
+    tasks = [{**TASK, "id": f"t{n:05}", "begun_at": float(n)} for n in range(10_000)]
+    file = export_file(tmp_path, *tasks)
+    neighbour = await Ledger.open(home, clock)
+    waits: list[float] = []
+    began = time.monotonic()
+
+    async def write() -> None:
+        number = 0
+        while True:
+            asked = time.monotonic()
+            await neighbour.begin_task(task(f"n{number}"))
+            waits.append(time.monotonic() - asked)
+            number += 1
+            await anyio.lowlevel.checkpoint()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(write)
+        report = await take(ledger, file)
+        group.cancel_scope.cancel()
+    await neighbour.aclose()
+
+    assert report.added == 10_000
+    assert time.monotonic() - began < 20
+    assert len(waits) > 10
+    assert max(waits) < 3
+
+
+async def test_settling_goes_on_as_if_nothing_had_come_in(ledger, tmp_path):
+    await ledger.begin_task(task("mine"))
+    attempt_id = await ledger.reserve(attempt("mine", reserved_usd=1.0), daily_cap_usd=None)
+    await take(ledger, export_file(tmp_path, TASK))
+
+    await ledger.settle(attempt_id, settlement(cost_usd=0.5))
+
+    assert await ledger.rows("SELECT cost_usd FROM attempts WHERE task_id = 'mine'") == [(0.5,)]

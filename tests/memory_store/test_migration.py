@@ -1,0 +1,143 @@
+"""A ledger of an earlier version is brought up to date once, and a copy of it stays."""
+
+import sqlite3
+import stat
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from ledger_rows import old_ledger, task
+
+from chargehand.memory_store.errors import LedgerUnusable
+from chargehand.memory_store.ledger import LEDGER_FILE, Ledger
+from chargehand.memory_store.records import TrackRecord
+from chargehand.memory_store.schema import MIGRATIONS
+
+pytestmark = pytest.mark.anyio
+
+OPENER = """
+import datetime as dt, sys, anyio
+from pathlib import Path
+from chargehand.memory_store.ledger import Ledger
+async def main():
+    print("ready", flush=True)
+    sys.stdin.readline()
+    ledger = await Ledger.open(Path(sys.argv[1]), lambda: dt.datetime.now(dt.UTC))
+    print(await ledger.rows("SELECT COUNT(*) FROM tasks"), flush=True)
+    await ledger.aclose()
+anyio.run(main)
+"""
+
+
+async def test_everything_in_an_old_ledger_is_there_in_the_new_one(home: Path, clock):
+    old_ledger(home, tasks=30)
+
+    ledger = await Ledger.open(home, clock)
+    row = await ledger.task("old-7")
+    record = await ledger.track_record("qwen3-14b", None)
+    evidence = await ledger.rows("SELECT COUNT(*), SUM(success) FROM evidence")
+    await ledger.begin_task(task("new", project="p"))
+    intact = await ledger.rows("PRAGMA integrity_check") + await ledger.rows("PRAGMA foreign_key_check")
+    await ledger.aclose()
+
+    assert row is not None
+    assert (row.text, row.project, row.origin, row.text_form) == ("Task 7", None, "use", "full")
+    assert record == TrackRecord("qwen3-14b", None, 30, 0)
+    assert evidence == [(30, 30)]
+    assert intact == [("ok",)]
+
+
+async def test_the_old_one_is_kept_beside_it_for_its_owners_eyes(home: Path, clock):
+    old_ledger(home, tasks=30)
+
+    await (await Ledger.open(home, clock)).aclose()
+
+    backup = home / f"{LEDGER_FILE}.v1.bak"
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+    with closing(sqlite3.connect(backup)) as old:
+        assert old.execute("PRAGMA user_version").fetchone() == (1,)
+        assert old.execute("SELECT COUNT(*) FROM tasks").fetchone() == (30,)
+        assert old.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert _names(home) == [LEDGER_FILE, backup.name]
+
+
+async def test_a_new_ledger_leaves_no_backup_and_a_second_opening_none_either(home: Path, clock):
+    await (await Ledger.open(home, clock)).aclose()
+    await (await Ledger.open(home, clock)).aclose()
+
+    assert _names(home) == [LEDGER_FILE]
+
+
+async def test_the_rest_of_a_backup_that_was_cut_short_is_cleared_away(home: Path, clock):
+    old_ledger(home)
+    (home / f"{LEDGER_FILE}.v1.bak.unfinished").write_bytes(b"half")
+
+    await (await Ledger.open(home, clock)).aclose()
+
+    assert _names(home) == [LEDGER_FILE, f"{LEDGER_FILE}.v1.bak"]
+
+
+async def test_the_rest_of_a_backup_beside_a_ledger_that_is_up_to_date_is_cleared_away_too(home: Path, clock):
+    await (await Ledger.open(home, clock)).aclose()
+    for ending in ("", "-journal"):
+        (home / f"{LEDGER_FILE}.v1.bak.unfinished{ending}").write_bytes(b"half")
+
+    await (await Ledger.open(home, clock)).aclose()
+
+    assert _names(home) == [LEDGER_FILE]
+
+
+async def test_when_there_is_no_way_to_keep_a_copy_nothing_changes(home: Path, clock):
+    old_ledger(home)
+    (home / f"{LEDGER_FILE}.v1.bak").mkdir()
+    (home / f"{LEDGER_FILE}.v1.bak" / "in the way").touch()
+
+    with pytest.raises(LedgerUnusable, match="cannot be used"):
+        await Ledger.open(home, clock)
+
+    with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("SELECT COUNT(*) FROM tasks").fetchone() == (5,)
+    assert not (home / f"{LEDGER_FILE}.v1.bak.unfinished").exists()
+
+
+def test_several_processes_at_once_migrate_once(home: Path):
+    old_ledger(home, tasks=300)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(4)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+
+    told = [process.communicate("go\n", timeout=30)[0] for process in reversed(processes)]
+
+    assert told == ["[(300,)]\n"] * 4
+    with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+
+
+async def test_a_program_of_the_old_version_that_is_still_open_goes_on_writing(home: Path, clock):
+    old_ledger(home)
+    with closing(sqlite3.connect(home / LEDGER_FILE, isolation_level=None)) as old:
+        old.execute("SELECT COUNT(*) FROM tasks")
+        ledger = await Ledger.open(home, clock)
+
+        old.execute(
+            "INSERT INTO tasks (id, kind, begun_at, text, task_type, complexity, local_only, status)"
+            " VALUES ('late', 'delegation', 5, 'Late', 'other', 1, 0, 'running')"
+        )
+
+    row = await ledger.task("late")
+    await ledger.aclose()
+    assert row is not None
+    assert row.origin == "use"
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
