@@ -1,0 +1,122 @@
+"""The vectors in the ledger: written beside the tasks, read in the order they came."""
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .index.vector_index import Vector, Vectors
+    from .ledger import Ledger
+
+_FORM = "<f4"
+"""float32, little-endian, on disk."""
+
+_VARIABLES_AT_MOST = 500
+
+
+@dataclass(frozen=True)
+class EmbeddingRows:
+    """Rows in ascending order."""
+
+    rows: Sequence[int]
+    task_ids: Sequence[str]
+    begun_at: Sequence[float]
+    """When each task began, in seconds since 1970 UTC."""
+    blobs: Sequence[bytes]
+    """The vectors as they stand in the ledger."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def encode(vector: "Vector") -> bytes:
+    """A vector as the ledger keeps it."""
+    return vector.astype(_FORM).tobytes()
+
+
+def decode(blobs: Sequence[bytes]) -> "Vectors":
+    import numpy as np
+
+    return np.frombuffer(b"".join(blobs), dtype=_FORM).astype(np.float32, copy=False).reshape(len(blobs), -1)
+
+
+async def store(ledger: "Ledger", embedder: str, task_ids: Sequence[str], vectors: "Vectors") -> None:
+    """Write a vector for each task; on disk when it returns.
+
+    A task that has the same vector already keeps its row; a changed vector gets a new row, so that
+    whoever reads on from the last row sees it. Tasks that the ledger does not know are left out.
+    Raises LedgerUnusable.
+    """
+    rows = [
+        {"task": task_id, "embedder": embedder, "vector": encode(vector)}
+        for task_id, vector in zip(task_ids, vectors, strict=True)
+    ]
+
+    def write(db: sqlite3.Connection) -> None:
+        db.executemany(
+            "INSERT OR REPLACE INTO embeddings (task_id, embedder, vector)"
+            " SELECT :task, :embedder, :vector WHERE EXISTS (SELECT 1 FROM tasks WHERE id = :task)"
+            " AND NOT EXISTS (SELECT 1 FROM embeddings"
+            " WHERE task_id = :task AND embedder = :embedder AND vector = :vector)",
+            rows,
+        )
+
+    await ledger.write(write)
+
+
+async def rows_after(ledger: "Ledger", embedder: str, row: int, limit: int) -> EmbeddingRows:
+    """The next rows of an embedder, at most `limit`."""
+    found = await ledger.rows(
+        "SELECT e.row, e.task_id, t.begun_at, e.vector FROM embeddings e JOIN tasks t ON t.id = e.task_id"
+        " WHERE e.embedder = ? AND e.row > ? ORDER BY e.row LIMIT ?",
+        (embedder, row, limit),
+    )
+    rows, task_ids, begun_at, blobs = zip(*found, strict=True) if found else ((), (), (), ())
+    return EmbeddingRows(rows, task_ids, begun_at, blobs)
+
+
+async def removed_after(ledger: "Ledger", row: int) -> tuple[int, Sequence[str]]:
+    """The tasks that lost a vector of any embedder since that row of the removals, and the last row now."""
+    found = await ledger.rows("SELECT row, task_id FROM removed_embeddings WHERE row > ? ORDER BY row", (row,))
+    return (found[-1][0] if found else row), [task_id for _, task_id in found]
+
+
+async def last_removal(ledger: "Ledger") -> int:
+    return (await ledger.rows("SELECT COALESCE(MAX(row), 0) FROM removed_embeddings"))[0][0]
+
+
+async def count(ledger: "Ledger", embedder: str) -> int:
+    return (await ledger.rows("SELECT COUNT(*) FROM embeddings WHERE embedder = ?", (embedder,)))[0][0]
+
+
+async def begun_since(ledger: "Ledger", embedder: str, newest: int) -> float:
+    """When the oldest of the newest tasks with a vector began; minus infinity when there are no more than these."""
+    found = await ledger.rows(
+        "SELECT t.begun_at FROM tasks t JOIN embeddings e ON e.task_id = t.id AND e.embedder = ?"
+        " ORDER BY t.begun_at DESC, t.id DESC LIMIT 2 OFFSET ?",
+        (embedder, newest - 1),
+    )
+    return found[0][0] if len(found) == 2 else float("-inf")
+
+
+async def blobs_of(ledger: "Ledger", embedder: str, task_ids: Sequence[str]) -> Mapping[str, bytes]:
+    """The vectors of some tasks; those without one are not in it."""
+    return dict(await _of(ledger, "task_id, vector", embedder, task_ids))
+
+
+async def known(ledger: "Ledger", embedder: str, task_ids: Sequence[str]) -> frozenset[str]:
+    """Those of the tasks that have a vector."""
+    return frozenset(task_id for (task_id,) in await _of(ledger, "task_id", embedder, task_ids))
+
+
+async def _of(ledger: "Ledger", columns: str, embedder: str, task_ids: Sequence[str]) -> list[tuple[Any, ...]]:
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(task_ids), _VARIABLES_AT_MOST):
+        part = task_ids[start : start + _VARIABLES_AT_MOST]
+        marks = ", ".join("?" * len(part))
+        found += await ledger.rows(
+            f"SELECT {columns} FROM embeddings WHERE embedder = ? AND task_id IN ({marks})",  # noqa: S608 - our own words
+            (embedder, *part),
+        )
+    return found

@@ -1,0 +1,199 @@
+"""Chroma inside this process, in a folder that no other process opens."""
+
+import contextlib
+import logging
+import secrets
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
+
+from .chroma_collection import ChromaCollection
+from .chroma_library import COLLECTION_CONFIGURATION, load_chroma, quiet_settings
+from .errors import IndexDamaged, IndexFailed, IndexUnavailable
+from .slot_record import CallMark, SlotRecord, read_record, seal_holds, seal_of, write_record
+from .slots import Slot, remedy, remove_idle, take_slot
+from .vector_index import Opened
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from chromadb.api.client import Client
+
+_COLLECTION = "tasks"
+_OPEN_LIMIT_S = 120.0
+_CLOSE_LIMIT_S = 2.0
+
+_T = TypeVar("_T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Held:
+    """What a shelf has taken: given back together, or, when Chroma hangs, kept until the process ends."""
+
+    slot: Slot
+    mark: CallMark
+    chroma: str
+    record: SlotRecord | None = None
+    client: "Client | None" = None
+
+
+class ChromaSlot:
+    """A shelf: the index of one embedder in this process's slot."""
+
+    def __init__(self, root: Path, embedder: str) -> None:
+        """root: the folder of all slots."""
+        self._root = root
+        self._embedder = embedder
+        self._worker: Worker | None = None
+        # Set by the worker's thread: a caller that is cancelled meanwhile does not lose what was taken.
+        self._held: _Held | None = None
+
+    @property
+    def folder(self) -> Path | None:
+        """The slot's folder, while one is held."""
+        return self._held.slot.folder if self._held else None
+
+    async def open(self) -> Opened:
+        return await self._work(self._open)
+
+    async def renew(self) -> Opened:
+        return await self._work(self._renew)
+
+    async def note(self, row: int) -> None:
+        def write(held: _Held, _: Worker) -> None:
+            record = held.record
+            if record is not None:
+                seal = seal_of(held.slot.folder / record.folder, record.seal)
+                held.record = replace(record, caught_up=row, seal=seal)
+                write_record(held.slot.folder, held.record)
+
+        await self._work(write)
+
+    async def aclose(self) -> None:
+        worker, self._worker = self._worker, None
+        if worker is None or worker.is_stuck:
+            return
+        try:
+            await worker.run(self._give_back, limit_s=_CLOSE_LIMIT_S)
+        except (IndexFailed, IndexUnavailable) as failure:
+            _log.warning("the memory's index was not closed: %s", failure)
+        worker.stop()
+
+    async def _work(self, work: Callable[[_Held, Worker], _T]) -> _T:
+        if self._worker is None or self._worker.is_stuck:
+            # A stuck thread may still be writing: its slot stays locked, and unused, until this process ends.
+            self._worker, self._held = Worker("chargehand-chroma"), None
+        worker = self._worker
+
+        def in_slot() -> _T:
+            held = self._held = self._held or self._take()
+            return work(held, worker)
+
+        try:
+            return await worker.run(in_slot, limit_s=_OPEN_LIMIT_S)
+        except IndexFailed as failure:
+            raise IndexUnavailable(remedy(self.folder or self._root, failure)) from failure
+
+    def _take(self) -> _Held:
+        chroma = load_chroma()
+        slot = take_slot(self._root)
+        try:
+            remove_idle(self._root)
+            return _Held(slot, CallMark(slot.folder), chroma)
+        except OSError as error:
+            slot.release()
+            raise IndexUnavailable(remedy(slot.folder, error)) from error
+
+    def _give_back(self) -> None:
+        held, self._held = self._held, None
+        if held is not None:
+            try:
+                _close(held)
+            finally:
+                held.mark.close()
+                held.slot.release()
+
+    def _open(self, held: _Held, worker: Worker) -> Opened:
+        """Raises IndexDamaged for everything that Chroma must not be let loose on."""
+        _close(held)
+        folder = held.slot.folder
+        if not any(folder.glob("g-*")):
+            return self._renew(held, worker)
+        record = read_record(folder)
+        if record is None:
+            raise IndexDamaged("it has no record")
+        if record.embedder != self._embedder:
+            raise IndexDamaged(f"it holds vectors of {record.embedder}")
+        if record.chroma != held.chroma:
+            raise IndexDamaged(f"Chroma {record.chroma} wrote it, and this is {held.chroma}")
+        if held.mark.is_set:
+            raise IndexDamaged("a process died while reading it")
+        if not seal_holds(folder / record.folder, record.seal):
+            raise IndexDamaged("its files are not as they were left")
+        _check_database(folder / record.folder / "chroma.sqlite3")
+        for stray in folder.glob("g-*"):
+            if stray.name != record.folder:
+                shutil.rmtree(stray, ignore_errors=True)
+        held.record = record
+        with held.mark:
+            try:
+                held.client = _client(folder / record.folder)
+                collection = held.client.get_collection(_COLLECTION, embedding_function=None)
+            except Exception as error:
+                # Of any kind: Chroma's own errors, and what lies below. Whatever it is, it will not open.
+                raise IndexDamaged(f"Chroma does not open it ({type(error).__name__})") from error
+        return Opened(ChromaCollection(worker, collection, held.mark), record.caught_up)
+
+    def _renew(self, held: _Held, worker: Worker) -> Opened:
+        _close(held)
+        folder = held.slot.folder
+        # A name of its own each time: nothing that is still open below the old one can reach the new.
+        record = SlotRecord(self._embedder, 0, held.chroma, folder=f"g-{secrets.token_hex(4)}")
+        try:
+            for old in folder.glob("g-*"):
+                shutil.rmtree(old)
+            (folder / record.folder).mkdir(mode=0o700, parents=True)
+            held.client = _client(folder / record.folder)
+            collection = held.client.create_collection(
+                _COLLECTION, configuration=COLLECTION_CONFIGURATION, embedding_function=None
+            )
+            held.record = replace(record, seal=seal_of(folder / record.folder, {}))
+            write_record(folder, held.record)
+            with held.mark:
+                pass  # what the last process died of is gone
+        except Exception as error:
+            # Of any kind, as above; there is nothing left that could be thrown away.
+            raise IndexUnavailable(remedy(folder, f"{type(error).__name__}: {_first_line(error)}")) from error
+        return Opened(ChromaCollection(worker, collection, held.mark), 0)
+
+
+def _client(folder: Path) -> "Client":
+    import chromadb
+
+    # Only the class behind the interface can be closed.
+    return cast("Client", chromadb.PersistentClient(folder, settings=quiet_settings()))
+
+
+def _close(held: _Held) -> None:
+    client, held.client, held.record = held.client, None, None
+    if client is not None:
+        client.close()
+
+
+def _check_database(path: Path) -> None:
+    """SQLite's own look at Chroma's file, before Chroma opens it."""
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as database:
+            answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        raise IndexDamaged(f"its database cannot be read ({error})") from error
+    if answer != "ok":
+        raise IndexDamaged("its database is damaged")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "")[:200]

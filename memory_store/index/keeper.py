@@ -1,0 +1,290 @@
+"""Keeps an index level with the ledger, and answers from it.
+
+Answers never wait for Chroma: until it is loaded, built, or well again, the same vectors are searched
+exactly, in memory. Before each answer the rows that came since the last one are read from the ledger,
+so what another process wrote counts at once.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+import anyio.abc
+
+from .. import embeddings
+from ..errors import LedgerError
+from .contents import Contents
+from .errors import IndexDamaged, IndexFailed, IndexFailure, IndexUnavailable
+from .exact import ExactIndex
+from .self_check import check_findable
+from .state import IndexState
+from .vector_index import Match, Neighbour, Opened, Shelf, VectorIndex
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
+    from .vector_index import Vector
+
+CAPACITY = 50_000
+"""The newest tasks that the index holds, when nothing else is asked for."""
+EXACT_UP_TO = 50_000
+"""So many vectors are searched exactly while Chroma cannot: 50 MB of 256 dimensions, a few milliseconds."""
+RETRY_AFTER_S = 60.0
+"""How long what was unavailable is left alone."""
+
+_AT_ONCE = 500
+"""So many rows are caught up with before an answer; more are a matter for the background."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Standing:
+    """What answers at the moment. Replaced as a whole, so that whoever waits for a change sees it."""
+
+    index: VectorIndex | None = None
+    is_chroma: bool = False
+    is_settled: anyio.Event = field(default_factory=anyio.Event)
+    """Set once it is known whether there is something to answer from."""
+
+
+class IndexKeeper:
+    """Owns the index of one embedder. Calls may come from many tasks at once."""
+
+    def __init__(
+        self,
+        ledger: "Ledger",
+        embedder: str,
+        shelf: Shelf,
+        *,
+        capacity: int = CAPACITY,
+        exact_up_to: int = EXACT_UP_TO,
+        load_after_s: float = 0.0,
+        retry_after_s: float = RETRY_AFTER_S,
+    ) -> None:
+        """embedder: its id. capacity: how many of the newest tasks are held.
+
+        load_after_s: how long Chroma is left alone at first, so that loading it does not slow the first
+        answers; what few vectors there are is searched exactly meanwhile.
+        """
+        self._ledger = ledger
+        self._embedder = embedder
+        self._shelf = shelf
+        self._capacity = capacity
+        self._exact_up_to = exact_up_to
+        self._load_after_s = load_after_s
+        self._retry_after_s = retry_after_s
+        self._state = IndexState("absent")
+        self._contents = Contents(ledger, embedder, capacity)
+        self._standing = _Standing()
+        self._turn = anyio.Lock()
+        self._wake = anyio.Event()
+        self._is_started = False
+        self._must_renew = False
+        self._write_failures = 0
+
+    @property
+    def state(self) -> IndexState:
+        return self._state
+
+    def start(self, group: anyio.abc.TaskGroup) -> None:
+        """Load the index in the background, once however often this is called; ends when the group is cancelled."""
+        if not self._is_started:
+            self._is_started = True
+            self._state = IndexState("warming")
+            group.start_soon(self._serve)
+
+    async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Neighbour] | None:
+        """The tasks of the ledger most similar to a vector, best first, level with the ledger as it is now.
+
+        Of tasks with one and the same vector only the newest are among them. None: nothing answered within
+        patience_s, and the state says why. Raises LedgerError, and nothing else.
+        """
+        if not self._is_started:
+            return None
+        with anyio.move_on_after(patience_s):
+            while True:
+                standing = self._standing
+                await standing.is_settled.wait()
+                if standing is not self._standing:
+                    continue
+                if standing.index is None:
+                    return None
+                try:
+                    async with self._turn:
+                        if standing is self._standing and await self._catch_up(standing.index):
+                            return await self._search(standing.index, vector, count)
+                except IndexFailure as failure:
+                    self._fall_back(standing, failure)
+        return None
+
+    async def rebuild(self) -> None:
+        """Throw the index away and build it anew in the background; the state tells how far it is."""
+        self._must_renew = True
+        if self._is_started:
+            self._state = IndexState("rebuilding")
+        self._wake.set()
+
+    async def aclose(self) -> None:
+        """Whoever calls this has ended what `start` began. Of a caller that gives up, Chroma ends by itself."""
+        await self._shelf.aclose()
+
+    async def _search(self, index: VectorIndex, vector: "Vector", count: int) -> Sequence[Neighbour]:
+        if not self._contents.fits(vector):
+            return ()
+        matches: Sequence[Match] = await index.nearest(vector, count)
+        found = [
+            Neighbour(task_id, match.similarity)
+            for match in matches
+            for task_id in self._contents.register.tasks(match.id)
+        ]
+        return found[:count]
+
+    async def _catch_up(self, index: VectorIndex) -> bool:
+        """Put in and take out what changed in the ledger; False when that is too much to do before an answer."""
+        while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:
+            if change.is_more and self._standing.is_chroma:
+                self._fall_back(self._standing, None)
+                return False
+            if change.entered:
+                await index.add(change.added, change.vectors)
+            await index.remove(self._contents.apply(change))
+            if self._standing.is_chroma:
+                await self._shelf.note(change.row)
+        return True
+
+    def _fall_back(self, standing: _Standing, failure: IndexFailure | None) -> None:
+        """Stop answering from what answered, and let the background see to it."""
+        if standing is not self._standing:
+            return  # someone was here before
+        if failure is not None:
+            _log.warning("the memory's index failed, and is opened again: %s", failure)
+        self._state = IndexState("warming", reason=str(failure) if failure else None)
+        self._stand(_Standing())
+        self._wake.set()
+
+    async def _serve(self) -> None:
+        while True:
+            self._wake = anyio.Event()
+            pause_s: float | None = None
+            try:
+                await self._bring_up()
+                self._write_failures = 0
+            except (IndexFailure, LedgerError) as failure:
+                _log.warning("the memory's index is unavailable: %s", failure)
+                self._state = IndexState("unavailable", reason=str(failure))
+                self._standing.is_settled.set()
+                pause_s = self._retry_after_s
+            except Exception:  # noqa: BLE001 - the outermost loop: a mistake of ours must not end the server
+                _log.exception("the memory's index stopped")
+                self._state = IndexState("unavailable", reason=_OUR_MISTAKE)
+                self._standing.is_settled.set()
+                pause_s = self._retry_after_s
+            with anyio.move_on_after(pause_s):
+                await self._wake.wait()
+
+    async def _bring_up(self) -> None:
+        """From nothing, or from whatever failed, to an index that is ready."""
+        if self._standing.index is None or self._standing.is_chroma:
+            await self._load()
+        if self._load_after_s:
+            pause_s, self._load_after_s = self._load_after_s, 0.0
+            await anyio.sleep(pause_s)
+        if self._must_renew:
+            await self._fill(await self._renew("as was asked for"))
+            return
+        try:
+            if self._write_failures > 1:
+                raise IndexDamaged("it failed again and again while it was written")
+            await self._fill(await self._shelf.open())
+        except IndexDamaged as damage:
+            await self._fill(await self._renew(str(damage)))
+
+    async def _renew(self, why: str) -> Opened:
+        _log.warning("the memory's index is built anew from the ledger: %s", why)
+        self._state = IndexState("rebuilding", 0, len(self._contents.register.entries))
+        opened = await self._shelf.renew()
+        self._must_renew = False
+        return opened
+
+    async def _load(self) -> None:
+        """Read the ledger's vectors; few enough are searched exactly until Chroma is ready."""
+        async with self._turn:
+            exact = ExactIndex()
+            is_exact = await embeddings.count(self._ledger, self._embedder) <= self._exact_up_to
+            await self._contents.load(exact if is_exact else None)
+            self._stand(_Standing(exact if is_exact else None))
+            if is_exact:
+                self._standing.is_settled.set()
+
+    def _stand(self, standing: _Standing) -> None:
+        earlier, self._standing = self._standing, standing
+        earlier.is_settled.set()  # whoever waits there looks again
+
+    async def _fill(self, opened: Opened) -> None:
+        """Make an opened index agree with the ledger, check it, and answer from it.
+
+        Raises IndexDamaged when it is not what it should be, IndexUnavailable when it cannot be written.
+        """
+        index = opened.index
+        try:
+            held = set(await index.ids())
+            if opened.caught_up is not None and (lost := self._contents.expected_at(opened.caught_up) - held):
+                raise IndexDamaged(f"{len(lost)} vectors are gone from it")
+            held = await self._drop_foreign(index, held)
+            await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
+        except IndexFailed as failure:
+            raise IndexDamaged(f"Chroma cannot read it ({failure})") from failure
+        try:
+            is_new = not held
+            await self._add_missing(index, held)
+            if is_new:
+                await self._check_new(index, held)
+            async with self._turn:
+                await self._level(index, held)
+                self._stand(_Standing(index, is_chroma=True))
+                self._standing.is_settled.set()
+                entries = len(self._contents.register.entries)
+                self._state = IndexState("ready", entries, entries)
+        except IndexFailed as failure:
+            self._write_failures += 1
+            raise IndexUnavailable(f"Chroma cannot write the index ({failure}). {_WRITE_REMEDY}") from failure
+
+    async def _drop_foreign(self, index: VectorIndex, held: set[str]) -> set[str]:
+        """Take out what the ledger no longer has; gives what is left."""
+        foreign = held - self._contents.register.entries
+        await index.remove(sorted(foreign))
+        return held - foreign
+
+    async def _add_missing(self, index: VectorIndex, held: set[str]) -> None:
+        """Put in whatever is not held, batch by batch, each noted: whoever is killed here goes on from there."""
+        async for batch in self._contents.missing(held, _AT_ONCE):
+            total = len(self._contents.register.entries)
+            if total - len(held) > len(batch.added):
+                self._state = IndexState("rebuilding", len(held), total)
+            await index.add(batch.added, batch.vectors)
+            held.update(batch.added)
+            await self._shelf.note(batch.row)
+
+    async def _check_new(self, index: VectorIndex, held: set[str]) -> None:
+        try:
+            await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
+        except IndexDamaged as damage:
+            raise IndexUnavailable(f"Chroma does not find what was just put in ({damage})") from damage
+
+    async def _level(self, index: VectorIndex, held: set[str]) -> None:
+        """The last step, while no answer is given: what came in meanwhile."""
+        while True:
+            change = await self._contents.next_change(_AT_ONCE)
+            self._contents.apply(change)
+            await self._add_missing(index, held)
+            await index.remove(sorted(held - self._contents.register.entries))
+            held &= self._contents.register.entries
+            if not change.is_more:
+                await self._shelf.note(self._contents.row)
+                return
+
+
+_OUR_MISTAKE = "an unexpected error, which is in the log; it is tried again by itself"
+_WRITE_REMEDY = "Make the data folder writable and the disk not full; it is tried again by itself"

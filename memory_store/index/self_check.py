@@ -1,0 +1,35 @@
+"""Whether an index still finds what is in it."""
+
+import random
+from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
+
+from .. import embeddings
+from .errors import IndexDamaged
+from .register import Register, entry_of
+from .vector_index import VectorIndex
+
+if TYPE_CHECKING:
+    from ..ledger import Ledger
+
+SAMPLE = 50
+# The graph is an approximation: of 10,000 near-duplicates about one is not found in a whole index.
+# One of 50 is chance; two are damage (once in 50,000 whole indexes).
+_MISSES_ALLOWED = 1
+_SAME = 0.999
+
+
+async def check_findable(
+    index: VectorIndex, ledger: "Ledger", embedder: str, register: Register, held: AbstractSet[str]
+) -> None:
+    """Look for a sample of what the index holds. Raises IndexDamaged when vectors do not find themselves."""
+    entries = sorted(held & register.entries)
+    chosen = random.sample(entries, min(SAMPLE, len(entries)))
+    tasks = [register.tasks(entry)[0] for entry in chosen]
+    misses = 0
+    for blob in (await embeddings.blobs_of(ledger, embedder, tasks)).values():
+        found = await index.nearest(embeddings.decode([blob])[0], 3)
+        is_found = any(match.id == entry_of(blob) for match in found) or (found and found[0].similarity >= _SAME)
+        misses += not is_found
+    if misses > _MISSES_ALLOWED:
+        raise IndexDamaged(f"{misses} of {len(chosen)} vectors in it are not found")
