@@ -1,0 +1,75 @@
+"""How sure we are that a model will succeed, from what it did before."""
+
+import math
+from dataclasses import dataclass
+
+from ..profiles.routing_rules import Prior
+
+CREDIBLE_LEVEL = 0.8
+"""One-sided: with this probability the true success rate lies above the bound."""
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Evidence for and against a model; each piece counts with its weight, an executed check 1.0."""
+
+    successes: float = 0.0
+    failures: float = 0.0
+
+    @property
+    def evidence(self) -> float:
+        """The effective number of tasks it rests on."""
+        return self.successes + self.failures
+
+    def expected_success(self, prior: Prior) -> float:
+        """The mean of the posterior, 0 to 1."""
+        alpha, beta = self._posterior(prior)
+        return alpha / (alpha + beta)
+
+    def confidence(self, prior: Prior) -> float:
+        """The 80% lower credible bound of the success rate, 0 to 1: Beta posterior, the prior as its tasks."""
+        return _beta_quantile(1 - CREDIBLE_LEVEL, *self._posterior(prior))
+
+    def _posterior(self, prior: Prior) -> tuple[float, float]:
+        return (
+            prior.tasks * prior.success + self.successes,
+            prior.tasks * (1 - prior.success) + self.failures,
+        )
+
+
+def _beta_quantile(probability: float, alpha: float, beta: float) -> float:
+    """The value that a Beta(alpha, beta) variable stays below with a probability, by bisection."""
+    low, high = 0.0, 1.0
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        if _beta_cdf(middle, alpha, beta) < probability:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
+
+
+def _beta_cdf(x: float, alpha: float, beta: float) -> float:
+    """The regularized incomplete beta function I_x(alpha, beta).
+
+    By its continued fraction (DLMF 8.17.22, https://dlmf.nist.gov/8.17#v, seen 2026-11-24), on the
+    side of the mean where that converges fast; the other side by I_x(a, b) = 1 - I_(1-x)(b, a).
+    """
+    if x <= 0 or x >= 1:
+        return min(1.0, max(0.0, x))
+    if x > (alpha + 1) / (alpha + beta + 2):
+        return 1 - _beta_cdf(1 - x, beta, alpha)
+    log_front = (
+        math.lgamma(alpha + beta) - math.lgamma(alpha) - math.lgamma(beta)
+        + alpha * math.log(x) + beta * math.log1p(-x)
+    )  # fmt: skip
+    fraction = 1.0
+    # Evaluated backwards from a depth far beyond what counts below a million pieces of evidence.
+    for depth in range(200, 0, -1):
+        m = depth // 2
+        if depth % 2:
+            term = -(alpha + m) * (alpha + beta + m) * x / ((alpha + 2 * m) * (alpha + 2 * m + 1))
+        else:
+            term = m * (beta - m) * x / ((alpha + 2 * m - 1) * (alpha + 2 * m))
+        fraction = 1 + term / fraction
+    return math.exp(log_front) / (alpha * fraction)

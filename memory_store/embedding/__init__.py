@@ -1,0 +1,1 @@
+"""Texts as vectors: the embedders, and how a user names one."""

@@ -1,0 +1,192 @@
+"""Vectors from a model on the user's own Ollama, by `/api/embed`.
+
+Its id carries the digest of the weights: a tag that was pulled again is another embedder, and its
+vectors are not compared with the old ones.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NoReturn
+
+import anyio
+import anyio.to_thread
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ...memory_store.embedding.calibration import probe_texts, similar_from
+from ...memory_store.embedding.embedder import EmbedderUnavailable
+from ...memory_store.embedding.vectors import unit_rows
+from ...tools.provider import Unreachable
+from .egress import Gate, keep_bodies_out_of_logs, not_local
+from .locality import ollama_url
+from .ollama_models import InstalledModel, OllamaModels
+from .reply import Clock
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    import httpx
+
+    from ...memory_store.index.vector_index import Vectors
+
+_CONNECT_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 60.0
+"""Long enough for a cold load; who cannot wait that long cancels."""
+_KEEP_LOADED = "10m"
+_DIGEST_LENGTH = 12
+_LONGEST_TEXT = 24_000
+"""Characters. Embedding models have small windows, and the server cuts what is longer than theirs."""
+_OR_LEXICAL = "or set CHARGEHAND_EMBEDDER=lexical"
+
+
+class OllamaEmbedder:
+    """Implements `Embedder`."""
+
+    def __init__(self, model: str, *, host: str, local_hosts: frozenset[str], clock: Clock) -> None:
+        """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
+        self._model = model
+        self._vendor = Vendor(
+            name="Ollama",
+            url=ollama_url(host),
+            address_variable="OLLAMA_HOST",
+            start_command="ollama serve",
+            local_hosts=local_hosts,
+        )
+        self._gate = Gate(local_hosts)
+        self._models = OllamaModels(self._vendor, self._gate, clock)
+        self._client: httpx.AsyncClient | None = None
+        self._known: _Known | None = None
+        self._preparing = anyio.Lock()
+
+    async def prepare(self) -> None:
+        """See `Embedder`. Has the server load the model and embed a dozen short sentences, none of the user's."""
+        async with self._preparing:
+            if self._known is not None:
+                return
+            installed = await self._installed()
+            vectors = await self._embed(probe_texts())
+            threshold = await anyio.to_thread.run_sync(similar_from, vectors)
+            self._known = _Known(digest=_digest(installed), dimensions=int(vectors.shape[1]), similar_from=threshold)
+
+    @property
+    def id(self) -> str:
+        """See `Embedder`: `ollama:MODEL@DIGEST`."""
+        return f"ollama:{self._model}@{self._prepared.digest}"
+
+    @property
+    def dimensions(self) -> int:
+        """See `Embedder`."""
+        return self._prepared.dimensions
+
+    @property
+    def similar_from(self) -> float:
+        """See `Embedder`."""
+        return self._prepared.similar_from
+
+    async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":
+        """See `Embedder`. A text beyond the model's window counts with its beginning."""
+        prepared = self._prepared
+        if local_only and not self._vendor.is_local:
+            self._refuse(self._vendor.host)
+        installed = await self._installed()
+        if local_only and installed.is_remote:
+            self._refuse("the machine that runs this Ollama cloud model")
+        if _digest(installed) != prepared.digest:
+            raise EmbedderUnavailable(
+                f"{self._model} was pulled anew, so it is another embedder. Restart your MCP host: remembered tasks are"
+                " then embedded again"
+            )
+        return await self._embed(texts)
+
+    async def aclose(self) -> None:
+        """See `Embedder`."""
+        await self._models.aclose()
+        if self._client is not None:
+            await self._client.aclose()
+
+    @property
+    def _prepared(self) -> "_Known":
+        if self._known is None:
+            raise EmbedderUnavailable(f"ollama:{self._model} has not been asked yet")
+        return self._known
+
+    async def _installed(self) -> InstalledModel:
+        try:
+            installed = await self._models.installed(self._model)
+        except Unreachable as error:
+            raise EmbedderUnavailable(str(error).rstrip(".")) from error
+        if installed is None:
+            self._models.forget()  # it may be pulled the next moment
+            raise EmbedderUnavailable(
+                f"{self._model} is not installed in Ollama. Run: ollama pull {self._model}, {_OR_LEXICAL}"
+            )
+        return installed
+
+    async def _embed(self, texts: Sequence[str]) -> "Vectors":
+        import httpx
+
+        client = await self._open()
+        body = {
+            "model": self._model,
+            "input": [text[:_LONGEST_TEXT] or " " for text in texts],
+            "truncate": True,
+            "keep_alive": _KEEP_LOADED,
+        }
+        try:
+            response = await client.post("/api/embed", json=body)
+            response.raise_for_status()
+            answer = _Answer.model_validate_json(response.content)
+            if len(answer.embeddings) != len(texts):
+                raise ValueError("another number of vectors than of texts")
+            return await anyio.to_thread.run_sync(unit_rows, answer.embeddings)
+        except httpx.HTTPStatusError as error:
+            raise EmbedderUnavailable(
+                f"Ollama answers {error.response.status_code} when {self._model} is to embed. Check with"
+                f" `ollama show {self._model}` that it is an embedding model, {_OR_LEXICAL}"
+            ) from error
+        except httpx.HTTPError as error:
+            raise EmbedderUnavailable(
+                f"Ollama does not answer at {self._vendor.url}. Start it with `ollama serve`, {_OR_LEXICAL}"
+            ) from error
+        except (ValidationError, ValueError) as error:
+            raise EmbedderUnavailable(
+                f"what Ollama gives for {self._model} are not vectors. Choose an embedding model, {_OR_LEXICAL}"
+            ) from error
+
+    async def _open(self) -> "httpx.AsyncClient":
+        if self._client is None:
+            self._client = await anyio.to_thread.run_sync(self._connect)
+        return self._client
+
+    def _connect(self) -> "httpx.AsyncClient":
+        import httpx
+
+        keep_bodies_out_of_logs()
+        return httpx.AsyncClient(
+            base_url=self._vendor.url,
+            timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            event_hooks={"request": [self._gate.let_out]},
+            # What stays on the machine must not go through a proxy of the environment.
+            trust_env=not self._vendor.is_local,
+        )
+
+    def _refuse(self, host: str) -> NoReturn:
+        raise EmbedderUnavailable(f"{not_local(host).rstrip('.')}, {_OR_LEXICAL}")
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What `prepare` found out."""
+
+    digest: str
+    dimensions: int
+    similar_from: float
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    embeddings: list[list[float]]
+
+
+def _digest(installed: InstalledModel) -> str:
+    return installed.build.partition(" ")[0][:_DIGEST_LENGTH]

@@ -1,0 +1,166 @@
+"""Vectors from Ollama, against its strict peer."""
+
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
+from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.serving import serving
+from chargehand.memory_store.embedding.embedder import EmbedderUnavailable
+from chargehand.server.providers.locality import InvalidAddress
+from chargehand.server.providers.ollama_embedder import OllamaEmbedder
+
+pytestmark = pytest.mark.anyio
+
+NOMIC = OllamaModel("nomic-embed-text:latest", capabilities=("embedding",), digest="sha256:" + "ab" * 32)
+
+
+def embedder_at(host: str, *, model: str = "nomic-embed-text", clock=lambda: 0.0) -> OllamaEmbedder:
+    return OllamaEmbedder(model, host=host, local_hosts=frozenset(), clock=clock)
+
+
+@asynccontextmanager
+async def embedding(*models: OllamaModel, **fields):
+    """The peer, and an embedder at it."""
+    peer = OllamaPeer(lambda _: Reply(""), models or (NOMIC,))
+    async with serving(peer.app) as url:
+        embedder = embedder_at(url, **fields)
+        try:
+            yield peer, embedder
+        finally:
+            await embedder.aclose()
+
+
+async def test_its_id_is_the_model_with_the_digest_of_its_weights():
+    async with embedding() as (_, embedder):
+        await embedder.prepare()
+
+        assert embedder.id == "ollama:nomic-embed-text@abababababab"
+        assert embedder.dimensions == 8
+        assert 0.05 <= embedder.similar_from <= 0.95
+
+
+async def test_a_batch_is_one_request_and_comes_back_as_unit_vectors_in_order():
+    async with embedding() as (peer, embedder):
+        await embedder.prepare()
+        before = len(peer.journal.exchanges)
+        both = await embedder.embed(["one", "another"], local_only=True)
+        asked = peer.journal.exchanges[before:]
+        alone = await embedder.embed(["another"])
+
+    assert [exchange.path for exchange in asked] == ["/api/embed"]
+    assert asked[0].body["input"] == ["one", "another"]
+    assert both.dtype == np.float32
+    assert np.linalg.norm(both, axis=1) == pytest.approx([1, 1])
+    assert (both[1] == alone[0]).all()
+
+
+async def test_it_is_asked_once_however_often_it_is_prepared():
+    async with embedding() as (peer, embedder):
+        await embedder.prepare()
+        asked = len(peer.journal.exchanges)
+        await embedder.prepare()
+
+        assert len(peer.journal.exchanges) == asked
+
+
+async def test_a_tag_that_was_pulled_again_is_another_embedder():
+    now = [0.0]
+    async with embedding(clock=lambda: now[0]) as (peer, embedder):
+        await embedder.prepare()
+        now[0] += 60
+        renewed = OllamaModel(NOMIC.name, capabilities=("embedding",), digest="cd" * 32)
+        peer._models[NOMIC.name] = renewed
+
+        with pytest.raises(EmbedderUnavailable, match=r"pulled anew.*Restart"):
+            await embedder.embed(["text"])
+
+
+async def test_a_model_that_is_not_installed_names_the_command():
+    async with embedding(model="mxbai-embed-large") as (_, embedder):
+        with pytest.raises(EmbedderUnavailable, match="ollama pull mxbai-embed-large"):
+            await embedder.prepare()
+
+
+async def test_nobody_listening_names_the_command():
+    embedder = embedder_at("http://127.0.0.1:9")
+
+    with pytest.raises(EmbedderUnavailable, match="ollama serve"):
+        await embedder.prepare()
+
+    await embedder.aclose()
+
+
+async def test_what_failed_once_is_tried_again():
+    async with embedding(model="late") as (peer, embedder):
+        with pytest.raises(EmbedderUnavailable):
+            await embedder.prepare()
+        peer._models["late:latest"] = OllamaModel("late:latest", capabilities=("embedding",))
+
+        await embedder.prepare()
+
+        assert embedder.id.startswith("ollama:late@")
+
+
+async def test_a_private_text_does_not_leave_for_an_ollama_elsewhere():
+    async with embedding() as (_, here):
+        await here.prepare()
+        elsewhere = embedder_at("http://ollama.example:11434")
+        elsewhere._known = here._known
+
+        with pytest.raises(EmbedderUnavailable, match=r"ollama\.example"):
+            await elsewhere.embed(["secret"], local_only=True)
+
+        await elsewhere.aclose()
+
+
+async def test_a_private_text_does_not_go_to_a_model_that_runs_elsewhere():
+    remote = OllamaModel(NOMIC.name, capabilities=("embedding",), remote_host="https://ollama.example")
+    async with embedding(remote) as (peer, embedder):
+        await embedder.prepare()
+        asked = len(peer.journal.exchanges)
+
+        with pytest.raises(EmbedderUnavailable, match="may not leave the machine"):
+            await embedder.embed(["secret"], local_only=True)
+
+        assert all("secret" not in str(exchange.body) for exchange in peer.journal.exchanges[asked:])
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ({"embeddings": []}, 200),
+        ({"embeddings": [["a"]]}, 200),
+        ({"embeddings": "none"}, 200),
+        ({"error": "this model does not support embeddings"}, 500),
+    ],
+)
+async def test_an_answer_that_holds_no_vectors_names_the_remedy(answer, status):
+    peer = OllamaPeer(lambda _: Reply(""), (NOMIC,))
+
+    async def embed(_):
+        return JSONResponse(answer, status)
+
+    routes = [route for route in peer.app.routes if getattr(route, "path", "") != "/api/embed"]
+    async with serving(Starlette(routes=[Route("/api/embed", embed, methods=["POST"]), *routes])) as url:
+        embedder = embedder_at(url)
+        with pytest.raises(EmbedderUnavailable, match="CHARGEHAND_EMBEDDER=lexical") as raised:
+            await embedder.prepare()
+        await embedder.aclose()
+
+    assert "vowel" not in str(raised.value)
+
+
+def test_an_address_that_is_none_is_refused_at_once():
+    with pytest.raises(InvalidAddress):
+        embedder_at("ftp://somewhere")
+
+
+async def test_before_it_was_asked_it_has_no_id():
+    with pytest.raises(EmbedderUnavailable):
+        _ = embedder_at("http://127.0.0.1:9").id
