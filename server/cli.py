@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from .bench_arguments import add_bench_commands
+from .memory_arguments import add_memory_commands
+
 if TYPE_CHECKING:
     from ..tools.workshop import Workshop
 
@@ -46,15 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     profiles.add_argument("model", nargs="?", help="for `show`: a profile id")
     for command in (doctor, route, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    bench = _add(commands, "bench", _bench, "measure this installation")
-    bench.add_argument(
-        "what", choices=("latency", "replay", "delegate"), help="start-up; recorded work; that, compared"
-    )
-    bench.add_argument(
-        "--data", type=Path, help="for `replay` and `delegate`: a .jsonl.gz file of tasks with tests and answers"
-    )
-    bench.add_argument("--limit", type=int, default=None, help="for both: the first LIMIT tasks")
-    bench.add_argument("--runs", type=int, default=15, help="for `latency`: starts of each server (15)")
+    add_memory_commands(commands, own_workshop)
+    add_bench_commands(commands)
     return parser
 
 
@@ -118,17 +114,6 @@ def _profiles(chosen: argparse.Namespace) -> int:
     if chosen.action == "show":
         return anyio.run(partial(print_profile, own_workshop, chosen.model, as_json=chosen.json))
     return anyio.run(partial(print_profiles, own_workshop, as_json=chosen.json))
-
-
-def _bench(chosen: argparse.Namespace) -> int:
-    if chosen.what == "latency":
-        from ..evaluation.latency import measure_latency
-
-        return anyio.run(partial(measure_latency, runs=chosen.runs))
-    from ..evaluation.replay import compare, replay
-
-    measure = compare if chosen.what == "delegate" else replay
-    return anyio.run(partial(measure, chosen.data, limit=chosen.limit))
 
 
 @contextlib.asynccontextmanager

@@ -16,10 +16,14 @@ OpenWorkshop = Callable[[], AbstractAsyncContextManager[Workshop]]
 class Premises:
     """Made when the server starts, so that starting costs nothing; see `workshop`."""
 
-    def __init__(self, open_workshop: OpenWorkshop, group: anyio.abc.TaskGroup) -> None:
+    def __init__(
+        self, open_workshop: OpenWorkshop, group: anyio.abc.TaskGroup, opened: contextlib.AsyncExitStack
+    ) -> None:
+        """group: for what goes on in the background. opened: closes the workshop when the group has ended."""
         self.delegations = Delegations(group)
         self._open = open_workshop
-        self._stack = contextlib.AsyncExitStack()
+        self._group = group
+        self._opened = opened
         self._turn = anyio.Lock()
         self._workshop: Workshop | None = None
 
@@ -27,22 +31,16 @@ class Premises:
         """The workshop, opened now if it is not yet; when that fails, the next call tries again."""
         async with self._turn:
             if self._workshop is None:
-                self._workshop = await self._stack.enter_async_context(self._open())
+                self._workshop = await self._opened.enter_async_context(self._open())
+                self._group.start_soon(self._workshop.memory.keep_up)
             return self._workshop
-
-    async def aclose(self) -> None:
-        await self._stack.aclose()
 
 
 @contextlib.asynccontextmanager
 async def premises(open_workshop: OpenWorkshop) -> AsyncGenerator[Premises]:
-    """The premises; at the end delegations are cut off, their books closed, and the workshop after them."""
-    async with anyio.create_task_group() as group:
-        place = Premises(open_workshop, group)
+    """The premises; at the end delegations are cut off and their books closed, and then the workshop."""
+    async with contextlib.AsyncExitStack() as opened, anyio.create_task_group() as group:
         try:
-            yield place
+            yield Premises(open_workshop, group, opened)
         finally:
             group.cancel_scope.cancel()
-            with anyio.CancelScope(shield=True):
-                await place.delegations.all_ended()
-                await place.aclose()

@@ -42,6 +42,13 @@ class Usage(_Group):
     """The model that savings are measured against. None: the one that plays the validator."""
 
 
+class MemoryText(_Group):
+    """`[memory]` of the config file."""
+
+    text: Literal["full", "redacted", "hash"] = "full"
+    """What is kept of a task's text: all of it, all but code and what looks like a name or a secret, or a hash."""
+
+
 class Settings(_Group):
     """All settings. The environment comes first, then the file, then the default."""
 
@@ -59,6 +66,10 @@ class Settings(_Group):
     """US dollars for paid calls in one UTC day. 0: no paid calls. none: no cap."""
     reviews_per_day: int = Field(default=20, ge=0)
     """Strategic reviews in one UTC day."""
+    embedder: str = "lexical"
+    """How tasks are compared: `lexical`, `ollama:MODEL` through Ollama, or `chroma:NAME`, one of Chroma's own."""
+    chroma_url: str | None = None
+    """A Chroma server that several processes share (`chroma run`). Unset: each process keeps its own index."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """How much is written to standard error."""
     ollama_host: str = "http://127.0.0.1:11434"
@@ -73,6 +84,7 @@ class Settings(_Group):
     """Where Cerebras' API is."""
     privacy: Privacy = Privacy()
     usage: Usage = Usage()
+    memory: MemoryText = MemoryText()
 
     @field_validator("home", "config")
     @classmethod
@@ -101,7 +113,7 @@ class Settings(_Group):
 
 # Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
 _NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage")
+_ONLY_IN_THE_FILE = ("privacy", "usage", "memory")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

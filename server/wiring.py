@@ -3,14 +3,22 @@
 import contextlib
 import datetime as dt
 import logging
-from collections.abc import AsyncGenerator
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 from pydantic import SecretStr
 
+from ..memory_store.embedding.embedder import Embedder
+from ..memory_store.embedding.registry import LOADERS as LOADERS_OF_EMBEDDERS
+from ..memory_store.embedding.registry import UnknownEmbedder, load_embedder
+from ..memory_store.index.chroma_server import ChromaServer
+from ..memory_store.index.chroma_slot import ChromaSlot
+from ..memory_store.index.keeper import IndexKeeper
 from ..memory_store.ledger import Ledger
+from ..memory_store.memory import Memory
 from ..profiles.catalogue import Catalogue
 from ..profiles.errors import ProfileError
 from ..profiles.loading import load_catalogue
@@ -19,11 +27,17 @@ from ..tools.checking.sandbox_search import find_sandbox
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
 from ..tools.workshop import Rules, Workshop
-from .providers.locality import InvalidAddress
+from .providers.locality import InvalidAddress, is_local_url
+from .providers.ollama_embedder import OllamaEmbedder
 from .providers.registry import LOADERS, VendorSettings
 from .settings import BadSetting, Settings
 
 PROFILES_FOLDER = "profiles"
+INDEX_FOLDER = "index"
+
+# Chroma takes a second of both cores to load: not while the first task is on its way.
+_LOAD_INDEX_AFTER_S = 2.0
+_CLOSING_S = 0.6
 
 
 def utc_now() -> dt.datetime:
@@ -42,17 +56,19 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
         _refuse_config_below_a_root(settings.config, roots)
     catalogue = await anyio.to_thread.run_sync(load_catalogue, settings.home / PROFILES_FOLDER)
     _refuse_unknown_baseline(settings.usage.baseline_model, catalogue)
-    ledger = await Ledger.open(settings.home, utc_now)
-    try:
+    async with contextlib.AsyncExitStack() as opened:
+        ledger = await Ledger.open(settings.home, utc_now, text_form=settings.memory.text)
+        opened.push_async_callback(ledger.aclose)
         providers = _providers(settings)
-    except BadSetting:
-        await ledger.aclose()
-        raise
-    try:
+        for provider in providers.values():
+            opened.push_async_callback(_closed_soon, provider.aclose)
+        memory = _memory(settings, ledger, catalogue)
+        opened.push_async_callback(_closed_soon, memory.aclose)
         yield Workshop(
             catalogue=catalogue,
             providers=providers,
             ledger=ledger,
+            memory=memory,
             find_sandbox=find_sandbox,
             roots=roots,
             rules=Rules(
@@ -63,12 +79,12 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             ),
             clock=utc_now,
         )
-    finally:
-        with anyio.CancelScope(shield=True):
-            for provider in providers.values():
-                with anyio.move_on_after(1):
-                    await provider.aclose()
-            await ledger.aclose()
+
+
+async def _closed_soon(close: Callable[[], Awaitable[None]]) -> None:
+    """Close it, but wait for no connection that does not want to end."""
+    with anyio.move_on_after(_CLOSING_S, shield=True):
+        await close()
 
 
 def roots_of(settings: Settings, start: Path) -> Roots:
@@ -92,6 +108,30 @@ def _providers(settings: Settings) -> dict[ProviderName, Provider]:
         return {name: load(vendors) for name, load in LOADERS.items()}
     except InvalidAddress as error:
         raise BadSetting(str(error)) from error
+
+
+def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue) -> Memory:
+    local_hosts = settings.privacy.local_hosts
+
+    def ollama(model: str) -> Embedder:
+        return OllamaEmbedder(model, host=settings.ollama_host, local_hosts=local_hosts, clock=time.monotonic)
+
+    def open_index(embedder: str) -> IndexKeeper:
+        folder, url = settings.home / INDEX_FOLDER, settings.chroma_url
+        shelf = ChromaServer(url, folder, embedder) if url else ChromaSlot(folder, embedder)
+        return IndexKeeper(ledger, embedder, shelf, load_after_s=_LOAD_INDEX_AFTER_S)
+
+    if settings.chroma_url is not None and not is_local_url(settings.chroma_url, local_hosts):
+        raise BadSetting(
+            f"CHARGEHAND_CHROMA_URL: {settings.chroma_url} is not on this machine, and vectors tell of tasks. List its"
+            " host under [privacy] local_hosts if it is yours, or unset it."
+        )
+    try:
+        embedder = load_embedder(settings.embedder, {**LOADERS_OF_EMBEDDERS, "ollama": ollama})
+    except UnknownEmbedder as error:
+        raise BadSetting(f"CHARGEHAND_EMBEDDER: {error}.") from error
+    rules = catalogue.rules
+    return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above, clock=utc_now)
 
 
 def _refuse_unknown_baseline(model: str | None, catalogue: Catalogue) -> None:

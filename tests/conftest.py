@@ -26,6 +26,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
         "CHARGEHAND_DAILY_BUDGET_USD",
         "CHARGEHAND_REVIEWS_PER_DAY",
         "CHARGEHAND_LOG_LEVEL",
+        "CHARGEHAND_CHROMA_URL",
+        "CHARGEHAND_EMBEDDER",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CHARGEHAND_HOME", str(tmp_path / "chargehand-home"))

@@ -2,10 +2,10 @@
 
 from pydantic import BaseModel
 
+from ..memory_store.confidence import Belief
 from ..memory_store.records import Outcome
 from ..profiles.vocabulary import TaskType
 from .errors import UnknownTask
-from .routing.confidence import Belief
 from .workshop import Workshop
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
+from ..memory_store.recollection import Recollection
 from ..memory_store.records import NewDecision
 from ..profiles.price import in_dollars
 from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
@@ -12,9 +13,8 @@ from .deciding import decide, understand
 from .editing.context import read_context
 from .routing.candidates import Candidate
 from .routing.expectation import Expectation
-from .routing.recollection import Recollection
 from .routing.selection import Decision, Source
-from .workshop import Workshop
+from .workshop import LookBack, Workshop
 
 ALTERNATIVES_AT_MOST = 5
 
@@ -89,7 +89,7 @@ async def route_task(
     """
     files = await read_context(context_files, shop.roots)
     job = understand(task, task_type, files)
-    circumstances = await shop.survey()
+    circumstances = await shop.survey(LookBack(task, job.task_type, local_only))
     decision = decide(
         job,
         shop,

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 import anyio
 
 from ..memory_store.ledger import Clock, Ledger
+from ..memory_store.memory import Memory
+from ..memory_store.recollection import Recollection
 from ..profiles.catalogue import Catalogue
-from ..profiles.vocabulary import ProviderName
+from ..profiles.model import ModelProfile
+from ..profiles.vocabulary import ProviderName, TaskType
 from .checking.sandbox_search import SandboxSearch
 from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
-from .routing.recollection import NO_MEMORY
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,23 @@ class Rules:
 
 
 @dataclass(frozen=True)
+class LookBack:
+    """What memory is asked."""
+
+    task: str
+    task_type: TaskType
+    local_only: bool
+    """Of this call; the text does not leave the machine for an embedder elsewhere."""
+    except_for: tuple[str, ...] = ()
+    """Ids of tasks that do not count: the very one that is asked about."""
+
+
+@dataclass(frozen=True)
 class Workshop:
     catalogue: Catalogue
     providers: Mapping[ProviderName, Provider]
     ledger: Ledger
+    memory: Memory
     find_sandbox: Callable[[], Awaitable[SandboxSearch]]
     """Looks once, and gives the same result ever after."""
     roots: Roots
@@ -45,8 +60,11 @@ class Workshop:
     def today(self) -> dt.date:
         return self.clock().astimezone(dt.UTC).date()
 
-    async def survey(self) -> Circumstances:
-        """What can be asked right now, by asking all vendors at once."""
+    async def survey(self, look_back: LookBack | None = None) -> Circumstances:
+        """What can be asked right now, by asking all vendors at once, and what memory says of a task.
+
+        look_back: the task. None: memory has nothing to say.
+        """
         found: dict[str, Availability] = {}
 
         async def ask(name: ProviderName, provider: Provider) -> None:
@@ -55,7 +73,26 @@ class Workshop:
         async with anyio.create_task_group() as group:
             for name, provider in self.providers.items():
                 group.start_soon(ask, name, provider)
-        return Circumstances(catalogue=self.catalogue, availability=found, recollection=NO_MEMORY, today=self.today)
+        recollection = Recollection() if look_back is None else await self._recall(look_back, found)
+        return Circumstances(catalogue=self.catalogue, availability=found, recollection=recollection, today=self.today)
+
+    async def _recall(self, look_back: LookBack, found: Mapping[str, Availability]) -> Recollection:
+        local_only = look_back.local_only or self.rules.local_only
+        askable = [p for p in self.catalogue if self._can_be_asked(p, found.get(p.id), local_only=local_only)]
+        cheapest_first = sorted(askable, key=lambda p: (p.cost_usd(input_tokens=1_000, output_tokens=1_000), p.id))
+        return await self.memory.retrieve_similar(
+            look_back.task,
+            task_type=look_back.task_type,
+            builds={model: there.build for model, there in found.items()},
+            preference=[profile.id for profile in cheapest_first],
+            local_only=local_only,
+            except_for=look_back.except_for,
+        )
+
+    def _can_be_asked(self, profile: ModelProfile, there: Availability | None, *, local_only: bool) -> bool:
+        if there is None or not there.is_reachable or not profile.is_offered_on(self.today):
+            return False
+        return there.is_local or not local_only
 
     async def check_access(self) -> Mapping[ProviderName, str | None]:
         """For each vendor why it lets nobody in, with the remedy, or None; free requests, all at once."""

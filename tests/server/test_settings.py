@@ -24,6 +24,8 @@ EVERY_VARIABLE = {
     "CHARGEHAND_DAILY_BUDGET_USD": ("daily_budget_usd", "0.25", 0.25),
     "CHARGEHAND_REVIEWS_PER_DAY": ("reviews_per_day", "3", 3),
     "CHARGEHAND_LOG_LEVEL": ("log_level", "debug", "DEBUG"),
+    "CHARGEHAND_EMBEDDER": ("embedder", "ollama:nomic-embed-text", "ollama:nomic-embed-text"),
+    "CHARGEHAND_CHROMA_URL": ("chroma_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     "OLLAMA_HOST": ("ollama_host", "box:11434", "box:11434"),
     "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-1", "sk-ant-1"),
     "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://127.0.0.1:1", "http://127.0.0.1:1"),
@@ -68,6 +70,8 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "local_only": False,
         "daily_budget_usd": 5.0,
         "reviews_per_day": 20,
+        "embedder": "lexical",
+        "chroma_url": None,
         "log_level": "WARNING",
         "ollama_host": "http://127.0.0.1:11434",
         "anthropic_api_key": None,
@@ -76,6 +80,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "cerebras_base_url": "https://api.cerebras.ai",
         "privacy": {"local_hosts": frozenset()},
         "usage": {"baseline_model": None},
+        "memory": {"text": "full"},
     }
 
 
@@ -98,7 +103,7 @@ def test_each_variable_sets_its_setting(home: Path, variable: str):
 
 def test_every_setting_that_has_a_variable_is_tried_above():
     assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
-    assert {field for field in Settings.model_fields if variable_of(field) is None} == {"privacy", "usage"}
+    assert {field for field in Settings.model_fields if variable_of(field) is None} == {"privacy", "usage", "memory"}
 
 
 def test_every_variable_says_what_it_is_for():

@@ -20,7 +20,7 @@ from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
 from ..route_task import new_decision
 from ..routing.candidates import Candidate
-from ..workshop import Workshop
+from ..workshop import LookBack, Workshop
 from .attempt import Attempts, Tried
 from .cascade import Cascade, best_of
 from .contract import Contract
@@ -96,11 +96,6 @@ class Delegations:
         """The delegation, while it is under way."""
         return self._under_way.get(task_id)
 
-    async def all_ended(self) -> None:
-        """Wait until nothing is under way; whoever calls this has cancelled their task group."""
-        for delegation in list(self._under_way.values()):
-            await delegation.done.wait()
-
     async def begin(self, shop: Workshop, job: Job, contract: Contract) -> Delegation:
         """Write the task in the books and start on it. Raises UnknownModel or a LedgerError."""
         if contract.model is not None:
@@ -116,6 +111,8 @@ class Delegations:
                 local_only=contract.local_only or shop.rules.local_only,
             )
         )
+        local_only = contract.local_only or shop.rules.local_only
+        await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
         self._under_way[delegation.task_id] = delegation
         self._group.start_soon(self._carry_out, delegation, shop, job, contract)
         return delegation
@@ -161,7 +158,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         decision = decide(
             job,
             shop,
-            await shop.survey(),
+            await shop.survey(LookBack(job.task, job.task_type, contract.local_only, except_for=(delegation.task_id,))),
             model=contract.model,
             local_only=contract.local_only,
             max_cost_usd=contract.max_cost_usd,

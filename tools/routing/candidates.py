@@ -4,13 +4,13 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ...memory_store.confidence import Belief
+from ...memory_store.recollection import Recollection
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import ModelProfile
 from ...profiles.vocabulary import Role, TaskType
 from ..provider import Availability
-from .confidence import Belief
 from .expectation import Expectation, expect
-from .recollection import Recollection
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
+from ...memory_store.confidence import Belief
 from ...profiles.model import ModelProfile
 from ...profiles.routing_rules import Prior
-from .confidence import Belief
 from .thinking import decide_thinking
 
 # Our own rule of thumb until a model's use is measured: an answer of 150 tokens for a rename, 340 for a

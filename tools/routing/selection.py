@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ...memory_store.confidence import Belief
 from ...profiles.model import ModelProfile
 from ...profiles.vocabulary import Checkpoint, Role, TaskType
 from .candidates import Candidate, Circumstances, Constraints, candidates_for, judge, roles_in_order
 from .complexity import Complexity
-from .confidence import Belief
 
 Source = Literal["memory", "rules", "checkpoint", "constraint", "override"]
 

@@ -4,13 +4,13 @@ import dataclasses
 import datetime as dt
 from collections.abc import Iterable, Mapping
 
+from chargehand.memory_store.recollection import Recollection
 from chargehand.profiles.catalogue import Catalogue
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.vocabulary import Checkpoint, TaskType
 from chargehand.tools.provider import Availability
 from chargehand.tools.routing.candidates import Circumstances, Constraints
 from chargehand.tools.routing.complexity import Complexity
-from chargehand.tools.routing.recollection import Recollection
 from chargehand.tools.routing.selection import Decision, Question, select_model
 
 TODAY = dt.date(2026, 11, 24)

@@ -3,7 +3,7 @@
 import pytest
 from routing_scene import CATALOGUE
 
-from chargehand.tools.routing.confidence import Belief
+from chargehand.memory_store.confidence import Belief
 from chargehand.tools.routing.expectation import expect, expected_output_tokens
 from chargehand.tools.routing.thinking import LEAST, decide_thinking
 

@@ -9,9 +9,9 @@ import itertools
 import pytest
 from routing_scene import CATALOGUE, EVERYTHING, choice, circumstances, question
 
+from chargehand.memory_store.recollection import Recollection
 from chargehand.profiles.catalogue import Catalogue
 from chargehand.profiles.vocabulary import TASK_TYPES, Checkpoint, TaskType
-from chargehand.tools.routing.recollection import Recollection
 from chargehand.tools.routing.selection import select_model
 
 # The reference's names, as docs/reference/model-profiles.md gives their model ids.

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from routing_scene import CATALOGUE, EVERYTHING, LOCAL, choice, chosen, circumstances, question
 
+from chargehand.memory_store.confidence import Belief
+from chargehand.memory_store.recollection import Recollection
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.vocabulary import ROLES, Role
-from chargehand.tools.routing.confidence import Belief
-from chargehand.tools.routing.recollection import Recollection
 from chargehand.tools.routing.selection import select_model
 
 ANTHROPIC = frozenset(p.id for p in CATALOGUE if p.provider == "anthropic")

@@ -1,0 +1,60 @@
+"""`chargehand bench …` on the command line: each measures this installation, on named data, against a baseline."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+
+def add_bench_commands(commands: Any) -> None:
+    """Add `bench` with its measures. commands: what `add_subparsers` gave; argparse does not export its type."""
+    bench = commands.add_parser(
+        "bench", help="measure this installation", description="Measure this installation against a baseline."
+    )
+    measures = bench.add_subparsers(title="measures", metavar="MEASURE", required=True)
+
+    latency = measures.add_parser("latency", help="start-up and memory, against an empty server")
+    latency.add_argument("--runs", type=int, default=15, help="starts of each server (15)")
+    latency.set_defaults(run=_latency)
+    for name, help_text in (
+        ("replay", "recorded work through the whole server"),
+        ("delegate", "the same, beside one answer of the director and one of a local model"),
+    ):
+        measure = measures.add_parser(name, help=help_text)
+        measure.add_argument("--data", type=Path, required=True, help="a .jsonl.gz of tasks with tests and answers")
+        measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
+        measure.set_defaults(run=partial(_recorded, name))
+    memory = measures.add_parser("memory", help="the index beside exact search and a Chroma server; and route_task")
+    memory.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="tasks remembered (1000 10000)")
+    memory.set_defaults(run=_memory)
+    retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
+    retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
+    retrieval.set_defaults(run=_retrieval)
+
+
+def _latency(chosen: argparse.Namespace) -> int:
+    from ..evaluation.latency import measure_latency
+
+    return anyio.run(partial(measure_latency, runs=chosen.runs))
+
+
+def _recorded(name: str, chosen: argparse.Namespace) -> int:
+    from ..evaluation.replay import compare, replay
+
+    measure = compare if name == "delegate" else replay
+    return anyio.run(partial(measure, chosen.data, limit=chosen.limit))
+
+
+def _memory(chosen: argparse.Namespace) -> int:
+    from ..evaluation.memory_bench import measure_memory
+    from ..evaluation.recall_latency import measure_recall_latency
+
+    return anyio.run(measure_memory, chosen.sizes) or anyio.run(measure_recall_latency, chosen.sizes)
+
+
+def _retrieval(chosen: argparse.Namespace) -> int:
+    from ..evaluation.retrieval import measure_retrieval
+
+    return anyio.run(measure_retrieval, chosen.data)

@@ -1,0 +1,147 @@
+"""`chargehand memory …` on the command line. What a command needs is imported when it runs."""
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+if TYPE_CHECKING:
+    from .premises import OpenWorkshop
+
+
+def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
+    """Add `memory` with its actions. commands: what `add_subparsers` gave; argparse does not export its type."""
+    memory = commands.add_parser("memory", help="what is remembered", description="What is remembered, and its care.")
+    actions = memory.add_subparsers(title="actions", metavar="ACTION", required=True)
+
+    def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = actions.add_parser(
+            name, help=help_text, description=help_text.capitalize() + "."
+        )
+        parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+        parser.set_defaults(run=partial(run, open_workshop))
+        return parser
+
+    add("stats", _stats, "what it holds, and how right it was")
+    add("rebuild", _rebuild, "make the vectors that are missing, and build the index anew")
+    export = add("export", _export, "write the remembered tasks to a file of JSON lines")
+    export.add_argument("file", help="the file, made or replaced; - writes to standard output")
+    export.add_argument("--vectors", action="store_true", help="with the vectors; they can be computed again")
+    export.add_argument(
+        "--text", choices=("full", "redacted", "hash"), default="full", help="what of the texts to write (full)"
+    )
+    take = add("import", _import, "merge an export of another machine, or a data set of outcomes, plain or .gz")
+    take.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    take.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="NAME=PROFILE_ID",
+        help="whom a data set means by a model's name; may be given often",
+    )
+    take.add_argument("--restore-forgotten", action="store_true", help="take in again what was forgotten here")
+    prune = add("prune", _prune, "let go of old tasks; what models did still counts, and money stays in the books")
+    prune.add_argument("--older-than", type=_positive, metavar="DAYS", help="those that began more than DAYS ago")
+    prune.add_argument(
+        "--keep",
+        type=_count,
+        metavar="N",
+        help="never the newest N; alone: all but the newest N",
+    )
+    forget = add("forget", _forget, "remove all that is kept of tasks but their cost, for good")
+    what = forget.add_mutually_exclusive_group(required=True)
+    what.add_argument("task_ids", nargs="*", default=[], metavar="TASK_ID")
+    what.add_argument("--project", metavar="KEY", help="all tasks of a project")
+    what.add_argument("--all", action="store_true", help="everything")
+    for action in (prune, forget):
+        action.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _positive(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"{value} is not a number of days from 0 to 1,000,000")
+    return number
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{value} is below 0")
+    return number
+
+
+def _stats(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .memory_commands import print_stats
+
+    return anyio.run(partial(print_stats, open_workshop, as_json=chosen.json))
+
+
+def _rebuild(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .memory_commands import rebuild_memory
+
+    return anyio.run(partial(rebuild_memory, open_workshop, as_json=chosen.json))
+
+
+def _export(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .memory_commands import export_to
+
+    return anyio.run(
+        partial(
+            export_to,
+            open_workshop,
+            chosen.file,
+            with_vectors=chosen.vectors,
+            text_form=chosen.text,
+            as_json=chosen.json,
+        )
+    )
+
+
+def _import(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .memory_commands import import_from
+
+    return anyio.run(
+        partial(
+            import_from,
+            open_workshop,
+            chosen.files,
+            names=chosen.map,
+            restore=chosen.restore_forgotten,
+            as_json=chosen.json,
+        )
+    )
+
+
+def _prune(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .memory_commands import prune_memory
+
+    return anyio.run(
+        partial(
+            prune_memory,
+            open_workshop,
+            older_than_days=chosen.older_than,
+            keep=chosen.keep,
+            yes=chosen.yes,
+            as_json=chosen.json,
+        )
+    )
+
+
+def _forget(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .memory_commands import forget_tasks
+
+    return anyio.run(
+        partial(
+            forget_tasks,
+            open_workshop,
+            chosen.task_ids,
+            project=chosen.project,
+            everything=chosen.all,
+            yes=chosen.yes,
+            as_json=chosen.json,
+        )
+    )

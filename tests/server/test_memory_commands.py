@@ -1,0 +1,231 @@
+"""`chargehand memory …` as a person types it."""
+
+import argparse
+import contextlib
+import gzip
+import io
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargehand.server.memory_arguments import add_memory_commands
+from chargehand.server.settings import load_settings
+from chargehand.server.wiring import open_workshop
+from chargehand.tools.workshop import Workshop
+
+ROW = {"task_id": "set/1", "prompt": "Reverse a string", "outcomes": {"big": {"correct": 1, "cost_usd": 0.5}}}
+
+
+@dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Type = Callable[..., Typed]
+
+
+class Terminal(io.StringIO):
+    """Somebody who types an answer."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    return tmp_path / "data ü"
+
+
+@pytest.fixture
+def typed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Type:
+    """Types a command in this process: no start-up, the same code."""
+    monkeypatch.setenv("COLUMNS", "200")
+
+    @contextlib.asynccontextmanager
+    async def own_workshop() -> AsyncGenerator[Workshop]:
+        settings = load_settings({"CHARGEHAND_HOME": str(home), "OLLAMA_HOST": "http://127.0.0.1:9"})
+        async with open_workshop(settings, tmp_path) as shop:
+            yield shop
+
+    def run(*arguments: object) -> Typed:
+        parser = argparse.ArgumentParser()
+        add_memory_commands(parser.add_subparsers(), own_workshop)
+        capsys.readouterr()
+        try:
+            chosen = parser.parse_args(["memory", *map(str, arguments)])
+            code = chosen.run(chosen)
+        except SystemExit as left:
+            code = left.code
+        seen = capsys.readouterr()
+        return Typed(code, seen.out, seen.err)
+
+    return run
+
+
+def begun(home: Path, typed: Type) -> None:
+    """Three tasks, made by an import: these tests are not async, for the commands run their own loop."""
+    rows = home.parent / "begin.jsonl"
+    rows.write_text(
+        "".join(json.dumps({**ROW, "task_id": f"set/{n}", "prompt": f"Reverse {n}"}) + "\n" for n in range(3))
+    )
+    assert typed("import", rows).code == 0
+
+
+def test_stats_of_nothing_and_of_something(typed, home):
+    empty = typed("stats")
+    begun(home, typed)
+    table, facts = typed("stats"), typed("stats", "--json").json
+
+    assert (empty.code, table.code) == (0, 0)
+    assert "0 of" not in empty.out
+    assert (facts["tasks"], facts["by_origin"], facts["without_vector"]) == (3, {"import": 3}, 0)
+    assert list(facts["vectors"].values()) == [3]
+    assert "big" in table.out
+
+
+def test_an_export_comes_back(typed, home, tmp_path):
+    begun(home, typed)
+    file = tmp_path / "out file.jsonl"
+
+    written, printed = typed("export", file), typed("export", "-")
+    known = typed("import", file, "--json").json
+
+    assert (written.code, printed.code) == (0, 0)
+    assert printed.out == file.read_text()
+    assert known["files"][str(file)]["unchanged"] == 3
+
+
+def test_a_data_set_is_mapped_to_profiles_and_can_be_compressed(typed, home, tmp_path):
+    file = tmp_path / "rows.jsonl.gz"
+    file.write_bytes(gzip.compress(json.dumps(ROW).encode()))
+
+    done = typed("import", file, "--map", "big=claude-opus-5-5")
+    models = [row["model"] for row in typed("stats", "--json").json["models"]]
+
+    assert (done.code, models) == (0, ["claude-opus-5-5"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("import", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("import", "{file}", "--map", "big"), "NAME=PROFILE_ID"),
+        (("import", "{file}", "--map", "big=claude-opsu-5-5"), "claude-opus-5-5"),
+        (("export", "/nowhere/at/all.jsonl"), "/nowhere/at"),
+        (("prune",), "--older-than DAYS, --keep N"),
+        (("prune", "--keep", "0"), "--yes"),
+        (("forget", "--all"), "--yes"),
+        (("forget", "t9", "--yes"), "there is no task t9"),
+    ],
+)
+def test_a_mistake_is_named_with_its_remedy_and_exit_code_1(typed, home, tmp_path, arguments, said):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(ROW) + "\n")
+    typed("import", file)
+
+    seen = typed(*(argument.format(file=file) for argument in arguments))
+
+    assert seen.code == 1
+    assert said in seen.error.replace("\n", " ")
+    assert "Traceback" not in seen.error
+    assert typed("stats", "--json").json["tasks"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("prune", "--keep", "-1"), ("prune", "--older-than", "nan"), ("forget",), ("forget", "a", "--all"), ()],
+)
+def test_what_makes_no_sense_is_refused_by_the_command_line(typed, arguments):
+    assert typed(*arguments).code == 2
+
+
+def test_a_bad_line_names_file_line_and_field(typed, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(ROW) + "\n" + json.dumps({**ROW, "prompt": 1}) + "\n")
+
+    seen = typed("import", file)
+
+    assert seen.code == 1
+    assert "line 2: prompt" in seen.error
+
+
+def test_prune_says_what_went(typed, home):
+    begun(home, typed)
+
+    pruned = typed("prune", "--keep", "1", "--yes", "--json").json
+    again = typed("prune", "--keep", "1", "--yes")
+
+    assert pruned["pruned"] == 2
+    assert "0 tasks pruned" in again.out
+    models = typed("stats", "--json").json["models"]
+    assert [(row["tasks"], row["pruned_tasks"]) for row in models] == [(1, 2)]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 3), ("\n", 3)])
+def test_on_a_terminal_it_asks_first(typed, home, monkeypatch, answer, left):
+    begun(home, typed)
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+
+    seen = typed("forget", "--all")
+
+    assert (seen.code, "Forget everything: 3 tasks, for good?" in seen.error) == (0, True)
+    assert typed("stats", "--json").json["tasks"] == left
+
+
+def test_forget_takes_one_or_all(typed, home):
+    begun(home, typed)
+    file = home.parent / "m.jsonl"
+    typed("export", file)
+    name = json.loads(file.read_text().splitlines()[1])["id"]
+
+    one = typed("forget", name, "--yes")
+    rest = typed("forget", "--all", "--yes", "--json").json
+    none = typed("forget", "--project", "red", "--yes")
+
+    assert "1 task forgotten" in one.out
+    assert (rest["tasks"], rest["is_scrubbed"]) == (2, True)
+    assert "Nothing was forgotten" in none.out
+
+
+def test_what_was_forgotten_is_restored_when_asked_for(typed, home):
+    begun(home, typed)
+    file = home.parent / "m.jsonl"
+    typed("export", file)
+    typed("forget", "--all", "--yes")
+
+    refused = typed("import", file, "--json").json
+    restored = typed("import", file, "--restore-forgotten", "--json").json
+
+    assert refused["files"][str(file)]["forgotten"] == 3
+    assert restored["files"][str(file)]["added"] == 3
+
+
+def test_rebuild_embeds_what_has_no_vector(typed, home, tmp_path):
+    begun(home, typed)
+    file = tmp_path / "m.jsonl"
+    typed("export", file)
+
+    seen, facts = typed("rebuild"), typed("rebuild", "--json").json
+
+    assert seen.code == 0
+    assert (facts["done"], facts["left"]) == (0, 0)
+
+
+def test_a_damaged_ledger_is_a_sentence(typed, home):
+    begun(home, typed)
+    (home / "ledger.sqlite3").write_bytes(b"not a ledger" * 1_000)
+
+    seen = typed("stats")
+
+    assert seen.code == 1
+    assert "is damaged" in seen.error.replace("\n", " ")
