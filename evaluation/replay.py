@@ -112,7 +112,7 @@ class Run:
         return statistics.median(o.seconds / max(1, len(o.receipt["attempts"])) for o in self.outcomes)
 
 
-async def replay(data: Path | None, *, limit: int | None) -> int:
+async def replay(data: Path, *, limit: int | None) -> int:
     """Print what came of it; gives the exit code: 1 when a verdict of ours is wrong, 2 when there is no data."""
     tasks = _read(data, limit)
     if tasks is None:
@@ -122,7 +122,7 @@ async def replay(data: Path | None, *, limit: int | None) -> int:
     return 1 if run.wrong_successes or run.right_refused else 0
 
 
-async def compare(data: Path | None, *, limit: int | None) -> int:
+async def compare(data: Path, *, limit: int | None) -> int:
     """Print what the product solves and spends, beside one answer of the director and one of a local model.
 
     Gives the exit code, as `replay` does.
@@ -154,9 +154,9 @@ async def compare(data: Path | None, *, limit: int | None) -> int:
     return 1 if any(run.wrong_successes or run.right_refused for run in runs.values()) else 0
 
 
-def _read(data: Path | None, limit: int | None) -> list[RecordedTask] | None:
+def _read(data: Path, limit: int | None) -> list[RecordedTask] | None:
     try:
-        return read_recording(data or Path("replay_mbpp.jsonl.gz"))[:limit]
+        return read_recording(data)[:limit]
     except (OSError, UnknownRecording) as error:
         Console(stderr=True).print(f"--data: {error}", markup=False)
         return None
