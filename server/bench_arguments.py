@@ -29,6 +29,10 @@ def add_bench_commands(commands: Any) -> None:
     memory = measures.add_parser("memory", help="the index beside exact search and a Chroma server; and route_task")
     memory.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="tasks remembered (1000 10000)")
     memory.set_defaults(run=_memory)
+    crowd = measures.add_parser("crowd", help="many servers on one data folder: is anything lost?")
+    crowd.add_argument("--servers", type=int, default=8, help="how many (8)")
+    crowd.add_argument("--seconds", type=float, default=60.0, help="for how long (60)")
+    crowd.set_defaults(run=_crowd)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -52,6 +56,12 @@ def _memory(chosen: argparse.Namespace) -> int:
     from ..evaluation.recall_latency import measure_recall_latency
 
     return anyio.run(measure_memory, chosen.sizes) or anyio.run(measure_recall_latency, chosen.sizes)
+
+
+def _crowd(chosen: argparse.Namespace) -> int:
+    from ..evaluation.crowd import crowd
+
+    return anyio.run(partial(crowd, servers=chosen.servers, seconds=chosen.seconds))
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

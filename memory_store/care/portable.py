@@ -1,6 +1,6 @@
 """A task with all that belongs to it, as one line of JSON: what is exported, imported and merged.
 
-The format is described in docs/reference/memory-format.md. A file begins with a `Header`, then has one
+The format is described in docs/memory-format.md. A file begins with a `Header`, then has one
 `PortableTask` a line, in the order in which the tasks began.
 """
 
