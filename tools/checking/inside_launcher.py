@@ -1,7 +1,8 @@
 """Runs inside the sandbox, first: copies the folder, gives up root, sets the limits, becomes the command.
 
 Started as a file, with the standard library only: `launcher.py JSON COMMAND...`. It says `ok` on the
-setup descriptor just before it becomes the command, or what went wrong.
+setup descriptor just before it becomes the command, or what went wrong. Where a container engine passes
+on nothing but three streams, both descriptors are standard output, and what is printed goes to the other.
 """
 
 import json
@@ -26,7 +27,7 @@ def main() -> None:
         limit(orders)
         setup_fd = keep_only_the_report(orders["report_fd"], setup_fd)
         os.write(setup_fd, b"ok")
-        os.execv(sys.argv[2], sys.argv[2:])  # noqa: S606  # to become the command is the whole purpose
+        os.execvpe(sys.argv[2], sys.argv[2:], orders.get("environment", os.environ))  # noqa: S606  # the whole purpose
     except (OSError, ValueError, shutil.Error) as error:
         os.write(setup_fd, f"the sandbox could not be set up: {error}".encode())
         os._exit(96)
@@ -44,8 +45,9 @@ def copy(source: str, owner: int | None) -> None:
 
 
 def prefer_to_be_killed() -> None:
-    """Let the kernel end this before anything of the user's when memory runs out."""
-    Path("/proc/self/oom_score_adj").write_text("1000")
+    """Let the kernel end this before anything of the user's when memory runs out; macOS has no such order."""
+    if sys.platform == "linux":
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def give_up_root(uid: int) -> None:
@@ -60,7 +62,7 @@ def limit(orders: dict[str, int]) -> None:
 
     for kind, most in (
         (resource.RLIMIT_CPU, orders["cpu_s"]),
-        (resource.RLIMIT_AS, orders["memory_mb"] * MEGABYTE),
+        *([] if sys.platform == "darwin" else [(resource.RLIMIT_AS, orders["memory_mb"] * MEGABYTE)]),
         (resource.RLIMIT_NPROC, orders["processes"]),
         (resource.RLIMIT_FSIZE, orders["file_mb"] * MEGABYTE),
         (resource.RLIMIT_NOFILE, orders["open_files"]),
@@ -81,6 +83,8 @@ def keep_only_the_report(report_fd: int, setup_fd: int) -> int:
     report, setup = (fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, above) for fd in (report_fd, setup_fd))
     os.closerange(REPORT_FD, above)
     os.dup2(report, REPORT_FD, inheritable=True)
+    if report_fd == 1:
+        os.dup2(2, 1)
     return setup
 
 

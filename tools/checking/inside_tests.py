@@ -28,8 +28,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 REPORT_FD = 3
-SITE = "/checker/site"
-SOLUTION = "/tmp/solution"  # noqa: S108  # a tmpfs of the sandbox's own, outside the project's copy
+SITE = str(Path(__file__).with_name("site"))
+SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: PTH118, S108  # outside the project's copy
 ENOUGH = 16_000
 """Characters of a failure that are handed out; the checker outside shortens further."""
 

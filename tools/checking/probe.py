@@ -19,6 +19,7 @@ from .sandbox import Limits, Sandbox, SandboxFailed
 _LIMITS = Limits(wall_s=5.0, cpu_s=5, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
 _PROBE = "/checker/escape.py"
 _OWN_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE", "USER", "LOGNAME", "PWD", "SHLVL", "_"}
+_SYSTEM_FILES = (Path("/etc/passwd"), Path("/etc/hostname"))
 _PROCESSES = 4
 """bubblewrap's own, the probe, the child it leaves and that child's dead parent."""
 
@@ -54,15 +55,16 @@ class _Reached(BaseModel):
     unlimited: list[str]
 
 
-async def escape(sandbox: Sandbox) -> str | None:
+async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
     """What got out of the sandbox; None when nothing did.
 
+    own_system: its /etc is not this machine's, and may be read.
     Puts a file of a few bytes into the home and the temporary folder, listens on 127.0.0.1, and takes
     both away again. Raises SandboxFailed when the probe could not be run.
     """
     with _laid_out() as bait:
         targets = {
-            "read": [str(path) for path in (*bait.canaries, Path("/etc/passwd"), Path("/etc/hostname"))],
+            "read": [str(path) for path in (*bait.canaries, *(() if own_system else _SYSTEM_FILES))],
             "write": [str(path) for path in bait.forbidden],
             "port": bait.listener.getsockname()[1],
         }

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
-CheckName = Literal["parse", "lint", "tests", "review"]
+CheckName = str
+"""`parse`, `lint`, `tests`, `review`, or the name of a command that the user configured."""
 
 
 @dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Finding:
     severity: Severity
     message: str
     source: str
-    """Who says so: `ruff`, `pytest`, `python`, or a profile id."""
+    """Who says so: `ruff`, `tree-sitter rust`, `json`, or a profile id."""
     path: str | None = None
     line: int | None = None
     """Counted from 1. None: not about one line."""

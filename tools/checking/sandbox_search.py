@@ -4,24 +4,36 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 
 from .bubblewrap import Bubblewrap
+from .container import IMAGE, Container
 from .probe import escape
 from .sandbox import Sandbox, SandboxFailed
+from .sandbox_exec import SANDBOX_EXEC, SandboxExec
+from .unsafe_local import UnsafeLocal
 
 _VERSION_TIMEOUT_S = 5.0
 
-_NO_SANDBOX_HERE = {
-    "darwin": "tests cannot be run on macOS yet: sandbox-exec comes in a later version",
+_NOT_HERE = {
     "win32": "tests cannot be run on Windows: it has no sandbox; use Chargehand under WSL 2 for executed checks",
 }
 
+_NOTHING_HERE = {
+    "linux": "no bubblewrap on this machine, and no container engine",
+    "darwin": "no sandbox-exec on this macOS, and no container engine",
+}
+
+_ENGINES = ("podman", "docker")
+
 _INSTALL = "install bubblewrap: apt-get install bubblewrap (or dnf, pacman, apk, zypper)"
+_REMEDY_ON_A_MAC = f"install docker or podman, start it, and let it pull {IMAGE}"
 _USER_NAMESPACES = (
     f"{_INSTALL}; and let it make user namespaces: sysctl user.max_user_namespaces must not be 0, where AppArmor "
     "restricts them (Ubuntu 24.04 and later) /usr/bin/bwrap needs a profile that allows `userns`, and a container "
@@ -39,49 +51,114 @@ class SandboxSearch:
     """One line for a receipt or the doctor: which one works, or why none does."""
     remedy: str | None = None
     """What would make one work. None: one works, or nothing would."""
+    is_unsafe: bool = False
+    """True: it isolates nothing, as the user's config wants it."""
 
 
-_found: SandboxSearch | None = None
+@dataclass(frozen=True)
+class Choice:
+    """`[sandbox]` of the config file."""
+
+    unsafe_local: bool = False
+    """True: nothing is searched or proved, and nothing is isolated."""
+    image: str = IMAGE
+    """For a container engine: an image that is on this machine, with `python3` in it."""
+
+
+@dataclass(frozen=True)
+class Backends:
+    """The executables that may make a sandbox, in order of preference."""
+
+    bubblewraps: Sequence[Path] = ()
+    sandbox_exec: Path | None = None
+    engines: Sequence[Path] = ()
+    image: str = IMAGE
+
+
+_UNSAFE = SandboxSearch(
+    UnsafeLocal(),
+    "unsafe-local: answers run WITHOUT a sandbox, with your rights, your files and your network, because"
+    ' config.toml says [sandbox] backend = "unsafe-local"',
+    is_unsafe=True,
+)
+
+_found: dict[Choice, SandboxSearch] = {}
 """The probe's good result holds for the life of the process; a bad one is looked into again each time,
 so that mending the machine needs no restart."""
 
 
-async def find_sandbox() -> SandboxSearch:
+async def find_sandbox(choice: Choice | None = None) -> SandboxSearch:
     """The first sandbox that works on this machine. Takes about 0.1 s the first time, nothing later."""
-    global _found  # noqa: PLW0603  # the one cache, see above
-    if _found is None:
-        search = await search_sandbox(sys.platform, _bubblewraps() if sys.platform == "linux" else [])
+    choice = choice or Choice()
+    if choice.unsafe_local and sys.platform not in _NOT_HERE:
+        return _UNSAFE
+    if choice not in _found:
+        search = await search_sandbox(sys.platform, await anyio.to_thread.run_sync(_backends, choice))
         if search.sandbox is None:
             return search
-        _found = search
-    return _found
+        _found[choice] = search
+    return _found[choice]
 
 
-async def search_sandbox(platform: str, bubblewraps: Sequence[Path]) -> SandboxSearch:
-    """The first of these bubblewrap executables that works and holds.
+async def search_sandbox(platform: str, backends: Backends) -> SandboxSearch:
+    """The first of these backends that works and holds: bubblewrap, sandbox-exec, a container.
 
     platform: as `sys.platform` names it.
     """
-    if platform != "linux":
-        why = _NO_SANDBOX_HERE.get(platform, f"tests cannot be run on {platform}: Chargehand knows no sandbox for it")
-        return SandboxSearch(None, why)
+    if platform not in _NOTHING_HERE:
+        unknown = f"tests cannot be run on {platform}: Chargehand knows no sandbox for it"
+        return SandboxSearch(None, _NOT_HERE.get(platform, unknown))
     failures: list[str] = []
-    for bwrap in bubblewraps:
+    for where, make, own_system in _candidates(backends):
         try:
-            sandbox = Bubblewrap(bwrap, await _name(bwrap))
-            got_out = await escape(sandbox)
+            sandbox = await make()
+            got_out = await escape(sandbox, own_system=own_system)
         except SandboxFailed as failure:
-            failures.append(f"{bwrap}: {failure}")
+            failures.append(f"{where}: {failure}")
             continue
         except OSError as error:
-            failures.append(f"{bwrap}: its escape probe could not be prepared: {error.strerror}")
+            failures.append(f"{where}: its escape probe could not be prepared: {error.strerror}")
             continue
         if got_out is None:
             return SandboxSearch(sandbox, f"{sandbox.name} works; its escape probe got nothing out")
-        failures.append(f"{bwrap} is refused, its escape probe got out: {got_out}")
-    if not failures:
-        return SandboxSearch(None, "no bubblewrap on this machine", _INSTALL)
-    return SandboxSearch(None, "; ".join(failures), _USER_NAMESPACES)
+        failures.append(f"{where} is refused, its escape probe got out: {got_out}")
+    remedy = _REMEDY_ON_A_MAC if platform == "darwin" else _USER_NAMESPACES if backends.bubblewraps else _INSTALL
+    return SandboxSearch(None, "; ".join(failures) or _NOTHING_HERE[platform], remedy)
+
+
+def _candidates(backends: Backends) -> Iterator[tuple[Path, Callable[[], Awaitable[Sandbox]], bool]]:
+    """Where each is, what makes it, and whether its system's files are its own and not this machine's."""
+    for bwrap in backends.bubblewraps:
+        yield bwrap, partial(_bubblewrap, bwrap), False
+    if backends.sandbox_exec is not None:
+        yield backends.sandbox_exec, partial(_sandbox_exec, backends.sandbox_exec), False
+    for engine in backends.engines:
+        yield engine, partial(_container, engine, backends.image), True
+
+
+async def _bubblewrap(executable: Path) -> Sandbox:
+    return Bubblewrap(executable, await _name(executable))
+
+
+async def _sandbox_exec(executable: Path) -> Sandbox:
+    return SandboxExec(executable)
+
+
+async def _container(engine: Path, image: str) -> Sandbox:
+    container = Container(engine, image)
+    await container.find_image()
+    return container
+
+
+def _backends(choice: Choice) -> Backends:
+    """What this machine has."""
+    engines = [Path(path) for name in _ENGINES if (path := shutil.which(name))]
+    return Backends(
+        bubblewraps=_bubblewraps() if sys.platform == "linux" else (),
+        sandbox_exec=SANDBOX_EXEC if sys.platform == "darwin" and SANDBOX_EXEC.exists() else None,
+        engines=engines,
+        image=choice.image,
+    )
 
 
 def _bubblewraps() -> list[Path]:

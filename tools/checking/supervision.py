@@ -4,11 +4,14 @@ It must be awaited on the event loop's own thread: the kernel ends a sandbox wit
 started it (prctl PR_SET_PDEATHSIG), and asyncio starts processes on that thread.
 """
 
+import contextlib
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 from anyio.abc import Process
@@ -20,7 +23,8 @@ _REPORT_CAP = 256 * 1024
 _PATIENCE_S = 3.0
 """How long a killed process may take to be gone. The kernel needs milliseconds; more means a broken sandbox."""
 _CPU_SIGNAL = 24
-"""SIGXCPU on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
+"""SIGXCPU on macOS and on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
+_OK = b"ok"
 
 
 @dataclass
@@ -63,12 +67,18 @@ async def supervise(
     stdin: bytes,
     environment: Mapping[str, str],
     also_pass: Sequence[int] = (),
+    *,
+    folder: Path = Path("/"),
+    own_group: bool = False,
+    setup_before_report: bool = False,
 ) -> SandboxRun:
     """Run a sandbox's own command and wait until everything in it is gone.
 
     build: gives the command, from the descriptors of the report pipe and of the setup pipe. On the
     latter the sandbox's launcher says `ok` when the untrusted command starts, or else what went wrong.
-    also_pass: descriptors of ours that the command needs.
+    also_pass: descriptors of ours that the command needs. folder: where it starts. own_group: it gets a
+    process group of its own, all of which is ended with it: for what has no namespace to end.
+    setup_before_report: `ok` comes as the first bytes of the report, where there is no other way.
     Raises SandboxFailed when the launcher did not say `ok`, or when something survives its end.
     """
     output, report, setup = _Pipe(limits.output_kb * 1024), _Pipe(_REPORT_CAP), _Pipe(4096)
@@ -82,6 +92,12 @@ async def supervise(
     def too_much() -> None:
         nonlocal killed_by
         killed_by = killed_by or "output"
+        kill()
+
+    def kill() -> None:
+        if process is not None and own_group:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of it is left
+                os.killpg(process.pid, signal.SIGKILL)
         _kill(process)
 
     try:
@@ -92,7 +108,8 @@ async def supervise(
             stderr=subprocess.STDOUT,
             pass_fds=(report.write_fd, setup.write_fd, *also_pass),
             env=environment,
-            cwd="/",
+            cwd=folder,
+            start_new_session=own_group,
         )
         for pipe in pipes:
             pipe.close_child_end()
@@ -104,7 +121,8 @@ async def supervise(
                 await process.wait()
             if clock.cancelled_caught:
                 killed_by = "wall_time"
-                _kill(process)
+            if clock.cancelled_caught or own_group:
+                kill()
             # Whatever still runs holds an end of a pipe.
             tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
             exit_code = await process.wait()
@@ -114,12 +132,16 @@ async def supervise(
     finally:
         with anyio.CancelScope(shield=True):
             if process is not None:
+                kill()
                 await _end(process, pipes)
         for pipe in pipes:
             pipe.close()
 
     text = visible(output.received.decode("utf-8", "replace"))
     said = setup.received.decode("utf-8", "replace")
+    reported = bytes(report.received)
+    if setup_before_report and reported.startswith(_OK):
+        said, reported = "ok", reported.removeprefix(_OK)
     if not is_gone:
         raise SandboxFailed("the sandbox left a process behind: do not use it on this machine")
     if said != "ok":
@@ -130,9 +152,9 @@ async def supervise(
         exit_code = None
     elif exit_code is not None and (exit_code < 0 or 128 < exit_code <= 192):
         # A command that died of signal N: bubblewrap, like a shell, answers with 128 + N.
-        killed_by = "cpu_time" if exit_code == 128 + _CPU_SIGNAL else "signal"
+        killed_by = "cpu_time" if exit_code in (-_CPU_SIGNAL, 128 + _CPU_SIGNAL) else "signal"
         exit_code = None
-    return SandboxRun(exit_code, text, bytes(report.received), seconds, killed_by)
+    return SandboxRun(exit_code, text, reported, seconds, killed_by)
 
 
 async def _feed(process: Process, data: bytes) -> None:

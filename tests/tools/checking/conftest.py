@@ -1,5 +1,7 @@
 """The sandbox of this machine. Without one these tests fail, they do not skip: CI installs bubblewrap."""
 
+import importlib.util
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -7,6 +9,13 @@ import pytest
 
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxRun
 from chargehand.tools.checking.sandbox_search import find_sandbox
+
+# Under --import-mode=importlib this folder's own modules are not on the path.
+_SPEC = importlib.util.spec_from_file_location("snippets", Path(__file__).with_name("snippets.py"))
+assert _SPEC is not None
+assert _SPEC.loader is not None
+sys.modules["snippets"] = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(sys.modules["snippets"])
 
 RunPython = Callable[..., Awaitable[SandboxRun]]
 

@@ -88,7 +88,7 @@ async def test_code_that_ruff_cannot_read_is_not_called_valid_or_invalid():
     assert (result.note or "").startswith("not checked: ")
 
 
-@pytest.mark.parametrize("language", ["python", "json", "rust"])
+@pytest.mark.parametrize("language", ["python", "json", "rust", "yaml"])
 async def test_text_that_no_file_can_hold_fails(language):
     result = await check_parse('x = "\ud800"', language)
 
@@ -130,7 +130,7 @@ async def test_json_nested_too_deeply_to_read_is_uncertain():
     assert (result.outcome, result.note) == ("not_run", "not checked: nested too deeply to read")
 
 
-@pytest.mark.parametrize(("named", "language"), [("rs", "rust"), ("js", "javascript"), ("cobol", "cobol")])
+@pytest.mark.parametrize(("named", "language"), [("sql", "sql"), ("md", "markdown"), ("cobol", "cobol")])
 async def test_a_language_without_a_parser_is_never_called_valid(named, language):
     checks = await check_static("fn main() {", named)
 

@@ -1,8 +1,9 @@
 import pytest
 
 from chargehand.tools.checking.result import CheckResult
-from chargehand.tools.checking.running import FAILURE_CHARACTERS, run_project_tests, run_tests
+from chargehand.tools.checking.running import run_project_tests, run_tests
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+from chargehand.tools.checking.verdict import FAILURE_CHARACTERS
 
 pytestmark = pytest.mark.anyio
 

@@ -1,8 +1,6 @@
-from pathlib import Path
-
 import pytest
 
-from chargehand.tools.checking.sandbox_search import find_sandbox, search_sandbox
+from chargehand.tools.checking.sandbox_search import Backends, find_sandbox, search_sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +19,7 @@ async def test_the_probe_runs_once_in_a_process():
 
 
 async def test_no_bubblewrap_names_the_command_that_installs_it():
-    search = await search_sandbox("linux", [])
+    search = await search_sandbox("linux", Backends())
 
     assert search.sandbox is None
     assert "apt-get install bubblewrap" in (search.remedy or "")
@@ -32,7 +30,7 @@ async def test_a_program_that_is_not_bubblewrap_is_passed_over(tmp_path):
     pretender.write_text("#!/bin/sh\necho something else\n")
     pretender.chmod(0o755)
 
-    search = await search_sandbox("linux", [pretender, tmp_path / "missing"])
+    search = await search_sandbox("linux", Backends([pretender, tmp_path / "missing"]))
 
     assert search.sandbox is None
     assert f"{pretender}: it does not say that it is bubblewrap" in search.reason
@@ -43,7 +41,7 @@ async def test_a_bubblewrap_that_isolates_nothing_is_not_used(tmp_path):
     leaky.write_text(LEAKY)
     leaky.chmod(0o755)
 
-    search = await search_sandbox("linux", [leaky])
+    search = await search_sandbox("linux", Backends([leaky]))
 
     assert search.sandbox is None
     assert str(leaky) in search.reason
@@ -51,7 +49,7 @@ async def test_a_bubblewrap_that_isolates_nothing_is_not_used(tmp_path):
 
 @pytest.mark.parametrize(("platform", "word"), [("darwin", "macOS"), ("win32", "Windows"), ("plan9", "plan9")])
 async def test_a_platform_without_a_sandbox_says_so(platform, word):
-    search = await search_sandbox(platform, [Path("/usr/bin/bwrap")])
+    search = await search_sandbox(platform, Backends())
 
     assert search.sandbox is None
     assert word in search.reason

@@ -22,7 +22,9 @@ sys.modules["chargehand"] = package
 sys.path[:0] = json.loads(sys.argv[2])
 
 import anyio
+from chargehand.tools.checking.node import find_node
 from chargehand.tools.checking.running import run_tests
+from chargehand.tools.checking.running_node import run_node_tests
 from chargehand.tools.checking.sandbox import Limits
 from chargehand.tools.checking.sandbox_search import find_sandbox
 
@@ -47,7 +49,9 @@ async def main():
     answer = "def add(a, b): return a + b"
     script = await run_tests(answer, "assert add(1, 2) == 3", sandbox)
     module = await run_tests(answer, "def test_add(): assert add(1, 2) == 3", sandbox)
-    print(json.dumps([forks.output, script.outcome, module.outcome]))
+    counted = "test('add', () => assert.equal(add(1, 2), 3));"
+    in_node = await run_node_tests("const add = (a, b) => a + b;", counted, sandbox, await find_node())
+    print(json.dumps([forks.output, script.outcome, module.outcome, in_node.outcome]))
 
 anyio.run(main)
 """
@@ -89,4 +93,4 @@ async def test_an_ordinary_user_has_the_same_sandbox():
             stderr=None,
         )
 
-    assert json.loads(done.stdout) == ["True True\n", "passed", "passed"]
+    assert json.loads(done.stdout) == ["True True\n", "passed", "passed", "passed"]

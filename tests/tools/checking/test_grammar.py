@@ -1,0 +1,101 @@
+"""Parsing by grammars: what every language's compiler takes passes, and what it refuses does not."""
+
+import time
+
+import pytest
+from snippets import INVALID, VALID
+
+from chargehand.tools.checking.data_formats import EXACT
+from chargehand.tools.checking.grammar import BYTES_AT_MOST, GRAMMARS
+from chargehand.tools.checking.parse import check_parse
+
+pytestmark = pytest.mark.anyio
+
+CERTAIN = ["javascript", "go", "java", "ruby", "yaml", "toml"]
+"""Languages whose grammar refuses nothing that is valid, by the data in grammar.py."""
+
+
+def programs(corpus: dict[str, list[str]], *, languages: list[str]):
+    return [(language, code) for language in languages for code in corpus[language]]
+
+
+def test_every_language_that_can_be_read_has_its_programs_here():
+    languages = {*GRAMMARS, *EXACT} - {"json"}
+
+    assert set(VALID) == set(INVALID) == languages
+
+
+@pytest.mark.parametrize(("language", "code"), programs(VALID, languages=[*VALID]))
+async def test_what_a_compiler_takes_never_fails(language, code):
+    result = await check_parse(code, language)
+
+    assert result.outcome != "failed", result.findings
+
+
+@pytest.mark.parametrize("language", [language for language in VALID if language != "php"])
+async def test_no_program_here_is_even_suspected(language):
+    """PHP's grammar refuses templates, which is why what it refuses is only suspect."""
+    outcomes = [(await check_parse(code, language)).outcome for code in VALID[language]]
+
+    assert outcomes == ["passed"] * len(outcomes)
+
+
+@pytest.mark.parametrize(("language", "code"), programs(INVALID, languages=CERTAIN))
+async def test_what_a_compiler_refuses_fails_where_the_grammar_can_be_trusted(language, code):
+    result = await check_parse(code, language)
+
+    assert result.outcome == "failed"
+    assert result.findings[0].severity == "error"
+    assert result.findings[0].line is not None
+
+
+@pytest.mark.parametrize(("language", "code"), programs(INVALID, languages=[n for n in INVALID if n not in CERTAIN]))
+async def test_elsewhere_it_is_suspected_and_does_not_fail(language, code):
+    result = await check_parse(code, language)
+
+    assert result.outcome == "not_run"
+    assert result.first_failure is None
+    (finding,) = result.findings
+    assert (finding.severity, finding.source) == ("warning", f"tree-sitter {language}")
+    assert finding.message.startswith("syntax-suspect: ")
+    assert (result.note or "").startswith(f"not certain: {language} may be wrong at line ")
+
+
+async def test_a_token_that_is_missing_is_named_with_its_line():
+    result = await check_parse("function f() {\n  g(1;\n}\n", "javascript")
+
+    (finding,) = result.findings
+    assert (finding.line, finding.quote, finding.message) == (2, "g(1;", "`)` is missing here")
+
+
+async def test_an_undefined_alias_is_no_yaml_and_one_of_its_own_document_is():
+    assert (await check_parse("a: &x 1\nb: *x\n", "yaml")).outcome == "passed"
+    assert (await check_parse("a: *x\n", "yaml")).findings[0].message == "undefined alias x"
+
+
+@pytest.mark.parametrize("language", ["javascript", "rust", "yaml", "toml"])
+async def test_what_is_nested_too_deeply_ends_without_a_crash(language):
+    result = await check_parse(("x: " if language == "yaml" else "x = ") + "[" * 50_000, language)
+
+    assert result.outcome in ("failed", "not_run")
+
+
+async def test_a_file_that_is_too_large_is_not_checked():
+    result = await check_parse("f();\n" * (BYTES_AT_MOST // 4), "javascript")
+
+    assert (result.outcome, result.note) == ("not_run", "not checked: larger than 500 kB")
+
+
+async def test_a_thousand_lines_are_read_in_time():
+    lines = "export function f(a, b = 1) {\n  if (a > b && a) b -= 5;\n  return g(a * (1 + b));\n}\n" * 250
+    began = time.monotonic()
+
+    result = await check_parse(lines, "javascript")
+
+    assert result.outcome == "passed"
+    assert time.monotonic() - began < 2  # 0.03 s; how long it takes is measured by `chargehand bench`, not tested
+
+
+async def test_jsx_is_javascript_and_tsx_is_typescript():
+    assert (await check_parse("const a = <b c={1}>d</b>;", "jsx")).outcome == "passed"
+    assert (await check_parse("const a: E = <b c={1}>d</b>;", "tsx")).outcome == "passed"

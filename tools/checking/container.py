@@ -1,0 +1,132 @@
+"""The sandbox where there is a container engine: docker or podman around a scratch copy. Not tried with one yet.
+
+Inside there are: an image that is on this machine already (nothing is ever pulled), read-only; copies of the
+code and of the checker; a working folder and `/tmp` in memory. There is no network, no capability, and no
+folder of this machine. The image must have `python3`; a command of the user's, or Node.js, must be in it.
+"""
+
+import json
+import os
+import random
+import secrets
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from .interpreter import base_interpreter
+from .sandbox import WORK_FOLDER, Limits, SandboxFailed, SandboxRun
+from .staging import CHECKER, LAUNCHER, Stage, orders, staged
+from .supervision import supervise
+
+IMAGE = "python:3.13-slim"
+
+_INPUT = "/input"
+_TEMPORARY = "/tmp"  # noqa: S108  # a tmpfs of the container's own
+_TIMEOUT_S = 10.0
+_CONNECT = "import os, sys; os.dup2(1, 2); os.dup2(int(sys.argv[1]), 1); os.execv(sys.argv[2], sys.argv[2:])"
+"""Makes the engine's standard output the report, and its other stream what is printed."""
+_ENVIRONMENT = {
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "HOME": _TEMPORARY,
+    "TMPDIR": _TEMPORARY,
+    "LANG": "C.UTF-8",
+    "USER": "sandbox",
+    "LOGNAME": "sandbox",
+}
+
+
+class Container:
+    """Runs each command in a container of its own, gone afterwards."""
+
+    python: Sequence[str] = ("python3", "-I", "-B")
+
+    def __init__(self, engine: Path, image: str = IMAGE) -> None:
+        """engine: docker, podman, or what takes the same arguments."""
+        self._engine = engine
+        self._image = image
+        self._our_python = str(base_interpreter().executable)
+        self.name = f"{engine.name} ({image})"
+
+    async def find_image(self) -> None:
+        """Raises SandboxFailed when the engine does not answer or has no such image."""
+        command = [str(self._engine), "image", "inspect", "--format", "{{.Id}}", self._image]
+        try:
+            with anyio.fail_after(_TIMEOUT_S):
+                done = await anyio.run_process(command, stderr=subprocess.DEVNULL, check=False)
+        except (OSError, TimeoutError) as error:
+            raise SandboxFailed("the engine cannot be asked") from error
+        if done.returncode != 0:
+            raise SandboxFailed(
+                f"the engine does not answer, or has no image {self._image}: {self._engine.name} pull {self._image}"
+            )
+
+    async def run(
+        self,
+        command: Sequence[str],
+        folder: Path | None,
+        limits: Limits,
+        *,
+        stdin: bytes = b"",
+        read_only: Mapping[str, Path] | None = None,
+    ) -> SandboxRun:
+        name = f"chargehand-{secrets.token_hex(8)}"
+        try:
+            async with staged(folder, read_only or {}) as stage:
+                if stage.shown:
+                    raise SandboxFailed(
+                        f"a container shows nothing of this machine: put {stage.shown[0]} into an image and name it"
+                        " as [sandbox] image"
+                    )
+                await anyio.to_thread.run_sync(_open_to_all, stage)
+
+                def build(report_fd: int, _: int) -> Sequence[str]:
+                    engine = self._arguments(name, stage, limits)
+                    told = {**orders(limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
+                    launch = [*self.python[1:], "-S", LAUNCHER, json.dumps(told), *command]
+                    return [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), *engine, *launch]
+
+                try:
+                    return await supervise(
+                        build, limits, stdin, _environment(), own_group=True, setup_before_report=True
+                    )
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._remove(name)
+        except OSError as error:
+            raise SandboxFailed(f"the folder for the run could not be laid out: {error.strerror}") from error
+
+    def _arguments(self, name: str, stage: Stage, limits: Limits) -> list[str]:
+        user = random.SystemRandom().randint(30_000, 60_000)  # nobody's, so that its processes are those of this run
+        scratch = f"rw,exec,nosuid,nodev,mode=1777,size={limits.scratch_mb}m"
+        return [
+            str(self._engine), "run", "--rm", "--interactive", "--name", name, "--pull", "never",
+            "--network", "none", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
+            "--user", f"{user}:{user}", "--hostname", "sandbox", "--workdir", WORK_FOLDER,
+            "--memory", f"{limits.memory_mb}m", "--memory-swap", f"{limits.memory_mb}m",
+            "--pids-limit", str(limits.processes),
+            "--tmpfs", f"{WORK_FOLDER}:{scratch}", "--tmpfs", f"{_TEMPORARY}:{scratch}",
+            "--mount", f"type=bind,source={stage.work},target={_INPUT},readonly",
+            "--mount", f"type=bind,source={stage.checker},target={CHECKER},readonly",
+            "--entrypoint", self.python[0], self._image,
+        ]  # fmt: skip
+
+    async def _remove(self, name: str) -> None:
+        """End the container: ending the engine's command does not."""
+        with anyio.move_on_after(_TIMEOUT_S):
+            await anyio.run_process([str(self._engine), "rm", "--force", name], check=False, stderr=subprocess.DEVNULL)
+
+
+def _open_to_all(stage: Stage) -> None:
+    """Let the container's user read the copies."""
+    for path in (stage.root, *stage.root.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
+
+
+def _environment() -> Mapping[str, str]:
+    """What the engine's own command needs to find its engine; nothing of it goes inside."""
+    kept = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST")
+    return {name: os.environ[name] for name in kept if name in os.environ}

@@ -1,0 +1,247 @@
+// Runs inside the sandbox: the answer, then the tests, then one verdict that starts with a secret.
+//
+// Started as `node --test-reporter=THIS --test-reporter-destination=stderr THIS < JOB`. The job is JSON,
+// see `running_node.py`. The verdict goes to descriptor 3: the nonce, then JSON with `status`, as
+// inside_tests.py has it. The nonce is read before the answer runs and lives in one closure.
+//
+// As a reporter of node:test it is handed the results of every test, and counts those of the tests' own
+// file: an answer may not judge itself.
+
+import assert from "node:assert";
+import fs from "node:fs";
+import * as nodeModule from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { inspect } from "node:util";
+
+const { Module, createRequire } = nodeModule;
+const REPORT_FD = 3;
+const FOLDER = path.join(os.tmpdir(), "solution"); // outside the project's copy
+const SOLUTION = `${FOLDER}/solution.js`;
+const NAMES = `${FOLDER}/names.js`;
+const ENOUGH = 16000;
+
+let isTaken = true; // open once, to node:test itself, before the answer is loaded
+
+// An async generator, since node:test takes anything else for a class.
+export default async function* report(source) {
+  if (isTaken) throw new Error("the reporter is taken");
+  isTaken = true;
+  for await (const event of source) count(event);
+  whenTestsEnded();
+}
+
+let passed = 0;
+let total = 0;
+let firstFailure = null;
+let testsFile = null;
+let whenTestsEnded = () => {};
+let missingModule = null;
+
+async function main() {
+  const job = JSON.parse(fs.readFileSync(0, "utf8"));
+  const send = sender(job.nonce);
+  delete job.nonce;
+  const fail = (error) => send(failed(error));
+  guard();
+  try {
+    prepare(job);
+  } catch (error) {
+    return send({ status: "broken_tests", failure: text(error) });
+  }
+  const watch = () => {
+    for (const name of ["uncaughtException", "unhandledRejection"]) {
+      process.removeAllListeners(name);
+      process.on(name, fail);
+    }
+    process.removeAllListeners("beforeExit");
+    process.removeAllListeners("exit");
+  };
+  if (job.kind === "module") await startNodeTest();
+  else watch();
+  try {
+    await loadAnswer(job);
+  } catch (error) {
+    return fail(error);
+  }
+  if (job.kind === "script") watch(); // what the answer listens for at its load is none of its business
+  testsFile = `${FOLDER}/tests.${job.testsAre === "esm" ? "mjs" : "cjs"}`;
+  let isEnded = false;
+  whenTestsEnded = () => isEnded && send(counted());
+  try {
+    await runTests(job);
+  } catch (error) {
+    const isTheirs = error instanceof SyntaxError && !/does not provide an export/.test(error.message);
+    return isTheirs ? send({ status: "broken_tests", failure: text(error) }) : fail(error);
+  }
+  isEnded = true;
+  if (job.kind === "module") return; // node:test reports when the event loop is empty
+  if (job.waits) process.on("beforeExit", () => send({ status: "passed" }));
+  else send({ status: "passed" });
+}
+
+// What sends the verdict and ends the process there and then, with functions kept from before the answer.
+// The verdict has no prototype, so nothing that the answer gave to objects is called for it.
+function sender(nonce) {
+  const write = fs.writeSync;
+  const leave = process.reallyExit.bind(process);
+  const encode = JSON.stringify;
+  const { assign, create } = Object;
+  return (verdict) => {
+    write(REPORT_FD, nonce + encode(assign(create(null), verdict)));
+    leave(0);
+  };
+}
+
+// Assertions that the answer cannot soften, as globals that it cannot replace.
+function guard() {
+  for (const one of [assert, assert.strict, assert.AssertionError]) Object.freeze(one);
+  constant("assert", assert);
+  const assertTrue = assert.ok;
+  const check = (ok, ...said) => assertTrue(ok, said.length ? said.join(" ") : undefined);
+  Object.defineProperty(console, "assert", { value: check });
+  process.binding = undefined; // the way to the functions that write the verdict
+}
+
+function constant(name, value) {
+  Object.defineProperty(globalThis, name, { value, writable: false, configurable: false });
+}
+
+function prepare(job) {
+  if (job.typescript) {
+    job.answer = withoutTypes(job.answer);
+    job.tests = withoutTypes(job.tests);
+  }
+  fs.mkdirSync(FOLDER, { recursive: true });
+  fs.writeFileSync(`${FOLDER}/package.json`, '{"type": "module"}');
+}
+
+function withoutTypes(code) {
+  const strip = nodeModule.stripTypeScriptTypes;
+  try {
+    return strip(code);
+  } catch (error) {
+    if (error.code !== "ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX") throw error;
+    return strip(code, { mode: "transform" });
+  }
+}
+
+// Lets node:test bind its one reporter, us, before any code of the answer runs.
+async function startNodeTest() {
+  const nodeTest = await import("node:test");
+  isTaken = false;
+  await nodeTest.test("start", () => {});
+  while (!isTaken) await new Promise((resume) => setImmediate(resume));
+  for (const name of ["describe", "it", "test", "suite", "before", "after", "beforeEach", "afterEach", "mock"]) {
+    if (nodeTest[name] !== undefined) constant(name, nodeTest[name]);
+  }
+}
+
+// The answer becomes the module ./solution.js for `import` and for `require`, and ./names.js gives every name
+// of its top level.
+async function loadAnswer(job) {
+  if (job.answerIs === "esm") {
+    fs.writeFileSync(SOLUTION, job.answer);
+    const namespace = await import(`file://${SOLUTION}`);
+    fs.writeFileSync(NAMES, 'export * from "./solution.js";');
+    provide(SOLUTION, namespace);
+    provide(NAMES, namespace);
+    return;
+  }
+  for (const file of [SOLUTION, NAMES]) fs.writeFileSync(file, "");
+  const module = new Module(SOLUTION);
+  module.filename = SOLUTION;
+  module.paths = [];
+  module._compile(job.answer, SOLUTION);
+  const names = module.names ?? {};
+  const exported = module.exports;
+  const isEmpty = exported !== null && typeof exported === "object" && Object.keys(exported).length === 0;
+  const given = isEmpty ? names : exported;
+  const all = { ...names, ...(given === Object(given) ? given : {}) };
+  provide(SOLUTION, given);
+  provide(NAMES, all);
+  fs.writeFileSync(SOLUTION, facade(SOLUTION, all));
+  fs.writeFileSync(NAMES, facade(NAMES, all));
+}
+
+function provide(file, exported) {
+  Module._cache[file] = Object.assign(new Module(file), { filename: file, loaded: true, exports: exported });
+}
+
+// An ES module that exports what `require` gives.
+function facade(file, exported) {
+  const lines = [
+    'import { createRequire } from "node:module";',
+    "const require = createRequire(import.meta.url);",
+    `const given = require("${file}");`,
+    `const all = require("${NAMES}");`,
+    "export default given?.__esModule ? given.default : given;",
+  ];
+  for (const name of Object.keys(exported)) {
+    if (!/^[A-Za-z_$][\w$]*$/.test(name) || name === "default") continue;
+    lines.push(`const $_${name} = all.${name}; export { $_${name} as ${name} };`);
+  }
+  return lines.join("\n");
+}
+
+async function runTests(job) {
+  if (job.testsAre === "esm") {
+    fs.writeFileSync(testsFile, job.tests);
+    await import(`file://${testsFile}`);
+    return;
+  }
+  const module = new Module(testsFile);
+  module.filename = testsFile;
+  module.paths = [];
+  module._compile(job.tests, testsFile);
+}
+
+function count(event) {
+  const data = event.data;
+  if (event.type !== "test:pass" && event.type !== "test:fail") return;
+  if (data.file !== testsFile && data.file !== `file://${testsFile}`) return;
+  const isSuite = data.details.type === "suite";
+  const excused = data.skip !== undefined || data.todo !== undefined;
+  if (event.type === "test:fail" && !excused) {
+    const error = data.details.error;
+    if (!isSuite || error.failureType !== "subtestsFailed") note(data.name, error.cause ?? error);
+  }
+  if (isSuite) return;
+  total += 1;
+  if (event.type === "test:pass" && !excused) passed += 1;
+}
+
+function note(name, error) {
+  missingModule ??= missing(error);
+  firstFailure ??= `${name}\n${text(error)}`;
+}
+
+function counted() {
+  const verdict = { passed, total, failure: firstFailure, missing_module: missingModule };
+  if (firstFailure !== null) return { ...verdict, status: "failed" };
+  return { ...verdict, status: passed > 0 ? "passed" : "no_tests" };
+}
+
+function failed(error) {
+  return { status: "failed", failure: text(error), missing_module: missing(error) };
+}
+
+function missing(error) {
+  const code = error?.code;
+  if (code !== "MODULE_NOT_FOUND" && code !== "ERR_MODULE_NOT_FOUND") return null;
+  const found = /Cannot find (?:package|module) '([^'./][^']*)'/.exec(error.message);
+  return found === null ? null : found[1];
+}
+
+function text(error) {
+  let said;
+  try {
+    said = error instanceof Error && typeof error.stack === "string" ? error.stack : `thrown: ${inspect(error)}`;
+  } catch {
+    said = "an error that cannot be shown";
+  }
+  const lines = said.split("\n").filter((line) => !/^\s+at .*(?:node:|\/checker\/)/.test(line));
+  return lines.join("\n").slice(0, ENOUGH);
+}
+
+if (process.argv[1] === new URL(import.meta.url).pathname) main();

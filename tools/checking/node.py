@@ -1,0 +1,66 @@
+"""Finds Node.js on this machine."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+
+_TIMEOUT_S = 5.0
+_INSIDE = "/checker/node/bin/node"
+_ASK = "process.stdout.write(JSON.stringify([require('fs').realpathSync(process.execPath), process.versions.node]))"
+
+OLDEST = (20, 6)
+"""What `node:test` and its reporters are here needs it."""
+STRIPS_TYPES = (22, 18)
+"""From here on TypeScript runs as it is (https://nodejs.org/api/typescript.html, seen 2026-11-24)."""
+
+INSTALL = "install Node.js 22.18 or later and put `node` on the PATH of the server"
+
+
+@dataclass(frozen=True)
+class Node:
+    executable: Path
+    version: tuple[int, int]
+
+    @property
+    def shown(self) -> str:
+        return f"node {self.version[0]}.{self.version[1]}"
+
+    @property
+    def inside(self) -> str:
+        """Where a sandbox has it."""
+        return str(self.executable) if self._is_the_systems else _INSIDE
+
+    @property
+    def shown_inside(self) -> Mapping[str, Path]:
+        """What a sandbox must show: itself, and a library of its own beside it. The system's are there anyway."""
+        if self._is_the_systems:
+            return {}
+        libraries = self.executable.parent.parent.glob("lib/libnode*")
+        return {_INSIDE: self.executable, **{f"/checker/node/lib/{path.name}": path for path in libraries}}
+
+    @property
+    def _is_the_systems(self) -> bool:
+        return Path("/usr") in self.executable.parents
+
+
+async def find_node() -> Node | None:
+    """The `node` on the PATH, with any shim before it resolved. None: there is none that answers."""
+    found = shutil.which("node")
+    return None if found is None else await ask_node(Path(found))
+
+
+async def ask_node(executable: Path) -> Node | None:
+    """The Node.js behind an executable, by its own word."""
+    try:
+        with anyio.fail_after(_TIMEOUT_S):
+            done = await anyio.run_process([str(executable), "-e", _ASK], stderr=subprocess.DEVNULL, check=False)
+        path, version = json.loads(done.stdout)
+        major, minor = version.split(".")[:2]
+        return Node(Path(path), (int(major), int(minor)))
+    except (OSError, TimeoutError, ValueError, TypeError, AttributeError):
+        return None  # whatever it is, it is no Node.js

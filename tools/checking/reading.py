@@ -1,0 +1,42 @@
+"""How a check that only reads code says what it found; every parser and linter here answers in these shapes."""
+
+import re
+import time
+from typing import Literal
+
+from ..guarding.text import visible
+from .result import CheckResult, Finding, Severity
+
+_MOST_FINDINGS = 20
+_QUOTE_CHARACTERS = 200
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+"""What Python, ruff and most languages count as the end of a line."""
+
+
+def read_result(name: Literal["parse", "lint"], findings: list[Finding], began: float) -> CheckResult:
+    """Failed by any error; errors stand first. began: of `time.monotonic()`."""
+    ranked = sorted(findings, key=lambda finding: finding.severity != "error")[:_MOST_FINDINGS]
+    seconds = time.monotonic() - began
+    if not ranked or ranked[0].severity != "error":
+        return CheckResult(name, "passed", findings=tuple(ranked), seconds=seconds)
+    first = ranked[0]
+    failure = f"line {first.line}: {first.message}\n{first.quote or ''}".strip()
+    return CheckResult(name, "failed", first_failure=failure, findings=tuple(ranked), seconds=seconds)
+
+
+def not_checked(why: str) -> CheckResult:
+    """A parse that proves nothing either way."""
+    return CheckResult("parse", "not_run", note=f"not checked: {why}")
+
+
+def finding_at(line: int | None, severity: Severity, message: str, source: str, code: str) -> Finding:
+    """A finding with the text of its line. line: counted from 1."""
+    lines = _LINE_END.split(code)
+    quote = lines[line - 1].strip()[:_QUOTE_CHARACTERS] if line is not None and line <= len(lines) else None
+    return Finding(severity, visible(message), source, line=line, quote=quote or None)
+
+
+def line_at(code: str, position: int) -> int:
+    """The line, counted from 1, of a character."""
+    return len(_LINE_END.findall(code, 0, position)) + 1

@@ -1,0 +1,127 @@
+"""Tests of a JavaScript or TypeScript answer, run by Node.js in a sandbox.
+
+The same care as in `running.py`, whose limits hold here too: the verdict carries a secret that is read
+before the answer runs, and it ends the process. An answer does not pass by exiting early, by printing,
+by softening `assert`, by tests of its own, or by what it puts into the prototypes of objects.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from .javascript import (
+    exporting,
+    importing,
+    read_program,
+    uses_a_test_framework,
+    waits,
+    with_one_solution,
+)
+from .node import INSTALL, OLDEST, STRIPS_TYPES, Node
+from .result import CheckResult
+from .sandbox import Limits, Sandbox, SandboxFailed
+from .verdict import Runner, judge, not_run
+
+_RUNNER = "/checker/node.mjs"
+_HAS = "the sandbox has Node.js with node:test and node:assert only"
+_MEMORY_MB = 3072
+"""Address space that Node.js itself reserves, measured 2026-11-24: 24.19 starts within 2 GB, not within 1 GB."""
+_FLAGS = ("--max-old-space-size=512", "--no-warnings", "--openssl-config=/dev/null")
+"""The last: Debian's reads a file below /etc, of which there is nothing inside."""
+_FOREIGN = re.compile(r"\bexpect\s*\(|\b(?:jest|vi)\.\w+\s*\(|\bcy\.\w+")
+"""Names that other test frameworks put into the air."""
+
+
+async def run_node_tests(
+    answer: str, tests: str, sandbox: Sandbox | None, node: Node | None, limits: Limits | None = None
+) -> CheckResult:
+    """Run tests given as text.
+
+    Tests that call `describe`, `it` or `test` are run by node:test, with the answer as the module
+    `./solution.js`; others are a script that runs after it. Either sees all names of the answer's top level.
+    sandbox, node: None when this machine has none: nothing is run.
+    """
+    if sandbox is None:
+        return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
+    if node is None or node.version < OLDEST:
+        found = "there is no Node.js" if node is None else f"{node.shown} is too old"
+        return not_run(f"the tests were not run: {found}; {INSTALL}")
+    typescript = any(_is_typescript(code) for code in (answer, tests))
+    if typescript and node.version < STRIPS_TYPES:
+        return not_run(f"the tests were not run: {node.shown} cannot run TypeScript; {INSTALL}")
+    language = "typescript" if typescript else "javascript"
+    answers, theirs = read_program(answer, language), read_program(tests, language)
+    if answers.has_jsx or theirs.has_jsx:
+        return not_run("the tests were not run: Node.js does not run JSX without a build")
+    is_module = uses_a_test_framework(tests)
+    if not is_module and not theirs.can_fail:
+        return not_run("nothing was tested: there is no test in it that could fail")
+    if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b.*\bexpect\b", tests):
+        return not_run(f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert.")
+    nonce = secrets.token_hex(16)
+    job = {
+        "nonce": nonce,
+        "kind": "module" if is_module else "script",
+        "typescript": typescript,
+        "answer": exporting(answer, answers, typescript=typescript),
+        "answerIs": answers.system,
+        "tests": importing(with_one_solution(tests), theirs, answers),
+        "testsAre": theirs.system,
+        "waits": waits(tests),
+    }
+    return await _run(job, nonce, tests, sandbox, node, limits or Limits())
+
+
+async def _run(
+    job: Mapping[str, object], nonce: str, tests: str, sandbox: Sandbox, node: Node, limits: Limits
+) -> CheckResult:
+    shown = {_RUNNER: Path(__file__).with_name("inside_node.mjs"), **node.shown_inside}
+    flags = [*_FLAGS]
+    if job["kind"] == "module":
+        flags += [f"--test-reporter={_RUNNER}", "--test-reporter-destination=stderr"]
+    limits = replace(limits, memory_mb=max(limits.memory_mb, _MEMORY_MB))
+    try:
+        if not await _starts(node, sandbox):
+            return not_run(f"the tests were not run: {node.shown} does not start in the sandbox; {INSTALL}")
+        run = await sandbox.run(
+            [node.inside, *flags, _RUNNER],
+            None,
+            limits,
+            stdin=json.dumps(job).encode(),
+            read_only=shown,
+        )
+    except SandboxFailed as failure:
+        return not_run(f"the tests were not run: {failure}")
+    return judge(run, nonce, Runner(_HAS, lambda module: _imports(tests, module)), sandbox, limits)
+
+
+_started: set[tuple[str, Node]] = set()
+"""Which Node.js has been seen to work in which sandbox; one that has not is tried again each time."""
+
+
+async def _starts(node: Node, sandbox: Sandbox) -> bool:
+    """Whether Node.js runs inside at all: if it does not, no answer is to blame."""
+    key = (sandbox.name, node)
+    if key not in _started:
+        limits = Limits(wall_s=10.0, memory_mb=_MEMORY_MB)
+        command = [node.inside, *_FLAGS, "-e", "0"]
+        if (await sandbox.run(command, None, limits, read_only=node.shown_inside)).exit_code != 0:
+            return False
+        _started.add(key)
+    return True
+
+
+def _is_typescript(code: str) -> bool:
+    """Whether only TypeScript's grammar takes it."""
+    from .grammar import check_grammar
+
+    return (
+        check_grammar(code, "javascript").outcome == "failed" and check_grammar(code, "typescript").outcome == "passed"
+    )
+
+
+def _imports(tests: str, module: str) -> bool:
+    return re.search(rf"""['"]{re.escape(module)}(?:/[^'"]*)?['"]""", tests) is not None

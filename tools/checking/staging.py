@@ -1,0 +1,108 @@
+"""A folder of this machine for one run, where no sandbox can show a folder under another name.
+
+In it are `work` (the copy of the code's folder, in which the run starts), `tmp`, and `checker`: copies of
+what is to be read only. Paths below /checker in a command are those of the copies.
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from .sandbox import Limits
+
+CHECKER = "/checker"
+LAUNCHER = f"{CHECKER}/launcher.py"
+
+
+@dataclass(frozen=True)
+class Stage:
+    root: Path
+    shown: tuple[Path, ...]
+    """What is shown under its own path: it is not copied."""
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def temporary(self) -> Path:
+        return self.root / "tmp"
+
+    @property
+    def checker(self) -> Path:
+        return self.root / "checker"
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """All that code finds in its environment."""
+        return {
+            "PATH": "/usr/bin:/bin",
+            "HOME": str(self.temporary),
+            "TMPDIR": str(self.temporary),
+            "LANG": "C.UTF-8",
+            "USER": "sandbox",
+            "LOGNAME": "sandbox",
+        }
+
+    def translated(self, command: Sequence[str]) -> list[str]:
+        """The command with the paths of this stage."""
+        return [word.replace(f"{CHECKER}/", f"{self.checker}/") for word in command]
+
+
+@asynccontextmanager
+async def staged(folder: Path | None, read_only: Mapping[str, Path]) -> AsyncGenerator[Stage]:
+    """A stage, deleted at the end. Raises OSError when it cannot be laid out."""
+    root = await anyio.to_thread.run_sync(_new_folder)
+    try:
+        yield await anyio.to_thread.run_sync(_lay_out, root, folder, read_only)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(shutil.rmtree, root, True)
+
+
+def orders(
+    limits: Limits, report_fd: int, setup_fd: int, environment: Mapping[str, str], *, processes_already: int = 0
+) -> dict[str, object]:
+    """What the launcher is told; the folder is copied already, and nobody changes the user."""
+    return {
+        "uid": None,
+        "copy_from": None,
+        "report_fd": report_fd,
+        "setup_fd": setup_fd,
+        "environment": dict(environment),
+        "cpu_s": limits.cpu_s,
+        "memory_mb": limits.memory_mb,
+        "processes": limits.processes + processes_already,
+        "file_mb": limits.file_mb,
+        "open_files": limits.open_files,
+    }
+
+
+def _new_folder() -> Path:
+    # Resolved: macOS' own temporary folder is a link, and its sandbox knows only true paths.
+    return Path(tempfile.mkdtemp(prefix="chargehand-run-")).resolve()
+
+
+def _lay_out(root: Path, folder: Path | None, read_only: Mapping[str, Path]) -> Stage:
+    stage = Stage(root, tuple(path for inside, path in read_only.items() if inside == str(path)))
+    for made in (stage.work, stage.temporary, stage.checker):
+        made.mkdir()
+    if folder is not None:
+        shutil.copytree(folder, stage.work, symlinks=True, dirs_exist_ok=True)
+    copied = {LAUNCHER: Path(__file__).with_name("inside_launcher.py"), **read_only}
+    for inside, outside in copied.items():
+        if inside == str(outside):
+            continue
+        target = root / inside.removeprefix("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if outside.is_dir():
+            shutil.copytree(outside, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(outside, target)
+    return stage

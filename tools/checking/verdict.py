@@ -1,0 +1,114 @@
+"""The verdict that a test runner inside the sandbox gives, and what it says about the answer.
+
+A runner reads a secret before the answer runs and puts it before its verdict; anything else, and an
+end without a verdict, is a failure of the answer.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from ..guarding.text import visible
+from .result import CheckName, CheckResult
+from .sandbox import WORK_FOLDER, Limits, Sandbox, SandboxRun
+
+FAILURE_CHARACTERS = 4000
+
+_OUR_PATHS = re.compile(
+    r"(?:file://)?(?:/[\w./+-]*chargehand-run-\w+)?(?:/tmp/solution|/checker|"
+    + WORK_FOLDER
+    + r")/|(?<![\w./+-])/[\w./+-]*/(?=(?:lib|lib64)/python3\.\d+/)"
+)
+"""Folders of the sandbox, and of this machine's Python, as they stand in tracebacks."""
+
+
+class Verdict(BaseModel):
+    """What a runner reports."""
+
+    status: Literal["passed", "failed", "broken_tests", "no_tests"]
+    failure: str | None = None
+    passed: int | None = None
+    total: int | None = None
+    missing_module: str | None = None
+
+
+@dataclass(frozen=True)
+class Runner:
+    """What a runner cannot know about the tests it runs."""
+
+    has: str
+    """What code inside can import, for the reader."""
+    imports: Callable[[str], bool]
+    """Whether the tests themselves import a module."""
+
+
+def judge(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
+    """What a run of tests says. nonce: the secret of this run."""
+    result = _judged(run, _verdict(run, nonce), runner, limits)
+    return replace(result, sandbox=sandbox.name, seconds=run.seconds)
+
+
+def not_run(reason: str, name: CheckName = "tests") -> CheckResult:
+    """Tests that could not be run; they prove nothing either way."""
+    return CheckResult(name, "not_run", note=reason)
+
+
+def _verdict(run: SandboxRun, nonce: str) -> Verdict | None:
+    """The one verdict that knows the secret. None: there is none, or more than one, or the process was killed."""
+    secret = nonce.encode()
+    if run.killed_by is not None or not run.report.startswith(secret) or run.report.count(secret) != 1:
+        return None
+    try:
+        return Verdict.model_validate_json(run.report.removeprefix(secret))
+    except ValidationError:
+        return None
+
+
+def _judged(run: SandboxRun, verdict: Verdict | None, runner: Runner, limits: Limits) -> CheckResult:
+    if verdict is None:
+        return CheckResult("tests", "failed", executed=True, first_failure=why_it_never_ended(run, limits))
+    if verdict.status == "broken_tests":
+        return not_run(f"the tests themselves cannot be run: {shown(verdict.failure or run.output, 1000)}")
+    if verdict.status == "no_tests":
+        found = "every test was skipped" if verdict.total else "there is no test in it that could fail"
+        return not_run(f"nothing was tested: {found}")
+    note = None if verdict.missing_module is None else f"{runner.has}; module {verdict.missing_module} is missing"
+    if verdict.missing_module is not None and runner.imports(verdict.missing_module):
+        return not_run(note or "")
+    return CheckResult(
+        "tests",
+        verdict.status,
+        executed=True,
+        tests_passed=verdict.passed if verdict.total else None,
+        tests_total=verdict.total or None,
+        first_failure=None if verdict.failure is None else shown(verdict.failure, FAILURE_CHARACTERS),
+        missing_module=verdict.missing_module,
+        note=note,
+    )
+
+
+def why_it_never_ended(run: SandboxRun, limits: Limits) -> str:
+    """For a run that gave no verdict: what ended it, and the last it printed."""
+    reasons = {
+        "wall_time": f"the tests did not end within {limits.wall_s:g} s",
+        "cpu_time": f"the tests used more than {limits.cpu_s} s of processor time",
+        "output": f"more than {limits.output_kb} kB were printed",
+        "signal": "the process died of a signal (out of memory, or a crash)",
+    }
+    ended = f"the code ended the process (exit code {run.exit_code}) before the tests had run to their end"
+    reason = reasons[run.killed_by] if run.killed_by else ended
+    last = shown(run.output.strip()[-1500:], 1500)
+    return f"{reason}\nthe last it printed:\n{last}" if last else reason
+
+
+def shown(text: str, characters: int) -> str:
+    """The text without our paths and what nobody sees; a long one loses its middle, as causes stand at the ends."""
+    clean = _OUR_PATHS.sub("", visible(text)).strip()
+    if len(clean) <= characters:
+        return clean
+    mark = f"\n[... {len(clean) - characters:,} characters and more cut ...]\n"
+    head = (characters - len(mark)) // 3
+    return clean[:head] + mark + clean[head + len(mark) - characters :]
