@@ -98,10 +98,10 @@ class Ledger:
                 raise DailyLimitReached(limit=at_most_per_day)
             db.execute(
                 "INSERT INTO tasks (id, kind, begun_at, text, text_form, task_type, complexity, local_only, project,"
-                " origin, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+                " origin, owner, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
                 (
                     task.id, task.kind, now, text, self._text_form, task.task_type, task.complexity,
-                    task.local_only, task.project, task.origin,
+                    task.local_only, task.project, task.origin, task.owner,
                 ),
             )  # fmt: skip
 

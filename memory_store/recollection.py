@@ -22,6 +22,3 @@ class Recollection:
     """Per profile id; absent: nothing remembered of that model."""
     note: str | None = None
     """Why there is nothing, where that needs saying."""
-
-
-NO_MEMORY = Recollection(note="memory: this version does not yet look up similar tasks, so none count")

@@ -28,6 +28,8 @@ class NewTask:
     project: str | None = None
     """Key of the project it was done in. None: not known."""
     origin: Origin = "use"
+    owner: str | None = None
+    """The process that works on it (`ownership.Owner.id`)."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,12 @@ class Settlement:
     thinking_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    load_seconds: float | None = None
+    """Loading the model into memory. None, here and below: no whole reply came."""
+    first_token_seconds: float | None = None
+    """From the first byte sent to the first piece of the reply, the load included."""
+    stream_seconds: float | None = None
+    """From the first piece to the last."""
 
 
 @dataclass(frozen=True)

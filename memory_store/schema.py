@@ -181,7 +181,27 @@ CREATE TRIGGER no_later_note_returns AFTER UPDATE OF note ON outcomes
     BEGIN UPDATE outcomes SET note = NULL WHERE task_id = NEW.task_id; END;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+ALTER TABLE tasks ADD COLUMN owner TEXT;
+ALTER TABLE tasks ADD COLUMN stage TEXT;
+ALTER TABLE tasks ADD COLUMN expected_end REAL;
+ALTER TABLE tasks ADD COLUMN cancel_wished_at REAL;
+ALTER TABLE tasks ADD COLUMN interrupted INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX tasks_under_way ON tasks (owner) WHERE status = 'running';
+
+ALTER TABLE attempts ADD COLUMN load_seconds REAL;
+ALTER TABLE attempts ADD COLUMN first_token_seconds REAL;
+ALTER TABLE attempts ADD COLUMN stream_seconds REAL;
+CREATE INDEX attempts_with_pace ON attempts (model, id) WHERE first_token_seconds IS NOT NULL;
+
+CREATE TABLE tickets (
+    id      INTEGER PRIMARY KEY,
+    server  TEXT NOT NULL,
+    owner   TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

@@ -95,6 +95,8 @@ class Generation:
     """From the first byte sent to the last byte read."""
     load_seconds: float = 0.0
     """The part of `seconds` that went into loading the model into memory (Ollama's cold start)."""
+    first_token_seconds: float | None = None
+    """The part of `seconds` before the first piece of the reply, the load included. None: no piece came."""
     vendor_state: Any = None
     """For `Turn.vendor_state` of a repair. Opaque, hence Any."""
 
@@ -136,6 +138,8 @@ class Availability:
     """The window the server itself states. None: not stated; the profile's figure counts."""
     build: str | None = None
     """Digest and quantization of the very weights (Ollama). None: the vendor does not say."""
+    line: str | None = None
+    """The server before which requests wait for their turn: it takes few at a time. None: it takes them all."""
 
 
 class Provider(Protocol):

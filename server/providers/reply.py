@@ -44,6 +44,7 @@ class ReplySoFar:
         self._observer = observer
         self._clock = clock
         self._started = clock()
+        self._first_piece: float | None = None
         self.began = False
         """Whether the vendor has begun to answer, be it without a word yet. The adapter says so."""
         self._text: list[str] = []
@@ -73,6 +74,7 @@ class ReplySoFar:
     def thought(self, piece: str) -> None:
         """A piece of thinking has arrived."""
         if piece:
+            self._came()
             self._thinking.append(piece)
             self._thinking_bytes += len(piece.encode(errors="replace"))
         self.enters("thinking")
@@ -80,6 +82,7 @@ class ReplySoFar:
     def answered(self, piece: str) -> None:
         """A piece of the visible answer has arrived."""
         if piece:
+            self._came()
             self._text.append(piece)
             self._text_bytes += len(piece.encode(errors="replace"))
         self.enters("answering")
@@ -95,9 +98,14 @@ class ReplySoFar:
             usage=self._counted or self._usage(),
             seconds=self._clock() - self._started,
             load_seconds=ending.load_seconds,
+            first_token_seconds=None if self._first_piece is None else self._first_piece - self._started,
             vendor_state=ending.vendor_state,
         )
         return _usable(generation, ending, self._request)
+
+    def _came(self) -> None:
+        if self._first_piece is None:
+            self._first_piece = self._clock()
 
     def _usage(self) -> Usage:
         """The vendor's counters, with at least what the pieces so far must have taken."""

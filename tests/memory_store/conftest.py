@@ -2,8 +2,10 @@
 
 import datetime as dt
 import importlib.util
+import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,35 @@ async def ledger(home: Path, clock: SetClock) -> AsyncIterator[Ledger]:
     opened = await Ledger.open(home, clock)
     yield opened
     await opened.aclose()
+
+
+AtWork = Callable[..., AbstractContextManager[tuple["subprocess.Popen[str]", str]]]
+
+
+@pytest.fixture
+def at_work(home: Path) -> AtWork:
+    """Starts a process: `with at_work(command, *arguments) as (process, what_it_said_first)`."""
+    writer = Path(__file__).with_name("ledger_writer.py")
+
+    @contextmanager
+    def running(*command: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+        process = subprocess.Popen(
+            [sys.executable, str(writer), str(home), *command],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+            process.wait(20)
+            process.stdin.close()
+            process.stdout.close()
+
+    return running

@@ -9,6 +9,8 @@ from ledger_rows import attempt, settlement, task
 
 from chargehand.memory_store.errors import BudgetExceeded
 from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.line import Line
+from chargehand.memory_store.ownership import Owner
 
 
 def _say(word: str) -> None:
@@ -53,11 +55,33 @@ async def reserve_and_wait(ledger: Ledger, name: str, wanted_usd: str) -> None:
     await anyio.sleep_forever()
 
 
+async def live(_: Ledger, owner: Owner) -> None:
+    _say(owner.id)
+    await anyio.sleep_forever()
+
+
+async def own_and_wait(ledger: Ledger, owner: Owner, name: str, wanted_usd: str) -> None:
+    await ledger.begin_task(task(name, owner=owner.id))
+    await ledger.reserve(attempt(name, reserved_usd=float(wanted_usd)), daily_cap_usd=None)
+    _say("reserved")
+    await anyio.sleep_forever()
+
+
+async def hold_turn(ledger: Ledger, owner: Owner, server: str) -> None:
+    await Line(ledger, owner, at_once=1).take_turn(server, lambda _: None)
+    _say("turn")
+    await anyio.sleep_forever()
+
+
+_AS_AN_OWNER = ("live", "own_and_wait", "hold_turn")
+
+
 async def main(home: str, command: str, *rest: str) -> None:
     _say("ready")
     sys.stdin.readline()  # all start at once, when the test says so
     ledger = await Ledger.open(Path(home), lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
-    await globals()[command](ledger, *rest)
+    owner = (await Owner.enter(Path(home)),) if command in _AS_AN_OWNER else ()
+    await globals()[command](ledger, *owner, *rest)
     await ledger.aclose()
 
 

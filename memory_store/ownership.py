@@ -1,0 +1,124 @@
+"""Which process works on what: each holds a lock on a file of its own for as long as it lives.
+
+The kernel gives the lock back however the process ends, kill -9 included, so a lock that can be taken
+belongs to the dead. The data folder must be on a disk of this machine, which SQLite's log demands as well.
+"""
+
+import contextlib
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Self
+
+import anyio
+import anyio.to_thread
+
+from .errors import LedgerUnusable
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+FOLDER = "owners"
+
+_MOST_TRIES = 100
+
+
+class Owner:
+    """This process, as the others see it."""
+
+    def __init__(self, owner_id: str, folder: Path, descriptor: int) -> None:
+        self.id = owner_id
+        self._folder = folder
+        self._descriptor = descriptor
+
+    @classmethod
+    async def enter(cls, home: Path) -> Self:
+        """Be alive to all who use the data folder, until `leave` or the end of the process.
+
+        Raises LedgerUnusable, which names the folder and what to do.
+        """
+        folder, owner_id = home / FOLDER, f"{os.getpid()}-{secrets.token_hex(8)}"
+
+        def enter() -> int:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for path in list(folder.iterdir()):
+                _is_held(path)
+            return _hold(folder / owner_id)
+
+        try:
+            return cls(owner_id, folder, await anyio.to_thread.run_sync(enter))
+        except OSError as error:
+            raise LedgerUnusable(
+                f"no lock can be held in {folder} ({error}). Make it writable, on a disk of this machine, or set"
+                " CHARGEHAND_HOME to another folder."
+            ) from error
+
+    async def is_alive(self, owner_id: str) -> bool:
+        """Whether the process of that id still runs."""
+        if owner_id == self.id:
+            return True
+        return await anyio.to_thread.run_sync(_is_held, self._folder / Path(owner_id).name)
+
+    async def leave(self) -> None:
+        """Be gone to all others."""
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_let_go, self._folder / self.id, self._descriptor)
+
+
+def _hold(path: Path) -> int:
+    """The descriptor of a file that this process alone has locked; closing it lets go.
+
+    Whoever cleans up may lock and remove the file in the moment before it is locked here: then again.
+    """
+    for _ in range(_MOST_TRIES):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        if _lock(descriptor) and _is_still(path, descriptor):
+            return descriptor
+        os.close(descriptor)
+    raise OSError(f"the lock on {path.name} was taken {_MOST_TRIES} times")
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a living process holds the lock; the file of a dead one is removed."""
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    except OSError:  # such as too many open files: not known, so nobody is declared dead
+        return True
+    if not _lock(descriptor):
+        os.close(descriptor)
+        return True
+    _let_go(path, descriptor)
+    return False
+
+
+def _let_go(path: Path, descriptor: int) -> None:
+    # Removed while it is locked, so that nobody locks a file that is about to go; Windows removes none that is open.
+    if sys.platform == "win32":
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        path.unlink()
+    if sys.platform != "win32":
+        os.close(descriptor)
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,145 @@
+"""Who is alive, and what becomes of the work of the dead."""
+
+import signal
+import subprocess
+from pathlib import Path
+
+import anyio
+import pytest
+from ledger_rows import attempt, finish, settlement, task
+
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.ownership import FOLDER, Owner
+from chargehand.memory_store.under_way import close_abandoned, close_task, standing, wish_cancelled
+
+pytestmark = pytest.mark.anyio
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    process.send_signal(signal.SIGKILL)
+    process.wait(20)
+
+
+async def test_an_owner_is_alive_until_it_leaves(home: Path):
+    one, other = await Owner.enter(home), await Owner.enter(home)
+
+    assert await other.is_alive(one.id)
+    assert await one.is_alive(one.id)
+    await one.leave()
+    assert not await other.is_alive(one.id)
+    await other.leave()
+    assert list((home / FOLDER).iterdir()) == []
+
+
+async def test_an_owner_that_was_never_there_is_dead(home: Path):
+    owner = await Owner.enter(home)
+
+    assert not await owner.is_alive("4711-nobody")
+    assert not await owner.is_alive("../ledger.sqlite3")
+    await owner.leave()
+
+
+async def test_a_killed_process_is_dead_at_once_and_leaves_no_file(at_work, home: Path):
+    owner = await Owner.enter(home)
+    with at_work("live") as (process, other_id):
+        assert await owner.is_alive(other_id)
+        _kill(process)
+
+        assert not await owner.is_alive(other_id)
+    assert [path.name for path in (home / FOLDER).iterdir()] == [owner.id]
+    await owner.leave()
+
+
+async def test_whoever_enters_clears_the_files_of_the_dead(at_work, home: Path):
+    with at_work("live") as (process, _):
+        _kill(process)
+    owner = await Owner.enter(home)
+
+    assert [path.name for path in (home / FOLDER).iterdir()] == [owner.id]
+    await owner.leave()
+
+
+async def test_many_owners_enter_at_once_and_all_live(home: Path):
+    owners: list[Owner] = []
+
+    async def enter() -> None:
+        owners.append(await Owner.enter(home))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(30):
+            group.start_soon(enter)
+
+    assert [await owners[0].is_alive(owner.id) for owner in owners] == [True] * 30
+    for owner in owners:
+        await owner.leave()
+
+
+async def test_the_task_of_a_dead_process_is_closed_once_and_its_request_counts_at_its_worst_case(
+    at_work, home: Path, ledger: Ledger, clock
+):
+    owner = await Owner.enter(home)
+    with at_work("own_and_wait", "t1", "0.75") as (process, _):
+        await close_abandoned(ledger, owner, clock().timestamp())
+        alive = await standing(ledger, "t1")
+        _kill(process)
+        await close_abandoned(ledger, owner, clock().timestamp())
+    closed_at = clock().timestamp()
+    clock.advance(hours=1)
+    await close_abandoned(ledger, owner, clock().timestamp())
+    await close_task(ledger, "t1", clock().timestamp())
+
+    assert alive is not None
+    assert alive.status == "running"
+    closed = await ledger.task("t1")
+    assert closed is not None
+    assert (closed.status, closed.finished_at) == ("failed", closed_at)
+    assert await ledger.rows("SELECT interrupted FROM tasks") == [(1,)]
+    assert await ledger.rows("SELECT outcome, cost_usd FROM attempts") == [("cancelled", 0.75)]
+    await owner.leave()
+
+
+async def test_a_dead_task_that_was_to_be_cancelled_is_cancelled(at_work, home: Path, ledger: Ledger, clock):
+    owner = await Owner.enter(home)
+    with at_work("own_and_wait", "t1", "0.5") as (process, _):
+        await wish_cancelled(ledger, "t1", clock().timestamp())
+        _kill(process)
+    await close_abandoned(ledger, owner, clock().timestamp())
+
+    closed = await standing(ledger, "t1")
+    assert closed is not None
+    assert closed.status == "cancelled"
+    await owner.leave()
+
+
+async def test_what_a_dead_process_had_finished_stays_as_it_was(home: Path, ledger: Ledger, clock):
+    owner = await Owner.enter(home)
+    await ledger.begin_task(task("t1", owner="4711-dead"))
+    attempt_id = await ledger.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=None)
+    await ledger.settle(attempt_id, settlement(cost_usd=0.25))
+    await ledger.finish_task("t1", finish())
+    before = await ledger.task("t1")
+
+    await close_abandoned(ledger, owner, clock().timestamp())
+    await close_task(ledger, "t1", clock().timestamp())
+
+    assert await ledger.task("t1") == before
+    assert await ledger.rows("SELECT cost_usd FROM attempts") == [(0.25,)]
+    await owner.leave()
+
+
+async def test_a_task_of_an_older_version_is_left_alone_until_no_contract_could_still_run(
+    home: Path, ledger: Ledger, clock
+):
+    owner = await Owner.enter(home)
+    await ledger.begin_task(task("t1"))
+    clock.advance(minutes=90)
+    await close_abandoned(ledger, owner, clock().timestamp())
+    during = await standing(ledger, "t1")
+    clock.advance(minutes=31)
+    await close_abandoned(ledger, owner, clock().timestamp())
+    after = await standing(ledger, "t1")
+
+    assert during is not None
+    assert after is not None
+    assert (during.status, after.status) == ("running", "failed")
+    await owner.leave()

@@ -1,0 +1,105 @@
+"""How fast a model answers, by its own latest replies on this machine."""
+
+from typing import Any
+
+import pytest
+from ledger_rows import attempt, settlement, task
+
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.pace import Pace, read_paces
+
+pytestmark = pytest.mark.anyio
+
+BUILD = "sha256:1"
+
+
+async def _reply(ledger: Ledger, task_id: str, *, complexity: float = 3.0, **facts: Any) -> None:
+    await ledger.begin_task(task(task_id, complexity=complexity))
+    of_attempt = {name: facts.pop(name) for name in ("build", "thinking", "model") if name in facts}
+    attempt_id = await ledger.reserve(attempt(task_id, **of_attempt), daily_cap_usd=None)
+    usual = {"load_seconds": 0.0, "first_token_seconds": 1.0, "stream_seconds": 10.0, "output_tokens": 200}
+    await ledger.settle(attempt_id, settlement(**(usual | facts)))
+
+
+async def _pace(ledger: Ledger, clock, build: str = BUILD) -> Pace | None:
+    return (await read_paces(ledger, {"qwen3-14b": build, "never-asked": None}, clock().timestamp())).get("qwen3-14b")
+
+
+async def test_two_replies_prove_nothing_and_three_give_a_pace(ledger: Ledger, clock):
+    await _reply(ledger, "a")
+    await _reply(ledger, "b")
+    before = await _pace(ledger, clock)
+    await _reply(ledger, "c")
+    after = await _pace(ledger, clock)
+
+    assert before is None
+    assert after is not None
+    assert after.first_token_seconds(thinking=False) == 1.0
+    assert after.seconds_per_token(thinking=False) == 0.05
+    assert after.output_tokens(3.0, thinking=False) == 200
+    assert after.load_seconds == 0.0
+
+
+async def test_a_load_is_no_part_of_the_wait_for_the_first_token(ledger: Ledger, clock):
+    await _reply(ledger, "a", load_seconds=20.0, first_token_seconds=21.0)
+    await _reply(ledger, "b")
+    await _reply(ledger, "c")
+
+    pace = await _pace(ledger, clock)
+    assert pace is not None
+    assert (pace.load_seconds, pace.first_token_seconds(thinking=False)) == (20.0, 1.0)
+
+
+async def test_one_slow_reply_does_not_change_the_pace(ledger: Ledger, clock):
+    for name in "abcd":
+        await _reply(ledger, name)
+    await _reply(ledger, "slow", stream_seconds=1_000.0)
+
+    pace = await _pace(ledger, clock)
+    assert pace is not None
+    assert pace.seconds_per_token(thinking=False) == 0.05
+
+
+async def test_old_replies_fade_before_newer_ones(ledger: Ledger, clock):
+    for name in "abcde":
+        await _reply(ledger, name, stream_seconds=100.0)
+    clock.advance(days=60)
+    for name in "fgh":
+        await _reply(ledger, name, stream_seconds=10.0)
+
+    pace = await _pace(ledger, clock)
+    assert pace is not None
+    assert pace.seconds_per_token(thinking=False) == 0.05
+
+
+async def test_replies_of_another_build_do_not_count(ledger: Ledger, clock):
+    for name in "abc":
+        await _reply(ledger, name, build="sha256:old")
+    await _reply(ledger, "d")
+
+    assert await _pace(ledger, clock) is None
+
+
+async def test_tokens_are_those_of_tasks_as_hard_and_thought_about_as_much(ledger: Ledger, clock):
+    for name in "abc":
+        await _reply(ledger, name, complexity=2.0, output_tokens=100)
+        await _reply(ledger, name * 2, complexity=8.0, output_tokens=3_000, thinking=True)
+
+    pace = await _pace(ledger, clock)
+    assert pace is not None
+    assert pace.output_tokens(2.5, thinking=False) == 100
+    assert pace.output_tokens(7.5, thinking=True) == 3_000
+    assert pace.output_tokens(7.5, thinking=False) is None
+    assert pace.output_tokens(5.0, thinking=True) is None
+
+
+async def test_replies_that_did_not_end_and_reviews_do_not_count(ledger: Ledger, clock):
+    for name in "abc":
+        await _reply(ledger, name, first_token_seconds=None, stream_seconds=None, load_seconds=None)
+    await ledger.begin_task(task("review", kind="review"))
+    for _ in range(3):
+        attempt_id = await ledger.reserve(attempt("review"), daily_cap_usd=None)
+        whole = settlement(load_seconds=0.0, first_token_seconds=1.0, stream_seconds=1.0)
+        await ledger.settle(attempt_id, whole)
+
+    assert await _pace(ledger, clock) is None
