@@ -1,6 +1,7 @@
 """Several servers on one data folder: what one acknowledged is in the ledger, and the others find it at once."""
 
 import pytest
+
 from chargehand.evaluation.crowd import crowd
 
 pytestmark = pytest.mark.anyio
