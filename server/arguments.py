@@ -20,11 +20,12 @@ Model = Annotated[
 Tests = Annotated[
     str,
     Field(
-        description="Python that must pass: asserts, pytest functions, or test file paths, one a line. Run in a"
-        " sandbox; the answer is module `solution`.",
+        description="Must pass, in a sandbox: Python asserts, pytest functions or test file paths, one a line; or"
+        " JavaScript asserts or node:test. The answer is module `solution`.",
         max_length=200_000,
     ),
 ]
+Checks = Annotated[list[str], Field(description="Names of commands in the user's config.", max_length=20)]
 Code = Annotated[str, Field(max_length=2_000_000)]
 Language = Annotated[str, Field(max_length=40)]
 LocalOnly = Annotated[bool, Field(description="Nothing may leave this machine.")]

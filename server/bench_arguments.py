@@ -33,6 +33,12 @@ def add_bench_commands(commands: Any) -> None:
     crowd.add_argument("--servers", type=int, default=8, help="how many (8)")
     crowd.add_argument("--seconds", type=float, default=60.0, help="for how long (60)")
     crowd.set_defaults(run=_crowd)
+    ordeal = measures.add_parser("ordeal", help="random cancellations, kills and faults: is each task accounted for?")
+    ordeal.add_argument("--rounds", type=int, default=200, help="how many (200)")
+    ordeal.set_defaults(run=_ordeal)
+    checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
+    checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
+    checking.set_defaults(run=_checking)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -62,6 +68,18 @@ def _crowd(chosen: argparse.Namespace) -> int:
     from ..evaluation.crowd import crowd
 
     return anyio.run(partial(crowd, servers=chosen.servers, seconds=chosen.seconds))
+
+
+def _ordeal(chosen: argparse.Namespace) -> int:
+    from ..evaluation.ordeal import ordeal
+
+    return anyio.run(ordeal, chosen.rounds)
+
+
+def _checking(chosen: argparse.Namespace) -> int:
+    from ..evaluation.checking import measure_checking
+
+    return anyio.run(measure_checking, chosen.data)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

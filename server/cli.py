@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from ..profiles.vocabulary import TASK_TYPES
 from .bench_arguments import add_bench_commands
 from .memory_arguments import add_memory_commands
 
@@ -42,16 +43,42 @@ def _parser() -> argparse.ArgumentParser:
     doctor = _add(commands, "doctor", _doctor, "what is reachable, installed, missing, and how to get it")
     route = _add(commands, "route", _route, "which model would do a task, and why")
     route.add_argument("task", help="the task's text; - reads it from standard input")
+    delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, its course beside")
+    _take_an_order(delegate)
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
     usage.add_argument("--days", type=float, default=None, help="only the last DAYS days")
     profiles = _add(commands, "profiles", _profiles, "the models that Chargehand knows")
     profiles.add_argument("action", nargs="?", choices=("list", "show"), default="list")
     profiles.add_argument("model", nargs="?", help="for `show`: a profile id")
-    for command in (doctor, route, usage, profiles):
+    for command in (doctor, route, delegate, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_memory_commands(commands, own_workshop)
     add_bench_commands(commands)
     return parser
+
+
+def _take_an_order(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Exit code 0: its tests passed. 3: nothing was executed to check it. 1: anything else."
+    parser.add_argument("task", help="the task's text; - reads it from standard input")
+    parser.add_argument("--tests", metavar="FILE|TEXT", help="Python that must pass")
+    parser.add_argument(
+        "--context", metavar="FILE", nargs="+", action="extend", default=[], help="files that the model is to see"
+    )
+    parser.add_argument("--model", help="a profile id, role or line (haiku, sonnet, opus); never replaced")
+    parser.add_argument("--task-type", choices=TASK_TYPES, metavar="TYPE", help=", ".join(TASK_TYPES))
+    parser.add_argument("--local-only", action="store_true", help="nothing may leave this machine")
+    parser.add_argument("--max-cost-usd", type=_between(0, 100), metavar="USD", help="for all attempts")
+    parser.add_argument("--max-seconds", type=_between(1, 3600), metavar="S", help="for all attempts, 1 to 3600 (300)")
+
+
+def _between(least: float, most: float) -> Callable[[str], float]:
+    def number(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
+        return value
+
+    return number
 
 
 def _add(commands: Any, name: str, run: Run, help_text: str) -> argparse.ArgumentParser:
@@ -100,6 +127,30 @@ def _route(chosen: argparse.Namespace) -> int:
 
     task = sys.stdin.read() if chosen.task == "-" else chosen.task
     return anyio.run(partial(print_route, own_workshop, task, as_json=chosen.json))
+
+
+def _delegate(chosen: argparse.Namespace) -> int:
+    from ..tools.cascade.contract import MAX_SECONDS
+    from .delegating import Order, delegate_from_shell
+
+    task = sys.stdin.read() if chosen.task == "-" else chosen.task
+    if not task.strip():
+        sys.stderr.write("task: it is empty. Say what is to be done.\n")
+        return 1
+    order = Order(
+        task=task,
+        tests=chosen.tests,
+        context_files=[str(Path(file).absolute()) for file in chosen.context],
+        model=chosen.model,
+        task_type=chosen.task_type,
+        local_only=chosen.local_only,
+        max_cost_usd=chosen.max_cost_usd,
+        max_seconds=chosen.max_seconds or MAX_SECONDS,
+    )
+    try:
+        return anyio.run(partial(delegate_from_shell, own_workshop, order, as_json=chosen.json))
+    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+        return 1
 
 
 def _usage(chosen: argparse.Namespace) -> int:

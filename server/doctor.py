@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..profiles.vocabulary import ProviderName, Role
+from ..tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
 from ..tools.checking.sandbox_search import SandboxSearch
 from ..tools.provider import Availability
 from ..tools.workshop import Workshop
@@ -69,6 +70,7 @@ async def examine(shop: Workshop) -> Diagnosis:
         *_vendors(shop, availability, access),
         *_roles(shop, availability, access),
         _sandbox(await shop.find_sandbox()),
+        _node(await find_node()),
         *_roots(shop),
         *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
         _budget(shop, await shop.ledger.spent_today_usd()),
@@ -115,10 +117,21 @@ def _role(shop: Workshop, role: Role, availability: Mapping[str, Availability], 
 
 
 def _sandbox(search: SandboxSearch) -> Line:
+    if search.is_unsafe:
+        return Line("sandbox", "missing", search.reason)
     if search.sandbox is not None:
         return Line("sandbox", "ok", search.reason)
     remedy = f" {search.remedy}" if search.remedy else ""
     return Line("sandbox", "missing", f"{search.reason}: tests are not run, so nothing can be verified.{remedy}")
+
+
+def _node(node: Node | None) -> Line:
+    if node is None or node.version < OLDEST:
+        found = "there is none" if node is None else f"{node.shown} is too old"
+        return Line("node", "missing", f"{found}: tests in JavaScript and TypeScript are not run; {INSTALL}")
+    if node.version < STRIPS_TYPES:
+        return Line("node", "ok", f"{node.shown} runs tests in JavaScript; for TypeScript {INSTALL}")
+    return Line("node", "ok", f"{node.shown} runs tests in JavaScript and TypeScript")
 
 
 def _roots(shop: Workshop) -> Sequence[Line]:

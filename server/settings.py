@@ -3,14 +3,18 @@
 import difflib
 import logging
 import os
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from ..tools.checking.command_check import BUILT_IN, CommandCheck
+from ..tools.checking.container import IMAGE
+from ..tools.checking.languages import language_named
 from ..tools.errors import BadArgument
 
 PREFIX = "CHARGEHAND_"
@@ -49,6 +53,60 @@ class MemoryText(_Group):
     """What is kept of a task's text: all of it, all but code and what looks like a name or a secret, or a hash."""
 
 
+class Sandboxing(_Group):
+    """`[sandbox]` of the config file."""
+
+    backend: Literal["auto", "unsafe-local"] = "auto"
+    """auto: the first that works of bubblewrap, sandbox-exec and a container. unsafe-local: none at all."""
+    image: str = Field(default=IMAGE, pattern=r"^[\w][\w./:@-]*$")
+    """For docker or podman: an image that is on this machine, with `python3` in it. It is never pulled."""
+
+
+class Check(_Group):
+    """`[checks.NAME]` of the config file: a command that may check answers."""
+
+    command: tuple[str, ...] = Field(min_length=1)
+    """Program and arguments; no shell reads them."""
+    answer_path: str
+    """Where the answer goes in the copy of the first root, relative to it."""
+    timeout_s: float = Field(default=120.0, gt=0, le=3600)
+    """Seconds that it may run."""
+    memory_mb: int = Field(default=4096, ge=64)
+    """Address space of each of its processes."""
+    language: str | None = None
+    """The language that answers must be in. None: any."""
+    read_only: tuple[Path, ...] = ()
+    """Files and folders outside of /usr that the command needs to see."""
+
+    @field_validator("answer_path")
+    @classmethod
+    def _inside(cls, path: str) -> str:
+        parts = PurePath(path).parts
+        if PurePath(path).is_absolute() or ".." in parts or not parts:
+            raise ValueError("It must be a path inside of the project, relative to its root")
+        return path
+
+    @field_validator("read_only")
+    @classmethod
+    def _there(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
+        found = tuple(path.expanduser() for path in paths)
+        for path in found:
+            if not path.is_absolute() or not path.exists() or path.resolve() in (Path("/"), Path.home()):
+                raise ValueError("Each must be an absolute path that exists, and neither / nor a home folder")
+        return found
+
+    def named(self, name: str) -> CommandCheck:
+        return CommandCheck(
+            name=name,
+            command=self.command,
+            answer_path=self.answer_path,
+            timeout_s=self.timeout_s,
+            memory_mb=self.memory_mb,
+            language=language_named(self.language),
+            read_only=self.read_only,
+        )
+
+
 class Settings(_Group):
     """All settings. The environment comes first, then the file, then the default."""
 
@@ -74,6 +132,8 @@ class Settings(_Group):
     """How much is written to standard error."""
     ollama_host: str = "http://127.0.0.1:11434"
     """Where Ollama listens."""
+    ollama_num_parallel: int = Field(default=1, ge=0)
+    """How many requests one local Ollama gets at a time, from all processes together; set it as Ollama's own is."""
     anthropic_api_key: SecretStr | None = None
     """Key for Claude. Unset: Claude is not asked."""
     anthropic_base_url: str = "https://api.anthropic.com"
@@ -85,6 +145,8 @@ class Settings(_Group):
     privacy: Privacy = Privacy()
     usage: Usage = Usage()
     memory: MemoryText = MemoryText()
+    sandbox: Sandboxing = Sandboxing()
+    checks: dict[str, Check] = {}
 
     @field_validator("home", "config")
     @classmethod
@@ -94,6 +156,15 @@ class Settings(_Group):
             return path and path.expanduser().absolute()
         except RuntimeError as error:
             raise ValueError("There is no home folder of that name") from error
+
+    @field_validator("checks")
+    @classmethod
+    def _named_apart(cls, checks: dict[str, Check]) -> dict[str, Check]:
+        for name in checks:
+            if name in BUILT_IN or not re.fullmatch(r"[A-Za-z][\w-]{0,39}", name):
+                taken = ", ".join(BUILT_IN)
+                raise ValueError(f"{name[:40]!r} is no name for a check: letters, digits, - and _, and not {taken}")
+        return checks
 
     @field_validator("roots", mode="before")
     @classmethod
@@ -113,7 +184,7 @@ class Settings(_Group):
 
 # Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
 _NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage", "memory")
+_ONLY_IN_THE_FILE = ("privacy", "usage", "memory", "sandbox", "checks")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

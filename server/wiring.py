@@ -5,6 +5,7 @@ import datetime as dt
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import anyio
@@ -18,12 +19,15 @@ from ..memory_store.index.chroma_server import ChromaServer
 from ..memory_store.index.chroma_slot import ChromaSlot
 from ..memory_store.index.keeper import IndexKeeper
 from ..memory_store.ledger import Ledger
+from ..memory_store.line import Line
 from ..memory_store.memory import Memory
+from ..memory_store.ownership import Owner
+from ..memory_store.under_way import close_abandoned
 from ..profiles.catalogue import Catalogue
 from ..profiles.errors import ProfileError
 from ..profiles.loading import load_catalogue
 from ..profiles.vocabulary import ProviderName
-from ..tools.checking.sandbox_search import find_sandbox
+from ..tools.checking.sandbox_search import Choice, find_sandbox
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
 from ..tools.workshop import Rules, Workshop
@@ -59,6 +63,9 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
     async with contextlib.AsyncExitStack() as opened:
         ledger = await Ledger.open(settings.home, utc_now, text_form=settings.memory.text)
         opened.push_async_callback(ledger.aclose)
+        owner = await Owner.enter(settings.home)
+        opened.push_async_callback(owner.leave)
+        await close_abandoned(ledger, owner, utc_now().timestamp())
         providers = _providers(settings)
         for provider in providers.values():
             opened.push_async_callback(_closed_soon, provider.aclose)
@@ -69,13 +76,16 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             providers=providers,
             ledger=ledger,
             memory=memory,
-            find_sandbox=find_sandbox,
+            owner=owner,
+            line=Line(ledger, owner, at_once=settings.ollama_num_parallel or 1),
+            find_sandbox=partial(find_sandbox, _choice(settings)),
             roots=roots,
             rules=Rules(
                 local_only=settings.local_only,
                 daily_budget_usd=settings.daily_budget_usd,
                 reviews_per_day=settings.reviews_per_day,
                 baseline_model=settings.usage.baseline_model,
+                checks={name: check.named(name) for name, check in settings.checks.items()},
             ),
             clock=utc_now,
         )
@@ -90,6 +100,10 @@ async def _closed_soon(close: Callable[[], Awaitable[None]]) -> None:
 def roots_of(settings: Settings, start: Path) -> Roots:
     """The folders whose files may be read."""
     return find_roots(settings.roots, start=start, home=Path.home(), data_folder=settings.home)
+
+
+def _choice(settings: Settings) -> Choice:
+    return Choice(unsafe_local=settings.sandbox.backend == "unsafe-local", image=settings.sandbox.image)
 
 
 def _providers(settings: Settings) -> dict[ProviderName, Provider]:

@@ -19,6 +19,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
         "CEREBRAS_BASE_URL",
         "OLLAMA_HOST",
         "OLLAMA_API_KEY",
+        "OLLAMA_NUM_PARALLEL",
         "CHARGEHAND_ROOTS",
         "CHARGEHAND_CONFIG",
         "CHARGEHAND_POLICY",

@@ -1,6 +1,7 @@
 """One request to one model: its money set aside before it leaves, its cost in the books however it ends."""
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -67,6 +68,10 @@ class NotAffordable(Exception):
     """Not even a short answer of this model fits the money that is left."""
 
 
+class NoTime(Exception):
+    """The reply would come too late, so nothing was sent."""
+
+
 @dataclass
 class Traffic:
     """The requests and bytes that went to one host."""
@@ -79,8 +84,8 @@ class Traffic:
 class Watch:
     """Sees what leaves and what comes; an `Observer` for the providers."""
 
-    tell: Callable[[str, int], None] | None = None
-    """Called with the phase and the output tokens so far. None: nobody wants to know."""
+    tell: Callable[[str, int, int], None] | None = None
+    """Called with the phase, the output tokens so far, and how many are ahead in line. None: nobody wants to know."""
     traffic: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
     """By host, over all requests."""
     last: Progress | None = None
@@ -91,10 +96,15 @@ class Watch:
     def begin(self) -> None:
         self.last, self.has_sent = None, False
 
+    def waits(self, ahead: int) -> None:
+        """The request waits until so many others have had their turn."""
+        if self.tell is not None:
+            self.tell("waiting", 0, ahead)
+
     def progressed(self, progress: Progress) -> None:
         self.last = progress
         if self.tell is not None:
-            self.tell(progress.phase, progress.usage.output_tokens)
+            self.tell(progress.phase, progress.usage.output_tokens, 0)
 
     def sent(self, host: str, bytes_sent: int) -> None:
         self.has_sent = True
@@ -112,6 +122,9 @@ class Ask:
     wanted_tokens: int
     """Output tokens, thinking included, that it should have; shrunk to what the money pays."""
     seconds: float
+    """From now to the last byte read, waiting for its turn included."""
+    needed_seconds: float | None = None
+    """What the reply is expected to take: with less left it is not sent. None: it is sent in any case."""
     left_usd: float | None = None
     """US dollars that the caller has left. None: no limit but the day's."""
     local_only: bool = False
@@ -147,8 +160,36 @@ class Desk:
     async def ask(self, candidate: Candidate, ask: Ask) -> Asked:
         """Send the request and settle it.
 
-        Raises NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        Raises NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
+        deadline = anyio.current_time() + ask.seconds
+        _refuse_too_late(candidate, ask, ask.seconds)
+        async with self._turn(candidate, ask):
+            left = replace(ask, seconds=deadline - anyio.current_time())
+            _refuse_too_late(candidate, left, left.seconds)
+            return await self._ask(candidate, left)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, candidate: Candidate, ask: Ask) -> AsyncGenerator[None]:
+        """The turn before a server that takes few requests at a time. Raises NoTime when it does not come."""
+        server, line = candidate.availability.line, self.shop.line
+        if server is None:
+            yield
+            return
+        ticket: int | None = None
+        with anyio.move_on_after(max(0.0, ask.seconds - (ask.needed_seconds or 0.0))):
+            ticket = await line.take_turn(server, self.watch.waits)
+        if ticket is None:
+            raise NoTime(
+                f"{candidate.profile.id}: its turn did not come in time, other requests are before it on the same"
+                " Ollama. Allow more seconds, or set OLLAMA_NUM_PARALLEL if it can take several at a time."
+            )
+        try:
+            yield
+        finally:
+            await line.leave(server, ticket)
+
+    async def _ask(self, candidate: Candidate, ask: Ask) -> Asked:
         profile = candidate.profile
         allowance = await self._allowance(candidate, ask)
         attempt_id = await self.shop.ledger.reserve(
@@ -187,7 +228,8 @@ class Desk:
 
     async def settle(self, asked: Asked) -> None:
         """Write how the request ended; the newest word counts."""
-        usage = asked.usage
+        usage, generation = asked.usage, asked.generation
+        first = generation.first_token_seconds if generation else None
         await self.shop.ledger.settle(
             asked.attempt_id,
             Settlement(
@@ -199,6 +241,9 @@ class Desk:
                 thinking_tokens=usage.thinking_tokens,
                 cache_read_tokens=usage.cache_read_tokens,
                 cache_write_tokens=usage.cache_write_tokens,
+                load_seconds=generation.load_seconds if generation else None,
+                first_token_seconds=first,
+                stream_seconds=generation.seconds - first if generation and first is not None else None,
             ),
         )
 
@@ -247,6 +292,14 @@ class Desk:
 def outcome_of(error: ProviderError) -> AttemptOutcome:
     """The receipt's word for a provider's error."""
     return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
+
+
+def _refuse_too_late(candidate: Candidate, ask: Ask, seconds: float) -> None:
+    if ask.needed_seconds is not None and seconds < ask.needed_seconds:
+        raise NoTime(
+            f"{candidate.profile.id}: not asked: needs about {ask.needed_seconds:.0f} s, {max(0.0, seconds):.0f} s are"
+            " left. Raise max_seconds to have it asked."
+        )
 
 
 def _within_the_model(candidate: Candidate, ask: Ask) -> int:

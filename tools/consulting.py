@@ -8,9 +8,10 @@ from typing import Any, cast
 
 from ..memory_store.records import Finish, NewTask, TaskKind
 from ..profiles.model import ModelProfile
-from .asking import Ask, Asked, Desk, Watch
+from .asking import Ask, Asked, Desk, NoTime, Watch
 from .deciding import Job
 from .editing.prompt import Prompt
+from .errors import NobodyToAsk
 from .provider import ProviderError
 from .routing.candidates import Candidate
 from .routing.thinking import LEAST, decide_thinking
@@ -52,7 +53,8 @@ async def consult(
 ) -> Consultation:
     """Ask once, and write task, request and cost in the books.
 
-    Raises NotAffordable, or a LedgerError (BudgetExceeded and DailyLimitReached among them).
+    Raises NobodyToAsk when its turn does not come, NotAffordable, or a LedgerError (BudgetExceeded and
+    DailyLimitReached among them).
     """
     await shop.ledger.begin_task(
         NewTask(
@@ -62,6 +64,7 @@ async def consult(
             task_type=job.task_type,
             complexity=job.complexity.score,
             local_only=local_only,
+            owner=shop.owner.id,
         ),
         at_most_per_day=at_most_per_day,
     )
@@ -79,6 +82,8 @@ async def consult(
         asked = await Desk(shop, task_id, Watch()).ask(candidate, ask)
         answer = _parsed(asked)
         status = "failed" if answer is None else "done"
+    except NoTime as error:
+        raise NobodyToAsk(str(error)) from error
     finally:
         await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
     return Consultation(asked, answer)

@@ -17,7 +17,7 @@ from .checking.result import CheckResult, Finding, Severity
 from .checking.reviewer import Review, review_code
 from .deciding import decide, understand
 from .editing.answer import Answer
-from .errors import BadArgument
+from .errors import BadArgument, NobodyToAsk
 from .report_outcome import unknown_task
 from .routing.selection import Decision
 from .workshop import Workshop
@@ -167,6 +167,8 @@ async def _reviewed(
             language=pieces[0].language,
             local_only=is_local,
         )
+    except NobodyToAsk as error:
+        return answer.model_copy(update={"notes": [*answer.notes, f"review: not run: {error}"]})
     except (NotAffordable, BudgetExceeded) as error:
         status = "over_budget" if depth == "review" else "done"
         return answer.model_copy(update={"status": status, "notes": [*answer.notes, f"review: not run: {error}"]})

@@ -2,16 +2,20 @@
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import anyio
 
 from ..memory_store.ledger import Clock, Ledger
+from ..memory_store.line import Line
 from ..memory_store.memory import Memory
+from ..memory_store.ownership import Owner
+from ..memory_store.pace import read_paces
 from ..memory_store.recollection import Recollection
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
+from .checking.command_check import CommandCheck
 from .checking.sandbox_search import SandboxSearch
 from .guarding.roots import Roots
 from .provider import Availability, Provider
@@ -30,6 +34,8 @@ class Rules:
     """Strategic reviews in one UTC day."""
     baseline_model: str | None = None
     """The model that savings are measured against. None: the validator's."""
+    checks: Mapping[str, CommandCheck] = field(default_factory=dict[str, CommandCheck])
+    """The commands that may check an answer, by name."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,10 @@ class Workshop:
     providers: Mapping[ProviderName, Provider]
     ledger: Ledger
     memory: Memory
+    owner: Owner
+    """This process, as others on the same ledger see it."""
+    line: Line
+    """Before the servers that take few requests at a time."""
     find_sandbox: Callable[[], Awaitable[SandboxSearch]]
     """Looks once, and gives the same result ever after."""
     roots: Roots
@@ -59,6 +69,11 @@ class Workshop:
     @property
     def today(self) -> dt.date:
         return self.clock().astimezone(dt.UTC).date()
+
+    @property
+    def now(self) -> float:
+        """Seconds since 1970 UTC."""
+        return self.clock().timestamp()
 
     async def survey(self, look_back: LookBack | None = None) -> Circumstances:
         """What can be asked right now, by asking all vendors at once, and what memory says of a task.
@@ -73,8 +88,15 @@ class Workshop:
         async with anyio.create_task_group() as group:
             for name, provider in self.providers.items():
                 group.start_soon(ask, name, provider)
+        builds = {model: there.build for model, there in found.items()}
         recollection = Recollection() if look_back is None else await self._recall(look_back, found)
-        return Circumstances(catalogue=self.catalogue, availability=found, recollection=recollection, today=self.today)
+        return Circumstances(
+            catalogue=self.catalogue,
+            availability=found,
+            recollection=recollection,
+            today=self.today,
+            pace=await read_paces(self.ledger, builds, self.now),
+        )
 
     async def _recall(self, look_back: LookBack, found: Mapping[str, Availability]) -> Recollection:
         local_only = look_back.local_only or self.rules.local_only

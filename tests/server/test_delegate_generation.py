@@ -378,7 +378,8 @@ async def test_nothing_reachable_says_what_to_do(open_house: OpenHouse):
     assert any("ollama pull qwen3:30b-a3b" in note for note in receipt["notes"])
 
 
-async def test_two_delegations_run_at_the_same_time(open_house: OpenHouse):
+async def test_two_delegations_run_at_the_same_time(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OLLAMA_NUM_PARALLEL", "2")
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
     async with open_house(script) as house:

@@ -27,6 +27,7 @@ EVERY_VARIABLE = {
     "CHARGEHAND_EMBEDDER": ("embedder", "ollama:nomic-embed-text", "ollama:nomic-embed-text"),
     "CHARGEHAND_CHROMA_URL": ("chroma_url", "http://127.0.0.1:8000", "http://127.0.0.1:8000"),
     "OLLAMA_HOST": ("ollama_host", "box:11434", "box:11434"),
+    "OLLAMA_NUM_PARALLEL": ("ollama_num_parallel", "4", 4),
     "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-1", "sk-ant-1"),
     "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://127.0.0.1:1", "http://127.0.0.1:1"),
     "CEREBRAS_API_KEY": ("cerebras_api_key", "csk-1", "csk-1"),
@@ -74,6 +75,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "chroma_url": None,
         "log_level": "WARNING",
         "ollama_host": "http://127.0.0.1:11434",
+        "ollama_num_parallel": 1,
         "anthropic_api_key": None,
         "anthropic_base_url": "https://api.anthropic.com",
         "cerebras_api_key": None,
@@ -81,6 +83,8 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "privacy": {"local_hosts": frozenset()},
         "usage": {"baseline_model": None},
         "memory": {"text": "full"},
+        "sandbox": {"backend": "auto", "image": "python:3.13-slim"},
+        "checks": {},
     }
 
 
@@ -103,7 +107,8 @@ def test_each_variable_sets_its_setting(home: Path, variable: str):
 
 def test_every_setting_that_has_a_variable_is_tried_above():
     assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
-    assert {field for field in Settings.model_fields if variable_of(field) is None} == {"privacy", "usage", "memory"}
+    without = {field for field in Settings.model_fields if variable_of(field) is None}
+    assert without == {"privacy", "usage", "memory", "sandbox", "checks"}
 
 
 def test_every_variable_says_what_it_is_for():
@@ -241,6 +246,16 @@ def test_all_bad_values_are_named_at_once(home: Path):
         ("[privacy]\nlocal_host = ['a']", "privacy.local_host: "),
         ("[usage]\nbaseline = 'x'", "usage.baseline: "),
         ("usage = 'x'", "usage: "),
+        ("[sandbox]\nbackend = 'none'", "sandbox.backend: "),
+        ("[checks.unit]\ncommand = []\nanswer_path = 'a.py'", "checks.unit.command: "),
+        ("[checks.unit]\ncommand = ['true']", "checks.unit.answer_path: "),
+        ("[checks.unit]\ncommand = ['true']\nanswer_path = '../a.py'", "checks.unit.answer_path: "),
+        ("[checks.unit]\ncommand = ['true']\nanswer_path = '/a.py'", "checks.unit.answer_path: "),
+        ("[checks.unit]\ncommand = ['true']\nanswer_path = 'a.py'\nread_only = ['/']", "checks.unit.read_only: "),
+        ("[checks.unit]\ncommand = ['true']\nanswer_path = 'a.py'\nread_only = ['/none']", "checks.unit.read_only: "),
+        ("[checks.unit]\ncommand = ['true']\nanswer_path = 'a.py'\ntimeout_s = 0", "checks.unit.timeout_s: "),
+        ("[checks.tests]\ncommand = ['true']\nanswer_path = 'a.py'", "checks: "),
+        ("[checks.'a b']\ncommand = ['true']\nanswer_path = 'a.py'", "checks: "),
         ("roots = 5", "roots: "),
         ("roots = [5]", "roots.0: "),
     ],

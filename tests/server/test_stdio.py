@@ -1,12 +1,9 @@
 """The server as a host runs it: a process that speaks JSON-RPC on its pipes, and ends when it is told to."""
 
 import contextlib
-import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +12,11 @@ import anyio
 import pytest
 from house import Script, fenced
 from mcp import Client, StdioServerParameters
+from server_process import COMMAND, Process
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.vendors import vendors
 
-COMMAND = (sys.executable, "-m", "chargehand.server")
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 TESTS = "assert double(4) == 8"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
@@ -30,40 +27,6 @@ BOUND_S = 5
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
-
-
-class Process:
-    """A server process, spoken to by hand."""
-
-    def __init__(self, environment: dict[str, str], folder: Path) -> None:
-        self.popen = subprocess.Popen(
-            COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd=folder
-        )
-
-    def send(self, method: str, params: dict[str, Any], number: int | None = None) -> None:
-        message = {"jsonrpc": "2.0", "method": method, "params": params}
-        assert self.popen.stdin is not None
-        self.popen.stdin.write(json.dumps(message if number is None else message | {"id": number}).encode() + b"\n")
-        self.popen.stdin.flush()
-
-    def receive(self) -> dict[str, Any]:
-        assert self.popen.stdout is not None
-        return json.loads(self.popen.stdout.readline())
-
-    def close(self) -> None:
-        self.popen.kill()
-        self.popen.wait()
-        for pipe in (self.popen.stdin, self.popen.stdout, self.popen.stderr):
-            assert pipe is not None
-            with contextlib.suppress(BrokenPipeError):
-                pipe.close()
-
-    def shake_hands(self) -> dict[str, Any]:
-        client = {"name": "test", "version": "0"}
-        self.send("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}, 1)
-        answer = self.receive()
-        self.send("notifications/initialized", {})
-        return answer
 
 
 @pytest.fixture

@@ -31,7 +31,9 @@ class Terms:
     """What one attempt may use."""
 
     seconds: float
-    """For the answer and its checks together."""
+    """For the answer and its checks together, waiting for its turn included."""
+    needed_seconds: float | None
+    """With less left the model is not asked. None: it is asked in any case."""
     left_usd: float | None
     """US dollars that the contract has left. None: no limit but the day's."""
     local_only: bool
@@ -103,9 +105,9 @@ class Attempts:
     async def make(self, candidate: Candidate, prompt: Prompt, terms: Terms, *, is_repair: bool) -> Tried:
         """One more attempt, in the books and in `made` however it ends.
 
-        Raises NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        Raises NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
-        begun = anyio.current_time()
+        deadline = anyio.current_time() + terms.seconds
         complexity = self.job.complexity.score
         thinking = decide_thinking(candidate.profile, complexity, is_repair=is_repair)
         ask = Ask(
@@ -113,6 +115,7 @@ class Attempts:
             thinking=thinking,
             wanted_tokens=_wanted_tokens(candidate.profile, complexity, thinking),
             seconds=terms.seconds,
+            needed_seconds=terms.needed_seconds,
             left_usd=terms.left_usd,
             local_only=terms.local_only,
         )
@@ -122,8 +125,9 @@ class Attempts:
             self.made.extend(Tried(candidate, a, "cancelled", a.seconds) for a in self.desk.interrupted)
             raise
         tried = Tried(candidate, asked, asked.outcome, asked.seconds, self._answer(asked))
+        begun = anyio.current_time()
         try:
-            with anyio.fail_after(max(0.0, begun + terms.seconds - anyio.current_time())):
+            with anyio.fail_after(max(0.0, deadline - begun)):
                 tried = await self._checked(tried)
         except TimeoutError:
             tried = replace(tried, outcome="timeout")
@@ -131,7 +135,7 @@ class Attempts:
             tried = replace(tried, outcome="cancelled")
             raise
         finally:
-            tried = replace(tried, seconds=anyio.current_time() - begun)
+            tried = replace(tried, seconds=asked.seconds + anyio.current_time() - begun)
             self.made.append(tried)
             await self._record(tried)
         return tried

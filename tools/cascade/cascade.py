@@ -7,13 +7,14 @@ import anyio
 
 from ...memory_store.errors import BudgetExceeded
 from ...profiles.vocabulary import Role
-from ..asking import NotAffordable
+from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.selection import Decision
 from .attempt import Attempts, Terms, Tried
 from .contract import Contract
+from .foresight import foreseen_seconds, is_known_here
 from .receipt import Status
 
 # Outcomes after which a stronger model may do better on the same prompt.
@@ -30,9 +31,11 @@ class Cascade:
     ladder: Sequence[Role]
     """All roles, weakest first."""
     local_only: bool
-    tell: Callable[[str, Candidate], None]
-    """Called with `asking` or `repairing` as each attempt begins."""
+    tell: Callable[[str, Candidate, float | None], None]
+    """Called as each attempt begins with `asking` or `repairing`, and the seconds it is expected to take."""
     notes: list[str] = field(default_factory=list[str])
+    too_slow: list[Candidate] = field(default_factory=list[Candidate])
+    """Who was left out because its reply would come too late."""
 
     async def run(self) -> Status:
         """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
@@ -52,6 +55,11 @@ class Cascade:
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
                 return "over_budget"
+            except NoTime as error:
+                self.notes.append(str(error))
+                self.too_slow.append(candidate)
+                repair, candidate = None, self._quicker()
+                continue
             self._note(tried)
             if tried.outcome in ("passed", "unverified"):
                 return "succeeded" if tried.outcome == "passed" else "unverified"
@@ -69,10 +77,18 @@ class Cascade:
         return draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose)
 
     async def _attempt(self, candidate: Candidate, prompt: Prompt, seconds: float, *, is_repair: bool) -> Tried:
-        self.tell("repairing" if is_repair else "asking", candidate)
+        foreseen = foreseen_seconds(candidate, self.attempts.job, is_repair=is_repair)
+        # Whoever is asked once more, after being too slow, is asked because nobody else can be.
+        is_optional = is_known_here(candidate) and candidate not in self.too_slow
+        self.tell("repairing" if is_repair else "asking", candidate, foreseen)
         cap_usd = self.contract.max_cost_usd
         left_usd = None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
-        terms = Terms(seconds=seconds, left_usd=left_usd, local_only=self.local_only)
+        terms = Terms(
+            seconds=seconds,
+            needed_seconds=foreseen if is_optional else None,
+            left_usd=left_usd,
+            local_only=self.local_only,
+        )
         return await self.attempts.make(candidate, prompt, terms, is_repair=is_repair)
 
     def _repair(self, tried: Tried, prompt: Prompt) -> Prompt | None:
@@ -96,12 +112,30 @@ class Cascade:
         """Who is asked after a failure; None when nobody is left, or the model was the caller's choice."""
         if self.decision.source == "override":
             return None
-        asked = {t.candidate.profile.id for t in self.attempts.made}
+        asked = {t.candidate.profile.id for t in self.attempts.made} | {c.profile.id for c in self.too_slow}
         if tried.outcome in _WEAKNESS:
             pool = self.decision.stronger(tried.candidate.role, self.ladder)
         else:
             pool = self.decision.candidates
         return next((c for c in pool if c.is_usable and c.profile.id not in asked and not self._is_down(c)), None)
+
+    def _quicker(self) -> Candidate | None:
+        """Who is asked instead of a model that would come too late.
+
+        When nothing at all has been tried and nobody else is left, the one that comes first in time is.
+        """
+        made, too_slow = self.attempts.made, self.too_slow
+        if made:
+            return self._next(made[-1])
+        left_out = {c.profile.id for c in too_slow}
+        if self.decision.source != "override":
+            pool = (c for c in self.decision.candidates if c.is_usable and c.profile.id not in left_out)
+            if (other := next(pool, None)) is not None:
+                return other
+        if len(left_out) < len(too_slow):
+            return None  # it was asked again, and its turn did not come
+        job = self.attempts.job
+        return min(too_slow, key=lambda c: foreseen_seconds(c, job, is_repair=False) or 0.0)
 
     def _is_down(self, candidate: Candidate) -> bool:
         """Whether an attempt has shown that this vendor answers nobody: no key, no credit, no connection."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..checking.answer_checks import TestsGiven
+from ..checking.command_check import CommandCheck
 
 MAX_SECONDS = 300
 MAX_ATTEMPTS = 6
@@ -12,7 +13,7 @@ WAIT_S = 45
 @dataclass(frozen=True)
 class Contract:
     tests: TestsGiven | None = None
-    """None: nothing can be executed, so the result is at best unverified."""
+    """None, and no commands: nothing can be executed, so the result is at best unverified."""
     model: str | None = None
     """A pin: used or refused, never replaced. None: the selector decides."""
     local_only: bool = False
@@ -20,3 +21,5 @@ class Contract:
     """US dollars for all attempts. None: only the day's budget limits it."""
     max_seconds: float = MAX_SECONDS
     max_attempts: int = MAX_ATTEMPTS
+    commands: tuple[CommandCheck, ...] = ()
+    """The user's own checks that must pass too."""

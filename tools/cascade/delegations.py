@@ -1,16 +1,19 @@
 """The delegations under way in this process: begun by one call, waited for by that one and others."""
 
+import json
 import logging
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Self
 
 import anyio
 import anyio.abc
 
 from ...memory_store.errors import LedgerError
 from ...memory_store.records import Finish, NewTask
+from ...memory_store.under_way import is_wished_cancelled, write_stage
 from ...profiles.errors import ProfileError
 from ...profiles.model import ModelProfile
 from ..asking import Desk, Watch
@@ -28,6 +31,9 @@ from .receipt import Egress, Receipt, Saving, Status
 
 logger = logging.getLogger(__name__)
 
+TOUCH_EVERY_S = 0.5
+"""How often a delegation looks into the ledger for other processes' wishes, and lets them see where it is."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -40,12 +46,24 @@ class Stage:
     """Counted from 1; 0 before the first."""
     output_tokens: int = 0
     """Of the attempt under way."""
+    ahead: int = 0
+    """How many requests have their turn first, in the line before the model's server."""
 
     def as_text(self) -> str:
         if self.model is None:
             return self.phase
         tokens = f", {self.output_tokens} tokens" if self.output_tokens else ""
-        return f"attempt {self.attempt}: {self.model} {self.phase}{tokens}"
+        ahead = f", {self.ahead} ahead" if self.ahead else ""
+        return f"attempt {self.attempt}: {self.model} {self.phase}{tokens}{ahead}"
+
+    def as_json(self) -> str:
+        """For another process; tokens are left out, they change too often to be written."""
+        return json.dumps(asdict(replace(self, output_tokens=0)))
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Self:
+        """What `as_json` gave. None: a delegation of which nothing is written yet."""
+        return cls(**json.loads(text)) if text else cls("selecting")
 
 
 @dataclass
@@ -53,14 +71,16 @@ class Delegation:
     """One delegation and whoever waits for it."""
 
     task_id: str
-    begun: float = field(default_factory=time.monotonic)
     stage: Stage = Stage("selecting")
     receipt: Receipt | None = None
     """None: it is under way."""
     error: BaseException | None = None
     """Why there will be no receipt."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    expected_seconds: float | None = None
+    attempt_seconds: float | None = None
+    """What the reply of the attempt under way is expected to take. None: nobody knows."""
+    attempt_begun: float = field(default_factory=time.monotonic)
+    """When it was sent; while it waits in line, now."""
     done: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
     """Set at the next change of phase, model or attempt; then there is a new one."""
@@ -68,13 +88,16 @@ class Delegation:
     def enter(self, stage: Stage) -> None:
         """Be at a stage; whoever waits for a change hears of it, but not of each token."""
         before, self.stage = self.stage, stage
+        if before.ahead:
+            self.attempt_begun = time.monotonic()
         if replace(before, output_tokens=0) != replace(stage, output_tokens=0):
             self.changed.set()
             self.changed = anyio.Event()
 
     def seconds_left(self) -> float:
         """A guess at what is left, for whoever is told to come back; at least a few seconds."""
-        return max(5.0, (self.expected_seconds or 30.0) - (time.monotonic() - self.begun))
+        expected = (self.attempt_seconds or _UNKNOWN_S) * (1 + self.stage.ahead)
+        return max(_LEAST_LEFT_S, expected - (time.monotonic() - self.attempt_begun))
 
     def result(self) -> Receipt:
         """The receipt, or the error that kept it from being. Only once `done` is set."""
@@ -91,6 +114,12 @@ class Delegations:
     def __init__(self, group: anyio.abc.TaskGroup) -> None:
         self._group = group
         self._under_way: dict[str, Delegation] = {}
+
+    def cancel_all(self) -> bool:
+        """End everything that is under way; each still gets its receipt. False: nothing was."""
+        for delegation in self._under_way.values():
+            delegation.scope.cancel()
+        return bool(self._under_way)
 
     def find(self, task_id: str) -> Delegation | None:
         """The delegation, while it is under way."""
@@ -109,6 +138,7 @@ class Delegations:
                 task_type=job.task_type,
                 complexity=job.complexity.score,
                 local_only=contract.local_only or shop.rules.local_only,
+                owner=shop.owner.id,
             )
         )
         local_only = contract.local_only or shop.rules.local_only
@@ -119,38 +149,64 @@ class Delegations:
 
     async def _carry_out(self, delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> None:
         try:
-            with delegation.scope:
-                delegation.receipt = await _delegate(delegation, shop, job, contract)
-            if delegation.receipt is None:
-                delegation.receipt = Receipt(task_id=delegation.task_id, status="cancelled")
-        except (CallerError, ProfileError, LedgerError) as error:
-            delegation.error = error
-        except Exception as error:
-            # Whoever waits gets it and the server masks it; the other delegations go on.
-            logger.exception("delegation %s broke", delegation.task_id)
-            delegation.error = error
+            async with anyio.create_task_group() as group:
+                group.start_soon(_keep_in_touch, delegation, shop)
+                try:
+                    with delegation.scope:
+                        delegation.receipt = await _delegate(delegation, shop, job, contract)
+                    if delegation.receipt is None:
+                        delegation.receipt = Receipt(task_id=delegation.task_id, status="cancelled")
+                except (CallerError, ProfileError, LedgerError) as error:
+                    delegation.error = error
+                except Exception as error:
+                    # Whoever waits gets it and the server masks it; the other delegations go on.
+                    logger.exception("delegation %s broke", delegation.task_id)
+                    delegation.error = error
+                group.cancel_scope.cancel()
         finally:
             del self._under_way[delegation.task_id]
             delegation.done.set()
             delegation.changed.set()
 
 
-async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> Receipt:
-    def at_phase(phase: str, output_tokens: int) -> None:
-        delegation.enter(replace(delegation.stage, phase=phase, output_tokens=output_tokens))
+async def _keep_in_touch(delegation: Delegation, shop: Workshop) -> None:
+    """Let other processes see where the delegation is, and end it when one of them wishes so."""
+    written = ""
+    while True:
+        await anyio.sleep(TOUCH_EVERY_S)
+        try:
+            stage = delegation.stage.as_json()
+            if stage != written:
+                written = stage
+                await write_stage(shop.ledger, delegation.task_id, stage, shop.now + delegation.seconds_left())
+            if await is_wished_cancelled(shop.ledger, delegation.task_id):
+                delegation.scope.cancel()
+        except LedgerError as error:
+            # The delegation itself meets the same ledger, and says so to whoever waits for it.
+            logger.warning("delegation %s is out of touch: %s", delegation.task_id, error)
 
-    def begins(phase: str, candidate: Candidate) -> None:
-        delegation.enter(Stage(phase, candidate.profile.id, delegation.stage.attempt + 1))
+
+async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> Receipt:
+    def at_phase(phase: str, output_tokens: int, ahead: int = 0) -> None:
+        delegation.enter(replace(delegation.stage, phase=phase, output_tokens=output_tokens, ahead=ahead))
+
+    def begins(phase: str, candidate: Candidate, seconds: float | None) -> None:
+        delegation.attempt_seconds, delegation.attempt_begun = seconds, time.monotonic()
+        delegation.enter(Stage(phase, candidate.profile.id, len(attempts.made) + 1))
 
     watch = Watch(tell=at_phase)
     checks = AnswerChecks(
-        contract.tests, shop.find_sandbox, began=lambda: at_phase("checking", delegation.stage.output_tokens)
+        contract.tests,
+        shop.find_sandbox,
+        began=lambda: at_phase("checking", delegation.stage.output_tokens),
+        commands=contract.commands,
+        project=next(iter(shop.roots.folders), None),
     )
     attempts = Attempts(
         desk=Desk(shop, delegation.task_id, watch),
         job=job,
         check=checks.run,
-        prose=job.task_type in PROSE_TYPES and contract.tests is None,
+        prose=job.task_type in PROSE_TYPES and contract.tests is None and not contract.commands,
     )
     notes: list[str] = []
     status: Status = "failed"
@@ -164,7 +220,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             max_cost_usd=contract.max_cost_usd,
         )
         await shop.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
-        delegation.expected_seconds = decision.chosen.expected.seconds
+        delegation.attempt_seconds = decision.chosen.expected.seconds
         cascade = Cascade(
             decision=decision,
             contract=contract,
@@ -218,6 +274,10 @@ async def _close(status: Status, attempts: Attempts, notes: Sequence[str]) -> Re
     )
     return receipt
 
+
+# What is said to be left when nobody knows, and at least: an answer is checked, too.
+_UNKNOWN_S = 30.0
+_LEAST_LEFT_S = 5.0
 
 _DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
 

@@ -2,9 +2,10 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...memory_store.confidence import Belief
+from ...memory_store.pace import Pace
 from ...memory_store.recollection import Recollection
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import ModelProfile
@@ -37,6 +38,8 @@ class Candidate:
     """None: it can be asked."""
     doubts: tuple[str, ...] = ()
     """What is not known and therefore held against nobody."""
+    pace: Pace | None = None
+    """How fast it answers on this machine. None: too little is known."""
 
     @property
     def is_usable(self) -> bool:
@@ -52,6 +55,8 @@ class Circumstances:
     """By profile id; a profile without an entry has no adapter."""
     recollection: Recollection
     today: dt.date
+    pace: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
+    """By profile id; absent: too little is known of its speed on this machine."""
 
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
@@ -97,12 +102,15 @@ def judge(
         host="",
         why_not=f"no adapter for provider {profile.provider} in this version",
     )
+    pace = circumstances.pace.get(profile.id)
     expected = expect(
         profile,
         complexity=complexity,
         prompt_tokens=constraints.prompt_tokens,
         belief=circumstances.recollection.beliefs.get(profile.id, Belief()),
         prior=circumstances.catalogue.rules.prior,
+        pace=pace,
+        is_cold=availability.is_loaded is False,
     )
     obstacles = _obstacles(profile, availability, expected, constraints, circumstances.today)
     return Candidate(
@@ -112,6 +120,7 @@ def judge(
         expected=expected,
         why_not=next(obstacles, None),
         doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances.today)),
+        pace=pace,
     )
 
 

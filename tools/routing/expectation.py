@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ...memory_store.confidence import Belief
+from ...memory_store.pace import Pace
 from ...profiles.model import ModelProfile
 from ...profiles.routing_rules import Prior
 from .thinking import decide_thinking
@@ -12,6 +13,9 @@ from .thinking import decide_thinking
 _ANSWER_TOKENS_AT_ZERO = 100
 _ANSWER_GROWTH = 1.5
 _THINKING_SHARE = 3
+
+# Our estimate of a prompt's tokens is generous; a vendor counts down to half of it.
+_ESTIMATE_OVER_COUNT = 2.0
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Expectation:
     """Thinking included."""
     cost_usd: float
     seconds: float | None
-    """Generation alone. None: no speed of the model is known."""
+    """Generation alone, a cold load included. None: no speed of the model is known."""
 
 
 def expected_output_tokens(complexity: float, *, thinking: bool) -> int:
@@ -34,14 +38,47 @@ def expected_output_tokens(complexity: float, *, thinking: bool) -> int:
 
 
 def expect(
-    profile: ModelProfile, *, complexity: float, prompt_tokens: int, belief: Belief, prior: Prior
+    profile: ModelProfile,
+    *,
+    complexity: float,
+    prompt_tokens: int,
+    belief: Belief,
+    prior: Prior,
+    pace: Pace | None = None,
+    is_cold: bool = False,
 ) -> Expectation:
-    """What the model is expected to make of a task of this complexity and prompt length."""
-    output_tokens = expected_output_tokens(complexity, thinking=decide_thinking(profile, complexity).on)
-    speed = profile.speed
+    """What the model is expected to make of a task of this complexity and prompt length.
+
+    pace: how fast it was on this machine. None: the profile's speed counts. is_cold: it must be loaded first.
+    """
+    thinking = decide_thinking(profile, complexity).on
+    output_tokens = expected_output_tokens(complexity, thinking=thinking)
     return Expectation(
         success=belief.expected_success(prior),
         output_tokens=output_tokens,
         cost_usd=profile.cost_usd(input_tokens=prompt_tokens, output_tokens=output_tokens),
-        seconds=None if speed is None else output_tokens / speed.typical_tokens_per_second,
+        seconds=expected_seconds(
+            profile, complexity=complexity, prompt_tokens=prompt_tokens, thinking=thinking, pace=pace, is_cold=is_cold
+        ),
     )
+
+
+def expected_seconds(
+    profile: ModelProfile,
+    *,
+    complexity: float,
+    prompt_tokens: int,
+    thinking: bool,
+    pace: Pace | None,
+    is_cold: bool,
+) -> float | None:
+    """How long the model's reply is expected to take; None when no speed of it is known."""
+    output_tokens = expected_output_tokens(complexity, thinking=thinking)
+    if pace is None:
+        return None if profile.speed is None else output_tokens / profile.speed.typical_tokens_per_second
+    tokens = pace.output_tokens(complexity, thinking=thinking) or output_tokens
+    first_seconds = pace.first_token_seconds(thinking=thinking)
+    if profile.price is None:
+        # A model on your own machine reads the prompt in a time that grows with it.
+        first_seconds *= max(1.0, prompt_tokens / max(1.0, pace.prompt_tokens() * _ESTIMATE_OVER_COUNT))
+    return (pace.load_seconds if is_cold else 0.0) + first_seconds + tokens * pace.seconds_per_token(thinking=thinking)

@@ -1,0 +1,189 @@
+"""`chargehand delegate` as a person, or a script, types it."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+from house import Script, fenced
+
+from chargehand.evaluation.peers.ollama import OllamaModel
+from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.vendors import QWEN, vendors
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+CODE = "def double(count):\n    return 2 * count\n"
+RIGHT = Reply(fenced(CODE.rstrip()))
+WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
+COMMAND = (sys.executable, "-m", "chargehand.server", "delegate")
+
+
+@dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    error: str
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "pyproject.toml").touch()
+    return folder
+
+
+def environment(project: Path, **more: str) -> dict[str, str]:
+    home = project.parent
+    return {
+        "PATH": os.environ["PATH"], "COLUMNS": "200", "HOME": str(home), "CHARGEHAND_HOME": str(home / "data"), **more
+    }  # fmt: skip
+
+
+async def typed(
+    project: Path,
+    script: Script,
+    *arguments: str,
+    standard_input: str = "",
+    installed: tuple[OllamaModel, ...] = (QWEN,),
+) -> Typed:
+    async with vendors(script, installed=installed) as peers:
+        with anyio.fail_after(60):
+            done = await anyio.run_process(
+                [*COMMAND, *arguments],
+                check=False,
+                env=environment(project, **peers.environment),
+                cwd=project,
+                input=standard_input.encode(),
+            )
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def test_code_whose_tests_pass_is_all_of_standard_output_and_the_exit_code_is_0(project: Path):
+    seen = await typed(project, Script({LOCAL: [RIGHT]}), RENAME, "--tests", "assert double(4) == 8")
+
+    assert (seen.code, seen.out) == (0, CODE)
+    assert "attempt 1: qwen3-30b-a3b" in seen.error
+    assert "1. qwen3-30b-a3b: passed" in seen.error
+    assert "succeeded, checked by parse, lint, tests" in seen.error
+
+
+async def test_without_tests_the_exit_code_is_3(project: Path):
+    seen = await typed(project, Script({LOCAL: [RIGHT]}), RENAME)
+
+    assert (seen.code, seen.out) == (3, CODE)
+    assert "unverified" in seen.error
+
+
+async def test_code_that_fails_its_tests_ends_with_1(project: Path):
+    seen = await typed(
+        project, Script({LOCAL: [WRONG]}), RENAME, "--tests", "assert double(4) == 8", "--model", "local"
+    )
+
+    assert seen.code == 1
+    assert "failed" in seen.error
+
+
+async def test_the_task_comes_from_standard_input_and_the_receipt_as_json(project: Path):
+    script = Script({LOCAL: [RIGHT]})
+    seen = await typed(
+        project, script, "-", "--tests", "assert double(4) == 8", "--json", "--task-type", "refactoring",
+        standard_input=RENAME,
+    )  # fmt: skip
+
+    receipt = json.loads(seen.out)
+    assert (seen.code, receipt["status"], receipt["code"]) == (0, "succeeded", CODE)
+    assert RENAME in script.asked[0].messages[-1][1]
+
+
+async def test_tests_and_context_come_from_files_relative_to_the_folder_it_is_typed_in(project: Path):
+    (project / "test_double.py").write_text("def test_it():\n    assert double(4) == 8\n")
+    (project / "rates.py").write_text("RATE = 2  # a canary of the file\n")
+    script = Script({LOCAL: [RIGHT]})
+    seen = await typed(project, script, RENAME, "--tests", "test_double.py", "--context", "rates.py")
+
+    assert seen.code == 0, seen.error
+    assert "RATE = 2  # a canary of the file" in script.asked[0].messages[-1][1]
+
+
+async def test_a_test_file_that_imports_the_answer_runs_in_a_copy_of_its_project(project: Path):
+    (project / "data.py").write_text("FOUR = 4\n")
+    (project / "test_double.py").write_text(
+        "from data import FOUR\nfrom solution import double\n\ndef test_it():\n    assert double(FOUR) == 8\n"
+    )
+    seen = await typed(project, Script({LOCAL: [RIGHT]}), RENAME, "--tests", "test_double.py")
+
+    assert seen.code == 0, seen.error
+
+
+async def test_local_only_and_the_limits_reach_the_contract(project: Path):
+    seen = await typed(project, Script(), RENAME, "--local-only", installed=())
+    dear = await typed(project, Script(), RENAME, "--model", "opus", "--max-cost-usd", "0.0001", "--max-seconds", "9")
+
+    assert (seen.code, dear.code) == (1, 1)
+    assert "refused" in seen.error
+    assert "over_budget" in dear.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "gpt9"), "gpt9"),
+        (("--tests", "def broken("), "not Python that parses"),
+        (("--context", "/etc/passwd"), "context_files"),
+    ],
+)
+async def test_what_its_user_can_mend_is_said_in_a_line_without_a_traceback(project: Path, arguments, said: str):
+    seen = await typed(project, Script(), RENAME, *arguments)
+
+    assert (seen.code, seen.out) == (1, "")
+    assert said in seen.error
+    assert "Traceback" not in seen.error
+
+
+async def test_a_limit_out_of_bounds_and_an_empty_task_are_refused_before_anything_starts(project: Path):
+    wrong = await typed(project, Script(), RENAME, "--max-seconds", "0")
+    empty = await typed(project, Script(), "-", standard_input=" \n")
+
+    assert (wrong.code, empty.code) == (2, 1)
+    assert "between 1 and 3600" in wrong.error
+    assert "empty" in empty.error
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(project: Path, ending: signal.Signals):
+    script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
+    async with vendors(script, installed=()) as peers:
+        with anyio.fail_after(30):
+            async with await anyio.open_process(
+                [*COMMAND, RENAME],
+                env=environment(project, **peers.environment),
+                cwd=project,
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            ) as process:
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+                process.send_signal(ending)
+                assert process.stderr is not None
+                said = b"".join([piece async for piece in process.stderr]).decode()
+                code = await process.wait()
+                exchange = peers.anthropic.journal.to("/v1/messages")[0]
+                await exchange.over.wait()
+
+    assert code == 1
+    assert "cancelled" in said
+    assert "Traceback" not in said
+    assert exchange.client_disconnected
+    with sqlite3.connect(project.parent / "data" / "ledger.sqlite3") as db:
+        assert db.execute("SELECT status, interrupted FROM tasks").fetchall() == [("cancelled", 0)]
+        assert db.execute("SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL").fetchone() == (0,)

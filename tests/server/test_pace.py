@@ -1,0 +1,145 @@
+"""Time, seen from a host: seconds come from this machine's own replies, and nobody is asked who would come too late."""
+
+import re
+import sqlite3
+from pathlib import Path
+
+import anyio
+import pytest
+from house import House, OpenHouse, Script, fenced
+
+from chargehand.evaluation.peers.reply import Reply, Stall
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, ECONOMY, FAST = "qwen3:30b-a3b", "claude-haiku-5-5", "gpt-oss-120b"
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+TESTS = "assert double(4) == 8"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
+
+
+async def seconds_expected(house: House) -> float:
+    return (await house.call("route_task", task=RENAME, model="local"))["expected"]["seconds"]
+
+
+async def answer_three_times(house: House) -> None:
+    for _ in range(3):
+        await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+
+def slow_down(tmp_path: Path, *, load: float = 0.0, first: float = 0.0, stream: float = 0.0) -> None:
+    """Make every reply so far have taken so many seconds."""
+    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+        db.execute(
+            "UPDATE attempts SET load_seconds = ?, first_token_seconds = ?, stream_seconds = ?",
+            (load, load + first, stream),
+        )
+
+
+async def test_after_three_replies_the_seconds_are_this_machines_own(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        by_the_profile = await seconds_expected(house)
+        await answer_three_times(house)
+        own = await seconds_expected(house)
+        slow_down(tmp_path, first=4.0, stream=60.0)
+        slowed = await seconds_expected(house)
+
+    assert by_the_profile > 5
+    assert own < 2
+    assert slowed == 64.0
+
+
+async def test_a_cold_load_is_expected_only_of_a_model_that_is_not_loaded(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, load=30.0, first=1.0, stream=2.0)
+        warm = await seconds_expected(house)
+        house.vendors.ollama.loaded.clear()
+    async with open_house(Script()) as house:  # a new server, which asks Ollama anew
+        cold = await seconds_expected(house)
+
+    assert (warm, cold) == (3.0, 33.0)
+
+
+async def test_max_latency_s_goes_by_this_machines_own_replies(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        before = await house.call("route_task", task=RENAME, max_latency_s=3)
+        await answer_three_times(house)
+        after = await house.call("route_task", task=RENAME, max_latency_s=3)
+
+    assert before["model"] != "qwen3-30b-a3b"
+    assert after["model"] == "qwen3-30b-a3b"
+
+
+async def test_a_model_that_would_come_too_late_is_not_asked(open_house: OpenHouse, tmp_path: Path):
+    script = Script({LOCAL: [RIGHT], FAST: [RIGHT], ECONOMY: [RIGHT]})
+    async with open_house(script) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, stream=90.0)
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+
+    assert receipt["status"] == "succeeded"
+    assert [attempt["model"] for attempt in receipt["attempts"]] == ["claude-haiku-5-5"]
+    assert script.models[3:] == [ECONOMY]
+    assert any(re.match(r"qwen3-30b-a3b: not asked: needs about 90 s, (40|39) s are left", n) for n in receipt["notes"])
+
+
+async def test_a_repair_that_would_come_too_late_goes_to_a_quicker_model(open_house: OpenHouse, tmp_path: Path):
+    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, WRONG], ECONOMY: [RIGHT]})
+    async with open_house(script) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, stream=30.0)  # and its repair thinks: about four times as long
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
+
+    assert receipt["status"] == "succeeded"
+    assert [attempt["model"] for attempt in receipt["attempts"]] == ["qwen3-30b-a3b", "claude-haiku-5-5"]
+
+
+@pytest.mark.parametrize("arguments", [{"model": "local"}, {"local_only": True}])
+async def test_when_nobody_else_could_be_asked_the_slow_model_is(open_house: OpenHouse, tmp_path: Path, arguments):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, stream=90.0)
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40, **arguments)
+
+    assert receipt["status"] == "succeeded"
+    assert len(receipt["attempts"]) == 1
+
+
+async def test_a_speed_measured_on_another_machine_keeps_nobody_from_being_asked(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=5)
+
+    assert [attempt["model"] for attempt in receipt["attempts"]] == ["qwen3-30b-a3b"]
+
+
+async def test_running_says_how_many_seconds_are_left_by_the_machines_own_pace(open_house: OpenHouse, tmp_path: Path):
+    gate = anyio.Event()
+    async with open_house(Script({LOCAL: [RIGHT, RIGHT, RIGHT, Stall(RIGHT, gate, after=1)]})) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, stream=120.0)
+        begun = await house.call("delegate_generation", task=RENAME, wait_s=0)
+        with anyio.fail_after(5):
+            while not any(e.status == 200 for e in house.vendors.ollama.journal.to("/api/chat")[3:]):
+                await anyio.lowlevel.checkpoint()
+        running = await house.call("delegate_generation", resume=begun["task_id"], wait_s=0)
+        gate.set()
+        await house.call("delegate_generation", resume=begun["task_id"])
+
+    seconds = re.search(r"about (\d+) s left", running["notes"][0])
+    assert seconds is not None
+    assert 110 <= int(seconds[1]) <= 120
+
+
+async def test_the_books_say_how_long_a_reply_took_to_load_to_begin_and_to_stream(open_house: OpenHouse, tmp_path):
+    reply = Reply(RIGHT.text, load_seconds=2.0)
+    async with open_house(Script({LOCAL: [reply]})) as house:
+        await house.call("delegate_generation", task=RENAME)
+
+    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+        rows = db.execute(
+            "SELECT load_seconds, first_token_seconds > 0, stream_seconds >= 0, output_tokens > 0 FROM attempts"
+        ).fetchall()
+    assert rows == [(2.0, 1, 1, 1)]

@@ -1,0 +1,144 @@
+"""`checks` over MCP: commands of the user's config file, and of nobody else, that verify an answer."""
+
+from pathlib import Path
+
+import pytest
+from house import OpenHouse, Script, fenced
+
+from chargehand.evaluation.peers.reply import Reply
+
+pytestmark = pytest.mark.anyio
+
+LOCAL = "qwen3:30b-a3b"
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
+BASH = Reply(fenced("double() { echo $(( $1 * 2 )); }", "bash"))
+
+CONFIG = """
+[checks.unit]
+command = ["python3", "check.py"]
+answer_path = "src/double.py"
+
+[checks.shell]
+command = ["bash", "-c", ". lib/double.sh && test $(double 4) = 8"]
+answer_path = "lib/double.sh"
+language = "sh"
+
+[checks.missing]
+command = ["no-such-tool"]
+answer_path = "src/double.py"
+"""
+CHECK = "import sys\nsys.path.insert(0, 'src')\nfrom double import double\nassert double(4) == 8, double(4)\n"
+
+
+@pytest.fixture(autouse=True)
+def configured(tmp_path: Path) -> None:
+    home, project = tmp_path / "chargehand-home", tmp_path / "project"
+    home.mkdir()
+    project.mkdir()
+    (home / "config.toml").write_text(CONFIG)
+    (project / "check.py").write_text(CHECK)
+
+
+async def test_a_command_that_passes_verifies_the_answer_and_stands_in_the_receipt(open_house: OpenHouse, era: str):
+    async with open_house(Script({LOCAL: [RIGHT]}), era=era) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"])
+
+    assert receipt["status"] == "succeeded"
+    assert receipt["verified_by"] == ["parse", "lint", "unit"]
+    assert receipt["attempts"][0]["checks"][-1]["sandbox"].startswith("bubblewrap")
+
+
+async def test_the_project_itself_is_not_touched(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        await house.call("delegate_generation", task=RENAME, checks=["unit"])
+
+    assert [path.name for path in (tmp_path / "project").iterdir()] == ["check.py"]
+
+
+async def test_what_a_failing_command_says_goes_into_the_repair(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG, RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"])
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert "unit ended with exit code 1" in script.asked[1].messages[-1][1]
+    assert "AssertionError: 16" in script.asked[1].messages[-1][1]
+
+
+async def test_any_language_can_be_verified_by_a_command(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [BASH]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, checks=["shell"])
+
+    assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "shell"])
+
+
+async def test_a_command_for_another_language_sends_the_answer_back(open_house: OpenHouse):
+    script = Script({LOCAL: [RIGHT, BASH]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, checks=["shell"])
+
+    assert receipt["status"] == "succeeded"
+    assert "The check shell is for bash and the answer is python: use bash." in script.asked[1].messages[-1][1]
+
+
+async def test_a_command_that_is_not_there_verifies_nothing_and_says_what_would_help(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, checks=["missing"])
+
+    assert receipt["status"] == "unverified"
+    assert any("no-such-tool is not there inside; name what it needs in `read_only`" in n for n in receipt["notes"])
+
+
+@pytest.mark.parametrize("name", ["deploy", "python3 check.py", "tests", ""])
+async def test_an_unknown_name_is_refused_with_the_names_there_are(open_house: OpenHouse, name: str):
+    script = Script()
+    async with open_house(script) as house:
+        text = await house.refusal("delegate_generation", task=RENAME, checks=["unit", name])
+
+    assert "is not a check of the user's config file. They are: missing, shell, unit;" in text
+    assert script.asked == []
+
+
+async def test_javascript_tests_run_too(open_house: OpenHouse):
+    script = Script({LOCAL: [Reply(fenced("const double = (count) => 3 * count;", "js")), _javascript()]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
+
+    assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "tests"])
+    assert "12 !== 8" in script.asked[1].messages[-1][1]
+
+
+async def test_javascript_tests_send_a_python_answer_back(open_house: OpenHouse):
+    script = Script({LOCAL: [RIGHT, _javascript()]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
+
+    assert receipt["status"] == "succeeded"
+    assert "The tests are JavaScript and the answer is python: use JavaScript." in script.asked[1].messages[-1][1]
+
+
+async def test_tests_that_are_no_javascript_are_refused_before_anything_is_generated(open_house: OpenHouse):
+    script = Script()
+    async with open_house(script) as house:
+        text = await house.refusal(
+            "delegate_generation", task=RENAME, tests="const { test } = require('node:test');\ntest('a', () => {\n"
+        )
+
+    assert "tests: they are not JavaScript that parses: " in text
+    assert script.asked == []
+
+
+async def test_validate_code_reads_rust_and_doubts_what_it_cannot_read(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        good = await house.call("validate_code", code="fn main() {}", language="rust", depth="static")
+        doubtful = await house.call("validate_code", code="fn main( {", language="rust", depth="static")
+
+    assert good["verdict"] == "pass"
+    assert doubtful["verdict"] == "uncertain"
+    assert doubtful["findings"][0]["message"].startswith("syntax-suspect: ")
+
+
+def _javascript() -> Reply:
+    return Reply(fenced("const double = (count) => 2 * count;", "js"))

@@ -1,0 +1,86 @@
+"""A delegation that another process began: waited for, ended, or found abandoned, all through the ledger."""
+
+from typing import cast
+
+import anyio
+
+from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
+from ..asking import AttemptOutcome
+from ..report_outcome import unknown_task
+from ..workshop import Workshop
+from .delegations import Stage
+from .receipt import AttemptReceipt, Receipt, Status
+from .waiting import REPORT_EVERY_S, Report, still_running
+
+LOOK_EVERY_S = 0.25
+
+INTERRUPTED = "interrupted: its server ended; what it had asked for is counted at its highest possible cost."
+
+
+async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: float, *, cancel: bool) -> Receipt:
+    """The receipt that the owner writes, or one of status `running` when `wait_s` seconds were not enough.
+
+    cancel: the owner is asked to end the task first. A task whose process has died is closed here.
+    Raises UnknownTask or a LedgerError.
+    """
+    now = await _looked_up(shop, task_id)
+    if cancel and now.status == "running":
+        await wish_cancelled(shop.ledger, task_id, shop.now)
+    with anyio.move_on_after(wait_s):
+        reported, told = None, 0.0
+        while now.status == "running":
+            if reported != now.stage or anyio.current_time() - told >= REPORT_EVERY_S:
+                reported, told = now.stage, anyio.current_time()
+                await report(Stage.from_json(now.stage))
+            await anyio.sleep(LOOK_EVERY_S)
+            now = await _looked_up(shop, task_id)
+    if now.status == "running":
+        left = 30.0 if now.expected_end is None else now.expected_end - shop.now
+        return still_running(task_id, Stage.from_json(now.stage), max(5.0, left))
+    return await receipt_of(shop, task_id)
+
+
+async def receipt_of(shop: Workshop, task_id: str) -> Receipt:
+    """The receipt of a delegation that has ended, from the books. Raises UnknownTask or a LedgerError."""
+    row = await shop.ledger.task(task_id)
+    if row is None or row.kind != "delegation":
+        raise unknown_task(task_id)
+    if row.receipt is not None:
+        return Receipt.model_validate_json(row.receipt)
+    attempts = await attempts_of(shop.ledger, task_id)
+    return Receipt(
+        task_id=task_id,
+        status=cast(Status, row.status),
+        attempts=[_as_receipt(attempt) for attempt in attempts],
+        cost_usd=round(sum(attempt.cost_usd for attempt in attempts), 6),
+        notes=[INTERRUPTED],
+    )
+
+
+async def _looked_up(shop: Workshop, task_id: str) -> Standing:
+    """Where the task is; nobody's any more, it is closed first. Raises UnknownTask."""
+    found = await standing(shop.ledger, task_id)
+    if found is not None and found.status == "running" and await _is_abandoned(shop, found.owner):
+        await close_task(shop.ledger, task_id, shop.now)
+        found = await standing(shop.ledger, task_id)
+    if found is None or found.kind != "delegation":
+        raise unknown_task(task_id)
+    return found
+
+
+async def _is_abandoned(shop: Workshop, owner: str | None) -> bool:
+    # Our own tasks are in the hands of `Delegations`: what comes here has ended, or is nobody's.
+    return owner is not None and (owner == shop.owner.id or not await shop.owner.is_alive(owner))
+
+
+def _as_receipt(attempt: AttemptRow) -> AttemptReceipt:
+    return AttemptReceipt(
+        model=attempt.model,
+        outcome=cast(AttemptOutcome, attempt.outcome or "cancelled"),
+        thinking=bool(attempt.thinking),
+        checks=[],
+        input_tokens=attempt.input_tokens,
+        output_tokens=attempt.output_tokens,
+        cost_usd=round(attempt.cost_usd, 6),
+        seconds=round(attempt.seconds or 0.0, 2),
+    )
