@@ -11,7 +11,6 @@ from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
-from .checking.command_check import configured
 from .deciding import understand
 from .editing.context import read_context
 from .errors import BadArgument
@@ -55,6 +54,8 @@ async def delegate_generation(
             raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
         given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
         files = await read_context(context_files, shop.roots)
+        from .checking.command_check import configured  # with what runs code, which a server starts without
+
         commands = configured(checks, shop.rules.checks)
         contract = Contract(given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands)
         delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)

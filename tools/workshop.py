@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import anyio
 
@@ -15,11 +16,13 @@ from ..memory_store.recollection import Recollection
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
-from .checking.command_check import CommandCheck
-from .checking.sandbox_search import SandboxSearch
 from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
+
+if TYPE_CHECKING:
+    from .checking.command_check import CommandCheck
+    from .checking.sandbox_search import SandboxSearch
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class Rules:
     """Strategic reviews in one UTC day."""
     baseline_model: str | None = None
     """The model that savings are measured against. None: the validator's."""
-    checks: Mapping[str, CommandCheck] = field(default_factory=dict[str, CommandCheck])
+    checks: "Mapping[str, CommandCheck]" = field(default_factory=dict[str, "CommandCheck"])
     """The commands that may check an answer, by name."""
 
 
@@ -60,7 +63,7 @@ class Workshop:
     """This process, as others on the same ledger see it."""
     line: Line
     """Before the servers that take few requests at a time."""
-    find_sandbox: Callable[[], Awaitable[SandboxSearch]]
+    find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
     """Looks once, and gives the same result ever after."""
     roots: Roots
     rules: Rules

@@ -1,9 +1,12 @@
 """What a caller allows one delegation to take, and asks of its result."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ..checking.answer_checks import TestsGiven
-from ..checking.command_check import CommandCheck
+
+if TYPE_CHECKING:
+    from ..checking.command_check import CommandCheck
 
 MAX_SECONDS = 300
 MAX_ATTEMPTS = 6
@@ -21,5 +24,5 @@ class Contract:
     """US dollars for all attempts. None: only the day's budget limits it."""
     max_seconds: float = MAX_SECONDS
     max_attempts: int = MAX_ATTEMPTS
-    commands: tuple[CommandCheck, ...] = ()
+    commands: "tuple[CommandCheck, ...]" = ()
     """The user's own checks that must pass too."""

@@ -5,23 +5,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio.to_thread
 
 from ..editing.answer import Answer
 from ..errors import BadArgument, FileRefused
 from ..guarding.roots import Roots
-from .command_check import CommandCheck, run_command_check
 from .languages import guess_language, language_named
-from .node import Node, find_node
-from .parse import check_parse, check_static
-from .project_copy import copied_project
 from .result import CheckResult
-from .running import run_project_tests, run_tests
-from .running_node import run_node_tests
 from .sandbox import Limits
-from .sandbox_search import SandboxSearch
-from .verdict import not_run
+
+# What reads and runs code is imported when there is code: a server starts without it.
+if TYPE_CHECKING:
+    from .command_check import CommandCheck
+    from .node import Node
+    from .sandbox_search import SandboxSearch
 
 # A line that can only be the path of a Python test file or of a test in it.
 _TEST_PATH = re.compile(r"[\w.+/\\-]+\.py(?:::[\w.:\[\]-]+)?")
@@ -47,6 +46,8 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     Raises NoRoots, FileRefused, or BadArgument when it is code that cannot be parsed: such tests would
     fail every answer.
     """
+    from .parse import check_parse
+
     lines = [line.strip() for line in tests.splitlines() if line.strip()]
     if lines and all(_TEST_PATH.fullmatch(line) for line in lines):
         return await anyio.to_thread.run_sync(_files_below_one_root, lines, roots)
@@ -93,17 +94,20 @@ class AnswerChecks:
     """The checks of one task, for each of its answers."""
 
     tests: TestsGiven | None
-    find_sandbox: Callable[[], Awaitable[SandboxSearch]]
+    find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
     began: Callable[[], None] = lambda: None
     """Called before the tests of an answer start to run."""
     limits: Limits = field(default_factory=Limits)
-    commands: tuple[CommandCheck, ...] = ()
+    commands: "tuple[CommandCheck, ...]" = ()
     """The user's own, to be run in a copy of `project`."""
     project: Path | None = None
-    find_node: Callable[[], Awaitable[Node | None]] = find_node
+    find_node: "Callable[[], Awaitable[Node | None]] | None" = None
+    """None: the one on PATH."""
 
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
         """Parse, then lint, then tests, then commands; whatever fails ends them."""
+        from .parse import check_static
+
         language = language_named(answer.language) or guess_language(answer.code)
         if self.tests is not None:
             fitting = await self._language_for(self.tests, answer.code, language)
@@ -124,6 +128,8 @@ class AnswerChecks:
 
     async def _language_for(self, tests: TestsGiven, code: str, language: str | None) -> _Fitting | None:
         """The language to check the answer as. None: it is in another one than the tests."""
+        from .parse import check_parse
+
         if _family(language) in tests.languages or (language is None and "python" in tests.languages):
             return _Fitting(language)
         for wanted in tests.languages:
@@ -133,12 +139,20 @@ class AnswerChecks:
         return None
 
     async def _tested(self, code: str, language: str | None, tests: TestsGiven) -> CheckResult:
+        from .node import find_node
+        from .project_copy import copied_project
+        from .running import run_project_tests, run_tests
+        from .running_node import run_node_tests
+        from .verdict import not_run
+
         search = await self.find_sandbox()
         if search.sandbox is None:
             remedy = f"; {search.remedy}" if search.remedy else ""
             return not_run(f"the tests were not run: {search.reason}{remedy}")
         if _family(language) == "javascript":
-            return await run_node_tests(code, tests.code or "", search.sandbox, await self.find_node(), self.limits)
+            return await run_node_tests(
+                code, tests.code or "", search.sandbox, await (self.find_node or find_node)(), self.limits
+            )
         if tests.root is None:
             return await run_tests(code, tests.code or "", search.sandbox, self.limits)
         try:
@@ -147,7 +161,10 @@ class AnswerChecks:
         except FileRefused as error:
             return not_run(str(error))
 
-    async def _commanded(self, code: str, language: str | None, command: CommandCheck) -> CheckResult:
+    async def _commanded(self, code: str, language: str | None, command: "CommandCheck") -> CheckResult:
+        from .command_check import run_command_check
+        from .verdict import not_run
+
         search = await self.find_sandbox()
         if search.sandbox is None:
             remedy = f"; {search.remedy}" if search.remedy else ""
