@@ -30,7 +30,7 @@ _LEAVES_S = 5.0
 """How long a task that is being remembered waits for its vector."""
 _RETRY_S = 30.0
 _BATCH = 64
-_NEIGHBOURS = 50
+_NEIGHBOURS = 32
 _KNOWN_TEXTS = 8
 """A task is looked up and then remembered: its text is embedded once."""
 _WARMING = "memory: warming"
