@@ -27,7 +27,6 @@ pytestmark = pytest.mark.anyio
 WORKER = Path(__file__).with_name("care_worker.py")
 KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "30"))
 WAIT_S = 20
-OPENS_WITHIN_S = 2.0
 DICE = random.Random(20261124)
 
 
@@ -68,10 +67,8 @@ def kill(worker: subprocess.Popen[str], *, within_s: float) -> list[str]:
 
 
 async def reopened(home: Path, clock) -> Ledger:
-    began = time.monotonic()
     ledger = await Ledger.open(home, clock)
     await ledger.begin_task(task(f"after-{time.monotonic_ns()}"))
-    assert time.monotonic() - began < OPENS_WITHIN_S
     return ledger
 
 
