@@ -30,7 +30,7 @@ from ..memory_store.index.chroma_server import ChromaServer
 from ..memory_store.index.chroma_slot import ChromaSlot
 from ..memory_store.index.errors import IndexUnavailable
 from ..memory_store.index.keeper import IndexKeeper
-from ..memory_store.index.vector_index import Opened, Shelf
+from ..memory_store.index.vector_index import Filling, Opened, Shelf, VectorIndex
 from ..memory_store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -161,6 +161,9 @@ class _NoShelf:
         raise IndexUnavailable("this is the exact search")
 
     async def renew(self) -> Opened:
+        raise IndexUnavailable("this is the exact search")
+
+    def filling(self, index: VectorIndex) -> contextlib.AbstractAsyncContextManager[Filling]:  # noqa: ARG002 - there is none
         raise IndexUnavailable("this is the exact search")
 
     async def note(self, row: int) -> None:

@@ -3,11 +3,13 @@
 Only vectors and their ids go there, no text.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
 import re
 import secrets
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
@@ -16,7 +18,7 @@ from .chroma_collection import ChromaCollection
 from .chroma_library import COLLECTION_CONFIGURATION, load_chroma, quiet_settings
 from .errors import IndexFailed, IndexUnavailable
 from .slots import remedy
-from .vector_index import Opened
+from .vector_index import Filling, Opened, VectorIndex
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -51,6 +53,11 @@ class ChromaServer:
 
     async def renew(self) -> Opened:
         return await self._connect(renew=True)
+
+    @contextlib.asynccontextmanager
+    async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
+        """See `Shelf`: the server builds its graph itself."""
+        yield index
 
     async def note(self, row: int) -> None:
         """Nothing: the server may have been emptied meanwhile, so each opening compares."""
