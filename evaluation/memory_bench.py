@@ -157,6 +157,8 @@ def _chroma_server(folder: Path) -> Generator[tuple[str, "subprocess.Popen[bytes
 class _NoShelf:
     """No Chroma at all: the keeper goes on searching exactly."""
 
+    apart_from = 0
+
     async def open(self) -> Opened:
         raise IndexUnavailable("this is the exact search")
 
@@ -173,12 +175,12 @@ class _NoShelf:
         """Nothing."""
 
 
-def _shelf(kind: str, home: Path, url: str) -> Shelf:
+def _shelf(kind: str, home: Path, url: str, ledger: Ledger) -> Shelf:
     match kind:
         case "chroma":
             return ChromaSlot(home / "index", _EMBEDDER)
         case "server":
-            return ChromaServer(url, home / "index", _EMBEDDER)
+            return ChromaServer(url, ledger, _EMBEDDER)
         case _:
             return _NoShelf()
 
@@ -186,7 +188,12 @@ def _shelf(kind: str, home: Path, url: str) -> Shelf:
 async def _own_process(what: str, kind: str, home: str, size: str, url: str) -> None:
     async with _ledger(Path(home)) as ledger:
         keeper = IndexKeeper(
-            ledger, _EMBEDDER, _shelf(kind, Path(home), url), capacity=10**7, exact_up_to=10**7, retry_after_s=0.5
+            ledger,
+            _EMBEDDER,
+            _shelf(kind, Path(home), url, ledger),
+            capacity=10**7,
+            exact_up_to=10**7,
+            retry_after_s=0.5,
         )
         wanted = "unavailable" if kind == "exact" else "ready"
         async with anyio.create_task_group() as group:

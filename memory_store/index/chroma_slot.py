@@ -23,6 +23,9 @@ from .worker import Worker
 if TYPE_CHECKING:
     from chromadb.api.client import Client
 
+APART_FROM = 2_000
+"""Another process takes a second to start, and this one as long to take so many in."""
+
 _COLLECTION = "tasks"
 _OPEN_LIMIT_S = 120.0
 _CLOSE_LIMIT_S = 2.0
@@ -46,8 +49,9 @@ class _Held:
 class ChromaSlot:
     """A shelf: the index of one embedder in this process's slot."""
 
-    def __init__(self, root: Path, embedder: str) -> None:
-        """root: the folder of all slots."""
+    def __init__(self, root: Path, embedder: str, *, apart_from: int = APART_FROM) -> None:
+        """root: the folder of all slots. apart_from: see `Shelf`."""
+        self.apart_from = apart_from
         self._root = root
         self._embedder = embedder
         self._worker: Worker | None = None

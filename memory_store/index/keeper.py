@@ -32,16 +32,12 @@ CAPACITY = 50_000
 """The newest tasks that the index holds, when nothing else is asked for."""
 EXACT_UP_TO = 50_000
 """So many vectors are searched exactly while Chroma cannot: 50 MB of 256 dimensions, a few milliseconds."""
-APART_FROM = 2_000
-"""More vectors than this are put into Chroma by a process of its own, which takes a second to start."""
 RETRY_AFTER_S = 60.0
 """How long what was unavailable is left alone."""
 
 _AT_ONCE = 500
 _LAYER_AT_MOST = 2_000
 """More than this above Chroma is a matter for the background."""
-_SETTLE_FROM = 64
-"""So many changes above Chroma move down at once: a few cost as much as one."""
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +63,6 @@ class IndexKeeper:
         *,
         capacity: int = CAPACITY,
         exact_up_to: int = EXACT_UP_TO,
-        apart_from: int = APART_FROM,
         load_after_s: float = 0.0,
         retry_after_s: float = RETRY_AFTER_S,
     ) -> None:
@@ -81,7 +76,6 @@ class IndexKeeper:
         self._shelf = shelf
         self._capacity = capacity
         self._exact_up_to = exact_up_to
-        self._apart_from = apart_from
         self._load_after_s = load_after_s
         self._retry_after_s = retry_after_s
         self._state = IndexState("absent")
@@ -161,7 +155,7 @@ class IndexKeeper:
             if change.entered:
                 await index.add(change.added, change.vectors)
             await index.remove(self._contents.apply(change))
-        if isinstance(index, LayeredIndex) and index.pending >= _SETTLE_FROM:
+        if isinstance(index, LayeredIndex) and index.is_due:
             self._wake.set()
         return True
 
@@ -275,7 +269,7 @@ class IndexKeeper:
 
     async def _add_missing(self, index: VectorIndex, held: set[str]) -> VectorIndex:
         """Put in whatever is not held; gives the index, which may have been opened anew."""
-        if len(self._contents.register.entries - held) <= self._apart_from:
+        if len(self._contents.register.entries - held) <= self._shelf.apart_from:
             layered = LayeredIndex(index)
 
             async def add(ids: Sequence[str], vectors: "Vectors") -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 STALL_S = 0.025
 """What one piece may take: so long, at most, an answer waits for it."""
 _LEAST, _MOST = 4, 500
+_SETTLE_FROM = 64
 
 
 class LayeredIndex:
@@ -34,6 +35,11 @@ class LayeredIndex:
     def pending(self) -> int:
         """How many changes the layer holds."""
         return len(self._fresh) + len(self._gone)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether to settle: at once when something was forgotten; of what is new, many cost as much as one."""
+        return bool(self._gone) or len(self._fresh) >= _SETTLE_FROM
 
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None:
         await self._fresh.add(ids, vectors)

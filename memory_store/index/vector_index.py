@@ -83,6 +83,11 @@ class Shelf(Protocol):
         """An empty index; the old one is gone."""
         ...
 
+    @property
+    def apart_from(self) -> int:
+        """More vectors than this are worth `filling`."""
+        ...
+
     def filling(self, index: VectorIndex) -> AbstractAsyncContextManager[Filling]:
         """For very many vectors, without slowing this process down.
 

@@ -177,6 +177,7 @@ class _Breaking:
 
     def __init__(self, shelf: ChromaSlot) -> None:
         self._shelf = shelf
+        self.apart_from = shelf.apart_from
         self.fails: str | None = None
 
     async def open(self) -> Opened:
