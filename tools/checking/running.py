@@ -24,7 +24,8 @@ from .verdict import Runner, judge, not_run
 _RUNNER = "/checker/tests.py"
 _SITE = "/checker/site"
 _PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+Test)", re.MULTILINE)
-_HAS = "the sandbox has Python's standard library and pytest only"
+_BARE = "the sandbox has Python's standard library and pytest only"
+_REMEDY = "`[sandbox] python` in config.toml names a Python whose packages it is to have"
 
 
 async def run_tests(answer: str, tests: str, sandbox: Sandbox | None, limits: Limits | None = None) -> CheckResult:
@@ -71,7 +72,13 @@ async def _run(job: Mapping[str, object], folder: Path | None, sandbox: Sandbox 
     except (SandboxFailed, ModuleNotFoundError) as failure:
         return not_run(f"the tests were not run: {failure}")
     tests = str(job["tests"])
-    return judge(run, nonce, Runner(_HAS, lambda module: _imports(tests, module)), sandbox, limits)
+    whose = sandbox.packages
+    runner = Runner(
+        has=_BARE if whose is None else f"the sandbox has the packages of {whose}",
+        imports=lambda module: _imports(tests, module),
+        lacks=_REMEDY if whose is None else None,
+    )
+    return judge(run, nonce, runner, sandbox, limits)
 
 
 def _imports(code: str, module: str) -> bool:

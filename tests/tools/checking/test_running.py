@@ -166,7 +166,10 @@ async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox:
         result = await run_tests("import numpy.linalg\n", tests, sandbox)
 
         assert result.outcome == "failed"
-        assert result.note == "the sandbox has Python's standard library and pytest only; module numpy is missing"
+        assert result.note == (
+            "the sandbox has Python's standard library and pytest only; module numpy is missing;"
+            " `[sandbox] python` in config.toml names a Python whose packages it is to have"
+        )
         assert "ModuleNotFoundError" in (result.first_failure or "")
 
 

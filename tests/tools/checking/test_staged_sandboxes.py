@@ -13,7 +13,7 @@ from chargehand.tools.checking.interpreter import Interpreter
 from chargehand.tools.checking.node import find_node
 from chargehand.tools.checking.running import run_project_tests, run_tests
 from chargehand.tools.checking.running_node import run_node_tests
-from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
+from chargehand.tools.checking.sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
 from chargehand.tools.checking.sandbox_exec import SandboxExec, profile
 from chargehand.tools.checking.sandbox_search import Backends, Choice, find_sandbox, search_sandbox
 from chargehand.tools.checking.staging import Stage
@@ -130,7 +130,8 @@ async def test_no_path_of_the_run_stands_in_a_failure(backend: Sandbox):
 
 async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
-    tests = "import os\nassert set(os.environ) <= {'PATH', 'HOME', 'TMPDIR', 'LANG', 'USER', 'LOGNAME', 'LC_CTYPE'}"
+    own = {*ENVIRONMENT, "LC_CTYPE"}
+    tests = f"import os\nassert set(os.environ) <= {own}"
 
     assert (await run_tests(ADD, tests, backend, SMALL)).first_failure is None
 
