@@ -94,6 +94,25 @@ async def test_pytest_tests_are_counted_and_see_the_public_names_and_the_module(
     assert (result.tests_passed, result.tests_total) == (5, 5)
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test1():\n    assert add(1, 2) == 3\n\n\ndef test2():\n    assert add({wrong}, 2) == 2\n",
+        "import unittest\nclass Adding(unittest.TestCase):\n    def test_it(self):\n        assert add({wrong}, 2) == 2\n",
+        "import pytest\nshared = add(0, 0)\n\ndef test1():\n    assert add({wrong}, 2) == 2\n",
+        "def test():\n    assert add({wrong}, 2) == 2\n\ntest()\n",
+        "import pytest\nwith pytest.raises(TypeError):\n    add('a', 1)\nassert add({wrong}, 2) == 2\n",
+    ],
+    ids=["numbered", "another class", "imports pytest", "calls itself", "a script with pytest"],
+)
+async def test_tests_of_any_form_that_pytest_or_python_would_run_are_run(sandbox: Sandbox, tests: str):
+    good = await run_tests(ADD, tests.format(wrong=0), sandbox)
+    bad = await run_tests(ADD, tests.format(wrong=1), sandbox)
+
+    assert (good.outcome, good.executed) == ("passed", True)
+    assert (bad.outcome, bad.executed) == ("failed", True)
+
+
 async def test_a_failing_pytest_test_is_told_with_its_own_line_number(sandbox: Sandbox):
     tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
 
