@@ -73,10 +73,15 @@ def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
 
 
 def generations(peers: Vendors) -> Iterator[Exchange]:
-    """The requests for a reply that the vendors saw."""
-    yield from peers.ollama.journal.to("/api/chat")
-    yield from peers.anthropic.journal.to("/v1/messages")
-    yield from peers.cerebras.journal.to("/v1/chat/completions")
+    """The requests for a reply that the vendors saw, of each vendor the newest first."""
+    yield from reversed(peers.ollama.journal.to("/api/chat"))
+    yield from reversed(peers.anthropic.journal.to("/v1/messages"))
+    yield from reversed(peers.cerebras.journal.to("/v1/chat/completions"))
+
+
+def errand_of(exchange: Exchange) -> int | None:
+    """The number of the errand that a request is for."""
+    return _number_in(str(exchange.body.get("messages")))
 
 
 def _read(folder: Path) -> _Books:
@@ -155,7 +160,7 @@ def _not_booked(books: _Books, peers: Vendors) -> Iterator[str]:
     seen = Counter(
         (number, by_wire_id[exchange.body["model"]])
         for exchange in generations(peers)
-        if (number := _number_in(str(exchange.body.get("messages")))) is not None
+        if (number := errand_of(exchange)) is not None
     )
     for errand, count in seen.items():
         if count > booked[errand]:

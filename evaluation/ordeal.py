@@ -24,13 +24,15 @@ from rich.console import Console
 from rich.progress import track
 
 from ..memory_store.ledger import LEDGER_FILE
-from .accounts import Errand, flaws, generations, rows
-from .orphans import Adoption, adopting
+from .accounts import Errand, errand_of, flaws, generations, rows
+from .orphans import Adoption, adopting, commands_below
 from .peers.reply import Ask, Cut, ErrorInside, Fault, Garbled, HttpFault, Reply, Stall, Unfinished
 from .peers.vendors import Vendors, vendors
 from .stdio_host import Call, Host, Hosts, hosts
 
 Deed = Literal["let it be", "cancel the call", "cancel elsewhere", "lock the ledger", "kill", "terminate", "hang up"]
+
+Moment = Literal["at once", "asked", "tests run"]
 
 _RIGHT = Reply("```python\ndef double(count):\n    return 2 * count\n```\n", seconds=0.05)
 _WRONG = Reply("```python\ndef double(count):\n    return count ** 2\n```\n")
@@ -45,6 +47,7 @@ _BUDGET_USD_A_ROUND = 0.05
 _COMPANY = 0.3
 """How often the other server has a task of its own meanwhile."""
 _CALL_S = 3
+_MOMENT_S = 5.0
 _LOCK_S = 0.5
 _BOUND_S = 90.0
 _END_S = 15.0
@@ -130,7 +133,7 @@ async def _suffer(test: Ordeal, rounds: int, peers: Vendors, started: Hosts, con
                 pair[place] = await started.start()
         test.rng.shuffle(pair)
         with anyio.move_on_after(_BOUND_S) as bound:
-            await _round(test, pair[0], pair[1], _counter(peers))
+            await _round(test, pair[0], pair[1], peers)
             await _no_orphan(test, started)
         test.require(not bound.cancelled_caught, f"a round took more than {_BOUND_S:g} s")
     for host in pair:
@@ -138,22 +141,22 @@ async def _suffer(test: Ordeal, rounds: int, peers: Vendors, started: Hosts, con
     await _no_orphan(test, started)
 
 
-async def _round(test: Ordeal, host: Host, other: Host, asked: Callable[[], int]) -> None:
+async def _round(test: Ordeal, host: Host, other: Host, peers: Vendors) -> None:
     rng = test.rng
     deed: Deed = rng.choice(get_args(Deed))
     test.deeds[deed] += 1
-    before = asked()
     company = await _begin(test, other) if rng.random() < _COMPANY else None
     call = await _begin(test, host, wait_s=0 if deed == "cancel elsewhere" else 60)
-    await _moment(rng, call, lambda: asked() > before)
+    errand = test.errands[-1]
+    if deed == "cancel elsewhere":
+        await _answered(test, call)
+    await _moment(rng, host, call, lambda: any(errand_of(seen) == errand.number for seen in generations(peers)))
     match deed:
         case "let it be":
             await _answered(test, call)
         case "cancel the call":
             await host.cancel(call)
         case "cancel elsewhere":
-            await _answered(test, call)
-            await _moment(rng, call, lambda: asked() > before)
             await _cancel_elsewhere(test, call, other)
         case "lock the ledger":
             await anyio.to_thread.run_sync(_lock_the_ledger, host.folder)
@@ -181,17 +184,24 @@ async def _begin(test: Ordeal, host: Host, *, wait_s: float = 60) -> Call:
     return await host.call("delegate_generation", {k: v for k, v in arguments.items() if v is not None})
 
 
-async def _moment(rng: random.Random, call: Call, is_asked: Callable[[], bool]) -> None:
-    """Wait for one of the moments at which a deed may fall: at once, once a vendor was asked, or later."""
-    kind = rng.randrange(4)
-    if kind == 0:
+async def _moment(rng: random.Random, host: Host, call: Call, is_asked: Callable[[], bool]) -> None:
+    """Wait for a moment at which a deed may fall: at once, when a vendor is asked or tests run, or a little later."""
+    kind: Moment = rng.choice(get_args(Moment))
+    if kind == "at once":
         return
-    with anyio.move_on_after(2.0):
-        while not is_asked() and not call.done.is_set():  # noqa: ASYNC110 - the peers' journal has no event
-            await anyio.sleep(0.005)
-    if kind > 1:
-        with anyio.move_on_after(rng.random() * 0.6):
-            await call.done.wait()
+    is_there = is_asked if kind == "asked" else lambda: _runs_tests(host)
+    with anyio.move_on_after(_MOMENT_S):
+        while not is_there() and not _is_over(call):  # noqa: ASYNC110 - others' doings
+            await anyio.sleep(0.01)
+    await anyio.sleep(rng.choice((0.0, rng.random() * 0.4)))
+
+
+def _is_over(call: Call) -> bool:
+    return call.done.is_set() and (call.answer is None or call.answer["status"] != "running")
+
+
+def _runs_tests(host: Host) -> bool:
+    return any("--unshare-pid" in command for command in commands_below(host.process.pid))
 
 
 async def _answered(test: Ordeal, call: Call) -> None:
@@ -286,10 +296,6 @@ async def _look_into_the_interrupted(test: Ordeal, started: Hosts) -> None:
         answer = resumed.answer or {}
         test.require(answer.get("status") in ("failed", "cancelled"), f"an interrupted task says {answer}")
     await _hang_up(test, host)
-
-
-def _counter(peers: Vendors) -> Callable[[], int]:
-    return lambda: sum(1 for _ in generations(peers))
 
 
 def _environment(test: Ordeal, peers: Vendors, folder: Path) -> dict[str, str]:

@@ -27,16 +27,15 @@ class Adoption:
         Those that have ended meanwhile are cleared away.
         """
         found = list[str]()
-        for pid, state in _children().items():
+        for pid, state in _children(os.getpid()).items():
             if pid in own or pid in self.children_before:
                 continue
             if state == "Z":
                 with contextlib.suppress(ChildProcessError):  # somebody else here has cleared it away
                     os.waitpid(pid, os.WNOHANG)
                 continue
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                command = (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ")
-                found.append(f"{pid} {command[:200].decode(errors='replace')}")
+            if (command := _command(pid)) is not None:
+                found.append(f"{pid} {command[:200]}")
         return found
 
     def end(self, own: Collection[int]) -> None:
@@ -51,9 +50,14 @@ def adopting() -> Generator[Adoption]:
     """Orphans below this process become its children for as long as the block runs."""
     _adopt(True)
     try:
-        yield Adoption(frozenset(_children()))
+        yield Adoption(frozenset(_children(os.getpid())))
     finally:
         _adopt(False)
+
+
+def commands_below(parent: int) -> list[str]:
+    """The command lines of the processes that one has started and that still run."""
+    return [command for pid in _children(parent) if (command := _command(pid)) is not None]
 
 
 def _adopt(wanted: bool) -> None:
@@ -62,8 +66,16 @@ def _adopt(wanted: bool) -> None:
         raise OSError(ctypes.get_errno(), "this kernel gives orphans to nobody")
 
 
-def _children() -> dict[int, str]:
-    """The processes whose parent this one is, each with its state, `Z` for one that has ended."""
+def _command(pid: int) -> str | None:
+    """None: it has ended meanwhile."""
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return None
+
+
+def _children(of: int) -> dict[int, str]:
+    """The processes whose parent this is, each with its state, `Z` for one that has ended."""
     found: dict[int, str] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -71,6 +83,6 @@ def _children() -> dict[int, str]:
             state, parent = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
         except OSError:
             continue  # it has ended meanwhile
-        if int(parent) == os.getpid():
+        if int(parent) == of:
             found[int(process.name)] = state
     return found

@@ -98,7 +98,7 @@ async def test_pytest_tests_are_counted_and_see_the_public_names_and_the_module(
     "tests",
     [
         "def test1():\n    assert add(1, 2) == 3\n\n\ndef test2():\n    assert add({wrong}, 2) == 2\n",
-        "import unittest\nclass Adding(unittest.TestCase):\n    def test_it(self):\n        assert add({wrong}, 2) == 2\n",
+        "import unittest\nclass Adding(unittest.TestCase):\n    def test_2(self):\n        assert add({wrong}, 2) == 2",
         "import pytest\nshared = add(0, 0)\n\ndef test1():\n    assert add({wrong}, 2) == 2\n",
         "def test():\n    assert add({wrong}, 2) == 2\n\ntest()\n",
         "import pytest\nwith pytest.raises(TypeError):\n    add('a', 1)\nassert add({wrong}, 2) == 2\n",
