@@ -20,7 +20,7 @@ from .sandbox import Sandbox, SandboxFailed
 from .sandbox_exec import SANDBOX_EXEC, SandboxExec
 from .unsafe_local import UnsafeLocal
 
-_VERSION_TIMEOUT_S = 5.0
+_VERSION_TIMEOUT_S = 20.0
 
 _NOT_HERE = {
     "win32": "tests cannot be run on Windows: it has no sandbox; use Chargehand under WSL 2 for executed checks",

@@ -22,6 +22,8 @@ from .sandbox import KilledBy, Limits, SandboxFailed, SandboxRun
 _REPORT_CAP = 256 * 1024
 _PATIENCE_S = 3.0
 """How long a killed process may take to be gone. The kernel needs milliseconds; more means a broken sandbox."""
+_START_S = 20.0
+"""How long making the sandbox may take, on a busy machine too; the clock of the code starts after it."""
 _CPU_SIGNAL = 24
 """SIGXCPU on macOS and on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
 _OK = b"ok"
@@ -35,6 +37,8 @@ class _Pipe:
     read_fd: int = -1
     write_fd: int = -1
     received: bytearray = field(default_factory=bytearray)
+    arrived: anyio.Event = field(default_factory=anyio.Event)
+    """Set by the first that comes, the end included."""
 
     def __post_init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe()
@@ -44,6 +48,7 @@ class _Pipe:
         while True:
             await anyio.wait_readable(self.read_fd)
             data = os.read(self.read_fd, 65536)
+            self.arrived.set()
             if not data:
                 return
             room = self.cap - len(self.received)
@@ -107,6 +112,8 @@ async def supervise(
             for pipe in pipes:
                 tasks.start_soon(pipe.read, too_much)
             tasks.start_soon(_feed, process, stdin)
+            with anyio.move_on_after(_START_S):
+                await (report if setup_before_report else setup).arrived.wait()
             with anyio.move_on_after(limits.wall_s) as clock:
                 await process.wait()
             if clock.cancelled_caught:

@@ -257,7 +257,6 @@ async def test_an_endless_loop_ends_with_the_clock(run_python):
     run = await run_python("while True: pass", wall_s=0.5)
 
     assert (run.exit_code, run.killed_by, run.timed_out) == (None, "wall_time", True)
-    assert run.seconds < 2
 
 
 async def test_processor_time_has_a_limit_of_its_own(run_python):
