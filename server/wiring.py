@@ -103,7 +103,8 @@ def roots_of(settings: Settings, start: Path) -> Roots:
 
 
 def _choice(settings: Settings) -> Choice:
-    return Choice(unsafe_local=settings.sandbox.backend == "unsafe-local", image=settings.sandbox.image)
+    wanted = settings.sandbox
+    return Choice(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
 
 
 def _providers(settings: Settings) -> dict[ProviderName, Provider]:
