@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import FileRefused, NoRoots
+from ..errors import FileMissing, FileRefused, NoRoots
 
 FILE_BYTES_AT_MOST = 2_000_000
 
@@ -69,12 +69,16 @@ class Roots:
 
     def read(self, path: str, argument: str) -> str:
         """The text of a file below a root. Raises NoRoots or FileRefused, which says what to do."""
+        return _decoded(self.read_bytes(path, argument), f"{argument}: {_shown(path)}")
+
+    def read_bytes(self, path: str, argument: str) -> bytes:
+        """The same as bytes, of whatever encoding. Raises NoRoots, FileMissing or another FileRefused."""
         root, relative = self.locate(path, argument)
         named = f"{argument}: {_shown(path)}"
         try:
             descriptor = _open_beneath(root, relative)
         except FileNotFoundError as error:
-            raise FileRefused(f"{named} does not exist below {root}. Correct the path.") from error
+            raise FileMissing(f"{named} does not exist below {root}. Correct the path.") from error
         except OSError as error:
             if error.errno in _LINK_ERRORS:
                 raise FileRefused(f"{named} is a link, or leads through one or a file. Name the real path.") from error
@@ -90,7 +94,7 @@ class Roots:
             raise FileRefused(
                 f"{named} is larger than {FILE_BYTES_AT_MOST // 1_000_000} MB. Pass the part that matters as `context`."
             )
-        return _decoded(data, named)
+        return data
 
 
 def find_roots(configured: Sequence[str], *, start: Path, home: Path, data_folder: Path) -> Roots:
