@@ -1,0 +1,70 @@
+"""Puts the result of a delegation where the caller wants it: into the files, once it may be written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from ..asking import Desk
+from ..checking.answer_checks import AnswerChecks
+from ..checking.change_checks import ChangeChecks
+from ..checking.executing import Executing
+from ..editing.change import Change, plan_change
+from ..editing.writing import NotApplied, apply_change
+from ..workshop import Workshop
+from .attempt import Check, Tried
+from .contract import Contract
+from .receipt import FileChange, Status
+
+
+@dataclass(frozen=True)
+class Applied:
+    status: Status
+    """`failed` when it was to be written and could not be."""
+    files: tuple[FileChange, ...] = ()
+    is_written: bool = False
+    """Whether the files now hold the result, so that the receipt need not."""
+    notes: tuple[str, ...] = ()
+
+
+def checks_of(contract: Contract, shop: Workshop, *, began: Callable[[], None]) -> Check:
+    """What checks each answer under a contract. began: called before something of it starts to run."""
+    project = next(iter(shop.roots.folders), None)
+    if contract.site is None:
+        return AnswerChecks(
+            contract.tests, shop.find_sandbox, began=began, commands=contract.commands, project=project
+        ).run
+    return ChangeChecks(
+        contract.site, Executing(shop.find_sandbox), contract.tests, contract.commands, project, began
+    ).run
+
+
+async def apply_result(status: Status, best: Tried | None, desk: Desk, contract: Contract) -> Applied:
+    """Write the best answer into the files when the contract wants that and its status allows it."""
+    if contract.site is None or best is None or best.answer is None:
+        return Applied(status)
+    change = await anyio.to_thread.run_sync(plan_change, contract.site, best.answer)
+    left_out = tuple(f"Not written: {entry}." for entry in change.left_out)
+    if not contract.applies:
+        return Applied(status, notes=left_out)
+    if status == "unverified" and contract.asks_for_a_check:
+        why = "Not written: a check was asked for and proved nothing. Read the code, and put it in yourself."
+        return Applied(status, notes=(*left_out, why))
+    if status not in ("succeeded", "unverified"):
+        return Applied(status)
+    if not change.files:
+        return Applied(status, is_written=True, notes=(*left_out, "The files hold this already: nothing was written."))
+    try:
+        await anyio.to_thread.run_sync(_write, change, desk)
+    except NotApplied as error:
+        return Applied("failed", notes=(*left_out, str(error)))
+    return Applied(status, _receipts(change), is_written=True, notes=left_out)
+
+
+def _write(change: Change, desk: Desk) -> None:
+    apply_change(change, desk.task_id, desk.shop.journals, desk.shop.now)
+
+
+def _receipts(change: Change) -> tuple[FileChange, ...]:
+    counts = ((file.path, file.lines) for file in change.files)
+    return tuple(FileChange(path=path, added=lines.added, removed=lines.removed) for path, lines in counts)
