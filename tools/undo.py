@@ -1,6 +1,5 @@
 """Takes back what a task wrote: because the user wishes so, or because its server died in the middle."""
 
-import difflib
 import logging
 import shutil
 from pathlib import Path, PurePath
@@ -13,7 +12,7 @@ from ..memory_store.under_way import standing
 from .editing.file_form import NotText, read_text
 from .editing.folder import folder_below
 from .editing.journal import KEPT_DAYS, Entry, Journal, Journals, digest
-from .editing.line_diff import lines_of
+from .editing.line_diff import unified_diff
 from .editing.writing import UNDOING, UNDONE, take_back
 from .errors import BadArgument, CallerError
 from .guarding.text import visible
@@ -153,12 +152,8 @@ def _since(journal: Journal, number: int) -> str | None:
     written, found = _text(journal.after(number)), _text(data)
     if written is None or found is None:
         return f"{entry.path} has changed, and is not text."
-    diff = difflib.unified_diff(
-        lines_of(written), lines_of(found), f"{entry.path} as written", f"{entry.path} as it is"
-    )
-    return visible("".join(line if line.endswith("\n") else f"{line}\n" for line in diff)).rstrip("\n") or (
-        f"{entry.path} differs in bytes that do not show."
-    )
+    diff = unified_diff(written, found, f"{entry.path} as written", f"{entry.path} as it is")
+    return visible(diff).rstrip("\n") or f"{entry.path} differs in bytes that do not show."
 
 
 def now_at(entry: Entry) -> bytes | None:

@@ -19,11 +19,14 @@ from .receipt import FileChange, Status
 
 @dataclass(frozen=True)
 class Applied:
+    """What is to be said of a result."""
+
     status: Status
     """`failed` when it was to be written and could not be."""
+    code: str | None
+    """The result, for the receipt: a diff where it changes files that are there. None: they hold it now."""
     files: tuple[FileChange, ...] = ()
-    is_written: bool = False
-    """Whether the files now hold the result, so that the receipt need not."""
+    """What was written."""
     notes: tuple[str, ...] = ()
 
 
@@ -41,24 +44,25 @@ def checks_of(contract: Contract, shop: Workshop, *, began: Callable[[], None]) 
 
 async def apply_result(status: Status, best: Tried | None, desk: Desk, contract: Contract) -> Applied:
     """Write the best answer into the files when the contract wants that and its status allows it."""
-    if contract.site is None or best is None or best.answer is None:
-        return Applied(status)
+    if best is None or best.answer is None:
+        return Applied(status, None)
+    if contract.site is None:
+        return Applied(status, best.answer.code)
     change = await anyio.to_thread.run_sync(plan_change, contract.site, best.answer)
+    code = best.answer.code if change.failures else change.as_text()
     left_out = tuple(f"Not written: {entry}." for entry in change.left_out)
-    if not contract.applies:
-        return Applied(status, notes=left_out)
+    if not contract.applies or status not in ("succeeded", "unverified"):
+        return Applied(status, code, notes=left_out)
     if status == "unverified" and contract.asks_for_a_check:
         why = "Not written: a check was asked for and proved nothing. Read the code, and put it in yourself."
-        return Applied(status, notes=(*left_out, why))
-    if status not in ("succeeded", "unverified"):
-        return Applied(status)
+        return Applied(status, code, notes=(*left_out, why))
     if not change.files:
-        return Applied(status, is_written=True, notes=(*left_out, "The files hold this already: nothing was written."))
+        return Applied(status, None, notes=(*left_out, "The files hold this already: nothing was written."))
     try:
         await anyio.to_thread.run_sync(_write, change, desk)
     except NotApplied as error:
-        return Applied("failed", notes=(*left_out, str(error)))
-    return Applied(status, _receipts(change), is_written=True, notes=left_out)
+        return Applied("failed", code, notes=(*left_out, str(error)))
+    return Applied(status, None, _receipts(change), left_out)
 
 
 def _write(change: Change, desk: Desk) -> None:

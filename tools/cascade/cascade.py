@@ -74,7 +74,8 @@ class Cascade:
     def _draft(self) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
         code = tests.code if tests else None
-        return draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose)
+        changing = self.contract.changing
+        return draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose, changing=changing)
 
     async def _attempt(self, candidate: Candidate, prompt: Prompt, seconds: float, *, is_repair: bool) -> Tried:
         foreseen = foreseen_seconds(candidate, self.attempts.job, is_repair=is_repair)
@@ -105,7 +106,8 @@ class Cascade:
         rules = tried.candidate.profile.thinking
         state = tried.asked.generation.vendor_state if rules is not None and rules.sent_back else None
         return prompt.followed_by(
-            Turn("assistant", tried.asked.generation.text, state), repair_turn(tried.first_failure)
+            Turn("assistant", tried.asked.generation.text, state),
+            repair_turn(tried.first_failure, self.contract.changing),
         )
 
     def _next(self, tried: Tried) -> Candidate | None:

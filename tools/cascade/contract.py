@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..checking.answer_checks import TestsGiven
+from ..editing.prompt import Changing
 from ..editing.site import Site
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ class Contract:
     """The files that the answer changes, which then happens in a copy first. None: it is code by itself."""
     applies: bool = False
     """Whether the change is written into the files once it may be. Only with a site."""
+
+    @property
+    def changing(self) -> Changing | None:
+        """That the answer is to change files. None: it is code by itself."""
+        return None if self.site is None else Changing(self.site.target)
 
     @property
     def asks_for_a_check(self) -> bool:

@@ -201,7 +201,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         desk=Desk(shop, delegation.task_id, watch),
         job=job,
         check=checks,
-        prose=job.task_type in PROSE_TYPES and contract.tests is None and not contract.commands,
+        prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.site is None,
     )
     notes: list[str] = []
     status: Status = "failed"
@@ -252,7 +252,7 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
         task_id=desk.task_id,
         status=status,
         model=best.candidate.profile.id if best else None,
-        code=best.answer.code if best and best.answer and not applied.is_written else None,
+        code=applied.code,
         files_changed=list(applied.files),
         attempts=[tried.as_receipt() for tried in attempts.made],
         verified_by=[c.name for c in best.checks if c.outcome == "passed"] if best and status in _DELIVERED else [],

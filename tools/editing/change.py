@@ -9,7 +9,7 @@ from ..errors import CallerError
 from ..guarding.text import visible
 from .answer import Answer
 from .file_form import NotWritable, ended_like, in_form_of
-from .line_diff import LineCount, count_lines
+from .line_diff import LineCount, count_lines, unified_diff
 from .proposal import propose
 from .site import Place, Site, Source
 
@@ -49,6 +49,20 @@ class Change:
     """Why the answer cannot be placed, for its model to act on; with any, `files` is empty."""
     left_out: tuple[str, ...] = ()
     """What the answer also wants to write, and why that is not written; for the caller."""
+
+    def as_text(self) -> str:
+        """The change for a reader: the text of one new file, else a diff that `git apply` takes."""
+        if len(self.files) == 1 and self.files[0].before is None:
+            return self.files[0].text_after
+        return "".join(
+            unified_diff(
+                file.text_before,
+                file.text_after,
+                "/dev/null" if file.before is None else f"a/{file.relative.as_posix()}",
+                f"b/{file.relative.as_posix()}",
+            )
+            for file in self.files
+        )
 
     def below(self, root: Path) -> Mapping[Path, bytes]:
         """The new bytes by the path from a root."""

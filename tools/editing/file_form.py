@@ -27,6 +27,8 @@ _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*?coding[:=][ \t]*([-\w.]+)")
 _FALLBACKS = ("cp1252", "latin-1")
 """For what is no UTF-8 and says nothing; the last takes any byte."""
 
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\n|\r)|([^\r\n]+)\Z")
 
 
@@ -69,7 +71,7 @@ def read_text(data: bytes) -> FileText:
     body = data.removeprefix(mark)
     for candidate in (encoding,) if mark else _candidates(data):
         raw = _decoded(body, candidate)
-        if raw is not None and "\0" not in raw:
+        if raw is not None and not _is_binary(raw, candidate):
             ends = Counter(end for _, end in _lines(raw) if end)
             line_end = max(ends, key=ends.__getitem__, default="\n")
             return FileText(re.sub(r"\r\n?", "\n", raw), raw, candidate, mark, line_end)
@@ -103,6 +105,11 @@ def _candidates(data: bytes) -> Iterator[str]:
     if declared is not None:
         yield declared[1].decode("ascii", "replace")
     yield from _FALLBACKS
+
+
+def _is_binary(text: str, encoding: str) -> bool:
+    """Whether it has what no text has; what any bytes can be read as must look like text besides."""
+    return "\0" in text or (encoding in _FALLBACKS and _CONTROL.search(text) is not None)
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:

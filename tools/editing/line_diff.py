@@ -1,5 +1,6 @@
 """Which lines of a text are still there in another."""
 
+import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,6 +48,12 @@ def kept_lines(before: Sequence[str], after: Sequence[str]) -> list[Kept]:
 def lines_of(text: str) -> list[str]:
     """The lines with their ends, which are \\n and nothing else; the last may have none."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def unified_diff(text_before: str, text_after: str, name_before: str, name_after: str) -> str:
+    """The difference as patch(1) and git take it; empty when there is none."""
+    diff = difflib.unified_diff(lines_of(text_before), lines_of(text_after), name_before, name_after)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in diff)
 
 
 def count_lines(text_before: str, text_after: str) -> LineCount:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..editing.file_form import NotText, read_text
 from ..errors import FileMissing, FileRefused, NoRoots
 
 FILE_BYTES_AT_MOST = 2_000_000
@@ -202,12 +203,10 @@ def _open_checked(root: Path, relative: Path, flags: int) -> int:
 
 
 def _decoded(data: bytes, named: str) -> str:
-    if b"\0" not in data:
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            pass
-    raise FileRefused(f"{named} is binary or not UTF-8 text. Leave it out, or pass its text as `context`.")
+    try:
+        return read_text(data).raw
+    except NotText as error:
+        raise FileRefused(f"{named} is not text: {error}. Leave it out, or pass its text as `context`.") from error
 
 
 def _shown(path: str) -> str:
