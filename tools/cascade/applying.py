@@ -50,19 +50,18 @@ async def apply_result(status: Status, best: Tried | None, desk: Desk, contract:
         return Applied(status, best.answer.code)
     change = await anyio.to_thread.run_sync(plan_change, contract.site, best.answer)
     code = best.answer.code if change.failures else change.as_text()
-    left_out = tuple(f"Not written: {entry}." for entry in change.left_out)
     if not contract.applies or status not in ("succeeded", "unverified"):
-        return Applied(status, code, notes=left_out)
+        return Applied(status, code, notes=change.left_out)
     if status == "unverified" and contract.asks_for_a_check:
         why = "Not written: a check was asked for and proved nothing. Read the code, and put it in yourself."
-        return Applied(status, code, notes=(*left_out, why))
+        return Applied(status, code, notes=(*change.left_out, why))
     if not change.files:
-        return Applied(status, None, notes=(*left_out, "The files hold this already: nothing was written."))
+        return Applied(status, None, notes=(*change.left_out, "The files hold this already: nothing was written."))
     try:
         await anyio.to_thread.run_sync(_write, change, desk)
     except NotApplied as error:
-        return Applied("failed", code, notes=(*left_out, str(error)))
-    return Applied(status, None, _receipts(change), left_out)
+        return Applied("failed", code, notes=(*change.left_out, str(error)))
+    return Applied(status, None, _receipts(change), change.left_out)
 
 
 def _write(change: Change, desk: Desk) -> None:

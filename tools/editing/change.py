@@ -48,7 +48,7 @@ class Change:
     failures: tuple[str, ...] = ()
     """Why the answer cannot be placed, for its model to act on; with any, `files` is empty."""
     left_out: tuple[str, ...] = ()
-    """What the answer also wants to write, and why that is not written; for the caller."""
+    """What the answer also holds, and why that is not written, in sentences for the caller."""
 
     def as_text(self) -> str:
         """The change for a reader: the text of one new file, else a diff that `git apply` takes."""
@@ -78,11 +78,11 @@ def plan_change(site: Site, answer: Answer) -> Change:
         return Change(failures=proposal.failures)
     files: list[FileChange] = []
     failures: list[str] = []
-    left_out: list[str] = list(proposal.notes)
+    left_out = list(proposal.notes)
     for path, text in proposal.texts.items():
         source, why_not = _source(site, path)
         if source is None or why_not is not None:
-            left_out.append(f"{visible(path)[:200]} {why_not}")
+            left_out.append(f"Not written: {visible(path)[:200]} {why_not}.")
             continue
         if source.content is not None and source.content.text.strip() and not text.strip():
             failures.append(f"{source.path}: nothing of it would be left. Answer with its whole new text.")
@@ -98,7 +98,7 @@ def plan_change(site: Site, answer: Answer) -> Change:
         return Change(failures=tuple(failures))
     if left_out and not files:
         wanted = f"Answer with the new text of {site.target}." if site.target else "Change only files that were given."
-        return Change(failures=tuple(f"Not written: {entry}. {wanted}" for entry in left_out))
+        return Change(failures=tuple(f"{entry} {wanted}" for entry in left_out))
     return Change(tuple(files), left_out=tuple(left_out))
 
 

@@ -70,7 +70,7 @@ async def test_what_nobody_named_is_left_out_and_reported(project: Path, path: s
 
     assert written(change) == {"src/a.py": b"A = 3\n"}
     assert len(change.left_out) == 1
-    assert change.left_out[0].startswith(f"{path} ")
+    assert change.left_out[0].startswith(f"Not written: {path} ")
     assert why in change.left_out[0]
 
 
@@ -86,7 +86,7 @@ async def test_the_tests_that_judge_an_answer_are_not_rewritten_by_it(project: P
     change = plan_change(site, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
 
     assert written(change) == {"src/a.py": b"A = 3\n"}
-    assert change.left_out == ("tests/test_a.py is what the answer is checked by",)
+    assert change.left_out == ("Not written: tests/test_a.py is what the answer is checked by.",)
 
 
 async def test_a_test_file_that_is_the_target_is_written(project: Path):

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from chargehand.tools.editing.file_form import NotText, NotWritable, in_form_of, read_text
 
+LITTLE = codecs.BOM_UTF16_LE
+
 
 def rewritten(data: bytes, old: str, new: str) -> bytes:
     """The file after one piece of its text was replaced."""
@@ -25,15 +27,15 @@ def rewritten(data: bytes, old: str, new: str) -> bytes:
         pytest.param(b"a\nb", "b", "c", b"a\nc", id="no-final-newline"),
         pytest.param(b"a\nb\r\nc\n", "a", "A\nB", b"A\nB\nb\r\nc\n", id="mixed-line-ends"),
         pytest.param(codecs.BOM_UTF8 + b"a\r\n", "a", "\u03c0", codecs.BOM_UTF8 + b"\xcf\x80\r\n", id="utf-8-bom"),
-        pytest.param("\ufeffa\r\n".encode("utf-16-le"), "a", "\u03c0", "\ufeff\u03c0\r\n".encode("utf-16-le"), id="16le"),
-        pytest.param("\ufeffa\n".encode("utf-16-be"), "a", "b", "\ufeffb\n".encode("utf-16-be"), id="16be"),
+        pytest.param(LITTLE + b"a\0\r\0\n\0", "a", "\u03c0", LITTLE + b"\xc0\x03\r\0\n\0", id="utf-16-le"),
+        pytest.param("\ufeffa\n".encode("utf-16-be"), "a", "b", "\ufeffb\n".encode("utf-16-be"), id="utf-16-be"),
         pytest.param(b"caf\xe9 \x93x\x94\nb\n", "b", "\u00fc", b"caf\xe9 \x93x\x94\n\xfc\n", id="cp1252"),
         pytest.param(b"caf\xe9 \x81\nb\n", "b", "c", b"caf\xe9 \x81\nc\n", id="latin-1"),
         pytest.param(
             b"# -*- coding: euc-jp -*-\n" + "\u65e5\u672c\nb\n".encode("euc-jp"), "b", "\u8a9e",
             b"# -*- coding: euc-jp -*-\n" + "\u65e5\u672c\n\u8a9e\n".encode("euc-jp"), id="declared",
         ),
-        pytest.param(b"# coding: no-such-thing\n\xe9\n", "\u00e9", "e", b"# coding: no-such-thing\ne\n", id="declared-wrong"),
+        pytest.param(b"# coding: nothing\n\xe9\n", "\u00e9", "e", b"# coding: nothing\ne\n", id="declared-wrong"),
         pytest.param(b"a\n\x0c\nb\xe2\x80\x8b\nc\n", "a", "A", b"A\n\x0c\nb\xe2\x80\x8b\nc\n", id="unseen-characters"),
     ],
 )  # fmt: skip

@@ -8,20 +8,21 @@ from chargehand.tools.editing.protected import Protection
 
 PROTECTED = (
     ".git/hooks/pre-commit", ".git", "sub/.GIT/config", ".g\u200cit/config", ".git /config", "GIT~1/config",
-    ".git::$INDEX_ALLOCATION/hooks/x", ".github/workflows/ci.yml", ".gitlab-ci.yml", ".vscode/tasks.json", ".idea/x.xml",
-    ".claude/settings.json", "CLAUDE.md", "docs/claude.md", "AGENTS.md", "agents.override.md", "GEMINI.md", ".cursor/rules",
-    ".cursorrules", ".mcp.json", "mcp.json", ".env", ".npmrc", "Makefile", "makefile", "GNUmakefile", "x.mk",
-    "pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "noxfile.py", "requirements-dev.txt", "uv.lock", "a.pth",
-    "sitecustomize.py", "package.json", "package-lock.json", "vite.config.ts", "jest.config.cjs", "Cargo.toml", "build.rs",
-    "go.mod", "pom.xml", "build.gradle.kts", "Gemfile", "Rakefile", "Dockerfile", "dockerfile.dev", "docker-compose.yml",
-    "Jenkinsfile", "hooks/pre-commit", "githooks/commit-msg", "id_rsa", "server.pem", "App.xcodeproj/project.pbxproj",
-    "CMakeLists.txt", "BUILD.bazel", "x.code-workspace", ".pre-commit-config.yaml", "lefthook.yml", "Justfile",
-    "ＣＬＡＵＤＥ.md", "claude.md.",
+    ".git::$INDEX_ALLOCATION/hooks/x", ".github/workflows/ci.yml", ".gitlab-ci.yml", ".vscode/tasks.json",
+    ".idea/x.xml", ".claude/settings.json", "CLAUDE.md", "docs/claude.md", "AGENTS.md", "agents.override.md",
+    "GEMINI.md", ".cursor/rules", ".cursorrules", ".mcp.json", "mcp.json", ".env", ".npmrc", "Makefile", "makefile",
+    "GNUmakefile", "x.mk", "pyproject.toml", "setup.py", "setup.cfg", "tox.ini", "noxfile.py",
+    "requirements-dev.txt", "uv.lock", "a.pth", "sitecustomize.py", "package.json", "package-lock.json",
+    "vite.config.ts", "jest.config.cjs", "Cargo.toml", "build.rs", "go.mod", "pom.xml", "build.gradle.kts",
+    "Gemfile", "Rakefile", "Dockerfile", "dockerfile.dev", "docker-compose.yml", "Jenkinsfile", "hooks/pre-commit",
+    "githooks/commit-msg", "id_rsa", "server.pem", "App.xcodeproj/project.pbxproj", "CMakeLists.txt", "BUILD.bazel",
+    "x.code-workspace", ".pre-commit-config.yaml", "lefthook.yml", "Justfile", "\uff23LAUDE.md", "claude.md.",
 )  # fmt: skip
 
 FREE = (
-    "a.py", "src/git/client.py", "docs/agents-guide.md", "README.md", "hooks/useThing.ts", "tests/test_make.py", "x.lock.py",
-    "build/gen.py", "configuration.py", "package.py", "makefile_parser.py", "data/config.json", "CHANGELOG.md",
+    "a.py", "src/git/client.py", "docs/agents-guide.md", "README.md", "hooks/useThing.ts", "tests/test_make.py",
+    "x.lock.py", "build/gen.py", "configuration.py", "package.py", "makefile_parser.py", "data/config.json",
+    "CHANGELOG.md",
 )  # fmt: skip
 
 ONLY_WHEN_NAMED = ("conftest.py", "tests/conftest.py", "deploy.sh", "pkg/__main__.py", "run.BAT")
