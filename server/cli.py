@@ -46,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, or in files")
     _take_an_order(delegate)
     undo = _add(commands, "undo", _undo, "take back what a task wrote into files")
-    undo.add_argument("task_id", help="of a receipt that lists files_changed")
+    undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
     usage.add_argument("--days", type=float, default=None, help="only the last DAYS days")
     profiles = _add(commands, "profiles", _profiles, "the models that Chargehand knows")
@@ -162,7 +162,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
 def _undo(chosen: argparse.Namespace) -> int:
     from .undoing import undo_from_shell
 
-    return anyio.run(partial(undo_from_shell, own_workshop, chosen.task_id, as_json=chosen.json))
+    return anyio.run(partial(undo_from_shell, own_workshop, chosen.task_ids, as_json=chosen.json))
 
 
 def _usage(chosen: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import CallerError
 from ..guarding.text import visible
 from .answer import Answer
-from .file_form import NotWritable, ended_like, in_form_of
+from .file_form import NotWritable, in_form_of
 from .line_diff import LineCount, count_lines, unified_diff
 from .proposal import propose
 from .site import Place, Site, Source
@@ -126,5 +126,8 @@ def _why_not_new(site: Site, place: Place) -> str | None:
 
 
 def _change(source: Source, text: str, after: bytes) -> FileChange:
-    before = source.content.text if source.content is not None else ""
-    return FileChange(source.path, source.place, source.data, after, before, ended_like(text, before))
+    if source.content is None:
+        return FileChange(source.path, source.place, source.data, after, "", text)
+    return FileChange(
+        source.path, source.place, source.data, after, source.content.text, source.content.read_again(after)
+    )

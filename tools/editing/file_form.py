@@ -57,6 +57,10 @@ class FileText:
     line_end: str
     """What most of its lines end with."""
 
+    def read_again(self, data: bytes) -> str:
+        """The text, with \\n as line end, of bytes that `in_form_of` gave for it."""
+        return re.sub(r"\r\n?", "\n", data.removeprefix(self.mark).decode(self.encoding))
+
     @property
     def is_plain(self) -> bool:
         """Whether all its lines end alike and nothing unseen is in it, so that `text` says everything."""
@@ -85,18 +89,9 @@ def in_form_of(text: str, original: FileText | None) -> bytes:
     """
     if original is None:
         return _encoded(text, "utf-8")
-    text = ended_like(text, original.text)
+    text = _ended_like(text, original.text)
     raw = text.replace("\n", original.line_end) if original.is_plain else _woven(text, original)
     return original.mark + _encoded(raw, original.encoding)
-
-
-def ended_like(text: str, original: str) -> str:
-    """The text with or without a last line end, as the original has it."""
-    if not original or not text:
-        return text
-    if original.endswith("\n"):
-        return text if text.endswith("\n") else text + "\n"
-    return text.removesuffix("\n")
 
 
 def _candidates(data: bytes) -> Iterator[str]:
@@ -127,6 +122,15 @@ def _encoded(text: str, encoding: str) -> bytes:
     except UnicodeEncodeError as error:
         line = len(re.findall(r"\r\n|\n|\r", text[: error.start])) + 1
         raise NotWritable(text[error.start], line, encoding) from error
+
+
+def _ended_like(text: str, original: str) -> str:
+    """The text with or without a last line end, as the original has it."""
+    if not original or not text:
+        return text
+    if original.endswith("\n"):
+        return text if text.endswith("\n") else text + "\n"
+    return text.removesuffix("\n")
 
 
 def _woven(text: str, original: FileText) -> str:
