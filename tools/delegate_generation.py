@@ -13,6 +13,7 @@ from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
 from .deciding import understand
 from .editing.context import read_context
+from .editing.patterns import find_files
 from .errors import BadArgument
 from .workshop import Workshop
 
@@ -53,12 +54,15 @@ async def delegate_generation(
         if cancel:
             raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
         given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
-        files = await read_context(context_files, shop.roots)
+        found = await find_files(context_files, shop.roots)
+        files = await read_context(found.paths, shop.roots)
         from .checking.command_check import configured  # with what runs code, which a server starts without
 
         commands = configured(checks, shop.rules.checks)
         contract = Contract(given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands)
-        delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)
+        delegation = await delegations.begin(
+            shop, understand(task or "", task_type, files, context, notes=found.notes), contract
+        )
     if cancel:
         delegation.scope.cancel()
     return await _wait(delegation, report, wait_s)
