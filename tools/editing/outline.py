@@ -60,6 +60,13 @@ def outline(path: str, text: str) -> tuple[Unit, ...]:
     return tuple(_units(rough_tree(text, name), depth=1))
 
 
+def all_units(units: Sequence[Unit]) -> Iterator[Unit]:
+    """The units and their members, in order."""
+    for unit in units:
+        yield unit
+        yield from all_units(unit.members)
+
+
 def _units(parent: "SgNode", depth: int) -> Iterator[Unit]:
     begins: int | None = None
     """Where the comments begin that stand right before the next unit."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 from .context import ContextFile
-from .outline import Unit, outline
+from .outline import Unit, all_units, outline
 
 # Words that are names beyond doubt: marked as code, called, dotted, with an underscore or a capital inside.
 _MARKED = re.compile(r"`([^`\n]+)`")
@@ -59,7 +59,7 @@ def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Readin
         for unit in _named_units(of_file, sure):
             holding.add(number)
             pieces += _whole_or_outline(unit, number, MUST, sure)
-        if not any(unit.name for unit in _all(of_file)):
+        if not any(unit.name for unit in all_units(of_file)):
             found = [u for u in of_file if _mentions(files[number].text, u, sure)]
             holding.update({number} if found else ())
             pieces += [Piece(MUST, number, u.first_line, u.last_line) for u in found]
@@ -90,14 +90,8 @@ def _is_named(path: str, task: str) -> bool:
     return PurePath(path).name in task
 
 
-def _all(units: Sequence[Unit]) -> Iterator[Unit]:
-    for unit in units:
-        yield unit
-        yield from _all(unit.members)
-
-
 def _named_units(units: Sequence[Unit], names: AbstractSet[str]) -> Iterator[Unit]:
-    return (unit for unit in _all(units) if unit.name in names)
+    return (unit for unit in all_units(units) if unit.name in names)
 
 
 def _whole_or_outline(unit: Unit, file: int, priority: int, names: AbstractSet[str]) -> Iterator[Piece]:
@@ -134,7 +128,7 @@ def _referred_to(
             shown = ["\n".join(lines[u.first_line : u.last_line + 1]) for u in named] or [file.text]
             spoken.update(*map(_WORD.findall, shown))
     defined: dict[str, int] = {}
-    for unit in (unit for of_file in units for unit in _all(of_file)):
+    for unit in (unit for of_file in units for unit in all_units(of_file)):
         defined[unit.name] = defined.get(unit.name, 0) + 1
     top = {unit.name for of_file in units for unit in of_file}
     return {name for name in spoken if name in top or defined.get(name) == 1}
