@@ -18,6 +18,7 @@ from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
 from .deciding import understand
 from .editing.context import ContextFile, read_context
+from .editing.patterns import find_files
 from .editing.protected import Protection
 from .editing.site import Place, Site, survey_site
 from .errors import BadArgument
@@ -68,7 +69,8 @@ async def delegate_generation(
         if cancel:
             raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
         given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
-        files = await read_context(await _with_target(context_files, target, shop.roots), shop.roots)
+        found = await find_files(context_files, shop.roots)
+        files = await read_context(await _with_target(found.paths, target, shop.roots), shop.roots)
         site = await _site(shop, output, target, files, given)
         from .checking.command_check import configured  # with what runs code, which a server starts without
 
@@ -77,7 +79,8 @@ async def delegate_generation(
             given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands, site, output == "apply"
         )
         await note_later_edits(shop)
-        delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)
+        job = understand(task or "", task_type, files, context, target=site.target if site else None, notes=found.notes)
+        delegation = await delegations.begin(shop, job, contract)
     if cancel:
         delegation.scope.cancel()
     return await _wait(delegation, report, wait_s)

@@ -163,7 +163,7 @@ async def _reviewed(
     """The answer with the reviewer's word in it, or with the reason why there is none."""
     code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
     job = understand(task or "Review this code.", "review", (), code)
-    decision = decide(job, shop, await shop.survey(), checkpoint="validation", local_only=local_only)
+    decision = await decide(job, shop, await shop.survey(), checkpoint="validation", local_only=local_only)
     is_local = local_only or shop.rules.local_only
     why_not = _why_no_review(decision, depth, shop)
     if why_not is not None:

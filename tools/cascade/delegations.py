@@ -203,10 +203,10 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         check=checks,
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.site is None,
     )
-    notes: list[str] = []
+    notes: list[str] = [*job.notes]
     status: Status = "failed"
     try:
-        decision = decide(
+        decision = await decide(
             job,
             shop,
             await shop.survey(LookBack(job.task, job.task_type, contract.local_only, except_for=(delegation.task_id,))),

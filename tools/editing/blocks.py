@@ -14,6 +14,11 @@ _CLOSE = re.compile(r"[ \t]*(?P<mark>>{5,}|\+{5,})[ \t]*REPLACE\b[ \t]*", re.IGN
 
 _HUNK = re.compile(r"@@.*")
 
+# OpenAI's models are trained on a form of their own (https://github.com/openai/codex, apply_patch
+# instructions, seen 2026-11-25): unified hunks without line numbers, below a line for each file.
+_PATCHED = re.compile(r"\*\*\* (?P<what>Update|Add|Delete) File: (?P<path>\S.*?)\s*")
+_PATCH_FRAME = re.compile(r"\*\*\* (?:Begin Patch|End Patch|End of File)\s*")
+
 
 @dataclass(frozen=True)
 class Block:
@@ -90,12 +95,17 @@ def _dividers(lines: Sequence[str], begin: int, end: int, width: int) -> list[in
     return of_its_width or [number for _, number in found]
 
 
+_HEAD_LINES = 6
+
+
 def is_diff(lines: Sequence[str], language: str) -> bool:
     """Whether a block is a unified diff, by its tag or by its first lines."""
     if language in ("diff", "patch"):
         return True
-    head = [line for line in lines if line.strip()][:6]
-    return any(_is_header(head, at) for at in range(len(head)))
+    head = [line for line in lines if line.strip()][:_HEAD_LINES]
+    if not any(_is_header(head, at) or _PATCH_FRAME.fullmatch(head[at]) for at in range(len(head))):
+        return False
+    return any(line.startswith(("@@", "*** ")) for line in lines)
 
 
 def read_diff(lines: Sequence[str]) -> Iterator[Hunk]:
@@ -108,18 +118,24 @@ def read_diff(lines: Sequence[str]) -> Iterator[Hunk]:
             old, path = _header_path(lines[at]), _header_path(lines[at + 1])
             is_new, body = old is None, []
             if path is None:
-                yield Hunk(old, False, "", "", "deletes the file, which cannot be done here")
+                yield Hunk(old, False, "", "", _DELETES)
             at += 2
             continue
-        if line.startswith("diff --git ") or _HUNK.fullmatch(line):
+        if (patched := _PATCHED.fullmatch(line)) is not None:
+            yield from _hunk(path, body, is_new=is_new)
+            path, is_new, body = patched["path"], patched["what"] == "Add", []
+            if patched["what"] == "Delete":
+                yield Hunk(path, False, "", "", _DELETES)
+        elif line.startswith("diff --git ") or _HUNK.fullmatch(line):
             yield from _hunk(path, body, is_new=is_new)
             body = []
-        elif not (line.startswith(_BETWEEN) and not body):
+        elif not (_PATCH_FRAME.fullmatch(line) or (line.startswith(_BETWEEN) and not body)):
             body.append(line)
         at += 1
     yield from _hunk(path, body, is_new=is_new)
 
 
+_DELETES = "deletes the file, which cannot be done here"
 _BETWEEN = (
     "index ",
     "new file mode",

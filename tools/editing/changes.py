@@ -3,10 +3,11 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from ..checking.languages import guess_language
 from .blocks import Block, find_blocks, is_diff, read_diff
-from .fences import RANK_OF_CODE, SESSION, Fence, find_fences, rank
+from .fences import SESSION, UNTAGGED, Fence, find_fences
 from .naming import is_quotation, path_in_comment, path_in_info, path_in_line
 
 
@@ -55,7 +56,7 @@ def read_changes(text: str, fences: Sequence[Fence]) -> Changes:
     if blocks or lines != given:
         masked = list(lines)
         for block in blocks:
-            masked[block.first_line : block.last_line + 1] = [""] * (block.last_line + 1 - block.first_line)
+            masked[block.first_line : block.last_line + 1] = [_MASK] * (block.last_line + 1 - block.first_line)
         fences = find_fences(masked)
     reading = _Reading(lines)
     for item in sorted([*fences, *_outside(blocks, fences)], key=lambda item: item.first_line):
@@ -64,9 +65,15 @@ def read_changes(text: str, fences: Sequence[Fence]) -> Changes:
         else:
             reading.take_fence(item, [block for block in blocks if _is_inside(block, item)])
     parts = [*reading.parts, *_joined(reading.pathless)]
+    reading.faults += _broken_documents(fences)
+    reading.faults += _unclosed_tags(lines, fences)
     if not fences and not blocks:
         parts, reading.edits = _unfenced(text, reading)
     return Changes(tuple(parts), tuple(reading.edits), tuple(reading.faults))
+
+
+# Stands for the lines of a block, whose text may hold fences, while fences are looked for.
+_MASK = "\x00"
 
 
 @dataclass
@@ -101,12 +108,14 @@ class _Reading:
     def take_fence(self, fence: Fence, blocks: Sequence[Block]) -> None:
         path = path_in_info(fence.info) or self.path_before(fence.first_line, fence.language)
         self.last_line = fence.first_line
+        if not fence.is_closed and (path is not None or blocks or fence.language not in _BESIDE):
+            self.faults.append(f"{_place(path)}: {_NOT_CLOSED}")
         if blocks:
             for block in blocks:
                 self.take_block(block, self.path_before(block.first_line, fence.language) or path)
         elif is_diff(fence.lines, fence.language):
             self.take_diff(fence.lines, path)
-        elif not is_quotation(fence.info):
+        elif fence.is_closed and not is_quotation(fence.info):
             self._take_file(fence, path)
         self.last_line = fence.last_line
 
@@ -126,13 +135,20 @@ class _Reading:
         lines, heading = list(fence.lines), ""
         if path is None and lines and (path := path_in_comment(lines[0], fence.language)) is not None:
             heading = lines.pop(0) + "\n"
-        if not fence.is_closed and (path is not None or rank(fence.language) >= RANK_OF_CODE):
-            self.faults.append(f"{_place(path)}: its fence was never closed, so the end may be missing: give it whole.")
-        elif path is None:
+        if path is None:
             if fence.language != SESSION:
                 self.pathless.append(fence)
         else:
             self.parts.append(Part(path, fence.language or None, _text(lines), heading))
+
+
+# What breaks off without harm to the files: how to call them, and what comes out.
+_BESIDE = ("bash", "text", "output", SESSION)
+
+_NOT_CLOSED = "the fence was never closed, so its end may be missing. Give it again, whole."
+
+# A sentence, as it stands before or behind code and never in it.
+_SENTENCE = re.compile(r"[A-Z][\w',-]*(?: [\w`'\",()-]+){2,}[.:!?]?")
 
 
 def _unfenced(text: str, reading: _Reading) -> tuple[list[Part], list[Edit]]:
@@ -141,9 +157,9 @@ def _unfenced(text: str, reading: _Reading) -> tuple[list[Part], list[Edit]]:
         reading.take_diff(reading.lines, None)
         return reading.parts, reading.edits
     language = guess_language(text)
-    if language is None:
-        return [], []
     lines = list(reading.lines)
+    if language is None or any(_SENTENCE.fullmatch(line.strip()) for line in (lines[0], lines[-1])):
+        return [], []
     path = path_in_comment(lines[0], language)
     heading = lines.pop(0) + "\n" if path is not None else ""
     return [Part(path, language, _text(lines), heading)], []
@@ -159,6 +175,13 @@ def _joined(fences: Sequence[Fence]) -> Iterator[Part]:
         yield Part(None, language or None, _text(lines))
 
 
+def _broken_documents(fences: Sequence[Fence]) -> Iterator[str]:
+    """Markdown whose own fences end the fence around it, as an untagged fence behind it shows."""
+    for fence, behind in pairwise(fences):
+        if fence.language == "markdown" and behind.language == UNTAGGED and behind.mark == fence.mark:
+            yield "A Markdown file ends at a fence of its own: put it into a longer one (````) and give it again."
+
+
 def _outside(blocks: Sequence[Block], fences: Sequence[Fence]) -> list[Block]:
     return [block for block in blocks if not any(_is_inside(block, fence) for fence in fences)]
 
@@ -168,7 +191,7 @@ def _is_inside(block: Block, fence: Fence) -> bool:
 
 
 # Our prompts give files between tags, and some models answer in kind.
-_FILE_TAG = re.compile(r"<file(?P<digest>-[0-9a-f]{8})?\s+path=\"(?P<path>[^\"]+)\"[^>]*>\s*")
+_FILE_TAG = re.compile(r"<file(?P<digest>-[0-9a-f]{8})?\s+(?:path|name)=\"(?P<path>[^\"]+)\"[^>]*>\s*")
 
 
 def _without_file_tags(lines: list[str]) -> list[str]:
@@ -190,6 +213,14 @@ def _without_file_tags(lines: list[str]) -> list[str]:
             lines[at], lines[end] = f'{"`" * (longest + 1)} path="{opening["path"]}"', "`" * (longest + 1)
         at = end + 1
     return lines
+
+
+def _unclosed_tags(lines: Sequence[str], fences: Sequence[Fence]) -> Iterator[str]:
+    """The tags that opened a file and are no fences now, for nothing closed them."""
+    inside = {number for fence in fences for number in range(fence.first_line, fence.last_line + 1)}
+    for number, line in enumerate(lines):
+        if number not in inside and (tag := _FILE_TAG.fullmatch(line)) is not None:
+            yield f"{_place(tag['path'])}: its tag was never closed. Give the file again, whole, in a fence."
 
 
 def _end_of_tag(lines: Sequence[str], begin: int, digest: str) -> int | None:

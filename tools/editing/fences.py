@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..checking.languages import language_named, language_of_file
 
@@ -111,6 +112,7 @@ def _end(lines: Sequence[str], begin: int, opening: re.Match[str]) -> int:
     return len(lines)
 
 
+@lru_cache(maxsize=256)
 def _language(info: str) -> str:
     """From `python`, `python title="a.py"`, `{.python}`, `python:src/a.py` or `src/a.py`."""
     word = (info.split() or [""])[0].strip("{}.")

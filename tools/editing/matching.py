@@ -32,23 +32,35 @@ def find_matches(text: Sequence[str], search: Sequence[str], replace: Sequence[s
 
 
 def closest(text: Sequence[str], search: Sequence[str]) -> int | None:
-    """The line, counted from 0, where the most lines of the search stand as it has them. None: none does."""
+    """The line, counted from 0, where the most lines of the search stand as it has them. None: none does.
+
+    A line that stands in many places counts only as the first of them.
+    """
     lines: dict[str, list[int]] = {}
     for number, line in enumerate(text):
-        if line.strip():
-            lines.setdefault(line.strip(), []).append(number)
+        lines.setdefault(line.strip(), []).append(number)
     votes: dict[int, int] = {}
     for offset, line in enumerate(search):
-        for number in lines.get(line.strip(), ()):
-            votes[number - offset] = votes.get(number - offset, 0) + len(line.strip())
+        bare = line.strip()
+        places = lines.get(bare, []) if bare else []
+        for number in places if len(places) <= _PLACES_AT_MOST else places[:1]:
+            votes[number - offset] = votes.get(number - offset, 0) + len(bare)
     return max(0, max(votes, key=lambda place: (votes[place], -place))) if votes else None
 
 
+_PLACES_AT_MOST = 50
+
+
 def _places(text: Sequence[str], search: Sequence[str]) -> Iterator[int]:
-    first, length = search[0], len(search)
-    for at in range(len(text) - length + 1):
-        if text[at] == first and list(text[at : at + length]) == list(search):
-            yield at
+    """Where the lines stand, the first of each place; places may overlap."""
+    hay, needle = "\n" + "\n".join(text) + "\n", "\n" + "\n".join(search) + "\n"
+    line, counted = 0, 0
+    found = hay.find(needle)
+    while found >= 0:
+        line += hay.count("\n", counted, found)
+        counted = found
+        yield line
+        found = hay.find(needle, found + 1)
 
 
 def _without_outer_blanks(search: Sequence[str], replace: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from ..checking.languages import language_of_file
 from .answer import Answer, Edit, Part
 from .fences import RANK_OF_CODE, rank
+from .fragment import lost_by, placeholder_in
 from .matching import closest, find_matches
 
 
@@ -35,7 +36,7 @@ def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> P
     named = [part for part in answer.parts if part.path is not None]
     pathless = [part for part in answer.parts if part.path is None]
     for part in named:
-        draft.write(part)
+        draft.write(part, [other.text for other in named if other is not part])
     for edit in answer.edits:
         draft.edit(edit)
     if pathless:
@@ -56,8 +57,8 @@ class _Draft:
     failures: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
-    def write(self, part: Part) -> None:
-        """Put a whole file in its place."""
+    def write(self, part: Part, elsewhere: Sequence[str] = ()) -> None:
+        """Put a whole file in its place. elsewhere: the answer's other texts."""
         path = self._place(part.path or "")
         if path is None:
             return
@@ -67,9 +68,11 @@ class _Draft:
             text = part.heading + text
         text = _ended_as(before, text)
         if path in self.whole and self.texts[path] != text:
-            self._fail(path, "is given twice, with different texts. Give it once, whole.")
-        elif (placeholder := _placeholder(text, before or "")) is not None:
-            self._fail(path, f"stands for code that is not given: {placeholder}. Give the whole file, or edits.")
+            self._fail(path, "given twice, with different texts. Give it once, whole.")
+        elif (placeholder := placeholder_in(text, before or "")) is not None:
+            self._fail(path, f"holds a placeholder for code that is not given: {placeholder}. {_GIVE_ALL}")
+        elif (lost := lost_by(path, before or "", text, elsewhere)) is not None:
+            self._fail(path, f"given as a whole file, but only a piece of it: {lost} would be lost. {_GIVE_ALL}")
         else:
             self.texts[path] = text
             self.whole.add(path)
@@ -102,20 +105,21 @@ class _Draft:
         text = self.texts.get(path, self.current.get(path))
         if not edit.search:
             if text:
-                self._fail(path, "is there already, so an edit needs lines to search. Name lines of the file.")
+                self._fail(path, "there already, so an edit needs lines to search. Name lines of the file.")
             else:
                 self.texts[path] = edit.replace
             return
         if text is None:
             known = ", ".join(f"`{name}`" for name in self.current) or "none"
-            self._fail(path, f"is not among the files that can be edited ({known}). Give a new file whole.")
+            self._fail(path, f"not among the files that can be edited ({known}). Give a new file whole.")
             return
         search, replace = _lines(edit.search), _lines(edit.replace)
-        lines = text.split("\n")
+        lines = _lines(text)
         matches = find_matches(lines, search, replace)
         if len(matches) == 1:
             at, length = matches[0].first_line, matches[0].length
-            self.texts[path] = _joined([*lines[:at], *matches[0].replacement, *lines[at + length :]])
+            lines[at : at + length] = matches[0].replacement
+            self.texts[path] = "\n".join(lines) + ("\n" if lines and text.endswith("\n") else "")
         elif matches:
             places = ", ".join(str(match.first_line + 1) for match in matches[:10])
             self._fail(
@@ -145,7 +149,7 @@ class _Draft:
             return None
         new = same[0] if same else new_path(path)
         if new is None:
-            self._fail(path, "is no path below the project. Write a relative path, without `..`.")
+            self._fail(path, "not a path below the project. Write a relative path, without `..`.")
         return new
 
     def _known(self, path: str) -> str | None:
@@ -166,7 +170,7 @@ class _Draft:
         return [*self.current, *new]
 
     def _fail(self, path: str, why: str) -> None:
-        self.failures.append(f"`{_shown(path)}` {why}")
+        self.failures.append(f"`{_shown(path)}`: {why}")
 
 
 def new_path(path: str) -> str | None:
@@ -178,24 +182,6 @@ def new_path(path: str) -> str | None:
     if not parts or ".." in parts:
         return None
     return str(PurePosixPath(*parts))
-
-
-# A comment in the place of code, as models leave it where they do not want to repeat: it would replace it.
-_PLACEHOLDER = re.compile(
-    r"\s*(?:\#|//|--|/\*|<!--|;|\{/\*)+\s*(?:\.{3}|…)?[^\w]*"
-    r"(?=.*(?:\.{3}|…|\bunchanged\b|\bsame as before\b))"
-    r"(?=.*\b(?:existing|rest|remaining|unchanged|previous|other|omitted|same|as before|keep)\b).*",
-    re.IGNORECASE,
-)
-
-
-def _placeholder(text: str, before: str) -> str | None:
-    """The first line that stands for others, with its number; None: no line does that was not there before."""
-    there = set(before.split("\n"))
-    for number, line in enumerate(text.split("\n"), start=1):
-        if len(line) <= 200 and _PLACEHOLDER.fullmatch(line) and line not in there:
-            return f"line {number}, `{line.strip()}`"
-    return None
 
 
 def _what_is_there(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> str:
@@ -210,6 +196,7 @@ def _what_is_there(lines: Sequence[str], search: Sequence[str], replace: Sequenc
 
 
 _LINES_SHOWN = 30
+_GIVE_ALL = "Give the whole file, or change it with search/replace blocks."
 
 
 def _quoted(search: Sequence[str]) -> str:
@@ -224,11 +211,7 @@ def _ended_as(before: str | None, text: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    return text.removesuffix("\n").split("\n")
-
-
-def _joined(lines: Sequence[str]) -> str:
-    return "\n".join(lines)
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def _shown(path: str) -> str:
