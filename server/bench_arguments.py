@@ -36,6 +36,11 @@ def add_bench_commands(commands: Any) -> None:
     ordeal = measures.add_parser("ordeal", help="random cancellations, kills and faults: is each task accounted for?")
     ordeal.add_argument("--rounds", type=int, default=200, help="how many (200)")
     ordeal.set_defaults(run=_ordeal)
+    apply = measures.add_parser(
+        "apply", help="write into a copy of a project: is every file as promised, after crashes too?"
+    )
+    apply.add_argument("--project", type=Path, required=True, help="a folder, or a source package (.tar.gz)")
+    apply.set_defaults(run=_apply)
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
@@ -79,6 +84,12 @@ def _ordeal(chosen: argparse.Namespace) -> int:
     from ..evaluation.ordeal import ordeal
 
     return anyio.run(ordeal, chosen.rounds)
+
+
+def _apply(chosen: argparse.Namespace) -> int:
+    from ..evaluation.writing_trial import writing_trial
+
+    return anyio.run(writing_trial, chosen.project)
 
 
 def _checking(chosen: argparse.Namespace) -> int:

@@ -53,6 +53,13 @@ class MemoryText(_Group):
     """What is kept of a task's text: all of it, all but code and what looks like a name or a secret, or a hash."""
 
 
+class Applying(_Group):
+    """`[apply]` of the config file."""
+
+    allow: tuple[str, ...] = ()
+    """Patterns of files that may be written though they are protected: `["pyproject.toml", ".github/"]`."""
+
+
 class Sandboxing(_Group):
     """`[sandbox]` of the config file."""
 
@@ -157,6 +164,7 @@ class Settings(_Group):
     usage: Usage = Usage()
     memory: MemoryText = MemoryText()
     sandbox: Sandboxing = Sandboxing()
+    apply: Applying = Applying()
     checks: dict[str, Check] = {}
 
     @field_validator("home", "config")
@@ -195,7 +203,7 @@ class Settings(_Group):
 
 # Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
 _NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage", "memory", "sandbox", "checks")
+_ONLY_IN_THE_FILE = ("privacy", "usage", "memory", "sandbox", "apply", "checks")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
