@@ -11,8 +11,10 @@ from ledger_rows import task
 
 from chargehand.memory_store import embeddings
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
+from chargehand.memory_store.index.exact import ExactIndex
 from chargehand.memory_store.index.register import ALIKE_AT_MOST
 from chargehand.memory_store.index.state import IndexState
+from chargehand.memory_store.index.vector_index import Opened
 from chargehand.memory_store.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -30,6 +32,39 @@ async def test_the_nearest_tasks_are_those_of_an_exact_search(ledger, open_keepe
     order = exact_order(some, wanted, 5)
     assert [one.task_id for one in near] == [ids[place] for place in order]
     assert [one.similarity for one in near] == pytest.approx([float(some[place] @ wanted) for place in order], abs=1e-5)
+
+
+class _Blind(ExactIndex):
+    """Does not find one of its vectors, as Chroma's graph now and then among near-duplicates."""
+
+    async def nearest(self, vector, count):
+        blind_to = min(await self.ids(), default=None)
+        return [match for match in await super().nearest(vector, count + 1) if match.id != blind_to][:count]
+
+
+class _BlindShelf:
+    """Implements `Shelf`."""
+
+    apart_from = 1_000
+
+    async def open(self) -> Opened:
+        return Opened(_Blind(), 0)
+
+    async def note(self, row: int) -> None:
+        """Nothing is kept."""
+
+    async def aclose(self) -> None:
+        """Nothing is open."""
+
+
+async def test_the_same_text_is_found_even_where_the_graph_misses_it(ledger, open_keeper):
+    some = vectors(90)
+    ids = await remember(ledger, some)
+
+    async with open_keeper(shelf=_BlindShelf()) as keeper:
+        await until(keeper, "ready")
+
+        assert await found(keeper, some) == ids
 
 
 async def test_an_empty_ledger_has_no_neighbours(open_keeper):
