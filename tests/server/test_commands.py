@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,6 +57,20 @@ async def test_the_doctor_is_content_with_one_model(environment: dict[str, str])
     diagnosis = json.loads(seen.out)
     assert (seen.code, diagnosis["can_generate"]) == (0, True)
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
+
+
+async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_it_has(
+    environment: dict[str, str], tmp_path: Path
+):
+    (tmp_path / "data").mkdir()
+    venv.create(tmp_path / "env", symlinks=True)
+    (tmp_path / "data" / "config.toml").write_text(f'[sandbox]\npython = "{tmp_path}/env/bin/python"\n')
+    seen = await typed(environment, "doctor", "--json")
+
+    (sandbox,) = [line for line in json.loads(seen.out)["lines"] if line["what"] == "sandbox"]
+    assert sandbox["health"] == "ok"
+    proved = rf"bubblewrap [\d.]+ works; its escape probe got nothing out; tests have the packages of {tmp_path}/env"
+    assert re.fullmatch(proved, sandbox["finding"])
 
 
 async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
