@@ -39,6 +39,11 @@ def add_bench_commands(commands: Any) -> None:
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
+    context = measures.add_parser("context", help="what small windows see of a project, beside cutting it off")
+    context.add_argument("--folder", type=Path, default=Path(), help="the project (this folder)")
+    context.add_argument("--pattern", default="**/*.py", help="its files that are the context (**/*.py)")
+    context.add_argument("--tasks", type=int, default=100, help="how many functions are asked about (100)")
+    context.set_defaults(run=_context)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -80,6 +85,12 @@ def _checking(chosen: argparse.Namespace) -> int:
     from ..evaluation.checking import measure_checking
 
     return anyio.run(measure_checking, chosen.data)
+
+
+def _context(chosen: argparse.Namespace) -> int:
+    from ..evaluation.context_bench import measure_context
+
+    return anyio.run(measure_context, chosen.folder.resolve(), chosen.pattern, chosen.tasks)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from math import ceil
 
 from ..tokens import BYTES_PER_TOKEN, estimate_tokens
 from .context import ContextFile
-from .relevance import MUST, OUTLINE, REFERRED, TARGET, Reading, weigh
+from .relevance import MUST, OUTLINE, REFERRED, REFERRED_SIGNATURES, TARGET, Reading, weigh
 
 _NAMES_SHOWN = 4
 
@@ -68,7 +68,7 @@ class Packing:
             return Packed(self.files, self.whole_tokens, None)
         selection = self._selection()
         selection.take_at(MUST, room=None)
-        for priority in (TARGET, REFERRED, OUTLINE):
+        for priority in (TARGET, REFERRED_SIGNATURES, REFERRED, OUTLINE):
             selection.take_at(priority, room=room_tokens)
         selection.take_whole_files(room=room_tokens)
         return selection.packed()

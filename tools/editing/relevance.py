@@ -34,9 +34,12 @@ MUST = 0
 """Definitions that the task names; imports and signatures of the files that hold them, of the target, and of
 files that the task names. Of all files when it names nothing."""
 TARGET = 1
-REFERRED = 2
-"""Definitions whose names are words of the task, or that the target refers to."""
-OUTLINE = 3
+"""The target, whole, or as many of its definitions as there is room for."""
+REFERRED_SIGNATURES = 2
+"""Of definitions whose names are words of the task, or that the target or what the task names refers to."""
+REFERRED = 3
+"""The same definitions, whole."""
+OUTLINE = 4
 """Imports and signatures of all other files."""
 
 
@@ -72,6 +75,7 @@ def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Readin
             pieces.append(Piece(TARGET, number, tuple(range(file.text.count("\n") + 1))))
             pieces += [_piece(unit, number, TARGET) for unit in of_file]
         for unit in _named_units(of_file, referred):
+            pieces.append(_signatures([unit], number, REFERRED_SIGNATURES))
             pieces.append(_whole_or_outline(unit, number, REFERRED, referred))
     ranked = sorted(range(len(files)), key=lambda n: (files[n].path != target, not central[n], n not in holding, n))
     return Reading(tuple(pieces), tuple(ranked))
@@ -118,17 +122,16 @@ def _mentions(text: str, unit: Unit, names: AbstractSet[str]) -> bool:
 def _referred_to(
     files: Sequence[ContextFile], units: Sequence[Sequence[Unit]], central: Sequence[bool], sure: AbstractSet[str]
 ) -> set[str]:
-    """What the target, or its definitions that the task names, refers to in the other files.
+    """What the definitions that the task names refer to, and a target of which it names none.
 
-    A method counts only where no other file has one of its name: `get` and `run` are everywhere.
+    A method counts only where no other has its name: `get` and `run` are everywhere.
     """
     spoken: set[str] = set()
     for file, of_file, is_central in zip(files, units, central, strict=True):
-        if is_central:
-            lines = file.text.split("\n")
-            named = list(_named_units(of_file, sure))
-            shown = ["\n".join(lines[u.first_line : u.last_line + 1]) for u in named] or [file.text]
-            spoken.update(*map(_WORD.findall, shown))
+        lines = file.text.split("\n")
+        named = [unit for unit in _named_units(of_file, sure) if not any(_named_units(unit.members, sure))]
+        shown = ["\n".join(lines[unit.first_line : unit.last_line + 1]) for unit in named]
+        spoken.update(*map(_WORD.findall, shown or ([file.text] if is_central else [])))
     defined: dict[str, int] = {}
     for unit in (unit for of_file in units for unit in all_units(of_file)):
         defined[unit.name] = defined.get(unit.name, 0) + 1
