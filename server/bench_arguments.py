@@ -49,6 +49,11 @@ def add_bench_commands(commands: Any) -> None:
     verdicts.add_argument("--limit", type=int, default=None, help="the first LIMIT programs")
     verdicts.add_argument("--python", type=Path, default=None, help="whose packages they may import; none by default")
     verdicts.set_defaults(run=_verdicts)
+    context = measures.add_parser("context", help="what small windows see of a project, beside cutting it off")
+    context.add_argument("--folder", type=Path, default=Path(), help="the project (this folder)")
+    context.add_argument("--pattern", default="**/*.py", help="its files that are the context (**/*.py)")
+    context.add_argument("--tasks", type=int, default=100, help="how many functions are asked about (100)")
+    context.set_defaults(run=_context)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -103,6 +108,12 @@ def _verdicts(chosen: argparse.Namespace) -> int:
 
     python = chosen.python and chosen.python.expanduser().absolute()
     return anyio.run(partial(measure_verdicts, chosen.data, limit=chosen.limit, python=python))
+
+
+def _context(chosen: argparse.Namespace) -> int:
+    from ..evaluation.context_bench import measure_context
+
+    return anyio.run(measure_context, chosen.folder.resolve(), chosen.pattern, chosen.tasks)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:
