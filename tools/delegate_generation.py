@@ -11,6 +11,7 @@ from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
+from .custody import take_custody, why_output_stays
 from .deciding import understand
 from .editing.context import read_context
 from .errors import BadArgument
@@ -57,7 +58,18 @@ async def delegate_generation(
         from .checking.command_check import configured  # with what runs code, which a server starts without
 
         commands = configured(checks, shop.rules.checks)
-        contract = Contract(given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands)
+        custody = await take_custody(shop, {"task": task, "context": context}, files, given)
+        contract = Contract(
+            tests=given,
+            model=model or None,
+            local_only=local_only or custody.stays,
+            max_cost_usd=max_cost_usd,
+            max_seconds=max_seconds,
+            max_attempts=max_attempts,
+            commands=commands,
+            notes=custody.notes,
+            private_output=await why_output_stays(shop, given, has_commands=bool(commands)),
+        )
         delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)
     if cancel:
         delegation.scope.cancel()

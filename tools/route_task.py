@@ -9,6 +9,7 @@ from ..memory_store.recollection import Recollection
 from ..memory_store.records import NewDecision
 from ..profiles.price import in_dollars
 from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
+from .custody import take_custody
 from .deciding import decide, understand
 from .editing.context import read_context
 from .routing.candidates import Candidate
@@ -89,6 +90,8 @@ async def route_task(
     """
     files = await read_context(context_files, shop.roots)
     job = understand(task, task_type, files)
+    custody = await take_custody(shop, {"task": task}, files)
+    local_only = local_only or custody.stays
     circumstances = await shop.survey(LookBack(task, job.task_type, local_only))
     decision = decide(
         job,
@@ -102,7 +105,7 @@ async def route_task(
     )
     decision_id = secrets.token_hex(16)
     await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    return _answer(decision_id, decision, circumstances.recollection)
+    return _answer(decision_id, decision, circumstances.recollection, custody.notes)
 
 
 def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> NewDecision:
@@ -120,7 +123,7 @@ def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> N
     )
 
 
-def _answer(decision_id: str, decision: Decision, recollection: Recollection) -> RouteAnswer:
+def _answer(decision_id: str, decision: Decision, recollection: Recollection, notes: Sequence[str]) -> RouteAnswer:
     chosen = decision.chosen
     return RouteAnswer(
         decision_id=decision_id,
@@ -143,7 +146,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection) ->
         evidence=recollection.evidence,
         alternatives=[_alternative(c, chosen) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
         reason=decision.reason,
-        warnings=[*decision.warnings, *([recollection.note] if recollection.note else [])],
+        warnings=[*notes, *decision.warnings, *([recollection.note] if recollection.note else [])],
     )
 
 

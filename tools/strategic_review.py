@@ -9,10 +9,12 @@ from pydantic import BaseModel
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
 from .asking import NotAffordable
 from .consulting import consult, cut_to, explain, visible_tokens_at_most
+from .custody import take_custody
 from .deciding import decide, understand
 from .editing.context import read_context
 from .editing.prompt import review_prompt
 from .errors import LimitReached, NobodyToAsk
+from .guarding.departure import MayNotLeave
 from .guarding.text import visible
 from .workshop import Workshop
 
@@ -64,11 +66,14 @@ async def strategic_review(
     """
     files = await read_context(context_files, shop.roots)
     job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
-    decision = decide(job, shop, await shop.survey(), checkpoint="strategic", local_only=local_only)
-    chosen, is_local = decision.chosen, local_only or shop.rules.local_only
+    custody = await take_custody(shop, {"goal": goal, "progress": progress, "question": question}, files)
+    is_local = local_only or custody.stays or shop.rules.local_only
+    circumstances = await shop.survey(local_only=is_local)
+    decision = decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local)
+    chosen = decision.chosen
     if not chosen.is_usable:
         if is_local:
-            return await _without(shop, "refused", decision.reason)
+            return await _without(shop, "refused", *custody.notes, decision.reason)
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
     try:
@@ -90,12 +95,14 @@ async def strategic_review(
         ) from error
     except (NotAffordable, BudgetExceeded) as error:
         return await _without(shop, "over_budget", str(error))
+    except MayNotLeave as error:
+        return await _without(shop, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
         raise NobodyToAsk(f"{explain(consultation.asked.error, chosen.profile)}. Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
-    notes = list(decision.warnings)
+    notes = [*custody.notes, *decision.warnings]
     if guidance != said:
         notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
     return ReviewAnswer(
@@ -110,8 +117,8 @@ async def strategic_review(
     )
 
 
-async def _without(shop: Workshop, status: Literal["refused", "over_budget"], why: str) -> ReviewAnswer:
-    return ReviewAnswer(status=status, reviews_left=await _reviews_left(shop), notes=[why])
+async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
+    return ReviewAnswer(status=status, reviews_left=await _reviews_left(shop), notes=list(why))
 
 
 async def _reviews_left(shop: Workshop) -> int:

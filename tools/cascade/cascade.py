@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 import anyio
 
 from ...memory_store.errors import BudgetExceeded
+from ...memory_store.under_way import keep_local
 from ...profiles.vocabulary import Role
 from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
+from ..guarding.departure import MayNotLeave
+from ..guarding.privacy import HOW_TO_LEAVE
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.selection import Decision
@@ -52,6 +55,10 @@ class Cascade:
             prompt = repair or self._draft()
             try:
                 tried = await self._attempt(candidate, prompt, seconds, is_repair=repair is not None)
+            except MayNotLeave as error:
+                self.notes.append(str(error))
+                repair, candidate = None, await self._kept_local()
+                continue
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
                 return "over_budget"
@@ -69,7 +76,7 @@ class Cascade:
                 return "unverified"
             if repair is None:
                 candidate = self._next(tried)
-        return "failed"
+        return "refused" if self.local_only and not self.attempts.made and not self.too_slow else "failed"
 
     def _draft(self) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
@@ -98,6 +105,9 @@ class Cascade:
         answer that it had given before.
         """
         if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
+            return None
+        if self.contract.private_output is not None and not tried.candidate.availability.is_local:
+            self.notes.append(f"{tried.candidate.profile.id}: not asked for a repair: {self.contract.private_output}.")
             return None
         earlier = [t.answer for t in self.attempts.made[:-1] if t.answer is not None]
         if tried.answer is not None and any(tried.answer.code == answer.code for answer in earlier):
@@ -137,6 +147,17 @@ class Cascade:
         job = self.attempts.job
         return min(too_slow, key=lambda c: foreseen_seconds(c, job, is_repair=False) or 0.0)
 
+    async def _kept_local(self) -> Candidate | None:
+        """Keep the task on this machine from now on; gives who goes on with it, None when nobody can."""
+        await keep_local(self.attempts.desk.shop.ledger, self.attempts.desk.task_id)
+        self.local_only, self.decision = True, self.decision.kept_local()
+        asked = {t.candidate.profile.id for t in self.attempts.made}
+        left = (c for c in self.decision.candidates if c.is_usable and c.profile.id not in asked)
+        candidate = next(left, None)
+        if candidate is None:
+            self.notes.append(f"No model on this machine can go on with it. {HOW_TO_LEAVE}")
+        return candidate
+
     def _is_down(self, candidate: Candidate) -> bool:
         """Whether an attempt has shown that this vendor answers nobody: no key, no credit, no connection."""
         return any(
@@ -162,6 +183,8 @@ class Cascade:
         if any("max_cost_usd" in reason for reason in why_not):
             return "over_budget"
         if self.local_only:
+            if self.contract.notes:
+                self.notes.append(HOW_TO_LEAVE)
             return "refused"
         return "failed"
 

@@ -26,3 +26,7 @@ class Contract:
     max_attempts: int = MAX_ATTEMPTS
     commands: "tuple[CommandCheck, ...]" = ()
     """The user's own checks that must pass too."""
+    notes: tuple[str, ...] = ()
+    """What the receipt begins with, such as why the task stays on this machine."""
+    private_output: str | None = None
+    """Why what the checks print may not leave. None: it may."""

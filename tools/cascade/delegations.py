@@ -208,7 +208,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         check=checks.run,
         prose=job.task_type in PROSE_TYPES and contract.tests is None and not contract.commands,
     )
-    notes: list[str] = []
+    notes: list[str] = list(contract.notes)
     status: Status = "failed"
     try:
         decision = decide(

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...memory_store.confidence import Belief
 from ...memory_store.pace import Pace
@@ -44,6 +44,10 @@ class Candidate:
     @property
     def is_usable(self) -> bool:
         return self.why_not is None
+
+    def kept_local(self) -> "Candidate":
+        """The same where nothing may leave the machine any more."""
+        return self if self.availability.is_local else replace(self, why_not=_NOT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ def _obstacles(
         instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
         yield f"retired{since}{instead}"
     if constraints.local_only and not availability.is_local:
-        yield "not local: what it is sent would leave the machine"
+        yield _NOT_LOCAL
     if not availability.is_reachable:
         yield availability.why_not or "not reachable"
     window = availability.context_tokens or profile.context_tokens
@@ -176,3 +180,4 @@ def _doubts(
 
 
 _DAYS_OF_NOTICE = 30
+_NOT_LOCAL = "not local: what it is sent would leave the machine"
