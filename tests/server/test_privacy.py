@@ -233,9 +233,7 @@ async def test_what_came_of_a_local_task_stays_local_in_another_server(open_hous
     assert sent_to_clouds(house) == ""
 
 
-async def test_what_a_check_prints_beside_local_files_is_not_sent_back(
-    open_house: OpenHouse, project: Path, configure
-):
+async def test_what_a_check_prints_beside_local_files_is_not_sent_back(open_house: OpenHouse, project: Path, configure):
     configure('[privacy]\nlocal_only = ["billing/**"]')
     put(project, "pyproject.toml", "")
     put(project, "billing/rates.py", "RATE = 'nineteen percent'\n")

@@ -16,17 +16,16 @@ STRETCH = 512
 SEARCH_SECONDS_AT_MOST = 2.0
 """Of one pattern in one text."""
 
-_OPEN_REPEATS_AT_MOST = 2
-_RANGE_AT_MOST = 64
-"""A repeat such as `{4,40}` whose bounds are further apart counts as open."""
+_WAYS_AT_MOST = 4 * STRETCH**2
+"""In how many ways the repeats of a pattern may share out a stretch."""
 
 _TOKEN = re.compile(
-    r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])|(?P<open>\((?:\?(?:P<\w+>|[:a-zA-Z-]+:?\)?|.{0,2})?)?)"
-    r"|(?P<close>\))|(?P<repeat>[*+?]|\{\d*,?\d*\})(?P<lazy>[?+]?)|(?P<or>\|)|(?P<other>.)",
+    r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])"
+    r"|(?P<flags>\(\?[aimsx]+\))|(?P<open>\((?:\?(?:P<\w+>|[aimsx-]*:|.{0,2}))?)|(?P<close>\))"
+    r"|(?P<repeat>[*+?]|\{\d*,?\d*\})[?+]?|(?P<or>\|)|.",
     re.DOTALL,
 )
-_PLAIN_GROUP = re.compile(r"\((?:\?(?::|P<\w+>))?")
-_FLAGS = re.compile(r"\(\?[aimsx]+\)")
+_PLAIN_GROUP = re.compile(r"\((?:\?(?:[aimsx-]*:|P<\w+>))?")
 
 
 class BadPattern(ValueError):
@@ -78,12 +77,10 @@ def _why_slow(regex: str) -> str | None:
     """What in a pattern lets `re` try too many ways, with the remedy. None: nothing does."""
     opened: list[bool] = []
     """For each group that is open, whether something in it can match in several ways."""
-    varied, open_repeats, last_group = False, 0, False
+    varied, ways, last_group = False, 1, False
     for token in _TOKEN.finditer(regex):
         is_group_end = False
         if token["open"]:
-            if _FLAGS.fullmatch(token["open"]):
-                continue
             if not _PLAIN_GROUP.fullmatch(token["open"]):
                 return f"{token['open']!r} looks around or refers back. Use plain groups"
             opened.append(varied)
@@ -91,7 +88,7 @@ def _why_slow(regex: str) -> str | None:
         elif token["close"]:
             last_group, varied = varied, (opened.pop() if opened else False) or varied
             is_group_end = True
-        elif token["escape"] and (token["escape"][1].isdigit()):
+        elif token["escape"] and token["escape"][1].isdigit():
             return f"{token['escape']!r} refers back. Write out what repeats"
         elif token["or"]:
             varied = True
@@ -102,12 +99,11 @@ def _why_slow(regex: str) -> str | None:
                     "it repeats a group that can match in several ways. Repeat only fixed groups, as (?:[0-9]{4}-){3}"
                 )
             if most != fewest:
-                varied = True
-                open_repeats += most - fewest > _RANGE_AT_MOST
+                varied, ways = True, ways * (min(most, STRETCH) - min(fewest, STRETCH - 1) + 1)
         if not is_group_end:
             last_group = False
-    if open_repeats > _OPEN_REPEATS_AT_MOST:
-        return f"it has {open_repeats} open repeats. Give all but {_OPEN_REPEATS_AT_MOST} a bound, as {{4,40}}"
+    if ways > _WAYS_AT_MOST:
+        return "it has too many repeats. Give them narrow bounds, as {4,40}, and at most two of them none"
     return None
 
 
