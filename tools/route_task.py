@@ -12,6 +12,7 @@ from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
 from .custody import take_custody
 from .deciding import decide, understand
 from .editing.context import read_context
+from .guarding.text import indented
 from .routing.candidates import Candidate
 from .routing.expectation import Expectation
 from .routing.selection import Decision, Source
@@ -67,7 +68,7 @@ class RouteAnswer(BaseModel):
         lines = [
             f"{self.model} ({self.role}, {self.provider}): {self.reason.rstrip('.')}.",
             f"Expected: {self.expected.success:.0%} success, {in_dollars(self.expected.cost_usd)}{seconds}.",
-            *(f"Warning: {warning}" for warning in self.warnings),
+            *(f"Warning: {indented(warning)}" for warning in self.warnings),
         ]
         return "\n".join(lines)
 

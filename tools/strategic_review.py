@@ -15,7 +15,7 @@ from .editing.context import read_context
 from .editing.prompt import review_prompt
 from .errors import LimitReached, NobodyToAsk
 from .guarding.departure import MayNotLeave
-from .guarding.text import visible
+from .guarding.text import indented, visible
 from .workshop import Workshop
 
 Verdict = Literal["continue", "redirect", "stop"]
@@ -48,7 +48,7 @@ class ReviewAnswer(BaseModel):
 
     def as_text(self) -> str:
         said = f"{self.verdict}: {self.guidance}" if self.verdict else f"No review ({self.status})."
-        return "\n".join([said, *self.notes, f"{self.reviews_left} reviews left today."])
+        return "\n".join([indented(said), *map(indented, self.notes), f"{self.reviews_left} reviews left today."])
 
 
 async def strategic_review(

@@ -23,6 +23,7 @@ from .editing.context import ContextFile
 from .errors import BadArgument, NobodyToAsk
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import STAYS
+from .guarding.text import indented
 from .report_outcome import unknown_task
 from .routing.selection import Decision
 from .workshop import Workshop
@@ -55,8 +56,8 @@ class ValidationAnswer(BaseModel):
     def as_text(self) -> str:
         ran = ", ".join(f"{check.name} {check.outcome}" for check in self.checks_run) or "nothing"
         lines = [f"{self.verdict} ({ran})."]
-        lines += [_line(finding) for finding in self.findings]
-        return "\n".join(lines + self.notes)
+        lines += [indented(_line(finding)) for finding in self.findings]
+        return "\n".join([*lines, *map(indented, self.notes)])
 
 
 @dataclass(frozen=True)

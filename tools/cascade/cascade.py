@@ -12,6 +12,7 @@ from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE
+from ..guarding.text import hidden_in
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.selection import Decision
@@ -193,6 +194,13 @@ class Cascade:
             self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
         if tried.answer is not None and not tried.answer.is_whole:
             self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
+        if tried.answer is not None and tried.asked.generation is not None:
+            hidden = hidden_in(tried.asked.generation.text)
+            if hidden is not None:
+                self.notes.append(
+                    f"{tried.candidate.profile.id}: {hidden.count} invisible character(s) were taken out of its answer"
+                    " before it was checked."
+                )
         for check in tried.checks:
             if check.note and check.outcome != "passed":
                 self.notes.append(f"{check.name}: {check.note}")

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from ...profiles.price import in_dollars
 from ..asking import AttemptOutcome
 from ..checking.result import CheckName, CheckResult
+from ..guarding.text import fenced, indented
 
 Status = Literal["succeeded", "unverified", "failed", "running", "cancelled", "over_budget", "refused"]
 
@@ -87,9 +88,9 @@ class Receipt(BaseModel):
             lines.append(
                 f"Model {self.model}, {len(self.attempts)} attempt(s), {in_dollars(self.cost_usd)}{self._checked()}."
             )
-        lines.extend(self.notes)
+        lines.extend(map(indented, self.notes))
         if self.code:
-            lines.append(f"```\n{self.code.rstrip()}\n```")
+            lines.append(fenced(self.code))
         return "\n".join(lines)
 
     def _checked(self) -> str:

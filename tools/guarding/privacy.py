@@ -14,6 +14,7 @@ import anyio.to_thread
 
 from .local_paths import LocalPaths
 from .secrets import SecretSearch
+from .text import hidden_in
 
 OnSecret = Literal["local", "redact"]
 
@@ -53,6 +54,8 @@ class Custody:
     """Why it must stay on the machine. Empty: it may leave."""
     replaced: tuple[str, ...] = ()
     """The secrets that will be replaced in what leaves."""
+    hidden: tuple[str, ...] = ()
+    """The texts with characters in them that nobody sees."""
 
     @property
     def stays(self) -> bool:
@@ -66,6 +69,10 @@ class Custody:
             notes.append(f"{STAYS} {_listed(self.reasons)}.")
         if self.replaced:
             notes.append(f"Whatever leaves this machine has a placeholder in the place of: {_listed(self.replaced)}.")
+        if self.hidden:
+            notes.append(
+                f"Invisible characters were left out of what models see, so new code has none: {_listed(self.hidden)}."
+            )
         return tuple(notes)
 
 
@@ -99,9 +106,12 @@ def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path
             f"{passage.place}:{secret.line} holds what looks like a secret ({secret.kind})"
             for secret in privacy.secrets.find(passage.text)
         ]
+    hidden = [
+        f"{passage.place}:{found.line} ({found.count})" for passage in passages if (found := hidden_in(passage.text))
+    ]
     if privacy.replaces_secrets:
-        return Custody(tuple(reasons), tuple(secrets))
-    return Custody((*reasons, *secrets))
+        return Custody(tuple(reasons), tuple(secrets), tuple(hidden))
+    return Custody((*reasons, *secrets), (), tuple(hidden))
 
 
 def _listed(findings: Sequence[str]) -> str:

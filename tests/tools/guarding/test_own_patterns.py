@@ -58,7 +58,8 @@ def test_a_line_without_an_end_is_searched_in_stretches_that_overlap():
 
 def test_a_search_whose_time_is_up_takes_the_rest_for_secret():
     pattern = own_pattern("slow", "ACME-[0-9]+")
-    ticking = OwnPattern(pattern.name, pattern.regex, clock=lambda ticks=itertools.count(): float(next(ticks)))
+    ticks = itertools.count()
+    ticking = OwnPattern(pattern.name, pattern.regex, clock=lambda: float(next(ticks)))
     text = "one\ntwo\nthree\nfour\n"
 
     (found,) = SecretSearch(own=[ticking]).find(text)
