@@ -29,8 +29,9 @@ _UNSEEN = re.compile(f"[\x00-\x08\x0b-\x1f{_SMUGGLED}]|{_SELECTORS}")
 _HIDDEN = re.compile(f"[\x00-\x08\x0b\x0e-\x1f{_SMUGGLED}]|{_SELECTORS}")
 
 # What a host's window would fetch by itself, and tell the address's owner what stands in the address:
-# images of Markdown (https://spec.commonmark.org/0.31.2/#images) and elements of HTML that load.
-_IMAGE = re.compile(r"!\[([^\[\]]{0,500})\](?:\([^()\s]{0,4000}[^()]{0,500}\)|\[[^\[\]]{0,200}\])?")
+# images of Markdown (https://spec.commonmark.org/0.31.2/#images), which are links without their mark, and
+# elements of HTML that load.
+_IMAGE_MARK = re.compile(r"!+(?=\[)")
 _LOADING = re.compile(
     r"<(?=/?(?:img|image|picture|source|video|audio|track|iframe|frame|embed|object|link|script|style|svg|base|meta|"
     r"form|input|body|a)\b)",
@@ -68,7 +69,7 @@ def for_models(text: str) -> str:
 
 def plain(text: str) -> str:
     """A remark as people are shown it: visible, and without anything that is fetched to be shown."""
-    return _LOADING.sub("&lt;", _IMAGE.sub(r"\1 (image left out)", visible(text)))
+    return _LOADING.sub("&lt;", _IMAGE_MARK.sub("", visible(text)))
 
 
 def spoken(answer: _Answer) -> _Answer:
