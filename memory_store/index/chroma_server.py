@@ -75,7 +75,6 @@ class ChromaServer:
             load_chroma()
             import chromadb
 
-            _bypass_proxies(self._host)
             name = collection_name(self._root, self._embedder)
             client = chromadb.HttpClient(self._host, self._port, self._ssl, settings=quiet_settings())
             # Only the class behind the interface can be closed.
@@ -99,14 +98,6 @@ class ChromaServer:
         client, self._client = self._client, None
         if client is not None:
             client.close()
-
-
-def _bypass_proxies(host: str) -> None:
-    """Keep vectors from a proxy of the environment: Chroma's client asks there, and has no setting against it."""
-    for variable in ("NO_PROXY", "no_proxy"):
-        listed = os.environ.get(variable, "")
-        if host not in listed.split(","):
-            os.environ[variable] = f"{listed},{host}".strip(",")
 
 
 def collection_name(root: Path, embedder: str) -> str:
