@@ -68,6 +68,7 @@ async def delegate_generation(
             max_attempts=max_attempts,
             commands=commands,
             notes=custody.notes,
+            remedy=custody.remedy,
             private_output=await why_output_stays(shop, given, has_commands=bool(commands)),
         )
         delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)

@@ -73,7 +73,7 @@ async def strategic_review(
     chosen = decision.chosen
     if not chosen.is_usable:
         if is_local:
-            return await _without(shop, "refused", *custody.notes, decision.reason)
+            return await _without(shop, "refused", *custody.notes, decision.reason, *filter(None, [custody.remedy]))
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
     try:

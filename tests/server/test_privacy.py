@@ -1,6 +1,7 @@
 """What must stay on the machine stays there: by call, setting, path, or because a secret is in it."""
 
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,16 @@ async def test_redacted_secrets_leave_as_placeholders_and_local_models_see_them_
     assert any("placeholder in the place of: a.py:1" in note for note in receipt["notes"])
 
 
+async def test_an_answer_with_a_placeholder_in_it_says_so(open_house: OpenHouse, project: Path, configure):
+    configure('[privacy]\non_secret = "redact"')
+    put(project, "a.py", f'KEY = "{AWS_KEY}"\n')
+    rewritten = Reply(fenced('KEY = "AKIA<redacted:aws-access-key>"\n\ndef double(count):\n    return 2 * count'))
+    async with open_house(Script({ECONOMY: [rewritten]}), installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, context_files=["a.py"])
+
+    assert any("Put the secret back before you use it" in note for note in receipt["notes"])
+
+
 async def test_a_secret_in_a_tests_output_is_not_sent_back_for_a_repair(open_house: OpenHouse):
     # The answer prints what no prompt held: put together where it runs.
     leaking = f'def double(count):\n    raise ValueError("AK" + "IA" + "{SECRET}")'
@@ -134,7 +145,9 @@ async def test_a_secret_in_a_tests_output_is_not_sent_back_for_a_repair(open_hou
     assert AWS_KEY not in sent_to_clouds(house)
 
 
-async def test_a_task_that_a_check_made_local_goes_on_with_a_local_model(open_house: OpenHouse):
+async def test_a_task_that_a_check_made_local_goes_on_with_a_local_model_and_is_local_in_the_books(
+    open_house: OpenHouse, tmp_path: Path
+):
     leaking = f'def double(count):\n    raise ValueError("AK" + "IA" + "{SECRET}")'
     hard = "Write a function double(count). " + "It must work for all numbers, streams, matrices and clocks. " * 40
     script = Script({model: [Reply(fenced(leaking))] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)})
@@ -142,6 +155,8 @@ async def test_a_task_that_a_check_made_local_goes_on_with_a_local_model(open_ho
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=hard, tests=TESTS, task_type="code_generation")
 
+    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+        assert db.execute("SELECT local_only FROM tasks").fetchall() == [(1,)]
     assert receipt["status"] == "succeeded"
     assert len(script.models) == 2
     assert script.models[0] != LOCAL
@@ -186,6 +201,7 @@ async def test_a_path_that_must_stay_does_whatever_spelling_leads_to_it(
 
     assert receipt["status"] == "refused"
     assert any("lies under [privacy] local_only (SRC/Billing/**)" in note for note in receipt["notes"])
+    assert any("take its path out of [privacy] local_only" in note for note in receipt["notes"])
     assert other["status"] == "succeeded"
     assert "RATE" not in sent
 

@@ -12,7 +12,6 @@ from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE
-from ..guarding.text import hidden_in
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.selection import Decision
@@ -20,6 +19,7 @@ from .attempt import Attempts, Terms, Tried
 from .contract import Contract
 from .foresight import foreseen_seconds, is_known_here
 from .receipt import Status
+from .remarks import remarks_on
 
 # Outcomes after which a stronger model may do better on the same prompt.
 _WEAKNESS = frozenset({"failed_check", "truncated", "refused", "empty"})
@@ -184,8 +184,7 @@ class Cascade:
         if any("max_cost_usd" in reason for reason in why_not):
             return "over_budget"
         if self.local_only:
-            if self.contract.notes:
-                self.notes.append(HOW_TO_LEAVE)
+            self.notes.append(self.contract.remedy or "")
             return "refused"
         return "failed"
 
@@ -194,13 +193,7 @@ class Cascade:
             self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
         if tried.answer is not None and not tried.answer.is_whole:
             self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
-        if tried.answer is not None and tried.asked.generation is not None:
-            hidden = hidden_in(tried.asked.generation.text)
-            if hidden is not None:
-                self.notes.append(
-                    f"{tried.candidate.profile.id}: {hidden.count} invisible character(s) were taken out of its answer"
-                    " before it was checked."
-                )
+        self.notes.extend(remarks_on(tried))
         for check in tried.checks:
             if check.note and check.outcome != "passed":
                 self.notes.append(f"{check.name}: {check.note}")

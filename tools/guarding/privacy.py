@@ -62,6 +62,14 @@ class Custody:
         return bool(self.reasons)
 
     @property
+    def remedy(self) -> str | None:
+        """What whoever has no local model can do. None: it may leave."""
+        if not self.reasons:
+            return None
+        holds_secret = any("holds what looks like a secret" in reason for reason in self.reasons)
+        return HOW_TO_LEAVE if holds_secret else _HOW_TO_STAY
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What the receipt says of it."""
         notes: list[str] = []
@@ -78,6 +86,10 @@ class Custody:
 
 STAYS = "This task stays on this machine:"
 
+_HOW_TO_STAY = (
+    "Install a local model (`chargehand doctor` says how), leave the file out, or take its path out of"
+    " [privacy] local_only in Chargehand's config."
+)
 HOW_TO_LEAVE = (
     "Install a local model (`chargehand doctor` says how), take the secret out, or set"
     ' [privacy] on_secret = "redact" in Chargehand\'s config.'
