@@ -201,7 +201,13 @@ CREATE TABLE tickets (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+# Which ledger this is, wherever its file lies.
+_VERSION_4 = """
+CREATE TABLE identity (id TEXT NOT NULL) STRICT;
+INSERT INTO identity (id) VALUES (LOWER(HEX(RANDOMBLOB(6))));
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

@@ -43,6 +43,11 @@ def add_bench_commands(commands: Any) -> None:
     secrets.add_argument("--data", type=Path, default=None, help="a folder of *.jsonl.gz")
     secrets.add_argument("--sources", type=Path, nargs="+", default=[Path()], help="folders of code (this one)")
     secrets.set_defaults(run=_secrets)
+    verdicts = measures.add_parser("verdicts", help="programs known to be right or wrong: wrong passes, wrong fails")
+    verdicts.add_argument("--data", type=Path, required=True, help="code_quixbugs, code_bigcodebench or code_humaneval")
+    verdicts.add_argument("--limit", type=int, default=None, help="the first LIMIT programs")
+    verdicts.add_argument("--python", type=Path, default=None, help="whose packages they may import; none by default")
+    verdicts.set_defaults(run=_verdicts)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -90,6 +95,13 @@ def _secrets(chosen: argparse.Namespace) -> int:
     from ..evaluation.secret_bench import measure_secrets
 
     return measure_secrets(chosen.data, chosen.sources)
+
+
+def _verdicts(chosen: argparse.Namespace) -> int:
+    from ..evaluation.verdicts import measure_verdicts
+
+    python = chosen.python and chosen.python.expanduser().absolute()
+    return anyio.run(partial(measure_verdicts, chosen.data, limit=chosen.limit, python=python))
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

@@ -83,7 +83,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "privacy": {"local_hosts": frozenset(), "local_only": (), "secrets": {}, "on_secret": "local"},
         "usage": {"baseline_model": None},
         "memory": {"text": "full"},
-        "sandbox": {"backend": "auto", "image": "python:3.13-slim"},
+        "sandbox": {"backend": "auto", "image": "python:3.13-slim", "python": None},
         "checks": {},
     }
 
@@ -247,6 +247,8 @@ def test_all_bad_values_are_named_at_once(home: Path):
         ("[usage]\nbaseline = 'x'", "usage.baseline: "),
         ("usage = 'x'", "usage: "),
         ("[sandbox]\nbackend = 'none'", "sandbox.backend: "),
+        ("[sandbox]\npython = '/no/python'", "sandbox.python: "),
+        ("[sandbox]\npython = 'python3'", "sandbox.python: "),
         ("[checks.unit]\ncommand = []\nanswer_path = 'a.py'", "checks.unit.command: "),
         ("[checks.unit]\ncommand = ['true']", "checks.unit.answer_path: "),
         ("[checks.unit]\ncommand = ['true']\nanswer_path = '../a.py'", "checks.unit.answer_path: "),
