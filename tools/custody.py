@@ -16,23 +16,30 @@ async def take_custody(
     texts: Mapping[str, str | None],
     files: Sequence[ContextFile] = (),
     tests: TestsGiven | None = None,
+    *,
+    named: Sequence[str] = (),
 ) -> Custody:
-    """What was found in the texts of a call, its files and its tests. texts: by the argument they came in."""
+    """What was found in the texts of a call, its files and its tests.
+
+    texts: by the argument they came in. named: paths whose place alone counts, such as that of a new file.
+    """
     passages = [Passage(name, text) for name, text in texts.items() if text]
     passages += [Passage(file.path, file.text, _place(shop, file.path)) for file in files]
     if tests is not None and tests.code is not None:
         passages.append(Passage("tests", tests.code))
-    return await examine(shop.rules.privacy, passages, shop.roots.folders, tuple(_tested(tests)))
+    places = [*_tested(tests), *(_place(shop, path) for path in named)]
+    return await examine(shop.rules.privacy, passages, shop.roots.folders, places)
 
 
-async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, has_commands: bool) -> str | None:
+async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, in_project: bool) -> str | None:
     """Why what the checks of a task print may not leave; None: it may.
 
-    Code that a model wrote runs beside the project's files and could print them in any disguise.
+    in_project: whether any other check runs in a copy of the first root. Code that a model wrote runs
+    beside the project's files there, and could print them in any disguise.
     """
     local_paths, roots = shop.rules.privacy.local_paths, shop.roots.folders
     project = tests.root if tests is not None and tests.root is not None else None
-    if project is None and has_commands:
+    if project is None and in_project:
         project = next(iter(roots), None)
     if project is None or not local_paths.patterns:
         return None

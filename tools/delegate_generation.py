@@ -69,7 +69,7 @@ async def delegate_generation(
             commands=commands,
             notes=custody.notes,
             remedy=custody.remedy,
-            private_output=await why_output_stays(shop, given, has_commands=bool(commands)),
+            private_output=await why_output_stays(shop, given, in_project=bool(commands)),
         )
         delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)
     if cancel:

@@ -86,7 +86,7 @@ async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, 
     assert "privacy.secrets" in refused.out + refused.error
 
 
-async def test_the_doctor_asks_nobody_elsewhere_when_nothing_may_leave(environment: dict[str, str]):
+async def test_the_doctor_counts_no_model_elsewhere_when_nothing_may_leave(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         local = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
         seen = await typed(local, "doctor", "--json")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from ..guarding.secrets import PLACEHOLDER_BEGINS
+from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in
 from .attempt import Tried
 
@@ -12,7 +12,7 @@ def remarks_on(tried: Tried) -> Iterator[str]:
     answer, generation, model = tried.answer, tried.asked.generation, tried.candidate.profile.id
     if answer is None or generation is None:
         return
-    if PLACEHOLDER_BEGINS in answer.code:
+    if holds_placeholder(answer.code):
         yield f"{model}: its answer has a placeholder where a secret stood. Put the secret back before you use it."
     if (hidden := hidden_in(generation.text)) is not None:
         yield f"{model}: {hidden.count} invisible character(s) were taken out of its answer before it was checked."

@@ -112,6 +112,11 @@ def placeholder(kind: str) -> str:
     return f"{PLACEHOLDER_BEGINS}{kind}>"
 
 
+def holds_placeholder(text: str) -> bool:
+    """Whether a secret was replaced in the text, or in what it was made from."""
+    return PLACEHOLDER_BEGINS in text
+
+
 PLACEHOLDER_BEGINS = "<redacted:"
 
 
