@@ -266,6 +266,24 @@ async def test_what_a_check_prints_beside_local_files_is_not_sent_back(open_hous
     assert any("not asked for a repair: its checks run beside billing/rates.py" in note for note in receipt["notes"])
 
 
+async def test_what_a_users_command_prints_beside_local_files_is_not_sent_back(
+    open_house: OpenHouse, project: Path, configure
+):
+    configure(
+        '[privacy]\nlocal_only = ["billing/**"]\n[checks.unit]\nanswer_path = "double.py"\n'
+        'command = ["python3", "-c", "import base64; raise SystemExit(base64.b64encode(b\'19\'))"]\n'
+    )
+    put(project, "billing/rates.py", "RATE = 0.19\n")
+    script = Script({model: [RIGHT] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)})
+    async with open_house(script, installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"], max_attempts=20)
+
+    assert receipt["status"] == "failed"
+    assert "MTk=" in json.dumps(receipt["attempts"])
+    assert "MTk=" not in sent_to_clouds(house)
+    assert len(script.models) == len(set(script.models))
+
+
 async def test_a_pattern_of_the_users_own_counts_like_any_other(open_house: OpenHouse, project: Path, configure):
     configure('[privacy]\nsecrets = {acme-badge = "ACME-[0-9]{4}-[a-z]{4,12}"}')
     put(project, "a.py", "BADGE = 'ACME-2026-walrus'\n")
