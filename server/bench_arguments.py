@@ -44,6 +44,10 @@ def add_bench_commands(commands: Any) -> None:
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
+    secrets = measures.add_parser("secrets", help="false alarms of the search for secrets, and how fast it is")
+    secrets.add_argument("--data", type=Path, default=None, help="a folder of *.jsonl.gz")
+    secrets.add_argument("--sources", type=Path, nargs="+", default=[Path()], help="folders of code (this one)")
+    secrets.set_defaults(run=_secrets)
     verdicts = measures.add_parser("verdicts", help="programs known to be right or wrong: wrong passes, wrong fails")
     verdicts.add_argument("--data", type=Path, required=True, help="code_quixbugs, code_bigcodebench or code_humaneval")
     verdicts.add_argument("--limit", type=int, default=None, help="the first LIMIT programs")
@@ -101,6 +105,12 @@ def _checking(chosen: argparse.Namespace) -> int:
     from ..evaluation.checking import measure_checking
 
     return anyio.run(measure_checking, chosen.data)
+
+
+def _secrets(chosen: argparse.Namespace) -> int:
+    from ..evaluation.secret_bench import measure_secrets
+
+    return measure_secrets(chosen.data, chosen.sources)
 
 
 def _verdicts(chosen: argparse.Namespace) -> int:

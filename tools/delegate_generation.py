@@ -16,6 +16,7 @@ from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
+from .custody import take_custody, why_output_stays
 from .deciding import understand
 from .editing.change import Changes
 from .editing.context import ContextFile, read_context
@@ -76,11 +77,25 @@ async def delegate_generation(
         from .checking.command_check import configured  # with what runs code, which a server starts without
 
         commands = configured(checks, shop.rules.checks)
-        limits = (max_cost_usd, max_seconds, max_attempts)
-        contract = Contract(given, model or None, local_only, *limits, commands, changes, output == "apply")
+        places = [target] if target is not None else []
+        custody = await take_custody(shop, {"task": task, "context": context}, files, given, named=places)
+        contract = Contract(
+            tests=given,
+            model=model or None,
+            local_only=local_only or custody.stays,
+            max_cost_usd=max_cost_usd,
+            max_seconds=max_seconds,
+            max_attempts=max_attempts,
+            commands=commands,
+            changes=changes,
+            applies=output == "apply",
+            notes=custody.notes,
+            remedy=custody.remedy,
+            private_output=await why_output_stays(shop, given, in_project=bool(commands) or changes is not None),
+        )
         await note_later_edits(shop)
-        named = changes.site.target if changes is not None else None
-        job = understand(task or "", task_type, files, context, target=named, notes=found.notes)
+        written = changes.site.target if changes is not None else None
+        job = understand(task or "", task_type, files, context, target=written, notes=found.notes)
         delegation = await delegations.begin(shop, job, contract)
     if cancel:
         delegation.scope.cancel()

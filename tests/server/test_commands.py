@@ -85,6 +85,32 @@ async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
     assert "sk-ant-wrong" not in seen.out + seen.error
 
 
+async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    settings = tmp_path / "data" / "config.toml"
+    before = await typed(environment, "doctor")
+    settings.write_text('[privacy]\nlocal_only = ["src/billing/**"]\nsecrets = {badge = "ACME-[0-9]{4}"}\n')
+    seen = await typed(environment, "doctor", "--json")
+    settings.write_text('[privacy]\nsecrets = {badge = "(x+)+"}\n')
+    refused = await typed(environment, "doctor")
+
+    assert "[privacy]" in before.out
+    line = next(line for line in json.loads(seen.out)["lines"] if line["what"] == "privacy")
+    assert "what lies under src/billing/** stays on this machine" in line["finding"]
+    assert "kinds and 1 of yours) keeps its task on this machine" in line["finding"]
+    assert "privacy.secrets" in refused.out + refused.error
+
+
+async def test_the_doctor_counts_no_model_elsewhere_when_nothing_may_leave(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        local = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
+        seen = await typed(local, "doctor", "--json")
+
+    lines = {line["what"]: line["health"] for line in json.loads(seen.out)["lines"]}
+    assert (lines["role local"], lines["role director"]) == ("ok", "missing")
+    assert peers.ollama.journal.exchanges != []
+
+
 async def test_the_doctor_names_a_profile_with_a_mistake(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data" / "profiles").mkdir(parents=True)
     (tmp_path / "data" / "profiles" / "mine.yaml").write_text("id: qwen3-14b\ncontext_tokens: -1\n")

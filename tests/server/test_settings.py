@@ -80,7 +80,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "anthropic_base_url": "https://api.anthropic.com",
         "cerebras_api_key": None,
         "cerebras_base_url": "https://api.cerebras.ai",
-        "privacy": {"local_hosts": frozenset()},
+        "privacy": {"local_hosts": frozenset(), "local_only": (), "secrets": {}, "on_secret": "local"},
         "usage": {"baseline_model": None},
         "memory": {"text": "full"},
         "sandbox": {"backend": "auto", "image": "python:3.13-slim", "python": None},

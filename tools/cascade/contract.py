@@ -41,3 +41,10 @@ class Contract:
     @property
     def asks_for_a_check(self) -> bool:
         return self.tests is not None or bool(self.commands)
+
+    notes: tuple[str, ...] = ()
+    """What the receipt begins with, such as why the task stays on this machine."""
+    remedy: str | None = None
+    """What the caller can do when no model on this machine can be asked. None: nothing in its texts keeps it here."""
+    private_output: str | None = None
+    """Why what the checks print may not leave. None: it may."""

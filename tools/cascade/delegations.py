@@ -203,7 +203,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         check=checks,
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
     )
-    notes: list[str] = [*job.notes]
+    notes: list[str] = [*contract.notes, *job.notes]
     status: Status = "failed"
     try:
         decision = await decide(
