@@ -26,6 +26,7 @@ from ..tools.strategic_review import strategic_review as review
 from ..tools.validate_code import ValidationAnswer
 from ..tools.validate_code import validate_code as validate
 from . import arguments as arg
+from .brevity import shortened
 from .instructions import DESCRIPTIONS
 from .premises import Premises
 from .schema import published
@@ -199,12 +200,23 @@ def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awai
         except (CallerError, ProfileError, LedgerError) as error:
             text = TextContent(type="text", text=f"{function.__name__}: {error}")
             return CallToolResult(content=[text], is_error=True)
+        text = answer.as_text()
+        if not named.get("resume"):  # whoever comes back for a task gets all of it
+            text = shortened(text, _how_to_get_more(answer))
         return CallToolResult(
-            content=[TextContent(type="text", text=answer.as_text())],
+            content=[TextContent(type="text", text=text)],
             structured_content=answer.model_dump(mode="json", exclude_none=True),
         )
 
     return speak
+
+
+def _how_to_get_more(answer: _Answer) -> str:
+    if isinstance(answer, Receipt):
+        return (
+            f'delegate_generation(resume="{answer.task_id}") gives all of it; so does `code` in the structured result.'
+        )
+    return "The structured result has all of it."
 
 
 def _reporter(ctx: Context) -> Callable[[Stage], Any]:
