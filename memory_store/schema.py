@@ -201,7 +201,15 @@ CREATE TABLE tickets (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3)
+# Whose a task is that came from one of several callers; a task that is not here is the user's of this machine.
+_VERSION_4 = """
+CREATE TABLE task_callers (
+    task_id  TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    caller   TEXT NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

@@ -2,12 +2,15 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from typing import Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import MCPServer
 from mcp.types import Icon
 
+from .callers import own_tasks_only
 from .completions import add_completions
 from .instructions import INSTRUCTIONS
 from .middleware import strict_requests
@@ -39,10 +42,16 @@ def version() -> str:
     return importlib.metadata.version("chargehand")
 
 
-def build_app(open_workshop: OpenWorkshop, *, when_closed: Callable[[], None] = lambda: None) -> MCPServer[Premises]:
+def build_app(
+    open_workshop: OpenWorkshop,
+    *,
+    when_closed: Callable[[], None] = lambda: None,
+    further: Sequence[ServerMiddleware[Any]] = (),
+) -> MCPServer[Premises]:
     """The server over a workshop, with both protocol eras and any transport.
 
     when_closed: called once all books are closed, which may be before the transport has ended.
+    further: what looks at requests before everything else.
     """
 
     address = Address()
@@ -70,7 +79,7 @@ def build_app(open_workshop: OpenWorkshop, *, when_closed: Callable[[], None] = 
         log_level="WARNING",
         cache_hints=dict.fromkeys(_STABLE, _UNTIL_ASKED_AGAIN),
         subscriptions=False,
-        middleware=[strict_requests(offered, picked)],
+        middleware=[*further, strict_requests(offered, picked), own_tasks_only(address)],
     )
     for prompt in picked:
         app.add_prompt(prompt)

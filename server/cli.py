@@ -13,6 +13,7 @@ import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
 from .bench_arguments import add_bench_commands
+from .http_arguments import add_http_arguments, serve_over_http
 from .memory_arguments import add_memory_commands
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    serve = _add(commands, "serve", _serve, "serve MCP over stdio, or over HTTP")
+    add_http_arguments(serve)
     _add(commands, "demo", _demo, "see it work: a real client drives the real server")
     doctor = _add(commands, "doctor", _doctor, "what is reachable, installed, missing, and how to get it")
     route = _add(commands, "route", _route, "which model would do a task, and why")
@@ -103,7 +106,9 @@ class _Version(argparse.Action):
 # Each command imports what it needs when it runs, and nothing before: serving must start at once.
 
 
-def _serve(_: argparse.Namespace) -> int:
+def _serve(chosen: argparse.Namespace) -> int:
+    if getattr(chosen, "http", False):
+        return serve_over_http(own_workshop, chosen)
     from .stdio import serve_stdio
 
     anyio.run(serve_stdio, own_workshop)

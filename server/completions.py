@@ -17,6 +17,7 @@ from ..memory_store.errors import LedgerError
 from ..profiles.vocabulary import ROLES
 from ..tools.errors import CallerError
 from ..tools.workshop import Workshop
+from .callers import current_caller
 from .premises import Address, Premises
 from .resources import PROFILE_TEMPLATE, TASK_TEMPLATE
 
@@ -24,6 +25,7 @@ VALUES_AT_MOST = 100
 """The protocol's own limit."""
 
 _TASKS = "SELECT id FROM tasks WHERE kind = 'delegation' AND origin = 'use' AND text_form <> 'forgotten'"
+_OF_A_CALLER = "SELECT task_id FROM task_callers WHERE caller = ?"
 
 Reference = PromptReference | ResourceTemplateReference
 
@@ -67,6 +69,8 @@ async def _profiles(shop: Workshop, typed: str) -> Completion:
 async def _tasks(shop: Workshop, typed: str) -> Completion:
     """The newest first. What was typed is compared as it is: an id has no wildcards."""
     like, parameters = " AND substr(id, 1, ?) = ?", (len(typed), typed)
+    if (caller := current_caller()) is not None:
+        like, parameters = f"{like} AND id IN ({_OF_A_CALLER})", (*parameters, caller)
     ((total,),) = await shop.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words
     rows = await shop.ledger.rows(
         f"{_TASKS}{like} ORDER BY begun_at DESC LIMIT {VALUES_AT_MOST}",

@@ -21,7 +21,8 @@ from .premises import Address, Premises
 
 SCHEME = "chargehand://"
 PROFILE_TEMPLATE = f"{SCHEME}profiles/{{id}}"
-TASK_TEMPLATE = f"{SCHEME}tasks/{{task_id}}"
+TASKS = f"{SCHEME}tasks/"
+TASK_TEMPLATE = f"{TASKS}{{task_id}}"
 
 _JSON = "application/json"
 

@@ -3,6 +3,15 @@
 import pytest
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--over",
+        choices=("memory", "stdio", "http"),
+        default="memory",
+        help="how the tests of the server reach it: within the process, as a child process, or over HTTP",
+    )
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -29,6 +38,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
         "CHARGEHAND_LOG_LEVEL",
         "CHARGEHAND_CHROMA_URL",
         "CHARGEHAND_EMBEDDER",
+        "CHARGEHAND_HTTP_TOKEN",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CHARGEHAND_HOME", str(tmp_path / "chargehand-home"))
