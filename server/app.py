@@ -3,11 +3,14 @@
 import contextlib
 import importlib.metadata
 from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mcp.server.caching import CacheableMethod, CacheHint
 from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts.base import Prompt
+from mcp.server.mcpserver.tools import Tool
 from mcp.types import Icon
 
 from .callers import own_tasks_only
@@ -38,6 +41,16 @@ _ICON = Icon(
 )
 
 
+@dataclass(frozen=True)
+class Offer:
+    """What can be called, and picked by the user."""
+
+    tools: Sequence[Tool]
+    prompts: Sequence[Prompt]
+    announces_changes: bool = False
+    """Whether a client may listen for changes. Chargehand's lists never change."""
+
+
 def version() -> str:
     return importlib.metadata.version("chargehand")
 
@@ -47,11 +60,12 @@ def build_app(
     *,
     when_closed: Callable[[], None] = lambda: None,
     further: Sequence[ServerMiddleware[Any]] = (),
+    offer: Offer | None = None,
 ) -> MCPServer[Premises]:
     """The server over a workshop, with both protocol eras and any transport.
 
     when_closed: called once all books are closed, which may be before the transport has ended.
-    further: what looks at requests before everything else.
+    further: what looks at requests before everything else. offer: None is what Chargehand offers.
     """
 
     address = Address()
@@ -65,7 +79,7 @@ def build_app(
         finally:
             when_closed()
 
-    offered, picked = tools(), prompts()
+    offer = offer or Offer(tools(), prompts())
     app = MCPServer[Premises](
         name="chargehand",
         title="Chargehand",
@@ -73,16 +87,16 @@ def build_app(
         version=version(),
         instructions=INSTRUCTIONS,
         icons=[_ICON],
-        tools=offered,
+        tools=list(offer.tools),
         resources=resources(address),
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints=dict.fromkeys(_STABLE, _UNTIL_ASKED_AGAIN),
-        subscriptions=False,
-        middleware=[*further, strict_requests(offered, picked), own_tasks_only(address)],
+        subscriptions=None if offer.announces_changes else False,
+        middleware=[*further, strict_requests(offer.tools, offer.prompts), own_tasks_only(address)],
     )
-    for prompt in picked:
+    for prompt in offer.prompts:
         app.add_prompt(prompt)
     add_templates(app, address)
-    add_completions(app, address, [prompt.name for prompt in picked])
+    add_completions(app, address, [prompt.name for prompt in offer.prompts])
     return app

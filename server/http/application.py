@@ -5,6 +5,7 @@ import json
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.routes import build_resource_metadata_url
+from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from pydantic import AnyHttpUrl
 from starlette.middleware.authentication import AuthenticationMiddleware
@@ -13,7 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..app import build_app
-from ..premises import OpenWorkshop
+from ..premises import OpenWorkshop, Premises
 from ..settings import Http
 from .binding import PATH, Binding, Entrance
 from .limits import limited
@@ -30,11 +31,15 @@ _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-sto
 
 
 def http_app(open_workshop: OpenWorkshop, binding: Binding, entrance: Entrance, rules: Http) -> ASGIApp:
-    """The app for a binding whose port is known.
+    """The app for a binding whose port is known."""
+    return served_over_http(build_app(open_workshop, further=[limited(rules)]), binding, entrance)
+
+
+def served_over_http(app: MCPServer[Premises], binding: Binding, entrance: Entrance) -> ASGIApp:
+    """The server behind its checks.
 
     `json_response` and `stateless_http` stay off: they break cancellation and progress.
     """
-    app = build_app(open_workshop, further=[limited(rules)])
     security = binding.transport_security()
     mcp: ASGIApp = app.streamable_http_app(
         streamable_http_path=PATH,
@@ -68,6 +73,8 @@ class _Checked:
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
+        # White space around a value is no part of it (RFC 9110 section 5.5); httptools leaves it there.
+        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
         refusal = await self._security.validate_request(Request(scope))
         if refusal is not None:
             await refusal(scope, receive, with_headers)
