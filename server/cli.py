@@ -13,6 +13,8 @@ import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
 from .bench_arguments import add_bench_commands
+from .hosts.known import HOSTS
+from .hosts_arguments import add_host_commands
 from .http_arguments import add_http_arguments, serve_over_http
 from .memory_arguments import add_memory_commands
 
@@ -44,6 +46,8 @@ def _parser() -> argparse.ArgumentParser:
     add_http_arguments(serve)
     _add(commands, "demo", _demo, "see it work: a real client drives the real server")
     doctor = _add(commands, "doctor", _doctor, "what is reachable, installed, missing, and how to get it")
+    doctor.add_argument("--host", choices=tuple(HOSTS), metavar="HOST", help="in the environment that HOST would give")
+    doctor.add_argument("--config", type=Path, metavar="FILE", help="that host's file, where it is not the usual one")
     route = _add(commands, "route", _route, "which model would do a task, and why")
     route.add_argument("task", help="the task's text; - reads it from standard input")
     delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, its course beside")
@@ -56,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     for command in (doctor, route, delegate, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_memory_commands(commands, own_workshop)
+    add_host_commands(commands)
     add_bench_commands(commands)
     return parser
 
@@ -122,8 +127,10 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from .doctor import doctor
+    from .doctor import doctor, doctor_of_host
 
+    if chosen.host is not None:
+        return anyio.run(partial(doctor_of_host, HOSTS[chosen.host], chosen.config, as_json=chosen.json))
     return anyio.run(partial(doctor, as_json=chosen.json))
 
 
