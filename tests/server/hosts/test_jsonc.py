@@ -105,10 +105,7 @@ def test_no_comment_is_lost_wherever_it_stands(whole: dict[str, object], comment
     assert parse(after).value == {**whole, "chargehand-new": {"command": "x"}}
     for comment in comments:
         assert after.count(comment.rstrip("\n")) == text.count(comment.rstrip("\n"))
-    assert (
-        without_member(after, ["chargehand-new"]).split() == text.replace("{}", "{ }").split()
-        or parse(without_member(after, ["chargehand-new"])).value == whole
-    )
+    assert parse(without_member(after, ["chargehand-new"])).value == whole
 
 
 @pytest.mark.parametrize(
