@@ -207,6 +207,8 @@ CREATE TABLE task_callers (
     task_id  TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
     caller   TEXT NOT NULL
 ) STRICT;
+CREATE INDEX tasks_by_type ON tasks (kind, task_type, begun_at);
+CREATE INDEX decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
 """
 
 MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)

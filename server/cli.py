@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     profiles = _add(commands, "profiles", _profiles, "the models that Chargehand knows")
     profiles.add_argument("action", nargs="?", choices=("list", "show"), default="list")
     profiles.add_argument("model", nargs="?", help="for `show`: a profile id")
+    told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
+    told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
+    told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
     for command in (doctor, route, delegate, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_memory_commands(commands, own_workshop)
@@ -169,6 +172,12 @@ def _usage(chosen: argparse.Namespace) -> int:
     from .reports import print_usage
 
     return anyio.run(partial(print_usage, own_workshop, days=chosen.days, as_json=chosen.json))
+
+
+def _instructions(chosen: argparse.Namespace) -> int:
+    from .reports import print_instructions
+
+    return anyio.run(partial(print_instructions, own_workshop, chosen.form, chosen.install))
 
 
 def _profiles(chosen: argparse.Namespace) -> int:

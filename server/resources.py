@@ -86,10 +86,11 @@ def _line(profile: ModelProfile) -> dict[str, Any]:
 
 
 async def _usage(shop: Workshop) -> str:
+    from ..memory_store.adherence import report_classes
     from ..memory_store.usage import report_usage
+    from .reports import usage_facts
 
-    report = await report_usage(shop.ledger)
-    return _as_json({**asdict(report), "saved_usd": report.saved_usd})
+    return _as_json(usage_facts(await report_usage(shop.ledger), await report_classes(shop.ledger)))
 
 
 async def _memory(shop: Workshop) -> str:
