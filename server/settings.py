@@ -55,6 +55,13 @@ class Usage(_Group):
     """The model that savings are measured against. None: the one that plays the validator."""
 
 
+class Budget(_Group):
+    """`[budget]` of the config file."""
+
+    ask_above_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """US dollars: a delegation that wants to spend more asks the user through the host. None: never."""
+
+
 class MemoryText(_Group):
     """`[memory]` of the config file."""
 
@@ -189,6 +196,7 @@ class Settings(_Group):
     """Where Cerebras' API is."""
     privacy: Privacy = Privacy()
     usage: Usage = Usage()
+    budget: Budget = Budget()
     memory: MemoryText = MemoryText()
     sandbox: Sandboxing = Sandboxing()
     http: Http = Http()
@@ -230,7 +238,7 @@ class Settings(_Group):
 
 # Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
 _NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage", "memory", "sandbox", "http", "checks")
+_ONLY_IN_THE_FILE = ("privacy", "usage", "budget", "memory", "sandbox", "http", "checks")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 from mcp.server.mcpserver import Context as McpContext
+from mcp.server.mcpserver import ElicitationResult, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
@@ -27,6 +28,7 @@ from ..tools.validate_code import ValidationAnswer
 from ..tools.validate_code import validate_code as validate
 from . import arguments as arg
 from .brevity import shortened
+from .consent import Consent, allowed_usd, ask_for_consent
 from .instructions import DESCRIPTIONS
 from .premises import Premises
 from .schema import published
@@ -71,6 +73,7 @@ async def route_task(
 
 async def delegate_generation(
     ctx: Context,
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask_for_consent)],
     task: arg.TaskText | None = None,
     resume: arg.Resume | None = None,
     context_files: arg.ContextFiles | None = None,
@@ -86,8 +89,9 @@ async def delegate_generation(
     wait_s: arg.WaitS = WAIT_S,
     cancel: arg.Cancel = False,
 ) -> Receipt:
+    shop = await _premises(ctx).workshop()
     return await delegate(
-        await _premises(ctx).workshop(),
+        shop,
         _premises(ctx).delegations,
         _reporter(ctx),
         task=task,
@@ -98,7 +102,7 @@ async def delegate_generation(
         model=model,
         tests=tests,
         checks=checks or (),
-        max_cost_usd=max_cost_usd,
+        max_cost_usd=allowed_usd(max_cost_usd, shop.rules.ask_above_usd, consent),
         max_seconds=max_seconds,
         max_attempts=max_attempts,
         local_only=local_only,

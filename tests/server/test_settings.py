@@ -84,6 +84,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "cerebras_base_url": "https://api.cerebras.ai",
         "privacy": {"local_hosts": frozenset()},
         "usage": {"baseline_model": None},
+        "budget": {"ask_above_usd": None},
         "memory": {"text": "full"},
         "sandbox": {"backend": "auto", "image": "python:3.13-slim"},
         "http": {
@@ -126,7 +127,7 @@ def test_each_variable_sets_its_setting(home: Path, variable: str):
 def test_every_setting_that_has_a_variable_is_tried_above():
     assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
     without = {field for field in Settings.model_fields if variable_of(field) is None}
-    assert without == {"privacy", "usage", "memory", "sandbox", "http", "checks"}
+    assert without == {"privacy", "usage", "budget", "memory", "sandbox", "http", "checks"}
 
 
 def test_every_variable_says_what_it_is_for():
