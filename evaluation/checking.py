@@ -5,7 +5,7 @@ import json
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from ..tools.checking.parse import check_parse, check_static
+from ..tools.checking.parse import check_static
 from ..tools.checking.result import CheckResult
 
 SNIPPETS = "code_syntax.jsonl.gz"
@@ -54,12 +54,12 @@ class _Count:
     """Neither passed nor failed, with a finding."""
     not_checked: int = 0
 
-    def add(self, parse: CheckResult) -> None:
-        if parse.outcome == "failed":
+    def add(self, checks: Sequence[CheckResult]) -> None:
+        if any(check.outcome == "failed" for check in checks):
             self.failed += 1
-        elif parse.outcome == "passed":
+        elif all(check.outcome == "passed" for check in checks):
             self.passed += 1
-        elif parse.findings:
+        elif any(check.findings for check in checks):
             self.suspect += 1
         else:
             self.not_checked += 1
@@ -91,7 +91,7 @@ async def _caught(file: Path) -> Table:
         snippets = [_Snippet.model_validate(json.loads(line)) for line in lines]
     for snippet in track(snippets, "checking snippets"):
         counts = valid if snippet.valid else invalid
-        counts[snippet.language].add(await check_parse(snippet.code, snippet.language))
+        counts[snippet.language].add(await check_static(snippet.code, snippet.language))
     table = Table("language", "invalid", "caught", "suspect", "valid", "false alarms", "suspect", title=str(file.name))
     for language in sorted(valid.keys() | invalid.keys()):
         bad, good = invalid[language], valid[language]

@@ -30,7 +30,7 @@ from ..memory_store.index.chroma_server import ChromaServer
 from ..memory_store.index.chroma_slot import ChromaSlot
 from ..memory_store.index.errors import IndexUnavailable
 from ..memory_store.index.keeper import IndexKeeper
-from ..memory_store.index.vector_index import Opened, Shelf
+from ..memory_store.index.vector_index import Filling, Opened, Shelf, VectorIndex
 from ..memory_store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -157,10 +157,15 @@ def _chroma_server(folder: Path) -> Generator[tuple[str, "subprocess.Popen[bytes
 class _NoShelf:
     """No Chroma at all: the keeper goes on searching exactly."""
 
+    apart_from = 0
+
     async def open(self) -> Opened:
         raise IndexUnavailable("this is the exact search")
 
     async def renew(self) -> Opened:
+        raise IndexUnavailable("this is the exact search")
+
+    def filling(self, index: VectorIndex) -> contextlib.AbstractAsyncContextManager[Filling]:  # noqa: ARG002 - there is none
         raise IndexUnavailable("this is the exact search")
 
     async def note(self, row: int) -> None:
@@ -170,12 +175,12 @@ class _NoShelf:
         """Nothing."""
 
 
-def _shelf(kind: str, home: Path, url: str) -> Shelf:
+def _shelf(kind: str, home: Path, url: str, ledger: Ledger) -> Shelf:
     match kind:
         case "chroma":
             return ChromaSlot(home / "index", _EMBEDDER)
         case "server":
-            return ChromaServer(url, home / "index", _EMBEDDER)
+            return ChromaServer(url, ledger, _EMBEDDER)
         case _:
             return _NoShelf()
 
@@ -183,7 +188,12 @@ def _shelf(kind: str, home: Path, url: str) -> Shelf:
 async def _own_process(what: str, kind: str, home: str, size: str, url: str) -> None:
     async with _ledger(Path(home)) as ledger:
         keeper = IndexKeeper(
-            ledger, _EMBEDDER, _shelf(kind, Path(home), url), capacity=10**7, exact_up_to=10**7, retry_after_s=0.5
+            ledger,
+            _EMBEDDER,
+            _shelf(kind, Path(home), url, ledger),
+            capacity=10**7,
+            exact_up_to=10**7,
+            retry_after_s=0.5,
         )
         wanted = "unavailable" if kind == "exact" else "ready"
         async with anyio.create_task_group() as group:

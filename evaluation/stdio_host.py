@@ -31,6 +31,8 @@ class Host:
     """One server process and the calls to it."""
 
     process: anyio.abc.Process
+    folder: Path
+    """Where it runs."""
     _calls: dict[int, Call] = field(default_factory=dict[int, Call])
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -117,7 +119,7 @@ class Hosts:
         process = await anyio.open_process(
             [sys.executable, "-m", "chargehand.server"], env=self.environment, cwd=self.folder, stderr=None
         )
-        host = Host(process)
+        host = Host(process, self.folder)
         self.all.append(host)
         self.group.start_soon(host.read)
         await host.shake_hands()

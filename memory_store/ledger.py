@@ -232,6 +232,10 @@ class Ledger:
         """How many tasks of a kind began in the UTC day so far, failed ones not counted."""
         return await self._run(lambda db: self._begun_today(db, kind))
 
+    async def identity(self) -> str:
+        """Which ledger this is: twelve hexadecimal digits that it keeps wherever its file goes."""
+        return (await self.rows("SELECT id FROM identity"))[0][0]
+
     async def rows(
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:

@@ -117,11 +117,12 @@ def _median(replies: Iterable[Reply], figure: Callable[[Reply], float]) -> float
     return None
 
 
+# CROSS JOIN: in this order. Left to itself SQLite 3.40 goes through all delegations, 30 ms for 100,000.
 _NEWEST = f"""
 SELECT a.model, a.build, a.begun_at, t.complexity, a.thinking, a.input_tokens, a.output_tokens, a.load_seconds,
     a.first_token_seconds, a.stream_seconds
-FROM json_each(?) m JOIN attempts a ON a.id IN (
+FROM json_each(?) m CROSS JOIN attempts a ON a.id IN (
     SELECT id FROM attempts WHERE model = m.value AND first_token_seconds IS NOT NULL
     ORDER BY id DESC LIMIT {_NEWEST_REPLIES})
-JOIN tasks t ON t.id = a.task_id WHERE t.kind = 'delegation' AND a.output_tokens > 0
+CROSS JOIN tasks t ON t.id = a.task_id WHERE t.kind = 'delegation' AND a.output_tokens > 0
 """  # noqa: S608 - a constant

@@ -44,6 +44,11 @@ def add_bench_commands(commands: Any) -> None:
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
+    verdicts = measures.add_parser("verdicts", help="programs known to be right or wrong: wrong passes, wrong fails")
+    verdicts.add_argument("--data", type=Path, required=True, help="code_quixbugs, code_bigcodebench or code_humaneval")
+    verdicts.add_argument("--limit", type=int, default=None, help="the first LIMIT programs")
+    verdicts.add_argument("--python", type=Path, default=None, help="whose packages they may import; none by default")
+    verdicts.set_defaults(run=_verdicts)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -91,6 +96,13 @@ def _checking(chosen: argparse.Namespace) -> int:
     from ..evaluation.checking import measure_checking
 
     return anyio.run(measure_checking, chosen.data)
+
+
+def _verdicts(chosen: argparse.Namespace) -> int:
+    from ..evaluation.verdicts import measure_verdicts
+
+    python = chosen.python and chosen.python.expanduser().absolute()
+    return anyio.run(partial(measure_verdicts, chosen.data, limit=chosen.limit, python=python))
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

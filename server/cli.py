@@ -69,9 +69,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _take_an_order(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Exit code 0: its tests passed. 3: nothing was executed to check it. 1: anything else."
+    parser.epilog = "Exit code 0: its tests and checks passed. 3: nothing was executed. 1: anything else."
     parser.add_argument("task", help="the task's text; - reads it from standard input")
     parser.add_argument("--tests", metavar="FILE|TEXT", help="Python that must pass")
+    parser.add_argument(
+        "--checks",
+        metavar="NAME",
+        nargs="+",
+        action="extend",
+        default=[],
+        help="your own, [checks.NAME] in config.toml",
+    )
     parser.add_argument(
         "--context", metavar="FILE", nargs="+", action="extend", default=[], help="files that the model is to see"
     )
@@ -155,6 +163,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
     order = Order(
         task=task,
         tests=chosen.tests,
+        checks=chosen.checks,
         context_files=[str(Path(file).absolute()) for file in chosen.context],
         model=chosen.model,
         task_type=chosen.task_type,

@@ -36,6 +36,8 @@ class Order:
     task: str
     tests: str | None
     """A file, or the tests themselves."""
+    checks: Sequence[str]
+    """Names of the user's own."""
     context_files: Sequence[str]
     """Absolute."""
     model: str | None
@@ -92,6 +94,7 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
             task_type=order.task_type,
             model=order.model,
             tests=tests,
+            checks=order.checks,
             max_cost_usd=order.max_cost_usd,
             max_seconds=order.max_seconds,
             local_only=order.local_only,

@@ -76,6 +76,17 @@ class Sandboxing(_Group):
     """auto: the first that works of bubblewrap, sandbox-exec and a container. unsafe-local: none at all."""
     image: str = Field(default=IMAGE, pattern=r"^[\w][\w./:@-]*$")
     """For docker or podman: an image that is on this machine, with `python3` in it. It is never pulled."""
+    python: Path | None = None
+    """The Python that runs tests, with the packages that are installed for it. None: one without packages."""
+
+    @field_validator("python")
+    @classmethod
+    def _there(cls, path: Path | None) -> Path | None:
+        # Its links are not followed: the path says which environment is meant.
+        found = path and path.expanduser()
+        if found is not None and not (found.is_absolute() and found.is_file() and os.access(found, os.X_OK)):
+            raise ValueError("It must be the absolute path of a Python, such as /home/you/project/.venv/bin/python")
+        return found
 
 
 _CALLS_PER_MINUTE = {

@@ -104,7 +104,8 @@ def roots_of(settings: Settings, start: Path) -> Roots:
 
 
 def _choice(settings: Settings) -> Choice:
-    return Choice(unsafe_local=settings.sandbox.backend == "unsafe-local", image=settings.sandbox.image)
+    wanted = settings.sandbox
+    return Choice(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
 
 
 def _providers(settings: Settings) -> dict[ProviderName, Provider]:
@@ -133,7 +134,7 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue) -> Memory:
 
     def open_index(embedder: str) -> IndexKeeper:
         folder, url = settings.home / INDEX_FOLDER, settings.chroma_url
-        shelf = ChromaServer(url, folder, embedder) if url else ChromaSlot(folder, embedder)
+        shelf = ChromaServer(url, ledger, embedder) if url else ChromaSlot(folder, embedder)
         return IndexKeeper(ledger, embedder, shelf, load_after_s=_LOAD_INDEX_AFTER_S)
 
     if settings.chroma_url is not None and not is_local_url(settings.chroma_url, local_hosts):

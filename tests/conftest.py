@@ -1,6 +1,13 @@
 """What every test shares: asyncio under anyio, and an environment that is nobody's."""
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples everywhere, and no clock: what fails on a slow or busy machine says nothing about the code.
+settings.register_profile(
+    "house", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("house")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

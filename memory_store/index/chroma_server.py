@@ -3,28 +3,26 @@
 Only vectors and their ids go there, no text.
 """
 
+import contextlib
 import hashlib
 import logging
-import os
 import re
-import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from .chroma_collection import ChromaCollection
-from .chroma_library import COLLECTION_CONFIGURATION, load_chroma, quiet_settings
+from .chroma_library import load_chroma, quiet_settings
 from .errors import IndexFailed, IndexUnavailable
-from .slots import remedy
-from .vector_index import Opened
+from .vector_index import Filling, Opened, VectorIndex
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from chromadb.api.client import Client
+    from ..ledger import Ledger
+    from .chroma_connection import ChromaConnection
 
 _OPEN_LIMIT_S = 30.0
 _CLOSE_LIMIT_S = 2.0
-_NAME_FILE = "ledger.name"
 
 _log = logging.getLogger(__name__)
 
@@ -32,8 +30,10 @@ _log = logging.getLogger(__name__)
 class ChromaServer:
     """A shelf: the index of one embedder, of one ledger, in a collection of its own on a server."""
 
-    def __init__(self, url: str, root: Path, embedder: str) -> None:
-        """root: the folder where this ledger's name on servers is kept. Raises ValueError for no URL."""
+    apart_from = 0
+
+    def __init__(self, url: str, ledger: "Ledger", embedder: str) -> None:
+        """Raises ValueError for no URL."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"CHARGEHAND_CHROMA_URL must be like http://127.0.0.1:8000, got {url}")
@@ -41,16 +41,21 @@ class ChromaServer:
         self._host = parts.hostname
         self._ssl = parts.scheme == "https"
         self._port = parts.port or (443 if self._ssl else 8000)
-        self._root = root
+        self._ledger = ledger
         self._embedder = embedder
         self._worker: Worker | None = None
-        self._client: Client | None = None
+        self._connection: ChromaConnection | None = None
 
     async def open(self) -> Opened:
         return await self._connect(renew=False)
 
     async def renew(self) -> Opened:
         return await self._connect(renew=True)
+
+    @contextlib.asynccontextmanager
+    async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
+        """See `Shelf`: the server builds its graph itself."""
+        yield index
 
     async def note(self, row: int) -> None:
         """Nothing: the server may have been emptied meanwhile, so each opening compares."""
@@ -69,22 +74,16 @@ class ChromaServer:
         if self._worker is None or self._worker.is_stuck:
             self._worker = Worker("chargehand-chroma-server")
         worker = self._worker
+        name = collection_name(await self._ledger.identity(), self._embedder)
 
         def connect() -> Opened:
             self._close()
             load_chroma()
-            import chromadb
+            from .chroma_connection import ChromaConnection
 
-            name = collection_name(self._root, self._embedder)
-            client = chromadb.HttpClient(self._host, self._port, self._ssl, settings=quiet_settings())
-            # Only the class behind the interface can be closed.
-            self._client = cast("Client", client)
-            if renew and name in {collection.name for collection in client.list_collections()}:
-                client.delete_collection(name)
-            collection = client.get_or_create_collection(
-                name, configuration=COLLECTION_CONFIGURATION, embedding_function=None
-            )
-            return Opened(ChromaCollection(worker, collection), None)
+            settings = quiet_settings()
+            self._connection = ChromaConnection(self._host, self._port, ssl=self._ssl, settings=settings)
+            return Opened(ChromaCollection(worker, self._connection.collection(name, renew=renew)), None)
 
         try:
             return await worker.run(connect, limit_s=_OPEN_LIMIT_S)
@@ -95,34 +94,13 @@ class ChromaServer:
             ) from failure
 
     def _close(self) -> None:
-        client, self._client = self._client, None
-        if client is not None:
-            client.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
 
-def collection_name(root: Path, embedder: str) -> str:
-    """The collection of a ledger and an embedder; ledgers that share a server do not share collections.
-
-    Raises IndexUnavailable when the ledger has no name yet and none can be written.
-    """
+def collection_name(ledger: str, embedder: str) -> str:
+    """The collection of a ledger, by its identity, and an embedder; ledgers that share a server share none."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", embedder).strip("-")[:40]
     digest = hashlib.blake2b(embedder.encode(), digest_size=4).hexdigest()
-    return f"chargehand-{_ledger_name(root)}-{readable}-{digest}"
-
-
-def _ledger_name(root: Path) -> str:
-    path = root / _NAME_FILE
-    try:
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.exists():
-            draft = root / f"{_NAME_FILE}.{secrets.token_hex(4)}"
-            draft.write_text(secrets.token_hex(6), encoding="ascii")
-            try:
-                os.link(draft, path)  # of several processes, one wins
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
-        return re.sub(r"[^0-9a-f]", "", path.read_text(encoding="ascii"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise IndexUnavailable(remedy(root, error)) from error
+    return f"chargehand-{ledger}-{readable}-{digest}"

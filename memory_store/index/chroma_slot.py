@@ -5,7 +5,8 @@ import logging
 import secrets
 import shutil
 import sqlite3
-from collections.abc import Callable
+import sys
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
@@ -13,13 +14,17 @@ from typing import TYPE_CHECKING, TypeVar, cast
 from .chroma_collection import ChromaCollection
 from .chroma_library import COLLECTION_CONFIGURATION, load_chroma, quiet_settings
 from .errors import IndexDamaged, IndexFailed, IndexUnavailable
+from .filling import open_filler
 from .slot_record import CallMark, SlotRecord, read_record, seal_holds, seal_of, write_record
 from .slots import Slot, remedy, remove_idle, take_slot
-from .vector_index import Opened
+from .vector_index import Filling, Opened, VectorIndex
 from .worker import Worker
 
 if TYPE_CHECKING:
     from chromadb.api.client import Client
+
+APART_FROM = 2_000
+"""Another process takes a second to start, and this one as long to take so many in."""
 
 _COLLECTION = "tasks"
 _OPEN_LIMIT_S = 120.0
@@ -44,8 +49,9 @@ class _Held:
 class ChromaSlot:
     """A shelf: the index of one embedder in this process's slot."""
 
-    def __init__(self, root: Path, embedder: str) -> None:
-        """root: the folder of all slots."""
+    def __init__(self, root: Path, embedder: str, *, apart_from: int = APART_FROM) -> None:
+        """root: the folder of all slots. apart_from: see `Shelf`."""
+        self.apart_from = apart_from
         self._root = root
         self._embedder = embedder
         self._worker: Worker | None = None
@@ -62,6 +68,27 @@ class ChromaSlot:
 
     async def renew(self) -> Opened:
         return await self._work(self._renew)
+
+    @contextlib.asynccontextmanager
+    async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
+        """See `Shelf`. Another process does it, and holds the slot too; Windows cannot share what holds it."""
+        if sys.platform == "win32":
+            yield index
+            return
+
+        def leave(held: _Held, _: Worker) -> SlotRecord:
+            client, held.client = held.client, None
+            if client is not None:
+                client.close()
+            if held.record is None:
+                raise IndexFailed("nothing stands open")
+            return held.record
+
+        record = await self._work(leave)
+        if (held := self._held) is None:
+            raise IndexFailed("the slot was given back")
+        async with open_filler(held.slot.folder / record.folder, _COLLECTION, held=held.slot.descriptors) as filler:
+            yield filler
 
     async def note(self, row: int) -> None:
         def write(held: _Held, _: Worker) -> None:

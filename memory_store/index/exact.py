@@ -19,6 +19,16 @@ class ExactIndex:
         self._place: dict[str, int] = {}
         self._block: Vectors | None = None
 
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def some(self, most: int) -> tuple[Sequence[str], "Vectors"]:
+        """Ids and vectors of up to `most` of them; there must be one."""
+        if self._block is None:
+            raise ValueError("an index that never held anything has no vectors")
+        some = self._ids[:most]
+        return some, self._block[: len(some)].copy()
+
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None:
         for id_, vector in zip(ids, vectors, strict=True):
             place = self._place.get(id_)

@@ -2,11 +2,11 @@
 
 Answers never wait for Chroma: until it is loaded, built, or well again, the same vectors are searched
 exactly, in memory. Before each answer the rows that came since the last one are read from the ledger,
-so what another process wrote counts at once.
+so what another process wrote counts at once; into Chroma they move in the background.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,15 @@ from ..errors import LedgerError
 from .contents import Contents
 from .errors import IndexDamaged, IndexFailed, IndexFailure, IndexUnavailable
 from .exact import ExactIndex
+from .layered import LayeredIndex
+from .register import entry_of
 from .self_check import check_findable
 from .state import IndexState
-from .vector_index import Match, Neighbour, Opened, Shelf, VectorIndex
+from .vector_index import Neighbour, Opened, Shelf, VectorIndex
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
-    from .vector_index import Vector
+    from .vector_index import Vector, Vectors
 
 CAPACITY = 50_000
 """The newest tasks that the index holds, when nothing else is asked for."""
@@ -34,7 +36,8 @@ RETRY_AFTER_S = 60.0
 """How long what was unavailable is left alone."""
 
 _AT_ONCE = 500
-"""So many rows are caught up with before an answer; more are a matter for the background."""
+_LAYER_AT_MOST = 2_000
+"""More than this above Chroma is a matter for the background."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,7 +47,7 @@ class _Standing:
     """What answers at the moment. Replaced as a whole, so that whoever waits for a change sees it."""
 
     index: VectorIndex | None = None
-    is_chroma: bool = False
+    """Chroma when it is layered."""
     is_settled: anyio.Event = field(default_factory=anyio.Event)
     """Set once it is known whether there is something to answer from."""
 
@@ -131,27 +134,29 @@ class IndexKeeper:
         await self._shelf.aclose()
 
     async def _search(self, index: VectorIndex, vector: "Vector", count: int) -> Sequence[Neighbour]:
-        if not self._contents.fits(vector):
+        if not self._contents.fits(vector) or count < 1:
             return ()
-        matches: Sequence[Match] = await index.nearest(vector, count)
-        found = [
-            Neighbour(task_id, match.similarity)
-            for match in matches
-            for task_id in self._contents.register.tasks(match.id)
-        ]
+        register = self._contents.register
+        similarities = {match.id: match.similarity for match in await index.nearest(vector, count)}
+        # Chroma's graph is an approximation: among near-duplicates one of 100 is not found, and the very
+        # same vector must be.
+        same = entry_of(embeddings.encode(vector))
+        if same in register.entries:
+            similarities = {same: similarities.get(same, 1.0)} | similarities
+        found = [Neighbour(task_id, far) for entry, far in similarities.items() for task_id in register.tasks(entry)]
         return found[:count]
 
     async def _catch_up(self, index: VectorIndex) -> bool:
         """Put in and take out what changed in the ledger; False when that is too much to do before an answer."""
         while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:
-            if change.is_more and self._standing.is_chroma:
+            if isinstance(index, LayeredIndex) and change.is_more and index.pending > _LAYER_AT_MOST:
                 self._fall_back(self._standing, None)
                 return False
             if change.entered:
                 await index.add(change.added, change.vectors)
             await index.remove(self._contents.apply(change))
-            if self._standing.is_chroma:
-                await self._shelf.note(change.row)
+        if isinstance(index, LayeredIndex) and index.is_due:
+            self._wake.set()
         return True
 
     def _fall_back(self, standing: _Standing, failure: IndexFailure | None) -> None:
@@ -169,8 +174,10 @@ class IndexKeeper:
             self._wake = anyio.Event()
             pause_s: float | None = None
             try:
-                await self._bring_up()
-                self._write_failures = 0
+                if self._must_renew or not isinstance(self._standing.index, LayeredIndex):
+                    await self._bring_up()
+                    self._write_failures = 0
+                await self._settle()
             except (IndexFailure, LedgerError) as failure:
                 _log.warning("the memory's index is unavailable: %s", failure)
                 self._state = IndexState("unavailable", reason=str(failure))
@@ -186,7 +193,7 @@ class IndexKeeper:
 
     async def _bring_up(self) -> None:
         """From nothing, or from whatever failed, to an index that is ready."""
-        if self._standing.index is None or self._standing.is_chroma:
+        if not isinstance(self._standing.index, ExactIndex):
             await self._load()
         if self._load_after_s:
             pause_s, self._load_after_s = self._load_after_s, 0.0
@@ -212,7 +219,8 @@ class IndexKeeper:
         """Read the ledger's vectors; few enough are searched exactly until Chroma is ready."""
         async with self._turn:
             exact = ExactIndex()
-            is_exact = await embeddings.count(self._ledger, self._embedder) <= self._exact_up_to
+            count = await embeddings.count(self._ledger, self._embedder)
+            is_exact = min(count, self._capacity) <= self._exact_up_to
             await self._contents.load(exact if is_exact else None)
             self._stand(_Standing(exact if is_exact else None))
             if is_exact:
@@ -238,18 +246,20 @@ class IndexKeeper:
             raise IndexDamaged(f"Chroma cannot read it ({failure})") from failure
         try:
             is_new = not held
-            await self._add_missing(index, held)
+            index = await self._add_missing(index, held)
             if is_new:
                 await self._check_new(index, held)
+            layered = LayeredIndex(index)
             async with self._turn:
-                await self._level(index, held)
-                self._stand(_Standing(index, is_chroma=True))
+                await self._level(layered, held)
+                self._stand(_Standing(layered))
                 self._standing.is_settled.set()
                 entries = len(self._contents.register.entries)
                 self._state = IndexState("ready", entries, entries)
         except IndexFailed as failure:
             self._write_failures += 1
             raise IndexUnavailable(f"Chroma cannot write the index ({failure}). {_WRITE_REMEDY}") from failure
+        _log.info("the memory's index is ready: %d vectors", entries)
 
     async def _drop_foreign(self, index: VectorIndex, held: set[str]) -> set[str]:
         """Take out what the ledger no longer has; gives what is left."""
@@ -257,13 +267,28 @@ class IndexKeeper:
         await index.remove(sorted(foreign))
         return held - foreign
 
-    async def _add_missing(self, index: VectorIndex, held: set[str]) -> None:
-        """Put in whatever is not held, batch by batch, each noted: whoever is killed here goes on from there."""
+    async def _add_missing(self, index: VectorIndex, held: set[str]) -> VectorIndex:
+        """Put in whatever is not held; gives the index, which may have been opened anew."""
+        if len(self._contents.register.entries - held) <= self._shelf.apart_from:
+            layered = LayeredIndex(index)
+
+            async def add(ids: Sequence[str], vectors: "Vectors") -> None:
+                await layered.add(ids, vectors)
+                await layered.settle()
+
+            await self._fill_with(add, held)
+            return index
+        async with self._shelf.filling(index) as filling:
+            await self._fill_with(filling.add, held)
+        return (await self._shelf.open()).index
+
+    async def _fill_with(self, add: "Callable[[Sequence[str], Vectors], Awaitable[None]]", held: set[str]) -> None:
+        """Batch by batch, each noted: whoever is killed here goes on from there."""
         async for batch in self._contents.missing(held, _AT_ONCE):
             total = len(self._contents.register.entries)
             if total - len(held) > len(batch.added):
                 self._state = IndexState("rebuilding", len(held), total)
-            await index.add(batch.added, batch.vectors)
+            await add(batch.added, batch.vectors)
             held.update(batch.added)
             await self._shelf.note(batch.row)
 
@@ -273,17 +298,32 @@ class IndexKeeper:
         except IndexDamaged as damage:
             raise IndexUnavailable(f"Chroma does not find what was just put in ({damage})") from damage
 
-    async def _level(self, index: VectorIndex, held: set[str]) -> None:
-        """The last step, while no answer is given: what came in meanwhile."""
+    async def _level(self, layered: LayeredIndex, held: set[str]) -> None:
+        """The last step, while no answer is given: what came in meanwhile goes into the layer."""
         while True:
             change = await self._contents.next_change(_AT_ONCE)
             self._contents.apply(change)
-            await self._add_missing(index, held)
-            await index.remove(sorted(held - self._contents.register.entries))
+            async for batch in self._contents.missing(held, _AT_ONCE):
+                await layered.add(batch.added, batch.vectors)
+                held.update(batch.added)
+            await layered.remove(sorted(held - self._contents.register.entries))
             held &= self._contents.register.entries
             if not change.is_more:
-                await self._shelf.note(self._contents.row)
                 return
+
+    async def _settle(self) -> None:
+        """Move what lies above Chroma down into it, while answers are given."""
+        standing = self._standing
+        if not isinstance(standing.index, LayeredIndex):
+            return
+        try:
+            await standing.index.settle()
+            async with self._turn:
+                row = None if standing.index.pending else self._contents.row
+            if row is not None and standing is self._standing:
+                await self._shelf.note(row)
+        except IndexFailure as failure:
+            self._fall_back(standing, failure)
 
 
 _OUR_MISTAKE = "an unexpected error, which is in the log; it is tried again by itself"

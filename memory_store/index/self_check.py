@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from ..ledger import Ledger
 
 SAMPLE = 50
-# The graph is an approximation: of 10,000 near-duplicates about one is not found in a whole index.
-# One of 50 is chance; two are damage (once in 50,000 whole indexes).
-_MISSES_ALLOWED = 1
+# The graph is an approximation: of 50,000 tasks that differ in a number alone it did not find one in 60
+# (measured 2026-11-25), which the keeper makes up for. Damage looks otherwise: a quarter and more is lost.
+_MISSES_ALLOWED = 5
 _SAME = 0.999
 
 

@@ -33,6 +33,11 @@ class Slot:
         self.folder = folder
         self._lock = lock
 
+    @property
+    def descriptors(self) -> tuple[int, ...]:
+        """What another process has to keep open for the slot to stay taken while it runs."""
+        return () if sys.platform == "win32" else (self._lock.fileno(),)
+
     def release(self) -> None:
         self._lock.close()
 

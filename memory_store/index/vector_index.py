@@ -1,6 +1,7 @@
 """What an index of vectors does, whoever does it."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -53,6 +54,12 @@ class VectorIndex(Protocol):
     async def aclose(self) -> None: ...
 
 
+class Filling(Protocol):
+    """Takes many vectors in. Raises IndexFailure."""
+
+    async def add(self, ids: Sequence[str], vectors: "Vectors") -> None: ...
+
+
 @dataclass(frozen=True)
 class Opened:
     """An index that stands open."""
@@ -74,6 +81,18 @@ class Shelf(Protocol):
 
     async def renew(self) -> Opened:
         """An empty index; the old one is gone."""
+        ...
+
+    @property
+    def apart_from(self) -> int:
+        """More vectors than this are worth `filling`."""
+        ...
+
+    def filling(self, index: VectorIndex) -> AbstractAsyncContextManager[Filling]:
+        """For very many vectors, without slowing this process down.
+
+        The index that stands open is not to be used from here on: open it again afterwards.
+        """
         ...
 
     async def note(self, row: int) -> None:

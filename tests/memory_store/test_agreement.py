@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import task
 
@@ -82,7 +82,7 @@ class Host:
         await embeddings.store(self.ledger, self.embedder.id, [task_id], await self.embedder.embed([TEXTS[name]]))
 
 
-@settings(max_examples=20, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=20)
 @given(operations=st.lists(st.tuples(st.integers(0, 1), an_operation), min_size=4, max_size=16))
 def test_any_interleaving_of_two_hosts_leaves_ledger_and_index_in_agreement(operations):
     anyio.run(play, operations)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import attempt, check_of, decision_of, finish, settlement, task
 from portable_rows import ATTEMPT, CHECK, ROW, RULES, TASK, contents
@@ -58,13 +58,13 @@ class Expected:
     begun: int = 0
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(operations=st.lists(st.tuples(st.integers(0, 1), an_operation), max_size=25))
 def test_any_interleaving_leaves_consistent_books(operations):
     anyio.run(play, operations)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True, database=None)
+@settings(max_examples=25)
 @given(
     accounts=st.lists(
         st.tuples(a_name, st.booleans(), st.integers(0, 2), st.sampled_from([None, "a note"]), st.booleans()),

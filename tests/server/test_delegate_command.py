@@ -125,6 +125,26 @@ async def test_a_test_file_that_imports_the_answer_runs_in_a_copy_of_its_project
     assert seen.code == 0, seen.error
 
 
+async def test_a_check_of_the_users_own_verifies_the_answer_and_its_absence_is_said(project: Path):
+    data = project.parent / "data"
+    data.mkdir()
+    (data / "config.toml").write_text(
+        '[checks.unit]\ncommand = ["python3", "check.py"]\nanswer_path = "double.py"\n\n'
+        '[checks.style]\ncommand = ["grep", "-q", "return 2", "double.py"]\nanswer_path = "double.py"\n'
+    )
+    (project / "check.py").write_text("from double import double\nassert double(4) == 8\n")
+
+    right = await typed(project, Script({LOCAL: [RIGHT]}), RENAME, "--checks", "unit", "style")
+    wrong = await typed(project, Script({LOCAL: [WRONG]}), RENAME, "--model", "local", "--checks", "unit")
+    unknown = await typed(project, Script(), RENAME, "--checks", "deploy")
+
+    assert (right.code, right.out) == (0, CODE)
+    assert "succeeded, checked by parse, lint, unit, style" in right.error
+    assert (wrong.code, unknown.code, unknown.out) == (1, 1, "")
+    assert "qwen3-30b-a3b: failed_check" in wrong.error
+    assert "deploy is not a check of the user's config file. They are: style, unit" in unknown.error
+
+
 async def test_local_only_and_the_limits_reach_the_contract(project: Path):
     seen = await typed(project, Script(), RENAME, "--local-only", installed=())
     dear = await typed(project, Script(), RENAME, "--model", "opus", "--max-cost-usd", "0.0001", "--max-seconds", "9")

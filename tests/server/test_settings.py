@@ -86,7 +86,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "usage": {"baseline_model": None},
         "budget": {"ask_above_usd": None},
         "memory": {"text": "full"},
-        "sandbox": {"backend": "auto", "image": "python:3.13-slim"},
+        "sandbox": {"backend": "auto", "image": "python:3.13-slim", "python": None},
         "http": {
             "calls_per_minute": {
                 "route_task": 600,
@@ -266,6 +266,8 @@ def test_all_bad_values_are_named_at_once(home: Path):
         ("[usage]\nbaseline = 'x'", "usage.baseline: "),
         ("usage = 'x'", "usage: "),
         ("[sandbox]\nbackend = 'none'", "sandbox.backend: "),
+        ("[sandbox]\npython = '/no/python'", "sandbox.python: "),
+        ("[sandbox]\npython = 'python3'", "sandbox.python: "),
         ("[checks.unit]\ncommand = []\nanswer_path = 'a.py'", "checks.unit.command: "),
         ("[checks.unit]\ncommand = ['true']", "checks.unit.answer_path: "),
         ("[checks.unit]\ncommand = ['true']\nanswer_path = '../a.py'", "checks.unit.answer_path: "),

@@ -1,6 +1,6 @@
 """The sandbox on Linux: bubblewrap (https://github.com/containers/bubblewrap) around a scratch copy.
 
-Inside there are: the system's programs and libraries and our interpreter, read-only; a working folder,
+Inside there are: the system's programs and libraries and one interpreter, read-only; a working folder,
 `/tmp` and `/dev/shm` in memory, of limited size; no network, no other processes, none of our
 environment, an unprivileged user without capabilities, and on x86-64 and ARM64 a filter of system calls.
 
@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from .interpreter import Interpreter, base_interpreter
-from .sandbox import WORK_FOLDER, Limits, SandboxRun
+from .sandbox import ENVIRONMENT, WORK_FOLDER, Limits, SandboxRun
 from .seccomp import filter_program
 from .supervision import supervise
 
@@ -28,16 +28,6 @@ _INPUT = "/input"
 _NOBODY = 65534
 
 _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try")
-
-_ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",  # noqa: S108  # a tmpfs of the sandbox's own
-    "TMPDIR": "/tmp",  # noqa: S108
-    "LANG": "C.UTF-8",
-    "USER": "sandbox",
-    "LOGNAME": "sandbox",
-}
-"""All that code inside finds in its environment."""
 
 
 class Bubblewrap:
@@ -50,6 +40,7 @@ class Bubblewrap:
         self._filter = filter_program(os.uname().machine)
         self.name = name
         self.python: Sequence[str] = (str(self._interpreter.executable), "-I", "-B")
+        self.packages = self._interpreter.packages
 
     async def run(
         self,
@@ -88,18 +79,21 @@ class Bubblewrap:
 
     def _arguments(self, user: int | None, shown: Mapping[str, Path], limits: Limits) -> list[str]:
         scratch = ["--size", str(limits.scratch_mb * _MEGABYTE), "--perms", "1777", "--tmpfs"]
-        arguments = [*_NAMESPACES, *_privileges(user), "--hostname", "sandbox", "--die-with-parent", "--new-session"]
+        arguments = [*_NAMESPACES, *_privileges(user), "--hostname", "sandbox", "--die-with-parent"]
+        # No --new-session, which would lead out of the group that is ended with us: until its namespaces are made,
+        # what bwrap has forked does not yet die with it (0.8 and 0.11, seen 2026-11-25).
         arguments += _system_folders()
+        arguments += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+        arguments += [*scratch, "/tmp", *scratch, WORK_FOLDER]  # noqa: S108
+        # After /tmp and the working folder: a Python may be installed below a path of that name.
         for path in self._interpreter.folders:
             arguments += _read_only(str(path), path)
         for path in self._interpreter.package_folders:
             arguments += ["--tmpfs", str(path), "--remount-ro", str(path)]
-        arguments += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
-        arguments += [*scratch, "/tmp", *scratch, WORK_FOLDER]  # noqa: S108
         for inside, outside in shown.items():
             arguments += _read_only(inside, outside)
         arguments += ["--remount-ro", "/", "--chdir", WORK_FOLDER, "--clearenv"]
-        for name, value in _ENVIRONMENT.items():
+        for name, value in ENVIRONMENT.items():
             arguments += ["--setenv", name, value]
         return arguments
 

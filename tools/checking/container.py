@@ -17,7 +17,7 @@ import anyio
 import anyio.to_thread
 
 from .interpreter import base_interpreter
-from .sandbox import WORK_FOLDER, Limits, SandboxFailed, SandboxRun
+from .sandbox import ENVIRONMENT, WORK_FOLDER, Limits, SandboxFailed, SandboxRun
 from .staging import CHECKER, LAUNCHER, Stage, orders, staged
 from .supervision import supervise
 
@@ -28,14 +28,7 @@ _TEMPORARY = "/tmp"  # noqa: S108  # a tmpfs of the container's own
 _TIMEOUT_S = 10.0
 _CONNECT = "import os, sys; os.dup2(1, 2); os.dup2(int(sys.argv[1]), 1); os.execv(sys.argv[2], sys.argv[2:])"
 """Makes the engine's standard output the report, and its other stream what is printed."""
-_ENVIRONMENT = {
-    "PATH": "/usr/local/bin:/usr/bin:/bin",
-    "HOME": _TEMPORARY,
-    "TMPDIR": _TEMPORARY,
-    "LANG": "C.UTF-8",
-    "USER": "sandbox",
-    "LOGNAME": "sandbox",
-}
+_ENVIRONMENT = {**ENVIRONMENT, "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 class Container:
@@ -49,6 +42,7 @@ class Container:
         self._image = image
         self._our_python = str(base_interpreter().executable)
         self.name = f"{engine.name} ({image})"
+        self.packages = f"image {image}"
 
     async def find_image(self) -> None:
         """Raises SandboxFailed when the engine does not answer or has no such image."""
@@ -89,9 +83,7 @@ class Container:
                     return [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), *engine, *launch]
 
                 try:
-                    return await supervise(
-                        build, limits, stdin, _environment(), own_group=True, setup_before_report=True
-                    )
+                    return await supervise(build, limits, stdin, _environment(), setup_before_report=True)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._remove(name)

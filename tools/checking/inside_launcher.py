@@ -36,7 +36,8 @@ def main() -> None:
 def copy(source: str, owner: int | None) -> None:
     """Copy a tree into the working folder, links as links, for the user who will run in it."""
     shutil.copytree(source, ".", symlinks=True, dirs_exist_ok=True)
-    for path in (Path(), *Path().rglob("*")):
+    for original in (Path(source), *Path(source).rglob("*")):
+        path = original.relative_to(source)
         if path.is_symlink():
             continue
         if owner is not None:

@@ -81,6 +81,7 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     module = types.ModuleType("solution")
     module.__dict__["@explain"] = explain
     sys.modules["solution"] = module
+    sys.path.append(SITE)  # there is something in it when the tests import pytest
     remember_lines("solution.py", job["answer"])
     remember_lines("tests.py", job["tests"])
     try:

@@ -1,10 +1,22 @@
-"""Which folders of this machine our own Python needs, so that a sandbox can show these and no others."""
+"""Which folders of this machine a Python needs, so that a sandbox can show these and no others.
 
+It is our own, without anybody's packages, or the one that the user named, with its packages. The latter is
+found out by reading, since nothing of a project's may run outside of the sandbox.
+"""
+
+import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from .sandbox import SandboxFailed
+
+_OLDEST = (3, 10)
+"""What pytest 9 and the checker's own files need."""
+_MOST_LINKS = 40
 
 _PYTEST_MODULES = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """pytest 9 and what it imports on Linux (its METADATA, seen 2026-11-24)."""
@@ -12,31 +24,47 @@ _PYTEST_MODULES = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging"
 
 @dataclass(frozen=True)
 class Interpreter:
-    """The Python under our virtual environment, without anybody's packages."""
+    """A Python as a sandbox needs to know it."""
 
     executable: Path
     folders: tuple[Path, ...]
     """What it needs to run, outside /usr too."""
     package_folders: tuple[Path, ...]
     """Where packages are installed inside `folders`: to be hidden."""
+    packages: str | None = None
+    """The environment whose packages can be imported. None: there are none."""
 
 
 def base_interpreter() -> Interpreter:
-    """The interpreter this process runs on, wherever pyenv, uv, conda or the system keep it."""
+    """The Python under our virtual environment, wherever pyenv, uv, conda or the system keep it, without packages."""
     # `_base_executable` is CPython's own word for the interpreter under a virtual environment.
     executable = Path(getattr(sys, "_base_executable", "") or sys.executable).resolve()
     prefix = Path(sys.base_prefix).resolve()
-    home = Path.home()
-    if prefix == Path("/usr") or Path("/usr") in prefix.parents:
-        folders: tuple[Path, ...] = ()
-    elif prefix == home or prefix in home.parents:
-        # A Python installed straight into a home folder: only its own parts, never the home.
-        folders = (executable, prefix / "lib")
-    elif Path("/nix/store") in prefix.parents:
-        folders = (Path("/nix/store"),)
-    else:
-        folders = (prefix,) if prefix in executable.parents else (prefix, executable)
-    return Interpreter(executable, folders, tuple(_package_folders(prefix)))
+    return Interpreter(executable, tuple(_needed(executable, prefix)), tuple(_package_folders(prefix)))
+
+
+def named_interpreter(executable: Path) -> Interpreter:
+    """The Python at a path of the user's choice, of a virtual environment or not, with all that is installed for it.
+
+    Raises SandboxFailed for one that is too old. What is installed as a link to a folder elsewhere (`pip install -e`)
+    is not seen.
+    """
+    if not re.match(r"(?i)python|pypy", executable.name):
+        raise SandboxFailed(f"[sandbox] python: {executable} is no Python by its name; name its `bin/python`")
+    environment = executable.parent.parent
+    settings = _read_settings(environment / "pyvenv.cfg")
+    version = re.search(
+        r"\d+\.\d+", settings.get("version") or settings.get("version_info") or executable.resolve().name
+    )
+    if version is not None and tuple(map(int, version[0].split("."))) < _OLDEST:
+        wanted = ".".join(map(str, _OLDEST))
+        raise SandboxFailed(f"[sandbox] python: {executable} is Python {version[0]}; name one of {wanted} or newer")
+    places = [*_links(executable), executable.resolve()]
+    if "home" in settings:
+        places.append(Path(settings["home"]) / "python")
+    needed = dict.fromkeys(folder for place in places for folder in _needed(place, place.parent.parent))
+    folders = [folder for folder in needed if folder.exists() and not any(up in needed for up in folder.parents)]
+    return Interpreter(executable, tuple(folders), (), packages=str(environment))
 
 
 def pytest_modules() -> Mapping[str, Path]:
@@ -53,6 +81,42 @@ def pytest_modules() -> Mapping[str, Path]:
         shown = file.parent if spec.submodule_search_locations else file
         found[shown.name] = shown
     return found
+
+
+def _needed(executable: Path, prefix: Path) -> Iterator[Path]:
+    """What a Python installed under a prefix needs to run, /usr apart, which every sandbox shows."""
+    home = Path.home()
+    if prefix == Path("/usr") or Path("/usr") in prefix.parents:
+        return
+    if prefix == home or prefix in home.parents:
+        # A Python installed straight into a home folder: only its own parts, never the home.
+        yield from (executable, prefix / "lib")
+    elif Path("/nix/store") in prefix.parents:
+        yield Path("/nix/store")
+    elif prefix in executable.parents:
+        yield prefix
+    else:
+        yield from (prefix, executable)
+
+
+def _links(path: Path) -> Iterator[Path]:
+    """The path, and what it links to, one link after the other."""
+    for _ in range(_MOST_LINKS):
+        yield path
+        if not path.is_symlink():
+            return
+        path = Path(os.path.normpath(path.parent / path.readlink()))
+
+
+def _read_settings(file: Path) -> dict[str, str]:
+    """The lines `name = value` of a pyvenv.cfg (PEP 405); none when there is none."""
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {
+        name.strip().lower(): value.strip() for name, equals, value in (line.partition("=") for line in lines) if equals
+    }
 
 
 def _package_folders(prefix: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import anyio
 
-_TIMEOUT_S = 5.0
+_TIMEOUT_S = 20.0
 _INSIDE = "/checker/node/bin/node"
 _ASK = "process.stdout.write(JSON.stringify([require('fs').realpathSync(process.execPath), process.versions.node]))"
 

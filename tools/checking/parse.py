@@ -8,6 +8,7 @@ parser here is `not_run`, never valid.
 import re
 import tempfile
 import time
+from dataclasses import replace
 
 import anyio
 import anyio.to_thread
@@ -26,8 +27,13 @@ NEWEST_PYTHON = "py315"
 _BEFORE_LAZY_ANNOTATIONS = "py313"
 """Python 3.14 (PEP 649) refuses some annotations that were valid before: code is only wrong if both do."""
 
-_COMPILE_ERRORS = re.compile(r"F(?:404|407|62[12]|70[12467])|PLE(?:01(?:00|1[5678])|1142)")
-"""Rules whose findings CPython's compiler refuses: the code cannot even be loaded."""
+_COMPILE_ERRORS = re.compile(r"F(?:404|407|62[12]|707)|PLE01(?:00|1[568])")
+"""Rules whose findings CPython's compiler refuses, wherever the code stands."""
+
+_ONLY_IN_PLACE = re.compile(r"F70[1246]|PLE(?:0117|1142)")
+"""`return`, `yield`, `await`, `break`, `continue` and `nonlocal` without what must stand around them. No module can be
+loaded with them; a notebook's cell or a piece of a function may have them, as 23 of 99 valid snippets of ruff's own
+tests do (code_syntax, seen 2026-11-25)."""
 
 _LINT_RULES = "F,PLE,B006,E722"
 _NOISE = "F401,F403,F405,F841"
@@ -66,8 +72,9 @@ async def check_parse(code: str, language: str | None) -> CheckResult:
 async def check_static(code: str, language: str | None) -> tuple[CheckResult, ...]:
     """`parse`; then, where the language has a linter and the code parses, `lint`.
 
-    Lint fails only by what the compiler itself refuses. All else that is found, an undefined name too
-    (it may be meant to stand in a larger file), is a warning. language: as in `check_parse`.
+    Lint fails only by what the compiler itself refuses, wherever the code stands. With a `return` or `await`
+    outside of a function it is `not_run`, as that may be meant so. All else that is found, an undefined
+    name too (it may be meant to stand in a larger file), is a warning. language: as in `check_parse`.
     """
     began = time.monotonic()
     try:
@@ -97,7 +104,16 @@ async def _check_python(code: str, source: bytes) -> tuple[CheckResult, ...]:
     findings = [_python_finding(diagnostic, code) for diagnostic in found]
     if any(one.code in _SYNTAX for one in found):
         return (read_result("parse", findings, began),)
-    return (read_result("parse", [], began), read_result("lint", findings, began))
+    return (read_result("parse", [], began), _lint(found, findings, began))
+
+
+def _lint(found: list[_Diagnostic], findings: list[Finding], began: float) -> CheckResult:
+    result = read_result("lint", findings, began)
+    misplaced = next((one for one in found if one.code is not None and _ONLY_IN_PLACE.fullmatch(one.code)), None)
+    if result.outcome == "failed" or misplaced is None:
+        return result
+    line = "" if misplaced.location is None else f" at line {misplaced.location.row}"
+    return replace(result, outcome="not_run", note=f"not certain: right{line} only as a piece of a larger whole")
 
 
 async def _diagnostics(source: bytes) -> list[_Diagnostic]:

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from .sandbox import Limits, Sandbox, SandboxFailed
+from .sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
 
-_LIMITS = Limits(wall_s=5.0, cpu_s=5, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
+_LIMITS = Limits(wall_s=20.0, cpu_s=10, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
 _PROBE = "/checker/escape.py"
-_OWN_VARIABLES = {"PATH", "HOME", "TMPDIR", "LANG", "LC_CTYPE", "USER", "LOGNAME", "PWD", "SHLVL", "_"}
+_OWN_VARIABLES = {*ENVIRONMENT, "LC_CTYPE", "PWD", "SHLVL", "_"}
 _SYSTEM_FILES = (Path("/etc/passwd"), Path("/etc/hostname"))
 _PROCESSES = 4
 """bubblewrap's own, the probe, the child it leaves and that child's dead parent."""

@@ -23,18 +23,21 @@ from .verdict import Runner, judge, not_run
 
 _RUNNER = "/checker/tests.py"
 _SITE = "/checker/site"
-_PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+Test)", re.MULTILINE)
-_HAS = "the sandbox has Python's standard library and pytest only"
+_PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))", re.MULTILINE)
+_NAMED_TEST = re.compile(r"^(?:async\s+)?def\s+test\w*\s*\(", re.MULTILINE)
+_CALLS_ITS_TESTS = re.compile(r"^test\w*\s*\(", re.MULTILINE)
+_BARE = "the sandbox has Python's standard library and pytest only"
+_REMEDY = "`[sandbox] python` in config.toml names a Python whose packages it is to have"
 
 
 async def run_tests(answer: str, tests: str, sandbox: Sandbox | None, limits: Limits | None = None) -> CheckResult:
     """Run tests given as text.
 
-    Tests with `def test_` or `class Test` are a pytest module: the answer is the module `solution`, and
-    its public names are already imported. Others are a script, run after the answer in its namespace.
+    Tests that pytest would collect are a pytest module: the answer is the module `solution`, and its
+    public names are already imported. Others are a script, run after the answer in its namespace.
     sandbox: None when this machine has none: nothing is run.
     """
-    kind = "module" if _PYTEST_STYLE.search(tests) else "script"
+    kind = "module" if _is_for_pytest(tests) else "script"
     return await _run({"kind": kind, "answer": answer, "tests": tests}, None, sandbox, limits or Limits())
 
 
@@ -59,7 +62,7 @@ async def _run(job: Mapping[str, object], folder: Path | None, sandbox: Sandbox 
     nonce = secrets.token_hex(16)
     shown = {_RUNNER: Path(__file__).with_name("inside_tests.py")}
     try:
-        if job["kind"] != "script":
+        if job["kind"] != "script" or _imports(str(job["tests"]), "pytest"):
             shown |= {f"{_SITE}/{name}": path for name, path in pytest_modules().items()}
         run = await sandbox.run(
             [*sandbox.python, _RUNNER],
@@ -71,7 +74,20 @@ async def _run(job: Mapping[str, object], folder: Path | None, sandbox: Sandbox 
     except (SandboxFailed, ModuleNotFoundError) as failure:
         return not_run(f"the tests were not run: {failure}")
     tests = str(job["tests"])
-    return judge(run, nonce, Runner(_HAS, lambda module: _imports(tests, module)), sandbox, limits)
+    whose = sandbox.packages
+    runner = Runner(
+        has=_BARE if whose is None else f"the sandbox has the packages of {whose}",
+        imports=lambda module: _imports(tests, module),
+        lacks=_REMEDY if whose is None else None,
+    )
+    return judge(run, nonce, runner, sandbox, limits)
+
+
+def _is_for_pytest(tests: str) -> bool:
+    """Whether it has tests by pytest's names (`def test1()` is one too), and does not run them itself."""
+    if _PYTEST_STYLE.search(tests):
+        return True
+    return _NAMED_TEST.search(tests) is not None and _CALLS_ITS_TESTS.search(tests) is None
 
 
 def _imports(code: str, module: str) -> bool:

@@ -27,6 +27,7 @@ from .verdict import Runner, judge, not_run
 
 _RUNNER = "/checker/node.mjs"
 _HAS = "the sandbox has Node.js with node:test and node:assert only"
+_REMEDY = "a check of yours, `[checks.NAME]` in config.toml, can have more"
 _MEMORY_MB = 3072
 """Address space that Node.js itself reserves, measured 2026-11-24: 24.19 starts within 2 GB, not within 1 GB."""
 _FLAGS = ("--max-old-space-size=512", "--no-warnings", "--openssl-config=/dev/null")
@@ -95,7 +96,8 @@ async def _run(
         )
     except SandboxFailed as failure:
         return not_run(f"the tests were not run: {failure}")
-    return judge(run, nonce, Runner(_HAS, lambda module: _imports(tests, module)), sandbox, limits)
+    runner = Runner(_HAS, lambda module: _imports(tests, module), lacks=_REMEDY)
+    return judge(run, nonce, runner, sandbox, limits)
 
 
 _started: set[tuple[str, Node]] = set()

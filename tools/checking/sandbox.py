@@ -11,6 +11,19 @@ REPORT_FD = 3
 WORK_FOLDER = "/work"
 """The working folder as the code inside sees it."""
 
+ENVIRONMENT: Mapping[str, str] = {
+    "PATH": "/usr/bin:/bin",
+    "HOME": "/tmp",  # noqa: S108  # a folder of the sandbox's own
+    "TMPDIR": "/tmp",  # noqa: S108
+    "LANG": "C.UTF-8",
+    "USER": "sandbox",
+    "LOGNAME": "sandbox",
+    # Libraries for numbers start a thread for each processor, more than `Limits.processes` on a large machine.
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+"""All that code inside finds in its environment, where its temporary folder is /tmp."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -72,7 +85,12 @@ class Sandbox(Protocol):
 
     @property
     def python(self) -> Sequence[str]:
-        """The start of a command that runs a Python file with the standard library and nothing else."""
+        """The start of a command that runs a Python file, in nobody's working folder and environment."""
+        ...
+
+    @property
+    def packages(self) -> str | None:
+        """Whose packages that Python has: an environment's folder, or an image. None: nobody's, pytest apart."""
         ...
 
     async def run(

@@ -1,6 +1,6 @@
 """The sandbox on macOS: sandbox-exec with a profile that denies what it does not name. Not tried on a Mac yet.
 
-Inside there are: the system's programs and libraries, our interpreter without packages, and a temporary
+Inside there are: the system's programs and libraries, one interpreter, and a temporary
 folder of the run's own, the only one that can be written. There is no network. It is proved by the
 escape probe before its first use, on the machine where it runs.
 
@@ -41,6 +41,7 @@ class SandboxExec:
         self._executable = executable
         self._interpreter = interpreter or base_interpreter()
         self.python: Sequence[str] = (str(self._interpreter.executable), "-I", "-B")
+        self.packages = self._interpreter.packages
 
     async def run(
         self,
@@ -61,7 +62,7 @@ class SandboxExec:
                     launch = [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(told), *command])]
                     return [str(self._executable), "-p", rules, *launch]
 
-                return await supervise(build, limits, stdin, stage.environment, folder=stage.work, own_group=True)
+                return await supervise(build, limits, stdin, stage.environment, folder=stage.work)
         except OSError as error:
             raise SandboxFailed(f"the folder for the run could not be laid out: {error.strerror}") from error
 

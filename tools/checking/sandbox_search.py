@@ -14,12 +14,13 @@ import anyio.to_thread
 
 from .bubblewrap import Bubblewrap
 from .container import IMAGE, Container
+from .interpreter import Interpreter, named_interpreter
 from .probe import escape
 from .sandbox import Sandbox, SandboxFailed
 from .sandbox_exec import SANDBOX_EXEC, SandboxExec
 from .unsafe_local import UnsafeLocal
 
-_VERSION_TIMEOUT_S = 5.0
+_VERSION_TIMEOUT_S = 20.0
 
 _NOT_HERE = {
     "win32": "tests cannot be run on Windows: it has no sandbox; use Chargehand under WSL 2 for executed checks",
@@ -63,6 +64,8 @@ class Choice:
     """True: nothing is searched or proved, and nothing is isolated."""
     image: str = IMAGE
     """For a container engine: an image that is on this machine, with `python3` in it."""
+    python: Path | None = None
+    """The Python that runs tests, with its packages. None: our own without packages. A container has its image's."""
 
 
 @dataclass(frozen=True)
@@ -73,13 +76,13 @@ class Backends:
     sandbox_exec: Path | None = None
     engines: Sequence[Path] = ()
     image: str = IMAGE
+    interpreter: Interpreter | None = None
+    """The user's choice. None: our own."""
 
 
-_UNSAFE = SandboxSearch(
-    UnsafeLocal(),
+_UNSAFE = (
     "unsafe-local: answers run WITHOUT a sandbox, with your rights, your files and your network, because"
-    ' config.toml says [sandbox] backend = "unsafe-local"',
-    is_unsafe=True,
+    ' config.toml says [sandbox] backend = "unsafe-local"'
 )
 
 _found: dict[Choice, SandboxSearch] = {}
@@ -90,10 +93,14 @@ so that mending the machine needs no restart."""
 async def find_sandbox(choice: Choice | None = None) -> SandboxSearch:
     """The first sandbox that works on this machine. Takes about 0.1 s the first time, nothing later."""
     choice = choice or Choice()
-    if choice.unsafe_local and sys.platform not in _NOT_HERE:
-        return _UNSAFE
     if choice not in _found:
-        search = await search_sandbox(sys.platform, await anyio.to_thread.run_sync(_backends, choice))
+        try:
+            backends = await anyio.to_thread.run_sync(_backends, choice)
+        except SandboxFailed as failure:
+            return SandboxSearch(None, str(failure))
+        if choice.unsafe_local and sys.platform not in _NOT_HERE:
+            return SandboxSearch(UnsafeLocal(backends.interpreter), _UNSAFE, is_unsafe=True)
+        search = await search_sandbox(sys.platform, backends)
         if search.sandbox is None:
             return search
         _found[choice] = search
@@ -120,28 +127,31 @@ async def search_sandbox(platform: str, backends: Backends) -> SandboxSearch:
             failures.append(f"{where}: its escape probe could not be prepared: {error.strerror}")
             continue
         if got_out is None:
-            return SandboxSearch(sandbox, f"{sandbox.name} works; its escape probe got nothing out")
+            whose = f"; tests have the packages of {sandbox.packages}" if sandbox.packages else ""
+            return SandboxSearch(sandbox, f"{sandbox.name} works; its escape probe got nothing out{whose}")
         failures.append(f"{where} is refused, its escape probe got out: {got_out}")
     remedy = _REMEDY_ON_A_MAC if platform == "darwin" else _USER_NAMESPACES if backends.bubblewraps else _INSTALL
+    if backends.interpreter is not None:
+        remedy = f"see whether it works without `[sandbox] python` in config.toml, or else {remedy}"
     return SandboxSearch(None, "; ".join(failures) or _NOTHING_HERE[platform], remedy)
 
 
 def _candidates(backends: Backends) -> Iterator[tuple[Path, Callable[[], Awaitable[Sandbox]], bool]]:
     """Where each is, what makes it, and whether its system's files are its own and not this machine's."""
     for bwrap in backends.bubblewraps:
-        yield bwrap, partial(_bubblewrap, bwrap), False
+        yield bwrap, partial(_bubblewrap, bwrap, backends.interpreter), False
     if backends.sandbox_exec is not None:
-        yield backends.sandbox_exec, partial(_sandbox_exec, backends.sandbox_exec), False
+        yield backends.sandbox_exec, partial(_sandbox_exec, backends.sandbox_exec, backends.interpreter), False
     for engine in backends.engines:
         yield engine, partial(_container, engine, backends.image), True
 
 
-async def _bubblewrap(executable: Path) -> Sandbox:
-    return Bubblewrap(executable, await _name(executable))
+async def _bubblewrap(executable: Path, interpreter: Interpreter | None) -> Sandbox:
+    return Bubblewrap(executable, await _name(executable), interpreter)
 
 
-async def _sandbox_exec(executable: Path) -> Sandbox:
-    return SandboxExec(executable)
+async def _sandbox_exec(executable: Path, interpreter: Interpreter | None) -> Sandbox:
+    return SandboxExec(executable, interpreter)
 
 
 async def _container(engine: Path, image: str) -> Sandbox:
@@ -158,6 +168,7 @@ def _backends(choice: Choice) -> Backends:
         sandbox_exec=SANDBOX_EXEC if sys.platform == "darwin" and SANDBOX_EXEC.exists() else None,
         engines=engines,
         image=choice.image,
+        interpreter=None if choice.python is None else named_interpreter(choice.python),
     )
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
-from .sandbox import Limits
+from .sandbox import ENVIRONMENT, Limits
 
 CHECKER = "/checker"
 LAUNCHER = f"{CHECKER}/launcher.py"
@@ -41,14 +41,7 @@ class Stage:
     @property
     def environment(self) -> Mapping[str, str]:
         """All that code finds in its environment."""
-        return {
-            "PATH": "/usr/bin:/bin",
-            "HOME": str(self.temporary),
-            "TMPDIR": str(self.temporary),
-            "LANG": "C.UTF-8",
-            "USER": "sandbox",
-            "LOGNAME": "sandbox",
-        }
+        return {**ENVIRONMENT, "HOME": str(self.temporary), "TMPDIR": str(self.temporary)}
 
     def translated(self, command: Sequence[str]) -> list[str]:
         """The command with the paths of this stage."""

@@ -22,6 +22,8 @@ from .sandbox import KilledBy, Limits, SandboxFailed, SandboxRun
 _REPORT_CAP = 256 * 1024
 _PATIENCE_S = 3.0
 """How long a killed process may take to be gone. The kernel needs milliseconds; more means a broken sandbox."""
+_START_S = 20.0
+"""How long making the sandbox may take, on a busy machine too; the clock of the code starts after it."""
 _CPU_SIGNAL = 24
 """SIGXCPU on macOS and on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
 _OK = b"ok"
@@ -35,6 +37,8 @@ class _Pipe:
     read_fd: int = -1
     write_fd: int = -1
     received: bytearray = field(default_factory=bytearray)
+    arrived: anyio.Event = field(default_factory=anyio.Event)
+    """Set by the first that comes, the end included."""
 
     def __post_init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe()
@@ -44,6 +48,7 @@ class _Pipe:
         while True:
             await anyio.wait_readable(self.read_fd)
             data = os.read(self.read_fd, 65536)
+            self.arrived.set()
             if not data:
                 return
             room = self.cap - len(self.received)
@@ -69,15 +74,14 @@ async def supervise(
     also_pass: Sequence[int] = (),
     *,
     folder: Path = Path("/"),
-    own_group: bool = False,
     setup_before_report: bool = False,
 ) -> SandboxRun:
     """Run a sandbox's own command and wait until everything in it is gone.
 
     build: gives the command, from the descriptors of the report pipe and of the setup pipe. On the
     latter the sandbox's launcher says `ok` when the untrusted command starts, or else what went wrong.
-    also_pass: descriptors of ours that the command needs. folder: where it starts. own_group: it gets a
-    process group of its own, all of which is ended with it: for what has no namespace to end.
+    also_pass: descriptors of ours that the command needs. folder: where it starts. It gets a session
+    and process group of its own, without a terminal, all of which is ended with it.
     setup_before_report: `ok` comes as the first bytes of the report, where there is no other way.
     Raises SandboxFailed when the launcher did not say `ok`, or when something survives its end.
     """
@@ -95,34 +99,26 @@ async def supervise(
         kill()
 
     def kill() -> None:
-        if process is not None and own_group:
+        if process is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of it is left
                 os.killpg(process.pid, signal.SIGKILL)
-        _kill(process)
 
     try:
-        process = await anyio.open_process(
-            build(report.write_fd, setup.write_fd),
-            stdin=subprocess.PIPE,
-            stdout=output.write_fd,
-            stderr=subprocess.STDOUT,
-            pass_fds=(report.write_fd, setup.write_fd, *also_pass),
-            env=environment,
-            cwd=folder,
-            start_new_session=own_group,
-        )
+        passed = (report.write_fd, setup.write_fd, *also_pass)
+        process = await _start(build(*passed[:2]), output.write_fd, passed, environment, folder)
         for pipe in pipes:
             pipe.close_child_end()
         async with anyio.create_task_group() as tasks:
             for pipe in pipes:
                 tasks.start_soon(pipe.read, too_much)
             tasks.start_soon(_feed, process, stdin)
+            with anyio.move_on_after(_START_S):
+                await (report if setup_before_report else setup).arrived.wait()
             with anyio.move_on_after(limits.wall_s) as clock:
                 await process.wait()
             if clock.cancelled_caught:
                 killed_by = "wall_time"
-            if clock.cancelled_caught or own_group:
-                kill()
+            kill()
             # Whatever still runs holds an end of a pipe.
             tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
             exit_code = await process.wait()
@@ -157,6 +153,23 @@ async def supervise(
     return SandboxRun(exit_code, text, reported, seconds, killed_by)
 
 
+async def _start(
+    command: Sequence[str], output: int, passed: Sequence[int], environment: Mapping[str, str], folder: Path
+) -> Process:
+    with anyio.CancelScope(shield=True):  # cancelled in the middle it would leave a process that nobody knows
+        return await anyio.open_process(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=passed,
+            env=environment,
+            cwd=folder,
+            start_new_session=True,
+        )
+    raise AssertionError("a shielded scope is never left early")
+
+
 async def _feed(process: Process, data: bytes) -> None:
     stream = process.stdin
     if stream is None:
@@ -169,14 +182,8 @@ async def _feed(process: Process, data: bytes) -> None:
         return  # it ended without reading its input: its exit and its report say enough
 
 
-def _kill(process: Process | None) -> None:
-    if process is not None and process.returncode is None:
-        process.kill()
-
-
 async def _end(process: Process, pipes: Sequence[_Pipe]) -> None:
-    """End the process if need be, and wait until nothing holds its pipes."""
-    _kill(process)
+    """Wait until a process that was killed is gone, and nothing holds its pipes."""
     with anyio.move_on_after(_PATIENCE_S):
         await process.wait()
         await process.aclose()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 
-from .interpreter import base_interpreter
+from .interpreter import Interpreter, base_interpreter
 from .sandbox import Limits, SandboxFailed, SandboxRun
 from .staging import LAUNCHER, orders, staged
 from .supervision import supervise
@@ -25,8 +25,10 @@ class UnsafeLocal:
 
     name = "unsafe-local (NO SANDBOX)"
 
-    def __init__(self) -> None:
-        self.python: Sequence[str] = (str(base_interpreter().executable), "-I", "-B")
+    def __init__(self, interpreter: Interpreter | None = None) -> None:
+        interpreter = interpreter or base_interpreter()
+        self.python: Sequence[str] = (str(interpreter.executable), "-I", "-B")
+        self.packages = interpreter.packages
 
     async def run(
         self,
@@ -45,7 +47,7 @@ class UnsafeLocal:
                     told = orders(limits, report_fd, setup_fd, stage.environment, processes_already=already)
                     return [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(told), *command])]
 
-                return await supervise(build, limits, stdin, stage.environment, folder=stage.work, own_group=True)
+                return await supervise(build, limits, stdin, stage.environment, folder=stage.work)
         except OSError as error:
             raise SandboxFailed(f"the folder for the run could not be laid out: {error.strerror}") from error
 

@@ -43,6 +43,9 @@ class Runner:
     """What code inside can import, for the reader."""
     imports: Callable[[str], bool]
     """Whether the tests themselves import a module."""
+    lacks: str | None
+    """What would give code a module that is missing inside. None: it has all that the project has, and code that
+    imports another one is wrong."""
 
 
 def judge(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
@@ -75,9 +78,11 @@ def _judged(run: SandboxRun, verdict: Verdict | None, runner: Runner, limits: Li
     if verdict.status == "no_tests":
         found = "every test was skipped" if verdict.total else "there is no test in it that could fail"
         return not_run(f"nothing was tested: {found}")
-    note = None if verdict.missing_module is None else f"{runner.has}; module {verdict.missing_module} is missing"
-    if verdict.missing_module is not None and runner.imports(verdict.missing_module):
-        return not_run(note or "")
+    missing, note = verdict.missing_module, None
+    if missing is not None:
+        note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
+        if runner.imports(missing):
+            return not_run(note)
     return CheckResult(
         "tests",
         verdict.status,
@@ -85,7 +90,7 @@ def _judged(run: SandboxRun, verdict: Verdict | None, runner: Runner, limits: Li
         tests_passed=verdict.passed if verdict.total else None,
         tests_total=verdict.total or None,
         first_failure=None if verdict.failure is None else shown(verdict.failure, FAILURE_CHARACTERS),
-        missing_module=verdict.missing_module,
+        missing_module=None if runner.lacks is None else missing,
         note=note,
     )
 

@@ -264,7 +264,7 @@ async def test_cancelling_closes_the_connection(served, ask, vendor, observer):
     async with served(lambda _: Stall(GOOD, anyio.Event(), after=6)) as (peer, provider):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(provider.generate, ask(PROFILES[vendor]), observer)
-            with anyio.fail_after(5):
+            with anyio.fail_after(30):
                 await answering.wait()
             tasks.cancel_scope.cancel()
         exchange = peer.journal.exchanges[-1]
@@ -277,8 +277,8 @@ async def test_cancelling_closes_the_connection(served, ask, vendor, observer):
 @every_vendor
 async def test_our_own_clock_ends_a_silent_answer_and_closes_the_connection(served, ask, vendor, observer):
     async with served(lambda _: Stall(GOOD, anyio.Event(), after=6)) as (peer, provider):
-        with pytest.raises(GenerationTimeout, match=r"0\.5 s"):
-            await provider.generate(ask(PROFILES[vendor], timeout_s=0.5), observer)
+        with pytest.raises(GenerationTimeout, match=r"1\.5 s"):
+            await provider.generate(ask(PROFILES[vendor], timeout_s=1.5), observer)
         exchange = peer.journal.exchanges[-1]
         with anyio.fail_after(10):
             await exchange.over.wait()

@@ -32,7 +32,7 @@ def run_python(sandbox: Sandbox) -> RunPython:
     """Runs Python text in the sandbox, in an empty folder unless one is given, with small limits."""
 
     async def run(code: str, folder: Path | None = None, **limits: float) -> SandboxRun:
-        small = {"wall_s": 5.0, "cpu_s": 5, "memory_mb": 256, "processes": 16, "scratch_mb": 16, "output_kb": 64}
+        small = {"wall_s": 30.0, "cpu_s": 20, "memory_mb": 256, "processes": 16, "scratch_mb": 16, "output_kb": 64}
         return await sandbox.run([*sandbox.python, "-c", code], folder, Limits(**(small | limits)))
 
     return run

@@ -52,15 +52,13 @@ async def test_an_undefined_name_is_a_warning_as_it_may_stand_in_a_larger_file()
 @pytest.mark.parametrize(
     "code",
     [
-        "return 3",
-        "break",
-        "yield 1",
-        "def f():\n    nonlocal missing\n",
+        "from __future__ import teleportation\n",
         "def f():\n    x = 1\n    global x\n",
-        "def f():\n    await g()\n",
+        "a, *b, *c = x\n",
+        "try:\n    f()\nexcept:\n    pass\nexcept ValueError:\n    pass\n",
     ],
 )
-async def test_what_the_compiler_refuses_fails(code):
+async def test_what_the_compiler_refuses_wherever_it_stands_fails(code: str):
     checks = await check_static(code, "python")
 
     assert "failed" in [check.outcome for check in checks]
@@ -68,14 +66,34 @@ async def test_what_the_compiler_refuses_fails(code):
         compile(code, "x", "exec")
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "return 3",
+        "x = 1\nif x:\n    break",
+        "continue",
+        "yield 1",
+        "def f():\n    nonlocal missing\n",
+        "result = await fetch()",
+    ],
+)
+async def test_what_is_right_only_as_a_piece_of_a_larger_whole_is_a_doubt(code: str):
+    parse, lint = await check_static(code, "python")
+
+    assert (parse.outcome, lint.outcome) == ("passed", "not_run")
+    assert (lint.note or "").startswith("not certain: right at line ")
+    assert [finding.severity for finding in lint.findings] == ["warning"] * len(lint.findings)
+    assert lint.findings
+
+
 async def test_a_comment_in_the_answer_does_not_silence_the_linter():
-    _, lint = await check_static("# ruff: noqa\nreturn 3  # noqa\n", "python")
+    _, lint = await check_static("# ruff: noqa\nfrom __future__ import teleportation  # noqa\n", "python")
 
     assert lint.outcome == "failed"
 
 
 async def test_errors_stand_before_warnings_and_there_are_not_many():
-    _, lint = await check_static("\n".join(f"name{n}" for n in range(60)) + "\nbreak\n", "python")
+    _, lint = await check_static("\n".join(f"name{n}" for n in range(60)) + "\na, *b, *c = name0\n", "python")
 
     assert len(lint.findings) == 20
     assert lint.findings[0].severity == "error"

@@ -94,6 +94,25 @@ async def test_pytest_tests_are_counted_and_see_the_public_names_and_the_module(
     assert (result.tests_passed, result.tests_total) == (5, 5)
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test1():\n    assert add(1, 2) == 3\n\n\ndef test2():\n    assert add({wrong}, 2) == 2\n",
+        "import unittest\nclass Adding(unittest.TestCase):\n    def test_2(self):\n        assert add({wrong}, 2) == 2",
+        "import pytest\nshared = add(0, 0)\n\ndef test1():\n    assert add({wrong}, 2) == 2\n",
+        "def test():\n    assert add({wrong}, 2) == 2\n\ntest()\n",
+        "import pytest\nwith pytest.raises(TypeError):\n    add('a', 1)\nassert add({wrong}, 2) == 2\n",
+    ],
+    ids=["numbered", "another class", "imports pytest", "calls itself", "a script with pytest"],
+)
+async def test_tests_of_any_form_that_pytest_or_python_would_run_are_run(sandbox: Sandbox, tests: str):
+    good = await run_tests(ADD, tests.format(wrong=0), sandbox)
+    bad = await run_tests(ADD, tests.format(wrong=1), sandbox)
+
+    assert (good.outcome, good.executed) == ("passed", True)
+    assert (bad.outcome, bad.executed) == ("failed", True)
+
+
 async def test_a_failing_pytest_test_is_told_with_its_own_line_number(sandbox: Sandbox):
     tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
 
@@ -166,7 +185,10 @@ async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox:
         result = await run_tests("import numpy.linalg\n", tests, sandbox)
 
         assert result.outcome == "failed"
-        assert result.note == "the sandbox has Python's standard library and pytest only; module numpy is missing"
+        assert result.note == (
+            "the sandbox has Python's standard library and pytest only; module numpy is missing;"
+            " `[sandbox] python` in config.toml names a Python whose packages it is to have"
+        )
         assert "ModuleNotFoundError" in (result.first_failure or "")
 
 
@@ -196,10 +218,10 @@ async def test_a_deep_recursion_fails_and_says_so(sandbox: Sandbox):
 
 
 async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(sandbox: Sandbox):
-    result = await run_tests("print('begun', flush=True)\nwhile True: pass", "assert True", sandbox, Limits(wall_s=0.6))
+    result = await run_tests("print('begun', flush=True)\nwhile True: pass", "assert True", sandbox, Limits(wall_s=3))
 
     assert (result.outcome, result.executed) == ("failed", True)
-    assert result.first_failure == "the tests did not end within 0.6 s\nthe last it printed:\nbegun"
+    assert result.first_failure == "the tests did not end within 3 s\nthe last it printed:\nbegun"
 
 
 async def test_without_a_sandbox_nothing_is_run(tmp_path):

@@ -185,7 +185,10 @@ async def test_tests_that_the_answer_brings_along_do_not_count(sandbox: Sandbox,
 
 
 async def test_a_package_that_is_missing_fails_the_answer_but_not_for_the_tests_sake(sandbox: Sandbox, node: Node):
-    lacking = "the sandbox has Node.js with node:test and node:assert only; module lodash is missing"
+    lacking = (
+        "the sandbox has Node.js with node:test and node:assert only; module lodash is missing;"
+        " a check of yours, `[checks.NAME]` in config.toml, can have more"
+    )
 
     answers = await run_node_tests("const _ = require('lodash');", "assert(1);", sandbox, node)
     tests = await run_node_tests(PLAIN, "import _ from 'lodash/fp';\nassert(1);", sandbox, node)

@@ -20,8 +20,18 @@ async def test_a_sandbox_that_never_says_ok_has_failed_in_its_own_words():
 
 async def test_a_process_left_behind_is_a_broken_sandbox():
     leave = (
-        "import os, signal, sys; os.write(int(sys.argv[1]), b'ok')\nif os.fork() == 0: signal.alarm(30); signal.pause()"
+        "import os, signal, sys; os.write(int(sys.argv[1]), b'ok'); read, write = os.pipe()\n"
+        "if os.fork() == 0: os.setsid(); os.write(write, b'away'); signal.alarm(30); signal.pause()\n"
+        "os.read(read, 4)"
     )
 
     with pytest.raises(SandboxFailed, match="left a process behind"):
         await supervise(lambda _, setup_fd: [sys.executable, "-c", leave, str(setup_fd)], Limits(), b"", {})
+
+
+async def test_what_making_the_sandbox_takes_does_not_count_against_the_code():
+    slow = "import os, sys, time; time.sleep(1); os.write(int(sys.argv[1]), b'ok'); time.sleep(60)"
+
+    run = await supervise(lambda _, setup_fd: [sys.executable, "-c", slow, str(setup_fd)], Limits(wall_s=0.5), b"", {})
+
+    assert (run.killed_by, run.exit_code) == ("wall_time", None)

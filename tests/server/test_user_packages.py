@@ -1,0 +1,43 @@
+"""`[sandbox] python` over MCP: an answer is tested with the packages of the user's own environment."""
+
+import venv
+from pathlib import Path
+
+import pytest
+from house import OpenHouse, Script, fenced
+
+from chargehand.evaluation.peers.reply import Reply
+
+pytestmark = pytest.mark.anyio
+
+LOCAL = "qwen3:30b-a3b"
+TASK = "Rename the variable n to count in this function: def double(n): return 2 * n"
+GOOD = Reply(fenced("from doubling import twice\n\ndef double(count):\n    return twice(count)"))
+INVENTED = Reply(fenced("from no_such_package import twice\n\ndef double(count):\n    return twice(count)"))
+
+
+@pytest.fixture(autouse=True)
+def configured(tmp_path: Path) -> None:
+    environment = tmp_path / "project" / ".venv"
+    venv.create(environment, symlinks=True)
+    packages = next(environment.glob("lib/python3*/site-packages"))
+    (packages / "doubling.py").write_text("def twice(n):\n    return 2 * n\n")
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text(f'[sandbox]\npython = "{environment}/bin/python"\n')
+
+
+async def test_an_answer_that_needs_the_projects_packages_is_verified_with_them(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [GOOD]})) as house:
+        receipt = await house.call("delegate_generation", task=TASK, tests="assert double(4) == 8")
+
+    assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "lint", "tests"])
+
+
+async def test_a_package_that_the_project_does_not_have_is_repaired_like_any_other_mistake(open_house: OpenHouse):
+    script = Script({LOCAL: [INVENTED, GOOD]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=TASK, tests="assert double(4) == 8")
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert "No module named 'no_such_package'" in script.asked[1].messages[-1][1]
