@@ -90,7 +90,8 @@ async def delegate_generation(
     cancel: arg.Cancel = False,
 ) -> Receipt:
     shop = await _premises(ctx).workshop()
-    return await delegate(
+    limit_usd = shop.rules.ask_above_usd
+    receipt = await delegate(
         shop,
         _premises(ctx).delegations,
         _reporter(ctx),
@@ -102,13 +103,19 @@ async def delegate_generation(
         model=model,
         tests=tests,
         checks=checks or (),
-        max_cost_usd=allowed_usd(max_cost_usd, shop.rules.ask_above_usd, consent),
+        max_cost_usd=allowed_usd(max_cost_usd, limit_usd, consent),
         max_seconds=max_seconds,
         max_attempts=max_attempts,
         local_only=local_only,
         wait_s=wait_s,
         cancel=cancel,
     )
+    if receipt.status == "over_budget" and max_cost_usd is None and limit_usd is not None:
+        receipt.notes.append(
+            f"Without max_cost_usd a delegation may spend ${limit_usd:g}; with more, the user is asked ([budget]"
+            " ask_above_usd)."
+        )
+    return receipt
 
 
 async def validate_code(

@@ -17,7 +17,7 @@ from chargehand.server.cli import own_workshop
 from chargehand.server.http.application import http_app
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.serving import listen, serving
-from chargehand.server.settings import load_settings
+from chargehand.server.settings import Http
 
 
 @pytest.fixture(params=["auto", "legacy"])
@@ -40,7 +40,7 @@ async def _client(over: str, era: str) -> AsyncGenerator[Client]:
         binding = Binding(port=0)
         with listen(binding) as listener:
             binding = binding.at_port(listener.getsockname()[1])
-            app = http_app(own_workshop, binding, Entrance(), load_settings().http)
+            app = http_app(own_workshop, binding, Entrance(), Http())
             async with serving(app, listener), Client(binding.url, mode=era) as client:
                 yield client
 

@@ -112,5 +112,7 @@ async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(
 
     result, models = await delegate(monkeypatch, "auto", None, model="claude-haiku-5-5")
 
-    assert (result.structured_content or {})["status"] == "over_budget"
+    receipt = result.structured_content or {}
+    assert receipt["status"] == "over_budget"
+    assert "with more, the user is asked" in receipt["notes"][-1]
     assert models == []
