@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import json
 import sys
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import anyio.abc
 from anyio.streams.buffered import BufferedByteReceiveStream
 
 _MOST_BYTES_A_LINE = 16_000_000
+_SERVER = (sys.executable, "-m", "chargehand.server")
 
 
 @dataclass
@@ -114,11 +115,9 @@ class Hosts:
     group: anyio.abc.TaskGroup
     all: list[Host] = field(default_factory=list[Host])
 
-    async def start(self) -> Host:
+    async def start(self, *, command: Sequence[str] = _SERVER) -> Host:
         """One more server, ready for calls."""
-        process = await anyio.open_process(
-            [sys.executable, "-m", "chargehand.server"], env=self.environment, cwd=self.folder, stderr=None
-        )
+        process = await anyio.open_process([*command], env=self.environment, cwd=self.folder, stderr=None)
         host = Host(process, self.folder)
         self.all.append(host)
         self.group.start_soon(host.read)

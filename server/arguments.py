@@ -25,6 +25,9 @@ Tests = Annotated[
         max_length=200_000,
     ),
 ]
+Target = Annotated[
+    str, Field(description="File that the result belongs to; output=apply writes it.", min_length=1, max_length=1_000)
+]
 Checks = Annotated[list[str], Field(description="Names of commands in the user's config.", max_length=20)]
 Code = Annotated[str, Field(max_length=2_000_000)]
 Language = Annotated[str, Field(max_length=40)]

@@ -41,6 +41,11 @@ def add_bench_commands(commands: Any) -> None:
     http.add_argument("--seconds", type=float, default=4.0, help="of each round (4)")
     http.add_argument("--rounds", type=int, default=5, help="how many (5)")
     http.set_defaults(run=_http)
+    apply = measures.add_parser(
+        "apply", help="write into a copy of a project: is every file as promised, after crashes too?"
+    )
+    apply.add_argument("--project", type=Path, required=True, help="a folder, or a source package (.tar.gz)")
+    apply.set_defaults(run=_apply)
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
@@ -90,6 +95,12 @@ def _http(chosen: argparse.Namespace) -> int:
     from ..evaluation.http_load import measure_http
 
     return anyio.run(partial(measure_http, clients=chosen.clients, seconds=chosen.seconds, rounds=chosen.rounds))
+
+
+def _apply(chosen: argparse.Namespace) -> int:
+    from ..evaluation.writing_trial import writing_trial
+
+    return anyio.run(writing_trial, chosen.project)
 
 
 def _checking(chosen: argparse.Namespace) -> int:

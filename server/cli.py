@@ -50,8 +50,10 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--config", type=Path, metavar="FILE", help="that host's file, where it is not the usual one")
     route = _add(commands, "route", _route, "which model would do a task, and why")
     route.add_argument("task", help="the task's text; - reads it from standard input")
-    delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, its course beside")
+    delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, or in files")
     _take_an_order(delegate)
+    undo = _add(commands, "undo", _undo, "take back what a task wrote into files")
+    undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
     usage.add_argument("--days", type=float, default=None, help="only the last DAYS days")
     profiles = _add(commands, "profiles", _profiles, "the models that Chargehand knows")
@@ -60,7 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
     told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
     told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
-    for command in (doctor, route, delegate, usage, profiles):
+    for command in (doctor, route, delegate, undo, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_memory_commands(commands, own_workshop)
     add_host_commands(commands)
@@ -83,6 +85,8 @@ def _take_an_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--context", metavar="FILE", nargs="+", action="extend", default=[], help="files that the model is to see"
     )
+    parser.add_argument("--target", metavar="FILE", help="the file that the result belongs to, new or there already")
+    parser.add_argument("--apply", action="store_true", help="write the result into the files instead of printing it")
     parser.add_argument("--model", help="a profile id, role or line (haiku, sonnet, opus); never replaced")
     parser.add_argument("--task-type", choices=TASK_TYPES, metavar="TYPE", help=", ".join(TASK_TYPES))
     parser.add_argument("--local-only", action="store_true", help="nothing may leave this machine")
@@ -165,6 +169,8 @@ def _delegate(chosen: argparse.Namespace) -> int:
         tests=chosen.tests,
         checks=chosen.checks,
         context_files=[str(Path(file).absolute()) for file in chosen.context],
+        output="apply" if chosen.apply else "inline",
+        target=None if chosen.target is None else str(Path(chosen.target).absolute()),
         model=chosen.model,
         task_type=chosen.task_type,
         local_only=chosen.local_only,
@@ -175,6 +181,12 @@ def _delegate(chosen: argparse.Namespace) -> int:
         return anyio.run(partial(delegate_from_shell, own_workshop, order, as_json=chosen.json))
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 1
+
+
+def _undo(chosen: argparse.Namespace) -> int:
+    from .undoing import undo_from_shell
+
+    return anyio.run(partial(undo_from_shell, own_workshop, chosen.task_ids, as_json=chosen.json))
 
 
 def _usage(chosen: argparse.Namespace) -> int:

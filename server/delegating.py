@@ -19,7 +19,7 @@ from ..profiles.vocabulary import TaskType
 from ..tools.cascade.delegations import Stage
 from ..tools.cascade.receipt import AttemptReceipt, Receipt
 from ..tools.cascade.waiting import Report
-from ..tools.delegate_generation import delegate_generation
+from ..tools.delegate_generation import Output, delegate_generation
 from ..tools.errors import FileRefused
 from ..tools.guarding.roots import Roots
 from .premises import OpenWorkshop, Premises, premises
@@ -39,7 +39,9 @@ class Order:
     checks: Sequence[str]
     """Names of the user's own."""
     context_files: Sequence[str]
-    """Absolute."""
+    """Absolute, as is `target`."""
+    output: Output
+    target: str | None
     model: str | None
     task_type: TaskType | None
     local_only: bool
@@ -91,6 +93,8 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
             report,
             task=order.task,
             context_files=order.context_files,
+            output=order.output,
+            target=order.target,
             task_type=order.task_type,
             model=order.model,
             tests=tests,
@@ -169,6 +173,10 @@ def _sum_up(receipt: Receipt, console: Console) -> None:
         say(f"{number}. {attempt.model}: {attempt.outcome}{_tested(attempt)}, {attempt.seconds:.1f} s", "dim")
     for note in receipt.notes:
         say(note, "dim")
+    for change in receipt.files_changed:
+        say(f"{change.path}: +{change.added} -{change.removed}")
+    if receipt.files_changed:
+        say(f"To take it back: chargehand undo {receipt.task_id}", "dim")
     checked = f", checked by {', '.join(receipt.verified_by)}" if receipt.verified_by else ""
     style = "green" if receipt.status == "succeeded" else "yellow" if receipt.status == "unverified" else "red"
     say(f"{receipt.status}{checked}, {in_dollars(receipt.cost_usd)}, task {receipt.task_id}", style)

@@ -11,6 +11,8 @@ Give `tests` whenever you can: only an executed check ends as `succeeded`. Name 
 pasting them: the server reads them itself.
 `succeeded`: an executed check passed. `unverified`: read the code before you use it. `failed`: no model passed. \
 `running`: call delegate_generation(resume=task_id).
+With output=apply and `target` the result is checked in a copy, then written to disk, so no code passes through you; \
+only `target`, `context_files` and new files beside them are written, and `chargehand undo` takes it back.
 Afterwards report_outcome tells the router what the work was worth."""
 
 DESCRIPTIONS = {
@@ -20,9 +22,10 @@ DESCRIPTIONS = {
     ),
     "delegate_generation": (
         "Have another model write code: routes, generates, runs your `tests` in a sandbox, repairs, escalates."
-        " Returns code and a receipt: how it was checked, what it cost. Use it for self-contained work of more than"
-        " about 200 tokens; not for one-line edits. Give `task` or `resume`. `succeeded` means an executed check"
-        " passed; `unverified` code needs your review; `running` means call again with `resume`."
+        " Returns code, or with output=apply writes it, and a receipt: how it was checked, what it cost. Use it for"
+        " self-contained work of more than about 200 tokens; not for one-line edits. Give `task` or `resume`."
+        " `succeeded` means an executed check passed; `unverified` code needs your review; `running` means call again"
+        " with `resume`."
     ),
     "validate_code": (
         "Check code: parses and lints it, runs `tests` in a sandbox, and has a senior model look for defects."

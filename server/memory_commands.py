@@ -170,6 +170,7 @@ async def forget_tasks(
                 return 0
             with _progress("forgetting", as_json) as tell:
                 forgotten = await forget(shop.ledger, selection, tell)
+                await anyio.to_thread.run_sync(shop.journals.forget, None if everything else found)
                 await shrink(shop.ledger, went=forgotten.tasks)
             await _drop_idle_indexes(shop)
     except _MENDABLE as error:

@@ -69,6 +69,13 @@ class MemoryText(_Group):
     """What is kept of a task's text: all of it, all but code and what looks like a name or a secret, or a hash."""
 
 
+class Applying(_Group):
+    """`[apply]` of the config file."""
+
+    allow: tuple[str, ...] = ()
+    """Patterns of files that may be written though they are protected: `["pyproject.toml", ".github/"]`."""
+
+
 class Sandboxing(_Group):
     """`[sandbox]` of the config file."""
 
@@ -211,6 +218,7 @@ class Settings(_Group):
     memory: MemoryText = MemoryText()
     sandbox: Sandboxing = Sandboxing()
     http: Http = Http()
+    apply: Applying = Applying()
     checks: dict[str, Check] = {}
 
     @field_validator("home", "config")
@@ -249,7 +257,7 @@ class Settings(_Group):
 
 # Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
 _NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage", "budget", "memory", "sandbox", "http", "checks")
+_ONLY_IN_THE_FILE = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:

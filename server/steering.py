@@ -46,7 +46,8 @@ Do it yourself when
 ## How
 
 1. `delegate_generation(task=…, tests=…, context_files=[…])`. The model sees nothing of this chat: name the \
-function or file, inputs and outputs, edge cases, and what must stay as it is. Leave `model` out.
+function or file, inputs and outputs, edge cases, and what must stay as it is. Leave `model` out. \
+`output="apply"` with a `target` writes verified code into the file: none of it passes through the chat.
 2. While it says `running`: `delegate_generation(resume=task_id)`.
 3. `succeeded`: put the code in, run the project's own tests. `unverified`: read every line first. `failed`: read the \
 last check's words; sharpen the task or do it yourself, never send the same words again. `over_budget`, `refused`: \

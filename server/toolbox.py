@@ -16,6 +16,7 @@ from ..profiles.vocabulary import Checkpoint, TaskType
 from ..tools.cascade.contract import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S
 from ..tools.cascade.delegations import Stage
 from ..tools.cascade.receipt import Receipt
+from ..tools.delegate_generation import Output
 from ..tools.delegate_generation import delegate_generation as delegate
 from ..tools.errors import CallerError
 from ..tools.report_outcome import OutcomeAnswer
@@ -82,6 +83,8 @@ async def delegate_generation(
     model: arg.Model | None = None,
     tests: arg.Tests | None = None,
     checks: arg.Checks | None = None,
+    output: Output = "inline",
+    target: arg.Target | None = None,
     max_cost_usd: arg.MaxCostUsd | None = None,
     max_seconds: arg.MaxSeconds = MAX_SECONDS,
     max_attempts: arg.MaxAttempts = MAX_ATTEMPTS,
@@ -103,6 +106,8 @@ async def delegate_generation(
         model=model,
         tests=tests,
         checks=checks or (),
+        output=output,
+        target=target,
         max_cost_usd=allowed_usd(max_cost_usd, limit_usd, consent),
         max_seconds=max_seconds,
         max_attempts=max_attempts,

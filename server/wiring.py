@@ -28,8 +28,11 @@ from ..profiles.errors import ProfileError
 from ..profiles.loading import load_catalogue
 from ..profiles.vocabulary import ProviderName
 from ..tools.checking.sandbox_search import Choice, find_sandbox
+from ..tools.editing.journal import FOLDER as JOURNALS_FOLDER
+from ..tools.editing.journal import Journals
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
+from ..tools.undo import recover
 from ..tools.workshop import Rules, Workshop
 from .providers.locality import InvalidAddress, is_local_url
 from .providers.ollama_embedder import OllamaEmbedder
@@ -66,6 +69,8 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
         owner = await Owner.enter(settings.home)
         opened.push_async_callback(owner.leave)
         await close_abandoned(ledger, owner, utc_now().timestamp())
+        journals = Journals(settings.home / JOURNALS_FOLDER)
+        await recover(ledger, journals, utc_now().timestamp())
         providers = _providers(settings)
         for provider in providers.values():
             opened.push_async_callback(_closed_soon, provider.aclose)
@@ -80,6 +85,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             line=Line(ledger, owner, at_once=settings.ollama_num_parallel or 1),
             find_sandbox=partial(find_sandbox, _choice(settings)),
             roots=roots,
+            journals=journals,
             rules=Rules(
                 local_only=settings.local_only,
                 daily_budget_usd=settings.daily_budget_usd,
@@ -87,6 +93,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
                 reviews_per_day=settings.reviews_per_day,
                 baseline_model=settings.usage.baseline_model,
                 checks={name: check.named(name) for name, check in settings.checks.items()},
+                apply_allow=settings.apply.allow,
             ),
             clock=utc_now,
         )

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+
+import anyio.to_thread
 
 from ..profiles.vocabulary import Checkpoint, TaskType
 from .editing.context import ContextFile
+from .editing.packing import Packing
 from .routing.candidates import Circumstances, Constraints
 from .routing.complexity import Complexity, ContextFileFacts, score_complexity
+from .routing.expectation import expected_output_tokens
 from .routing.selection import Decision, Question, select_model
 from .routing.task_type import infer_task_type
 from .tokens import estimate_tokens
@@ -25,24 +30,48 @@ class Job:
     complexity: Complexity
     files: tuple[ContextFile, ...] = ()
     context: str | None = None
+    target: str | None = None
+    """The file that the result goes into, as the caller named it."""
+    notes: tuple[str, ...] = ()
+    """What the caller is to know of the context files that were found."""
+
+    @cached_property
+    def packing(self) -> Packing:
+        return Packing(self.task, self.files, self.target)
 
     @property
     def prompt_tokens(self) -> int:
-        """About how many tokens a prompt for it takes."""
-        texts = (self.task, self.context or "", *(file.text for file in self.files))
-        return _FRAME_TOKENS + sum(map(estimate_tokens, texts))
+        """About how many tokens a prompt for it takes, all files whole."""
+        return self._beside_files_tokens + self.packing.whole_tokens
+
+    @property
+    def least_prompt_tokens(self) -> int:
+        """The same with only those parts of the files that must be there; reads them all by their grammars."""
+        return self._beside_files_tokens + self.packing.least_tokens
+
+    @property
+    def _beside_files_tokens(self) -> int:
+        return _FRAME_TOKENS + estimate_tokens(self.task) + estimate_tokens(self.context or "")
 
 
-def understand(task: str, task_type: TaskType | None, files: Sequence[ContextFile], context: str | None = None) -> Job:
+def understand(
+    task: str,
+    task_type: TaskType | None,
+    files: Sequence[ContextFile],
+    context: str | None = None,
+    *,
+    target: str | None = None,
+    notes: Sequence[str] = (),
+) -> Job:
     """The task with its type, inferred when it is not given, and its complexity."""
     kind = task_type or infer_task_type(task)
     facts = [ContextFileFacts(path=file.path, size_bytes=len(file.text.encode())) for file in files]
     if context:
         facts.append(ContextFileFacts(path="", size_bytes=len(context.encode())))
-    return Job(task, kind, score_complexity(task, kind, facts), tuple(files), context)
+    return Job(task, kind, score_complexity(task, kind, facts), tuple(files), context, target, tuple(notes))
 
 
-def decide(
+async def decide(
     job: Job,
     shop: Workshop,
     circumstances: Circumstances,
@@ -54,6 +83,9 @@ def decide(
     max_latency_s: float | None = None,
 ) -> Decision:
     """Who does the job under the caller's constraints and the user's. Raises UnknownModel."""
+    least: int | None = None
+    if _may_be_packed(job, circumstances):
+        least = await anyio.to_thread.run_sync(lambda: job.least_prompt_tokens)
     return select_model(
         Question(
             complexity=job.complexity,
@@ -65,7 +97,19 @@ def decide(
                 max_cost_usd=max_cost_usd,
                 max_latency_s=max_latency_s,
                 prompt_tokens=job.prompt_tokens,
+                least_prompt_tokens=least,
             ),
         ),
         circumstances,
     )
+
+
+def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:
+    """Whether the files are too much for the window of any model that is there."""
+    answer_tokens = expected_output_tokens(job.complexity.score, thinking=True)
+    windows = (
+        there.context_tokens or profile.context_tokens
+        for profile in circumstances.catalogue
+        if (there := circumstances.availability.get(profile.id)) is not None and there.is_reachable
+    )
+    return bool(job.files) and any(w is not None and w < job.prompt_tokens + answer_tokens for w in windows)

@@ -1,10 +1,15 @@
 """`delegate_generation`: a whole cascade under a contract, waited for no longer than the host waits."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
 
 import anyio
+import anyio.to_thread
 
 from ..profiles.vocabulary import TaskType
+from .aftermath import note_later_edits
 from .cascade.contract import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Contract
 from .cascade.delegations import Delegation, Delegations
 from .cascade.elsewhere import wait_elsewhere
@@ -12,9 +17,16 @@ from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
 from .deciding import understand
-from .editing.context import read_context
+from .editing.context import ContextFile, read_context
+from .editing.patterns import find_files
+from .editing.protected import Protection
+from .editing.site import Place, Site, survey_site
 from .errors import BadArgument
+from .guarding.roots import Roots
 from .workshop import Workshop
+
+Output = Literal["inline", "apply"]
+"""Where the result goes: into the receipt, or into files."""
 
 
 async def delegate_generation(
@@ -30,6 +42,8 @@ async def delegate_generation(
     model: str | None = None,
     tests: str | None = None,
     checks: Sequence[str] = (),
+    output: Output = "inline",
+    target: str | None = None,
     max_cost_usd: float | None = None,
     max_seconds: float = MAX_SECONDS,
     max_attempts: int = MAX_ATTEMPTS,
@@ -39,6 +53,8 @@ async def delegate_generation(
 ) -> Receipt:
     """The receipt, or one of status `running` when `wait_s` seconds were not enough.
 
+    output: `apply` writes the result into `target`, the context files, and new files beside them.
+    target: the file that the result belongs to.
     Cancelling this call cancels the delegation, down to the vendor's connection, unless another process
     works on it: that one ends it for `cancel` alone.
     Raises a CallerError, ProfileError or LedgerError.
@@ -53,15 +69,50 @@ async def delegate_generation(
         if cancel:
             raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
         given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
-        files = await read_context(context_files, shop.roots)
+        found = await find_files(context_files, shop.roots)
+        files = await read_context(await _with_target(found.paths, target, shop.roots), shop.roots)
+        site = await _site(shop, output, target, files, given)
         from .checking.command_check import configured  # with what runs code, which a server starts without
 
         commands = configured(checks, shop.rules.checks)
-        contract = Contract(given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands)
-        delegation = await delegations.begin(shop, understand(task or "", task_type, files, context), contract)
+        contract = Contract(
+            given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands, site, output == "apply"
+        )
+        await note_later_edits(shop)
+        job = understand(task or "", task_type, files, context, target=site.target if site else None, notes=found.notes)
+        delegation = await delegations.begin(shop, job, contract)
     if cancel:
         delegation.scope.cancel()
     return await _wait(delegation, report, wait_s)
+
+
+async def _with_target(context_files: Sequence[str], target: str | None, roots: Roots) -> Sequence[str]:
+    """The files to be read: the target too, when it is there."""
+    if target is None:
+        return context_files
+
+    def is_to_be_read() -> bool:
+        root, relative = roots.locate(target, "target")
+        named = (roots.locate(path, "context_files") for path in context_files)
+        return (root, relative) not in named and os.path.lexists(root / relative)
+
+    return [*context_files, target] if await anyio.to_thread.run_sync(is_to_be_read) else context_files
+
+
+async def _site(
+    shop: Workshop, output: Output, target: str | None, files: Sequence[ContextFile], given: TestsGiven | None
+) -> Site | None:
+    """Where the result goes. None: nowhere, it is code by itself."""
+    if target is None and output == "inline":
+        return None
+    if target is None and not files:
+        raise BadArgument(
+            "target: output=apply needs a file to write. Name it as `target`, or files in `context_files`."
+        )
+    judges = frozenset[Place]()
+    if given is not None and given.root is not None:
+        judges = frozenset((given.root, Path(file.partition("::")[0])) for file in given.files)
+    return await survey_site(target, files, shop.roots, Protection(shop.rules.apply_allow), judges)
 
 
 async def _wait(delegation: Delegation, report: Report, wait_s: float) -> Receipt:

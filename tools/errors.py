@@ -3,6 +3,7 @@
 CallerError
 ├── BadArgument      a value that cannot be used: correct it
 ├── FileRefused      a file argument that may not, or cannot, be read
+│   └── FileMissing  there is no such file
 ├── NoRoots          file arguments without any folder that may be read
 ├── UnknownTask      a task_id that nobody knows here
 ├── NobodyToAsk      no model can take the question: set the key or run the command it names
@@ -22,6 +23,10 @@ class BadArgument(CallerError):
 
 class FileRefused(CallerError):
     """A file that is outside the roots, missing, not regular, too large, or not text."""
+
+
+class FileMissing(FileRefused):
+    """There is nothing under the name."""
 
 
 class NoRoots(CallerError):

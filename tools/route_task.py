@@ -12,6 +12,7 @@ from ..profiles.price import in_dollars
 from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
 from .deciding import decide, understand
 from .editing.context import read_context
+from .editing.patterns import find_files
 from .routing.candidates import Candidate
 from .routing.expectation import Expectation
 from .routing.selection import Decision, Source
@@ -88,10 +89,10 @@ async def route_task(
 
     Raises a CallerError, ProfileError or LedgerError.
     """
-    files = await read_context(context_files, shop.roots)
-    job = understand(task, task_type, files)
+    found = await find_files(context_files, shop.roots)
+    job = understand(task, task_type, await read_context(found.paths, shop.roots), notes=found.notes)
     circumstances = await shop.survey(LookBack(task, job.task_type, local_only))
-    decision = decide(
+    decision = await decide(
         job,
         shop,
         circumstances,
@@ -103,7 +104,7 @@ async def route_task(
     )
     decision_id = secrets.token_hex(16)
     await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    answer = _answer(decision_id, decision, circumstances.recollection)
+    answer = _answer(decision_id, decision, circumstances.recollection, job.notes)
     if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
         answer.warnings.append(
             f"Delegating {losing.task_type} has cost {in_dollars(-losing.saved_usd)} more than it was worth over"
@@ -127,7 +128,7 @@ def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> N
     )
 
 
-def _answer(decision_id: str, decision: Decision, recollection: Recollection) -> RouteAnswer:
+def _answer(decision_id: str, decision: Decision, recollection: Recollection, notes: Sequence[str]) -> RouteAnswer:
     chosen = decision.chosen
     return RouteAnswer(
         decision_id=decision_id,
@@ -150,7 +151,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection) ->
         evidence=recollection.evidence,
         alternatives=[_alternative(c, chosen) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
         reason=decision.reason,
-        warnings=[*decision.warnings, *([recollection.note] if recollection.note else [])],
+        warnings=[*notes, *decision.warnings, *([recollection.note] if recollection.note else [])],
     )
 
 

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 from pydantic import BaseModel
@@ -11,9 +12,12 @@ from .asking import NotAffordable
 from .consulting import consult, cut_to, explain, visible_tokens_at_most
 from .deciding import decide, understand
 from .editing.context import read_context
+from .editing.patterns import find_files
 from .editing.prompt import review_prompt
 from .errors import LimitReached, NobodyToAsk
+from .fitting import packed_for
 from .guarding.text import visible
+from .tokens import estimate_tokens
 from .workshop import Workshop
 
 Verdict = Literal["continue", "redirect", "stop"]
@@ -62,15 +66,18 @@ async def strategic_review(
 
     Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
     """
-    files = await read_context(context_files, shop.roots)
+    found = await find_files(context_files, shop.roots)
+    files = await read_context(found.paths, shop.roots)
     job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
-    decision = decide(job, shop, await shop.survey(), checkpoint="strategic", local_only=local_only)
+    decision = await decide(job, shop, await shop.survey(), checkpoint="strategic", local_only=local_only)
     chosen, is_local = decision.chosen, local_only or shop.rules.local_only
     if not chosen.is_usable:
         if is_local:
             return await _without(shop, "refused", decision.reason)
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
+    prompt = partial(review_prompt, goal, progress, question, visible_tokens=limit)
+    packed = packed_for(chosen, job, beside_tokens=estimate_tokens(prompt(files=()).text))
     try:
         consultation = await consult(
             shop,
@@ -78,7 +85,7 @@ async def strategic_review(
             task_id=secrets.token_hex(16),
             kind="review",
             job=job,
-            prompt=review_prompt(goal, progress, question, files, visible_tokens=limit),
+            prompt=prompt(files=packed.files),
             schema=_SCHEMA,
             local_only=is_local,
             at_most_per_day=shop.rules.reviews_per_day,
@@ -95,7 +102,7 @@ async def strategic_review(
         raise NobodyToAsk(f"{explain(consultation.asked.error, chosen.profile)}. Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
-    notes = list(decision.warnings)
+    notes = [*found.notes, *([packed.note] if packed.note else []), *decision.warnings]
     if guidance != said:
         notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
     return ReviewAnswer(

@@ -17,6 +17,8 @@ from .checking.result import CheckResult, Finding, Severity
 from .checking.reviewer import Review, review_code
 from .deciding import decide, understand
 from .editing.answer import Answer
+from .editing.file_form import read_text
+from .editing.journal import Journals
 from .errors import BadArgument, NobodyToAsk
 from .report_outcome import unknown_task
 from .routing.selection import Decision
@@ -114,12 +116,24 @@ async def _pieces(
         row = await shop.ledger.task(task_id)
         if row is None or row.receipt is None:
             raise unknown_task(task_id)
-        code, task = Receipt.model_validate_json(row.receipt).code, task or row.text
+        receipt = Receipt.model_validate_json(row.receipt)
+        code, task = receipt.code, task or row.text
+        if receipt.files_changed:
+            return await anyio.to_thread.run_sync(_written, shop.journals, task_id), task
         if not code:
             raise BadArgument(f"task_id: task {task_id} delivered no code ({row.status}).")
     if not code or not code.strip():
         raise BadArgument("code: it is empty. Give the code to check.")
     return [_Piece(None, code, language)], task
+
+
+def _written(journals: Journals, task_id: str) -> list[_Piece]:
+    """What a task wrote into files, as it wrote it."""
+    journal = journals.find(task_id)
+    if journal is None:
+        raise BadArgument(f"task_id: what task {task_id} wrote is no longer remembered. Name its files in `files`.")
+    texts = ((entry.path, read_text(journal.after(n)).text) for n, entry in enumerate(journal.plan.files))
+    return [_Piece(path, text, language_of_file(path)) for path, text in texts]
 
 
 async def _free_checks(
@@ -149,7 +163,7 @@ async def _reviewed(
     """The answer with the reviewer's word in it, or with the reason why there is none."""
     code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
     job = understand(task or "Review this code.", "review", (), code)
-    decision = decide(job, shop, await shop.survey(), checkpoint="validation", local_only=local_only)
+    decision = await decide(job, shop, await shop.survey(), checkpoint="validation", local_only=local_only)
     is_local = local_only or shop.rules.local_only
     why_not = _why_no_review(decision, depth, shop)
     if why_not is not None:

@@ -16,6 +16,7 @@ from ..memory_store.recollection import Recollection
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
+from .editing.journal import Journals
 from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
@@ -41,6 +42,8 @@ class Rules:
     """The model that savings are measured against. None: the validator's."""
     checks: "Mapping[str, CommandCheck]" = field(default_factory=dict[str, "CommandCheck"])
     """The commands that may check an answer, by name."""
+    apply_allow: tuple[str, ...] = ()
+    """Patterns of files that may be written though they are protected."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Workshop:
     find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
     """Looks once, and gives the same result ever after."""
     roots: Roots
+    journals: Journals
+    """What was written into files, to be taken back."""
     rules: Rules
     clock: Clock
 

@@ -251,7 +251,7 @@ async def test_a_file_that_may_not_be_read_is_refused_wherever_a_file_can_be_nam
         ("folder/secret.py", "is a link, or leads through one"),
         ("sub", "is not a regular file"),
         ("pipe", "is not a regular file"),
-        ("binary", "is binary or not UTF-8 text"),
+        ("binary", "is not text: it is binary"),
         ("big.txt", "is larger than 2 MB"),
         ("/etc/passwd", "is outside the roots"),
         ("", "is not a path"),

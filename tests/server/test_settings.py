@@ -103,6 +103,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
                 "report_outcome": 64,
             },
         },
+        "apply": {"allow": ()},
         "checks": {},
     }
 
@@ -127,7 +128,7 @@ def test_each_variable_sets_its_setting(home: Path, variable: str):
 def test_every_setting_that_has_a_variable_is_tried_above():
     assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
     without = {field for field in Settings.model_fields if variable_of(field) is None}
-    assert without == {"privacy", "usage", "budget", "memory", "sandbox", "http", "checks"}
+    assert without == {"privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks"}
 
 
 def test_every_variable_says_what_it_is_for():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import anyio
 
@@ -9,9 +10,11 @@ from ...memory_store.errors import BudgetExceeded
 from ...profiles.vocabulary import Role
 from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
+from ..fitting import packed_for
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.selection import Decision
+from ..tokens import estimate_tokens
 from .attempt import Attempts, Terms, Tried
 from .contract import Contract
 from .foresight import foreseen_seconds, is_known_here
@@ -49,7 +52,7 @@ class Cascade:
             if (stop := self._used_up(seconds)) is not None:
                 self.notes.append(stop)
                 break
-            prompt = repair or self._draft()
+            prompt = repair or self._draft(candidate)
             try:
                 tried = await self._attempt(candidate, prompt, seconds, is_repair=repair is not None)
             except (NotAffordable, BudgetExceeded) as error:
@@ -71,10 +74,21 @@ class Cascade:
                 candidate = self._next(tried)
         return "failed"
 
-    def _draft(self) -> Prompt:
+    def _draft(self, candidate: Candidate) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
         code = tests.code if tests else None
-        return draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose)
+        draft = partial(
+            draft_prompt,
+            job.task,
+            context=job.context,
+            tests=code,
+            prose=self.attempts.prose,
+            changing=self.contract.changing,
+        )
+        packed = packed_for(candidate, job, beside_tokens=estimate_tokens(draft(files=()).text))
+        if packed.note is not None:
+            self.notes.append(f"{candidate.profile.id}: {packed.note}")
+        return draft(files=packed.files)
 
     async def _attempt(self, candidate: Candidate, prompt: Prompt, seconds: float, *, is_repair: bool) -> Tried:
         foreseen = foreseen_seconds(candidate, self.attempts.job, is_repair=is_repair)
@@ -105,7 +119,8 @@ class Cascade:
         rules = tried.candidate.profile.thinking
         state = tried.asked.generation.vendor_state if rules is not None and rules.sent_back else None
         return prompt.followed_by(
-            Turn("assistant", tried.asked.generation.text, state), repair_turn(tried.first_failure)
+            Turn("assistant", tried.asked.generation.text, state),
+            repair_turn(tried.first_failure, self.contract.changing),
         )
 
     def _next(self, tried: Tried) -> Candidate | None:

@@ -4,7 +4,6 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -17,13 +16,13 @@ from ...memory_store.under_way import is_wished_cancelled, write_stage
 from ...profiles.errors import ProfileError
 from ...profiles.model import ModelProfile
 from ..asking import Desk, Watch
-from ..checking.answer_checks import AnswerChecks
 from ..deciding import Job, decide
 from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
 from ..route_task import new_decision
 from ..routing.candidates import Candidate
 from ..workshop import LookBack, Workshop
+from .applying import apply_result, checks_of
 from .attempt import Attempts, Tried
 from .cascade import Cascade, best_of
 from .contract import Contract
@@ -153,7 +152,7 @@ class Delegations:
                 group.start_soon(_keep_in_touch, delegation, shop)
                 try:
                     with delegation.scope:
-                        delegation.receipt = await _delegate(delegation, shop, job, contract)
+                        await _delegate(delegation, shop, job, contract)
                     if delegation.receipt is None:
                         delegation.receipt = Receipt(task_id=delegation.task_id, status="cancelled")
                 except (CallerError, ProfileError, LedgerError) as error:
@@ -186,7 +185,9 @@ async def _keep_in_touch(delegation: Delegation, shop: Workshop) -> None:
             logger.warning("delegation %s is out of touch: %s", delegation.task_id, error)
 
 
-async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> Receipt:
+async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> None:
+    """Carry it out; its receipt is there however that ends."""
+
     def at_phase(phase: str, output_tokens: int, ahead: int = 0) -> None:
         delegation.enter(replace(delegation.stage, phase=phase, output_tokens=output_tokens, ahead=ahead))
 
@@ -195,23 +196,17 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         delegation.enter(Stage(phase, candidate.profile.id, len(attempts.made) + 1))
 
     watch = Watch(tell=at_phase)
-    checks = AnswerChecks(
-        contract.tests,
-        shop.find_sandbox,
-        began=lambda: at_phase("checking", delegation.stage.output_tokens),
-        commands=contract.commands,
-        project=next(iter(shop.roots.folders), None),
-    )
+    checks = checks_of(contract, shop, began=lambda: at_phase("checking", delegation.stage.output_tokens))
     attempts = Attempts(
         desk=Desk(shop, delegation.task_id, watch),
         job=job,
-        check=checks.run,
-        prose=job.task_type in PROSE_TYPES and contract.tests is None and not contract.commands,
+        check=checks,
+        prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.site is None,
     )
-    notes: list[str] = []
+    notes: list[str] = [*job.notes]
     status: Status = "failed"
     try:
-        decision = decide(
+        decision = await decide(
             job,
             shop,
             await shop.survey(LookBack(job.task, job.task_type, contract.local_only, except_for=(delegation.task_id,))),
@@ -231,18 +226,23 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             notes=notes,
         )
         notes.extend(decision.warnings)
+        notes.extend(shop.journals.take_news())
         status = await cascade.run()
     except anyio.get_cancelled_exc_class():
         status = "cancelled"
         raise
     finally:
-        receipt = delegation.receipt = await _close(status, attempts, notes)
-    return receipt
+        # What is begun to be written is also booked: between the two nobody is cancelled.
+        with anyio.CancelScope(shield=True):
+            delegation.receipt = await _close(status, attempts, notes, contract)
 
 
-async def _close(status: Status, attempts: Attempts, notes: Sequence[str]) -> Receipt:
+async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:
     """The receipt, once it is in the books; of a cancelled task too, so that whoever asks later gets it."""
     desk, best = attempts.desk, best_of(attempts.made)
+    applied = await apply_result(status, best, desk, contract)
+    status = applied.status
+    notes.extend(applied.notes)
     baseline = _baseline(desk.shop)
     worth_usd = _price_on(baseline, best) if baseline and best else None
     saving = None
@@ -252,7 +252,8 @@ async def _close(status: Status, attempts: Attempts, notes: Sequence[str]) -> Re
         task_id=desk.task_id,
         status=status,
         model=best.candidate.profile.id if best else None,
-        code=best.answer.code if best and best.answer else None,
+        code=applied.code,
+        files_changed=list(applied.files),
         attempts=[tried.as_receipt() for tried in attempts.made],
         verified_by=[c.name for c in best.checks if c.outcome == "passed"] if best and status in _DELIVERED else [],
         cost_usd=round(attempts.spent_usd, 6),

@@ -7,6 +7,7 @@ import anyio
 from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
 from ..asking import AttemptOutcome
 from ..report_outcome import unknown_task
+from ..undo import recover
 from ..workshop import Workshop
 from .delegations import Stage
 from .receipt import AttemptReceipt, Receipt, Status
@@ -62,6 +63,7 @@ async def _looked_up(shop: Workshop, task_id: str) -> Standing:
     found = await standing(shop.ledger, task_id)
     if found is not None and found.status == "running" and await _is_abandoned(shop, found.owner):
         await close_task(shop.ledger, task_id, shop.now)
+        await recover(shop.ledger, shop.journals, shop.now)
         found = await standing(shop.ledger, task_id)
     if found is None or found.kind != "delegation":
         raise unknown_task(task_id)

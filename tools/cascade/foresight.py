@@ -1,6 +1,7 @@
 """How long the next attempt will take, and whether that is known well enough to leave it out."""
 
 from ..deciding import Job
+from ..fitting import prompt_tokens_for
 from ..routing.candidates import Candidate
 from ..routing.expectation import expected_seconds
 from ..routing.thinking import decide_thinking
@@ -12,7 +13,7 @@ def foreseen_seconds(candidate: Candidate, job: Job, *, is_repair: bool) -> floa
     return expected_seconds(
         candidate.profile,
         complexity=complexity,
-        prompt_tokens=job.prompt_tokens,
+        prompt_tokens=prompt_tokens_for(candidate, job),
         thinking=decide_thinking(candidate.profile, complexity, is_repair=is_repair).on,
         pace=candidate.pace,
         is_cold=candidate.availability.is_loaded is False and not is_repair,

@@ -47,6 +47,8 @@ class AttemptReceipt(BaseModel):
 
 
 class FileChange(BaseModel):
+    """A file that was written, with the lines that are new and gone."""
+
     path: str
     added: int
     removed: int
@@ -82,15 +84,23 @@ class Receipt(BaseModel):
 
     def as_text(self) -> str:
         """The receipt for a reader who sees nothing else, the code included."""
-        lines = [f"{_HEADLINES[self.status]} task_id {self.task_id}."]
+        lines = [f"{self._headline()} task_id {self.task_id}."]
         if self.model:
             lines.append(
                 f"Model {self.model}, {len(self.attempts)} attempt(s), {in_dollars(self.cost_usd)}{self._checked()}."
             )
+        lines += [f"Wrote {change.path} (+{change.added} -{change.removed})." for change in self.files_changed]
+        if self.files_changed:
+            lines.append(f"`chargehand undo {self.task_id}` takes that back.")
         lines.extend(self.notes)
         if self.code:
             lines.append(f"```\n{self.code.rstrip()}\n```")
         return "\n".join(lines)
+
+    def _headline(self) -> str:
+        if self.status == "failed" and self.attempts and self.attempts[-1].outcome in ("passed", "unverified"):
+            return "Failed: the result could not be written; no file has changed."
+        return _HEADLINES[self.status]
 
     def _checked(self) -> str:
         last = next((a for a in reversed(self.attempts) if a.model == self.model), None)

@@ -12,6 +12,7 @@ import anyio.to_thread
 from ..editing.answer import Answer
 from ..errors import BadArgument, FileRefused
 from ..guarding.roots import Roots
+from .executing import Executing
 from .languages import guess_language, language_named
 from .result import CheckResult
 from .sandbox import Limits
@@ -54,7 +55,7 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     parsed = {language: await check_parse(tests, language) for language in ("python", "javascript", "typescript")}
     languages = tuple(language for language, check in parsed.items() if check.outcome == "passed")
     if languages:
-        return TestsGiven(code=tests, languages=tuple(dict.fromkeys(_family(language) for language in languages)))
+        return TestsGiven(code=tests, languages=tuple(dict.fromkeys(family(language) for language in languages)))
     if guess_language(tests) in ("javascript", "typescript"):
         raise BadArgument(
             f"tests: they are not JavaScript that parses: {parsed['javascript'].first_failure}. Correct them."
@@ -64,7 +65,7 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     raise BadArgument(f"tests: they are not Python that parses: {parsed['python'].first_failure}. Correct them.")
 
 
-def _family(language: str | None) -> str | None:
+def family(language: str | None) -> str | None:
     """What runs a language: Node.js takes TypeScript too."""
     return "javascript" if language == "typescript" else language
 
@@ -112,7 +113,7 @@ class AnswerChecks:
         if self.tests is not None:
             fitting = await self._language_for(self.tests, answer.code, language)
             if fitting is None:
-                return (_in_another_language(self.tests, language),)
+                return (in_another_language(self.tests, language),)
             language = fitting.language
         checks = list(await check_static(answer.code, language))
         steps: list[Callable[[], Awaitable[CheckResult]]] = []
@@ -130,7 +131,7 @@ class AnswerChecks:
         """The language to check the answer as. None: it is in another one than the tests."""
         from .parse import check_parse
 
-        if _family(language) in tests.languages or (language is None and "python" in tests.languages):
+        if family(language) in tests.languages or (language is None and "python" in tests.languages):
             return _Fitting(language)
         for wanted in tests.languages:
             # A wrong tag is common; code that parses as Python is Python.
@@ -139,25 +140,20 @@ class AnswerChecks:
         return None
 
     async def _tested(self, code: str, language: str | None, tests: TestsGiven) -> CheckResult:
-        from .node import find_node
         from .project_copy import copied_project
         from .running import run_project_tests, run_tests
-        from .running_node import run_node_tests
         from .verdict import not_run
 
-        search = await self.find_sandbox()
-        if search.sandbox is None:
-            remedy = f"; {search.remedy}" if search.remedy else ""
-            return not_run(f"the tests were not run: {search.reason}{remedy}")
-        if _family(language) == "javascript":
-            return await run_node_tests(
-                code, tests.code or "", search.sandbox, await (self.find_node or find_node)(), self.limits
-            )
+        sandbox = await self._executing.sandbox()
+        if isinstance(sandbox, str):
+            return not_run(f"the tests were not run: {sandbox}")
+        if family(language) == "javascript":
+            return await self._executing.node_tests(code, tests.code or "", sandbox)
         if tests.root is None:
-            return await run_tests(code, tests.code or "", search.sandbox, self.limits)
+            return await run_tests(code, tests.code or "", sandbox, self.limits)
         try:
             async with copied_project(tests.root) as copy:
-                return await run_project_tests(code, tests.files, copy, search.sandbox, self.limits)
+                return await run_project_tests(code, tests.files, copy, sandbox, self.limits)
         except FileRefused as error:
             return not_run(str(error))
 
@@ -165,14 +161,18 @@ class AnswerChecks:
         from .command_check import run_command_check
         from .verdict import not_run
 
-        search = await self.find_sandbox()
-        if search.sandbox is None:
-            remedy = f"; {search.remedy}" if search.remedy else ""
-            return not_run(f"{command.name} was not run: {search.reason}{remedy}", command.name)
-        return await run_command_check(command, code, language, self.project, search.sandbox)
+        sandbox = await self._executing.sandbox()
+        if isinstance(sandbox, str):
+            return not_run(f"{command.name} was not run: {sandbox}", command.name)
+        return await run_command_check(command, code, language, self.project, sandbox)
+
+    @property
+    def _executing(self) -> Executing:
+        return Executing(self.find_sandbox, self.limits, self.find_node)
 
 
-def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:
+def in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:
+    """The tests' failure of an answer that they cannot be about."""
     wanted = " or ".join("Python" if name == "python" else "JavaScript" for name in tests.languages)
     return CheckResult(
         "tests", "failed", first_failure=f"The tests are {wanted} and the answer is {language}: use {wanted}."

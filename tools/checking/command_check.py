@@ -17,7 +17,7 @@ from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
 from .verdict import FAILURE_CHARACTERS, not_run, shown, why_it_never_ended
 
-BUILT_IN = ("parse", "lint", "tests", "review")
+BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Names that no command may have."""
 
 _PATH = "/usr/bin:/bin"
@@ -67,11 +67,17 @@ def configured(names: Sequence[str], known: Mapping[str, CommandCheck]) -> tuple
 
 
 async def run_command_check(
-    check: CommandCheck, answer: str, language: str | None, project: Path | None, sandbox: Sandbox
+    check: CommandCheck,
+    answer: str,
+    language: str | None,
+    project: Path | None,
+    sandbox: Sandbox,
+    change: Mapping[Path, bytes] | None = None,
 ) -> CheckResult:
     """How the command ended: passed is exit code 0.
 
-    project: the folder that is copied. None: there is none, and nothing is run.
+    project: the folder that is copied. None: there is none, and nothing is run. change: the answer as
+    files of the project. None: it goes where the check has its answers.
     """
     if check.language is not None and language is not None and language != check.language:
         wrong = f"The check {check.name} is for {check.language} and the answer is {language}: use {check.language}."
@@ -80,8 +86,9 @@ async def run_command_check(
         why = "no folder may be read. Set CHARGEHAND_ROOTS in your host's config."
         return not_run(f"{check.name} was not run: {why}", check.name)
     try:
-        async with copied_project(project) as copy:
-            await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
+        async with copied_project(project, change) as copy:
+            if change is None:
+                await anyio.to_thread.run_sync(_place, answer, copy, check.answer_path)
             run = await sandbox.run(
                 ["/usr/bin/env", f"PATH={_path(check.read_only)}", *check.command],
                 copy,

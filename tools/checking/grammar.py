@@ -70,8 +70,13 @@ def check_grammar(code: str, language: str) -> CheckResult:
 
 def syntax_tree(code: str, language: str) -> "SgNode":
     """The root of the code's tree, by the first grammar that reads all of it. language: a key of GRAMMARS."""
-    trees = [_root(code, name) for name in GRAMMARS[language].names]
+    trees = [rough_tree(code, name) for name in GRAMMARS[language].names]
     return next((tree for tree in trees if next(_broken(tree), None) is None), trees[0])
+
+
+def rough_tree(code: str, name: str) -> "SgNode":
+    """The root of the code's tree, with `ERROR` nodes where it cannot be read. name: one that ast-grep knows."""
+    return _parser()(code, name).root()
 
 
 def _suspect(finding: Finding, language: str, seconds: float) -> CheckResult:
@@ -89,7 +94,7 @@ def _trouble(code: str, grammar: Grammar) -> _Trouble | None:
     """The first place that no grammar of the language can read."""
     first: _Trouble | None = None
     for name in grammar.names:
-        found = next(_broken(_root(code, name)), None)
+        found = next(_broken(rough_tree(code, name)), None)
         if found is None:
             return None
         first = first or found
@@ -115,10 +120,6 @@ def _line_of_error(node: "SgNode") -> int:
     """The line of the innermost error: one that swallowed the whole file says nothing by its first line."""
     inner = [child for child in node.children() if child.kind() == "ERROR"]
     return _line_of_error(inner[0]) if inner else node.range().start.line + 1
-
-
-def _root(code: str, name: str) -> "SgNode":
-    return _parser()(code, name).root()
 
 
 @cache

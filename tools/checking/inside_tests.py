@@ -2,7 +2,9 @@
 
 Started as a file: `tests.py < JOB`. The job is JSON with `nonce`, `kind` (`script`, `module`,
 `project`), `answer`, `tests` (a script, a pytest module, or none), `paths` and `options` (project:
-what to give to pytest). The verdict goes to descriptor 3: the nonce, then JSON with `status`:
+what to give to pytest); for an answer that stands in files of the working folder, `module` (how it is
+imported), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to
+descriptor 3: the nonce, then JSON with `status`:
 
     passed, failed      the tests ran to their end
     broken_tests        the tests themselves do not compile, or pytest did not start
@@ -14,6 +16,7 @@ environment or open descriptor holds it. See `running.py` for what that does not
 
 import ast
 import asyncio
+import importlib
 import inspect
 import io
 import json
@@ -33,6 +36,9 @@ SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: P
 ENOUGH = 16_000
 """Characters of a failure that are handed out; the checker outside shortens further."""
 
+ANSWERS = {"solution"}
+"""The names of the modules that are the answer's."""
+
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python's parser raises for text that is no program: also for null bytes, surrogates and deep nesting."""
 
@@ -43,6 +49,8 @@ def main() -> NoReturn:
     quiet = os.open(os.devnull, os.O_RDONLY)
     os.dup2(quiet, 0)
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
+    ANSWERS.update(job.get("answers", ()))
+    sys.path[:0] = [str(Path.cwd() / folder) for folder in job.get("folders", ())]
     report(KINDS[job["kind"]](job))
 
 
@@ -78,20 +86,31 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if not any(can_fail(statement) for statement in tree.body):
         return {"status": "no_tests"}
-    module = types.ModuleType("solution")
-    module.__dict__["@explain"] = explain
-    sys.modules["solution"] = module
     sys.path.append(SITE)  # there is something in it when the tests import pytest
     remember_lines("solution.py", job["answer"])
     remember_lines("tests.py", job["tests"])
     try:
-        exec(compile(job["answer"], "solution.py", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+        module = imported(job["module"]) if job.get("module") else executed(job["answer"])
+        module.__dict__["@explain"] = explain
         sys.modules["__main__"] = module
         module.__name__ = "__main__"  # an answer's own main block stays asleep, one in the tests runs
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
     except BaseException as error:  # noqa: BLE001  # SystemExit and all else: the tests did not pass
         return failed_script(error)
     return {"status": "passed"}
+
+
+def executed(answer: str) -> types.ModuleType:
+    """The answer as a module of its own."""
+    module = sys.modules["solution"] = types.ModuleType("solution")
+    exec(compile(answer, "solution.py", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
+    return module
+
+
+def imported(name: str) -> types.ModuleType:
+    """The answer as the module of the project that it is."""
+    module = sys.modules["solution"] = importlib.import_module(name)
+    return module
 
 
 class Explaining(ast.NodeTransformer):
@@ -157,7 +176,7 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     except UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     lines = job["tests"].splitlines(keepends=True)
-    put(SOLUTION, "solution.py", job["answer"])
+    put_solution(job)
     put(SOLUTION, "test_solution.py", "".join([*lines[:line], "from solution import *\n", *lines[line:]]))
     verdict = run_pytest(["--rootdir", SOLUTION, "-c", os.devnull, f"{SOLUTION}/test_solution.py"])
     if isinstance(failure := verdict.get("failure"), str):
@@ -188,13 +207,19 @@ def without_our_line(failure: str, line: int) -> str:
 
 def run_project(job: dict[str, Any]) -> dict[str, object]:
     """Test files of the project in its copy, which is the working folder."""
-    put(SOLUTION, "solution.py", job["answer"])
+    put_solution(job)
     here = Path.cwd()
     sys.path[:0] = [str(path) for path in (here, here / "src") if path.is_dir()]
     return run_pytest([*job["options"], *job["paths"]])
 
 
 KINDS = {"script": run_script, "module": run_module, "project": run_project}
+
+
+def put_solution(job: dict[str, Any]) -> None:
+    """Let the answer be the module `solution`; one that stands in the project is imported there, and only once."""
+    alias = "import importlib, sys\nsys.modules[__name__] = importlib.import_module({!r})\n"
+    put(SOLUTION, "solution.py", alias.format(job["module"]) if job.get("module") else job["answer"])
 
 
 def put(folder: str, name: str, text: str) -> None:
@@ -248,7 +273,7 @@ class Count:
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests that the answer brought along: its names are imported, and it may not judge itself."""
-        items[:] = [item for item in items if origin(item) != "solution"]
+        items[:] = [item for item in items if origin(item) not in ANSWERS]
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
@@ -299,7 +324,7 @@ class Count:
 
 def passes_through_the_answer(trace: types.TracebackType | None) -> bool:
     while trace is not None:
-        if trace.tb_frame.f_globals.get("__name__") == "solution":
+        if trace.tb_frame.f_globals.get("__name__") in ANSWERS:
             return True
         trace = trace.tb_next
     return False

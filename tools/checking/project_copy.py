@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from fnmatch import fnmatch
 from pathlib import Path
@@ -41,15 +41,17 @@ SECRET_FOLDERS = {".ssh", ".gnupg", ".aws", ".azure", ".gcloud", ".kube", ".dock
 
 
 @asynccontextmanager
-async def copied_project(root: Path) -> AsyncGenerator[Path]:
+async def copied_project(root: Path, change: Mapping[Path, bytes] | None = None) -> AsyncGenerator[Path]:
     """A folder of its own with the project's files, deleted at the end.
 
     Links stay links, and those that lead out of the project are left out, as are sockets and devices.
+    change: what files of the copy are to hold instead, by their path from the root.
     Raises FileRefused when the project is larger than 128 MB or 20,000 files.
     """
     folder = Path(await anyio.to_thread.run_sync(tempfile.mkdtemp, None, "chargehand-copy-"))
     try:
         await anyio.to_thread.run_sync(_copy, root, folder)
+        await anyio.to_thread.run_sync(_put, folder, change or {})
         yield folder
     finally:
         with anyio.CancelScope(shield=True):
@@ -68,6 +70,19 @@ def _copy(root: Path, destination: Path) -> None:
         target = destination / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target, follow_symlinks=False)
+
+
+def _put(folder: Path, change: Mapping[Path, bytes]) -> None:
+    for relative, data in change.items():
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.resolve().is_relative_to(folder.resolve()):
+            raise FileRefused(f"tests: {relative} lies behind a link and cannot be changed in a copy of the project.")
+        mode = stat.S_IMODE(target.lstat().st_mode) if target.is_file() else None
+        target.unlink(missing_ok=True)
+        target.write_bytes(data)
+        if mode is not None:
+            target.chmod(mode)
 
 
 def _wanted(folder: Path, ignoring: Ignoring, root: Path | None = None) -> Iterator[Path]:

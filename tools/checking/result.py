@@ -5,7 +5,7 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "info"]
 CheckName = str
-"""`parse`, `lint`, `tests`, `review`, or the name of a command that the user configured."""
+"""`edit` (whether it can be placed), `parse`, `lint`, `tests`, `review`, or a command that the user configured."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,10 @@ import json
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from .import_path import ImportPath
 from .interpreter import pytest_modules
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
@@ -30,25 +32,56 @@ _BARE = "the sandbox has Python's standard library and pytest only"
 _REMEDY = "`[sandbox] python` in config.toml names a Python whose packages it is to have"
 
 
-async def run_tests(answer: str, tests: str, sandbox: Sandbox | None, limits: Limits | None = None) -> CheckResult:
+@dataclass(frozen=True)
+class InPlace:
+    """An answer that stands in files of a project, as they are in a copy of it."""
+
+    copy: Path
+    imported: ImportPath | None
+    """How the file that the answer is for is imported; it is the module `solution` as well. None: it cannot be."""
+    modules: tuple[str, ...] = ()
+    """The names of all modules that the answer wrote: none of them judges itself."""
+
+    @property
+    def job(self) -> Mapping[str, object]:
+        module = self.imported.name if self.imported else None
+        return {"module": module, "folders": self.imported.folders if self.imported else (), "answers": self.modules}
+
+
+async def run_tests(
+    answer: str,
+    tests: str,
+    sandbox: Sandbox | None,
+    limits: Limits | None = None,
+    in_place: InPlace | None = None,
+) -> CheckResult:
     """Run tests given as text.
 
     Tests that pytest would collect are a pytest module: the answer is the module `solution`, and its
     public names are already imported. Others are a script, run after the answer in its namespace.
-    sandbox: None when this machine has none: nothing is run.
+    sandbox: None when this machine has none: nothing is run. in_place: None when the answer is `answer` alone.
     """
     kind = "module" if _is_for_pytest(tests) else "script"
-    return await _run({"kind": kind, "answer": answer, "tests": tests}, None, sandbox, limits or Limits())
+    job: Mapping[str, object] = {"kind": kind, "answer": answer, "tests": tests}
+    if in_place is None:
+        return await _run(job, None, sandbox, limits or Limits())
+    return await _run({**job, **in_place.job}, in_place.copy, sandbox, limits or Limits())
 
 
 async def run_project_tests(
-    answer: str, test_paths: Sequence[str], copy: Path, sandbox: Sandbox | None, limits: Limits | None = None
+    answer: str,
+    test_paths: Sequence[str],
+    copy: Path,
+    sandbox: Sandbox | None,
+    limits: Limits | None = None,
+    in_place: InPlace | None = None,
 ) -> CheckResult:
     """Run test files of a project by pytest in a copy of it, see `project_copy.py`.
 
-    answer: is importable as the module `solution`. test_paths: relative to the copy.
+    answer: is importable as the module `solution`. test_paths: relative to the copy. in_place: as in `run_tests`.
     """
-    job = {"kind": "project", "answer": answer, "tests": "", "paths": list(test_paths), "options": []}
+    project = {"kind": "project", "answer": answer, "tests": "", "paths": list(test_paths), "options": []}
+    job: Mapping[str, object] = project if in_place is None else {**project, **in_place.job}
     result = await _run(job, copy, sandbox, limits or Limits())
     if result.outcome == "not_run" and "unrecognized arguments" in (result.note or ""):
         # The project's own options ask for plugins, of which there are none inside.

@@ -16,6 +16,8 @@ class ContextFile:
     path: str
     """As the caller named it."""
     text: str
+    is_whole: bool = True
+    """False: the text is parts of the file, and says where lines are left out."""
 
 
 async def read_context(paths: Sequence[str], roots: Roots) -> tuple[ContextFile, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import FileRefused, NoRoots
+from ..editing.file_form import NotText, read_text
+from ..errors import FileMissing, FileRefused, NoRoots
 
 FILE_BYTES_AT_MOST = 2_000_000
 
@@ -69,12 +70,16 @@ class Roots:
 
     def read(self, path: str, argument: str) -> str:
         """The text of a file below a root. Raises NoRoots or FileRefused, which says what to do."""
+        return _decoded(self.read_bytes(path, argument), f"{argument}: {_shown(path)}")
+
+    def read_bytes(self, path: str, argument: str) -> bytes:
+        """The same as bytes, of whatever encoding. Raises NoRoots, FileMissing or another FileRefused."""
         root, relative = self.locate(path, argument)
         named = f"{argument}: {_shown(path)}"
         try:
             descriptor = _open_beneath(root, relative)
         except FileNotFoundError as error:
-            raise FileRefused(f"{named} does not exist below {root}. Correct the path.") from error
+            raise FileMissing(f"{named} does not exist below {root}. Correct the path.") from error
         except OSError as error:
             if error.errno in _LINK_ERRORS:
                 raise FileRefused(f"{named} is a link, or leads through one or a file. Name the real path.") from error
@@ -90,7 +95,7 @@ class Roots:
             raise FileRefused(
                 f"{named} is larger than {FILE_BYTES_AT_MOST // 1_000_000} MB. Pass the part that matters as `context`."
             )
-        return _decoded(data, named)
+        return data
 
 
 def find_roots(configured: Sequence[str], *, start: Path, home: Path, data_folder: Path) -> Roots:
@@ -198,12 +203,10 @@ def _open_checked(root: Path, relative: Path, flags: int) -> int:
 
 
 def _decoded(data: bytes, named: str) -> str:
-    if b"\0" not in data:
-        try:
-            return data.decode("utf-8-sig")
-        except UnicodeDecodeError:
-            pass
-    raise FileRefused(f"{named} is binary or not UTF-8 text. Leave it out, or pass its text as `context`.")
+    try:
+        return read_text(data).raw
+    except NotText as error:
+        raise FileRefused(f"{named} is not text: {error}. Leave it out, or pass its text as `context`.") from error
 
 
 def _shown(path: str) -> str:

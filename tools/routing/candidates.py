@@ -10,8 +10,10 @@ from ...memory_store.recollection import Recollection
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import ModelProfile
 from ...profiles.vocabulary import Role, TaskType
+from ..editing.packing import room_in
 from ..provider import Availability
-from .expectation import Expectation, expect
+from .expectation import Expectation, expect, expected_output_tokens
+from .thinking import decide_thinking
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,18 @@ class Constraints:
     max_latency_s: float | None = None
     prompt_tokens: int = 0
     """An estimate of everything that must be sent."""
+    least_prompt_tokens: int | None = None
+    """The same with the files in their most needed parts. None: nothing can be left out."""
+
+    def prompt_tokens_in(self, window_tokens: int | None, output_tokens: int) -> int:
+        """What is sent to a model of this window: the files in part where they do not fit whole.
+
+        output_tokens: what its answer is expected to take.
+        """
+        whole, least = self.prompt_tokens, self.least_prompt_tokens
+        if window_tokens is None or least is None or whole + output_tokens <= window_tokens:
+            return whole
+        return min(whole, max(least, room_in(window_tokens, output_tokens)))
 
 
 @dataclass(frozen=True)
@@ -44,6 +58,11 @@ class Candidate:
     @property
     def is_usable(self) -> bool:
         return self.why_not is None
+
+    @property
+    def window_tokens(self) -> int | None:
+        """What prompt and answer may take together. None: it is not known."""
+        return self.availability.context_tokens or self.profile.context_tokens
 
 
 @dataclass(frozen=True)
@@ -103,10 +122,13 @@ def judge(
         why_not=f"no adapter for provider {profile.provider} in this version",
     )
     pace = circumstances.pace.get(profile.id)
+    output_tokens = expected_output_tokens(complexity, thinking=decide_thinking(profile, complexity).on)
+    window = availability.context_tokens or profile.context_tokens
+    prompt_tokens = constraints.prompt_tokens_in(window, output_tokens)
     expected = expect(
         profile,
         complexity=complexity,
-        prompt_tokens=constraints.prompt_tokens,
+        prompt_tokens=prompt_tokens,
         belief=circumstances.recollection.beliefs.get(profile.id, Belief()),
         prior=circumstances.catalogue.rules.prior,
         pace=pace,
@@ -141,10 +163,14 @@ def _obstacles(
     if not availability.is_reachable:
         yield availability.why_not or "not reachable"
     window = availability.context_tokens or profile.context_tokens
-    needed = constraints.prompt_tokens + expected.output_tokens
+    prompt_tokens = constraints.prompt_tokens_in(window, expected.output_tokens)
+    needed = prompt_tokens + expected.output_tokens
     if window is not None and window < needed:
+        packed = (
+            ", with the context files cut to what the task needs" if prompt_tokens < constraints.prompt_tokens else ""
+        )
         yield (
-            f"prompt and answer take about {needed:,} tokens ({constraints.prompt_tokens:,} of them the prompt),"
+            f"prompt and answer take about {needed:,} tokens ({prompt_tokens:,} of them the prompt{packed}),"
             f" its window holds {window:,}"
         )
     if constraints.max_cost_usd is not None and expected.cost_usd > constraints.max_cost_usd:

@@ -198,13 +198,20 @@ def test_a_file_of_two_megabytes_is_read_and_a_larger_one_refused(roots: Roots, 
 
 @pytest.mark.parametrize(
     "data",
-    [b"\x7fELF\x00\x01", b"caf\xe9", "π".encode("utf-16"), "text".encode("utf-16-le"), b"\xff\xfe", b"ok\x00ok"],
+    [b"\x7fELF\x00\x01", "text".encode("utf-16-le"), b"\xff\xfe\x00\xd8", b"ok\x00ok", b"\x1f\x8b\x08\xe9\x01"],
 )
-def test_what_is_no_utf_8_text_is_refused(roots: Roots, project: Path, data: bytes):
+def test_what_is_no_text_is_refused(roots: Roots, project: Path, data: bytes):
     (project / "blob").write_bytes(data)
 
-    with pytest.raises(FileRefused, match=r"'blob' is binary or not UTF-8 text. Leave it out"):
+    with pytest.raises(FileRefused, match=r"'blob' is not text: .* Leave it out"):
         roots.read("blob", "files")
+
+
+@pytest.mark.parametrize(("data", "text"), [(b"caf\xe9", "café"), ("π".encode("utf-16"), "π")])
+def test_text_of_other_encodings_is_read(roots: Roots, project: Path, data: bytes, text: str):
+    (project / "old").write_bytes(data)
+
+    assert roots.read("old", "files") == text
 
 
 def test_text_is_read_as_it_is_but_for_its_byte_order_mark(roots: Roots, project: Path):

@@ -1,0 +1,365 @@
+"""`output=apply`: the result is checked in a copy and written into the files, so that no code comes back."""
+
+import shutil
+from pathlib import Path
+
+import anyio
+import pytest
+from house import OpenHouse, Script, fenced, text_of
+
+from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.server.cli import own_workshop
+from chargehand.tools.undo import undo_task
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+TESTS = "assert double(4) == 8"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
+BEFORE, AFTER = b"def double(n):\r\n    return 2 * n\r\n", b"def double(count):\r\n    return 2 * count\r\n"
+APPLY = {"task": RENAME, "output": "apply", "target": "doubling.py"}
+
+
+def block(path: str, search: str, replace: str) -> str:
+    return f"{path}\n```python\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n```\n"
+
+
+def whole(path: str, text: str) -> str:
+    return f"{path}\n```python\n{text}```\n"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "doubling.py").write_bytes(BEFORE)
+    return folder
+
+
+@pytest.fixture
+def configure(tmp_path: Path):
+    def write(text: str) -> None:
+        home = tmp_path / "chargehand-home"
+        home.mkdir(exist_ok=True)
+        (home / "config.toml").write_text(text)
+
+    return write
+
+
+def texts(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receipt(
+    open_house: OpenHouse, project: Path, era: str
+):
+    async with open_house(Script({LOCAL: [RIGHT]}), era=era) as house:
+        result = await house.client.call_tool("delegate_generation", {**APPLY, "tests": TESTS})
+        receipt = result.structured_content
+        again = await house.call("delegate_generation", resume=receipt["task_id"])
+
+    assert receipt["status"] == "succeeded", receipt
+    assert receipt["files_changed"] == [{"path": "doubling.py", "added": 2, "removed": 2}]
+    assert "code" not in receipt
+    assert "return 2 * count" not in text_of(result)
+    assert "Wrote doubling.py (+2 -2)." in text_of(result)
+    assert f"chargehand undo {receipt['task_id']}" in text_of(result)
+    assert again == receipt
+    assert texts(project) == {"doubling.py": AFTER}
+
+
+async def test_undo_brings_the_bytes_back_and_the_memory_hears_of_it(open_house: OpenHouse, project: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+        async with own_workshop() as shop:
+            answer = await undo_task(shop, receipt["task_id"])
+            row = await shop.ledger.task(receipt["task_id"])
+
+    assert texts(project) == {"doubling.py": BEFORE}
+    assert (answer.restored, answer.removed) == (["doubling.py"], [])
+    assert row is not None
+    assert row.outcomes == ("rejected",)
+
+
+async def test_a_result_that_fails_its_checks_is_never_written(open_house: OpenHouse, project: Path):
+    async with open_house(Script({LOCAL: [WRONG]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS, max_attempts=1)
+
+    assert receipt["status"] == "failed"
+    assert receipt["files_changed"] == []
+    assert "+    return count ** 2" in receipt["code"]
+    assert texts(project) == {"doubling.py": BEFORE}
+
+
+async def test_without_a_check_asked_for_an_unverified_result_is_written(open_house: OpenHouse, project: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY)
+
+    assert receipt["status"] == "unverified"
+    assert texts(project) == {"doubling.py": AFTER}
+
+
+async def test_a_check_that_was_asked_for_and_proved_nothing_keeps_the_result_from_being_written(
+    open_house: OpenHouse, project: Path
+):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests="# nothing yet\n")
+
+    assert receipt["status"] == "unverified"
+    assert texts(project) == {"doubling.py": BEFORE}
+    assert "+    return 2 * count" in receipt["code"]
+    assert any(note.startswith("Not written: a check was asked for") for note in receipt["notes"])
+
+
+async def test_a_block_that_does_not_fit_is_sent_back_once_and_then_written(open_house: OpenHouse, project: Path):
+    misses = Reply(block("doubling.py", "    return n * 2\n", "    return 2 * count\n"))
+    script = Script({LOCAL: [misses, RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert [check["name"] for check in receipt["attempts"][0]["checks"]] == ["edit"]
+    assert "is not in it" in script.asked[1].messages[-1][1]
+    assert texts(project) == {"doubling.py": AFTER}
+
+
+async def test_several_files_are_written_together_and_tested_together(open_house: OpenHouse, project: Path):
+    (project / "pkg").mkdir()
+    (project / "pkg/__init__.py").write_text("")
+    (project / "pkg/core.py").write_text("FACTOR = 3\n")
+    answer = (
+        whole("pkg/double.py", "from .core import FACTOR\n\ndef double(n):\n    return FACTOR * n\n")
+        + block("pkg/core.py", "FACTOR = 3\n", "FACTOR = 2\n")
+    )  # fmt: skip
+    tests = "from pkg.double import double\nimport solution\nassert solution.double is double\nassert double(4) == 8"
+    async with open_house(Script({LOCAL: [Reply(answer)]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, tests=tests, output="apply", target="pkg/double.py",
+            context_files=["pkg/core.py"],
+        )  # fmt: skip
+
+    assert receipt["status"] == "succeeded", receipt
+    assert [change["path"] for change in receipt["files_changed"]] == ["pkg/double.py", "pkg/core.py"]
+    assert (project / "pkg/core.py").read_text() == "FACTOR = 2\n"
+
+
+async def test_test_files_of_the_project_see_the_change_and_are_not_rewritten(open_house: OpenHouse, project: Path):
+    (project / "test_doubling.py").write_text(
+        "from doubling import double\n\ndef test_it():\n    assert double(4) == 8\n"
+    )
+    (project / "doubling.py").write_text("def double(n):\n    return 3 * n\n")
+    lenient = whole("test_doubling.py", "def test_it():\n    pass\n")
+    answer = Reply(whole("doubling.py", "def double(n):\n    return 5 * n\n") + lenient)
+    right = Reply(whole("doubling.py", "def double(n):\n    return 2 * n\n"))
+    async with open_house(Script({LOCAL: [answer, right]})) as house:
+        receipt = await house.call(
+            "delegate_generation", **APPLY, tests="test_doubling.py", context_files=["test_doubling.py"]
+        )
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"], receipt
+    assert receipt["attempts"][1]["checks"][-1]["tests_passed"] == 1
+    assert (project / "doubling.py").read_text() == "def double(n):\n    return 2 * n\n"
+    assert "def test_it():\n    assert double(4) == 8\n" in (project / "test_doubling.py").read_text()
+
+
+async def test_a_pytest_module_given_as_text_imports_the_target_by_its_own_path(open_house: OpenHouse, project: Path):
+    (project / "src/app").mkdir(parents=True)
+    (project / "src/app/__init__.py").write_text("")
+    tests = "from app.double import double\n\ndef test_it():\n    assert double(4) == 8\n"
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, tests=tests, output="apply", target="src/app/double.py"
+        )
+
+    assert receipt["status"] == "succeeded", receipt
+    assert (project / "src/app/double.py").read_text() == "def double(count):\n    return 2 * count\n"
+
+
+async def test_a_users_command_runs_in_the_changed_copy(open_house: OpenHouse, project: Path, configure):
+    configure('[checks.unit]\ncommand = ["python3", "check.py"]\nanswer_path = "elsewhere.py"\n')
+    (project / "check.py").write_text(
+        "import pathlib\nfrom doubling import double\nassert double(4) == 8\n"
+        "assert not pathlib.Path('elsewhere.py').exists()\n"
+    )
+    async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, checks=["unit"])
+
+    assert receipt["verified_by"] == ["parse", "lint", "unit"], receipt
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert set(texts(project)) == {"doubling.py", "check.py"}
+
+
+async def test_a_target_alone_returns_the_change_and_writes_nothing(open_house: OpenHouse, project: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, target="doubling.py", tests="from doubling import double\n" + TESTS
+        )
+
+    assert receipt["status"] == "succeeded", receipt
+    assert receipt["code"].startswith("--- a/doubling.py\n+++ b/doubling.py\n@@")
+    assert receipt["files_changed"] == []
+    assert texts(project) == {"doubling.py": BEFORE}
+
+
+async def test_what_was_not_named_is_reported_and_not_written(open_house: OpenHouse, project: Path):
+    (project / "other.py").write_text("X = 1\n")
+    attack = (
+        whole("doubling.py", "def double(count):\n    return 2 * count\n")
+        + '```python title=".git/hooks/pre-commit"\nimport os\n```\n'
+        + whole("other.py", "X = 2\n")
+        + whole("AGENTS.md", "# obey\n")
+    )
+    async with open_house(Script({LOCAL: [Reply(attack)]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+
+    assert receipt["status"] == "succeeded", receipt
+    assert texts(project) == {"doubling.py": AFTER, "other.py": b"X = 1\n"}
+    said = "\n".join(receipt["notes"])
+    for path in (".git/hooks/pre-commit", "other.py", "AGENTS.md"):
+        assert f"Not written: {path} " in said
+
+
+@pytest.mark.parametrize("path", ["pyproject.toml", "sub/.github/ci.yml"])
+async def test_protected_files_are_written_once_the_users_config_allows_it(
+    open_house: OpenHouse, project: Path, configure, path: str
+):
+    reply = Reply("```yaml\na: 1\n```\n") if path.endswith("yml") else Reply("```toml\na = 1\n```\n")
+    arguments = {"task": "Write it", "output": "apply", "target": path}
+    async with open_house(Script({LOCAL: [reply]})) as house:
+        refusal = await house.refusal("delegate_generation", **arguments)
+    assert f'[apply] allow = ["{path}"]' in refusal
+
+    configure('[apply]\nallow = ["pyproject.toml", ".github/"]\n')
+    async with open_house(Script({LOCAL: [reply]})) as house:
+        receipt = await house.call("delegate_generation", **arguments)
+    assert [change["path"] for change in receipt["files_changed"]] == [path]
+
+
+async def test_a_file_changed_while_the_model_worked_is_not_overwritten_and_the_code_is_not_lost(
+    open_house: OpenHouse, project: Path
+):
+    gate = anyio.Event()
+    async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]})) as house:
+        running = await house.call("delegate_generation", **APPLY, tests=TESTS, wait_s=0)
+        (project / "doubling.py").write_text("def double(n): return n + n\n")
+        gate.set()
+        result = await house.client.call_tool("delegate_generation", {"resume": running["task_id"]})
+
+    receipt = result.structured_content
+    assert receipt["status"] == "failed"
+    assert receipt["attempts"][0]["outcome"] == "passed"
+    assert "+    return 2 * count" in receipt["code"]
+    assert any("doubling.py was changed by somebody else since it was read" in note for note in receipt["notes"])
+    assert "could not be written; no file has changed" in text_of(result)
+    assert texts(project) == {"doubling.py": b"def double(n): return n + n\n"}
+
+
+async def test_a_folder_that_vanished_while_the_model_worked_says_so(open_house: OpenHouse, project: Path):
+    (project / "sub").mkdir()
+    (project / "sub/doubling.py").write_bytes(BEFORE)
+    gate = anyio.Event()
+    async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]})) as house:
+        running = await house.call(
+            "delegate_generation", task=RENAME, output="apply", target="sub/doubling.py", wait_s=0
+        )
+        shutil.rmtree(project / "sub")
+        gate.set()
+        receipt = await house.call("delegate_generation", resume=running["task_id"])
+
+    assert receipt["status"] == "failed"
+    assert "return 2 * count" in receipt["code"]
+    assert texts(project) == {"doubling.py": BEFORE}
+
+
+async def test_a_cancelled_task_writes_nothing(open_house: OpenHouse, project: Path):
+    async with open_house(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1)]})) as house:
+        running = await house.call("delegate_generation", **APPLY, wait_s=0)
+        receipt = await house.call("delegate_generation", resume=running["task_id"], cancel=True)
+
+    assert receipt["status"] == "cancelled"
+    assert texts(project) == {"doubling.py": BEFORE}
+
+
+async def test_a_fault_that_the_file_had_before_is_not_held_against_the_answer(open_house: OpenHouse, project: Path):
+    (project / "old.py").write_text("print 'python two'\nA = 1\n")
+    edit = Reply(block("old.py", "A = 1\n", "A = 2\n"))
+    async with open_house(Script({LOCAL: [edit]})) as house:
+        receipt = await house.call("delegate_generation", task="Set A to 2", output="apply", target="old.py")
+
+    assert receipt["status"] == "unverified", receipt
+    assert (project / "old.py").read_text() == "print 'python two'\nA = 2\n"
+
+
+async def test_a_change_that_breaks_a_file_is_sent_back(open_house: OpenHouse, project: Path):
+    breaks = Reply(block("doubling.py", "    return 2 * n\n", "    return 2 *\n"))
+    script = Script({LOCAL: [breaks, RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", **APPLY)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "unverified"]
+    assert "doubling.py: line 2" in script.asked[1].messages[-1][1]
+
+
+async def test_the_model_is_told_the_target_and_sees_its_text_without_being_asked_for(
+    open_house: OpenHouse, project: Path
+):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        await house.call("delegate_generation", **APPLY)
+
+    said = script.asked[0].messages[-1][1]
+    assert 'path="doubling.py"' in said
+    assert "def double(n):" in said
+    assert "The result goes into `doubling.py`" in said
+
+
+async def test_javascript_is_tested_as_the_target_says_it(open_house: OpenHouse, project: Path):
+    answer = Reply(fenced("const double = (n) => 2 * n;\nmodule.exports = { double };", "javascript"))
+    async with open_house(Script({LOCAL: [answer]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, output="apply", target="double.js",
+            tests="const assert = require('node:assert');\nassert.equal(double(4), 8);",
+        )  # fmt: skip
+
+    assert receipt["attempts"][0]["checks"][-1]["name"] == "tests"
+    assert receipt["status"] in ("succeeded", "unverified"), receipt
+
+
+async def test_apply_needs_a_file_to_write(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        refusal = await house.refusal("delegate_generation", task=RENAME, output="apply")
+
+    assert "target: output=apply needs a file to write" in refusal
+
+
+async def test_what_was_written_can_be_validated_by_its_task(open_house: OpenHouse, project: Path):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY)
+        verdict = await house.call("validate_code", task_id=receipt["task_id"], depth="static")
+
+    assert verdict["verdict"] == "pass", verdict
+
+
+@pytest.mark.parametrize(
+    ("becomes", "outcomes"),
+    [
+        (AFTER, ()),
+        (AFTER + b"# more\r\n", ()),
+        (b"def double(count):\r\n    return count + count\r\n", ("edited",)),
+        (BEFORE, ("rejected",)),
+    ],
+)
+async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
+    open_house: OpenHouse, project: Path, becomes: bytes, outcomes: tuple[str, ...]
+):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+        (project / "doubling.py").write_bytes(becomes)
+        await house.call("delegate_generation", task="Write something else")
+        async with own_workshop() as shop:
+            row = await shop.ledger.task(receipt["task_id"])
+
+    assert row is not None
+    assert row.outcomes == outcomes

@@ -1,0 +1,43 @@
+"""A small project, an answer for it, and what is on disk: shared by the tests of changing and writing."""
+
+import hashlib
+import os
+from pathlib import Path
+
+from chargehand.tools.editing.answer import Answer, Edit, Part
+from chargehand.tools.editing.change import Change, plan_change
+from chargehand.tools.editing.context import ContextFile
+from chargehand.tools.editing.protected import Protection
+from chargehand.tools.editing.site import Site, survey_site
+from chargehand.tools.guarding.roots import Roots
+
+
+def answer(files: dict[str, str] | None = None, edits: tuple[Edit, ...] = (), *, is_whole: bool = True) -> Answer:
+    parts = tuple(Part(path or None, "python", text) for path, text in (files or {}).items())
+    return Answer("".join(part.text for part in parts), "python", is_whole, parts, edits)
+
+
+async def site_of(project: Path, target: str | None, *named: str, allowed: tuple[str, ...] = (), judges=()) -> Site:
+    roots = Roots((project,))
+    files = [ContextFile(name, roots.read(name, "context_files")) for name in named]
+    places = frozenset((project, Path(judge)) for judge in judges)
+    return await survey_site(target, files, roots, Protection(allowed), places)
+
+
+async def change_of(project: Path, files: dict[str, str], *named: str) -> Change:
+    """The change that puts these texts into the files; the first is the target."""
+    site = await site_of(project, next(iter(files)), *named)
+    change = plan_change(site, answer(files))
+    assert not change.failures
+    return change
+
+
+def tree(folder: Path) -> dict[str, tuple[int, str]]:
+    """Mode and content of everything below a folder."""
+    found: dict[str, tuple[int, str]] = {}
+    for base, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(base, name)
+            content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
+            found[path.relative_to(folder).as_posix()] = (path.lstat().st_mode, content)
+    return found

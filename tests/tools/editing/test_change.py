@@ -1,0 +1,162 @@
+"""What of an answer would be written, and what not."""
+
+from pathlib import Path
+
+import pytest
+from change_scene import answer, site_of
+
+from chargehand.tools.editing.answer import Edit
+from chargehand.tools.editing.change import Change, plan_change
+from chargehand.tools.errors import FileRefused
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "src").mkdir()
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "src/a.py").write_text("A = 1\nB = 2\n")
+    (tmp_path / "src/b.py").write_text("B = 2\n")
+    (tmp_path / "tests/test_a.py").write_text("assert 1\n")
+    return tmp_path
+
+
+def written(change: Change) -> dict[str, bytes]:
+    return {file.relative.as_posix(): file.after for file in change.files}
+
+
+async def test_the_target_takes_the_whole_answer(project: Path):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"": "A = 3\nB = 2\n"}))
+
+    assert written(change) == {"src/a.py": b"A = 3\nB = 2\n"}
+    assert (change.files[0].lines.added, change.files[0].lines.removed) == (1, 1)
+    assert (change.failures, change.left_out) == ((), ())
+
+
+async def test_an_edit_changes_its_lines_only(project: Path):
+    edit = Edit("src/a.py", "B = 2\n", "B = 3\nC = 4\n")
+    change = plan_change(await site_of(project, None, "src/a.py"), answer(edits=(edit,)))
+
+    assert written(change) == {"src/a.py": b"A = 1\nB = 3\nC = 4\n"}
+
+
+async def test_a_new_file_may_lie_beside_a_named_one(project: Path):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", "src/new.py": "N = 1\n"}))
+
+    assert written(change) == {"src/a.py": b"A = 3\n", "src/new.py": b"N = 1\n"}
+
+
+async def test_the_target_may_be_new_and_in_a_folder_that_is_missing(project: Path):
+    change = plan_change(await site_of(project, "lib/deep/new.py"), answer({"": "N = 1\n"}))
+
+    assert written(change) == {"lib/deep/new.py": b"N = 1\n"}
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("src/b.py", "is there already and was not named"),
+        ("tests/test_new.py", "is not in the folder of a file that was named"),
+        ("src/sub/new.py", "is not in the folder of a file that was named"),
+        ("src/Makefile", "is build configuration"),
+        ("src/.hidden.py", "is a dot-file"),
+        ("src/conftest.py", "is run without being asked for"),
+        (".git/hooks/pre-commit", "is not in the folder"),
+    ],
+)
+async def test_what_nobody_named_is_left_out_and_reported(project: Path, path: str, why: str):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", path: "X = 1\n"}))
+
+    assert written(change) == {"src/a.py": b"A = 3\n"}
+    assert len(change.left_out) == 1
+    assert change.left_out[0].startswith(f"Not written: {path} ")
+    assert why in change.left_out[0]
+
+
+async def test_an_answer_of_which_nothing_may_be_written_is_sent_back(project: Path):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"tests/test_new.py": "X = 1\n"}))
+
+    assert written(change) == {}
+    assert "Answer with the new text of src/a.py" in change.failures[0]
+
+
+async def test_the_tests_that_judge_an_answer_are_not_rewritten_by_it(project: Path):
+    site = await site_of(project, "src/a.py", "tests/test_a.py", judges=["tests/test_a.py"])
+    change = plan_change(site, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
+
+    assert written(change) == {"src/a.py": b"A = 3\n"}
+    assert change.left_out == ("Not written: tests/test_a.py is what the answer is checked by.",)
+
+
+async def test_a_test_file_that_is_the_target_is_written(project: Path):
+    site = await site_of(project, "tests/test_a.py", judges=["tests/test_a.py"])
+
+    assert written(plan_change(site, answer({"": "assert 2\n"}))) == {"tests/test_a.py": b"assert 2\n"}
+
+
+async def test_an_answer_that_was_cut_off_changes_nothing(project: Path):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"": "A ="}, is_whole=False))
+
+    assert change.files == ()
+    assert "never closed" in change.failures[0]
+
+
+async def test_an_answer_that_would_empty_a_file_changes_nothing(project: Path):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"src/a.py": "\n"}))
+
+    assert "nothing of it would be left" in change.failures[0]
+
+
+async def test_a_character_that_the_files_encoding_lacks_is_sent_back_with_its_line(project: Path):
+    (project / "src/old.py").write_bytes(b"# caf\xe9\nA = 1\n")
+    change = plan_change(await site_of(project, "src/old.py"), answer({"": "# caf\u00e9\nA = '\u2192'\n"}))
+
+    assert "src/old.py: line 2: '\u2192' cannot be written in the file's encoding, cp1252" in change.failures[0]
+
+
+async def test_what_the_file_says_already_is_no_change_and_no_failure(project: Path):
+    change = plan_change(await site_of(project, "src/a.py"), answer({"": "A = 1\nB = 2\n"}))
+
+    assert change == Change()
+
+
+async def test_one_file_under_two_names_is_one_file(project: Path):
+    site = await site_of(project, "./src/../src/a.py", "src/a.py")
+    change = plan_change(site, answer({"": "A = 3\n"}))
+
+    assert [file.path for file in change.files] == ["src/a.py"]
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("Makefile", r"target: 'Makefile' is build configuration; allow it by \[apply\] allow"),
+        (".git/config", "is version control, which is never written"),
+        ("../outside.py", "is outside the roots"),
+        ("src", "is not a regular file|cannot be opened|is a link"),
+        ("blob", "cannot be edited: it is binary"),
+        ("locked.py", "is read-only; make it writable"),
+    ],
+)
+async def test_a_target_that_may_not_be_written_is_refused_before_a_model_is_asked(
+    project: Path, target: str, said: str
+):
+    (project / "blob").write_bytes(b"\0\1")
+    (project / "locked.py").write_text("x = 1\n")
+    (project / "locked.py").chmod(0o444)
+
+    with pytest.raises(FileRefused, match=said):
+        await site_of(project, target)
+
+
+async def test_a_change_reads_as_a_diff_that_git_takes(project: Path):
+    (project / "src/b.py").write_text("B = 2")
+    site = await site_of(project, None, "src/a.py", "src/b.py")
+    change = plan_change(site, answer({"src/a.py": "A = 1\nB = 3\n", "src/b.py": "B = 4\n"}))
+
+    assert change.as_text() == (
+        "--- a/src/a.py\n+++ b/src/a.py\n@@ -1,2 +1,2 @@\n A = 1\n-B = 2\n+B = 3\n"
+        "--- a/src/b.py\n+++ b/src/b.py\n@@ -1 +1 @@\n-B = 2\n\\ No newline at end of file\n"
+        "+B = 4\n\\ No newline at end of file\n"
+    )

@@ -1,0 +1,73 @@
+"""Puts the result of a delegation where the caller wants it: into the files, once it may be written."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import anyio.to_thread
+
+from ..asking import Desk
+from ..checking.answer_checks import AnswerChecks
+from ..checking.change_checks import ChangeChecks
+from ..checking.executing import Executing
+from ..editing.change import Change, plan_change
+from ..editing.writing import NotApplied, apply_change
+from ..workshop import Workshop
+from .attempt import Check, Tried
+from .contract import Contract
+from .receipt import FileChange, Status
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What is to be said of a result."""
+
+    status: Status
+    """`failed` when it was to be written and could not be."""
+    code: str | None
+    """The result, for the receipt: a diff where it changes files that are there. None: they hold it now."""
+    files: tuple[FileChange, ...] = ()
+    """What was written."""
+    notes: tuple[str, ...] = ()
+
+
+def checks_of(contract: Contract, shop: Workshop, *, began: Callable[[], None]) -> Check:
+    """What checks each answer under a contract. began: called before something of it starts to run."""
+    project = next(iter(shop.roots.folders), None)
+    if contract.site is None:
+        return AnswerChecks(
+            contract.tests, shop.find_sandbox, began=began, commands=contract.commands, project=project
+        ).run
+    return ChangeChecks(
+        contract.site, Executing(shop.find_sandbox), contract.tests, contract.commands, project, began
+    ).run
+
+
+async def apply_result(status: Status, best: Tried | None, desk: Desk, contract: Contract) -> Applied:
+    """Write the best answer into the files when the contract wants that and its status allows it."""
+    if best is None or best.answer is None:
+        return Applied(status, None)
+    if contract.site is None:
+        return Applied(status, best.answer.code)
+    change = await anyio.to_thread.run_sync(plan_change, contract.site, best.answer)
+    code = best.answer.code if change.failures else change.as_text()
+    if not contract.applies or status not in ("succeeded", "unverified"):
+        return Applied(status, code, notes=change.left_out)
+    if status == "unverified" and contract.asks_for_a_check:
+        why = "Not written: a check was asked for and proved nothing. Read the code, and put it in yourself."
+        return Applied(status, code, notes=(*change.left_out, why))
+    if not change.files:
+        return Applied(status, None, notes=(*change.left_out, "The files hold this already: nothing was written."))
+    try:
+        await anyio.to_thread.run_sync(_write, change, desk)
+    except NotApplied as error:
+        return Applied("failed", code, notes=(*change.left_out, str(error)))
+    return Applied(status, None, _receipts(change), change.left_out)
+
+
+def _write(change: Change, desk: Desk) -> None:
+    apply_change(change, desk.task_id, desk.shop.journals, desk.shop.now)
+
+
+def _receipts(change: Change) -> tuple[FileChange, ...]:
+    counts = ((file.path, file.lines) for file in change.files)
+    return tuple(FileChange(path=path, added=lines.added, removed=lines.removed) for path, lines in counts)

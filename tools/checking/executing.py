@@ -1,0 +1,34 @@
+"""Where answers are run on this machine, or why they are not."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .result import CheckResult
+from .sandbox import Limits, Sandbox
+
+# What reads and runs code is imported when there is code: a server starts without it.
+if TYPE_CHECKING:
+    from .node import Node
+    from .sandbox_search import SandboxSearch
+
+
+@dataclass(frozen=True)
+class Executing:
+    find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
+    limits: Limits = field(default_factory=Limits)
+    find_node: "Callable[[], Awaitable[Node | None]] | None" = None
+    """None: the one on PATH."""
+
+    async def sandbox(self) -> Sandbox | str:
+        """The sandbox, or why there is none, with the remedy."""
+        search = await self.find_sandbox()
+        if search.sandbox is not None:
+            return search.sandbox
+        return f"{search.reason}; {search.remedy}" if search.remedy else str(search.reason)
+
+    async def node_tests(self, code: str, tests: str, sandbox: Sandbox) -> CheckResult:
+        from .node import find_node
+        from .running_node import run_node_tests
+
+        return await run_node_tests(code, tests, sandbox, await (self.find_node or find_node)(), self.limits)

@@ -1,0 +1,133 @@
+"""What an answer changes in the files that it may change: what would be written, and what would not."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import CallerError
+from ..guarding.text import visible
+from .answer import Answer
+from .file_form import NotWritable, in_form_of
+from .line_diff import LineCount, count_lines, unified_diff
+from .proposal import propose
+from .site import Place, Site, Source
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """One file that is written."""
+
+    path: str
+    """As the caller named it."""
+    place: Place
+    before: bytes | None
+    """None: it is new."""
+    after: bytes
+    text_before: str
+    text_after: str
+    """Both with \\n as line end."""
+
+    @property
+    def root(self) -> Path:
+        return self.place[0]
+
+    @property
+    def relative(self) -> Path:
+        return self.place[1]
+
+    @property
+    def lines(self) -> LineCount:
+        return count_lines(self.text_before, self.text_after)
+
+
+@dataclass(frozen=True)
+class Change:
+    files: tuple[FileChange, ...] = ()
+    """None, and no failures: the files hold it already."""
+    failures: tuple[str, ...] = ()
+    """Why the answer cannot be placed, for its model to act on; with any, `files` is empty."""
+    left_out: tuple[str, ...] = ()
+    """What the answer also holds, and why that is not written, in sentences for the caller."""
+
+    def as_text(self) -> str:
+        """The change for a reader: the text of one new file, else a diff that `git apply` takes."""
+        if len(self.files) == 1 and self.files[0].before is None:
+            return self.files[0].text_after
+        return "".join(
+            unified_diff(
+                file.text_before,
+                file.text_after,
+                "/dev/null" if file.before is None else f"a/{file.relative.as_posix()}",
+                f"b/{file.relative.as_posix()}",
+            )
+            for file in self.files
+        )
+
+    def below(self, root: Path) -> Mapping[Path, bytes]:
+        """The new bytes by the path from a root."""
+        return {file.relative: file.after for file in self.files if file.root == root}
+
+
+def plan_change(site: Site, answer: Answer) -> Change:
+    """What the answer would change. It reads the site's folders and writes nothing."""
+    if not answer.is_whole:
+        return Change(failures=("A code block was never closed, so its end is missing. Answer again, whole.",))
+    proposal = propose(answer, site.current, site.target)
+    if proposal.failures:
+        return Change(failures=proposal.failures)
+    files: list[FileChange] = []
+    failures: list[str] = []
+    left_out = list(proposal.notes)
+    for path, text in proposal.texts.items():
+        source, why_not = _source(site, path)
+        if source is None or why_not is not None:
+            left_out.append(f"Not written: {visible(path)[:200]} {why_not}.")
+            continue
+        if source.content is not None and source.content.text.strip() and not text.strip():
+            failures.append(f"{source.path}: nothing of it would be left. Answer with its whole new text.")
+            continue
+        try:
+            after = in_form_of(text, source.content)
+        except NotWritable as error:
+            failures.append(f"{source.path}: {error}. Do without it.")
+            continue
+        if after != source.data:
+            files.append(_change(source, text, after))
+    if failures:
+        return Change(failures=tuple(failures))
+    if left_out and not files:
+        wanted = f"Answer with the new text of {site.target}." if site.target else "Change only files that were given."
+        return Change(failures=tuple(f"{entry} {wanted}" for entry in left_out))
+    return Change(tuple(files), left_out=tuple(left_out))
+
+
+def _source(site: Site, path: str) -> tuple[Source | None, str | None]:
+    """The file that a proposed path means, and why it is not written; None: it may be."""
+    source = site.sources.get(path)
+    if source is None:
+        try:
+            place = site.roots.locate(path, "answer")
+        except CallerError:
+            return None, "lies outside of the folders that may be written"
+        source = site.source_at(place) or Source(path, place, None, None, _why_not_new(site, place))
+    if source.place in site.judges:
+        return source, "is what the answer is checked by"
+    return source, source.why_not
+
+
+def _why_not_new(site: Site, place: Place) -> str | None:
+    root, relative = place
+    if os.path.lexists(root / relative):
+        return "is there already and was not named in `target` or `context_files`"
+    if not site.is_beside(place):
+        return "is not in the folder of a file that was named"
+    return site.protection.why_not(relative, is_named=False)
+
+
+def _change(source: Source, text: str, after: bytes) -> FileChange:
+    if source.content is None:
+        return FileChange(source.path, source.place, source.data, after, "", text)
+    return FileChange(
+        source.path, source.place, source.data, after, source.content.text, source.content.read_again(after)
+    )

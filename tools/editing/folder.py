@@ -1,0 +1,138 @@
+"""A folder below a root, held open: what is done in it cannot be led elsewhere by a link that appears meanwhile."""
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+_HAS_DESCRIPTORS = os.open in os.supports_dir_fd
+"""Not on Windows: there each path is looked at before it is used, which leaves a moment between."""
+
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A file as it is now."""
+
+    data: bytes
+    status: os.stat_result
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether nobody may write it, whatever the folder allows: replacing it would ignore that."""
+        return not stat.S_IMODE(self.status.st_mode) & 0o222
+
+
+@dataclass(frozen=True)
+class Folder:
+    path: Path
+    descriptor: int | None
+    """None: this system has no calls relative to an open folder."""
+
+    def look(self, name: str) -> Standing | None:
+        """The file of that name. None: there is nothing. Raises OSError for a link, a folder and all else."""
+        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        try:
+            opened = os.open(self._at(name), flags, dir_fd=self.descriptor)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(opened, "rb") as file:
+            status = os.fstat(opened)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EISDIR, "it is not a regular file", name)
+            return Standing(file.read(), status)
+
+    def create(self, name: str, data: bytes, like: os.stat_result | None, *, mode: int | None = None) -> None:
+        """A new file with the data, on disk when this returns.
+
+        like: whose owner and mode it gets. None: those of any new file. mode: another than that.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        # Nobody else may read it before it has the mode of the file whose place it takes.
+        opened = os.open(self._at(name), flags, 0o666 if like is None else 0o600, dir_fd=self.descriptor)
+        with os.fdopen(opened, "wb") as file:
+            file.write(data)
+            file.flush()
+            if like is not None:
+                _be_like(opened, like, like.st_mode if mode is None else mode)
+            os.fsync(opened)
+
+    def replace(self, temporary: str, name: str) -> None:
+        os.replace(
+            self._at(temporary), self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor
+        )  # fmt: skip
+
+    def place_new(self, temporary: str, name: str) -> None:
+        """Give a file its name unless another has it by now. Raises FileExistsError."""
+        try:
+            os.link(
+                self._at(temporary), self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor,
+                follow_symlinks=False,
+            )  # fmt: skip
+        except OSError as error:
+            if error.errno not in _NO_HARD_LINKS:
+                raise
+            if self.look(name) is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name) from error
+            self.replace(temporary, name)
+        else:
+            self.remove(temporary)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; that it is gone already is no error."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._at(name), dir_fd=self.descriptor)
+
+    def make_folder(self, name: str) -> None:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(self._at(name), dir_fd=self.descriptor)
+
+    def remove_folder_if_empty(self, name: str) -> None:
+        with contextlib.suppress(OSError):
+            os.rmdir(self._at(name), dir_fd=self.descriptor)
+
+    def sync(self) -> None:
+        """Let the names in it survive a crash of the machine."""
+        if self.descriptor is not None:
+            os.fsync(self.descriptor)
+
+    def _at(self, name: str) -> str:
+        return name if self.descriptor is not None else str(self.path / name)
+
+
+@contextlib.contextmanager
+def folder_below(root: Path, relative: PurePath) -> Generator[Folder]:
+    """The folder, reached part by part from the root so that no link is followed. Raises OSError."""
+    path = root / relative
+    if not _HAS_DESCRIPTORS:
+        if os.path.realpath(path) != os.path.normpath(path):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+        if not path.is_dir():
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        yield Folder(path, None)
+        return
+    at = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in relative.parts:
+            below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = below
+        yield Folder(path, at)
+    finally:
+        os.close(at)
+
+
+def _be_like(opened: int, like: os.stat_result, mode: int) -> None:
+    if sys.platform == "win32":
+        return  # a new file there inherits what its folder says
+    own = os.fstat(opened)
+    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
+        # Without the right to give it away it stays ours; what matters is that it can be read and written.
+        with contextlib.suppress(PermissionError):
+            os.fchown(opened, like.st_uid, like.st_gid)
+    os.fchmod(opened, stat.S_IMODE(mode))

@@ -1,0 +1,55 @@
+"""Whether what was given as a whole file is a piece of it: it would take the place of all the rest."""
+
+import re
+from collections.abc import Sequence
+
+from .outline import all_units, outline
+
+# A comment in the place of code, as models leave it where they do not want to repeat.
+_PLACEHOLDER = re.compile(
+    r"\s*(?:\#|//|--|/\*|<!--|;|\{/\*)+\s*"
+    r"(?=.*(?:\.{3}|\u2026|\bunchanged\b|\bsame as before\b))"
+    r"(?=.*\b(?:existing|rest|remaining|unchanged|previous|other|omitted|same|as before|keep)\b).*",
+    re.IGNORECASE,
+)
+_LINE_CHARACTERS_AT_MOST = 200
+
+# From how many lines on a text without definitions may be told from a piece of itself.
+_LEAST_LINES = 30
+
+_NAMES_SHOWN = 5
+
+
+def placeholder_in(text: str, before: str) -> str | None:
+    """The first line that stands for others, with its number; None: no line does that was not there before."""
+    there = set(before.split("\n"))
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) <= _LINE_CHARACTERS_AT_MOST and _PLACEHOLDER.fullmatch(line) and line not in there:
+            return f"line {number}, `{line.strip()}`"
+    return None
+
+
+def lost_by(path: str, before: str, text: str, elsewhere: Sequence[str]) -> str | None:
+    """What a file would lose to a text that is only a piece of it. None: the text is no such piece.
+
+    elsewhere: the other texts of the answer, where definitions may have gone.
+    """
+    old_lines, new_lines = before.rstrip("\n").split("\n"), text.rstrip("\n").split("\n")
+    if 2 * len(new_lines) >= len(old_lines):
+        return None
+    old, new = _names(path, before), _names(path, text)
+    if old:
+        lost = [name for name in old if name not in new and not any(re.search(rf"\b{name}\b", e) for e in elsewhere)]
+        if set(old).isdisjoint(new) or 2 * len(lost) <= len(old):
+            return None
+        shown = ", ".join(f"`{name}`" for name in lost[:_NAMES_SHOWN])
+        return shown if len(lost) <= _NAMES_SHOWN else f"{shown} and {len(lost) - _NAMES_SHOWN} more"
+    there = set(filter(str.strip, old_lines))
+    filled = [line for line in new_lines if line.strip()]
+    is_piece = len(old_lines) >= _LEAST_LINES and 2 * sum(line in there for line in filled) >= len(filled)
+    return f"{len(old_lines) - len(new_lines)} of its {len(old_lines)} lines" if is_piece else None
+
+
+def _names(path: str, text: str) -> dict[str, None]:
+    """The names of all definitions, in order."""
+    return {unit.name: None for unit in all_units(outline(path, text)) if re.fullmatch(r"\w+", unit.name)}

@@ -1,0 +1,63 @@
+"""Which lines of a text are still there in another."""
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+_THOROUGH_UP_TO = 25_000_000
+"""Pairs of lines that may be compared one by one; beyond, common lines are no anchors and the match is coarser."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A run of lines that both texts have."""
+
+    before: int
+    """Where it begins in the first text, counted from 0."""
+    after: int
+    lines: int
+
+
+@dataclass(frozen=True)
+class LineCount:
+    added: int
+    removed: int
+
+
+def kept_lines(before: Sequence[str], after: Sequence[str]) -> list[Kept]:
+    """The runs that both have, in order."""
+    start = 0
+    while start < min(len(before), len(after)) and before[start] == after[start]:
+        start += 1
+    end = 0
+    while end < min(len(before), len(after)) - start and before[-1 - end] == after[-1 - end]:
+        end += 1
+    first, second = before[start : len(before) - end], after[start : len(after) - end]
+    is_coarse = len(first) * len(second) > _THOROUGH_UP_TO
+    blocks = SequenceMatcher(None, first, second, autojunk=is_coarse).get_matching_blocks()
+    runs = [
+        Kept(0, 0, start),
+        *(Kept(block.a + start, block.b + start, block.size) for block in blocks),
+        Kept(len(before) - end, len(after) - end, end),
+    ]
+    return [run for run in runs if run.lines]
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines with their ends, which are \\n and nothing else; the last may have none."""
+    return re.findall(r"[^\n]*\n|[^\n]+", text)
+
+
+def unified_diff(text_before: str, text_after: str, name_before: str, name_after: str) -> str:
+    """The difference as patch(1) and git take it; empty when there is none."""
+    diff = difflib.unified_diff(lines_of(text_before), lines_of(text_after), name_before, name_after)
+    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in diff)
+
+
+def count_lines(text_before: str, text_after: str) -> LineCount:
+    """How many lines are new, and how many are gone; a changed one is both, as is one that loses its end."""
+    before, after = lines_of(text_before), lines_of(text_after)
+    kept = sum(run.lines for run in kept_lines(before, after))
+    return LineCount(added=len(after) - kept, removed=len(before) - kept)

@@ -1,0 +1,194 @@
+"""Packs the context for a model's window: whole files while they fit, then the parts that the task needs most."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ..tokens import BYTES_PER_TOKEN, estimate_tokens
+from .context import ContextFile
+from .relevance import MUST, OUTLINE, REFERRED, TARGET, Reading, weigh
+
+_NAMES_SHOWN = 4
+
+
+def room_in(window_tokens: int, output_tokens: int) -> int:
+    """What a prompt may take of a window: what is left beside an answer twice as long as expected, if it can be.
+
+    output_tokens: what the answer is expected to take, thinking included.
+    """
+    return window_tokens - max(output_tokens, min(2 * output_tokens, window_tokens // 4), _LEAST_ANSWER_TOKENS)
+
+
+_LEAST_ANSWER_TOKENS = 512
+"""An answer with less room is not worth its prompt."""
+
+
+@dataclass(frozen=True)
+class Packed:
+    """The context as one model gets it."""
+
+    files: tuple[ContextFile, ...]
+    """In the order in which they were given; those in part say where lines are left out."""
+    tokens: int
+    """An estimate, the marks around the files included."""
+    note: str | None
+    """What is shown in part and what is left out, for the receipt. None: all files are whole."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """The context of one task, which each model's window gets in its own measure."""
+
+    task: str
+    files: tuple[ContextFile, ...]
+    target: str | None = None
+    """The file that the result goes into, as the caller named it."""
+
+    @cached_property
+    def whole_tokens(self) -> int:
+        """An estimate of what all files take, whole."""
+        return sum(map(_tokens, self.files))
+
+    @cached_property
+    def least_tokens(self) -> int:
+        """What the parts take that a prompt must hold; reads every file by its grammar."""
+        if not self.files:
+            return 0
+        selection = self._selection()
+        selection.take_at(MUST, room=None)
+        return min(self.whole_tokens, selection.tokens)
+
+    def pack(self, room_tokens: int | None) -> Packed:
+        """As much as the room takes, the most useful first; never less than the parts that must be there.
+
+        room_tokens: for all files together. None: there is no limit.
+        """
+        if room_tokens is None or self.whole_tokens <= room_tokens:
+            return Packed(self.files, self.whole_tokens, None)
+        selection = self._selection()
+        selection.take_at(MUST, room=None)
+        for priority in (TARGET, REFERRED, OUTLINE):
+            selection.take_at(priority, room=room_tokens)
+        selection.take_whole_files(room=room_tokens)
+        return selection.packed()
+
+    @cached_property
+    def _reading(self) -> Reading:
+        return weigh(self.task, self.files, self.target)
+
+    @cached_property
+    def _lines(self) -> tuple[tuple[str, ...], ...]:
+        return tuple(tuple(file.text.split("\n")) for file in self.files)
+
+    def _selection(self) -> "_Selection":
+        return _Selection(self.files, self._lines, self._reading)
+
+
+@dataclass
+class _Selection:
+    """The lines taken so far."""
+
+    files: Sequence[ContextFile]
+    lines: Sequence[Sequence[str]]
+    reading: Reading
+    tokens: int = 0
+    """What the files take with the lines taken, rather too many."""
+    taken: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
+    """Line numbers by file."""
+
+    def take_at(self, priority: int, *, room: int | None) -> None:
+        """Take the pieces of a priority, those of the most useful files first, as far as there is room."""
+        place = {number: at for at, number in enumerate(self.reading.order)}
+        pieces = [piece for piece in self.reading.pieces if piece.priority == priority]
+        for piece in sorted(pieces, key=lambda piece: place[piece.file]):
+            self._take(piece.file, range(piece.first_line, piece.last_line + 1), room)
+
+    def take_whole_files(self, *, room: int) -> None:
+        """Take all that is left of each file, the most useful first, where there is room for all of it."""
+        for number in self.reading.order:
+            self._take(number, range(len(self.lines[number])), room)
+
+    def packed(self) -> Packed:
+        files = [_shown(self.files[n], self.lines[n], self.taken[n]) for n in range(len(self.files)) if n in self.taken]
+        left_out = [file.path for number, file in enumerate(self.files) if number not in self.taken]
+        tokens = sum(map(_tokens, files))
+        return Packed(tuple(files), tokens, _note(files, left_out))
+
+    def _take(self, number: int, wanted: range, room: int | None) -> None:
+        lines, taken = self.lines[number], self.taken.get(number, set())
+        new = [line for line in wanted if line not in taken and line < len(lines)]
+        if not new:
+            return
+        size = sum(len(lines[line].encode(errors="replace")) + 1 for line in new)
+        cost = round(size / BYTES_PER_TOKEN) + _GAP_TOKENS * _more_gaps(taken, new, len(lines))
+        if number not in self.taken:
+            cost += _frame_tokens(self.files[number].path) + _GAP_TOKENS
+        if room is None or self.tokens + cost <= room:
+            self.tokens += cost
+            self.taken.setdefault(number, set()).update(new)
+
+
+_GAP_TOKENS = 10
+"""What `[lines 1200-1300 left out]` takes."""
+
+
+def _more_gaps(taken: set[int], new: Sequence[int], lines: int) -> int:
+    """By how many the gaps between the lines taken grow with new ones; of nothing taken, all is one gap."""
+    added = set(new)
+    more = 0
+    for line in new:
+        if line - 1 not in added:  # a run of new lines begins, inside of one gap
+            more += (line > 0 and line - 1 not in taken) - 1
+        if line + 1 not in added:
+            more += line + 1 < lines and line + 1 not in taken
+    return more
+
+
+def _shown(file: ContextFile, lines: Sequence[str], taken: set[int]) -> ContextFile:
+    """The file with the lines taken, and a mark where others are left out, unless the mark would be the longer."""
+    if len(taken) == len(lines):
+        return file
+    shown: list[str] = []
+    at = 0
+    while at < len(lines):
+        end = at
+        while end < len(lines) and end not in taken:
+            end += 1
+        gap = lines[at:end]
+        mark = f"[line {end} left out]" if len(gap) == 1 else f"[lines {at + 1}-{end} left out]"
+        shown += gap if sum(len(line) + 1 for line in gap) <= len(mark) else [mark]
+        if end < len(lines):
+            shown.append(lines[end])
+        at = end + 1
+    text = "\n".join(shown)
+    return file if text == file.text else ContextFile(file.path, text, is_whole=False)
+
+
+def _note(files: Sequence[ContextFile], left_out: Sequence[str]) -> str | None:
+    in_part = [file.path for file in files if not file.is_whole]
+    whole = len(files) - len(in_part)
+    if not in_part and not left_out:
+        return None
+    counts = [f"{whole} {'file' if whole == 1 else 'files'} whole"]
+    if in_part:
+        counts.append(f"{len(in_part)} in part ({_named(in_part)})")
+    if left_out:
+        counts.append(f"{len(left_out)} left out: {_named(left_out)}")
+    return f"context: {', '.join(counts)}"
+
+
+def _named(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:_NAMES_SHOWN])
+    return shown if len(paths) <= _NAMES_SHOWN else f"{shown} and {len(paths) - _NAMES_SHOWN} more"
+
+
+def _tokens(file: ContextFile) -> int:
+    return estimate_tokens(file.text) + _frame_tokens(file.path)
+
+
+def _frame_tokens(path: str) -> int:
+    """What the marks around a file take."""
+    return round((_FRAME_BYTES + len(path.encode(errors="replace"))) / BYTES_PER_TOKEN) + 1
+
+
+_FRAME_BYTES = 60

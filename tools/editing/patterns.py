@@ -1,0 +1,212 @@
+"""The files that `context_files` names by patterns such as `src/**/*.py`.
+
+A pattern finds what git would not ignore, never by way of a link, and neither dot-files nor files whose
+names say that they hold keys: those are read only when they are named exactly.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import translate
+from pathlib import Path, PurePosixPath
+
+import anyio.to_thread
+
+from ..checking.gitignore import Ignoring, ignoring_in
+from ..checking.project_copy import SECRET_FOLDERS, is_secret
+from ..errors import BadArgument, FileRefused
+from ..guarding.roots import Roots
+
+FILES_AT_MOST = 500
+"""For one pattern. More than a task is ever about, and more than a receipt can name."""
+
+ENTRIES_AT_MOST = 100_000
+"""Files and folders looked at for one pattern."""
+
+_WILD = re.compile(r"[*?\[{]")
+_BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
+_ALTERNATIVES_AT_MOST = 64
+
+# Heavy, and nobody's own text; not every project's .gitignore lists them.
+_NEVER_MEANT = SECRET_FOLDERS | {"node_modules", "__pycache__", "venv"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the paths and patterns of a call stand for."""
+
+    paths: tuple[str, ...]
+    """Exact paths, in order: those of one pattern sorted."""
+    notes: tuple[str, ...]
+    """What matched and was left out, for the receipt."""
+
+
+async def find_files(named: Sequence[str], roots: Roots) -> Found:
+    """The paths, with those that each pattern finds in its place.
+
+    A name that exists to the letter is a path, whatever is in it. Raises NoRoots, FileRefused where a
+    pattern finds nothing, or BadArgument where it finds too much.
+    """
+    if not any(map(_is_pattern, named)):
+        return Found(tuple(named), ())
+    return await anyio.to_thread.run_sync(_find_all, named, roots)
+
+
+def _find_all(named: Sequence[str], roots: Roots) -> Found:
+    paths: list[str] = []
+    notes: list[str] = []
+    for name in named:
+        if not _is_pattern(name) or _exists(name, roots):
+            paths.append(name)
+            continue
+        search = _Search(name, roots)
+        paths += search.run()
+        notes += search.notes
+    return Found(tuple(dict.fromkeys(paths)), tuple(notes))
+
+
+def _is_pattern(name: str) -> bool:
+    return _WILD.search(name) is not None
+
+
+def _exists(name: str, roots: Roots) -> bool:
+    root, relative = roots.locate(name, "context_files")
+    return os.path.lexists(root / relative)
+
+
+@dataclass
+class _Search:
+    """One pattern on its way through the folders."""
+
+    pattern: str
+    roots: Roots
+    notes: list[str] = field(default_factory=list[str])
+    looked_at: int = 0
+
+    def run(self) -> list[str]:
+        """The paths found, each in the form of the pattern: absolute where that is."""
+        found: list[str] = []
+        for alternative in _alternatives(self.pattern):
+            found += self._find(alternative)
+        found = sorted(dict.fromkeys(found))
+        if len(found) > FILES_AT_MOST:
+            raise BadArgument(
+                f"context_files: {self.pattern!r} matches {len(found)} files, more than {FILES_AT_MOST}."
+                " Narrow it to those the task needs."
+            )
+        readable = [path for path in found if self._is_text(path)]
+        if unreadable := sorted(set(found) - set(readable)):
+            self.notes.append(
+                f"context_files: of {self.pattern!r}, {_named(unreadable)} left out: binary, not UTF-8, too large, or"
+                " not to be opened."
+            )
+        if not readable:
+            raise FileRefused(
+                f"context_files: {self.pattern!r} matches no text file below {self.roots.folders[0]}. What .gitignore"
+                " lists, dot-files and files of keys must be named exactly. Correct the pattern, or name the files."
+            )
+        return readable
+
+    def _find(self, pattern: str) -> Iterator[str]:
+        slashed = pattern.replace("\\", "/") if os.sep == "\\" else pattern
+        parts = slashed.split("/")
+        fixed = next((n for n, part in enumerate(parts) if _is_pattern(part)), len(parts) - 1)
+        prefix = "/".join(parts[:fixed]) or ("/" if slashed.startswith("/") else ".")
+        root, start = self.roots.locate(prefix, "context_files")
+        wanted = [re.compile(translate(part)) if part != "**" else None for part in parts[fixed:]]
+        dotted = {part for part in parts[fixed:] if part.startswith(".") and not _is_pattern(part)}
+        ignoring = ignoring_in(root)
+        place = root
+        for part in start.parts:
+            place /= part
+            if place.is_symlink() or ignoring.ignores(place, is_folder=True):
+                return
+            ignoring = ignoring.below(place)
+        depth = None if "**" in parts else len(parts) - fixed
+        for path in self._walk(place, ignoring, dotted, depth):
+            relative = path.relative_to(place)
+            if _fits(relative.parts, wanted):
+                yield str(PurePosixPath(prefix, *relative.parts))
+
+    def _walk(self, folder: Path, ignoring: Ignoring, dotted: set[str], depth: int | None) -> Iterator[Path]:
+        """The files that a pattern may find; no link is followed, and what is opened later is checked anew."""
+        try:
+            with os.scandir(folder) as entries:
+                inside = sorted(entries, key=lambda entry: entry.name)
+        except OSError:
+            return  # nobody may look into it, or it is no folder
+        for entry in inside:
+            self.looked_at += 1
+            if self.looked_at > ENTRIES_AT_MOST:
+                raise BadArgument(
+                    f"context_files: {self.pattern!r} would look at more than {ENTRIES_AT_MOST:,} files and folders."
+                    " Begin it with the folder that the task is about."
+                )
+            path, is_folder = Path(entry.path), entry.is_dir(follow_symlinks=False)
+            if self._is_off(entry.name, path, ignoring, dotted, is_folder=is_folder):
+                continue
+            if not is_folder:
+                if entry.is_file(follow_symlinks=False):
+                    yield path
+            elif depth is None or depth > 1:
+                yield from self._walk(path, ignoring.below(path), dotted, None if depth is None else depth - 1)
+
+    def _is_off(self, name: str, path: Path, ignoring: Ignoring, dotted: set[str], *, is_folder: bool) -> bool:
+        if is_folder and (name in _NEVER_MEANT or any(path == off for off in self.roots.off_limits)):
+            return True
+        if name.startswith(".") and name not in dotted:
+            return True
+        return (not is_folder and is_secret(name)) or ignoring.ignores(path, is_folder=is_folder)
+
+    def _is_text(self, path: str) -> bool:
+        try:
+            self.roots.read(path, "context_files")
+        except FileRefused:
+            return False
+        return True
+
+
+def _alternatives(pattern: str) -> list[str]:
+    """The pattern once for each choice in its braces: `*.{js,ts}` is `*.js` and `*.ts`."""
+    waiting, done = [pattern], list[str]()
+    while waiting:
+        next_one = waiting.pop()
+        braces = _BRACES.search(next_one)
+        if braces is None:
+            done.append(next_one)
+        else:
+            waiting += [next_one[: braces.start()] + c + next_one[braces.end() :] for c in braces[1].split(",")]
+        if len(waiting) + len(done) > _ALTERNATIVES_AT_MOST:
+            raise BadArgument(f"context_files: {pattern!r} has too many choices in braces. Write several patterns.")
+    return done
+
+
+def _fits(parts: Sequence[str], wanted: Sequence[re.Pattern[str] | None]) -> bool:
+    """Whether a path fits, part by part. None stands for `**`: any number of folders, at the end also a file."""
+    reached = {0}
+    for part in parts:
+        reached = _with_nothing(reached, wanted)
+        reached = {
+            at + (pattern is not None)
+            for at in reached
+            if at < len(wanted) and ((pattern := wanted[at]) is None or pattern.match(part))
+        }
+    return len(wanted) in _with_nothing(reached, wanted)
+
+
+def _with_nothing(reached: set[int], wanted: Sequence[re.Pattern[str] | None]) -> set[int]:
+    """Where one also is when each `**` may stand for nothing."""
+    found = set(reached)
+    for at, pattern in enumerate(wanted):
+        if at in found and pattern is None:
+            found.add(at + 1)
+    return found
+
+
+def _named(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:_NAMES_SHOWN])
+    return shown if len(paths) <= _NAMES_SHOWN else f"{shown} and {len(paths) - _NAMES_SHOWN} more"
+
+
+_NAMES_SHOWN = 5

@@ -1,0 +1,218 @@
+"""What an answer makes of the files: the whole new text of each, or why it cannot be placed."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+
+from ..checking.languages import language_of_file
+from .answer import Answer, Edit, Part
+from .fences import RANK_OF_CODE, rank
+from .fragment import lost_by, placeholder_in
+from .matching import closest, find_matches
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """The files as an answer wants them. Texts have `\\n` line ends."""
+
+    texts: Mapping[str, str]
+    """The whole new text by path, as the caller named it, or relative to the first root where the file is new.
+    What stays as it is is left out."""
+    failures: tuple[str, ...]
+    """What could not be placed, each as a message that a model can act on. Any: nothing is to be applied."""
+    notes: tuple[str, ...] = ()
+    """What of the answer was left out on purpose, for the receipt."""
+
+
+def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> Proposal:
+    """The files after the answer's changes.
+
+    current: the texts of the files that the caller named, by path, with `\\n` line ends; a target that
+    does not exist is not among them. target: where a part or an edit without a path goes. None: nowhere.
+    """
+    draft = _Draft(current, target)
+    draft.failures += answer.faults
+    named = [part for part in answer.parts if part.path is not None]
+    pathless = [part for part in answer.parts if part.path is None]
+    for part in named:
+        draft.write(part, [other.text for other in named if other is not part])
+    for edit in answer.edits:
+        draft.edit(edit)
+    if pathless:
+        draft.write_pathless(pathless, is_alone=not named and not answer.edits)
+    if not answer.parts and not answer.edits and not draft.failures:
+        draft.failures.append("The answer holds neither a file in a fenced block nor a search/replace block.")
+    changed = {path: text for path, text in draft.texts.items() if text != current.get(path)}
+    return Proposal(changed if not draft.failures else {}, tuple(draft.failures), tuple(draft.notes))
+
+
+@dataclass
+class _Draft:
+    current: Mapping[str, str]
+    target: str | None
+    texts: dict[str, str] = field(default_factory=dict[str, str])
+    whole: set[str] = field(default_factory=set[str])
+    """The paths whose whole text the answer gave."""
+    failures: list[str] = field(default_factory=list[str])
+    notes: list[str] = field(default_factory=list[str])
+
+    def write(self, part: Part, elsewhere: Sequence[str] = ()) -> None:
+        """Put a whole file in its place. elsewhere: the answer's other texts."""
+        path = self._place(part.path or "")
+        if path is None:
+            return
+        before = self.current.get(path)
+        text = part.text
+        if part.heading and before is not None and before.startswith(part.heading):
+            text = part.heading + text
+        text = _ended_as(before, text)
+        if path in self.whole and self.texts[path] != text:
+            self._fail(path, "given twice, with different texts. Give it once, whole.")
+        elif (placeholder := placeholder_in(text, before or "")) is not None:
+            self._fail(path, f"holds a placeholder for code that is not given: {placeholder}. {_GIVE_ALL}")
+        elif (lost := lost_by(path, before or "", text, elsewhere)) is not None:
+            self._fail(path, f"given as a whole file, but only a piece of it: {lost} would be lost. {_GIVE_ALL}")
+        else:
+            self.texts[path] = text
+            self.whole.add(path)
+
+    def write_pathless(self, parts: Sequence[Part], *, is_alone: bool) -> None:
+        """Put the one part that is the answer into the target, when there is a target and no doubt."""
+        if not is_alone:
+            code = [part for part in parts if rank(part.language) >= RANK_OF_CODE]
+            if self.target is not None and self._known(self.target) not in self.texts and code:
+                self.failures.append(
+                    f"A block without a path stands beside others with one, and nothing is given for `{self.target}`."
+                    " Write the path in front of each block."
+                )
+            elif code:
+                self.notes.append(f"left out: {sum(p.text.count(chr(10)) for p in code)} lines of code without a path")
+            return
+        if self.target is None:
+            self.failures.append("It is not said which file the answer is. Write the path in front of each block.")
+            return
+        wanted = language_of_file(self.target)
+        fitting = [part for part in parts if part.language == wanted and wanted is not None]
+        chosen = fitting[0] if fitting else max(parts, key=lambda part: (rank(part.language), len(part.text)))
+        self.write(Part(self.target, chosen.language, chosen.text, chosen.heading))
+
+    def edit(self, edit: Edit) -> None:
+        """Carry out an edit on the text as the edits before it left it."""
+        path = self._edited_path(edit)
+        if path is None:
+            return
+        text = self.texts.get(path, self.current.get(path))
+        if not edit.search:
+            if text:
+                self._fail(path, "there already, so an edit needs lines to search. Name lines of the file.")
+            else:
+                self.texts[path] = edit.replace
+            return
+        if text is None:
+            known = ", ".join(f"`{name}`" for name in self.current) or "none"
+            self._fail(path, f"not among the files that can be edited ({known}). Give a new file whole.")
+            return
+        search, replace = _lines(edit.search), _lines(edit.replace)
+        lines = _lines(text)
+        matches = find_matches(lines, search, replace)
+        if len(matches) == 1:
+            at, length = matches[0].first_line, matches[0].length
+            lines[at : at + length] = matches[0].replacement
+            self.texts[path] = "\n".join(lines) + ("\n" if lines and text.endswith("\n") else "")
+        elif matches:
+            places = ", ".join(str(match.first_line + 1) for match in matches[:10])
+            self._fail(
+                path, f"{_quoted(search)} fits at {len(matches)} places (lines {places}). Name more lines around it."
+            )
+        else:
+            self._fail(path, f"{_quoted(search)} is not in it.{_what_is_there(lines, search, replace)}")
+
+    def _edited_path(self, edit: Edit) -> str | None:
+        if edit.path is not None:
+            return self._place(edit.path)
+        if self.target is not None:
+            return self._known(self.target) or self.target
+        if len(self.current) == 1:
+            return next(iter(self.current))
+        self.failures.append("It is not said which file an edit is for. Write the path in front of each block.")
+        return None
+
+    def _place(self, path: str) -> str | None:
+        """The caller's name of the file, or the path of a new one; None after a failure."""
+        known = self._known(path)
+        if known is not None:
+            return known
+        same = self._ending_in(path)
+        if len(same) > 1:
+            self._fail(path, f"could be any of {', '.join(f'`{name}`' for name in same)}. Write the whole path.")
+            return None
+        new = same[0] if same else new_path(path)
+        if new is None:
+            self._fail(path, "not a path below the project. Write a relative path, without `..`.")
+        return new
+
+    def _known(self, path: str) -> str | None:
+        names = self._names()
+        if path in names:
+            return path
+        wanted = new_path(path)
+        return next((name for name in names if wanted is not None and new_path(name) == wanted), None)
+
+    def _ending_in(self, path: str) -> list[str]:
+        """The caller's files whose names end in the path."""
+        wanted = new_path(path)
+        return [name for name in self._names() if wanted and f"/{name.replace(chr(92), '/')}".endswith(f"/{wanted}")]
+
+    def _names(self) -> list[str]:
+        """The files that the caller named."""
+        new = [self.target] if self.target is not None and self.target not in self.current else []
+        return [*self.current, *new]
+
+    def _fail(self, path: str, why: str) -> None:
+        self.failures.append(f"`{_shown(path)}`: {why}")
+
+
+def new_path(path: str) -> str | None:
+    """The path as one below a folder, parts divided by slashes. None: it leads out, or is no path."""
+    slashed = path.replace("\\", "/")
+    if re.search(r"[\x00-\x1f:*?\"<>|]", slashed) or slashed.startswith(("/", "~")) or len(slashed) > 400:
+        return None
+    parts = [part for part in slashed.split("/") if part not in ("", ".")]
+    if not parts or ".." in parts:
+        return None
+    return str(PurePosixPath(*parts))
+
+
+def _what_is_there(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> str:
+    """What a model needs to mend a search that found nothing."""
+    if any(line.strip() for line in replace) and len(done := find_matches(lines, replace, replace)) == 1:
+        return f" What it is to become stands at line {done[0].first_line + 1} already."
+    at = closest(lines, search)
+    if at is None:
+        return " Copy the lines to search from the file, to the letter."
+    shown = lines[at : at + min(len(search), _LINES_SHOWN)]
+    return f" Copy the lines to the letter. The closest are, from line {at + 1}:\n" + "\n".join(shown)
+
+
+_LINES_SHOWN = 30
+_GIVE_ALL = "Give the whole file, or change it with search/replace blocks."
+
+
+def _quoted(search: Sequence[str]) -> str:
+    """Which edit a message is about."""
+    first = next((line.strip() for line in search if line.strip()), "a blank line")
+    return f"the text to search that begins with `{first if len(first) <= 80 else f'{first[:80]}…'}`"
+
+
+def _ended_as(before: str | None, text: str) -> str:
+    """The text with the final newline of the one before it, or without, as that is."""
+    return text.removesuffix("\n") if before and not before.endswith("\n") else text
+
+
+def _lines(text: str) -> list[str]:
+    return text.removesuffix("\n").split("\n") if text else []
+
+
+def _shown(path: str) -> str:
+    return path if len(path) <= 200 else f"{path[:200]}…"

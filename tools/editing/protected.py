@@ -1,0 +1,88 @@
+"""Which files are not written for a model's answer: `protected.yaml`, and what the user allows of it."""
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path, PurePath
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from ..checking.project_copy import is_secret
+from ..guarding.text import visible
+
+Strictness = Literal["never", "protected", "only_when_named"]
+
+
+class Patterns(BaseModel):
+    """What `protected.yaml` says: for each kind of file, patterns of names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    never: Mapping[str, Sequence[str]]
+    protected: Mapping[str, Sequence[str]]
+    only_when_named: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The shipped patterns, and what the user's config file allows."""
+
+    allowed: tuple[str, ...] = ()
+    """Patterns of `[apply] allow`, of the same form."""
+
+    def why_not(self, relative: PurePath, *, is_named: bool) -> str | None:
+        """Why a file is not written, with the remedy. None: it may be.
+
+        relative: from its root. is_named: whether the caller named it.
+        """
+        parts = tuple(map(_folded, relative.parts))
+        patterns = shipped_patterns()
+        if (kind := _kind(parts, patterns.never)) is not None:
+            return f"is {kind}, which is never written"
+        if any(_matches(parts, pattern) for pattern in self.allowed):
+            return None
+        shown = visible(relative.as_posix())[:200]
+        remedy = f'allow it by [apply] allow = ["{shown}"] in config.toml, or write it yourself'
+        if is_secret(parts[-1]):
+            return f"is named like a file of secrets; {remedy}"
+        if (kind := _kind(parts, patterns.protected)) is not None:
+            return f"is {kind}; {remedy}"
+        kind = None if is_named else _kind(parts, patterns.only_when_named)
+        return None if kind is None else f"is {kind}, and was not named; name it as `target`"
+
+
+@cache
+def shipped_patterns() -> Patterns:
+    text = Path(__file__).with_name("protected.yaml").read_text(encoding="utf-8")
+    return Patterns.model_validate(yaml.safe_load(text))
+
+
+def _kind(parts: Sequence[str], patterns: Mapping[str, Sequence[str]]) -> str | None:
+    return next((kind for kind, some in patterns.items() if any(_matches(parts, one) for one in some)), None)
+
+
+def _matches(parts: Sequence[str], pattern: str) -> bool:
+    *folders, name = parts
+    if pattern.endswith("/") and "/" not in pattern[:-1]:
+        return any(fnmatchcase(folder, _folded(pattern[:-1])) for folder in folders)
+    if "/" not in pattern:
+        return fnmatchcase(name, _folded(pattern))
+    wanted = "/".join(map(_folded, pattern.strip("/").split("/")))
+    if pattern.endswith("/"):
+        wanted += "/*"
+    return any(fnmatchcase("/".join(parts[start:]), wanted) for start in range(len(parts)))
+
+
+def _folded(part: str) -> str:
+    """The name as the most generous file system would read it.
+
+    macOS ignores case and some unseen characters, Windows case, dots and blanks at the end and what
+    stands behind a colon: `.GIT`, `.g\\u200cit` and `.git::$INDEX_ALLOCATION` are all `.git` somewhere.
+    """
+    seen = "".join(c for c in unicodedata.normalize("NFKC", visible(part)) if unicodedata.category(c) != "Cf")
+    folded = seen.casefold().split(":", 1)[0].rstrip(". ")
+    return ".git" if folded.startswith("git~") else folded

@@ -1,0 +1,113 @@
+"""The files that a task may change, as they were when it began."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+
+from ..errors import FileMissing, FileRefused
+from ..guarding.roots import Roots
+from .context import ContextFile
+from .file_form import FileText, NotText, read_text
+from .folder import folder_below
+from .protected import Protection
+
+Place = tuple[Path, Path]
+"""A root, and the path from there."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that the caller named."""
+
+    path: str
+    """As it was named."""
+    place: Place
+    data: bytes | None
+    """None, here and below: there is no such file yet."""
+    content: FileText | None
+    why_not: str | None = None
+    """Why it is not written, with the remedy. None: it may be."""
+
+
+@dataclass(frozen=True)
+class Site:
+    sources: Mapping[str, Source]
+    """By the path as it was named; each file once."""
+    target: str | None
+    """The file that the result belongs to, under a name of `sources`."""
+    roots: Roots
+    protection: Protection
+    judges: frozenset[Place] = frozenset()
+    """The test files that the answer is checked by: it does not rewrite them."""
+
+    @property
+    def current(self) -> dict[str, str]:
+        """The text of each file that there is, with \\n as line end."""
+        return {name: source.content.text for name, source in self.sources.items() if source.content is not None}
+
+    def source_at(self, place: Place) -> Source | None:
+        return next((source for source in self.sources.values() if source.place == place), None)
+
+    def is_beside(self, place: Place) -> bool:
+        """Whether a file lies in the folder of one that was named."""
+        folders = {(root, relative.parent) for root, relative in (source.place for source in self.sources.values())}
+        return (place[0], place[1].parent) in folders
+
+
+async def survey_site(
+    target: str | None,
+    files: Sequence[ContextFile],
+    roots: Roots,
+    protection: Protection,
+    judges: frozenset[Place] = frozenset(),
+) -> Site:
+    """The site of a task: the target, and the files that it is to be read with.
+
+    Raises NoRoots, or FileRefused for a target that may not be written, and for a file that has
+    changed since it was read into `files`.
+    """
+    return await anyio.to_thread.run_sync(_survey, target, files, roots, protection, judges)
+
+
+def _survey(
+    target: str | None, files: Sequence[ContextFile], roots: Roots, protection: Protection, judges: frozenset[Place]
+) -> Site:
+    sources: dict[str, Source] = {}
+    for file in files:
+        source = _read(file.path, "context_files", roots, protection)
+        if source.content is not None and source.content.text != file.text.replace("\r\n", "\n").replace("\r", "\n"):
+            raise FileRefused(f"context_files: {file.path!r} was changed while it was read. Call again.")
+        sources[file.path] = source
+    name: str | None = None
+    if target is not None:
+        wanted = _read(target, "target", roots, protection)
+        named = next((source for source in sources.values() if source.place == wanted.place), None)
+        name = named.path if named is not None else target
+        source = sources.setdefault(name, wanted)
+        if source.why_not is not None:
+            raise FileRefused(f"target: {target!r} {source.why_not}.")
+    judging = frozenset(place for place in judges if name is None or place != sources[name].place)
+    return Site(sources, name, roots, protection, judging)
+
+
+def _read(path: str, argument: str, roots: Roots, protection: Protection) -> Source:
+    place = roots.locate(path, argument)
+    why_not = protection.why_not(place[1], is_named=True)
+    try:
+        data = roots.read_bytes(path, argument)
+    except FileMissing:
+        return Source(path, place, None, None, why_not)
+    try:
+        content = read_text(data)
+    except NotText as error:
+        return Source(path, place, data, None, f"cannot be edited: {error}")
+    return Source(path, place, data, content, why_not or _read_only(place))
+
+
+def _read_only(place: Place) -> str | None:
+    root, relative = place
+    with folder_below(root, relative.parent) as folder:
+        standing = folder.look(relative.name)
+    return "is read-only; make it writable (chmod u+w) first" if standing and standing.is_read_only else None

@@ -1,0 +1,241 @@
+"""Writes a change to disk, all of it or nothing, and takes it back.
+
+Every step leaves the journal able to say, for each file, whether it is as it was or as it was to become.
+What it does not protect against: whoever writes a file in the instant between its last reading and its
+replacement; access lists and extended attributes of a replaced file are not kept.
+"""
+
+import contextlib
+import errno
+import os
+from collections.abc import Generator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Literal
+
+from .change import Change, FileChange
+from .folder import Folder, Standing, folder_below
+from .journal import Entry, Journal, Journals, Plan, digest
+
+UNDOING, UNDONE = "undoing", "undone"
+"""Marks of a journal that is being taken back, and has been."""
+
+_REMEDIES = {
+    errno.ENOSPC: "The disk is full: make room",
+    errno.EDQUOT: "Your quota of the disk is used up: make room",
+    errno.EROFS: "The disk is read-only: mount it writable",
+    errno.EACCES: "Make its folder writable",
+    errno.EPERM: "Make its folder writable",
+    errno.ENOENT: "Its folder is gone: make it again",
+    errno.ENOTDIR: "Its folder is a link or a file: name the real path",
+    errno.ELOOP: "It is a link now: name the real path",
+}
+
+
+class NotApplied(Exception):
+    """Nothing was written. The message says why and what to do."""
+
+
+@dataclass(frozen=True)
+class TakenBack:
+    """What became of each file when a task was taken back."""
+
+    restored: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+    """Neither as it was nor as the task wrote it: somebody's work, and not touched."""
+
+
+def apply_change(change: Change, task_id: str, journals: Journals, at: float) -> None:
+    """Write all files of a change, or none. at: now, in seconds since 1970 UTC. Raises NotApplied."""
+    try:
+        with journals.alone():
+            modes = [_look_before(file) for file in change.files]
+            plan = _plan(change, modes, task_id, at)
+            journal = journals.begin(plan, [(file.before, file.after) for file in change.files])
+            try:
+                _write(change.files, journal, journals)
+            except (OSError, NotApplied) as error:
+                _give_up(journal, error)
+            journals.at_step("written")
+    except OSError as error:
+        raise NotApplied(f"Nothing was written: {_why(error, journals.folder)}, then call again.") from error
+
+
+def take_back(journal: Journal) -> TakenBack:
+    """Put every file back that is as the task wrote it; doing so again is harmless. Raises OSError.
+
+    For a task that was interrupted, too: what had not been written yet is as it was.
+    """
+    restored: list[str] = []
+    left: list[str] = []
+    for number, entry in reversed(list(enumerate(journal.plan.files))):
+        with _folder_of(entry) as folder:
+            if folder is None:
+                if entry.before is not None:
+                    left.append(entry.path)
+                continue
+            folder.remove(entry.temporary)
+            name = PurePath(entry.relative).name
+            standing = _look(folder, name)
+            found = digest(standing.data) if isinstance(standing, Standing) else None
+            if standing is not False and found == entry.before:
+                continue
+            if standing is False or found != entry.after:
+                left.append(entry.path)
+                continue
+            _put_back(folder, name, entry, journal.before(number))
+            restored.append(entry.path)
+    _remove_made_folders(journal)
+    return TakenBack(tuple(reversed(restored)), tuple(reversed(left)))
+
+
+def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) -> Plan:
+    entries = (
+        Entry(
+            path=file.path,
+            root=str(file.root),
+            relative=file.relative.as_posix(),
+            temporary=f".chargehand-{task_id[:16]}-{number}",
+            mode=mode,
+            before=digest(file.before),
+            after=digest(file.after) or "",
+            added=file.lines.added,
+            removed=file.lines.removed,
+        )
+        for number, (file, mode) in enumerate(zip(change.files, modes, strict=True))
+    )
+    missing = {
+        (str(file.root), parent.as_posix()): None
+        for file in change.files
+        for parent in reversed(file.relative.parents)
+        if not os.path.lexists(file.root / parent)
+    }
+    return Plan(task_id=task_id, at=at, files=tuple(entries), made_folders=tuple(missing))
+
+
+def _look_before(file: FileChange) -> int | None:
+    """The mode of a file that is as it was read, and may be written; None for one that is still missing."""
+    try:
+        with folder_below(file.root, file.relative.parent) as folder:
+            standing = folder.look(file.relative.name)
+    except FileNotFoundError as error:
+        if file.before is not None:
+            raise NotApplied(f"Nothing was written: {_changed(file)}") from error
+        return None
+    except OSError as error:
+        raise NotApplied(f"Nothing was written: {_why(error, Path(file.path))}, then call again.") from error
+    _require_unchanged(file, standing)
+    if standing is None:
+        return None
+    if standing.is_read_only:
+        raise NotApplied(f"Nothing was written: {file.path} is read-only. Make it writable, then call again.")
+    return standing.status.st_mode
+
+
+def _write(files: Sequence[FileChange], journal: Journal, journals: Journals) -> None:
+    journals.at_step("folders")
+    _make_folders(journal)
+    for file, entry in zip(files, journal.plan.files, strict=True):
+        journals.at_step(f"temporary {entry.path}")
+        with _folder(file) as folder:
+            standing = folder.look(file.relative.name)
+            _require_unchanged(file, standing)
+            folder.create(entry.temporary, file.after, standing.status if standing else None)
+    for file, entry in zip(files, journal.plan.files, strict=True):
+        journals.at_step(f"replace {entry.path}")
+        with _folder(file) as folder:
+            _require_unchanged(file, folder.look(file.relative.name))
+            if file.before is None:
+                folder.place_new(entry.temporary, file.relative.name)
+            else:
+                folder.replace(entry.temporary, file.relative.name)
+    for file in files:
+        journals.at_step(f"sync {file.path}")
+        with _folder(file) as folder:
+            folder.sync()
+
+
+def _give_up(journal: Journal, error: OSError | NotApplied) -> None:
+    """Take back what was written of a change that cannot be completed. Raises NotApplied."""
+    why = str(error) if isinstance(error, NotApplied) else f"{_why(error, journal.folder)}, then call again."
+    try:
+        taken = take_back(journal)
+    except OSError as worse:
+        raise NotApplied(
+            f"{why} It could not be put back either ({worse}); `chargehand undo {journal.plan.task_id}` tries again."
+        ) from error
+    if not taken.left:
+        journal.drop()
+    raise NotApplied(why if why.startswith("Nothing") else f"Nothing was written: {why}") from error
+
+
+def _folder(file: FileChange) -> AbstractContextManager[Folder]:
+    return folder_below(file.root, file.relative.parent)
+
+
+@contextlib.contextmanager
+def _folder_of(entry: Entry) -> Generator[Folder | None]:
+    """The folder of an entry. None: it is gone, or no folder any more."""
+    with contextlib.ExitStack() as opened:
+        try:
+            folder = opened.enter_context(folder_below(Path(entry.root), PurePath(entry.relative).parent))
+        except OSError as error:
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                raise
+            folder = None
+        yield folder
+
+
+def _look(folder: Folder, name: str) -> Standing | Literal[False] | None:
+    """The file; None: there is none; False: something else stands there."""
+    try:
+        return folder.look(name)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EMLINK, errno.EISDIR, errno.ENXIO):
+            return False
+        raise
+
+
+def _put_back(folder: Folder, name: str, entry: Entry, before: bytes | None) -> None:
+    if before is None:
+        folder.remove(name)
+    else:
+        standing = folder.look(name)
+        status = None if standing is None else standing.status
+        folder.create(entry.temporary, before, status, mode=entry.mode)
+        folder.replace(entry.temporary, name)
+    folder.sync()
+
+
+def _make_folders(journal: Journal) -> None:
+    for root, relative in journal.plan.made_folders:
+        place = PurePath(relative)
+        with folder_below(Path(root), place.parent) as above:
+            above.make_folder(place.name)
+            above.sync()
+
+
+def _remove_made_folders(journal: Journal) -> None:
+    for root, relative in reversed(journal.plan.made_folders):
+        place = PurePath(relative)
+        gone = contextlib.suppress(FileNotFoundError, NotADirectoryError)
+        with gone, folder_below(Path(root), place.parent) as above:
+            above.remove_folder_if_empty(place.name)
+
+
+def _require_unchanged(file: FileChange, standing: Standing | None) -> None:
+    if digest(standing.data if standing else None) != digest(file.before):
+        raise NotApplied(f"Nothing was written: {_changed(file)}")
+
+
+def _changed(file: FileChange) -> str:
+    return (
+        f"{file.path} was changed by somebody else since it was read for this task. Call again to have the task done on"
+        " the file as it is, or put the code below in yourself."
+    )
+
+
+def _why(error: OSError, path: Path) -> str:
+    remedy = _REMEDIES.get(error.errno or 0, "Mend that")
+    return f"{error.filename or path} cannot be written ({error.strerror or error}). {remedy}"

@@ -1,0 +1,23 @@
+"""How much of the context one model gets to see."""
+
+from .deciding import Job
+from .editing.packing import Packed, room_in
+from .routing.candidates import Candidate
+
+
+def packed_for(candidate: Candidate, job: Job, beside_tokens: int) -> Packed:
+    """The context files, packed for the candidate's window; whole as long as its answer fits in beside them.
+
+    beside_tokens: what the rest of the prompt takes.
+    """
+    window, output_tokens = candidate.window_tokens, candidate.expected.output_tokens
+    if window is None or job.packing.whole_tokens + beside_tokens + output_tokens <= window:
+        return job.packing.pack(None)
+    return job.packing.pack(room_in(window, output_tokens) - beside_tokens)
+
+
+def prompt_tokens_for(candidate: Candidate, job: Job) -> int:
+    """About how many tokens the candidate's prompt takes, its context packed where it must be."""
+    window, output_tokens = candidate.window_tokens, candidate.expected.output_tokens
+    whole = job.prompt_tokens
+    return whole if window is None or whole + output_tokens <= window else min(whole, room_in(window, output_tokens))
