@@ -16,9 +16,9 @@ Without them the best that comes back is `unverified`.
 4. Name files in `context_files`; do not paste them. {model}
 5. Call delegate_generation once, with all of this; with `output` as "apply" and a `target`, verified code goes into \
 the file and not through this chat. While it says `running`, call delegate_generation(resume=task_id).
-6. `succeeded`: put the code in, unless it was applied, and run the project's own tests. `unverified`: read every line first. `failed`: read \
-what the last check said; sharpen the task or do it yourself, do not send the same words again. `over_budget` and \
-`refused`: tell the user what the notes say.
+6. `succeeded`: put the code in, unless it was applied, and run the project's own tests. `unverified`: read every line \
+first. `failed`: read what the last check said; sharpen the task or do it yourself, do not send the same words again. \
+`over_budget` and `refused`: tell the user what the notes say.
 7. Call report_outcome with what you did: accepted, edited, rejected, tests_passed or tests_failed. It decides who \
 gets the next such task.
 """
