@@ -14,6 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_http import HEADERS, LIST_TOOLS
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -102,20 +103,6 @@ class Place:
                 named["json"] = LIST_TOOLS
             headers = {**(HEADERS if method == "POST" else {}), **named.pop("headers", {})}
             return await http.request(method, self.root + path, headers=headers, **named)
-
-
-META = {
-    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-    "io.modelcontextprotocol/clientCapabilities": {},
-    "io.modelcontextprotocol/clientInfo": {"name": "test", "version": "0"},
-}
-LIST_TOOLS = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": META}}
-HEADERS = {
-    "MCP-Protocol-Version": "2026-07-28",
-    "Mcp-Method": "tools/list",
-    "Accept": "application/json, text/event-stream",
-    "Content-Type": "application/json",
-}
 
 
 @pytest.fixture

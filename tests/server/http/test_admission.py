@@ -1,12 +1,15 @@
 """Who gets in over HTTP, and what the others are told."""
 
+import json
 import logging
 import time
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
+import anyio
 import pytest
+from mcp_http import HEADERS, LIST_TOOLS
 
 pytestmark = pytest.mark.anyio
 
@@ -127,3 +130,16 @@ async def test_a_body_that_is_too_long_is_refused(open_place: Opening):
         answer = await place.ask(content=b" " * (8 * 1024 * 1024 + 1))
 
     assert answer.status_code == 413
+
+
+async def test_white_space_around_a_header_is_no_part_of_it(open_place: Opening):
+    async with open_place() as place:
+        host, port = place.root.removeprefix("http://").split(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            body = json.dumps(LIST_TOOLS)
+            lines = [f"{name}: {value} \t" for name, value in {**HEADERS, "Mcp-Method": "  tools/list"}.items()]
+            head = [f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}", *lines, f"Content-Length: {len(body)}"]
+            await stream.send("\r\n".join([*head, "", body]).encode())
+            answer = await stream.receive()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")
