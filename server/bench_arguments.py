@@ -36,6 +36,11 @@ def add_bench_commands(commands: Any) -> None:
     ordeal = measures.add_parser("ordeal", help="random cancellations, kills and faults: is each task accounted for?")
     ordeal.add_argument("--rounds", type=int, default=200, help="how many (200)")
     ordeal.set_defaults(run=_ordeal)
+    http = measures.add_parser("http", help="route_task over HTTP, against an empty server")
+    http.add_argument("--clients", type=int, default=32, help="how many at once (32)")
+    http.add_argument("--seconds", type=float, default=4.0, help="of each round (4)")
+    http.add_argument("--rounds", type=int, default=5, help="how many (5)")
+    http.set_defaults(run=_http)
     apply = measures.add_parser(
         "apply", help="write into a copy of a project: is every file as promised, after crashes too?"
     )
@@ -93,6 +98,12 @@ def _ordeal(chosen: argparse.Namespace) -> int:
     from ..evaluation.ordeal import ordeal
 
     return anyio.run(ordeal, chosen.rounds)
+
+
+def _http(chosen: argparse.Namespace) -> int:
+    from ..evaluation.http_load import measure_http
+
+    return anyio.run(partial(measure_http, clients=chosen.clients, seconds=chosen.seconds, rounds=chosen.rounds))
 
 
 def _apply(chosen: argparse.Namespace) -> int:

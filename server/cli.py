@@ -13,6 +13,9 @@ import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
 from .bench_arguments import add_bench_commands
+from .hosts.known import HOSTS
+from .hosts_arguments import add_host_commands
+from .http_arguments import add_http_arguments, serve_over_http
 from .memory_arguments import add_memory_commands
 
 if TYPE_CHECKING:
@@ -39,8 +42,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     parser.set_defaults(run=_serve)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    serve = _add(commands, "serve", _serve, "serve MCP over stdio, or over HTTP")
+    add_http_arguments(serve)
     _add(commands, "demo", _demo, "see it work: a real client drives the real server")
     doctor = _add(commands, "doctor", _doctor, "what is reachable, installed, missing, and how to get it")
+    doctor.add_argument("--host", choices=tuple(HOSTS), metavar="HOST", help="in the environment that HOST would give")
+    doctor.add_argument("--config", type=Path, metavar="FILE", help="that host's file, where it is not the usual one")
     route = _add(commands, "route", _route, "which model would do a task, and why")
     route.add_argument("task", help="the task's text; - reads it from standard input")
     delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, or in files")
@@ -52,9 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     profiles = _add(commands, "profiles", _profiles, "the models that Chargehand knows")
     profiles.add_argument("action", nargs="?", choices=("list", "show"), default="list")
     profiles.add_argument("model", nargs="?", help="for `show`: a profile id")
+    told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
+    told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
+    told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
     for command in (doctor, route, delegate, undo, usage, profiles):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_memory_commands(commands, own_workshop)
+    add_host_commands(commands)
     add_bench_commands(commands)
     return parser
 
@@ -115,7 +126,9 @@ class _Version(argparse.Action):
 # Each command imports what it needs when it runs, and nothing before: serving must start at once.
 
 
-def _serve(_: argparse.Namespace) -> int:
+def _serve(chosen: argparse.Namespace) -> int:
+    if getattr(chosen, "http", False):
+        return serve_over_http(own_workshop, chosen)
     from .stdio import serve_stdio
 
     anyio.run(serve_stdio, own_workshop)
@@ -129,8 +142,10 @@ def _demo(_: argparse.Namespace) -> int:
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from .doctor import doctor
+    from .doctor import doctor, doctor_of_host
 
+    if chosen.host is not None:
+        return anyio.run(partial(doctor_of_host, HOSTS[chosen.host], chosen.config, as_json=chosen.json))
     return anyio.run(partial(doctor, as_json=chosen.json))
 
 
@@ -178,6 +193,12 @@ def _usage(chosen: argparse.Namespace) -> int:
     from .reports import print_usage
 
     return anyio.run(partial(print_usage, own_workshop, days=chosen.days, as_json=chosen.json))
+
+
+def _instructions(chosen: argparse.Namespace) -> int:
+    from .reports import print_instructions
+
+    return anyio.run(partial(print_instructions, own_workshop, chosen.form, chosen.install))
 
 
 def _profiles(chosen: argparse.Namespace) -> int:

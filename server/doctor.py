@@ -14,6 +14,8 @@ from ..tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
 from ..tools.checking.sandbox_search import SandboxSearch
 from ..tools.provider import Availability
 from ..tools.workshop import Workshop
+from .hosts.examining import examine_host
+from .hosts.known import Host
 from .reports import MENDABLE, complain, print_json
 from .settings import load_settings
 from .wiring import open_workshop
@@ -50,16 +52,20 @@ async def doctor(*, as_json: bool) -> int:
             diagnosis = await examine(shop)
     except MENDABLE as error:
         return complain(error)
-    if as_json:
-        print_json(asdict(diagnosis))
-    else:
-        table = Table("", "", "", show_header=False)
-        for line in diagnosis.lines:
-            table.add_row(line.what, f"[{_COLOURS[line.health]}]{line.health}[/]", escape(line.finding))
-        console = Console()
-        console.print(table)
-        if not diagnosis.can_generate:
-            console.print("No model can be asked. Do one of the things above, then run `chargehand doctor` again.")
+    _show(diagnosis, as_json=as_json)
+    return 0 if diagnosis.can_generate else 1
+
+
+async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int:
+    """Print what a host's server would find; gives 0, or 1 when it would not start or nothing could generate."""
+    try:
+        found = await examine_host(host, file or host.file())
+    except MENDABLE as error:
+        return complain(error)
+    lines = [Line(f.what, "ok" if f.is_well else "broken", f.told) for f in found.findings]
+    lines += [Line(**line) for line in (found.diagnosis or {}).get("lines", ())]
+    diagnosis = Diagnosis(tuple(lines), can_generate=bool((found.diagnosis or {}).get("can_generate")))
+    _show(diagnosis, as_json=as_json)
     return 0 if diagnosis.can_generate else 1
 
 
@@ -79,6 +85,19 @@ async def examine(shop: Workshop) -> Diagnosis:
     ]
     usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
     return Diagnosis(tuple(lines), can_generate=usable)
+
+
+def _show(diagnosis: Diagnosis, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(diagnosis))
+        return
+    table = Table("", "", "", show_header=False)
+    for line in diagnosis.lines:
+        table.add_row(line.what, f"[{_COLOURS[line.health]}]{line.health}[/]", escape(line.finding))
+    console = Console()
+    console.print(table)
+    if not diagnosis.can_generate:
+        console.print("No model can be asked. Do one of the things above, then run `chargehand doctor` again.")
 
 
 def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availability], access: Access) -> bool:

@@ -1,8 +1,8 @@
-"""Where the SDK is laxer than the protocol: unknown tools and arguments, and errors a model can read.
+"""Where the SDK is laxer than the protocol: unknown names and arguments, and errors a model can read.
 
 Observed in mcp 2.3.0: an unknown tool is answered as a tool's result, unknown arguments are dropped in
-silence, invalid ones come back in pydantic's words, and an optional text that happens to be JSON
-reaches the tool as what it spells.
+silence, invalid ones come back in pydantic's words, an optional text that happens to be JSON reaches
+the tool as what it spells, and a prompt that is unknown or lacks an argument is an internal error.
 """
 
 import difflib
@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from mcp import MCPError
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
 from mcp.server.mcpserver.utilities.func_metadata import FuncMetadata
 from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
@@ -20,18 +21,21 @@ _SHOWN = 60
 """Characters of a refused value that are shown; of a longer text only its length is."""
 
 
-def strict_calls(tools: Sequence[Tool]) -> ServerMiddleware[Any]:
-    """A middleware that answers the calls which no tool should see; from now on the tools get texts as sent."""
+def strict_requests(tools: Sequence[Tool], prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
+    """A middleware that answers what no tool or prompt should see; from now on the tools get texts as sent."""
     for tool in tools:
         texts = frozenset(name for name, schema in _properties(tool).items() if schema.get("type") == "string")
         tool.fn_metadata = _TextsAsSent(texts=texts, **dict(tool.fn_metadata))
     by_name = {tool.name: tool for tool in tools}
+    by_prompt_name = {prompt.name: prompt for prompt in prompts}
 
     async def check(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         if ctx.method == "tools/call":
             refusal = _refusal(by_name, ctx.params or {})
             if refusal is not None:
                 return refusal
+        elif ctx.method == "prompts/get":
+            _refuse_prompt(by_prompt_name, ctx.params or {})
         return await call_next(ctx)
 
     return check
@@ -58,6 +62,28 @@ def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolRe
         raise MCPError(INVALID_PARAMS, f"{tool.name}: `arguments` must be an object, got {_shown(arguments)}.")
     problem = _problem(tool, cast(dict[str, Any], arguments))
     return None if problem is None else CallToolResult(content=[TextContent(type="text", text=problem)], is_error=True)
+
+
+def _refuse_prompt(prompts: Mapping[str, Prompt], params: Mapping[str, Any]) -> None:
+    """Raise the protocol's error for a prompt that cannot be had as asked for."""
+    name = params.get("name")
+    prompt = prompts.get(name) if isinstance(name, str) else None
+    if prompt is None:
+        raise MCPError(INVALID_PARAMS, f"Unknown prompt: {name!r:.80}. Prompts: {', '.join(prompts)}.")
+    arguments: object = params.get("arguments") or {}
+    if not isinstance(arguments, dict):
+        raise MCPError(INVALID_PARAMS, f"{prompt.name}: `arguments` must be an object, got {_shown(arguments)}.")
+    given = cast(dict[str, Any], arguments)
+    known = {argument.name: argument.required for argument in prompt.arguments or ()}
+    for argument, value in given.items():
+        if argument not in known:
+            takes = f"It takes: {', '.join(known)}."
+            raise MCPError(INVALID_PARAMS, f"{prompt.name}: unknown argument `{argument[:80]}`. {takes}")
+        if not isinstance(value, str):
+            raise MCPError(INVALID_PARAMS, f"{prompt.name}: `{argument}` must be a text, got {_shown(value)}.")
+    for argument, is_required in known.items():
+        if is_required and not given.get(argument, "").strip():
+            raise MCPError(INVALID_PARAMS, f"{prompt.name}: `{argument}` is missing. Add it.")
 
 
 def _problem(tool: Tool, arguments: dict[str, Any]) -> str | None:

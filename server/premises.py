@@ -1,7 +1,7 @@
 """What one running server holds: a workshop that opens at the first call, and the delegations in it."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
 
 import anyio
@@ -34,6 +34,27 @@ class Premises:
                 self._workshop = await self._opened.enter_async_context(self._open())
                 self._group.start_soon(self._workshop.memory.keep_up)
             return self._workshop
+
+
+class Address:
+    """Where the premises of a server are, for what is called without the context of a request."""
+
+    def __init__(self) -> None:
+        self._here: Premises | None = None
+
+    @contextlib.contextmanager
+    def of(self, place: Premises) -> Generator[None]:
+        """To be found here until the block ends."""
+        self._here = place
+        try:
+            yield
+        finally:
+            self._here = None
+
+    async def workshop(self) -> Workshop:
+        if self._here is None:
+            raise RuntimeError("the server is not running")
+        return await self._here.workshop()
 
 
 @contextlib.asynccontextmanager

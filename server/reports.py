@@ -1,21 +1,26 @@
 """What the command prints of decisions, profiles and books: a table for people, or JSON."""
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+import anyio.to_thread
 from rich.console import Console
 from rich.table import Column, Table
 
+from ..memory_store.adherence import ClassUsage, report_classes
 from ..memory_store.errors import LedgerError
 from ..memory_store.usage import UsageReport, report_usage
 from ..profiles.errors import ProfileError
 from ..profiles.model import ModelProfile
 from ..profiles.price import in_dollars
-from ..tools.errors import CallerError
+from ..tools.errors import BadArgument, CallerError
 from ..tools.route_task import RouteAnswer, route_task
 from .premises import OpenWorkshop
+from .steering import FORMS, instructions, write_instructions
 
 SECONDS_PER_DAY = 86_400
 
@@ -41,12 +46,43 @@ async def print_usage(open_workshop: OpenWorkshop, *, days: float | None, as_jso
         async with open_workshop() as shop:
             since = 0.0 if days is None else shop.clock().timestamp() - days * SECONDS_PER_DAY
             report = await report_usage(shop.ledger, since=since)
+            classes = await report_classes(shop.ledger, since=since)
     except MENDABLE as error:
         return complain(error)
     if as_json:
-        print_json({**asdict(report), "saved_usd": report.saved_usd})
+        print_json(usage_facts(report, classes))
     else:
-        show_usage(report, Console())
+        console = Console()
+        show_usage(report, console)
+        _show_classes(classes, console)
+    return 0
+
+
+def usage_facts(report: UsageReport, classes: Sequence[ClassUsage]) -> dict[str, Any]:
+    """The books as they are printed and read by others (a value of any type by each name, hence Any)."""
+    return {
+        **asdict(report),
+        "saved_usd": report.saved_usd,
+        "classes": [{**asdict(c), "saved_usd": c.saved_usd, "loses_money": c.loses_money} for c in classes],
+        "not_recommended": [c.task_type for c in classes if c.loses_money],
+    }
+
+
+async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None, folder: Path | None) -> int:
+    """Print the instructions for a host's model, or write them into a project's folder."""
+    form = FORMS[form_name] if form_name else None
+    try:
+        async with open_workshop() as shop:
+            text = instructions(form, await report_classes(shop.ledger))
+        if folder is None:
+            sys.stdout.write(text)
+            return 0
+        if form is None:
+            raise BadArgument(f"--install: say for whom, with --for {' or '.join(FORMS)}.")
+        file = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
+    except MENDABLE as error:
+        return complain(error)
+    sys.stdout.write(f"{file}\n")
     return 0
 
 
@@ -127,6 +163,23 @@ def show_usage(report: UsageReport, console: Console) -> None:
         f"The verified or accepted work would have cost {in_dollars(report.baseline_usd)} on the baseline model:"
         f" saved {in_dollars(report.saved_usd)}."
     )
+
+
+def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
+    if not classes:
+        return
+    columns = ("kind of task", "offered", "delegated", "accepted", "edited", "rejected", "no word", "cost", "saved")
+    table = Table(*columns, title="What became of it")
+    for c in classes:
+        counts = (c.offered, c.delegated, c.accepted, c.edited, c.rejected, c.without_word)
+        table.add_row(c.task_type, *map(str, counts), in_dollars(c.cost_usd), in_dollars(c.saved_usd))
+    console.print(table)
+    for c in classes:
+        if c.loses_money:
+            console.print(
+                f"{c.task_type} loses money: {in_dollars(c.cost_usd)} was spent on {c.delegated} task(s) that the"
+                f" baseline model would have done for {in_dollars(c.baseline_usd)}. It is no longer recommended."
+            )
 
 
 def complain(error: Exception) -> int:

@@ -10,7 +10,16 @@ from pathlib import Path, PurePath
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from ..tools.checking.command_check import BUILT_IN, CommandCheck
 from ..tools.checking.container import IMAGE
@@ -77,6 +86,13 @@ class Usage(_Group):
     """The model that savings are measured against. None: the one that plays the validator."""
 
 
+class Budget(_Group):
+    """`[budget]` of the config file."""
+
+    ask_above_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    """US dollars: a delegation that wants to spend more asks the user through the host. None: never."""
+
+
 class MemoryText(_Group):
     """`[memory]` of the config file."""
 
@@ -109,6 +125,40 @@ class Sandboxing(_Group):
         if found is not None and not (found.is_absolute() and found.is_file() and os.access(found, os.X_OK)):
             raise ValueError("It must be the absolute path of a Python, such as /home/you/project/.venv/bin/python")
         return found
+
+
+_CALLS_PER_MINUTE = {
+    "route_task": 600,
+    "delegate_generation": 60,
+    "validate_code": 120,
+    "strategic_review": 10,
+    "report_outcome": 600,
+}
+_CALLS_AT_ONCE = {
+    "route_task": 64,
+    "delegate_generation": 16,
+    "validate_code": 16,
+    "strategic_review": 2,
+    "report_outcome": 64,
+}
+
+
+class Http(_Group):
+    """`[http]` of the config file: how much one caller of `serve --http` gets, by tool."""
+
+    calls_per_minute: dict[str, PositiveInt] = _CALLS_PER_MINUTE
+    """Calls that may begin in a minute."""
+    calls_at_once: dict[str, PositiveInt] = _CALLS_AT_ONCE
+    """Calls that may be under way."""
+
+    @field_validator("calls_per_minute", "calls_at_once")
+    @classmethod
+    def _over_the_default(cls, given: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        default = _CALLS_PER_MINUTE if info.field_name == "calls_per_minute" else _CALLS_AT_ONCE
+        for tool in given:
+            if tool not in default:
+                raise ValueError(f"{tool[:40]!r} is no tool; there are {', '.join(default)}")
+        return {**default, **given}
 
 
 class Check(_Group):
@@ -179,6 +229,8 @@ class Settings(_Group):
     """A Chroma server that several processes share (`chroma run`). Unset: each process keeps its own index."""
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "WARNING"
     """How much is written to standard error."""
+    http_token: SecretStr | None = None
+    """The bearer token that `serve --http` asks for, 24 characters or more. Unset: only this machine is served."""
     ollama_host: str = "http://127.0.0.1:11434"
     """Where Ollama listens."""
     ollama_num_parallel: int = Field(default=1, ge=0)
@@ -193,8 +245,10 @@ class Settings(_Group):
     """Where Cerebras' API is."""
     privacy: Privacy = Privacy()
     usage: Usage = Usage()
+    budget: Budget = Budget()
     memory: MemoryText = MemoryText()
     sandbox: Sandboxing = Sandboxing()
+    http: Http = Http()
     apply: Applying = Applying()
     checks: dict[str, Check] = {}
 
@@ -233,8 +287,8 @@ class Settings(_Group):
 
 
 # Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
-_NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage", "memory", "sandbox", "apply", "checks")
+_NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config")
+_ONLY_IN_THE_FILE = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -312,7 +366,7 @@ def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
 
 def _explained(problem: Mapping[str, Any], file: Path | None) -> str:
     field, value = str(problem["loc"][0]), problem["input"]
-    is_shown = isinstance(value, str | int | float) and not field.endswith("api_key")
+    is_shown = isinstance(value, str | int | float) and not field.endswith(("api_key", "token"))
     wrong = f"{problem['msg']}, got {value!r:.80}" if is_shown else str(problem["msg"])
     if file is not None:
         return f"{file}: {'.'.join(map(str, problem['loc']))}: {wrong}. Correct it there."

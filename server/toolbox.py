@@ -2,9 +2,10 @@
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from mcp.server.mcpserver import Context as McpContext
+from mcp.server.mcpserver import ElicitationResult, Resolve
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import CallToolResult, TextContent, ToolAnnotations
 
@@ -28,6 +29,8 @@ from ..tools.strategic_review import strategic_review as review
 from ..tools.validate_code import ValidationAnswer
 from ..tools.validate_code import validate_code as validate
 from . import arguments as arg
+from .brevity import shortened
+from .consent import Consent, allowed_usd, ask_for_consent
 from .instructions import DESCRIPTIONS
 from .premises import Premises
 from .schema import published
@@ -69,6 +72,7 @@ async def route_task(
 
 async def delegate_generation(
     ctx: Context,
+    consent: Annotated[ElicitationResult[Consent], Resolve(ask_for_consent)],
     task: arg.TaskText | None = None,
     resume: arg.Resume | None = None,
     context_files: arg.ContextFiles | None = None,
@@ -86,8 +90,10 @@ async def delegate_generation(
     wait_s: arg.WaitS = WAIT_S,
     cancel: arg.Cancel = False,
 ) -> Receipt:
-    return await delegate(
-        await _premises(ctx).workshop(),
+    shop = await _premises(ctx).workshop()
+    limit_usd = shop.rules.ask_above_usd
+    receipt = await delegate(
+        shop,
         _premises(ctx).delegations,
         _reporter(ctx),
         task=task,
@@ -100,13 +106,19 @@ async def delegate_generation(
         checks=checks or (),
         output=output,
         target=target,
-        max_cost_usd=max_cost_usd,
+        max_cost_usd=allowed_usd(max_cost_usd, limit_usd, consent),
         max_seconds=max_seconds,
         max_attempts=max_attempts,
         local_only=local_only,
         wait_s=wait_s,
         cancel=cancel,
     )
+    if receipt.status == "over_budget" and max_cost_usd is None and limit_usd is not None:
+        receipt.notes.append(
+            f"Without max_cost_usd a delegation may spend ${limit_usd:g}; with more, the user is asked ([budget]"
+            " ask_above_usd)."
+        )
+    return receipt
 
 
 async def validate_code(
@@ -202,12 +214,23 @@ def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awai
         except (CallerError, ProfileError, LedgerError) as error:
             text = TextContent(type="text", text=plain(f"{function.__name__}: {error}"))
             return CallToolResult(content=[text], is_error=True)
+        text = answer.as_text()
+        if not named.get("resume"):  # whoever comes back for a task gets all of it
+            text = shortened(text, _how_to_get_more(answer))
         return CallToolResult(
-            content=[TextContent(type="text", text=answer.as_text())],
+            content=[TextContent(type="text", text=text)],
             structured_content=answer.model_dump(mode="json", exclude_none=True),
         )
 
     return speak
+
+
+def _how_to_get_more(answer: _Answer) -> str:
+    if isinstance(answer, Receipt):
+        return (
+            f'delegate_generation(resume="{answer.task_id}") gives all of it; so does `code` in the structured result.'
+        )
+    return "The structured result has all of it."
 
 
 def _reporter(ctx: Context) -> Callable[[Stage], Any]:

@@ -94,6 +94,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             rules=Rules(
                 local_only=settings.local_only,
                 daily_budget_usd=settings.daily_budget_usd,
+                ask_above_usd=settings.budget.ask_above_usd,
                 reviews_per_day=settings.reviews_per_day,
                 baseline_model=settings.usage.baseline_model,
                 privacy=privacy,

@@ -10,6 +10,15 @@ settings.register_profile(
 settings.load_profile("house")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--over",
+        choices=("memory", "stdio", "http"),
+        default="memory",
+        help="how the tests of the server reach it: within the process, as a child process, or over HTTP",
+    )
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
@@ -36,6 +45,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
         "CHARGEHAND_LOG_LEVEL",
         "CHARGEHAND_CHROMA_URL",
         "CHARGEHAND_EMBEDDER",
+        "CHARGEHAND_HTTP_TOKEN",
     ):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CHARGEHAND_HOME", str(tmp_path / "chargehand-home"))

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, Field
 
+from ..memory_store.adherence import losing_class
 from ..memory_store.recollection import Recollection
 from ..memory_store.records import NewDecision
 from ..profiles.price import in_dollars
@@ -108,7 +109,13 @@ async def route_task(
     )
     decision_id = secrets.token_hex(16)
     await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    return _answer(decision_id, decision, circumstances.recollection, (*custody.notes, *job.notes))
+    answer = _answer(decision_id, decision, circumstances.recollection, (*custody.notes, *job.notes))
+    if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
+        answer.warnings.append(
+            f"Delegating {losing.task_type} has cost {in_dollars(-losing.saved_usd)} more than it was worth over"
+            f" {losing.delegated} tasks: do such a task yourself, unless a local model takes it."
+        )
+    return answer
 
 
 def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> NewDecision:

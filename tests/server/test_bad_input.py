@@ -16,7 +16,7 @@ from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import QWEN
 from chargehand.server.app import build_app
 from chargehand.server.cli import own_workshop
-from chargehand.server.middleware import strict_calls
+from chargehand.server.middleware import strict_requests
 from chargehand.server.toolbox import tools
 
 pytestmark = pytest.mark.anyio
@@ -144,7 +144,7 @@ async def test_what_is_no_finite_number_is_refused(name: str, value: float):
 
     params = {"name": "delegate_generation", "arguments": {"task": TASK, name: value}}
     context: Any = SimpleNamespace(method="tools/call", params=params)
-    result = await strict_calls(tools())(context, never)
+    result = await strict_requests(tools(), ())(context, never)
 
     assert isinstance(result, CallToolResult)
     assert result.is_error

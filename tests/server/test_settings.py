@@ -31,6 +31,7 @@ EVERY_VARIABLE = {
     "ANTHROPIC_API_KEY": ("anthropic_api_key", "sk-ant-1", "sk-ant-1"),
     "ANTHROPIC_BASE_URL": ("anthropic_base_url", "http://127.0.0.1:1", "http://127.0.0.1:1"),
     "CEREBRAS_API_KEY": ("cerebras_api_key", "csk-1", "csk-1"),
+    "CHARGEHAND_HTTP_TOKEN": ("http_token", "tok-1", "tok-1"),
     "CEREBRAS_BASE_URL": ("cerebras_base_url", "http://127.0.0.1:2", "http://127.0.0.1:2"),
 }
 
@@ -79,11 +80,29 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "anthropic_api_key": None,
         "anthropic_base_url": "https://api.anthropic.com",
         "cerebras_api_key": None,
+        "http_token": None,
         "cerebras_base_url": "https://api.cerebras.ai",
         "privacy": {"local_hosts": frozenset(), "local_only": (), "secrets": {}, "on_secret": "local"},
         "usage": {"baseline_model": None},
+        "budget": {"ask_above_usd": None},
         "memory": {"text": "full"},
         "sandbox": {"backend": "auto", "image": "python:3.13-slim", "python": None},
+        "http": {
+            "calls_per_minute": {
+                "route_task": 600,
+                "delegate_generation": 60,
+                "validate_code": 120,
+                "strategic_review": 10,
+                "report_outcome": 600,
+            },
+            "calls_at_once": {
+                "route_task": 64,
+                "delegate_generation": 16,
+                "validate_code": 16,
+                "strategic_review": 2,
+                "report_outcome": 64,
+            },
+        },
         "apply": {"allow": ()},
         "checks": {},
     }
@@ -109,7 +128,7 @@ def test_each_variable_sets_its_setting(home: Path, variable: str):
 def test_every_setting_that_has_a_variable_is_tried_above():
     assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
     without = {field for field in Settings.model_fields if variable_of(field) is None}
-    assert without == {"privacy", "usage", "memory", "sandbox", "apply", "checks"}
+    assert without == {"privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks"}
 
 
 def test_every_variable_says_what_it_is_for():
@@ -293,11 +312,11 @@ def test_a_key_of_the_file_that_is_no_setting_is_refused_with_what_was_meant(hom
     assert _problem(home).startswith(f"{file}: {key} is not a setting.{meant} It takes: roots, policy, ")
 
 
-@pytest.mark.parametrize("key", ["anthropic_api_key", "cerebras_api_key"])
+@pytest.mark.parametrize("key", ["anthropic_api_key", "cerebras_api_key", "http_token"])
 def test_a_key_in_the_file_is_refused_and_not_repeated(home: Path, key: str):
     file = _write(home, f'{key} = "sk-very-secret"')
 
-    assert _problem(home) == f"{file}: {key} does not belong into a file. Set {key.upper()} instead."
+    assert _problem(home) == f"{file}: {key} does not belong into a file. Set {variable_of(key)} instead."
 
 
 @pytest.mark.parametrize("key", ["home", "config"])
@@ -374,3 +393,19 @@ def test_settings_cannot_be_changed(home: Path):
 
     with pytest.raises(ValueError, match="frozen"):
         settings.local_only = True
+
+
+def test_a_limit_of_one_tool_leaves_the_others_as_they_are(home: Path):
+    _write(home, "[http.calls_per_minute]\nstrategic_review = 3\n")
+
+    limits = _load(home).http.calls_per_minute
+
+    assert (limits["strategic_review"], limits["route_task"]) == (3, 600)
+
+
+def test_a_limit_of_a_tool_that_there_is_not_is_named(home: Path):
+    file = _write(home, "[http.calls_at_once]\nreview = 3\n")
+
+    assert _problem(home).startswith(
+        f"{file}: http.calls_at_once: Value error, 'review' is no tool; there are route_task"
+    )

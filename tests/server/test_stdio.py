@@ -208,3 +208,43 @@ def test_only_json_reaches_standard_output(process: Process):
 
     assert {answer["id"] for answer in answers} == {2, 3}
     assert process.popen.stdout.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{not json", -32700),
+        (b"\xff\xfe", -32700),
+        (b"", -32700),
+        (b"[]", -32600),
+        (b"17", -32600),
+        (b'{"jsonrpc": "1.0", "method": "ping", "id": 3}', -32600),
+    ],
+)
+def test_a_line_that_is_no_message_is_answered_and_the_next_one_is_served(process: Process, line: bytes, code: int):
+    assert process.popen.stdin is not None
+    process.popen.stdin.write(line + b"\n")
+    process.popen.stdin.flush()
+    complaint = process.receive()
+
+    assert (complaint["id"], complaint["error"]["code"]) == (None, code)
+    assert process.shake_hands()["result"]["serverInfo"]["name"] == "chargehand"
+
+
+def test_every_process_lists_the_same_to_the_byte(environment: dict[str, str], tmp_path: Path):
+    lists: list[list[bytes]] = []
+    for seed in ("1", "2"):
+        process = Process(environment | {"PYTHONHASHSEED": seed}, tmp_path)
+        try:
+            process.shake_hands()
+            answers: list[bytes] = []
+            for method in ("tools/list", "prompts/list", "resources/list", "resources/templates/list"):
+                process.send(method, {}, 2)
+                assert process.popen.stdout is not None
+                answers.append(process.popen.stdout.readline())
+            lists.append(answers)
+        finally:
+            process.close()
+
+    assert lists[0] == lists[1]
+    assert all(b'"result"' in answer for answer in lists[0])

@@ -6,8 +6,9 @@ import json
 import jsonschema
 import pytest
 from house import OpenHouse, Script, fenced
-from mcp import Client
+from mcp import Client, MCPError
 from mcp.types import Tool
+from surface import SNAPSHOT, surface
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.server.app import build_app
@@ -123,3 +124,41 @@ async def test_what_each_tool_answers_is_what_its_schema_promises(open_house: Op
         jsonschema.validate(answer, schemas[name] or {})
         properties = (schemas[name] or {})["properties"]
         assert set(answer) <= set(properties), name
+
+
+async def test_the_surface_is_the_one_that_was_reviewed():
+    """What a host shows its user for approval must not change unseen: `python tests/surface.py` writes it anew."""
+    assert await surface() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+async def test_lists_may_be_kept_and_what_changes_may_not(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        client = house.client
+        lists = [
+            await client.list_tools(),
+            await client.list_prompts(),
+            await client.list_resources(),
+            await client.list_resource_templates(),
+        ]
+        usage = await client.read_resource("chargehand://usage")
+
+    assert [(listed.ttl_ms, listed.cache_scope) for listed in lists] == [(3_600_000, "public")] * 4
+    assert (usage.ttl_ms, usage.cache_scope) == (0, "private")
+
+
+async def test_discovery_tells_name_title_icon_both_eras_and_only_what_is_served():
+    async with Client(build_app(own_workshop)) as client:
+        await client.list_tools()
+        info, capabilities = client.server_info, client.server_capabilities
+        with pytest.raises(MCPError) as refused:
+            await client.session.send_ping()
+
+    assert info is not None
+    assert (info.name, info.title, bool(info.description)) == ("chargehand", "Chargehand", True)
+    assert [icon.mime_type for icon in info.icons or ()] == ["image/svg+xml"]
+    assert refused.value.error.code == -32601
+    assert capabilities is not None
+    assert capabilities.tools is not None
+    assert not capabilities.tools.list_changed
+    assert capabilities.completions is not None
+    assert capabilities.logging is None

@@ -98,7 +98,7 @@ class _Search:
         readable = [path for path in found if self._is_text(path)]
         if unreadable := sorted(set(found) - set(readable)):
             self.notes.append(
-                f"context_files: of {self.pattern!r}, {_named(unreadable)} left out: binary, not UTF-8, too large, or"
+                f"context_files: of {self.pattern!r}, {_named(unreadable)} left out: binary, too large, or"
                 " not to be opened."
             )
         if not readable:

@@ -1,0 +1,105 @@
+"""How hosts follow the advice to delegate: by kind of task, what was offered, taken, kept, and what it was worth."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..profiles.vocabulary import TaskType
+from .ledger import Ledger
+from .records import BAD_OUTCOMES, GOOD_OUTCOMES
+
+JUDGED_AT_LEAST = 5
+"""Ended delegations of a kind before its money says anything."""
+
+
+@dataclass(frozen=True)
+class ClassUsage:
+    """What became of one kind of task."""
+
+    task_type: TaskType
+    offered: int
+    """Times that route_task was asked, and named a model."""
+    delegated: int
+    accepted: int
+    """Delegations whose last word of the user was that it was accepted, or that its tests passed."""
+    edited: int
+    rejected: int
+    """The same: rejected, or its tests failed."""
+    without_word: int
+    ended: int
+    cost_usd: float
+    """Settled, and the worst case of what is not."""
+    baseline_usd: float
+    """What the verified or accepted ones would have cost on the baseline model."""
+
+    @property
+    def saved_usd(self) -> float:
+        """Negative: it would have been cheaper to let the baseline model do this kind of task."""
+        return self.baseline_usd - self.cost_usd
+
+    @property
+    def loses_money(self) -> bool:
+        """Whether the books say not to delegate this kind of task."""
+        return self.ended >= JUDGED_AT_LEAST and self.saved_usd < 0
+
+
+async def report_classes(ledger: Ledger, *, since: float = 0.0) -> tuple[ClassUsage, ...]:
+    """One for each kind of task that was offered or delegated, the most delegated first.
+
+    since: seconds since 1970 UTC; 0 is everything. Raises LedgerUnusable.
+    """
+    return _as_classes(await ledger.rows(_BY_CLASS, {"since": since}))
+
+
+async def losing_class(ledger: Ledger, task_type: TaskType) -> ClassUsage | None:
+    """The kind of task, by its last 200 delegations, when it loses money. None: it does not, or nobody knows yet.
+
+    Raises LedgerUnusable.
+    """
+    (kind,) = _as_classes(await ledger.rows(_OF_ONE_CLASS, {"since": 0.0, "kind": task_type})) or (None,)
+    return kind if kind is not None and kind.loses_money else None
+
+
+def _as_classes(rows: Sequence[tuple[Any, ...]]) -> tuple[ClassUsage, ...]:
+    names = tuple(ClassUsage.__dataclass_fields__)
+    return tuple(ClassUsage(**dict(zip(names, row, strict=True))) for row in rows)
+
+
+_GOOD = ", ".join(f"'{word}'" for word in GOOD_OUTCOMES)
+_BAD = ", ".join(f"'{word}'" for word in BAD_OUTCOMES)
+
+
+def _query(*, of_one: bool) -> str:
+    tasks, decisions, kinds = ("", "", "SELECT task_type FROM delegated UNION SELECT task_type FROM offered")
+    if of_one:
+        tasks = "AND t.task_type = :kind ORDER BY t.begun_at DESC LIMIT 200"
+        decisions, kinds = "AND task_type = :kind", "SELECT :kind AS task_type"
+    return f"""
+WITH delegated AS (
+    SELECT t.task_type, t.status, t.baseline_usd,
+        (SELECT o.outcome FROM outcomes o WHERE o.task_id = t.id ORDER BY o.recorded_at DESC, o.rowid DESC LIMIT 1)
+            AS word,
+        (SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a WHERE a.task_id = t.id) AS cost_usd,
+        (t.status = 'succeeded'
+            OR EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_GOOD})))
+        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_BAD})) AS is_good
+    FROM tasks t
+    WHERE t.kind = 'delegation' AND t.origin = 'use' AND NOT t.elsewhere AND t.begun_at >= :since {tasks}
+), offered AS (
+    SELECT task_type, COUNT(*) AS times FROM decisions WHERE task_id IS NULL AND made_at >= :since {decisions}
+    GROUP BY task_type
+), kinds AS ({kinds})
+SELECT k.task_type, COALESCE((SELECT times FROM offered o WHERE o.task_type = k.task_type), 0),
+    COUNT(d.task_type),
+    COUNT(CASE WHEN d.word IN ('accepted', 'tests_passed') THEN 1 END), COUNT(CASE d.word WHEN 'edited' THEN 1 END),
+    COUNT(CASE WHEN d.word IN ('rejected', 'tests_failed') THEN 1 END),
+    COUNT(CASE WHEN d.task_type IS NOT NULL AND d.word IS NULL THEN 1 END),
+    COUNT(CASE WHEN d.status <> 'running' THEN 1 END),
+    TOTAL(d.cost_usd), TOTAL(CASE WHEN d.is_good THEN d.baseline_usd END)
+FROM kinds k LEFT JOIN delegated d ON d.task_type = k.task_type
+GROUP BY k.task_type ORDER BY 3 DESC, 1
+"""  # noqa: S608 - our own words
+
+
+_BY_CLASS = _query(of_one=False)
+_OF_ONE_CLASS = _query(of_one=True)

@@ -1,0 +1,181 @@
+"""Puts this server into a host's configuration, and takes it out again; all else in the file stays to the letter."""
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from ...tools.errors import CallerError
+from .jsonc import NotJson, parse, with_element, with_member, without_element, without_member
+from .known import SERVER, Host
+
+BACKUP = ".before-chargehand"
+
+KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
+
+
+class ConfigRefused(CallerError):
+    """A host's configuration that cannot be read or changed; it is as it was."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done to a host's file."""
+
+    file: Path
+    is_changed: bool
+    backup: Path | None
+    """The file as it was before. None: there was none, or nothing was changed."""
+
+
+def own_command() -> tuple[str, ...]:
+    """The absolute command that starts this very installation: hosts search a PATH that is not the shell's."""
+    name = "chargehand.exe" if sys.platform == "win32" else "chargehand"
+    script = Path(sys.executable).with_name(name)
+    return (str(script),) if script.exists() else (sys.executable, "-m", "chargehand.server")
+
+
+def install(host: Host, file: Path, command: Sequence[str], environment: Mapping[str, str]) -> Change:
+    """Make an entry, or bring the one that there is up to date; what else it holds is left in it.
+
+    environment: for the entry's `env`. A variable that is named there already keeps its value unless it
+    is given here. Raises ConfigRefused.
+    """
+    program, *arguments = command
+
+    def edit(text: str) -> str:
+        at = [host.key, SERVER]
+        for name, value in host.form.items():
+            if _value(text, [*at, name]) is None:
+                text = with_member(text, [*at, name], value)
+        text = with_member(text, [*at, "command"], program)
+        text = with_member(text, [*at, "args"], list(arguments))
+        if _value(text, [*at, "env"]) is None:
+            text = with_member(text, [*at, "env"], {})
+        for name, value in environment.items():
+            text = with_member(text, [*at, "env", name], value)
+        if host.asks_for_keys:
+            text = _with_questions(text, environment)
+        return text
+
+    return _change(host, file, edit, may_be_missing=True)
+
+
+def uninstall(host: Host, file: Path) -> Change:
+    """Take the entry out. Raises ConfigRefused."""
+
+    def edit(text: str) -> str:
+        text = without_member(text, [host.key, SERVER])
+        if host.asks_for_keys:
+            asked: object = _value(text, ["inputs"])
+            inputs = cast(list[Any], asked) if isinstance(asked, list) else []
+            for index in reversed(range(len(inputs))):
+                if _id_of(inputs[index]) in [_question_id(key) for key in KEYS]:
+                    text = without_element(text, ["inputs"], index)
+        return text
+
+    return _change(host, file, edit, may_be_missing=False)
+
+
+def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
+    """The entry as the host reads it (of any shape, hence Any). None: there is none. Raises ConfigRefused."""
+    try:
+        entry: object = _value(_read(file, host) or "{}", [host.key, SERVER])
+    except NotJson as error:
+        raise ConfigRefused(f"{file}: it is no JSON: {error}. Correct it there.") from error
+    return cast(dict[str, Any], entry) if isinstance(entry, dict) else None
+
+
+def question_for(key: str) -> str:
+    """What stands for a key that the host asks its user for."""
+    return f"${{input:{_question_id(key)}}}"
+
+
+def _question_id(key: str) -> str:
+    return f"chargehand-{key.lower().replace('_', '-')}"
+
+
+def _with_questions(text: str, environment: Mapping[str, str]) -> str:
+    asked: object = _value(text, ["inputs"])
+    known = [_id_of(question) for question in cast(list[Any], asked)] if isinstance(asked, list) else []
+    for key in KEYS:
+        if environment.get(key) == question_for(key) and _question_id(key) not in known:
+            question = {"type": "promptString", "id": _question_id(key), "description": key, "password": True}
+            text = with_element(text, ["inputs"], question)
+    return text
+
+
+def _id_of(question: object) -> object:
+    return cast(dict[str, Any], question).get("id") if isinstance(question, dict) else None
+
+
+def _value(text: str, path: Sequence[str]) -> Any:
+    """The value at a path. None: there is none. Raises NotJson."""
+    value = parse(text).value
+    for step in path:
+        value = cast(dict[str, Any], value).get(step) if isinstance(value, dict) else None
+    return value
+
+
+def _read(file: Path, host: Host) -> str | None:
+    """The file's text. None: it is not there, while its host is."""
+    try:
+        return file.read_bytes().decode("utf-8")
+    except FileNotFoundError as error:
+        if file.parent.is_dir():
+            return None
+        raise ConfigRefused(
+            f"{file.parent}: there is no such folder, so {host.title} was never started here. Start it once, or name"
+            " its file with --config."
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigRefused(f"{file}: it cannot be read ({error}). Nothing was changed.") from error
+
+
+def _change(host: Host, file: Path, edit: Callable[[str], str], *, may_be_missing: bool) -> Change:
+    file = Path(os.path.realpath(file))  # a link into somebody's dotfiles stays a link
+    before = _read(file, host)
+    if before is None and not may_be_missing:
+        return Change(file, is_changed=False, backup=None)
+    try:
+        after = edit(before if before and before.strip() else "{}\n")
+    except NotJson as error:
+        raise ConfigRefused(f"{file}: it is no JSON: {error}. Correct it there; nothing was changed.") from error
+    except TypeError as error:
+        raise ConfigRefused(f"{file}: {error}, so nothing can be added to it. Nothing was changed.") from error
+    if after == before:
+        return Change(file, is_changed=False, backup=None)
+    try:
+        backup = _backed_up(file) if before is not None else None
+        _replace(file, after)
+    except OSError as error:
+        raise ConfigRefused(f"{file}: it cannot be written ({error}). It is as it was.") from error
+    return Change(file, is_changed=True, backup=backup)
+
+
+def _backed_up(file: Path) -> Path:
+    backup = file.with_name(file.name + BACKUP)
+    shutil.copy2(file, backup)
+    return backup
+
+
+def _replace(file: Path, text: str) -> None:
+    """Whole or not at all; readable by those who could read it before, a new one by its owner alone."""
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as written:
+            written.write(text.encode("utf-8"))
+            written.flush()
+            os.fsync(written.fileno())
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copymode(file, name)
+        Path(name).replace(file)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise

@@ -1,0 +1,83 @@
+"""The hosts that we know: where each keeps its servers, and in what form.
+
+Places and forms as their documentation had them on 2026-11-23; none was tried here in the host itself.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SERVER = "chargehand"
+
+
+@dataclass(frozen=True)
+class Host:
+    name: str
+    """As the command line has it."""
+    title: str
+    places: Mapping[str, str]
+    """The user's file by platform (`sys.platform`); ~ is the home folder, %APPDATA% is Windows' own."""
+    key: str
+    """The member that holds the servers."""
+    form: Mapping[str, object] = field(default_factory=dict[str, object])
+    """What an entry has beside command, args and env."""
+    workspace: str | None = None
+    """What the host puts in for the open project. None: it has nothing of the kind."""
+    asks_for_keys: bool = False
+    """Whether it can ask for secrets itself and keep them."""
+    inherits: bool = False
+    """Whether a server gets the environment of the shell that the host was started from."""
+
+    def file(self) -> Path:
+        place = self.places.get(sys.platform, self.places["linux"])
+        roaming = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
+        return Path(place.replace("%APPDATA%", roaming)).expanduser()
+
+
+_APPLICATIONS = "~/Library/Application Support"
+
+HOSTS: Mapping[str, Host] = {
+    host.name: host
+    for host in (
+        Host(
+            "claude-desktop",
+            "Claude Desktop",
+            {
+                "darwin": f"{_APPLICATIONS}/Claude/claude_desktop_config.json",
+                "win32": "%APPDATA%/Claude/claude_desktop_config.json",
+                "linux": "~/.config/Claude/claude_desktop_config.json",
+            },
+            "mcpServers",
+        ),
+        Host(
+            "claude-code",
+            "Claude Code",
+            {"linux": "~/.claude.json"},
+            "mcpServers",
+            form={"type": "stdio", "timeout": 600_000},
+            inherits=True,
+        ),
+        Host("cursor", "Cursor", {"linux": "~/.cursor/mcp.json"}, "mcpServers", workspace="${workspaceFolder}"),
+        Host(
+            "vscode",
+            "VS Code",
+            {
+                "darwin": f"{_APPLICATIONS}/Code/User/mcp.json",
+                "win32": "%APPDATA%/Code/User/mcp.json",
+                "linux": "~/.config/Code/User/mcp.json",
+            },
+            "servers",
+            form={"type": "stdio"},
+            workspace="${workspaceFolder}",
+            asks_for_keys=True,
+        ),
+        Host(
+            "zed",
+            "Zed",
+            {"win32": "%APPDATA%/Zed/settings.json", "linux": "~/.config/zed/settings.json"},
+            "context_servers",
+        ),
+    )
+}

@@ -1,0 +1,99 @@
+"""`chargehand install` and `uninstall` on the command line. What they need is imported when they run."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from .hosts.known import HOSTS, Host
+
+
+def add_host_commands(commands: Any) -> None:
+    """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
+    told = "add this server to a host's configuration, with a backup"
+    install = commands.add_parser("install", help=told, description=told.capitalize() + ".")
+    install.add_argument(
+        "--roots", metavar="FOLDER", nargs="+", action="extend", default=[], help="folders whose files may be read"
+    )
+    install.add_argument(
+        "--env", metavar="NAME=VALUE", action="append", default=[], help="for the entry's env block; may be given often"
+    )
+    install.add_argument(
+        "--with-keys",
+        action="store_true",
+        help="copy the vendors' keys of this shell into the file; VS Code asks for them itself and keeps them",
+    )
+    told = "take this server out of a host's configuration, with a backup"
+    uninstall = commands.add_parser("uninstall", help=told, description=told.capitalize() + ".")
+    for command, run in ((install, _install), (uninstall, _uninstall)):
+        command.add_argument("host", choices=tuple(HOSTS), metavar="HOST", help=", ".join(HOSTS))
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="the host's file, where it is not the usual one"
+        )
+        command.set_defaults(run=run)
+
+
+def _install(chosen: argparse.Namespace) -> int:
+    from ..tools.errors import CallerError
+    from .hosts.installing import install, own_command
+    from .reports import complain
+
+    host = HOSTS[chosen.host]
+    try:
+        environment = _environment(host, chosen)
+        change = install(host, chosen.config or host.file(), own_command(), environment)
+    except CallerError as error:
+        return complain(error)
+    names = f" Its env block now sets {', '.join(environment)}." if environment else ""
+    _tell(f"{change.file}: " + (f"chargehand is in it.{names}" if change.is_changed else "nothing to change."))
+    if change.backup is not None:
+        _tell(f"As it was before: {change.backup}")
+    if change.is_changed:
+        _tell(f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` says what it can do.")
+    return 0
+
+
+def _uninstall(chosen: argparse.Namespace) -> int:
+    from ..tools.errors import CallerError
+    from .hosts.installing import uninstall
+    from .reports import complain
+
+    host = HOSTS[chosen.host]
+    try:
+        change = uninstall(host, chosen.config or host.file())
+    except CallerError as error:
+        return complain(error)
+    _tell(f"{change.file}: " + ("chargehand is out of it." if change.is_changed else "chargehand is not in it."))
+    if change.backup is not None:
+        _tell(f"As it was before: {change.backup}")
+    return 0
+
+
+def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
+    """The variables for the entry. Raises BadArgument."""
+    from ..tools.errors import BadArgument
+    from .hosts.installing import KEYS, question_for
+
+    given: dict[str, str] = {}
+    if chosen.roots:
+        given["CHARGEHAND_ROOTS"] = os.pathsep.join(str(Path(root).expanduser().absolute()) for root in chosen.roots)
+    elif host.workspace is not None:
+        given["CHARGEHAND_ROOTS"] = host.workspace
+    if home := os.environ.get("CHARGEHAND_HOME"):  # or the host's server would not see what this shell's does
+        given["CHARGEHAND_HOME"] = home
+    for key in KEYS:
+        if chosen.with_keys and host.asks_for_keys:
+            given[key] = question_for(key)
+        elif chosen.with_keys and os.environ.get(key):
+            given[key] = os.environ[key]
+    for pair in chosen.env:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise BadArgument(f"--env: {name[:40]!r} is not of the form NAME=VALUE.")
+        given[name.strip()] = value
+    return given
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

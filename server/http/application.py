@@ -1,0 +1,115 @@
+"""The ASGI application: checks of Host and Origin, then of the token, then MCP; and `/health`."""
+
+import json
+
+from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
+from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
+from mcp.server.auth.routes import build_resource_metadata_url
+from mcp.server.mcpserver import MCPServer
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from pydantic import AnyHttpUrl
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..app import build_app
+from ..premises import OpenWorkshop, Premises
+from ..settings import Http
+from .binding import PATH, Binding, Entrance
+from .limits import limited
+from .tokens import verifier
+
+BODY_BYTES_AT_MOST = 8 * 1024 * 1024
+"""The longest `context` that a tool takes is 2,000,000 characters."""
+SESSIONS_AT_MOST = 1_000
+IDLE_SESSION_S = 1_800
+
+HEALTH = "/health"
+
+_HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+
+
+def http_app(open_workshop: OpenWorkshop, binding: Binding, entrance: Entrance, rules: Http) -> ASGIApp:
+    """The app for a binding whose port is known."""
+    return served_over_http(build_app(open_workshop, further=[limited(rules)]), binding, entrance)
+
+
+def served_over_http(app: MCPServer[Premises], binding: Binding, entrance: Entrance) -> ASGIApp:
+    """The server behind its checks.
+
+    `json_response` and `stateless_http` stay off: they break cancellation and progress.
+    """
+    security = binding.transport_security()
+    mcp: ASGIApp = app.streamable_http_app(
+        streamable_http_path=PATH,
+        max_request_body_size=BODY_BYTES_AT_MOST,
+        session_idle_timeout=IDLE_SESSION_S,
+        max_sessions=SESSIONS_AT_MOST,
+        transport_security=security,
+        host=binding.host,
+    )
+    if not entrance.is_open:
+        mcp = _Guarded(mcp, binding, entrance)
+    return _Checked(mcp, security)
+
+
+class _Checked:
+    """Answers nothing, not even with a refusal, to a page that a browser was lured to under another name."""
+
+    def __init__(self, app: ASGIApp, security: TransportSecuritySettings) -> None:
+        self._app = app
+        self._security = TransportSecurityMiddleware(security)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                present = {name.lower() for name, _ in message.get("headers", ())}
+                added = [header for header in _HEADERS if header[0] not in present]
+                message = {**message, "headers": [*message.get("headers", ()), *added]}
+            await send(message)
+
+        # White space around a value is no part of it (RFC 9110 section 5.5); httptools leaves it there.
+        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
+        refusal = await self._security.validate_request(Request(scope))
+        if refusal is not None:
+            await refusal(scope, receive, with_headers)
+        elif scope["path"] == HEALTH:
+            await Response('{"status": "ok"}', media_type="application/json")(scope, receive, with_headers)
+        else:
+            await self._app(scope, receive, with_headers)
+
+
+class _Guarded:
+    """Lets in who shows a token that counts, and tells the others where tokens come from (RFC 9728)."""
+
+    def __init__(self, app: ASGIApp, binding: Binding, entrance: Entrance) -> None:
+        resource = AnyHttpUrl(binding.url)
+        metadata_url = build_resource_metadata_url(resource)
+        required = RequireAuthMiddleware(app, list(entrance.scopes), metadata_url)
+        self._mcp = AuthenticationMiddleware(
+            AuthContextMiddleware(required), backend=BearerAuthBackend(verifier(entrance, binding.url))
+        )
+        self._app = app
+        self._metadata_path = metadata_url.path
+        self._metadata = json.dumps(
+            {
+                "resource": binding.url,
+                "resource_name": "Chargehand",
+                "bearer_methods_supported": ["header"],
+                **({"authorization_servers": [entrance.issuer]} if entrance.issuer else {}),
+                **({"scopes_supported": list(entrance.scopes)} if entrance.scopes else {}),
+            }
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == self._metadata_path:
+            await Response(self._metadata, media_type="application/json")(scope, receive, send)
+        elif scope["type"] == "http":
+            await self._mcp(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)

@@ -1,0 +1,59 @@
+"""`chargehand serve --http` on the command line. What it needs is imported when it runs."""
+
+import argparse
+from functools import partial
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from .premises import OpenWorkshop
+
+
+def add_http_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--http", action="store_true", help="Streamable HTTP instead of stdio")
+    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=_port, default=8765, help="0: any that is free (8765)")
+    parser.add_argument(
+        "--public-url", metavar="URL", help="the address that clients use, behind a proxy; ends in /mcp"
+    )
+    parser.add_argument(
+        "--allow-host",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="one more Host header to answer",
+    )
+    parser.add_argument("--issuer", metavar="URL", help="an OAuth issuer whose tokens open, made out for the URL")
+    parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="what a token must allow")
+
+
+def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    """Serve until a signal; gives the exit code."""
+    from ..tools.errors import CallerError
+    from .http.binding import Binding
+    from .http.serving import serve_http
+    from .reports import complain
+
+    binding = Binding(
+        host=chosen.host,
+        port=chosen.port,
+        public_url=chosen.public_url,
+        allowed_hosts=tuple(chosen.allow_host),
+        issuer=chosen.issuer,
+        scopes=tuple(chosen.scope),
+    )
+    try:
+        anyio.run(partial(serve_http, open_workshop, binding))
+    except CallerError as error:
+        return complain(error)
+    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+        return 0
+    return 0
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+    return port

@@ -1,0 +1,82 @@
+"""Two prompts that a user picks in the host: hand a piece of work over, and stop to ask where it is going."""
+
+from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument, UserMessage
+
+_DELEGATE = """\
+Hand this piece of work to Chargehand instead of writing it yourself, and answer for the result.
+
+{work}
+
+1. See whether it pays. It does when the result is more than about 200 tokens, can be checked, and you know which \
+files matter. For a change of a line or two, or one that hangs on this conversation, do it yourself and say so.
+2. Write the task so that it stands alone: the model sees nothing of this chat. Name the function or file, its inputs \
+and outputs, the edge cases, and what must stay as it is. One task, one result.
+3. Give `tests` that would fail on a wrong answer: asserts on the edge cases, or the paths of tests that exist. \
+Without them the best that comes back is `unverified`.
+4. Name files in `context_files`; do not paste them. {model}
+5. Call delegate_generation once, with all of this; with `output` as "apply" and a `target`, verified code goes into \
+the file and not through this chat. While it says `running`, call delegate_generation(resume=task_id).
+6. `succeeded`: put the code in, unless it was applied, and run the project's own tests. `unverified`: read every line \
+first. `failed`: read what the last check said; sharpen the task or do it yourself, do not send the same words again. \
+`over_budget` and `refused`: tell the user what the notes say.
+7. Call report_outcome with what you did: accepted, edited, rejected, tests_passed or tests_failed. It decides who \
+gets the next such task.
+"""
+
+_LEAVE_THE_MODEL = "Leave `model` out: the router knows what each has done before."
+
+_CHECKPOINT = """\
+We are at a checkpoint. Have the most senior model say whether to go on, in one call of strategic_review, and follow it.
+
+Goal: {goal}
+
+1. Look before you ask: what is done and works (say how you know), what is not, what was tried and given up, what it \
+has cost so far, and what you would do next. Facts, not effort; at most a page.
+2. Call strategic_review with that as `progress`{question}. Put plans or designs that it must see into \
+`context_files`, as paths. It answers in one or two sentences; there are few calls a day, so do not use it for code \
+(validate_code) or for choices that you can undo in a minute.
+3. `continue`: say what comes next and do it. `redirect`: say what changes and what is thrown away, before you write \
+anything. `stop`: stop, and tell the user why.
+"""
+
+
+def prompts() -> list[Prompt]:
+    """The prompts, in the order in which hosts list them."""
+    return [
+        Prompt(
+            name="delegate",
+            title="Delegate a task",
+            description="Write a task so that another model gets it right, hand it over, and judge what comes back.",
+            arguments=[
+                PromptArgument(name="task", description="What is to be done, in your words.", required=True),
+                PromptArgument(name="files", description="Paths that matter, separated by commas."),
+                PromptArgument(name="model", description="A model, role or line to insist on."),
+            ],
+            fn=_delegate,
+            context_kwarg=None,
+        ),
+        Prompt(
+            name="checkpoint",
+            title="Strategic checkpoint",
+            description="Take stock of the work and have the director say: continue, redirect or stop.",
+            arguments=[
+                PromptArgument(name="goal", description="What the work is for.", required=True),
+                PromptArgument(name="question", description="What you want decided."),
+            ],
+            fn=_checkpoint,
+            context_kwarg=None,
+        ),
+    ]
+
+
+async def _delegate(task: str, files: str = "", model: str = "") -> UserMessage:
+    work = f"Task: {task.strip()}"
+    if files.strip():
+        work += f"\nFiles: {files.strip()}"
+    chosen = f"Give `model` as {model.strip()}: the user insists." if model.strip() else _LEAVE_THE_MODEL
+    return UserMessage(_DELEGATE.format(work=work, model=chosen))
+
+
+async def _checkpoint(goal: str, question: str = "") -> UserMessage:
+    asked = f", and as `question`: {question.strip()}" if question.strip() else ""
+    return UserMessage(_CHECKPOINT.format(goal=goal.strip(), question=asked))

@@ -1,0 +1,137 @@
+"""What a host can read without calling a tool: models, books, tasks and memory, each as JSON."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import partial, wraps
+from typing import Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.resources import FunctionResource, Resource
+
+from ..memory_store.errors import LedgerError
+from ..profiles.errors import ProfileError, UnknownModel
+from ..profiles.model import ModelProfile
+from ..tools.errors import CallerError, UnknownTask
+from ..tools.guarding.text import visible
+from ..tools.report_outcome import unknown_task
+from ..tools.workshop import Workshop
+from .premises import Address, Premises
+
+SCHEME = "chargehand://"
+PROFILE_TEMPLATE = f"{SCHEME}profiles/{{id}}"
+TASKS = f"{SCHEME}tasks/"
+TASK_TEMPLATE = f"{TASKS}{{task_id}}"
+
+_JSON = "application/json"
+
+
+def resources(address: Address) -> list[Resource]:
+    """The resources that have a fixed address. They open the workshop when they are read."""
+    return [
+        FunctionResource(
+            uri=f"{SCHEME}{name}",
+            name=name,
+            title=title,
+            description=description,
+            mime_type=_JSON,
+            fn=_told(partial(_of_the_shop, address, read)),
+        )
+        for name, title, description, read in _FIXED
+    ]
+
+
+def add_templates(app: MCPServer[Premises], address: Address) -> None:
+    """Add what is addressed by an id: one model, one task."""
+
+    async def profile(id: str) -> str:  # noqa: A002 - the name stands in the address
+        shop = await address.workshop()
+        return _as_json(shop.catalogue.named(id, shop.today)[0].model_dump(mode="json", exclude_none=True))
+
+    async def task(task_id: str) -> str:
+        return await _task(await address.workshop(), task_id)
+
+    app.resource(
+        PROFILE_TEMPLATE,
+        name="profile",
+        title="One model",
+        description="Everything known of a model: roles, price with its source, limits, thinking, when it is retired.",
+        mime_type=_JSON,
+    )(_told(profile))
+    app.resource(
+        TASK_TEMPLATE,
+        name="task",
+        title="One delegated task",
+        description="The task's text, its whole receipt with the code, and what was reported of it.",
+        mime_type=_JSON,
+    )(_told(task))
+
+
+async def _profiles(shop: Workshop) -> str:
+    return _as_json([_line(profile) for profile in sorted(shop.catalogue, key=lambda p: (p.provider, p.id))])
+
+
+def _line(profile: ModelProfile) -> dict[str, Any]:
+    price = profile.price
+    return {
+        "id": profile.id,
+        "provider": profile.provider,
+        "api_model": profile.api_model,
+        "roles": list(profile.roles),
+        "status": profile.lifecycle.status,
+        "input_usd_per_million_tokens": price.input_usd_per_million_tokens if price else 0,
+        "output_usd_per_million_tokens": price.output_usd_per_million_tokens if price else 0,
+    }
+
+
+async def _usage(shop: Workshop) -> str:
+    from ..memory_store.adherence import report_classes
+    from ..memory_store.usage import report_usage
+    from .reports import usage_facts
+
+    return _as_json(usage_facts(await report_usage(shop.ledger), await report_classes(shop.ledger)))
+
+
+async def _memory(shop: Workshop) -> str:
+    from ..memory_store.care.census import take_census
+
+    return _as_json(asdict(await take_census(shop.ledger)))
+
+
+async def _task(shop: Workshop, task_id: str) -> str:
+    row = await shop.ledger.task(task_id)
+    if row is None:
+        raise unknown_task(task_id)
+    told = asdict(row) | {"text": visible(row.text), "receipt": json.loads(row.receipt) if row.receipt else None}
+    return _as_json(told)
+
+
+_FIXED: tuple[tuple[str, str, str, Callable[[Workshop], Awaitable[str]]], ...] = (
+    ("profiles", "Models", "Every model that may be asked: roles, status, price.", _profiles),
+    ("usage", "Usage", "What was asked of which model, what it cost, saved and lost.", _usage),
+    ("memory", "Memory", "What is remembered, by model, and how right the confidence drawn from it was.", _memory),
+)
+
+
+async def _of_the_shop(address: Address, read: Callable[[Workshop], Awaitable[str]]) -> str:
+    return await read(await address.workshop())
+
+
+def _told(read: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
+    """The reading, with the errors that a reader can act on in their own words; the SDK masks all others."""
+
+    @wraps(read)
+    async def reading(**named: Any) -> str:
+        try:
+            return await read(**named)
+        except (UnknownTask, UnknownModel) as error:
+            raise ResourceNotFoundError(str(error)) from error
+        except (CallerError, ProfileError, LedgerError) as error:
+            raise ResourceError(str(error)) from error
+
+    return reading
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, indent=1, default=str)

@@ -1,0 +1,52 @@
+"""What the books say of each kind of task: offered, delegated, kept, and whether it pays."""
+
+import dataclasses
+
+import pytest
+from ledger_rows import DECISION, delegate
+
+from chargehand.memory_store.adherence import ClassUsage, losing_class, report_classes
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_empty_ledger_has_no_kinds(ledger):
+    assert await report_classes(ledger) == ()
+    assert await losing_class(ledger, "tests") is None
+
+
+async def test_each_kind_is_told_by_the_last_word_on_each_task(ledger):
+    offer = dataclasses.replace(DECISION, task_id=None)
+    for number in range(3):
+        await ledger.record_decision(dataclasses.replace(offer, id=f"offer{number}"))
+    await delegate(ledger, "t1", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted",))
+    await delegate(ledger, "t2", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted", "rejected"))
+    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("edited",))
+    await delegate(ledger, "t4", ("m", True), cost_usd=0.25, baseline_usd=1.0)
+    await delegate(ledger, "t5", ("m", False), status="failed", task_type="tests", words=("tests_failed",))
+
+    assert await report_classes(ledger) == (
+        ClassUsage("code_generation", 3, 4, 1, 1, 1, 1, 4, 1.0, 3.0),
+        ClassUsage("tests", 0, 1, 0, 0, 1, 0, 1, 0.0, 0.0),
+    )
+
+
+async def test_a_kind_loses_money_once_enough_of_it_has_ended(ledger):
+    for number in range(4):
+        await delegate(ledger, f"t{number}", ("m", False), status="failed", task_type="tests", cost_usd=0.5)
+    early = await losing_class(ledger, "tests")
+    await delegate(ledger, "t4", ("m", True), task_type="tests", cost_usd=0.5, baseline_usd=1.0)
+
+    losing = await losing_class(ledger, "tests")
+
+    assert early is None
+    assert losing is not None
+    assert losing.saved_usd == -1.5
+    assert await losing_class(ledger, "code_generation") is None
+
+
+async def test_work_that_cost_nothing_loses_no_money_however_bad(ledger):
+    for number in range(9):
+        await delegate(ledger, f"t{number}", ("m", False), status="failed", task_type="tests", words=("rejected",))
+
+    assert await losing_class(ledger, "tests") is None

@@ -1,0 +1,195 @@
+"""`chargehand install`, `uninstall` and `doctor --host`: what becomes of a host's own file."""
+
+import json
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chargehand.server.cli import main
+from chargehand.server.hosts.installing import BACKUP, own_command
+from chargehand.server.hosts.jsonc import parse
+from chargehand.server.hosts.known import HOSTS
+
+THEIRS = """\
+{
+  // mine
+  "mcpServers": {
+    "other": {"command": "/bin/other", "env": {"KEY": "theirs"}}
+  },
+  "theme": "dark"
+}
+"""
+KEY = "sk-ant-canary-0123456789"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.json"
+
+
+def run(*arguments: str | Path) -> int:
+    return main([str(argument) for argument in arguments])
+
+
+def entry(file: Path, host: str) -> dict[str, Any]:
+    return parse(file.read_text()).value[HOSTS[host].key]["chargehand"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_path: Path, host: str):
+    assert run("install", host, "--config", file, "--roots", tmp_path, "--env", "OLLAMA_HOST=http://box:1") == 0
+
+    made = entry(file, host)
+    assert (made["command"], *made["args"]) == own_command()
+    assert os.access(made["command"], os.X_OK)
+    assert Path(made["command"]).is_absolute()
+    assert made["env"]["CHARGEHAND_ROOTS"] == str(tmp_path)
+    assert made["env"]["OLLAMA_HOST"] == "http://box:1"
+    assert {name: made[name] for name in HOSTS[host].form} == dict(HOSTS[host].form)
+    assert json.loads(file.read_text()), "a file that we make is strict JSON"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_others_wrote_stays_to_the_letter_and_is_kept_beside(file: Path):
+    file.write_text(THEIRS)
+    file.chmod(0o640)
+
+    run("install", "cursor", "--config", file)
+
+    after = file.read_text()
+    assert [line for line in THEIRS.splitlines() if line.rstrip(",") not in after] == []
+    assert file.with_name(file.name + BACKUP).read_text() == THEIRS
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
+    run("uninstall", "cursor", "--config", file)
+    assert parse(file.read_text()).value == parse(THEIRS).value
+    assert "// mine" in file.read_text()
+
+
+def test_again_changes_nothing_and_keeps_what_was_added_to_the_entry(file: Path, capsys: pytest.CaptureFixture[str]):
+    run("install", "claude-code", "--config", file)
+    written = json.loads(file.read_text())
+    mine = written["mcpServers"]["chargehand"]
+    mine |= {"timeout": 5, "alwaysLoad": True, "env": {**mine["env"], "CHARGEHAND_POLICY": "reference"}}
+    file.write_text(json.dumps(written))
+    before = file.read_text()
+
+    assert run("install", "claude-code", "--config", file) == 0
+
+    assert file.read_text() == before
+    assert "nothing to change" in capsys.readouterr().out
+
+
+def test_a_file_that_is_no_json_is_left_alone(file: Path, capsys: pytest.CaptureFixture[str]):
+    file.write_text('{"mcpServers": {')
+
+    assert run("install", "claude-desktop", "--config", file) == 1
+
+    assert file.read_text() == '{"mcpServers": {'
+    assert list(file.parent.glob(f"*{BACKUP}")) == []
+    assert "it is no JSON" in " ".join(capsys.readouterr().err.split())
+
+
+def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.CaptureFixture[str]):
+    file.write_text('{"mcpServers": []}')
+
+    assert run("install", "claude-desktop", "--config", file) == 1
+
+    assert file.read_text() == '{"mcpServers": []}'
+    assert "mcpServers is no object" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_host_that_was_never_started_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("install", "zed", "--config", tmp_path / "nowhere" / "settings.json") == 1
+
+    assert "Zed was never started here" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_link_stays_a_link(tmp_path: Path, file: Path):
+    (tmp_path / "dotfiles").mkdir()
+    target = tmp_path / "dotfiles" / "mcp.json"
+    target.write_text("{}")
+    file.symlink_to(target)
+
+    run("install", "cursor", "--config", file)
+
+    assert file.is_symlink()
+    assert entry(target, "cursor")
+
+
+def test_keys_are_written_only_when_asked_for_and_never_shown(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    run("install", "claude-desktop", "--config", file)
+    without = file.read_text()
+    run("install", "claude-desktop", "--config", file, "--with-keys")
+    shown = capsys.readouterr()
+
+    assert KEY not in without
+    assert entry(file, "claude-desktop")["env"]["ANTHROPIC_API_KEY"] == KEY
+    assert "ANTHROPIC_API_KEY" in shown.out
+    assert KEY not in shown.out + shown.err
+
+
+def test_vs_code_asks_for_the_keys_itself_and_only_once(file: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+    file.write_text('{"inputs": [{"type": "promptString", "id": "theirs"}], "servers": {}}')
+
+    for _ in range(2):
+        run("install", "vscode", "--config", file, "--with-keys")
+    text = file.read_text()
+    run("uninstall", "vscode", "--config", file)
+
+    assert KEY not in text
+    asked = [question["id"] for question in parse(text).value["inputs"]]
+    assert asked == ["theirs", "chargehand-anthropic-api-key", "chargehand-cerebras-api-key"]
+    assert parse(text).value["servers"]["chargehand"]["env"]["ANTHROPIC_API_KEY"] == (
+        "${input:chargehand-anthropic-api-key}"
+    )
+    assert parse(file.read_text()).value == {"inputs": [{"type": "promptString", "id": "theirs"}], "servers": {}}
+
+
+def test_an_env_without_a_value_is_refused(file: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("install", "cursor", "--config", file, "--env", "OLLAMA_HOST") == 1
+
+    assert not file.exists()
+    assert "'OLLAMA_HOST' is not of the form NAME=VALUE" in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_doctor_judges_the_environment_of_the_host_and_not_of_this_shell(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("CEREBRAS_API_KEY", KEY)  # of the shell, which Claude Desktop does not see
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    roots = tmp_path / "project"
+    roots.mkdir()
+    run("install", "claude-desktop", "--config", file, "--roots", roots, "--env", "OLLAMA_HOST=http://127.0.0.1:9")
+    capsys.readouterr()
+
+    code = run("doctor", "--host", "claude-desktop", "--config", file, "--json")
+    told = capsys.readouterr().out
+    lines = {line["what"]: line for line in json.loads(told)["lines"]}
+
+    assert code == 1, "nothing can generate there"
+    assert lines["env"]["finding"] == "CHARGEHAND_ROOTS, CHARGEHAND_HOME, OLLAMA_HOST"
+    assert (lines["command"]["health"], lines["roots"]["finding"]) == ("ok", str(roots))
+    assert lines["cerebras"]["health"] == "missing"
+    assert KEY not in told
+
+
+def test_the_doctor_says_what_keeps_a_host_from_starting_the_server(file: Path, capsys: pytest.CaptureFixture[str]):
+    assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
+    absent = json.loads(capsys.readouterr().out)["lines"]
+    file.write_text(json.dumps({"mcpServers": {"chargehand": {"command": "/nowhere/chargehand"}}}))
+    assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
+    gone = json.loads(capsys.readouterr().out)["lines"]
+
+    assert "`chargehand install cursor` makes one" in absent[0]["finding"]
+    assert gone[-1] == {
+        "what": "command",
+        "health": "broken",
+        "finding": "/nowhere/chargehand: no program of that name is found or may be run",
+    }

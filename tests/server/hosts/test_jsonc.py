@@ -1,0 +1,130 @@
+"""Single members of a JSON text are changed, and every other character of it stays."""
+
+import json
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chargehand.server.hosts.jsonc import (
+    NotJson,
+    parse,
+    with_element,
+    with_member,
+    without_element,
+    without_member,
+)
+
+SETTINGS = """\
+// Zed settings
+{
+    "theme": "One Dark", // the dark one
+    /* fonts */
+    "buffer_font_size": 15,
+    "context_servers": {
+        "other": {"command": "x", "args": [],}, // theirs
+    },
+}
+"""
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=10,
+)
+OBJECTS = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
+INDENTS = st.sampled_from([None, 0, 2, 4, "\t"])
+
+
+def test_a_member_is_added_and_every_line_that_was_there_stays():
+    after = with_member(SETTINGS, ["context_servers", "chargehand"], {"command": "/bin/c", "args": []})
+
+    assert [line for line in SETTINGS.splitlines() if line not in after.splitlines()] == []
+    assert parse(after).value["context_servers"] == {
+        "other": {"command": "x", "args": []},
+        "chargehand": {"command": "/bin/c", "args": []},
+    }
+    assert '        "chargehand": {\n            "command": "/bin/c",\n' in after
+
+
+def test_what_was_added_can_be_taken_out_again_to_the_letter():
+    after = with_member(SETTINGS, ["context_servers", "chargehand"], {"command": "/bin/c"})
+
+    assert without_member(after, ["context_servers", "chargehand"]) == SETTINGS
+
+
+def test_a_comment_stays_with_what_it_speaks_of():
+    after = with_member('{\n  "a": 1 // one\n}\n', ["b"], 2)
+
+    assert after == '{\n  "a": 1, // one\n  "b": 2\n}\n'
+
+
+def test_the_way_to_a_member_is_made():
+    assert parse(with_member("{}", ["a", "b", "c"], 1)).value == {"a": {"b": {"c": 1}}}
+
+
+def test_line_ends_of_windows_are_kept():
+    after = with_member('{\r\n  "a": 1\r\n}\r\n', ["b"], {"c": 2})
+
+    assert "\n" not in after.replace("\r\n", "")
+
+
+@given(OBJECTS, INDENTS, st.text(max_size=5), VALUES)
+def test_any_object_takes_any_member_and_gives_it_back(
+    whole: dict[str, object], indent: int | str | None, name: str, value: object
+):
+    text = json.dumps(whole, indent=indent)
+
+    after = with_member(text, [name], value)
+
+    assert json.loads(after) == {**whole, name: value}
+    assert json.loads(without_member(after, [name])) == {k: v for k, v in whole.items() if k != name}
+    assert with_member(after, [name], value) == after
+
+
+@given(st.lists(VALUES, max_size=4), INDENTS, VALUES)
+def test_any_array_takes_an_element_and_gives_it_back(whole: list[object], indent: int | str | None, value: object):
+    text = json.dumps({"a": whole}, indent=indent)
+
+    after = with_element(text, ["a"], value)
+
+    assert json.loads(after) == {"a": [*whole, value]}
+    assert json.loads(without_element(after, ["a"], len(whole))) == {"a": whole}
+
+
+@given(OBJECTS, st.lists(st.sampled_from(["// one\n", "/* two */", "/* three\n*/"]), max_size=6), st.data())
+def test_no_comment_is_lost_wherever_it_stands(whole: dict[str, object], comments: list[str], data: st.DataObject):
+    text = json.dumps(whole, indent=2)
+    lines = text.split("\n")
+    for comment in comments:
+        lines.insert(data.draw(st.integers(0, len(lines))), comment.rstrip("\n"))
+    text = "\n".join(lines)
+
+    after = with_member(text, ["chargehand-new"], {"command": "x"})
+
+    assert parse(after).value == {**whole, "chargehand-new": {"command": "x"}}
+    for comment in comments:
+        assert after.count(comment.rstrip("\n")) == text.count(comment.rstrip("\n"))
+    assert parse(without_member(after, ["chargehand-new"])).value == whole
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("{", "line 1, column 2: a text in double quotes is missing"),
+        ('{"a": 1 "b": 2}', "line 1, column 9: a comma or } is missing"),
+        ('{\n  "a" 1}', "line 2, column 7: a colon is missing"),
+        ('{"a": }', "line 1, column 7: a value is missing"),
+        ("[1, 2", "line 1, column 6: a comma or ] is missing"),
+        ("{} x", "line 1, column 4: something follows the end"),
+        ("{'a': 1}", "line 1, column 2: a text in double quotes is missing"),
+    ],
+)
+def test_what_is_no_json_is_named_with_its_place(text: str, place: str):
+    with pytest.raises(NotJson, match=re.escape(place)):
+        with_member(text, ["x"], 1)
+
+
+def test_a_way_through_what_is_no_object_is_refused():
+    with pytest.raises(TypeError, match="mcpServers is no object"):
+        with_member('{"mcpServers": []}', ["mcpServers", "chargehand"], {})

@@ -1,0 +1,145 @@
+"""Who gets in over HTTP, and what the others are told."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import anyio
+import pytest
+from mcp_http import HEADERS, LIST_TOOLS
+
+pytestmark = pytest.mark.anyio
+
+Opening = Callable[..., AbstractAsyncContextManager[Any]]
+TOKEN = "a-token-of-thirty-two-characters"
+
+
+async def test_this_machine_is_served_without_a_token(open_place: Opening):
+    async with open_place() as place:
+        answer = await place.ask()
+
+    assert answer.status_code == 200
+    assert len(answer.json()["result"]["tools"]) == 5
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/health", "/.well-known/oauth-protected-resource/mcp"])
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ({"Host": "evil.example"}, 421),
+        ({"Host": "localhost.evil.example:80"}, 421),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "http://127.0.0.1.evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+    ],
+)
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_a_page_under_another_name_gets_nothing_on_any_bind(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, host: str, path: str, header: dict[str, str], status: int
+):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    async with open_place(host=host, allowed_hosts=["127.0.0.1"]) as place:
+        answer = await place.ask("GET" if path != "/mcp" else "POST", path, headers=header)
+
+    assert answer.status_code == status
+
+
+@pytest.mark.parametrize("origin", ["http://127.0.0.1:3000", "http://localhost:6274"])
+async def test_a_page_of_this_machine_is_served(open_place: Opening, origin: str):
+    async with open_place() as place:
+        answer = await place.ask(headers={"Origin": origin})
+
+    assert answer.status_code == 200
+
+
+async def test_health_needs_no_token_and_tells_nothing(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    async with open_place() as place:
+        answer = await place.ask("GET", "/health")
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+
+
+async def test_without_the_token_a_caller_learns_where_tokens_come_from(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    async with open_place() as place:
+        bare = await place.ask()
+        wrong = await place.ask(headers={"Authorization": "Bearer " + TOKEN[:-1]})
+        in_the_address = await place.ask(path=f"/mcp?access_token={TOKEN}")
+        right = await place.ask(headers={"Authorization": f"Bearer {TOKEN}"})
+        metadata = await place.ask("GET", "/.well-known/oauth-protected-resource/mcp")
+
+    assert [answer.status_code for answer in (bare, wrong, in_the_address, right)] == [401, 401, 401, 200]
+    where = f'resource_metadata="{place.root}/.well-known/oauth-protected-resource/mcp"'
+    assert where in bare.headers["www-authenticate"]
+    assert metadata.json() == {
+        "resource": place.url,
+        "resource_name": "Chargehand",
+        "bearer_methods_supported": ["header"],
+    }
+
+
+async def test_a_token_of_the_issuer_opens_once_it_is_made_out_for_this_server(
+    open_place: Opening, open_issuer: Opening, caplog: pytest.LogCaptureFixture
+):
+    caplog.set_level(logging.DEBUG)
+    async with open_issuer() as issuer, open_place(issuer=issuer.url, scopes=("delegate",)) as place:
+        good = issuer.token(place.url, scope="delegate other")
+        tokens = {
+            "good": good,
+            "expired": issuer.token(place.url, scope="delegate", exp=int(time.time()) - 60),
+            "of another server": issuer.token("https://other.example/mcp", scope="delegate"),
+            "of another issuer": issuer.token(place.url, scope="delegate", iss="https://other.example"),
+            "of nobody": issuer.token(place.url, scope="delegate", sub=None),
+            "of a forger": good[:-8] + ("A" * 8),
+            "no token": "x.y.z",
+        }
+        answers = {name: await place.ask(headers={"Authorization": f"Bearer {t}"}) for name, t in tokens.items()}
+        without_scope = await place.ask(headers={"Authorization": f"Bearer {issuer.token(place.url)}"})
+        metadata = await place.ask("GET", "/.well-known/oauth-protected-resource/mcp")
+
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "good": 200,
+        **dict.fromkeys([name for name in tokens if name != "good"], 401),
+    }
+    assert without_scope.status_code == 403
+    assert 'error="insufficient_scope"' in without_scope.headers["www-authenticate"]
+    assert "resource_metadata=" in without_scope.headers["www-authenticate"]
+    assert metadata.json()["authorization_servers"] == [issuer.url]
+    assert issuer.asked == ["/.well-known/oauth-authorization-server", "/keys"], "the keys are fetched once"
+    assert not any(token in caplog.text for token in tokens.values())
+
+
+async def test_an_issuer_that_is_away_opens_to_nobody(open_place: Opening, open_issuer: Opening):
+    async with open_issuer() as issuer:
+        pass
+    async with open_place(issuer=issuer.url) as place:
+        answer = await place.ask(headers={"Authorization": f"Bearer {issuer.token(place.url)}"})
+
+    assert answer.status_code == 401
+
+
+async def test_a_body_that_is_too_long_is_refused(open_place: Opening):
+    async with open_place() as place:
+        answer = await place.ask(content=b" " * (8 * 1024 * 1024 + 1))
+
+    assert answer.status_code == 413
+
+
+async def test_white_space_around_a_header_is_no_part_of_it(open_place: Opening):
+    async with open_place() as place:
+        host, port = place.root.removeprefix("http://").split(":")
+        async with await anyio.connect_tcp(host, int(port)) as stream:
+            body = json.dumps(LIST_TOOLS)
+            lines = [f"{name}: {value} \t" for name, value in {**HEADERS, "Mcp-Method": "  tools/list"}.items()]
+            head = [f"POST /mcp HTTP/1.1\r\nHost: {host}:{port}", *lines, f"Content-Length: {len(body)}"]
+            await stream.send("\r\n".join([*head, "", body]).encode())
+            answer = await stream.receive()
+
+    assert answer.startswith(b"HTTP/1.1 200 ")

@@ -1,0 +1,111 @@
+"""Each caller has tasks of its own, limits of its own, and never a vendor's key."""
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from house import Script, fenced, text_of
+from mcp import Client, MCPError
+from mcp.types import ResourceTemplateReference
+from starlette.types import Receive, Scope, Send
+
+from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.serving import serving
+from chargehand.evaluation.peers.vendors import KEY, vendors
+
+pytestmark = pytest.mark.anyio
+
+Opening = Callable[..., AbstractAsyncContextManager[Any]]
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")
+
+
+async def delegate(client: Client) -> dict[str, Any]:
+    result = await client.call_tool("delegate_generation", {"task": RENAME})
+    assert not result.is_error, text_of(result)
+    return result.structured_content or {}
+
+
+async def test_a_task_is_known_to_the_caller_who_began_it_and_to_no_other(
+    open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
+):
+    async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers, open_issuer() as issuer:
+        for name, value in peers.environment.items():
+            monkeypatch.setenv(name, value)
+        async with (
+            open_place(issuer=issuer.url) as place,
+            place.client(issuer.token(place.url), era) as alice,
+            place.client(issuer.token(place.url, sub="bob"), era) as bob,
+        ):
+            receipt = await delegate(alice)
+            task_id = receipt["task_id"]
+            calls = [
+                ("delegate_generation", {"resume": task_id}),
+                ("validate_code", {"task_id": task_id, "depth": "static"}),
+                ("report_outcome", {"task_id": task_id, "outcome": "accepted"}),
+            ]
+            denied = [await bob.call_tool(tool, arguments) for tool, arguments in calls]
+            with pytest.raises(MCPError) as unread:
+                await bob.read_resource(f"chargehand://tasks/{task_id}")
+            offered = [
+                (await c.complete(TASKS, {"name": "task_id", "value": ""})).completion.values for c in (alice, bob)
+            ]
+            allowed = [await alice.call_tool(tool, arguments) for tool, arguments in calls]
+            (read,) = (await alice.read_resource(f"chargehand://tasks/{task_id}")).contents
+
+    unknown = f"no task {task_id!r} is known"
+    assert all(result.is_error and unknown in text_of(result) for result in denied)
+    assert unknown in unread.value.error.message
+    assert offered == [[task_id], []]
+    assert [bool(result.is_error) for result in allowed] == [False] * 3
+    assert json.loads(getattr(read, "text", ""))["receipt"] == receipt
+
+
+async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_others_are_served(
+    open_place: Opening, open_issuer: Opening, tmp_path: Path
+):
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 2\n")
+    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
+        async with place.client(issuer.token(place.url)) as alice:
+            answers = [await alice.call_tool("route_task", {"task": RENAME}) for _ in range(3)]
+            other_tool = await alice.call_tool("validate_code", {"code": "x = 1", "depth": "static"})
+        async with place.client(issuer.token(place.url, sub="bob")) as bob:
+            other_caller = await bob.call_tool("route_task", {"task": RENAME})
+
+    assert [bool(answer.is_error) for answer in answers] == [False, False, True]
+    assert "route_task: more than 2 calls a minute. Call again in " in text_of(answers[2])
+    assert not other_tool.is_error
+    assert not other_caller.is_error
+
+
+async def test_a_callers_token_never_goes_on_to_a_vendor_and_a_vendors_key_never_comes_back(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch
+):
+    token = "canary-of-the-caller-0123456789"
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", token)
+    sent: list[bytes] = []
+
+    async with vendors(Script({"claude-haiku-5-5": [RIGHT]})) as peers:
+
+        async def overheard(scope: Scope, receive: Receive, send: Send) -> None:
+            sent.extend(part for header in scope["headers"] for part in header)
+            await peers.anthropic.app(scope, receive, send)
+
+        async with serving(overheard) as claude:
+            for name, value in (peers.environment | {"ANTHROPIC_BASE_URL": claude}).items():
+                monkeypatch.setenv(name, value)
+            async with open_place() as place, place.client(token) as client:
+                result = await client.call_tool("delegate_generation", {"task": RENAME, "model": "claude-haiku-5-5"})
+                read = [await client.read_resource(f"chargehand://{name}") for name in ("profiles", "usage", "memory")]
+                came_back = [part.model_dump_json() for part in (result, *read)]
+
+    assert not result.is_error
+    assert KEY.encode() in b" ".join(sent)
+    assert token.encode() not in b" ".join(sent)
+    assert KEY not in " ".join(came_back)

@@ -1,0 +1,95 @@
+"""`chargehand serve --http` as a process: where it says it is, and how it ends."""
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import pytest
+from house import Script, fenced
+from mcp import Client, MCPError
+
+from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.vendors import vendors
+
+pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
+
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+BOUND_S = 20
+"""For waits; nothing here tests how long it takes."""
+
+
+class Server:
+    def __init__(self, environment: dict[str, str], folder: Path, *arguments: str) -> None:
+        command = [sys.executable, "-m", "chargehand.server", "serve", "--http", *arguments]
+        self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder)
+
+    def first_line(self) -> str:
+        assert self.popen.stderr is not None
+        return self.popen.stderr.readline().strip()
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
+
+
+@pytest.fixture
+def started() -> Iterator[list[Server]]:
+    servers: list[Server] = []
+    yield servers
+    for server in servers:
+        server.popen.kill()
+        server.popen.wait()
+        assert server.popen.stderr is not None
+        server.popen.stderr.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("era", ["auto", "legacy"])
+async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_exit_code_0(
+    environment: dict[str, str], tmp_path: Path, started: list[Server], number: signal.Signals, era: str
+):
+    script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
+    async with vendors(script) as peers:
+        server = Server(environment | peers.environment, tmp_path, "--port", "0")
+        started.append(server)
+        line = await anyio.to_thread.run_sync(server.first_line)
+        assert line.startswith("chargehand serves MCP at http://127.0.0.1:")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(_call, line.rpartition(" ")[2], era)
+            with anyio.fail_after(BOUND_S):
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+            server.popen.send_signal(number)
+            code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+            group.cancel_scope.cancel()
+
+    assert code == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
+        assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
+
+
+async def _call(url: str, era: str) -> None:
+    async with Client(url, mode=era) as client:
+        with contextlib.suppress(MCPError):  # its server goes away under it
+            await client.call_tool("delegate_generation", {"task": RENAME})
+
+
+async def test_a_door_without_a_lock_is_not_opened(environment: dict[str, str], tmp_path: Path, started: list[Server]):
+    server = Server(environment, tmp_path, "--host", "0.0.0.0", "--port", "0")
+    started.append(server)
+
+    code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+
+    assert code == 1
+    assert "CHARGEHAND_HTTP_TOKEN" in (server.popen.stderr.read() if server.popen.stderr else "")

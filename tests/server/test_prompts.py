@@ -1,0 +1,69 @@
+"""The prompts a user picks: what they hold, and what they refuse."""
+
+import re
+from typing import Any
+
+import pytest
+from house import OpenHouse, Script
+from mcp import MCPError
+from mcp.types import GetPromptResult
+
+pytestmark = pytest.mark.anyio
+
+
+def text_of(result: GetPromptResult) -> str:
+    (message,) = result.messages
+    assert message.role == "user"
+    return getattr(message.content, "text", "")
+
+
+async def test_each_prompt_is_listed_with_a_title_and_says_what_it_takes(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        listed = (await house.client.list_prompts()).prompts
+
+    assert [(p.name, [(a.name, bool(a.required)) for a in p.arguments or ()]) for p in listed] == [
+        ("delegate", [("task", True), ("files", False), ("model", False)]),
+        ("checkpoint", [("goal", True), ("question", False)]),
+    ]
+    assert all(p.title and p.description and all(a.description for a in p.arguments or ()) for p in listed)
+
+
+async def test_a_prompt_carries_what_was_typed_and_names_only_tools_that_there_are(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        tools = {tool.name: tool for tool in (await house.client.list_tools()).tools}
+        given = {"task": "Parse {braces} and %s", "files": "a.py, b.py", "model": "opus"}
+        delegate = text_of(await house.client.get_prompt("delegate", given))
+        asked = {"goal": "Ship 1.0", "question": "Rewrite the parser?"}
+        checkpoint = text_of(await house.client.get_prompt("checkpoint", asked))
+
+    assert all(value in delegate for value in given.values())
+    assert all(value in checkpoint for value in asked.values())
+    called = set(re.findall(r"\b[a-z]+_(?:task|generation|code|review|outcome)\b", delegate + checkpoint))
+    assert called == {"delegate_generation", "report_outcome", "strategic_review", "validate_code"}
+    assert called <= set(tools)
+
+
+async def test_without_a_model_the_router_is_left_to_choose(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        text = text_of(await house.client.get_prompt("delegate", {"task": "Write slugify"}))
+
+    assert "Leave `model` out" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("nothing", {}, "Unknown prompt: 'nothing'. Prompts: delegate, checkpoint."),
+        ("delegate", {}, "delegate: `task` is missing. Add it."),
+        ("delegate", {"task": "  "}, "delegate: `task` is missing. Add it."),
+        ("checkpoint", {"goal": "x", "task": "y"}, "checkpoint: unknown argument `task`. It takes: goal, question."),
+    ],
+)
+async def test_what_cannot_be_had_is_a_wrong_parameter(
+    open_house: OpenHouse, era: str, name: str, arguments: dict[str, Any], message: str
+):
+    async with open_house(Script(), era=era) as house:
+        with pytest.raises(MCPError) as refused:
+            await house.client.get_prompt(name, arguments)
+
+    assert (refused.value.error.code, refused.value.error.message) == (-32602, message)

@@ -1,0 +1,112 @@
+"""What a host can read and complete without calling a tool."""
+
+import json
+from typing import Any
+
+import pytest
+from house import House, OpenHouse, Script, fenced
+from mcp import MCPError
+from mcp.types import PromptReference, ResourceTemplateReference
+
+from chargehand.evaluation.peers.reply import Reply
+
+pytestmark = pytest.mark.anyio
+
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")
+PROFILES = ResourceTemplateReference(type="ref/resource", uri="chargehand://profiles/{id}")
+DELEGATE = PromptReference(type="ref/prompt", name="delegate")
+
+
+async def read(house: House, uri: str) -> Any:
+    (content,) = (await house.client.read_resource(uri)).contents
+    assert content.mime_type == "application/json"
+    return json.loads(getattr(content, "text", ""))
+
+
+async def test_everything_that_can_be_read_is_listed_with_title_and_description(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        fixed = (await house.client.list_resources()).resources
+        templates = (await house.client.list_resource_templates()).resource_templates
+
+    assert [str(resource.uri) for resource in fixed] == [
+        "chargehand://profiles",
+        "chargehand://usage",
+        "chargehand://memory",
+    ]
+    assert [t.uri_template for t in templates] == ["chargehand://profiles/{id}", "chargehand://tasks/{task_id}"]
+    assert all(r.title and r.description and r.mime_type == "application/json" for r in (*fixed, *templates))
+
+
+async def test_the_models_are_listed_and_each_is_told_in_full(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        profiles = await read(house, "chargehand://profiles")
+        opus = await read(house, "chargehand://profiles/opus")
+
+    assert {"id", "provider", "api_model", "roles", "status"} <= set(profiles[0])
+    assert opus["id"] in {profile["id"] for profile in profiles}
+    assert opus["line"] == "opus"
+
+
+async def test_a_task_is_read_with_its_text_its_receipt_and_what_was_said_of_it(open_house: OpenHouse, era: str):
+    async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
+        receipt = await house.call("delegate_generation", task=RENAME)
+        await house.call("report_outcome", task_id=receipt["task_id"], outcome="accepted")
+        task = await read(house, f"chargehand://tasks/{receipt['task_id']}")
+        usage = await read(house, "chargehand://usage")
+        memory = await read(house, "chargehand://memory")
+
+    assert (task["text"], task["receipt"], task["outcomes"]) == (RENAME, receipt, ["accepted"])
+    assert usage["tasks"] == {"unverified": 1}
+    assert memory["tasks"] == 1
+
+
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("chargehand://tasks/ffff", "'ffff'"),
+        ("chargehand://profiles/gpt9", "'gpt9'"),
+        ("chargehand://nothing", "chargehand://nothing"),
+        ("chargehand://tasks/..%2f..%2fetc", "chargehand://tasks/..%2f..%2fetc"),
+    ],
+)
+async def test_what_is_not_there_is_a_wrong_parameter(open_house: OpenHouse, era: str, uri: str, said: str):
+    async with open_house(Script(), era=era) as house:
+        with pytest.raises(MCPError) as refused:
+            await house.client.read_resource(uri)
+
+    assert refused.value.error.code == -32602
+    assert said in refused.value.error.message
+
+
+async def test_names_of_models_are_completed(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        pinned = (await house.client.complete(DELEGATE, {"name": "model", "value": "opus"})).completion
+        read_of = (await house.client.complete(PROFILES, {"name": "id", "value": "glm"})).completion
+
+    assert pinned.values[0] == "opus"
+    assert "claude-opus-5-5" in pinned.values
+    assert not any("3-opus" in value for value in pinned.values), "a retired model is offered"
+    assert read_of.values
+    assert all("glm" in value for value in read_of.values)
+
+
+async def test_ids_of_tasks_are_completed_the_newest_first(open_house: OpenHouse, era: str):
+    async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
+        ids = [(await house.call("delegate_generation", task=RENAME))["task_id"] for _ in range(2)]
+        everything = (await house.client.complete(TASKS, {"name": "task_id", "value": ""})).completion
+        one = (await house.client.complete(TASKS, {"name": "task_id", "value": ids[0][:12]})).completion
+        wild = (await house.client.complete(TASKS, {"name": "task_id", "value": "%"})).completion
+
+    assert everything.values == ids[::-1]
+    assert (one.values, one.total, one.has_more) == ([ids[0]], 1, False)
+    assert wild.values == []
+
+
+async def test_a_prompt_that_is_not_there_completes_nothing(open_house: OpenHouse, era: str):
+    async with open_house(Script(), era=era) as house:
+        with pytest.raises(MCPError) as refused:
+            await house.client.complete(PromptReference(type="ref/prompt", name="x"), {"name": "model", "value": ""})
+
+    assert refused.value.error.code == -32602

@@ -1,0 +1,93 @@
+"""`chargehand instructions`, and what the books change in the advice."""
+
+from pathlib import Path
+
+import anyio
+import pytest
+import yaml
+from house import OpenHouse, Script, fenced
+from memory_rows import losing_ledger
+
+from chargehand.evaluation.peers.reply import Reply
+from chargehand.profiles.price import in_dollars
+from chargehand.server.cli import main
+from chargehand.server.steering import BEGIN, END
+
+LOST = in_dollars(3.0)
+RULE_OF_THUMB = "more than about 200 tokens"
+
+
+def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main(["instructions", *arguments]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", [(), ("--for", "claude-code"), ("--for", "cursor"), ("--for", "agents-md")])
+def test_the_advice_says_when_and_when_not_in_every_form(capsys: pytest.CaptureFixture[str], form: tuple[str, ...]):
+    text = printed(capsys, *form)
+
+    assert RULE_OF_THUMB in " ".join(text.split())
+    assert "## When it does not" in text
+    assert "report_outcome" in text
+
+
+@pytest.mark.parametrize(
+    ("form", "path"),
+    [("claude-code", ".claude/skills/chargehand/SKILL.md"), ("cursor", ".cursor/rules/chargehand.mdc")],
+)
+def test_a_skill_is_written_where_its_host_looks_with_a_head_that_it_can_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, path: str
+):
+    printed(capsys, "--for", form, "--install", str(tmp_path))
+    written = (tmp_path / path).read_text()
+
+    head = yaml.safe_load(written.split("---")[1])
+    assert RULE_OF_THUMB in head["description"]
+    assert written == printed(capsys, "--for", form)
+
+
+def test_a_file_that_others_write_in_keeps_their_words_and_ours_are_renewed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    file = tmp_path / "AGENTS.md"
+    file.write_text("# House rules\n\nUse tabs.\n")
+    printed(capsys, "--for", "agents-md", "--install", str(tmp_path))
+    once = file.read_text()
+    file.write_text(once.replace("tabs", "spaces").replace("## How", "## Outdated") + "\nMore of theirs.\n")
+    printed(capsys, "--for", "agents-md", "--install", str(tmp_path))
+    twice = file.read_text()
+
+    assert once.startswith("# House rules\n\nUse tabs.\n")
+    assert twice.startswith("# House rules\n\nUse spaces.\n")
+    assert twice.endswith("\nMore of theirs.\n")
+    assert (twice.count(BEGIN), twice.count(END), "## Outdated" in twice) == (1, 1, False)
+
+
+def test_to_install_needs_to_know_for_whom(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["instructions", "--install", str(tmp_path)]) == 1
+
+    assert "--for claude-code or cursor or agents-md" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_kind_of_task_that_loses_money_is_no_longer_recommended(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    anyio.run(losing_ledger, tmp_path / "chargehand-home", "translation")
+
+    text = printed(capsys, "--for", "claude-code")
+    main(["usage"])
+    usage = " ".join(capsys.readouterr().out.split())
+
+    assert f"- it is translation: over 6 tasks here it cost {LOST} more than its worth;" in text
+    assert f"translation loses money: {LOST} was spent on 6 task(s)" in usage
+
+
+@pytest.mark.anyio
+async def test_the_router_warns_of_a_kind_of_task_that_loses_money(open_house: OpenHouse, tmp_path: Path):
+    await losing_ledger(tmp_path / "chargehand-home", "translation")
+    async with open_house(Script({"qwen3:30b-a3b": [Reply(fenced("x = 1"))]})) as house:
+        lost = await house.call("route_task", task="Translate this page", task_type="translation")
+        other = await house.call("route_task", task="Rename a variable", task_type="refactoring")
+
+    assert any(
+        f"Delegating translation has cost {LOST} more than it was worth" in warning for warning in lost["warnings"]
+    )
+    assert not any("Delegating" in warning for warning in other["warnings"])
