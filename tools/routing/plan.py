@@ -5,6 +5,7 @@ its wait. With a check a plan goes on until something passes or nothing left is 
 one nobody would notice a failure, so it is one attempt.
 """
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,19 +22,27 @@ _TIE_SHARE = 0.01
 
 
 @dataclass(frozen=True)
+class Outlay:
+    """What one answer is expected to take."""
+
+    cost_usd: float = 0.0
+    seconds: float | None = None
+    """None: nobody knows."""
+
+
+@dataclass(frozen=True)
 class Prospect:
     """One model, as a plan sees it."""
 
     model: str
     success: float
     """Probability, 0 to 1, that its first answer to this task is right."""
-    cost_usd: float
-    """Expected, of a first answer."""
-    repair_cost_usd: float | None = None
-    """Expected, of a second answer that is told what was wrong with the first. None: it gets no second try."""
-    seconds: float | None = None
-    """Expected, of one answer. None: nobody knows."""
+    draft: Outlay
+    repair: Outlay | None = None
+    """Of a second answer, which is told what was wrong with the first. None: it gets no second try."""
     is_local: bool = False
+    is_speed_known: bool = True
+    """False: its seconds are a guess, good for an order and no ground to leave it out."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +110,7 @@ class _Option:
     price_usd: float
     """Its money and its wait."""
     seconds: float
+    """That the time left must hold."""
     passes_right: Odds
     fails: Odds
 
@@ -150,10 +160,12 @@ class _Search:
 
     def _start(self, failed: Sequence[Step]) -> _Node:
         node = _Node(self._difficulty.start)
-        for option in self._options:
-            if option.step in failed:
-                node = replace(node, closed=node.closed | option.bit, odds=times(node.odds, option.fails))
-        return replace(node, last=failed[-1].model if failed else None)
+        fails = {option.step.model: option.fails for option in self._options}
+        for step in failed:
+            if step.model in fails:
+                node = replace(node, odds=times(node.odds, fails[step.model]), last=step.model)
+        closed = sum(option.bit for option in self._options if option.step in failed)
+        return replace(node, closed=closed)
 
     def _best(self, node: _Node) -> _Option | None:
         """The step to take; None: stop. Between equals the local one, then the cheapest."""
@@ -217,23 +229,22 @@ def _after(node: _Node, option: _Option) -> _Node:
 def _options(
     prospects: Sequence[Prospect], difficulty: Difficulty, check: Check, worth_usd: float
 ) -> Iterator[_Option]:
-    costs = (
-        (Step(p.model, is_repair), p, cost)
-        for p in prospects
-        for is_repair, cost in ((False, p.cost_usd), (True, p.repair_cost_usd))
-        if cost is not None
-    )
-    for place, (step, prospect, cost_usd) in enumerate(costs):
+    place = itertools.count()
+    for prospect in prospects:
         right = difficulty.chances(prospect.success)
         passes_right = tuple(chance * (1 - check.false_fail) for chance in right)
-        wait_s = _LEAST_SECONDS if prospect.seconds is None else max(_LEAST_SECONDS, prospect.seconds)
-        yield _Option(
-            step=step,
-            bit=1 << place,
-            is_local=prospect.is_local,
-            cost_usd=cost_usd,
-            price_usd=cost_usd + worth_usd * wait_s / _WORTH_SECONDS,
-            seconds=prospect.seconds or 0.0,
-            passes_right=passes_right,
-            fails=tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes_right, right, strict=True)),
-        )
+        fails = tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes_right, right, strict=True))
+        for is_repair, outlay in ((False, prospect.draft), (True, prospect.repair)):
+            if outlay is None:
+                continue
+            wait_s = max(_LEAST_SECONDS, outlay.seconds or 0.0)
+            yield _Option(
+                step=Step(prospect.model, is_repair),
+                bit=1 << next(place),
+                is_local=prospect.is_local,
+                cost_usd=outlay.cost_usd,
+                price_usd=outlay.cost_usd + worth_usd * wait_s / _WORTH_SECONDS,
+                seconds=(outlay.seconds or 0.0) if prospect.is_speed_known else 0.0,
+                passes_right=passes_right,
+                fails=fails,
+            )

@@ -1,17 +1,32 @@
 """Plans: who is asked first, what follows a failure, and when it is enough."""
 
+import dataclasses
 import itertools
 import random
 
 import pytest
 
 from chargehand.tools.routing.odds import Difficulty, times, weighed
-from chargehand.tools.routing.plan import Check, Means, Plan, Prospect, Step, make_plan
+from chargehand.tools.routing.plan import Check, Means, Outlay, Plan, Prospect, Step, make_plan
 
-LOCAL = Prospect("local", 0.55, 0.0, 0.0, is_local=True)
-CHEAP = Prospect("cheap", 0.65, 0.001, 0.002)
-MIDDLE = Prospect("middle", 0.75, 0.02, 0.03)
-BEST = Prospect("best", 0.85, 0.04, 0.06)
+
+def prospect(
+    model: str,
+    success: float,
+    usd: float,
+    repair_usd: float | None = None,
+    seconds: float | None = None,
+    *,
+    is_local: bool = False,
+) -> Prospect:
+    repair = None if repair_usd is None else Outlay(repair_usd, seconds)
+    return Prospect(model, success, Outlay(usd, seconds), repair, is_local)
+
+
+LOCAL = prospect("local", 0.55, 0.0, 0.0, is_local=True)
+CHEAP = prospect("cheap", 0.65, 0.001, 0.002)
+MIDDLE = prospect("middle", 0.75, 0.02, 0.03)
+BEST = prospect("best", 0.85, 0.04, 0.06)
 ALL = (LOCAL, CHEAP, MIDDLE, BEST)
 WORTH = Means(worth_usd=0.4)
 SURE = Check()
@@ -55,13 +70,13 @@ def test_a_model_that_fails_lowers_what_is_expected_of_all():
 
 
 def test_a_model_that_would_fail_anyway_is_skipped():
-    hopeless = Prospect("hopeless", 0.02, 0.01, 0.02)
+    hopeless = prospect("hopeless", 0.02, 0.01, 0.02)
 
     assert "hopeless" not in models(plan((hopeless, BEST)))
 
 
 def test_a_middle_that_solves_what_the_best_solves_is_skipped_when_the_best_is_asked_anyway():
-    close = Prospect("close", 0.3, 0.035, 0.06)
+    close = prospect("close", 0.3, 0.035, 0.06)
 
     assert models(plan((close, BEST), means=Means(worth_usd=0.5)))[0] == "best"
 
@@ -76,7 +91,7 @@ def test_a_repair_follows_its_own_draft_or_never():
 
 
 def test_a_model_that_gets_no_second_try_is_not_repaired():
-    assert plan((Prospect("once", 0.5, 0.0),), failed=(Step("once"),)).steps == ()
+    assert plan((prospect("once", 0.5, 0.0),), failed=(Step("once"),)).steps == ()
 
 
 def test_a_check_that_refuses_right_answers_leaves_more_hope():
@@ -88,7 +103,7 @@ def test_a_check_that_refuses_right_answers_leaves_more_hope():
 
 
 def test_a_check_that_lets_wrong_answers_pass_makes_a_weak_start_dear():
-    weak = Prospect("weak", 0.2, 0.0, is_local=True)
+    weak = prospect("weak", 0.2, 0.0, is_local=True)
 
     assert models(plan((weak, BEST)))[0] == "weak"
     assert models(plan((weak, BEST), check=Check(false_pass=0.5)))[0] == "best"
@@ -97,22 +112,35 @@ def test_a_check_that_lets_wrong_answers_pass_makes_a_weak_start_dear():
 def test_the_means_hold():
     assert len(plan(means=Means(0.4, attempts=2)).steps) == 2
     assert models(plan(means=Means(0.4, usd=0.0))) == ["local", "local"]
-    slow = Prospect("slow", 0.9, 0.0, 0.0, seconds=40)
+    slow = prospect("slow", 0.9, 0.0, 0.0, seconds=40)
     assert plan((slow,), means=Means(0.4, seconds=39)).steps == ()
     assert len(plan((slow,), means=Means(0.4, seconds=79)).steps) == 1
 
 
+def test_a_guessed_time_leaves_nobody_out():
+    guessed = dataclasses.replace(prospect("slow", 0.9, 0.0, seconds=400), is_speed_known=False)
+
+    assert models(plan((guessed,), means=Means(0.4, seconds=39))) == ["slow"]
+
+
+def test_a_long_wait_is_weighed_against_a_price():
+    slow = prospect("slow", 0.5, 0.0, seconds=600, is_local=True)
+    quick = prospect("quick", 0.6, 0.001, seconds=5)
+
+    assert models(plan((slow, quick)))[0] == "quick"
+
+
 def test_time_that_a_slow_start_would_take_from_a_better_one_counts():
-    slow = Prospect("slow", 0.3, 0.0, seconds=50, is_local=True)
-    quick = Prospect("quick", 0.9, 0.001, seconds=20)
+    slow = prospect("slow", 0.3, 0.0, seconds=50, is_local=True)
+    quick = prospect("quick", 0.9, 0.001, seconds=20)
 
     assert models(plan((slow, quick), means=Means(0.4, seconds=60))) == ["quick"]
 
 
 def test_between_equals_the_local_one_goes_first_and_then_the_cheaper():
-    here = Prospect("here", 0.6, 0.001, is_local=True)
-    there = Prospect("there", 0.6, 0.001)
-    dearer = Prospect("dearer", 0.601, 0.0011)
+    here = prospect("here", 0.6, 0.001, is_local=True)
+    there = prospect("there", 0.6, 0.001)
+    dearer = prospect("dearer", 0.601, 0.0011)
 
     assert models(plan((dearer, there, here)))[0] == "here"
     assert models(plan((dearer, there)))[0] == "there"
@@ -120,7 +148,7 @@ def test_between_equals_the_local_one_goes_first_and_then_the_cheaper():
 
 def test_a_little_more_or_less_of_everything_does_not_move_the_start():
     for shift in (-0.02, -0.01, 0.01, 0.02):
-        moved = [Prospect(p.model, p.success + shift, p.cost_usd, p.repair_cost_usd, is_local=p.is_local) for p in ALL]
+        moved = [dataclasses.replace(p, success=p.success + shift) for p in ALL]
 
         assert plan(moved).steps[0] == plan().steps[0]
 
@@ -129,7 +157,7 @@ def test_a_little_more_or_less_of_everything_does_not_move_the_start():
 def test_no_order_of_steps_is_worth_much_more(seed: int):
     chance = random.Random(seed)
     prospects = [
-        Prospect(str(i), chance.uniform(0.1, 0.95), 0.001 * 4**i, 0.0015 * 4**i if chance.random() < 0.7 else None)
+        prospect(str(i), chance.uniform(0.1, 0.95), 0.001 * 4**i, 0.0015 * 4**i if chance.random() < 0.7 else None)
         for i in range(4)
     ]
     worth_usd = 0.064 * chance.choice((3, 10, 50))
@@ -143,7 +171,7 @@ def test_no_order_of_steps_is_worth_much_more(seed: int):
 
 def _orders(prospects: list[Prospect], most: int):
     steps = [Step(p.model) for p in prospects]
-    steps += [Step(p.model, is_repair=True) for p in prospects if p.repair_cost_usd is not None]
+    steps += [Step(p.model, is_repair=True) for p in prospects if p.repair is not None]
     for length in range(most + 1):
         for order in itertools.permutations(steps, length):
             if all(not s.is_repair or (i and order[i - 1] == Step(s.model)) for i, s in enumerate(order)):
@@ -155,10 +183,10 @@ def _value(order, prospects: list[Prospect], check: Check, worth_usd: float) -> 
     of = {p.model: p for p in prospects}
     odds, value = difficulty.start, 0.0
     for step in order:
-        prospect = of[step.model]
-        cost = prospect.repair_cost_usd if step.is_repair else prospect.cost_usd
-        right = difficulty.chances(prospect.success)
+        asked = of[step.model]
+        outlay = asked.repair if step.is_repair else asked.draft
+        right = difficulty.chances(asked.success)
         passes = tuple(r * (1 - check.false_fail) for r in right)
-        value += worth_usd * weighed(odds, passes) - sum(odds) * (cost + worth_usd * 30 / 3_000)
+        value += worth_usd * weighed(odds, passes) - sum(odds) * (outlay.cost_usd + worth_usd * 30 / 3_000)
         odds = times(odds, tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes, right, strict=True)))
     return value
