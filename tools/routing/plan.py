@@ -6,7 +6,7 @@ one nobody would notice a failure, so it is one attempt.
 """
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from .odds import Difficulty, Odds, times, weighed
@@ -57,16 +57,17 @@ class Check:
 
 @dataclass(frozen=True)
 class Means:
-    """What a plan may use, and what for."""
+    """What is left for a plan to use."""
 
-    worth_usd: float
-    """What a solved task is worth, above 0."""
     attempts: int = 20
     """That may still be made."""
     seconds: float | None = None
     """That are left. None: no limit."""
     usd: float | None = None
     """US dollars that are left. None: no limit."""
+
+
+_NO_LIMIT = Means()
 
 
 @dataclass(frozen=True)
@@ -89,14 +90,23 @@ class Plan:
     """Expected: a step counts as far as it is likely to be needed."""
 
 
-def make_plan(prospects: Sequence[Prospect], check: Check | None, means: Means, failed: Sequence[Step] = ()) -> Plan:
+def make_plan(
+    prospects: Sequence[Prospect],
+    check: Check | None,
+    worth_usd: float,
+    means: Means = _NO_LIMIT,
+    failed: Sequence[Step] = (),
+    *,
+    without: Collection[str] = (),
+) -> Plan:
     """The plan of greatest expected value from here on.
 
-    check: None where nothing can be executed.
+    prospects: those that have failed are among them. check: None where nothing can be executed.
+    worth_usd: what a solved task is worth, above 0; nothing is tried that costs more than it brings.
     failed: the attempts that were made and did not pass, in order. A model's repair follows its own draft
-    at once or never.
+    at once or never. without: models of which no further answer can be had.
     """
-    return _Search(prospects, check, means).plan(failed)
+    return _Search(prospects, check, worth_usd, means).plan(failed, without)
 
 
 @dataclass(frozen=True)
@@ -138,15 +148,16 @@ class _Search:
     to fail anyway is skipped for what would follow it.
     """
 
-    def __init__(self, prospects: Sequence[Prospect], check: Check | None, means: Means) -> None:
+    def __init__(self, prospects: Sequence[Prospect], check: Check | None, worth_usd: float, means: Means) -> None:
         self._means = means
+        self._worth_usd = worth_usd
         self._goes_on = check is not None
         self._difficulty = Difficulty.of([prospect.success for prospect in prospects])
-        self._options = list(_options(prospects, self._difficulty, check or Check(), means.worth_usd))
+        self._options = list(_options(prospects, self._difficulty, check or Check(), worth_usd))
         self._values: dict[tuple[int, int, str | None], float] = {}
 
-    def plan(self, failed: Sequence[Step]) -> Plan:
-        root = node = self._start(failed)
+    def plan(self, failed: Sequence[Step], without: Collection[str]) -> Plan:
+        root = node = self._start(failed, without)
         sure, success, cost_usd = sum(root.odds), 0.0, 0.0
         steps: list[Step] = []
         while (option := self._best(node)) is not None:
@@ -158,19 +169,19 @@ class _Search:
             node = _after(node, option)
         return Plan(tuple(steps), success, cost_usd)
 
-    def _start(self, failed: Sequence[Step]) -> _Node:
+    def _start(self, failed: Sequence[Step], without: Collection[str]) -> _Node:
         node = _Node(self._difficulty.start)
         fails = {option.step.model: option.fails for option in self._options}
         for step in failed:
             if step.model in fails:
                 node = replace(node, odds=times(node.odds, fails[step.model]), last=step.model)
-        closed = sum(option.bit for option in self._options if option.step in failed)
+        closed = sum(o.bit for o in self._options if o.step in failed or o.step.model in without)
         return replace(node, closed=closed)
 
     def _best(self, node: _Node) -> _Option | None:
         """The step to take; None: stop. Between equals the local one, then the cheapest."""
         values = {option: gain + self._value_usd(_after(node, option)) for option, gain in self._gains(node)}
-        tie_usd = _TIE_SHARE * self._means.worth_usd * sum(node.odds)
+        tie_usd = _TIE_SHARE * self._worth_usd * sum(node.odds)
         best = max(values.values(), default=0.0)
         equals = [option for option, value in values.items() if value >= best - tie_usd]
         return min(equals, key=lambda o: (not o.is_local, o.cost_usd, -values[o]), default=None)
@@ -196,9 +207,9 @@ class _Search:
 
     def _gains(self, node: _Node) -> list[tuple[_Option, float]]:
         """The steps that can be taken and are worth more than they cost, with the surplus."""
-        worth_usd, left = self._means.worth_usd, sum(node.odds)
+        left = sum(node.odds)
         gains = (
-            (option, worth_usd * weighed(node.odds, option.passes_right) - option.price_usd * left)
+            (option, self._worth_usd * weighed(node.odds, option.passes_right) - option.price_usd * left)
             for option in self._options
             if self._is_open(node, option)
         )

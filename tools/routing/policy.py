@@ -9,4 +9,5 @@ POLICIES: tuple[Policy, ...] = get_args(Policy)
 # does in its place, at about a director's price and after a wait. So an answer of the director is bought
 # from a chance of one in three, in ten, or in fifty. Our own judgement of the three; `bench plan` shows what
 # each buys on published outcomes.
-WORTH_IN_DIRECTORS: dict[Policy, float] = {"frugal": 3.0, "balanced": 10.0, "quality": 50.0}
+# Policy `reference` says who begins; what follows a failure is planned as under `balanced`.
+WORTH_IN_DIRECTORS: dict[Policy, float] = {"reference": 10.0, "balanced": 10.0, "frugal": 3.0, "quality": 50.0}

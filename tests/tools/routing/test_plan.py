@@ -28,12 +28,12 @@ CHEAP = prospect("cheap", 0.65, 0.001, 0.002)
 MIDDLE = prospect("middle", 0.75, 0.02, 0.03)
 BEST = prospect("best", 0.85, 0.04, 0.06)
 ALL = (LOCAL, CHEAP, MIDDLE, BEST)
-WORTH = Means(worth_usd=0.4)
+WORTH_USD = 0.4
 SURE = Check()
 
 
-def plan(prospects=ALL, check: Check | None = SURE, means: Means = WORTH, failed=()) -> Plan:
-    return make_plan(prospects, check, means, failed)
+def plan(prospects=ALL, check: Check | None = SURE, worth_usd=WORTH_USD, failed=(), without=(), **left) -> Plan:
+    return make_plan(prospects, check, worth_usd, Means(**left), failed, without=without)
 
 
 def models(of: Plan) -> list[str]:
@@ -49,17 +49,17 @@ def test_without_a_check_it_is_the_one_answer_that_is_worth_its_price():
     one_shot = plan(check=None)
 
     assert one_shot.steps == (Step("best"),)
-    assert models(plan(check=None, means=Means(worth_usd=0.08))) == ["cheap"]
+    assert models(plan(check=None, worth_usd=0.08)) == ["cheap"]
 
 
 def test_the_more_a_solved_task_is_worth_the_more_is_tried():
-    lengths = [len(plan(means=Means(worth_usd=worth)).steps) for worth in (0.05, 0.4, 5.0)]
+    lengths = [len(plan(worth_usd=worth).steps) for worth in (0.05, 0.4, 5.0)]
 
     assert lengths == sorted(set(lengths))
 
 
 def test_nothing_is_tried_that_costs_more_than_it_brings():
-    assert plan((BEST,), means=Means(worth_usd=0.04)).steps == ()
+    assert plan((BEST,), worth_usd=0.04).steps == ()
 
 
 def test_a_model_that_fails_lowers_what_is_expected_of_all():
@@ -78,7 +78,7 @@ def test_a_model_that_would_fail_anyway_is_skipped():
 def test_a_middle_that_solves_what_the_best_solves_is_skipped_when_the_best_is_asked_anyway():
     close = prospect("close", 0.3, 0.035, 0.06)
 
-    assert models(plan((close, BEST), means=Means(worth_usd=0.5)))[0] == "best"
+    assert models(plan((close, BEST), worth_usd=0.5))[0] == "best"
 
 
 def test_a_repair_follows_its_own_draft_or_never():
@@ -94,10 +94,17 @@ def test_a_model_that_gets_no_second_try_is_not_repaired():
     assert plan((prospect("once", 0.5, 0.0),), failed=(Step("once"),)).steps == ()
 
 
+def test_a_model_of_which_no_more_can_be_had_is_left_out_and_its_failure_still_counts():
+    gone = plan((LOCAL, BEST), failed=(Step("local"),), without=("local",))
+
+    assert set(models(gone)) == {"best"}
+    assert gone.success < plan((BEST,)).success
+
+
 def test_a_check_that_refuses_right_answers_leaves_more_hope():
-    failed, once = (Step("local"), Step("cheap")), Means(0.4, attempts=1)
-    strict = plan((LOCAL, CHEAP, BEST), check=Check(false_fail=0.0), means=once, failed=failed)
-    shaky = plan((LOCAL, CHEAP, BEST), check=Check(false_fail=0.4), means=once, failed=failed)
+    failed = (Step("local"), Step("cheap"))
+    strict = plan((LOCAL, CHEAP, BEST), check=Check(false_fail=0.0), attempts=1, failed=failed)
+    shaky = plan((LOCAL, CHEAP, BEST), check=Check(false_fail=0.4), attempts=1, failed=failed)
 
     assert shaky.success / 0.6 > strict.success
 
@@ -110,17 +117,17 @@ def test_a_check_that_lets_wrong_answers_pass_makes_a_weak_start_dear():
 
 
 def test_the_means_hold():
-    assert len(plan(means=Means(0.4, attempts=2)).steps) == 2
-    assert models(plan(means=Means(0.4, usd=0.0))) == ["local", "local"]
+    assert len(plan(attempts=2).steps) == 2
+    assert models(plan(usd=0.0)) == ["local", "local"]
     slow = prospect("slow", 0.9, 0.0, 0.0, seconds=40)
-    assert plan((slow,), means=Means(0.4, seconds=39)).steps == ()
-    assert len(plan((slow,), means=Means(0.4, seconds=79)).steps) == 1
+    assert plan((slow,), seconds=39).steps == ()
+    assert len(plan((slow,), seconds=79).steps) == 1
 
 
 def test_a_guessed_time_leaves_nobody_out():
     guessed = dataclasses.replace(prospect("slow", 0.9, 0.0, seconds=400), is_speed_known=False)
 
-    assert models(plan((guessed,), means=Means(0.4, seconds=39))) == ["slow"]
+    assert models(plan((guessed,), seconds=39)) == ["slow"]
 
 
 def test_a_long_wait_is_weighed_against_a_price():
@@ -134,7 +141,7 @@ def test_time_that_a_slow_start_would_take_from_a_better_one_counts():
     slow = prospect("slow", 0.3, 0.0, seconds=50, is_local=True)
     quick = prospect("quick", 0.9, 0.001, seconds=20)
 
-    assert models(plan((slow, quick), means=Means(0.4, seconds=60))) == ["quick"]
+    assert models(plan((slow, quick), seconds=60)) == ["quick"]
 
 
 def test_between_equals_the_local_one_goes_first_and_then_the_cheaper():
@@ -163,7 +170,7 @@ def test_no_order_of_steps_is_worth_much_more(seed: int):
     worth_usd = 0.064 * chance.choice((3, 10, 50))
     check = Check(chance.choice((0.0, 0.1)), chance.choice((0.0, 0.1)))
 
-    found = make_plan(prospects, check, Means(worth_usd, attempts=4))
+    found = make_plan(prospects, check, worth_usd, Means(attempts=4))
 
     best = max(_value(order, prospects, check, worth_usd) for order in _orders(prospects, 4))
     assert _value(found.steps, prospects, check, worth_usd) >= best - 0.03 * worth_usd
