@@ -46,12 +46,8 @@ class Cascade:
         deadline = anyio.current_time() + self.contract.max_seconds
         step: Step | None = Step(self.decision.chosen.profile.id)
         while step is not None:
-            seconds = deadline - anyio.current_time()
-            if (stop := self._used_up(seconds)) is not None:
-                self.notes.append(stop)
-                break
             try:
-                tried = await self._attempt(step, seconds)
+                tried = await self._attempt(step, deadline - anyio.current_time())
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
                 self.too_dear.add(step.model)
@@ -103,7 +99,10 @@ class Cascade:
         return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
     def _next(self, seconds: float) -> Step | None:
-        """What is done next; None: nothing that is left is worth its cost, which is noted."""
+        """What is done next; None: the contract is used up or nothing left is worth its cost, which is noted."""
+        if (stop := self._used_up(seconds)) is not None:
+            self.notes.append(stop)
+            return None
         made, planner = self.attempts.made, self.decision.planner
         failed = [tried.step for tried in made if tried.outcome in _WEAKNESS]
         means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
@@ -114,7 +113,7 @@ class Cascade:
             return plan.steps[0]
         if not made and (step := self._quickest()) is not None:
             return step
-        if made and means.attempts > 0:
+        if made:
             dearer = planner.plan(means, failed, left_out=left_out, may_repair=may_repair, at_any_price=True)
             self.notes.extend(_not_worth_it(step, planner, dearer) for step in dearer.steps[:1])
         return None
