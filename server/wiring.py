@@ -81,6 +81,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             find_sandbox=partial(find_sandbox, _choice(settings)),
             roots=roots,
             rules=Rules(
+                policy=settings.policy,
                 local_only=settings.local_only,
                 daily_budget_usd=settings.daily_budget_usd,
                 reviews_per_day=settings.reviews_per_day,

@@ -7,7 +7,9 @@ from ..profiles.vocabulary import Checkpoint, TaskType
 from .editing.context import ContextFile
 from .routing.candidates import Circumstances, Constraints
 from .routing.complexity import Complexity, ContextFileFacts, score_complexity
-from .routing.selection import Decision, Question, select_model
+from .routing.decision import Decision, Question
+from .routing.plan import Check, Means
+from .routing.selection import select_model
 from .routing.task_type import infer_task_type
 from .tokens import estimate_tokens
 from .workshop import Workshop
@@ -52,8 +54,15 @@ def decide(
     local_only: bool = False,
     max_cost_usd: float | None = None,
     max_latency_s: float | None = None,
+    check: Check | None = None,
+    means: Means | None = None,
+    every_model: bool = False,
 ) -> Decision:
-    """Who does the job under the caller's constraints and the user's. Raises UnknownModel."""
+    """Who does the job under the caller's constraints and the user's. Raises UnknownModel.
+
+    check: what will be executed on an answer; None is nothing. means: what all attempts together may use.
+    every_model: a role may have several players, one after the other.
+    """
     return select_model(
         Question(
             complexity=job.complexity,
@@ -66,6 +75,10 @@ def decide(
                 max_latency_s=max_latency_s,
                 prompt_tokens=job.prompt_tokens,
             ),
+            policy=shop.rules.policy,
+            check=check,
+            means=means or Means(usd=max_cost_usd),
+            every_model=every_model,
         ),
         circumstances,
     )

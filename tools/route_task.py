@@ -12,8 +12,8 @@ from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
 from .deciding import decide, understand
 from .editing.context import read_context
 from .routing.candidates import Candidate
+from .routing.decision import Decision, Source
 from .routing.expectation import Expectation
-from .routing.selection import Decision, Source
 from .workshop import LookBack, Workshop
 
 ALTERNATIVES_AT_MOST = 5
@@ -141,7 +141,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection) ->
         expected=_expected(chosen.expected),
         similar_tasks=recollection.similar_tasks,
         evidence=recollection.evidence,
-        alternatives=[_alternative(c, chosen) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
+        alternatives=[_alternative(c, decision) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
         reason=decision.reason,
         warnings=[*decision.warnings, *([recollection.note] if recollection.note else [])],
     )
@@ -156,9 +156,10 @@ def _others(decision: Decision) -> list[Candidate]:
     return sorted(others, key=lambda c: (c.why_not or "").startswith("retired"))
 
 
-def _alternative(candidate: Candidate, chosen: Candidate) -> Alternative:
-    why_not = candidate.why_not or f"{chosen.profile.id} comes first for this task"
-    return Alternative(model=candidate.profile.id, expected=_expected(candidate.expected), why_not=why_not)
+def _alternative(candidate: Candidate, decision: Decision) -> Alternative:
+    return Alternative(
+        model=candidate.profile.id, expected=_expected(candidate.expected), why_not=decision.why_not(candidate)
+    )
 
 
 def _expected(expected: Expectation) -> ExpectedAnswer:

@@ -19,6 +19,7 @@ from ..profiles.vocabulary import ProviderName, TaskType
 from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
+from .routing.policy import Policy
 
 if TYPE_CHECKING:
     from .checking.command_check import CommandCheck
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 class Rules:
     """What the user settled for all calls."""
 
+    policy: Policy = "balanced"
+    """How a model is chosen where neither the caller nor memory says."""
     local_only: bool = False
     """True: nothing leaves the machine, whatever a call says."""
     daily_budget_usd: float | None = 5.0

@@ -14,6 +14,7 @@ from ..editing.answer import Answer, read_answer
 from ..editing.prompt import Prompt
 from ..provider import Thinking
 from ..routing.candidates import Candidate
+from ..routing.plan import Step
 from ..routing.thinking import decide_thinking
 from .receipt import AttemptReceipt, CheckReceipt
 
@@ -48,9 +49,14 @@ class Tried:
     outcome: AttemptOutcome
     seconds: float
     """Generation and checks."""
+    is_repair: bool = False
     answer: Answer | None = None
     """None: the model gave no usable one."""
     checks: tuple[CheckResult, ...] = ()
+
+    @property
+    def step(self) -> Step:
+        return Step(self.candidate.profile.id, self.is_repair)
 
     @property
     def cost_usd(self) -> float:
@@ -122,9 +128,9 @@ class Attempts:
         try:
             asked = await self.desk.ask(candidate, ask)
         except anyio.get_cancelled_exc_class():
-            self.made.extend(Tried(candidate, a, "cancelled", a.seconds) for a in self.desk.interrupted)
+            self.made.extend(Tried(candidate, a, "cancelled", a.seconds, is_repair) for a in self.desk.interrupted)
             raise
-        tried = Tried(candidate, asked, asked.outcome, asked.seconds, self._answer(asked))
+        tried = Tried(candidate, asked, asked.outcome, asked.seconds, is_repair, self._answer(asked))
         begun = anyio.current_time()
         try:
             with anyio.fail_after(max(0.0, deadline - begun)):

@@ -1,23 +1,25 @@
 """Draft, check, repair or next model, until a check passes or the contract is used up."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 
 from ...memory_store.errors import BudgetExceeded
-from ...profiles.vocabulary import Role
+from ...profiles.price import in_dollars
 from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
-from ..routing.selection import Decision
+from ..routing.decision import Decision
+from ..routing.foresight import foresee, is_speed_known
+from ..routing.plan import Means, Plan, Step
+from ..routing.planner import Planner
 from .attempt import Attempts, Terms, Tried
 from .contract import Contract
-from .foresight import foreseen_seconds, is_known_here
 from .receipt import Status
 
-# Outcomes after which a stronger model may do better on the same prompt.
+# Outcomes that are the model's own failure at the task.
 _WEAKNESS = frozenset({"failed_check", "truncated", "refused", "empty"})
 
 
@@ -28,123 +30,124 @@ class Cascade:
     decision: Decision
     contract: Contract
     attempts: Attempts
-    ladder: Sequence[Role]
-    """All roles, weakest first."""
     local_only: bool
     tell: Callable[[str, Candidate, float | None], None]
     """Called as each attempt begins with `asking` or `repairing`, and the seconds it is expected to take."""
     notes: list[str] = field(default_factory=list[str])
-    too_slow: list[Candidate] = field(default_factory=list[Candidate])
-    """Who was left out because its reply would come too late."""
+    too_slow: list[str] = field(default_factory=list[str])
+    """Models that were left out because their reply would come too late."""
+    too_dear: set[str] = field(default_factory=set[str])
+    """Models that were left out because not even a short answer fits the money that is left."""
 
     async def run(self) -> Status:
         """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
         if not self.decision.chosen.is_usable:
             return self._nobody()
         deadline = anyio.current_time() + self.contract.max_seconds
-        candidate: Candidate | None = self.decision.chosen
-        repair: Prompt | None = None
-        while candidate is not None:
+        step: Step | None = Step(self.decision.chosen.profile.id)
+        while step is not None:
             seconds = deadline - anyio.current_time()
             if (stop := self._used_up(seconds)) is not None:
                 self.notes.append(stop)
                 break
-            prompt = repair or self._draft()
             try:
-                tried = await self._attempt(candidate, prompt, seconds, is_repair=repair is not None)
+                tried = await self._attempt(step, seconds)
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
-                return "over_budget"
+                self.too_dear.add(step.model)
             except NoTime as error:
                 self.notes.append(str(error))
-                self.too_slow.append(candidate)
-                repair, candidate = None, self._quicker()
-                continue
-            self._note(tried)
-            if tried.outcome in ("passed", "unverified"):
-                return "succeeded" if tried.outcome == "passed" else "unverified"
-            repair = self._repair(tried, prompt) if repair is None else None
-            if repair is None and tried.lacks_a_package:
-                # A stronger model would import it too: asking on would cost money and prove nothing.
-                return "unverified"
-            if repair is None:
-                candidate = self._next(tried)
-        return "failed"
+                self.too_slow.append(step.model)
+            else:
+                self._note(tried)
+                if tried.outcome in ("passed", "unverified"):
+                    return "succeeded" if tried.outcome == "passed" else "unverified"
+                if tried.lacks_a_package and (tried.is_repair or not self._can_be_repaired(tried)):
+                    # A stronger model would import it too: asking on would cost money and prove nothing.
+                    return "unverified"
+            step = self._next(deadline - anyio.current_time())
+        return "over_budget" if self.too_dear else "failed"
 
-    def _draft(self) -> Prompt:
+    def _prompt(self, step: Step) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
         code = tests.code if tests else None
-        return draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose)
+        draft = draft_prompt(job.task, job.files, job.context, code, prose=self.attempts.prose)
+        return self._followed_up(draft, self.attempts.made[-1]) if step.is_repair else draft
 
-    async def _attempt(self, candidate: Candidate, prompt: Prompt, seconds: float, *, is_repair: bool) -> Tried:
-        foreseen = foreseen_seconds(candidate, self.attempts.job, is_repair=is_repair)
+    def _followed_up(self, draft: Prompt, tried: Tried) -> Prompt:
+        """The conversation so far, and what the check says is wrong."""
+        generation, failure = tried.asked.generation, tried.first_failure
+        if generation is None or failure is None:
+            raise RuntimeError("an attempt that cannot be repaired was to be repaired")
+        rules = tried.candidate.profile.thinking
+        state = generation.vendor_state if rules is not None and rules.sent_back else None
+        return draft.followed_by(Turn("assistant", generation.text, state), repair_turn(failure))
+
+    async def _attempt(self, step: Step, seconds: float) -> Tried:
+        candidate, job = self.decision.candidate(step.model), self.attempts.job
+        foreseen = foresee(candidate, job.complexity.score, job.prompt_tokens, is_repair=step.is_repair).seconds
         # Whoever is asked once more, after being too slow, is asked because nobody else can be.
-        is_optional = is_known_here(candidate) and candidate not in self.too_slow
-        self.tell("repairing" if is_repair else "asking", candidate, foreseen)
-        cap_usd = self.contract.max_cost_usd
-        left_usd = None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
+        is_optional = is_speed_known(candidate) and step.model not in self.too_slow
+        self.tell("repairing" if step.is_repair else "asking", candidate, foreseen)
         terms = Terms(
             seconds=seconds,
             needed_seconds=foreseen if is_optional else None,
-            left_usd=left_usd,
+            left_usd=self._left_usd,
             local_only=self.local_only,
         )
-        return await self.attempts.make(candidate, prompt, terms, is_repair=is_repair)
+        return await self.attempts.make(candidate, self._prompt(step), terms, is_repair=step.is_repair)
 
-    def _repair(self, tried: Tried, prompt: Prompt) -> Prompt | None:
-        """What is said to the same model next; None where a repair is not worth its tokens.
+    @property
+    def _left_usd(self) -> float | None:
+        cap_usd = self.contract.max_cost_usd
+        return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
-        It is worth them when the check says what is wrong, and when the model has not just given an
-        answer that it had given before.
-        """
+    def _next(self, seconds: float) -> Step | None:
+        """What is done next; None: nothing that is left is worth its cost, which is noted."""
+        made, planner = self.attempts.made, self.decision.planner
+        failed = [tried.step for tried in made if tried.outcome in _WEAKNESS]
+        means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
+        may_repair = bool(made) and self._can_be_repaired(made[-1])
+        left_out = {*self._silent(), *self.too_dear, *self.too_slow}
+        plan = planner.plan(means, failed, left_out=left_out, may_repair=may_repair)
+        if plan.steps:
+            return plan.steps[0]
+        if not made and (step := self._quickest()) is not None:
+            return step
+        if made and means.attempts > 0:
+            dearer = planner.plan(means, failed, left_out=left_out, may_repair=may_repair, at_any_price=True)
+            self.notes.extend(_not_worth_it(step, planner, dearer) for step in dearer.steps[:1])
+        return None
+
+    def _can_be_repaired(self, tried: Tried) -> bool:
+        """Whether the same model can be told what was wrong, and has not just said what was said before."""
         if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
-            return None
-        earlier = [t.answer for t in self.attempts.made[:-1] if t.answer is not None]
-        if tried.answer is not None and any(tried.answer.code == answer.code for answer in earlier):
-            return None
-        rules = tried.candidate.profile.thinking
-        state = tried.asked.generation.vendor_state if rules is not None and rules.sent_back else None
-        return prompt.followed_by(
-            Turn("assistant", tried.asked.generation.text, state), repair_turn(tried.first_failure)
-        )
+            return False
+        earlier = [t.answer.code for t in self.attempts.made if t is not tried and t.answer is not None]
+        return tried.answer is None or tried.answer.code not in earlier
 
-    def _next(self, tried: Tried) -> Candidate | None:
-        """Who is asked after a failure; None when nobody is left, or the model was the caller's choice."""
-        if self.decision.source == "override":
-            return None
-        asked = {t.candidate.profile.id for t in self.attempts.made} | {c.profile.id for c in self.too_slow}
-        if tried.outcome in _WEAKNESS:
-            pool = self.decision.stronger(tried.candidate.role, self.ladder)
-        else:
-            pool = self.decision.candidates
-        return next((c for c in pool if c.is_usable and c.profile.id not in asked and not self._is_down(c)), None)
+    def _silent(self) -> Iterator[str]:
+        """The models that gave no answer to judge, and all of a vendor who answers nobody."""
+        for tried in self.attempts.made:
+            if tried.outcome in _WEAKNESS:
+                continue
+            yield tried.candidate.profile.id
+            # No key, no credit, no connection: the vendor's other models have none either.
+            if isinstance(tried.asked.error, Unavailable) and not isinstance(tried.asked.error, UnknownModelId):
+                provider = tried.candidate.profile.provider
+                yield from (c.profile.id for c in self.decision.candidates if c.profile.provider == provider)
 
-    def _quicker(self) -> Candidate | None:
-        """Who is asked instead of a model that would come too late.
-
-        When nothing at all has been tried and nobody else is left, the one that comes first in time is.
-        """
-        made, too_slow = self.attempts.made, self.too_slow
-        if made:
-            return self._next(made[-1])
-        left_out = {c.profile.id for c in too_slow}
-        if self.decision.source != "override":
-            pool = (c for c in self.decision.candidates if c.is_usable and c.profile.id not in left_out)
-            if (other := next(pool, None)) is not None:
-                return other
-        if len(left_out) < len(too_slow):
+    def _quickest(self) -> Step | None:
+        """Who is asked when all would come too late and nothing has been tried: whoever comes first."""
+        if not self.too_slow or len(set(self.too_slow)) < len(self.too_slow):
             return None  # it was asked again, and its turn did not come
         job = self.attempts.job
-        return min(too_slow, key=lambda c: foreseen_seconds(c, job, is_repair=False) or 0.0)
 
-    def _is_down(self, candidate: Candidate) -> bool:
-        """Whether an attempt has shown that this vendor answers nobody: no key, no credit, no connection."""
-        return any(
-            t.candidate.profile.provider == candidate.profile.provider
-            and isinstance(t.asked.error, Unavailable)
-            and not isinstance(t.asked.error, UnknownModelId)
-            for t in self.attempts.made
-        )
+        def seconds(model: str) -> float:
+            candidate = self.decision.candidate(model)
+            return foresee(candidate, job.complexity.score, job.prompt_tokens, is_repair=False).seconds or 0.0
+
+        return Step(min(self.too_slow, key=seconds))
 
     def _used_up(self, seconds: float) -> str | None:
         if len(self.attempts.made) >= self.contract.max_attempts:
@@ -173,6 +176,15 @@ class Cascade:
         for check in tried.checks:
             if check.note and check.outcome != "passed":
                 self.notes.append(f"{check.name}: {check.note}")
+
+
+def _not_worth_it(step: Step, planner: Planner, plan: Plan) -> str:
+    cost = in_dollars(planner.cost_usd(step))
+    what = f"{step.model}'s repair" if step.is_repair else step.model
+    return (
+        f"Stopped: {what} for about {cost} is not worth it after these failures; all that is left together solves"
+        f' it with {plan.success:.0%}. CHARGEHAND_POLICY=quality goes on for longer, and so does model="{step.model}".'
+    )
 
 
 def best_of(made: Sequence[Tried]) -> Tried | None:

@@ -83,11 +83,16 @@ def candidates_for(
     task_type: TaskType,
     constraints: Constraints,
     circumstances: Circumstances,
+    *,
+    reference_first: bool = True,
 ) -> Iterator[Candidate]:
-    """Every profile of the roles, in the roles' order and each role's own order of preference."""
+    """Every profile of the roles, in the roles' order and each role's own order of preference.
+
+    reference_first: in each role the reference's own profile before all others.
+    """
     catalogue, today = circumstances.catalogue, circumstances.today
     for role in roles:
-        players = catalogue.players(role, today, task_type=task_type)
+        players = catalogue.players(role, today, task_type=task_type, reference_first=reference_first)
         for profile in (*players, *catalogue.retired_players(role, today)):
             yield judge(profile, role, complexity, constraints, circumstances)
 
