@@ -83,14 +83,8 @@ def expected_successes(
     success, weight = outcomes.success, outcomes.weight
     prior = np.array([[belief.successes, belief.evidence] for belief in priors]).T
     kernel, reach = _kernel(vectors, asked, traits)
-    counted = weight.sum(axis=1)
-    told = counted > 0
-    level = _levels(success, weight, np.zeros(len(success)), prior)
-    difficulty = _Part(np.zeros(len(success)), 0.0)
-    for _ in range(_ROUNDS):
-        short = np.divide(((success - level) * weight).sum(axis=1), counted, out=np.zeros(len(success)), where=told)
-        difficulty = _fit(kernel, reach, short, _NOISE + _NOISE_OF_ONE / np.maximum(counted, 1e-9), told)
-        level = _levels(success, weight, difficulty.fitted, prior)
+    told = weight.any(axis=1)
+    level, difficulty = _levels_and_difficulty(kernel, reach, success, weight, prior)
     rest = success - level - difficulty.fitted[:, None]
     strength = level - level[weight.any(axis=0)].mean() if told.any() else np.zeros(len(level))
     gain = _gain(kernel, reach, rest, weight, strength)
@@ -130,6 +124,31 @@ def _kernel(vectors: "Vectors", asked: "Vector", traits: Traits) -> "tuple[Block
         )
 
     return likeness(words @ words.T, between), likeness(words @ asked, to_asked)
+
+
+def _levels_and_difficulty(
+    kernel: "Block", reach: "Block", success: "Block", weight: "Block", prior: "Block"
+) -> "tuple[Block, _Part]":
+    """Each model's own level, and how far all fall short of theirs, found in turns."""
+    import numpy as np
+
+    counted = weight.sum(axis=1)
+    told = counted > 0
+    level = _levels(success, weight, np.zeros(len(success)), prior)
+    if not told.any():
+        return level, _Part(np.zeros(len(success)), 0.0)
+    # What is smoothed is a sum of what the levels are weighed by, so it is smoothed once, whatever they are.
+    tries = weight[told] / counted[told, None]
+    solved = (tries * success[told]).sum(axis=1)
+    noise = np.diag(_NOISE + _NOISE_OF_ONE / counted[told])
+    every = kernel[:, told]
+    shares = np.linalg.solve(every[told] + noise, np.column_stack([solved, tries]))
+    difficulty = _Part(np.zeros(len(success)), 0.0)
+    for _ in range(_ROUNDS):
+        of_short = shares[:, 0] - shares[:, 1:] @ level
+        difficulty = _Part(every @ of_short, float(reach[told] @ of_short))
+        level = _levels(success, weight, difficulty.fitted, prior)
+    return level, difficulty
 
 
 def _levels(success: "Block", weight: "Block", difficulty: "Block", prior: "Block") -> "Block":

@@ -31,6 +31,9 @@ def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]])
     bad word outweighs a check that passed: the check missed something. Otherwise what was executed
     comes first, then the word, then static findings; among equals the newest.
     """
+    if len(rows) == 1:
+        kind, success, at, build = rows[0]
+        return Verdict(model, success, _STRENGTH[kind], at, build)
     build = next((build for *_, build in sorted(rows, key=lambda row: -row[2]) if build is not None), None)
     bad_words = [row for row in rows if row[0] == "word" and row[1] < 0.5]
     has_failed = any(kind == "executed" and success < 0.5 for kind, success, *_ in rows)
