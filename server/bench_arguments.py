@@ -26,6 +26,11 @@ def add_bench_commands(commands: Any) -> None:
         measure.add_argument("--data", type=Path, required=True, help="a .jsonl.gz of tasks with tests and answers")
         measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
         measure.set_defaults(run=partial(_recorded, name))
+    predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
+    predict.add_argument("--memory", type=Path, required=True, help="outcomes to learn from, .jsonl or .jsonl.gz")
+    predict.add_argument("--tasks", type=Path, required=True, help="rows of task_id and prompt or text")
+    predict.add_argument("--out", type=Path, required=True, help="the file of predictions, made or replaced")
+    predict.set_defaults(run=_predict)
     memory = measures.add_parser("memory", help="the index beside exact search and a Chroma server; and route_task")
     memory.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="tasks remembered (1000 10000)")
     memory.set_defaults(run=_memory)
@@ -55,6 +60,12 @@ def _recorded(name: str, chosen: argparse.Namespace) -> int:
 
     measure = compare if name == "delegate" else replay
     return anyio.run(partial(measure, chosen.data, limit=chosen.limit))
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from ..evaluation.prediction import predict
+
+    return anyio.run(predict, chosen.memory, chosen.tasks, chosen.out)
 
 
 def _memory(chosen: argparse.Namespace) -> int:

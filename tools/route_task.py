@@ -89,7 +89,7 @@ async def route_task(
     """
     files = await read_context(context_files, shop.roots)
     job = understand(task, task_type, files)
-    circumstances = await shop.survey(LookBack(task, job.task_type, local_only))
+    circumstances = await shop.survey(LookBack(task, job.task_type, local_only, job.complexity.score))
     decision = decide(
         job,
         shop,

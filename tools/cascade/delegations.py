@@ -215,7 +215,15 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         decision = decide(
             job,
             shop,
-            await shop.survey(LookBack(job.task, job.task_type, contract.local_only, except_for=(delegation.task_id,))),
+            await shop.survey(
+                LookBack(
+                    job.task,
+                    job.task_type,
+                    contract.local_only,
+                    job.complexity.score,
+                    except_for=(delegation.task_id,),
+                )
+            ),
             model=contract.model,
             local_only=contract.local_only,
             max_cost_usd=contract.max_cost_usd,

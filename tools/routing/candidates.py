@@ -57,6 +57,8 @@ class Circumstances:
     today: dt.date
     pace: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
     """By profile id; absent: too little is known of its speed on this machine."""
+    chances: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By profile id, the probability of success, 0 to 1; absent: what memory believes of it counts."""
 
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
@@ -116,6 +118,7 @@ def judge(
         prior=circumstances.catalogue.rules.prior,
         pace=pace,
         is_cold=availability.is_loaded is False,
+        chance=circumstances.chances.get(profile.id),
     )
     obstacles = _obstacles(profile, availability, expected, constraints, circumstances.today)
     return Candidate(

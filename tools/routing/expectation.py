@@ -52,15 +52,17 @@ def expect(
     prior: Prior,
     pace: Pace | None = None,
     is_cold: bool = False,
+    chance: float | None = None,
 ) -> Expectation:
     """What the model is expected to make of a task of this complexity and prompt length.
 
     pace: how fast it was on this machine. None: the profile's speed counts. is_cold: it must be loaded first.
+    chance: its probability of success by all that is known of it and of this task. None: the belief's counts.
     """
     thinking = decide_thinking(profile, complexity).on
     output_tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     return Expectation(
-        success=belief.expected_success(prior),
+        success=belief.expected_success(prior) if chance is None else chance,
         output_tokens=output_tokens,
         cost_usd=profile.cost_usd(input_tokens=prompt_tokens, output_tokens=output_tokens),
         seconds=expected_seconds(
