@@ -106,21 +106,12 @@ async def test_money_that_pays_for_nobody_else_leaves_the_machines_own_model(ope
     assert receipt["cost_usd"] == 0
 
 
-async def test_money_that_runs_out_on_the_way_ends_it_as_over_budget(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("CHARGEHAND_POLICY", "quality")
-    long = "x = '" + "word " * 400 + "'\n"
+async def test_money_that_runs_out_on_the_way_ends_it_as_over_budget(open_house: OpenHouse):
+    models, receipt = await asked_until_the_end(open_house, model="sonnet", max_cost_usd=0.005)
 
-    def answers(ask: Ask) -> Reply:
-        return Reply(fenced(f"{long}def double(count):\n    return count - {ask.index}"))
-
-    async with open_house(answers, installed=()) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_cost_usd=0.0022)
-
+    assert models == ["claude-sonnet-5-5"]
     assert receipt["status"] == "over_budget"
-    assert receipt["cost_usd"] <= 0.0022
-    assert any("max_cost_usd 0.0022" in note for note in receipt["notes"])
+    assert any("max_cost_usd 0.005" in note for note in receipt["notes"])
 
 
 async def test_a_days_budget_that_is_used_up_leaves_the_local_model_and_is_said_once(
@@ -150,7 +141,8 @@ async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(
 
 async def test_an_answer_that_took_far_too_much_is_doubted_and_another_model_asked(open_house: OpenHouse):
     rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
-    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling], ECONOMY: [RIGHT], FAST: [RIGHT]})
+    others = {model: [RIGHT] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)}
+    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling], **others})
     async with open_house(script) as house:
         for _ in range(3):
             usual = await house.call("delegate_generation", task=RENAME)
