@@ -17,7 +17,7 @@ EFFORT_FACTOR = 4.0
 
 @dataclass(frozen=True)
 class Signal:
-    """One sign, with what it was worth on recorded answers (`chargehand bench signals`, 2026-11-25)."""
+    """One sign, with what it was worth on recorded answers (`chargehand bench plan`, 2026-11-25)."""
 
     precision: float
     """Share of the answers with it that were wrong."""
