@@ -20,6 +20,7 @@ from .errors import LedgerError, LedgerUnusable
 from .ledger import Clock, Ledger
 from .recall import Question, Similar, recall
 from .recollection import Recollection
+from .tendency import NEIGHBOURS
 
 if TYPE_CHECKING:
     from .index.vector_index import Vector
@@ -30,7 +31,6 @@ _LEAVES_S = 5.0
 """How long a task that is being remembered waits for its vector."""
 _RETRY_S = 30.0
 _BATCH = 64
-_NEIGHBOURS = 32
 _KNOWN_TEXTS = 8
 """A task is looked up and then remembered: its text is embedded once."""
 _WARMING = "memory: warming"
@@ -125,11 +125,13 @@ class Memory:
         preference: Sequence[str] = (),
         local_only: bool = False,
         except_for: Collection[str] = (),
+        complexity: float | None = None,
+        expected: Mapping[str, float] | None = None,
     ) -> Recollection:
         """What the outcomes of similar tasks say of each model. Always an answer; its note says what is wrong.
 
-        builds, preference: see `recall.Question`. except_for: ids of tasks that do not count, such as the
-        one that is asked for.
+        builds, preference, complexity, expected: see `recall.Question`. except_for: ids of tasks that do
+        not count, such as the one that is asked for.
         """
         try:
             try:
@@ -150,8 +152,13 @@ class Memory:
                 task_type=task_type,
                 builds=builds or {},
                 preference=preference,
+                text=text,
+                complexity=complexity,
+                vector=vector,
+                expected=expected or {},
             )
-            recollection = await recall(self._ledger, [n for n in found if n.task_id not in except_for], question)
+            others = [n for n in found if n.task_id not in except_for]
+            recollection = await recall(self._ledger, others, question)
         except EmbedderUnavailable as error:
             self._again.set()
             return Recollection(note=f"memory: unavailable ({error})")
@@ -223,12 +230,12 @@ class Memory:
         await self._embedder.aclose()
 
     async def _nearest(self, index: KeptIndex, vector: "Vector") -> Sequence[Similar] | None:
-        found = await index.nearest(vector, _NEIGHBOURS, patience_s=self._patience_s)
+        found = await index.nearest(vector, NEIGHBOURS, patience_s=self._patience_s)
         if found is None and index.state.phase == "absent":
             # The first call of a process comes before the background has begun.
             with anyio.move_on_after(self._patience_s):
                 await self._is_loading.wait()
-                found = await index.nearest(vector, _NEIGHBOURS, patience_s=self._patience_s)
+                found = await index.nearest(vector, NEIGHBOURS, patience_s=self._patience_s)
         return found
 
     async def _vector(self, text: str, *, local_only: bool) -> "Vector":

@@ -1,6 +1,7 @@
 """From similar tasks to what may be expected of each model: neighbours and their outcomes, weighed.
 
-A model's belief is a sum over distinct similar tasks. Each counts at most 1, times
+How likely each model is to solve the task is told by all that is near (`tendency`). How sure that is, is
+told by what is similar alone: a model's belief is a sum over distinct similar tasks. Each counts at most 1, times
 
     similarity   1 at cosine 1, falling to 0 at the embedder's threshold
     strength     an executed check 1, the user's word 0.8, static findings 0.2
@@ -13,10 +14,11 @@ full weight open a gate at 0.8 confidence, three or four do not.
 """
 
 import datetime as dt
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ..profiles.routing_rules import Prior
 from ..profiles.vocabulary import TaskType
@@ -25,16 +27,19 @@ from .duplicates import group_duplicates
 from .embeddings import decode
 from .ledger import Ledger
 from .recollection import Recollection
+from .tendency import Outcomes, Traits, expected_successes
+from .text_traits import FLOOR, traits_of
+from .verdict import Verdict, newest, verdict_of, weight_of
 
-_STRENGTH = {"executed": 1.0, "word": 0.8, "static": 0.2}
-_HALF_LIFE_DAYS = 90.0
-"""Our own estimate: models, prompts and projects change over months, and nothing here measures it yet."""
-_OTHER_BUILD = 0.25
+if TYPE_CHECKING:
+    from .index.vector_index import Vector
+
 _FALL = 3
 """Of weight with distance, as a power: a reworded task (cosine 0.8 where the threshold is 0.5) keeps 0.94."""
+_SIMILAR_AT_MOST = 32
+"""So many of the nearest tasks are looked at for what is similar; the rest only tells what models tend to."""
 _GENERAL_TASKS = 10.0
 """As many pruned tasks give half of the weight that all of them together can have: that of one task."""
-_SECONDS_PER_DAY = 86_400.0
 
 
 class Similar(Protocol):
@@ -64,30 +69,38 @@ class Question:
     """Confidence above which a model is sure enough to be asked first, 0 to 1."""
     preference: Sequence[str] = ()
     """Profile ids of the models that can be asked, cheapest first. Empty: any, and none is preferred."""
+    text: str = ""
+    """Of the task that is asked about."""
+    complexity: float | None = None
+    """Of the same, 1 to 10. None: not known."""
+    vector: "Vector | None" = None
+    """Of the same. None: nothing but what is similar counts."""
+    expected: Mapping[str, float] = field(default_factory=dict[str, float])
+    """What is expected of models before memory is asked: probability of success by profile id. Absent: the prior's."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a model did on one task."""
-
-    model: str
-    success: float
-    """0 to 1."""
-    strength: float
-    at: float
-    """Seconds since 1970 UTC."""
-    build: str | None
+class _Tasks:
+    vectors: Mapping[str, bytes]
+    complexity: Mapping[str, float]
+    texts: Mapping[str, str]
 
 
 async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Question) -> Recollection:
-    """What the outcomes of the neighbours say of each model."""
-    near = {n.task_id: min(1.0, n.similarity) for n in neighbours if n.similarity >= question.similar_from}
-    tasks = await _tasks(ledger, tuple(near), question.embedder)
-    near = {task_id: similarity for task_id, similarity in near.items() if task_id in tasks.vectors}
+    """What the outcomes of the neighbours, nearest first, say of each model."""
+    tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder)
+    around = {n.task_id: min(1.0, n.similarity) for n in neighbours if n.task_id in tasks.vectors}
+    near = {task_id: at for task_id, at in list(around.items())[:_SIMILAR_AT_MOST] if at >= question.similar_from}
     general = await _general(ledger, question.task_type)
-    if not near:
+    if not around:
         return Recollection(beliefs=general)
-    return sum_up(near, await _verdicts(ledger, tuple(near)), _groups(tuple(near), tasks), general, question)
+    verdicts = await _verdicts(ledger, tuple(around))
+    groups = _groups(tuple(around), tasks)
+    chances = _chances(tasks, verdicts, groups, general, question)
+    if not near:
+        return Recollection(beliefs=general, chances=chances)
+    similar = [group for group in (tuple(t for t in group if t in near) for group in groups) if group]
+    return replace(sum_up(near, verdicts, similar, general, question), chances=chances)
 
 
 def sum_up(
@@ -107,8 +120,10 @@ def sum_up(
     evidence = 0.0
     for group in groups:
         weights = [0.0]
-        for verdict, task_id in _newest(group, verdicts):
-            weight = similarity_weight(near[task_id], question.similar_from) * _weight(verdict, question)
+        for verdict, task_id in newest(group, verdicts):
+            weight = similarity_weight(near[task_id], question.similar_from) * weight_of(
+                verdict, question.now, question.builds
+            )
             successes[verdict.model] += weight * verdict.success
             failures[verdict.model] += weight * (1 - verdict.success)
             weights.append(weight)
@@ -125,45 +140,53 @@ def sum_up(
     )
 
 
+def _chances(
+    tasks: _Tasks,
+    verdicts: Mapping[str, Sequence[Verdict]],
+    groups: Iterable[Sequence[str]],
+    general: Mapping[str, Belief],
+    question: Question,
+) -> Mapping[str, float]:
+    """What is to be expected of each model of which there is an outcome near, and of each that can be asked."""
+    told = [(group[0], found) for group in groups if (found := {v.model: v for v, _ in newest(group, verdicts)})]
+    if not told or question.vector is None:
+        return {}
+    import numpy as np
+
+    models = sorted({*question.expected, *(model for _, found in told for model in found)})
+    column = {model: place for place, model in enumerate(models)}
+    success = np.zeros((len(told), len(models)))
+    weights = np.zeros_like(success)
+    for row, (_, found) in enumerate(told):
+        for verdict in found.values():
+            success[row, column[verdict.model]] = verdict.success
+            weights[row, column[verdict.model]] = weight_of(verdict, question.now, question.builds)
+    ids = [task_id for task_id, _ in told]
+    near_traits = [_traits(tasks.texts.get(task_id), tasks.complexity[task_id]) for task_id in ids]
+    return expected_successes(
+        Outcomes(models, success, weights),
+        decode([tasks.vectors[task_id] for task_id in ids]),
+        question.vector,
+        Traits(np.array(near_traits), np.array(_traits(question.text, question.complexity)), FLOOR),
+        [_together(general.get(model), _before(model, question)) for model in models],
+    )
+
+
+def _before(model: str, question: Question) -> Belief:
+    tasks, success = question.prior.tasks, question.expected.get(model, question.prior.success)
+    return Belief(tasks * success, tasks * (1 - success))
+
+
+def _traits(text: str | None, complexity: float | None) -> tuple[float, ...]:
+    form = (math.nan,) * (len(FLOOR) - 1) if text is None else traits_of(text)
+    return (*form, math.nan if complexity is None else complexity)
+
+
 def similarity_weight(similarity: float, similar_from: float) -> float:
     """What a task this similar counts: 1 at similarity 1, little less for a rewording, 0 from the threshold down."""
     if similarity <= similar_from:
         return 0.0
     return 1.0 - ((1.0 - min(1.0, similarity)) / (1.0 - similar_from)) ** _FALL
-
-
-def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]]) -> Verdict:
-    """The one verdict of a task on a model.
-
-    rows: (kind, success, at, build), at least one, kinds as in the ledger's view `evidence`. The user's
-    bad word outweighs a check that passed: the check missed something. Otherwise what was executed
-    comes first, then the word, then static findings; among equals the newest.
-    """
-    build = next((build for *_, build in sorted(rows, key=lambda row: -row[2]) if build is not None), None)
-    bad_words = [row for row in rows if row[0] == "word" and row[1] < 0.5]
-    has_failed = any(kind == "executed" and success < 0.5 for kind, success, *_ in rows)
-    candidates = bad_words if bad_words and not has_failed else rows
-    kind, success, at, _ = max(candidates, key=lambda row: (_STRENGTH[row[0]], row[2]))
-    return Verdict(model, success, _STRENGTH[kind], at, build)
-
-
-def _newest(group: Sequence[str], verdicts: Mapping[str, Sequence[Verdict]]) -> Iterable[tuple[Verdict, str]]:
-    """The newest verdict of a group on each model, and the task it is from."""
-    newest: dict[str, tuple[Verdict, str]] = {}
-    for task_id in group:
-        for verdict in verdicts.get(task_id, ()):
-            known = newest.get(verdict.model)
-            if known is None or verdict.at > known[0].at:
-                newest[verdict.model] = (verdict, task_id)
-    return newest.values()
-
-
-def _weight(verdict: Verdict, question: Question) -> float:
-    # A clock that was set back makes the past lie ahead: that is new, not more than new.
-    age_days = max(0.0, question.now.timestamp() - verdict.at) / _SECONDS_PER_DAY
-    today = question.builds.get(verdict.model)
-    is_other = today is not None and verdict.build is not None and verdict.build != today
-    return verdict.strength * 0.5 ** (age_days / _HALF_LIFE_DAYS) * (_OTHER_BUILD if is_other else 1.0)
 
 
 def _together(similar: Belief | None, general: Belief | None) -> Belief:
@@ -183,26 +206,21 @@ def _best(models: Sequence[str], beliefs: Mapping[str, Belief], question: Questi
     return min(confidence, key=rank, default=None)
 
 
-@dataclass(frozen=True)
-class _Tasks:
-    vectors: Mapping[str, bytes]
-    texts: Mapping[str, str]
-
-
 def _groups(ids: Sequence[str], tasks: _Tasks) -> tuple[tuple[str, ...], ...]:
     return group_duplicates(ids, decode([tasks.vectors[task_id] for task_id in ids]), tasks.texts)
 
 
 async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
     rows = await ledger.rows(
-        "SELECT t.id, e.vector, CASE WHEN t.text_form = 'full' THEN t.text END"  # noqa: S608 - question marks
+        "SELECT t.id, e.vector, t.complexity, CASE WHEN t.text_form = 'full' THEN t.text END"  # noqa: S608 - question marks
         " FROM remembered_tasks t JOIN embeddings e ON e.task_id = t.id AND e.embedder = ?"
         f" WHERE t.id IN ({_marks(ids)})",
         (embedder, *ids),
     )
     return _Tasks(
-        vectors={task_id: vector for task_id, vector, _ in rows},
-        texts={task_id: text for task_id, _, text in rows if text is not None},
+        vectors={task_id: vector for task_id, vector, *_ in rows},
+        complexity={task_id: complexity for task_id, _, complexity, _ in rows},
+        texts={task_id: text for task_id, *_, text in rows if text is not None},
     )
 
 

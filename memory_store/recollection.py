@@ -20,5 +20,8 @@ class Recollection:
     """Their effective number, near-duplicates merged."""
     beliefs: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
     """Per profile id; absent: nothing remembered of that model."""
+    chances: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Per profile id, the probability, 0 to 1, that the model solves the task, by all that is near; absent:
+    nothing near is remembered."""
     note: str | None = None
     """Why there is nothing, where that needs saying."""

@@ -1,6 +1,7 @@
 """`chargehand bench …` on the command line: each measures this installation, on named data, against a baseline."""
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,9 +24,15 @@ def add_bench_commands(commands: Any) -> None:
         ("delegate", "the same, beside one answer of the director and one of a local model"),
     ):
         measure = measures.add_parser(name, help=help_text)
-        measure.add_argument("--data", type=Path, required=True, help="a .jsonl.gz of tasks with tests and answers")
+        measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz of tasks with tests and answers")
+        measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
         measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
         measure.set_defaults(run=partial(_recorded, name))
+    predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
+    predict.add_argument("--memory", type=Path, required=True, help="outcomes to learn from, .jsonl or .jsonl.gz")
+    predict.add_argument("--tasks", type=Path, required=True, help="rows of task_id and prompt or text")
+    predict.add_argument("--out", type=Path, required=True, help="the file of predictions, made or replaced")
+    predict.set_defaults(run=_predict)
     memory = measures.add_parser("memory", help="the index beside exact search and a Chroma server; and route_task")
     memory.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="tasks remembered (1000 10000)")
     memory.set_defaults(run=_memory)
@@ -63,6 +70,9 @@ def add_bench_commands(commands: Any) -> None:
     context.add_argument("--pattern", default="**/*.py", help="its files that are the context (**/*.py)")
     context.add_argument("--tasks", type=int, default=100, help="how many functions are asked about (100)")
     context.set_defaults(run=_context)
+    plan = measures.add_parser("plan", help="what plans rest on, and what each policy buys, on published outcomes")
+    plan.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
+    plan.set_defaults(run=_plan)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -77,8 +87,18 @@ def _latency(chosen: argparse.Namespace) -> int:
 def _recorded(name: str, chosen: argparse.Namespace) -> int:
     from ..evaluation.replay import compare, replay
 
+    data = chosen.data or chosen.data_file
+    if data is None:
+        sys.stderr.write(f"bench {name}: give the file of recorded tasks: chargehand bench {name} FILE.jsonl.gz\n")
+        return 2
     measure = compare if name == "delegate" else replay
-    return anyio.run(partial(measure, chosen.data, limit=chosen.limit))
+    return anyio.run(partial(measure, data, limit=chosen.limit))
+
+
+def _predict(chosen: argparse.Namespace) -> int:
+    from ..evaluation.prediction import predict
+
+    return anyio.run(predict, chosen.memory, chosen.tasks, chosen.out)
 
 
 def _memory(chosen: argparse.Namespace) -> int:
@@ -135,6 +155,12 @@ def _context(chosen: argparse.Namespace) -> int:
     from ..evaluation.context_bench import measure_context
 
     return anyio.run(measure_context, chosen.folder.resolve(), chosen.pattern, chosen.tasks)
+
+
+def _plan(chosen: argparse.Namespace) -> int:
+    from ..evaluation.plan_bench import measure_plans
+
+    return measure_plans(chosen.data)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import logging
+import os
 import sys
 from collections.abc import AsyncGenerator, Callable, Sequence
 from functools import partial
@@ -28,6 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; gives its exit code."""
     # Before any library does: under stdio, standard output belongs to the protocol.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
+    # What is computed here is small: the threads of a linear-algebra library would only wait for each other.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     chosen = _parser().parse_args(arguments)
     run: Run = chosen.run
     return run(chosen)

@@ -29,6 +29,7 @@ from ..tools.guarding import privacy as guarding
 from ..tools.guarding.local_paths import LocalPaths
 from ..tools.guarding.own_patterns import own_pattern
 from ..tools.guarding.secrets import SecretSearch
+from ..tools.routing.policy import Policy
 
 PREFIX = "CHARGEHAND_"
 CONFIG_FILE = "config.toml"
@@ -215,8 +216,8 @@ class Settings(_Group):
     """The config file. Unset: `config.toml` in the data folder, if there is one."""
     roots: tuple[str, ...] = ()
     """Folders whose files may be read, separated as in PATH. Unset: the start folder, if it belongs to a project."""
-    policy: Literal["reference"] = "reference"
-    """How a model is chosen."""
+    policy: Policy = "balanced"
+    """How a model is chosen: `balanced`, `frugal` or `quality` weigh gain against cost, `reference` is a table."""
     local_only: bool = False
     """true: nothing is ever sent off this machine."""
     daily_budget_usd: float | None = Field(default=5.0, ge=0, allow_inf_nan=False)

@@ -92,6 +92,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             roots=roots,
             journals=journals,
             rules=Rules(
+                policy=settings.policy,
                 local_only=settings.local_only,
                 daily_budget_usd=settings.daily_budget_usd,
                 ask_above_usd=settings.budget.ask_above_usd,

@@ -11,8 +11,10 @@ from .editing.context import ContextFile
 from .editing.packing import Packing
 from .routing.candidates import Circumstances, Constraints
 from .routing.complexity import Complexity, ContextFileFacts, score_complexity
+from .routing.decision import Decision, Question
 from .routing.expectation import expected_output_tokens
-from .routing.selection import Decision, Question, select_model
+from .routing.plan import Check, Means
+from .routing.selection import select_model
 from .routing.task_type import infer_task_type
 from .tokens import estimate_tokens
 from .workshop import Workshop
@@ -81,8 +83,15 @@ async def decide(
     local_only: bool = False,
     max_cost_usd: float | None = None,
     max_latency_s: float | None = None,
+    check: Check | None = None,
+    means: Means | None = None,
+    every_model: bool = False,
 ) -> Decision:
-    """Who does the job under the caller's constraints and the user's. Raises UnknownModel."""
+    """Who does the job under the caller's constraints and the user's. Raises UnknownModel.
+
+    check: what will be executed on an answer; None is nothing. means: what all attempts together may use.
+    every_model: a role may have several players, one after the other.
+    """
     least: int | None = None
     if _may_be_packed(job, circumstances):
         least = await anyio.to_thread.run_sync(lambda: job.least_prompt_tokens)
@@ -99,6 +108,10 @@ async def decide(
                 prompt_tokens=job.prompt_tokens,
                 least_prompt_tokens=least,
             ),
+            policy=shop.rules.policy,
+            check=check,
+            means=means or Means(usd=max_cost_usd),
+            every_model=every_model,
         ),
         circumstances,
     )

@@ -14,10 +14,3 @@ def packed_for(candidate: Candidate, job: Job, beside_tokens: int) -> Packed:
     if window is None or job.packing.whole_tokens + beside_tokens + output_tokens <= window:
         return job.packing.pack(None)
     return job.packing.pack(room_in(window, output_tokens) - beside_tokens)
-
-
-def prompt_tokens_for(candidate: Candidate, job: Job) -> int:
-    """About how many tokens the candidate's prompt takes, its context packed where it must be."""
-    window, output_tokens = candidate.window_tokens, candidate.expected.output_tokens
-    whole = job.prompt_tokens
-    return whole if window is None or whole + output_tokens <= window else min(whole, room_in(window, output_tokens))

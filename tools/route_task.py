@@ -16,8 +16,8 @@ from .editing.context import read_context
 from .editing.patterns import find_files
 from .guarding.text import indented
 from .routing.candidates import Candidate
+from .routing.decision import Decision, Source
 from .routing.expectation import Expectation
-from .routing.selection import Decision, Source
 from .workshop import LookBack, Workshop
 
 ALTERNATIVES_AT_MOST = 5
@@ -96,7 +96,7 @@ async def route_task(
     job = understand(task, task_type, files, notes=found.notes)
     custody = await take_custody(shop, {"task": task}, files)
     local_only = local_only or custody.stays
-    circumstances = await shop.survey(LookBack(task, job.task_type, local_only))
+    circumstances = await shop.survey(LookBack(task, job.task_type, local_only, job.complexity.score))
     decision = await decide(
         job,
         shop,
@@ -154,7 +154,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection, no
         expected=_expected(chosen.expected),
         similar_tasks=recollection.similar_tasks,
         evidence=recollection.evidence,
-        alternatives=[_alternative(c, chosen) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
+        alternatives=[_alternative(c, decision) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
         reason=decision.reason,
         warnings=[*notes, *decision.warnings, *([recollection.note] if recollection.note else [])],
     )
@@ -169,9 +169,10 @@ def _others(decision: Decision) -> list[Candidate]:
     return sorted(others, key=lambda c: (c.why_not or "").startswith("retired"))
 
 
-def _alternative(candidate: Candidate, chosen: Candidate) -> Alternative:
-    why_not = candidate.why_not or f"{chosen.profile.id} comes first for this task"
-    return Alternative(model=candidate.profile.id, expected=_expected(candidate.expected), why_not=why_not)
+def _alternative(candidate: Candidate, decision: Decision) -> Alternative:
+    return Alternative(
+        model=candidate.profile.id, expected=_expected(candidate.expected), why_not=decision.why_not(candidate)
+    )
 
 
 def _expected(expected: Expectation) -> ExpectedAnswer:

@@ -21,6 +21,8 @@ from .guarding.privacy import Privacy
 from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
+from .routing.policy import Policy
+from .routing.prior import expected_before
 
 if TYPE_CHECKING:
     from .checking.command_check import CommandCheck
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 class Rules:
     """What the user settled for all calls."""
 
+    policy: Policy = "balanced"
+    """How a model is chosen where neither the caller nor memory says."""
     local_only: bool = False
     """True: nothing leaves the machine, whatever a call says."""
     daily_budget_usd: float | None = 5.0
@@ -56,6 +60,8 @@ class LookBack:
     task_type: TaskType
     local_only: bool
     """Of this call; the text does not leave the machine for an embedder elsewhere."""
+    complexity: float
+    """Of the task, 1 to 10."""
     except_for: tuple[str, ...] = ()
     """Ids of tasks that do not count: the very one that is asked about."""
 
@@ -104,16 +110,23 @@ class Workshop:
             for name, provider in self.providers.items():
                 group.start_soon(ask, name, provider)
         builds = {model: there.build for model, there in found.items()}
-        recollection = Recollection() if look_back is None else await self._recall(look_back, found)
+        before: Mapping[str, float] = {}
+        recollection = Recollection()
+        if look_back is not None:
+            before = expected_before(self.catalogue, look_back.complexity, look_back.task_type)
+            recollection = await self._recall(look_back, found, before)
         return Circumstances(
             catalogue=self.catalogue,
             availability=found,
             recollection=recollection,
             today=self.today,
             pace=await read_paces(self.ledger, builds, self.now),
+            chances={**before, **recollection.chances},
         )
 
-    async def _recall(self, look_back: LookBack, found: Mapping[str, Availability]) -> Recollection:
+    async def _recall(
+        self, look_back: LookBack, found: Mapping[str, Availability], before: Mapping[str, float]
+    ) -> Recollection:
         local_only = look_back.local_only or self.rules.local_only
         askable = [p for p in self.catalogue if self._can_be_asked(p, found.get(p.id), local_only=local_only)]
         cheapest_first = sorted(askable, key=lambda p: (p.cost_usd(input_tokens=1_000, output_tokens=1_000), p.id))
@@ -124,6 +137,8 @@ class Workshop:
             preference=[profile.id for profile in cheapest_first],
             local_only=local_only,
             except_for=look_back.except_for,
+            complexity=look_back.complexity,
+            expected=before,
         )
 
     def _can_be_asked(self, profile: ModelProfile, there: Availability | None, *, local_only: bool) -> bool:

@@ -1,14 +1,14 @@
 """Draft, check, repair or next model, until a check passes or the contract is used up."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import anyio
 
 from ...memory_store.errors import BudgetExceeded
 from ...memory_store.under_way import keep_local
-from ...profiles.vocabulary import Role
+from ...profiles.price import in_dollars
 from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..fitting import packed_for
@@ -16,16 +16,14 @@ from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
-from ..routing.selection import Decision
+from ..routing.decision import Decision
+from ..routing.foresight import foresee, is_speed_known
+from ..routing.plan import Means, Plan, Step
 from ..tokens import estimate_tokens
 from .attempt import Attempts, Terms, Tried
 from .contract import Contract
-from .foresight import foreseen_seconds, is_known_here
 from .receipt import Status
 from .remarks import remarks_on
-
-# Outcomes after which a stronger model may do better on the same prompt.
-_WEAKNESS = frozenset({"failed_check", "truncated", "refused", "empty"})
 
 
 @dataclass
@@ -35,52 +33,63 @@ class Cascade:
     decision: Decision
     contract: Contract
     attempts: Attempts
-    ladder: Sequence[Role]
-    """All roles, weakest first."""
     local_only: bool
+    """Becomes True when something is found that may not leave this machine."""
     tell: Callable[[str, Candidate, float | None], None]
     """Called as each attempt begins with `asking` or `repairing`, and the seconds it is expected to take."""
     notes: list[str] = field(default_factory=list[str])
-    too_slow: list[Candidate] = field(default_factory=list[Candidate])
-    """Who was left out because its reply would come too late."""
+    too_slow: list[str] = field(default_factory=list[str])
+    """Models that were left out because their reply would come too late."""
+    too_dear: set[str] = field(default_factory=set[str])
+    """Models that were left out because not even a short answer fits the money that is left."""
 
     async def run(self) -> Status:
         """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
         if not self.decision.chosen.is_usable:
             return self._nobody()
         deadline = anyio.current_time() + self.contract.max_seconds
-        candidate: Candidate | None = self.decision.chosen
-        repair: Prompt | None = None
-        while candidate is not None:
-            seconds = deadline - anyio.current_time()
-            if (stop := self._used_up(seconds)) is not None:
-                self.notes.append(stop)
-                break
-            prompt = repair or self._draft(candidate)
+        step: Step | None = Step(self.decision.chosen.profile.id)
+        while step is not None:
             try:
-                tried = await self._attempt(candidate, prompt, seconds, is_repair=repair is not None)
+                tried = await self._attempt(step, deadline - anyio.current_time())
             except MayNotLeave as error:
                 self.notes.append(str(error))
-                repair, candidate = None, await self._kept_local()
+                step = await self._kept_local(deadline - anyio.current_time())
                 continue
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
-                return "over_budget"
+                self.too_dear.update(self._as_dear_as(step))
             except NoTime as error:
                 self.notes.append(str(error))
-                self.too_slow.append(candidate)
-                repair, candidate = None, self._quicker()
-                continue
-            self._note(tried)
-            if tried.outcome in ("passed", "unverified"):
-                return "succeeded" if tried.outcome == "passed" else "unverified"
-            repair = self._repair(tried, prompt) if repair is None else None
-            if repair is None and tried.lacks_a_package:
-                # A stronger model would import it too: asking on would cost money and prove nothing.
-                return "unverified"
-            if repair is None:
-                candidate = self._next(tried)
+                self.too_slow.append(step.model)
+            else:
+                self._note(tried)
+                if tried.outcome == "passed":
+                    return "succeeded"
+                if tried.outcome == "unverified" and tried.doubt is None:
+                    return "unverified"
+                if tried.lacks_a_package and (tried.is_repair or not self._can_be_repaired(tried)):
+                    # A stronger model would import it too: asking on would cost money and prove nothing.
+                    return "unverified"
+            step = self._next(deadline - anyio.current_time())
+        if any(tried.outcome == "unverified" for tried in self.attempts.made):
+            return "unverified"
+        if self.too_dear:
+            return "over_budget"
         return "refused" if self.local_only and not self.attempts.made and not self.too_slow else "failed"
+
+    async def _kept_local(self, seconds: float) -> Step | None:
+        """Keep the task on this machine from now on; gives how it goes on there, None when it cannot."""
+        await keep_local(self.attempts.desk.shop.ledger, self.attempts.desk.task_id)
+        self.local_only = True
+        step = self._next(seconds)
+        if step is None:
+            self.notes.append(f"No model on this machine can go on with it. {HOW_TO_LEAVE}")
+        return step
+
+    def _prompt(self, step: Step) -> Prompt:
+        draft = self._draft(self.decision.candidate(step.model))
+        return self._followed_up(draft, self.attempts.made[-1]) if step.is_repair else draft
 
     def _draft(self, candidate: Candidate) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
@@ -98,90 +107,134 @@ class Cascade:
             self.notes.append(f"{candidate.profile.id}: {packed.note}")
         return draft(files=packed.files)
 
-    async def _attempt(self, candidate: Candidate, prompt: Prompt, seconds: float, *, is_repair: bool) -> Tried:
-        foreseen = foreseen_seconds(candidate, self.attempts.job, is_repair=is_repair)
+    def _followed_up(self, draft: Prompt, tried: Tried) -> Prompt:
+        """The conversation so far, and what the check says is wrong."""
+        generation, failure = tried.asked.generation, tried.first_failure
+        if generation is None or failure is None:
+            raise RuntimeError("an attempt that cannot be repaired was to be repaired")
+        rules = tried.candidate.profile.thinking
+        state = generation.vendor_state if rules is not None and rules.sent_back else None
+        return draft.followed_by(
+            Turn("assistant", generation.text, state), repair_turn(failure, self.contract.changing)
+        )
+
+    async def _attempt(self, step: Step, seconds: float) -> Tried:
+        candidate, job = self.decision.candidate(step.model), self.attempts.job
+        foreseen = foresee(candidate, job.complexity.score, is_repair=step.is_repair).seconds
         # Whoever is asked once more, after being too slow, is asked because nobody else can be.
-        is_optional = is_known_here(candidate) and candidate not in self.too_slow
-        self.tell("repairing" if is_repair else "asking", candidate, foreseen)
-        cap_usd = self.contract.max_cost_usd
-        left_usd = None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
+        is_optional = is_speed_known(candidate) and step.model not in self.too_slow
+        self.tell("repairing" if step.is_repair else "asking", candidate, foreseen)
         terms = Terms(
             seconds=seconds,
             needed_seconds=foreseen if is_optional else None,
-            left_usd=left_usd,
+            left_usd=self._left_usd,
             local_only=self.local_only,
         )
-        return await self.attempts.make(candidate, prompt, terms, is_repair=is_repair)
+        return await self.attempts.make(candidate, self._prompt(step), terms, is_repair=step.is_repair)
 
-    def _repair(self, tried: Tried, prompt: Prompt) -> Prompt | None:
-        """What is said to the same model next; None where a repair is not worth its tokens.
+    @property
+    def _left_usd(self) -> float | None:
+        cap_usd = self.contract.max_cost_usd
+        return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
-        It is worth them when the check says what is wrong, and when the model has not just given an
-        answer that it had given before.
-        """
-        if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
+    def _next(self, seconds: float) -> Step | None:
+        """What is done next; None: the contract is used up or nothing left is worth its cost, which is noted."""
+        if (stop := self._used_up(seconds)) is not None:
+            self.notes.append(stop)
             return None
-        if self.contract.private_output is not None and not tried.candidate.availability.is_local:
-            self.notes.append(f"{tried.candidate.profile.id}: not asked for a repair: {self.contract.private_output}.")
-            return None
-        earlier = [t.answer for t in self.attempts.made[:-1] if t.answer is not None]
-        if tried.answer is not None and any(tried.answer.code == answer.code for answer in earlier):
-            return None
-        rules = tried.candidate.profile.thinking
-        state = tried.asked.generation.vendor_state if rules is not None and rules.sent_back else None
-        return prompt.followed_by(
-            Turn("assistant", tried.asked.generation.text, state),
-            repair_turn(tried.first_failure, self.contract.changing),
+        made = self.attempts.made
+        means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
+        plan = self._plan(means)
+        if plan.steps:
+            return plan.steps[0]
+        if not made:
+            return self._quickest()
+        self._note_what_is_left(means)
+        return None
+
+    def _plan(self, means: Means, *, at_any_price: bool = False) -> Plan:
+        made = self.attempts.made
+        return self.decision.planner.plan(
+            means,
+            [tried.step for tried in made if tried.has_failed],
+            left_out={*self._silent(), *self._elsewhere(), *self.too_dear, *self.too_slow},
+            may_repair=bool(made) and self._can_be_repaired(made[-1]),
+            at_any_price=at_any_price,
         )
 
-    def _next(self, tried: Tried) -> Candidate | None:
-        """Who is asked after a failure; None when nobody is left, or the model was the caller's choice."""
-        if self.decision.source == "override":
-            return None
-        asked = {t.candidate.profile.id for t in self.attempts.made} | {c.profile.id for c in self.too_slow}
-        if tried.outcome in _WEAKNESS:
-            pool = self.decision.stronger(tried.candidate.role, self.ladder)
-        else:
-            pool = self.decision.candidates
-        return next((c for c in pool if c.is_usable and c.profile.id not in asked and not self._is_down(c)), None)
+    def _note_what_is_left(self, means: Means) -> None:
+        """Say who is not asked any more, and what would have them asked."""
+        planner = self.decision.planner
+        if step := next(iter(self._plan(replace(means, usd=None)).steps), None):
+            self.too_dear.add(step.model)
+            self.notes.append(
+                f"{step.model}: not asked: about {in_dollars(planner.cost_usd(step))} is more than is left of"
+                f" max_cost_usd {self.contract.max_cost_usd:g}. Raise it to have it asked."
+            )
+        elif step := next(iter(self._plan(replace(means, seconds=None)).steps), None):
+            self.notes.append(
+                f"{step.model}: not asked: it would not answer within the {means.seconds:.0f} s that are left of"
+                f" max_seconds {self.contract.max_seconds:g}. Raise it to have it asked."
+            )
+        elif (rest := self._plan(means, at_any_price=True)).steps:
+            step = rest.steps[0]
+            what = f"{step.model}'s repair" if step.is_repair else step.model
+            self.notes.append(
+                f"Stopped: {what} for about {in_dollars(planner.cost_usd(step))} is not worth it after these failures;"
+                f" all that is left together solves it with {rest.success:.0%}. CHARGEHAND_POLICY=quality goes on for"
+                f' longer, and model="{step.model}" asks it alone.'
+            )
 
-    def _quicker(self) -> Candidate | None:
-        """Who is asked instead of a model that would come too late.
+    def _as_dear_as(self, step: Step) -> Iterator[str]:
+        """Models that are expected to cost at least what a step does, its own first."""
+        planner = self.decision.planner
+        cost_usd = planner.cost_usd(step)
+        yield step.model
+        for candidate in self.decision.candidates:
+            if candidate.is_usable and planner.cost_usd(Step(candidate.profile.id)) >= cost_usd > 0:
+                yield candidate.profile.id
 
-        When nothing at all has been tried and nobody else is left, the one that comes first in time is.
-        """
-        made, too_slow = self.attempts.made, self.too_slow
-        if made:
-            return self._next(made[-1])
-        left_out = {c.profile.id for c in too_slow}
-        if self.decision.source != "override":
-            pool = (c for c in self.decision.candidates if c.is_usable and c.profile.id not in left_out)
-            if (other := next(pool, None)) is not None:
-                return other
-        if len(left_out) < len(too_slow):
+    def _can_be_repaired(self, tried: Tried) -> bool:
+        """Whether the same model can be told what was wrong, and has not just said what was said before."""
+        if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
+            return False
+        if self._may_not_hear(tried):
+            return False
+        earlier = [t.answer.code for t in self.attempts.made if t is not tried and t.answer is not None]
+        return tried.answer is None or tried.answer.code not in earlier
+
+    def _may_not_hear(self, tried: Tried) -> bool:
+        """Whether what the checks print may not be told to the model that gave the answer."""
+        return self.contract.private_output is not None and not tried.candidate.availability.is_local
+
+    def _elsewhere(self) -> Iterator[str]:
+        """The models that are not on this machine, when nothing may leave it."""
+        if self.local_only:
+            yield from (c.profile.id for c in self.decision.candidates if not c.availability.is_local)
+
+    def _silent(self) -> Iterator[str]:
+        """The models that gave no answer to judge, and all of a vendor who answers nobody."""
+        for tried in self.attempts.made:
+            if tried.has_failed:
+                continue
+            yield tried.candidate.profile.id
+            # No key, no credit, no connection: the vendor's other models have none either.
+            if isinstance(tried.asked.error, Unavailable) and not isinstance(tried.asked.error, UnknownModelId):
+                provider = tried.candidate.profile.provider
+                yield from (c.profile.id for c in self.decision.candidates if c.profile.provider == provider)
+
+    def _quickest(self) -> Step | None:
+        """Who is asked when all would come too late and nothing has been tried: whoever comes first."""
+        slow = set(self.too_slow) - {*self._elsewhere()}
+        if not slow or len(set(self.too_slow)) < len(self.too_slow):
             return None  # it was asked again, and its turn did not come
         job = self.attempts.job
-        return min(too_slow, key=lambda c: foreseen_seconds(c, job, is_repair=False) or 0.0)
 
-    async def _kept_local(self) -> Candidate | None:
-        """Keep the task on this machine from now on; gives who goes on with it, None when nobody can."""
-        await keep_local(self.attempts.desk.shop.ledger, self.attempts.desk.task_id)
-        self.local_only, self.decision = True, self.decision.kept_local()
-        asked = {t.candidate.profile.id for t in self.attempts.made}
-        left = (c for c in self.decision.candidates if c.is_usable and c.profile.id not in asked)
-        candidate = next(left, None)
-        if candidate is None:
-            self.notes.append(f"No model on this machine can go on with it. {HOW_TO_LEAVE}")
-        return candidate
+        def seconds(model: str) -> float:
+            candidate = self.decision.candidate(model)
+            return foresee(candidate, job.complexity.score, is_repair=False).seconds or 0.0
 
-    def _is_down(self, candidate: Candidate) -> bool:
-        """Whether an attempt has shown that this vendor answers nobody: no key, no credit, no connection."""
-        return any(
-            t.candidate.profile.provider == candidate.profile.provider
-            and isinstance(t.asked.error, Unavailable)
-            and not isinstance(t.asked.error, UnknownModelId)
-            for t in self.attempts.made
-        )
+        return Step(min(slow, key=lambda model: (seconds(model), self.too_slow.index(model))))
 
     def _used_up(self, seconds: float) -> str | None:
         if len(self.attempts.made) >= self.contract.max_attempts:
@@ -206,8 +259,12 @@ class Cascade:
     def _note(self, tried: Tried) -> None:
         if tried.asked.error is not None:
             self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
+        if tried.doubt is not None:
+            self.notes.append(f"{tried.candidate.profile.id}: {tried.doubt}.")
         if tried.answer is not None and not tried.answer.is_whole:
             self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
+        if tried.outcome == "failed_check" and self._may_not_hear(tried):
+            self.notes.append(f"{tried.candidate.profile.id}: not asked for a repair: {self.contract.private_output}.")
         self.notes.extend(remarks_on(tried))
         for check in tried.checks:
             if check.note and check.outcome != "passed":
@@ -216,6 +273,10 @@ class Cascade:
 
 def best_of(made: Sequence[Tried]) -> Tried | None:
     """The attempt whose work is handed out: the one that ended the task, else the nearest to passing."""
-    order = {"passed": 2, "unverified": 1}
+    order = {"passed": 3, "unverified": 2}
     with_code = [tried for tried in made if tried.answer is not None]
-    return max(with_code, key=lambda tried: (order.get(tried.outcome, 0), tried.tests_passed), default=None)
+    return max(
+        with_code,
+        key=lambda tried: (order.get(tried.outcome, 0) - (tried.doubt is not None), tried.tests_passed),
+        default=None,
+    )

@@ -21,11 +21,12 @@ from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
 from ..route_task import new_decision
 from ..routing.candidates import Candidate
+from ..routing.plan import Check, Means
 from ..workshop import LookBack, Workshop
 from .applying import apply_result, checks_of
 from .attempt import Attempts, Tried
 from .cascade import Cascade, best_of
-from .contract import Contract
+from .contract import MAX_ATTEMPTS, Contract
 from .receipt import Egress, Receipt, Saving, Status
 
 logger = logging.getLogger(__name__)
@@ -209,10 +210,21 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         decision = await decide(
             job,
             shop,
-            await shop.survey(LookBack(job.task, job.task_type, contract.local_only, except_for=(delegation.task_id,))),
+            await shop.survey(
+                LookBack(
+                    job.task,
+                    job.task_type,
+                    contract.local_only,
+                    job.complexity.score,
+                    except_for=(delegation.task_id,),
+                )
+            ),
             model=contract.model,
             local_only=contract.local_only,
             max_cost_usd=contract.max_cost_usd,
+            check=Check() if await _will_execute(contract, shop) else None,
+            means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
+            every_model=contract.max_attempts > MAX_ATTEMPTS,
         )
         await shop.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
         delegation.attempt_seconds = decision.chosen.expected.seconds
@@ -220,7 +232,6 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             decision=decision,
             contract=contract,
             attempts=attempts,
-            ladder=shop.catalogue.rules.ladder,
             local_only=contract.local_only or shop.rules.local_only,
             tell=begins,
             notes=notes,
@@ -235,6 +246,13 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         # What is begun to be written is also booked: between the two nobody is cancelled.
         with anyio.CancelScope(shield=True):
             delegation.receipt = await _close(status, attempts, notes, contract)
+
+
+async def _will_execute(contract: Contract, shop: Workshop) -> bool:
+    """Whether an answer's failure will be noticed by running it."""
+    if contract.tests is None and not contract.commands:
+        return False
+    return (await shop.find_sandbox()).sandbox is not None
 
 
 async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:

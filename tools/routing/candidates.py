@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from ...memory_store.confidence import Belief
 from ...memory_store.pace import Pace
@@ -48,6 +48,8 @@ class Candidate:
     profile: ModelProfile
     availability: Availability
     expected: Expectation
+    prompt_tokens: int
+    """What its prompt takes, the context files packed where they must be."""
     why_not: str | None
     """None: it can be asked."""
     doubts: tuple[str, ...] = ()
@@ -64,10 +66,6 @@ class Candidate:
         """What prompt and answer may take together. None: it is not known."""
         return self.availability.context_tokens or self.profile.context_tokens
 
-    def kept_local(self) -> "Candidate":
-        """The same where nothing may leave the machine any more."""
-        return self if self.availability.is_local else replace(self, why_not=_NOT_LOCAL)
-
 
 @dataclass(frozen=True)
 class Circumstances:
@@ -80,6 +78,8 @@ class Circumstances:
     today: dt.date
     pace: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
     """By profile id; absent: too little is known of its speed on this machine."""
+    chances: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By profile id, the probability of success, 0 to 1; absent: what memory believes of it counts."""
 
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
@@ -106,11 +106,16 @@ def candidates_for(
     task_type: TaskType,
     constraints: Constraints,
     circumstances: Circumstances,
+    *,
+    reference_first: bool = True,
 ) -> Iterator[Candidate]:
-    """Every profile of the roles, in the roles' order and each role's own order of preference."""
+    """Every profile of the roles, in the roles' order and each role's own order of preference.
+
+    reference_first: in each role the reference's own profile before all others.
+    """
     catalogue, today = circumstances.catalogue, circumstances.today
     for role in roles:
-        players = catalogue.players(role, today, task_type=task_type)
+        players = catalogue.players(role, today, task_type=task_type, reference_first=reference_first)
         for profile in (*players, *catalogue.retired_players(role, today)):
             yield judge(profile, role, complexity, constraints, circumstances)
 
@@ -137,6 +142,7 @@ def judge(
         prior=circumstances.catalogue.rules.prior,
         pace=pace,
         is_cold=availability.is_loaded is False,
+        chance=circumstances.chances.get(profile.id),
     )
     obstacles = _obstacles(profile, availability, expected, constraints, circumstances.today)
     return Candidate(
@@ -144,6 +150,7 @@ def judge(
         profile=profile,
         availability=availability,
         expected=expected,
+        prompt_tokens=prompt_tokens,
         why_not=next(obstacles, None),
         doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances.today)),
         pace=pace,
@@ -163,7 +170,7 @@ def _obstacles(
         instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
         yield f"retired{since}{instead}"
     if constraints.local_only and not availability.is_local:
-        yield _NOT_LOCAL
+        yield "not local: what it is sent would leave the machine"
     if not availability.is_reachable:
         yield availability.why_not or "not reachable"
     window = availability.context_tokens or profile.context_tokens
@@ -206,4 +213,3 @@ def _doubts(
 
 
 _DAYS_OF_NOTICE = 30
-_NOT_LOCAL = "not local: what it is sent would leave the machine"

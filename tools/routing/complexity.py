@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 from ...profiles.vocabulary import TaskType
 from .cues import LEXICON
+from .form import form_of
+from .learnt import correct
 from .reading import Reading, read_task
 
 LEAST, MOST = 1.0, 10.0
@@ -72,11 +74,40 @@ _Found = Mapping[str, tuple[str, ...]]
 def score_complexity(task: str, task_type: TaskType, context_files: Sequence[ContextFileFacts] = ()) -> Complexity:
     """How hard a task of this type, with these files to know about, is."""
     reading = read_task(task)
+    named = name_factors(reading, task_type, context_files)
+    factors = (*named.factors, *_learnt(task, reading, named))
+    return Complexity(score=_score(factors), factors=tuple(f for f in factors if f.contribution))
+
+
+@dataclass(frozen=True)
+class NamedFactors:
+    """What can be told by name, before the weights that were fitted say their part."""
+
+    factors: tuple[Factor, ...]
+    triviality: float
+    """How far the task is a mechanical change, of which the fitted weights know nothing, 0 to 1."""
+
+
+def name_factors(reading: Reading, task_type: TaskType, context_files: Sequence[ContextFileFacts] = ()) -> NamedFactors:
+    """The factors of which each has its own reason; `score_complexity` adds to them."""
     found = LEXICON.found(reading)
     factors = [f for f in _factors(reading, found, task_type, context_files) if f.contribution]
-    if trivial := _trivial_change(reading, found, task_type, factors):
-        factors.append(trivial)
-    return Complexity(score=_score(factors), factors=tuple(factors))
+    signs = _signs_of_a_trivial_change(reading, found, task_type)
+    if not signs:
+        return NamedFactors(tuple(factors), 0.0)
+    # In a long text the word is one among many and says little of the whole.
+    triviality = min(1.0, max(0.0, (_TRIVIAL_WITHIN_WORDS[1] - reading.length) / _TRIVIAL_SPAN))
+    above_base = sum(factor.contribution for factor in factors) - _BASE
+    trivial = _factor("trivial_change", _some(signs), -triviality * (0.9 * max(0.0, above_base) + 0.6))
+    return NamedFactors((*factors, trivial), triviality)
+
+
+def _learnt(task: str, reading: Reading, named: NamedFactors) -> Iterator[Factor]:
+    figures = form_of(task, reading, {factor.name: factor.contribution for factor in named.factors})
+    correction = correct(reading, figures)
+    share = 1 - named.triviality
+    yield _factor("form", _some(correction.form_signs), share * correction.form)
+    yield _factor("wording", _some(correction.word_signs), share * correction.words)
 
 
 def _score(factors: Sequence[Factor]) -> float:
@@ -168,18 +199,8 @@ def _context(context_files: Sequence[ContextFileFacts]) -> Factor:
     return _factor("context_files", f"{len(context_files)} files, {kilobytes:.0f} kB", points)
 
 
-def _trivial_change(reading: Reading, found: _Found, task_type: TaskType, others: Sequence[Factor]) -> Factor | None:
-    """What takes a mechanical change down again, however large the place it is made in."""
-    signs = _signs_of_a_trivial_change(reading, found, task_type)
-    if not signs:
-        return None
-    # In a long text the word is one among many and says little of the whole.
-    strength = min(1.0, max(0.0, (_TRIVIAL_WITHIN_WORDS[1] - reading.length) / _TRIVIAL_SPAN))
-    above_base = sum(factor.contribution for factor in others) - _BASE
-    return _factor("trivial_change", _some(signs), -strength * (0.9 * max(0.0, above_base) + 0.6))
-
-
 def _signs_of_a_trivial_change(reading: Reading, found: _Found, task_type: TaskType) -> tuple[str, ...]:
+    """What takes a mechanical change down again, however large the place it is made in."""
     if found["creating"]:
         return ()
     mechanical = found["mechanical"]

@@ -37,6 +37,12 @@ def expected_output_tokens(complexity: float, *, thinking: bool) -> int:
     return round(answer * (1 + _THINKING_SHARE if thinking else 1))
 
 
+def usual_output_tokens(complexity: float, *, thinking: bool, pace: Pace | None) -> int:
+    """The same, as the model itself has taken for such tasks where enough of them were seen."""
+    seen = pace.output_tokens(complexity, thinking=thinking) if pace else None
+    return round(seen) if seen else expected_output_tokens(complexity, thinking=thinking)
+
+
 def expect(
     profile: ModelProfile,
     *,
@@ -46,15 +52,17 @@ def expect(
     prior: Prior,
     pace: Pace | None = None,
     is_cold: bool = False,
+    chance: float | None = None,
 ) -> Expectation:
     """What the model is expected to make of a task of this complexity and prompt length.
 
     pace: how fast it was on this machine. None: the profile's speed counts. is_cold: it must be loaded first.
+    chance: its probability of success by all that is known of it and of this task. None: the belief's counts.
     """
     thinking = decide_thinking(profile, complexity).on
-    output_tokens = expected_output_tokens(complexity, thinking=thinking)
+    output_tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     return Expectation(
-        success=belief.expected_success(prior),
+        success=belief.expected_success(prior) if chance is None else chance,
         output_tokens=output_tokens,
         cost_usd=profile.cost_usd(input_tokens=prompt_tokens, output_tokens=output_tokens),
         seconds=expected_seconds(
@@ -73,10 +81,9 @@ def expected_seconds(
     is_cold: bool,
 ) -> float | None:
     """How long the model's reply is expected to take; None when no speed of it is known."""
-    output_tokens = expected_output_tokens(complexity, thinking=thinking)
+    tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     if pace is None:
-        return None if profile.speed is None else output_tokens / profile.speed.typical_tokens_per_second
-    tokens = pace.output_tokens(complexity, thinking=thinking) or output_tokens
+        return None if profile.speed is None else tokens / profile.speed.typical_tokens_per_second
     first_seconds = pace.first_token_seconds(thinking=thinking)
     if profile.price is None:
         # A model on your own machine reads the prompt in a time that grows with it.

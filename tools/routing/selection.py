@@ -1,87 +1,32 @@
-"""Which model is asked: the reference's algorithm, roles instead of names, and reasons for everything."""
+"""Which model is asked: a pin, what memory is sure of, the reference's table, or the start of a plan."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal
+from dataclasses import replace
 
-from ...memory_store.confidence import Belief
 from ...profiles.model import ModelProfile
-from ...profiles.vocabulary import Checkpoint, Role, TaskType
-from .candidates import Candidate, Circumstances, Constraints, candidates_for, judge, roles_in_order
-from .complexity import Complexity
-
-Source = Literal["memory", "rules", "checkpoint", "constraint", "override"]
-
-
-@dataclass(frozen=True)
-class Question:
-    """What the selector is asked."""
-
-    complexity: Complexity
-    task_type: TaskType
-    checkpoint: Checkpoint | None = None
-    pinned: tuple[ModelProfile, ...] = ()
-    """The models that the caller's `model` means, the preferred first. Empty: none was named."""
-    constraints: Constraints = field(default_factory=Constraints)
-
-
-@dataclass(frozen=True)
-class Decision:
-    """The choice, and everything that led to it."""
-
-    chosen: Candidate
-    """`chosen.why_not` is set when nothing could be asked: then it is what comes nearest."""
-    source: Source
-    complexity: Complexity
-    task_type: TaskType
-    confidence: float
-    """80% lower credible bound of the chosen model's success, 0 to 1."""
-    reason: str
-    warnings: tuple[str, ...]
-    candidates: tuple[Candidate, ...]
-    """All that were looked at, in the order in which they would be asked."""
-
-    def stronger(self, than: Role, ladder: Sequence[Role]) -> tuple[Candidate, ...]:
-        """The usable models of the roles above a role, weakest role first, one for each role.
-
-        Empty for a model that the caller named: a pin is never replaced.
-        """
-        if self.source == "override":
-            return ()
-        above = ladder[ladder.index(than) + 1 :]
-        first_of_role: dict[Role, Candidate] = {}
-        seen = {self.chosen.profile.id}
-        for candidate in sorted((c for c in self.candidates if c.role in above), key=lambda c: above.index(c.role)):
-            if candidate.is_usable and candidate.role not in first_of_role and candidate.profile.id not in seen:
-                first_of_role[candidate.role] = candidate
-                seen.add(candidate.profile.id)
-        return tuple(first_of_role.values())
-
-    def kept_local(self) -> "Decision":
-        """The same where nothing may leave the machine any more; those elsewhere cannot be asked."""
-        candidates = tuple(candidate.kept_local() for candidate in self.candidates)
-        return replace(self, chosen=self.chosen.kept_local(), candidates=candidates)
-
-    def why_not(self, candidate: Candidate) -> str:
-        """Why a candidate other than the chosen one was not chosen."""
-        if candidate.why_not:
-            return candidate.why_not
-        if candidate.role == self.chosen.role:
-            return f"{self.chosen.profile.id} comes before it among the models for the {candidate.role} role"
-        return f"plays the {candidate.role} role; {self.reason}"
+from ...profiles.price import in_dollars
+from ...profiles.vocabulary import Role
+from .candidates import Candidate, Circumstances, candidates_for, judge, roles_in_order
+from .decision import Decision, Question, Source, decided, planner_for
+from .plan import Plan
+from .planner import Planner
 
 
 def select_model(question: Question, circumstances: Circumstances) -> Decision:
-    """Decide who does a task (policy `reference`): pure, and always an answer.
+    """Decide who does a task: pure, and always an answer.
 
     A named model is used or refused, never replaced. Otherwise memory goes first where it is sure
-    enough, then a checkpoint's role, then the routing table; a role that nobody can play is taken by
-    the next one up the ladder, else the next one down.
+    enough, then a checkpoint's role, then the policy: under `reference` the routing table, where a role
+    that nobody can play is taken by the next one up the ladder, else the next one down; under the others
+    the start of the plan that is worth most.
     """
     if question.pinned:
         return _pinned(question, circumstances)
     remembered, note = _remembered(question, circumstances)
-    return remembered or _by_role(question, circumstances, note)
+    if remembered is not None:
+        return remembered
+    if question.policy == "reference" or question.checkpoint is not None:
+        return _by_role(question, circumstances, note)
+    return _by_plan(question, circumstances, note)
 
 
 def _pinned(question: Question, circumstances: Circumstances) -> Decision:
@@ -93,7 +38,8 @@ def _pinned(question: Question, circumstances: Circumstances) -> Decision:
     reason = f"{chosen.profile.id} was named by the caller"
     if chosen.why_not:
         reason += f", but cannot be used: {chosen.why_not.rstrip('.')}"
-    return _decision(question, circumstances, chosen, "override", reason, candidates)
+    others = tuple(candidate for candidate in candidates if candidate is not chosen)
+    return decided(question, circumstances, chosen, "override", reason, (chosen, *others))
 
 
 def _own_role(profile: ModelProfile, circumstances: Circumstances) -> Role:
@@ -126,7 +72,7 @@ def _remembered(question: Question, circumstances: Circumstances) -> tuple[Decis
         f" (confidence {recollection.best_model_confidence:.2f})"
     )
     candidates = (chosen, *(c for c in others if c.profile.id != profile.id))
-    return _decision(question, circumstances, chosen, "memory", reason, candidates), None
+    return decided(question, circumstances, chosen, "memory", reason, candidates), None
 
 
 def _by_role(question: Question, circumstances: Circumstances, note: str | None) -> Decision:
@@ -147,13 +93,65 @@ def _by_role(question: Question, circumstances: Circumstances, note: str | None)
         return _nobody(question, circumstances, wanted, why, candidates, note)
     if chosen.role == wanted:
         reason = f"{why}; {chosen.profile.id} plays it"
-        return _decision(question, circumstances, chosen, source, reason, candidates, note)
+        return decided(question, circumstances, chosen, source, reason, candidates, note)
     missing = _missing(wanted, candidates, circumstances)
     warning = (
         f"no model of the {wanted} role can be asked, so {chosen.profile.id} ({chosen.role}) takes its place. {missing}"
     )
     reason = f"{why}; none can be asked, so the {chosen.role} role takes its place"
-    return _decision(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
+    return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
+
+
+def _by_plan(question: Question, circumstances: Circumstances, note: str | None) -> Decision:
+    """Where the plan that is worth most begins.
+
+    Between equals the machine's own model for such tasks goes first, then the next stronger roles.
+    """
+    score = question.complexity.score
+    here = circumstances.catalogue.rules.role_for(score, question.task_type, local_only=True)
+    candidates = _candidates(here, question, circumstances)
+    why = f"complexity {score:g} ({question.task_type})"
+    planner = planner_for(question, circumstances, candidates)
+    plan = planner.start(question.means)
+    if plan is None:
+        role = circumstances.catalogue.rules.role_for(
+            score, question.task_type, local_only=question.constraints.local_only
+        )
+        return _nobody(question, circumstances, role, why, candidates, note)
+    chosen = planner.candidate(plan.steps[0].model)
+    reason = f"{why}: {_in_words(plan, planner, question)}"
+    wished = _wished_for(question, circumstances, candidates)
+    if any(c.is_usable and planner.place(c) == planner.place(wished) for c in candidates):
+        return decided(question, circumstances, chosen, "rules", reason, candidates, note, plan=plan)
+    instead = f"{chosen.profile.id} ({chosen.role}) comes first"
+    missing = _missing(wished.role, candidates, circumstances)
+    warning = f"no model of the {wished.role} role can be asked, so {instead}. {missing}"
+    return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note, plan=plan)
+
+
+def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
+    """Who would be asked first if every model that is offered, and allowed to see the text, could be asked."""
+    all_there = [
+        replace(candidate, why_not=None)
+        for candidate in candidates
+        if candidate.profile.is_offered_on(circumstances.today)
+        and (candidate.availability.is_local or not question.constraints.local_only)
+    ]
+    planner = planner_for(question, circumstances, all_there)
+    plan = planner.start(question.means)
+    return planner.candidate(plan.steps[0].model) if plan else candidates[0]
+
+
+def _in_words(plan: Plan, planner: Planner, question: Question) -> str:
+    chosen = planner.candidate(plan.steps[0].model)
+    costs = in_dollars(planner.cost_usd(plan.steps[0]))
+    first = f"{chosen.profile.id} succeeds with {chosen.expected.success:.0%} for about {costs}"
+    if question.check is None:
+        return f"without a check there is one answer, and {question.policy} gets most from this one: {first}"
+    others = list(dict.fromkeys(s.model for s in plan.steps if s.model != chosen.profile.id))
+    then = f"; if it fails, {', then '.join(others)}" if others else ""
+    whole = f"; in all {plan.success:.0%} for about {in_dollars(plan.cost_usd)}"
+    return f"{question.policy} begins where most is gained for the cost: {first}{then}{whole}"
 
 
 def _nobody(
@@ -169,7 +167,7 @@ def _nobody(
     warning = f"no model can be asked now. {_missing(wanted, candidates, circumstances)}"
     why_not = (chosen.why_not or "").rstrip(".")
     reason = f"{why}; nobody can be asked, and {chosen.profile.id} comes nearest: {why_not}"
-    return _decision(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
+    return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
 
 
 def _missing(wanted: Role, candidates: tuple[Candidate, ...], circumstances: Circumstances) -> str:
@@ -180,32 +178,15 @@ def _missing(wanted: Role, candidates: tuple[Candidate, ...], circumstances: Cir
 
 
 def _candidates(first: Role, question: Question, circumstances: Circumstances) -> tuple[Candidate, ...]:
-    roles = roles_in_order(first, circumstances, local_only=question.constraints.local_only)
     return tuple(
-        candidates_for(roles, question.complexity.score, question.task_type, question.constraints, circumstances)
-    )
-
-
-def _decision(
-    question: Question,
-    circumstances: Circumstances,
-    chosen: Candidate,
-    source: Source,
-    reason: str,
-    candidates: tuple[Candidate, ...],
-    *warnings: str | None,
-) -> Decision:
-    recollection, prior = circumstances.recollection, circumstances.catalogue.rules.prior
-    notes = (*warnings, *chosen.doubts)
-    return Decision(
-        chosen=chosen,
-        source=source,
-        complexity=question.complexity,
-        task_type=question.task_type,
-        confidence=recollection.beliefs.get(chosen.profile.id, Belief()).confidence(prior),
-        reason=reason,
-        warnings=tuple(note for note in notes if note),
-        candidates=candidates,
+        candidates_for(
+            roles_in_order(first, circumstances, local_only=question.constraints.local_only),
+            question.complexity.score,
+            question.task_type,
+            question.constraints,
+            circumstances,
+            reference_first=question.policy == "reference",
+        )
     )
 
 

@@ -11,7 +11,9 @@ from chargehand.profiles.vocabulary import Checkpoint, TaskType
 from chargehand.tools.provider import Availability
 from chargehand.tools.routing.candidates import Circumstances, Constraints
 from chargehand.tools.routing.complexity import Complexity
-from chargehand.tools.routing.selection import Decision, Question, select_model
+from chargehand.tools.routing.decision import Decision, Question
+from chargehand.tools.routing.plan import Check, Means, Step
+from chargehand.tools.routing.selection import select_model
 
 TODAY = dt.date(2026, 11, 24)
 CATALOGUE = load_catalogue()
@@ -74,6 +76,14 @@ def question(
 
 def choice(decision: Decision) -> str:
     return decision.chosen.profile.id
+
+
+def followers(decision: Decision) -> set[str]:
+    """The ids of the models that would be asked, one after the other, if all failed and money were no object."""
+    first = choice(decision)
+    planner = dataclasses.replace(decision.planner, check=Check())
+    plan = planner.plan(Means(), [Step(first), Step(first, is_repair=True)], at_any_price=True)
+    return {step.model for step in plan.steps}
 
 
 def chosen(score: float, task_type: TaskType = "other", reachable: Iterable[str] = EVERYTHING, **constraints) -> str:

@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-from routing_scene import CATALOGUE, EVERYTHING, LOCAL, TODAY, choice, chosen, circumstances, question
+from routing_scene import CATALOGUE, EVERYTHING, LOCAL, TODAY, choice, chosen, circumstances, followers, question
 
 from chargehand.profiles.errors import UnknownModel
 from chargehand.profiles.loading import load_catalogue
@@ -48,8 +48,7 @@ def test_local_only_never_leaves_the_machine(score: float, checkpoint):
     decision = select_model(question(score, checkpoint=checkpoint, local_only=True), circumstances())
 
     assert choice(decision) in LOCAL
-    stronger = decision.stronger(decision.chosen.role, CATALOGUE.rules.ladder)
-    assert {c.profile.id for c in stronger} <= LOCAL
+    assert followers(decision) <= LOCAL
     why = {c.profile.id: c.why_not for c in decision.candidates}
     assert why["claude-opus-5-5"] == "not local: what it is sent would leave the machine"
 
@@ -178,7 +177,7 @@ def test_every_form_of_name_is_a_pin(name: str, expected: str):
     decision = select_model(question(3, model=name), circumstances())
 
     assert (choice(decision), decision.source) == (expected, "override")
-    assert decision.stronger(decision.chosen.role, CATALOGUE.rules.ladder) == ()
+    assert followers(decision) == set()
 
 
 def test_a_name_of_several_models_means_the_first_that_can_be_asked():

@@ -1,0 +1,199 @@
+"""Plans: who is asked first, what follows a failure, and when it is enough."""
+
+import dataclasses
+import itertools
+import random
+
+import pytest
+
+from chargehand.tools.routing.odds import Difficulty, times, weighed
+from chargehand.tools.routing.plan import Check, Means, Outlay, Plan, Prospect, Step, make_plan
+
+
+def prospect(
+    model: str,
+    success: float,
+    usd: float,
+    repair_usd: float | None = None,
+    seconds: float | None = None,
+    *,
+    is_local: bool = False,
+) -> Prospect:
+    repair = None if repair_usd is None else Outlay(repair_usd, seconds)
+    return Prospect(model, success, Outlay(usd, seconds), repair, is_local)
+
+
+LOCAL = prospect("local", 0.55, 0.0, 0.0, is_local=True)
+CHEAP = prospect("cheap", 0.65, 0.001, 0.002)
+MIDDLE = prospect("middle", 0.75, 0.02, 0.03)
+BEST = prospect("best", 0.85, 0.04, 0.06)
+ALL = (LOCAL, CHEAP, MIDDLE, BEST)
+WORTH_USD = 0.4
+SURE = Check()
+
+
+def plan(prospects=ALL, check: Check | None = SURE, worth_usd=WORTH_USD, failed=(), without=(), **left) -> Plan:
+    return make_plan(prospects, check, worth_usd, Means(**left), failed, without=without)
+
+
+def models(of: Plan) -> list[str]:
+    return [step.model for step in of.steps]
+
+
+def test_with_a_check_the_cheapest_goes_first_and_the_strongest_last():
+    assert models(plan())[0] == "local"
+    assert models(plan())[-1] == "best"
+
+
+def test_without_a_check_it_is_the_one_answer_that_is_worth_its_price():
+    one_shot = plan(check=None)
+
+    assert one_shot.steps == (Step("best"),)
+    assert models(plan(check=None, worth_usd=0.08)) == ["cheap"]
+
+
+def test_the_more_a_solved_task_is_worth_the_more_is_tried():
+    lengths = [len(plan(worth_usd=worth).steps) for worth in (0.05, 0.4, 5.0)]
+
+    assert lengths == sorted(set(lengths))
+
+
+def test_nothing_is_tried_that_costs_more_than_it_brings():
+    assert plan((BEST,), worth_usd=0.04).steps == ()
+
+
+def test_a_model_that_fails_lowers_what_is_expected_of_all():
+    before = plan((LOCAL, BEST)).success
+    after = plan((LOCAL, BEST), failed=(Step("local"), Step("local", is_repair=True))).success
+
+    assert after < before
+
+
+def test_a_model_that_would_fail_anyway_is_skipped():
+    hopeless = prospect("hopeless", 0.02, 0.01, 0.02)
+
+    assert "hopeless" not in models(plan((hopeless, BEST)))
+
+
+def test_a_middle_that_solves_what_the_best_solves_is_skipped_when_the_best_is_asked_anyway():
+    close = prospect("close", 0.3, 0.035, 0.06)
+
+    assert models(plan((close, BEST), worth_usd=0.5))[0] == "best"
+
+
+def test_a_repair_follows_its_own_draft_or_never():
+    tried = plan(failed=(Step("local"), Step("cheap")))
+
+    assert Step("local", is_repair=True) not in tried.steps
+    for before, step in itertools.pairwise((Step("cheap"), *tried.steps)):
+        if step.is_repair:
+            assert before == Step(step.model)
+
+
+def test_a_model_that_gets_no_second_try_is_not_repaired():
+    assert plan((prospect("once", 0.5, 0.0),), failed=(Step("once"),)).steps == ()
+
+
+def test_a_model_of_which_no_more_can_be_had_is_left_out_and_its_failure_still_counts():
+    gone = plan((LOCAL, BEST), failed=(Step("local"),), without=("local",))
+
+    assert set(models(gone)) == {"best"}
+    assert gone.success < plan((BEST,)).success
+
+
+def test_a_check_that_refuses_right_answers_leaves_more_hope():
+    failed = (Step("local"), Step("cheap"))
+    strict = plan((LOCAL, CHEAP, BEST), check=Check(false_fail=0.0), attempts=1, failed=failed)
+    shaky = plan((LOCAL, CHEAP, BEST), check=Check(false_fail=0.4), attempts=1, failed=failed)
+
+    assert shaky.success / 0.6 > strict.success
+
+
+def test_a_check_that_lets_wrong_answers_pass_makes_a_weak_start_dear():
+    weak = prospect("weak", 0.2, 0.0, is_local=True)
+
+    assert models(plan((weak, BEST)))[0] == "weak"
+    assert models(plan((weak, BEST), check=Check(false_pass=0.5)))[0] == "best"
+
+
+def test_the_means_hold():
+    assert len(plan(attempts=2).steps) == 2
+    assert models(plan(usd=0.0)) == ["local", "local"]
+    slow = prospect("slow", 0.9, 0.0, 0.0, seconds=40)
+    assert plan((slow,), seconds=39).steps == ()
+    assert len(plan((slow,), seconds=79).steps) == 1
+
+
+def test_a_guessed_time_leaves_nobody_out():
+    guessed = dataclasses.replace(prospect("slow", 0.9, 0.0, seconds=400), is_speed_known=False)
+
+    assert models(plan((guessed,), seconds=39)) == ["slow"]
+
+
+def test_a_long_wait_is_weighed_against_a_price():
+    slow = prospect("slow", 0.5, 0.0, seconds=600, is_local=True)
+    quick = prospect("quick", 0.6, 0.001, seconds=5)
+
+    assert models(plan((slow, quick)))[0] == "quick"
+
+
+def test_time_that_a_slow_start_would_take_from_a_better_one_counts():
+    slow = prospect("slow", 0.3, 0.0, seconds=50, is_local=True)
+    quick = prospect("quick", 0.9, 0.001, seconds=20)
+
+    assert models(plan((slow, quick), seconds=60)) == ["quick"]
+
+
+def test_between_equals_the_local_one_goes_first_and_then_the_cheaper():
+    here = prospect("here", 0.6, 0.001, is_local=True)
+    there = prospect("there", 0.6, 0.001)
+    dearer = prospect("dearer", 0.601, 0.0011)
+
+    assert models(plan((dearer, there, here)))[0] == "here"
+    assert models(plan((dearer, there)))[0] == "there"
+
+
+def test_a_little_more_or_less_of_everything_does_not_move_the_start():
+    for shift in (-0.02, -0.01, 0.01, 0.02):
+        moved = [dataclasses.replace(p, success=p.success + shift) for p in ALL]
+
+        assert plan(moved).steps[0] == plan().steps[0]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_no_order_of_steps_is_worth_much_more(seed: int):
+    chance = random.Random(seed)
+    prospects = [
+        prospect(str(i), chance.uniform(0.1, 0.95), 0.001 * 4**i, 0.0015 * 4**i if chance.random() < 0.7 else None)
+        for i in range(4)
+    ]
+    worth_usd = 0.064 * chance.choice((3, 10, 50))
+    check = Check(chance.choice((0.0, 0.1)), chance.choice((0.0, 0.1)))
+
+    found = make_plan(prospects, check, worth_usd, Means(attempts=4))
+
+    best = max(_value(order, prospects, check, worth_usd) for order in _orders(prospects, 4))
+    assert _value(found.steps, prospects, check, worth_usd) >= best - 0.03 * worth_usd
+
+
+def _orders(prospects: list[Prospect], most: int):
+    steps = [Step(p.model) for p in prospects]
+    steps += [Step(p.model, is_repair=True) for p in prospects if p.repair is not None]
+    for length in range(most + 1):
+        for order in itertools.permutations(steps, length):
+            if all(not s.is_repair or (i and order[i - 1] == Step(s.model)) for i, s in enumerate(order)):
+                yield order
+
+
+def _value(order, prospects: list[Prospect], check: Check, worth_usd: float) -> float:
+    difficulty = Difficulty.of([p.success for p in prospects])
+    of = {p.model: p for p in prospects}
+    odds, value = difficulty.start, 0.0
+    for step in order:
+        asked = of[step.model]
+        outlay = asked.repair if step.is_repair else asked.draft
+        right = difficulty.chances(asked.success)
+        passes = tuple(r * (1 - check.false_fail) for r in right)
+        value += worth_usd * weighed(odds, passes) - sum(odds) * (outlay.cost_usd + worth_usd * 30 / 3_000)
+        odds = times(odds, tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes, right, strict=True)))
+    return value

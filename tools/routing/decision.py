@@ -1,0 +1,123 @@
+"""What the selector is asked, and what it decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ...memory_store.confidence import Belief
+from ...profiles.model import ModelProfile
+from ...profiles.vocabulary import Checkpoint, TaskType
+from .candidates import Candidate, Circumstances, Constraints
+from .complexity import Complexity
+from .plan import Check, Means, Plan
+from .planner import Planner, worth_of_a_solved_task_usd
+from .policy import Policy
+
+Source = Literal["memory", "rules", "checkpoint", "constraint", "override"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the selector is asked."""
+
+    complexity: Complexity
+    task_type: TaskType
+    checkpoint: Checkpoint | None = None
+    pinned: tuple[ModelProfile, ...] = ()
+    """The models that the caller's `model` means, the preferred first. Empty: none was named."""
+    constraints: Constraints = field(default_factory=Constraints)
+    policy: Policy = "reference"
+    check: Check | None = None
+    """What will be executed on an answer. None: nothing, so that one answer is all there will be."""
+    means: Means = field(default_factory=Means)
+    """What all attempts together may use."""
+    every_model: bool = False
+    """True: a role may have several players, one after the other."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The choice, and everything that led to it."""
+
+    chosen: Candidate
+    """`chosen.why_not` is set when nothing could be asked: then it is what comes nearest."""
+    source: Source
+    complexity: Complexity
+    task_type: TaskType
+    confidence: float
+    """80% lower credible bound of the chosen model's success, 0 to 1."""
+    reason: str
+    warnings: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    """All that were looked at, in the order in which the policy prefers them."""
+    planner: Planner
+    """Says what follows a failure."""
+    plan: Plan | None = None
+    """What the choice is the first step of. None: the choice has another reason."""
+
+    def candidate(self, model: str) -> Candidate:
+        """Who a step's model is."""
+        return next(c for c in (self.chosen, *self.candidates) if c.profile.id == model and c.is_usable)
+
+    def why_not(self, candidate: Candidate) -> str:
+        """Why a candidate other than the chosen one was not chosen."""
+        if candidate.why_not:
+            return candidate.why_not
+        if self.plan is not None:
+            return self._why_not_first(candidate, self.plan)
+        if candidate.role == self.chosen.role:
+            return f"{self.chosen.profile.id} comes before it among the models for the {candidate.role} role"
+        return f"plays the {candidate.role} role; {self.reason}"
+
+    def _why_not_first(self, candidate: Candidate, plan: Plan) -> str:
+        asked = list(dict.fromkeys(step.model for step in plan.steps))
+        if candidate.profile.id in asked:
+            before = asked[asked.index(candidate.profile.id) - 1]
+            return f"asked when {before} fails: the plan begins with {self.chosen.profile.id}"
+        if not self.planner.is_player(candidate):
+            return f"another model plays the {candidate.role} role, one of each is asked"
+        return f"what it would add to {self.chosen.profile.id} is not worth its cost"
+
+
+def decided(
+    question: Question,
+    circumstances: Circumstances,
+    chosen: Candidate,
+    source: Source,
+    reason: str,
+    candidates: tuple[Candidate, ...],
+    *warnings: str | None,
+    plan: Plan | None = None,
+) -> Decision:
+    """The decision, with what else it has to say."""
+    recollection, prior = circumstances.recollection, circumstances.catalogue.rules.prior
+    notes = (*warnings, *chosen.doubts)
+    return Decision(
+        chosen=chosen,
+        source=source,
+        complexity=question.complexity,
+        task_type=question.task_type,
+        confidence=recollection.beliefs.get(chosen.profile.id, Belief()).confidence(prior),
+        reason=reason,
+        warnings=tuple(note for note in notes if note),
+        candidates=candidates,
+        planner=planner_for(question, circumstances, candidates),
+        plan=plan,
+    )
+
+
+def planner_for(question: Question, circumstances: Circumstances, candidates: Sequence[Candidate]) -> Planner:
+    """Plans over these candidates: what follows a failure, whoever was asked first.
+
+    A model that the caller named stays alone, and what it costs is the caller's wish.
+    """
+    complexity, constraints = question.complexity.score, question.constraints
+    policy: Policy = "quality" if question.pinned else question.policy
+    return Planner(
+        candidates=candidates[:1] if question.pinned else candidates,
+        complexity=complexity,
+        check=question.check,
+        worth_usd=worth_of_a_solved_task_usd(policy, complexity, constraints.prompt_tokens, circumstances),
+        as_one=() if constraints.local_only else circumstances.catalogue.rules.local_roles,
+        every_model=question.every_model,
+    )

@@ -1,0 +1,107 @@
+"""What people's ratings of tasks add to the score: weights of a text's form and of its words.
+
+Fitted by `evaluation/fit_complexity.py` on sets whose licences allow it; the file says which. It corrects
+the named factors and does not replace them: short requests, of which those sets hold none, are left alone.
+"""
+
+import base64
+import json
+import math
+import zlib
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from heapq import nlargest
+from itertools import pairwise
+from pathlib import Path
+
+from .reading import Reading
+
+WEIGHTS = Path(__file__).with_name("complexity_weights.json")
+PLACES = 8192
+"""So many places the words and pairs of words are hashed to."""
+FARTHEST = 3.0
+"""In standard deviations: what lies farther out counts as this far."""
+MOST_POINTS = 2.0
+"""The most that form, or words, can add or take away."""
+
+_WORDS_READ = 600
+# Below so many words nothing is corrected, above so many fully.
+_FROM_WORDS, _FULLY_WORDS = 20, 60
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Points of complexity, and what they come from, the weightiest first."""
+
+    form: float
+    form_signs: tuple[str, ...]
+    words: float
+    word_signs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Weights:
+    form: Mapping[str, tuple[float, float, float]]
+    """By figure: its mean, its spread, and points for one spread above the mean."""
+    words: "array[int]"
+    points_per_unit: float
+
+
+def correct(reading: Reading, figures: Mapping[str, float]) -> Correction:
+    """What is to be added to the score of a text of this form and these words."""
+    weights = _weights()
+    strength = strength_of(reading)
+    form = {
+        name: strength * points * min(FARTHEST, max(-FARTHEST, (figures[name] - mean) / spread))
+        for name, (mean, spread, points) in weights.form.items()
+    }
+    counted = word_places(reading)
+    length = math.sqrt(math.fsum(value * value for _, _, value in counted)) or 1.0
+    scale = strength * weights.points_per_unit / length
+    words = [(term, scale * value * weights.words[place]) for term, place, value in counted]
+    return Correction(
+        form=_within(math.fsum(form.values())),
+        form_signs=_weightiest(form.items()),
+        words=_within(math.fsum(points for _, points in words)),
+        word_signs=_weightiest(words),
+    )
+
+
+def strength_of(reading: Reading) -> float:
+    """How far a text is long enough for its form and words to tell, 0 to 1."""
+    return min(1.0, max(0.0, (reading.length - _FROM_WORDS) / (_FULLY_WORDS - _FROM_WORDS)))
+
+
+def word_places(reading: Reading) -> list[tuple[str, int, float]]:
+    """The text's words and pairs of words: each with the place it is hashed to, and how much of it there is."""
+    words = reading.words[:_WORDS_READ]
+    counts = Counter(words)
+    counts.update(map(" ".join, pairwise(words)))
+    return [(term, _place(term), 1.0 + math.log(count)) for term, count in counts.items()]
+
+
+def _place(term: str) -> int:
+    return ((zlib.crc32(term.encode("utf-8", "surrogatepass")) * 0x9E3779B1) & 0xFFFFFFFF) >> 19
+
+
+def _within(points: float) -> float:
+    return min(MOST_POINTS, max(-MOST_POINTS, points))
+
+
+def _weightiest(signs: Iterable[tuple[str, float]], most: int = 4) -> tuple[str, ...]:
+    ordered = nlargest(most, signs, key=lambda sign: abs(sign[1]))
+    return tuple(f"{name} {points:+.2f}" for name, points in ordered if abs(points) >= 0.01)
+
+
+@cache
+def _weights() -> _Weights:
+    """The file, read at the first use."""
+    content = json.loads(WEIGHTS.read_text(encoding="utf-8"))
+    return _Weights(
+        form={name: (row["mean"], row["spread"], row["points"]) for name, row in content["form"].items()},
+        words=array("b", base64.b64decode(content["words"])),
+        points_per_unit=content["points_per_unit"],
+    )

@@ -1,0 +1,139 @@
+"""Plans over the models that can be asked for one task: who plays, what each takes, what it is for."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from ...profiles.vocabulary import Role
+from .candidates import Candidate, Circumstances
+from .expectation import usual_output_tokens
+from .foresight import foresee, is_speed_known
+from .plan import Check, Means, Plan, Prospect, Step, make_plan
+from .policy import WORTH_IN_DIRECTORS, Policy
+from .thinking import decide_thinking
+
+# What a director's answer is taken to cost where no profile with a price plays the role, in US dollars.
+_DIRECTORS_ANSWER_USD = 0.02
+
+# Worth so much that no cost matters, only the chance.
+_NO_OBJECT = 1e6
+
+
+@dataclass(frozen=True)
+class Planner:
+    """Says who is asked next, at the start of a task and after each failure."""
+
+    candidates: Sequence[Candidate]
+    """All that were looked at; between equals the earlier one is asked first."""
+    complexity: float
+    check: Check | None
+    """What will be executed on an answer. None: nothing."""
+    worth_usd: float
+    """What a solved task is worth, above 0."""
+    as_one: Collection[Role] = ()
+    """Roles that have one player between them: a machine holds one model at a time."""
+    every_model: bool = False
+    """True: a role may have several players, one after the other."""
+
+    def plan(
+        self,
+        means: Means,
+        failed: Sequence[Step] = (),
+        *,
+        left_out: Collection[str] = (),
+        may_repair: bool = True,
+        at_any_price: bool = False,
+    ) -> Plan:
+        """The best way on.
+
+        failed: the attempts that were made and did not pass, in order. left_out: ids of models that are
+        not asked (again). may_repair: whether the last of the failed gets a second try. at_any_price: what
+        would be done if money were no object.
+        """
+        unrepaired = None if may_repair or not failed else failed[-1].model
+        return make_plan(
+            [self._prospect(c, can_repair=c.profile.id != unrepaired) for c in self._players(failed, left_out)],
+            self.check,
+            self.worth_usd * (_NO_OBJECT if at_any_price else 1),
+            means,
+            failed,
+            without=left_out,
+        )
+
+    def start(self, means: Means) -> Plan | None:
+        """The plan to begin with; None: nobody can be asked.
+
+        Where nothing is worth its cost it is one answer of the cheapest, since somebody asked for one.
+        """
+        plan = self.plan(means)
+        if plan.steps:
+            return plan
+        prospects = [self._prospect(candidate, can_repair=False) for candidate in self._players((), ())]
+        if not prospects:
+            return None
+        cheapest = min(prospects, key=lambda prospect: prospect.draft.cost_usd)
+        return Plan((Step(cheapest.model),), cheapest.success, cheapest.draft.cost_usd)
+
+    def candidate(self, model: str) -> Candidate:
+        """Who a step's model is."""
+        return next(c for c in self.candidates if c.is_usable and c.profile.id == model)
+
+    def cost_usd(self, step: Step) -> float:
+        """What a step is expected to cost."""
+        candidate = self.candidate(step.model)
+        return foresee(candidate, self.complexity, is_repair=step.is_repair).cost_usd
+
+    def place(self, candidate: Candidate) -> str:
+        """What the candidate plays: candidates of one place take turns, never the stage together."""
+        if self.every_model:
+            return candidate.profile.id
+        return "this machine" if candidate.role in self.as_one else candidate.role
+
+    def is_player(self, candidate: Candidate) -> bool:
+        """Whether the candidate is one of those that a first plan weighs."""
+        return any(player.profile.id == candidate.profile.id for player in self._players((), ()))
+
+    def _players(self, failed: Sequence[Step], left_out: Collection[str]) -> list[Candidate]:
+        """Whoever was tried, and for every other role the first that can be asked."""
+        tried = {step.model for step in failed}
+        players: dict[str, Candidate] = {}
+        taken: set[str] = set()
+        for candidate in sorted(self.candidates, key=lambda c: c.profile.id not in tried):
+            model, place = candidate.profile.id, self.place(candidate)
+            if not candidate.is_usable or model in players:
+                continue
+            if model in tried or (model not in left_out and place not in taken):
+                players[model] = candidate
+                taken.add(place)
+        in_order = [candidate.profile.id for candidate in self.candidates]
+        return sorted(players.values(), key=lambda c: in_order.index(c.profile.id))
+
+    def _prospect(self, candidate: Candidate, *, can_repair: bool) -> Prospect:
+        draft, repair = (foresee(candidate, self.complexity, is_repair=is_repair) for is_repair in (False, True))
+        return Prospect(
+            model=candidate.profile.id,
+            success=candidate.expected.success,
+            draft=draft,
+            repair=repair if can_repair else None,
+            is_local=candidate.availability.is_local,
+            is_speed_known=is_speed_known(candidate),
+        )
+
+
+def worth_of_a_solved_task_usd(
+    policy: Policy, complexity: float, prompt_tokens: int, circumstances: Circumstances
+) -> float:
+    """What a solved task is worth to a user of the policy, whoever can be asked today."""
+    catalogue = circumstances.catalogue
+    answers = (
+        profile.cost_usd(
+            input_tokens=prompt_tokens,
+            output_tokens=usual_output_tokens(
+                complexity,
+                thinking=decide_thinking(profile, complexity).on,
+                pace=circumstances.pace.get(profile.id),
+            ),
+        )
+        for profile in catalogue.players(catalogue.rules.ladder[-1], circumstances.today)
+        if profile.price is not None
+    )
+    return WORTH_IN_DIRECTORS[policy] * next(answers, _DIRECTORS_ANSWER_USD)
