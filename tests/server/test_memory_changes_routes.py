@@ -38,8 +38,9 @@ async def learn(house: House, names: tuple[str, ...]) -> None:
 
 
 async def test_after_a_tier_keeps_failing_the_next_similar_task_goes_to_the_one_that_passed(
-    open_house: OpenHouse, era: str
+    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
     async with open_house(local_fails, era=era) as house:
         before = await house.call("route_task", task=similar_task("first"))
         await learn(house, NAMES[:6])
