@@ -83,19 +83,19 @@ async def open_host(home: Path) -> Host:
 
 
 async def serve() -> None:
-    """`["open", HOME]` once or more, and between two of them anything that `do` does, or `["finds", NAME]`."""
-    line = await _line()
-    while line:
+    """`["open", HOME]`, then anything that `do` does or `["finds", NAME]`, then `["leave", null]`; and so again."""
+    while line := await _line():
         host = await open_host(Path(line[1]))
         async with anyio.create_task_group() as group:
             host.keeper.start(group)
             _say(None)
-            while (line := await _line()) and line[0] != "open":
+            while (line := await _line())[0] != "leave":
                 what, argument = line
                 _say(await host.finds(argument) if what == "finds" else await host.do(what, argument))
             group.cancel_scope.cancel()
         await host.keeper.aclose()
         await host.ledger.aclose()
+        _say(None)
 
 
 async def _line() -> Any:

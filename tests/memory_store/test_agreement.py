@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 from agreement_host import TEXTS, open_host
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chargehand.memory_store.ledger import LEDGER_FILE
@@ -38,13 +38,7 @@ def test_any_interleaving_of_two_hosts_leaves_ledger_and_index_in_agreement(oper
     anyio.run(play, operations)
 
 
-@settings(
-    max_examples=8,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
+@settings(max_examples=8)
 @given(operations=operations_of_two)
 def test_any_interleaving_of_two_processes_does_so_too(processes, operations):
     with tempfile.TemporaryDirectory() as folder:
@@ -57,6 +51,7 @@ def test_any_interleaving_of_two_processes_does_so_too(processes, operations):
         for process in processes:
             for name, text in TEXTS.items():
                 assert ask(process, "finds", name) == (text in remembered), (name, operations)
+            ask(process, "leave", None)
 
 
 @pytest.fixture(scope="module")

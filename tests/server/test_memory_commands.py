@@ -77,7 +77,7 @@ def begun(home: Path, typed: Type) -> None:
     """Three tasks, made by an import: these tests are not async, for the commands run their own loop."""
     rows = home.parent / "begin.jsonl"
     rows.write_text(
-        "".join(json.dumps({**ROW, "task_id": f"set/{n}", "prompt": f"Reverse {n}"}) + "\n" for n in range(3))
+        "".join(json.dumps({**ROW, "task_id": f"set-{n}", "prompt": f"Reverse {n}"}) + "\n" for n in range(3))
     )
     assert typed("import", rows).code == 0
 

@@ -146,8 +146,9 @@ async def test_a_secret_in_a_tests_output_is_not_sent_back_for_a_repair(open_hou
 
 
 async def test_a_task_that_a_check_made_local_goes_on_with_a_local_model_and_is_local_in_the_books(
-    open_house: OpenHouse, tmp_path: Path
+    open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
     leaking = f'def double(count):\n    raise ValueError("AK" + "IA" + "{SECRET}")'
     hard = "Write a function double(count). " + "It must work for all numbers, streams, matrices and clocks. " * 40
     script = Script({model: [Reply(fenced(leaking))] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)})

@@ -26,6 +26,9 @@ _THINKING_TOKENS = ((7.0, 8_192), (10.0, 16_384))
 
 _FAILURES: frozenset[AttemptOutcome] = frozenset({"failed_check", "truncated", "refused", "empty"})
 
+# Checks of what an answer looks like: edits find their place, code parses.
+_OF_FORM = frozenset({"edit", "parse"})
+
 Check = Callable[[Answer], Awaitable[Sequence[CheckResult]]]
 """Runs the checks that an answer can have, cheapest first."""
 
@@ -79,6 +82,11 @@ class Tried:
         if failed is None:
             return None
         return failed.first_failure or "\n".join(f.message for f in failed.findings) or failed.note
+
+    @property
+    def is_a_slip(self) -> bool:
+        """Whether it failed by its form alone, before anything could be executed."""
+        return any(check.name in _OF_FORM for check in self.checks if check.outcome == "failed")
 
     @property
     def lacks_a_package(self) -> bool:

@@ -13,7 +13,7 @@ from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..fitting import packed_for
 from ..guarding.departure import MayNotLeave
-from ..guarding.privacy import HOW_TO_LEAVE
+from ..guarding.privacy import HOW_TO_LEAVE, STAYS
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.decision import Decision
@@ -71,12 +71,26 @@ class Cascade:
                 if tried.lacks_a_package and (tried.is_repair or not self._can_be_repaired(tried)):
                     # A stronger model would import it too: asking on would cost money and prove nothing.
                     return "unverified"
+                if (why := self._why_it_stays(tried)) is not None:
+                    self.notes.append(why)
+                    step = await self._kept_local(deadline - anyio.current_time())
+                    continue
             step = self._next(deadline - anyio.current_time())
         if any(tried.outcome == "unverified" for tried in self.attempts.made):
             return "unverified"
         if self.too_dear:
             return "over_budget"
         return "refused" if self.local_only and not self.attempts.made and not self.too_slow else "failed"
+
+    def _why_it_stays(self, tried: Tried) -> str | None:
+        """Why the task must stay on this machine after what its checks printed. None: it need not, or does already."""
+        privacy = self.attempts.desk.shop.rules.privacy
+        if self.local_only or privacy.replaces_secrets or tried.first_failure is None:
+            return None
+        secret = next(iter(privacy.secrets.find(tried.first_failure)), None)
+        if secret is None:
+            return None
+        return f"{STAYS} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."
 
     async def _kept_local(self, seconds: float) -> Step | None:
         """Keep the task on this machine from now on; gives how it goes on there, None when it cannot."""
@@ -146,11 +160,21 @@ class Cascade:
         means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
         plan = self._plan(means)
         if plan.steps:
-            return plan.steps[0]
+            return self._slip_corrected() or plan.steps[0]
         if not made:
             return self._quickest()
         self._note_what_is_left(means)
         return None
+
+    def _slip_corrected(self) -> Step | None:
+        """Another answer of the same model when only the form of the last one was wrong. None: it was not that.
+
+        An edit that finds no place, or code that does not parse, says little of how hard the task is.
+        """
+        last = self.attempts.made[-1] if self.attempts.made else None
+        if last is None or last.is_repair or not last.is_a_slip or not self._can_be_repaired(last):
+            return None
+        return Step(last.candidate.profile.id, is_repair=True)
 
     def _plan(self, means: Means, *, at_any_price: bool = False) -> Plan:
         made = self.attempts.made
