@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -38,8 +38,10 @@ _RIGHT = Reply("```python\ndef double(count):\n    return 2 * count\n```\n", sec
 _WRONG = Reply("```python\ndef double(count):\n    return count ** 2\n```\n")
 _ENDLESS = Reply("```python\n" + "count = 1\n" * 15_000, thinking="So", thinking_tokens=1_000_000)
 """It takes every token that it is allowed, so it costs what was set aside."""
-_LOOPS = "assert double(4) == 8\nwhile True: pass"
+_LOOPS = "print()\nwhile True: pass"
 _TESTS = ("assert double(4) == 8", _LOOPS, None)
+_TESTS_OF_THE_DOOMED = (*_TESTS, _LOOPS, _LOOPS, _LOOPS)
+"""For servers that will be ended: something of theirs should be running then."""
 _MODELS = (None, None, "local", "haiku", "sonnet")
 _CAPS_USD = (None, 0.5, 0.05, 0.01, 0.004)
 """The least pays one short answer of the cheapest that costs anything, and no second one."""
@@ -145,8 +147,9 @@ async def _round(test: Ordeal, host: Host, other: Host, peers: Vendors) -> None:
     rng = test.rng
     deed: Deed = rng.choice(get_args(Deed))
     test.deeds[deed] += 1
-    company = await _begin(test, other) if rng.random() < _COMPANY else None
-    call = await _begin(test, host, wait_s=0 if deed == "cancel elsewhere" else 60)
+    company = await _begin(test, other, _TESTS) if rng.random() < _COMPANY else None
+    tests = _TESTS_OF_THE_DOOMED if deed in ("kill", "terminate", "hang up") else _TESTS
+    call = await _begin(test, host, tests, wait_s=0 if deed == "cancel elsewhere" else 60)
     errand = test.errands[-1]
     if deed == "cancel elsewhere":
         await _answered(test, call)
@@ -175,10 +178,10 @@ async def _round(test: Ordeal, host: Host, other: Host, peers: Vendors) -> None:
         test.note(company)
 
 
-async def _begin(test: Ordeal, host: Host, *, wait_s: float = 60) -> Call:
+async def _begin(test: Ordeal, host: Host, tests: Sequence[str | None], *, wait_s: float = 60) -> Call:
     errand = test.errand(test.rng.choice(_CAPS_USD))
     arguments = {
-        "task": errand.task, "tests": test.rng.choice(_TESTS), "model": test.rng.choice(_MODELS),
+        "task": errand.task, "tests": test.rng.choice(tests), "model": test.rng.choice(_MODELS),
         "max_cost_usd": errand.cap_usd, "max_seconds": _CALL_S, "wait_s": wait_s,
     }  # fmt: skip
     return await host.call("delegate_generation", {k: v for k, v in arguments.items() if v is not None})
@@ -186,7 +189,7 @@ async def _begin(test: Ordeal, host: Host, *, wait_s: float = 60) -> Call:
 
 async def _moment(rng: random.Random, host: Host, call: Call, is_asked: Callable[[], bool]) -> None:
     """Wait for a moment at which a deed may fall: at once, when a vendor is asked or tests run, or a little later."""
-    kind: Moment = rng.choice(get_args(Moment))
+    kind: Moment = rng.choice((*get_args(Moment), "tests run"))
     if kind == "at once":
         return
     is_there = is_asked if kind == "asked" else lambda: _runs_tests(host)
@@ -253,10 +256,11 @@ async def _ends(test: Ordeal, host: Host, code: int, after: str) -> None:
 async def _no_orphan(test: Ordeal, started: Hosts) -> None:
     """What a server had started must end with it, and soon."""
     own = {host.process.pid for host in started.all}
-    with anyio.move_on_after(_END_S):
-        while test.adoption.orphans(own):  # noqa: ASYNC110 - nobody tells when somebody else's child ends
+    orphans = list[str]()
+    with anyio.move_on_after(_END_S) as bound:
+        while orphans := test.adoption.orphans(own):  # noqa: ASYNC110 - nobody tells when somebody else's child ends
             await anyio.sleep(0.05)
-    if orphans := test.adoption.orphans(own):
+    if bound.cancelled_caught:
         test.broken.append(f"processes have outlived their server: {orphans}")
         test.adoption.end(own)
 

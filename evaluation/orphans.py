@@ -34,7 +34,7 @@ class Adoption:
                 with contextlib.suppress(ChildProcessError):  # somebody else here has cleared it away
                     os.waitpid(pid, os.WNOHANG)
                 continue
-            if (command := _command(pid)) is not None:
+            if command := _command(pid):  # one without has given its memory back, and is ending
                 found.append(f"{pid} {command[:200]}")
         return found
 

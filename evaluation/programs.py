@@ -34,7 +34,8 @@ class Program:
     is_right: bool | None
     """Whether it is to pass its tests. None: plain Python has to be asked."""
     plain: str | None = None
-    """Program and tests in one, that plain Python ends with 0 when it is right. None: the data set's word is final."""
+    """The tests as a file that plain Python ends with 0 when the program is right, whose names it has. None: the data
+    set's word is final."""
     needs: tuple[str, ...] = ()
     """Modules of other people's that it imports."""
 
@@ -72,7 +73,7 @@ def _bigcodebench(row: Mapping[str, Any], _: str) -> Iterator[Program]:
     needs = tuple(sorted(libraries - sys.stdlib_module_names))
     bodies = {"correct": f"{row['prompt']}{row['canonical_solution']}\n", "emptied": f"{row['prompt']}    pass\n"}
     for kind, code in bodies.items():
-        plain = f"{code}\n{row['test']}\nimport unittest\nunittest.main()\n"
+        plain = f"{row['test']}\nimport unittest\nunittest.main()\n"
         yield Program(row["task_id"], kind, "python", code, row["test"], kind == "correct", plain, needs)
 
 
@@ -81,7 +82,7 @@ def _humaneval(row: Mapping[str, Any], _: str) -> Iterator[Program]:
     right = f"{row['prompt']}{row['canonical_solution']}"
 
     def program(kind: str, code: str, *, is_right: bool | None) -> Program:
-        return Program(name, kind, "python", code, tests, is_right, f"{code}\n{tests}")
+        return Program(name, kind, "python", code, tests, is_right, tests)
 
     yield program("correct", right, is_right=True)
     yield program("emptied", f"{row['prompt']}    pass\n", is_right=False)

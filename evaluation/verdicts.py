@@ -33,6 +33,9 @@ for name in sys.argv[1:]:
 """
 
 
+_WITH_ITS_NAMES = "import sys\nsys.path.insert(0, '.')\nfrom solution import *\n"
+
+
 @dataclass(frozen=True)
 class Judged:
     program: Program
@@ -123,7 +126,7 @@ async def _judge(program: Program, sandbox: Sandbox) -> Judged:
     verdict = _verdict(results)
     expected, is_disputed = program.is_right, False
     if program.plain is not None and (expected is None or (verdict == "passed") != expected):
-        by_python = await _ends_well(program.plain, sandbox)
+        by_python = await _ends_well(program.code, program.plain, sandbox)
         is_disputed = expected is not None and by_python != expected
         expected = by_python
     return Judged(program, verdict, bool(expected), is_disputed, _why(results))
@@ -142,10 +145,11 @@ def _why(results: Sequence[CheckResult]) -> str:
     return ((said or "").strip().rpartition("\n")[2] or notes or "nothing was executed")[:200]
 
 
-async def _ends_well(plain: str, sandbox: Sandbox) -> bool:
-    """Whether plain Python ends with 0."""
+async def _ends_well(code: str, tests: str, sandbox: Sandbox) -> bool:
+    """Whether plain Python ends with 0 when it runs the tests with the names of the code's module."""
     with tempfile.TemporaryDirectory() as name:
-        await anyio.Path(name, "plain.py").write_text(plain)
+        await anyio.Path(name, "solution.py").write_text(code)
+        await anyio.Path(name, "plain.py").write_text(f"{_WITH_ITS_NAMES}{tests}")
         run = await sandbox.run([*sandbox.python, "plain.py"], Path(name), Limits())
     return run.exit_code == 0
 

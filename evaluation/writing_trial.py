@@ -150,6 +150,9 @@ async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts)
     receipt: dict[str, Any] = result.structured_content or {}
     status = receipt.get("status")
     trial.require(status == scenario.status, f"another server says {status}")
+    notes = " ".join(receipt.get("notes", []))
+    is_said = "Files are as they were before it" in notes or scenario.crash_at == "journal"
+    trial.require(is_said, f"another server does not say what became of the files: {notes}")
 
 
 async def _take_all_back(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:

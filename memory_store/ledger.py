@@ -209,6 +209,7 @@ class Ledger:
                 "SELECT outcome FROM outcomes WHERE task_id = ? ORDER BY recorded_at, rowid", (task_id,)
             ).fetchall()
             facts: dict[str, Any] = dict(zip(_TASK_COLUMNS, row, strict=True))
+            facts["local_only"] = bool(facts["local_only"])
             facts["verified_by"] = tuple(json.loads(facts["verified_by"]))
             return TaskRow(**facts, outcomes=tuple(word for (word,) in words))
 

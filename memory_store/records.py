@@ -125,6 +125,8 @@ class TaskRow:
     origin: Origin = "use"
     text_form: TextForm | Literal["pruned"] = "full"
     """What is left of the text; of a pruned task nothing is."""
+    local_only: bool = False
+    """Whether nothing of it may leave the machine."""
 
 
 @dataclass(frozen=True)

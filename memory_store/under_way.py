@@ -50,6 +50,11 @@ async def standing(ledger: Ledger, task_id: str) -> Standing | None:
     return Standing(*rows[0]) if rows else None
 
 
+async def keep_local(ledger: Ledger, task_id: str) -> None:
+    """Record that nothing of a task may leave the machine from now on, in this process and any other."""
+    await ledger.write(lambda db: db.execute("UPDATE tasks SET local_only = 1 WHERE id = ?", (task_id,)))
+
+
 async def attempts_of(ledger: Ledger, task_id: str) -> list[AttemptRow]:
     """In order."""
     rows = await ledger.rows(

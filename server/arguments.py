@@ -11,7 +11,9 @@ TaskText = Annotated[
     str, Field(description="Complete: the model sees nothing of your chat.", min_length=1, max_length=200_000)
 ]
 TaskId = Annotated[str, Field(max_length=64)]
-ContextFiles = Annotated[list[str], Field(description="Paths; the server reads them itself.", max_length=200)]
+ContextFiles = Annotated[
+    list[str], Field(description="Paths or globs (src/**/*.py); the server reads them.", max_length=200)
+]
 Files = Annotated[list[str], Field(description="Paths.", max_length=200)]
 Context = Annotated[str, Field(description="More to know, as text.", max_length=2_000_000)]
 Model = Annotated[

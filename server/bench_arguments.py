@@ -49,11 +49,20 @@ def add_bench_commands(commands: Any) -> None:
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
+    secrets = measures.add_parser("secrets", help="false alarms of the search for secrets, and how fast it is")
+    secrets.add_argument("--data", type=Path, default=None, help="a folder of *.jsonl.gz")
+    secrets.add_argument("--sources", type=Path, nargs="+", default=[Path()], help="folders of code (this one)")
+    secrets.set_defaults(run=_secrets)
     verdicts = measures.add_parser("verdicts", help="programs known to be right or wrong: wrong passes, wrong fails")
     verdicts.add_argument("--data", type=Path, required=True, help="code_quixbugs, code_bigcodebench or code_humaneval")
     verdicts.add_argument("--limit", type=int, default=None, help="the first LIMIT programs")
     verdicts.add_argument("--python", type=Path, default=None, help="whose packages they may import; none by default")
     verdicts.set_defaults(run=_verdicts)
+    context = measures.add_parser("context", help="what small windows see of a project, beside cutting it off")
+    context.add_argument("--folder", type=Path, default=Path(), help="the project (this folder)")
+    context.add_argument("--pattern", default="**/*.py", help="its files that are the context (**/*.py)")
+    context.add_argument("--tasks", type=int, default=100, help="how many functions are asked about (100)")
+    context.set_defaults(run=_context)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -109,11 +118,23 @@ def _checking(chosen: argparse.Namespace) -> int:
     return anyio.run(measure_checking, chosen.data)
 
 
+def _secrets(chosen: argparse.Namespace) -> int:
+    from ..evaluation.secret_bench import measure_secrets
+
+    return measure_secrets(chosen.data, chosen.sources)
+
+
 def _verdicts(chosen: argparse.Namespace) -> int:
     from ..evaluation.verdicts import measure_verdicts
 
     python = chosen.python and chosen.python.expanduser().absolute()
     return anyio.run(partial(measure_verdicts, chosen.data, limit=chosen.limit, python=python))
+
+
+def _context(chosen: argparse.Namespace) -> int:
+    from ..evaluation.context_bench import measure_context
+
+    return anyio.run(measure_context, chosen.folder.resolve(), chosen.pattern, chosen.tasks)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

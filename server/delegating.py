@@ -22,6 +22,7 @@ from ..tools.cascade.waiting import Report
 from ..tools.delegate_generation import Output, delegate_generation
 from ..tools.errors import FileRefused
 from ..tools.guarding.roots import Roots
+from ..tools.guarding.text import spoken
 from .premises import OpenWorkshop, Premises, premises
 from .reports import MENDABLE, complain, print_json
 
@@ -59,6 +60,7 @@ async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     if ended is None:
         console.print("Cancelled before it had begun.")
         return 1
+    ended = spoken(ended)
     if as_json:
         print_json(ended.model_dump(mode="json", exclude_none=True))
     elif ended.code:

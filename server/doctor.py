@@ -80,6 +80,7 @@ async def examine(shop: Workshop) -> Diagnosis:
         _node(await find_node()),
         *_roots(shop),
         *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
+        _privacy(shop),
         _budget(shop, await shop.ledger.spent_today_usd()),
     ]
     usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
@@ -101,7 +102,9 @@ def _show(diagnosis: Diagnosis, *, as_json: bool) -> None:
 
 def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availability], access: Access) -> bool:
     there, provider = availability.get(model), shop.catalogue.profiles[model].provider
-    return there is not None and there.is_reachable and access.get(provider) is None
+    if there is None or not there.is_reachable or access.get(provider) is not None:
+        return False
+    return there.is_local or not shop.rules.local_only
 
 
 def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
@@ -162,6 +165,20 @@ def _roots(shop: Workshop) -> Sequence[Line]:
         hint = "no folder may be read, so file arguments are refused. Set CHARGEHAND_ROOTS in your host's config."
         lines.append(Line("roots", "missing", hint))
     return lines
+
+
+def _privacy(shop: Workshop) -> Line:
+    privacy = shop.rules.privacy
+    kinds = len({pattern.name for pattern in privacy.secrets.shipped})
+    own = f" and {len(privacy.secrets.own)} of yours" if privacy.secrets.own else ""
+    if shop.rules.local_only:
+        stays = "CHARGEHAND_LOCAL_ONLY: every task stays on this machine"
+    elif privacy.local_paths.patterns:
+        stays = f"what lies under {', '.join(privacy.local_paths.patterns)} stays on this machine"
+    else:
+        stays = "no path is kept on this machine ([privacy] local_only names some)"
+    becomes = "is replaced in what leaves" if privacy.replaces_secrets else "keeps its task on this machine"
+    return Line("privacy", "ok", f"{stays}; a secret ({kinds} kinds{own}) {becomes}")
 
 
 def _budget(shop: Workshop, spent_usd: float) -> Line:

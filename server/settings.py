@@ -25,6 +25,10 @@ from ..tools.checking.command_check import BUILT_IN, CommandCheck
 from ..tools.checking.container import IMAGE
 from ..tools.checking.languages import language_named
 from ..tools.errors import BadArgument
+from ..tools.guarding import privacy as guarding
+from ..tools.guarding.local_paths import LocalPaths
+from ..tools.guarding.own_patterns import own_pattern
+from ..tools.guarding.secrets import SecretSearch
 
 PREFIX = "CHARGEHAND_"
 CONFIG_FILE = "config.toml"
@@ -46,6 +50,33 @@ class Privacy(_Group):
 
     local_hosts: frozenset[str] = frozenset()
     """Hosts other than this machine that count as local: `["gpu-box.lan"]`."""
+    local_only: tuple[str, ...] = ()
+    """Paths below a root whose text stays on this machine: `["src/billing/**"]`."""
+    secrets: dict[str, str] = {}
+    """Patterns of secrets beside those that ship, by name: regular expressions for one line."""
+    on_secret: guarding.OnSecret = "local"  # noqa: S105 - a word of ours, and nobody's password
+    """What becomes of a task with a secret in it: it stays local, or leaves with the secret replaced."""
+
+    @field_validator("local_only")
+    @classmethod
+    def _below_a_root(cls, patterns: tuple[str, ...]) -> tuple[str, ...]:
+        return LocalPaths(patterns).patterns
+
+    @field_validator("secrets")
+    @classmethod
+    def _usable(cls, secrets: dict[str, str]) -> dict[str, str]:
+        for name, regex in secrets.items():
+            if not re.fullmatch(r"[A-Za-z][\w-]{0,39}", name):
+                raise ValueError(f"{name[:40]!r} is no name for a secret: letters, digits, - and _")
+            own_pattern(name, regex)
+        return secrets
+
+    def rules(self) -> guarding.Privacy:
+        return guarding.Privacy(
+            local_paths=LocalPaths(self.local_only),
+            secrets=SecretSearch(tuple(own_pattern(name, regex) for name, regex in self.secrets.items())),
+            on_secret=self.on_secret,
+        )
 
 
 class Usage(_Group):

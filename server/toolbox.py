@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, TypeAlias
 
 from mcp.server.mcpserver import Context as McpContext
 from mcp.server.mcpserver import ElicitationResult, Resolve
@@ -19,6 +19,7 @@ from ..tools.cascade.receipt import Receipt
 from ..tools.delegate_generation import Output
 from ..tools.delegate_generation import delegate_generation as delegate
 from ..tools.errors import CallerError
+from ..tools.guarding.text import plain, spoken
 from ..tools.report_outcome import OutcomeAnswer
 from ..tools.report_outcome import report_outcome as report
 from ..tools.route_task import RouteAnswer
@@ -37,10 +38,7 @@ from .schema import published
 Context = McpContext[Premises, Any]  # the request's own type belongs to the transport
 
 
-class _Answer(Protocol):
-    def as_text(self) -> str: ...
-
-    def model_dump(self, *, mode: Literal["json"], exclude_none: bool) -> dict[str, Any]: ...
+_Answer: TypeAlias = RouteAnswer | Receipt | ValidationAnswer | ReviewAnswer | OutcomeAnswer
 
 
 def tools() -> list[Tool]:
@@ -212,9 +210,9 @@ def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awai
     @functools.wraps(function)
     async def speak(*arguments: Any, **named: Any) -> CallToolResult:
         try:
-            answer = await function(*arguments, **named)
+            answer = spoken(await function(*arguments, **named))
         except (CallerError, ProfileError, LedgerError) as error:
-            text = TextContent(type="text", text=f"{function.__name__}: {error}")
+            text = TextContent(type="text", text=plain(f"{function.__name__}: {error}"))
             return CallToolResult(content=[text], is_error=True)
         text = answer.as_text()
         if not named.get("resume"):  # whoever comes back for a task gets all of it

@@ -30,10 +30,13 @@ from ..profiles.vocabulary import ProviderName
 from ..tools.checking.sandbox_search import Choice, find_sandbox
 from ..tools.editing.journal import FOLDER as JOURNALS_FOLDER
 from ..tools.editing.journal import Journals
+from ..tools.guarding.privacy import Privacy
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
 from ..tools.undo import recover
 from ..tools.workshop import Rules, Workshop
+from .providers.discreet_embedder import DiscreetEmbedder
+from .providers.egress import Gate
 from .providers.locality import InvalidAddress, is_local_url
 from .providers.ollama_embedder import OllamaEmbedder
 from .providers.registry import LOADERS, VendorSettings
@@ -71,10 +74,12 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
         await close_abandoned(ledger, owner, utc_now().timestamp())
         journals = Journals(settings.home / JOURNALS_FOLDER)
         await recover(ledger, journals, utc_now().timestamp())
-        providers = _providers(settings)
+        privacy = settings.privacy.rules()
+        gate = Gate(settings.privacy.local_hosts, local_only=settings.local_only, secrets=privacy.secrets)
+        providers = _providers(settings, gate)
         for provider in providers.values():
             opened.push_async_callback(_closed_soon, provider.aclose)
-        memory = _memory(settings, ledger, catalogue)
+        memory = _memory(settings, ledger, catalogue, privacy, gate)
         opened.push_async_callback(_closed_soon, memory.aclose)
         yield Workshop(
             catalogue=catalogue,
@@ -92,6 +97,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
                 ask_above_usd=settings.budget.ask_above_usd,
                 reviews_per_day=settings.reviews_per_day,
                 baseline_model=settings.usage.baseline_model,
+                privacy=privacy,
                 checks={name: check.named(name) for name, check in settings.checks.items()},
                 apply_allow=settings.apply.allow,
             ),
@@ -115,7 +121,7 @@ def _choice(settings: Settings) -> Choice:
     return Choice(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
 
 
-def _providers(settings: Settings) -> dict[ProviderName, Provider]:
+def _providers(settings: Settings, gate: Gate) -> dict[ProviderName, Provider]:
     def secret(key: SecretStr | None) -> str:
         return key.get_secret_value() if key else ""
 
@@ -126,6 +132,7 @@ def _providers(settings: Settings) -> dict[ProviderName, Provider]:
         cerebras_api_key=secret(settings.cerebras_api_key),
         cerebras_base_url=settings.cerebras_base_url,
         local_hosts=settings.privacy.local_hosts,
+        gate=gate,
     )
     try:
         return {name: load(vendors) for name, load in LOADERS.items()}
@@ -133,11 +140,13 @@ def _providers(settings: Settings) -> dict[ProviderName, Provider]:
         raise BadSetting(str(error)) from error
 
 
-def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue) -> Memory:
+def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy, gate: Gate) -> Memory:
     local_hosts = settings.privacy.local_hosts
 
     def ollama(model: str) -> Embedder:
-        return OllamaEmbedder(model, host=settings.ollama_host, local_hosts=local_hosts, clock=time.monotonic)
+        return OllamaEmbedder(
+            model, host=settings.ollama_host, local_hosts=local_hosts, clock=time.monotonic, gate=gate
+        )
 
     def open_index(embedder: str) -> IndexKeeper:
         folder, url = settings.home / INDEX_FOLDER, settings.chroma_url
@@ -153,6 +162,8 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue) -> Memory:
         embedder = load_embedder(settings.embedder, {**LOADERS_OF_EMBEDDERS, "ollama": ollama})
     except UnknownEmbedder as error:
         raise BadSetting(f"CHARGEHAND_EMBEDDER: {error}.") from error
+    if embedder.leaves:
+        embedder = DiscreetEmbedder(embedder, privacy.secrets, local_only=settings.local_only)
     rules = catalogue.rules
     return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above, clock=utc_now)
 

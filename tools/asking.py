@@ -6,11 +6,13 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import anyio
+import anyio.to_thread
 
 from ..memory_store.records import NewAttempt, Settlement
 from ..profiles.model import ModelProfile
 from .editing.prompt import Prompt
 from .guarding.budget import Allowance, allow
+from .guarding.departure import fit_to_leave
 from .provider import (
     Busy,
     ContextTooLong,
@@ -160,8 +162,11 @@ class Desk:
     async def ask(self, candidate: Candidate, ask: Ask) -> Asked:
         """Send the request and settle it.
 
-        Raises NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        Raises MayNotLeave, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
+        if not candidate.availability.is_local:
+            prompt = await anyio.to_thread.run_sync(fit_to_leave, ask.prompt, self.shop.rules.privacy)
+            ask = replace(ask, prompt=prompt)
         deadline = anyio.current_time() + ask.seconds
         _refuse_too_late(candidate, ask, ask.seconds)
         async with self._turn(candidate, ask):
@@ -211,7 +216,8 @@ class Desk:
             max_output_tokens=allowance.max_output_tokens,
             timeout_s=ask.seconds,
             answer_schema=ask.answer_schema,
-            local_only=ask.local_only,
+            # What was not searched, because a local model may see all, must not go elsewhere after all.
+            local_only=ask.local_only or candidate.availability.is_local,
         )
         begun = anyio.current_time()
         asked = Asked(attempt_id, "cancelled", ask.thinking.on)

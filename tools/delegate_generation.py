@@ -16,11 +16,13 @@ from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
+from .custody import take_custody, why_output_stays
 from .deciding import understand
+from .editing.change import Changes
 from .editing.context import ContextFile, read_context
 from .editing.patterns import find_files
 from .editing.protected import Protection
-from .editing.site import Place, Site, survey_site
+from .editing.site import Place, survey_site
 from .errors import BadArgument
 from .guarding.roots import Roots
 from .workshop import Workshop
@@ -71,15 +73,29 @@ async def delegate_generation(
         given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
         found = await find_files(context_files, shop.roots)
         files = await read_context(await _with_target(found.paths, target, shop.roots), shop.roots)
-        site = await _site(shop, output, target, files, given)
+        changes = await _changes(shop, output, target, files, given)
         from .checking.command_check import configured  # with what runs code, which a server starts without
 
         commands = configured(checks, shop.rules.checks)
+        places = [target] if target is not None else []
+        custody = await take_custody(shop, {"task": task, "context": context}, files, given, named=places)
         contract = Contract(
-            given, model or None, local_only, max_cost_usd, max_seconds, max_attempts, commands, site, output == "apply"
+            tests=given,
+            model=model or None,
+            local_only=local_only or custody.stays,
+            max_cost_usd=max_cost_usd,
+            max_seconds=max_seconds,
+            max_attempts=max_attempts,
+            commands=commands,
+            changes=changes,
+            applies=output == "apply",
+            notes=custody.notes,
+            remedy=custody.remedy,
+            private_output=await why_output_stays(shop, given, in_project=bool(commands) or changes is not None),
         )
         await note_later_edits(shop)
-        job = understand(task or "", task_type, files, context, target=site.target if site else None, notes=found.notes)
+        written = changes.site.target if changes is not None else None
+        job = understand(task or "", task_type, files, context, target=written, notes=found.notes)
         delegation = await delegations.begin(shop, job, contract)
     if cancel:
         delegation.scope.cancel()
@@ -99,10 +115,10 @@ async def _with_target(context_files: Sequence[str], target: str | None, roots: 
     return [*context_files, target] if await anyio.to_thread.run_sync(is_to_be_read) else context_files
 
 
-async def _site(
+async def _changes(
     shop: Workshop, output: Output, target: str | None, files: Sequence[ContextFile], given: TestsGiven | None
-) -> Site | None:
-    """Where the result goes. None: nowhere, it is code by itself."""
+) -> Changes | None:
+    """What the result changes. None: nothing, it is code by itself."""
     if target is None and output == "inline":
         return None
     if target is None and not files:
@@ -112,7 +128,7 @@ async def _site(
     judges = frozenset[Place]()
     if given is not None and given.root is not None:
         judges = frozenset((given.root, Path(file.partition("::")[0])) for file in given.files)
-    return await survey_site(target, files, shop.roots, Protection(shop.rules.apply_allow), judges)
+    return Changes(await survey_site(target, files, shop.roots, Protection(shop.rules.apply_allow), judges))
 
 
 async def _wait(delegation: Delegation, report: Report, wait_s: float) -> Receipt:

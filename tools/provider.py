@@ -145,8 +145,13 @@ class Availability:
 class Provider(Protocol):
     """A vendor, as the tools see it. `server/providers/` holds the adapters."""
 
-    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
-        """Whether each of this vendor's profiles can be asked, by profile id. Never raises for the network."""
+    async def availability(
+        self, profiles: Sequence[ModelProfile], *, local_only: bool = False
+    ) -> Mapping[str, Availability]:
+        """Whether each of this vendor's profiles can be asked, by profile id. Never raises for the network.
+
+        local_only: no host elsewhere is spoken to, and what only it could tell is not known.
+        """
         ...
 
     async def check_access(self) -> str | None:

@@ -10,9 +10,11 @@ from ..memory_store.recollection import Recollection
 from ..memory_store.records import NewDecision
 from ..profiles.price import in_dollars
 from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
+from .custody import take_custody
 from .deciding import decide, understand
 from .editing.context import read_context
 from .editing.patterns import find_files
+from .guarding.text import indented
 from .routing.candidates import Candidate
 from .routing.expectation import Expectation
 from .routing.selection import Decision, Source
@@ -68,7 +70,7 @@ class RouteAnswer(BaseModel):
         lines = [
             f"{self.model} ({self.role}, {self.provider}): {self.reason.rstrip('.')}.",
             f"Expected: {self.expected.success:.0%} success, {in_dollars(self.expected.cost_usd)}{seconds}.",
-            *(f"Warning: {warning}" for warning in self.warnings),
+            *(f"Warning: {indented(warning)}" for warning in self.warnings),
         ]
         return "\n".join(lines)
 
@@ -90,7 +92,10 @@ async def route_task(
     Raises a CallerError, ProfileError or LedgerError.
     """
     found = await find_files(context_files, shop.roots)
-    job = understand(task, task_type, await read_context(found.paths, shop.roots), notes=found.notes)
+    files = await read_context(found.paths, shop.roots)
+    job = understand(task, task_type, files, notes=found.notes)
+    custody = await take_custody(shop, {"task": task}, files)
+    local_only = local_only or custody.stays
     circumstances = await shop.survey(LookBack(task, job.task_type, local_only))
     decision = await decide(
         job,
@@ -104,7 +109,7 @@ async def route_task(
     )
     decision_id = secrets.token_hex(16)
     await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    answer = _answer(decision_id, decision, circumstances.recollection, job.notes)
+    answer = _answer(decision_id, decision, circumstances.recollection, (*custody.notes, *job.notes))
     if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
         answer.warnings.append(
             f"Delegating {losing.task_type} has cost {in_dollars(-losing.saved_usd)} more than it was worth over"

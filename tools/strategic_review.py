@@ -10,13 +10,15 @@ from pydantic import BaseModel
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
 from .asking import NotAffordable
 from .consulting import consult, cut_to, explain, visible_tokens_at_most
+from .custody import take_custody
 from .deciding import decide, understand
 from .editing.context import read_context
 from .editing.patterns import find_files
 from .editing.prompt import review_prompt
 from .errors import LimitReached, NobodyToAsk
 from .fitting import packed_for
-from .guarding.text import visible
+from .guarding.departure import MayNotLeave
+from .guarding.text import indented, visible
 from .tokens import estimate_tokens
 from .workshop import Workshop
 
@@ -50,7 +52,7 @@ class ReviewAnswer(BaseModel):
 
     def as_text(self) -> str:
         said = f"{self.verdict}: {self.guidance}" if self.verdict else f"No review ({self.status})."
-        return "\n".join([said, *self.notes, f"{self.reviews_left} reviews left today."])
+        return "\n".join([indented(said), *map(indented, self.notes), f"{self.reviews_left} reviews left today."])
 
 
 async def strategic_review(
@@ -69,11 +71,14 @@ async def strategic_review(
     found = await find_files(context_files, shop.roots)
     files = await read_context(found.paths, shop.roots)
     job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
-    decision = await decide(job, shop, await shop.survey(), checkpoint="strategic", local_only=local_only)
-    chosen, is_local = decision.chosen, local_only or shop.rules.local_only
+    custody = await take_custody(shop, {"goal": goal, "progress": progress, "question": question}, files)
+    is_local = local_only or custody.stays or shop.rules.local_only
+    circumstances = await shop.survey(local_only=is_local)
+    decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local)
+    chosen = decision.chosen
     if not chosen.is_usable:
         if is_local:
-            return await _without(shop, "refused", decision.reason)
+            return await _without(shop, "refused", *custody.notes, decision.reason, *filter(None, [custody.remedy]))
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
     prompt = partial(review_prompt, goal, progress, question, visible_tokens=limit)
@@ -97,12 +102,14 @@ async def strategic_review(
         ) from error
     except (NotAffordable, BudgetExceeded) as error:
         return await _without(shop, "over_budget", str(error))
+    except MayNotLeave as error:
+        return await _without(shop, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
         raise NobodyToAsk(f"{explain(consultation.asked.error, chosen.profile)}. Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
-    notes = [*found.notes, *([packed.note] if packed.note else []), *decision.warnings]
+    notes = [*custody.notes, *found.notes, *([packed.note] if packed.note else []), *decision.warnings]
     if guidance != said:
         notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
     return ReviewAnswer(
@@ -117,8 +124,8 @@ async def strategic_review(
     )
 
 
-async def _without(shop: Workshop, status: Literal["refused", "over_budget"], why: str) -> ReviewAnswer:
-    return ReviewAnswer(status=status, reviews_left=await _reviews_left(shop), notes=[why])
+async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
+    return ReviewAnswer(status=status, reviews_left=await _reviews_left(shop), notes=list(why))
 
 
 async def _reviews_left(shop: Workshop) -> int:

@@ -107,6 +107,11 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
                 f"undo: {error.filename or journal.folder} cannot be written ({error.strerror}). Mend that and call"
                 " again: the rest is taken back then."
             ) from error
+        if taken.left:
+            raise ChangedSince(
+                f"undo: {', '.join(taken.left)} changed at this very moment and is left alone; all else is as before"
+                " the task. Call again once it is as the task wrote it."
+            )
         journals.at_step("undone")
         journal.put(UNDONE)
     made = {entry.path for entry in journal.plan.files if entry.before is None}

@@ -9,17 +9,23 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from ..memory_store.errors import BudgetExceeded
+from ..memory_store.records import TaskRow
 from .asking import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, TestsGiven, tests_given
 from .checking.languages import language_of_file
 from .checking.result import CheckResult, Finding, Severity
 from .checking.reviewer import Review, review_code
+from .custody import take_custody
 from .deciding import decide, understand
 from .editing.answer import Answer
+from .editing.context import ContextFile
 from .editing.file_form import read_text
 from .editing.journal import Journals
 from .errors import BadArgument, NobodyToAsk
+from .guarding.departure import MayNotLeave
+from .guarding.privacy import STAYS
+from .guarding.text import indented
 from .report_outcome import unknown_task
 from .routing.selection import Decision
 from .workshop import Workshop
@@ -52,8 +58,8 @@ class ValidationAnswer(BaseModel):
     def as_text(self) -> str:
         ran = ", ".join(f"{check.name} {check.outcome}" for check in self.checks_run) or "nothing"
         lines = [f"{self.verdict} ({ran})."]
-        lines += [_line(finding) for finding in self.findings]
-        return "\n".join(lines + self.notes)
+        lines += [indented(_line(finding)) for finding in self.findings]
+        return "\n".join([*lines, *map(indented, self.notes)])
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,8 @@ async def validate_code(
     depth: None reviews when a validator can be asked. A failed free check ends it: no model is paid to
     say the same. Raises a CallerError or LedgerError.
     """
-    pieces, task = await _pieces(shop, code, files, task_id, task, language)
+    earlier = await _earlier(shop, task_id) if task_id is not None else None
+    pieces, task = await _pieces(shop, code, files, earlier, task, language)
     given = await tests_given(tests, shop.roots) if tests else None
     if given is not None and len(pieces) > 1:
         raise BadArgument("tests: they go with one piece of code. Give `code`, `task_id`, or one file.")
@@ -97,13 +104,36 @@ async def validate_code(
     )
     if depth == "static" or answer.verdict == "fail":
         return answer
-    return await _reviewed(shop, answer, pieces, task, depth, local_only=local_only)
+    custody = await take_custody(
+        shop,
+        {"task": task, "code": pieces[0].code if pieces[0].path is None else None},
+        [ContextFile(piece.path, piece.code) for piece in pieces if piece.path is not None],
+    )
+    is_of_a_local_task = earlier is not None and earlier.local_only
+    notes = [*answer.notes, *custody.notes]
+    if is_of_a_local_task:
+        notes.append(f"{STAYS} the task that it is from does.")
+    answer = answer.model_copy(update={"notes": notes})
+    stays = local_only or custody.stays or is_of_a_local_task
+    return await _reviewed(shop, answer, pieces, task, depth, local_only=stays)
+
+
+async def _earlier(shop: Workshop, task_id: str) -> TaskRow:
+    row = await shop.ledger.task(task_id)
+    if row is None or row.receipt is None:
+        raise unknown_task(task_id)
+    return row
 
 
 async def _pieces(
-    shop: Workshop, code: str | None, files: Sequence[str], task_id: str | None, task: str | None, language: str | None
+    shop: Workshop,
+    code: str | None,
+    files: Sequence[str],
+    earlier: TaskRow | None,
+    task: str | None,
+    language: str | None,
 ) -> tuple[list[_Piece], str | None]:
-    if sum((code is not None, bool(files), task_id is not None)) != 1:
+    if sum((code is not None, bool(files), earlier is not None)) != 1:
         raise BadArgument("code, files, task_id: give exactly one of them.")
     if files:
 
@@ -112,16 +142,13 @@ async def _pieces(
             return [_Piece(path, text, language or language_of_file(path)) for path, text in texts]
 
         return await anyio.to_thread.run_sync(read), task
-    if task_id is not None:
-        row = await shop.ledger.task(task_id)
-        if row is None or row.receipt is None:
-            raise unknown_task(task_id)
-        receipt = Receipt.model_validate_json(row.receipt)
-        code, task = receipt.code, task or row.text
+    if earlier is not None and earlier.receipt is not None:
+        receipt = Receipt.model_validate_json(earlier.receipt)
+        code, task = receipt.code, task or earlier.text
         if receipt.files_changed:
-            return await anyio.to_thread.run_sync(_written, shop.journals, task_id), task
+            return await anyio.to_thread.run_sync(_written, shop.journals, earlier.id), task
         if not code:
-            raise BadArgument(f"task_id: task {task_id} delivered no code ({row.status}).")
+            raise BadArgument(f"task_id: task {earlier.id} delivered no code ({earlier.status}).")
     if not code or not code.strip():
         raise BadArgument("code: it is empty. Give the code to check.")
     return [_Piece(None, code, language)], task
@@ -163,8 +190,9 @@ async def _reviewed(
     """The answer with the reviewer's word in it, or with the reason why there is none."""
     code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
     job = understand(task or "Review this code.", "review", (), code)
-    decision = await decide(job, shop, await shop.survey(), checkpoint="validation", local_only=local_only)
     is_local = local_only or shop.rules.local_only
+    circumstances = await shop.survey(local_only=is_local)
+    decision = await decide(job, shop, circumstances, checkpoint="validation", local_only=is_local)
     why_not = _why_no_review(decision, depth, shop)
     if why_not is not None:
         refused = depth == "review" and is_local
@@ -181,6 +209,9 @@ async def _reviewed(
             language=pieces[0].language,
             local_only=is_local,
         )
+    except MayNotLeave as error:
+        status = "refused" if depth == "review" else "done"
+        return answer.model_copy(update={"status": status, "notes": [*answer.notes, f"review: not run: {error}"]})
     except NobodyToAsk as error:
         return answer.model_copy(update={"notes": [*answer.notes, f"review: not run: {error}"]})
     except (NotAffordable, BudgetExceeded) as error:

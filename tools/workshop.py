@@ -17,6 +17,7 @@ from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
 from .editing.journal import Journals
+from .guarding.privacy import Privacy
 from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
@@ -40,6 +41,7 @@ class Rules:
     """Strategic reviews in one UTC day."""
     baseline_model: str | None = None
     """The model that savings are measured against. None: the validator's."""
+    privacy: Privacy = field(default_factory=Privacy)
     checks: "Mapping[str, CommandCheck]" = field(default_factory=dict[str, "CommandCheck"])
     """The commands that may check an answer, by name."""
     apply_allow: tuple[str, ...] = ()
@@ -85,15 +87,18 @@ class Workshop:
         """Seconds since 1970 UTC."""
         return self.clock().timestamp()
 
-    async def survey(self, look_back: LookBack | None = None) -> Circumstances:
+    async def survey(self, look_back: LookBack | None = None, *, local_only: bool = False) -> Circumstances:
         """What can be asked right now, by asking all vendors at once, and what memory says of a task.
 
-        look_back: the task. None: memory has nothing to say.
+        look_back: the task. None: memory has nothing to say. local_only: nobody elsewhere is even
+        asked whether he is there; as it is when the look back is.
         """
+        local_only = local_only or self.rules.local_only or (look_back is not None and look_back.local_only)
         found: dict[str, Availability] = {}
 
         async def ask(name: ProviderName, provider: Provider) -> None:
-            found.update(await provider.availability([p for p in self.catalogue if p.provider == name]))
+            mine = [p for p in self.catalogue if p.provider == name]
+            found.update(await provider.availability(mine, local_only=local_only))
 
         async with anyio.create_task_group() as group:
             for name, provider in self.providers.items():

@@ -49,6 +49,11 @@ class ChromaFunctionEmbedder:
             self._similar_from = await anyio.to_thread.run_sync(similar_from, vectors)
 
     @property
+    def leaves(self) -> bool:
+        """See `Embedder`."""
+        return self._name not in _RUN_HERE
+
+    @property
     def dimensions(self) -> int:
         """See `Embedder`."""
         return self._dimensions if self._dimensions is not None else self._unprepared()

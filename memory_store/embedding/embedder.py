@@ -22,6 +22,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def leaves(self) -> bool:
+        """Whether the texts are sent to another machine. Known before `prepare`."""
+        ...
+
+    @property
     def id(self) -> str:
         """Changes whenever the same text would get another vector. Raises EmbedderUnavailable before `prepare`."""
         ...

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .vector_index import Vector, Vectors
 
 STALL_S = 0.025
-"""What one piece may take: so long, at most, an answer waits for it."""
-_LEAST, _MOST = 4, 500
+"""What one piece should take, so that an answer hardly waits for it; never fewer than 32 vectors: four cost as much."""
+_LEAST, _MOST = 32, 500
 _SETTLE_FROM = 64
 
 

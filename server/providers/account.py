@@ -41,12 +41,14 @@ class Account(Generic[_Client]):
         api_key: str,
         connect: Callable[[str, Vendor, Gate], _Client],
         translations: Translations,
+        gate: Gate,
     ) -> None:
         """api_key: empty means absent. connect: imports the SDK and makes its client; called once, in a thread."""
         self.vendor = vendor
         self.api_key = api_key.strip()
         self._connect = connect
         self._translations = translations
+        self._gate = gate
         self._client: _Client | None = None
         self._opening = anyio.Lock()
 
@@ -62,7 +64,7 @@ class Account(Generic[_Client]):
 
     async def check_access(self, send: Callable[[_Client], Awaitable[object]]) -> str | None:
         """See `Provider`. send: makes a free request. A vendor that is merely busy has let us in."""
-        if not self.api_key:
+        if not self.api_key or self._gate.keeps_in(self.vendor.host):
             return None
         client = await self.client()
         try:
@@ -88,7 +90,7 @@ class Account(Generic[_Client]):
         async with self._opening:
             if self._client is None:
                 # In a thread: importing an SDK takes up to a second, in which the server must go on answering.
-                connect = partial(self._connect, self.api_key, self.vendor, Gate(self.vendor.local_hosts))
+                connect = partial(self._connect, self.api_key, self.vendor, self._gate)
                 self._client = await anyio.to_thread.run_sync(connect)
             return self._client
 

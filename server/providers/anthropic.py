@@ -52,7 +52,9 @@ class _Blocks:
 class AnthropicProvider:
     """Implements `Provider` for Anthropic."""
 
-    def __init__(self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock) -> None:
+    def __init__(
+        self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+    ) -> None:
         """api_key: empty means absent. base_url: empty means Anthropic's own. Raises InvalidAddress."""
         vendor = Vendor(
             name="Anthropic",
@@ -61,10 +63,17 @@ class AnthropicProvider:
             key_variable="ANTHROPIC_API_KEY",
             local_hosts=local_hosts,
         )
-        self._account: Account[anthropic.AsyncAnthropic] = Account(vendor, api_key, _connect, translations)
+        self._account: Account[anthropic.AsyncAnthropic] = Account(
+            vendor, api_key, _connect, translations, gate or Gate(local_hosts)
+        )
         self._clock = clock
 
-    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+    async def availability(
+        self,
+        profiles: Sequence[ModelProfile],
+        *,
+        local_only: bool = False,  # noqa: ARG002 - asks nobody
+    ) -> Mapping[str, Availability]:
         """See `Account`."""
         return self._account.availability(profiles)
 

@@ -96,7 +96,9 @@ class _Chunk(_Part):
 class CerebrasProvider:
     """Implements `Provider` for Cerebras."""
 
-    def __init__(self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock) -> None:
+    def __init__(
+        self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+    ) -> None:
         """api_key: empty means absent. base_url: the origin; empty means Cerebras's own. Raises InvalidAddress."""
         vendor = Vendor(
             name="Cerebras",
@@ -105,10 +107,17 @@ class CerebrasProvider:
             key_variable="CEREBRAS_API_KEY",
             local_hosts=local_hosts,
         )
-        self._account: Account[sdk.AsyncCerebras] = Account(vendor, api_key, _connect, translations)
+        self._account: Account[sdk.AsyncCerebras] = Account(
+            vendor, api_key, _connect, translations, gate or Gate(local_hosts)
+        )
         self._clock = clock
 
-    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+    async def availability(
+        self,
+        profiles: Sequence[ModelProfile],
+        *,
+        local_only: bool = False,  # noqa: ARG002 - asks nobody
+    ) -> Mapping[str, Availability]:
         """See `Account`."""
         return self._account.availability(profiles)
 

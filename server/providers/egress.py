@@ -1,16 +1,20 @@
-"""The one gate that every HTTP request to a vendor passes on its way out.
+"""The one gate that every HTTP request of ours passes on its way out: chat, embedding, and questions who is there.
 
 The vendors' SDKs share one HTTP client for all requests, so the gate learns from a context variable
 on whose behalf a request leaves. It does not see what a proxy of the environment does with the bytes.
 """
 
+import json
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
+import anyio.to_thread
+
+from ...tools.guarding.secrets import Secret, SecretSearch
 from ...tools.provider import GenerationRequest, NotLocal, Observer
 from .locality import is_local_host
 
@@ -30,38 +34,55 @@ class OutgoingRequest(Protocol):
     def url(self) -> Url: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
+    async def aread(self) -> bytes: ...
 
 
 @dataclass(frozen=True)
 class _Errand:
     observer: Observer
     local_only: bool
+    is_priced: bool
 
 
 _errand: ContextVar[_Errand | None] = ContextVar("errand", default=None)
 
 
 class Gate:
-    """Counts what leaves, and keeps a local-only request from leaving."""
+    """Counts what leaves, and keeps what must stay from leaving."""
 
-    def __init__(self, local_hosts: frozenset[str]) -> None:
+    def __init__(
+        self, local_hosts: frozenset[str], *, local_only: bool = False, secrets: SecretSearch | None = None
+    ) -> None:
+        """local_only: nothing leaves at all. secrets: what no request to another machine may hold. None: anything."""
         self._local_hosts = local_hosts
+        self._secrets = secrets
+        self.local_only = local_only
 
     async def let_out(self, request: OutgoingRequest) -> None:
-        """The HTTP client's request hook. Raises NotLocal before a byte leaves."""
-        errand = _errand.get()
-        if errand is None:
-            return
-        host = request.url.host
-        if errand.local_only and not is_local_host(host, self._local_hosts):
+        """The HTTP client's request hook. Raises NotLocal before a connection is made."""
+        errand, host = _errand.get(), request.url.host
+        is_here = is_local_host(host, self._local_hosts)
+        if not is_here and (self.local_only or (errand is not None and errand.local_only)):
             raise NotLocal(not_local(host))
-        errand.observer.sent(host, int(request.headers.get("content-length", "0")))
+        # Behind a loopback address a model with a price is reached through a gateway: see `Vendor.keeps_local`.
+        leaves = not is_here or (errand is not None and errand.is_priced and host not in self._local_hosts)
+        if leaves and self._secrets is not None:
+            # Whoever asks has looked before: this is for what comes by a way that nobody thought of.
+            found = await anyio.to_thread.run_sync(_secret_in, await request.aread(), self._secrets)
+            if found is not None:
+                raise NotLocal(f"What {host} was about to be sent holds what looks like a secret ({found.kind}).")
+        if errand is not None:
+            errand.observer.sent(host, int(request.headers.get("content-length", "0")))
+
+    def keeps_in(self, host: str, *, local_only: bool = False) -> bool:
+        """Whether nothing may be sent to this host. local_only: of the call that would."""
+        return (self.local_only or local_only) and not is_local_host(host, self._local_hosts)
 
 
 @contextmanager
 def on_behalf_of(request: GenerationRequest, observer: Observer) -> Generator[None]:
     """Requests made inside the block are this generation's: counted for it, and held to its privacy."""
-    token = _errand.set(_Errand(observer, request.local_only))
+    token = _errand.set(_Errand(observer, request.local_only, is_priced=request.profile.price is not None))
     try:
         yield
     finally:
@@ -74,6 +95,26 @@ def not_local(host: str) -> str:
         f"This task may not leave the machine, and what {host} is sent does. Choose a local model, or list the host "
         "under [privacy] local_hosts in Chargehand's config when it is yours."
     )
+
+
+def _secret_in(body: bytes, secrets: SecretSearch) -> Secret | None:
+    """The first secret in the texts of a request. A body that is not JSON is searched as it is."""
+    try:
+        texts = _texts(json.loads(body)) if body else ()
+    except (ValueError, RecursionError):
+        texts = (body.decode(errors="replace"),)
+    return next((found for text in texts for found in secrets.find(text)), None)
+
+
+def _texts(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for part in cast(Mapping[str, object], value).values():
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in cast(list[object], value):
+            yield from _texts(part)
 
 
 def keep_bodies_out_of_logs() -> None:

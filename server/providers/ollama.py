@@ -58,7 +58,7 @@ _NANOSECONDS = 1_000_000_000
 class OllamaProvider:
     """Implements `Provider` for Ollama."""
 
-    def __init__(self, *, host: str, local_hosts: frozenset[str], clock: Clock) -> None:
+    def __init__(self, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None) -> None:
         """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
         self._vendor = Vendor(
             name="Ollama",
@@ -67,14 +67,18 @@ class OllamaProvider:
             start_command="ollama serve",
             local_hosts=local_hosts,
         )
-        self._gate = Gate(local_hosts)
+        self._gate = gate or Gate(local_hosts)
         self._clock = clock
         self._models = OllamaModels(self._vendor, self._gate, clock)
         self._client: ollama.AsyncClient | None = None
         self._opening = anyio.Lock()
 
-    async def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
+    async def availability(
+        self, profiles: Sequence[ModelProfile], *, local_only: bool = False
+    ) -> Mapping[str, Availability]:
         """See `Provider`. Asks the server, at most every few seconds; takes a second when nothing listens."""
+        if self._gate.keeps_in(self._vendor.host, local_only=local_only):
+            return {profile.id: self._absent(profile, not_local(self._vendor.host)) for profile in profiles}
         try:
             found = [(profile, await self._models.installed(profile.api_model)) for profile in profiles]
         except Unreachable as error:
@@ -83,6 +87,8 @@ class OllamaProvider:
 
     async def check_access(self) -> str | None:
         """See `Provider`. Without a key, access is that something answers."""
+        if self._gate.keeps_in(self._vendor.host):
+            return None
         try:
             await self._models.list_anew()
         except Unreachable as error:

@@ -18,7 +18,7 @@ from ...memory_store.embedding.vectors import unit_rows
 from ...tools.provider import Unreachable
 from .egress import Gate, keep_bodies_out_of_logs, not_local
 from .locality import ollama_url
-from .ollama_models import InstalledModel, OllamaModels
+from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
 from .reply import Clock
 from .vendor import Vendor
 
@@ -40,7 +40,9 @@ _OR_LEXICAL = "or set CHARGEHAND_EMBEDDER=lexical"
 class OllamaEmbedder:
     """Implements `Embedder`."""
 
-    def __init__(self, model: str, *, host: str, local_hosts: frozenset[str], clock: Clock) -> None:
+    def __init__(
+        self, model: str, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+    ) -> None:
         """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
         self._model = model
         self._vendor = Vendor(
@@ -50,7 +52,7 @@ class OllamaEmbedder:
             start_command="ollama serve",
             local_hosts=local_hosts,
         )
-        self._gate = Gate(local_hosts)
+        self._gate = gate or Gate(local_hosts)
         self._models = OllamaModels(self._vendor, self._gate, clock)
         self._client: httpx.AsyncClient | None = None
         self._known: _Known | None = None
@@ -61,10 +63,17 @@ class OllamaEmbedder:
         async with self._preparing:
             if self._known is not None:
                 return
+            if self._gate.keeps_in(self._vendor.host):
+                self._refuse(self._vendor.host)
             installed = await self._installed()
             vectors = await self._embed(probe_texts())
             threshold = await anyio.to_thread.run_sync(similar_from, vectors)
             self._known = _Known(digest=_digest(installed), dimensions=int(vectors.shape[1]), similar_from=threshold)
+
+    @property
+    def leaves(self) -> bool:
+        """See `Embedder`."""
+        return not self._vendor.is_local or is_named_as_remote(self._model)
 
     @property
     def id(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ...profiles.vocabulary import ProviderName
 from ...tools.provider import Provider
+from .egress import Gate
 from .reply import Clock
 
 
@@ -21,6 +22,8 @@ class VendorSettings:
     local_hosts: frozenset[str] = frozenset()
     """Hosts that the user calls local."""
     clock: Clock = field(default=time.monotonic, repr=False)
+    gate: Gate | None = None
+    """What every request passes. None: one for each vendor, that knows the local hosts only."""
 
 
 Loader = Callable[[VendorSettings], Provider]
@@ -30,7 +33,9 @@ Loader = Callable[[VendorSettings], Provider]
 def _ollama(settings: VendorSettings) -> Provider:
     from .ollama import OllamaProvider
 
-    return OllamaProvider(host=settings.ollama_host, local_hosts=settings.local_hosts, clock=settings.clock)
+    return OllamaProvider(
+        host=settings.ollama_host, local_hosts=settings.local_hosts, clock=settings.clock, gate=settings.gate
+    )
 
 
 def _cerebras(settings: VendorSettings) -> Provider:
@@ -41,6 +46,7 @@ def _cerebras(settings: VendorSettings) -> Provider:
         base_url=settings.cerebras_base_url,
         local_hosts=settings.local_hosts,
         clock=settings.clock,
+        gate=settings.gate,
     )
 
 
@@ -52,6 +58,7 @@ def _anthropic(settings: VendorSettings) -> Provider:
         base_url=settings.anthropic_base_url,
         local_hosts=settings.local_hosts,
         clock=settings.clock,
+        gate=settings.gate,
     )
 
 

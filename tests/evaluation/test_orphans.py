@@ -20,7 +20,7 @@ async def test_a_process_whose_parent_has_ended_is_an_orphan_until_it_ends_too()
         (orphan,) = adoption.orphans(())
         assert orphan.endswith("a-mark ")
         adoption.end(())
-        with anyio.fail_after(20):
+        with anyio.fail_after(60):
             while adoption.orphans(()):  # noqa: ASYNC110  # nobody tells when an orphan ends
                 await anyio.sleep(0.01)
 

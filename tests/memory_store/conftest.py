@@ -12,7 +12,7 @@ import pytest
 
 from chargehand.memory_store.ledger import Ledger
 
-for _name in ("ledger_rows", "portable_rows"):
+for _name in ("ledger_rows", "portable_rows", "agreement_host"):
     _spec = importlib.util.spec_from_file_location(_name, Path(__file__).with_name(f"{_name}.py"))
     assert _spec is not None
     assert _spec.loader is not None

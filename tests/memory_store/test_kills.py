@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 
 WORKER = Path(__file__).with_name("care_worker.py")
 KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "30"))
-WAIT_S = 20
+WAIT_S = 60
 DICE = random.Random(20261124)
 
 

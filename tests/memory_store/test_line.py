@@ -13,7 +13,7 @@ from chargehand.memory_store.ownership import Owner
 pytestmark = pytest.mark.anyio
 
 SERVER = "http://127.0.0.1:11434"
-BOUND_S = 10
+BOUND_S = 60
 
 
 def _nobody(_: int) -> None: ...

@@ -95,7 +95,7 @@ class Fickle:
 def remembering(ledger, clock):
     """A memory over the ledger, and what its index is."""
 
-    def make(embedder=None, *, patience_s=5.0):
+    def make(embedder=None, *, patience_s=30.0):
         indexes = []
 
         def open_index(name):

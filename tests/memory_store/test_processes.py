@@ -16,7 +16,7 @@ from chargehand.memory_store.ledger import LEDGER_FILE, Ledger
 pytestmark = pytest.mark.anyio
 
 WRITER = Path(__file__).with_name("ledger_writer.py")
-WAIT_S = 20
+WAIT_S = 60
 
 
 @contextmanager

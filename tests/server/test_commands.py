@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import venv
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,20 @@ async def test_the_doctor_is_content_with_one_model(environment: dict[str, str])
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
 
 
+async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_it_has(
+    environment: dict[str, str], tmp_path: Path
+):
+    (tmp_path / "data").mkdir()
+    venv.create(tmp_path / "env", symlinks=True)
+    (tmp_path / "data" / "config.toml").write_text(f'[sandbox]\npython = "{tmp_path}/env/bin/python"\n')
+    seen = await typed(environment, "doctor", "--json")
+
+    (sandbox,) = [line for line in json.loads(seen.out)["lines"] if line["what"] == "sandbox"]
+    assert sandbox["health"] == "ok"
+    proved = rf"bubblewrap [\d.]+ works; its escape probe got nothing out; tests have the packages of {tmp_path}/env"
+    assert re.fullmatch(proved, sandbox["finding"])
+
+
 async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         wrong = environment | peers.environment | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
@@ -68,6 +83,32 @@ async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
     assert "ANTHROPIC_API_KEY" in lines["anthropic"]["finding"]
     assert lines["role director"]["health"] == "missing"
     assert "sk-ant-wrong" not in seen.out + seen.error
+
+
+async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, str], tmp_path: Path):
+    (tmp_path / "data").mkdir()
+    settings = tmp_path / "data" / "config.toml"
+    before = await typed(environment, "doctor")
+    settings.write_text('[privacy]\nlocal_only = ["src/billing/**"]\nsecrets = {badge = "ACME-[0-9]{4}"}\n')
+    seen = await typed(environment, "doctor", "--json")
+    settings.write_text('[privacy]\nsecrets = {badge = "(x+)+"}\n')
+    refused = await typed(environment, "doctor")
+
+    assert "[privacy]" in before.out
+    line = next(line for line in json.loads(seen.out)["lines"] if line["what"] == "privacy")
+    assert "what lies under src/billing/** stays on this machine" in line["finding"]
+    assert "kinds and 1 of yours) keeps its task on this machine" in line["finding"]
+    assert "privacy.secrets" in refused.out + refused.error
+
+
+async def test_the_doctor_counts_no_model_elsewhere_when_nothing_may_leave(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        local = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
+        seen = await typed(local, "doctor", "--json")
+
+    lines = {line["what"]: line["health"] for line in json.loads(seen.out)["lines"]}
+    assert (lines["role local"], lines["role director"]) == ("ok", "missing")
+    assert peers.ollama.journal.exchanges != []
 
 
 async def test_the_doctor_names_a_profile_with_a_mistake(environment: dict[str, str], tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -207,3 +208,40 @@ async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(proj
     with sqlite3.connect(project.parent / "data" / "ledger.sqlite3") as db:
         assert db.execute("SELECT status, interrupted FROM tasks").fetchall() == [("cancelled", 0)]
         assert db.execute("SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL").fetchone() == (0,)
+
+
+async def test_apply_writes_the_target_instead_of_printing_and_undo_takes_it_back(project: Path):
+    (project / "double.py").write_bytes(b"def double(n):\r\n    return 2 * n\r\n")
+
+    seen = await typed(
+        project,
+        Script({LOCAL: [RIGHT]}),
+        RENAME,
+        "--tests",
+        "assert double(4) == 8",
+        "--apply",
+        "--target",
+        "double.py",
+    )
+
+    assert (seen.code, seen.out) == (0, ""), seen.error
+    assert "double.py: +2 -2" in seen.error
+    assert (project / "double.py").read_bytes() == b"def double(count):\r\n    return 2 * count\r\n"
+    (task_id,) = re.findall(r"chargehand undo (\w{32})", seen.error)
+
+    (project / "double.py").write_bytes(b"mine\n")
+    refused = await undone(project, task_id)
+    assert refused.code == 1
+    assert "+mine" in refused.error
+    (project / "double.py").write_bytes(b"def double(count):\r\n    return 2 * count\r\n")
+    taken = await undone(project, task_id, "--json")
+    assert taken.code == 0, taken.error
+    assert [answer["task_id"] for answer in json.loads(taken.out)] == [task_id]
+    assert (project / "double.py").read_bytes() == b"def double(n):\r\n    return 2 * n\r\n"
+
+
+async def undone(project: Path, *arguments: str) -> Typed:
+    command = [sys.executable, "-m", "chargehand.server", "undo", *arguments]
+    with anyio.fail_after(60):
+        done = await anyio.run_process(command, check=False, env=environment(project), cwd=project)
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())

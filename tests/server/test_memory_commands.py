@@ -15,6 +15,7 @@ import pytest
 from chargehand.server.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
 from chargehand.server.wiring import open_workshop
+from chargehand.tools.editing.journal import Journals, Plan
 from chargehand.tools.workshop import Workshop
 
 ROW = {"task_id": "set/1", "prompt": "Reverse a string", "outcomes": {"big": {"correct": 1, "cost_usd": 0.5}}}
@@ -195,6 +196,19 @@ def test_forget_takes_one_or_all(typed, home):
     assert "1 task forgotten" in one.out
     assert (rest["tasks"], rest["is_scrubbed"]) == (2, True)
     assert "Nothing was forgotten" in none.out
+
+
+def test_the_files_that_a_forgotten_task_wrote_can_no_longer_be_restored_from_what_is_kept(typed, home):
+    begun(home, typed)
+    typed("export", home.parent / "m.jsonl")
+    name = json.loads((home.parent / "m.jsonl").read_text().splitlines()[1])["id"]
+    journals = Journals(home / "undo")
+    with journals.alone():
+        journals.begin(Plan(task_id=name, at=1.0, files=()), [])
+
+    typed("forget", name, "--yes")
+
+    assert journals.find(name) is None
 
 
 def test_what_was_forgotten_is_restored_when_asked_for(typed, home):

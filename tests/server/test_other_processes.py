@@ -22,7 +22,7 @@ LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 TESTS = "assert double(4) == 8\nassert double(-1) == -2"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-BOUND_S = 10
+BOUND_S = 60
 
 
 def another() -> Client:
@@ -81,7 +81,7 @@ async def test_another_process_ends_a_delegation_down_to_the_vendors_connection(
         cancelled = await call(other, resume=begun["task_id"], cancel=True, wait_s=BOUND_S)
         own = await house.call("delegate_generation", resume=begun["task_id"])
         exchange = house.vendors.anthropic.journal.to("/v1/messages")[0]
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             await exchange.over.wait()
 
     assert cancelled["status"] == "cancelled"

@@ -82,7 +82,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
         "cerebras_api_key": None,
         "http_token": None,
         "cerebras_base_url": "https://api.cerebras.ai",
-        "privacy": {"local_hosts": frozenset()},
+        "privacy": {"local_hosts": frozenset(), "local_only": (), "secrets": {}, "on_secret": "local"},
         "usage": {"baseline_model": None},
         "budget": {"ask_above_usd": None},
         "memory": {"text": "full"},

@@ -20,7 +20,7 @@ from chargehand.evaluation.peers.vendors import vendors
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 TESTS = "assert double(4) == 8"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-BOUND_S = 5
+BOUND_S = 60
 """For waits; how long an end really takes is measured, not tested (`chargehand bench latency`)."""
 
 
@@ -77,7 +77,7 @@ async def test_a_server_in_the_middle_of_a_call_ends_at_once_and_closes_its_book
         try:
             await anyio.to_thread.run_sync(process.shake_hands)
             process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME}}, 2)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while not script.asked:
                     await anyio.lowlevel.checkpoint()
 
@@ -101,7 +101,7 @@ async def test_a_server_that_ends_while_tests_run_leaves_no_child(environment: d
             await anyio.to_thread.run_sync(process.shake_hands)
             arguments = {"task": RENAME, "tests": endless}
             process.send("tools/call", {"name": "delegate_generation", "arguments": arguments}, 2)
-            with anyio.fail_after(20):
+            with anyio.fail_after(60):
                 while not (children := await anyio.to_thread.run_sync(children_of, process.popen.pid)):
                     await anyio.lowlevel.checkpoint()
 

@@ -73,6 +73,7 @@ async def test_the_reviewer_reads_task_and_code_and_answers_by_schema(open_house
     body = script.asked[0].body
     assert body["output_config"]["format"]["type"] == "json_schema"
     assert body["output_config"]["effort"] == "low"
+    assert body["messages"][-1]["content"][-1]["cache_control"]["type"] == "ephemeral"
     said = "\n".join(text for _, text in script.asked[0].messages)
     assert GOOD in said
     assert "Double a number" in said

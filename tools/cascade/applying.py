@@ -9,7 +9,7 @@ from ..asking import Desk
 from ..checking.answer_checks import AnswerChecks
 from ..checking.change_checks import ChangeChecks
 from ..checking.executing import Executing
-from ..editing.change import Change, plan_change
+from ..editing.change import Change
 from ..editing.writing import NotApplied, apply_change
 from ..workshop import Workshop
 from .attempt import Check, Tried
@@ -33,12 +33,12 @@ class Applied:
 def checks_of(contract: Contract, shop: Workshop, *, began: Callable[[], None]) -> Check:
     """What checks each answer under a contract. began: called before something of it starts to run."""
     project = next(iter(shop.roots.folders), None)
-    if contract.site is None:
+    if contract.changes is None:
         return AnswerChecks(
             contract.tests, shop.find_sandbox, began=began, commands=contract.commands, project=project
         ).run
     return ChangeChecks(
-        contract.site, Executing(shop.find_sandbox), contract.tests, contract.commands, project, began
+        contract.changes, Executing(shop.find_sandbox), contract.tests, contract.commands, project, began
     ).run
 
 
@@ -46,9 +46,9 @@ async def apply_result(status: Status, best: Tried | None, desk: Desk, contract:
     """Write the best answer into the files when the contract wants that and its status allows it."""
     if best is None or best.answer is None:
         return Applied(status, None)
-    if contract.site is None:
+    if contract.changes is None:
         return Applied(status, best.answer.code)
-    change = await anyio.to_thread.run_sync(plan_change, contract.site, best.answer)
+    change = await contract.changes.by(best.answer)
     code = best.answer.code if change.failures else change.as_text()
     if not contract.applies or status not in ("succeeded", "unverified"):
         return Applied(status, code, notes=change.left_out)

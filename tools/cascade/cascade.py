@@ -7,10 +7,13 @@ from functools import partial
 import anyio
 
 from ...memory_store.errors import BudgetExceeded
+from ...memory_store.under_way import keep_local
 from ...profiles.vocabulary import Role
 from ..asking import NotAffordable, NoTime
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..fitting import packed_for
+from ..guarding.departure import MayNotLeave
+from ..guarding.privacy import HOW_TO_LEAVE
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.selection import Decision
@@ -19,6 +22,7 @@ from .attempt import Attempts, Terms, Tried
 from .contract import Contract
 from .foresight import foreseen_seconds, is_known_here
 from .receipt import Status
+from .remarks import remarks_on
 
 # Outcomes after which a stronger model may do better on the same prompt.
 _WEAKNESS = frozenset({"failed_check", "truncated", "refused", "empty"})
@@ -55,6 +59,10 @@ class Cascade:
             prompt = repair or self._draft(candidate)
             try:
                 tried = await self._attempt(candidate, prompt, seconds, is_repair=repair is not None)
+            except MayNotLeave as error:
+                self.notes.append(str(error))
+                repair, candidate = None, await self._kept_local()
+                continue
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
                 return "over_budget"
@@ -72,7 +80,7 @@ class Cascade:
                 return "unverified"
             if repair is None:
                 candidate = self._next(tried)
-        return "failed"
+        return "refused" if self.local_only and not self.attempts.made and not self.too_slow else "failed"
 
     def _draft(self, candidate: Candidate) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
@@ -113,6 +121,9 @@ class Cascade:
         """
         if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
             return None
+        if self.contract.private_output is not None and not tried.candidate.availability.is_local:
+            self.notes.append(f"{tried.candidate.profile.id}: not asked for a repair: {self.contract.private_output}.")
+            return None
         earlier = [t.answer for t in self.attempts.made[:-1] if t.answer is not None]
         if tried.answer is not None and any(tried.answer.code == answer.code for answer in earlier):
             return None
@@ -152,6 +163,17 @@ class Cascade:
         job = self.attempts.job
         return min(too_slow, key=lambda c: foreseen_seconds(c, job, is_repair=False) or 0.0)
 
+    async def _kept_local(self) -> Candidate | None:
+        """Keep the task on this machine from now on; gives who goes on with it, None when nobody can."""
+        await keep_local(self.attempts.desk.shop.ledger, self.attempts.desk.task_id)
+        self.local_only, self.decision = True, self.decision.kept_local()
+        asked = {t.candidate.profile.id for t in self.attempts.made}
+        left = (c for c in self.decision.candidates if c.is_usable and c.profile.id not in asked)
+        candidate = next(left, None)
+        if candidate is None:
+            self.notes.append(f"No model on this machine can go on with it. {HOW_TO_LEAVE}")
+        return candidate
+
     def _is_down(self, candidate: Candidate) -> bool:
         """Whether an attempt has shown that this vendor answers nobody: no key, no credit, no connection."""
         return any(
@@ -177,6 +199,7 @@ class Cascade:
         if any("max_cost_usd" in reason for reason in why_not):
             return "over_budget"
         if self.local_only:
+            self.notes.append(self.contract.remedy or "")
             return "refused"
         return "failed"
 
@@ -185,6 +208,7 @@ class Cascade:
             self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
         if tried.answer is not None and not tried.answer.is_whole:
             self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
+        self.notes.extend(remarks_on(tried))
         for check in tried.checks:
             if check.note and check.outcome != "passed":
                 self.notes.append(f"{check.name}: {check.note}")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..checking.answer_checks import TestsGiven
+from ..editing.change import Changes
 from ..editing.prompt import Changing
-from ..editing.site import Site
 
 if TYPE_CHECKING:
     from ..checking.command_check import CommandCheck
@@ -28,16 +28,23 @@ class Contract:
     max_attempts: int = MAX_ATTEMPTS
     commands: "tuple[CommandCheck, ...]" = ()
     """The user's own checks that must pass too."""
-    site: Site | None = None
-    """The files that the answer changes, which then happens in a copy first. None: it is code by itself."""
+    changes: Changes | None = None
+    """Of the files that the answer changes, which then happens in a copy first. None: it is code by itself."""
     applies: bool = False
-    """Whether the change is written into the files once it may be. Only with a site."""
+    """Whether the change is written into the files once it may be. Only with `changes`."""
 
     @property
     def changing(self) -> Changing | None:
         """That the answer is to change files. None: it is code by itself."""
-        return None if self.site is None else Changing(self.site.target)
+        return None if self.changes is None else Changing(self.changes.site.target)
 
     @property
     def asks_for_a_check(self) -> bool:
         return self.tests is not None or bool(self.commands)
+
+    notes: tuple[str, ...] = ()
+    """What the receipt begins with, such as why the task stays on this machine."""
+    remedy: str | None = None
+    """What the caller can do when no model on this machine can be asked. None: nothing in its texts keeps it here."""
+    private_output: str | None = None
+    """Why what the checks print may not leave. None: it may."""

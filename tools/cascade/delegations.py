@@ -201,9 +201,9 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         desk=Desk(shop, delegation.task_id, watch),
         job=job,
         check=checks,
-        prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.site is None,
+        prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
     )
-    notes: list[str] = [*job.notes]
+    notes: list[str] = [*contract.notes, *job.notes]
     status: Status = "failed"
     try:
         decision = await decide(

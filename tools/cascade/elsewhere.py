@@ -3,9 +3,12 @@
 from typing import cast
 
 import anyio
+import anyio.to_thread
 
 from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
 from ..asking import AttemptOutcome
+from ..editing.journal import Journals
+from ..editing.writing import UNDONE
 from ..report_outcome import unknown_task
 from ..undo import recover
 from ..workshop import Workshop
@@ -54,8 +57,19 @@ async def receipt_of(shop: Workshop, task_id: str) -> Receipt:
         status=cast(Status, row.status),
         attempts=[_as_receipt(attempt) for attempt in attempts],
         cost_usd=round(sum(attempt.cost_usd for attempt in attempts), 6),
-        notes=[INTERRUPTED],
+        notes=[INTERRUPTED, *await anyio.to_thread.run_sync(_what_was_written, shop.journals, task_id)],
     )
+
+
+def _what_was_written(journals: Journals, task_id: str) -> list[str]:
+    """What became of files that an interrupted task had begun to write."""
+    journal = journals.find(task_id)
+    if journal is None:
+        return []
+    files = ", ".join(entry.path for entry in journal.plan.files)
+    if journal.has(UNDONE):
+        return [f"Files are as they were before it: {files}."]
+    return [f"Files may be half written: {files}. `chargehand undo {task_id}` takes them back."]
 
 
 async def _looked_up(shop: Workshop, task_id: str) -> Standing:

@@ -7,6 +7,7 @@ from pydantic import BaseModel, Field
 from ...profiles.price import in_dollars
 from ..asking import AttemptOutcome
 from ..checking.result import CheckName, CheckResult
+from ..guarding.text import fenced, indented
 
 Status = Literal["succeeded", "unverified", "failed", "running", "cancelled", "over_budget", "refused"]
 
@@ -92,9 +93,9 @@ class Receipt(BaseModel):
         lines += [f"Wrote {change.path} (+{change.added} -{change.removed})." for change in self.files_changed]
         if self.files_changed:
             lines.append(f"`chargehand undo {self.task_id}` takes that back.")
-        lines.extend(self.notes)
+        lines.extend(map(indented, self.notes))
         if self.code:
-            lines.append(f"```\n{self.code.rstrip()}\n```")
+            lines.append(fenced(self.code))
         return "\n".join(lines)
 
     def _headline(self) -> str:

@@ -9,11 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import anyio.to_thread
-
 from ..editing.answer import Answer
-from ..editing.change import Change, FileChange, plan_change
-from ..editing.site import Site
+from ..editing.change import Change, Changes, FileChange
 from ..errors import FileRefused
 from .answer_checks import TestsGiven, family, in_another_language
 from .executing import Executing
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
 class ChangeChecks:
     """The checks of one task that changes files, for each of its answers."""
 
-    site: Site
+    changes: Changes
     executing: Executing
     tests: TestsGiven | None = None
     commands: "tuple[CommandCheck, ...]" = ()
@@ -40,7 +37,7 @@ class ChangeChecks:
 
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
         """Place, then parse and lint, then tests, then commands; whatever fails ends them."""
-        change = await anyio.to_thread.run_sync(plan_change, self.site, answer)
+        change = await self.changes.by(answer)
         if change.failures:
             return (CheckResult("edit", "failed", first_failure="\n".join(change.failures)),)
         checks = await _static(change.files)
@@ -101,9 +98,10 @@ class ChangeChecks:
 
     def _main_file(self, change: Change) -> tuple[Path, Path] | None:
         """The file that tests are about: the target, else the first Python file, else the first."""
-        if self.site.target is not None:
-            return self.site.sources[self.site.target].place
-        places = [file.place for file in change.files] or [source.place for source in self.site.sources.values()]
+        site = self.changes.site
+        if site.target is not None:
+            return site.sources[site.target].place
+        places = [file.place for file in change.files] or [source.place for source in site.sources.values()]
         return next((place for place in places if place[1].suffix == ".py"), next(iter(places), None))
 
     def _text(self, change: Change, place: tuple[Path, Path]) -> str:
@@ -111,7 +109,7 @@ class ChangeChecks:
         changed = next((file.text_after for file in change.files if file.place == place), None)
         if changed is not None:
             return changed
-        source = self.site.source_at(place)
+        source = self.changes.site.source_at(place)
         return source.content.text if source is not None and source.content is not None else ""
 
 

@@ -60,9 +60,9 @@ async def copied_project(root: Path, change: Mapping[Path, bytes] | None = None)
 
 def _copy(root: Path, destination: Path) -> None:
     copied_bytes = 0
-    for copied_files, path in enumerate(_wanted(root, ignoring_in(root)), start=1):
+    for count, path in enumerate(copied_files(root), start=1):
         copied_bytes += path.lstat().st_size
-        if copied_files > FILES_AT_MOST or copied_bytes > BYTES_AT_MOST:
+        if count > FILES_AT_MOST or copied_bytes > BYTES_AT_MOST:
             raise FileRefused(
                 f"tests: the project {root} is larger than {BYTES_AT_MOST // 1_000_000} MB or {FILES_AT_MOST:,} files"
                 " and cannot be copied to run its tests. List what the tests do not need in .gitignore."
@@ -83,6 +83,11 @@ def _put(folder: Path, change: Mapping[Path, bytes]) -> None:
         target.write_bytes(data)
         if mode is not None:
             target.chmod(mode)
+
+
+def copied_files(root: Path) -> Iterator[Path]:
+    """The files of a project that its copy will hold."""
+    return _wanted(root, ignoring_in(root))
 
 
 def _wanted(folder: Path, ignoring: Ignoring, root: Path | None = None) -> Iterator[Path]:

@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import anyio.to_thread
 
 from ..errors import CallerError
 from ..guarding.text import visible
@@ -67,6 +69,19 @@ class Change:
     def below(self, root: Path) -> Mapping[Path, bytes]:
         """The new bytes by the path from a root."""
         return {file.relative: file.after for file in self.files if file.root == root}
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What the answers of one task change, each planned once: what was checked is what is written."""
+
+    site: Site
+    _planned: dict[Answer, Change] = field(default_factory=dict[Answer, Change])
+
+    async def by(self, answer: Answer) -> Change:
+        if answer not in self._planned:
+            self._planned[answer] = await anyio.to_thread.run_sync(plan_change, self.site, answer)
+        return self._planned[answer]
 
 
 def plan_change(site: Site, answer: Answer) -> Change:

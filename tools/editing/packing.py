@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import ceil
 
 from ..tokens import BYTES_PER_TOKEN, estimate_tokens
 from .context import ContextFile
-from .relevance import MUST, OUTLINE, REFERRED, TARGET, Reading, weigh
+from .relevance import MUST, OUTLINE, REFERRED, REFERRED_SIGNATURES, TARGET, Reading, weigh
 
 _NAMES_SHOWN = 4
 
@@ -67,7 +68,7 @@ class Packing:
             return Packed(self.files, self.whole_tokens, None)
         selection = self._selection()
         selection.take_at(MUST, room=None)
-        for priority in (TARGET, REFERRED, OUTLINE):
+        for priority in (TARGET, REFERRED_SIGNATURES, REFERRED, OUTLINE):
             selection.take_at(priority, room=room_tokens)
         selection.take_whole_files(room=room_tokens)
         return selection.packed()
@@ -78,7 +79,7 @@ class Packing:
 
     @cached_property
     def _lines(self) -> tuple[tuple[str, ...], ...]:
-        return tuple(tuple(file.text.split("\n")) for file in self.files)
+        return tuple(tuple(file.text.removesuffix("\n").split("\n")) for file in self.files)
 
     def _selection(self) -> "_Selection":
         return _Selection(self.files, self._lines, self._reading)
@@ -101,7 +102,7 @@ class _Selection:
         place = {number: at for at, number in enumerate(self.reading.order)}
         pieces = [piece for piece in self.reading.pieces if piece.priority == priority]
         for piece in sorted(pieces, key=lambda piece: place[piece.file]):
-            self._take(piece.file, range(piece.first_line, piece.last_line + 1), room)
+            self._take(piece.file, piece.lines, room)
 
     def take_whole_files(self, *, room: int) -> None:
         """Take all that is left of each file, the most useful first, where there is room for all of it."""
@@ -114,13 +115,13 @@ class _Selection:
         tokens = sum(map(_tokens, files))
         return Packed(tuple(files), tokens, _note(files, left_out))
 
-    def _take(self, number: int, wanted: range, room: int | None) -> None:
+    def _take(self, number: int, wanted: Sequence[int], room: int | None) -> None:
         lines, taken = self.lines[number], self.taken.get(number, set())
-        new = [line for line in wanted if line not in taken and line < len(lines)]
+        new = sorted({line for line in wanted if line not in taken and line < len(lines)})
         if not new:
             return
         size = sum(len(lines[line].encode(errors="replace")) + 1 for line in new)
-        cost = round(size / BYTES_PER_TOKEN) + _GAP_TOKENS * _more_gaps(taken, new, len(lines))
+        cost = ceil(size / BYTES_PER_TOKEN) + _GAP_TOKENS * _more_gaps(taken, new, len(lines))
         if number not in self.taken:
             cost += _frame_tokens(self.files[number].path) + _GAP_TOKENS
         if room is None or self.tokens + cost <= room:
@@ -160,7 +161,7 @@ def _shown(file: ContextFile, lines: Sequence[str], taken: set[int]) -> ContextF
         if end < len(lines):
             shown.append(lines[end])
         at = end + 1
-    text = "\n".join(shown)
+    text = "\n".join(shown) + ("\n" if file.text.endswith("\n") else "")
     return file if text == file.text else ContextFile(file.path, text, is_whole=False)
 
 
@@ -188,7 +189,7 @@ def _tokens(file: ContextFile) -> int:
 
 def _frame_tokens(path: str) -> int:
     """What the marks around a file take."""
-    return round((_FRAME_BYTES + len(path.encode(errors="replace"))) / BYTES_PER_TOKEN) + 1
+    return ceil((_FRAME_BYTES + len(path.encode(errors="replace"))) / BYTES_PER_TOKEN)
 
 
 _FRAME_BYTES = 60

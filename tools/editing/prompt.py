@@ -5,6 +5,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..guarding.text import for_models, visible
 from ..provider import Turn
 from .context import ContextFile
 
@@ -163,7 +164,11 @@ def _file(file: ContextFile) -> str:
 
 
 def _marked(tag: str, text: str, attributes: str = "") -> str:
-    """The text, to the letter, between tags that it cannot close itself: they carry a digest that it does not hold."""
+    """The text between tags that it cannot close itself: they carry a digest that it does not hold.
+
+    It stands there to the letter, but for what nobody sees.
+    """
+    text = for_models(text)
     digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
     while digest[:8] in text:
         digest = hashlib.sha256(digest.encode()).hexdigest()
@@ -172,4 +177,4 @@ def _marked(tag: str, text: str, attributes: str = "") -> str:
 
 
 def _attribute(text: str) -> str:
-    return html.escape(" ".join(text.split()))
+    return html.escape(" ".join(visible(text).split()))

@@ -14,6 +14,7 @@ _MARKED = re.compile(r"`([^`\n]+)`")
 _SURE = re.compile(
     r"\b(?:\w+_\w+|[A-Za-z]\w*[a-z0-9][A-Z]\w*)\b|\b([A-Za-z_]\w*)(?=\(\S*\))|\b[a-z_]\w*(?:\.[A-Za-z_]\w*)+"
 )
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _WORD = re.compile(r"[A-Za-z_]\w{2,}")
 
 
@@ -24,8 +25,8 @@ class Piece:
     priority: int
     file: int
     """Its place among the context files."""
-    first_line: int
-    last_line: int
+    lines: tuple[int, ...]
+    """Counted from 0."""
 
 
 # What a prompt must hold for its task to make sense, and in which order it gets more.
@@ -33,9 +34,12 @@ MUST = 0
 """Definitions that the task names; imports and signatures of the files that hold them, of the target, and of
 files that the task names. Of all files when it names nothing."""
 TARGET = 1
-REFERRED = 2
-"""Definitions whose names are words of the task, or that the target refers to."""
-OUTLINE = 3
+"""The target, whole, or as many of its definitions as there is room for."""
+REFERRED_SIGNATURES = 2
+"""Of definitions whose names are words of the task, or that the target or what the task names refers to."""
+REFERRED = 3
+"""The same definitions, whole."""
+OUTLINE = 4
 """Imports and signatures of all other files."""
 
 
@@ -58,20 +62,21 @@ def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Readin
     for number, of_file in enumerate(units):
         for unit in _named_units(of_file, sure):
             holding.add(number)
-            pieces += _whole_or_outline(unit, number, MUST, sure)
+            pieces.append(_whole_or_outline(unit, number, MUST, sure))
         if not any(unit.name for unit in all_units(of_file)):
             found = [u for u in of_file if _mentions(files[number].text, u, sure)]
             holding.update({number} if found else ())
-            pieces += [Piece(MUST, number, u.first_line, u.last_line) for u in found]
+            pieces += [_piece(unit, number, MUST) for unit in found]
     referred = words | _referred_to(files, units, central, sure)
     for number, (file, of_file) in enumerate(zip(files, units, strict=True)):
         is_needed = central[number] or number in holding or not (holding or any(central))
-        pieces += _signatures(of_file, number, MUST if is_needed else OUTLINE)
+        pieces.append(_signatures(of_file, number, MUST if is_needed else OUTLINE))
         if central[number]:
-            pieces.append(Piece(TARGET, number, 0, file.text.count("\n")))
-            pieces += [Piece(TARGET, number, unit.first_line, unit.last_line) for unit in of_file]
+            pieces.append(Piece(TARGET, number, tuple(range(file.text.count("\n") + 1))))
+            pieces += [_piece(unit, number, TARGET) for unit in of_file]
         for unit in _named_units(of_file, referred):
-            pieces += _whole_or_outline(unit, number, REFERRED, referred)
+            pieces.append(_signatures([unit], number, REFERRED_SIGNATURES))
+            pieces.append(_whole_or_outline(unit, number, REFERRED, referred))
     ranked = sorted(range(len(files)), key=lambda n: (files[n].path != target, not central[n], n not in holding, n))
     return Reading(tuple(pieces), tuple(ranked))
 
@@ -80,9 +85,9 @@ def _names(task: str) -> tuple[set[str], set[str]]:
     """What is surely a name in the task, and all its words."""
     sure: set[str] = set()
     for marked in _MARKED.findall(task):
-        sure.update(_WORD.findall(marked))
+        sure.update(_NAME.findall(marked))
     for found in _SURE.finditer(task):
-        sure.update(_WORD.findall(found[1] or found[0]))
+        sure.update(_NAME.findall(found[1] or found[0]))
     return sure, set(_WORD.findall(task)) | sure
 
 
@@ -94,18 +99,19 @@ def _named_units(units: Sequence[Unit], names: AbstractSet[str]) -> Iterator[Uni
     return (unit for unit in all_units(units) if unit.name in names)
 
 
-def _whole_or_outline(unit: Unit, file: int, priority: int, names: AbstractSet[str]) -> Iterator[Piece]:
+def _whole_or_outline(unit: Unit, file: int, priority: int, names: AbstractSet[str]) -> Piece:
     """The unit; of one whose members are named too, only its signatures: it is named to say where they are."""
-    if any(_named_units(unit.members, names)):
-        yield from _signatures([unit], file, priority)
-    else:
-        yield Piece(priority, file, unit.first_line, unit.last_line)
+    is_place = any(_named_units(unit.members, names))
+    return _signatures([unit], file, priority) if is_place else _piece(unit, file, priority)
 
 
-def _signatures(units: Sequence[Unit], file: int, priority: int) -> Iterator[Piece]:
-    for unit in units:
-        yield Piece(priority, file, unit.signature_first_line, unit.signature_last_line)
-        yield from _signatures(unit.members, file, priority)
+def _piece(unit: Unit, file: int, priority: int) -> Piece:
+    return Piece(priority, file, tuple(range(unit.first_line, unit.last_line + 1)))
+
+
+def _signatures(units: Sequence[Unit], file: int, priority: int) -> Piece:
+    lines = (range(unit.signature_first_line, unit.signature_last_line + 1) for unit in all_units(units))
+    return Piece(priority, file, tuple(line for of_unit in lines for line in of_unit))
 
 
 def _mentions(text: str, unit: Unit, names: AbstractSet[str]) -> bool:
@@ -116,17 +122,16 @@ def _mentions(text: str, unit: Unit, names: AbstractSet[str]) -> bool:
 def _referred_to(
     files: Sequence[ContextFile], units: Sequence[Sequence[Unit]], central: Sequence[bool], sure: AbstractSet[str]
 ) -> set[str]:
-    """What the target, or its definitions that the task names, refers to in the other files.
+    """What the definitions that the task names refer to, and a target of which it names none.
 
-    A method counts only where no other file has one of its name: `get` and `run` are everywhere.
+    A method counts only where no other has its name: `get` and `run` are everywhere.
     """
     spoken: set[str] = set()
     for file, of_file, is_central in zip(files, units, central, strict=True):
-        if is_central:
-            lines = file.text.split("\n")
-            named = list(_named_units(of_file, sure))
-            shown = ["\n".join(lines[u.first_line : u.last_line + 1]) for u in named] or [file.text]
-            spoken.update(*map(_WORD.findall, shown))
+        lines = file.text.split("\n")
+        named = [unit for unit in _named_units(of_file, sure) if not any(_named_units(unit.members, sure))]
+        shown = ["\n".join(lines[unit.first_line : unit.last_line + 1]) for unit in named]
+        spoken.update(*map(_WORD.findall, shown or ([file.text] if is_central else [])))
     defined: dict[str, int] = {}
     for unit in (unit for of_file in units for unit in all_units(of_file)):
         defined[unit.name] = defined.get(unit.name, 0) + 1

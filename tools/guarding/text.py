@@ -1,6 +1,13 @@
-"""Removes from text what a reader cannot see and a terminal or a model would obey."""
+"""Removes from text what a reader cannot see and a terminal, a model or a host's window would obey."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+from pydantic import BaseModel
+
+_Answer = TypeVar("_Answer", bound=BaseModel)
 
 # Escape sequences of ECMA-48 (5th edition, sections 5 and 8.3): CSI, strings (OSC, DCS, SOS, PM, APC) that end
 # on their line, and the short ones. A string without its end is left readable.
@@ -15,12 +22,78 @@ _ESCAPES = re.compile(
 # characters, which spell invisible ASCII (https://www.unicode.org/charts/PDF/UE0000.pdf, seen
 # 2026-11-24); and variation selectors in a row, which spell invisible bytes: text has one at most.
 # The zero-width joiners stay: emoji, Persian and Indic scripts are written with them.
-_UNSEEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f]"
-    "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
+_SMUGGLED = "\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f"
+_SELECTORS = "[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
+_UNSEEN = re.compile(f"[\x00-\x08\x0b-\x1f{_SMUGGLED}]|{_SELECTORS}")
+# Without carriage returns and form feeds, which stand in honest source files.
+_HIDDEN = re.compile(f"[\x00-\x08\x0b\x0e-\x1f{_SMUGGLED}]|{_SELECTORS}")
+
+# What a host's window would fetch by itself, and tell the address's owner what stands in the address:
+# images of Markdown (https://spec.commonmark.org/0.31.2/#images), which are links without their mark, and
+# elements of HTML that load.
+_IMAGE_MARK = re.compile(r"!+(?=\[)")
+_LOADING = re.compile(
+    r"<(?=/?(?:img|image|picture|source|video|audio|track|iframe|frame|embed|object|link|script|style|svg|base|meta|"
+    r"form|input|body|a)\b)",
+    re.IGNORECASE,
 )
+
+# Fields that are code or a tool's output, shown as such: an image in them is text.
+_AS_IT_IS = frozenset({"code", "quote", "first_failure"})
 
 
 def visible(text: str) -> str:
     """The text without what cannot be seen; line ends become line feeds."""
     return _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """What cannot be seen in a text."""
+
+    count: int
+    line: int
+    """Of the first, counted from 1."""
+
+
+def hidden_in(text: str) -> Hidden | None:
+    """The characters in a text that nobody sees and `for_models` leaves out. None: there are none."""
+    found = list(_HIDDEN.finditer(text))
+    return Hidden(len(found), text.count("\n", 0, found[0].start()) + 1) if found else None
+
+
+def for_models(text: str) -> str:
+    """The text as models are shown it: to the letter, but for what people could not see in it."""
+    return _HIDDEN.sub("", text)
+
+
+def plain(text: str) -> str:
+    """A remark as people are shown it: visible, and without anything that is fetched to be shown."""
+    return _LOADING.sub("&lt;", _IMAGE_MARK.sub("", visible(text)))
+
+
+def spoken(answer: _Answer) -> _Answer:
+    """An answer as it goes back: its remarks plain, its code visible."""
+    return type(answer).model_validate(_cleaned(answer.model_dump()))
+
+
+def fenced(code: str) -> str:
+    """The code in a fence that nothing in it can close."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
+    mark = "`" * (longest + 1)
+    return f"{mark}\n{code.rstrip()}\n{mark}"
+
+
+def indented(remark: str) -> str:
+    """A remark of several lines as one item: none of its lines can pass for a line of ours."""
+    return remark.replace("\n", "\n    ")
+
+
+def _cleaned(value: object, field: str = "") -> object:
+    if isinstance(value, str):
+        return visible(value) if field in _AS_IT_IS else plain(value)
+    if isinstance(value, Mapping):
+        return {name: _cleaned(part, str(name)) for name, part in cast(Mapping[object, object], value).items()}
+    if isinstance(value, list):
+        return [_cleaned(part, field) for part in cast(list[object], value)]
+    return value

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...memory_store.confidence import Belief
 from ...memory_store.pace import Pace
@@ -63,6 +63,10 @@ class Candidate:
     def window_tokens(self) -> int | None:
         """What prompt and answer may take together. None: it is not known."""
         return self.availability.context_tokens or self.profile.context_tokens
+
+    def kept_local(self) -> "Candidate":
+        """The same where nothing may leave the machine any more."""
+        return self if self.availability.is_local else replace(self, why_not=_NOT_LOCAL)
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def _obstacles(
         instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
         yield f"retired{since}{instead}"
     if constraints.local_only and not availability.is_local:
-        yield "not local: what it is sent would leave the machine"
+        yield _NOT_LOCAL
     if not availability.is_reachable:
         yield availability.why_not or "not reachable"
     window = availability.context_tokens or profile.context_tokens
@@ -202,3 +206,4 @@ def _doubts(
 
 
 _DAYS_OF_NOTICE = 30
+_NOT_LOCAL = "not local: what it is sent would leave the machine"

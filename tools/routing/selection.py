@@ -1,7 +1,7 @@
 """Which model is asked: the reference's algorithm, roles instead of names, and reasons for everything."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ...memory_store.confidence import Belief
@@ -56,6 +56,11 @@ class Decision:
                 first_of_role[candidate.role] = candidate
                 seen.add(candidate.profile.id)
         return tuple(first_of_role.values())
+
+    def kept_local(self) -> "Decision":
+        """The same where nothing may leave the machine any more; those elsewhere cannot be asked."""
+        candidates = tuple(candidate.kept_local() for candidate in self.candidates)
+        return replace(self, chosen=self.chosen.kept_local(), candidates=candidates)
 
     def why_not(self, candidate: Candidate) -> str:
         """Why a candidate other than the chosen one was not chosen."""

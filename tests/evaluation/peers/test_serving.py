@@ -61,7 +61,7 @@ async def test_leaving_the_block_cuts_a_stream_that_is_still_open():
             except httpx.HTTPError as error:
                 failures.append(error)
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks, serving(Starlette(routes=[Route("/", stall)])) as url:
             begun = anyio.Event()
             tasks.start_soon(read, url, begun)

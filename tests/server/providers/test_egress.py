@@ -1,11 +1,14 @@
 """The gate that every request passes on its way out."""
 
+import json
 import logging
 from dataclasses import dataclass, field, replace
 
 import pytest
+from planted import AWS_KEY
 
 from chargehand.server.providers.egress import Gate, keep_bodies_out_of_logs, on_behalf_of
+from chargehand.tools.guarding.secrets import SecretSearch
 from chargehand.tools.provider import NotLocal
 
 pytestmark = pytest.mark.anyio
@@ -20,6 +23,10 @@ class Address:
 class Outgoing:
     url: Address
     headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    async def aread(self) -> bytes:
+        return self.body
 
 
 async def test_a_local_only_request_is_stopped_at_the_gate_whatever_client_makes_it(ask, observer):
@@ -49,3 +56,33 @@ async def test_the_sdks_cannot_log_a_prompt_even_when_all_else_logs_at_debug():
 
     for name in ("anthropic", "anthropic._base_client", "cerebras.cloud.sdk", "httpx", "httpx2", "httpcore"):
         assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
+
+
+async def test_no_request_to_another_machine_holds_a_secret_whatever_way_it_came(observer, ask):
+    gate = Gate(frozenset({"studio.lan"}), secrets=SecretSearch())
+    body = json.dumps({"messages": [{"content": [{"text": f"a\nkey: {AWS_KEY}\n"}]}]}).encode()
+
+    with pytest.raises(NotLocal, match=r"elsewhere\.example was about to be sent holds .*\(aws-access-key\)"):
+        await gate.let_out(Outgoing(Address("elsewhere.example"), body=body))
+    with pytest.raises(NotLocal, match="aws-access-key"):
+        await gate.let_out(Outgoing(Address("elsewhere.example"), body=f"no json {AWS_KEY}".encode()))
+    await gate.let_out(Outgoing(Address("elsewhere.example"), body=b'{"text": "nothing"}'))
+    await gate.let_out(Outgoing(Address("studio.lan"), body=body))
+
+
+async def test_a_gateway_on_this_machine_is_no_way_out_for_a_secret(observer, ask):
+    gate = Gate(frozenset(), secrets=SecretSearch())
+    outgoing = Outgoing(Address("127.0.0.1"), body=json.dumps({"text": AWS_KEY}).encode())
+
+    with on_behalf_of(ask("qwen3-30b-a3b"), observer):
+        await gate.let_out(outgoing)
+    with on_behalf_of(ask("claude-haiku-5-5"), observer), pytest.raises(NotLocal, match="aws-access-key"):
+        await gate.let_out(outgoing)
+
+
+async def test_with_the_setting_nothing_leaves_even_on_nobodys_behalf():
+    gate = Gate(frozenset(), local_only=True)
+
+    await gate.let_out(Outgoing(Address("localhost")))
+    with pytest.raises(NotLocal, match=r"elsewhere\.example"):
+        await gate.let_out(Outgoing(Address("elsewhere.example")))

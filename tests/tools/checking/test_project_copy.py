@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -118,3 +119,33 @@ async def test_a_project_that_is_too_large_is_refused_with_the_remedy(tmp_path, 
 
     with pytest.raises(FileRefused, match=r"List what the tests do not need in \.gitignore"):
         await copied(tmp_path)
+
+
+async def test_a_change_is_made_in_the_copy_alone_and_keeps_modes(tmp_path):
+    make(tmp_path, "a.py", "tool.py")
+    (tmp_path / "tool.py").chmod(0o755)
+    change = {Path("a.py"): b"changed", Path("deep/new.py"): b"new", Path("tool.py"): b"changed"}
+
+    async with copied_project(tmp_path, change) as copy:
+        assert (copy / "a.py").read_bytes() == b"changed"
+        assert (copy / "deep/new.py").read_bytes() == b"new"
+        assert (copy / "tool.py").stat().st_mode & 0o777 == 0o755
+        assert (copy / "a.py").stat().st_mode == (tmp_path / "a.py").stat().st_mode
+
+    assert (tmp_path / "a.py").read_text() == "a.py"
+    assert not (tmp_path / "deep").exists()
+
+
+async def test_a_change_never_leaves_the_copy_by_a_link(tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    root = tmp_path / "root"
+    make(root, "real/a.py")
+    (root / "link").symlink_to("real")
+    (root / "real/b.py").symlink_to("a.py")
+
+    async with copied_project(root, {Path("link/a.py"): b"changed", Path("real/b.py"): b"b"}) as copy:
+        assert (copy / "real/a.py").read_bytes() == b"changed"
+        assert (copy / "real/b.py").read_bytes() == b"b"
+
+    assert (root / "real/a.py").read_text() == "real/a.py"

@@ -21,6 +21,7 @@ package.__path__ = [sys.argv[1]]
 sys.modules["chargehand"] = package
 sys.path[:0] = json.loads(sys.argv[2])
 
+import os, socket, tempfile
 import anyio
 from chargehand.tools.checking.node import find_node
 from chargehand.tools.checking.running import run_tests
@@ -39,6 +40,37 @@ except OSError: pass
 print(children < 12, os.getuid() != 0)
 '''
 
+SMALL = Limits(wall_s=30, cpu_s=20, memory_mb=256, processes=12, output_kb=64)
+
+def tried(deed):
+    return f"try:\\n    {deed}\\nexcept (OSError, MemoryError): print('held')\\nelse: print('GOT OUT')"
+
+async def attacks(sandbox):
+    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as folder, socket.socket() as listener:
+        canary = os.path.join(ours, "canary")
+        open(canary, "w").close()
+        os.symlink(canary, os.path.join(folder, "link"))
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        code = {
+            "reads a file of ours": tried(f"open({canary!r})"),
+            "follows a link out": tried("open('link')"),
+            "reads the system's users": tried("open('/etc/passwd')"),
+            "writes beside our files": tried(f"open({canary + '-out'!r}, 'w')"),
+            "writes into the system": tried("open('/usr/bin/out', 'w')"),
+            "calls a port": tried(f"__import__('socket').create_connection({listener.getsockname()!r}, 5)"),
+            "takes memory": tried("bytearray(10**9)"),
+        }
+        said = {name: (await sandbox.run([*sandbox.python, "-c", text], folder, SMALL)).output.strip()
+                for name, text in code.items()}
+    keys = await sandbox.run([*sandbox.python, "-c", "import os; print(*os.environ)"], None, SMALL)
+    said["sees a key"] = "GOT OUT" if "ANTHROPIC_API_KEY" in keys.output else "held"
+    loop = await sandbox.run([*sandbox.python, "-c", "while True: pass"], None, Limits(wall_s=0.5))
+    flood = await sandbox.run([*sandbox.python, "-c", "while True: print('x' * 1000)"], None, SMALL)
+    left = "import os, signal\\nif os.fork() == 0: os.setsid(); signal.pause()"
+    child = await sandbox.run([*sandbox.python, "-c", left], None, SMALL)  # raises when it outlives
+    return said | {"never ends": loop.killed_by, "floods": flood.killed_by, "leaves a child": child.exit_code}
+
 async def main():
     search = await find_sandbox()
     sandbox = search.sandbox
@@ -51,7 +83,8 @@ async def main():
     module = await run_tests(answer, "def test_add(): assert add(1, 2) == 3", sandbox)
     counted = "test('add', () => assert.equal(add(1, 2), 3));"
     in_node = await run_node_tests("const add = (a, b) => a + b;", counted, sandbox, await find_node())
-    print(json.dumps([forks.output, script.outcome, module.outcome, in_node.outcome]))
+    held = await attacks(sandbox)
+    print(json.dumps([forks.output, script.outcome, module.outcome, in_node.outcome, held]))
 
 anyio.run(main)
 """
@@ -85,12 +118,17 @@ async def test_an_ordinary_user_has_the_same_sandbox():
     if python is None:
         pytest.skip("no Python here that a user without rights may run: run the tests as an ordinary user to see this")
 
-    with anyio.fail_after(30):
+    with anyio.fail_after(180):
         done = await anyio.run_process(
             [python, "-B", "-c", CHECK, str(ROOT), json.dumps(packages())],
             user=user,
-            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"},
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ANTHROPIC_API_KEY": "made-up"},
             stderr=None,
         )
 
-    assert json.loads(done.stdout) == ["True True\n", "passed", "passed", "passed"]
+    *seen, attacks = json.loads(done.stdout)
+    assert seen == ["True True\n", "passed", "passed", "passed"]
+    ends = [attacks.pop(name) for name in ("never ends", "floods", "leaves a child")]
+    assert ends == ["wall_time", "output", 0]
+    assert attacks == dict.fromkeys(attacks, "held")
+    assert len(attacks) == 8

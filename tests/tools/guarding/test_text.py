@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargehand.tools.guarding.text import visible
+from chargehand.tools.guarding.text import Hidden, fenced, for_models, hidden_in, plain, visible
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,46 @@ def test_cleaning_twice_changes_nothing_more():
 
     assert visible(visible(text)) == visible(text)
     assert "\x1b" not in visible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see ![chart](https://evil.example/?q=1 'title') now", "see [chart](https://evil.example/?q=1 'title') now"),
+        ("![a][ref]", "[a][ref]"),
+        ("!\u200b[a]", "[a]"),
+        ("<img src=x>", "&lt;img src=x>"),
+        ("</IFRAME>", "&lt;/IFRAME>"),
+        (
+            "[docs](https://docs.python.org) and a < b, List<int>",
+            "[docs](https://docs.python.org) and a < b, List<int>",
+        ),
+        ("not !done [x]", "not !done [x]"),
+    ],
+)
+def test_a_remark_has_nothing_that_is_fetched_to_be_shown(text: str, shown: str):
+    assert plain(text) == shown
+
+
+def test_an_image_in_an_image_is_none_either():
+    assert "![" not in plain("![![a](b)](c) ![![![x]]]")
+
+
+@pytest.mark.parametrize("code", ["x", "```\nx\n```", "````\n```", "a ``` b", "`````"])
+def test_code_stays_within_its_fence(code: str):
+    mark, *inside, end = fenced(code).split("\n")
+
+    assert mark == end
+    assert "\n".join(inside) == code
+    assert mark not in code
+
+
+def test_models_see_source_to_the_letter_but_for_what_nobody_sees():
+    source = "def f():\r\n\tx = 1\x0c\n# e\u0301 \u200d"
+    assert for_models(source) == source
+    assert for_models("a\u202eb\U000e0041c\x00d\x1b[31m\u200be") == "abcd[31me"
+
+
+def test_what_is_hidden_is_counted_from_its_first_line():
+    assert hidden_in("plain\r\n") is None
+    assert hidden_in("one\ntwo\u202e\nthree\u200b\x07") == Hidden(count=3, line=2)

@@ -1,0 +1,143 @@
+"""Secrets that are nobody's, put together at run time: no file of ours looks as if it held one."""
+
+import random
+import string
+
+_LETTERS_AND_DIGITS = string.ascii_letters + string.digits
+_HEX = "0123456789abcdef"
+
+
+def drawn(count: int, alphabet: str = _LETTERS_AND_DIGITS, seed: int = 7) -> str:
+    """So many characters, the same ones each time."""
+    return "".join(random.Random(f"{seed}{alphabet}{count}").choices(alphabet, k=count))
+
+
+def _pem(kind: str) -> str:
+    body = "\n".join(drawn(64, _LETTERS_AND_DIGITS + "+/", seed) for seed in range(6))
+    return f"-----BEGIN {kind}-----\n{body}\n-----END {kind}-----"
+
+
+def _pgp() -> str:
+    body = drawn(64, _LETTERS_AND_DIGITS + "+/")
+    return f"-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\n\n{body}\n-----END PGP PRIVATE KEY BLOCK-----"
+
+
+AWS_KEY = "AKIA" + drawn(16, string.ascii_uppercase + "234567")
+
+SECRETS: dict[str, tuple[str, ...]] = {
+    "anthropic-key": ("sk-ant-" + "api03-" + drawn(93) + "AA", "sk-ant-" + "admin01-" + drawn(93) + "AA"),
+    "openai-key": ("sk-" + "proj-" + drawn(74), "sk-" + drawn(20) + "T3Blbk" + "FJ" + drawn(20)),
+    "sk-key": ("sk-" + drawn(32, _HEX),),
+    "cerebras-key": ("csk-" + drawn(48, string.ascii_lowercase + string.digits),),
+    "groq-key": ("gsk_" + drawn(52),),
+    "huggingface-token": ("hf_" + drawn(34),),
+    "aws-access-key": (AWS_KEY, "ASIA" + drawn(16, string.ascii_uppercase)),
+    "aws-secret-key": (
+        f'aws_secret_access_key = "{drawn(40)}"',
+        f"AWS_SECRET_ACCESS_KEY={drawn(40)}",
+        f'"SecretAccessKey": "{drawn(40)}"',
+    ),
+    "google-api-key": ("AIza" + drawn(35),),
+    "google-oauth-secret": ("GOCSPX-" + drawn(28),),
+    "azure-client-secret": (drawn(3) + "8Q~" + drawn(34),),
+    "azure-account-key": (f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={drawn(86)}==",),
+    "digitalocean-token": ("dop_v1_" + drawn(64, _HEX),),
+    "vault-token": ("hvs." + drawn(90),),
+    "databricks-token": ("dapi" + drawn(32, _HEX),),
+    "github-token": ("ghp_" + drawn(36), "gho_" + drawn(36), "github_" + "pat_" + drawn(22) + "_" + drawn(59)),
+    "gitlab-token": ("glpat-" + drawn(20), "glrt-" + drawn(20)),
+    "npm-token": ("npm_" + drawn(36),),
+    "npm-auth-token": (f"//npm.example.com/:_auth{'Token'}={drawn(36, _HEX)}",),
+    "pypi-token": ("pypi-" + "AgEIcHlwaS5vcmc" + drawn(120),),
+    "rubygems-key": ("rubygems_" + drawn(48, _HEX),),
+    "docker-token": ("dckr_" + "pat_" + drawn(27),),
+    "slack-token": ("xoxb-" + f"{drawn(12, string.digits)}-{drawn(12, string.digits)}-{drawn(24)}",),
+    "slack-webhook": ("https://hooks.slack.com/" + "services/T" + drawn(8) + "/B" + drawn(8) + "/" + drawn(24),),
+    "stripe-key": ("sk_" + "live_" + drawn(24), "rk_" + "live_" + drawn(24)),
+    "sendgrid-key": ("SG." + drawn(22) + "." + drawn(43),),
+    "twilio-key": ("SK" + drawn(32, _HEX),),
+    "telegram-bot-token": (drawn(10, "123456789") + ":AA" + drawn(33),),
+    "shopify-token": ("shpat_" + drawn(32, _HEX),),
+    "private-key": (
+        _pem("RSA PRIVATE KEY"),
+        _pem("OPENSSH PRIVATE KEY"),
+        _pem("PRIVATE KEY"),
+        _pgp(),
+        '{"private_key": "' + _pem("PRIVATE KEY").replace("\n", "\\n") + '"}',
+        f'KEY = (\n    "-----BEGIN EC PRIVATE KEY-----\\n"\n    "{drawn(64)}\\n"\n)',
+    ),
+    "age-secret-key": ("AGE-SECRET-" + "KEY-1" + drawn(58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"),),
+    "json-web-token": (f"eyJ{drawn(40)}.eyJ{drawn(80)}.{drawn(43)}",),
+    "url-password": (
+        "postgres://app:" + "s3cr3t-9-Kp@db.internal:5432/app",
+        "https://deploy:" + drawn(20) + "@git.example.com/a.git",
+        "redis://:" + "Zk9-vbQ2x@cache:6379/0",
+    ),
+    "authorization-header": (f'"Authorization": "Bearer {drawn(40)}"', f"Authorization: Basic {drawn(24)}=="),
+    "password": (
+        'password = "Tr0ub4' + 'dor&3"',
+        "DB_PASSWORD=Xk29" + "fLq81z",
+        '{"password": "kQ7' + '!mnV2x"}',
+        "password: hunter2" + "-Mango7",
+        'String dbPassword = "v8R' + '$kk29Lm";',
+        'connect(user="a", passwd="9fjK' + '2mmQ7")',
+        'if password == "Op3n' + 'Ses4me!":',
+        "<password>qP4" + "zz81_Lk</password>",
+        'config["password"] = "g7K' + '2-pLw9"',
+        'password: str = "g7K' + '2-pLw9"',
+    ),
+    "secret-assignment": (
+        f'api_key = "{drawn(32)}"',
+        f"SECRET_KEY={drawn(50, _HEX)}",
+        f'"client_secret": "{drawn(40)}"',
+        f"token: {drawn(40, _HEX)}",
+        f'const authToken = "{drawn(24)}";',
+        f"export DATADOG_API_KEY={drawn(32, _HEX)}",
+    ),
+}
+"""What must be found, by the kind it is called."""
+
+HARMLESS = (
+    'password = "changeme"',
+    'password = "password123"',
+    'password = os.environ["DB_PASSWORD"]',
+    "password = getpass.getpass()",
+    'password = "<your-password>"',
+    "password: ${DB_PASSWORD}",
+    "PASSWORD=$(cat /run/secrets/password)",
+    'password = "{{ vault_password }}"',
+    "password: Optional[str] = None",
+    "def login(user, password=DEFAULT_PASSWORD_2): ...",
+    "raise ValueError('password must have 8 characters')",
+    'PASSWORD_RESET_URL = "/accounts/reset/1/"',
+    'api_key = "your-api-key-here"',
+    'api_key = os.environ["X"]',
+    'api_key="sk-ant-..."',
+    "ANTHROPIC_API_KEY=sk-ant-xxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    "export OPENAI_API_KEY=sk-proj-XXXXXXXXXXXXXXXXXXXXXXXXXXXX",
+    "<your-key>",
+    'tokenizer = "gpt2-medium-v1.5"',
+    "token = self.next_token_of_line_2(source)",
+    'token_type = "application/x-www-form-urlencoded"',
+    'model_token = "claude-sonnet-5-5-2026-10-01"',
+    "secret = derive_secret_from_passphrase_v2(master)",
+    'SECRET_NAME = "projects/my-project/secrets/db"',
+    'if "-----BEGIN PRIVATE KEY-----" in text:',
+    'HEADER = "-----BEGIN PUBLIC KEY-----"',
+    "postgres://user:password@localhost/db",
+    "postgres://postgres:postgres@localhost:5432/postgres",
+    "https://{user}:{password}@example.com",
+    "https://$USER:$TOKEN@github.com/a/b.git",
+    "http://localhost:8080/a@b",
+    "Authorization: Bearer <token>",
+    "headers = {'Authorization': f'Bearer {token}'}",
+    "commit 3f786850e387550fdab836ed7e6dc881de23001b",
+    'sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"',
+    'uuid = "123e4567-e89b-12d3-a456-426614174000"',
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
+    '"integrity": "sha512-z4PhNX7vuL3xVChQ1m2AB9Yg5AULVxXcg/SpIdNs6c5H0NE8XYXysP+DGNKHfuwvY7kxvUdBeoGlODJ6+SfaPg=="',
+    "The token limit is 200000 tokens; the password policy wants 12 characters.",
+    'csrf_token = "{% csrf_token %}"',
+    'password_field = driver.find_element("id", "password-input-1")',
+)
+"""What must raise no alarm."""

@@ -1,0 +1,31 @@
+"""How tests import the file that an answer is for."""
+
+from pathlib import Path
+
+import pytest
+
+from chargehand.tools.checking.import_path import ImportPath, import_path
+
+
+@pytest.mark.parametrize(
+    ("file", "packages", "expected"),
+    [
+        ("mod.py", [], ImportPath("mod", (".",))),
+        ("pkg/mod.py", ["pkg"], ImportPath("pkg.mod", (".",))),
+        ("pkg/__init__.py", ["pkg"], ImportPath("pkg", (".",))),
+        ("src/pkg/mod.py", ["src/pkg"], ImportPath("pkg.mod", ("src", "."))),
+        ("src/pkg/mod.py", ["src", "src/pkg"], ImportPath("src.pkg.mod", (".",))),
+        ("scripts/tool.py", [], ImportPath("scripts.tool", (".", "scripts"))),
+        ("my-scripts/tool.py", [], ImportPath("tool", (".", "my-scripts"))),
+        ("my-scripts/my-tool.py", [], None),
+        ("pkg/data.json", ["pkg"], None),
+    ],
+)
+def test_a_file_is_imported_as_its_project_imports_it(
+    tmp_path: Path, file: str, packages: list[str], expected: ImportPath | None
+):
+    for package in packages:
+        (tmp_path / package).mkdir(parents=True, exist_ok=True)
+        (tmp_path / package / "__init__.py").touch()
+
+    assert import_path(Path(file), tmp_path) == expected

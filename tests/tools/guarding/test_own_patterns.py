@@ -1,0 +1,74 @@
+"""The user's own patterns of secrets: what they find, and what is refused because it could never end."""
+
+import itertools
+
+import pytest
+
+from chargehand.tools.guarding.own_patterns import BadPattern, OwnPattern, own_pattern
+from chargehand.tools.guarding.secrets import SecretSearch
+
+
+@pytest.mark.parametrize(
+    ("regex", "text", "found"),
+    [
+        (r"ACME-\d{4}", "x ACME-2026 y ACME-2027", ["ACME-2026", "ACME-2027"]),
+        (r"badge=(?P<value>\w{4,20})", "badge=walrus9", ["walrus9"]),
+        (r"(?i)internal-[a-z]+", "see INTERNAL-zebra", ["INTERNAL-zebra"]),
+        (r"(?:[0-9]{4}-){3}[0-9]{4}", "card 1234-5678-9012-3456.", ["1234-5678-9012-3456"]),
+        (r"corp\.example\.(?:com|org)/\w+", "corp.example.org/abc", ["corp.example.org/abc"]),
+        (r"[\]x-]+!", "a ]x-]! b", ["]x-]!"]),
+    ],
+)
+def test_a_pattern_finds_what_it_describes(regex: str, text: str, found: list[str]):
+    spans = own_pattern("mine", regex).spans(f"first line\n{text}\nlast")
+
+    whole = f"first line\n{text}\nlast"
+    assert [whole[start:end] for start, end in spans] == found
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        "(a+)+b", "(a|a)*b", "(?:a|ab)+c", "(x+x+)+y", r"(\w*)*", "(a?){30}a{30}", "((ab)*)*c", "a*a*a*b",
+        r"(\w)\1", "(?=a)b", "(?<!a)b", "(?P<q>a)(?P=q)", r".*.*.*x", "(?>a)b|(a+)+", "a{0,60}" * 4 + "b",
+    ],
+)  # fmt: skip
+def test_what_a_text_could_make_search_for_ever_is_refused_with_what_to_do(regex: str):
+    with pytest.raises(BadPattern, match=r"^mine: .*search for ever"):
+        own_pattern("mine", regex)
+
+
+@pytest.mark.parametrize("regex", ["(", "[a", "a{2", "x*", "", "a|", r"\d*", "a" * 301])
+def test_what_cannot_be_used_is_refused(regex: str):
+    if regex == "a{2":  # to Python that is the text itself
+        assert own_pattern("mine", regex).spans("a{2")
+        return
+    with pytest.raises(BadPattern, match=r"^mine: "):
+        own_pattern("mine", regex)
+
+
+def test_a_line_without_an_end_is_searched_in_stretches_that_overlap():
+    pattern = own_pattern("mine", "ACME-[a-z]{40,60}")
+    needle = "ACME-" + "walrus" * 8
+
+    for place in range(0, 1200, 37):
+        spans = set(pattern.spans("." * place + needle + "." * 900))
+        assert (place, place + len(needle)) in spans
+
+
+def test_a_search_whose_time_is_up_takes_the_rest_for_secret():
+    pattern = own_pattern("slow", "ACME-[0-9]+")
+    ticks = itertools.count()
+    ticking = OwnPattern(pattern.name, pattern.regex, clock=lambda: float(next(ticks)))
+    text = "one\ntwo\nthree\nfour\n"
+
+    (found,) = SecretSearch(own=[ticking]).find(text)
+
+    assert (found.kind, found.line) == ("slow", 3)
+    assert found.end == len(text)
+
+
+def test_the_slowest_pattern_that_is_allowed_ends_on_a_text_made_against_it():
+    pattern = own_pattern("slow", r"\w+-?\w+!")
+
+    list(pattern.spans("a" * 20_000 + "\n" + "b" * 20_000))

@@ -1,0 +1,56 @@
+"""What keeps a task on the machine, and how it is said."""
+
+from pathlib import Path
+
+import pytest
+from planted import AWS_KEY
+
+from chargehand.tools.guarding.local_paths import LocalPaths
+from chargehand.tools.guarding.privacy import Custody, Passage, Privacy, examine
+
+pytestmark = pytest.mark.anyio
+
+ROOT = Path("/work/shop")
+BILLING = Privacy(local_paths=LocalPaths(("billing/**",)))
+RATES = Passage("billing/rates.py", "RATE = 1\n", ROOT / "billing/rates.py")
+KEYED = Passage("a.py", f"x\nKEY = '{AWS_KEY}'\n", ROOT / "a.py")
+
+
+async def test_what_nothing_speaks_against_may_leave():
+    custody = await examine(BILLING, [Passage("task", "Sort it."), Passage("a.py", "x = 1", ROOT / "a.py")], [ROOT])
+
+    assert custody == Custody()
+    assert (custody.stays, custody.notes, custody.remedy) == (False, (), None)
+
+
+async def test_a_path_and_a_secret_are_told_apart_with_what_to_do():
+    by_path = await examine(BILLING, [RATES], [ROOT])
+    by_secret = await examine(BILLING, [KEYED], [ROOT])
+
+    assert by_path.reasons == ("billing/rates.py lies under [privacy] local_only (billing/**)",)
+    assert "take its path out of" in (by_path.remedy or "")
+    assert by_secret.reasons == ("a.py:2 holds what looks like a secret (aws-access-key)",)
+    assert "take the secret out" in (by_secret.remedy or "")
+
+
+async def test_a_file_that_is_not_read_counts_by_its_place():
+    custody = await examine(BILLING, [], [ROOT], paths=[ROOT / "billing/new.py", ROOT / "other.py"])
+
+    assert custody.reasons == (f"{ROOT}/billing/new.py lies under [privacy] local_only (billing/**)",)
+
+
+async def test_redaction_frees_a_task_from_its_secrets_and_not_from_its_paths():
+    redacting = Privacy(local_paths=BILLING.local_paths, on_secret="redact")
+
+    assert not (await examine(redacting, [KEYED], [ROOT])).stays
+    assert (await examine(redacting, [KEYED, RATES], [ROOT])).stays
+
+
+async def test_many_findings_are_counted_and_not_listed():
+    text = "\n".join(f"key_{n} = '{AWS_KEY}'" for n in range(40))
+
+    (note,) = (await examine(Privacy(), [Passage("a.py", text, ROOT / "a.py")], [ROOT])).notes
+
+    assert "a.py:5 holds" in note
+    assert "a.py:6 holds" not in note
+    assert note.endswith("; and 35 more.")

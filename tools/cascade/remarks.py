@@ -1,0 +1,18 @@
+"""What is said of an answer whose text is not what its model wrote, or not what its user wants."""
+
+from collections.abc import Iterator
+
+from ..guarding.secrets import holds_placeholder
+from ..guarding.text import hidden_in
+from .attempt import Tried
+
+
+def remarks_on(tried: Tried) -> Iterator[str]:
+    """Notes for the receipt, each with the model's name before it."""
+    answer, generation, model = tried.answer, tried.asked.generation, tried.candidate.profile.id
+    if answer is None or generation is None:
+        return
+    if holds_placeholder(answer.code):
+        yield f"{model}: its answer has a placeholder where a secret stood. Put the secret back before you use it."
+    if (hidden := hidden_in(generation.text)) is not None:
+        yield f"{model}: {hidden.count} invisible character(s) were taken out of its answer before it was checked."

@@ -1,0 +1,119 @@
+"""The user's own patterns of secrets: searched line by line, in time that a text cannot stretch.
+
+Python's `re` goes back over what it has tried, so a pattern such as `(a+)+b` would never end on a text
+made for it. What can do that is refused, and what is merely slow ends when its time is up: the rest of
+the text then counts as secret, so that nothing leaves unsearched.
+"""
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+PATTERN_CHARACTERS_AT_MOST = 300
+STRETCH = 512
+"""Characters of a line that are searched at once; neighbouring stretches share half."""
+SEARCH_SECONDS_AT_MOST = 2.0
+"""Of one pattern in one text."""
+
+_WAYS_AT_MOST = 4 * STRETCH**2
+"""In how many ways the repeats of a pattern may share out a stretch."""
+
+_TOKEN = re.compile(
+    r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])"
+    r"|(?P<flags>\(\?[aimsx]+\))|(?P<open>\((?:\?(?:P<\w+>|[aimsx-]*:|.{0,2}))?)|(?P<close>\))"
+    r"|(?P<repeat>[*+?]|\{\d*,?\d*\})[?+]?|(?P<or>\|)|.",
+    re.DOTALL,
+)
+_PLAIN_GROUP = re.compile(r"\((?:\?(?:[aimsx-]*:|P<\w+>))?")
+
+
+class BadPattern(ValueError):
+    """A pattern that cannot be used. The message says what to write instead."""
+
+
+@dataclass(frozen=True)
+class OwnPattern:
+    """A form of secret that the user described."""
+
+    name: str
+    regex: re.Pattern[str]
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+
+    def spans(self, text: str) -> Iterator[tuple[int, int]]:
+        """Where what it describes stands; a group named `value` is the secret part of it."""
+        deadline = self.clock() + SEARCH_SECONDS_AT_MOST
+        group = "value" if "value" in self.regex.groupindex else 0
+        at = 0
+        for line in text.splitlines(keepends=True):
+            for start in range(at, at + len(line), STRETCH // 2):
+                if self.clock() > deadline:
+                    yield start, len(text)
+                    return
+                for found in self.regex.finditer(text, start, min(start + STRETCH, at + len(line))):
+                    if found.end() > found.start() and found.start(group) >= 0:
+                        yield found.span(group)
+                if start + STRETCH >= at + len(line):
+                    break
+            at += len(line)
+
+
+def own_pattern(name: str, regex: str) -> OwnPattern:
+    """The user's pattern. Raises BadPattern when it is no regular expression, finds nothing, or could take for ever."""
+    if len(regex) > PATTERN_CHARACTERS_AT_MOST:
+        raise BadPattern(f"{name}: it has {len(regex)} characters; at most {PATTERN_CHARACTERS_AT_MOST} are read")
+    try:
+        compiled = re.compile(regex)
+    except (re.error, OverflowError) as error:
+        raise BadPattern(f"{name}: {regex!r:.80} is no regular expression ({error})") from error
+    if (why_slow := _why_slow(regex)) is not None:
+        raise BadPattern(f"{name}: {why_slow}, and a text could make it search for ever")
+    if compiled.match(""):
+        raise BadPattern(f"{name}: {regex!r:.80} also matches where nothing stands. Say what it begins with")
+    return OwnPattern(name, compiled)
+
+
+def _why_slow(regex: str) -> str | None:
+    """What in a pattern lets `re` try too many ways, with the remedy. None: nothing does."""
+    opened: list[bool] = []
+    """For each group that is open, whether something in it can match in several ways."""
+    varied, ways, last_group = False, 1, False
+    for token in _TOKEN.finditer(regex):
+        is_group_end = False
+        if token["open"]:
+            if not _PLAIN_GROUP.fullmatch(token["open"]):
+                return f"{token['open']!r} looks around or refers back. Use plain groups"
+            opened.append(varied)
+            varied = False
+        elif token["close"]:
+            last_group, varied = varied, (opened.pop() if opened else False) or varied
+            is_group_end = True
+        elif token["escape"] and token["escape"][1].isdigit():
+            return f"{token['escape']!r} refers back. Write out what repeats"
+        elif token["or"]:
+            varied = True
+        elif token["repeat"]:
+            fewest, most = _bounds(token["repeat"])
+            if last_group and most > 1:
+                return (
+                    "it repeats a group that can match in several ways. Repeat only fixed groups, as (?:[0-9]{4}-){3}"
+                )
+            if most != fewest:
+                varied, ways = True, ways * (min(most, STRETCH) - min(fewest, STRETCH - 1) + 1)
+        if not is_group_end:
+            last_group = False
+    if ways > _WAYS_AT_MOST:
+        return "it has too many repeats. Give them narrow bounds, as {4,40}, and at most two of them none"
+    return None
+
+
+def _bounds(repeat: str) -> tuple[int, int]:
+    """The fewest and the most times; what has no upper bound may be as long as a stretch."""
+    if repeat in _BOUNDS:
+        return _BOUNDS[repeat]
+    fewest, comma, most = repeat[1:-1].partition(",")
+    low = int(fewest or 0)
+    return low, int(most) if most else (STRETCH if comma else low)
+
+
+_BOUNDS = {"*": (0, STRETCH), "+": (1, STRETCH), "?": (0, 1)}

@@ -1,0 +1,131 @@
+"""Whether a task may leave the machine: which of its texts must stay, why, and what leaves in their place.
+
+What is examined is text on its way into prompts; a task that must stay is local-only from then on, and
+so is everything that comes of it. What it does not protect against: text that the host itself has read
+and passes on in other words.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import anyio.to_thread
+
+from .local_paths import LocalPaths
+from .secrets import SecretSearch
+from .text import hidden_in
+
+OnSecret = Literal["local", "redact"]
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Privacy:
+    """What the user settled about text that may not leave."""
+
+    local_paths: LocalPaths = field(default_factory=LocalPaths)
+    secrets: SecretSearch = field(default_factory=SecretSearch)
+    on_secret: OnSecret = "local"  # noqa: S105 - a word of ours, and nobody's password
+    """local: a task with a secret in it stays here. redact: it may leave, without the secret."""
+
+    @property
+    def replaces_secrets(self) -> bool:
+        return self.on_secret != "local"  # noqa: S105 - see above
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One text that a model would be shown."""
+
+    place: str
+    """Where it is from, for a message: a path or an argument."""
+    text: str
+    path: Path | None = None
+    """Its file, absolute. None: it comes from no file."""
+
+
+@dataclass(frozen=True)
+class Custody:
+    """What was found in the texts of a task."""
+
+    reasons: tuple[str, ...] = ()
+    """Why it must stay on the machine. Empty: it may leave."""
+    replaced: tuple[str, ...] = ()
+    """The secrets that will be replaced in what leaves."""
+    hidden: tuple[str, ...] = ()
+    """The texts with characters in them that nobody sees."""
+
+    @property
+    def stays(self) -> bool:
+        return bool(self.reasons)
+
+    @property
+    def remedy(self) -> str | None:
+        """What whoever has no local model can do. None: it may leave."""
+        if not self.reasons:
+            return None
+        holds_secret = any("holds what looks like a secret" in reason for reason in self.reasons)
+        return HOW_TO_LEAVE if holds_secret else _HOW_TO_STAY
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the receipt says of it."""
+        notes: list[str] = []
+        if self.reasons:
+            notes.append(f"{STAYS} {_listed(self.reasons)}.")
+        if self.replaced:
+            notes.append(f"Whatever leaves this machine has a placeholder in the place of: {_listed(self.replaced)}.")
+        if self.hidden:
+            notes.append(
+                f"Invisible characters were left out of what models see, so new code has none: {_listed(self.hidden)}."
+            )
+        return tuple(notes)
+
+
+STAYS = "This task stays on this machine:"
+
+_HOW_TO_STAY = (
+    "Install a local model (`chargehand doctor` says how), leave the file out, or take its path out of"
+    " [privacy] local_only in Chargehand's config."
+)
+HOW_TO_LEAVE = (
+    "Install a local model (`chargehand doctor` says how), take the secret out, or set"
+    ' [privacy] on_secret = "redact" in Chargehand\'s config.'
+)
+
+
+async def examine(
+    privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path] = ()
+) -> Custody:
+    """Look into all texts of a task before anything is done with them.
+
+    paths: files whose text may come out of a check, absolute; only their place counts.
+    """
+    return await anyio.to_thread.run_sync(_examine, privacy, passages, roots, paths)
+
+
+def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path]) -> Custody:
+    reasons: list[str] = []
+    secrets: list[str] = []
+    for place, path in [(p.place, p.path) for p in passages if p.path] + [(str(path), path) for path in paths]:
+        pattern = privacy.local_paths.matching(path, roots)
+        if pattern is not None:
+            reasons.append(f"{place} lies under [privacy] local_only ({pattern})")
+    for passage in passages:
+        secrets += [
+            f"{passage.place}:{secret.line} holds what looks like a secret ({secret.kind})"
+            for secret in privacy.secrets.find(passage.text)
+        ]
+    hidden = [
+        f"{passage.place}:{found.line} ({found.count})" for passage in passages if (found := hidden_in(passage.text))
+    ]
+    if privacy.replaces_secrets:
+        return Custody(tuple(reasons), tuple(secrets), tuple(hidden))
+    return Custody((*reasons, *secrets), (), tuple(hidden))
+
+
+def _listed(findings: Sequence[str]) -> str:
+    more = len(findings) - _SHOWN
+    return "; ".join(findings[:_SHOWN]) + (f"; and {more} more" if more > 0 else "")

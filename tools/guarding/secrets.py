@@ -1,0 +1,129 @@
+"""Finds keys, tokens, private keys and passwords in text that is about to leave.
+
+Told by their form, from `secret_patterns.yaml` and the user's own patterns: a password in plain words, or
+a secret that was encoded, is not found.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+from re import Pattern as Regex
+from re import compile as compile_regex
+from typing import Literal
+
+from pydantic import TypeAdapter
+
+from .own_patterns import OwnPattern
+from .plausible import JUDGES, is_filler
+
+Judge = Literal["token", "password", "bare", "url"]
+
+PATTERNS_FILE = "secret_patterns.yaml"
+
+
+@dataclass(frozen=True)
+class Secret:
+    """Where a secret stands, and of what kind; never the secret itself."""
+
+    kind: str
+    start: int
+    """Of the part that is secret, in characters; the word before it, such as `password =`, is none."""
+    end: int
+    line: int
+    """Counted from 1."""
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One form of secret, as the data file describes it."""
+
+    name: str
+    needles: tuple[str, ...]
+    regex: str
+    source: str
+    before: int = 0
+    judged: Judge | None = None
+
+    @cached_property
+    def _compiled(self) -> Regex[str]:
+        # Compiled when a needle is found: most texts hold few, and compiling all takes longer than searching.
+        return compile_regex(self.regex)
+
+    def spans(self, text: str, lowered: str) -> Iterator[tuple[int, int]]:
+        """Where what it describes stands. lowered: the text with its ASCII letters in lower case."""
+        judge = JUDGES[self.judged] if self.judged else None
+        for needle in self.needles:
+            hay = lowered if needle == needle.lower() else text
+            at = hay.find(needle)
+            while at >= 0:
+                found = self._compiled.match(text, max(0, at - self.before))
+                if found is None:
+                    at = hay.find(needle, at + 1)
+                    continue
+                group = "value" if "value" in self._compiled.groupindex and found["value"] is not None else 0
+                start, end = found.span(group)
+                if judge(found) if judge else not is_filler(text[start:end]):
+                    yield start, end
+                    at = hay.find(needle, max(end, at + 1))
+                else:
+                    at = hay.find(needle, at + 1)
+
+
+@dataclass(frozen=True)
+class SecretSearch:
+    """Looks for all that is known to be secret."""
+
+    own: Sequence[OwnPattern] = ()
+    """The user's, beside those of the data file."""
+
+    @cached_property
+    def shipped(self) -> tuple[Pattern, ...]:
+        """The patterns of the data file, read at first use."""
+        return _shipped()
+
+    def find(self, text: str) -> tuple[Secret, ...]:
+        """All secrets in the text, in order, none within another."""
+        # One character for one, as `str.lower` does not promise for letters beyond ASCII.
+        lowered = text.encode("ascii", "replace").lower().decode("ascii")
+        spans = [(*span, pattern.name) for pattern in self.shipped for span in pattern.spans(text, lowered)]
+        spans += [(*span, pattern.name) for pattern in self.own for span in pattern.spans(text)]
+        found: list[Secret] = []
+        line, counted = 1, 0
+        for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
+            if found and start < found[-1].end:
+                continue
+            line, counted = line + text.count("\n", counted, start), start
+            found.append(Secret(name, start, end, line))
+        return tuple(found)
+
+    def redact(self, text: str) -> str:
+        """The text with a placeholder in the place of each secret."""
+        parts: list[str] = []
+        done = 0
+        for secret in self.find(text):
+            parts += [text[done : secret.start], placeholder(secret.kind)]
+            done = secret.end
+        return "".join(parts) + text[done:]
+
+
+def placeholder(kind: str) -> str:
+    """What stands in the place of a secret; it is found to be no secret itself."""
+    return f"{PLACEHOLDER_BEGINS}{kind}>"
+
+
+def holds_placeholder(text: str) -> bool:
+    """Whether a secret was replaced in the text, or in what it was made from."""
+    return PLACEHOLDER_BEGINS in text
+
+
+PLACEHOLDER_BEGINS = "<redacted:"
+
+
+def _shipped() -> tuple[Pattern, ...]:
+    import yaml  # not before there is a text: a server starts without it
+
+    file = resources.files(__package__ or "") / PATTERNS_FILE
+    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    listed: object = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
+    return TypeAdapter(tuple[Pattern, ...]).validate_python(listed)
