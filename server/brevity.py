@@ -1,5 +1,7 @@
 """Keeps the text of a tool's answer short: what a model reads in every turn that follows is paid for each time."""
 
+import re
+
 CHARACTERS_AT_MOST = 8_000
 """About 2,000 tokens."""
 
@@ -11,6 +13,18 @@ def shortened(text: str, how_to_get_more: str) -> str:
     head = text[:CHARACTERS_AT_MOST]
     head = head[: head.rfind("\n") + 1].rstrip("\n") or head
     left = text[len(head) :].strip("\n")
-    fence = "\n```" if sum(line.startswith("```") for line in head.splitlines()) % 2 else ""
+    fence = f"\n{mark}" if (mark := _open_fence(head)) else ""
     lines, characters = left.count("\n") + 1, len(left)
     return f"{head}{fence}\n[{lines:,} more line(s), {characters:,} characters, are left out here. {how_to_get_more}]"
+
+
+def _open_fence(text: str) -> str | None:
+    """The mark of the fence that the text leaves open: a longer one may hold shorter ones."""
+    mark: str | None = None
+    for line in text.splitlines():
+        if mark is None:
+            begun = re.match("`{3,}", line)
+            mark = begun[0] if begun else None
+        elif line == mark:
+            mark = None
+    return mark

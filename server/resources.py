@@ -13,8 +13,9 @@ from mcp.server.mcpserver.resources import FunctionResource, Resource
 from ..memory_store.errors import LedgerError
 from ..profiles.errors import ProfileError, UnknownModel
 from ..profiles.model import ModelProfile
+from ..tools.cascade.receipt import Receipt
 from ..tools.errors import CallerError, UnknownTask
-from ..tools.guarding.text import visible
+from ..tools.guarding.text import spoken, visible
 from ..tools.report_outcome import unknown_task
 from ..tools.workshop import Workshop
 from .premises import Address, Premises
@@ -103,8 +104,10 @@ async def _task(shop: Workshop, task_id: str) -> str:
     row = await shop.ledger.task(task_id)
     if row is None:
         raise unknown_task(task_id)
-    told = asdict(row) | {"text": visible(row.text), "receipt": json.loads(row.receipt) if row.receipt else None}
-    return _as_json(told)
+    receipt = None
+    if row.receipt is not None and row.kind == "delegation":
+        receipt = spoken(Receipt.model_validate_json(row.receipt)).model_dump(mode="json", exclude_none=True)
+    return _as_json(asdict(row) | {"text": visible(row.text), "receipt": receipt})
 
 
 _FIXED: tuple[tuple[str, str, str, Callable[[Workshop], Awaitable[str]]], ...] = (

@@ -42,3 +42,9 @@ def test_a_text_without_line_ends_is_cut_too():
     cut = shortened("x" * 20_000, "Ask again.")
 
     assert cut.startswith("x" * CHARACTERS_AT_MOST + "\n[1 more line(s), 12,000 characters")
+
+
+def test_a_long_fence_that_holds_a_short_one_is_closed_by_its_own_mark():
+    text = "````\n```python\n" + "abcdefghi\n" * 1_000 + "```\n````"
+
+    assert "\n````\n[" in shortened(text, "Ask again.")
