@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
-from chargehand.server.wiring import open_workshop
+from chargehand.server.wiring import open_workshop, utc_now
 from chargehand.tools.editing.journal import Journals, Plan
 from chargehand.tools.workshop import Workshop
 
@@ -200,15 +203,22 @@ def test_forget_takes_one_or_all(typed, home):
 
 def test_the_files_that_a_forgotten_task_wrote_can_no_longer_be_restored_from_what_is_kept(typed, home):
     begun(home, typed)
-    typed("export", home.parent / "m.jsonl")
-    name = json.loads((home.parent / "m.jsonl").read_text().splitlines()[1])["id"]
-    journals = Journals(home / "undo")
+    task_id, journals = "a" * 32, Journals(home / "undo")
+
+    async def delegate() -> None:
+        ledger = await Ledger.open(home, utc_now)
+        await ledger.begin_task(NewTask(task_id, "delegation", "Sort a list", "code_generation", 2.0, local_only=False))
+        await ledger.finish_task(task_id, Finish("unverified", None, (), None))
+        await ledger.aclose()
+
+    anyio.run(delegate)
     with journals.alone():
-        journals.begin(Plan(task_id=name, at=1.0, files=()), [])
+        journals.begin(Plan(task_id=task_id, at=1.0, files=()), [])
 
-    typed("forget", name, "--yes")
+    seen = typed("forget", task_id, "--yes")
 
-    assert journals.find(name) is None
+    assert "1 task forgotten" in seen.out
+    assert journals.find(task_id) is None
 
 
 def test_what_was_forgotten_is_restored_when_asked_for(typed, home):
