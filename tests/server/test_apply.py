@@ -6,6 +6,7 @@ from pathlib import Path
 import anyio
 import pytest
 from house import OpenHouse, Script, fenced, text_of
+from planted import AWS_KEY
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.server.cli import own_workshop
@@ -363,3 +364,33 @@ async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
 
     assert row is not None
     assert row.outcomes == outcomes
+
+
+async def test_invisible_characters_that_no_model_saw_are_not_lost_with_a_whole_file(
+    open_house: OpenHouse, project: Path
+):
+    odd = "# left \u202e right\ndef double(n):\n    return 2 * n\n"
+    (project / "doubling.py").write_text(odd, encoding="utf-8")
+    edit = Reply(block("doubling.py", "    return 2 * n\n", "    return n + n\n"))
+    script = Script({LOCAL: [RIGHT, edit]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", **APPLY)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "unverified"]
+    assert "line 1 holds invisible characters that would be lost" in script.asked[1].messages[-1][1]
+    assert (project / "doubling.py").read_text(encoding="utf-8") == odd.replace("2 * n", "n + n")
+
+
+async def test_a_placeholder_is_never_written_where_a_secret_stood(open_house: OpenHouse, project: Path, configure):
+    configure('[privacy]\non_secret = "redact"\n')
+    secret = f'KEY = "{AWS_KEY}"\n'
+    (project / "doubling.py").write_text(secret)
+
+    rewritten = Reply(fenced('KEY = "AKIA<redacted:aws-access-key>"\n\n\ndef double(count):\n    return 2 * count'))
+
+    async with open_house(Script({ECONOMY: [rewritten]}), installed=()) as house:
+        receipt = await house.call("delegate_generation", **APPLY, model="haiku")
+
+    assert receipt["status"] == "failed"
+    assert any("placeholder" in attempt["checks"][0]["first_failure"] for attempt in receipt["attempts"])
+    assert (project / "doubling.py").read_text() == secret

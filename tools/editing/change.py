@@ -8,7 +8,8 @@ from pathlib import Path
 import anyio.to_thread
 
 from ..errors import CallerError
-from ..guarding.text import visible
+from ..guarding.secrets import holds_placeholder
+from ..guarding.text import hidden_in, visible
 from .answer import Answer
 from .file_form import NotWritable, in_form_of
 from .line_diff import LineCount, count_lines, unified_diff
@@ -102,6 +103,9 @@ def plan_change(site: Site, answer: Answer) -> Change:
         if source.content is not None and source.content.text.strip() and not text.strip():
             failures.append(f"{source.path}: nothing of it would be left. Answer with its whole new text.")
             continue
+        if (unseen := _unseen_lost(source, text)) is not None:
+            failures.append(f"{source.path}: {unseen}")
+            continue
         try:
             after = in_form_of(text, source.content)
         except NotWritable as error:
@@ -115,6 +119,20 @@ def plan_change(site: Site, answer: Answer) -> Change:
         wanted = f"Answer with the new text of {site.target}." if site.target else "Change only files that were given."
         return Change(failures=tuple(f"{entry} {wanted}" for entry in left_out))
     return Change(tuple(files), left_out=tuple(left_out))
+
+
+def _unseen_lost(source: Source, text: str) -> str | None:
+    """What the new text would destroy because no model was shown it: invisible characters, secrets. None: nothing."""
+    before = "" if source.content is None else source.content.text
+    was, left = hidden_in(before), hidden_in(text)
+    if was is not None and (left is None or left.count < was.count):
+        return f"line {was.line} holds invisible characters that would be lost. {_LEAVE_ALONE}"
+    if holds_placeholder(text) and not holds_placeholder(before):
+        return f"a placeholder would be written where a secret stood. {_LEAVE_ALONE}"
+    return None
+
+
+_LEAVE_ALONE = "Change the file by search/replace blocks that leave that line alone."
 
 
 def _source(site: Site, path: str) -> tuple[Source | None, str | None]:
