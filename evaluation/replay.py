@@ -111,6 +111,17 @@ class Run:
         """Seconds per attempt; the peers answer at once."""
         return statistics.median(o.seconds / max(1, len(o.receipt["attempts"])) for o in self.outcomes)
 
+    @property
+    def mean_task_overhead_s(self) -> float:
+        """Seconds per task, all its attempts and checks together; the peers answer at once."""
+        return statistics.mean(outcome.seconds for outcome in self.outcomes)
+
+    @property
+    def requests(self) -> str:
+        """How often each model was asked, by what the receipts say."""
+        models = Counter(attempt["model"] for outcome in self.outcomes for attempt in outcome.receipt["attempts"])
+        return ", ".join(f"{count} {model}" for model, count in models.items())
+
 
 async def replay(data: Path, *, limit: int | None) -> int:
     """Print what came of it; gives the exit code: 1 when a verdict of ours is wrong, 2 when there is no data."""
@@ -146,7 +157,9 @@ async def compare(data: Path, *, limit: int | None) -> int:
         "per solved task": lambda run: in_dollars(run.spent_usd / max(1, run.solved)),
         "wrong successes": lambda run: str(run.wrong_successes),
         "right answers refused": lambda run: str(run.right_refused),
+        "overhead, seconds per task": lambda run: f"{run.mean_task_overhead_s:.2f}",
         "seconds per attempt, median": lambda run: f"{run.median_overhead_s:.2f}",
+        "requests": lambda run: run.requests,
     }
     for name, cell in rows.items():
         table.add_row(name, *(cell(run) for run in runs.values()))
@@ -230,7 +243,6 @@ async def _passes_outside(code: str, tests: str) -> bool:
 def _print(run: Run, console: Console) -> None:
     outcomes, recording = run.outcomes, run.recording
     statuses = Counter(outcome.receipt["status"] for outcome in outcomes)
-    models = Counter(attempt["model"] for outcome in outcomes for attempt in outcome.receipt["attempts"])
     alone = [task.answer("director", 0).passes for task in recording.tasks]
     table = Table("", "", show_header=False, title=f"{len(outcomes)} recorded tasks through the server")
     table.add_row("succeeded", f"{run.solved} ({run.solved / len(outcomes):.3f})")
@@ -238,7 +250,7 @@ def _print(run: Run, console: Console) -> None:
     table.add_row("other ends", ", ".join(f"{n} {status}" for status, n in statuses.items() if status != "succeeded"))
     table.add_row("wrong successes", str(run.wrong_successes))
     table.add_row("right answers refused", str(run.right_refused))
-    table.add_row("attempts", ", ".join(f"{n} {model}" for model, n in models.items()))
+    table.add_row("attempts", run.requests)
     per_solved = in_dollars(run.spent_usd / max(1, run.solved))
     table.add_row("spent at today's prices", f"{in_dollars(run.spent_usd)}, {per_solved} per solved task")
     pace = f"median {run.median_overhead_s:.2f} (the peers answer at once, {AT_ONCE} tasks at a time)"

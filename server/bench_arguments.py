@@ -1,6 +1,7 @@
 """`chargehand bench …` on the command line: each measures this installation, on named data, against a baseline."""
 
 import argparse
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def add_bench_commands(commands: Any) -> None:
         ("delegate", "the same, beside one answer of the director and one of a local model"),
     ):
         measure = measures.add_parser(name, help=help_text)
-        measure.add_argument("--data", type=Path, required=True, help="a .jsonl.gz of tasks with tests and answers")
+        measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz of tasks with tests and answers")
+        measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
         measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
         measure.set_defaults(run=partial(_recorded, name))
     predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
@@ -44,6 +46,9 @@ def add_bench_commands(commands: Any) -> None:
     checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
     checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
     checking.set_defaults(run=_checking)
+    plan = measures.add_parser("plan", help="what plans rest on, and what each policy buys, on published outcomes")
+    plan.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
+    plan.set_defaults(run=_plan)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -58,8 +63,12 @@ def _latency(chosen: argparse.Namespace) -> int:
 def _recorded(name: str, chosen: argparse.Namespace) -> int:
     from ..evaluation.replay import compare, replay
 
+    data = chosen.data or chosen.data_file
+    if data is None:
+        sys.stderr.write(f"bench {name}: give the file of recorded tasks: chargehand bench {name} FILE.jsonl.gz\n")
+        return 2
     measure = compare if name == "delegate" else replay
-    return anyio.run(partial(measure, chosen.data, limit=chosen.limit))
+    return anyio.run(partial(measure, data, limit=chosen.limit))
 
 
 def _predict(chosen: argparse.Namespace) -> int:
@@ -91,6 +100,12 @@ def _checking(chosen: argparse.Namespace) -> int:
     from ..evaluation.checking import measure_checking
 
     return anyio.run(measure_checking, chosen.data)
+
+
+def _plan(chosen: argparse.Namespace) -> int:
+    from ..evaluation.plan_bench import measure_plans
+
+    return measure_plans(chosen.data)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

@@ -23,14 +23,14 @@ MODELS = (
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """One task that the director alone gets right, under another name than the tests use."""
+    """One task that only two models get right, under another name than the tests use."""
     row = {
         "task_id": "own/1",
         "prompt": "Write a function that adds two numbers and gives the sum.",
         "entry_point": "sum_of",
         "setup": "",
         "tests": ["assert sum_of(1, 2) == 3"],
-        "answers": {model: RIGHT if model.startswith("gpt-4") else WRONG for model in MODELS},
+        "answers": {model: RIGHT if model.startswith("gpt-") else WRONG for model in MODELS},
     }
     path = tmp_path / "own.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(row).encode() + b"\n"))
@@ -49,8 +49,26 @@ async def test_a_task_climbs_the_tiers_until_a_recorded_answer_passes(recording:
 
     assert code == 0, printed
     assert "1 (1.000)" in printed
-    for tier in ("fast_coder", "validator", "director"):
+    for tier in ("local", "economy"):
         assert f"tier {tier}" in printed
+
+
+async def test_the_product_stands_beside_one_answer_of_the_director_and_of_a_local_model(
+    recording: Path, tmp_path: Path
+):
+    code, printed = await bench("delegate", str(recording), folder=tmp_path)
+
+    solved = next(line for line in printed.splitlines() if "solved" in line and "per" not in line)
+    assert code == 0, printed
+    assert [cell.strip() for cell in solved.strip("│ ").split("│")] == ["solved", "1.000", "1.000", "0.000"]
+    assert "overhead, seconds per task" in printed
+
+
+async def test_a_bench_without_its_file_says_what_to_give(tmp_path: Path):
+    code, printed = await bench("delegate", folder=tmp_path)
+
+    assert code == 2
+    assert "chargehand bench delegate FILE.jsonl.gz" in printed
 
 
 async def test_a_file_of_another_kind_is_named(tmp_path: Path):

@@ -151,9 +151,8 @@ async def test_a_cut_stream_is_an_error_and_what_came_is_billed(open_house: Open
 
 
 async def test_a_truncated_answer_is_never_a_success(open_house: OpenHouse):
-    script = Script(
-        {LOCAL: [Reply(fenced("def double(count):\n    return 2 * count"), stop="length")], ECONOMY: [WRONG]}
-    )
+    cut_off = Reply(fenced("def double(count):\n    return 2 * count"), stop="length")
+    script = Script({LOCAL: [cut_off], FAST: [WRONG], ECONOMY: [WRONG], VALIDATOR: [WRONG], DIRECTOR: [WRONG]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=2)
 

@@ -38,8 +38,9 @@ async def learn(house: House, names: tuple[str, ...]) -> None:
 
 
 async def test_after_a_tier_keeps_failing_the_next_similar_task_goes_to_the_one_that_passed(
-    open_house: OpenHouse, era: str
+    open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
     async with open_house(local_fails, era=era) as house:
         before = await house.call("route_task", task=similar_task("first"))
         await learn(house, NAMES[:6])
@@ -54,13 +55,24 @@ async def test_after_a_tier_keeps_failing_the_next_similar_task_goes_to_the_one_
     assert (other["model"], other["source"]) == ("qwen3-30b-a3b", "rules")
 
 
-async def test_three_successes_are_not_enough(open_house: OpenHouse):
+async def test_three_successes_are_not_enough_to_overrule_the_reference(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
     async with open_house(local_fails) as house:
         await learn(house, NAMES[:3])
         decision = await house.call("route_task", task=similar_task("last one"))
 
     assert (decision["model"], decision["source"]) == ("qwen3-30b-a3b", "rules")
     assert decision["similar_tasks"] == 3
+
+
+async def test_a_plan_takes_them_for_what_they_are_worth(open_house: OpenHouse):
+    async with open_house(local_fails) as house:
+        await learn(house, NAMES[:3])
+        decision = await house.call("route_task", task=similar_task("last one"))
+
+    assert (decision["model"], decision["source"]) == ("claude-haiku-5-5", "rules")
 
 
 async def test_the_same_task_again_is_no_new_evidence(open_house: OpenHouse):

@@ -82,6 +82,18 @@ async def test_a_model_that_would_come_too_late_is_not_asked(open_house: OpenHou
     assert receipt["status"] == "succeeded"
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["claude-haiku-5-5"]
     assert script.models[3:] == [ECONOMY]
+
+
+async def test_under_policy_reference_the_receipt_says_who_would_come_too_late(
+    open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
+    async with open_house(Script({LOCAL: [RIGHT], FAST: [RIGHT], ECONOMY: [RIGHT]})) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, stream=90.0)
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+
+    assert [attempt["model"] for attempt in receipt["attempts"]] == ["claude-haiku-5-5"]
     assert any(re.match(r"qwen3-30b-a3b: not asked: needs about 90 s, (40|39) s are left", n) for n in receipt["notes"])
 
 

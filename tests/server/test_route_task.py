@@ -23,7 +23,11 @@ async def test_an_easy_task_goes_to_the_local_model(open_house: OpenHouse, era: 
     assert decision["expected"]["cost_usd"] == 0
 
 
-async def test_a_design_of_several_services_goes_to_the_director(open_house: OpenHouse):
+@pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])
+async def test_a_design_of_several_services_goes_to_the_director(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
     async with open_house(Script()) as house:
         decision = await house.call("route_task", task=SYSTEM)
 
@@ -71,7 +75,9 @@ async def test_a_named_model_is_the_callers_choice(open_house: OpenHouse, name: 
     assert (decision["model"], decision["source"]) == (model, "override")
 
 
-async def test_the_decision_says_why_not_another(open_house: OpenHouse):
+@pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])
+async def test_the_decision_says_why_not_another(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
     async with open_house(Script(), without=("ANTHROPIC_API_KEY",)) as house:
         decision = await house.call("route_task", task=TYPO, model="local")
         escalated = await house.call("route_task", task=SYSTEM)

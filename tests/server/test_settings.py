@@ -19,7 +19,7 @@ from chargehand.server.settings import (
 EVERY_VARIABLE = {
     "CHARGEHAND_HOME": ("home", "/data", Path("/data")),
     "CHARGEHAND_ROOTS": ("roots", f"/a{os.pathsep}{os.pathsep}/b c", ("/a", "/b c")),
-    "CHARGEHAND_POLICY": ("policy", "reference", "reference"),
+    "CHARGEHAND_POLICY": ("policy", "frugal", "frugal"),
     "CHARGEHAND_LOCAL_ONLY": ("local_only", "true", True),
     "CHARGEHAND_DAILY_BUDGET_USD": ("daily_budget_usd", "0.25", 0.25),
     "CHARGEHAND_REVIEWS_PER_DAY": ("reviews_per_day", "3", 3),
@@ -67,7 +67,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
     assert _load(home).model_dump(exclude={"home"}) == {
         "config": None,
         "roots": (),
-        "policy": "reference",
+        "policy": "balanced",
         "local_only": False,
         "daily_budget_usd": 5.0,
         "reviews_per_day": 20,
@@ -167,6 +167,7 @@ def test_the_file_can_say_everything_but_keys_and_where_it_lies(home: Path):
     assert _load(home) == Settings(
         home=home,
         roots=("/a", "/b"),
+        policy="reference",
         local_only=True,
         daily_budget_usd=None,
         reviews_per_day=1,

@@ -17,11 +17,14 @@ from ..routing.candidates import Candidate
 from ..routing.plan import Step
 from ..routing.thinking import decide_thinking
 from .receipt import AttemptReceipt, CheckReceipt
+from .signals import doubt_about
 
 # Output tokens that an answer may have, by the hardest task (complexity) they are for, and the room
 # beside them for a model that thinks. Our own figures: several times what `routing.expectation` expects.
 _ANSWER_TOKENS = ((4.0, 4_096), (7.0, 8_192), (10.0, 16_384))
 _THINKING_TOKENS = ((7.0, 8_192), (10.0, 16_384))
+
+_FAILURES: frozenset[AttemptOutcome] = frozenset({"failed_check", "truncated", "refused", "empty"})
 
 Check = Callable[[Answer], Awaitable[Sequence[CheckResult]]]
 """Runs the checks that an answer can have, cheapest first."""
@@ -53,10 +56,17 @@ class Tried:
     answer: Answer | None = None
     """None: the model gave no usable one."""
     checks: tuple[CheckResult, ...] = ()
+    doubt: str | None = None
+    """What speaks against an answer that was not executed. None: nothing that can be relied on."""
 
     @property
     def step(self) -> Step:
         return Step(self.candidate.profile.id, self.is_repair)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the model itself failed at the task, as far as can be seen."""
+        return self.outcome in _FAILURES or self.doubt is not None
 
     @property
     def cost_usd(self) -> float:
@@ -157,7 +167,15 @@ class Attempts:
         if not tried.answer.code.strip():
             return replace(tried, answer=None, outcome="empty")
         checks = tuple(await self.check(tried.answer))
-        return replace(tried, checks=checks, outcome=_judged(checks))
+        outcome = _judged(checks)
+        return replace(
+            tried, checks=checks, outcome=outcome, doubt=self._doubt(tried) if outcome == "unverified" else None
+        )
+
+    def _doubt(self, tried: Tried) -> str | None:
+        pace, thinking = tried.candidate.pace, tried.asked.thinking
+        usual = pace.output_tokens(self.job.complexity.score, thinking=thinking) if pace else None
+        return tried.answer and doubt_about(tried.answer, tried.asked.usage.output_tokens, usual)
 
     async def _record(self, tried: Tried) -> None:
         if tried.outcome != tried.asked.outcome:

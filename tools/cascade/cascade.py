@@ -1,7 +1,7 @@
 """Draft, check, repair or next model, until a check passes or the contract is used up."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 
@@ -14,13 +14,9 @@ from ..routing.candidates import Candidate
 from ..routing.decision import Decision
 from ..routing.foresight import foresee, is_speed_known
 from ..routing.plan import Means, Plan, Step
-from ..routing.planner import Planner
 from .attempt import Attempts, Terms, Tried
 from .contract import Contract
 from .receipt import Status
-
-# Outcomes that are the model's own failure at the task.
-_WEAKNESS = frozenset({"failed_check", "truncated", "refused", "empty"})
 
 
 @dataclass
@@ -46,26 +42,26 @@ class Cascade:
         deadline = anyio.current_time() + self.contract.max_seconds
         step: Step | None = Step(self.decision.chosen.profile.id)
         while step is not None:
-            seconds = deadline - anyio.current_time()
-            if (stop := self._used_up(seconds)) is not None:
-                self.notes.append(stop)
-                break
             try:
-                tried = await self._attempt(step, seconds)
+                tried = await self._attempt(step, deadline - anyio.current_time())
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
-                self.too_dear.add(step.model)
+                self.too_dear.update(self._as_dear_as(step))
             except NoTime as error:
                 self.notes.append(str(error))
                 self.too_slow.append(step.model)
             else:
                 self._note(tried)
-                if tried.outcome in ("passed", "unverified"):
-                    return "succeeded" if tried.outcome == "passed" else "unverified"
+                if tried.outcome == "passed":
+                    return "succeeded"
+                if tried.outcome == "unverified" and tried.doubt is None:
+                    return "unverified"
                 if tried.lacks_a_package and (tried.is_repair or not self._can_be_repaired(tried)):
                     # A stronger model would import it too: asking on would cost money and prove nothing.
                     return "unverified"
             step = self._next(deadline - anyio.current_time())
+        if any(tried.outcome == "unverified" for tried in self.attempts.made):
+            return "unverified"
         return "over_budget" if self.too_dear else "failed"
 
     def _prompt(self, step: Step) -> Prompt:
@@ -103,21 +99,61 @@ class Cascade:
         return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
     def _next(self, seconds: float) -> Step | None:
-        """What is done next; None: nothing that is left is worth its cost, which is noted."""
-        made, planner = self.attempts.made, self.decision.planner
-        failed = [tried.step for tried in made if tried.outcome in _WEAKNESS]
+        """What is done next; None: the contract is used up or nothing left is worth its cost, which is noted."""
+        if (stop := self._used_up(seconds)) is not None:
+            self.notes.append(stop)
+            return None
+        made = self.attempts.made
         means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
-        may_repair = bool(made) and self._can_be_repaired(made[-1])
-        left_out = {*self._silent(), *self.too_dear, *self.too_slow}
-        plan = planner.plan(means, failed, left_out=left_out, may_repair=may_repair)
+        plan = self._plan(means)
         if plan.steps:
             return plan.steps[0]
-        if not made and (step := self._quickest()) is not None:
-            return step
-        if made and means.attempts > 0:
-            dearer = planner.plan(means, failed, left_out=left_out, may_repair=may_repair, at_any_price=True)
-            self.notes.extend(_not_worth_it(step, planner, dearer) for step in dearer.steps[:1])
+        if not made:
+            return self._quickest()
+        self._note_what_is_left(means)
         return None
+
+    def _plan(self, means: Means, *, at_any_price: bool = False) -> Plan:
+        made = self.attempts.made
+        return self.decision.planner.plan(
+            means,
+            [tried.step for tried in made if tried.has_failed],
+            left_out={*self._silent(), *self.too_dear, *self.too_slow},
+            may_repair=bool(made) and self._can_be_repaired(made[-1]),
+            at_any_price=at_any_price,
+        )
+
+    def _note_what_is_left(self, means: Means) -> None:
+        """Say who is not asked any more, and what would have them asked."""
+        planner = self.decision.planner
+        if step := next(iter(self._plan(replace(means, usd=None)).steps), None):
+            self.too_dear.add(step.model)
+            self.notes.append(
+                f"{step.model}: not asked: about {in_dollars(planner.cost_usd(step))} is more than is left of"
+                f" max_cost_usd {self.contract.max_cost_usd:g}. Raise it to have it asked."
+            )
+        elif step := next(iter(self._plan(replace(means, seconds=None)).steps), None):
+            self.notes.append(
+                f"{step.model}: not asked: it would not answer within the {means.seconds:.0f} s that are left of"
+                f" max_seconds {self.contract.max_seconds:g}. Raise it to have it asked."
+            )
+        elif (rest := self._plan(means, at_any_price=True)).steps:
+            step = rest.steps[0]
+            what = f"{step.model}'s repair" if step.is_repair else step.model
+            self.notes.append(
+                f"Stopped: {what} for about {in_dollars(planner.cost_usd(step))} is not worth it after these failures;"
+                f" all that is left together solves it with {rest.success:.0%}. CHARGEHAND_POLICY=quality goes on for"
+                f' longer, and model="{step.model}" asks it alone.'
+            )
+
+    def _as_dear_as(self, step: Step) -> Iterator[str]:
+        """Models that are expected to cost at least what a step does, its own first."""
+        planner = self.decision.planner
+        cost_usd = planner.cost_usd(step)
+        yield step.model
+        for candidate in self.decision.candidates:
+            if candidate.is_usable and planner.cost_usd(Step(candidate.profile.id)) >= cost_usd > 0:
+                yield candidate.profile.id
 
     def _can_be_repaired(self, tried: Tried) -> bool:
         """Whether the same model can be told what was wrong, and has not just said what was said before."""
@@ -129,7 +165,7 @@ class Cascade:
     def _silent(self) -> Iterator[str]:
         """The models that gave no answer to judge, and all of a vendor who answers nobody."""
         for tried in self.attempts.made:
-            if tried.outcome in _WEAKNESS:
+            if tried.has_failed:
                 continue
             yield tried.candidate.profile.id
             # No key, no credit, no connection: the vendor's other models have none either.
@@ -171,6 +207,8 @@ class Cascade:
     def _note(self, tried: Tried) -> None:
         if tried.asked.error is not None:
             self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
+        if tried.doubt is not None:
+            self.notes.append(f"{tried.candidate.profile.id}: {tried.doubt}.")
         if tried.answer is not None and not tried.answer.is_whole:
             self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
         for check in tried.checks:
@@ -178,17 +216,12 @@ class Cascade:
                 self.notes.append(f"{check.name}: {check.note}")
 
 
-def _not_worth_it(step: Step, planner: Planner, plan: Plan) -> str:
-    cost = in_dollars(planner.cost_usd(step))
-    what = f"{step.model}'s repair" if step.is_repair else step.model
-    return (
-        f"Stopped: {what} for about {cost} is not worth it after these failures; all that is left together solves"
-        f' it with {plan.success:.0%}. CHARGEHAND_POLICY=quality goes on for longer, and so does model="{step.model}".'
-    )
-
-
 def best_of(made: Sequence[Tried]) -> Tried | None:
     """The attempt whose work is handed out: the one that ended the task, else the nearest to passing."""
-    order = {"passed": 2, "unverified": 1}
+    order = {"passed": 3, "unverified": 2}
     with_code = [tried for tried in made if tried.answer is not None]
-    return max(with_code, key=lambda tried: (order.get(tried.outcome, 0), tried.tests_passed), default=None)
+    return max(
+        with_code,
+        key=lambda tried: (order.get(tried.outcome, 0) - (tried.doubt is not None), tried.tests_passed),
+        default=None,
+    )

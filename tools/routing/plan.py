@@ -133,7 +133,8 @@ class _Node:
     """Of each level, together with all these failures."""
     closed: int = 0
     """The bits of the options that were tried or left out."""
-    attempts: int = 0
+    made: int = 0
+    """The bits of those that are made on the way here."""
     last: str | None = None
     """The model of the last step, which may be repaired."""
     cost_usd: float = 0.0
@@ -190,7 +191,7 @@ class _Search:
         """What the best way on from here is worth, times the probability of getting here."""
         if not self._goes_on:
             return 0.0
-        key = (node.closed, node.attempts, node.last)
+        key = (node.made, node.closed, node.last)
         if key not in self._values:
             self._values[key] = self._look_on(node)
         return self._values[key]
@@ -220,7 +221,7 @@ class _Search:
         return (
             not node.closed & option.bit
             and (not step.is_repair or step.model == node.last)
-            and node.attempts < means.attempts
+            and node.made.bit_count() < means.attempts
             and (means.usd is None or node.cost_usd + option.cost_usd <= means.usd)
             and (means.seconds is None or node.seconds + option.seconds <= means.seconds)
         )
@@ -229,7 +230,7 @@ class _Search:
 def _after(node: _Node, option: _Option) -> _Node:
     return _Node(
         closed=node.closed | option.bit,
-        attempts=node.attempts + 1,
+        made=node.made | option.bit,
         last=option.step.model,
         odds=times(node.odds, option.fails),
         cost_usd=node.cost_usd + option.cost_usd,

@@ -1,9 +1,8 @@
 """What a user wants of the money: how much a solved task is worth under each policy."""
 
-from typing import Literal, get_args
+from typing import Literal
 
 Policy = Literal["reference", "balanced", "frugal", "quality"]
-POLICIES: tuple[Policy, ...] = get_args(Policy)
 
 # What a solved task is worth, in answers of the director: whatever fails here the user's own assistant
 # does in its place, at about a director's price and after a wait. So an answer of the director is bought

@@ -114,11 +114,14 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     planner = planner_for(question, circumstances, candidates)
     plan = planner.start(question.means)
     if plan is None:
-        return _nobody(question, circumstances, here, why, candidates, note)
+        role = circumstances.catalogue.rules.role_for(
+            score, question.task_type, local_only=question.constraints.local_only
+        )
+        return _nobody(question, circumstances, role, why, candidates, note)
     chosen = planner.candidate(plan.steps[0].model)
     reason = f"{why}: {_in_words(plan, planner, question)}"
     wished = _wished_for(question, circumstances, candidates)
-    if planner.place(wished) == planner.place(chosen):
+    if any(c.is_usable and planner.place(c) == planner.place(wished) for c in candidates):
         return decided(question, circumstances, chosen, "rules", reason, candidates, note, plan=plan)
     instead = f"{chosen.profile.id} ({chosen.role}) comes first"
     missing = _missing(wished.role, candidates, circumstances)

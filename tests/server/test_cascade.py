@@ -1,0 +1,169 @@
+"""What follows a failure: who is asked next and when it is enough, by what each would still bring for its cost."""
+
+import pytest
+from house import OpenHouse, Script, fenced
+
+from chargehand.evaluation.peers.reply import Ask, HttpFault, Reply
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
+    "qwen3:30b-a3b", "gpt-oss-120b", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5",
+)  # fmt: skip
+
+RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+TESTS = "assert double(4) == 8\nassert double(-1) == -2"
+RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
+STILL_WRONG = Reply(fenced("def double(count):\n    return count + 2"))
+
+
+def all_fail(ask: Ask) -> Reply:
+    """Everybody gets it wrong, each time in another way."""
+    return Reply(fenced(f"def double(count):\n    return count - {ask.index}"))
+
+
+async def asked_until_the_end(open_house: OpenHouse, **arguments) -> tuple[list[str], dict]:
+    async with open_house(all_fail) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **arguments)
+    return [attempt["model"] for attempt in receipt["attempts"]], receipt
+
+
+async def test_the_same_code_as_before_is_not_repaired(open_house: OpenHouse):
+    script = Script(
+        {LOCAL: [WRONG, STILL_WRONG], ECONOMY: [WRONG], FAST: [RIGHT], VALIDATOR: [RIGHT], DIRECTOR: [RIGHT]}
+    )
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert script.models[:3] == [LOCAL, LOCAL, ECONOMY]
+    assert script.models.count(ECONOMY) == 1
+
+
+async def test_what_is_not_worth_its_cost_is_not_asked_and_the_receipt_says_so(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", "frugal")
+    models, receipt = await asked_until_the_end(open_house, max_attempts=20)
+
+    assert receipt["status"] == "failed"
+    assert "claude-opus-5-5" not in models
+    assert receipt["code"].startswith("def double(count):")
+    assert any(note.startswith("Stopped: ") and "is not worth it" in note for note in receipt["notes"])
+
+
+async def test_quality_goes_on_where_frugal_stops(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+    asked: dict[str, list[str]] = {}
+    for policy in ("frugal", "balanced", "quality"):
+        monkeypatch.setenv("CHARGEHAND_POLICY", policy)
+        asked[policy], _ = await asked_until_the_end(open_house, max_attempts=20)
+
+    assert len(asked["frugal"]) <= len(asked["balanced"]) <= len(asked["quality"])
+    assert "claude-opus-5-5" in asked["quality"]
+    assert len(asked["frugal"]) < len(asked["quality"])
+
+
+@pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
+async def test_no_model_is_asked_more_than_twice_and_each_repair_follows_its_draft(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
+    models, _ = await asked_until_the_end(open_house)
+
+    assert 1 < len(models) <= 6
+    for model in set(models):
+        places = [place for place, other in enumerate(models) if other == model]
+        assert places in ([places[0]], [places[0], places[0] + 1])
+
+
+@pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
+async def test_a_pin_is_repaired_and_never_replaced_under_every_policy(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
+    models, receipt = await asked_until_the_end(open_house, model="opus")
+
+    assert receipt["status"] == "failed"
+    assert models == ["claude-opus-5-5", "claude-opus-5-5"]
+
+
+@pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
+async def test_local_only_stays_on_the_machine_under_every_policy(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
+    models, _ = await asked_until_the_end(open_house, local_only=True)
+
+    assert set(models) == {"qwen3-30b-a3b"}
+
+
+async def test_money_that_pays_for_nobody_else_leaves_the_machines_own_model(open_house: OpenHouse):
+    models, receipt = await asked_until_the_end(open_house, max_cost_usd=0.00001)
+
+    assert set(models) == {"qwen3-30b-a3b"}
+    assert receipt["status"] == "failed"
+    assert receipt["cost_usd"] == 0
+
+
+async def test_money_that_runs_out_on_the_way_ends_it_as_over_budget(open_house: OpenHouse):
+    models, receipt = await asked_until_the_end(open_house, model="sonnet", max_cost_usd=0.005)
+
+    assert models == ["claude-sonnet-5-5"]
+    assert receipt["status"] == "over_budget"
+    assert any("max_cost_usd 0.005" in note for note in receipt["notes"])
+
+
+async def test_a_days_budget_that_is_used_up_leaves_the_local_model_and_is_said_once(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    models, receipt = await asked_until_the_end(open_house)
+
+    assert models == ["qwen3-30b-a3b"] * 2
+    assert receipt["status"] == "over_budget"
+    assert len([note for note in receipt["notes"] if "CHARGEHAND_DAILY_BUDGET_USD" in note]) == 1
+
+
+async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(open_house: OpenHouse):
+    def answers(ask: Ask) -> Reply | HttpFault:
+        if ask.model == "qwen-3.8-27b":
+            return RIGHT
+        return HttpFault(503, message="busy") if ask.model == FAST else WRONG
+
+    async with open_house(answers, without=("ANTHROPIC_API_KEY",)) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert [a["outcome"] for a in receipt["attempts"] if a["model"] == "gpt-oss-120b"] == ["rate_limited"]
+    assert receipt["model"] == "qwen-3.8-27b"
+
+
+async def test_an_answer_that_took_far_too_much_is_doubted_and_another_model_asked(open_house: OpenHouse):
+    rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
+    others = {model: [RIGHT] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)}
+    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling], **others})
+    async with open_house(script) as house:
+        for _ in range(3):
+            usual = await house.call("delegate_generation", task=RENAME)
+        doubted = await house.call("delegate_generation", task=RENAME)
+
+    assert usual["status"] == "unverified"
+    assert len(usual["attempts"]) == 1
+    assert doubted["status"] == "unverified"
+    assert [attempt["outcome"] for attempt in doubted["attempts"]] == ["unverified", "unverified"]
+    assert doubted["model"] != "qwen3-30b-a3b"
+    assert any("times what it usually takes" in note for note in doubted["notes"])
+
+
+async def test_a_doubted_answer_comes_back_when_nobody_else_can_be_asked(open_house: OpenHouse):
+    rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
+    script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling]})
+    async with open_house(script) as house:
+        for _ in range(3):
+            await house.call("delegate_generation", task=RENAME, local_only=True)
+        doubted = await house.call("delegate_generation", task=RENAME, local_only=True)
+
+    assert doubted["status"] == "unverified"
+    assert doubted["code"] == "def double(count):\n    return count ** 2\n"
+    assert any("times what it usually takes" in note for note in doubted["notes"])
