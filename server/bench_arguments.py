@@ -20,13 +20,14 @@ def add_bench_commands(commands: Any) -> None:
     latency.add_argument("--runs", type=int, default=15, help="starts of each server (15)")
     latency.set_defaults(run=_latency)
     for name, help_text in (
-        ("replay", "recorded work through the whole server"),
+        ("replay", "recorded work through the whole server; or judgement and plans over a file of outcomes"),
         ("delegate", "the same, beside one answer of the director and one of a local model"),
     ):
         measure = measures.add_parser(name, help=help_text)
         measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz of tasks with tests and answers")
         measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
         measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
+        measure.add_argument("--svg", type=Path, help="of a file of outcomes: where cost against quality is drawn")
         measure.set_defaults(run=partial(_recorded, name))
     predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
     predict.add_argument("--memory", type=Path, required=True, help="outcomes to learn from, .jsonl or .jsonl.gz")
@@ -91,6 +92,13 @@ def _recorded(name: str, chosen: argparse.Namespace) -> int:
     if data is None:
         sys.stderr.write(f"bench {name}: give the file of recorded tasks: chargehand bench {name} FILE.jsonl.gz\n")
         return 2
+    if name == "replay" and data.is_file():
+        from ..evaluation.outcome_rows import has_outcomes
+
+        if has_outcomes(data):
+            from ..evaluation.outcome_replay import replay_outcomes
+
+            return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg)
     measure = compare if name == "delegate" else replay
     return anyio.run(partial(measure, data, limit=chosen.limit))
 

@@ -1,0 +1,47 @@
+"""Points of cost and quality as an SVG picture, with names."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from xml.sax.saxutils import escape
+
+_WIDTH, _HEIGHT, _MARGIN = 900, 560, 60
+
+
+@dataclass(frozen=True)
+class Point:
+    name: str
+    spend: float
+    """As a share of always the best model's, 0 and up."""
+    quality: float
+    """The same of its quality."""
+
+
+def draw(points: Sequence[Point], title: str) -> str:
+    """The picture's text; points whose name begins with `plan` are in colour."""
+    most = max(1.0, *(point.spend for point in points)) * 1.15
+    low, high = min(point.quality for point in points) * 0.95, max(point.quality for point in points) * 1.03
+
+    def place(point: Point) -> tuple[float, float]:
+        across = _MARGIN + (_WIDTH - 2 * _MARGIN) * point.spend / most
+        up = (_HEIGHT - 2 * _MARGIN) * (point.quality - low) / (high - low)
+        return round(across, 1), round(_HEIGHT - _MARGIN - up, 1)
+
+    marks: list[str] = []
+    for point in points:
+        x, y = place(point)
+        is_plan = point.name.startswith("plan")
+        marks.append(f'<circle cx="{x}" cy="{y}" r="4" fill="{"#c2410c" if is_plan else "#475569"}"/>')
+        marks.append(f'<text x="{x + 6}" y="{y + 4}" font-size="10">{escape(point.name)}</text>')
+    floor, left = _HEIGHT - _MARGIN, _MARGIN
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" font-family="sans-serif">',
+            f'<rect width="{_WIDTH}" height="{_HEIGHT}" fill="white"/>',
+            f'<text x="{left}" y="30" font-size="16">{escape(title)}</text>',
+            f'<path d="M{left} {_MARGIN}V{floor}H{_WIDTH - _MARGIN}" stroke="black" fill="none"/>',
+            f'<text x="{_WIDTH / 2}" y="{_HEIGHT - 20}" font-size="12">spend, of always the best = 1</text>',
+            f'<text x="12" y="{_MARGIN - 12}" font-size="12">quality, of the best = 1</text>',
+            *marks,
+            "</svg>\n",
+        )
+    )

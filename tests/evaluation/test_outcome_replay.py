@@ -1,0 +1,95 @@
+"""`bench replay` over a file of outcomes: the measures, and that what can be learnt is learnt."""
+
+import gzip
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from chargehand.evaluation.drawing import Point, draw
+from chargehand.evaluation.outcome_replay import apgr, calibration_error, replay_outcomes
+from chargehand.evaluation.outcome_rows import has_outcomes, product_chances, read_outcomes
+
+THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Forty tasks: sorting is solved by all, tours only by the dear model."""
+    rows = [
+        {
+            "task_id": f"{verb}/{thing}/{n}",
+            "prompt": text,
+            "outcomes": {
+                "cheap": {"correct": float(verb == "sort"), "cost_usd": 0.1},
+                "dear": {"correct": 1.0, "cost_usd": 1.0},
+            },
+        }
+        for thing in THINGS
+        for n in range(2)
+        for verb, text in (
+            ("sort", f"Sort the list of {thing} in {n + 2} ways"),
+            ("tour", f"Find the shortest tour through the graph of {thing} with {n + 2} stops under a budget"),
+        )
+    ]
+    file = tmp_path / "outcomes_own.jsonl.gz"
+    with gzip.open(file, "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)
+    return file
+
+
+def test_sending_at_random_has_an_apgr_of_a_half_and_knowing_all_has_the_most():
+    weak = np.array([1.0, 0.0] * 50)
+    strong = np.ones(100)
+
+    assert apgr(np.zeros(100), weak, strong) == pytest.approx(0.5, abs=0.01)
+    assert apgr(strong - weak, weak, strong) == pytest.approx(0.75, abs=0.01)
+    assert apgr(weak - strong, weak, strong) == pytest.approx(0.25, abs=0.01)
+
+
+def test_the_calibration_error_is_the_mean_distance_of_chance_and_rate():
+    solved = np.array([1.0, 1.0, 0.0, 0.0])
+
+    assert calibration_error(np.array([0.5, 0.5, 0.5, 0.5]), solved) == pytest.approx(0)
+    assert calibration_error(np.array([0.95, 0.95, 0.15, 0.15]), solved) == pytest.approx(0.1)
+
+
+def test_what_other_tasks_show_is_learnt(file: Path):
+    table = read_outcomes(file)
+    known, asked = table.tasks[:30], table.tasks[30:]
+
+    cheap, dear = product_chances(table, known, asked).T
+
+    assert table.models == ["cheap", "dear"]
+    assert cheap[0::2].min() > cheap[1::2].max() + 0.3
+    assert dear.min() > 0.8
+
+
+def test_a_file_of_outcomes_is_replayed_and_drawn(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    picture = tmp_path / "cost.svg"
+
+    code = replay_outcomes(file, picture=picture)
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert code == 0
+    assert has_outcomes(file)
+    assert all(name in shown for name in ("Chargehand", "always cheap", "always dear", "oracle", "fixed cascade"))
+    assert ElementTree.fromstring(picture.read_text(encoding="utf-8")).tag.endswith("svg")
+
+
+def test_a_file_without_outcomes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    file = tmp_path / "tasks.jsonl"
+    file.write_text('{"task_id": "a", "text": "x"}\n', encoding="utf-8")
+
+    assert not has_outcomes(file)
+    assert replay_outcomes(file) == 2
+    assert "outcomes" in capsys.readouterr().out
+
+
+def test_names_in_a_picture_are_text_and_nothing_else():
+    picture = draw([Point("<script>", 0.5, 0.5), Point("plan & more", 1.0, 1.0)], "a < b")
+
+    assert "<script>" not in picture
+    assert len(ElementTree.fromstring(picture)) > 5

@@ -1,0 +1,93 @@
+"""`bench predict` says of each task what `route_task` says after an import of the same outcomes."""
+
+import gzip
+import json
+from pathlib import Path
+
+import anyio
+import pytest
+from house import OpenHouse, Script
+
+from chargehand.evaluation.prediction import open_predictor, predict
+from chargehand.server.cli import own_workshop
+from chargehand.server.memory_commands import import_from
+
+pytestmark = pytest.mark.anyio
+
+THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
+EASY = tuple(f"Write a function that sorts a list of {thing}" for thing in THINGS)
+HARD = tuple(
+    f"There is a graph of {thing} with up to 10^5 edges. Find the minimum cost of a path that visits all of them,"
+    " modulo 10^9 + 7. The first line of the input contains two integers n and m."
+    for thing in THINGS
+)
+ASKED = (
+    EASY[0].replace("dates", "invoices"),
+    HARD[0].replace("dates", "invoices"),
+    "Explain what a mutex is",
+)
+
+
+@pytest.fixture
+def outcomes(tmp_path: Path) -> Path:
+    """Twenty tasks: the local model solves the easy ones, Sonnet all."""
+
+    def row(number: int, prompt: str) -> dict[str, object]:
+        solved = {"qwen3-30b-a3b": prompt in EASY, "claude-sonnet-5-5": True}
+        return {
+            "task_id": f"own/{number}",
+            "prompt": prompt,
+            "outcomes": {model: {"correct": float(correct)} for model, correct in solved.items()},
+        }
+
+    file = tmp_path / "outcomes.jsonl.gz"
+    with gzip.open(file, "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row(*numbered)) + "\n" for numbered in enumerate((*EASY, *HARD)))
+    return file
+
+
+async def test_route_task_after_an_import_expects_what_bench_predict_writes(
+    open_house: OpenHouse, outcomes: Path, tmp_path: Path
+):
+    tasks, out = tmp_path / "tasks.jsonl", tmp_path / "predictions.jsonl"
+    rows = [{"task_id": str(n), "text" if n else "prompt": text} for n, text in enumerate(ASKED)]
+    tasks.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    assert await predict(outcomes, tasks, out) == 0
+    written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
+    async with open_house(Script({})) as house:
+        assert await import_from(own_workshop, [outcomes], names=(), restore=False, as_json=True) == 0
+        with anyio.fail_after(60):
+            while (await house.call("route_task", task=EASY[0]))["similar_tasks"] == 0:
+                """The index is being loaded."""
+        routed = [
+            {model: await house.call("route_task", task=text, model=model) for model in ("sonnet", "qwen3-30b-a3b")}
+            for text in ASKED
+        ]
+
+    assert [row["task_id"] for row in written] == ["0", "1", "2"]
+    for row, answers in zip(written, routed, strict=True):
+        assert set(row["success"]) == {"qwen3-30b-a3b", "claude-sonnet-5-5"}
+        for answer in answers.values():
+            assert answer["complexity"]["score"] == row["complexity"]
+            assert answer["expected"]["success"] == pytest.approx(row["success"][answer["model"]], abs=0.001)
+
+
+async def test_what_a_model_failed_it_is_expected_to_fail_again(outcomes: Path):
+    async with open_predictor(outcomes) as predictor:
+        easy, hard, _ = [await predictor.predict(text) for text in ASKED]
+
+    assert easy.success["qwen3-30b-a3b"] > 0.8
+    assert hard.success["qwen3-30b-a3b"] < 0.3
+    assert hard.success["claude-sonnet-5-5"] > 0.8
+    assert easy.complexity < hard.complexity
+
+
+async def test_rows_that_are_no_tasks_are_named(outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = tmp_path / "tasks.jsonl"
+    tasks.write_text('{"task_id": "a", "text": "x"}\n{"task_id": "b"}\n', encoding="utf-8")
+
+    code = await predict(outcomes, tasks, tmp_path / "out.jsonl")
+
+    assert code == 2
+    assert "line 2" in " ".join(capsys.readouterr().err.split())
