@@ -71,7 +71,7 @@ async def measure_context(folder: Path, pattern: str, tasks: int) -> int:
         found = await find_files([pattern], roots)
         files = await read_context(found.paths, roots)
     except CallerError as error:
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
         return 1
     return await anyio.to_thread.run_sync(partial(_measure, files, tasks, console))
 

@@ -122,7 +122,7 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
                 for task in track(asked, "predicting", console=console):
                     lines.write(json.dumps(_row(task, await predictor.predict(task.text))) + "\n")
     except (ImportRefused, UnknownTasks, OSError) as error:
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
         return 2
     console.print(f"{out}: {len(asked)} tasks", markup=False)
     return 0

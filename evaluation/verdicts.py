@@ -66,7 +66,7 @@ async def measure_verdicts(data: Path, *, limit: int | None = None, python: Path
     try:
         programs = (await anyio.to_thread.run_sync(read_programs, data))[:limit]
     except (OSError, UnknownPrograms) as error:
-        console.print(str(error), markup=False)
+        console.print(str(error), markup=False, soft_wrap=True)
         return 2
     search = await find_sandbox(Choice(python=python))
     if search.sandbox is None:

@@ -255,7 +255,10 @@ async def test_vectors_of_one_embedder_have_one_length(ledger, clock, tmp_path):
         (b'{"format": "chargehand-memory", "version": 2, "tasks": 0}\n', "version is 2, and this Chargehand reads 1"),
         (b'{"format": "chargehand-memory", "version": 1, "tasks": 3}\n', "promises 3 tasks and 0 follow"),
         (b"\xff\xfe{\n", "line 1"),
-        (gzip.compress(b'{"format": "chargehand-memory", "version": 1, "tasks": 0}\n' * 9, mtime=0)[:-9], "cut off or damaged"),
+        (
+            gzip.compress(b'{"format": "chargehand-memory", "version": 1, "tasks": 0}\n' * 9, mtime=0)[:-9],
+            "cut off or damaged",
+        ),
     ],
 )
 async def test_a_file_that_is_no_history_is_refused_with_what_to_do(ledger, tmp_path: Path, content, said):
