@@ -160,7 +160,7 @@ def _now() -> datetime:
 class _Shelf:
     """Nothing is kept: the index is made anew each time, and searched exactly."""
 
-    apart_from = 0
+    apart_from = _ANY_NUMBER
 
     async def open(self) -> Opened:
         return Opened(ExactIndex(), caught_up=None)

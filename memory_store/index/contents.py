@@ -99,14 +99,16 @@ class Contents:
     async def next_change(self, limit: int) -> Change:
         """What is new since what was applied last: at most `limit` rows."""
         rows = await embeddings.rows_after(self._ledger, self._embedder, self.row, limit + 1)
+        row = rows.rows[:limit][-1] if rows.rows else self.row
+        entered = [one for one in self._entered(rows) if one.row <= row]
         removal_row, suspects = await embeddings.removed_after(self._ledger, self._removal_row)
         gone: Sequence[str] = ()
         if suspects:
             still = await embeddings.known(self._ledger, self._embedder, suspects)
-            gone = [task_id for task_id in suspects if task_id in self.register and task_id not in still]
+            # What went after its row was read above is entered and gone in one.
+            entering = {one.task_id for one in entered}
+            gone = [t for t in suspects if t not in still and (t in self.register or t in entering)]
         is_more = len(rows) > limit or len(gone) > limit
-        row = rows.rows[:limit][-1] if rows.rows else self.row
-        entered = [one for one in self._entered(rows) if one.row <= row]
         return Change(entered, gone, row, removal_row, is_more)
 
     def apply(self, change: Change) -> list[str]:
