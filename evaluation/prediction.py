@@ -34,7 +34,8 @@ from ..profiles.vocabulary import TaskType
 from ..tools.deciding import understand
 from ..tools.routing.prior import expected_before
 
-_PATIENCE_S = 300.0
+_PATIENCE_S = 600.0
+_GLANCE_S = 0.02
 _ANY_NUMBER = 10_000_000
 _DIGITS = 6
 
@@ -92,10 +93,12 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
         try:
             await import_memory(ledger, outcomes, ImportRules(assess=_assess))
             rules = catalogue.rules
+            embedder = LexicalEmbedder()
+            index = IndexKeeper(ledger, embedder.id, _Shelf(), capacity=_ANY_NUMBER, exact_up_to=_ANY_NUMBER)
             memory = Memory(
                 ledger,
-                LexicalEmbedder(),
-                lambda embedder: IndexKeeper(ledger, embedder, _Shelf(), capacity=_ANY_NUMBER, exact_up_to=_ANY_NUMBER),
+                embedder,
+                lambda _: index,
                 prior=rules.prior,
                 gate=rules.memory_confidence_above,
                 clock=_now,
@@ -105,6 +108,7 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
             names = await ledger.rows("SELECT DISTINCT model FROM imported_outcomes ORDER BY model")
             async with anyio.create_task_group() as group:
                 group.start_soon(memory.keep_up)
+                await _ready(index)
                 yield Predictor(memory, catalogue, [name for (name,) in names])
                 group.cancel_scope.cancel()
             await memory.aclose()
@@ -151,6 +155,13 @@ def _row(task: AskedTask, prediction: Prediction) -> dict[str, object]:
 def _assess(text: str) -> tuple[TaskType, float]:
     job = understand(text, None, ())
     return job.task_type, job.complexity.score
+
+
+async def _ready(index: IndexKeeper) -> None:
+    """Wait until the index holds all there is to remember."""
+    with anyio.fail_after(_PATIENCE_S):
+        while index.state.phase != "ready":  # noqa: ASYNC110 - there is nothing to wait on, only a state
+            await anyio.sleep(_GLANCE_S)
 
 
 def _now() -> datetime:

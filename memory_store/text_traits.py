@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 FLOOR: Sequence[float] = (0.2, 0.4, 0.3, 0.3, 0.4, 0.4, 0.3, 0.4)
 """The least spread of each figure, complexity last, that makes a difference between texts of one kind."""
@@ -11,6 +12,7 @@ _READ = 12_000
 """Characters; what follows says no more of the form."""
 
 
+@lru_cache(maxsize=2_048)
 def traits_of(text: str) -> tuple[float, ...]:
     """Logarithms of counts, and the mean length of a word. In the order of `FLOOR`, complexity left out."""
     read = text[:_READ]
