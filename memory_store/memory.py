@@ -18,7 +18,7 @@ from . import embeddings, unembedded
 from .embedding.embedder import Embedder, EmbedderUnavailable
 from .errors import LedgerError, LedgerUnusable
 from .ledger import Clock, Ledger
-from .recall import Question, Similar, recall
+from .recall import PLENTY, Question, Similar, are_plenty, recall
 from .recollection import Recollection
 from .tendency import NEIGHBOURS
 
@@ -140,7 +140,9 @@ class Memory:
             except TimeoutError:
                 return Recollection(note=_WARMING)
             index = self._opened()
-            found = await self._nearest(index, vector)
+            found = await self._nearest(index, vector, PLENTY)
+            if found is not None and not are_plenty(found, self._embedder.similar_from):
+                found = await self._nearest(index, vector, NEIGHBOURS)
             if found is None:
                 return Recollection(note=_WARMING if index.state.phase == "absent" else index.state.as_text())
             question = Question(
@@ -229,13 +231,13 @@ class Memory:
             await self._index.aclose()
         await self._embedder.aclose()
 
-    async def _nearest(self, index: KeptIndex, vector: "Vector") -> Sequence[Similar] | None:
-        found = await index.nearest(vector, NEIGHBOURS, patience_s=self._patience_s)
+    async def _nearest(self, index: KeptIndex, vector: "Vector", count: int) -> Sequence[Similar] | None:
+        found = await index.nearest(vector, count, patience_s=self._patience_s)
         if found is None and index.state.phase == "absent":
             # The first call of a process comes before the background has begun.
             with anyio.move_on_after(self._patience_s):
                 await self._is_loading.wait()
-                found = await index.nearest(vector, NEIGHBOURS, patience_s=self._patience_s)
+                found = await index.nearest(vector, count, patience_s=self._patience_s)
         return found
 
     async def _vector(self, text: str, *, local_only: bool) -> "Vector":

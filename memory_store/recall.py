@@ -38,7 +38,7 @@ _FALL = 3
 """Of weight with distance, as a power: a reworded task (cosine 0.8 where the threshold is 0.5) keeps 0.94."""
 _SIMILAR_AT_MOST = 32
 """So many of the nearest tasks are looked at for what is similar; the rest only tells what models tend to."""
-_PLENTY = 64
+PLENTY = 64
 _CLOSE = 0.3
 """Of the way from the threshold to identity: where so many tasks are at least so similar, the farther ones tell
 nothing that these do not, and would cost as much again. In a set of contest problems that is one task in 100."""
@@ -90,9 +90,14 @@ class _Tasks:
     texts: Mapping[str, str]
 
 
+def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
+    """Whether the nearest tasks, best first, are so many and so similar that no others need be looked at."""
+    close = similar_from + _CLOSE * (1 - similar_from)
+    return len(neighbours) >= PLENTY and neighbours[PLENTY - 1].similarity >= close
+
+
 async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Question) -> Recollection:
     """What the outcomes of the neighbours, nearest first, say of each model."""
-    neighbours = _telling(neighbours, question.similar_from)
     tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder)
     around = {n.task_id: min(1.0, n.similarity) for n in neighbours if n.task_id in tasks.vectors}
     near = {task_id: at for task_id, at in list(around.items())[:_SIMILAR_AT_MOST] if at >= question.similar_from}
@@ -106,13 +111,6 @@ async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Questi
         return Recollection(beliefs=general, chances=chances)
     similar = [group for group in (tuple(t for t in group if t in near) for group in groups) if group]
     return replace(sum_up(near, verdicts, similar, general, question), chances=chances)
-
-
-def _telling(neighbours: Sequence[Similar], similar_from: float) -> Sequence[Similar]:
-    """Those that are looked at, of the nearest first."""
-    first = neighbours[:_PLENTY]
-    close = similar_from + _CLOSE * (1 - similar_from)
-    return first if len(first) == _PLENTY and first[-1].similarity >= close else neighbours
 
 
 def sum_up(

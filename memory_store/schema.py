@@ -213,7 +213,7 @@ CREATE TABLE task_callers (
     task_id  TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
     caller   TEXT NOT NULL
 ) STRICT;
-CREATE INDEX tasks_by_type ON tasks (kind, task_type, begun_at);
+CREATE INDEX tasks_of_use ON tasks (task_type, begun_at) WHERE kind = 'delegation' AND origin = 'use' AND NOT elsewhere;
 CREATE INDEX decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
 """
 

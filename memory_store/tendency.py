@@ -106,9 +106,11 @@ def _kernel(vectors: "Vectors", asked: "Vector", traits: Traits) -> "tuple[Block
     """How much each near task says of each other, and of the one that is asked about."""
     import numpy as np
 
-    known = np.ma.masked_invalid(traits.near)
-    mean = np.ma.filled(known.mean(axis=0), 0.0)
-    spread = np.maximum(np.ma.filled(known.std(axis=0), 0.0), np.asarray(traits.floor))
+    known = np.isfinite(traits.near)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, traits.near, 0.0).sum(axis=0) / count
+    spread = np.sqrt((np.where(known, traits.near - mean, 0.0) ** 2).sum(axis=0) / count)
+    spread = np.maximum(spread, np.asarray(traits.floor))
     near, one = (np.clip(np.nan_to_num((rows - mean) / spread), -_FAR, _FAR) for rows in (traits.near, traits.asked))
     columns = near.shape[1]
     sizes = (near**2).sum(axis=1)
