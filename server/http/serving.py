@@ -1,16 +1,14 @@
 """Serves MCP over Streamable HTTP until a signal ends it, in order."""
 
-import asyncio
-import contextlib
 import signal
 import socket
 import sys
-from collections.abc import AsyncGenerator, Generator
+from contextlib import AbstractAsyncContextManager
 
 import anyio
-import uvicorn
 from starlette.types import ASGIApp
 
+from ...evaluation.in_loop_server import served_in_loop
 from ...tools.errors import CallerError
 from ..premises import OpenWorkshop
 from ..settings import load_settings
@@ -47,20 +45,9 @@ async def serve_until_signal(app: ASGIApp, listener: socket.socket) -> None:
                 return
 
 
-@contextlib.asynccontextmanager
-async def serving(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
+def serving(app: ASGIApp, listener: socket.socket) -> AbstractAsyncContextManager[None]:
     """The app is served while the block runs; what it still answers at the end is cut off, and its books closed."""
-    config = uvicorn.Config(app, log_config=None, log_level="warning", access_log=False, lifespan="on", ws="none")
-    server = _Server(config)
-    # A task of its own, not a task group: what the block raises must leave it as it is.
-    served = asyncio.create_task(server.serve([listener]))
-    try:
-        await server.ready.wait()
-        yield
-    finally:
-        server.leave.set()
-        with anyio.CancelScope(shield=True):
-            await served
+    return served_in_loop(app, listener, lifespan="on", log_level="warning", closing_s=CLOSING_S)
 
 
 def listen(binding: Binding) -> socket.socket:
@@ -82,36 +69,3 @@ def listen(binding: Binding) -> socket.socket:
         remedy = "Give another --port, or end what listens there." if binding.port else "Give another --host."
         raise CannotListen(f"{binding.host}:{binding.port}: {error.strerror or error}. {remedy}") from error
     return listener
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signals, which end a process as if by accident, and without its polling."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ready = anyio.Event()
-        self.leave = anyio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
-
-    async def main_loop(self) -> None:
-        await self.leave.wait()
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
-        for server in self.servers:
-            server.close()
-        handling = list(self.server_state.tasks)
-        for task in handling:
-            task.cancel()
-        with anyio.move_on_after(CLOSING_S, shield=True):
-            await asyncio.gather(*handling, return_exceptions=True)
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        with anyio.move_on_after(CLOSING_S, shield=True):
-            await self.lifespan.shutdown()

@@ -1,0 +1,71 @@
+"""uvicorn inside a running event loop: it begins and ends with a block, without signals or polling of its own."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncGenerator, Generator
+from typing import Literal
+
+import anyio
+import uvicorn
+from starlette.types import ASGIApp
+
+
+@contextlib.asynccontextmanager
+async def served_in_loop(
+    app: ASGIApp,
+    listener: socket.socket,
+    *,
+    lifespan: Literal["on", "off"],
+    log_level: Literal["critical", "warning"],
+    closing_s: float | None = None,
+) -> AsyncGenerator[None]:
+    """The app is served while the block runs; what it still answers at the end is cut off.
+
+    closing_s: how long what is cut off, and then the app, may take to close its books. None: as long as it takes.
+    """
+    config = uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, lifespan=lifespan, ws="none")
+    server = _Server(config, closing_s)
+    # A task of its own, not a task group: what the block raises must leave it as it is.
+    served = asyncio.create_task(server.serve([listener]))
+    try:
+        await server.ready.wait()
+        yield
+    finally:
+        server.leave.set()
+        with anyio.CancelScope(shield=True):
+            await served
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signals, which end a process as if by accident, its polling, and its patience."""
+
+    def __init__(self, config: uvicorn.Config, closing_s: float | None) -> None:
+        super().__init__(config)
+        self.ready = anyio.Event()
+        self.leave = anyio.Event()
+        self._closing_s = closing_s
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        await self.leave.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - uvicorn's signature
+        for server in self.servers:
+            server.close()
+        handling = list(self.server_state.tasks)
+        for task in handling:
+            task.cancel()
+        with anyio.move_on_after(self._closing_s, shield=True):
+            await asyncio.gather(*handling, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        with anyio.move_on_after(self._closing_s, shield=True):
+            await self.lifespan.shutdown()
