@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 
 from ..guarding.text import visible
-from .changes import Edit, Part, read_changes
 from .fences import find_fences, main_language
+from .reply_changes import Edit, Part, read_changes
 
 __all__ = ["PROSE_TYPES", "Answer", "Edit", "Part", "read_answer"]
 

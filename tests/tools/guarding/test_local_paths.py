@@ -7,7 +7,7 @@ import pytest
 
 from chargehand.tools.guarding.local_paths import BadPathPattern, LocalPaths
 
-ROOT = Path("/work/shop")
+ROOT = Path("/srv/shop")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from chargehand.tools.guarding.privacy import Custody, Passage, Privacy, examine
 
 pytestmark = pytest.mark.anyio
 
-ROOT = Path("/work/shop")
+ROOT = Path("/srv/shop")
 BILLING = Privacy(local_paths=LocalPaths(("billing/**",)))
 RATES = Passage("billing/rates.py", "RATE = 1\n", ROOT / "billing/rates.py")
 KEYED = Passage("a.py", f"x\nKEY = '{AWS_KEY}'\n", ROOT / "a.py")
