@@ -217,7 +217,46 @@ CREATE INDEX tasks_of_use ON tasks (task_type, begun_at) WHERE kind = 'delegatio
 CREATE INDEX decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+# What models were measured at. An item is one task of a suite with its seed, or one that was mined from a
+# repository; `passed` is NULL where nothing was learnt of the model (nobody answered, or it was cut short).
+_VERSION_6 = """
+CREATE TABLE evaluations (
+    id           TEXT PRIMARY KEY,
+    suite        TEXT NOT NULL,
+    seed         INTEGER NOT NULL,
+    begun_at     REAL NOT NULL,
+    finished_at  REAL,
+    budget_usd   REAL,
+    owner        TEXT,
+    terms        TEXT NOT NULL
+) STRICT;
+CREATE INDEX evaluations_by_time ON evaluations (begun_at);
+
+CREATE TABLE measurements (
+    evaluation_id        TEXT NOT NULL REFERENCES evaluations (id) ON DELETE CASCADE,
+    item                 TEXT NOT NULL,
+    model                TEXT NOT NULL,
+    repetition           INTEGER NOT NULL,
+    build                TEXT,
+    kind                 TEXT NOT NULL,
+    task_type            TEXT NOT NULL,
+    language             TEXT NOT NULL,
+    complexity           REAL NOT NULL,
+    passed               INTEGER,
+    outcome              TEXT NOT NULL,
+    task_id              TEXT,
+    at                   REAL NOT NULL,
+    seconds              REAL NOT NULL,
+    first_token_seconds  REAL,
+    output_tokens        INTEGER NOT NULL,
+    thinking_tokens      INTEGER NOT NULL,
+    cost_usd             REAL NOT NULL,
+    PRIMARY KEY (evaluation_id, item, model, repetition)
+) STRICT;
+CREATE INDEX measurements_by_model ON measurements (model, at);
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

@@ -1,0 +1,110 @@
+"""What models were measured at: evaluations with their measurements, each counted once."""
+
+import sqlite3
+from dataclasses import astuple, dataclass, fields
+from typing import Any
+
+from ..profiles.vocabulary import TaskType
+from .ledger import Ledger
+
+
+@dataclass(frozen=True)
+class NewEvaluation:
+    id: str
+    suite: str
+    """`own`, or the key of the project whose history the tasks were mined from."""
+    seed: int
+    budget_usd: float | None
+    """The most it may spend, in US dollars. None: only the day's budget limits it."""
+    owner: str | None
+    """The process that carries it out (`ownership.Owner.id`)."""
+    terms: str
+    """What was asked for, as JSON: whoever resumes it asks for the same."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One answer of one model to one item; the fields are the columns of `measurements`."""
+
+    evaluation_id: str
+    item: str
+    """Id of the suite's task."""
+    model: str
+    """Profile id."""
+    repetition: int
+    """Counted from 0."""
+    build: str | None
+    """Digest and quantization of the weights. None: the vendor does not say."""
+    kind: str
+    task_type: TaskType
+    language: str
+    complexity: float
+    """1 to 10, by the product's own scorer."""
+    passed: bool | None
+    """None: nothing was learnt of the model (nobody answered, or it was cut short)."""
+    outcome: str
+    """Of the attempt: passed, failed_check, truncated, timeout …"""
+    task_id: str | None
+    """The delegation's, of origin `evaluation`. None: it was asked in a batch."""
+    at: float
+    """Seconds since 1970 UTC."""
+    seconds: float
+    first_token_seconds: float | None
+    output_tokens: int
+    """Thinking included."""
+    thinking_tokens: int
+    cost_usd: float
+
+
+_COLUMNS = ", ".join(field.name for field in fields(Measurement))
+_PLACES = ", ".join("?" for _ in fields(Measurement))
+
+
+async def begin_evaluation(ledger: Ledger, evaluation: NewEvaluation, now: float) -> None:
+    """Write that an evaluation has begun. now: seconds since 1970 UTC. Raises a LedgerError."""
+    e = evaluation
+    row = (e.id, e.suite, e.seed, now, e.budget_usd, e.owner, e.terms)
+    await ledger.write(
+        lambda db: db.execute(
+            "INSERT INTO evaluations (id, suite, seed, begun_at, budget_usd, owner, terms)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+    )
+
+
+async def record_measurement(ledger: Ledger, measurement: Measurement) -> None:
+    """Write one measurement; the same item, model and repetition again changes nothing. Raises a LedgerError."""
+
+    def write(db: sqlite3.Connection) -> None:
+        db.execute(
+            f"INSERT INTO measurements ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT DO NOTHING",  # noqa: S608 - our own columns
+            astuple(measurement),
+        )
+
+    await ledger.write(write)
+
+
+async def finish_evaluation(ledger: Ledger, evaluation_id: str, now: float) -> None:
+    """Write that nothing of it is left to do. Raises a LedgerError."""
+    await ledger.write(
+        lambda db: db.execute("UPDATE evaluations SET finished_at = ? WHERE id = ?", (now, evaluation_id))
+    )
+
+
+async def read_measurements(
+    ledger: Ledger, *, evaluation_id: str | None = None, since: float = 0.0
+) -> tuple[Measurement, ...]:
+    """The measurements, the oldest first. evaluation_id None: of all. since: seconds since 1970 UTC."""
+    rows = await ledger.rows(
+        f"SELECT {_COLUMNS} FROM measurements WHERE at >= ? AND (? IS NULL OR evaluation_id = ?)"  # noqa: S608 - our own columns
+        " ORDER BY at, rowid",
+        (since, evaluation_id, evaluation_id),
+    )
+    names = [field.name for field in fields(Measurement)]
+    return tuple(_measurement(dict(zip(names, row, strict=True))) for row in rows)
+
+
+def _measurement(row: dict[str, Any]) -> Measurement:
+    passed = row.pop("passed")
+    return Measurement(**row, passed=None if passed is None else bool(passed))
