@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ..memory_store.records import Finish, NewTask, TaskKind
 from ..profiles.model import ModelProfile
-from .asking import Ask, Asked, Desk, NoTime, Watch
+from .asking import Ask, Asked, Desk, NotAffordable, NoTime, Watch
 from .deciding import Job
 from .editing.prompt import Prompt
 from .errors import NobodyToAsk
@@ -53,8 +53,8 @@ async def consult(
 ) -> Consultation:
     """Ask once, and write task, request and cost in the books.
 
-    Raises NobodyToAsk when its turn does not come, NotAffordable, or a LedgerError (BudgetExceeded and
-    DailyLimitReached among them).
+    It spends no more than goes unasked: the user's `ask_above_usd`. Raises NobodyToAsk when its turn does not
+    come, NotAffordable, or a LedgerError (BudgetExceeded and DailyLimitReached among them).
     """
     await shop.ledger.begin_task(
         NewTask(
@@ -74,6 +74,7 @@ async def consult(
         thinking=thinking,
         wanted_tokens=_ANSWER_TOKENS + (_THINKING_TOKENS if thinking.on else 0),
         seconds=TIMEOUT_S,
+        left_usd=shop.rules.ask_above_usd,
         local_only=local_only,
         answer_schema=schema,
     )
@@ -84,6 +85,8 @@ async def consult(
         status = "failed" if answer is None else "done"
     except NoTime as error:
         raise NobodyToAsk(str(error)) from error
+    except NotAffordable as error:
+        raise _explained(error, shop) from error
     finally:
         await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
     return Consultation(asked, answer)
@@ -107,6 +110,13 @@ def cut_to(text: str, tokens: int) -> str:
 def explain(error: ProviderError | None, profile: ModelProfile) -> str:
     """Why there is no answer, in a sentence."""
     return f"{profile.id}: {error}" if error is not None else f"{profile.id}: its answer was not the JSON asked for"
+
+
+def _explained(error: NotAffordable, shop: Workshop) -> NotAffordable:
+    limit_usd = shop.rules.ask_above_usd
+    if limit_usd is None:
+        return error
+    return NotAffordable(f"{error} Without being asked you spend at most ${limit_usd:g} ([budget] ask_above_usd).")
 
 
 def _parsed(asked: Asked) -> Mapping[str, Any] | None:

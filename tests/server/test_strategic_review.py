@@ -92,3 +92,15 @@ async def test_an_empty_purse_is_over_budget(open_house: OpenHouse, monkeypatch:
         answer = await house.call("strategic_review", goal="g", progress="p")
 
     assert (answer["status"], answer["reviews_left"]) == ("over_budget", 20)
+
+
+async def test_a_review_never_spends_what_the_user_wants_to_be_asked_about(open_house: OpenHouse, tmp_path):
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[budget]\nask_above_usd = 0.0001\n")
+    script = Script({DIRECTOR: [word("continue", "Go on.")]})
+    async with open_house(script) as house:
+        answer = await house.call("strategic_review", goal="g", progress="p")
+
+    assert (answer["status"], script.asked) == ("over_budget", [])
+    assert "you spend at most $0.0001 ([budget] ask_above_usd)" in answer["notes"][0]

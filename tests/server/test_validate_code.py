@@ -176,3 +176,15 @@ async def test_a_delegations_code_is_found_by_its_task_id(open_house: OpenHouse)
 async def test_exactly_one_piece_of_code_must_be_given(open_house: OpenHouse, arguments: dict):
     async with open_house(Script()) as house:
         assert "code" in await house.refusal("validate_code", **arguments)
+
+
+async def test_a_reviewer_never_spends_what_the_user_wants_to_be_asked_about(open_house: OpenHouse, tmp_path):
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[budget]\nask_above_usd = 0.0001\n")
+    script = Script({VALIDATOR: [review("pass")]})
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD, depth="review")
+
+    assert (answer["status"], script.asked) == ("over_budget", [])
+    assert "you spend at most $0.0001 ([budget] ask_above_usd)" in answer["notes"][-1]
