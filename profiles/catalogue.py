@@ -3,7 +3,7 @@
 import datetime as dt
 import difflib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .errors import InvalidProfile, UnknownModel
 from .model import ModelProfile
@@ -25,18 +25,48 @@ class Catalogue:
     def players(
         self, role: Role, today: dt.date, *, task_type: TaskType | None = None, reference_first: bool = True
     ) -> tuple[ModelProfile, ...]:
-        """The profiles that play the role today, the preferred first; none that is retired.
+        """The profiles that play the role today, the preferred first; none that is retired or on probation.
+
+        From the day a model is gone its successor plays its roles, in its place unless it has one of its own.
 
         task_type: a profile that suits it comes before the others, and one that avoids it after them.
         reference_first: the reference's own profile before all others, as policy `reference` wants.
         """
-        offered = [p for p in self if role in p.roles and p.is_offered_on(today)]
+        places = self._inherited(role, today)
+        places |= {p.id: p.roles[role] for p in self if role in p.roles and p.plays_roles_on(today)}
 
         def order(profile: ModelProfile) -> tuple[bool, int, int, str]:
             fitness = (task_type in profile.avoids) - (task_type in profile.suits)
-            return not (reference_first and profile.in_reference), fitness, profile.roles[role], profile.id
+            return not (reference_first and profile.in_reference), fitness, places[profile.id], profile.id
 
-        return tuple(sorted(offered, key=order))
+        return tuple(sorted((self.profiles[model] for model in places), key=order))
+
+    def on(self, day: dt.date) -> "Catalogue":
+        """The catalogue with the prices that are charged on a day."""
+        if not any(p.price is not None and p.price.changes for p in self):
+            return self
+        return replace(self, profiles={model: profile.priced_on(day) for model, profile in self.profiles.items()})
+
+    def successor_of(self, profile: ModelProfile, today: dt.date) -> ModelProfile | None:
+        """The first of its successors that is still offered, on probation or not. None: there is none."""
+        passed = {profile.id}
+        while (name := profile.lifecycle.successor) is not None and name not in passed:
+            passed.add(name)
+            if name not in self.profiles:
+                return None
+            profile = self.profiles[name]
+            if profile.is_offered_on(today):
+                return profile
+        return None
+
+    def _inherited(self, role: Role, today: dt.date) -> dict[str, int]:
+        """By the id of a successor that has no place of its own in the role: the one its predecessor left."""
+        places: dict[str, int] = {}
+        for gone in self.retired_players(role, today):
+            heir = self.successor_of(gone, today)
+            if heir is not None and heir.plays_roles_on(today) and role not in heir.roles_taken_away:
+                places.setdefault(heir.id, gone.roles[role])
+        return places
 
     def retired_players(self, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
         """The profiles that once played the role and are no longer offered, the preferred first."""
@@ -58,7 +88,7 @@ class Catalogue:
             if wanted == role and (players := self.players(role, today) or self.retired_players(role, today)):
                 return players
         if in_line := [p for p in self if p.line and p.line.lower() == wanted]:
-            offered = [p for p in in_line if p.is_offered_on(today)]
+            offered = [p for p in in_line if p.plays_roles_on(today)] or [p for p in in_line if p.is_offered_on(today)]
             # Between equals the greater id is the newer model: claude-fable-5-2 before 5-1.
             newest_first = sorted(offered or in_line, key=lambda p: p.id, reverse=True)
             return tuple(sorted(newest_first, key=self._place_in_line))

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Literal, Self, cast
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from .price import Price
 from .vocabulary import Capability, ProviderName, Role, TaskType
@@ -100,6 +100,8 @@ class Lifecycle(Facts):
     """Id of the profile that takes its place. None: none yet, or still active."""
     note: str | None = None
     """What became of it, in a sentence."""
+    on_probation: bool = False
+    """True: new, and nobody has evaluated it here. It can be named, evaluated and tried, and plays no role."""
     source: str
     seen: dt.date
 
@@ -155,19 +157,30 @@ class ModelProfile(Facts):
     roles: dict[Role, int] = Field(default_factory=dict[Role, int])
     """The roles it can play, each with its place in the order of preference: 1 is asked first; null takes
     away a role that a file below gave."""
+    roles_taken_away: tuple[Role, ...] = ()
+    """The roles that null took away: it does not come into them as somebody's successor either."""
     in_reference: bool = False
     """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
     reference: ReferenceFigures | None = None
     """The reference's own figures where the true ones differ."""
     lifecycle: Lifecycle
 
-    @field_validator("roles", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _null_takes_a_role_away(cls, roles: object) -> object:
+    def _null_takes_a_role_away(cls, facts: object) -> object:
         """So that a user's file can take a role from a profile that ships with it."""
-        if not isinstance(roles, dict):
-            return roles
-        return {role: place for role, place in cast(dict[object, object], roles).items() if place is not None}
+        if not isinstance(facts, dict):
+            return facts
+        given = cast(dict[str, object], facts)
+        roles = given.get("roles")
+        if not isinstance(roles, dict) or None not in roles.values():
+            return given
+        placed = cast(dict[object, object], roles)
+        return {
+            **given,
+            "roles": {role: place for role, place in placed.items() if place is not None},
+            "roles_taken_away": [role for role, place in placed.items() if place is None],
+        }
 
     @model_validator(mode="after")
     def _cloud_models_are_priced(self) -> Self:
@@ -192,6 +205,15 @@ class ModelProfile(Facts):
         if self.lifecycle.status == "deprecated":
             return self.lifecycle.retires_on is None or day < self.lifecycle.retires_on
         return self.lifecycle.status == "active"
+
+    def plays_roles_on(self, day: dt.date) -> bool:
+        """Whether it may be asked without being named."""
+        return self.is_offered_on(day) and not self.lifecycle.on_probation
+
+    def priced_on(self, day: dt.date) -> "ModelProfile":
+        """The profile with the price that is charged on a day."""
+        price = self.price and self.price.on(day)
+        return self if price is self.price else self.model_copy(update={"price": price})
 
     def cost_usd(
         self,

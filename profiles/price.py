@@ -27,15 +27,40 @@ class LongPromptRates(Rates):
     """Prompt length, in tokens with cache reads and writes, above which these rates apply."""
 
 
-class Price(Rates):
-    """A vendor's price with where and when it was read."""
-
+class _Sourced(Rates):
     long_prompt: LongPromptRates | None = None
     """The rates for prompts over a length. None: one price for all lengths."""
     source: str
     """Where the price was read: a link, or the name and version of the data set."""
     seen: dt.date
     """The day it was read."""
+
+
+class PriceChange(_Sourced):
+    """The price from a day on."""
+
+    effective: dt.date
+    """The first day (UTC) on which it is charged."""
+
+
+class Price(_Sourced):
+    """A vendor's price with where and when it was read, and what it will be later."""
+
+    changes: tuple[PriceChange, ...] = ()
+    """What the vendor has announced for later, in any order. One that was in effect when the price itself was
+    read is part of it, and counts for nothing."""
+
+    def on(self, day: dt.date) -> "Price":
+        """The price that is charged on a day, with what is to change after it."""
+        ahead = sorted((c for c in self.changes if c.effective > self.seen), key=lambda c: c.effective)
+        begun = [change for change in ahead if change.effective <= day]
+        if not begun:
+            return self
+        facts = begun[-1].model_dump(exclude={"effective"})
+        # Seen no earlier than it began, so that the change is not weighed against itself a second time.
+        facts["seen"] = max(begun[-1].seen, begun[-1].effective)
+        facts["changes"] = tuple(change for change in ahead if change.effective > day)
+        return Price.model_validate(facts)
 
     def cost_usd(
         self,

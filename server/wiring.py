@@ -82,7 +82,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
         memory = _memory(settings, ledger, catalogue, privacy, gate)
         opened.push_async_callback(_closed_soon, memory.aclose)
         yield Workshop(
-            catalogue=catalogue,
+            profiles=catalogue,
             providers=providers,
             ledger=ledger,
             memory=memory,

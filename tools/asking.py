@@ -195,8 +195,9 @@ class Desk:
             await line.leave(server, ticket)
 
     async def _ask(self, candidate: Candidate, ask: Ask) -> Asked:
-        profile = candidate.profile
-        allowance = await self._allowance(candidate, ask)
+        # At the price of the day on which it is asked, which may not be the one it was chosen on.
+        profile = candidate.profile.priced_on(self.shop.today)
+        allowance = await self._allowance(replace(candidate, profile=profile), ask)
         attempt_id = await self.shop.ledger.reserve(
             NewAttempt(
                 task_id=self.task_id,

@@ -68,7 +68,8 @@ class LookBack:
 
 @dataclass(frozen=True)
 class Workshop:
-    catalogue: Catalogue
+    profiles: Catalogue
+    """All that is known of models, with what their vendors have announced for later."""
     providers: Mapping[ProviderName, Provider]
     ledger: Ledger
     memory: Memory
@@ -83,6 +84,11 @@ class Workshop:
     """What was written into files, to be taken back."""
     rules: Rules
     clock: Clock
+
+    @property
+    def catalogue(self) -> Catalogue:
+        """The profiles with the prices that are charged today."""
+        return self.profiles.on(self.today)
 
     @property
     def today(self) -> dt.date:

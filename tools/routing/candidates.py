@@ -9,6 +9,7 @@ from ...memory_store.pace import Pace
 from ...memory_store.recollection import Recollection
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import ModelProfile
+from ...profiles.retirement import notice_of
 from ...profiles.vocabulary import Role, TaskType
 from ..editing.packing import room_in
 from ..provider import Availability
@@ -152,7 +153,7 @@ def judge(
         expected=expected,
         prompt_tokens=prompt_tokens,
         why_not=next(obstacles, None),
-        doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances.today)),
+        doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances)),
         pace=pace,
     )
 
@@ -196,20 +197,16 @@ def _doubts(
     expected: Expectation,
     complexity: float,
     constraints: Constraints,
-    today: dt.date,
+    circumstances: Circumstances,
 ) -> Iterator[str]:
-    lifecycle = profile.lifecycle
-    if lifecycle.status == "deprecated" and lifecycle.retires_on is not None:
-        days = (lifecycle.retires_on - today).days
-        if 0 < days <= _DAYS_OF_NOTICE:
-            instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
-            yield f"{profile.id} stops answering on {lifecycle.retires_on}, in {days} days{instead}"
+    notice = notice_of(profile, circumstances.catalogue, circumstances.today)
+    if notice is not None:
+        yield notice.text
+    if profile.lifecycle.on_probation:
+        yield f"{profile.id} is on probation: nothing was measured of it here, so it is asked only when it is named"
     if profile.context_tokens is None and availability.context_tokens is None:
         yield f"{profile.id}: its context window is not known, so the prompt's length was not held against it"
     if constraints.max_latency_s is not None and expected.seconds is None:
         yield f"{profile.id}: its speed is not known, so max_latency_s was not held against it"
     if profile.complexity_at_most is not None and complexity > profile.complexity_at_most:
         yield f"{profile.id} is meant for complexity up to {profile.complexity_at_most:g}; this task has {complexity:g}"
-
-
-_DAYS_OF_NOTICE = 30

@@ -62,6 +62,8 @@ def _remembered(question: Question, circumstances: Circumstances) -> tuple[Decis
     profile = catalogue.profiles.get(recollection.best_model)
     if profile is None:
         return None, f"memory prefers {recollection.best_model}, of which there is no profile, so the rules decide"
+    if profile.lifecycle.on_probation:
+        return None, f"memory prefers {profile.id}, which is on probation, so the rules decide"
     role = _own_role(profile, circumstances)
     chosen = judge(profile, role, question.complexity.score, question.constraints, circumstances)
     if not chosen.is_usable:

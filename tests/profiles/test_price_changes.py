@@ -1,0 +1,61 @@
+"""A price with a date: what is charged on which day."""
+
+import datetime as dt
+
+from chargehand.profiles.price import Price, PriceChange
+
+SEEN = dt.date(2026, 11, 25)
+NEW_YEAR, MAY = dt.date(2027, 1, 1), dt.date(2027, 5, 1)
+
+
+def change(effective: dt.date, usd: float) -> PriceChange:
+    rates = {"input_usd_per_million_tokens": usd, "output_usd_per_million_tokens": 10 * usd}
+    return PriceChange(**rates, effective=effective, source="the vendor's notice", seen=SEEN)
+
+
+def price(*changes: PriceChange) -> Price:
+    return Price(
+        input_usd_per_million_tokens=1,
+        output_usd_per_million_tokens=10,
+        cache_read_usd_per_million_tokens=0.1,
+        source="the vendor's page",
+        seen=SEEN,
+        changes=changes,
+    )
+
+
+def per_million(charged: Price) -> float:
+    return charged.cost_usd(input_tokens=1_000_000, output_tokens=0)
+
+
+def test_a_change_counts_from_its_day_on_and_not_before():
+    announced = price(change(NEW_YEAR, 2))
+
+    assert per_million(announced.on(NEW_YEAR - dt.timedelta(days=1))) == 1
+    assert per_million(announced.on(NEW_YEAR)) == 2
+    assert per_million(announced.on(NEW_YEAR + dt.timedelta(days=400))) == 2
+
+
+def test_of_several_changes_the_latest_that_has_begun_counts_whatever_their_order():
+    announced = price(change(MAY, 3), change(NEW_YEAR, 2))
+
+    assert [per_million(announced.on(day)) for day in (SEEN, NEW_YEAR, MAY)] == [1, 2, 3]
+
+
+def test_a_price_that_was_taken_for_a_day_can_be_taken_again_for_a_later_one():
+    on_new_year = price(change(MAY, 3), change(NEW_YEAR, 2)).on(NEW_YEAR)
+
+    assert on_new_year.on(NEW_YEAR) == on_new_year
+    assert per_million(on_new_year.on(MAY)) == 3
+
+
+def test_a_change_brings_all_its_rates_and_none_of_the_old_ones():
+    charged = price(change(NEW_YEAR, 2)).on(NEW_YEAR)
+
+    assert charged.cache_read_usd_per_million_tokens is None
+
+
+def test_a_price_that_was_read_after_a_change_is_the_newer_word():
+    stale = price(change(dt.date(2026, 11, 1), 2))
+
+    assert per_million(stale.on(NEW_YEAR)) == 1
