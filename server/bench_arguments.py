@@ -74,6 +74,10 @@ def add_bench_commands(commands: Any) -> None:
     plan = measures.add_parser("plan", help="what plans rest on, and what each policy buys, on published outcomes")
     plan.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     plan.set_defaults(run=_plan)
+    suite = measures.add_parser("suite", help="whether each task of the suite tells right answers from wrong ones")
+    suite.add_argument("--seed", type=int, default=0, help="which variant of each task (0)")
+    suite.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="these alone (all)")
+    suite.set_defaults(run=_suite)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -169,6 +173,12 @@ def _plan(chosen: argparse.Namespace) -> int:
     from ..evaluation.plan_bench import measure_plans
 
     return measure_plans(chosen.data)
+
+
+def _suite(chosen: argparse.Namespace) -> int:
+    from ..evaluation.suite_bench import prove_suite
+
+    return anyio.run(prove_suite, chosen.seed, chosen.tasks)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

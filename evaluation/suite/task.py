@@ -57,6 +57,8 @@ class SuiteTask:
     """An answer that passes, as a model would write it (with fences); with `files`, in the form of changes."""
     wrong: tuple[str, ...]
     """Answers that must fail, two at least, in the same form."""
+    slips: tuple[str, ...] = ()
+    """What each of them gets wrong, for a reader. Empty: nobody said."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """A small project, text by relative path, that is unpacked for the task and changed in a copy. Empty: the answer
     is code by itself."""

@@ -1,0 +1,129 @@
+"""Loads the suite: every task file with a seed put in, and a problem for each that cannot be used."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+from pydantic import ValidationError
+
+from .errors import UnusableTask
+from .filling import Unfilled, fill
+from .prelude import with_prelude
+from .task import Kind, SuiteTask
+from .task_file import TaskFile, Wrong
+
+TASKS = Path(__file__).with_name("tasks")
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Suite:
+    tasks: tuple[SuiteTask, ...]
+    """By id."""
+    unusable: tuple[UnusableTask, ...] = ()
+    """One for each file that is wrong."""
+
+
+def load_suite(seed: int, kinds: Collection[Kind] | None = None) -> tuple[SuiteTask, ...]:
+    """The tasks that come with Chargehand, by id, the same in every process and on every platform.
+
+    seed: any whole number. kinds: None is all. A file that cannot be used is left out, and the log says so.
+
+    Whoever puts them to a model shows it the prompt and, of `files`, what is no test: not `tests`.
+    """
+    suite = read_suite(seed)
+    for problem in suite.unusable:
+        logger.warning("left out of the suite: %s", problem)
+    return tuple(task for task in suite.tasks if kinds is None or task.kind in kinds)
+
+
+def read_suite(seed: int, folder: Path = TASKS) -> Suite:
+    """All tasks of a folder of `*.yaml`, and what is wrong with the others."""
+    tasks: list[SuiteTask] = []
+    unusable: list[UnusableTask] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            tasks.append(task_of(path.stem, read_task_file(path), seed))
+        except UnusableTask as problem:
+            unusable.append(problem)
+    return Suite(tuple(sorted(tasks, key=lambda task: task.id)), tuple(unusable))
+
+
+def read_task_file(path: Path) -> TaskFile:
+    """Raises UnusableTask, which names the field."""
+    try:
+        return TaskFile.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UnusableTask(f"{path.name}: it cannot be read as YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UnusableTask(f"{path.name}: {place}{': ' if place else ''}{first['msg']}") from error
+
+
+def task_of(name: str, file: TaskFile, seed: int, *, names_of: int | None = None) -> SuiteTask:
+    """The task of one seed. names_of: the seed that chooses what does not matter; None: the same.
+
+    Raises UnusableTask.
+    """
+    values = dict(file.values(name, seed, names_of))
+
+    def filled(field: str, text: str) -> str:
+        try:
+            return fill(text, values)
+        except Unfilled as error:
+            raise UnusableTask(f"{name}.yaml: {field}: {error}") from error
+
+    if file.given is not None:
+        values["given"] = filled("given", file.given).rstrip("\n")
+    reference = filled("reference", file.reference)
+    wrong: list[str] = []
+    for number, one in enumerate(file.wrong):
+        filled_in = Wrong(
+            slip=one.slip,
+            replace=None if one.replace is None else filled(f"wrong.{number}.replace", one.replace),
+            by=filled(f"wrong.{number}.by", one.by),
+            answer=None if one.answer is None else filled(f"wrong.{number}.answer", one.answer),
+        )
+        wrong.append(_wrong_answer(f"{name}.yaml: wrong.{number}", filled_in, reference))
+    slips = [one.slip for one in file.wrong]
+    files = {filled("files", path): filled(f"files.{path}", text) for path, text in file.files.items()}
+    target = None if file.target is None else filled("target", file.target)
+    if "given" in values:
+        wrong.append(values["given"] + "\n")
+        slips.append("gives the code back as it was")
+    if target is not None:
+        wrong.append(f"{target}\n```{file.language}\n{files[target]}```\n")
+        slips.append("changes nothing")
+    return SuiteTask(
+        id=f"{name}@{seed}",
+        kind=file.kind,
+        language=file.language,
+        complexity=file.complexity,
+        prompt=filled("prompt", file.prompt).strip(),
+        tests=with_prelude(filled("tests", file.tests), file.language),
+        reference=_reply(reference, file.language),
+        wrong=tuple(_reply(answer, file.language) for answer in wrong),
+        slips=tuple(slips),
+        files=files,
+        target=target,
+    )
+
+
+def _wrong_answer(place: str, wrong: Wrong, reference: str) -> str:
+    if wrong.answer is not None:
+        return wrong.answer
+    found = reference.count(wrong.replace or "")
+    if found != 1:
+        raise UnusableTask(f"{place}.replace: it must stand in the reference once, and does {found} times")
+    if wrong.by == wrong.replace:
+        raise UnusableTask(f"{place}.by: it is what it replaces")
+    return reference.replace(wrong.replace or "", wrong.by)
+
+
+def _reply(answer: str, language: str) -> str:
+    """The answer as a model would write it."""
+    return answer if "```" in answer else f"```{language}\n{answer.strip(chr(10))}\n```\n"
