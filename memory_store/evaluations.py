@@ -58,6 +58,18 @@ class Measurement:
 
 _COLUMNS = ", ".join(field.name for field in fields(Measurement))
 _PLACES = ", ".join("?" for _ in fields(Measurement))
+_KEY = ("evaluation_id", "item", "model", "repetition")
+_NEW = ", ".join(
+    f"{name} = {'measurements.cost_usd + ' if name == 'cost_usd' else ''}excluded.{name}"
+    for name in (field.name for field in fields(Measurement))
+    if name not in _KEY
+)
+_RECORD = (
+    f"INSERT INTO measurements ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - our own columns
+    f" ON CONFLICT DO UPDATE SET {_NEW} WHERE measurements.passed IS NULL"
+)
+UNDER_WAY = "under_way"
+"""The outcome of a measurement that was begun: its delegation is in the books, or will be."""
 
 
 async def begin_evaluation(ledger: Ledger, evaluation: NewEvaluation, now: float) -> None:
@@ -74,13 +86,14 @@ async def begin_evaluation(ledger: Ledger, evaluation: NewEvaluation, now: float
 
 
 async def record_measurement(ledger: Ledger, measurement: Measurement) -> None:
-    """Write one measurement; the same item, model and repetition again changes nothing. Raises a LedgerError."""
+    """Write one measurement. Raises a LedgerError.
+
+    The same item, model and repetition again changes nothing, unless nothing was learnt before: then it
+    takes that one's place, and the cost of both counts.
+    """
 
     def write(db: sqlite3.Connection) -> None:
-        db.execute(
-            f"INSERT INTO measurements ({_COLUMNS}) VALUES ({_PLACES}) ON CONFLICT DO NOTHING",  # noqa: S608 - our own columns
-            astuple(measurement),
-        )
+        db.execute(_RECORD, astuple(measurement))
 
     await ledger.write(write)
 

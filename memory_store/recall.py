@@ -255,7 +255,8 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
 async def _general(ledger: Ledger, task_type: TaskType | None) -> dict[str, Belief]:
     """What pruned tasks say of each model: however many there were, never more than one task does."""
     rows: list[tuple[Any, ...]] = await ledger.rows(
-        "SELECT model, SUM(successes), SUM(failures) FROM aggregates WHERE ?1 IS NULL OR task_type = ?1"
+        "SELECT model, SUM(successes), SUM(failures) FROM aggregates"
+        " WHERE origin <> 'evaluation' AND (?1 IS NULL OR task_type = ?1)"
         " GROUP BY model HAVING SUM(successes) + SUM(failures) > 0",
         (task_type,),
     )

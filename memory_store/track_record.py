@@ -1,7 +1,7 @@
 """How delegations ended, counted for each model: of those that are remembered, and of those that were pruned.
 
 Good: verified by an executed check or well spoken of, and never called bad. Bad: the user's word, or an
-attempt of the model that failed its executed check and that it did not mend itself.
+attempt of the model that failed its executed check and that it did not mend itself. Evaluations are no part of it.
 """
 
 import json
@@ -58,10 +58,11 @@ concerned AS (
 _OF_A_MODEL = f"""
 WITH {_judged("t.model = :model", "a.model = :model")}
 SELECT TOTAL(good), TOTAL(bad) FROM (
-    SELECT good, bad FROM judged WHERE model = :model AND (:task_type IS NULL OR task_type = :task_type)
+    SELECT good, bad FROM judged
+        WHERE model = :model AND origin <> 'evaluation' AND (:task_type IS NULL OR task_type = :task_type)
     UNION ALL
     SELECT successes, failures FROM aggregates
-        WHERE model = :model AND origin <> 'import' AND (:task_type IS NULL OR task_type = :task_type))
+        WHERE model = :model AND origin = 'use' AND (:task_type IS NULL OR task_type = :task_type))
 """  # noqa: S608 - the same
 
 _CHOSEN = "IN (SELECT value FROM json_each(:ids))"

@@ -34,6 +34,6 @@ async def missing(ledger: Ledger, embedder: str, limit: int, *, local_only: bool
 
 
 _WITHOUT_VECTOR = (
-    "FROM tasks t WHERE t.kind = 'delegation' AND t.text_form IN ('full', 'redacted')"
+    "FROM tasks t WHERE t.kind = 'delegation' AND t.origin <> 'evaluation' AND t.text_form IN ('full', 'redacted')"
     " AND NOT EXISTS (SELECT 1 FROM embeddings e WHERE e.task_id = t.id AND e.embedder = ?)"
 )

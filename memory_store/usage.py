@@ -27,20 +27,22 @@ class ModelUsage:
 
 @dataclass(frozen=True)
 class UsageReport:
-    """The books of a span of time."""
+    """The books of a span of time: somebody's work, beside which evaluations have a line of their own."""
 
     tasks: dict[str, int]
     """Delegations by status."""
     models: tuple[ModelUsage, ...]
     """The dearest first."""
     cost_usd: float
-    """Everything spent, reviews and validations too."""
+    """Everything spent on work, reviews and validations too."""
     unsettled_usd: float
     """The part of `cost_usd` that is a worst case: requests under way, or whose server died."""
     baseline_usd: float
     """What the verified or accepted delegations would have cost on the baseline model."""
     lost_usd: float
     """The part of `cost_usd` spent on delegations that brought nothing verified or accepted."""
+    evaluations_usd: float = 0.0
+    """What measuring models cost: no part of any other figure, but of the day's budget."""
 
     @property
     def saved_usd(self) -> float:
@@ -51,14 +53,17 @@ class UsageReport:
 async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
     """The report of all that began at or after a moment, in seconds since 1970 UTC; 0 is everything."""
     statuses = await ledger.rows(
-        "SELECT status, COUNT(*) FROM tasks WHERE kind = 'delegation' AND origin <> 'import'"
+        "SELECT status, COUNT(*) FROM tasks WHERE kind = 'delegation' AND origin = 'use'"
         " AND begun_at >= ? GROUP BY status ORDER BY 1",
         (since,),
     )
     models = await ledger.rows(_BY_MODEL, (since,))
     (totals,) = await ledger.rows(
-        "SELECT TOTAL(COALESCE(cost_usd, reserved_usd)), TOTAL(CASE WHEN cost_usd IS NULL THEN reserved_usd END)"
-        " FROM attempts WHERE begun_at >= ?",
+        "SELECT TOTAL(CASE WHEN NOT for_evaluation THEN COALESCE(cost_usd, reserved_usd) END),"
+        " TOTAL(CASE WHEN NOT for_evaluation AND cost_usd IS NULL THEN reserved_usd END),"
+        " TOTAL(CASE WHEN for_evaluation THEN COALESCE(cost_usd, reserved_usd) END) FROM"
+        " (SELECT a.*, t.origin = 'evaluation' AS for_evaluation FROM attempts a JOIN tasks t ON t.id = a.task_id"
+        "  WHERE a.begun_at >= ?)",
         (since,),
     )
     (worth,) = await ledger.rows(_WORTH, (since,))
@@ -69,13 +74,15 @@ async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
         unsettled_usd=totals[1],
         baseline_usd=worth[0],
         lost_usd=worth[1],
+        evaluations_usd=totals[2],
     )
 
 
 _BY_MODEL = """
-SELECT model, COUNT(*), SUM(outcome IS 'passed'), SUM(COALESCE(outcome, '') NOT IN ('passed', 'unverified', '')),
-    SUM(input_tokens), SUM(output_tokens), SUM(COALESCE(cost_usd, reserved_usd)) AS cost
-FROM attempts WHERE begun_at >= ? GROUP BY model ORDER BY cost DESC, model
+SELECT a.model, COUNT(*), SUM(a.outcome IS 'passed'), SUM(COALESCE(a.outcome, '') NOT IN ('passed', 'unverified', '')),
+    SUM(a.input_tokens), SUM(a.output_tokens), SUM(COALESCE(a.cost_usd, a.reserved_usd)) AS cost
+FROM attempts a JOIN tasks t ON t.id = a.task_id
+WHERE a.begun_at >= ? AND t.origin <> 'evaluation' GROUP BY a.model ORDER BY cost DESC, a.model
 """
 
 _WORTH = f"""
@@ -84,7 +91,7 @@ WITH judged AS (
         (t.status = 'succeeded'
             OR EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_GOOD})))
         AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_BAD})) AS is_good
-    FROM tasks t WHERE t.kind = 'delegation' AND t.begun_at >= ?
+    FROM tasks t WHERE t.kind = 'delegation' AND t.origin <> 'evaluation' AND t.begun_at >= ?
 )
 SELECT TOTAL(CASE WHEN is_good THEN baseline_usd END),
     TOTAL(CASE WHEN NOT is_good THEN

@@ -62,5 +62,7 @@ class SuiteTask:
     files: Mapping[str, str] = field(default_factory=dict[str, str])
     """A small project, text by relative path, that is unpacked for the task and changed in a copy. Empty: the answer
     is code by itself."""
+    shown: tuple[str, ...] | None = None
+    """Of `files`, those that the model sees. None: all but the tests."""
     target: str | None = None
     """The file of the project that the change is about. None: there is no project."""

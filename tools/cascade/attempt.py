@@ -137,7 +137,7 @@ class Attempts:
         ask = Ask(
             prompt=prompt,
             thinking=thinking,
-            wanted_tokens=_wanted_tokens(candidate.profile, complexity, thinking),
+            wanted_tokens=wanted_tokens(candidate.profile, complexity, thinking),
             seconds=terms.seconds,
             needed_seconds=terms.needed_seconds,
             left_usd=terms.left_usd,
@@ -210,7 +210,7 @@ def _judged(checks: Sequence[CheckResult]) -> AttemptOutcome:
     return "passed" if any(check.executed and check.outcome == "passed" for check in checks) else "unverified"
 
 
-def _wanted_tokens(profile: ModelProfile, complexity: float, thinking: Thinking) -> int:
+def wanted_tokens(profile: ModelProfile, complexity: float, thinking: Thinking) -> int:
     """The output tokens an attempt should have.
 
     A model on your own machine gets the room for thinking at once, since its repair will think and

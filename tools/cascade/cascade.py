@@ -107,7 +107,7 @@ class Cascade:
 
     def _draft(self, candidate: Candidate) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
-        code = tests.code if tests else None
+        code = tests.code if tests and self.contract.shows_tests else None
         draft = partial(
             draft_prompt,
             job.task,

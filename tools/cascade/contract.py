@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...memory_store.records import Origin
 from ..checking.answer_checks import TestsGiven
 from ..editing.change import Changes
 from ..editing.prompt import Changing
@@ -46,5 +47,9 @@ class Contract:
     """What the receipt begins with, such as why the task stays on this machine."""
     remedy: str | None = None
     """What the caller can do when no model on this machine can be asked. None: nothing in its texts keeps it here."""
+    origin: Origin = "use"
+    """What is done for an evaluation is booked, and not remembered as somebody's work."""
+    shows_tests: bool = True
+    """Whether the model sees the tests that its answer must pass. Never those that lie in files."""
     private_output: str | None = None
     """Why what the checks print may not leave. None: it may."""

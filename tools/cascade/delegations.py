@@ -4,6 +4,7 @@ import json
 import logging
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Self
 
@@ -77,6 +78,8 @@ class Delegation:
     error: BaseException | None = None
     """Why there will be no receipt."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    made: Sequence[Tried] = ()
+    """The attempts so far, in order."""
     attempt_seconds: float | None = None
     """What the reply of the attempt under way is expected to take. None: nobody knows."""
     attempt_begun: float = field(default_factory=time.monotonic)
@@ -125,11 +128,14 @@ class Delegations:
         """The delegation, while it is under way."""
         return self._under_way.get(task_id)
 
-    async def begin(self, shop: Workshop, job: Job, contract: Contract) -> Delegation:
-        """Write the task in the books and start on it. Raises UnknownModel or a LedgerError."""
+    async def begin(self, shop: Workshop, job: Job, contract: Contract, *, task_id: str | None = None) -> Delegation:
+        """Write the task in the books and start on it. Raises UnknownModel or a LedgerError.
+
+        task_id: 128 random bits in hex, chosen by a caller who has written them down already. None: chosen here.
+        """
         if contract.model is not None:
             shop.catalogue.named(contract.model, shop.today)
-        delegation = Delegation(task_id=secrets.token_hex(16))
+        delegation = Delegation(task_id=task_id or secrets.token_hex(16))
         await shop.ledger.begin_task(
             NewTask(
                 id=delegation.task_id,
@@ -138,11 +144,13 @@ class Delegations:
                 task_type=job.task_type,
                 complexity=job.complexity.score,
                 local_only=contract.local_only or shop.rules.local_only,
+                origin=contract.origin,
                 owner=shop.owner.id,
             )
         )
         local_only = contract.local_only or shop.rules.local_only
-        await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
+        if contract.origin != "evaluation":
+            await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
         self._under_way[delegation.task_id] = delegation
         self._group.start_soon(self._carry_out, delegation, shop, job, contract)
         return delegation
@@ -204,6 +212,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         check=checks,
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
     )
+    delegation.made = attempts.made
     notes: list[str] = [*contract.notes, *job.notes]
     status: Status = "failed"
     try:

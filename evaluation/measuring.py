@@ -1,0 +1,177 @@
+"""One answer of one model to one task of a suite, by the way that every delegation takes, and what it shows."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+import anyio
+
+from ..memory_store.evaluations import UNDER_WAY, Measurement, record_measurement
+from ..memory_store.under_way import attempts_of
+from ..tools.asking import AttemptOutcome
+from ..tools.cascade.attempt import Tried
+from ..tools.cascade.contract import MAX_SECONDS, Contract
+from ..tools.cascade.delegations import Delegation, Delegations
+from ..tools.cascade.receipt import Receipt
+from ..tools.provider import RateLimited
+from ..tools.workshop import Workshop
+from .staging import Staged, staged
+from .suite.task import SuiteTask
+
+PATIENCE_S = 300.0
+"""How long one item waits, all waits together, for a vendor who wants fewer requests."""
+
+_FIRST_WAIT_S = 2.0
+"""Where the vendor names no wait; doubled each time."""
+
+# What the model is to answer for; of any other outcome nothing was learnt of it.
+_ITS_OWN: frozenset[AttemptOutcome] = frozenset(
+    {"passed", "failed_check", "truncated", "refused", "empty", "timeout", "over_context"}
+)
+
+Wait = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a measurement belongs: its row in the books."""
+
+    evaluation_id: str
+    item: SuiteTask
+    model: str
+    """Profile id."""
+    repetition: int = 0
+
+
+async def measure(
+    shop: Workshop,
+    delegations: Delegations,
+    place: Place,
+    *,
+    max_seconds: float = MAX_SECONDS,
+    local_only: bool = False,
+    patience_s: float = PATIENCE_S,
+    wait: Wait = anyio.sleep,
+) -> Measurement:
+    """Ask the model for one answer to the item, check it, and write down what it showed.
+
+    The evaluation stands in the ledger already. It costs `Staged.worst_case_usd` at most, and the day's budget
+    holds; whose turn it is before a server that takes one request at a time, the delegation sees to. A vendor who
+    wants fewer requests is waited for. max_seconds: for the answer and its checks, its turn included.
+    wait: called with seconds.
+
+    Cancelling it cancels down to the connection, and closes the books. Raises a CallerError, ProfileError or
+    LedgerError.
+    """
+    async with staged(shop, place.item) as stage:
+        pause_s, waited_s = _FIRST_WAIT_S, 0.0
+        while True:
+            measurement, retry_after_s = await _once(stage, delegations, place, max_seconds, local_only=local_only)
+            pause_s = max(pause_s, retry_after_s or 0.0)
+            if measurement.outcome != "rate_limited" or waited_s + pause_s > patience_s:
+                return measurement
+            await wait(pause_s)
+            waited_s, pause_s = waited_s + pause_s, 2 * pause_s
+
+
+async def _once(
+    stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
+) -> tuple[Measurement, float | None]:
+    """The measurement, in the books, and the wait that the vendor asks for."""
+    shop, item = stage.shop, place.item
+    (profile, *_) = shop.catalogue.named(place.model, shop.today)
+    begun = Measurement(
+        evaluation_id=place.evaluation_id,
+        item=item.id,
+        model=profile.id,
+        repetition=place.repetition,
+        build=None,
+        kind=item.kind,
+        task_type=stage.job.task_type,
+        language=item.language,
+        complexity=stage.job.complexity.score,
+        passed=None,
+        outcome=UNDER_WAY,
+        task_id=secrets.token_hex(16),
+        at=shop.now,
+        seconds=0.0,
+        first_token_seconds=None,
+        output_tokens=0,
+        thinking_tokens=0,
+        cost_usd=0.0,
+    )
+    contract = Contract(
+        tests=stage.tests,
+        model=profile.id,
+        local_only=local_only or stage.custody.stays,
+        max_cost_usd=None if profile.price is None else stage.worst_case_usd(profile),
+        max_seconds=max_seconds,
+        max_attempts=1,
+        changes=stage.changes,
+        notes=stage.custody.notes,
+        origin="evaluation",
+        shows_tests=False,
+    )
+    # Written before anything can be spent, so that whoever finds it later knows what belongs to the evaluation.
+    await record_measurement(shop.ledger, begun)
+    delegation: Delegation | None = None
+    try:
+        delegation = await delegations.begin(shop, stage.job, contract, task_id=begun.task_id)
+        receipt = await _ended(delegation)
+        tried = delegation.made[-1] if delegation.made else None
+        measurement = _measurement(begun, receipt, tried, stage)
+    except BaseException:
+        with anyio.CancelScope(shield=True):
+            measurement = await _cut_short(begun, shop)
+            await record_measurement(shop.ledger, measurement)
+        raise
+    await record_measurement(shop.ledger, measurement)
+    error = tried.asked.error if tried is not None else None
+    return measurement, error.retry_after_s if isinstance(error, RateLimited) else None
+
+
+async def _ended(delegation: Delegation) -> Receipt:
+    """Its receipt, once it has one; whoever is cancelled cancels it."""
+    try:
+        await delegation.done.wait()
+    except anyio.get_cancelled_exc_class():
+        delegation.scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await delegation.done.wait()
+        raise
+    return delegation.result()
+
+
+async def _cut_short(begun: Measurement, shop: Workshop) -> Measurement:
+    made = await attempts_of(shop.ledger, begun.task_id or "")
+    return replace(begun, outcome="cancelled", cost_usd=sum(attempt.cost_usd for attempt in made))
+
+
+def _measurement(begun: Measurement, receipt: Receipt, tried: Tried | None, stage: Staged) -> Measurement:
+    if tried is None:
+        unasked = {"over_budget": "over_budget", "cancelled": "cancelled", "refused": "not_allowed"}
+        return replace(begun, outcome=unasked.get(receipt.status, "not_asked"))
+    generation, usage = tried.asked.generation, tried.asked.usage
+    learnt = tried.outcome in _ITS_OWN and not _was_short_of_money(tried, stage)
+    return replace(
+        begun,
+        build=tried.candidate.availability.build,
+        passed=tried.outcome == "passed" if learnt else None,
+        outcome=tried.outcome,
+        at=stage.shop.now,
+        seconds=generation.seconds if generation else tried.seconds,
+        first_token_seconds=generation.first_token_seconds if generation else None,
+        output_tokens=usage.output_tokens,
+        thinking_tokens=usage.thinking_tokens,
+        cost_usd=tried.cost_usd,
+    )
+
+
+def _was_short_of_money(tried: Tried, stage: Staged) -> bool:
+    """Whether the answer was cut off before the length that it may have: the day's budget paid for no more."""
+    profile = tried.candidate.profile
+    return (
+        tried.outcome == "truncated"
+        and profile.price is not None
+        and tried.asked.usage.output_tokens < stage.wanted_tokens(profile)
+    )

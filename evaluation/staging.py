@@ -1,0 +1,111 @@
+"""A task of a suite made ready to be asked: its tests understood, its project unpacked into a folder of its own."""
+
+import os
+import tempfile
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import anyio
+import anyio.to_thread
+
+from ..profiles.model import ModelProfile
+from ..tools.cascade.attempt import wanted_tokens
+from ..tools.checking.answer_checks import TestsGiven, tests_given
+from ..tools.custody import take_custody
+from ..tools.deciding import Job, understand
+from ..tools.editing.change import Changes
+from ..tools.editing.context import read_context
+from ..tools.editing.prompt import Changing, Prompt, draft_prompt
+from ..tools.editing.protected import Protection
+from ..tools.editing.site import Place, survey_site
+from ..tools.guarding.budget import allow
+from ..tools.guarding.privacy import Custody
+from ..tools.guarding.roots import Roots
+from ..tools.routing.thinking import decide_thinking
+from ..tools.tokens import most_tokens
+from ..tools.workshop import Workshop
+from .suite.task import TASK_TYPE_OF, SuiteTask
+
+
+@dataclass(frozen=True)
+class Staged:
+    """An item with all that a delegation of it needs, while its folder is there."""
+
+    item: SuiteTask
+    shop: Workshop
+    """As it is, but that the item's folder is the only root: no file of the user's own can be reached."""
+    job: Job
+    tests: TestsGiven
+    changes: Changes | None
+    custody: Custody
+    """What the user's privacy rules say of the item's texts."""
+
+    @property
+    def prompt(self) -> Prompt:
+        """What a model is told whose window takes all of it; the tests are not among it."""
+        changing = None if self.changes is None else Changing(self.changes.site.target)
+        return draft_prompt(self.job.task, self.job.files, None, None, prose=False, changing=changing)
+
+    def worst_case_usd(self, profile: ModelProfile) -> float:
+        """The most that one request to the model can cost; 0 for one that costs nothing."""
+        if profile.price is None:
+            return 0.0
+        tokens = self.wanted_tokens(profile)
+        allowance = allow(
+            profile,
+            prompt_tokens_at_most=most_tokens(self.prompt.text),
+            wanted_tokens=tokens,
+            least_tokens=tokens,
+            left_usd=None,
+        )
+        if allowance is None:
+            raise RuntimeError("a request without a limit was refused for its cost")
+        return allowance.worst_case_usd
+
+    def wanted_tokens(self, profile: ModelProfile) -> int:
+        """The output tokens, thinking included, that the model's answer may have."""
+        complexity = self.job.complexity.score
+        tokens = wanted_tokens(profile, complexity, decide_thinking(profile, complexity))
+        return min(tokens, profile.max_output_tokens or tokens)
+
+
+@asynccontextmanager
+async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
+    """The item ready to be asked; its folder, if it has any, goes at the end.
+
+    Raises a CallerError when its tests cannot be read.
+    """
+    with tempfile.TemporaryDirectory(prefix="chargehand-item-", ignore_cleanup_errors=True) as name:
+        folder = await anyio.to_thread.run_sync(_unpack, item, name)
+        roots = Roots((folder,) if item.files else (), off_limits=shop.roots.off_limits)
+        shop = replace(shop, roots=roots)
+        tests = await tests_given(item.tests, roots)
+        judges = frozenset[Place]()
+        if tests.root is not None:
+            judges = frozenset((tests.root, Path(file.partition("::")[0])) for file in tests.files)
+        files = await read_context(_shown(item, tests), roots)
+        changes = None
+        if item.target is not None:
+            changes = Changes(await survey_site(item.target, files, roots, Protection(), judges))
+        job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
+        custody = await take_custody(shop, {"task": item.prompt}, files, tests)
+        yield Staged(item, shop, job, tests, changes, custody)
+
+
+def _shown(item: SuiteTask, tests: TestsGiven) -> tuple[str, ...]:
+    """The files that the model sees: never those that it is tested by."""
+    hidden = {PurePosixPath(file.partition("::")[0]) for file in tests.files}
+    named = item.files if item.shown is None else item.shown
+    return tuple(path for path in named if PurePosixPath(path) not in hidden)
+
+
+def _unpack(item: SuiteTask, name: str) -> Path:
+    """The folder by its real name, with the files in it."""
+    folder = Path(os.path.realpath(name))
+    for path, text in item.files.items():
+        place = folder / path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text, encoding="utf-8", newline="")
+    return folder

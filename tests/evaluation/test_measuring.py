@@ -1,0 +1,177 @@
+"""One measurement: a real delegation over real HTTP, whose outcome says something of the model or nothing."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import anyio
+import pytest
+from house import Script, fenced
+from suite_rows import RIGHT_PROJECT, SHOUT, item, project_item
+
+from chargehand.evaluation.measuring import Place, measure
+from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
+from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.memory_store.adherence import report_classes
+from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, read_measurements
+from chargehand.memory_store.usage import report_usage
+from chargehand.server.cli import own_workshop
+from chargehand.tools.cascade.delegations import Delegations
+from chargehand.tools.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, LOCAL_WIRE = "qwen3-30b-a3b", "qwen3:30b-a3b"
+HAIKU = "claude-haiku-5-5"
+RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
+WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
+
+
+@dataclass
+class Bench:
+    shop: Workshop
+    delegations: Delegations
+    peers: Vendors
+    waited: list[float] = field(default_factory=list)
+
+    async def measure(self, model: str, task=SHOUT, **more) -> Measurement:
+        async def wait(seconds: float) -> None:
+            self.waited.append(seconds)
+
+        place = Place("e1", task, model)
+        return await measure(self.shop, self.delegations, place, wait=wait, **more)
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch):
+    @contextlib.asynccontextmanager
+    async def opening(script: Script) -> AsyncGenerator[Bench]:
+        async with vendors(script) as peers:
+            for name, value in peers.environment.items():
+                monkeypatch.setenv(name, value)
+            async with own_workshop() as shop, anyio.create_task_group() as group:
+                evaluation = NewEvaluation("e1", "own", 1, None, shop.owner.id, "{}")
+                await begin_evaluation(shop.ledger, evaluation, shop.now)
+                yield Bench(shop, Delegations(group), peers)
+                group.cancel_scope.cancel()
+
+    return opening
+
+
+async def test_a_right_answer_passes_and_is_in_the_books_with_what_it_took(bench):
+    async with bench(Script({HAIKU: [RIGHT]})) as bench:
+        measured = await bench.measure(HAIKU)
+
+        assert (measured.passed, measured.outcome, measured.kind) == (True, "passed", "simple_generation")
+        assert measured.output_tokens > 0
+        assert measured.first_token_seconds is not None
+        assert measured.cost_usd > 0
+        assert await read_measurements(bench.shop.ledger, evaluation_id="e1") == (measured,)
+        (row,) = await bench.shop.ledger.rows("SELECT id, origin, status FROM tasks")
+        assert row == (measured.task_id, "evaluation", "succeeded")
+
+
+async def test_a_wrong_answer_fails_at_once_without_a_repair(bench):
+    script = Script({LOCAL_WIRE: [WRONG]})
+    async with bench(script) as bench:
+        measured = await bench.measure(LOCAL)
+
+    assert (measured.passed, measured.outcome, len(script.asked)) == (False, "failed_check", 1)
+
+
+async def test_the_model_is_not_shown_the_tests(bench):
+    script = Script({LOCAL_WIRE: [RIGHT]})
+    async with bench(script) as bench:
+        await bench.measure(LOCAL)
+
+    said = "\n".join(text for _, text in script.asked[0].messages)
+    assert SHOUT.prompt in said
+    assert "assert" not in said
+
+
+async def test_a_change_of_a_project_is_tested_in_a_folder_that_is_gone_afterwards(bench, tmp_path: Path):
+    script = Script({LOCAL_WIRE: [Reply(RIGHT_PROJECT)]})
+    async with bench(script) as bench:
+        measured = await bench.measure(LOCAL, project_item())
+
+    said = "\n".join(text for _, text in script.asked[0].messages)
+    assert measured.passed, measured
+    assert "def total(" in said
+    assert "test_total" not in said
+
+
+async def test_nobody_there_says_nothing_of_the_model(bench):
+    async with bench(Script({HAIKU: [HttpFault(401)]})) as bench:
+        measured = await bench.measure(HAIKU)
+
+        assert (measured.passed, measured.outcome) == (None, "unreachable")
+
+
+async def test_a_vendor_that_wants_fewer_requests_is_waited_for(bench):
+    script = Script({HAIKU: [HttpFault(429, headers={"retry-after": "7"}), RIGHT]})
+    async with bench(script) as bench:
+        measured = await bench.measure(HAIKU)
+
+        assert (measured.passed, bench.waited) == (True, [7.0])
+        assert await read_measurements(bench.shop.ledger) == (measured,)
+
+
+async def test_a_wait_beyond_patience_leaves_the_item_unlearnt_and_open_to_be_asked_again(bench):
+    script = Script({HAIKU: [HttpFault(429, headers={"retry-after": "700"}), RIGHT]})
+    async with bench(script) as bench:
+        first = await bench.measure(HAIKU)
+        second = await bench.measure(HAIKU)
+
+        assert (first.passed, first.outcome, second.passed, bench.waited) == (None, "rate_limited", True, [])
+        assert await read_measurements(bench.shop.ledger) == (
+            replace(second, cost_usd=first.cost_usd + second.cost_usd),
+        )
+
+
+async def test_what_was_learnt_is_not_overwritten(bench):
+    async with bench(Script({LOCAL_WIRE: [RIGHT, WRONG]})) as bench:
+        first = await bench.measure(LOCAL)
+        await bench.measure(LOCAL)
+
+        assert await read_measurements(bench.shop.ledger) == (first,)
+
+
+async def test_an_answer_cut_off_because_the_day_could_pay_no_more_says_nothing_of_the_model(bench, monkeypatch):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.003")
+    long = Reply(fenced("# " + "x " * 30_000))
+    async with bench(Script({HAIKU: [long]})) as bench:
+        measured = await bench.measure(HAIKU)
+
+    assert (measured.passed, measured.outcome) == (None, "truncated")
+
+
+async def test_one_that_is_cancelled_is_closed_at_what_it_cost(bench):
+    script = Script({HAIKU: [Stall(RIGHT, anyio.Event(), after=2)]})
+    async with bench(script) as bench:
+        with anyio.fail_after(30):
+            async with anyio.create_task_group() as group:
+                group.start_soon(bench.measure, HAIKU)
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+
+        (measured,) = await read_measurements(bench.shop.ledger)
+        assert (measured.passed, measured.outcome) == (None, "cancelled")
+        assert measured.cost_usd == pytest.approx(await bench.shop.ledger.spent_today_usd())
+
+
+async def test_measuring_leaves_no_trace_in_what_memory_and_savings_say(bench):
+    async with bench(Script({HAIKU: [RIGHT], LOCAL_WIRE: [WRONG]})) as bench:
+        paid = await bench.measure(HAIKU)
+        await bench.measure(LOCAL, item("other@1"))
+        ledger = bench.shop.ledger
+
+        usage = await report_usage(ledger)
+        assert (usage.tasks, usage.models, usage.baseline_usd, usage.cost_usd, usage.lost_usd) == ({}, (), 0, 0, 0)
+        assert usage.evaluations_usd == pytest.approx(paid.cost_usd)
+        assert await report_classes(ledger) == ()
+        assert await ledger.rows("SELECT * FROM embeddings") == []
+        assert await bench.shop.memory.missing() == 0
+        assert (await ledger.track_record(HAIKU, None)).good == 0
+        assert await ledger.spent_today_usd() == pytest.approx(paid.cost_usd)
