@@ -138,7 +138,7 @@ async def test_what_was_learnt_is_not_overwritten(bench):
 
 
 async def test_an_answer_cut_off_because_the_day_could_pay_no_more_says_nothing_of_the_model(bench, monkeypatch):
-    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.003")
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.001")
     long = Reply(fenced("# " + "x " * 30_000))
     async with bench(Script({HAIKU: [long]})) as bench:
         measured = await bench.measure(HAIKU)
