@@ -14,6 +14,7 @@ import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
 from .bench_arguments import add_bench_commands
+from .evaluate_arguments import add_evaluate_command
 from .hosts.known import HOSTS
 from .hosts_arguments import add_host_commands
 from .http_arguments import add_http_arguments, serve_over_http
@@ -69,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_memory_commands(commands, own_workshop)
     add_host_commands(commands)
+    add_evaluate_command(commands, own_workshop)
     add_bench_commands(commands)
     return parser
 

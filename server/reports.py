@@ -156,6 +156,8 @@ def show_usage(report: UsageReport, console: Console) -> None:
     open_usd = report.unsettled_usd
     unsettled = f" ({in_dollars(open_usd)} of it not settled, counted at its worst case)" if open_usd else ""
     console.print(f"Spent {in_dollars(report.cost_usd)}{unsettled}.")
+    if report.evaluations_usd:
+        console.print(f"Evaluations cost {in_dollars(report.evaluations_usd)} beside that.")
     console.print(
         f"{in_dollars(report.lost_usd)} of that went into delegations that brought nothing verified or accepted."
     )

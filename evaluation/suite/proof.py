@@ -68,7 +68,9 @@ async def prove_all(
     return tuple(proofs[place] for place in range(len(tasks)))
 
 
-async def prove(task: SuiteTask, find: FindSandbox = find_sandbox, limiter: anyio.CapacityLimiter | None = None) -> Proof:
+async def prove(
+    task: SuiteTask, find: FindSandbox = find_sandbox, limiter: anyio.CapacityLimiter | None = None
+) -> Proof:
     """Whether the task's check tells its reference from its wrong answers, and from an empty one."""
     limiter = limiter or anyio.CapacityLimiter(1)
     answers = [("the reference", task.reference), *zip(_titles(task), task.wrong, strict=True), ("an empty answer", "")]
@@ -105,7 +107,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
         yield lambda reply: checks(read_answer(reply, prose=False))
         return
     with tempfile.TemporaryDirectory(prefix="chargehand-suite-") as name:
-        root = Path(name).resolve()
+        root = await anyio.to_thread.run_sync(Path(name).resolve)
         await anyio.to_thread.run_sync(unpack, task, root)
         roots = Roots((root,))
         given = await tests_given(task.tests, roots)

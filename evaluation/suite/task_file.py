@@ -138,7 +138,9 @@ def _size(options: "list[_Value | dict[str, _Value]] | Range") -> int:
     return options.last - options.first + 1 if isinstance(options, Range) else len(options)
 
 
-def _chosen(choices: "Mapping[str, list[_Value | dict[str, _Value]] | Range]", salt: str, seed: int):
+def _chosen(
+    choices: "Mapping[str, list[_Value | dict[str, _Value]] | Range]", salt: str, seed: int
+) -> Iterator[tuple[str, str]]:
     """The values of one place in the space of all combinations, through which the seeds walk in large steps."""
     space = math.prod(_size(options) for options in choices.values())
     step = next(step for step in range(max(1, round(space * _GOLDEN)), 2 * space + 2) if math.gcd(step, space) == 1)

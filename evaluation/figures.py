@@ -1,0 +1,119 @@
+"""What measurements say together: pass rates with their intervals, speeds and costs, by model and kind of task."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from ..memory_store.evaluations import Measurement
+
+_Z = 1.959964
+"""Of a two-sided 95% interval."""
+
+BANDS: tuple[tuple[str, float], ...] = (("1 to 3", 3.0), ("3 to 5", 5.0), ("5 to 7", 7.0), ("7 to 10", 10.0))
+"""Of complexity, each with the highest that belongs to it."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often answers passed, of those that say something of the model."""
+
+    passed: int
+    asked: int
+
+    @property
+    def share(self) -> float | None:
+        """0 to 1. None: nothing was learnt."""
+        return self.passed / self.asked if self.asked else None
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's 95% interval of the share (https://doi.org/10.1080/01621459.1927.10502953)."""
+        if not self.asked:
+            return 0.0, 1.0
+        share, n = self.passed / self.asked, self.asked
+        middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
+        half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
+        return max(0.0, middle - half), min(1.0, middle + half)
+
+
+@dataclass(frozen=True)
+class ModelFigures:
+    """What one model was measured at."""
+
+    model: str
+    all: Rate
+    kinds: dict[str, Rate]
+    bands: dict[str, Rate]
+    """By band of complexity, the lowest first; those without an item are left out."""
+    tokens_per_second: float | None
+    """Median, of output after its first piece. None here and below: no answer says it."""
+    first_token_seconds: float | None
+    """Median, a cold load included."""
+    thinking_share: float | None
+    """Of all output tokens, 0 to 1."""
+    cost_usd: float
+    usd_per_solved: float | None
+    """All that it cost, by each item that passed."""
+    failures: dict[str, int]
+    """How often it failed in each way, the most frequent first."""
+    unlearnt: dict[str, int]
+    """Why items say nothing of it."""
+
+
+def figures_of(measurements: Iterable[Measurement]) -> tuple[ModelFigures, ...]:
+    """One for each model, the one that passed most first."""
+    by_model: dict[str, list[Measurement]] = {}
+    for measurement in measurements:
+        by_model.setdefault(measurement.model, []).append(measurement)
+    found = [_of_model(model, rows) for model, rows in by_model.items()]
+    return tuple(sorted(found, key=lambda f: (-(f.all.share or 0.0), f.cost_usd, f.model)))
+
+
+def band_of(complexity: float) -> str:
+    return next(name for name, at_most in BANDS if complexity <= at_most)
+
+
+def _of_model(model: str, rows: Sequence[Measurement]) -> ModelFigures:
+    answered = [row for row in rows if row.passed is not None]
+    passed = sum(row.passed is True for row in rows)
+    output, thinking = sum(row.output_tokens for row in rows), sum(row.thinking_tokens for row in rows)
+    cost_usd = sum(row.cost_usd for row in rows)
+    order = [name for name, _ in BANDS]
+    bands = _rates(rows, lambda row: band_of(row.complexity))
+    return ModelFigures(
+        model=model,
+        all=_rate(rows),
+        kinds=dict(sorted(_rates(rows, lambda row: row.kind).items())),
+        bands=dict(sorted(bands.items(), key=lambda found: order.index(found[0]))),
+        tokens_per_second=_median([speed for row in answered if (speed := _speed(row)) is not None]),
+        first_token_seconds=_median([s for row in answered if (s := row.first_token_seconds) is not None]),
+        thinking_share=thinking / output if output else None,
+        cost_usd=cost_usd,
+        usd_per_solved=cost_usd / passed if passed else None,
+        failures=dict(Counter(row.outcome for row in rows if row.passed is False).most_common()),
+        unlearnt=dict(Counter(row.outcome for row in rows if row.passed is None).most_common()),
+    )
+
+
+def _speed(row: Measurement) -> float | None:
+    if row.first_token_seconds is None or row.seconds <= row.first_token_seconds or row.output_tokens < 2:
+        return None
+    return row.output_tokens / (row.seconds - row.first_token_seconds)
+
+
+def _rates(rows: Iterable[Measurement], group: Callable[[Measurement], str]) -> dict[str, Rate]:
+    groups: dict[str, list[Measurement]] = {}
+    for row in rows:
+        groups.setdefault(group(row), []).append(row)
+    return {name: _rate(members) for name, members in groups.items()}
+
+
+def _rate(rows: Iterable[Measurement]) -> Rate:
+    learnt = [row.passed for row in rows if row.passed is not None]
+    return Rate(sum(learnt), len(learnt))
+
+
+def _median(values: Sequence[float]) -> float | None:
+    return median(values) if values else None

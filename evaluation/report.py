@@ -1,0 +1,163 @@
+"""An evaluation for its readers: as facts for JSON, and as tables on a terminal."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from ..memory_store.evaluation_runs import EvaluationRow
+from ..memory_store.evaluations import Measurement
+from ..profiles.price import in_dollars
+from .figures import BANDS, ModelFigures, Rate, figures_of
+
+_SHOWN_USD = 6
+"""Digits of a dollar in JSON."""
+
+
+@dataclass(frozen=True)
+class Report:
+    evaluation: EvaluationRow
+    models: tuple[ModelFigures, ...]
+    """The one that passed most first."""
+    items: int
+    broken: Mapping[str, str]
+    """Items that nobody was asked, and why. Of an earlier run it is not known: empty."""
+    given_up: Mapping[str, str]
+    """Models that were left alone, and why; the same."""
+    unaffordable: Mapping[str, int]
+
+    @classmethod
+    def of(
+        cls,
+        evaluation: EvaluationRow,
+        measurements: Sequence[Measurement],
+        *,
+        broken: Mapping[str, str] | None = None,
+        given_up: Mapping[str, str] | None = None,
+        unaffordable: Mapping[str, int] | None = None,
+    ) -> "Report":
+        items = len({measurement.item for measurement in measurements})
+        figures = figures_of(measurements)
+        return cls(evaluation, figures, items, broken or {}, given_up or {}, unaffordable or {})
+
+    @property
+    def cost_usd(self) -> float:
+        return sum(figures.cost_usd for figures in self.models)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        return tuple(sorted({kind for figures in self.models for kind in figures.kinds}))
+
+    @property
+    def bands(self) -> tuple[str, ...]:
+        return tuple(name for name, _ in BANDS if any(name in figures.bands for figures in self.models))
+
+    @property
+    def headline(self) -> str:
+        e = self.evaluation
+        state = "finished" if e.finished_at is not None else "unfinished: the same command goes on with it"
+        return (
+            f"Evaluation {e.id[:8]} ({e.suite}, seed {e.seed}): {self.items} tasks, {len(self.models)} models,"
+            f" {in_dollars(self.cost_usd)}; {state}."
+        )
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What is to be known beside the figures, a sentence each."""
+        return (
+            *(f"{item} was asked of nobody: {why}" for item, why in sorted(self.broken.items())),
+            *(f"{model} was left alone: {why}" for model, why in sorted(self.given_up.items())),
+            *(
+                f"{model}: {count} answers were not asked for, the budget does not pay their worst case. Raise"
+                " --budget-usd."
+                for model, count in sorted(self.unaffordable.items())
+            ),
+        )
+
+
+def facts_of(report: Report) -> dict[str, Any]:
+    """The report as it is printed for programs (a value of any type by each name, hence Any)."""
+    evaluation = asdict(report.evaluation)
+    for hidden in ("owner", "terms"):
+        del evaluation[hidden]
+    return {
+        **evaluation,
+        "items": report.items,
+        "cost_usd": round(report.cost_usd, _SHOWN_USD),
+        "models": [_model_facts(figures) for figures in report.models],
+        "broken": dict(report.broken),
+        "given_up": dict(report.given_up),
+        "unaffordable": dict(report.unaffordable),
+    }
+
+
+def _model_facts(figures: ModelFigures) -> dict[str, Any]:
+    facts = asdict(figures)
+    return {
+        **facts,
+        "all": _rate_facts(figures.all),
+        "kinds": {kind: _rate_facts(rate) for kind, rate in figures.kinds.items()},
+        "bands": {band: _rate_facts(rate) for band, rate in figures.bands.items()},
+    }
+
+
+def _rate_facts(rate: Rate) -> dict[str, Any]:
+    low, high = rate.interval
+    return {
+        "passed": rate.passed,
+        "asked": rate.asked,
+        "share": rate.share,
+        "low": round(low, 4),
+        "high": round(high, 4),
+    }
+
+
+def show(report: Report, console: Console) -> None:
+    """Print the tables."""
+    console.print(report.headline, markup=False, highlight=False)
+    table = Table(
+        "model", "passed", "95%", "tokens/s", "first token", "thinking", "cost", "per solved", "failures",
+        title="Models",
+    )  # fmt: skip
+    for f in report.models:
+        table.add_row(
+            f.model, f"{f.all.passed} of {f.all.asked}", in_percent(f.all), number(f.tokens_per_second, "{:.0f}"),
+            number(f.first_token_seconds, "{:.2f} s"), number(f.thinking_share, "{:.0%}"), in_dollars(f.cost_usd),
+            "-" if f.usd_per_solved is None else in_dollars(f.usd_per_solved),
+            counts({**f.failures, **{f"({why})": n for why, n in f.unlearnt.items()}}),
+        )  # fmt: skip
+    console.print(table)
+    _show_rates("By kind", report, report.kinds, lambda f: f.kinds, console)
+    _show_rates("By complexity", report, report.bands, lambda f: f.bands, console)
+    for remark in report.remarks:
+        console.print(remark, style="yellow", markup=False, highlight=False)
+
+
+def _show_rates(
+    title: str,
+    report: Report,
+    rows: Sequence[str],
+    rates: Callable[[ModelFigures], Mapping[str, Rate]],
+    console: Console,
+) -> None:
+    table = Table("", *(f.model for f in report.models), title=f"{title}: passed of asked, 95% interval")
+    for name in rows:
+        found = [rates(f).get(name) for f in report.models]
+        table.add_row(name, *("-" if r is None else f"{r.passed}/{r.asked} {in_percent(r)}" for r in found))
+    console.print(table)
+
+
+def in_percent(rate: Rate) -> str:
+    """The interval."""
+    low, high = rate.interval
+    return f"{low:.0%} to {high:.0%}" if rate.asked else "-"
+
+
+def number(value: float | None, form: str) -> str:
+    return "-" if value is None else form.format(value)
+
+
+def counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in of.items()) or "none"

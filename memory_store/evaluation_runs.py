@@ -1,0 +1,95 @@
+"""Whose turn it is to evaluate: one at a time on a data folder, taken up again where it was interrupted."""
+
+import sqlite3
+from dataclasses import dataclass
+
+from .evaluations import UNDER_WAY, NewEvaluation
+from .ledger import Ledger
+from .ownership import Owner
+
+
+class EvaluationRuns(Exception):
+    """Another process evaluates on the same data folder. The message names it, and what to do."""
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """An evaluation as it stands in the ledger."""
+
+    id: str
+    suite: str
+    seed: int
+    begun_at: float
+    """Seconds since 1970 UTC."""
+    finished_at: float | None
+    """None: something of it is left to do."""
+    budget_usd: float | None
+    owner: str | None
+    terms: str
+
+
+async def find_evaluation(
+    ledger: Ledger, *, evaluation_id: str | None = None, terms: str | None = None, only_unfinished: bool = False
+) -> EvaluationRow | None:
+    """The newest evaluation that fits what is given; evaluation_id may be the beginning of one. None: there is none."""
+    rows = await ledger.rows(
+        "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
+        " WHERE (?1 IS NULL OR SUBSTR(id, 1, LENGTH(?1)) = ?1) AND (?2 IS NULL OR terms = ?2)"
+        " AND (NOT ?3 OR finished_at IS NULL) ORDER BY begun_at DESC, rowid DESC LIMIT 1",
+        (evaluation_id, terms, only_unfinished),
+    )
+    return EvaluationRow(*rows[0]) if rows else None
+
+
+async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: float) -> None:
+    """Be the one who carries it out, from now on: a new one, or one that was left unfinished.
+
+    Requests that its dead owner left under way are booked at their cost, or their worst case, and are to be asked
+    again. now: seconds since 1970 UTC. Raises EvaluationRuns, or a LedgerError.
+    """
+    rows = await ledger.rows(
+        "SELECT DISTINCT owner FROM evaluations WHERE finished_at IS NULL AND owner IS NOT NULL AND owner <> ?",
+        (owner.id,),
+    )
+    dead = {name for (name,) in rows if not await owner.is_alive(name)}
+
+    def write(db: sqlite3.Connection) -> None:
+        unfinished = "SELECT id, owner FROM evaluations WHERE finished_at IS NULL AND owner IS NOT NULL"
+        for running, name in db.execute(unfinished).fetchall():
+            if name != owner.id and name not in dead:
+                raise EvaluationRuns(
+                    f"evaluation {running[:8]} runs already (process {name.partition('-')[0]}). Wait for its end, or"
+                    " press Ctrl-C there; what it has measured stays, and the same command goes on with it."
+                )
+        e = evaluation
+        db.execute(
+            "INSERT INTO evaluations (id, suite, seed, begun_at, budget_usd, owner, terms)"
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET owner = ?6, finished_at = NULL",
+            (e.id, e.suite, e.seed, now, e.budget_usd, owner.id, e.terms),
+        )
+        db.execute(_CLOSE_CUT_SHORT, (e.id, UNDER_WAY))
+
+    await ledger.write(write)
+
+
+async def lay_down(ledger: Ledger, evaluation_id: str) -> None:
+    """Be no longer the one who carries it out; it stays unfinished."""
+    await ledger.write(lambda db: db.execute("UPDATE evaluations SET owner = NULL WHERE id = ?", (evaluation_id,)))
+
+
+async def spent_usd(ledger: Ledger, evaluation_id: str) -> float:
+    """What an evaluation has cost over all its interruptions; of requests under way the worst case."""
+    ((spent,),) = await ledger.rows(
+        "SELECT TOTAL(m.cost_usd) + TOTAL(CASE WHEN m.outcome = ?2 THEN"  # noqa: S608 - our own words
+        f" {_OF_ITS_TASK.format(table='m')} END) FROM measurements m WHERE m.evaluation_id = ?1",
+        (evaluation_id, UNDER_WAY),
+    )
+    return spent
+
+
+_OF_ITS_TASK = "(SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a WHERE a.task_id = {table}.task_id)"
+
+_CLOSE_CUT_SHORT = f"""
+UPDATE measurements SET outcome = 'cancelled', cost_usd = cost_usd + {_OF_ITS_TASK.format(table="measurements")}
+WHERE evaluation_id = ?1 AND outcome = ?2
+"""  # noqa: S608 - our own words

@@ -1,0 +1,82 @@
+"""`chargehand evaluate …` on the command line. What it needs is imported when it runs."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+if TYPE_CHECKING:
+    from .premises import OpenWorkshop
+
+_EPILOG = (
+    "Exit code 0: all was measured that the budget pays for. 3: some of it was not (a vendor failed, the day's budget"
+    " is used up, a task is broken, or it was interrupted); the same command goes on with what is left. 1: nothing was"
+    " measured, standard error says why. 2: the command is mistyped."
+)
+
+
+def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
+    """Add `evaluate`. commands: what `add_subparsers` gave; argparse does not export its type."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "evaluate",
+        help="measure models on tasks whose answers are run",
+        description="Measure each reachable model on tasks whose answers are run in the sandbox.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="profile ids, roles or lines (all that answer)")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kinds of task (all)")
+    parser.add_argument("--budget-usd", type=_usd, metavar="USD", help="the most it may spend, or none (1)")
+    parser.add_argument("--repeat", type=_count, metavar="K", help="answers of each model to each task (1)")
+    parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
+    parser.add_argument("--resume", action="store_true", help="go on with the last unfinished one, on its terms")
+    parser.add_argument("--report", nargs="?", const="", metavar="ID", help="print the last one, or ID, and ask nobody")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that stands alone")
+    parser.set_defaults(run=partial(_evaluate, open_workshop))
+
+
+def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .evaluating import Order, evaluate_from_shell, report_from_shell
+    from .reports import complain_all
+
+    asked = {"--models": chosen.models, "--kinds": chosen.kinds, "--budget-usd": chosen.budget_usd,
+             "--repeat": chosen.repeat, "--seed": chosen.seed}  # fmt: skip
+    given = [name for name, value in asked.items() if value is not None]
+    if given and (chosen.resume or chosen.report is not None):
+        goes = "--resume" if chosen.resume else "--report"
+        complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps to what was asked then."])
+        return 2
+    if chosen.report is not None:
+        return anyio.run(
+            partial(report_from_shell, open_workshop, chosen.report or None, as_json=chosen.json, page=chosen.html)
+        )
+    order = Order(
+        models=tuple(chosen.models or ()),
+        kinds=tuple(chosen.kinds or ()),
+        budget_usd=chosen.budget_usd,
+        repeat=chosen.repeat or 1,
+        seed=chosen.seed,
+        resume=chosen.resume,
+    )
+    try:
+        return anyio.run(partial(evaluate_from_shell, open_workshop, order, as_json=chosen.json, page=chosen.html))
+    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+        return 3
+
+
+def _usd(text: str) -> float:
+    if text == "none":
+        return float("inf")
+    value = float(text)
+    if not 0 <= value <= 1_000:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1000, nor `none`")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 100")
+    return value

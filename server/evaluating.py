@@ -1,0 +1,195 @@
+"""`chargehand evaluate`: measures models from the shell; figures on standard output, its course on standard error."""
+
+import contextlib
+import math
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.abc
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ..evaluation.evaluating import Course, evaluate
+from ..evaluation.report import Report, facts_of, show
+from ..evaluation.report_html import page_of
+from ..evaluation.suite.loading import read_suite
+from ..evaluation.suite.task import KINDS, Kind, SuiteTask
+from ..evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_week
+from ..memory_store.evaluation_runs import EvaluationRuns, find_evaluation
+from ..memory_store.evaluations import read_measurements
+from ..tools.errors import BadArgument
+from ..tools.workshop import Workshop
+from .premises import OpenWorkshop, Premises, premises
+from .reports import MENDABLE, complain, print_json
+
+_MENDABLE = (*MENDABLE, EvaluationRuns)
+INCOMPLETE = 3
+"""The exit code when something is left to be measured."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was typed."""
+
+    models: tuple[str, ...] = ()
+    """None: all that can be asked."""
+    kinds: tuple[str, ...] = ()
+    """None: all."""
+    budget_usd: float | None = None
+    """None: the usual one; infinite: only the day's limits it."""
+    repeat: int = 1
+    seed: int | None = None
+    """None: this week's."""
+    resume: bool = False
+
+
+async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool, page: Path | None) -> int:
+    """Measure, and print what there is, however it ends; gives the exit code. A signal closes the books."""
+    console = Console(stderr=True)
+    ended: Exception | None = None
+    report: Report | None = None
+    async with premises(open_workshop) as place, anyio.create_task_group() as group:
+        call, course = anyio.CancelScope(), Course()
+        await group.start(_cancel_on_signal, call)
+        try:
+            shop = await place.workshop()
+            with call, _bars(course, console):
+                await _measure(place, shop, order, course, console)
+            report = await _report(shop, course)
+        except _MENDABLE as error:
+            # Given on, not raised: on its way out of a task group an error would become a group of errors.
+            ended = error
+        group.cancel_scope.cancel()
+    if ended is not None:
+        return complain(ended)
+    if report is None:
+        console.print("Interrupted before anything was asked.")
+        return 1
+    await _give_out(report, as_json=as_json, page=page)
+    return _exit_code(report)
+
+
+async def report_from_shell(
+    open_workshop: OpenWorkshop, evaluation_id: str | None, *, as_json: bool, page: Path | None
+) -> int:
+    """Print an evaluation again from the ledger, and ask nobody; gives the exit code."""
+    try:
+        async with open_workshop() as shop:
+            row = await find_evaluation(shop.ledger, evaluation_id=evaluation_id)
+            if row is None:
+                which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
+                raise BadArgument(f"--report: {which}. `chargehand evaluate` measures.")
+            report = Report.of(row, await read_measurements(shop.ledger, evaluation_id=row.id))
+        await _give_out(report, as_json=as_json, page=page)
+    except _MENDABLE as error:
+        return complain(error)
+    return 0
+
+
+async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
+    terms = await _resumed(shop) if order.resume else await _terms(shop, order)
+    items = _items(terms, console)
+    await evaluate(shop, place.delegations, items, terms.models, terms, course=course)
+
+
+async def _terms(shop: Workshop, order: Order) -> Terms:
+    """What the order means today."""
+    if unknown := [kind for kind in order.kinds if kind not in KINDS]:
+        raise BadArgument(f"--kinds: {', '.join(unknown)} is none. They are: {', '.join(KINDS)}.")
+    there = (await shop.survey()).availability
+    if order.models:
+        models = tuple(dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in order.models))
+        silent = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
+        if silent:
+            raise BadArgument(f"--models: {'; '.join(silent)}")
+    else:
+        models = tuple(sorted(p.id for p in shop.catalogue if there[p.id].is_reachable and p.is_offered_on(shop.today)))
+    budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
+    return Terms(
+        suite=OWN_SUITE,
+        seed=seed_of_week(shop.today) if order.seed is None else order.seed,
+        models=models,
+        kinds=tuple(kind for kind in KINDS if kind in order.kinds),
+        repeat=order.repeat,
+        budget_usd=None if math.isinf(budget_usd) else budget_usd,
+    )
+
+
+async def _resumed(shop: Workshop) -> Terms:
+    row = await find_evaluation(shop.ledger, only_unfinished=True)
+    if row is None:
+        raise BadArgument("--resume: no evaluation is unfinished. Leave it out to begin one.")
+    if row.suite != OWN_SUITE:
+        raise BadArgument(
+            f"--resume: evaluation {row.id[:8]} is over a repository's tasks. Repeat its own command, which"
+            " goes on with it."
+        )
+    return Terms.from_json(row.terms)
+
+
+def _items(terms: Terms, console: Console) -> Sequence[SuiteTask]:
+    suite = read_suite(terms.seed)
+    for problem in suite.unusable:
+        console.print(f"Left out: {problem}", style="yellow", markup=False, highlight=False)
+    kinds = {cast(Kind, kind) for kind in terms.kinds}  # as they were checked when they were typed
+    return [task for task in suite.tasks if not kinds or task.kind in kinds]
+
+
+async def _report(shop: Workshop, course: Course) -> Report | None:
+    row = await find_evaluation(shop.ledger, evaluation_id=course.evaluation_id) if course.evaluation_id else None
+    if row is None:
+        return None
+    measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
+    return Report.of(
+        row, measurements, broken=course.broken, given_up=course.given_up, unaffordable=course.unaffordable
+    )
+
+
+async def _give_out(report: Report, *, as_json: bool, page: Path | None) -> None:
+    if page is not None:
+        try:
+            await anyio.Path(page).write_text(page_of(report), encoding="utf-8")
+        except OSError as error:
+            complain(BadArgument(f"--html: {page} cannot be written ({error}). Name another file."))
+    if as_json:
+        print_json(facts_of(report))
+    else:
+        show(report, Console())
+
+
+def _exit_code(report: Report) -> int:
+    if not any(figures.all.asked for figures in report.models):
+        return 1
+    return 0 if report.evaluation.finished_at is not None and not report.broken else INCOMPLETE
+
+
+async def _cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+        task_status.started()
+        return
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            call.cancel()
+
+
+@contextlib.contextmanager
+def _bars(course: Course, console: Console) -> Generator[None]:
+    """A bar for each model on a terminal, else nothing until the end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bars: dict[str, TaskID] = {}
+
+        def moved() -> None:
+            for model, total in course.total.items():
+                if model not in bars:
+                    bars[model] = progress.add_task(model, total=total)
+                progress.update(bars[model], completed=course.done[model])
+
+        course.moved = moved
+        yield

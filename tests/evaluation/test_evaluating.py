@@ -1,0 +1,201 @@
+"""Evaluations of several models at once, over real HTTP: their budget, their order, and what interrupts them."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+
+import anyio
+import pytest
+from house import Script, fenced
+from suite_rows import item
+
+from chargehand.evaluation.evaluating import Course, evaluate
+from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
+from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.evaluation.terms import Terms
+from chargehand.memory_store.evaluation_runs import EvaluationRow, EvaluationRuns, spent_usd
+from chargehand.memory_store.evaluations import read_measurements
+from chargehand.server.cli import own_workshop
+from chargehand.tools.cascade.delegations import Delegations
+from chargehand.tools.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, LOCAL_WIRE = "qwen3-30b-a3b", "qwen3:30b-a3b"
+HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
+OSS, OSS_WIRE = "gpt-oss-120b", "gpt-oss-120b"
+RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
+WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
+ITEMS = tuple(item(f"{name}@1") for name in ("a", "b", "c"))
+
+
+@dataclass
+class Lab:
+    shop: Workshop
+    delegations: Delegations
+    peers: Vendors
+    waited: list[float] = field(default_factory=list)
+
+    async def evaluate(self, *models: str, items=ITEMS, course=None, **terms) -> EvaluationRow:
+        async def wait(seconds: float) -> None:
+            self.waited.append(seconds)
+
+        asked = Terms(suite="own", seed=1, models=models, **terms)
+        return await evaluate(self.shop, self.delegations, items, models, asked, course=course or Course(), wait=wait)
+
+    async def measured(self) -> list[tuple[str, str, bool | None]]:
+        rows = await read_measurements(self.shop.ledger)
+        return sorted((row.item, row.model, row.passed) for row in rows)
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch):
+    @contextlib.asynccontextmanager
+    async def opening(script: Script) -> AsyncGenerator[Lab]:
+        async with vendors(script) as peers:
+            for name, value in peers.environment.items():
+                monkeypatch.setenv(name, value)
+            async with own_workshop() as shop, anyio.create_task_group() as group:
+                yield Lab(shop, Delegations(group), peers)
+                group.cancel_scope.cancel()
+
+    return opening
+
+
+async def test_three_models_of_three_vendors_are_measured_on_every_item(lab):
+    script = Script({LOCAL_WIRE: [RIGHT], HAIKU: [WRONG], OSS_WIRE: [RIGHT]})
+    async with lab(script) as lab:
+        row = await lab.evaluate(LOCAL, HAIKU, OSS)
+
+        assert row.finished_at is not None
+        expected = [(i.id, m, passed) for i in ITEMS for m, passed in ((LOCAL, True), (HAIKU, False), (OSS, True))]
+        assert await lab.measured() == sorted(expected)
+        assert len(script.asked) == 9
+
+
+async def test_each_model_answers_as_often_as_is_asked(lab):
+    async with lab(Script({LOCAL_WIRE: [RIGHT, WRONG]})) as lab:
+        await lab.evaluate(LOCAL, items=ITEMS[:1], repeat=3)
+
+        assert sorted(passed for *_, passed in await lab.measured()) == [False, False, True]
+
+
+async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_counted(lab):
+    course = Course()
+    many = tuple(item(f"{number}@1") for number in range(12))
+    long = Reply(fenced("# " + "x " * 30_000))
+    async with lab(Script({SONNET: [long], HAIKU: [long]})) as lab:
+        budget_usd = 0.06
+        row = await lab.evaluate(SONNET, HAIKU, items=many, course=course, budget_usd=budget_usd)
+
+        spent = await spent_usd(lab.shop.ledger, row.id)
+        assert 0 < spent <= budget_usd
+        assert spent == pytest.approx(await lab.shop.ledger.spent_today_usd())
+        ((most,),) = await lab.shop.ledger.rows("SELECT MAX(reserved_usd) FROM attempts")
+        assert most <= budget_usd
+        assert course.unaffordable[SONNET] > 0
+        assert row.finished_at is not None
+        assert all(
+            outcome == "truncated" for (outcome,) in await lab.shop.ledger.rows("SELECT outcome FROM measurements")
+        )
+
+
+async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, monkeypatch):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.001")
+    course = Course()
+    async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
+        row = await lab.evaluate(LOCAL, HAIKU, course=course)
+
+        assert row.finished_at is None
+        assert "CHARGEHAND_DAILY_BUDGET_USD" in course.given_up[HAIKU]
+        assert await lab.measured() == [(i.id, LOCAL, True) for i in ITEMS]
+
+
+async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(lab):
+    course = Course()
+    many = tuple(item(f"{number:02}@1") for number in range(20))
+    script = Script({HAIKU: [RIGHT, RIGHT, HttpFault(401)], LOCAL_WIRE: [RIGHT]})
+    async with lab(script) as lab:
+        row = await lab.evaluate(LOCAL, HAIKU, items=many, course=course)
+
+        assert row.finished_at is None
+        assert "unreachable" in course.given_up[HAIKU]
+        assert script.models.count(HAIKU) < 12
+        assert [m for _, m, passed in await lab.measured() if passed].count(LOCAL) == 20
+
+
+async def test_what_was_not_learnt_is_asked_again_and_nothing_else(lab):
+    script = Script({HAIKU: [HttpFault(401), HttpFault(401), HttpFault(401), RIGHT], LOCAL_WIRE: [RIGHT]})
+    async with lab(script) as lab:
+        first = await lab.evaluate(LOCAL, HAIKU)
+        course = Course()
+        second = await lab.evaluate(LOCAL, HAIKU, course=course)
+
+        assert (first.id, course.resumed) == (second.id, True)
+        assert second.finished_at is not None
+        assert script.models.count(LOCAL_WIRE) == 3
+        assert all(passed for *_, passed in await lab.measured())
+
+
+async def test_other_terms_begin_another_evaluation(lab):
+    async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
+        first = await lab.evaluate(LOCAL)
+        again = await lab.evaluate(LOCAL)
+        other = await lab.evaluate(LOCAL, repeat=2)
+
+        assert len({first.id, again.id, other.id}) == 3
+
+
+async def test_a_rate_limit_is_waited_for_and_counts_as_no_failure(lab):
+    limited = HttpFault(429, headers={"retry-after": "3"})
+    async with lab(Script({OSS_WIRE: [limited, RIGHT]})) as lab:
+        await lab.evaluate(OSS)
+
+        assert lab.waited == [3.0]
+        assert await lab.measured() == [(i.id, OSS, True) for i in ITEMS]
+
+
+async def test_an_item_whose_check_is_wrong_is_named_and_asked_of_nobody(lab):
+    course = Course()
+    wrong = item("wrong@1", tests="assert shout('ab') == 'xx'")
+    unreadable = item("unreadable@1", tests="assert shout('ab' ==")
+    script = Script({LOCAL_WIRE: [RIGHT]})
+    async with lab(script) as lab:
+        await lab.evaluate(LOCAL, items=(*ITEMS, wrong, unreadable), course=course)
+
+        assert set(course.broken) == {"wrong@1", "unreadable@1"}
+        assert "the reference fails" in course.broken["wrong@1"]
+        assert len(script.asked) == 3
+
+
+async def test_one_that_is_interrupted_goes_on_where_it_stopped(lab):
+    script = Script({LOCAL_WIRE: [RIGHT, Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
+    async with lab(script) as lab:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(lab.evaluate, LOCAL)
+                while len(script.asked) < 2:
+                    await anyio.lowlevel.checkpoint()
+                group.cancel_scope.cancel()
+        cut = await lab.measured()
+        row = await lab.evaluate(LOCAL)
+
+        assert sorted(str(passed) for *_, passed in cut) == ["None", "True"]
+        assert row.finished_at is not None
+        assert await lab.measured() == [(i.id, LOCAL, True) for i in ITEMS]
+        assert len(script.asked) == 4
+
+
+async def test_while_one_runs_another_process_begins_none(lab):
+    script = Script({LOCAL_WIRE: [Stall(RIGHT, anyio.Event(), after=1)]})
+    async with lab(script) as lab, own_workshop() as other:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as group:
+                group.start_soon(lab.evaluate, LOCAL)
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+                terms = Terms(suite="own", seed=2, models=(LOCAL,))
+                with pytest.raises(EvaluationRuns, match="runs already"):
+                    await evaluate(other, lab.delegations, ITEMS, (LOCAL,), terms, course=Course())
+                group.cancel_scope.cancel()
+        assert len(await lab.shop.ledger.rows("SELECT id FROM evaluations")) == 1

@@ -1,0 +1,69 @@
+"""Figures of measurements, from plain rows."""
+
+import pytest
+from measurement_rows import measurement
+
+from chargehand.evaluation.figures import Rate, figures_of
+
+
+@pytest.mark.parametrize(
+    ("rate", "interval"),
+    [
+        # R: binom::binom.confint(x, n, methods = "wilson")
+        (Rate(0, 10), (0.0, 0.2775)),
+        (Rate(7, 10), (0.3968, 0.8922)),
+        (Rate(10, 10), (0.7225, 1.0)),
+    ],
+)
+def test_a_rate_has_wilsons_interval(rate, interval):
+    assert rate.interval == pytest.approx(interval, abs=1e-4)
+
+
+def test_of_nothing_learnt_nothing_is_claimed():
+    assert (Rate(0, 0).share, Rate(0, 0).interval) == (None, (0.0, 1.0))
+
+
+def test_items_that_say_nothing_of_a_model_count_in_no_rate_but_their_cost_does():
+    (found,) = figures_of(
+        [
+            measurement("a", passed=True, cost_usd=0.02),
+            measurement("b", passed=False, outcome="truncated", cost_usd=0.03),
+            measurement("c", passed=None, outcome="unreachable", cost_usd=0.05),
+        ]
+    )
+
+    assert (found.all, found.failures, found.unlearnt) == (Rate(1, 2), {"truncated": 1}, {"unreachable": 1})
+    assert found.usd_per_solved == pytest.approx(0.10)
+
+
+def test_rates_are_told_apart_by_kind_and_by_band_of_complexity():
+    (found,) = figures_of(
+        [
+            measurement("a", kind="repair", complexity=3.0, passed=True),
+            measurement("b", kind="repair", complexity=3.1, passed=False),
+            measurement("c", kind="tests", complexity=9.0, passed=True),
+        ]
+    )
+
+    assert found.kinds == {"repair": Rate(1, 2), "tests": Rate(1, 1)}
+    assert found.bands == {"1 to 3": Rate(1, 1), "3 to 5": Rate(0, 1), "7 to 10": Rate(1, 1)}
+
+
+def test_speed_is_of_the_output_after_its_first_piece_and_thinking_a_share_of_all_of_it():
+    (found,) = figures_of(
+        [measurement("a", seconds=3.0, first_token_seconds=1.0, output_tokens=100, thinking_tokens=25)]
+    )
+
+    assert (found.tokens_per_second, found.first_token_seconds, found.thinking_share) == (50.0, 1.0, 0.25)
+
+
+def test_the_model_that_passed_most_comes_first_and_of_equals_the_cheaper():
+    found = figures_of(
+        [
+            measurement("a", model="weak", passed=False),
+            measurement("a", model="dear", cost_usd=0.5),
+            measurement("a", model="cheap", cost_usd=0.1),
+        ]
+    )
+
+    assert [figures.model for figures in found] == ["cheap", "dear", "weak"]

@@ -1,0 +1,34 @@
+"""The project's own tasks: their checks tell right answers from wrong ones, whatever the seed."""
+
+import pytest
+
+from chargehand.evaluation.suite.loading import read_suite
+from chargehand.evaluation.suite.proof import prove
+
+pytestmark = pytest.mark.anyio
+
+SEEDS = (1, 4)
+TASKS = [task for seed in SEEDS for task in read_suite(seed).tasks]
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.id)
+async def test_a_check_passes_the_reference_and_fails_each_wrong_answer(task):
+    proof = await prove(task)
+
+    assert (proof.verdict, proof.faults) == ("proved", ())
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_file_of_the_suite_can_be_used_with_any_seed(seed: int):
+    assert read_suite(seed).unusable == ()
+
+
+def test_a_seed_gives_the_same_tasks_again_and_another_seed_others():
+    first, again, other = (read_suite(seed).tasks for seed in (1, 1, 2))
+
+    assert first == again
+    assert all(one.prompt != two.prompt for one, two in zip(first, other, strict=True))
+
+
+def test_no_prompt_gives_its_check_or_its_answer_away():
+    assert not [task.id for task in TASKS if task.tests in task.prompt or task.reference in task.prompt]

@@ -1,0 +1,30 @@
+"""Measurements for tests of what is made of them."""
+
+from dataclasses import replace
+
+from chargehand.memory_store.evaluations import Measurement
+
+_ONE = Measurement(
+    evaluation_id="e1",
+    item="a",
+    model="small",
+    repetition=0,
+    build=None,
+    kind="repair",
+    task_type="code_repair",
+    language="python",
+    complexity=4.0,
+    passed=True,
+    outcome="passed",
+    task_id="t1",
+    at=1_000.0,
+    seconds=2.0,
+    first_token_seconds=0.5,
+    output_tokens=60,
+    thinking_tokens=0,
+    cost_usd=0.0,
+)
+
+
+def measurement(item: str, **changed) -> Measurement:
+    return replace(_ONE, item=item, **changed)
