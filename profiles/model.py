@@ -5,6 +5,7 @@ from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from .measured import Measured, Used
 from .price import Price
 from .vocabulary import Capability, ProviderName, Role, TaskType
 
@@ -157,6 +158,10 @@ class ModelProfile(Facts):
     away a role that a file below gave."""
     in_reference: bool = False
     """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
+    measured: Measured | None = None
+    """What evaluations on this machine found. None: not evaluated."""
+    used: Used | None = None
+    """What became of its work on this machine. None: too little was."""
     reference: ReferenceFigures | None = None
     """The reference's own figures where the true ones differ."""
     lifecycle: Lifecycle
