@@ -33,9 +33,9 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
     """
     reading = _Reading()
     reading.take_folder(files(__name__.rpartition(".")[0]))
+    reading.own = {}
     if user_folder is not None and user_folder.is_dir():
         reading.take_measured(facts_in_force(user_folder / MEASURED_FOLDER))
-        reading.own = {}
         reading.take_folder(user_folder)
     return reading.catalogue()
 

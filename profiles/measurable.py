@@ -17,9 +17,8 @@ MEASURABLE: Mapping[str, str] = {
     "parameters": "releases: what Ollama reports of the weights",
     "price": "releases: what the vendor charges, with source and day",
     "roles": "evaluation, trial: who is asked first; releases: the successor of who retires",
-    "speed": "evaluation, usage: what this machine sees",
+    "speed": "evaluation: what this machine sees",
     "suits": "evaluation: task types at which it is significantly better than its rivals",
-    "used": "usage: what became of its work here",
     "weaknesses": "evaluation: a sentence for each type it avoids, beside the hand-written ones",
 }
 """The first key of a place, and who measures it. Names, wire ids, addresses, keys and thinking rules are absent: a

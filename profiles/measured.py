@@ -1,4 +1,4 @@
-"""The groups of a profile that are measured: what a suite found, and what became of real work."""
+"""The group of a profile that is measured: what evaluations found of a model."""
 
 import datetime as dt
 
@@ -44,26 +44,5 @@ class Measured(BaseModel):
     """Everything spent on it, failures too, by what it solved. None: it solved none."""
     build: str | None = None
     """Digest and quantization of the weights that this is of. None: the vendor does not say."""
-    source: str
-    seen: dt.date
-
-
-class Used(BaseModel):
-    """What became of a model's work here; what is `half_life_days` older counts half."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    executed: Tally
-    """Tasks on which an executed check judged it: passed in the end, or not."""
-    accepted: Tally
-    """Tasks of which the user said a word: accepted, edited and tests_passed are good ones."""
-    escalated: Tally
-    """Tasks it was asked; `passed` are those that went on to another model."""
-    by_task_type: dict[TaskType, Tally] = {}
-    """Of `executed`."""
-    usd_per_task: dict[TaskType, float] = {}
-    """Mean, repairs included."""
-    half_life_days: float = Field(gt=0)
-    build: str | None = None
     source: str
     seen: dt.date

@@ -5,7 +5,7 @@ from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from .measured import Measured, Used
+from .measured import Measured
 from .price import Price
 from .vocabulary import Capability, ProviderName, Role, TaskType
 
@@ -160,8 +160,6 @@ class ModelProfile(Facts):
     """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
     measured: Measured | None = None
     """What evaluations on this machine found. None: not evaluated."""
-    used: Used | None = None
-    """What became of its work on this machine. None: too little was."""
     reference: ReferenceFigures | None = None
     """The reference's own figures where the true ones differ."""
     lifecycle: Lifecycle

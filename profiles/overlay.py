@@ -53,6 +53,11 @@ class Change(_Group):
     evidence: dict[str, Any]
     warnings: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, proposal: Proposal) -> "Change":
+        """The change that a proposal is; whether it needed consent is no part of what happened."""
+        return cls(**{name: value for name, value in asdict(proposal).items() if name in cls.model_fields})
+
 
 class Generation(_Group):
     """All measured facts after one update."""
@@ -111,7 +116,7 @@ def add(folder: Path, base: Generation, proposals: Sequence[Proposal], at: dt.da
     facts: dict[str, dict[str, Any]] = {name: dict(group) for name, group in base.facts.items()}
     for proposal in proposals:
         facts[proposal.profile] = {"id": proposal.profile, **changed(facts.get(proposal.profile, {}), proposal)}
-    changes = tuple(Change(**asdict(proposal)) for proposal in proposals)
+    changes = tuple(map(Change.of, proposals))
     return _publish(folder, Generation(number=base.number + 1, at=at, changes=changes, facts=facts))
 
 
