@@ -4,6 +4,7 @@ import datetime as dt
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from .errors import InvalidProfile, UnknownModel
 from .model import ModelProfile
@@ -18,6 +19,10 @@ class Catalogue:
     profiles: Mapping[str, ModelProfile]
     rules: RoutingRules
     problems: tuple[InvalidProfile, ...] = field(default=())
+    own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """What the user's own files say, by profile id, in the form of a file: nothing that is measured replaces it."""
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
+    """What is in force, in the same form."""
 
     def __iter__(self) -> Iterator[ModelProfile]:
         return iter(self.profiles.values())

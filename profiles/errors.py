@@ -1,8 +1,11 @@
 """What can go wrong between a file of facts and the catalogue.
 
 ProfileError
-├── InvalidProfile   one file is wrong: fix the field it names
-└── UnknownModel     a name that no profile answers to: pick one of the nearest
+├── InvalidProfile    one file is wrong: fix the field it names
+├── UnknownModel      a name that no profile answers to: pick one of the nearest
+└── OverlayError      the measured facts cannot be read or written: mend what it names
+    ├── Superseded    another update came first: look again
+    └── NothingToUndo
 """
 
 from collections.abc import Sequence
@@ -25,3 +28,15 @@ class UnknownModel(ProfileError):
         self.nearest = tuple(nearest)
         known = ", ".join(nearest)
         super().__init__(f"unknown model {name[:80]!r}. Nearest: {known}. `chargehand profiles list` shows all.")
+
+
+class OverlayError(ProfileError):
+    """The folder of measured facts, or a file in it, cannot be used: the message names it and the remedy."""
+
+
+class Superseded(OverlayError):
+    """Another update was written since the facts were read."""
+
+
+class NothingToUndo(OverlayError):
+    """No update is in force."""

@@ -1,7 +1,7 @@
 """Reads the profiles that ship with Chargehand and the user's own, and reports each mistake."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,7 +13,10 @@ from pydantic import BaseModel, ValidationError
 from .catalogue import Catalogue
 from .errors import InvalidProfile
 from .model import ModelProfile
+from .overlay import FOLDER as MEASURED_FOLDER
+from .overlay import InForce, facts_in_force
 from .routing_rules import RoutingRules
+from .yaml_text import parsed
 
 ROUTING_FILE = "routing.yaml"
 
@@ -24,41 +27,107 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
     """The catalogue of all profiles that are right, with a problem for each file that is not.
 
     user_folder: a folder of `*.yaml` that override (fields of a known id) or add profiles, and may
-    hold a `routing.yaml`. None or missing: only what ships. A mistake in a user's file leaves the
+    hold a `routing.yaml`; its folder `measured` holds what `chargehand profiles update` wrote, which lies between
+    what ships and the user's own files. None or missing: only what ships. A mistake in a user's file leaves the
     shipped profile in force. Raises InvalidProfile only when the shipped routing rules are wrong.
     """
-    problems: list[InvalidProfile] = []
-    facts: dict[str, dict[str, Any]] = {}
-    routing: dict[str, Any] = {}
-    profiles: dict[str, ModelProfile] = {}
-    rules: RoutingRules | None = None
-    for folder in _folders(user_folder):
+    reading = _Reading()
+    reading.take_folder(files(__name__.rpartition(".")[0]))
+    reading.own = {}
+    if user_folder is not None and user_folder.is_dir():
+        reading.take_measured(facts_in_force(user_folder / MEASURED_FOLDER))
+        reading.take_folder(user_folder)
+    return reading.catalogue()
+
+
+def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`: groups field by field, lists and single values whole."""
+    merged = dict(below)
+    for key, value in above.items():
+        under = merged.get(key)
+        if isinstance(value, dict) and isinstance(under, dict):
+            merged[key] = _merged(cast(dict[str, Any], under), cast(dict[str, Any], value))
+        else:
+            merged[key] = value
+    return merged
+
+
+class _Reading:
+    """What was read so far, layer upon layer."""
+
+    def __init__(self) -> None:
+        self.own: dict[str, dict[str, Any]] = {}
+        """What the layer at hand says, by profile id."""
+        self._facts: dict[str, dict[str, Any]] = {}
+        self._profiles: dict[str, ModelProfile] = {}
+        self._routing: dict[str, Any] = {}
+        self._rules: RoutingRules | None = None
+        self._problems: list[InvalidProfile] = []
+
+    def take_folder(self, folder: Traversable) -> None:
         try:
             folder_files = _yaml_files(folder)
         except OSError as error:
-            problems.append(InvalidProfile(f"{folder}: cannot be listed ({error}). Make it a readable folder."))
-            continue
+            self._problems.append(InvalidProfile(f"{folder}: cannot be listed ({error}). Make it a readable folder."))
+            return
         for file in folder_files:
             try:
                 data = _read(file)
                 if file.name == ROUTING_FILE:
-                    rules = _validated(RoutingRules, file, _merged(routing, data))
-                    routing = _merged(routing, data)
+                    self._rules = _validated(RoutingRules, file.name, _merged(self._routing, data))
+                    self._routing = _merged(self._routing, data)
                 else:
-                    merged = _merged(facts.get(_id(file, data), {}), data)
-                    profile = _validated(ModelProfile, file, merged)
-                    profiles[profile.id], facts[profile.id] = profile, merged
+                    name = _id(file, data)
+                    merged = _merged(self._facts.get(name, {}), data)
+                    self._profiles[name] = _validated(ModelProfile, file.name, merged)
+                    self._facts[name] = merged
+                    self.own[name] = _merged(self.own.get(name, {}), data)
             except InvalidProfile as problem:
-                problems.append(problem)
-    if rules is None:
-        raise InvalidProfile(f"{ROUTING_FILE}: the file that ships with Chargehand cannot be used: {problems}")
-    return Catalogue(profiles=profiles, rules=rules, problems=tuple(problems))
+                self._problems.append(problem)
+
+    def take_measured(self, measured: InForce) -> None:
+        self._problems += [InvalidProfile(problem) for problem in measured.problems]
+        for name, facts in measured.facts.items():
+            below = self._facts.get(name)
+            if below is None and "provider" not in facts:
+                self._facts[name] = dict(facts)  # of a profile that the user's own file adds
+                continue
+            merged = _merged(below or {}, _still_newest(facts, below or {}))
+            try:
+                self._profiles[name] = _validated(ModelProfile, f"{MEASURED_FOLDER}, {name}", merged)
+                self._facts[name] = merged
+            except InvalidProfile as problem:
+                self._problems.append(InvalidProfile(f"{problem} `chargehand profiles undo` takes the update back."))
+
+    def catalogue(self) -> Catalogue:
+        if self._rules is None:
+            raise InvalidProfile(
+                f"{ROUTING_FILE}: the file that ships with Chargehand cannot be used: {self._problems}"
+            )
+        for name in self._facts.keys() - self._profiles.keys():
+            self._problems.append(
+                InvalidProfile(
+                    f"{MEASURED_FOLDER}, {name}: was measured, but no file adds such a profile any more. Put it back,"
+                    " or take the update back with `chargehand profiles undo`."
+                )
+            )
+        return Catalogue(
+            profiles=self._profiles, rules=self._rules, problems=tuple(self._problems), own=self.own, facts=self._facts
+        )
 
 
-def _folders(user_folder: Path | None) -> Iterator[Traversable]:
-    yield files(__name__.rpartition(".")[0])
-    if user_folder is not None and user_folder.is_dir():
-        yield user_folder
+def _still_newest(measured: Mapping[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what the vendor was asked for before the shipped fact was read: an upgrade brings newer ones."""
+    return {
+        key: group
+        for key, group in measured.items()
+        if key not in _ANNOUNCED or not _seen(group) or _seen(group) >= _seen(shipped.get(key))
+    }
+
+
+def _seen(group: object) -> str:
+    """The day of a group of facts, as text that sorts; empty where it has none."""
+    return str(cast(dict[str, Any], group).get("seen", "")) if isinstance(group, dict) else ""
 
 
 def _yaml_files(folder: Traversable) -> list[Traversable]:
@@ -67,7 +136,7 @@ def _yaml_files(folder: Traversable) -> list[Traversable]:
 
 def _read(file: Traversable) -> dict[str, Any]:
     try:
-        data: object = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - both are safe loaders
+        data: object = parsed(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidProfile(f"{file.name}: cannot be read ({error}). Make it a readable UTF-8 file.") from error
     except yaml.YAMLError as error:
@@ -84,19 +153,7 @@ def _id(file: Traversable, data: Mapping[str, Any]) -> str:
     return name
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`: groups field by field, lists and single values whole."""
-    merged = dict(below)
-    for key, value in above.items():
-        under = merged.get(key)
-        if isinstance(value, dict) and isinstance(under, dict):
-            merged[key] = _merged(cast(dict[str, Any], under), cast(dict[str, Any], value))
-        else:
-            merged[key] = value
-    return merged
-
-
-def _validated(schema: type[_Schema], file: Traversable, data: Mapping[str, Any]) -> _Schema:
+def _validated(schema: type[_Schema], name: str, data: Mapping[str, Any]) -> _Schema:
     try:
         return schema.model_validate(data)
     except ValidationError as error:
@@ -106,7 +163,7 @@ def _validated(schema: type[_Schema], file: Traversable, data: Mapping[str, Any]
         is_told = first["loc"] and first["type"] != "missing" and not _MAY_HOLD_A_SECRET.search(field)
         got = f", got {first['input']!r}"[:120] if is_told else ""
         raise InvalidProfile(
-            f"{file.name}: {field}: {first['msg'].removeprefix('Value error, ')}{got}{more}. {_remedy(first['type'])}"
+            f"{name}: {field}: {first['msg'].removeprefix('Value error, ')}{got}{more}. {_remedy(first['type'])}"
         ) from error
 
 
@@ -121,5 +178,4 @@ def _remedy(kind: str) -> str:
 # Where a key is pasted by mistake: the value is not repeated.
 _MAY_HOLD_A_SECRET = re.compile(r"(key|key_env|token|secret|password|url)$", re.IGNORECASE)
 
-# libyaml's loader where PyYAML was built with it: the same result in a tenth of the time.
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_ANNOUNCED = ("lifecycle", "price")

@@ -5,6 +5,7 @@ from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .measured import Measured
 from .price import Price
 from .vocabulary import Capability, ProviderName, Role, TaskType
 
@@ -161,6 +162,8 @@ class ModelProfile(Facts):
     """The roles that null took away: it does not come into them as somebody's successor either."""
     in_reference: bool = False
     """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
+    measured: Measured | None = None
+    """What evaluations on this machine found. None: not evaluated."""
     reference: ReferenceFigures | None = None
     """The reference's own figures where the true ones differ."""
     lifecycle: Lifecycle

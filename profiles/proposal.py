@@ -34,3 +34,5 @@ class Proposal:
     evidence: Evidence
     warnings: tuple[str, ...] = field(default=())
     """What whoever agrees to it ought to know."""
+    needs_consent: bool = False
+    """True: it is so sweeping that a person must agree to it by itself, whatever else was agreed to beforehand."""

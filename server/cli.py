@@ -19,6 +19,7 @@ from .hosts.known import HOSTS
 from .hosts_arguments import add_host_commands
 from .http_arguments import add_http_arguments, serve_over_http
 from .memory_arguments import add_memory_commands
+from .profiles_arguments import add_profile_commands
 
 if TYPE_CHECKING:
     from ..tools.workshop import Workshop
@@ -60,14 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
     usage.add_argument("--days", type=float, default=None, help="only the last DAYS days")
-    profiles = _add(commands, "profiles", _profiles, "the models that Chargehand knows")
-    profiles.add_argument("action", nargs="?", choices=("list", "show"), default="list")
-    profiles.add_argument("model", nargs="?", help="for `show`: a profile id")
     told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
     told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
     told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
-    for command in (doctor, route, delegate, undo, usage, profiles):
+    for command in (doctor, route, delegate, undo, usage):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    add_profile_commands(commands, own_workshop)
     add_memory_commands(commands, own_workshop)
     add_host_commands(commands)
     add_evaluate_command(commands, own_workshop)
@@ -204,14 +203,6 @@ def _instructions(chosen: argparse.Namespace) -> int:
     from .reports import print_instructions
 
     return anyio.run(partial(print_instructions, own_workshop, chosen.form, chosen.install))
-
-
-def _profiles(chosen: argparse.Namespace) -> int:
-    from .reports import print_profile, print_profiles
-
-    if chosen.action == "show":
-        return anyio.run(partial(print_profile, own_workshop, chosen.model, as_json=chosen.json))
-    return anyio.run(partial(print_profiles, own_workshop, as_json=chosen.json))
 
 
 @contextlib.asynccontextmanager

@@ -15,7 +15,6 @@ from ..memory_store.adherence import ClassUsage, report_classes
 from ..memory_store.errors import LedgerError
 from ..memory_store.usage import UsageReport, report_usage
 from ..profiles.errors import ProfileError
-from ..profiles.model import ModelProfile
 from ..profiles.price import in_dollars
 from ..tools.errors import BadArgument, CallerError
 from ..tools.route_task import RouteAnswer, route_task
@@ -84,60 +83,6 @@ async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None,
         return complain(error)
     sys.stdout.write(f"{file}\n")
     return 0
-
-
-async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
-    try:
-        async with open_workshop() as shop:
-            catalogue, availability = shop.catalogue, (await shop.survey()).availability
-    except MENDABLE as error:
-        return complain(error)
-    rows: list[dict[str, Any]] = []
-    for profile in sorted(catalogue, key=lambda p: (p.provider, p.id)):
-        there = availability.get(profile.id)
-        rows.append(
-            {
-                "id": profile.id,
-                "provider": profile.provider,
-                "api_model": profile.api_model,
-                "roles": list(profile.roles),
-                "status": profile.lifecycle.status,
-                "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,
-                "price": price_in_words(profile),
-                "reachable": bool(there and there.is_reachable),
-            }
-        )
-    if as_json:
-        print_json(rows)
-        return 0
-    columns = ("id", "provider", "roles", "status", "price", "reachable")
-    table = Table(*columns, title="USD per million tokens, input / output")
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    Console().print(table)
-    return complain_all([str(problem) for problem in catalogue.problems])
-
-
-async def print_profile(open_workshop: OpenWorkshop, model: str | None, *, as_json: bool) -> int:
-    try:
-        async with open_workshop() as shop:
-            profile = shop.catalogue.named(model or "", shop.today)[0]
-    except MENDABLE as error:
-        return complain(error)
-    facts = profile.model_dump(mode="json", exclude_none=True)
-    if as_json:
-        print_json(facts)
-    else:
-        import yaml
-
-        Console().print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), markup=False, highlight=False)
-    return 0
-
-
-def price_in_words(profile: ModelProfile) -> str:
-    if profile.price is None:
-        return "free"
-    return f"{profile.price.input_usd_per_million_tokens:g} / {profile.price.output_usd_per_million_tokens:g}"
 
 
 def show_usage(report: UsageReport, console: Console) -> None:
@@ -213,9 +158,3 @@ def _show_route(answer: RouteAnswer) -> None:
     for other in answer.alternatives:
         table.add_row(other.model, in_dollars(other.expected.cost_usd), other.why_not)
     console.print(table)
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any list will do
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

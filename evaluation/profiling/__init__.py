@@ -1,0 +1,1 @@
+"""What evaluations say of the profiles, as proposals with their evidence."""

@@ -1,0 +1,98 @@
+"""What evaluations propose: measured facts, speed here, the hardest task, what a model suits, who is asked first."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Iterator
+
+from ...memory_store.evaluations import read_measurements
+from ...memory_store.ledger import Ledger
+from ...profiles.catalogue import Catalogue
+from ...profiles.measured import Measured
+from ...profiles.model import ModelProfile
+from ...profiles.proposal import Evidence, Fact, Proposal
+from ...profiles.vocabulary import TASK_TYPES
+from .difficulty import BANDS, complexity_at_half, threshold
+from .found import Found
+from .rivalry import LEAST_ITEMS, fitness, role_orders
+from .speed import speed_proposal
+from .standing import Item, Standing, quantile, standings
+from .statistics import Count, tally, wilson
+
+
+async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today: dt.date) -> Found:
+    """All that the measurements in the ledger speak for. Raises a LedgerError when they cannot be read."""
+    rows = await read_measurements(ledger)
+    if not rows:
+        return Found(
+            notices=("Nothing was measured yet. `chargehand evaluate` measures the models that can be asked.",)
+        )
+    all_of = standings(rows)
+    problems: list[str] = []
+    if all_of.unsound:
+        problems.append(
+            f"{all_of.unsound} measurement(s) in {ledger.path} hold what cannot be (a complexity outside 1 to 10, a"
+            " negative time, an unknown task type), and are left out. `chargehand evaluate` measures anew."
+        )
+    known: dict[str, Standing] = {}
+    notices: list[str] = []
+    for model, standing in sorted(all_of.by_model.items()):
+        count = standing.count()
+        if model not in catalogue.profiles:
+            problems.append(f"{model[:80]}: was measured, but has no profile any more; its results are left out.")
+        elif count.n < LEAST_ITEMS:
+            notices.append(f"{model}: {count.n:.0f} item(s) are too few; {LEAST_ITEMS} are the least.")
+        else:
+            known[model] = standing
+    proposals = [p for model, standing in known.items() for p in _of_model(catalogue.profiles[model], standing)]
+    proposals += fitness(catalogue, known, today)
+    proposals += role_orders(catalogue, known, today)
+    return Found(tuple(sorted(proposals, key=lambda p: p.profile)), tuple(problems), tuple(notices))
+
+
+def _of_model(profile: ModelProfile, standing: Standing) -> Iterator[Proposal]:
+    count = standing.count()
+    low, high = wilson(count)
+    yield Proposal(
+        profile.id,
+        ("measured",),
+        None,
+        _measured(standing),
+        Evidence(
+            "evaluation",
+            standing.source,
+            standing.seen,
+            n=round(count.n),
+            interval=(round(low, 3), round(high, 3)),
+            note=f"{count.passed:.3g} of {count.n:.0f} items passed",
+        ),
+    )
+    yield from speed_proposal(profile, standing.tokens_per_second, standing.source, standing.seen)
+    yield from threshold(profile, standing)
+
+
+def _measured(standing: Standing) -> Fact:
+    items = tuple(standing.items.values())
+
+    def by(groups: Iterable[str], group_of: Callable[[Item, str], bool]) -> dict[str, Count]:
+        counts = {group: standing.count(lambda item, g=group: group_of(item, g)) for group in groups}
+        return {group: count for group, count in counts.items() if count.n}
+
+    solved_usd = standing.usd_per_solved
+    facts = {
+        "items": tally(standing.count()),
+        "by_kind": _tallies(by(sorted({item.kind for item in items}), lambda item, kind: item.kind == kind)),
+        "by_task_type": _tallies(by(TASK_TYPES, lambda item, task_type: item.task_type == task_type)),
+        "by_complexity": _tallies(
+            {name: count for name, within in BANDS.items() if (count := standing.count(within)).n}
+        ),
+        "complexity_at_half": complexity_at_half(items),
+        "seconds_per_answer": round(quantile(standing.seconds, 0.5), 2),
+        "usd_per_solved_task": None if solved_usd is None else round(solved_usd, 6),
+        "build": standing.build,
+        "source": standing.source,
+        "seen": standing.seen,
+    }
+    return Measured.model_validate(facts).model_dump(mode="json")
+
+
+def _tallies(counts: dict[str, Count]) -> dict[str, object]:
+    return {name: tally(count) for name, count in counts.items()}

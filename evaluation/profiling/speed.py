@@ -1,0 +1,53 @@
+"""A model's speed as this machine sees it, from its own answers."""
+
+import datetime as dt
+from collections.abc import Iterator, Sequence
+
+from ...profiles.model import ModelProfile
+from ...profiles.proposal import Evidence, Proposal
+from .standing import quantile
+
+LEAST_ANSWERS = 5
+_CHANGED_BY = 0.1
+"""A typical speed that differs by less is the same: else each update would change it a little."""
+
+
+def speed_proposal(
+    profile: ModelProfile,
+    tokens_per_second: Sequence[float],
+    source: str,
+    seen: dt.date,
+) -> Iterator[Proposal]:
+    """The speed, where there are answers enough and it is another than the one in force.
+
+    tokens_per_second: one for each answer, slowest first.
+    """
+    if len(tokens_per_second) < LEAST_ANSWERS:
+        return
+    slowest = round(quantile(tokens_per_second, 0.1), 1) or 0.1
+    fastest = max(slowest, round(quantile(tokens_per_second, 0.9), 1))
+    measured_on = "this machine" if profile.provider == "ollama" else f"{profile.provider}, from this machine"
+    now = profile.speed
+    if now is not None and now.measured_on == measured_on:
+        typical = (slowest + fastest) / 2
+        if abs(typical / now.typical_tokens_per_second - 1) < _CHANGED_BY:
+            return
+    yield Proposal(
+        profile.id,
+        ("speed",),
+        None,
+        {
+            "slowest_tokens_per_second": slowest,
+            "fastest_tokens_per_second": fastest,
+            "measured_on": measured_on,
+            "source": source,
+            "seen": seen.isoformat(),
+        },
+        Evidence(
+            "evaluation",
+            source,
+            seen,
+            n=len(tokens_per_second),
+            note=f"{slowest:g} to {fastest:g} tokens per second, the slowest and the fastest tenth left out",
+        ),
+    )

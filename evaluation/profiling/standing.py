@@ -1,0 +1,127 @@
+"""What evaluations found of each model: its items, its speed and its cost, of the newest build only."""
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ...memory_store.evaluations import Measurement
+from ...profiles.vocabulary import TASK_TYPES, TaskType
+from .statistics import Count
+
+_KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC).timestamp()
+_LEAST_TOKENS = 16
+"""A shorter answer says more of the connection than of the model."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One task of a suite, as one model did it."""
+
+    id: str
+    kind: str
+    task_type: TaskType
+    complexity: float
+    passed: float
+    """The mean of all its repetitions, so that an item that was asked again is no new evidence."""
+
+    @property
+    def name(self) -> str:
+        """Without the seed: items of one name are variations of one task."""
+        return self.id.partition("@")[0]
+
+
+@dataclass(frozen=True)
+class Standing:
+    model: str
+    build: str | None
+    items: Mapping[str, Item]
+    tokens_per_second: tuple[float, ...]
+    """Of each answer that was long enough, slowest first."""
+    seconds: tuple[float, ...]
+    """Of each answer, shortest first."""
+    cost_usd: float
+    seen: dt.date
+    """Of the newest measurement."""
+    source: str
+
+    def count(self, wanted: Callable[[Item], bool] = lambda _: True) -> Count:
+        return count_of(filter(wanted, self.items.values()))
+
+    @property
+    def usd_per_solved(self) -> float | None:
+        """None: it solved nothing."""
+        solved = self.count().passed
+        return self.cost_usd / solved if solved else None
+
+
+@dataclass(frozen=True)
+class Standings:
+    by_model: Mapping[str, Standing]
+    unsound: int
+    """Measurements that hold what cannot be: they are left out."""
+
+
+def standings(rows: Iterable[Measurement]) -> Standings:
+    """rows: the oldest first. A model's older builds are other models, and are left out."""
+    by_model: dict[str, list[Measurement]] = {}
+    unsound = 0
+    for row in rows:
+        if not _is_sound(row):
+            unsound += 1
+        elif row.passed is not None:
+            by_model.setdefault(row.model, []).append(row)
+    return Standings({model: _standing(model, mine) for model, mine in by_model.items()}, unsound)
+
+
+def count_of(items: Iterable[Item]) -> Count:
+    passed = [item.passed for item in items]
+    return Count(sum(passed), len(passed))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """values: sorted, at least one; the one that so great a share of them does not exceed."""
+    return values[min(len(values) - 1, int(share * len(values)))]
+
+
+def _standing(model: str, rows: Sequence[Measurement]) -> Standing:
+    build = rows[-1].build
+    rows = [row for row in rows if row.build == build]
+    newest = rows[-1]
+    by_item: dict[str, list[Measurement]] = {}
+    for row in rows:
+        by_item.setdefault(row.item, []).append(row)
+    earlier = len({row.evaluation_id for row in rows}) - 1
+    return Standing(
+        model=model,
+        build=build,
+        items={
+            name: Item(name, r[-1].kind, r[-1].task_type, r[-1].complexity, sum(bool(x.passed) for x in r) / len(r))
+            for name, r in by_item.items()
+        },
+        tokens_per_second=tuple(sorted(speed for row in rows if (speed := _speed(row)) is not None)),
+        seconds=tuple(sorted(row.seconds for row in rows)),
+        # What an item costs once, however often it was asked.
+        cost_usd=sum(sum(x.cost_usd for x in r) / len(r) for r in by_item.values()),
+        seen=dt.datetime.fromtimestamp(newest.at, dt.UTC).date(),
+        source=f"evaluation {newest.evaluation_id}" + (f" and {earlier} earlier" if earlier else ""),
+    )
+
+
+def _speed(row: Measurement) -> float | None:
+    seconds = row.seconds - (row.first_token_seconds or 0.0)
+    return row.output_tokens / seconds if row.output_tokens >= _LEAST_TOKENS and seconds > 0 else None
+
+
+def _is_sound(row: Measurement) -> bool:
+    """Whether it can be true; whoever may write to the ledger may write nonsense."""
+    amounts = (row.seconds, row.cost_usd, row.output_tokens, row.first_token_seconds or 0.0)
+    return (
+        row.task_type in TASK_TYPES
+        and _KIND.fullmatch(row.kind) is not None
+        and 1 <= row.complexity <= 10
+        and 0 <= row.at < _LATEST
+        and all(math.isfinite(amount) and amount >= 0 for amount in amounts)
+    )

@@ -1,0 +1,49 @@
+"""Which facts may be measured or announced, and so proposed and written by a command; all others are hand-written."""
+
+from collections.abc import Mapping
+
+from .proposal import Proposal
+
+MEASURABLE: Mapping[str, str] = {
+    "avoids": "evaluation: task types at which its rivals are significantly better",
+    "best_for": "evaluation: a sentence for each of those types, beside the hand-written ones",
+    "capabilities": "releases: what the vendor or Ollama reports",
+    "complexity_at_most": "evaluation: where its pass rate falls",
+    "context_tokens": "releases: what the vendor or Ollama reports",
+    "lifecycle": "releases: status, last day and successor, as the vendor announces them",
+    "max_output_tokens": "releases: what the vendor reports",
+    "measured": "evaluation: how often it passed, at what",
+    "memory": "releases: what Ollama reports of the weights",
+    "parameters": "releases: what Ollama reports of the weights",
+    "price": "releases: what the vendor charges, with source and day",
+    "roles": "evaluation, trial: who is asked first; releases: the successor of who retires",
+    "speed": "evaluation: what this machine sees",
+    "suits": "evaluation: task types at which it is significantly better than its rivals",
+    "weaknesses": "evaluation: a sentence for each type it avoids, beside the hand-written ones",
+}
+"""The first key of a place, and who measures it. Names, wire ids, addresses, keys and thinking rules are absent: a
+wrong one would send work elsewhere."""
+
+
+def why_not(proposal: Proposal, own: Mapping[str, object]) -> str | None:
+    """Why a proposal may not be written; None: it may. own: the hand-written facts of its profile."""
+    where = ".".join(proposal.place) or "the whole profile"
+    if not proposal.place:
+        return f"{where} is hand-written in your own file" if own else None
+    if proposal.place[0] not in MEASURABLE:
+        return f"{where} is no fact that can be measured; profiles/measurable.py lists those"
+    if _says(own, proposal.place):
+        return f"{where} is hand-written in your own file, which wins. Remove it there to have it measured"
+    return None
+
+
+def _says(own: Mapping[str, object], place: tuple[str, ...]) -> bool:
+    """Whether a hand-written value stands at, above or below the place."""
+    at: object = own
+    for key in place:
+        if not isinstance(at, Mapping):
+            return True
+        if key not in at:
+            return False
+        at = at[key]  # pyright: ignore[reportUnknownVariableType] - what YAML holds
+    return True

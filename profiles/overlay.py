@@ -1,0 +1,265 @@
+"""The measured facts, as a command wrote them: numbered files of which the newest is in force.
+
+Each file holds all measured facts and the changes that led to it, and none is ever changed: an update, and the
+taking back of one, add the next number. A file appears whole or not at all, and only one writer can add a number, so
+updates at once come one after the other and a kill at any moment leaves the old facts or the new ones.
+It does not protect against whoever may write in the folder.
+"""
+
+import contextlib
+import datetime as dt
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import NothingToUndo, OverlayError, Superseded
+from .proposal import Proposal
+from .yaml_text import parsed
+
+FOLDER = "measured"
+"""Beside the user's own profiles."""
+
+_HEAD = (
+    "# Written by `chargehand profiles update`, taken back by `chargehand profiles undo`. Your own facts belong in"
+    " ../NAME.yaml,\n# where they win over these. sha256 of what follows: {digest}\n"
+)
+_DIGEST = re.compile(r"\A#.*\n#.*: ([0-9a-f]{64})\n")
+_NAME = re.compile(r"(\d{4,9})\.yaml")
+_LEFT_AFTER_S = 3600.0
+"""An unfinished file of this age belongs to nobody who still writes it."""
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Change(_Group):
+    """One fact that an update changed, with its evidence; the fields are those of `Proposal`."""
+
+    profile: str
+    place: tuple[str, ...]
+    before: Any
+    """As YAML has it, hence Any; so is `after`."""
+    after: Any
+    evidence: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, proposal: Proposal) -> "Change":
+        """The change that a proposal is; whether it needed consent is no part of what happened."""
+        return cls(**{name: value for name, value in asdict(proposal).items() if name in cls.model_fields})
+
+
+class Generation(_Group):
+    """All measured facts after one update."""
+
+    number: int
+    """Counted from 1; 0 before the first update."""
+    at: dt.datetime
+    undoes: int | None = None
+    """Number of the update that this one takes back."""
+    changes: tuple[Change, ...] = ()
+    facts: dict[str, dict[str, Any]] = {}
+    """By profile id, in the form of a profile's file."""
+
+
+NONE = Generation(number=0, at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+"""Before the first update."""
+
+
+@dataclass(frozen=True)
+class InForce:
+    facts: Mapping[str, Mapping[str, Any]]
+    problems: tuple[str, ...]
+    """What is wrong with the newer files, or with the folder."""
+
+
+def facts_in_force(folder: Path) -> InForce:
+    """The newest facts that can be read; never raises, for a model must be chosen even when a file is broken."""
+    problems: list[str] = []
+    try:
+        numbers = _numbers(folder)
+    except OverlayError as error:
+        return InForce({}, (str(error),))
+    for number in reversed(numbers):
+        try:
+            generation, is_untouched = _read(folder, number)
+        except OverlayError as error:
+            problems.append(f"{error} Until then the facts before it are in force.")
+            continue
+        if not is_untouched:
+            problems.append(f"{_touched(folder, number)} Its facts are in force.")
+        return InForce(generation.facts, tuple(problems))
+    return InForce({}, tuple(problems))
+
+
+def newest(folder: Path) -> Generation:
+    """What the next update starts from. Raises OverlayError when the newest file is broken or was changed by hand."""
+    numbers = _numbers(folder)
+    return _untouched(folder, numbers[-1]) if numbers else NONE
+
+
+def add(folder: Path, base: Generation, proposals: Sequence[Proposal], at: dt.datetime) -> Generation:
+    """Write the facts with the proposals in, all or none.
+
+    base: what the proposals were made from. Raises Superseded when it is no longer the newest, or OverlayError.
+    """
+    facts: dict[str, dict[str, Any]] = {name: dict(group) for name, group in base.facts.items()}
+    for proposal in proposals:
+        facts[proposal.profile] = {"id": proposal.profile, **changed(facts.get(proposal.profile, {}), proposal)}
+    changes = tuple(map(Change.of, proposals))
+    return _publish(folder, Generation(number=base.number + 1, at=at, changes=changes, facts=facts))
+
+
+def changed(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
+    """The facts of a profile, in the form of its file, with the proposal in."""
+    if not proposal.place:
+        return dict(cast(dict[str, Any], proposal.after))
+    return _with(facts, proposal.place, proposal.after)
+
+
+def to_undo(folder: Path) -> Generation:
+    """The last update that was not taken back. Raises NothingToUndo, or OverlayError when a file was changed since."""
+    taken_back: set[int] = set()
+    for number in reversed(_numbers(folder)):
+        generation = _untouched(folder, number)
+        if generation.undoes is not None:
+            taken_back.add(generation.undoes)
+        elif number not in taken_back:
+            return generation
+    raise NothingToUndo(f"{folder}: no update is in force, so there is nothing to take back.")
+
+
+def undo(folder: Path, at: dt.datetime) -> Generation:
+    """Take the last update back; gives that update. Raises as `to_undo`, or Superseded when another came first."""
+    base, undone = newest(folder), to_undo(folder)
+    before = _untouched(folder, undone.number - 1) if undone.number > 1 else NONE
+    _publish(folder, Generation(number=base.number + 1, at=at, undoes=undone.number, facts=before.facts))
+    return undone
+
+
+def _with(facts: Mapping[str, Any], place: tuple[str, ...], value: object) -> dict[str, Any]:
+    key, *rest = place
+    if not rest:
+        return {**facts, key: value}
+    below: object = facts.get(key)
+    group = cast(dict[str, Any], below) if isinstance(below, dict) else {}
+    return {**facts, key: _with(group, tuple(rest), value)}
+
+
+def _numbers(folder: Path) -> list[int]:
+    try:
+        if not folder.exists():
+            return []
+        return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME.fullmatch(path.name)))
+    except OSError as error:
+        raise OverlayError(f"{folder}: cannot be listed ({error}). Make it a readable folder.") from error
+
+
+def _path(folder: Path, number: int) -> Path:
+    return folder / f"{number:04d}.yaml"
+
+
+def _untouched(folder: Path, number: int) -> Generation:
+    generation, is_untouched = _read(folder, number)
+    if not is_untouched:
+        raise OverlayError(_touched(folder, number))
+    return generation
+
+
+def _touched(folder: Path, number: int) -> str:
+    path = _path(folder, number)
+    return (
+        f"{path}: was changed since it was written, so nothing is written over it. Move what you changed into a file"
+        f" of your own in {folder.parent}, and undo the change or remove {path.name}."
+    )
+
+
+def _read(folder: Path, number: int) -> tuple[Generation, bool]:
+    """The facts of a number, and whether they are as they were written."""
+    path = _path(folder, number)
+    mend = f"Mend it, or remove it: the facts of the number before come back. {folder.parent} holds your own files."
+    try:
+        text = path.read_bytes().decode("utf-8")
+        generation = Generation.model_validate(parsed(text))
+    except OSError as error:
+        raise OverlayError(f"{path}: cannot be read ({error}). Make it readable, or remove it.") from error
+    except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        raise OverlayError(f"{path}: not YAML ({' '.join(str(error).split())[:160]}). {mend}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the file as a whole"
+        raise OverlayError(f"{path}: {field}: {first['msg']}. {mend}") from error
+    if generation.number != number:
+        raise OverlayError(f"{path}: number: is {generation.number}, and the name says {number}. {mend}")
+    written = _DIGEST.match(text)
+    is_untouched = written is not None and written[1] == _digest(text[written.end() :])
+    return generation, is_untouched
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(body.encode()).hexdigest()
+
+
+def _publish(folder: Path, generation: Generation) -> Generation:
+    body = yaml.safe_dump(generation.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+    text = _HEAD.format(digest=_digest(body)) + body
+    target = _path(folder, generation.number)
+    unfinished = folder / f".{generation.number:04d}.{secrets.token_hex(8)}.unfinished"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _remove_leavings(folder)
+        try:
+            _write(unfinished, text.encode())
+            # Fails where another process added the number first, which a plain rename would overwrite.
+            if os.name == "nt":
+                unfinished.rename(target)
+            else:
+                os.link(unfinished, target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+        if os.name != "nt":  # where a folder cannot be opened, nor needs to be
+            _sync(folder)
+    except FileExistsError as error:
+        raise Superseded(
+            f"{target}: another update was written meanwhile. Run it again to see what is left."
+        ) from error
+    except OSError as error:
+        raise OverlayError(
+            f"{folder}: measured facts cannot be written ({error}). Make the folder writable, on a disk of this machine"
+            " that is not full, or set CHARGEHAND_HOME to another folder."
+        ) from error
+    return generation
+
+
+def _write(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(descriptor)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_leavings(folder: Path) -> None:
+    """Remove what was left by who was killed while writing."""
+    for path in folder.glob(".*.unfinished"):
+        with contextlib.suppress(OSError):  # its writer finished it, or another removed it
+            if time.time() - path.stat().st_mtime > _LEFT_AFTER_S:
+                path.unlink()

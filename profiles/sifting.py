@@ -1,0 +1,100 @@
+"""Which of several proposals may be made, and what becomes of the rest: said, with the reason."""
+
+import datetime as dt
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from pydantic import ValidationError
+
+from .catalogue import Catalogue
+from .measurable import why_not
+from .model import ModelProfile
+from .overlay import changed
+from .proposal import Fact, Proposal
+
+
+@dataclass(frozen=True)
+class Refused:
+    proposal: Proposal
+    why: str
+
+
+@dataclass(frozen=True)
+class Sifted:
+    kept: tuple[Proposal, ...]
+    """By profile, in the order given; each changes something, and together they leave every profile valid."""
+    refused: tuple[Refused, ...]
+
+
+def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
+    """Sort out what is hand-written, no fact to be measured, or would leave a profile invalid.
+
+    Of several for one place the one that rests on more outcomes is kept. What changes nothing is dropped.
+    """
+    refused: list[Refused] = []
+    by_profile: dict[str, dict[tuple[str, ...], Proposal]] = {}
+    for proposal in proposals:
+        why = _why_refused(catalogue, proposal)
+        if why is not None:
+            refused.append(Refused(proposal, why))
+            continue
+        places = by_profile.setdefault(proposal.profile, {})
+        rival = places.get(proposal.place)
+        if rival is None or (proposal.evidence.n or 0) > (rival.evidence.n or 0):
+            places[proposal.place] = proposal
+    kept: list[Proposal] = []
+    for profile, places in by_profile.items():
+        changes = [
+            replace(p, before=before)
+            for p in places.values()
+            if (before := fact_at(catalogue, profile, p.place)) != p.after
+        ]
+        problem = _problem_with(catalogue, profile, changes)
+        if problem is None:
+            kept += changes
+        else:
+            refused += [Refused(p, problem) for p in changes]
+    return Sifted(tuple(kept), tuple(refused))
+
+
+def fact_at(catalogue: Catalogue, profile: str, place: tuple[str, ...]) -> Fact:
+    """What stands at a place now, as YAML has it; None when nothing does."""
+    at = _plain(catalogue.facts.get(profile))
+    for key in place:
+        at = at.get(key) if isinstance(at, dict) else None
+    return at
+
+
+def _plain(value: object) -> Fact:
+    """Days as text, as they are written in a proposal."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in cast(Mapping[object, object], value).items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in cast(list[object], value)]
+    return value.isoformat() if isinstance(value, dt.date) else cast(Fact, value)
+
+
+def _why_refused(catalogue: Catalogue, proposal: Proposal) -> str | None:
+    if proposal.place and proposal.profile not in catalogue.profiles:
+        return f"there is no profile {proposal.profile}"
+    if not proposal.place and proposal.profile in catalogue.profiles:
+        return f"there is a profile {proposal.profile} already"
+    return why_not(proposal, catalogue.own.get(proposal.profile, {}))
+
+
+def _problem_with(catalogue: Catalogue, profile: str, changes: list[Proposal]) -> str | None:
+    facts: Mapping[str, Any] = catalogue.facts.get(profile, {})
+    for change in changes:
+        if not change.place and not isinstance(change.after, dict):
+            return "a new profile must be a group of fields"
+        facts = changed(facts, change)
+    try:
+        known = ModelProfile.model_validate(facts) if changes else None
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(map(str, first["loc"])) or "the profile as a whole"
+        return f"it would leave the profile invalid: {field}: {first['msg'].removeprefix('Value error, ')}"
+    if known is not None and known.id != profile:
+        return f"its id is {known.id!r}, and not {profile!r}"
+    return None
