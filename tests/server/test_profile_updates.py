@@ -19,7 +19,6 @@ from chargehand.profiles.loading import load_catalogue
 from chargehand.server.cli import main
 from chargehand.server.wiring import utc_now
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "update_model_profiles.py"
 SHIPPED = load_catalogue().profiles
 AT = 1_795_600_000.0
 """2026-11-25."""
@@ -295,24 +294,6 @@ def test_the_check_names_a_role_that_no_active_model_plays():
     assert stale == (
         "role fast_coder: no active model plays it. Give a profile that is active `roles: {fast_coder: 1}`.",
     )
-
-
-def test_the_script_does_what_the_command_does(typed, tmp_path: Path):
-    run = [sys.executable, str(SCRIPT), "--check", "--today", "2026-09-01"]
-
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
-
-    assert (done.returncode, done.stdout) == (0, "No shipped profile is stale.\n")
-
-
-def test_outside_of_its_environment_the_script_says_how_to_run_it():
-    # Isolated and without site-packages: a Python that has no Chargehand.
-    run = [sys.executable, "-I", "-S", str(SCRIPT), "--from-evaluation", "--apply"]
-
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
-
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "uv run python scripts/update_model_profiles.py --from-evaluation --apply" in done.stderr
 
 
 def test_two_updates_at_once_write_the_same_facts_once(home: Path, typed):
