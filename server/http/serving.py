@@ -3,6 +3,7 @@
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 
 import anyio
@@ -29,18 +30,27 @@ async def serve_http(open_workshop: OpenWorkshop, binding: Binding) -> None:
     entrance = binding.entrance(settings.http_token)
     with listen(binding) as listener:
         port = int(listener.getsockname()[1])
+        url = binding.at_port(port).url
         app = http_app(open_workshop, binding.at_port(port), entrance, settings.http)
-        sys.stderr.write(f"chargehand serves MCP at {binding.at_port(port).url}\n")
-        sys.stderr.flush()
-        await serve_until_signal(app, listener)
+
+        def say_where() -> None:
+            sys.stderr.write(f"chargehand serves MCP at {url}\n")
+            sys.stderr.flush()
+
+        await serve_until_signal(app, listener, say_where)
 
 
-async def serve_until_signal(app: ASGIApp, listener: socket.socket) -> None:
-    """Serve an app on a socket until SIGTERM or SIGINT."""
+async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve an app on a socket until SIGTERM or SIGINT.
+
+    ready: called when the app answers, and a signal would end it in order.
+    """
     async with serving(app, listener):
         if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+            ready()
             await anyio.sleep_forever()
         with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+            ready()
             async for _ in signals:
                 return
 

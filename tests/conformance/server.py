@@ -389,9 +389,13 @@ async def _nothing(_: ServerRequestContext[Any, Any], __: BaseModel) -> EmptyRes
 async def main() -> None:
     with listen(Binding(port=0)) as listener:
         binding = Binding(port=listener.getsockname()[1])
-        sys.stdout.write(f"{binding.url}\n")
-        sys.stdout.flush()
-        await serve_until_signal(served_over_http(fixture_app(), binding, Entrance()), listener)
+        app = served_over_http(fixture_app(), binding, Entrance())
+
+        def say_where() -> None:
+            sys.stdout.write(f"{binding.url}\n")
+            sys.stdout.flush()
+
+        await serve_until_signal(app, listener, say_where)
 
 
 if __name__ == "__main__":
