@@ -1,17 +1,14 @@
 """What measurements say together: pass rates with their intervals, speeds and costs, by model and kind of task."""
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from ..memory_store.evaluations import Measurement
+from .profiling.statistics import Count, wilson
 
-_Z = 1.959964
-"""Of a two-sided 95% interval."""
-
-BANDS: tuple[tuple[str, float], ...] = (("1 to 3", 3.0), ("3 to 5", 5.0), ("5 to 7", 7.0), ("7 to 10", 10.0))
+BANDS: tuple[tuple[str, float], ...] = (("up to 3", 3.0), ("3 to 6", 6.0), ("above 6", 10.0))
 """Of complexity, each with the highest that belongs to it."""
 
 
@@ -30,12 +27,7 @@ class Rate:
     @property
     def interval(self) -> tuple[float, float]:
         """Wilson's 95% interval of the share (https://doi.org/10.1080/01621459.1927.10502953)."""
-        if not self.asked:
-            return 0.0, 1.0
-        share, n = self.passed / self.asked, self.asked
-        middle = (share + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-        half = _Z / (1 + _Z**2 / n) * math.sqrt(share * (1 - share) / n + _Z**2 / (4 * n**2))
-        return max(0.0, middle - half), min(1.0, middle + half)
+        return wilson(Count(self.passed, self.asked))
 
 
 @dataclass(frozen=True)
@@ -87,7 +79,7 @@ def _of_model(model: str, rows: Sequence[Measurement]) -> ModelFigures:
         all=_rate(rows),
         kinds=dict(sorted(_rates(rows, lambda row: row.kind).items())),
         bands=dict(sorted(bands.items(), key=lambda found: order.index(found[0]))),
-        tokens_per_second=_median([speed for row in answered if (speed := _speed(row)) is not None]),
+        tokens_per_second=_median([speed for row in answered if (speed := row.tokens_per_second) is not None]),
         first_token_seconds=_median([s for row in answered if (s := row.first_token_seconds) is not None]),
         thinking_share=thinking / output if output else None,
         cost_usd=cost_usd,
@@ -95,12 +87,6 @@ def _of_model(model: str, rows: Sequence[Measurement]) -> ModelFigures:
         failures=dict(Counter(row.outcome for row in rows if row.passed is False).most_common()),
         unlearnt=dict(Counter(row.outcome for row in rows if row.passed is None).most_common()),
     )
-
-
-def _speed(row: Measurement) -> float | None:
-    if row.first_token_seconds is None or row.seconds <= row.first_token_seconds or row.output_tokens < 2:
-        return None
-    return row.output_tokens / (row.seconds - row.first_token_seconds)
 
 
 def _rates(rows: Iterable[Measurement], group: Callable[[Measurement], str]) -> dict[str, Rate]:

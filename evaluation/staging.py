@@ -1,6 +1,5 @@
 """A task of a suite made ready to be asked: its tests understood, its project unpacked into a folder of its own."""
 
-import os
 import tempfile
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -26,6 +25,7 @@ from ..tools.guarding.roots import Roots
 from ..tools.routing.thinking import decide_thinking
 from ..tools.tokens import most_tokens
 from ..tools.workshop import Workshop
+from .suite.proof import unpack
 from .suite.task import TASK_TYPE_OF, SuiteTask
 
 
@@ -78,7 +78,8 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
     Raises a CallerError when its tests cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="chargehand-item-", ignore_cleanup_errors=True) as name:
-        folder = await anyio.to_thread.run_sync(_unpack, item, name)
+        folder = await anyio.to_thread.run_sync(Path(name).resolve)
+        await anyio.to_thread.run_sync(unpack, item, folder)
         roots = Roots((folder,) if item.files else (), off_limits=shop.roots.off_limits)
         shop = replace(shop, roots=roots)
         tests = await tests_given(item.tests, roots)
@@ -99,13 +100,3 @@ def _shown(item: SuiteTask, tests: TestsGiven) -> tuple[str, ...]:
     hidden = {PurePosixPath(file.partition("::")[0]) for file in tests.files}
     named = item.files if item.shown is None else item.shown
     return tuple(path for path in named if PurePosixPath(path) not in hidden)
-
-
-def _unpack(item: SuiteTask, name: str) -> Path:
-    """The folder by its real name, with the files in it."""
-    folder = Path(os.path.realpath(name))
-    for path, text in item.files.items():
-        place = folder / path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8", newline="")
-    return folder

@@ -1,9 +1,11 @@
 """All profiles at hand: who plays a role, and whom a name means."""
 
+import bisect
 import datetime as dt
 import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from .errors import InvalidProfile, UnknownModel
@@ -48,9 +50,23 @@ class Catalogue:
 
     def on(self, day: dt.date) -> "Catalogue":
         """The catalogue with the prices that are charged on a day."""
-        if not any(p.price is not None and p.price.changes for p in self):
+        begun = bisect.bisect_right(self._price_changes, day)
+        if not begun:
             return self
-        return replace(self, profiles={model: profile.priced_on(day) for model, profile in self.profiles.items()})
+        if begun not in self._after_changes:
+            priced = {model: profile.priced_on(day) for model, profile in self.profiles.items()}
+            self._after_changes[begun] = replace(self, profiles=priced)
+        return self._after_changes[begun]
+
+    @cached_property
+    def _price_changes(self) -> tuple[dt.date, ...]:
+        """The days on which a price changes, the first first."""
+        return tuple(sorted({c.effective for p in self if p.price is not None for c in p.price.changes}))
+
+    @cached_property
+    def _after_changes(self) -> dict[int, "Catalogue"]:
+        """By how many of those days have come; each is made when it is first wanted."""
+        return {}
 
     def successor_of(self, profile: ModelProfile, today: dt.date) -> ModelProfile | None:
         """The first of its successors that is still offered, on probation or not. None: there is none."""

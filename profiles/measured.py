@@ -35,7 +35,7 @@ class Measured(BaseModel):
     """By kind of task, as the suite names them."""
     by_task_type: dict[TaskType, Tally] = {}
     by_complexity: dict[str, Tally] = {}
-    """By band of complexity: `1 to 3`, `4 to 6`, `7 to 10`."""
+    """By band of complexity: `up to 3`, `3 to 6`, `above 6`."""
     complexity_at_half: float | None = Field(default=None, ge=1, le=10)
     """The complexity at which half the tasks are solved. None: it does not fall clearly within what was asked."""
     seconds_per_answer: float | None = Field(default=None, ge=0)

@@ -1,19 +1,13 @@
 """How a model's success falls with the complexity of the task: where half fail, and where to draw a line."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
 from .rivalry import LEAST_ITEMS
 from .standing import Item, Standing
 from .statistics import Count, newcombe, wilson
-
-BANDS: Mapping[str, Callable[[Item], bool]] = {
-    "1 to 3": lambda item: item.complexity <= 3,
-    "4 to 6": lambda item: 3 < item.complexity <= 6,
-    "7 to 10": lambda item: item.complexity > 6,
-}
 
 _ONE_SIDED_95 = 1.645
 _ROUNDS = 30

@@ -10,7 +10,8 @@ from ...profiles.measured import Measured
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Fact, Proposal
 from ...profiles.vocabulary import TASK_TYPES
-from .difficulty import BANDS, complexity_at_half, threshold
+from ..figures import BANDS, band_of
+from .difficulty import complexity_at_half, threshold
 from .found import Found
 from .rivalry import LEAST_ITEMS, fitness, role_orders
 from .speed import speed_proposal
@@ -81,9 +82,7 @@ def _measured(standing: Standing) -> Fact:
         "items": tally(standing.count()),
         "by_kind": _tallies(by(sorted({item.kind for item in items}), lambda item, kind: item.kind == kind)),
         "by_task_type": _tallies(by(TASK_TYPES, lambda item, task_type: item.task_type == task_type)),
-        "by_complexity": _tallies(
-            {name: count for name, within in BANDS.items() if (count := standing.count(within)).n}
-        ),
+        "by_complexity": _tallies(by([name for name, _ in BANDS], lambda item, band: band_of(item.complexity) == band)),
         "complexity_at_half": complexity_at_half(items),
         "seconds_per_answer": round(quantile(standing.seconds, 0.5), 2),
         "usd_per_solved_task": None if solved_usd is None else round(solved_usd, 6),

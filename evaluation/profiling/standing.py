@@ -12,8 +12,6 @@ from .statistics import Count
 
 _KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC).timestamp()
-_LEAST_TOKENS = 16
-"""A shorter answer says more of the connection than of the model."""
 
 
 @dataclass(frozen=True)
@@ -101,18 +99,13 @@ def _standing(model: str, rows: Sequence[Measurement]) -> Standing:
             name: Item(name, r[-1].kind, r[-1].task_type, r[-1].complexity, sum(bool(x.passed) for x in r) / len(r))
             for name, r in by_item.items()
         },
-        tokens_per_second=tuple(sorted(speed for row in rows if (speed := _speed(row)) is not None)),
+        tokens_per_second=tuple(sorted(speed for row in rows if (speed := row.tokens_per_second) is not None)),
         seconds=tuple(sorted(row.seconds for row in rows)),
         # What an item costs once, however often it was asked.
         cost_usd=sum(sum(x.cost_usd for x in r) / len(r) for r in by_item.values()),
         seen=dt.datetime.fromtimestamp(newest.at, dt.UTC).date(),
         source=f"evaluation {newest.evaluation_id}" + (f" and {earlier} earlier" if earlier else ""),
     )
-
-
-def _speed(row: Measurement) -> float | None:
-    seconds = row.seconds - (row.first_token_seconds or 0.0)
-    return row.output_tokens / seconds if row.output_tokens >= _LEAST_TOKENS and seconds > 0 else None
 
 
 def _is_sound(row: Measurement) -> bool:

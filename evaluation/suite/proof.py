@@ -123,7 +123,7 @@ def unpack(task: SuiteTask, folder: Path) -> None:
     for path, text in task.files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(text, encoding="utf-8")
+        place.write_text(text, encoding="utf-8", newline="")
 
 
 def has_passed(checks: Sequence[CheckResult]) -> bool:

@@ -46,7 +46,7 @@ def test_rates_are_told_apart_by_kind_and_by_band_of_complexity():
     )
 
     assert found.kinds == {"repair": Rate(1, 2), "tests": Rate(1, 1)}
-    assert found.bands == {"1 to 3": Rate(1, 1), "3 to 5": Rate(0, 1), "7 to 10": Rate(1, 1)}
+    assert found.bands == {"up to 3": Rate(1, 1), "3 to 6": Rate(0, 1), "above 6": Rate(1, 1)}
 
 
 def test_speed_is_of_the_output_after_its_first_piece_and_thinking_a_share_of_all_of_it():
