@@ -1,19 +1,22 @@
 """Evaluates models over the tasks of a suite: in parallel as their vendors allow, within a budget, resumable."""
 
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import anyio
 
+from ..memory_store.batched import batched_in
 from ..memory_store.errors import LedgerError
 from ..memory_store.evaluation_runs import EvaluationRow, find_evaluation, lay_down, take_up
 from ..memory_store.evaluations import Measurement, NewEvaluation, finish_evaluation, read_measurements
+from ..tools.cascade.contract import MAX_SECONDS
 from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.errors import BadArgument, CallerError
-from ..tools.provider import Availability
 from ..tools.workshop import Workshop
+from .batching import BATCH_SECONDS, Batching, batching
+from .lanes import Want, lanes
 from .measuring import PATIENCE_S, Place, Wait, measure
 from .spending import DaySpent, Purse, Unaffordable
 from .staging import staged
@@ -21,8 +24,6 @@ from .suite.proof import prove
 from .suite.task import SuiteTask
 from .terms import Terms
 
-AT_ONCE = 4
-"""Requests under way at one vendor elsewhere."""
 GIVEN_UP_AFTER = 3
 """Items in a row of which nothing was learnt, before a model is left alone."""
 
@@ -46,13 +47,6 @@ class Course:
     moved: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True)
-class _Want:
-    item: SuiteTask
-    model: str
-    repetition: int
-
-
 async def evaluate(
     shop: Workshop,
     delegations: Delegations,
@@ -61,14 +55,18 @@ async def evaluate(
     terms: Terms,
     *,
     course: Course,
+    in_batches: bool = False,
     patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,
 ) -> EvaluationRow:
     """Ask each model for an answer to each item, as often as the terms say; the books hold what came of it.
 
     An unfinished evaluation of the same terms is gone on with: what was measured is not asked again. It is finished
-    when nothing is left that its budget pays for; a vendor who failed, the day's budget or a cancellation leave it
-    unfinished. models: profile ids. course: filled as it goes.
+    when nothing is left that its budget pays for; a vendor who failed or has answers still, the day's budget, or a
+    cancellation leave it unfinished.
+
+    models: profile ids. course: filled as it goes. in_batches: vendors who take batches are asked in them; answers that
+    they still have of an earlier one are fetched in any case.
 
     Raises EvaluationRuns when another process evaluates on the same data folder, BadArgument, or a LedgerError.
     """
@@ -87,10 +85,11 @@ async def evaluate(
     new = NewEvaluation(evaluation_id, terms.suite, terms.seed, terms.budget_usd, shop.owner.id, terms.as_json())
     await take_up(shop.ledger, shop.owner, new, shop.now)
     course.evaluation_id, course.resumed = evaluation_id, row is not None
-    run = _Run(shop, delegations, terms, course, Purse(shop, evaluation_id, terms.budget_usd), patience_s, wait)
+    purse = Purse(shop, evaluation_id, terms.budget_usd)
+    run = _Run(shop, delegations, terms, course, purse, _Way(shop, patience_s=patience_s), in_batches, wait)
     try:
         await run.all(items, models)
-        if not course.given_up:
+        if not course.given_up and not await batched_in(shop.ledger, evaluation_id):
             await finish_evaluation(shop.ledger, evaluation_id, shop.now)
     finally:
         with anyio.CancelScope(shield=True):
@@ -101,6 +100,19 @@ async def evaluate(
     return found
 
 
+@dataclass(frozen=True)
+class _Way:
+    """How a model is asked."""
+
+    shop: Workshop
+    max_seconds: float = MAX_SECONDS
+    patience_s: float = 0.0
+    desk: Batching | None = None
+    """Where its requests are handed in together. None: each by itself."""
+    is_booked: bool = False
+    """Whether what it costs stands in the books already."""
+
+
 @dataclass
 class _Run:
     shop: Workshop
@@ -108,7 +120,8 @@ class _Run:
     terms: Terms
     course: Course
     purse: Purse
-    patience_s: float
+    by_itself: _Way
+    in_batches: bool
     wait: Wait
     in_a_row: dict[str, int] = field(default_factory=dict[str, int])
     """Items of which nothing was learnt since the last that said something, by model."""
@@ -119,27 +132,51 @@ class _Run:
         known = await read_measurements(self.shop.ledger, evaluation_id=self.course.evaluation_id)
         learnt = {(m.item, m.model, m.repetition) for m in known if m.passed is not None}
         wanted = [
-            _Want(item, model, repetition)
+            Want(item, model, repetition)
             for repetition in range(self.terms.repeat)
             for item in items
             for model in models
         ]
         for model in models:
             self.course.total[model] = sum(want.model == model for want in wanted)
-            self.course.done[model] = sum(
-                (want.item.id, model, want.repetition) in learnt for want in wanted if want.model == model
-            )
-        left = [want for want in wanted if (want.item.id, want.model, want.repetition) not in learnt]
+            self.course.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
+        left = [want for want in wanted if want.key not in learnt]
         await self._prove([item for item in items if any(want.item is item for want in left)])
-        there = (await self.shop.survey()).availability
         self.course.moved()
-        async with anyio.create_task_group() as group:
-            for lane, wants in _lanes(left, there, self.shop).items():
-                queue = iter(wants)
-                for _ in range(1 if lane.startswith(_LINE) else AT_ONCE):
-                    group.start_soon(self._work_off, queue, group.cancel_scope)
+        handed_in = await batched_in(self.shop.ledger, self.course.evaluation_id)
+        if self.in_batches or handed_in:
+            async with batching(self.shop, wait=self.wait) as desk:
+                await self._ask(left, desk, handed_in)
+        else:
+            await self._ask(left)
         if self.trouble is not None:
             raise self.trouble
+
+    async def _ask(
+        self,
+        wants: Sequence[Want],
+        desk: Batching | None = None,
+        handed_in: Collection[tuple[str, str, int]] = (),
+    ) -> None:
+        """handed_in: what vendors have of an earlier batch, by item, model and repetition."""
+        in_a_batch = [want for want in wants if desk is not None and self._goes_in_a_batch(want, desk, handed_in)]
+        gone = {want.key for want in in_a_batch}
+        there = (await self.shop.survey()).availability
+        async with anyio.create_task_group() as group:
+            for lane in lanes([want for want in wants if want.key not in gone], there, self.shop):
+                queue = iter(lane.wants)
+                for _ in range(lane.at_once):
+                    group.start_soon(self._work_off, queue, self.by_itself, group.cancel_scope)
+            if desk is not None:
+                for want in in_a_batch:
+                    way = _Way(desk.shop, BATCH_SECONDS, desk=desk, is_booked=want.key in handed_in)
+                    group.start_soon(self._work_off, iter([want]), way, group.cancel_scope)
+
+    def _goes_in_a_batch(self, want: Want, desk: Batching, handed_in: Collection[tuple[str, str, int]]) -> bool:
+        (profile, *_) = self.shop.catalogue.named(want.model, self.shop.today)
+        if (why := desk.silent.get(profile.provider)) is not None:
+            self.course.given_up[want.model] = why
+        return want.key in handed_in or (self.in_batches and desk.takes(profile.provider))
 
     async def _prove(self, items: Sequence[SuiteTask]) -> None:
         limiter = anyio.CapacityLimiter(2)
@@ -154,13 +191,13 @@ class _Run:
                 group.start_soon(prove_one, item)
         self.course.moved()
 
-    async def _work_off(self, queue: Iterator[_Want], all_lanes: anyio.CancelScope) -> None:
+    async def _work_off(self, queue: Iterator[Want], way: _Way, all_lanes: anyio.CancelScope) -> None:
         for want in queue:
             if want.model in self.course.given_up:
                 continue
             try:
                 if want.item.id not in self.course.broken:
-                    await self._one(want)
+                    await self._one(want, way)
             except LedgerError as error:
                 # Raised at the end: out of a task group it would come as a group of errors.
                 self.trouble = error
@@ -169,14 +206,20 @@ class _Run:
             self.course.done[want.model] += 1
             self.course.moved()
 
-    async def _one(self, want: _Want) -> None:
+    async def _one(self, want: Want, way: _Way) -> None:
+        place = Place(self.course.evaluation_id, want.item, want.model, want.repetition)
         try:
-            async with staged(self.shop, want.item) as stage:
-                (profile, *_) = self.shop.catalogue.named(want.model, self.shop.today)
-                usd = stage.worst_case_usd(profile)
-            async with self.purse.holding(usd):
-                place = Place(self.course.evaluation_id, want.item, want.model, want.repetition)
-                measured = await measure(self.shop, self.delegations, place, patience_s=self.patience_s, wait=self.wait)
+            async with self.purse.holding(await self._worst_case_usd(want, way)):
+                measured = await measure(
+                    way.shop,
+                    self.delegations,
+                    place,
+                    max_seconds=way.max_seconds,
+                    patience_s=way.patience_s,
+                    wait=self.wait,
+                )
+                if way.desk is not None and measured.task_id is not None:
+                    await way.desk.done_with(measured.task_id)
         except DaySpent as error:
             self.course.given_up[want.model] = str(error)
         except Unaffordable:
@@ -185,6 +228,13 @@ class _Run:
             self.course.broken[want.item.id] = str(error)
         else:
             await self._heed(want.model, measured)
+
+    async def _worst_case_usd(self, want: Want, way: _Way) -> float:
+        if way.is_booked:
+            return 0.0
+        async with staged(way.shop, want.item) as stage:
+            (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
+            return stage.worst_case_usd(profile)
 
     async def _heed(self, model: str, measured: Measurement) -> None:
         """Leave a model alone of which nothing is to be learnt today."""
@@ -201,23 +251,3 @@ class _Run:
         receipt = Receipt.model_validate_json(task.receipt) if task is not None and task.receipt else None
         notes = [note for note in receipt.notes if measured.model in note] if receipt is not None else []
         return notes[0] if notes else "no answer came"
-
-
-def _lanes(wants: Sequence[_Want], there: Mapping[str, Availability], shop: Workshop) -> Mapping[str, Sequence[_Want]]:
-    """What is asked beside each other: one lane for each vendor, and for each server that takes one at a time.
-
-    In a lane of models on this machine each has all its items in a row, so that none is loaded twice; of a vendor
-    elsewhere each item goes to all models first, so that a small budget measures all of them.
-    """
-    lanes: dict[str, list[_Want]] = {}
-    for want in wants:
-        (profile, *_) = shop.catalogue.named(want.model, shop.today)
-        server = there[want.model].line if want.model in there else None
-        lanes.setdefault(f"{_LINE}{server}" if server is not None else profile.provider, []).append(want)
-    for name, members in lanes.items():
-        if name.startswith(_LINE):
-            members.sort(key=lambda want: want.model)
-    return lanes
-
-
-_LINE = "line before "

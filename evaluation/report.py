@@ -27,6 +27,8 @@ class Report:
     given_up: Mapping[str, str]
     """Models that were left alone, and why; the same."""
     unaffordable: Mapping[str, int]
+    with_vendors: int = 0
+    """Answers that vendors still have, in batches."""
 
     @classmethod
     def of(
@@ -37,10 +39,11 @@ class Report:
         broken: Mapping[str, str] | None = None,
         given_up: Mapping[str, str] | None = None,
         unaffordable: Mapping[str, int] | None = None,
+        with_vendors: int = 0,
     ) -> "Report":
         items = len({measurement.item for measurement in measurements})
         figures = figures_of(measurements)
-        return cls(evaluation, figures, items, broken or {}, given_up or {}, unaffordable or {})
+        return cls(evaluation, figures, items, broken or {}, given_up or {}, unaffordable or {}, with_vendors)
 
     @property
     def cost_usd(self) -> float:
@@ -74,6 +77,17 @@ class Report:
                 " --budget-usd."
                 for model, count in sorted(self.unaffordable.items())
             ),
+            *self._on_batches,
+        )
+
+    @property
+    def _on_batches(self) -> tuple[str, ...]:
+        if not self.with_vendors:
+            return ()
+        answers = f"{self.with_vendors} answer{'s are' if self.with_vendors > 1 else ' is'} still with a vendor"
+        return (
+            f"{answers}, in a batch that goes on by itself and is booked at its worst case. `chargehand evaluate"
+            " --resume` fetches what came of it.",
         )
 
 
@@ -90,6 +104,7 @@ def facts_of(report: Report) -> dict[str, Any]:
         "broken": dict(report.broken),
         "given_up": dict(report.given_up),
         "unaffordable": dict(report.unaffordable),
+        "with_vendors": report.with_vendors,
     }
 
 

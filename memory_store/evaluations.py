@@ -45,10 +45,11 @@ class Measurement:
     outcome: str
     """Of the attempt: passed, failed_check, truncated, timeout …"""
     task_id: str | None
-    """The delegation's, of origin `evaluation`. None: it was asked in a batch."""
+    """The delegation's, of origin `evaluation`."""
     at: float
     """Seconds since 1970 UTC."""
     seconds: float
+    """From the first byte sent to the last byte read. 0: it came in a batch, and nobody knows."""
     first_token_seconds: float | None
     output_tokens: int
     """Thinking included."""

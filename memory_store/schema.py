@@ -256,7 +256,20 @@ CREATE TABLE measurements (
 CREATE INDEX measurements_by_model ON measurements (model, at);
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+# Requests that were handed in with a batch, from before they leave until their answers are in the books. What they
+# cost stands with the attempt.
+_VERSION_7 = """
+CREATE TABLE batched (
+    name         TEXT PRIMARY KEY,
+    fingerprint  TEXT NOT NULL,
+    attempt_id   INTEGER NOT NULL REFERENCES attempts (id) ON DELETE CASCADE,
+    provider     TEXT NOT NULL,
+    batch_id     TEXT,
+    written_at   REAL NOT NULL
+) STRICT;
+"""
+
+MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

@@ -218,6 +218,12 @@ class ModelProfile(Facts):
         price = self.price and self.price.on(day)
         return self if price is self.price else self.model_copy(update={"price": price})
 
+    def at_share(self, share: float) -> "ModelProfile":
+        """The profile at a share of its price, as vendors grant it for requests that may wait."""
+        if self.price is None or share == 1:
+            return self
+        return self.model_copy(update={"price": self.price.at_share(share)})
+
     def cost_usd(
         self,
         *,

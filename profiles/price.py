@@ -1,6 +1,7 @@
 """What a call costs: the vendor's published price, and the one formula that applies it."""
 
 import datetime as dt
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -19,6 +20,11 @@ class Rates(BaseModel):
     cache_write_usd_per_million_tokens: float | None = Field(default=None, ge=0)
     """USD per million prompt tokens written to the five-minute cache. None: charged as input."""
 
+    def at_share(self, share: float) -> Self:
+        """The same, each rate multiplied."""
+        rates = {name: getattr(self, name) for name in Rates.model_fields}
+        return self.model_copy(update={name: rate and rate * share for name, rate in rates.items()})
+
 
 class LongPromptRates(Rates):
     """The rates of every token of a request whose prompt is long."""
@@ -35,6 +41,11 @@ class _Sourced(Rates):
     seen: dt.date
     """The day it was read."""
 
+    def at_share(self, share: float) -> Self:
+        """See `Rates`; for long prompts, too."""
+        long_prompt = self.long_prompt and self.long_prompt.at_share(share)
+        return super().at_share(share).model_copy(update={"long_prompt": long_prompt})
+
 
 class PriceChange(_Sourced):
     """The price from a day on."""
@@ -49,6 +60,11 @@ class Price(_Sourced):
     changes: tuple[PriceChange, ...] = ()
     """What the vendor has announced for later, in any order. One that was in effect when the price itself was
     read is part of it, and counts for nothing."""
+
+    def at_share(self, share: float) -> Self:
+        """See `Rates`; what it will be later, too."""
+        changes = tuple(change.at_share(share) for change in self.changes)
+        return super().at_share(share).model_copy(update={"changes": changes})
 
     def on(self, day: dt.date) -> "Price":
         """The price that is charged on a day, with what is to change after it."""

@@ -30,6 +30,7 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     parser.add_argument("--budget-usd", type=_usd, metavar="USD", help="the most it may spend, or none (1)")
     parser.add_argument("--repeat", type=_count, metavar="K", help="answers of each model to each task (1)")
     parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
+    parser.add_argument("--batch", action="store_true", help="ask Claude in batches: half the price, up to a day")
     parser.add_argument("--resume", action="store_true", help="go on with the last unfinished one, on its terms")
     parser.add_argument("--report", nargs="?", const="", metavar="ID", help="print the last one, or ID, and ask nobody")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -59,6 +60,7 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
         repeat=chosen.repeat or 1,
         seed=chosen.seed,
         resume=chosen.resume,
+        in_batches=chosen.batch,
     )
     try:
         return anyio.run(partial(evaluate_from_shell, open_workshop, order, as_json=chosen.json, page=chosen.html))

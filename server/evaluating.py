@@ -20,6 +20,7 @@ from ..evaluation.report_html import page_of
 from ..evaluation.suite.loading import read_suite
 from ..evaluation.suite.task import KINDS, Kind, SuiteTask
 from ..evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_week
+from ..memory_store.batched import batched_in
 from ..memory_store.evaluation_runs import EvaluationRuns, find_evaluation
 from ..memory_store.evaluations import read_measurements
 from ..tools.errors import BadArgument
@@ -46,6 +47,8 @@ class Order:
     seed: int | None = None
     """None: this week's."""
     resume: bool = False
+    in_batches: bool = False
+    """Whether vendors who take batches are asked in them."""
 
 
 async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool, page: Path | None) -> int:
@@ -84,7 +87,8 @@ async def report_from_shell(
             if row is None:
                 which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
                 raise BadArgument(f"--report: {which}. `chargehand evaluate` measures.")
-            report = Report.of(row, await read_measurements(shop.ledger, evaluation_id=row.id))
+            measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
+            report = Report.of(row, measurements, with_vendors=len(await batched_in(shop.ledger, row.id)))
         await _give_out(report, as_json=as_json, page=page)
     except _MENDABLE as error:
         return complain(error)
@@ -94,7 +98,7 @@ async def report_from_shell(
 async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
     terms = await _resumed(shop) if order.resume else await _terms(shop, order)
     items = _items(terms, console)
-    await evaluate(shop, place.delegations, items, terms.models, terms, course=course)
+    await evaluate(shop, place.delegations, items, terms.models, terms, course=course, in_batches=order.in_batches)
 
 
 async def _terms(shop: Workshop, order: Order) -> Terms:
@@ -146,7 +150,12 @@ async def _report(shop: Workshop, course: Course) -> Report | None:
         return None
     measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
     return Report.of(
-        row, measurements, broken=course.broken, given_up=course.given_up, unaffordable=course.unaffordable
+        row,
+        measurements,
+        broken=course.broken,
+        given_up=course.given_up,
+        unaffordable=course.unaffordable,
+        with_vendors=len(await batched_in(shop.ledger, row.id)),
     )
 
 

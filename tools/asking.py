@@ -219,6 +219,7 @@ class Desk:
             answer_schema=ask.answer_schema,
             # What was not searched, because a local model may see all, must not go elsewhere after all.
             local_only=ask.local_only or candidate.availability.is_local,
+            attempt_id=attempt_id,
         )
         begun = anyio.current_time()
         asked = Asked(attempt_id, "cancelled", ask.thinking.on)

@@ -65,6 +65,8 @@ class GenerationRequest:
     """A JSON schema that the visible answer must follow. None: free text."""
     local_only: bool = False
     """True: the adapter refuses to send a byte to a host that is not local."""
+    attempt_id: int | None = None
+    """Where it stands in the books, for whoever must find it there again. None: it is in no book."""
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ bodies: the types of anthropic 2.13.0 (seen 2026-11-24).
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -15,23 +15,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from .anthropic_batches import BatchPeer
+from .anthropic_errors import error_body, first_flaw, refuse
 from .anthropic_request import Block, ClaudeModel, CountRequest, MessagesRequest, TextBlock, ThinkingBlock
-from .journal import Exchange, Journal
+from .journal import Journal
 from .prompt_cache import CacheCount, PromptCache
-from .reply import Answer, Ask, Cut, ErrorInside, Fitted, HttpFault, Reply, Stall, count_tokens, fit, pieces, reply_of
+from .reply import (
+    Answer,
+    Ask,
+    Cut,
+    ErrorInside,
+    Fitted,
+    HttpFault,
+    Reply,
+    Stall,
+    StreamFault,
+    count_tokens,
+    fit,
+    pieces,
+    reply_of,
+)
 from .streaming import PieceStream, whole
 
-_KINDS = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    402: "billing_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    504: "timeout_error",
-    529: "overloaded_error",
-}
 _STOP_REASONS = {"end": "end_turn", "length": "max_tokens", "refusal": "refusal"}
 
 
@@ -40,6 +45,7 @@ class AnthropicPeer:
 
     def __init__(self, answer: Answer, models: Sequence[ClaudeModel], *, api_key: str) -> None:
         self.journal = Journal()
+        self.batches = BatchPeer(self._answer_of_batch, self._turned_away, self.journal)
         self._answer = answer
         self._models = {model.id: model for model in models}
         self._api_key = api_key
@@ -51,64 +57,75 @@ class AnthropicPeer:
                 Route("/v1/messages/count_tokens", self._count_tokens, methods=["POST"]),
                 Route("/v1/models", self._list_models, methods=["GET"]),
                 Route("/v1/models/{id}", self._one_model, methods=["GET"]),
+                *self.batches.routes,
             ]
         )
 
     async def _messages(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
         if refused := self._turned_away(request):
-            return self._refuse(exchange, refused)
-        try:
-            asked = MessagesRequest.model_validate(exchange.body)
-        except ValidationError as error:
-            return self._refuse(exchange, HttpFault(400, message=_first_flaw(error)))
-        model = self._models.get(asked.model)
-        if model is None or model.lifecycle == "retired":
-            return self._refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
-        flaw = asked.refusal(model) or self._forged_thinking(asked)
-        if flaw:
-            return self._refuse(exchange, HttpFault(400, message=flaw))
-        count = self._cache.count(_segments(asked))
-        if count.input_tokens > model.max_input_tokens:
-            message = f"prompt is too long: {count.input_tokens} tokens > {model.max_input_tokens} maximum"
-            return self._refuse(exchange, HttpFault(400, message=message))
-
-        self._asked += 1
-        answer = self._answer(Ask(asked.model, _conversation(asked), exchange.body, self._asked - 1))
-        if isinstance(answer, HttpFault):
-            return self._refuse(exchange, answer)
-        fitted = fit(reply_of(answer), asked.max_tokens, thinks=_thinks(asked, model))
-        exchange.input_tokens, exchange.output_tokens = count.input_tokens, fitted.output_tokens
-        message = self._message(asked, fitted, count)
-        if not asked.stream and not isinstance(answer, Cut | Stall):
+            return refuse(exchange, refused)
+        made = self._made(exchange.body)
+        if isinstance(made, HttpFault):
+            return refuse(exchange, made)
+        message, answer, count = made
+        exchange.input_tokens, exchange.output_tokens = count.input_tokens, message["usage"]["output_tokens"]
+        if not exchange.body.get("stream") and not isinstance(answer, Cut | Stall):
             return whole(exchange, message)
         error = answer if isinstance(answer, ErrorInside) else ErrorInside(Reply(""))
         return PieceStream(
             [_sse(event) for event in _events(message)],
             answer,
             exchange,
-            error_piece=_sse(_error_body(error.kind, error.message)),
+            error_piece=_sse(error_body(error.kind, error.message)),
             garbled_piece=b"event: content_block_delta\ndata: {not json\n\n",
             media_type="text/event-stream",
             headers={"request-id": "req_1"},
         )
 
+    def _answer_of_batch(self, body: Mapping[str, Any]) -> dict[str, Any] | HttpFault:
+        made = self._made(body)
+        return made if isinstance(made, HttpFault) else made[0]
+
+    def _made(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], Reply | StreamFault, CacheCount] | HttpFault:
+        """The whole message, what it was made of, and the tokens that its prompt took."""
+        try:
+            asked = MessagesRequest.model_validate(body)
+        except ValidationError as error:
+            return HttpFault(400, message=first_flaw(error))
+        model = self._models.get(asked.model)
+        if model is None or model.lifecycle == "retired":
+            return HttpFault(404, message=f"model: {asked.model}")
+        flaw = asked.refusal(model) or self._forged_thinking(asked)
+        if flaw:
+            return HttpFault(400, message=flaw)
+        count = self._cache.count(_segments(asked))
+        if count.input_tokens > model.max_input_tokens:
+            message = f"prompt is too long: {count.input_tokens} tokens > {model.max_input_tokens} maximum"
+            return HttpFault(400, message=message)
+        self._asked += 1
+        answer = self._answer(Ask(asked.model, _conversation(asked), body, self._asked - 1))
+        if isinstance(answer, HttpFault):
+            return answer
+        fitted = fit(reply_of(answer), asked.max_tokens, thinks=_thinks(asked, model))
+        return self._message(asked, fitted, count), answer, count
+
     async def _count_tokens(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
         if refused := self._turned_away(request):
-            return self._refuse(exchange, refused)
+            return refuse(exchange, refused)
         try:
             asked = CountRequest.model_validate(exchange.body)
         except ValidationError as error:
-            return self._refuse(exchange, HttpFault(400, message=_first_flaw(error)))
+            return refuse(exchange, HttpFault(400, message=first_flaw(error)))
         if asked.model not in self._models:
-            return self._refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
+            return refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
         return whole(exchange, {"input_tokens": sum(count_tokens(text) for text, _ in _segments(asked))})
 
     async def _list_models(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
         if refused := self._turned_away(request):
-            return self._refuse(exchange, refused)
+            return refuse(exchange, refused)
         wanted = request.query_params.getlist("lifecycle") + request.query_params.getlist("lifecycle[]")
         data = [_model_info(m) for m in self._models.values() if not wanted or m.lifecycle in wanted]
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
@@ -117,10 +134,10 @@ class AnthropicPeer:
     async def _one_model(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
         if refused := self._turned_away(request):
-            return self._refuse(exchange, refused)
+            return refuse(exchange, refused)
         model = self._models.get(request.path_params["id"])
         if model is None:
-            return self._refuse(exchange, HttpFault(404, message=f"model: {request.path_params['id']}"))
+            return refuse(exchange, HttpFault(404, message=f"model: {request.path_params['id']}"))
         return whole(exchange, _model_info(model))
 
     def _turned_away(self, request: Request) -> HttpFault | None:
@@ -131,16 +148,6 @@ class AnthropicPeer:
         if "anthropic-version" not in request.headers:
             return HttpFault(400, message="anthropic-version: header is required")
         return None
-
-    @staticmethod
-    def _refuse(exchange: Exchange, fault: HttpFault) -> Response:
-        kind = fault.kind or _KINDS.get(fault.status, "api_error")
-        return whole(
-            exchange,
-            fault.body or _error_body(kind, fault.message),
-            fault.status,
-            {"request-id": "req_1", **fault.headers},
-        )
 
     @staticmethod
     def _forged_thinking(asked: MessagesRequest) -> str | None:
@@ -217,10 +224,6 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield {"type": "message_stop"}
 
 
-def _error_body(kind: str, message: str) -> dict[str, Any]:
-    return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
-
-
 def _thinks(asked: MessagesRequest, model: ClaudeModel) -> bool:
     if asked.thinking is None:
         return model.thinks_by_default
@@ -280,8 +283,3 @@ def _signature(thinking: str) -> str:
 
 def _sse(event: dict[str, Any]) -> bytes:
     return f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-
-
-def _first_flaw(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

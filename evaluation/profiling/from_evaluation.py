@@ -84,7 +84,7 @@ def _measured(standing: Standing) -> Fact:
         "by_task_type": _tallies(by(TASK_TYPES, lambda item, task_type: item.task_type == task_type)),
         "by_complexity": _tallies(by([name for name, _ in BANDS], lambda item, band: band_of(item.complexity) == band)),
         "complexity_at_half": complexity_at_half(items),
-        "seconds_per_answer": round(quantile(standing.seconds, 0.5), 2),
+        "seconds_per_answer": round(quantile(standing.seconds, 0.5), 2) if standing.seconds else None,
         "usd_per_solved_task": None if solved_usd is None else round(solved_usd, 6),
         "build": standing.build,
         "source": standing.source,

@@ -39,7 +39,7 @@ class Standing:
     tokens_per_second: tuple[float, ...]
     """Of each answer that was long enough, slowest first."""
     seconds: tuple[float, ...]
-    """Of each answer, shortest first."""
+    """Of each answer, shortest first; of those from a batch nobody knows."""
     cost_usd: float
     seen: dt.date
     """Of the newest measurement."""
@@ -100,7 +100,7 @@ def _standing(model: str, rows: Sequence[Measurement]) -> Standing:
             for name, r in by_item.items()
         },
         tokens_per_second=tuple(sorted(speed for row in rows if (speed := row.tokens_per_second) is not None)),
-        seconds=tuple(sorted(row.seconds for row in rows)),
+        seconds=tuple(sorted(row.seconds for row in rows if row.seconds > 0)),
         # What an item costs once, however often it was asked.
         cost_usd=sum(sum(x.cost_usd for x in r) / len(r) for r in by_item.values()),
         seen=dt.datetime.fromtimestamp(newest.at, dt.UTC).date(),

@@ -1,6 +1,7 @@
 """An account with a vendor that wants a key, and the one client that speaks for it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -68,7 +69,7 @@ class Account(Generic[_Client]):
             return None
         client = await self.client()
         try:
-            with translating(self._translations(self.vendor, None, self.api_key)), anyio.fail_after(ACCESS_TIMEOUT_S):
+            with self.translating(), anyio.fail_after(ACCESS_TIMEOUT_S):
                 await send(client)
         except TimeoutError:
             return str(unreachable(self.vendor))
@@ -77,6 +78,10 @@ class Account(Generic[_Client]):
         except ProviderError as error:
             return str(error)
         return None
+
+    def translating(self, request: GenerationRequest | None = None) -> AbstractContextManager[None]:
+        """Gives the vendor's errors inside the block our types. request: None where it is about no single one."""
+        return translating(self._translations(self.vendor, request, self.api_key))
 
     def check_before_sending(self, request: GenerationRequest) -> None:
         """Raises NotLocal or MissingKey when the request may not, or cannot, be sent here."""

@@ -17,6 +17,7 @@ from ...tools.provider import (
     Usage,
 )
 from .account import Account
+from .anthropic_batches import AnthropicBatches
 from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
 from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
@@ -27,7 +28,7 @@ from .vendor import Vendor
 
 if TYPE_CHECKING:
     import anthropic
-    from anthropic.types import RawMessageStreamEvent
+    from anthropic.types import Message, RawMessageStreamEvent, RefusalStopDetails
 
 _DEFAULT_URL = "https://api.anthropic.com"
 _CACHED = {"type": "ephemeral"}
@@ -67,6 +68,7 @@ class AnthropicProvider:
             vendor, api_key, _connect, translations, gate or Gate(local_hosts)
         )
         self._clock = clock
+        self.batches = AnthropicBatches(self._account, _body, _read_whole)
 
     async def availability(
         self,
@@ -95,15 +97,9 @@ class AnthropicProvider:
                 reply.began = True
                 async for event in stream:
                     message.take(event, reply)
-            if message.stop_reason is None or not message.is_whole:
+            if not message.is_whole:
                 raise broken_stream(account.vendor)
-        return reply.ended(
-            Ending(
-                stop=_STOPS.get(message.stop_reason, "complete"),
-                vendor_state=_Blocks(request.profile.api_model, message.finished_blocks()),
-                refusal=message.refusal,
-            )
-        )
+        return reply.ended(message.ending(request.profile.api_model))
 
     async def aclose(self) -> None:
         """See `Provider`."""
@@ -118,7 +114,29 @@ class _MessageSoFar:
     usage: Usage = field(default_factory=Usage)
     stop_reason: str | None = None
     refusal: str | None = None
-    is_whole: bool = False
+    has_ended: bool = False
+
+    @property
+    def is_whole(self) -> bool:
+        return self.has_ended and self.stop_reason is not None
+
+    def ending(self, model: str) -> Ending:
+        return Ending(
+            stop=_STOPS.get(self.stop_reason or "", "complete"),
+            vendor_state=_Blocks(model, self.finished_blocks()),
+            refusal=self.refusal,
+        )
+
+    def take_whole(self, message: "Message", reply: ReplySoFar) -> None:
+        """A message that did not come in events."""
+        for index, block in enumerate(message.content):
+            self.blocks[index] = block.to_dict()
+            if block.type == "text":
+                reply.answered(block.text)
+            elif block.type == "thinking":
+                reply.thought(block.thinking)
+        self._count(message.usage.input_tokens, message.usage, reply)
+        self._stopped(message.stop_reason, message.stop_details)
 
     def take(self, event: "RawMessageStreamEvent", reply: ReplySoFar) -> None:
         """Fold one event in. Blocks are told apart by type: thinking comes first, when it comes at all."""
@@ -134,11 +152,9 @@ class _MessageSoFar:
                 self._extend(self.blocks[event.index], event.delta, reply)
             case "message_delta":
                 self._count(event.usage.input_tokens, event.usage, reply)
-                self.stop_reason = event.delta.stop_reason
-                if event.delta.stop_details is not None:
-                    self.refusal = event.delta.stop_details.category
+                self._stopped(event.delta.stop_reason, event.delta.stop_details)
             case "message_stop":
-                self.is_whole = True
+                self.has_ended = True
             case _:
                 pass  # `content_block_stop` says nothing new; events of later versions are not for us
 
@@ -149,6 +165,11 @@ class _MessageSoFar:
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
         known = [block for block in blocks if block["type"] in kept and block.get("text") != ""]
         return tuple({name: block[name] for name in kept[block["type"]]} for block in known)
+
+    def _stopped(self, reason: str | None, details: "RefusalStopDetails | None") -> None:
+        self.stop_reason = reason
+        if details is not None:
+            self.refusal = details.category
 
     def _extend(self, block: dict[str, Any], delta: Any, reply: ReplySoFar) -> None:
         # `delta` is a union that grows with the SDK, hence Any: only the kinds below concern us.
@@ -180,6 +201,12 @@ class _MessageSoFar:
             cache_write_tokens=self.usage.cache_write_tokens,
         )
         reply.counted(self.usage)
+
+
+def _read_whole(message: "Message", reply: ReplySoFar) -> Ending:
+    so_far = _MessageSoFar()
+    so_far.take_whole(message, reply)
+    return so_far.ending(message.model)
 
 
 def translations(

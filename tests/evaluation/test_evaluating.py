@@ -1,23 +1,16 @@
 """Evaluations of several models at once, over real HTTP: their budget, their order, and what interrupts them."""
 
-import contextlib
-from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field
-
 import anyio
 import pytest
 from house import Script, fenced
+from laboratory import ITEMS
 from suite_rows import item
 
 from chargehand.evaluation.evaluating import Course, evaluate
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
-from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.evaluation.terms import Terms
-from chargehand.memory_store.evaluation_runs import EvaluationRow, EvaluationRuns, spent_usd
-from chargehand.memory_store.evaluations import read_measurements
+from chargehand.memory_store.evaluation_runs import EvaluationRuns, spent_usd
 from chargehand.server.cli import own_workshop
-from chargehand.tools.cascade.delegations import Delegations
-from chargehand.tools.workshop import Workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -26,40 +19,6 @@ HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
 OSS, OSS_WIRE = "gpt-oss-120b", "gpt-oss-120b"
 RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
 WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
-ITEMS = tuple(item(f"{name}@1") for name in ("a", "b", "c"))
-
-
-@dataclass
-class Lab:
-    shop: Workshop
-    delegations: Delegations
-    peers: Vendors
-    waited: list[float] = field(default_factory=list)
-
-    async def evaluate(self, *models: str, items=ITEMS, course=None, **terms) -> EvaluationRow:
-        async def wait(seconds: float) -> None:
-            self.waited.append(seconds)
-
-        asked = Terms(suite="own", seed=1, models=models, **terms)
-        return await evaluate(self.shop, self.delegations, items, models, asked, course=course or Course(), wait=wait)
-
-    async def measured(self) -> list[tuple[str, str, bool | None]]:
-        rows = await read_measurements(self.shop.ledger)
-        return sorted((row.item, row.model, row.passed) for row in rows)
-
-
-@pytest.fixture
-def lab(monkeypatch: pytest.MonkeyPatch):
-    @contextlib.asynccontextmanager
-    async def opening(script: Script) -> AsyncGenerator[Lab]:
-        async with vendors(script) as peers:
-            for name, value in peers.environment.items():
-                monkeypatch.setenv(name, value)
-            async with own_workshop() as shop, anyio.create_task_group() as group:
-                yield Lab(shop, Delegations(group), peers)
-                group.cancel_scope.cancel()
-
-    return opening
 
 
 async def test_three_models_of_three_vendors_are_measured_on_every_item(lab):

@@ -1,0 +1,327 @@
+"""Requests of an evaluation handed in together: they cost less, and may take a day.
+
+The vendor goes on with a batch, and bills it, whatever becomes of this process. So each request is in the books before
+it leaves, and whoever asks the same again, after a kill or a Ctrl-C, gets the answer of that batch: it is asked once,
+and paid once.
+"""
+
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import anyio
+import anyio.abc
+
+from ..memory_store.batched import Batched, batched_by, forget_batched, name_batch, note_batched, release, take_over
+from ..memory_store.errors import LedgerError
+from ..memory_store.under_way import attempts_of
+from ..profiles.model import ModelProfile
+from ..profiles.vocabulary import ProviderName
+from ..tools.batches import Batches, TakesBatches
+from ..tools.provider import (
+    AuthenticationFailed,
+    Availability,
+    BrokenStream,
+    Generation,
+    GenerationRequest,
+    MissingKey,
+    Observer,
+    OutOfCredit,
+    Overloaded,
+    Progress,
+    Provider,
+    ProviderError,
+    RateLimited,
+    RequestRefused,
+    UnknownModelId,
+    Usage,
+)
+from ..tools.tokens import estimate_tokens
+from ..tools.workshop import Workshop
+
+BATCH_SECONDS = 25 * 3600.0
+"""What an answer may take: vendors promise a batch within 24 hours."""
+CHECKED_AT_ONCE = 4
+"""Answers of a batch come together, and are not all run together."""
+
+_GATHERING_S = 2.0
+"""A batch leaves when no request has joined it for so long."""
+_FIRST_LOOK_S = 5.0
+_SLOWEST_LOOK_S = 60.0
+_SLOWER_BY = 1.5
+_VAIN_LOOKS = 30
+"""In a row, before whoever waits is told that the vendor cannot be reached."""
+_CLOCKS_DIFFER_S = 300.0
+
+Wait = Callable[[float], Awaitable[None]]
+"""Called with seconds."""
+
+
+class NotFetched(BrokenStream):
+    """A batch goes on at the vendor, and its answers could not be had: they can be later."""
+
+
+@dataclass
+class _Waiting:
+    """A request whose answer somebody waits for."""
+
+    name: str
+    request: GenerationRequest
+    observer: Observer
+    result: Generation | ProviderError | LedgerError | None = None
+    is_settled: bool = True
+    """False: the vendor may have it still, and bill it."""
+    there: anyio.Event = field(default_factory=anyio.Event)
+
+    def give(self, result: Generation | ProviderError | LedgerError, *, is_settled: bool = True) -> None:
+        self.result, self.is_settled = result, is_settled
+        self.there.set()
+
+
+class BatchingProvider:
+    """A vendor who is asked in batches. Implements `Provider`, within a block of `batching`."""
+
+    def __init__(
+        self,
+        name: ProviderName,
+        inner: Provider,
+        batches: Batches,
+        shop: Workshop,
+        wait: Wait,
+        group: anyio.abc.TaskGroup,
+    ) -> None:
+        self._name: ProviderName = name
+        self._inner = inner
+        self._batches = batches
+        self._shop = shop
+        self._wait = wait
+        self._group = group
+        self._earlier: list[Batched] = []
+        self._gathered: list[_Waiting] = []
+        self._joined = anyio.Event()
+        self._with_vendor: dict[str, list[_Waiting]] = {}
+        self._settled: set[int] = set()
+        self._to_be_checked: set[int] = set()
+        self._turns = anyio.Semaphore(CHECKED_AT_ONCE)
+
+    async def availability(
+        self, profiles: Sequence[ModelProfile], *, local_only: bool = False
+    ) -> Mapping[str, Availability]:
+        """See `Provider`."""
+        return await self._inner.availability(profiles, local_only=local_only)
+
+    async def check_access(self) -> str | None:
+        """See `Provider`."""
+        return await self._inner.check_access()
+
+    async def aclose(self) -> None:
+        """See `Provider`. Whoever made the vendor closes it."""
+
+    async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
+        """See `Provider`. Ends when its batch has; cancelling it leaves the batch as it is."""
+        if request.attempt_id is None:
+            raise RuntimeError("a request that stands in no book must not go into a batch")
+        waiting = await self._taken_over(request, observer) or await self._joining(request, observer)
+        await waiting.there.wait()
+        await self._turns.acquire()
+        self._to_be_checked.add(request.attempt_id)
+        if waiting.is_settled:
+            self._settled.add(request.attempt_id)
+        if isinstance(waiting.result, Generation):
+            return waiting.result
+        raise waiting.result or RuntimeError("a batch ended without a result")
+
+    async def done_with(self, task_id: str) -> None:
+        """The answer to a task is checked, and in the books: the next may be, and the batch has nothing more of it."""
+        attempts = {attempt.id for attempt in await attempts_of(self._shop.ledger, task_id)}
+        await forget_batched(self._shop.ledger, task_id, attempts & self._settled)
+        for _ in attempts & self._to_be_checked:
+            self._turns.release()
+        self._to_be_checked -= attempts
+
+    async def run(self) -> None:
+        """Hand in what comes together, again and again."""
+        while True:
+            await self._joined.wait()
+            joined = 0
+            while joined < len(self._gathered):
+                joined = len(self._gathered)
+                await self._wait(_GATHERING_S)
+            gathered, self._gathered, self._joined = self._gathered, [], anyio.Event()
+            await self._hand_in({waiting.name: waiting for waiting in gathered})
+
+    async def find_earlier(self) -> None:
+        """Read what earlier processes handed in; of what has no receipt ask the vendor. Raises a ProviderError."""
+        self._earlier = list(await batched_by(self._shop.ledger, self._name))
+        unknown = {earlier.name for earlier in self._earlier if earlier.batch_id is None}
+        if not unknown:
+            return
+        since = min(earlier.written_at for earlier in self._earlier if earlier.batch_id is None)
+        named = {earlier.batch_id for earlier in self._earlier}
+        for batch_id in await self._batches.submitted_since(since - _CLOCKS_DIFFER_S):
+            if batch_id in named or not unknown:
+                continue
+            await self._has_ended(batch_id)
+            found = {name async for name, _ in self._batches.results(batch_id, {}) if name in unknown}
+            await name_batch(self._shop.ledger, found, batch_id)
+            unknown -= found
+        await release(self._shop.ledger, unknown)
+        self._earlier = list(await batched_by(self._shop.ledger, self._name))
+
+    async def _taken_over(self, request: GenerationRequest, observer: Observer) -> _Waiting | None:
+        """Wait for the answer to an equal request of an earlier process. None: there is none."""
+        fingerprint = _fingerprint(request)
+        earlier = next((earlier for earlier in self._earlier if earlier.fingerprint == fingerprint), None)
+        if earlier is None or earlier.batch_id is None:
+            return None
+        self._earlier.remove(earlier)
+        await take_over(self._shop.ledger, earlier.name, request.attempt_id or 0)
+        waiting = _Waiting(earlier.name, request, observer)
+        await self._tell_it_left(waiting, bytes_sent=0)
+        self._fetch(earlier.batch_id, waiting)
+        return waiting
+
+    async def _joining(self, request: GenerationRequest, observer: Observer) -> _Waiting:
+        waiting = _Waiting(secrets.token_hex(16), request, observer)
+        row = Batched(waiting.name, _fingerprint(request), request.attempt_id or 0, self._name, None, self._shop.now)
+        await note_batched(self._shop.ledger, [row])
+        self._gathered.append(waiting)
+        self._joined.set()
+        return waiting
+
+    async def _hand_in(self, waiting: Mapping[str, _Waiting]) -> None:
+        # From here on they count as gone: a cancellation in the middle cannot tell whether they are.
+        for one in waiting.values():
+            await self._tell_it_left(one, bytes_sent=len(_text(one.request).encode()))
+        try:
+            batch_id = await self._batches.submit({name: one.request for name, one in waiting.items()})
+        except (RateLimited, RequestRefused, AuthenticationFailed, OutOfCredit, UnknownModelId, MissingKey) as error:
+            for one in waiting.values():
+                one.give(error)
+        except ProviderError as error:
+            why = NotFetched(f"{error} Whether the batch arrived is not known: the same command finds out.")
+            for one in waiting.values():
+                one.give(why, is_settled=False)
+        else:
+            await self._write_receipt(batch_id, waiting)
+
+    async def _write_receipt(self, batch_id: str, waiting: Mapping[str, _Waiting]) -> None:
+        try:
+            # The ledger shields its writes from cancellation.
+            await name_batch(self._shop.ledger, waiting, batch_id)
+        except LedgerError as error:
+            for one in waiting.values():
+                one.give(error, is_settled=False)
+            return
+        for one in waiting.values():
+            self._fetch(batch_id, one)
+
+    async def _tell_it_left(self, waiting: _Waiting, *, bytes_sent: int) -> None:
+        """Let the books know that it is billed from now on, at its worst: nobody can stop it half-way."""
+        request = waiting.request
+        there = await self._inner.availability([request.profile])
+        usage = Usage(input_tokens=estimate_tokens(_text(request)), output_tokens=request.max_output_tokens)
+        waiting.observer.sent(there[request.profile.id].host, bytes_sent)
+        waiting.observer.progressed(Progress("waiting", usage))
+
+    def _fetch(self, batch_id: str, waiting: _Waiting) -> None:
+        if batch_id not in self._with_vendor:
+            self._with_vendor[batch_id] = []
+            self._group.start_soon(self._fetch_all, batch_id)
+        self._with_vendor[batch_id].append(waiting)
+
+    async def _fetch_all(self, batch_id: str) -> None:
+        """Give everybody who waits for a batch what came of his request, once it has ended."""
+        waiting: dict[str, _Waiting] = {}
+        try:
+            await self._has_ended(batch_id)
+            # Whoever comes from now on has it fetched again.
+            waiting = {one.name: one for one in self._with_vendor.pop(batch_id)}
+            requests = {name: one.request for name, one in waiting.items()}
+            async for name, result in self._batches.results(batch_id, requests):
+                if name in waiting:
+                    waiting.pop(name).give(result)
+            for one in waiting.values():
+                one.give(Overloaded(f"Batch {batch_id} ended without an answer to it. Ask again."))
+        except ProviderError as error:
+            why = NotFetched(f"{error} Batch {batch_id} goes on: the same command fetches its answers.")
+            for one in (*waiting.values(), *self._with_vendor.pop(batch_id, ())):
+                one.give(why, is_settled=False)
+
+    async def _has_ended(self, batch_id: str) -> None:
+        """Wait for a batch's end, less and less impatiently. Raises a ProviderError when nobody is there for long."""
+        pause_s, vain = _FIRST_LOOK_S, 0
+        while True:
+            try:
+                if await self._batches.has_ended(batch_id):
+                    return
+                vain = 0
+            except ProviderError:
+                vain += 1
+                if vain >= _VAIN_LOOKS:
+                    raise
+            await self._wait(pause_s)
+            pause_s = min(_SLOWEST_LOOK_S, pause_s * _SLOWER_BY)
+
+
+@dataclass(frozen=True)
+class Batching:
+    """What an evaluation needs to ask in batches."""
+
+    shop: Workshop
+    """As it is, but that vendors who take batches are asked in them, at their price."""
+    providers: Mapping[ProviderName, BatchingProvider]
+    silent: Mapping[ProviderName, str]
+    """Vendors who take batches, and do not say what of an earlier one they have; and why they do not."""
+
+    def takes(self, provider: ProviderName) -> bool:
+        return provider in self.providers or provider in self.silent
+
+    async def done_with(self, task_id: str) -> None:
+        """See `BatchingProvider`."""
+        for provider in self.providers.values():
+            await provider.done_with(task_id)
+
+
+@asynccontextmanager
+async def batching(shop: Workshop, *, wait: Wait = anyio.sleep) -> AsyncGenerator[Batching]:
+    """Vendors are asked in batches while the block runs; what is not back at its end stays with them."""
+    takers: dict[ProviderName, TakesBatches] = {
+        name: inner for name, inner in shop.providers.items() if isinstance(inner, TakesBatches)
+    }
+    shares = {name: inner.batches.price_share for name, inner in takers.items()}
+    repriced = {profile.id: profile.at_share(shares.get(profile.provider, 1.0)) for profile in shop.profiles}
+    async with anyio.create_task_group() as group:
+        providers: dict[ProviderName, BatchingProvider] = {}
+        silent: dict[ProviderName, str] = {}
+        for name, inner in takers.items():
+            provider = BatchingProvider(name, shop.providers[name], inner.batches, shop, wait, group)
+            try:
+                await provider.find_earlier()
+            except ProviderError as error:
+                silent[name] = f"{error} What was handed in before is not known, so nothing is asked anew."
+                continue
+            providers[name] = provider
+            group.start_soon(provider.run)
+        profiles = replace(shop.profiles, profiles=repriced)
+        yield Batching(replace(shop, profiles=profiles, providers={**shop.providers, **providers}), providers, silent)
+        group.cancel_scope.cancel()
+
+
+def _fingerprint(request: GenerationRequest) -> str:
+    """Of what is asked, but for how long the answer may be."""
+    asked = [
+        request.profile.api_model,
+        request.system,
+        [(turn.author, turn.text) for turn in request.turns],
+        [request.thinking.on, request.thinking.effort],
+        request.answer_schema,
+    ]
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()
+
+
+def _text(request: GenerationRequest) -> str:
+    return "\n".join([request.system, *(turn.text for turn in request.turns)])

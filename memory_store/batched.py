@@ -1,0 +1,110 @@
+"""Requests in a vendor's batch: they outlive the process that handed them in, and are paid once."""
+
+import sqlite3
+from collections.abc import Collection, Iterable
+from dataclasses import astuple, dataclass
+
+from .ledger import Ledger
+
+
+@dataclass(frozen=True)
+class Batched:
+    """A request that was handed in, or was about to be."""
+
+    name: str
+    """What the vendor calls it by, among the requests of its batch."""
+    fingerprint: str
+    """Of all that it asks: an equal request may take its answer."""
+    attempt_id: int
+    """Where its cost stands: the attempt that waits for it, or waited last."""
+    provider: str
+    batch_id: str | None
+    """None: its process ended before the vendor's receipt was written; whether it left is not known."""
+    written_at: float
+    """Seconds since 1970 UTC."""
+
+
+async def note_batched(ledger: Ledger, requests: Iterable[Batched]) -> None:
+    """Write requests down before they leave."""
+    rows = [astuple(request) for request in requests]
+    await ledger.write(
+        lambda db: db.executemany(
+            "INSERT INTO batched (name, fingerprint, attempt_id, provider, batch_id, written_at)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+    )
+
+
+async def name_batch(ledger: Ledger, names: Iterable[str], batch_id: str) -> None:
+    """Write into which batch the requests went."""
+    rows = [(batch_id, name) for name in names]
+    await ledger.write(lambda db: db.executemany("UPDATE batched SET batch_id = ? WHERE name = ?", rows))
+
+
+async def batched_by(ledger: Ledger, provider: str) -> tuple[Batched, ...]:
+    """What one vendor still has, the oldest first."""
+    rows = await ledger.rows(
+        "SELECT name, fingerprint, attempt_id, provider, batch_id, written_at FROM batched WHERE provider = ?"
+        " ORDER BY written_at, rowid",
+        (provider,),
+    )
+    return tuple(Batched(*row) for row in rows)
+
+
+async def batched_in(ledger: Ledger, evaluation_id: str) -> frozenset[tuple[str, str, int]]:
+    """Item, model and repetition of each measurement of an evaluation whose answer is still with a vendor."""
+    rows = await ledger.rows(
+        "SELECT m.item, m.model, m.repetition FROM measurements m JOIN attempts a ON a.task_id = m.task_id"
+        " JOIN batched b ON b.attempt_id = a.id WHERE m.evaluation_id = ? AND m.passed IS NULL",
+        (evaluation_id,),
+    )
+    return frozenset((item, model, repetition) for item, model, repetition in rows)
+
+
+async def take_over(ledger: Ledger, name: str, attempt_id: int) -> None:
+    """Let another attempt wait for a request: from now on its cost stands there, and with the first one no more."""
+
+    def write(db: sqlite3.Connection) -> None:
+        _strike_cost(db, name, measured_by=attempt_id)
+        db.execute("UPDATE batched SET attempt_id = ? WHERE name = ?", (attempt_id, name))
+
+    await ledger.write(write)
+
+
+async def release(ledger: Ledger, names: Iterable[str]) -> None:
+    """Strike out requests that never left: they cost nothing."""
+
+    def write(db: sqlite3.Connection) -> None:
+        for name in names:
+            _strike_cost(db, name, measured_by=None)
+            db.execute("DELETE FROM batched WHERE name = ?", (name,))
+
+    await ledger.write(write)
+
+
+def _strike_cost(db: sqlite3.Connection, name: str, *, measured_by: int | None) -> None:
+    """Take a request's cost out of the books. measured_by: an attempt of the task whose measurement holds it too."""
+    found = db.execute(
+        "SELECT a.id, a.cost_usd FROM batched b JOIN attempts a ON a.id = b.attempt_id WHERE b.name = ?", (name,)
+    ).fetchone()
+    if found is None:
+        return
+    attempt_id, cost_usd = found
+    db.execute("UPDATE attempts SET cost_usd = 0 WHERE id = ?", (attempt_id,))
+    db.execute(
+        "UPDATE measurements SET cost_usd = MAX(0, cost_usd - ?)"
+        " WHERE task_id = (SELECT task_id FROM attempts WHERE id = ?)",
+        (cost_usd or 0.0, attempt_id if measured_by is None else measured_by),
+    )
+
+
+async def forget_batched(ledger: Ledger, task_id: str, delivered: Collection[int]) -> None:
+    """Strike out what a task waited for and got. delivered: ids of attempts."""
+    rows = [(attempt_id, task_id) for attempt_id in delivered]
+    await ledger.write(
+        lambda db: db.executemany(
+            "DELETE FROM batched WHERE attempt_id = ? AND attempt_id IN (SELECT id FROM attempts WHERE task_id = ?)",
+            rows,
+        )
+    )

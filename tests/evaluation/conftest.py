@@ -1,0 +1,25 @@
+import contextlib
+from collections.abc import AsyncGenerator
+
+import anyio
+import pytest
+from house import Script
+from laboratory import Lab
+
+from chargehand.evaluation.peers.vendors import vendors
+from chargehand.server.cli import own_workshop
+from chargehand.tools.cascade.delegations import Delegations
+
+
+@pytest.fixture
+def lab(monkeypatch: pytest.MonkeyPatch):
+    @contextlib.asynccontextmanager
+    async def opening(script: Script) -> AsyncGenerator[Lab]:
+        async with vendors(script) as peers:
+            for name, value in peers.environment.items():
+                monkeypatch.setenv(name, value)
+            async with own_workshop() as shop, anyio.create_task_group() as group:
+                yield Lab(shop, Delegations(group), peers)
+                group.cancel_scope.cancel()
+
+    return opening

@@ -1,0 +1,184 @@
+"""Evaluations whose answers come in a vendor's batch: half the price, asked once and paid once, whatever interrupts."""
+
+import anyio
+import anyio.lowlevel
+import pytest
+from house import Script, fenced
+from laboratory import ITEMS, Lab
+
+from chargehand.evaluation.evaluating import Course
+from chargehand.evaluation.peers.anthropic_batches import EXPIRED
+from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.memory_store.batched import batched_in
+from chargehand.memory_store.evaluations import read_measurements
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, LOCAL_WIRE, HAIKU, SONNET = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5", "claude-sonnet-5-5"
+RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
+WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
+BUDGET_USD = 4.0
+
+
+async def booked_usd(lab: Lab) -> float:
+    """What all attempts cost, at the vendor's price for requests that are answered at once."""
+    (profile, *_) = lab.shop.catalogue.named(HAIKU, lab.shop.today)
+    rows = await lab.shop.ledger.rows(
+        "SELECT input_tokens, output_tokens, cache_read_tokens, cache_write_tokens FROM attempts"
+        " WHERE provider = 'anthropic' AND cost_usd > 0"
+    )
+    names = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+    return sum(profile.cost_usd(**dict(zip(names, row, strict=True))) for row in rows)
+
+
+async def spent_usd(lab: Lab) -> float:
+    ((spent,),) = await lab.shop.ledger.rows("SELECT TOTAL(COALESCE(cost_usd, reserved_usd)) FROM attempts")
+    return spent
+
+
+async def until(lab: Lab, batches: int) -> None:
+    with anyio.fail_after(20):
+        while sum(batch.looks > 1 for batch in lab.peers.anthropic.batches.batches.values()) < batches:
+            await anyio.lowlevel.checkpoint()
+
+
+async def interrupted(lab: Lab, **more) -> None:
+    """An evaluation that is cancelled once a batch of it is with the vendor."""
+    lab.peers.anthropic.batches.ends_at_look = 0
+    async with anyio.create_task_group() as group:
+
+        async def evaluate() -> None:
+            await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, **more)
+
+        group.start_soon(evaluate)
+        await until(lab, batches=1)
+        group.cancel_scope.cancel()
+    lab.peers.anthropic.batches.ends_at_look = 1
+
+
+async def test_a_batch_is_measured_at_half_the_price_while_others_are_asked_as_ever(lab):
+    async with lab(Script({HAIKU: [RIGHT, WRONG, RIGHT], LOCAL_WIRE: [RIGHT]})) as lab:
+        row = await lab.evaluate(HAIKU, LOCAL, in_batches=True, budget_usd=BUDGET_USD)
+
+        assert row.finished_at is not None
+        measured = [m for m in await read_measurements(lab.shop.ledger) if m.model == HAIKU]
+        assert sorted(m.passed for m in measured) == [False, True, True]
+        assert sum(m.cost_usd for m in measured) == pytest.approx(await booked_usd(lab) / 2)
+        assert {m.tokens_per_second for m in measured} == {None}
+        assert lab.peers.anthropic.journal.to("/v1/messages") == []
+        (model, *_) = [m for m in await read_measurements(lab.shop.ledger) if m.model == LOCAL]
+        assert model.passed
+
+
+async def test_what_the_vendor_did_not_answer_says_nothing_of_the_model_and_costs_nothing(lab):
+    course = Course()
+    async with lab(Script({HAIKU: [HttpFault(529), EXPIRED, HttpFault(400, message="odd")]})) as lab:
+        row = await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, course=course)
+
+        assert row.finished_at is None
+        assert {m.passed for m in await read_measurements(lab.shop.ledger)} == {None}
+        assert await spent_usd(lab) == 0
+        assert HAIKU in course.given_up
+
+
+async def test_an_answer_that_was_refused_is_the_models_own_failure(lab):
+    async with lab(Script({HAIKU: [Reply("", stop="refusal")]})) as lab:
+        await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, items=ITEMS[:1])
+
+        (measured,) = await read_measurements(lab.shop.ledger)
+        assert (measured.passed, measured.outcome) == (False, "refused")
+
+
+async def test_an_interrupted_batch_is_booked_at_its_worst_and_then_fetched_and_paid_once(lab):
+    script = Script({HAIKU: [RIGHT]})
+    async with lab(script) as lab:
+        await interrupted(lab)
+        worst_usd = await spent_usd(lab)
+        (first,) = {m.evaluation_id for m in await read_measurements(lab.shop.ledger)}
+        assert len(await batched_in(lab.shop.ledger, first)) == len(ITEMS)
+
+        row = await lab.evaluate(HAIKU, budget_usd=BUDGET_USD)
+
+        assert row.id == first
+        assert row.finished_at is not None
+        measured = await read_measurements(lab.shop.ledger)
+        assert {m.passed for m in measured} == {True}
+        assert len(script.asked) == len(ITEMS)
+        assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
+        assert sum(m.cost_usd for m in measured) == pytest.approx(await spent_usd(lab))
+        assert worst_usd > 10 * await spent_usd(lab)
+        assert await batched_in(lab.shop.ledger, first) == frozenset()
+
+
+async def test_a_batch_whose_receipt_was_lost_is_found_again(lab):
+    script = Script({HAIKU: [RIGHT]})
+    async with lab(script) as lab:
+        lab.peers.anthropic.batches.loses_receipts = True
+        first = await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
+        lab.peers.anthropic.batches.loses_receipts = False
+
+        second = await lab.evaluate(HAIKU, items=ITEMS[:1], budget_usd=BUDGET_USD)
+
+        assert (first.finished_at, second.id) == (None, first.id)
+        assert second.finished_at is not None
+        assert len(lab.peers.anthropic.batches.batches) == 1
+        assert len(script.asked) == 1
+        assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
+
+
+async def test_a_batch_that_never_left_is_struck_out_and_asked_anew(lab):
+    script = Script({HAIKU: [RIGHT]})
+    async with lab(script) as lab:
+        lab.peers.anthropic.batches.faults = [HttpFault(500)]
+        await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
+
+        row = await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
+
+        assert row.finished_at is not None
+        assert len(lab.peers.anthropic.batches.batches) == 1
+        assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
+
+
+async def test_a_batch_that_is_refused_costs_nothing_and_says_why(lab):
+    course = Course()
+    async with lab(Script({HAIKU: [RIGHT]})) as lab:
+        lab.peers.anthropic.batches.faults = [HttpFault(401)] * len(ITEMS)
+        await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, course=course)
+
+        assert await spent_usd(lab) == 0
+        assert "ANTHROPIC_API_KEY" in course.given_up[HAIKU]
+        ((left,),) = await lab.shop.ledger.rows("SELECT COUNT(*) FROM batched")
+        assert left == 0
+
+
+async def test_a_vendor_who_does_not_say_what_he_has_is_asked_nothing_anew(lab):
+    course = Course()
+    async with lab(Script({HAIKU: [RIGHT]})) as lab:
+        lab.peers.anthropic.batches.loses_receipts = True
+        await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
+        lab.peers.anthropic.batches.loses_receipts = False
+        lab.peers.anthropic.batches.faults = [HttpFault(500)]
+
+        await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD, course=course)
+
+        assert "nothing is asked anew" in course.given_up[HAIKU]
+        assert len(lab.peers.anthropic.batches.batches) == 1
+
+
+async def test_looks_in_vain_are_repeated_before_a_batch_is_given_up(lab):
+    async with lab(Script({HAIKU: [RIGHT]})) as lab:
+        await interrupted(lab, items=ITEMS[:1])
+        lab.peers.anthropic.batches.faults = [HttpFault(529), HttpFault(500)]
+
+        row = await lab.evaluate(HAIKU, items=ITEMS[:1], budget_usd=BUDGET_USD)
+
+        assert row.finished_at is not None
+
+
+async def test_what_a_budget_does_not_pay_for_at_half_the_price_is_not_handed_in(lab):
+    course = Course()
+    async with lab(Script({HAIKU: [RIGHT]})) as lab:
+        await lab.evaluate(HAIKU, in_batches=True, budget_usd=0.0, course=course)
+
+        assert course.unaffordable == {HAIKU: len(ITEMS)}
+        assert lab.peers.anthropic.batches.batches == {}

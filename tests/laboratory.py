@@ -1,0 +1,39 @@
+"""A house for evaluations: a workshop over the real adapters; only the vendors are local peers."""
+
+from dataclasses import dataclass, field
+
+import anyio
+from suite_rows import item
+
+from chargehand.evaluation.evaluating import Course, evaluate
+from chargehand.evaluation.peers.vendors import Vendors
+from chargehand.evaluation.terms import Terms
+from chargehand.memory_store.evaluation_runs import EvaluationRow
+from chargehand.memory_store.evaluations import read_measurements
+from chargehand.tools.cascade.delegations import Delegations
+from chargehand.tools.workshop import Workshop
+
+ITEMS = tuple(item(f"{name}@1") for name in ("a", "b", "c"))
+
+
+@dataclass
+class Lab:
+    shop: Workshop
+    delegations: Delegations
+    peers: Vendors
+    waited: list[float] = field(default_factory=list)
+
+    async def evaluate(self, *models: str, items=ITEMS, course=None, in_batches=False, **terms) -> EvaluationRow:
+        async def wait(seconds: float) -> None:
+            self.waited.append(seconds)
+            await anyio.lowlevel.checkpoint()
+
+        asked = Terms(suite="own", seed=1, models=models, **terms)
+        course = course or Course()
+        return await evaluate(
+            self.shop, self.delegations, items, models, asked, course=course, in_batches=in_batches, wait=wait
+        )
+
+    async def measured(self) -> list[tuple[str, str, bool | None]]:
+        rows = await read_measurements(self.shop.ledger)
+        return sorted((row.item, row.model, row.passed) for row in rows)
