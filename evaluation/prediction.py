@@ -32,7 +32,7 @@ from ..profiles.catalogue import Catalogue
 from ..profiles.loading import load_catalogue
 from ..profiles.vocabulary import TaskType
 from ..tools.deciding import understand
-from ..tools.routing.prior import expected_before
+from ..tools.routing.prior import abilities, beliefs_before
 
 _PATIENCE_S = 600.0
 _GLANCE_S = 0.02
@@ -73,15 +73,15 @@ class Predictor:
     async def predict(self, text: str) -> Prediction:
         job = understand(text, None, ())
         complexity = job.complexity.score
-        before = expected_before(self.catalogue, complexity, job.task_type)
+        prior = self.catalogue.rules.prior
+        before = beliefs_before(abilities(self.catalogue), complexity, job.task_type, prior)
         recollection = await self.memory.retrieve_similar(
             text, task_type=job.task_type, complexity=complexity, expected=before
         )
         if recollection.note is not None:
             raise RuntimeError(recollection.note)
-        else_expected = self.catalogue.rules.prior.success
-        chances = {**before, **recollection.chances}
-        return Prediction(complexity, {model: chances.get(model, else_expected) for model in self.models})
+        chances = {**{model: belief.share for model, belief in before.items()}, **recollection.chances}
+        return Prediction(complexity, {model: chances.get(model, prior.success) for model in self.models})
 
 
 @asynccontextmanager

@@ -21,6 +21,11 @@ class Belief:
         """The effective number of tasks it rests on."""
         return self.successes + self.failures
 
+    @property
+    def share(self) -> float:
+        """Of successes, 0 to 1, in a belief that rests on something."""
+        return self.successes / self.evidence
+
     def expected_success(self, prior: Prior) -> float:
         """The mean of the posterior, 0 to 1."""
         alpha, beta = self._posterior(prior)
@@ -35,6 +40,11 @@ class Belief:
             prior.tasks * prior.success + self.successes,
             prior.tasks * (1 - prior.success) + self.failures,
         )
+
+
+def belief_of(success: float, tasks: float) -> Belief:
+    """A belief in this probability of success that is worth so many tasks."""
+    return Belief(tasks * success, tasks * (1 - success))
 
 
 def _beta_quantile(probability: float, alpha: float, beta: float) -> float:

@@ -112,7 +112,7 @@ class Ledger:
             d = decision
             db.execute(
                 "INSERT INTO decisions (id, task_id, model, role, source, task_type, complexity, confidence, reason,"
-                " made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                " expected_success, made_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (*astuple(d), self._now()),
             )
 

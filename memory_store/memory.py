@@ -15,6 +15,7 @@ import anyio.abc
 from ..profiles.routing_rules import Prior
 from ..profiles.vocabulary import TaskType
 from . import embeddings, unembedded
+from .confidence import Belief
 from .embedding.embedder import Embedder, EmbedderUnavailable
 from .errors import LedgerError, LedgerUnusable
 from .ledger import Clock, Ledger
@@ -126,7 +127,7 @@ class Memory:
         local_only: bool = False,
         except_for: Collection[str] = (),
         complexity: float | None = None,
-        expected: Mapping[str, float] | None = None,
+        expected: Mapping[str, Belief] | None = None,
     ) -> Recollection:
         """What the outcomes of similar tasks say of each model. Always an answer; its note says what is wrong.
 

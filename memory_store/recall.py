@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ..profiles.routing_rules import Prior
 from ..profiles.vocabulary import TaskType
-from .confidence import Belief
+from .confidence import Belief, belief_of
 from .duplicates import group_duplicates
 from .embeddings import decode
 from .ledger import Ledger
@@ -79,8 +79,8 @@ class Question:
     """Of the same, 1 to 10. None: not known."""
     vector: "Vector | None" = None
     """Of the same. None: nothing but what is similar counts."""
-    expected: Mapping[str, float] = field(default_factory=dict[str, float])
-    """What is expected of models before memory is asked: probability of success by profile id. Absent: the prior's."""
+    expected: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
+    """What is believed of models before memory is asked, by profile id. Absent: the prior."""
 
 
 @dataclass(frozen=True)
@@ -183,8 +183,8 @@ def _chances(
 
 
 def _before(model: str, question: Question) -> Belief:
-    tasks, success = question.prior.tasks, question.expected.get(model, question.prior.success)
-    return Belief(tasks * success, tasks * (1 - success))
+    prior = question.prior
+    return question.expected.get(model) or belief_of(prior.success, prior.tasks)
 
 
 def _traits(text: str | None, complexity: float | None) -> tuple[float, ...]:

@@ -44,6 +44,8 @@ class NewDecision:
     complexity: float
     confidence: float
     reason: str
+    expected_success: float | None = None
+    """Of the model, at this task; 0 to 1."""
 
 
 @dataclass(frozen=True)

@@ -269,7 +269,21 @@ CREATE TABLE batched (
 ) STRICT;
 """
 
-MIGRATIONS: tuple[str, ...] = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
+# `expected_success` is what was believed of the chosen model; NULL in decisions from before it was kept. `measuring`
+# says whether anything was measured since one last looked: a row of `measurements` may change in place.
+_VERSION_8 = """
+ALTER TABLE decisions ADD COLUMN expected_success REAL;
+
+CREATE TABLE measuring (changes INTEGER NOT NULL) STRICT;
+INSERT INTO measuring (changes) SELECT COUNT(*) FROM measurements;
+CREATE TRIGGER measured_anew AFTER INSERT ON measurements BEGIN UPDATE measuring SET changes = changes + 1; END;
+CREATE TRIGGER measured_again AFTER UPDATE ON measurements BEGIN UPDATE measuring SET changes = changes + 1; END;
+CREATE TRIGGER measured_no_more AFTER DELETE ON measurements BEGIN UPDATE measuring SET changes = changes + 1; END;
+"""
+
+MIGRATIONS: tuple[str, ...] = (
+    _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8,
+)  # fmt: skip
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 
 

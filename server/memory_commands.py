@@ -203,17 +203,22 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
             numbers = (m.tasks, m.successes, m.failures, m.pruned_tasks, m.pruned_successes, m.pruned_failures)
             table.add_row(m.model, *(f"{number:,.4g}" if number % 1 else f"{number:,.0f}" for number in numbers))
         console.print(table)
-    if census.calibration:
-        table = Table("confidence", "decisions", "mean", "succeeded", title="How right decisions were")
-        for row in census.calibration:
+    for name, calibration in (("expected success", census.expected_success), ("confidence", census.confidence)):
+        if calibration.brier_score is None or calibration.expected_error is None:
+            continue
+        table = Table(name, "decisions", "mean", "succeeded", title="How right decisions were")
+        for row in calibration.buckets:
             table.add_row(
-                f"{row.confidence_from:.1f} to {row.confidence_to:.1f}",
+                f"{row.said_from:.1f} to {row.said_to:.1f}",
                 f"{row.decisions:,}",
-                f"{row.mean_confidence:.2f}",
+                f"{row.mean_said:.2f}",
                 f"{row.success_rate:.0%}",
             )
         console.print(table)
-        console.print(f"Brier score {census.brier_score:.3f}: 0 is perfect, 0.25 a coin's.")
+        console.print(
+            f"Brier score {calibration.brier_score:.3f}: 0 is perfect, 0.25 a coin's."
+            f" Off by {calibration.expected_error:.2f} on average."
+        )
 
 
 async def _missing(shop: Workshop) -> int | None:

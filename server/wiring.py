@@ -22,6 +22,7 @@ from ..memory_store.ledger import Ledger
 from ..memory_store.line import Line
 from ..memory_store.memory import Memory
 from ..memory_store.ownership import Owner
+from ..memory_store.pass_rates import PassRateReader
 from ..memory_store.under_way import close_abandoned
 from ..profiles.catalogue import Catalogue
 from ..profiles.errors import ProfileError
@@ -86,6 +87,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             providers=providers,
             ledger=ledger,
             memory=memory,
+            pass_rates=PassRateReader(ledger),
             owner=owner,
             line=Line(ledger, owner, at_once=settings.ollama_num_parallel or 1),
             find_sandbox=partial(find_sandbox, _choice(settings)),

@@ -17,7 +17,6 @@ from .editing.patterns import find_files
 from .guarding.text import indented
 from .routing.candidates import Candidate
 from .routing.decision import Decision, Source
-from .routing.expectation import Expectation
 from .workshop import LookBack, Workshop
 
 ALTERNATIVES_AT_MOST = 5
@@ -39,6 +38,10 @@ class ExpectedAnswer(BaseModel):
     success: float
     cost_usd: float
     seconds: float | None = None
+    is_estimated: bool
+    """True: no result of the model's own is known, neither published nor measured nor remembered."""
+    measured_tasks: int
+    """Of a suite that the model was measured at on this machine, in its present build."""
 
 
 class Alternative(BaseModel):
@@ -130,6 +133,7 @@ def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> N
         complexity=decision.complexity.score,
         confidence=decision.confidence,
         reason=decision.reason,
+        expected_success=decision.chosen.expected.success,
     )
 
 
@@ -151,7 +155,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection, no
             ],
         ),
         confidence=round(decision.confidence, 3),
-        expected=_expected(chosen.expected),
+        expected=_expected(chosen),
         similar_tasks=recollection.similar_tasks,
         evidence=recollection.evidence,
         alternatives=[_alternative(c, decision) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
@@ -170,14 +174,15 @@ def _others(decision: Decision) -> list[Candidate]:
 
 
 def _alternative(candidate: Candidate, decision: Decision) -> Alternative:
-    return Alternative(
-        model=candidate.profile.id, expected=_expected(candidate.expected), why_not=decision.why_not(candidate)
-    )
+    return Alternative(model=candidate.profile.id, expected=_expected(candidate), why_not=decision.why_not(candidate))
 
 
-def _expected(expected: Expectation) -> ExpectedAnswer:
+def _expected(candidate: Candidate) -> ExpectedAnswer:
+    expected = candidate.expected
     return ExpectedAnswer(
         success=round(expected.success, 3),
         cost_usd=round(expected.cost_usd, 6),
         seconds=None if expected.seconds is None else round(expected.seconds, 1),
+        is_estimated=candidate.is_estimated,
+        measured_tasks=candidate.measured_tasks,
     )

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ..memory_store.confidence import Belief
 from ..memory_store.ledger import Clock, Ledger
 from ..memory_store.line import Line
 from ..memory_store.memory import Memory
 from ..memory_store.ownership import Owner
 from ..memory_store.pace import read_paces
+from ..memory_store.pass_rates import PassRateReader
 from ..memory_store.recollection import Recollection
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
@@ -22,7 +24,7 @@ from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
 from .routing.policy import Policy
-from .routing.prior import expected_before
+from .routing.prior import Ability, abilities, beliefs_before
 
 if TYPE_CHECKING:
     from .checking.command_check import CommandCheck
@@ -73,6 +75,8 @@ class Workshop:
     providers: Mapping[ProviderName, Provider]
     ledger: Ledger
     memory: Memory
+    pass_rates: PassRateReader
+    """Of evaluations on this ledger."""
     owner: Owner
     """This process, as others on the same ledger see it."""
     line: Line
@@ -116,10 +120,13 @@ class Workshop:
             for name, provider in self.providers.items():
                 group.start_soon(ask, name, provider)
         builds = {model: there.build for model, there in found.items()}
-        before: Mapping[str, float] = {}
+        able: Mapping[str, Ability] = {}
+        before: Mapping[str, Belief] = {}
         recollection = Recollection()
         if look_back is not None:
-            before = expected_before(self.catalogue, look_back.complexity, look_back.task_type)
+            able = abilities(self.catalogue, await self.pass_rates.read(builds, self.now))
+            prior = self.catalogue.rules.prior
+            before = beliefs_before(able, look_back.complexity, look_back.task_type, prior)
             recollection = await self._recall(look_back, found, before)
         return Circumstances(
             catalogue=self.catalogue,
@@ -127,11 +134,12 @@ class Workshop:
             recollection=recollection,
             today=self.today,
             pace=await read_paces(self.ledger, builds, self.now),
-            chances={**before, **recollection.chances},
+            chances={**{model: belief.share for model, belief in before.items()}, **recollection.chances},
+            abilities=able,
         )
 
     async def _recall(
-        self, look_back: LookBack, found: Mapping[str, Availability], before: Mapping[str, float]
+        self, look_back: LookBack, found: Mapping[str, Availability], before: Mapping[str, Belief]
     ) -> Recollection:
         local_only = look_back.local_only or self.rules.local_only
         askable = [p for p in self.catalogue if self._can_be_asked(p, found.get(p.id), local_only=local_only)]

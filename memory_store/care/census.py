@@ -1,6 +1,7 @@
 """What the memory holds, counted; and how right the decisions were that it led to."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import anyio.to_thread
 
@@ -23,14 +24,25 @@ class ModelEvidence:
 
 
 @dataclass(frozen=True)
-class Calibration:
-    """Decisions that were about equally sure, and what came of them."""
+class Bucket:
+    """Decisions for which about the same was said, and what came of them."""
 
-    confidence_from: float
-    confidence_to: float
+    said_from: float
+    said_to: float
     decisions: int
-    mean_confidence: float
+    mean_said: float
     success_rate: float
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How right one figure of the decisions was."""
+
+    buckets: tuple[Bucket, ...] = ()
+    brier_score: float | None = None
+    """Mean squared distance of figure and outcome: 0 is perfect, 0.25 a coin's. None: nothing to go by."""
+    expected_error: float | None = None
+    """Mean distance of figure and rate of success, over the buckets; 0 is perfect."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +62,10 @@ class Census:
     """When the remembered tasks began, in seconds since 1970 UTC. None: there are none."""
     bytes: int
     """Of the ledger's files, log and backups too."""
-    calibration: tuple[Calibration, ...]
-    brier_score: float | None
-    """Mean squared distance of confidence and outcome: 0 is perfect, 0.25 a coin's. None: nothing to go by."""
+    expected_success: Calibration
+    """Of what was expected of the model, and should happen as often."""
+    confidence: Calibration
+    """Of a lower bound, which success should exceed."""
 
 
 async def take_census(ledger: Ledger) -> Census:
@@ -63,8 +76,6 @@ async def take_census(ledger: Ledger) -> Census:
     (outcomes,), *_ = await ledger.rows(
         "SELECT (SELECT COUNT(*) FROM outcomes) + (SELECT COUNT(*) FROM imported_outcomes)"
     )
-    buckets = await ledger.rows(_CALIBRATION)
-    decided = sum(row[1] for row in buckets)
     return Census(
         tasks=tasks,
         by_origin=dict(await ledger.rows("SELECT origin, COUNT(*) FROM remembered_tasks GROUP BY origin ORDER BY 1")),
@@ -75,10 +86,21 @@ async def take_census(ledger: Ledger) -> Census:
         oldest=oldest,
         newest=newest,
         bytes=await anyio.to_thread.run_sync(lambda: sum(file.stat().st_size for file in files_of(ledger.path))),
-        calibration=tuple(
-            Calibration(bucket / 10, (bucket + 1) / 10, count, mean, rate) for bucket, count, mean, rate, _ in buckets
-        ),
-        brier_score=sum(row[4] for row in buckets) / decided if decided else None,
+        expected_success=await _calibration(ledger, "expected_success"),
+        confidence=await _calibration(ledger, "confidence"),
+    )
+
+
+async def _calibration(ledger: Ledger, figure: Literal["expected_success", "confidence"]) -> Calibration:
+    rows = await ledger.rows(_CALIBRATION.format(figure=figure))
+    if not rows:
+        return Calibration()
+    buckets = tuple(Bucket(tenth / 10, (tenth + 1) / 10, count, mean, rate) for tenth, count, mean, rate, _ in rows)
+    decided = sum(bucket.decisions for bucket in buckets)
+    return Calibration(
+        buckets,
+        brier_score=sum(row[4] for row in rows) / decided,
+        expected_error=sum(b.decisions * abs(b.mean_said - b.success_rate) for b in buckets) / decided,
     )
 
 
@@ -106,8 +128,8 @@ WITH verdicts AS (
         MIN(success)) AS success
     FROM evidence GROUP BY task_id, model
 )
-SELECT MIN(CAST(d.confidence * 10 AS INTEGER), 9), COUNT(*), AVG(d.confidence), AVG(v.success),
-    TOTAL((d.confidence - v.success) * (d.confidence - v.success))
+SELECT MIN(CAST(d.{figure} * 10 AS INTEGER), 9), COUNT(*), AVG(d.{figure}), AVG(v.success),
+    TOTAL((d.{figure} - v.success) * (d.{figure} - v.success))
 FROM decisions d JOIN verdicts v ON v.task_id = d.task_id AND v.model = d.model
-GROUP BY 1 ORDER BY 1
+WHERE d.{figure} IS NOT NULL GROUP BY 1 ORDER BY 1
 """

@@ -67,6 +67,7 @@ class PortableDecision(_Line):
     complexity: _Amount
     confidence: _Rate
     reason: str
+    expected_success: _Rate | None = None
 
 
 class PortableAttempt(_Line):

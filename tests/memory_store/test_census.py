@@ -4,7 +4,7 @@ import pytest
 from ledger_rows import decision_of, delegate
 from portable_rows import ROW, lines_file, take
 
-from chargehand.memory_store.care.census import Calibration, Census, ModelEvidence, take_census
+from chargehand.memory_store.care.census import Bucket, Calibration, Census, ModelEvidence, take_census
 from chargehand.memory_store.care.pruning import find_prunable, prune
 
 pytestmark = pytest.mark.anyio
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.anyio
 async def test_an_empty_memory_holds_nothing(ledger):
     census = await take_census(ledger)
 
-    assert census == Census(0, {}, {}, 0, (), {}, None, None, census.bytes, (), None)
+    assert census == Census(0, {}, {}, 0, (), {}, None, None, census.bytes, Calibration(), Calibration())
     assert census.bytes > 0
 
 
@@ -52,8 +52,20 @@ async def test_decisions_are_held_against_what_happened(ledger):
 
     census = await take_census(ledger)
 
-    assert census.calibration == (
-        Calibration(0.4, 0.5, 1, pytest.approx(0.4), 0.0),
-        Calibration(0.9, 1.0, 3, pytest.approx(2.9 / 3), pytest.approx(2 / 3)),
+    assert census.confidence.buckets == (
+        Bucket(0.4, 0.5, 1, pytest.approx(0.4), 0.0),
+        Bucket(0.9, 1.0, 3, pytest.approx(2.9 / 3), pytest.approx(2 / 3)),
     )
-    assert census.brier_score == pytest.approx((0.05**2 + 0.95**2 + 0.4**2) / 4)
+    assert census.confidence.brier_score == pytest.approx((0.05**2 + 0.95**2 + 0.4**2) / 4)
+    assert census.confidence.expected_error == pytest.approx((0.4 + 3 * 0.3) / 4)
+
+
+async def test_so_is_what_was_expected_where_it_was_kept(ledger):
+    for name, expected, passed in (("t1", 0.85, True), ("t2", 0.85, False), ("t3", None, False)):
+        await delegate(ledger, name, ("m", passed))
+        await ledger.record_decision(decision_of(name, model="m", expected_success=expected))
+
+    census = await take_census(ledger)
+
+    assert census.expected_success.buckets == (Bucket(0.8, 0.9, 2, pytest.approx(0.85), 0.5),)
+    assert census.expected_success.expected_error == pytest.approx(0.35)

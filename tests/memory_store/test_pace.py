@@ -14,7 +14,7 @@ BUILD = "sha256:1"
 
 
 async def _reply(ledger: Ledger, task_id: str, *, complexity: float = 3.0, **facts: Any) -> None:
-    await ledger.begin_task(task(task_id, complexity=complexity))
+    await ledger.begin_task(task(task_id, complexity=complexity, origin=facts.pop("origin", "use")))
     of_attempt = {name: facts.pop(name) for name in ("build", "thinking", "model") if name in facts}
     attempt_id = await ledger.reserve(attempt(task_id, **of_attempt), daily_cap_usd=None)
     usual = {"load_seconds": 0.0, "first_token_seconds": 1.0, "stream_seconds": 10.0, "output_tokens": 200}
@@ -66,6 +66,15 @@ async def test_old_replies_fade_before_newer_ones(ledger: Ledger, clock):
     clock.advance(days=60)
     for name in "fgh":
         await _reply(ledger, name, stream_seconds=10.0)
+
+    pace = await _pace(ledger, clock)
+    assert pace is not None
+    assert pace.seconds_per_token(thinking=False) == 0.05
+
+
+async def test_replies_in_an_evaluation_count_as_others_do(ledger: Ledger, clock):
+    for name in "abc":
+        await _reply(ledger, name, origin="evaluation")
 
     pace = await _pace(ledger, clock)
     assert pace is not None

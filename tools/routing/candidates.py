@@ -14,6 +14,7 @@ from ...profiles.vocabulary import Role, TaskType
 from ..editing.packing import room_in
 from ..provider import Availability
 from .expectation import Expectation, expect, expected_output_tokens
+from .prior import Ability
 from .thinking import decide_thinking
 
 
@@ -57,6 +58,10 @@ class Candidate:
     """What is not known and therefore held against nobody."""
     pace: Pace | None = None
     """How fast it answers on this machine. None: too little is known."""
+    measured_tasks: int = 0
+    """Of a suite that it was measured at, here."""
+    is_estimated: bool = True
+    """True: what it is expected to do rests on no result of its own."""
 
     @property
     def is_usable(self) -> bool:
@@ -81,6 +86,8 @@ class Circumstances:
     """By profile id; absent: too little is known of its speed on this machine."""
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
     """By profile id, the probability of success, 0 to 1; absent: what memory believes of it counts."""
+    abilities: Mapping[str, Ability] = field(default_factory=dict[str, Ability])
+    """By profile id; absent: nobody asked."""
 
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
@@ -135,11 +142,12 @@ def judge(
     output_tokens = expected_output_tokens(complexity, thinking=decide_thinking(profile, complexity).on)
     window = availability.context_tokens or profile.context_tokens
     prompt_tokens = constraints.prompt_tokens_in(window, output_tokens)
+    belief, ability = circumstances.recollection.beliefs.get(profile.id), circumstances.abilities.get(profile.id)
     expected = expect(
         profile,
         complexity=complexity,
         prompt_tokens=prompt_tokens,
-        belief=circumstances.recollection.beliefs.get(profile.id, Belief()),
+        belief=belief or Belief(),
         prior=circumstances.catalogue.rules.prior,
         pace=pace,
         is_cold=availability.is_loaded is False,
@@ -155,6 +163,8 @@ def judge(
         why_not=next(obstacles, None),
         doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances)),
         pace=pace,
+        measured_tasks=ability.measured_tasks if ability else 0,
+        is_estimated=belief is None and (ability is None or ability.is_estimated),
     )
 
 

@@ -3,21 +3,25 @@
 A model solves half of the tasks of a certain complexity, nearly all far below it and few far above. Where
 that lies is told by the benchmarks in its profile and in `published.yaml`; a model without any inherits those of
 the newest measured ancestor of its line, below which it is not taken to fall; else it stands where its
-role does.
+role does. What was measured on this machine moves all of that (`measured`).
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from ...memory_store.confidence import Belief, belief_of
+from ...memory_store.pass_rates import NOTHING_MEASURED, PassRates
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import Benchmark, ModelProfile
+from ...profiles.routing_rules import Prior
 from ...profiles.vocabulary import Role, TaskType
+from .measured import Before, Curve, fit
 
 # Complexity at which a benchmark's mean task lies, as our scorer rates its texts (`bench predict` on
 # LiveCodeBench 5.9, SWE-bench Verified 5.1, HumanEval 3.2, MBPP 2.8; 2026-11-25).
@@ -28,9 +32,8 @@ _MEAN_COMPLEXITY: Mapping[str, float] = {
     "humaneval": 3.2,
     "mbpp": 2.8,
 }
-_WIDTH = 1.0
+_CURVE = Curve(width=1.0, least=0.03, most=0.95)
 """In points of complexity. The 29 models of LiveCodeBench have 0.6 to 0.9, over several kinds of work it is wider."""
-_LEAST, _MOST = 0.03, 0.95
 
 # Where nothing is published: our own judgement, to be overruled by a few outcomes.
 _OF_ROLE: Mapping[Role, float] = {
@@ -43,6 +46,10 @@ _OF_ROLE: Mapping[Role, float] = {
     "director": 8.4,
 }
 _FOR_SUITED = 0.3
+
+# A suite is not the user's own work: what was measured counts, beside outcomes of tasks like the one that is asked
+# about, a quarter of their number, so that it is outweighed by a dozen of them, and never by two.
+_WORTH_OF_MEASURED, _MEASURED_WORTH_AT_MOST = 0.25, 12.0
 _PUBLISHED = Path(__file__).with_name("published.yaml")
 
 
@@ -52,30 +59,71 @@ class Ability:
     """Of the tasks that it solves half of, 1 to 10 and beyond."""
     is_estimated: bool
     """True: not its own results."""
+    leanings: Mapping[TaskType, float] = field(default_factory=dict[TaskType, float])
+    """By how much more complex a task of a type may be; absent: 0."""
+    measured_tasks: int = 0
+    """Of a suite that its present build was measured at, here; 0: never."""
+
+    def expected_success(self, complexity: float, task_type: TaskType) -> float:
+        """The probability, 0 to 1, that it solves a task of this complexity and type."""
+        above = (self.complexity_at_half + self.leanings.get(task_type, 0.0) - complexity) / _CURVE.width
+        return _CURVE.least + (_CURVE.most - _CURVE.least) / (1 + math.exp(-above))
+
+    def worth_tasks(self, prior: Prior) -> float:
+        """As many outcomes of tasks like the one that is asked about outweigh it."""
+        return prior.tasks + min(_MEASURED_WORTH_AT_MOST, _WORTH_OF_MEASURED * self.measured_tasks)
 
 
-def expected_before(catalogue: Catalogue, complexity: float, task_type: TaskType) -> dict[str, float]:
-    """By profile id, the probability, 0 to 1, that a model solves a task of this complexity and type."""
-    return {profile.id: _success(profile, catalogue, complexity, task_type) for profile in catalogue}
+def abilities(catalogue: Catalogue, rates: PassRates = NOTHING_MEASURED) -> dict[str, Ability]:
+    """By profile id, what each model can do, by its results, its line's or its role's, and by what was measured."""
+    before = {profile.id: ability_of(profile, catalogue) for profile in catalogue}
+    if not rates.models:
+        return before
+    after = fit(
+        tuple(
+            Before(model, ability.complexity_at_half, ability.is_estimated, tuple(ability.leanings.items()))
+            for model, ability in before.items()
+        ),
+        rates,
+        _CURVE,
+    )
+    found = {
+        model: Ability(
+            complexity_at_half=moved.complexity_at_half,
+            is_estimated=before[model].is_estimated and not rates.models[model].tasks,
+            leanings=moved.leanings,
+            measured_tasks=rates.models[model].tasks,
+        )
+        for model, moved in after.items()
+    }
+    return before | found
+
+
+def beliefs_before(
+    able: Mapping[str, Ability], complexity: float, task_type: TaskType, prior: Prior
+) -> dict[str, Belief]:
+    """By profile id, what is believed of each model and a task before memory is asked."""
+    return {
+        model: belief_of(ability.expected_success(complexity, task_type), ability.worth_tasks(prior))
+        for model, ability in able.items()
+    }
 
 
 def ability_of(profile: ModelProfile, catalogue: Catalogue) -> Ability:
-    """What a model can do, by its own results, its line's, or its role's."""
-    if (own := _measured(profile)) is not None:
-        return Ability(own, is_estimated=False)
+    """What a model can do, by its own published results, its line's, or its role's."""
+    leanings: dict[TaskType, float] = {
+        task_type: _FOR_SUITED * ((task_type in profile.suits) - (task_type in profile.avoids))
+        for task_type in (*profile.suits, *profile.avoids)
+    }
+    if (own := _published_ability(profile)) is not None:
+        return Ability(own, is_estimated=False, leanings=leanings)
     of_role = max((_OF_ROLE[role] for role in profile.roles), default=_OF_ROLE["economy"])
-    return Ability(max([of_role, *_of_ancestors(profile, catalogue)]), is_estimated=True)
+    return Ability(max([of_role, *_of_ancestors(profile, catalogue)]), is_estimated=True, leanings=leanings)
 
 
-def _success(profile: ModelProfile, catalogue: Catalogue, complexity: float, task_type: TaskType) -> float:
-    suited = _FOR_SUITED * ((task_type in profile.suits) - (task_type in profile.avoids))
-    above = (ability_of(profile, catalogue).complexity_at_half + suited - complexity) / _WIDTH
-    return _LEAST + (_MOST - _LEAST) / (1 + math.exp(-above))
-
-
-def _measured(profile: ModelProfile) -> float | None:
+def _published_ability(profile: ModelProfile) -> float | None:
     found = [
-        _MEAN_COMPLEXITY[benchmark.name] + _WIDTH * math.log(share / (1 - share))
+        _MEAN_COMPLEXITY[benchmark.name] + _CURVE.width * math.log(share / (1 - share))
         for benchmark in (*profile.benchmarks, *_published().get(profile.id, ()))
         if benchmark.name in _MEAN_COMPLEXITY
         for share in [min(0.99, max(0.01, benchmark.percent / 100))]
@@ -88,7 +136,7 @@ def _of_ancestors(profile: ModelProfile, catalogue: Catalogue) -> Iterator[float
     heirs = {profile.id}
     for _ in catalogue:
         parents = [p for p in catalogue if p.lifecycle.successor in heirs and p.line == profile.line]
-        found = [ability for p in parents if (ability := _measured(p)) is not None]
+        found = [ability for p in parents if (ability := _published_ability(p)) is not None]
         if found or not parents:
             yield from [max(found)] if found else []
             return

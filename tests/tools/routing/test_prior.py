@@ -8,9 +8,15 @@ from routing_scene import CATALOGUE
 
 from chargehand.profiles.catalogue import Catalogue
 from chargehand.profiles.model import Benchmark
-from chargehand.tools.routing.prior import ability_of, expected_before
+from chargehand.profiles.vocabulary import TaskType
+from chargehand.tools.routing.prior import abilities, ability_of
 
+SUITED_AND_NOT: tuple[TaskType, ...] = ("debugging", "formatting")
 SEEN = dt.date(2026, 11, 24)
+
+
+def expected_before(score: float, task_type: TaskType = "other") -> dict[str, float]:
+    return {model: able.expected_success(score, task_type) for model, able in abilities(CATALOGUE).items()}
 
 
 def with_benchmark(model: str, percent: float) -> Catalogue:
@@ -22,7 +28,7 @@ def with_benchmark(model: str, percent: float) -> Catalogue:
 
 
 def test_harder_tasks_are_expected_to_fail_more_for_every_model():
-    by_complexity = [expected_before(CATALOGUE, score, "other") for score in (1.0, 3.0, 5.0, 7.0, 9.0)]
+    by_complexity = [expected_before(score) for score in (1.0, 3.0, 5.0, 7.0, 9.0)]
 
     for profile in CATALOGUE:
         chances = [expected[profile.id] for expected in by_complexity]
@@ -31,7 +37,7 @@ def test_harder_tasks_are_expected_to_fail_more_for_every_model():
 
 
 def test_on_a_rename_all_are_as_good_and_on_a_design_the_director_is_best():
-    rename, design = (expected_before(CATALOGUE, score, "other") for score in (1.5, 8.0))
+    rename, design = (expected_before(score) for score in (1.5, 8.0))
 
     assert abs(rename["qwen3-30b-a3b"] - rename["claude-opus-5-5"]) < 0.02
     assert design["claude-opus-5-5"] > design["claude-sonnet-5-5"] > design["claude-haiku-5-5"]
@@ -60,9 +66,7 @@ def test_a_model_without_results_is_at_least_as_good_as_its_measured_ancestor():
 
 def test_what_a_model_is_best_for_counts():
     profile = CATALOGUE.profiles["claude-sonnet-5-5"]
-    suited, neutral = (
-        expected_before(CATALOGUE, 7.0, task_type)[profile.id] for task_type in ("debugging", "formatting")
-    )
+    suited, neutral = (expected_before(7.0, task_type)[profile.id] for task_type in SUITED_AND_NOT)
 
     assert "debugging" in profile.suits
     assert suited > neutral

@@ -1,0 +1,143 @@
+"""An evaluation over MCP: what was measured of the models decides who is asked next, and the answer says so."""
+
+import datetime as dt
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+from house import House, OpenHouse, Script, fenced
+
+from chargehand.evaluation.peers.ollama import OllamaModel
+from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.vendors import QWEN
+from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, record_measurement
+from chargehand.memory_store.ledger import Ledger
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, ECONOMY = "qwen3-30b-a3b", "claude-haiku-5-5"
+EASY = "Rename the variable n to count in this function: def double(n): return 2 * n"
+HARD = (
+    "Design and implement a thread-safe LRU cache with expiry, per-key locks and statistics, in Python: concurrent"
+    " readers must not block each other, an entry that is being computed is computed once, and memory is bounded by"
+    " the sum of the sizes of all entries. Keep the asymptotic cost of every operation at O(1), and prove it."
+)
+BUILD = f"{QWEN.digest[:12]} {QWEN.quantization}"
+TASKS_OF_A_SUITE = 40
+NUMBERS = count(1)
+
+
+@asynccontextmanager
+async def ledger_of(tmp_path: Path) -> AsyncGenerator[Ledger]:
+    """The books of the house, opened by another process, as it were."""
+    ledger = await Ledger.open(tmp_path / "chargehand-home", lambda: dt.datetime.now(dt.UTC))
+    try:
+        yield ledger
+    finally:
+        await ledger.aclose()
+
+
+async def evaluate(
+    tmp_path: Path, model: str, *, passed: bool, tasks: int = TASKS_OF_A_SUITE, build: str | None = BUILD
+) -> None:
+    """Measure a model at tasks of complexity 1 to 8, all of which it passes or fails."""
+    async with ledger_of(tmp_path) as ledger:
+        now = dt.datetime.now(dt.UTC).timestamp()
+        evaluation = NewEvaluation(f"e{next(NUMBERS)}", "own", seed=1, budget_usd=None, owner=None, terms="{}")
+        await begin_evaluation(ledger, evaluation, now)
+        for number in range(tasks):
+            await record_measurement(
+                ledger,
+                Measurement(
+                    evaluation_id=evaluation.id,
+                    item=f"task-{number}@1",
+                    model=model,
+                    repetition=0,
+                    build=build,
+                    kind="simple_generation",
+                    task_type="code_generation",
+                    language="python",
+                    complexity=1.0 + (4 + 3 * number) % 8,
+                    passed=passed,
+                    outcome="passed" if passed else "failed_check",
+                    task_id=None,
+                    at=now,
+                    seconds=1.0,
+                    first_token_seconds=0.1,
+                    output_tokens=50,
+                    thinking_tokens=0,
+                    cost_usd=0.0,
+                ),
+            )
+
+
+async def route(house: House, task: str) -> dict:
+    return await house.call("route_task", task=task, task_type="code_generation")
+
+
+async def test_a_model_that_got_worse_loses_its_route_after_one_evaluation(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        for _ in range(3):
+            await evaluate(tmp_path, LOCAL, passed=True)
+        before = await route(house, EASY)
+        await evaluate(tmp_path, LOCAL, passed=False)
+        after = await route(house, EASY)
+
+    assert before["model"] == LOCAL
+    assert after["model"] != LOCAL
+    (local,) = (other for other in after["alternatives"] if other["model"] == LOCAL)
+    assert local["expected"]["success"] < 0.5
+    assert local["expected"]["measured_tasks"] == TASKS_OF_A_SUITE
+
+
+async def test_a_model_that_got_better_wins_a_route(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        before = await route(house, HARD)
+        await evaluate(tmp_path, LOCAL, passed=True)
+        after = await route(house, HARD)
+
+    assert before["model"] != LOCAL
+    assert after["model"] == LOCAL
+    assert f"measured on {TASKS_OF_A_SUITE} tasks" in after["reason"]
+    assert (before["expected"]["measured_tasks"], after["expected"]["measured_tasks"]) == (0, TASKS_OF_A_SUITE)
+
+
+async def test_a_fresh_build_is_not_held_to_what_the_old_one_was_measured_at(open_house: OpenHouse, tmp_path: Path):
+    fresh = OllamaModel(QWEN.name, QWEN.context_tokens, QWEN.capabilities, digest="fedcba9876543210" * 4)
+    async with open_house(Script(), installed=(fresh,)) as house:
+        before = await route(house, EASY)
+        await evaluate(tmp_path, LOCAL, passed=False)
+        after = await route(house, EASY)
+
+    assert before["model"] == after["model"] == LOCAL
+    assert after["expected"]["measured_tasks"] == 0
+
+
+async def test_two_failures_take_no_route(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        await evaluate(tmp_path, LOCAL, passed=False, tasks=2)
+        after = await route(house, EASY)
+
+    assert after["model"] == LOCAL
+    assert "measured on 2 tasks" in after["reason"]
+
+
+async def test_an_evaluation_outweighs_one_success_remembered(open_house: OpenHouse, tmp_path: Path):
+    right = Reply(fenced("def double(n):\n    return 2 * n"))
+    async with open_house(Script({QWEN.name: [right]})) as house:
+        await house.call("delegate_generation", task=EASY, tests="assert double(2) == 4", model=LOCAL)
+        await evaluate(tmp_path, LOCAL, passed=False)
+        after = await route(house, EASY + "  # twice")
+
+    assert after["model"] != LOCAL
+
+
+async def test_what_a_model_was_never_seen_to_do_is_marked_as_estimated(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        before = await route(house, EASY)
+        await evaluate(tmp_path, LOCAL, passed=True)
+        after = await route(house, EASY)
+
+    assert (before["expected"]["is_estimated"], after["expected"]["is_estimated"]) == (True, False)

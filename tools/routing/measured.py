@@ -1,0 +1,114 @@
+"""What measurements make of the models' abilities: an estimate in which all models are worked out together.
+
+Each model's ability is its published one, or its role's, moved by what it passed (Rasch's model, with normal
+priors: https://en.wikipedia.org/wiki/Rasch_model). By how much depends on what is known: a published ability is
+worth some twelve tasks at its limit, a guessed one three. A suite may be easier than its complexity says, for all
+models alike; and a model may be better at one kind of work than at another. Both are believed little.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ...memory_store.pass_rates import PassRates
+from ...profiles.vocabulary import TaskType
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Row = npt.NDArray[np.float64]
+
+# Standard deviations, in points of complexity, and what a verdict counts for: a task's complexity is off by a point
+# or two. Our own judgement. At its limit a verdict is worth 0.13 per square point, so these weigh as 12, 3, 32 and 32.
+_TRUST = 0.6
+_OF_PUBLISHED, _OF_ESTIMATED, _OF_SUITE, _OF_LEANING = 0.8, 1.5, 0.5, 0.5
+_ROUNDS, _LONGEST_STEP, _EXACT = 50, 1.0, 1e-3
+
+
+@dataclass(frozen=True)
+class Before:
+    """What is expected of a model that was never measured."""
+
+    model: str
+    complexity_at_half: float
+    is_estimated: bool
+    leanings: tuple[tuple[TaskType, float], ...]
+    """By how much more complex a task of a type may be; absent: 0."""
+
+    def leaning(self, task_type: TaskType) -> float:
+        return dict(self.leanings).get(task_type, 0.0)
+
+
+@dataclass(frozen=True)
+class After:
+    """What the measurements make of it."""
+
+    complexity_at_half: float
+    leanings: Mapping[TaskType, float]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """How the success of a model falls with complexity."""
+
+    width: float
+    least: float
+    most: float
+
+
+@lru_cache(maxsize=4)
+def fit(before: tuple[Before, ...], rates: PassRates, curve: Curve) -> Mapping[str, After]:
+    """The most probable abilities of those models that were measured, by profile id.
+
+    The same pass rates again are answered at once.
+    """
+    import numpy as np
+
+    models = [b for b in before if b.model in rates.models]
+    verdicts = [(place, v) for place, b in enumerate(models) for v in rates.models[b.model].verdicts]
+    if not verdicts:
+        return {}
+    # One parameter for the suite, one for each model, one for each of its kinds of work: all as moves from the prior.
+    kinds: list[tuple[int, TaskType]] = sorted({(place, v.task_type) for place, v in verdicts})
+    of_kind = {kind: 1 + len(models) + place for place, kind in enumerate(kinds)}
+    design = np.zeros((len(verdicts), 1 + len(models) + len(kinds)))
+    design[:, 0] = 1.0
+    start = np.zeros(len(verdicts))
+    for row, (place, verdict) in enumerate(verdicts):
+        design[row, [1 + place, of_kind[place, verdict.task_type]]] = 1.0
+        model = models[place]
+        start[row] = model.complexity_at_half + model.leaning(verdict.task_type) - verdict.complexity
+    of_models = [_OF_ESTIMATED if model.is_estimated else _OF_PUBLISHED for model in models]
+    spread = np.array([_OF_SUITE, *of_models, *([_OF_LEANING] * len(kinds))])
+    passed = np.array([verdict.passed for _, verdict in verdicts])
+    weight = _TRUST * np.array([verdict.weight for _, verdict in verdicts])
+    moves = _most_probable(design, start, passed, weight, spread, curve)
+    found = {
+        b.model: After(b.complexity_at_half + float(moves[1 + at]), dict(b.leanings)) for at, b in enumerate(models)
+    }
+    for (at, kind), column in of_kind.items():
+        after = found[models[at].model]
+        leaning = after.leanings.get(kind, 0.0) + float(moves[column])
+        found[models[at].model] = replace(after, leanings={**after.leanings, kind: leaning})
+    return found
+
+
+def _most_probable(design: "Row", start: "Row", passed: "Row", weight: "Row", spread: "Row", curve: Curve) -> "Row":
+    """The moves of greatest posterior density, by Fisher scoring."""
+    import numpy as np
+
+    moves = np.zeros(design.shape[1])
+    for _ in range(_ROUNDS):
+        share = 1 / (1 + np.exp(-(start + design @ moves) / curve.width))
+        chance = curve.least + (curve.most - curve.least) * share
+        slope = (curve.most - curve.least) * share * (1 - share) / curve.width
+        told = weight * slope / (chance * (1 - chance))
+        towards = design.T @ (told * (passed - chance)) - moves / spread**2
+        information = design.T @ (design * (told * slope)[:, None]) + np.diag(1 / spread**2)
+        step = np.clip(np.linalg.solve(information, towards), -_LONGEST_STEP, _LONGEST_STEP)
+        moves = moves + step
+        if np.abs(step).max() < _EXACT:
+            break
+    return moves
