@@ -41,6 +41,16 @@ async def find_evaluation(
     return EvaluationRow(*rows[0]) if rows else None
 
 
+async def evaluations_of(ledger: Ledger, suite: str, seed: int) -> tuple[EvaluationRow, ...]:
+    """All that put one seed into a suite, the newest first."""
+    rows = await ledger.rows(
+        "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
+        " WHERE suite = ? AND seed = ? ORDER BY begun_at DESC, rowid DESC",
+        (suite, seed),
+    )
+    return tuple(EvaluationRow(*row) for row in rows)
+
+
 async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: float) -> None:
     """Be the one who carries it out, from now on: a new one, or one that was left unfinished.
 

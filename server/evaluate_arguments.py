@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from .schedule.arguments import add_schedule_options, misfit, schedule_of
+
 if TYPE_CHECKING:
+    from .evaluating import Order
     from .premises import OpenWorkshop
 
 _EPILOG = (
@@ -35,13 +38,18 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     parser.add_argument("--report", nargs="?", const="", metavar="ID", help="print the last one, or ID, and ask nobody")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that stands alone")
+    add_schedule_options(parser)
     parser.set_defaults(run=partial(_evaluate, open_workshop))
 
 
 def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
-    from .evaluating import Order, evaluate_from_shell, report_from_shell
+    from .evaluating import evaluate_from_shell, report_from_shell
     from .reports import complain_all
 
+    if (wrong := misfit(chosen)) is not None:
+        complain_all([wrong])
+        return 2
+    schedule = schedule_of(chosen)
     asked = {"--models": chosen.models, "--kinds": chosen.kinds, "--budget-usd": chosen.budget_usd,
              "--repeat": chosen.repeat, "--seed": chosen.seed}  # fmt: skip
     given = [name for name, value in asked.items() if value is not None]
@@ -49,11 +57,25 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
         goes = "--resume" if chosen.resume else "--report"
         complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps to what was asked then."])
         return 2
+    if schedule is not None:
+        return schedule(open_workshop)
     if chosen.report is not None:
         return anyio.run(
             partial(report_from_shell, open_workshop, chosen.report or None, as_json=chosen.json, page=chosen.html)
         )
-    order = Order(
+    try:
+        return anyio.run(
+            partial(evaluate_from_shell, open_workshop, order_of(chosen), as_json=chosen.json, page=chosen.html)
+        )
+    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+        return 3
+
+
+def order_of(chosen: argparse.Namespace) -> "Order":
+    """What was typed."""
+    from .evaluating import Order
+
+    return Order(
         models=tuple(chosen.models or ()),
         kinds=tuple(chosen.kinds or ()),
         budget_usd=chosen.budget_usd,
@@ -62,10 +84,6 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
         resume=chosen.resume,
         in_batches=chosen.batch,
     )
-    try:
-        return anyio.run(partial(evaluate_from_shell, open_workshop, order, as_json=chosen.json, page=chosen.html))
-    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
-        return 3
 
 
 def _usd(text: str) -> float:

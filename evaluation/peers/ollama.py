@@ -78,6 +78,8 @@ class OllamaPeer:
         self.journal = Journal()
         self.loaded: dict[str, int] = {}
         """num_ctx of each model in memory; a test may fill it beforehand."""
+        self.expires_at = _TIME
+        """When models in memory go, as RFC 3339."""
         self.loads: list[tuple[str, int]] = []
         """Every load, (model, num_ctx); one that only changes num_ctx counts too."""
         self._answer = answer
@@ -106,7 +108,7 @@ class OllamaPeer:
         exchange = await self.journal.record(request)
         loaded = [(self._models[name], num_ctx) for name, num_ctx in self.loaded.items()]
         running = [
-            {**_summary(model), "expires_at": _TIME, "size_vram": 0, "context_length": num_ctx}
+            {**_summary(model), "expires_at": self.expires_at, "size_vram": 750_000, "context_length": num_ctx}
             for model, num_ctx in loaded
         ]
         return whole(exchange, {"models": running})

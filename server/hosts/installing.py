@@ -1,16 +1,15 @@
 """Puts this server into a host's configuration, and takes it out again; all else in the file stays to the letter."""
 
-import contextlib
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 from ...tools.errors import CallerError
+from ..whole_files import replace_file
 from .jsonc import NotJson, parse, with_element, with_member, without_element, without_member
 from .known import SERVER, Host
 
@@ -152,7 +151,7 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, may_be_missin
         return Change(file, is_changed=False, backup=None)
     try:
         backup = _backed_up(file) if before is not None else None
-        _replace(file, after)
+        replace_file(file, after.encode("utf-8"))
     except OSError as error:
         raise ConfigRefused(f"{file}: it cannot be written ({error}). It is as it was.") from error
     return Change(file, is_changed=True, backup=backup)
@@ -162,20 +161,3 @@ def _backed_up(file: Path) -> Path:
     backup = file.with_name(file.name + BACKUP)
     shutil.copy2(file, backup)
     return backup
-
-
-def _replace(file: Path, text: str) -> None:
-    """Whole or not at all; readable by those who could read it before, a new one by its owner alone."""
-    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as written:
-            written.write(text.encode("utf-8"))
-            written.flush()
-            os.fsync(written.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            shutil.copymode(file, name)
-        Path(name).replace(file)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise

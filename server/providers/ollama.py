@@ -38,7 +38,7 @@ from .complaint import (
 from .deadline import deadline
 from .egress import Gate, keep_bodies_out_of_logs, not_local, on_behalf_of
 from .locality import ollama_url
-from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
+from .ollama_models import InstalledModel, LoadedModel, OllamaModels, is_named_as_remote
 from .ollama_window import Window, choose_window, was_cut
 from .reply import Clock, Ending, ReplySoFar, estimate_prompt_tokens
 from .sent_back import SentBack, sent_back
@@ -127,6 +127,12 @@ class OllamaProvider:
                 load_seconds=load_seconds if is_cold or load_seconds >= _COLD_LOAD_FROM_S else 0.0,
             )
         )
+
+    async def loaded(self) -> Sequence[LoadedModel]:
+        """What the server has in memory at this moment. Raises Unreachable, or NotLocal where it may not be asked."""
+        if self._gate.keeps_in(self._vendor.host):
+            raise NotLocal(not_local(self._vendor.host))
+        return await self._models.loaded()
 
     async def aclose(self) -> None:
         """See `Provider`."""

@@ -3,7 +3,8 @@
 Read with plain HTTP: the ollama package drops `remote_host`, and with it whether a model is local.
 """
 
-from collections.abc import Mapping
+import datetime as dt
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,6 +41,20 @@ class InstalledModel:
     """None: the server does not say."""
     loaded_tokens: int | None
     """The window it is loaded with; 0 when loaded with one the server does not state. None: not loaded."""
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in memory."""
+
+    name: str
+    """With its tag."""
+    memory_bytes: int
+    """All that it takes; 0 where the server does not say."""
+    video_memory_bytes: int
+    """That of it which lies in the memory of a graphics card."""
+    expires_at: dt.datetime | None
+    """When it goes if nobody asks it. None: the server does not say."""
 
 
 def full_name(name: str) -> str:
@@ -95,6 +110,17 @@ class OllamaModels:
             self._latest = await self._list()
             if self._latest.models is None:
                 raise unreachable(self._vendor)
+
+    async def loaded(self) -> Sequence[LoadedModel]:
+        """What is in memory at this moment. Raises Unreachable."""
+        import httpx
+
+        try:
+            with anyio.fail_after(_ANSWER_TIMEOUT_S):
+                running = await self._get("/api/ps", _Running)
+        except (httpx.HTTPError, TimeoutError, ValidationError) as error:
+            raise unreachable(self._vendor) from error
+        return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
 
     def forget(self) -> None:
         """Ask anew next time: something has changed, such as which model is loaded."""
@@ -186,6 +212,9 @@ class _Tags(_Said):
 class _Loaded(_Said):
     name: str
     context_length: int | None = None
+    size: int = 0
+    size_vram: int = 0
+    expires_at: dt.datetime | None = None
 
 
 class _Running(_Said):

@@ -1,0 +1,220 @@
+"""`chargehand evaluate --install-schedule` and its relatives on the command line."""
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from ..premises import OpenWorkshop
+    from .schedulers import Scheduler
+    from .weekly import Weekly
+
+Schedule = Callable[["OpenWorkshop"], int]
+
+Told = Callable[[Sequence[str]], str | None]
+"""Runs a command of the scheduler's; gives why it failed, None when it did not."""
+
+_NOT_SWITCHED_ON = 3
+_SWITCHING_TIMEOUT_S = 60.0
+
+
+def add_schedule_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group(
+        "every week",
+        "Once a week, at low priority, not on battery and not when the machine is busy; --models, --kinds,"
+        " --budget-usd, --repeat, --batch and --html are those of each run.",
+    )
+    either = group.add_mutually_exclusive_group()
+    either.add_argument("--install-schedule", action="store_true", help="have the system's scheduler start it")
+    either.add_argument("--uninstall-schedule", action="store_true", help="take that back, and remove what was written")
+    group.add_argument("--day", metavar="DAY", help="monday to sunday (monday); if it cannot run then, later that week")
+    group.add_argument("--time", metavar="HH:MM", help="on this machine's clock (03:30)")
+    group.add_argument("--only-write", action="store_true", help="write the files, and switch nothing on")
+    either.add_argument("--scheduled", nargs="?", const="", metavar="FOLDER", help="what the scheduler starts")
+
+
+def misfit(chosen: argparse.Namespace) -> str | None:
+    """What was typed that cannot go together. None: it can."""
+    of_installing = {"--day": chosen.day, "--time": chosen.time, "--only-write": chosen.only_write or None}
+    alone = [name for name, value in of_installing.items() if value is not None]
+    if alone and not chosen.install_schedule:
+        return f"evaluate: {', '.join(alone)} goes with --install-schedule."
+    if not (chosen.install_schedule or chosen.uninstall_schedule or chosen.scheduled is not None):
+        return None
+    never = {"--seed": chosen.seed, "--resume": chosen.resume or None, "--report": chosen.report}
+    never["--json"] = chosen.json or None
+    if given := [name for name, value in never.items() if value is not None]:
+        return f"evaluate: {', '.join(given)} cannot go with a schedule: each week has tasks of its own."
+    return None
+
+
+def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
+    """What the schedule's options ask for. None: there are none of them."""
+    if chosen.install_schedule:
+        return partial(_install, chosen)
+    if chosen.uninstall_schedule:
+        return _uninstall
+    if chosen.scheduled is not None:
+        return partial(_scheduled, chosen)
+    return None
+
+
+def _install(chosen: argparse.Namespace, _: "OpenWorkshop") -> int:
+    from ...tools.errors import CallerError
+    from ..hosts.installing import own_command
+    from ..reports import complain
+    from ..settings import load_settings
+    from .weekly import Weekly, day_named, time_of_day
+
+    try:
+        day = 0 if chosen.day is None else day_named(chosen.day)
+        hour, minute = (3, 30) if chosen.time is None else time_of_day(chosen.time)
+        home = load_settings().home
+        command = (*own_command(), *run_arguments(chosen, home))
+        weekly = Weekly(command=command, home=home, day=day, hour=hour, minute=minute)
+        return install_schedule(weekly, tell=None if chosen.only_write else told)
+    except CallerError as error:
+        return complain(error)
+
+
+def run_arguments(chosen: argparse.Namespace, home: Path) -> Sequence[str]:
+    """How a run is called that does what was asked for here."""
+    words = ["evaluate", "--scheduled", str(home)]
+    for option, values in (("--models", chosen.models), ("--kinds", chosen.kinds)):
+        if values:
+            words += [option, *values]
+    if chosen.budget_usd is not None:
+        words += ["--budget-usd", "none" if math.isinf(chosen.budget_usd) else f"{chosen.budget_usd:g}"]
+    if chosen.repeat is not None:
+        words += ["--repeat", str(chosen.repeat)]
+    if chosen.batch:
+        words += ["--batch"]
+    if chosen.html is not None:
+        words += ["--html", str(chosen.html.absolute())]
+    return words
+
+
+def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys.platform) -> int:
+    """Write the files, switch the run on and say so; gives the exit code.
+
+    tell: None only writes. Raises ScheduleRefused.
+    """
+    from .environment import FILE, write_template
+    from .installing import is_installed, write_schedule
+    from .scheduled import LOG_FILE
+    from .schedulers import scheduler_of
+
+    scheduler = scheduler_of(platform, weekly, Path.home(), os.environ)
+    was_there = is_installed(weekly.home)
+    changed = write_schedule(weekly.home, scheduler.files)
+    write_template(weekly.home)
+    for file in scheduler.files:
+        _say(f"{file}: {'written' if file in changed else 'as it was'}")
+    if tell is not None and was_there and changed:
+        for command in scheduler.switch_off:
+            tell(command)  # what runs by the old files is to run by the new ones; it may not run at all
+    code = _switch(scheduler, tell)
+    _say(
+        f"When: {weekly.in_words()}. On battery, or when the machine is busy, it waits; a missed week is made up once."
+    )
+    _say(f"Keys: {scheduler.title} knows nothing of your shell. Put what it needs into {weekly.home / FILE}.")
+    _say(f"What it did: {weekly.home / LOG_FILE}, and `chargehand evaluate --report`.")
+    return code
+
+
+def _switch(scheduler: "Scheduler", tell: Told | None) -> int:
+    if tell is not None:
+        failed = next((why for command in scheduler.switch_on if (why := tell(command)) is not None), None)
+        if failed is None:
+            _say(f"Switched on in {scheduler.title}.")
+            return 0
+        _say(f"Not switched on: {failed}")
+    _say("To switch it on:")
+    for command in scheduler.switch_on:
+        _say(f"  {_as_typed(command)}")
+    return 0 if tell is None else _NOT_SWITCHED_ON
+
+
+def _uninstall(_: "OpenWorkshop") -> int:
+    from ...tools.errors import CallerError
+    from ..reports import complain
+    from ..settings import load_settings
+
+    try:
+        return uninstall_schedule(load_settings().home, tell=told)
+    except CallerError as error:
+        return complain(error)
+
+
+def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) -> int:
+    """Switch the run off and remove what was written for it; gives the exit code. Raises ScheduleRefused."""
+    from .environment import FILE, remove_template
+    from .installing import is_installed, remove_schedule
+    from .schedulers import scheduler_of
+    from .weekly import Weekly
+
+    if not is_installed(home):
+        _say(f"Nothing to remove: {home} has no schedule.")
+        return 0
+    scheduler = scheduler_of(platform, Weekly(command=("chargehand",), home=home), Path.home(), os.environ)
+    troubles = [why for command in scheduler.switch_off if (why := tell(command)) is not None]
+    removal = remove_schedule(home)
+    troubles += [why for command in scheduler.after_removal if (why := tell(command)) is not None]
+    for file in removal.removed:
+        _say(f"{file}: removed")
+    for file in removal.kept:
+        _say(f"{file}: kept, for it was changed since. Remove it yourself.")
+    if remove_template(home):
+        _say(f"{home / FILE}: kept, for you put something into it.")
+    for trouble in dict.fromkeys(troubles):
+        _say(f"{scheduler.title} could not be told: {trouble}")
+    return 0
+
+
+def _scheduled(chosen: argparse.Namespace, open_workshop: "OpenWorkshop") -> int:
+    from ...tools.errors import CallerError
+    from ..evaluate_arguments import order_of
+    from ..reports import complain
+    from ..settings import load_settings
+    from .environment import read_variables
+    from .scheduled import run_scheduled
+
+    if chosen.scheduled:
+        os.environ["CHARGEHAND_HOME"] = chosen.scheduled
+    try:
+        for name, value in read_variables(load_settings().home).items():
+            os.environ.setdefault(name, value)
+    except CallerError as error:
+        return complain(error)
+    return anyio.run(partial(run_scheduled, open_workshop, order_of(chosen), page=chosen.html))
+
+
+def told(command: Sequence[str]) -> str | None:
+    """See `Told`."""
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_SWITCHING_TIMEOUT_S, stdin=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{command[0]}: {error}"
+    if done.returncode == 0:
+        return None
+    return (done.stderr or done.stdout).strip() or f"{command[0]} ended with exit code {done.returncode}"
+
+
+def _as_typed(command: Sequence[str]) -> str:
+    import shlex
+
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")

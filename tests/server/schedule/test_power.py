@@ -1,0 +1,52 @@
+"""Mains or battery, as each system tells it."""
+
+from pathlib import Path
+
+import pytest
+
+from chargehand.server.schedule.power import is_drawing_from_battery, is_without_mains
+
+MOUSE = {"type": "Battery", "scope": "Device", "status": "Discharging"}
+BATTERY = {"type": "Battery", "status": "Discharging"}
+CHARGING = {"type": "Battery", "status": "Charging"}
+PLUGGED, UNPLUGGED = {"type": "Mains", "online": "1"}, {"type": "Mains", "online": "0"}
+
+
+@pytest.mark.parametrize(
+    ("supplies", "expected"),
+    [
+        ((), None),
+        ((MOUSE,), None),
+        ((PLUGGED, BATTERY), False),
+        ((UNPLUGGED, BATTERY), True),
+        ((UNPLUGGED, CHARGING), False),  # through a line that is not among them
+        ((BATTERY, MOUSE), True),
+        (({"type": "USB", "online": "1"}, BATTERY), False),
+        ((UNPLUGGED,), True),
+    ],
+)
+def test_linux_is_on_battery_when_no_line_gives_power(tmp_path: Path, supplies, expected: bool | None):
+    for number, attributes in enumerate(supplies):
+        folder = tmp_path / f"supply{number}"
+        folder.mkdir()
+        for name, value in attributes.items():
+            (folder / name).write_text(f"{value}\n")
+
+    assert is_without_mains(tmp_path) is expected
+
+
+def test_a_machine_without_the_kernels_folder_does_not_say(tmp_path: Path):
+    assert is_without_mains(tmp_path / "nowhere") is None
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("Now drawing from 'Battery Power'\n -InternalBattery-0 (id=1)\t85%; discharging\n", True),
+        ("Now drawing from 'AC Power'\n -InternalBattery-0 (id=1)\t85%; charging\n", False),
+        ("Now drawing from 'UPS Power'\n", None),
+        ("", None),
+    ],
+)
+def test_macos_names_what_it_draws_from(said: str, expected: bool | None):
+    assert is_drawing_from_battery(said) is expected

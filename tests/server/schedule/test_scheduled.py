@@ -1,0 +1,202 @@
+"""`chargehand evaluate --scheduled`: what a week's evaluation waits for, and that there is one."""
+
+import datetime as dt
+import os
+from pathlib import Path
+
+import pytest
+
+from chargehand.evaluation.peers.ollama import OllamaPeer
+from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
+from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.evaluation.suite.loading import load_suite
+from chargehand.memory_store.ownership import Owner
+from chargehand.memory_store.records import NewTask
+from chargehand.server.cli import main, own_workshop
+from chargehand.server.evaluating import Order
+from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
+KIND = load_suite(1)[0].kind
+IDLE = (False, 0.1)
+ORDER = Order(models=(LOCAL,), kinds=(KIND,))
+
+
+class Wrong:
+    """Everybody gives an answer that cannot be right."""
+
+    def __init__(self) -> None:
+        self.asked: list[Ask] = []
+        self.fault: Fault | None = None
+
+    def __call__(self, ask: Ask) -> Reply | Fault:
+        self.asked.append(ask)
+        return self.fault or Reply("```python\npass\n```\n")
+
+
+@pytest.fixture
+def home() -> Path:
+    return Path(os.environ["CHARGEHAND_HOME"])
+
+
+def known_to(monkeypatch: pytest.MonkeyPatch, peers: Vendors) -> None:
+    for name, value in peers.environment.items():
+        monkeypatch.setenv(name, value)
+
+
+def log(home: Path) -> list[str]:
+    """What each line says after its time."""
+    return [line.partition(" ")[2] for line in (home / LOG_FILE).read_text().splitlines()]
+
+
+async def run(measures=IDLE, order: Order = ORDER) -> int:
+    return await run_scheduled(own_workshop, order, measures=lambda: measures)
+
+
+async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: Path):
+    answer = Wrong()
+    async with vendors(answer) as peers:
+        known_to(monkeypatch, peers)
+        first = await run()
+        asked = len(answer.asked)
+        second = await run()
+
+    assert (first, second) == (0, 0)
+    assert asked == len(answer.asked) > 0
+    assert log(home) == ["begun", "finished", "skipped: this week's evaluation is done"]
+
+
+async def test_what_was_evaluated_by_hand_with_less_does_not_count(monkeypatch: pytest.MonkeyPatch, home: Path):
+    answer = Wrong()
+    async with vendors(answer) as peers:
+        known_to(monkeypatch, peers)
+        await run()
+        await run(order=Order(models=(LOCAL,), kinds=(KIND,), repeat=2))
+
+    assert log(home) == ["begun", "finished"] * 2
+
+
+@pytest.mark.parametrize(
+    ("measures", "why"),
+    [((True, 0.0), "the machine runs on its battery"), ((None, 0.9), "the processors are busy")],
+)
+async def test_it_waits_and_says_why(monkeypatch: pytest.MonkeyPatch, home: Path, measures, why: str):
+    answer = Wrong()
+    async with vendors(answer) as peers:
+        known_to(monkeypatch, peers)
+        assert await run(measures) == 0
+
+    assert answer.asked == []
+    (line,) = log(home)
+    assert line.startswith(f"skipped: {why}")
+
+
+async def test_what_a_system_does_not_say_is_no_reason_to_wait(monkeypatch: pytest.MonkeyPatch, home: Path):
+    async with vendors(Wrong()) as peers:
+        known_to(monkeypatch, peers)
+        await run((None, None))
+
+    assert log(home)[0] == "begun"
+
+
+def expires_in(peer: OllamaPeer, span: dt.timedelta) -> None:
+    peer.loaded[LOCAL_WIRE] = 4096
+    # As Go writes it: nanoseconds, and the zone of the server.
+    at = (dt.datetime.now(dt.UTC) + span).astimezone(dt.timezone(dt.timedelta(hours=-7)))
+    peer.expires_at = at.strftime("%Y-%m-%dT%H:%M:%S.123456789-07:00")
+
+
+async def test_it_waits_while_somebody_uses_the_local_model(monkeypatch: pytest.MonkeyPatch, home: Path):
+    answer = Wrong()
+    async with vendors(answer) as peers:
+        known_to(monkeypatch, peers)
+        expires_in(peers.ollama, dt.timedelta(minutes=4))
+        await run()
+
+    assert answer.asked == []
+    assert log(home) == [f"skipped: {LOCAL_WIRE} was asked lately, and is still in Ollama's memory"]
+
+
+async def test_a_model_that_is_kept_loaded_for_good_does_not_keep_it_waiting(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+):
+    async with vendors(Wrong()) as peers:
+        known_to(monkeypatch, peers)
+        expires_in(peers.ollama, dt.timedelta(days=90_000))
+        await run()
+
+    assert log(home)[0] == "begun"
+
+
+async def test_it_waits_while_another_process_has_a_task_under_way(monkeypatch: pytest.MonkeyPatch, home: Path):
+    async with vendors(Wrong()) as peers, own_workshop() as shop:
+        known_to(monkeypatch, peers)
+        other = await Owner.enter(home)
+        task = NewTask(
+            id="t1", kind="delegation", text="x", task_type="other", complexity=1.0, local_only=False, owner=other.id
+        )
+        await shop.ledger.begin_task(task)
+        await run()
+        await other.leave()
+        await run()
+
+    assert log(home) == ["skipped: 1 task(s) are under way in other processes", "begun", "finished"]
+
+
+async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+):
+    answer = Wrong()
+    answer.fault = HttpFault(500)
+    order = Order(models=(LOCAL, HAIKU), kinds=(KIND,), budget_usd=0.5)
+    async with vendors(answer) as peers:
+        known_to(monkeypatch, peers)
+        failed = await run(order=order)
+        answer.fault = None
+        done = await run(order=Order(kinds=(KIND,), budget_usd=0.7))
+        async with own_workshop() as shop:
+            rows = await shop.ledger.rows("SELECT budget_usd, finished_at IS NULL FROM evaluations")
+
+    assert (failed, done) == (1, 0)
+    assert rows == [(0.5, 0)]
+
+
+def test_variables_come_from_the_file_and_the_environment_goes_before_it(
+    monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    home.mkdir()
+    file = home / "schedule.env"
+    file.touch(0o600)
+    monkeypatch.setenv("CHARGEHAND_LOG_LEVEL", "ERROR")
+    monkeypatch.setenv("CHARGEHAND_POLICY", "")  # so that it is put back, whatever is set here
+    monkeypatch.delenv("CHARGEHAND_POLICY")
+    file.write_text("# mine\nCHARGEHAND_LOG_LEVEL=nonsense\n\nCHARGEHAND_POLICY='no policy'\n")
+
+    assert main(["evaluate", "--scheduled", str(home)]) == 1
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert "CHARGEHAND_POLICY" in said
+    assert "CHARGEHAND_LOG_LEVEL" not in said
+
+
+@pytest.mark.parametrize(
+    ("mode", "text", "complaint"),
+    [
+        (0o644, "ANTHROPIC_API_KEY=sk-canary\n", "others may read it"),
+        (0o600, "# fine\nsk-canary\n", "line 2: it is not NAME=value"),
+    ],
+)
+def test_a_file_of_variables_that_cannot_be_used_is_named_without_its_content(
+    home: Path, mode: int, text: str, complaint: str, capsys: pytest.CaptureFixture[str]
+):
+    home.mkdir()
+    (home / "schedule.env").write_text(text)
+    (home / "schedule.env").chmod(mode)
+
+    assert main(["evaluate", "--scheduled", str(home)]) == 1
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert complaint in said
+    assert "sk-canary" not in said

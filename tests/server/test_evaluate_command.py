@@ -1,0 +1,255 @@
+"""`chargehand evaluate` as a person types it: figures, page, signals, kills and what can be mended."""
+
+import json
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
+from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.evaluation.suite.loading import load_suite
+
+pytestmark = pytest.mark.anyio
+
+COMMAND = (sys.executable, "-m", "chargehand.server", "evaluate")
+LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
+SEED = 7
+SUITE = load_suite(SEED)
+KIND = min((task.kind for task in SUITE), key=lambda kind: (sum(task.kind == kind for task in SUITE), kind))
+TASKS = tuple(task for task in SUITE if task.kind == KIND)
+"""Of the kind with the fewest."""
+TERMS = ("--kinds", KIND, "--seed", str(SEED))
+
+
+@dataclass
+class Class:
+    """Models that know the suite: each gives every task's reference, or its first wrong answer."""
+
+    good: tuple[str, ...] = (LOCAL_WIRE,)
+    stalls_from: int | None = None
+    """From so many questions on nobody answers."""
+    asked: list[Ask] = field(default_factory=list)
+
+    def __call__(self, ask: Ask) -> Reply | Fault:
+        self.asked.append(ask)
+        said = "\n".join(text for _, text in ask.messages)
+        task = next(task for task in TASKS if task.prompt in said)
+        reply = Reply(task.reference if ask.model in self.good else task.wrong[0])
+        if self.stalls_from is not None and len(self.asked) > self.stalls_from:
+            return Stall(reply, anyio.Event(), after=1)
+        return reply
+
+
+@dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    error: str
+
+
+def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {
+        "PATH": os.environ["PATH"], "COLUMNS": "220", "HOME": str(folder), "CHARGEHAND_HOME": str(folder / "data"),
+        **(more or {}),
+    }  # fmt: skip
+
+
+async def typed(folder: Path, peers: Vendors | None, *arguments: str) -> Typed:
+    with anyio.fail_after(120):
+        done = await anyio.run_process(
+            [*COMMAND, *arguments],
+            check=False,
+            env=environment(folder, peers.environment if peers is not None else None),
+            cwd=folder,
+        )
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+def rows(folder: Path, query: str) -> list[tuple]:
+    with sqlite3.connect(folder / "data" / "ledger.sqlite3") as db:
+        return db.execute(query).fetchall()
+
+
+async def test_models_are_measured_and_their_figures_printed_again_without_asking(tmp_path: Path):
+    asked = Class()
+    async with vendors(asked) as peers:
+        seen = await typed(tmp_path, peers, *TERMS, "--models", LOCAL, HAIKU, "--json")
+    again = await typed(tmp_path, None, "--report", "--json")
+    table = await typed(tmp_path, None, "--report")
+
+    assert seen.code == 0, seen.error
+    facts = json.loads(seen.out)
+    assert [model["model"] for model in facts["models"]] == [LOCAL, HAIKU]
+    good, bad = (model["all"] for model in facts["models"])
+    assert (good["passed"], good["asked"], bad["passed"]) == (len(TASKS), len(TASKS), 0)
+    assert facts["models"][0]["kinds"].keys() == {KIND}
+    assert 0 < facts["cost_usd"] < 1
+    assert (again.code, json.loads(again.out)["models"]) == (0, facts["models"])
+    assert f"{len(TASKS)} of {len(TASKS)}" in table.out
+    assert len(asked.asked) == 2 * len(TASKS)
+
+
+async def test_the_page_stands_alone_is_well_formed_and_escapes_what_it_shows(tmp_path: Path):
+    async with vendors(Class()) as peers:
+        seen = await typed(tmp_path, peers, *TERMS, "--models", LOCAL, "--html", "page.html")
+    db = sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")
+    with db:
+        db.execute("UPDATE measurements SET model = '<script>alert(1)</script>&'")
+    db.close()
+    await typed(tmp_path, None, "--report", "--html", "again.html")
+
+    assert seen.code == 0, seen.error
+    for name in ("page.html", "again.html"):
+        page = (tmp_path / name).read_text()
+        _well_formed(page)
+        assert "<svg" in page
+        assert not re.search(r"<script|<link|<img|@import|url\(|(?:src|href)=\"(?!#)", page)
+        assert len(page) < 50_000
+    assert "&lt;script&gt;" in (tmp_path / "again.html").read_text()
+
+
+async def test_all_that_answer_are_measured_when_none_is_named(tmp_path: Path):
+    async with vendors(Class(good=(LOCAL_WIRE, HAIKU))) as peers:
+        seen = await typed(tmp_path, peers, *TERMS, "--json")
+
+    models = {model["model"]: model["all"]["passed"] for model in json.loads(seen.out)["models"]}
+    assert len(models) >= 5
+    assert {name for name, passed in models.items() if passed} == {LOCAL, HAIKU}
+
+
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
+async def test_an_evaluation_that_is_cut_short_goes_on_and_asks_nothing_twice(tmp_path: Path, ending: signal.Signals):
+    stalling = Class(stalls_from=2)
+    async with vendors(stalling) as peers:
+        code, out = await _until_asked(tmp_path, peers, stalling, 3, ending, "--repeat", "4")
+    learnt = rows(tmp_path, "SELECT COUNT(*) FROM measurements WHERE passed IS NOT NULL")
+    calm = Class()
+    async with vendors(calm) as peers:
+        resumed = await typed(tmp_path, peers, "--resume", "--json")
+
+    wanted = 4 * len(TASKS)
+    assert learnt == [(2,)]
+    assert len(calm.asked) == wanted - 2
+    facts = json.loads(resumed.out)
+    assert (resumed.code, facts["models"][0]["all"]["passed"]) == (0, wanted), resumed.error
+    assert rows(tmp_path, "SELECT COUNT(*), COUNT(passed) FROM measurements") == [(wanted, wanted)]
+    assert rows(tmp_path, "SELECT COUNT(*) FROM evaluations") == [(1,)]
+    assert rows(tmp_path, "SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL") == [(0,)]
+    if ending == signal.SIGINT:
+        assert code == 3
+        assert "unfinished" in out
+
+
+async def test_what_a_killed_process_had_reserved_counts_in_the_budget_when_it_goes_on(tmp_path: Path):
+    stalling = Class(good=(HAIKU,), stalls_from=0)
+    terms = ("--models", HAIKU, "--repeat", "3", "--budget-usd", "0.01")
+    async with vendors(stalling) as peers:
+        await _until_asked(tmp_path, peers, stalling, 1, signal.SIGKILL, *terms)
+    async with vendors(Class(good=(HAIKU,))) as peers:
+        seen = await typed(tmp_path, peers, "--resume", "--json")
+
+    ((spent, most),) = rows(tmp_path, "SELECT TOTAL(cost_usd), MAX(reserved_usd) FROM attempts")
+    facts = json.loads(seen.out)
+    assert most <= spent <= 0.01
+    assert facts["cost_usd"] == pytest.approx(spent, abs=1e-6)
+
+
+async def test_a_second_one_says_that_one_runs(tmp_path: Path):
+    stalling = Class(stalls_from=0)
+    async with vendors(stalling) as peers, await _begun(tmp_path, peers) as process:
+        await _asked(stalling, 1)
+        second = await typed(tmp_path, peers, *TERMS, "--models", LOCAL)
+        process.send_signal(signal.SIGINT)
+        await process.wait()
+
+    assert (second.code, second.out) == (1, "")
+    assert "runs already" in second.error
+    assert f"process {process.pid}" in second.error
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("--models", "gpt9"), 1, "gpt9"),
+        (("--models", HAIKU), 1, "ANTHROPIC_API_KEY"),
+        (("--kinds", "poetry"), 1, "simple_generation"),
+        ((), 1, "chargehand doctor"),
+        (("--resume",), 1, "no evaluation is unfinished"),
+        (("--report",), 1, "nothing was evaluated yet"),
+        (("--report", "beef"), 1, "no evaluation begins with beef"),
+        (("--resume", "--seed", "1"), 2, "--seed cannot go with --resume"),
+        (("--budget-usd", "-1"), 2, "between 0 and 1000"),
+        (("--repeat", "0"), 2, "between 1 and 100"),
+    ],
+)
+async def test_what_can_be_mended_is_said_without_a_traceback(tmp_path: Path, arguments, code: int, said: str):
+    seen = await typed(tmp_path, None, *arguments)
+
+    assert (seen.code, seen.out) == (code, "")
+    assert said in seen.error
+    assert "Traceback" not in seen.error
+
+
+async def _begun(folder: Path, peers: Vendors, *terms: str) -> anyio.abc.Process:
+    return await anyio.open_process(
+        [*COMMAND, *TERMS, *(("--models", LOCAL) if "--models" not in terms else ()), *terms],
+        env=environment(folder, peers.environment),
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+async def _asked(models: Class, times: int) -> None:
+    with anyio.fail_after(60):
+        while len(models.asked) < times:
+            await anyio.lowlevel.checkpoint()
+
+
+async def _until_asked(
+    folder: Path, peers: Vendors, models: Class, times: int, ending: signal.Signals, *terms: str
+) -> tuple[int, str]:
+    """Begin, and end it while the question of that number is under way; the exit code, and what it printed."""
+    async with await _begun(folder, peers, *terms) as process:
+        await _asked(models, times)
+        process.send_signal(ending)
+        assert process.stdout is not None
+        with anyio.fail_after(60):
+            out = b"".join([piece async for piece in process.stdout]).decode()
+            return await process.wait(), out
+
+
+_WITHOUT_END = {"meta"}
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in _WITHOUT_END:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        pass
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def _well_formed(page: str) -> None:
+    assert page.startswith("<!doctype html>")
+    tags = _Tags()
+    tags.feed(page)
+    tags.close()
+    assert tags.open == []
