@@ -60,10 +60,10 @@ class Measurement:
     def tokens_per_second(self) -> float | None:
         """Of the output after its first piece. None: it was too short, or came in one piece."""
         seconds = self.seconds - (self.first_token_seconds or 0.0)
-        return self.output_tokens / seconds if self.output_tokens >= _LEAST_TOKENS and seconds > 0 else None
+        return self.output_tokens / seconds if self.output_tokens >= LEAST_TOKENS and seconds > 0 else None
 
 
-_LEAST_TOKENS = 16
+LEAST_TOKENS = 16
 """The speed of a shorter answer says more of the connection than of the model."""
 
 _COLUMNS = ", ".join(field.name for field in fields(Measurement))

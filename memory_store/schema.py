@@ -281,8 +281,13 @@ CREATE TRIGGER measured_again AFTER UPDATE ON measurements BEGIN UPDATE measurin
 CREATE TRIGGER measured_no_more AFTER DELETE ON measurements BEGIN UPDATE measuring SET changes = changes + 1; END;
 """
 
+# The newest attempts of each model, whatever lies between.
+_VERSION_9 = """
+CREATE INDEX attempts_in_order ON attempts (model, id);
+"""
+
 MIGRATIONS: tuple[str, ...] = (
-    _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8,
+    _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8, _VERSION_9,
 )  # fmt: skip
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 _STRENGTH = {"executed": 1.0, "word": 0.8, "static": 0.2}
-_HALF_LIFE_DAYS = 90.0
+HALF_LIFE_DAYS = 90.0
 """Our own estimate: models, prompts and projects change over months, and nothing here measures it yet."""
 _OTHER_BUILD = 0.25
 _SECONDS_PER_DAY = 86_400.0
@@ -59,4 +59,4 @@ def weight_of(verdict: Verdict, now: dt.datetime, builds: Mapping[str, str | Non
     age_days = max(0.0, now.timestamp() - verdict.at) / _SECONDS_PER_DAY
     today = builds.get(verdict.model)
     is_other = today is not None and verdict.build is not None and verdict.build != today
-    return verdict.strength * 0.5 ** (age_days / _HALF_LIFE_DAYS) * (_OTHER_BUILD if is_other else 1.0)
+    return verdict.strength * 0.5 ** (age_days / HALF_LIFE_DAYS) * (_OTHER_BUILD if is_other else 1.0)

@@ -5,21 +5,22 @@ from collections.abc import Mapping
 from .proposal import Proposal
 
 MEASURABLE: Mapping[str, str] = {
-    "avoids": "evaluation: task types at which its rivals are significantly better",
-    "best_for": "evaluation: a sentence for each of those types, beside the hand-written ones",
+    "avoids": "evaluation, usage: task types at which its rivals are significantly better",
+    "best_for": "evaluation, usage: a sentence for each of those types, beside the hand-written ones",
     "capabilities": "releases: what the vendor or Ollama reports",
     "complexity_at_most": "evaluation: where its pass rate falls",
     "context_tokens": "releases: what the vendor or Ollama reports",
+    "in_use": "usage: how often its work was solved, checked, accepted and kept, at what speed and cost",
     "lifecycle": "releases: status, last day and successor, as the vendor announces them",
     "max_output_tokens": "releases: what the vendor reports",
     "measured": "evaluation: how often it passed, at what",
     "memory": "releases: what Ollama reports of the weights",
     "parameters": "releases: what Ollama reports of the weights",
     "price": "releases: what the vendor charges, with source and day",
-    "roles": "evaluation, trial: who is asked first; releases: the successor of who retires",
-    "speed": "evaluation: what this machine sees",
-    "suits": "evaluation: task types at which it is significantly better than its rivals",
-    "weaknesses": "evaluation: a sentence for each type it avoids, beside the hand-written ones",
+    "roles": "evaluation, trial, usage: who is asked first; releases: the successor of who retires",
+    "speed": "evaluation, usage: what this machine sees",
+    "suits": "evaluation, usage: task types at which it is significantly better than its rivals",
+    "weaknesses": "evaluation, usage: a sentence for each type it avoids, beside the hand-written ones",
 }
 """The first key of a place, and who measures it. Names, wire ids, addresses, keys and thinking rules are absent: a
 wrong one would send work elsewhere."""

@@ -5,6 +5,7 @@ from typing import Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from .in_use import InUse
 from .measured import Measured
 from .price import Price
 from .vocabulary import Capability, ProviderName, Role, TaskType
@@ -164,6 +165,8 @@ class ModelProfile(Facts):
     """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
     measured: Measured | None = None
     """What evaluations on this machine found. None: not evaluated."""
+    in_use: InUse | None = None
+    """What came of its work here. None: too little is known of it."""
     reference: ReferenceFigures | None = None
     """The reference's own figures where the true ones differ."""
     lifecycle: Lifecycle

@@ -78,6 +78,15 @@ def add_bench_commands(commands: Any) -> None:
     suite.add_argument("--seed", type=int, default=0, help="which variant of each task (0)")
     suite.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="these alone (all)")
     suite.set_defaults(run=_suite)
+    drift = measures.add_parser(
+        "drift", help="what use says of models: false alarms and power, by simulation; and its cost"
+    )
+    drift.add_argument("--models", type=int, default=2_000, help="simulated for each case (2000)")
+    drift.add_argument("--seed", type=int, default=1, help="of the simulation (1)")
+    drift.add_argument(
+        "--rows", type=int, nargs="+", default=[1_000, 100_000], help="delegations remembered (1000 100000)"
+    )
+    drift.set_defaults(run=_drift)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -179,6 +188,15 @@ def _suite(chosen: argparse.Namespace) -> int:
     from ..evaluation.suite_bench import prove_suite
 
     return anyio.run(prove_suite, chosen.seed, chosen.tasks)
+
+
+def _drift(chosen: argparse.Namespace) -> int:
+    from ..evaluation.drift_bench import measure_drift
+    from ..evaluation.drift_latency import measure_drift_latency
+    from ..evaluation.like_tasks_bench import measure_like_tasks
+
+    codes = measure_drift(chosen.models, chosen.seed), measure_like_tasks(chosen.models, chosen.seed)
+    return max(codes) or anyio.run(measure_drift_latency, chosen.rows)
 
 
 def _retrieval(chosen: argparse.Namespace) -> int:

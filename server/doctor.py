@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from ..evaluation.profiling.drift import declines, told
+from ..memory_store.engagements import read_engagements
 from ..profiles.vocabulary import ProviderName, Role
 from ..tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
 from ..tools.checking.sandbox_search import SandboxSearch
@@ -82,6 +84,7 @@ async def examine(shop: Workshop) -> Diagnosis:
         *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
         _privacy(shop),
         _budget(shop, await shop.ledger.spent_today_usd()),
+        *await _declines(shop, availability),
     ]
     usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
     return Diagnosis(tuple(lines), can_generate=usable)
@@ -165,6 +168,14 @@ def _roots(shop: Workshop) -> Sequence[Line]:
         hint = "no folder may be read, so file arguments are refused. Set CHARGEHAND_ROOTS in your host's config."
         lines.append(Line("roots", "missing", hint))
     return lines
+
+
+async def _declines(shop: Workshop, availability: Mapping[str, Availability]) -> Sequence[Line]:
+    """What models got worse at in use; nothing where none did."""
+    used = await read_engagements(shop.ledger, shop.catalogue.profiles)
+    builds = {model: there.build for model, there in availability.items()}
+    declined = told(declines(used.by_model, builds, shop.now), shop.catalogue)
+    return [Line("drift", "missing", sentence) for sentences in declined.values() for sentence in sentences]
 
 
 def _privacy(shop: Workshop) -> Line:

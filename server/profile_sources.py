@@ -21,7 +21,16 @@ async def _evaluation(shop: "Workshop") -> "Found":
     return await proposals_from_evaluation(shop.ledger, shop.catalogue, shop.today)
 
 
+async def _usage(shop: "Workshop") -> "Found":
+    from ..evaluation.profiling.from_usage import proposals_from_usage
+
+    there = (await shop.survey(local_only=True)).availability
+    builds = {model: found.build for model, found in there.items()}
+    return await proposals_from_usage(shop.ledger, shop.catalogue, builds, shop.now)
+
+
 SOURCES: Mapping[str, Source] = {
     "evaluation": Source(_evaluation, "what `chargehand evaluate` measured on this machine"),
+    "usage": Source(_usage, "what became of real work, at what speed and cost; and what a model got worse at"),
 }
 """In the order in which they are read."""

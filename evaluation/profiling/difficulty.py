@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
-from .rivalry import LEAST_ITEMS
+from .same_items import LEAST_ITEMS
 from .standing import Item, Standing
 from .statistics import Count, newcombe, wilson
 

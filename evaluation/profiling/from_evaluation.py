@@ -13,7 +13,8 @@ from ...profiles.vocabulary import TASK_TYPES
 from ..figures import BANDS, band_of
 from .difficulty import complexity_at_half, threshold
 from .found import Found
-from .rivalry import LEAST_ITEMS, fitness, role_orders
+from .rivalry import fitness, role_orders
+from .same_items import LEAST_ITEMS, on_the_same_items
 from .speed import speed_proposal
 from .standing import Item, Standing, quantile, standings
 from .statistics import Count, tally, wilson
@@ -44,8 +45,9 @@ async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today:
         else:
             known[model] = standing
     proposals = [p for model, standing in known.items() for p in _of_model(catalogue.profiles[model], standing)]
-    proposals += fitness(catalogue, known, today)
-    proposals += role_orders(catalogue, known, today)
+    rivals = on_the_same_items(known)
+    proposals += fitness(catalogue, rivals, today)
+    proposals += role_orders(catalogue, rivals, today)
     return Found(tuple(sorted(proposals, key=lambda p: p.profile)), tuple(problems), tuple(notices))
 
 

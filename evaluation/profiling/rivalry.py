@@ -1,65 +1,104 @@
-"""Who does better than whom: models that play the same role, compared on the items that both were asked.
+"""Who does better than whom: models that play the same role, compared on what makes them comparable.
 
 A difference counts when the 95% interval of the two shares' difference (Newcombe) leaves out 0, wide enough for all
-comparisons of its family at once (Bonferroni), and never on fewer than `LEAST_ITEMS` items of `LEAST_NAMES` tasks.
+comparisons of its family at once (Bonferroni). `same_items` and `like_tasks` say what is compared.
 """
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Generic, Literal, Protocol, TypeVar
 
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Fact, Proposal
 from ...profiles.vocabulary import ROLES, TASK_TYPES, Role, TaskType
-from .standing import Item, Standing, count_of
 from .statistics import Count, newcombe, wilson
-
-LEAST_ITEMS = 10
-LEAST_NAMES = 3
-MARK = "Measured: "
-"""How a sentence begins that an update wrote: the next one replaces it, and no other."""
 
 _MUCH_DEARER = 2.0
 
 
+class Contender(Protocol):
+    """A model, as it is compared with others."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def seen(self) -> dt.date: ...
+    @property
+    def usd_per_solved(self) -> float | None: ...
+
+
+_C = TypeVar("_C", bound=Contender)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is said of comparisons of one kind."""
+
+    origin: Literal["evaluation", "usage"]
+    alike: str
+    """What makes the tasks comparable, in a few words."""
+    mark: str
+    """How a sentence begins that an update wrote from these: the next one replaces it, and no other."""
+    caveat: tuple[str, ...] = ()
+    """What whoever agrees to a change ought to know."""
+
+
+@dataclass(frozen=True)
+class Rivals(Generic[_C]):
+    """The models that are compared, and how."""
+
+    by_model: Mapping[str, _C]
+    compare: Callable[[_C, _C, TaskType | None], tuple[Count, Count] | None]
+    """How often the one passed, and the other, at tasks of a type or of all that are alike. None: too few are."""
+    terms: Terms
+
+
 @dataclass(frozen=True)
 class Contest:
-    """Two models on the same items."""
+    """Two models, one of which is significantly better."""
 
     task_type: TaskType | None
-    """None: on items of all types."""
-    better: Standing
-    worse: Standing
+    """None: at tasks of all types."""
+    better: Contender
+    worse: Contender
     counts: tuple[Count, Count]
     """Of the better, and of the worse."""
     interval: tuple[float, float]
     """Of the difference, above 0."""
     compared: int
     """How many comparisons it was found among."""
+    terms: Terms
 
-    def evidence(self) -> Evidence:
+    def proposal(self, profile: str, place: tuple[str, ...], before: Fact, after: Fact) -> Proposal:
+        """The change that follows from it."""
+        return Proposal(profile, place, before, after, self._evidence(), self.terms.caveat)
+
+    def _evidence(self) -> Evidence:
         mine, theirs = self.counts
         return Evidence(
-            "evaluation",
+            self.terms.origin,
             self.better.source,
             max(self.better.seen, self.worse.seen),
             n=round(mine.n + theirs.n),
             interval=(round(self.interval[0], 3), round(self.interval[1], 3)),
             note=(
                 f"{self.better.model} passed {mine.passed:.3g} of {mine.n:.3g} and {self.worse.model}"
-                f" {theirs.passed:.3g} of the same; difference {mine.share - theirs.share:+.0%} (Newcombe, corrected"
-                f" for {self.compared} comparisons)"
+                f" {theirs.passed:.3g} of {theirs.n:.3g}, {self.terms.alike}; difference"
+                f" {mine.share - theirs.share:+.0%} (Newcombe, corrected for {self.compared} comparisons)"
             ),
         )
 
 
-def role_orders(catalogue: Catalogue, standings: Mapping[str, Standing], today: dt.date) -> list[Proposal]:
+def role_orders(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[Proposal]:
     """The places of models in a role where one is asked after another that is significantly worse."""
-    contests = _contests(_pairs(catalogue, standings, today), [None])
+    contests = _contests(rivals, _pairs(catalogue, rivals, today), [None])
     proposals: list[Proposal] = []
     for role in ROLES:
-        players = _players(catalogue, standings, role, today)
+        players = _players(catalogue, rivals, role, today)
         order, reasons = _reordered([p.id for p in players], contests)
         if order == [p.id for p in players]:
             continue
@@ -69,21 +108,21 @@ def role_orders(catalogue: Catalogue, standings: Mapping[str, Standing], today: 
             reason = reasons.get(profile)
             if catalogue.profiles[profile].roles[role] != place and reason is not None:
                 before: Fact = catalogue.profiles[profile].roles[role]
-                proposals.append(Proposal(profile, ("roles", role), before, place, reason.evidence(), _dearer(reason)))
+                proposal = reason.proposal(profile, ("roles", role), before, place)
+                proposals.append(replace(proposal, warnings=(*proposal.warnings, *_dearer(reason))))
     return proposals
 
 
-def fitness(catalogue: Catalogue, standings: Mapping[str, Standing], today: dt.date) -> list[Proposal]:
+def fitness(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[Proposal]:
     """`suits`, `avoids` and their sentences, by task type: better than a rival and worse than none, or the reverse."""
-    pairs = _pairs(catalogue, standings, today)
-    found = _contests(pairs, TASK_TYPES)
+    found = _contests(rivals, _pairs(catalogue, rivals, today), TASK_TYPES)
     proposals: list[Proposal] = []
-    for model in standings:
+    for model in rivals.by_model:
         wins = _by_type(found, lambda contest, me=model: contest.better.model == me)
         losses = _by_type(found, lambda contest, me=model: contest.worse.model == me)
         suited: dict[TaskType, Contest] = {t: c for t, c in wins.items() if t not in losses}
         avoided: dict[TaskType, Contest] = {t: c for t, c in losses.items() if t not in wins}
-        proposals += _fits(catalogue.profiles[model], suited, avoided)
+        proposals += _fits(catalogue.profiles[model], suited, avoided, rivals.terms.mark)
     return proposals
 
 
@@ -97,7 +136,7 @@ def _by_type(contests: Sequence[Contest], wanted: Callable[[Contest], bool]) -> 
 
 
 def _fits(
-    profile: ModelProfile, suited: Mapping[TaskType, Contest], avoided: Mapping[TaskType, Contest]
+    profile: ModelProfile, suited: Mapping[TaskType, Contest], avoided: Mapping[TaskType, Contest], mark: str
 ) -> list[Proposal]:
     proposals: list[Proposal] = []
     for place, now, new, gone in (
@@ -107,13 +146,13 @@ def _fits(
         wanted = [t for t in TASK_TYPES if t in new or (t in now and t not in gone)]
         because = [*new.values(), *(gone[t] for t in now if t in gone)]
         if set(wanted) != set(now):
-            proposals.append(Proposal(profile.id, (place,), list(now), list(wanted), because[0].evidence()))
+            proposals.append(because[0].proposal(profile.id, (place,), list(now), list(wanted)))
     for place, now, new in (("best_for", profile.best_for, suited), ("weaknesses", profile.weaknesses, avoided)):
         if new:
-            sentences = [MARK + _sentence(profile.id, task_type, contest) for task_type, contest in new.items()]
-            kept = [sentence for sentence in now if not sentence.startswith(MARK)]
+            sentences = [mark + _sentence(profile.id, task_type, contest) for task_type, contest in new.items()]
+            kept = [sentence for sentence in now if not sentence.startswith(mark)]
             reason = next(iter(new.values()))
-            proposals.append(Proposal(profile.id, (place,), list(now), [*kept, *sentences], reason.evidence()))
+            proposals.append(reason.proposal(profile.id, (place,), list(now), [*kept, *sentences]))
     return proposals
 
 
@@ -123,54 +162,43 @@ def _sentence(model: str, task_type: TaskType, contest: Contest) -> str:
     low, high = wilson(mine)
     return (
         f"{task_type}, {mine.passed:.3g} of {mine.n:.3g} passed ({low:.0%} to {high:.0%}) where {rival.model} passed"
-        f" {theirs.passed:.3g}"
+        f" {theirs.passed:.3g} of {theirs.n:.3g}"
     )
 
 
-def _players(catalogue: Catalogue, standings: Mapping[str, Standing], role: Role, today: dt.date) -> list[ModelProfile]:
-    return [p for p in catalogue.players(role, today, reference_first=False) if p.id in standings]
+def _players(catalogue: Catalogue, rivals: Rivals[_C], role: Role, today: dt.date) -> list[ModelProfile]:
+    return [p for p in catalogue.players(role, today, reference_first=False) if p.id in rivals.by_model]
 
 
-def _pairs(catalogue: Catalogue, standings: Mapping[str, Standing], today: dt.date) -> list[tuple[Standing, Standing]]:
+def _pairs(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[tuple[_C, _C]]:
     """Each pair of models that share a role, once."""
-    pairs: dict[frozenset[str], tuple[Standing, Standing]] = {}
+    pairs: dict[frozenset[str], tuple[_C, _C]] = {}
     for role in ROLES:
-        ids = [p.id for p in _players(catalogue, standings, role, today)]
+        ids = [p.id for p in _players(catalogue, rivals, role, today)]
         for index, one in enumerate(ids):
             for other in ids[index + 1 :]:
-                pairs.setdefault(frozenset((one, other)), (standings[one], standings[other]))
+                pairs.setdefault(frozenset((one, other)), (rivals.by_model[one], rivals.by_model[other]))
     return list(pairs.values())
 
 
-def _contests(pairs: Sequence[tuple[Standing, Standing]], task_types: Sequence[TaskType | None]) -> list[Contest]:
-    """The comparisons that show a difference, among all that have enough items."""
-    compared: list[tuple[TaskType | None, Standing, Standing, Count, Count]] = []
-    for one, other in pairs:
-        for task_type in task_types:
-            mine, theirs = _shared(one, other, task_type), _shared(other, one, task_type)
-            if _suffices(mine):
-                compared.append((task_type, one, other, count_of(mine), count_of(theirs)))
+def _contests(
+    rivals: Rivals[_C], pairs: Sequence[tuple[_C, _C]], task_types: Sequence[TaskType | None]
+) -> list[Contest]:
+    """The comparisons that show a difference, among all that have enough to go by."""
+    compared: list[tuple[TaskType | None, _C, _C, tuple[Count, Count]]] = [
+        (task_type, one, other, counts)
+        for one, other in pairs
+        for task_type in task_types
+        if (counts := rivals.compare(one, other, task_type)) is not None
+    ]
     contests: list[Contest] = []
-    for task_type, one, other, mine, theirs in compared:
+    for task_type, one, other, (mine, theirs) in compared:
         ahead, behind = ((one, mine), (other, theirs)) if mine.share > theirs.share else ((other, theirs), (one, mine))
         interval = newcombe(ahead[1], behind[1], comparisons=len(compared))
         if interval[0] > 0:
             counts = ahead[1], behind[1]
-            contests.append(Contest(task_type, ahead[0], behind[0], counts, interval, len(compared)))
+            contests.append(Contest(task_type, ahead[0], behind[0], counts, interval, len(compared), rivals.terms))
     return contests
-
-
-def _shared(one: Standing, other: Standing, task_type: TaskType | None) -> list[Item]:
-    """The first one's items, of a type or of all, that the other was asked as well."""
-    return [
-        item
-        for name, item in one.items.items()
-        if name in other.items and (task_type is None or item.task_type == task_type)
-    ]
-
-
-def _suffices(items: Sequence[Item]) -> bool:
-    return len(items) >= LEAST_ITEMS and len({item.name for item in items}) >= LEAST_NAMES
 
 
 def _first(contests: Sequence[Contest], wanted: Callable[[Contest], bool]) -> Contest | None:

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
+from typing import Literal
 
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
@@ -17,6 +18,8 @@ def speed_proposal(
     tokens_per_second: Sequence[float],
     source: str,
     seen: dt.date,
+    *,
+    origin: Literal["evaluation", "usage"] = "evaluation",
 ) -> Iterator[Proposal]:
     """The speed, where there are answers enough and it is another than the one in force.
 
@@ -44,7 +47,7 @@ def speed_proposal(
             "seen": seen.isoformat(),
         },
         Evidence(
-            "evaluation",
+            origin,
             source,
             seen,
             n=len(tokens_per_second),

@@ -1,0 +1,155 @@
+"""Declines of a model in use: another build against the one before, or its newest outcomes against the older ones.
+
+For each model the types of task with enough outcomes on both sides are compared like with like, one-sided, and Holm's
+correction keeps the chance that a model that did not change is called worse at 5% at any one look. Newest outcomes
+are compared in whole blocks, so that looking again before the next one is full is no new chance of a false alarm.
+`chargehand bench drift` measures both by simulation.
+"""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ...memory_store.engagements import Engagement
+from ...profiles.catalogue import Catalogue
+from ...profiles.vocabulary import TASK_TYPES, TaskType
+from .statistics import Count
+from .strata import Pair, holm, p_of_decline, shared
+
+Why = Literal["build", "time"]
+
+BLOCK = 25
+"""Outcomes of a type that are compared at once with those before."""
+LEAST_COMPARED = 10
+"""Outcomes on either side, of strata that both have."""
+_LEAST_BLOCKS = 2
+_LEAST_BLOCKS_OF_NEW_BUILD = 4
+"""Before, all that a new build did is better compared with the build before it, and once."""
+_TOLD_FOR_DAYS = 90
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True)
+class Decline:
+    """A type of task at which a model is significantly worse than before."""
+
+    model: str
+    task_type: TaskType
+    before: Count
+    """Of the strata that both have, as if their tasks had been as hard as those after."""
+    after: Count
+    why: Why
+    since: dt.date
+    """The day of the new build's first answer; or of the newest block's last one."""
+
+    def told(self, name: str) -> str:
+        """In one sentence. name: what the model is called."""
+        when = (
+            f"since its digest changed on {self.since}"
+            if self.why == "build"
+            else f"in its last {BLOCK} outcomes, up to {self.since}"
+        )
+        return (
+            f"{name}: {self.task_type} {self.before.share:.0%} → {self.after.share:.0%}, n {self.before.n:.0f}/"
+            f"{self.after.n:.0f}, {when}"
+        )
+
+
+def current_build(engagements: Sequence[Engagement], today: str | None) -> str | None:
+    """The build that a model is now. today: what its vendor says; None: nothing, so it is that of its newest answer."""
+    if today is not None:
+        return today
+    return next((e.build for e in reversed(engagements) if e.is_here), engagements[-1].build)
+
+
+def declines(
+    engagements: Mapping[str, Sequence[Engagement]], builds: Mapping[str, str | None], now: float
+) -> tuple[Decline, ...]:
+    """What is significantly worse than before, by model.
+
+    engagements: by profile id, the oldest first, none of them empty. builds: today's, where they are known.
+    now: seconds since 1970 UTC; what is older than 90 days is not told any more.
+    """
+    return tuple(
+        decline
+        for model, mine in sorted(engagements.items())
+        for decline in _of_model(mine, current_build(mine, builds.get(model)))
+        if now - dt.datetime.combine(decline.since, dt.time(), dt.UTC).timestamp() <= _TOLD_FOR_DAYS * _DAY_S
+    )
+
+
+def told(declined: Sequence[Decline], catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
+    """The sentences by profile id, each model by the name it has with its vendor."""
+    found: dict[str, tuple[str, ...]] = {}
+    for decline in declined:
+        name = catalogue.profiles[decline.model].api_model
+        found[decline.model] = (*found.get(decline.model, ()), decline.told(name))
+    return found
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    pairs: tuple[Pair, ...]
+    found: Decline
+    """What it is when it is significant."""
+
+
+def _of_model(engagements: Sequence[Engagement], build: str | None) -> list[Decline]:
+    mine = [e for e in engagements if e.is_here]
+    compared: dict[str, _Comparison] = {}
+    for task_type in TASK_TYPES:
+        by_build = _by_build(mine, task_type, build)
+        least_blocks = _LEAST_BLOCKS_OF_NEW_BUILD if by_build else _LEAST_BLOCKS
+        compared |= by_build | _by_time(mine, task_type, build, least_blocks)
+    held = holm({name: p_of_decline(comparison.pairs) for name, comparison in compared.items()})
+    found: dict[TaskType, Decline] = {}
+    for name, comparison in compared.items():
+        if name in held:
+            # Of a type of which both comparisons speak, the one of the builds, which comes first.
+            found.setdefault(comparison.found.task_type, comparison.found)
+    return list(found.values())
+
+
+def _by_build(mine: Sequence[Engagement], task_type: TaskType, build: str | None) -> dict[str, _Comparison]:
+    """All outcomes of the new build against all of the one before it. Empty, here and below: too few of them."""
+    begun = len(mine)
+    while begun and mine[begun - 1].build == build:
+        begun -= 1
+    if not 0 < begun < len(mine) or build is None or (earlier := mine[begun - 1].build) is None:
+        return {}
+    before = [e for e in mine[:begun] if e.build == earlier]
+    return _compare(task_type, before, mine[begun:], "build", mine[begun].at)
+
+
+def _by_time(
+    mine: Sequence[Engagement], task_type: TaskType, build: str | None, least_blocks: int
+) -> dict[str, _Comparison]:
+    """The newest whole block of a build's outcomes against all that came before."""
+    judged = [e for e in mine if e.build == build and e.task_type == task_type and e.is_solved is not None]
+    end = len(judged) // BLOCK * BLOCK
+    if end < least_blocks * BLOCK:
+        return {}
+    return _compare(task_type, judged[: end - BLOCK], judged[end - BLOCK : end], "time", judged[end - 1].at)
+
+
+def _compare(
+    task_type: TaskType, before: Sequence[Engagement], after: Sequence[Engagement], why: Why, at: float
+) -> dict[str, _Comparison]:
+    mine, theirs = ([e for e in side if e.task_type == task_type] for side in (before, after))
+    pairs = shared(mine, theirs)
+    counts = _as_hard_as_after(pairs)
+    if min(count.n for count in counts) < LEAST_COMPARED:
+        return {}
+    since = dt.datetime.fromtimestamp(at, dt.UTC).date()
+    return {f"{task_type} {why}": _Comparison(pairs, Decline(before[0].model, task_type, *counts, why, since))}
+
+
+def _as_hard_as_after(pairs: Sequence[Pair]) -> tuple[Count, Count]:
+    """All that came before, as if it had had the mix of tasks that came after; and all that came after."""
+    before = sum((pair.one for pair in pairs), Count(0, 0))
+    after = sum((pair.other for pair in pairs), Count(0, 0))
+    if not after.n:
+        return before, after
+    share = sum(pair.one.share * pair.other.n for pair in pairs) / after.n
+    return Count(share * before.n, before.n), after

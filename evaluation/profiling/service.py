@@ -1,0 +1,87 @@
+"""What came of a model's work, as counts in which older outcomes count less: halved every 90 days."""
+
+import datetime as dt
+from collections.abc import Callable, Iterable, Sequence
+from statistics import median
+
+from ...memory_store.engagements import Engagement
+from ...memory_store.verdict import HALF_LIFE_DAYS
+from ...profiles.in_use import InUse, Service
+from ...profiles.measured import Tally
+from ...profiles.proposal import Fact
+from ...profiles.vocabulary import TASK_TYPES, TaskType
+from ..figures import BANDS, band_of
+from .statistics import Count, tally
+
+LEAST_OUTCOMES = 10
+"""Tasks of which it is known whether a model solved them; fewer say nothing of it."""
+SOURCE = "usage"
+
+_DAY_S = 86_400.0
+
+
+def fading(engagements: Sequence[Engagement]) -> Callable[[Engagement], float]:
+    """What each counts, 0 to 1: 1 for the newest of these, so that time alone changes nothing."""
+    newest = max(e.at for e in engagements)
+    return lambda engagement: 0.5 ** ((newest - engagement.at) / _DAY_S / HALF_LIFE_DAYS)
+
+
+def judged(engagements: Iterable[Engagement]) -> list[Engagement]:
+    """Those of which it is known whether the task was solved."""
+    return [engagement for engagement in engagements if engagement.is_solved is not None]
+
+
+def in_use(engagements: Sequence[Engagement]) -> Fact:
+    """The group `in_use` of a profile. engagements: of one build, the oldest first, LEAST_OUTCOMES of them judged."""
+    weight = fading(engagements)
+    by_type: dict[TaskType, list[Engagement]] = {
+        task_type: [e for e in engagements if e.task_type == task_type] for task_type in TASK_TYPES
+    }
+    by_band = {band: judged(e for e in engagements if band_of(e.complexity) == band) for band, _ in BANDS}
+    facts = InUse(
+        **_service(engagements, weight).model_dump(),
+        by_task_type={t: _service(es, weight) for t, es in by_type.items() if len(judged(es)) >= LEAST_OUTCOMES},
+        by_complexity={band: _tally(es, weight, lambda e: e.is_solved) for band, es in by_band.items() if es},
+        build=engagements[-1].build,
+        source=SOURCE,
+        seen=day_of(engagements[-1]),
+    )
+    return facts.model_dump(mode="json")
+
+
+def day_of(engagement: Engagement) -> dt.date:
+    return dt.datetime.fromtimestamp(engagement.at, dt.UTC).date()
+
+
+def usd_per_solved(engagements: Iterable[Engagement]) -> float | None:
+    """What the judged tasks cost on this machine, by what was solved of them. None: nothing was."""
+    here = [e for e in judged(engagements) if e.is_here]
+    solved = sum(e.is_solved is True for e in here)
+    return sum(e.cost_usd for e in here) / solved if solved else None
+
+
+def speeds(engagements: Iterable[Engagement]) -> list[float]:
+    """Tokens per second of this machine's answers, slowest first."""
+    return sorted(speed for e in engagements if e.is_here for speed in e.tokens_per_second)
+
+
+def _service(engagements: Sequence[Engagement], weight: Callable[[Engagement], float]) -> Service:
+    checked = [e for e in engagements if e.is_checked is not None]
+    accepted = [e for e in engagements if e.is_accepted is not None]
+    seen, usd = speeds(engagements), usd_per_solved(engagements)
+    return Service(
+        solved=_tally(judged(engagements), weight, lambda e: e.is_solved),
+        checked=_tally(checked, weight, lambda e: e.is_checked) if checked else None,
+        accepted=_tally(accepted, weight, lambda e: e.is_accepted) if accepted else None,
+        kept=_tally(engagements, weight, lambda e: e.was_last),
+        tokens_per_second=round(median(seen), 1) or None if seen else None,
+        usd_per_solved_task=None if usd is None else round(usd, 6),
+    )
+
+
+def _tally(
+    engagements: Iterable[Engagement],
+    weight: Callable[[Engagement], float],
+    is_good: Callable[[Engagement], bool | None],
+) -> Tally:
+    return tally(sum((Count(weight(e) * bool(is_good(e)), weight(e)) for e in engagements), Count(0, 0)))
