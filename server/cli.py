@@ -61,6 +61,9 @@ def _parser() -> argparse.ArgumentParser:
     undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
     usage.add_argument("--days", type=float, default=None, help="only the last DAYS days")
+    doctor.add_argument("--try", dest="tries", action="store_true", help="put small tasks to the models here")
+    doctor.add_argument("--models", nargs="+", metavar="MODEL", help="for --try: only these")
+    doctor.add_argument("--minutes", type=_between(0.1, 600), metavar="M", help="for --try: all together (5)")
     told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
     told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
     told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
@@ -147,10 +150,25 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _doctor(chosen: argparse.Namespace) -> int:
     from .doctor import doctor, doctor_of_host
+    from .reports import complain_all
 
+    if chosen.tries:
+        return _try_models(chosen)
+    if chosen.models or chosen.minutes:
+        complain_all(["doctor: --models and --minutes go with --try."])
+        return 2
     if chosen.host is not None:
         return anyio.run(partial(doctor_of_host, HOSTS[chosen.host], chosen.config, as_json=chosen.json))
     return anyio.run(partial(doctor, as_json=chosen.json))
+
+
+def _try_models(chosen: argparse.Namespace) -> int:
+    from .trying import LONGEST_MINUTES, try_from_shell
+
+    minutes = chosen.minutes or LONGEST_MINUTES
+    return anyio.run(
+        partial(try_from_shell, own_workshop, models=chosen.models or (), minutes=minutes, as_json=chosen.json)
+    )
 
 
 def _route(chosen: argparse.Namespace) -> int:

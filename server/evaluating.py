@@ -58,10 +58,10 @@ async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     report: Report | None = None
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
         call, course = anyio.CancelScope(), Course()
-        await group.start(_cancel_on_signal, call)
+        await group.start(cancel_on_signal, call)
         try:
             shop = await place.workshop()
-            with call, _bars(course, console):
+            with call, bars(course, console):
                 await _measure(place, shop, order, course, console)
             report = await _report(shop, course)
         except _MENDABLE as error:
@@ -130,8 +130,8 @@ async def _resumed(shop: Workshop) -> Terms:
         raise BadArgument("--resume: no evaluation is unfinished. Leave it out to begin one.")
     if row.suite != OWN_SUITE:
         raise BadArgument(
-            f"--resume: evaluation {row.id[:8]} is over a repository's tasks. Repeat its own command, which"
-            " goes on with it."
+            f"--resume: evaluation {row.id[:8]} is over other tasks ({row.suite}). Repeat its own command, which goes"
+            " on with it, or leave --resume out."
         )
     return Terms.from_json(row.terms)
 
@@ -177,7 +177,8 @@ def _exit_code(report: Report) -> int:
     return 0 if report.evaluation.finished_at is not None and not report.broken else INCOMPLETE
 
 
-async def _cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+async def cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    """Cancel what is under way when SIGINT or SIGTERM comes, so that its books are closed."""
     if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
         task_status.started()
         return
@@ -188,7 +189,7 @@ async def _cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.T
 
 
 @contextlib.contextmanager
-def _bars(course: Course, console: Console) -> Generator[None]:
+def bars(course: Course, console: Console) -> Generator[None]:
     """A bar for each model on a terminal, else nothing until the end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
