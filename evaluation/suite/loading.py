@@ -8,6 +8,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from ...tools.checking.languages import language_of_file
 from .errors import UnusableTask
 from .filling import Unfilled, fill
 from .prelude import with_prelude
@@ -96,7 +97,8 @@ def task_of(name: str, file: TaskFile, seed: int, *, names_of: int | None = None
         wrong.append(values["given"] + "\n")
         slips.append("gives the code back as it was")
     if target is not None:
-        wrong.append(f"{target}\n```{file.language}\n{files[target]}```\n")
+        mark = "````" if "```" in files[target] else "```"
+        wrong.append(f"{target}\n{mark}{language_of_file(target) or ''}\n{files[target]}{mark}\n")
         slips.append("changes nothing")
     return SuiteTask(
         id=f"{name}@{seed}",

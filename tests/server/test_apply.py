@@ -328,6 +328,18 @@ async def test_javascript_is_tested_as_the_target_says_it(open_house: OpenHouse,
     assert receipt["status"] in ("succeeded", "unverified"), receipt
 
 
+async def test_javascript_in_a_project_is_tested_with_the_files_beside_it(open_house: OpenHouse, project: Path):
+    (project / "twice.js").write_text("exports.times = 2;\n")
+    answer = Reply(fenced("const { times } = require('./twice');\nconst double = (n) => times * n;", "javascript"))
+    async with open_house(Script({LOCAL: [answer]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, output="apply", target="double.js",
+            tests="assert.equal(double(4), 4 * require('./twice.js').times);",
+        )  # fmt: skip
+
+    assert receipt["status"] == "succeeded", receipt
+
+
 async def test_apply_needs_a_file_to_write(open_house: OpenHouse):
     async with open_house(Script()) as house:
         refusal = await house.refusal("delegate_generation", task=RENAME, output="apply")

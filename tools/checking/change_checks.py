@@ -65,8 +65,6 @@ class ChangeChecks:
         language, text = language_of_file(main[1].name), self._text(change, main)
         if tests.code is not None and family(language) not in tests.languages:
             return in_another_language(tests, language)
-        if tests.code is not None and family(language) == "javascript":
-            return await self.executing.node_tests(text, tests.code, sandbox)
         try:
             return await self._in_a_copy(change, tests, root, main, text, sandbox)
         except FileRefused as error:
@@ -77,8 +75,11 @@ class ChangeChecks:
     ) -> CheckResult:
         from .project_copy import copied_project
         from .running import run_project_tests, run_tests
+        from .running_node import InProject
 
         async with copied_project(root, change.below(root)) as copy:
+            if tests.code is not None and family(language_of_file(main[1].name)) == "javascript":
+                return await self.executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
             in_place = _in_place(copy, change, root, main)
             if tests.code is None:
                 return await run_project_tests(text, tests.files, copy, sandbox, self.executing.limits, in_place)

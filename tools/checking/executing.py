@@ -10,6 +10,7 @@ from .sandbox import Limits, Sandbox
 # What reads and runs code is imported when there is code: a server starts without it.
 if TYPE_CHECKING:
     from .node import Node
+    from .running_node import InProject
     from .sandbox_search import SandboxSearch
 
 
@@ -27,8 +28,11 @@ class Executing:
             return search.sandbox
         return f"{search.reason}; {search.remedy}" if search.remedy else str(search.reason)
 
-    async def node_tests(self, code: str, tests: str, sandbox: Sandbox) -> CheckResult:
+    async def node_tests(
+        self, code: str, tests: str, sandbox: Sandbox, in_project: "InProject | None" = None
+    ) -> CheckResult:
         from .node import find_node
         from .running_node import run_node_tests
 
-        return await run_node_tests(code, tests, sandbox, await (self.find_node or find_node)(), self.limits)
+        node = await (self.find_node or find_node)()
+        return await run_node_tests(code, tests, sandbox, node, self.limits, in_project)

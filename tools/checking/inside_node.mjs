@@ -12,14 +12,18 @@ import fs from "node:fs";
 import * as nodeModule from "node:module";
 import os from "node:os";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { inspect } from "node:util";
 
 const { Module, createRequire } = nodeModule;
 const REPORT_FD = 3;
-const FOLDER = path.join(os.tmpdir(), "solution"); // outside the project's copy
-const SOLUTION = `${FOLDER}/solution.js`;
-const NAMES = `${FOLDER}/names.js`;
 const ENOUGH = 16000;
+
+// Where the answer is for its tests, and where they are. With a project both are in its copy, which is the
+// working folder, so that tests name its files as from its root.
+let folder = path.join(os.tmpdir(), "solution");
+let solution = null;
+let names = null;
 
 let isTaken = true; // open once, to node:test itself, before the answer is loaded
 
@@ -65,7 +69,7 @@ async function main() {
     return fail(error);
   }
   if (job.kind === "script") watch(); // what the answer listens for at its load is none of its business
-  testsFile = `${FOLDER}/tests.${job.testsAre === "esm" ? "mjs" : "cjs"}`;
+  testsFile = `${job.file ? path.resolve(".chargehand-tests") : `${folder}/tests`}.${job.testsAre === "esm" ? "mjs" : "cjs"}`;
   let isEnded = false;
   whenTestsEnded = () => isEnded && send(counted());
   try {
@@ -112,8 +116,11 @@ function prepare(job) {
     job.answer = withoutTypes(job.answer);
     job.tests = withoutTypes(job.tests);
   }
-  fs.mkdirSync(FOLDER, { recursive: true });
-  fs.writeFileSync(`${FOLDER}/package.json`, '{"type": "module"}');
+  if (job.file) folder = path.resolve(job.folder);
+  solution = `${folder}/solution.js`;
+  names = `${folder}/names.js`;
+  fs.mkdirSync(folder, { recursive: true });
+  fs.writeFileSync(`${folder}/package.json`, '{"type": "module"}');
 }
 
 function withoutTypes(code) {
@@ -138,30 +145,39 @@ async function startNodeTest() {
 }
 
 // The answer becomes the module ./solution.js for `import` and for `require`, and ./names.js gives every name
-// of its top level.
+// of its top level. One that stands in a project is loaded there, once, so that it finds its neighbours.
 async function loadAnswer(job) {
+  const file = job.file ? path.resolve(job.file) : solution;
   if (job.answerIs === "esm") {
-    fs.writeFileSync(SOLUTION, job.answer);
-    const namespace = await import(`file://${SOLUTION}`);
-    fs.writeFileSync(NAMES, 'export * from "./solution.js";');
-    provide(SOLUTION, namespace);
-    provide(NAMES, namespace);
+    fs.writeFileSync(file, job.answer);
+    const namespace = await import(pathToFileURL(file));
+    if (job.file) fs.writeFileSync(solution, passingOn(pathToFileURL(file), namespace));
+    fs.writeFileSync(names, 'export * from "./solution.js";');
+    provide(solution, namespace);
+    provide(names, namespace);
     return;
   }
-  for (const file of [SOLUTION, NAMES]) fs.writeFileSync(file, "");
-  const module = new Module(SOLUTION);
-  module.filename = SOLUTION;
-  module.paths = [];
-  module._compile(job.answer, SOLUTION);
-  const names = module.names ?? {};
+  for (const empty of [solution, names]) fs.writeFileSync(empty, "");
+  const module = new Module(file);
+  module.filename = file;
+  module.paths = job.file ? Module._nodeModulePaths(path.dirname(file)) : [];
+  if (job.file) Module._cache[file] = module;
+  module._compile(job.answer, file);
+  module.loaded = true;
+  const own = module.names ?? {};
   const exported = module.exports;
   const isEmpty = exported !== null && typeof exported === "object" && Object.keys(exported).length === 0;
-  const given = isEmpty ? names : exported;
-  const all = { ...names, ...(given === Object(given) ? given : {}) };
-  provide(SOLUTION, given);
-  provide(NAMES, all);
-  fs.writeFileSync(SOLUTION, facade(SOLUTION, all));
-  fs.writeFileSync(NAMES, facade(NAMES, all));
+  const given = isEmpty ? own : exported;
+  const all = { ...own, ...(given === Object(given) ? given : {}) };
+  provide(solution, given);
+  provide(names, all);
+  fs.writeFileSync(solution, facade(solution, all));
+  fs.writeFileSync(names, facade(names, all));
+}
+
+function passingOn(url, namespace) {
+  const from = JSON.stringify(url.href);
+  return `export * from ${from};${"default" in namespace ? ` export { default } from ${from};` : ""}\n`;
 }
 
 function provide(file, exported) {
@@ -174,7 +190,7 @@ function facade(file, exported) {
     'import { createRequire } from "node:module";',
     "const require = createRequire(import.meta.url);",
     `const given = require("${file}");`,
-    `const all = require("${NAMES}");`,
+    `const all = require("${names}");`,
     "export default given?.__esModule ? given.default : given;",
   ];
   for (const name of Object.keys(exported)) {

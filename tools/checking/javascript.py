@@ -85,9 +85,12 @@ def waits(tests: str) -> bool:
     return _WAITS.search(tests) is not None
 
 
-def with_one_solution(tests: str) -> str:
-    """The tests with every way to name the answer's module, `../src/solution.ts` too, as `./solution.js`."""
-    return _SOLUTION.sub(r"\1./solution.js\1", tests)
+def with_one_solution(tests: str, folder: str = ".") -> str:
+    """The tests with every way to name the answer's module, `../src/solution.ts` too, as `./solution.js`.
+
+    folder: where that is, from the tests' own.
+    """
+    return _SOLUTION.sub(rf"\1{folder}/solution.js\1", tests)
 
 
 def exporting(code: str, program: Program, *, typescript: bool) -> str:
@@ -102,15 +105,18 @@ def exporting(code: str, program: Program, *, typescript: bool) -> str:
     return "\n".join([code, *lines, ""])
 
 
-def importing(tests: str, program: Program, answer: Program) -> str:
-    """The tests with the answer's names imported on their first line, but for those they define themselves."""
+def importing(tests: str, program: Program, answer: Program, folder: str = ".") -> str:
+    """The tests with the answer's names imported on their first line, but for those they define themselves.
+
+    folder: as for `with_one_solution`.
+    """
     taken = program.values | program.imported | program.types
     names = ", ".join(sorted((answer.values | (answer.exported - {"default"})) - answer.types - taken))
     if not names:
         return tests
     if program.system == "esm":
-        return f'import {{ {names} }} from "./names.js"; {tests}'
-    return f'const {{ {names} }} = require("./names.js"); {tests}'
+        return f'import {{ {names} }} from "{folder}/names.js"; {tests}'
+    return f'const {{ {names} }} = require("{folder}/names.js"); {tests}'
 
 
 def _declared(node: "SgNode", kinds: set[str]) -> Iterator[str]:

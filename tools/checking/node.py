@@ -31,6 +31,14 @@ class Node:
         return f"node {self.version[0]}.{self.version[1]}"
 
     @property
+    def tells_modules(self) -> bool:
+        """Whether it knows an ES module by its text, where no package.json says so.
+
+        https://nodejs.org/api/packages.html#syntax-detection, seen 2026-11-25.
+        """
+        return self.version >= (22, 7) or (20, 19) <= self.version < (21, 0)
+
+    @property
     def inside(self) -> str:
         """Where a sandbox has it."""
         return str(self.executable) if self._is_the_systems else _INSIDE

