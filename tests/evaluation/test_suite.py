@@ -3,6 +3,7 @@
 import pytest
 
 from chargehand.evaluation.suite.loading import read_suite
+from chargehand.evaluation.suite.prelude import with_prelude
 from chargehand.evaluation.suite.proof import prove
 
 pytestmark = pytest.mark.anyio
@@ -32,3 +33,20 @@ def test_a_seed_gives_the_same_tasks_again_and_another_seed_others():
 
 def test_no_prompt_gives_its_check_or_its_answer_away():
     assert not [task.id for task in TASKS if task.tests in task.prompt or task.reference in task.prompt]
+
+
+def test_names_of_a_check_take_no_place_of_names_of_an_answer():
+    answer = "def half(n):\n    return n // 2\n\ndef quarter(n):\n    return half(half(n))\n"
+    check = "half = quarter(8)\nassert half == 2 and quarter(4) == 1 and refuses(TypeError, quarter, None)\n"
+    names: dict[str, object] = {}
+
+    exec(answer + with_prelude(check, "python"), names)
+
+    assert callable(names["half"])
+
+
+@pytest.mark.parametrize(
+    "tests", ["tests/test_one.py\ntest_two.py::test_it", "def test_it():\n    assert half(4) == 2\n"]
+)
+def test_tests_for_pytest_stay_as_they_are(tests: str):
+    assert with_prelude(tests, "python") == tests
