@@ -11,7 +11,7 @@ MEASURABLE: Mapping[str, str] = {
     "complexity_at_most": "evaluation: where its pass rate falls",
     "context_tokens": "releases: what the vendor or Ollama reports",
     "in_use": "usage: how often its work was solved, checked, accepted and kept, at what speed and cost",
-    "lifecycle": "releases: status, last day and successor, as the vendor announces them",
+    "lifecycle": "releases: status, last day and successor, as announced; evaluation, trial: the end of probation",
     "max_output_tokens": "releases: what the vendor reports",
     "measured": "evaluation: how often it passed, at what",
     "memory": "releases: what Ollama reports of the weights",

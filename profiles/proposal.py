@@ -35,4 +35,4 @@ class Proposal:
     warnings: tuple[str, ...] = field(default=())
     """What whoever agrees to it ought to know."""
     needs_consent: bool = False
-    """True: it is so sweeping that a person must agree to it by itself, whatever else was agreed to beforehand."""
+    """True: it is so sweeping or doubtful that a person must have seen it, whatever was agreed to beforehand."""

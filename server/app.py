@@ -13,6 +13,8 @@ from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
 from mcp.types import Icon
 
+from ..profiles.retirement import Notice
+from .announcing import announcements, notices_of_this_process
 from .callers import own_tasks_only
 from .completions import add_completions
 from .instructions import INSTRUCTIONS
@@ -61,11 +63,13 @@ def build_app(
     when_closed: Callable[[], None] = lambda: None,
     further: Sequence[ServerMiddleware[Any]] = (),
     offer: Offer | None = None,
+    due: Callable[[], Sequence[Notice]] = notices_of_this_process,
 ) -> MCPServer[Premises]:
     """The server over a workshop, with both protocol eras and any transport.
 
     when_closed: called once all books are closed, which may be before the transport has ended.
     further: what looks at requests before everything else. offer: None is what Chargehand offers.
+    due: the retirements that are announced with each handshake.
     """
 
     address = Address()
@@ -93,7 +97,12 @@ def build_app(
         log_level="WARNING",
         cache_hints=dict.fromkeys(_STABLE, _UNTIL_ASKED_AGAIN),
         subscriptions=None if offer.announces_changes else False,
-        middleware=[*further, strict_requests(offer.tools, offer.prompts), own_tasks_only(address)],
+        middleware=[
+            *further,
+            announcements(due),
+            strict_requests(offer.tools, offer.prompts),
+            own_tasks_only(address),
+        ],
     )
     for prompt in offer.prompts:
         app.add_prompt(prompt)

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from ..evaluation.profiling.drift import declines, told
 from ..memory_store.engagements import read_engagements
+from ..profiles.retirement import Notice, notices
 from ..profiles.vocabulary import ProviderName, Role
 from ..tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
 from ..tools.checking.sandbox_search import SandboxSearch
@@ -78,6 +79,7 @@ async def examine(shop: Workshop) -> Diagnosis:
     lines = [
         *_vendors(shop, availability, access),
         *_roles(shop, availability, access),
+        *_retirements(shop),
         _sandbox(await shop.find_sandbox()),
         _node(await find_node()),
         *_roots(shop),
@@ -140,6 +142,14 @@ def _role(shop: Workshop, role: Role, availability: Mapping[str, Availability], 
     first = players[0]
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
     return Line(f"role {role}", "missing", f"{first.id}: {why_not}")
+
+
+def _retirements(shop: Workshop) -> Sequence[Line]:
+    def health(notice: Notice) -> Health:
+        is_provided_for = notice.successor is not None and not notice.successor_is_on_probation
+        return "ok" if is_provided_for or not notice.roles else "missing"
+
+    return [Line("retirement", health(notice), notice.text) for notice in notices(shop.catalogue, shop.today)]
 
 
 def _sandbox(search: SandboxSearch) -> Line:

@@ -29,8 +29,16 @@ async def _usage(shop: "Workshop") -> "Found":
     return await proposals_from_usage(shop.ledger, shop.catalogue, builds, shop.now)
 
 
+async def _releases(shop: "Workshop") -> "Found":
+    from ..evaluation.profiling.found import Found
+
+    findings = await shop.find_releases(shop.profiles, shop.today)
+    return Found(proposals=findings.proposals, problems=findings.problems, notices=findings.notes)
+
+
 SOURCES: Mapping[str, Source] = {
     "evaluation": Source(_evaluation, "what `chargehand evaluate` measured on this machine"),
     "usage": Source(_usage, "what became of real work, at what speed and cost; and what a model got worse at"),
+    "releases": Source(_releases, "what vendors announce: retirements, successors, new models, prices"),
 }
 """In the order in which they are read."""

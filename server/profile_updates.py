@@ -23,7 +23,8 @@ from .premises import OpenWorkshop
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES
 from .reports import MENDABLE, complain, complain_all, print_json
-from .wiring import PROFILES_FOLDER, utc_now
+from .settings import PROFILES_FOLDER
+from .wiring import utc_now
 
 _COLOURS = {"profile": "bold", "goes": "red", "comes": "green", "because": "dim", "warning": "yellow"}
 _MARKS = {"profile": "", "goes": "  - ", "comes": "  + ", "because": "      ", "warning": "    ! "}
@@ -150,7 +151,7 @@ def _report(outlook: Outlook, written: Generation | None, *, as_json: bool) -> i
     elif kept:
         _say("Nothing is written. --apply writes it.")
     if any(proposal.needs_consent for proposal in kept) and not as_json:
-        _say("What is sweeping is written only when it is agreed to on a terminal, without --apply.")
+        _say("What is sweeping or doubtful is written only when it is agreed to on a terminal, without --apply.")
     return complain_all([plain(problem) for problem in problems])
 
 

@@ -33,6 +33,8 @@ from ..tools.routing.policy import Policy
 
 PREFIX = "CHARGEHAND_"
 CONFIG_FILE = "config.toml"
+PROFILES_FOLDER = "profiles"
+"""Of the data folder; holds the user's own profiles, and what was measured."""
 
 logger = logging.getLogger(__name__)
 

@@ -3,10 +3,12 @@
 import contextlib
 import datetime as dt
 import logging
+import os
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -41,9 +43,11 @@ from .providers.egress import Gate
 from .providers.locality import InvalidAddress, is_local_url
 from .providers.ollama_embedder import OllamaEmbedder
 from .providers.registry import LOADERS, VendorSettings
-from .settings import BadSetting, Settings
+from .settings import PROFILES_FOLDER, BadSetting, Settings
 
-PROFILES_FOLDER = "profiles"
+if TYPE_CHECKING:
+    from ..profiles.releases.compare import Findings
+
 INDEX_FOLDER = "index"
 
 # Chroma takes a second of both cores to load: not while the first task is on its way.
@@ -77,7 +81,8 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
         await recover(ledger, journals, utc_now().timestamp())
         privacy = settings.privacy.rules()
         gate = Gate(settings.privacy.local_hosts, local_only=settings.local_only, secrets=privacy.secrets)
-        providers = _providers(settings, gate)
+        vendors = _vendors(settings, gate)
+        providers = _providers(vendors)
         for provider in providers.values():
             opened.push_async_callback(_closed_soon, provider.aclose)
         memory = _memory(settings, ledger, catalogue, privacy, gate)
@@ -93,6 +98,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             find_sandbox=partial(find_sandbox, _choice(settings)),
             roots=roots,
             journals=journals,
+            find_releases=partial(_find_releases, vendors),
             rules=Rules(
                 policy=settings.policy,
                 local_only=settings.local_only,
@@ -124,23 +130,34 @@ def _choice(settings: Settings) -> Choice:
     return Choice(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
 
 
-def _providers(settings: Settings, gate: Gate) -> dict[ProviderName, Provider]:
+def _vendors(settings: Settings, gate: Gate) -> VendorSettings:
     def secret(key: SecretStr | None) -> str:
         return key.get_secret_value() if key else ""
 
-    vendors = VendorSettings(
+    return VendorSettings(
         ollama_host=settings.ollama_host,
         anthropic_api_key=secret(settings.anthropic_api_key),
         anthropic_base_url=settings.anthropic_base_url,
         cerebras_api_key=secret(settings.cerebras_api_key),
         cerebras_base_url=settings.cerebras_base_url,
+        # Profiles name these variables, so that no list of settings can.
+        key_of=lambda variable: os.environ.get(variable, ""),
         local_hosts=settings.privacy.local_hosts,
         gate=gate,
     )
+
+
+def _providers(vendors: VendorSettings) -> dict[ProviderName, Provider]:
     try:
         return {name: load(vendors) for name, load in LOADERS.items()}
     except InvalidAddress as error:
         raise BadSetting(str(error)) from error
+
+
+async def _find_releases(vendors: VendorSettings, catalogue: Catalogue, today: dt.date) -> "Findings":
+    from .releases.finding import find_releases
+
+    return await find_releases(vendors, catalogue, today)
 
 
 def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy, gate: Gate) -> Memory:

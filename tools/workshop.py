@@ -27,6 +27,7 @@ from .routing.policy import Policy
 from .routing.prior import Ability, abilities, beliefs_before
 
 if TYPE_CHECKING:
+    from ..profiles.releases.compare import Findings
     from .checking.command_check import CommandCheck
     from .checking.sandbox_search import SandboxSearch
 
@@ -86,6 +87,8 @@ class Workshop:
     roots: Roots
     journals: Journals
     """What was written into files, to be taken back."""
+    find_releases: "Callable[[Catalogue, dt.date], Awaitable[Findings]]"
+    """Asks the vendors what they offer, and says what that changes in the profiles."""
     rules: Rules
     clock: Clock
 

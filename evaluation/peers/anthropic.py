@@ -45,6 +45,8 @@ class AnthropicPeer:
 
     def __init__(self, answer: Answer, models: Sequence[ClaudeModel], *, api_key: str) -> None:
         self.journal = Journal()
+        self.listing: Response | None = None
+        """What is answered to the question for all models. None: the models."""
         self.batches = BatchPeer(self._answer_of_batch, self._turned_away, self.journal)
         self._answer = answer
         self._models = {model.id: model for model in models}
@@ -126,10 +128,16 @@ class AnthropicPeer:
         exchange = await self.journal.record(request)
         if refused := self._turned_away(request):
             return refuse(exchange, refused)
-        wanted = request.query_params.getlist("lifecycle") + request.query_params.getlist("lifecycle[]")
-        data = [_model_info(m) for m in self._models.values() if not wanted or m.lifecycle in wanted]
+        if self.listing is not None:
+            return self.listing
+        asked = request.query_params
+        wanted = asked.getlist("lifecycle") + asked.getlist("lifecycle[]") or ["active", "deprecated"]
+        listed = [model for model in self._models.values() if model.lifecycle in wanted]
+        begin = [model.id for model in listed].index(asked["after_id"]) + 1 if "after_id" in asked else 0
+        data = [_model_info(model) for model in listed[begin : begin + int(asked.get("limit", "20"))]]
         first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
-        return whole(exchange, {"data": data, "has_more": False, "first_id": first, "last_id": last})
+        has_more = begin + len(data) < len(listed)
+        return whole(exchange, {"data": data, "has_more": has_more, "first_id": first, "last_id": last})
 
     async def _one_model(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
@@ -257,11 +265,11 @@ def _model_info(model: ClaudeModel) -> dict[str, Any]:
         "type": "model",
         "id": model.id,
         "display_name": model.id,
-        "created_at": "2026-01-01T00:00:00Z",
+        "created_at": model.created_at,
         "lifecycle": model.lifecycle,
         "line": model.line,
         "deprecated_at": None,
-        "retires_at": None,
+        "retires_at": model.retires_at,
         "max_input_tokens": model.max_input_tokens,
         "max_tokens": 128_000,
         "capabilities": {

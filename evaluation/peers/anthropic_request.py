@@ -42,6 +42,9 @@ class ClaudeModel:
     lifecycle: Literal["active", "deprecated", "retired"] = "active"
     line: str | None = None
     max_input_tokens: int = 1_000_000
+    created_at: str = "2026-01-01T00:00:00Z"
+    retires_at: str | None = None
+    """None: no end is scheduled."""
 
     @property
     def thinks_by_default(self) -> bool:

@@ -40,6 +40,8 @@ class CerebrasModel:
     context_tokens: int = 131_072
     input_usd_per_million_tokens: float = 0.0
     output_usd_per_million_tokens: float = 0.0
+    created: int = 1
+    """Seconds since 1970."""
 
 
 class _Form(BaseModel):
@@ -111,6 +113,8 @@ class CerebrasPeer:
 
     def __init__(self, answer: Answer, models: Sequence[CerebrasModel], *, api_key: str) -> None:
         self.journal = Journal()
+        self.listing: Response | None = None
+        """What is answered to the question for all models. None: the models."""
         self.connections_warmed = 0
         """Requests to `/v1/tcp_warming`, which a client that starts fast does not make."""
         self._answer = answer
@@ -180,6 +184,8 @@ class CerebrasPeer:
         exchange = await self.journal.record(request)
         if not self._knows(request):
             return _refuse(exchange, HttpFault(401, message="Wrong API Key"))
+        if self.listing is not None:
+            return self.listing
         with_prices = request.query_params.get("format") == "huggingface"
         data = [_model_info(model, with_prices=with_prices) for model in self._models.values()]
         return whole(exchange, {"object": "list", "data": data})
@@ -236,7 +242,7 @@ def _time_info(reply: Reply) -> dict[str, float]:
 
 
 def _model_info(model: CerebrasModel, *, with_prices: bool) -> dict[str, Any]:
-    info: dict[str, Any] = {"id": model.id, "object": "model", "created": 1, "owned_by": "Cerebras"}
+    info: dict[str, Any] = {"id": model.id, "object": "model", "created": model.created, "owned_by": "Cerebras"}
     if not with_prices:
         return info
     prices = {"input": model.input_usd_per_million_tokens, "output": model.output_usd_per_million_tokens}

@@ -76,6 +76,8 @@ class OllamaPeer:
 
     def __init__(self, answer: Answer, models: Sequence[OllamaModel], *, version: str = "0.34.0") -> None:
         self.journal = Journal()
+        self.listing: Response | None = None
+        """What is answered to the question for all models. None: the models."""
         self.loaded: dict[str, int] = {}
         """num_ctx of each model in memory; a test may fill it beforehand."""
         self.expires_at = _TIME
@@ -102,7 +104,7 @@ class OllamaPeer:
 
     async def _tags(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        return whole(exchange, {"models": [_summary(model) for model in self._models.values()]})
+        return self.listing or whole(exchange, {"models": [_summary(model) for model in self._models.values()]})
 
     async def _ps(self, request: Request) -> Response:
         exchange = await self.journal.record(request)

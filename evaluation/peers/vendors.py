@@ -21,10 +21,20 @@ CLAUDE_MODELS = (
     ClaudeModel("claude-sonnet-5-5", frozenset({"adaptive", "between_tools"}), _EFFORTS, line="sonnet"),
     ClaudeModel("claude-opus-5-5", frozenset({"adaptive"}), _EFFORTS, line="opus"),
 )
-# https://inference-docs.cerebras.ai/models (seen 2026-11-23).
+# https://inference-docs.cerebras.ai/models; prices: genai-prices 0.2.3 (seen 2026-11-23).
 CEREBRAS_MODELS = (
-    CerebrasModel("gpt-oss-120b", ("low", "medium", "high")),
-    CerebrasModel("qwen-3.8-27b", ("none", "low", "medium", "high")),
+    CerebrasModel(
+        "gpt-oss-120b",
+        ("low", "medium", "high"),
+        input_usd_per_million_tokens=0.35,
+        output_usd_per_million_tokens=0.75,
+    ),
+    CerebrasModel(
+        "qwen-3.8-27b",
+        ("none", "low", "medium", "high"),
+        input_usd_per_million_tokens=0.99,
+        output_usd_per_million_tokens=1.49,
+    ),
 )
 QWEN = OllamaModel("qwen3:30b-a3b", context_tokens=262_144, capabilities=("completion", "tools", "thinking"))
 
@@ -40,14 +50,20 @@ class Vendors:
 
 
 @contextlib.asynccontextmanager
-async def vendors(answer: Answer, *, installed: Sequence[OllamaModel] = (QWEN,)) -> AsyncGenerator[Vendors]:
+async def vendors(
+    answer: Answer,
+    *,
+    installed: Sequence[OllamaModel] = (QWEN,),
+    claude: Sequence[ClaudeModel] = CLAUDE_MODELS,
+    at_cerebras: Sequence[CerebrasModel] = CEREBRAS_MODELS,
+) -> AsyncGenerator[Vendors]:
     """All three, giving one answer function's answers, for as long as the block runs.
 
     installed: the models that Ollama has.
     """
     ollama = OllamaPeer(answer, installed)
-    cerebras = CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY)
-    anthropic = AnthropicPeer(answer, CLAUDE_MODELS, api_key=KEY)
+    cerebras = CerebrasPeer(answer, at_cerebras, api_key=KEY)
+    anthropic = AnthropicPeer(answer, claude, api_key=KEY)
     async with (
         serving(ollama.app) as ollama_url,
         serving(cerebras.app) as cerebras_url,

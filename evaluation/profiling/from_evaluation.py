@@ -19,6 +19,9 @@ from .speed import speed_proposal
 from .standing import Item, Standing, quantile, standings
 from .statistics import Count, tally, wilson
 
+_PROBATION_ENDS_AT = 0.5
+"""The share of items that a new model must pass to play its roles. They are the last, or its predecessor's."""
+
 
 async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today: dt.date) -> Found:
     """All that the measurements in the ledger speak for. Raises a LedgerError when they cannot be read."""
@@ -54,20 +57,17 @@ async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today:
 def _of_model(profile: ModelProfile, standing: Standing) -> Iterator[Proposal]:
     count = standing.count()
     low, high = wilson(count)
-    yield Proposal(
-        profile.id,
-        ("measured",),
-        None,
-        _measured(standing),
-        Evidence(
-            "evaluation",
-            standing.source,
-            standing.seen,
-            n=round(count.n),
-            interval=(round(low, 3), round(high, 3)),
-            note=f"{count.passed:.3g} of {count.n:.0f} items passed",
-        ),
+    evidence = Evidence(
+        "evaluation",
+        standing.source,
+        standing.seen,
+        n=round(count.n),
+        interval=(round(low, 3), round(high, 3)),
+        note=f"{count.passed:.3g} of {count.n:.0f} items passed",
     )
+    yield Proposal(profile.id, ("measured",), None, _measured(standing), evidence)
+    if profile.lifecycle.on_probation and count.passed >= _PROBATION_ENDS_AT * count.n:
+        yield Proposal(profile.id, ("lifecycle", "on_probation"), True, False, evidence)
     yield from speed_proposal(profile, standing.tokens_per_second, standing.source, standing.seen)
     yield from threshold(profile, standing)
 

@@ -50,6 +50,17 @@ class _Blocks:
     blocks: tuple[Mapping[str, Any], ...]
 
 
+def anthropic_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
+    """The vendor at its address; empty means its own. Raises InvalidAddress."""
+    return Vendor(
+        name="Anthropic",
+        url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL),
+        address_variable="ANTHROPIC_BASE_URL",
+        key_variable="ANTHROPIC_API_KEY",
+        local_hosts=local_hosts,
+    )
+
+
 class AnthropicProvider:
     """Implements `Provider` for Anthropic."""
 
@@ -57,13 +68,7 @@ class AnthropicProvider:
         self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
     ) -> None:
         """api_key: empty means absent. base_url: empty means Anthropic's own. Raises InvalidAddress."""
-        vendor = Vendor(
-            name="Anthropic",
-            url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL),
-            address_variable="ANTHROPIC_BASE_URL",
-            key_variable="ANTHROPIC_API_KEY",
-            local_hosts=local_hosts,
-        )
+        vendor = anthropic_at(base_url, local_hosts)
         self._account: Account[anthropic.AsyncAnthropic] = Account(
             vendor, api_key, _connect, translations, gate or Gate(local_hosts)
         )

@@ -93,6 +93,17 @@ class _Chunk(_Part):
     status_code: int = 500
 
 
+def cerebras_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
+    """The vendor at its address; empty means its own. Raises InvalidAddress."""
+    return Vendor(
+        name="Cerebras",
+        url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL),
+        address_variable="CEREBRAS_BASE_URL",
+        key_variable="CEREBRAS_API_KEY",
+        local_hosts=local_hosts,
+    )
+
+
 class CerebrasProvider:
     """Implements `Provider` for Cerebras."""
 
@@ -100,13 +111,7 @@ class CerebrasProvider:
         self, *, api_key: str, base_url: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
     ) -> None:
         """api_key: empty means absent. base_url: the origin; empty means Cerebras's own. Raises InvalidAddress."""
-        vendor = Vendor(
-            name="Cerebras",
-            url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL),
-            address_variable="CEREBRAS_BASE_URL",
-            key_variable="CEREBRAS_API_KEY",
-            local_hosts=local_hosts,
-        )
+        vendor = cerebras_at(base_url, local_hosts)
         self._account: Account[sdk.AsyncCerebras] = Account(
             vendor, api_key, _connect, translations, gate or Gate(local_hosts)
         )

@@ -55,18 +55,23 @@ _COLD_LOAD_FROM_S = 0.2
 _NANOSECONDS = 1_000_000_000
 
 
+def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
+    """The server at its address; empty means its default. Raises InvalidAddress."""
+    return Vendor(
+        name="Ollama",
+        url=ollama_url(host),
+        address_variable="OLLAMA_HOST",
+        start_command="ollama serve",
+        local_hosts=local_hosts,
+    )
+
+
 class OllamaProvider:
     """Implements `Provider` for Ollama."""
 
     def __init__(self, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None) -> None:
         """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
-        self._vendor = Vendor(
-            name="Ollama",
-            url=ollama_url(host),
-            address_variable="OLLAMA_HOST",
-            start_command="ollama serve",
-            local_hosts=local_hosts,
-        )
+        self._vendor = ollama_at(host, local_hosts)
         self._gate = gate or Gate(local_hosts)
         self._clock = clock
         self._models = OllamaModels(self._vendor, self._gate, clock)

@@ -19,6 +19,8 @@ class VendorSettings:
     anthropic_base_url: str = ""
     cerebras_api_key: str = field(default="", repr=False)
     cerebras_base_url: str = ""
+    key_of: Callable[[str], str] = field(default=lambda _: "", repr=False)
+    """The key in a variable that a profile names (`api_key_env`); empty means absent."""
     local_hosts: frozenset[str] = frozenset()
     """Hosts that the user calls local."""
     clock: Clock = field(default=time.monotonic, repr=False)

@@ -16,6 +16,8 @@ import pytest
 from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, record_measurement
 from chargehand.memory_store.ledger import Ledger
 from chargehand.profiles.loading import load_catalogue
+from chargehand.profiles.overlay import FOLDER, NONE, add
+from chargehand.profiles.proposal import Evidence, Fact, Proposal
 from chargehand.server.cli import main
 from chargehand.server.wiring import utc_now
 
@@ -172,6 +174,19 @@ def test_too_few_items_change_nothing(typed, home: Path):
 
     assert "9 item(s) are too few" in update.out
     assert "No change is proposed." in update.out
+
+
+@pytest.mark.parametrize(("passed", "ends"), [(20, True), (19, False)])
+def test_probation_ends_with_an_evaluation_in_which_half_is_passed(typed, home: Path, passed: int, ends: bool):
+    lifecycle: Fact = {"status": "active", "source": "Ollama show", "seen": "2026-11-25", "on_probation": True}
+    whole: Fact = {"id": "new", "name": "New", "provider": "ollama", "api_model": "new:1b", "lifecycle": lifecycle}
+    found = Proposal("new", (), None, whole, Evidence("releases", "Ollama show", utc_now().date()))
+    add(home / "profiles" / FOLDER, NONE, [found], utc_now())
+    measured(home, *items("new", passed, 40))
+
+    typed("update", "--from-evaluation", "--apply")
+
+    assert facts(typed, "new")["lifecycle"].get("on_probation", False) is not ends
 
 
 def test_an_item_that_is_asked_again_is_no_new_evidence(typed, home: Path):

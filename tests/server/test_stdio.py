@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +180,14 @@ async def test_what_was_answered_survives_a_kill(environment: dict[str, str], tm
 def test_nothing_heavy_is_imported_before_the_handshake(environment: dict[str, str], tmp_path: Path):
     process = Process(environment | {"PYTHONPROFILEIMPORTTIME": "1"}, tmp_path)
     try:
-        process.shake_hands()
         assert process.popen.stdin is not None
-        process.popen.stdin.close()
         assert process.popen.stderr is not None
-        imported = {line.rpartition("|")[2].strip() for line in process.popen.stderr.read().decode().splitlines()}
+        with ThreadPoolExecutor() as pool:
+            # Read as it comes: the list of imports is longer than a pipe is.
+            said = pool.submit(process.popen.stderr.read)
+            process.shake_hands()
+            process.popen.stdin.close()
+            imported = {line.rpartition("|")[2].strip() for line in said.result(BOUND_S).decode().splitlines()}
     finally:
         process.close()
 

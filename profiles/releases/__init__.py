@@ -1,0 +1,1 @@
+"""What vendors' listings change in what we know of models."""

@@ -1,0 +1,35 @@
+"""What a vendor's listing changes in what we know: retirements, successors, newcomers and prices, as proposals."""
+
+import datetime as dt
+from dataclasses import dataclass
+
+from ..catalogue import Catalogue
+from ..proposal import Proposal
+from .comparison import Comparison, KnownPrice
+from .endings import lifecycle_changes
+from .listing import Listing
+from .newcomer import newcomer_proposal, newcomers
+from .repricing import limit_changes, price_changes
+
+
+@dataclass(frozen=True)
+class Findings:
+    proposals: tuple[Proposal, ...] = ()
+    notes: tuple[str, ...] = ()
+    """What was seen and changes nothing, for people."""
+    problems: tuple[str, ...] = ()
+    """Which vendors could not be read, and the remedy."""
+
+
+def compare(listing: Listing, catalogue: Catalogue, known_price: KnownPrice, today: dt.date) -> Findings:
+    """What a listing changes, as proposals: nothing of it is in force before somebody has agreed."""
+    comparison = Comparison(listing, catalogue, known_price, today)
+    new, not_taken = newcomers(comparison)
+    changes, notes = lifecycle_changes(comparison, new)
+    proposals = (
+        *changes,
+        *(newcomer_proposal(comparison, newcomer) for newcomer in new),
+        *limit_changes(comparison),
+        *price_changes(comparison),
+    )
+    return Findings(proposals, (*notes, *not_taken))

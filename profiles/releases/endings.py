@@ -1,0 +1,152 @@
+"""Models that their vendor ends, and who follows them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..catalogue import Catalogue
+from ..model import Lifecycle, ModelProfile
+from ..proposal import Proposal
+from ..vocabulary import ROLES, Role
+from .comparison import Comparison, as_fact
+from .listing import ListedModel
+from .newcomer import Newcomer
+
+
+@dataclass(frozen=True)
+class Ending:
+    profile: ModelProfile
+    lifecycle: Lifecycle
+    """As it is from now on."""
+    note: str
+
+
+def lifecycle_changes(comparison: Comparison, newcomers: Sequence[Newcomer]) -> tuple[list[Proposal], list[str]]:
+    """A proposal for each model whose lifecycle its vendor states otherwise, with its successor, and notes.
+
+    When all the models that a vendor plays roles with would end at once, each of these proposals needs consent.
+    """
+    changes: list[Ending] = []
+    notes: list[str] = []
+    for profile in comparison.mine:
+        listed = comparison.listing.find(profile.api_model)
+        found = _absent(comparison, profile) if listed is None else _stated(comparison, profile, listed)
+        if isinstance(found, str):
+            notes.append(found)
+        elif found is not None:
+            changes.append(found)
+    profiles = {**comparison.catalogue.profiles, **{n.profile.id: n.profile for n in newcomers}}
+    profiles |= {c.profile.id: c.profile.model_copy(update={"lifecycle": c.lifecycle}) for c in changes}
+    after = replace(comparison.catalogue, profiles=profiles)
+    settled = [_with_successor(change, after, comparison) for change in changes]
+    profiles |= {c.profile.id: c.profile.model_copy(update={"lifecycle": c.lifecycle}) for c in settled}
+    after = replace(after, profiles=profiles)
+    proposals = [_proposal(change, after, comparison) for change in settled]
+    if _ends_all(comparison, settled):
+        all_at_once = f"{comparison.listing.source} ends all models of this vendor that play a role, at once."
+        proposals = [replace(p, warnings=(all_at_once, *p.warnings), needs_consent=True) for p in proposals]
+    return proposals, notes
+
+
+def _stated(comparison: Comparison, profile: ModelProfile, listed: ListedModel) -> Ending | str | None:
+    """What the listing says of a known model, where that is something else than its profile does."""
+    known = profile.lifecycle
+    status, last = listed.lifecycle or known.status, listed.retires_on
+    if listed.lifecycle is None or status == known.status != "deprecated":
+        return None
+    if status == "deprecated" and last is None:
+        return (
+            None
+            if known.status != "active"
+            else f"{profile.id} is deprecated by its vendor; no last day is announced yet."
+        )
+    if status == "retired":
+        last = last or comparison.today
+    if status == known.status and last == known.retires_on:
+        return None
+    return _changed(comparison, profile, status=status, last=last)
+
+
+def _absent(comparison: Comparison, profile: ModelProfile) -> str | None:
+    """What is said of a model that is not in the listing: no more than that, for a list may be cut or an account's."""
+    # Ollama lists what is pulled, and whoever has not pulled a model is told so when it is asked for.
+    if profile.provider == "ollama" or not profile.is_offered_on(comparison.today):
+        return None
+    return (
+        f"{profile.id}: its vendor does not list {profile.api_model} any more, and announced no end. Nothing is"
+        " changed; write its `lifecycle` into a file of your own if it is gone."
+    )
+
+
+def _changed(comparison: Comparison, profile: ModelProfile, *, status: str, last: object) -> Ending:
+    facts = profile.lifecycle.model_dump() | {
+        "status": status,
+        "retires_on": last if status != "active" else None,
+        "source": comparison.listing.source,
+        "seen": comparison.listing.seen,
+    }
+    if status == "active":
+        facts |= {"successor": None, "note": None}
+        return Ending(profile, Lifecycle.model_validate(facts), "its vendor lists it as active again")
+    says = f"Stops answering on {last}." if status == "deprecated" else f"Not offered any more since {last}."
+    return Ending(profile, Lifecycle.model_validate(facts | {"note": says}), says.rstrip("."))
+
+
+def _with_successor(change: Ending, after: Catalogue, comparison: Comparison) -> Ending:
+    """The newest model of its line that stays, one that is not on probation before all others."""
+    if change.lifecycle.status == "active":
+        return change
+    gone = change.profile
+    heirs = [
+        p
+        for p in after
+        if p.provider == gone.provider
+        and p.line is not None
+        and p.line == gone.line
+        and p.id != gone.id
+        and p.lifecycle.status == "active"
+    ]
+
+    def newness(profile: ModelProfile) -> tuple[bool, str, str]:
+        listed = comparison.listing.find(profile.api_model)
+        released = (listed.released if listed else None) or profile.lifecycle.released
+        return not profile.lifecycle.on_probation, str(released or ""), profile.id
+
+    heir = max(heirs, key=newness, default=None)
+    if heir is None:
+        return change
+    return replace(change, lifecycle=change.lifecycle.model_copy(update={"successor": heir.id}))
+
+
+def _ends_all(comparison: Comparison, changes: Sequence[Ending]) -> bool:
+    ending = {change.profile.id for change in changes if change.lifecycle.status != "active"}
+    players = {
+        p.id for role in ROLES for p in comparison.catalogue.players(role, comparison.today) if p in comparison.mine
+    }
+    return bool(players) and players <= ending
+
+
+def _proposal(change: Ending, after: Catalogue, comparison: Comparison) -> Proposal:
+    profile, lifecycle = change.profile, change.lifecycle
+    warnings = list(_warnings(change, after, comparison)) if lifecycle.status != "active" else []
+    return comparison.proposal(
+        profile.id,
+        ("lifecycle",),
+        as_fact(profile.lifecycle),
+        as_fact(lifecycle, beside=profile.lifecycle),
+        change.note,
+        *warnings,
+    )
+
+
+def _warnings(change: Ending, after: Catalogue, comparison: Comparison) -> Iterator[str]:
+    last = max(change.lifecycle.retires_on or comparison.today, comparison.today)
+    before, today = comparison.catalogue, comparison.today
+    roles: list[Role] = [role for role in ROLES if change.profile in before.players(role, today)]
+    successor = after.successor_of(after.profiles[change.profile.id], last)
+    if successor is not None and successor.lifecycle.on_probation:
+        yield f"Its successor {successor.id} is on probation: evaluate it before {last}."
+    elif successor is None and roles:
+        yield "No successor of its line is known."
+    for role in roles:
+        if not after.players(role, last):
+            yield f"From {last} on nobody plays the {role} role: another role takes its tasks."

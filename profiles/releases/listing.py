@@ -1,0 +1,120 @@
+"""What a vendor says of its models, as plain values with hard limits: nothing else of a listing is ever believed."""
+
+import datetime as dt
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from ..price import Price
+from ..vocabulary import Capability, ProviderName
+
+MODELS_AT_MOST = 1_000
+"""More than any vendor has; an aggregator's list is about half as long (openrouter.ai, seen 2026-11-23)."""
+
+_SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._:@+-]*"
+_PLAIN_ID = re.compile(_SEGMENT)
+_ID_WITH_NAMESPACE = re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,3}}")
+# A registry and a namespace may stand before a name there: hf.co/unsloth/gemma-4:Q4_K_M, org/My-Model.
+_HAVE_NAMESPACES: tuple[ProviderName, ...] = ("ollama", "openai_compatible")
+
+
+def _plain_text(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds characters that cannot be printed")
+    return text
+
+
+def _a_day_of_this_age(day: dt.date) -> dt.date:
+    if not dt.date(2015, 1, 1) <= day <= dt.date(2100, 1, 1):
+        raise ValueError("is no day on which a model came or goes")
+    return day
+
+
+Text = Annotated[str, Field(max_length=200), AfterValidator(_plain_text)]
+Day = Annotated[dt.date, AfterValidator(_a_day_of_this_age)]
+Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class ListedThinking(_Said):
+    """How a listed model's thinking can be steered. Every vendor has its own words for it."""
+
+    turned_off_by: Text | None = None
+    """The vendor's word that turns thinking off. None: it is a plain false, or nothing does."""
+    always_on: bool = False
+    efforts: Annotated[tuple[Text, ...], Field(max_length=10)] = ()
+    """The vendor's words for how hard to think, least first."""
+
+
+class ListedWeights(_Said):
+    """What is known of weights on the user's own disk."""
+
+    build: Text
+    """Digest and quantization, as attempts are booked under."""
+    quantization: Text | None = None
+    size_gb: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    """Gigabytes on disk, which is about what they take in memory."""
+    total_billion: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    """Parameters, in billions."""
+    family: Text | None = None
+    is_remote: bool = False
+    """True: the server only passes requests on to a machine elsewhere."""
+
+
+class ListedModel(_Said):
+    """One model of a listing. None, everywhere: the listing does not say."""
+
+    id: Annotated[str, Field(min_length=1, max_length=200)]
+    """The id on the vendor's wire."""
+    name: Text | None = None
+    lifecycle: Literal["active", "deprecated", "retired"] | None = None
+    line: Text | None = None
+    released: Day | None = None
+    retires_on: Day | None = None
+    context_tokens: Tokens | None = None
+    max_output_tokens: Tokens | None = None
+    capabilities: tuple[Capability, ...] = ()
+    """What it is said to be able to do; what is absent may only be unsaid."""
+    can_think: bool | None = None
+    thinking: ListedThinking | None = None
+    price: Price | None = None
+    weights: ListedWeights | None = None
+
+
+class Listing(_Said):
+    """All models that a vendor, or one server, offers."""
+
+    provider: ProviderName
+    source: Text
+    """Who said it, for people: `Anthropic models.list`."""
+    seen: Day
+    base_url: Text | None = None
+    """The server that was asked, where a provider has several."""
+    models: Annotated[tuple[ListedModel, ...], Field(max_length=MODELS_AT_MOST)]
+    leaves: bool = False
+    """Whether what a model of an own server is asked leaves the machine."""
+
+    @model_validator(mode="after")
+    def _ids_are_plain_and_unlike(self) -> Self:
+        form = _ID_WITH_NAMESPACE if self.provider in _HAVE_NAMESPACES else _PLAIN_ID
+        seen = set[str]()
+        for model in self.models:
+            # An id becomes a profile's name, and with it a part of file names, logs and commands.
+            if not form.fullmatch(model.id) or ".." in model.id:
+                raise ValueError(f"{model.id[:60]!r} is no model id")
+            if model.id.lower() in seen:
+                raise ValueError(f"{model.id[:60]!r} is listed twice")
+            seen.add(model.id.lower())
+        return self
+
+    def find(self, api_model: str) -> ListedModel | None:
+        """The model of a wire id; an id without a date means the dated one."""
+        for model in self.models:
+            if model.id.lower() == api_model.lower():
+                return model
+        dated = re.compile(rf"{re.escape(api_model)}-20\d{{6}}", re.IGNORECASE)
+        return next((model for model in self.models if dated.fullmatch(model.id)), None)

@@ -1,0 +1,251 @@
+"""The profile of a model that nobody has described yet: from what its vendor says, and what its kin are like."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from ..catalogue import Catalogue
+from ..model import PROFILE_ID_PATTERN, Lifecycle, Memory, ModelProfile, Parameters, ThinkingRules
+from ..price import Price
+from ..proposal import Proposal
+from ..vocabulary import Capability, ProviderName, Role
+from .comparison import Comparison, as_fact
+from .listing import ListedModel, Listing
+
+NEWCOMERS_AT_MOST = 25
+"""New profiles from one listing: who has more models than that wants to choose."""
+
+_ID_LENGTH = 64
+_OTHER_FILES = frozenset({"routing"})
+"""Names that a file of the profiles' folder has for something else."""
+_UNSAID: tuple[Capability, ...] = ("tools", "prompt_caching")
+"""What no listing of a cloud vendor says: a newcomer is believed to do what its predecessor does."""
+_ELSEWHERE = "It runs on a machine elsewhere, so it is not asked where a task must stay, and may be billed there."
+
+
+@dataclass(frozen=True)
+class Newcomer:
+    listed: ListedModel
+    profile: ModelProfile
+    warnings: tuple[str, ...] = ()
+    """What speaks for a second look: whoever says --apply has not seen it."""
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """Why a new model gets no profile."""
+
+    note: str | None
+    """None: nobody misses it."""
+
+
+def newcomers(comparison: Comparison) -> tuple[list[Newcomer], list[str]]:
+    """The new models that can be described, each with a profile on probation, and a note on each that cannot."""
+    found: list[Newcomer] = []
+    notes: list[str] = []
+    catalogue = comparison.catalogue
+    for listed in comparison.unknown:
+        if len(found) == NEWCOMERS_AT_MOST:
+            notes.append(f"{comparison.listing.source}: {NEWCOMERS_AT_MOST} models are new; further ones are left out.")
+            break
+        name = profile_id(listed.id, catalogue)
+        if name is None:
+            notes.append(f"{listed.id}: no profile id is free for it. Add a profile by hand to have it.")
+            continue
+        made = _MAKERS[comparison.listing.provider](replace(comparison, catalogue=catalogue), listed, name)
+        if isinstance(made, NotTaken):
+            notes += [made.note] if made.note else []
+            continue
+        found.append(made)
+        catalogue = replace(catalogue, profiles={**catalogue.profiles, name: made.profile})
+    return found, notes
+
+
+def newcomer_proposal(comparison: Comparison, newcomer: Newcomer) -> Proposal:
+    """The whole profile, as a proposal."""
+    profile = newcomer.profile
+    note = f"{profile.provider} has {profile.api_model}, of which there is no profile"
+    waits = "On probation: it plays no role until `chargehand evaluate` or `profiles trial` has measured it."
+    return comparison.proposal(
+        profile.id, (), None, as_fact(profile), note, waits, *newcomer.warnings, needs_consent=bool(newcomer.warnings)
+    )
+
+
+def profile_id(wire_id: str, catalogue: Catalogue) -> str | None:
+    """A free id by the house's pattern, as near to the wire id as can be: `qwen3-14b` for `qwen3:14b`.
+
+    None: there is none.
+    """
+    plain = re.sub(r"[^a-z0-9._-]+", "-", wire_id.lower().removesuffix(":latest"))
+    plain = plain.lstrip("._-")[:_ID_LENGTH].rstrip("-")
+    for name in (plain, f"{plain[: _ID_LENGTH - 6]}-model"):
+        if re.match(PROFILE_ID_PATTERN, name) and name not in _OTHER_FILES and name not in catalogue.profiles:
+            return name
+    return None
+
+
+def local_profile(listed: ListedModel, name: str, listing: Listing, catalogue: Catalogue) -> ModelProfile:
+    """A model on the user's own machine, as Ollama describes it. It stands last in its nearest kin's roles."""
+    weights = listed.weights
+    size, family = (weights.total_billion, weights.family) if weights else (None, None)
+    base = _base(listed.id)
+    kin = [p for p in catalogue if p.provider == "ollama" and p.id != name]
+    lines = {p.line for p in kin if p.line and _base(p.api_model) == base}
+    line = lines.pop() if len(lines) == 1 else (family or base.rpartition("/")[2])
+    memory = None
+    if weights is not None and weights.size_gb is not None and weights.quantization:
+        memory = Memory(weights_gb=weights.size_gb, quantization=weights.quantization)
+    return ModelProfile(
+        id=name,
+        name=listed.name or listed.id,
+        provider="ollama",
+        api_model=listed.id,
+        line=line,
+        parameters=Parameters(total_billion=size) if size else None,
+        memory=memory,
+        context_tokens=listed.context_tokens,
+        thinking=ThinkingRules(sent_back=True) if listed.can_think else None,
+        capabilities=listed.capabilities,
+        setup_command=f"ollama pull {listed.id}",
+        roles=_roles_of_nearest(kin, line, size, catalogue),
+        lifecycle=_on_probation(listed, listing, f"Weights {weights.build} when it was found." if weights else None),
+    )
+
+
+def next_of_line(
+    listed: ListedModel, name: str, predecessor: ModelProfile, price: Price, listing: Listing
+) -> ModelProfile:
+    """A cloud model of a known line: as its vendor describes it, else as its predecessor is; roles included.
+
+    What was written of the predecessor's worth is not taken over.
+    """
+    thinking = predecessor.thinking
+    if listed.can_think is False:
+        thinking = None
+    elif listed.thinking is not None:
+        thinking = ThinkingRules(
+            always_on=listed.thinking.always_on,
+            turned_off_by=listed.thinking.turned_off_by,
+            efforts=listed.thinking.efforts,
+            on_from_complexity=thinking.on_from_complexity if thinking else 5.0,
+            sent_back=thinking.sent_back if thinking else False,
+        )
+    said = set(listed.capabilities) if listed.capabilities else set(predecessor.capabilities)
+    believed = said | (set(predecessor.capabilities) & set(_UNSAID))
+    return ModelProfile(
+        id=name,
+        name=listed.name or listed.id,
+        provider=predecessor.provider,
+        api_model=listed.id,
+        line=predecessor.line,
+        context_tokens=listed.context_tokens or predecessor.context_tokens,
+        max_output_tokens=listed.max_output_tokens or predecessor.max_output_tokens,
+        price=price,
+        thinking=thinking,
+        capabilities=tuple(sorted(believed)),
+        primary_use=predecessor.primary_use,
+        roles=predecessor.roles,
+        lifecycle=_on_probation(
+            listed, listing, f"Its request rules are those of {predecessor.id} where none are said."
+        ),
+    )
+
+
+def neighbour(listed: ListedModel, name: str, sibling: ModelProfile, listing: Listing) -> ModelProfile:
+    """A model on an OpenAI-compatible server of which another model is known."""
+    return ModelProfile(
+        id=name,
+        name=listed.name or listed.id,
+        provider="openai_compatible",
+        api_model=listed.id,
+        base_url=sibling.base_url,
+        api_key_env=sibling.api_key_env,
+        context_tokens=listed.context_tokens,
+        lifecycle=_on_probation(listed, listing, None),
+    )
+
+
+def _local_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer:
+    warnings = (_ELSEWHERE,) if listed.weights is not None and listed.weights.is_remote else ()
+    return Newcomer(listed, local_profile(listed, name, comparison.listing, comparison.catalogue), warnings)
+
+
+def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | NotTaken:
+    line = listed.line or _line_by_name(listed.id, comparison)
+    mates = [p for p in comparison.mine if p.line == line and p.is_offered_on(comparison.today)]
+    if line is None or not mates:
+        return NotTaken(f"{listed.id}: of no line that is known here. Add a profile by hand to have it.")
+    released = {p.id: _released(p, comparison) for p in mates}
+    dated = [p for p in mates if released[p.id] is not None]
+    predecessor = max(dated, key=lambda p: (str(released[p.id]), p.id), default=max(mates, key=lambda p: p.id))
+    since = released[predecessor.id]
+    if listed.released is None or since is None or listed.released <= since:
+        return NotTaken(None)  # a vendor goes on offering older models, which nobody missed
+    price = comparison.price_of(listed.id)
+    if price is None:
+        return NotTaken(
+            f"{listed.id}: follows {predecessor.id}, but its price is not known, and nothing is asked without one."
+            " Upgrade genai-prices, or add a profile by hand."
+        )
+    return Newcomer(listed, next_of_line(listed, name, predecessor, price, comparison.listing))
+
+
+def _neighbour_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | NotTaken:
+    sibling = next(p for p in comparison.mine)
+    if sibling.price is not None:
+        return NotTaken(None)  # an aggregator's hundreds; who wants one of them says so
+    warnings = (_ELSEWHERE,) if comparison.listing.leaves else ()
+    return Newcomer(listed, neighbour(listed, name, sibling, comparison.listing), warnings)
+
+
+_MAKERS: Mapping[ProviderName, Callable[[Comparison, ListedModel, str], Newcomer | NotTaken]] = {
+    "ollama": _local_newcomer,
+    "anthropic": _cloud_newcomer,
+    "cerebras": _cloud_newcomer,
+    "openai_compatible": _neighbour_newcomer,
+}
+
+
+def _released(profile: ModelProfile, comparison: Comparison) -> dt.date | None:
+    listed = comparison.listing.find(profile.api_model)
+    return (listed.released if listed else None) or profile.lifecycle.released
+
+
+def _line_by_name(wire_id: str, comparison: Comparison) -> str | None:
+    """The longest known line that the id begins with."""
+    lines = {p.line for p in comparison.mine if p.line and wire_id.lower().startswith(f"{p.line.lower()}-")}
+    return max(lines, key=len, default=None)
+
+
+def _on_probation(listed: ListedModel, listing: Listing, note: str | None) -> Lifecycle:
+    return Lifecycle(
+        status="active",
+        released=listed.released,
+        note=note,
+        on_probation=True,
+        source=listing.source,
+        seen=listing.seen,
+    )
+
+
+def _base(wire_id: str) -> str:
+    """The model without its tag."""
+    head, slash, last = wire_id.lower().rpartition("/")
+    return f"{head}{slash}{last.partition(':')[0]}"
+
+
+def _roles_of_nearest(kin: list[ModelProfile], line: str, size: float | None, catalogue: Catalogue) -> dict[Role, int]:
+    """The roles of the model most alike in line and size, each with the last place. Empty: the size is not known."""
+    if size is None:
+        return {}
+
+    def distance(profile: ModelProfile) -> tuple[bool, float, str]:
+        theirs = profile.parameters.total_billion if profile.parameters else 0.0
+        return profile.line != line, abs(theirs - size), profile.id
+
+    players = [p for p in kin if p.roles and p.parameters]
+    nearest = min(players, key=distance, default=None)
+    if nearest is None:
+        return {}
+    return {role: 1 + max(p.roles.get(role, 0) for p in catalogue) for role in nearest.roles}

@@ -1,0 +1,152 @@
+"""Anthropic's `GET /v1/models`.
+
+Fields, pages and the query's form: `types/model_info.py`, `types/model_capabilities.py`, `types/model_list_params.py`
+and `pagination.py` of anthropic 2.13.0, and https://platform.claude.com/docs/en/api/models/list (seen 2026-11-25).
+"""
+
+import datetime as dt
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from ...profiles.releases.listing import MODELS_AT_MOST, ListedModel, ListedThinking, Listing
+from ...profiles.vocabulary import Capability
+from ..providers.egress import Gate
+from ..providers.vendor import Vendor
+from .fetching import NotBelieved, Reader
+
+SOURCE = "Anthropic models.list"
+API_VERSION = "2026-10-21"
+"""`ANTHROPIC_API_VERSION` of anthropic 2.13.0."""
+_PER_PAGE = 100
+_PAGES_AT_MOST = 20
+_EFFORTS = ("low", "medium", "high", "xhigh", "max")
+_EPOCH_YEARS = 2015
+"""An earlier day says that the vendor does not know it (`created_at`)."""
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Support(_Said):
+    supported: bool
+
+
+_NO = _Support(supported=False)
+
+
+class _Types(_Said):
+    disabled: _Support = _NO
+    between_tools: _Support = _NO
+
+
+class _Thinking(_Support):
+    types: _Types = _Types()
+
+
+class _Effort(_Support):
+    low: _Support | None = None
+    medium: _Support | None = None
+    high: _Support | None = None
+    xhigh: _Support | None = None
+    max: _Support | None = None
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        levels: dict[str, _Support | None] = {word: getattr(self, word) for word in _EFFORTS}
+        return tuple(word for word, level in levels.items() if level is not None and level.supported)
+
+
+class _Capabilities(_Said):
+    thinking: _Thinking | None = None
+    effort: _Effort | None = None
+    image_input: _Support = _NO
+    structured_outputs: _Support = _NO
+
+
+class _Model(_Said):
+    id: Annotated[str, Field(max_length=200)]
+    type: Literal["model"]
+    display_name: Annotated[str, Field(max_length=200)]
+    created_at: AwareDatetime
+    lifecycle: Literal["active", "deprecated", "retired"]
+    line: str | None = None
+    retires_at: AwareDatetime | None = None
+    max_input_tokens: int | None = None
+    max_tokens: int | None = None
+    capabilities: _Capabilities | None = None
+
+
+class _Page(_Said):
+    data: Annotated[list[_Model], Field(max_length=MODELS_AT_MOST)]
+    has_more: bool
+    last_id: str | None = None
+
+
+async def read_anthropic(vendor: Vendor, gate: Gate, api_key: str, today: dt.date) -> Listing:
+    """All models, retired ones too. Raises NotRead."""
+    headers = {"authorization": f"Bearer {api_key}", "anthropic-version": API_VERSION}
+    models: list[_Model] = []
+    async with Reader(vendor, gate, headers) as reader:
+        after: dict[str, str | list[str]] = {}
+        for _ in range(_PAGES_AT_MOST):
+            wanted = {"limit": str(_PER_PAGE), "lifecycle[]": ["active", "deprecated", "retired"], **after}
+            page = await reader.get("/v1/models", _Page, wanted)
+            models += page.data
+            if not page.has_more:
+                break
+            if page.last_id is None or not page.data or page.last_id != page.data[-1].id:
+                raise NotBelieved(
+                    f"{vendor.name}: a page of the listing does not say how it goes on; nothing is taken."
+                )
+            after = {"after_id": page.last_id}
+        else:
+            raise NotBelieved(
+                f"{vendor.name}: the listing has more than {_PAGES_AT_MOST} pages; nothing of it is taken."
+            )
+    listed = tuple(_listed(model) for model in models)
+    return Listing(provider="anthropic", source=SOURCE, seen=today, models=listed)
+
+
+def _listed(model: _Model) -> ListedModel:
+    can = model.capabilities
+    thinking = can.thinking if can else None
+    return ListedModel(
+        id=model.id,
+        name=model.display_name,
+        lifecycle=model.lifecycle,
+        line=model.line,
+        released=model.created_at.date() if model.created_at.year >= _EPOCH_YEARS else None,
+        retires_on=_utc_day(model.retires_at),
+        context_tokens=model.max_input_tokens,
+        max_output_tokens=model.max_tokens,
+        capabilities=_capabilities(can) if can else (),
+        can_think=thinking.supported if thinking else None,
+        thinking=_thinking(thinking, can.effort) if can and thinking and thinking.supported else None,
+    )
+
+
+def _capabilities(can: _Capabilities) -> tuple[Capability, ...]:
+    named: dict[Capability, _Support] = {"vision": can.image_input, "structured_output": can.structured_outputs}
+    return tuple(name for name, support in named.items() if support.supported)
+
+
+def _thinking(thinking: _Thinking, effort: _Effort | None) -> ListedThinking:
+    off = {"disabled": thinking.types.disabled, "between_tools": thinking.types.between_tools}
+    words = [word for word, support in off.items() if support.supported]
+    return ListedThinking(
+        always_on=not words,
+        turned_off_by=words[0] if words else None,
+        efforts=effort.words if effort and effort.supported else (),
+    )
+
+
+def _utc_day(moment: dt.datetime | None) -> dt.date | None:
+    """The day on which it happens, so that nothing is asked on that day."""
+    if moment is None:
+        return None
+    try:
+        return moment.astimezone(dt.UTC).date()
+    except OverflowError:  # at the ends of the calendar; no such day is taken
+        return moment.date()

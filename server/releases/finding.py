@@ -1,0 +1,144 @@
+"""Asks all vendors at once what they offer; what one of them says wrong keeps nothing of the others back."""
+
+import datetime as dt
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import anyio
+import anyio.to_thread
+from pydantic import ValidationError
+
+from ...profiles.catalogue import Catalogue
+from ...profiles.model import ModelProfile
+from ...profiles.releases.compare import Findings, compare
+from ...profiles.releases.comparison import KnownPrice
+from ...profiles.releases.listing import Listing
+from ...tools.provider import NotLocal
+from ..providers.anthropic import anthropic_at
+from ..providers.cerebras import cerebras_at
+from ..providers.egress import Gate
+from ..providers.locality import InvalidAddress, vendor_url
+from ..providers.ollama import ollama_at
+from ..providers.ollama_models import full_name
+from ..providers.registry import VendorSettings
+from ..providers.vendor import Vendor
+from .anthropic_listing import read_anthropic
+from .cerebras_listing import read_cerebras
+from .compatible_listing import read_compatible
+from .fetching import NotRead, NotThere, why_not_believed
+from .known_prices import KnownPrices
+from .ollama_listing import read_ollama
+
+
+@dataclass(frozen=True)
+class _Errand:
+    """One vendor to be asked."""
+
+    vendor: Vendor
+    read: Callable[[], Awaitable[Listing]]
+    lacks_key: bool = False
+
+
+@dataclass
+class _Said:
+    """What became of an errand: one of the three."""
+
+    listing: Listing | None = None
+    note: str | None = None
+    problem: str | None = None
+
+
+async def find_releases(
+    settings: VendorSettings, catalogue: Catalogue, today: dt.date, known_price: KnownPrice | None = None
+) -> Findings:
+    """What the vendors' listings change in the profiles, with a note on who was not asked and why.
+
+    known_price: where a price is looked up that a listing does not state. None: in genai-prices. Never raises for
+    what a vendor says.
+    """
+    try:
+        errands = list(_errands(settings, catalogue, today))
+    except InvalidAddress as error:
+        return Findings(problems=(str(error),))
+    said = [_Said() for _ in errands]
+
+    async def ask(errand: _Errand, answer: _Said) -> None:
+        try:
+            if errand.lacks_key:
+                answer.note = f"{errand.vendor.name} was not asked. {errand.vendor.missing_key}"
+            else:
+                answer.listing = await errand.read()
+        except NotLocal:
+            answer.note = f"{errand.vendor.name} was not asked: nothing may leave this machine."
+        except NotThere as error:
+            if not errand.vendor.is_local:
+                answer.problem = str(error)
+            else:
+                answer.note = f"{errand.vendor.name} was not asked: {error}"
+        except NotRead as error:
+            answer.problem = str(error)
+        except ValidationError as error:
+            answer.problem = why_not_believed(errand.vendor.name, error)
+
+    async with anyio.create_task_group() as group:
+        for errand, answer in zip(errands, said, strict=True):
+            group.start_soon(ask, errand, answer)
+    # In a thread: the price list takes more than half a second to load.
+    listings = [answer.listing for answer in said if answer.listing is not None]
+    found = await anyio.to_thread.run_sync(_compared, listings, catalogue, known_price or KnownPrices(today), today)
+    return Findings(
+        proposals=found.proposals,
+        notes=(*(answer.note for answer in said if answer.note), *found.notes),
+        problems=tuple(answer.problem for answer in said if answer.problem),
+    )
+
+
+def _compared(listings: list[Listing], catalogue: Catalogue, known_price: KnownPrice, today: dt.date) -> Findings:
+    found = Findings()
+    for listing in listings:
+        one = compare(listing, catalogue, known_price, today)
+        found = Findings((*found.proposals, *one.proposals), (*found.notes, *one.notes))
+        # So that a newcomer of the next vendor gets another name.
+        new = {p.profile: ModelProfile.model_validate(p.after) for p in one.proposals if not p.place}
+        catalogue = replace(catalogue, profiles={**catalogue.profiles, **new})
+    return found
+
+
+def _errands(settings: VendorSettings, catalogue: Catalogue, today: dt.date) -> Iterator[_Errand]:
+    hosts = settings.local_hosts
+    gate = settings.gate or Gate(hosts)
+    anthropic = anthropic_at(settings.anthropic_base_url, hosts)
+    key = settings.anthropic_api_key.strip()
+    yield _Errand(anthropic, partial(read_anthropic, anthropic, gate, key, today), lacks_key=not key)
+    cerebras = cerebras_at(settings.cerebras_base_url, hosts)
+    key = settings.cerebras_api_key.strip()
+    yield _Errand(cerebras, partial(read_cerebras, cerebras, gate, key, today), lacks_key=not key)
+    ollama = ollama_at(settings.ollama_host, hosts)
+    known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
+    yield _Errand(ollama, partial(read_ollama, ollama, gate, known, today))
+    yield from _own_servers(settings, catalogue, gate, today)
+
+
+def _own_servers(settings: VendorSettings, catalogue: Catalogue, gate: Gate, today: dt.date) -> Iterator[_Errand]:
+    """The servers that profiles name by `base_url`, each once."""
+    asked = set[str]()
+    for profile in catalogue:
+        if profile.base_url is None or profile.provider != "openai_compatible" or profile.base_url in asked:
+            continue
+        asked.add(profile.base_url)
+        place = f"`base_url` in the profile {profile.id}"
+        url = vendor_url(profile.base_url, place, "")
+        vendor = Vendor(
+            name=url.partition("://")[2].partition("/")[0],
+            url=url,
+            address_variable=place,
+            key_variable=profile.api_key_env,
+            local_hosts=settings.local_hosts,
+        )
+        key = settings.key_of(profile.api_key_env).strip() if profile.api_key_env else ""
+        yield _Errand(
+            vendor,
+            partial(read_compatible, vendor, gate, key or None, today, profile.base_url),
+            lacks_key=profile.api_key_env is not None and not key,
+        )

@@ -1,0 +1,68 @@
+"""Vendors that announce something else than what ships: an end, a successor, a price, a new model."""
+
+import contextlib
+import datetime as dt
+import json
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from chargehand.evaluation.peers.ollama import OllamaModel
+from chargehand.evaluation.peers.vendors import CEREBRAS_MODELS, CLAUDE_MODELS, KEY, Vendors
+from chargehand.profiles.price import Price
+from chargehand.server.cli import own_workshop
+from chargehand.server.premises import OpenWorkshop
+from chargehand.server.providers.registry import VendorSettings
+from chargehand.server.releases.finding import find_releases
+from chargehand.server.wiring import utc_now
+from chargehand.tools.workshop import Workshop
+
+LAST_DAY = utc_now().date() + dt.timedelta(days=21)
+SONNET, NEXT, NEWCOMER = "claude-sonnet-5-5", "claude-sonnet-6", "mistral-small-24b"
+YESTERDAY = (utc_now() - dt.timedelta(days=1)).isoformat()
+GOING = replace(CLAUDE_MODELS[1], lifecycle="deprecated", retires_at=f"{LAST_DAY}T09:00:00Z")
+FOLLOWING = replace(CLAUDE_MODELS[1], id=NEXT, created_at=YESTERDAY)
+CLAUDES = (CLAUDE_MODELS[0], GOING, CLAUDE_MODELS[2], FOLLOWING)
+DEARER = (replace(CEREBRAS_MODELS[0], input_usd_per_million_tokens=0.4), CEREBRAS_MODELS[1])
+NEW_WEIGHTS = OllamaModel("mistral-small:24b", family="mistral3", digest="feed" * 16)
+
+PriceOf = Callable[[str], Price | None]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command said."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+    @property
+    def proposed(self) -> dict[tuple[str, ...], Any]:
+        """What is to stand at each place, by profile and keys."""
+        return {(p["profile"], *p["place"]): p["after"] for p in self.json["proposals"]}
+
+
+def opened(peers: Vendors, price_of: PriceOf = lambda _: None, *, in_days: int = 0) -> OpenWorkshop:
+    """The workshop with another price list, some days from now."""
+    settings = VendorSettings(
+        ollama_host=peers.environment["OLLAMA_HOST"],
+        anthropic_api_key=KEY,
+        anthropic_base_url=peers.environment["ANTHROPIC_BASE_URL"],
+        cerebras_api_key=KEY,
+        cerebras_base_url=peers.environment["CEREBRAS_BASE_URL"],
+    )
+
+    @contextlib.asynccontextmanager
+    async def opening() -> AsyncGenerator[Workshop]:
+        async with own_workshop() as shop:
+            read = partial(find_releases, settings, known_price=lambda _, wire_id: price_of(wire_id))
+            later = dt.timedelta(days=in_days)
+            yield replace(shop, find_releases=read, clock=lambda: utc_now() + later)
+
+    return opening

@@ -1,0 +1,396 @@
+"""From a listing to proposals: what is retired, who follows, who is new, what costs something else."""
+
+import datetime as dt
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from chargehand.profiles.catalogue import Catalogue
+from chargehand.profiles.loading import load_catalogue
+from chargehand.profiles.model import ModelProfile
+from chargehand.profiles.price import Price, PriceChange
+from chargehand.profiles.proposal import Proposal
+from chargehand.profiles.releases.compare import Findings, compare
+from chargehand.profiles.releases.comparison import KnownPrice
+from chargehand.profiles.releases.listing import ListedModel, ListedThinking, ListedWeights, Listing
+
+CATALOGUE = load_catalogue()
+TODAY = dt.date(2026, 11, 25)
+IN_THREE_WEEKS = dt.date(2026, 12, 16)
+HAIKU, SONNET, OPUS = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"
+RELEASED = {HAIKU: dt.date(2026, 10, 7), SONNET: dt.date(2026, 9, 22), OPUS: dt.date(2026, 9, 22)}
+NEXT = "claude-sonnet-6"
+
+
+def price(usd: float = 2.0, **more: Any) -> Price:
+    rates = {"input_usd_per_million_tokens": usd, "output_usd_per_million_tokens": 5 * usd}
+    return Price(**rates, source="a price list", seen=TODAY, **more)
+
+
+def no_price(*_: object) -> None:
+    return None
+
+
+def claude(wire_id: str, **facts: Any) -> ListedModel:
+    said = {"line": wire_id.split("-")[1], "released": RELEASED.get(wire_id), "lifecycle": "active"}
+    return ListedModel(id=wire_id, **{**said, **facts})
+
+
+def costs(wire_id: str, charged: Price) -> KnownPrice:
+    """A price list of one entry."""
+    return lambda _, asked: charged if asked == wire_id else None
+
+
+def from_anthropic(*models: ListedModel) -> Listing:
+    """All that are known, of which these replace their like."""
+    named = {model.id: model for model in models}
+    listed = [named.pop(name, claude(name)) for name in (*RELEASED, "claude-fable-5-1", "claude-fable-5-2")]
+    if not any(name.startswith("claude-sonnet-4-5") for name in named):
+        listed.append(claude("claude-sonnet-4-5", lifecycle="deprecated", retires_on=dt.date(2026, 11, 30)))
+    return Listing(
+        provider="anthropic",
+        source="Anthropic models.list",
+        seen=TODAY,
+        models=(*listed, *named.values()),
+    )
+
+
+def from_cerebras(*models: ListedModel) -> Listing:
+    return Listing(provider="cerebras", source="Cerebras models.list", seen=TODAY, models=models)
+
+
+def from_ollama(*models: ListedModel) -> Listing:
+    return Listing(provider="ollama", source="Ollama show", seen=TODAY, models=models)
+
+
+def found(listing: Listing, known: KnownPrice = no_price, catalogue: Catalogue = CATALOGUE) -> Findings:
+    return compare(listing, catalogue, known, TODAY)
+
+
+def applied(findings: Findings, catalogue: Catalogue = CATALOGUE) -> Catalogue:
+    """The catalogue with all proposals in."""
+    profiles = dict(catalogue.profiles)
+    for proposal in findings.proposals:
+        facts: Any = proposal.after
+        if proposal.place:
+            (key,) = proposal.place
+            facts = profiles[proposal.profile].model_dump(mode="json") | {key: proposal.after}
+        profiles[proposal.profile] = ModelProfile.model_validate(facts)
+    return replace(catalogue, profiles=profiles)
+
+
+def only(findings: Findings) -> Proposal:
+    (proposal,) = findings.proposals
+    return proposal
+
+
+def test_a_listing_that_says_what_is_known_changes_nothing():
+    assert found(from_anthropic()) == Findings()
+
+
+def test_a_deprecation_brings_its_last_day_and_a_warning_that_nobody_follows():
+    going = claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
+
+    proposal = only(found(from_anthropic(going)))
+    after = applied(found(from_anthropic(going)))
+
+    assert (proposal.profile, proposal.place, proposal.needs_consent) == (OPUS, ("lifecycle",), False)
+    assert proposal.evidence.note == "Stops answering on 2026-12-16"
+    assert any("director" in warning for warning in proposal.warnings)
+    lifecycle = after.profiles[OPUS].lifecycle
+    assert (lifecycle.status, lifecycle.retires_on) == ("deprecated", IN_THREE_WEEKS)
+    assert (lifecycle.source, lifecycle.seen) == ("Anthropic models.list", TODAY)
+
+
+def test_the_newest_active_model_of_the_line_follows_and_plays_from_that_day_on():
+    going = claude(SONNET, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
+    next_one = claude(NEXT, released=dt.date(2026, 11, 20))
+
+    after = applied(found(from_anthropic(going, next_one), costs(NEXT, price())))
+
+    assert after.profiles[SONNET].lifecycle.successor == NEXT
+    lifted = after.profiles[NEXT].lifecycle.model_copy(update={"on_probation": False})
+    evaluated = after.profiles[NEXT].model_copy(update={"lifecycle": lifted, "roles": {}})
+    after = replace(after, profiles={**after.profiles, NEXT: evaluated})
+    day_before = IN_THREE_WEEKS - dt.timedelta(days=1)
+    assert [p.id for p in after.players("validator", day_before)] == [SONNET]
+    assert [p.id for p in after.players("validator", IN_THREE_WEEKS)] == [NEXT]
+
+
+def test_a_successor_on_probation_is_named_and_warned_of():
+    going = claude(SONNET, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
+    next_one = claude(NEXT, released=dt.date(2026, 11, 20))
+
+    first = found(from_anthropic(going, next_one), costs(NEXT, price())).proposals[0]
+
+    assert f"Its successor {NEXT} is on probation: evaluate it before 2026-12-16." in first.warnings
+
+
+def test_what_is_retired_already_is_replaced_whatever_day_was_announced():
+    before = applied(found(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS))))
+
+    gone = found(from_anthropic(claude(OPUS, lifecycle="retired")), catalogue=before)
+
+    assert not applied(gone, before).profiles[OPUS].is_offered_on(TODAY)
+
+
+def test_a_retirement_that_is_put_off_gets_its_new_day_and_one_that_is_called_off_none():
+    soon = applied(found(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS))))
+    later = dt.date(2027, 3, 1)
+
+    put_off = applied(
+        found(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=later)), catalogue=soon), soon
+    )
+    called_off = applied(found(from_anthropic(), catalogue=soon), soon)
+
+    assert put_off.profiles[OPUS].lifecycle.retires_on == later
+    assert called_off.profiles[OPUS].lifecycle.status == "active"
+    assert called_off.profiles[OPUS].lifecycle.retires_on is None
+
+
+def test_a_deprecation_without_a_day_is_said_and_changes_nothing():
+    findings = found(from_anthropic(claude(OPUS, lifecycle="deprecated")))
+
+    assert findings.proposals == ()
+    assert any(OPUS in note for note in findings.notes)
+
+
+def test_a_dated_id_is_the_model_that_is_known_without_the_date():
+    dated = claude("claude-sonnet-4-5-20250929", lifecycle="deprecated", retires_on=dt.date(2026, 12, 15))
+
+    assert only(found(from_anthropic(dated))).profile == "claude-sonnet-4-5"
+
+
+def test_a_listing_that_ends_all_models_with_roles_needs_consent_for_each():
+    all_gone = [claude(name, lifecycle="retired") for name in RELEASED]
+    all_but_one = all_gone[:2]
+
+    assert {p.needs_consent for p in found(from_anthropic(*all_gone)).proposals} == {True}
+    assert {p.needs_consent for p in found(from_anthropic(*all_but_one)).proposals} == {False}
+
+
+def test_a_model_that_is_not_listed_any_more_is_named_and_not_retired():
+    findings = found(from_cerebras(ListedModel(id="gpt-oss-120b")))
+    of_none = found(from_cerebras())
+
+    assert findings.proposals == of_none.proposals == ()
+    (note,) = findings.notes
+    assert note.startswith("qwen-3.8-27b: its vendor does not list qwen-3.8-27b any more")
+    assert len(of_none.notes) == 2
+
+
+def test_a_server_that_does_not_list_a_model_has_not_retired_it():
+    assert found(from_ollama()) == Findings()
+
+
+def test_a_new_model_of_a_line_gets_its_predecessors_rules_what_is_listed_and_probation():
+    new = claude(
+        NEXT,
+        name="Claude Sonnet 6",
+        released=dt.date(2026, 11, 20),
+        context_tokens=2_000_000,
+        max_output_tokens=256_000,
+        can_think=True,
+        thinking=ListedThinking(always_on=True, efforts=("low", "high")),
+        capabilities=("vision", "structured_output"),
+    )
+
+    proposal = only(found(from_anthropic(new), costs(NEXT, price(3))))
+    profile = ModelProfile.model_validate(proposal.after)
+
+    assert (proposal.place, profile.id, profile.name) == ((), NEXT, "Claude Sonnet 6")
+    assert profile.lifecycle.on_probation
+    assert (profile.context_tokens, profile.max_output_tokens) == (2_000_000, 256_000)
+    assert profile.thinking is not None
+    assert (profile.thinking.always_on, profile.thinking.efforts) == (True, ("low", "high"))
+    assert profile.thinking.sent_back
+    assert set(profile.capabilities) == {"tools", "prompt_caching", "vision", "structured_output"}
+    assert profile.price == price(3)
+    assert profile.primary_use == CATALOGUE.profiles[SONNET].primary_use
+    assert profile.strengths == profile.suits == ()
+
+
+def test_an_older_model_of_a_line_is_none_that_anybody_missed():
+    older = claude("claude-sonnet-5", released=dt.date(2026, 6, 1))
+
+    assert found(from_anthropic(older), costs("claude-sonnet-5", price())) == Findings()
+
+
+def test_a_new_model_without_a_known_price_is_named_and_not_added():
+    findings = found(from_anthropic(claude(NEXT, released=dt.date(2026, 11, 20))))
+
+    assert findings.proposals == ()
+    assert any("price is not known" in note for note in findings.notes)
+
+
+def test_a_new_model_of_no_known_line_is_named_and_not_added():
+    stranger = ListedModel(id="claude-nimbus-1", line="nimbus", released=TODAY)
+
+    findings = found(from_anthropic(stranger), costs("claude-nimbus-1", price()))
+
+    assert findings.proposals == ()
+    assert any("claude-nimbus-1" in note for note in findings.notes)
+
+
+def test_a_new_model_on_cerebras_belongs_to_the_line_that_its_name_begins_with():
+    listed = [ListedModel(id=m, released=dt.date(2026, 8, 1)) for m in ("gpt-oss-120b", "qwen-3.8-27b")]
+    new = ListedModel(id="gpt-oss-240b", released=dt.date(2026, 11, 20), price=price(0.5), context_tokens=131_072)
+
+    profile = ModelProfile.model_validate(only(found(from_cerebras(*listed, new))).after)
+
+    assert (profile.id, profile.line, profile.provider) == ("gpt-oss-240b", "gpt-oss", "cerebras")
+    assert profile.thinking == CATALOGUE.profiles["gpt-oss-120b"].thinking
+
+
+def test_a_new_local_model_gets_a_profile_from_what_ollama_reports():
+    weights = ListedWeights(
+        build="0123456789ab Q4_K_M", quantization="Q4_K_M", size_gb=9.1, total_billion=14.8, family="qwen3"
+    )
+    new = ListedModel(
+        id="qwen3:14b-q8", context_tokens=40_960, capabilities=("tools",), can_think=True, weights=weights
+    )
+
+    proposal = only(found(from_ollama(new)))
+    profile = ModelProfile.model_validate(proposal.after)
+
+    assert (profile.id, profile.api_model, profile.line) == ("qwen3-14b-q8", "qwen3:14b-q8", "qwen3")
+    assert profile.parameters is not None
+    assert profile.memory is not None
+    assert (profile.parameters.total_billion, profile.memory.weights_gb) == (14.8, 9.1)
+    assert (profile.memory.quantization, profile.context_tokens) == ("Q4_K_M", 40_960)
+    assert profile.thinking is not None
+    assert profile.lifecycle.on_probation
+    assert "0123456789ab" in (profile.lifecycle.note or "")
+    assert profile.roles == {"local_fallback": 3}, "last among those of its nearest kin, qwen3:14b"
+    assert profile.setup_command == "ollama pull qwen3:14b-q8"
+    assert any("evaluate" in warning for warning in proposal.warnings)
+
+
+def test_a_local_model_that_runs_elsewhere_is_marked():
+    new = ListedModel(id="kimi:cloud", weights=ListedWeights(build="0123", is_remote=True))
+
+    proposal = only(found(from_ollama(new)))
+
+    assert proposal.needs_consent
+    assert any("elsewhere" in warning for warning in proposal.warnings)
+
+
+@pytest.mark.parametrize(
+    ("tag", "name"),
+    [
+        ("mistral-small:24b", "mistral-small-24b"),
+        ("hf.co/unsloth/Gemma-4-GGUF:Q4_K_M", "hf.co-unsloth-gemma-4-gguf-q4_k_m"),
+        ("nimble:latest", "nimble"),
+        ("routing:latest", "routing-model"),
+        ("qwen3-14b:latest", "qwen3-14b-model"),
+        (f"{'long-' * 30}:1b", f"{'long-' * 12}long"),
+    ],
+)
+def test_a_profile_is_named_after_its_tag_and_never_after_another_file(tag: str, name: str):
+    assert only(found(from_ollama(ListedModel(id=tag)))).profile == name
+
+
+def test_models_that_would_bear_the_same_name_are_told_apart():
+    both = from_ollama(ListedModel(id="a/small:1b"), ListedModel(id="a-small:1b"))
+
+    assert {p.profile for p in found(both).proposals} == {"a-small-1b", "a-small-1b-model"}
+
+
+def test_hundreds_of_new_models_are_cut_and_said():
+    many = from_ollama(*(ListedModel(id=f"model-{n}:1b") for n in range(300)))
+
+    findings = found(many)
+
+    assert len(findings.proposals) == 25
+    assert any("further" in note for note in findings.notes)
+
+
+def test_a_stated_price_is_proposed_with_the_rates_that_are_not_stated_as_they_were():
+    listed = [
+        ListedModel(id="gpt-oss-120b", price=price(0.4)),
+        ListedModel(id="qwen-3.8-27b"),
+    ]
+
+    proposal = only(found(from_cerebras(*listed)))
+
+    assert (proposal.profile, proposal.place) == ("gpt-oss-120b", ("price",))
+    assert not proposal.needs_consent
+    assert proposal.evidence.note == "$0.35 / $0.75 per million tokens becomes $0.4 / $2 per million tokens"
+    assert applied(found(from_cerebras(*listed))).profiles["gpt-oss-120b"].price == price(0.4)
+
+
+def test_a_price_that_is_known_from_elsewhere_replaces_all_rates_and_ends_what_is_no_more():
+    known = costs(HAIKU, price(0.2))
+    proposal = only(found(from_anthropic(), known))
+
+    assert isinstance(proposal.after, dict)
+    assert proposal.after["long_prompt"] is None
+    assert proposal.evidence.source == "a price list"
+    assert proposal.needs_consent, "the list says no day of its own, and the known price may be the newer one"
+    assert applied(found(from_anthropic(), known)).profiles[HAIKU].price == price(0.2)
+
+
+def test_a_price_that_is_announced_is_proposed_with_its_day():
+    today = CATALOGUE.profiles[SONNET].price
+    assert today is not None
+    change = PriceChange(
+        input_usd_per_million_tokens=3,
+        output_usd_per_million_tokens=15,
+        effective=IN_THREE_WEEKS,
+        source="a price list",
+        seen=TODAY,
+    )
+
+    known = costs(SONNET, today.model_copy(update={"changes": (change,)}))
+    proposal = only(found(from_anthropic(), known))
+    later = applied(found(from_anthropic(), known))
+
+    assert proposal.evidence.note == "$3 / $15 per million tokens from 2026-12-16 on"
+    assert found(from_anthropic(), known, later) == Findings(), "what is written is not proposed again"
+    charged = later.profiles[SONNET].priced_on(IN_THREE_WEEKS)
+    assert charged.cost_usd(input_tokens=1_000_000, output_tokens=0) == 3
+
+
+@pytest.mark.parametrize("usd", [0.0, 0.01, 20.0])
+def test_a_price_far_from_the_known_one_is_doubted(usd: float):
+    listed = [ListedModel(id="gpt-oss-120b", price=price(usd)), ListedModel(id="qwen-3.8-27b")]
+
+    proposal = only(found(from_cerebras(*listed)))
+
+    assert proposal.needs_consent
+    assert any("vendor's page" in warning for warning in proposal.warnings)
+
+
+@pytest.mark.parametrize(
+    "wire_id",
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "a\\b",
+        "a/b",
+        "a\nb",
+        "a\x1b[2J",
+        "",
+        "x" * 201,
+        "a b",
+        "..",
+        "-rf",
+        "a\u202eb",
+    ],
+)
+def test_an_id_that_is_none_refuses_the_whole_listing(wire_id: str):
+    with pytest.raises(ValidationError):
+        from_anthropic(ListedModel(id=wire_id))
+
+
+@pytest.mark.parametrize("wire_id", ["a/../b", "a//b", "/a", "a/", "a/b/c/d/e", "./a", "a/.b"])
+def test_a_namespace_is_no_path(wire_id: str):
+    with pytest.raises(ValidationError):
+        from_ollama(ListedModel(id=wire_id))
+
+
+def test_a_model_that_is_listed_twice_refuses_the_whole_listing():
+    with pytest.raises(ValidationError, match="twice"):
+        from_ollama(ListedModel(id="a:1b"), ListedModel(id="A:1b"))

@@ -1,0 +1,50 @@
+"""The vendors of tests/changed_vendors.py, and the command that reads them."""
+
+import contextlib
+import io
+import sys
+from collections.abc import AsyncGenerator
+
+import pytest
+from changed_vendors import CLAUDES, DEARER, NEW_WEIGHTS, Told
+
+from chargehand.evaluation.peers.reply import Answer, Reply
+from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
+from chargehand.server.cli import own_workshop
+from chargehand.server.premises import OpenWorkshop
+from chargehand.server.profile_updates import update_profiles
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def changed(monkeypatch: pytest.MonkeyPatch):
+    """Opens the vendors: Sonnet ends and the next one is there, Cerebras is dearer, Ollama has a model more."""
+
+    @contextlib.asynccontextmanager
+    async def opening(answer: Answer = lambda _: Reply("def f(): ...")) -> AsyncGenerator[Vendors]:
+        async with vendors(answer, installed=(QWEN, NEW_WEIGHTS), claude=CLAUDES, at_cerebras=DEARER) as peers:
+            for name, value in peers.environment.items():
+                monkeypatch.setenv(name, value)
+            yield peers
+
+    return opening
+
+
+@pytest.fixture
+def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    """`profiles update --from-releases` as it is typed. answer: what is typed at its question; None: no terminal."""
+    monkeypatch.setenv("COLUMNS", "300")
+
+    async def run(
+        *, apply: bool = False, as_json: bool = True, answer: str | None = None, workshop: OpenWorkshop = own_workshop
+    ) -> Told:
+        monkeypatch.setattr(sys, "stdin", io.StringIO() if answer is None else Terminal(answer))
+        code = await update_profiles(workshop, ["releases"], apply=apply, as_json=as_json)
+        printed = capsys.readouterr()
+        return Told(code, printed.out, printed.err)
+
+    return run

@@ -1,0 +1,91 @@
+"""What OpenAI-compatible servers list, for the profiles that name them by `base_url`."""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from chargehand.evaluation.peers.serving import serving
+
+pytestmark = pytest.mark.anyio
+
+KEY = "made-up-key-of-a-server"
+
+
+@dataclass
+class Server:
+    """Lists models as vLLM does. key: what it wants. None: it lets everybody in."""
+
+    models: list[dict[str, Any]]
+    key: str | None = None
+    asked: list[str] = field(default_factory=list[str])
+
+    async def list(self, request: Request) -> Response:
+        self.asked.append(request.url.path)
+        if self.key is not None and request.headers.get("authorization") != f"Bearer {self.key}":
+            return JSONResponse({"error": "no"}, 401)
+        return JSONResponse({"object": "list", "data": self.models})
+
+    @contextlib.asynccontextmanager
+    async def named_by(self, home: Path, *, key_variable: str | None = None) -> AsyncGenerator[str]:
+        """Its address, which a profile of the user's names."""
+        async with serving(Starlette(routes=[Route("/v1/models", self.list)])) as url:
+            lines = ["id: mine", "name: Mine", "provider: openai_compatible", "api_model: org/My-Model"]
+            lines += [f"base_url: {url}/v1", "lifecycle: {status: active, source: me, seen: 2026-11-25}"]
+            lines += [f"api_key_env: {key_variable}"] if key_variable else []
+            (home / "profiles").mkdir(parents=True)
+            (home / "profiles" / "mine.yaml").write_text("\n".join(lines), encoding="utf-8")
+            yield f"{url}/v1"
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    return tmp_path / "chargehand-home"
+
+
+async def test_a_new_model_on_the_server_gets_a_profile_with_its_address_and_window(update, home: Path):
+    server = Server([{"id": "org/My-Model"}, {"id": "org/Other-7B", "max_model_len": 32_768}])
+    async with server.named_by(home) as address:
+        told = await update(apply=True)
+
+    (profile,) = told.proposed.values()
+    assert (profile["id"], profile["api_model"]) == ("org-other-7b", "org/Other-7B")
+    assert (profile["base_url"], profile["context_tokens"]) == (address, 32_768)
+    assert profile["lifecycle"]["on_probation"]
+    assert "roles" not in profile
+    assert told.json["written"] == 1
+
+
+async def test_its_key_is_taken_from_the_variable_that_the_profile_names(update, home: Path, monkeypatch):
+    server = Server([{"id": "org/My-Model"}, {"id": "new"}], key=KEY)
+    async with server.named_by(home, key_variable="MY_SERVERS_KEY"):
+        without = await update()
+        asked_without = list(server.asked)
+        monkeypatch.setenv("MY_SERVERS_KEY", "wrong")
+        wrong = await update()
+        monkeypatch.setenv("MY_SERVERS_KEY", KEY)
+        right = await update()
+
+    assert any("set MY_SERVERS_KEY" in notice for notice in without.json["notices"])
+    assert asked_without == []
+    assert (without.code, wrong.code, right.code) == (0, 1, 0)
+    assert "refuses the key (401): set MY_SERVERS_KEY" in wrong.error
+    assert ("new",) in right.proposed
+    assert right.proposed["new",]["api_key_env"] == "MY_SERVERS_KEY"
+    assert KEY not in right.out + right.error
+
+
+async def test_an_id_that_is_a_path_refuses_the_whole_list(update, home: Path):
+    async with Server([{"id": "org/My-Model"}, {"id": "org/../../x"}]).named_by(home):
+        told = await update()
+
+    assert (told.code, told.proposed) == (1, {})
+    assert "is no model id" in told.error
