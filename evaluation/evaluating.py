@@ -1,7 +1,7 @@
 """Evaluates models over the tasks of a suite: in parallel as their vendors allow, within a budget, resumable."""
 
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import anyio
@@ -14,6 +14,7 @@ from ..tools.cascade.contract import MAX_SECONDS
 from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.errors import BadArgument, CallerError
+from ..tools.provider import Availability
 from ..tools.workshop import Workshop
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import Want, lanes
@@ -43,6 +44,10 @@ class Course:
     """Models that are not asked any more, and why."""
     unaffordable: dict[str, int] = field(default_factory=dict[str, int])
     """Answers that the evaluation's budget does not pay for, by model."""
+    staying: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Items whose texts stay on this machine, and why."""
+    withheld: dict[str, int] = field(default_factory=dict[str, int])
+    """Answers that were not asked for, for that reason, by model elsewhere."""
     resumed: bool = False
     moved: Callable[[], None] = lambda: None
 
@@ -114,6 +119,10 @@ class _Way:
     """Whether what it costs stands in the books already."""
 
 
+class _Withheld(Exception):
+    """The model is elsewhere, and the texts of the item may not leave this machine."""
+
+
 @dataclass
 class _Run:
     shop: Workshop
@@ -125,6 +134,8 @@ class _Run:
     in_batches: bool
     are_proved: bool
     wait: Wait
+    there: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
+    """Whether and where each model can be asked."""
     in_a_row: dict[str, int] = field(default_factory=dict[str, int])
     """Items of which nothing was learnt since the last that said something, by model."""
     trouble: LedgerError | None = None
@@ -144,7 +155,8 @@ class _Run:
             self.course.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
         left = [want for want in wanted if want.key not in learnt]
         if not self.are_proved:
-            await self._prove([item for item in items if any(want.item is item for want in left)])
+            # What was mined was proved when it was.
+            await self._prove([i for i in items if i.origin is None and any(want.item is i for want in left)])
         self.course.moved()
         handed_in = await batched_in(self.shop.ledger, self.course.evaluation_id)
         if self.in_batches or handed_in:
@@ -164,9 +176,9 @@ class _Run:
         """handed_in: what vendors have of an earlier batch, by item, model and repetition."""
         in_a_batch = [want for want in wants if desk is not None and self._goes_in_a_batch(want, desk, handed_in)]
         gone = {want.key for want in in_a_batch}
-        there = (await self.shop.survey()).availability
+        self.there = (await self.shop.survey()).availability
         async with anyio.create_task_group() as group:
-            for lane in lanes([want for want in wants if want.key not in gone], there, self.shop):
+            for lane in lanes([want for want in wants if want.key not in gone], self.there, self.shop):
                 queue = iter(lane.wants)
                 for _ in range(lane.at_once):
                     group.start_soon(self._work_off, queue, self.by_itself, group.cancel_scope)
@@ -227,6 +239,8 @@ class _Run:
             self.course.given_up[want.model] = str(error)
         except Unaffordable:
             self.course.unaffordable[want.model] = self.course.unaffordable.get(want.model, 0) + 1
+        except _Withheld:
+            self.course.withheld[want.model] = self.course.withheld.get(want.model, 0) + 1
         except CallerError as error:
             self.course.broken[want.item.id] = str(error)
         else:
@@ -236,6 +250,9 @@ class _Run:
         if way.is_booked:
             return 0.0
         async with staged(way.shop, want.item) as stage:
+            if stage.custody.stays and not self.there[want.model].is_local:
+                self.course.staying[want.item.id] = stage.custody.reasons
+                raise _Withheld
             (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
             return stage.worst_case_usd(profile)
 

@@ -1,7 +1,7 @@
 """An evaluation for its readers: as facts for JSON, and as tables on a terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +27,10 @@ class Report:
     given_up: Mapping[str, str]
     """Models that were left alone, and why; the same."""
     unaffordable: Mapping[str, int]
+    staying: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    """Items whose texts stay on this machine, and why."""
+    withheld: Mapping[str, int] = field(default_factory=dict[str, int])
+    """Answers that models elsewhere were not asked for, for that reason."""
     with_vendors: int = 0
     """Answers that vendors still have, in batches."""
 
@@ -39,11 +43,23 @@ class Report:
         broken: Mapping[str, str] | None = None,
         given_up: Mapping[str, str] | None = None,
         unaffordable: Mapping[str, int] | None = None,
+        staying: Mapping[str, tuple[str, ...]] | None = None,
+        withheld: Mapping[str, int] | None = None,
         with_vendors: int = 0,
     ) -> "Report":
         items = len({measurement.item for measurement in measurements})
         figures = figures_of(measurements)
-        return cls(evaluation, figures, items, broken or {}, given_up or {}, unaffordable or {}, with_vendors)
+        return cls(
+            evaluation,
+            figures,
+            items,
+            broken=broken or {},
+            given_up=given_up or {},
+            unaffordable=unaffordable or {},
+            staying=staying or {},
+            withheld=withheld or {},
+            with_vendors=with_vendors,
+        )
 
     @property
     def cost_usd(self) -> float:
@@ -77,6 +93,11 @@ class Report:
                 " --budget-usd."
                 for model, count in sorted(self.unaffordable.items())
             ),
+            *(
+                f"{model}: {count} answers were not asked for, as their tasks stay on this machine."
+                for model, count in sorted(self.withheld.items())
+            ),
+            *(f"{item} stays on this machine: {'; '.join(why)}." for item, why in sorted(self.staying.items())),
             *self._on_batches,
         )
 
@@ -104,6 +125,8 @@ def facts_of(report: Report) -> dict[str, Any]:
         "broken": dict(report.broken),
         "given_up": dict(report.given_up),
         "unaffordable": dict(report.unaffordable),
+        "staying": {item: list(why) for item, why in report.staying.items()},
+        "withheld": dict(report.withheld),
         "with_vendors": report.with_vendors,
     }
 

@@ -1,7 +1,7 @@
 """A task of a suite made ready to be asked: its tests understood, its project unpacked into a folder of its own."""
 
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -15,18 +15,18 @@ from ..tools.checking.answer_checks import TestsGiven, tests_given
 from ..tools.custody import take_custody
 from ..tools.deciding import Job, understand
 from ..tools.editing.change import Changes
-from ..tools.editing.context import read_context
+from ..tools.editing.context import ContextFile, read_context
 from ..tools.editing.prompt import Changing, Prompt, draft_prompt
 from ..tools.editing.protected import Protection
 from ..tools.editing.site import Place, survey_site
 from ..tools.guarding.budget import allow
-from ..tools.guarding.privacy import Custody
+from ..tools.guarding.privacy import Custody, Passage, examine
 from ..tools.guarding.roots import Roots
 from ..tools.routing.thinking import decide_thinking
 from ..tools.tokens import most_tokens
 from ..tools.workshop import Workshop
 from .suite.proof import unpack
-from .suite.task import TASK_TYPE_OF, SuiteTask
+from .suite.task import TASK_TYPE_OF, Origin, SuiteTask
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
         folder = await anyio.to_thread.run_sync(Path(name).resolve)
         await anyio.to_thread.run_sync(unpack, item, folder)
         roots = Roots((folder,) if item.files else (), off_limits=shop.roots.off_limits)
-        shop = replace(shop, roots=roots)
+        users_roots, shop = shop.roots, replace(shop, roots=roots)
         tests = await tests_given(item.tests, roots)
         judges = frozenset[Place]()
         if tests.root is not None:
@@ -91,8 +91,22 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
         if item.target is not None:
             changes = Changes(await survey_site(item.target, files, roots, Protection(), judges))
         job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
-        custody = await take_custody(shop, {"task": item.prompt}, files, tests)
+        if item.origin is None:
+            custody = await take_custody(shop, {"task": item.prompt}, files, tests)
+        else:
+            custody = await _custody_at_home(item.origin, item.prompt, files, shop, users_roots)
         yield Staged(item, shop, job, tests, changes, custody)
+
+
+async def _custody_at_home(
+    origin: Origin, prompt: str, files: Sequence[ContextFile], shop: Workshop, users_roots: Roots
+) -> Custody:
+    """What the user's rules say of a mined task: as if its files were given from the project that it is from."""
+    home, *_ = origin.homes
+    passages = [Passage("task", prompt), *(Passage(file.path, file.text, home / file.path) for file in files)]
+    told_of = dict.fromkeys([*origin.touched, *(file.path for file in files)])
+    places = [place / path for place in origin.homes for path in told_of]
+    return await examine(shop.rules.privacy, passages, (*origin.homes, *users_roots.folders), places)
 
 
 def _shown(item: SuiteTask, tests: TestsGiven) -> tuple[str, ...]:

@@ -87,6 +87,16 @@ def add_bench_commands(commands: Any) -> None:
         "--rows", type=int, nargs="+", default=[1_000, 100_000], help="delegations remembered (1000 100000)"
     )
     drift.set_defaults(run=_drift)
+    mine = measures.add_parser("mine", help="what tasks a git history yields, and whether their checks hold")
+    source = mine.add_mutually_exclusive_group(required=True)
+    source.add_argument("repository", type=Path, nargs="?", help="a folder of it")
+    source.add_argument(
+        "--releases", type=Path, nargs="+", metavar="FILE", default=[], help="a history made of source packages instead"
+    )
+    mine.add_argument("--commits", type=int, default=200, help="look at the newest (200)")
+    mine.add_argument("--tasks", type=int, default=20, help="make no more (20)")
+    mine.add_argument("--python", type=Path, default=None, help="whose packages its tests may import; none by default")
+    mine.set_defaults(run=_mine)
     retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
     retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
     retrieval.set_defaults(run=_retrieval)
@@ -182,6 +192,15 @@ def _plan(chosen: argparse.Namespace) -> int:
     from ..evaluation.plan_bench import measure_plans
 
     return measure_plans(chosen.data)
+
+
+def _mine(chosen: argparse.Namespace) -> int:
+    from ..evaluation.mining.mining import Extent
+    from ..evaluation.mining_bench import mine_history
+
+    extent = Extent(commits=chosen.commits, tasks=chosen.tasks)
+    python = None if chosen.python is None else chosen.python.absolute()
+    return anyio.run(mine_history, chosen.repository, chosen.releases, extent, python)
 
 
 def _suite(chosen: argparse.Namespace) -> int:

@@ -1,6 +1,9 @@
 """`chargehand evaluate …` on the command line. What it needs is imported when it runs."""
 
 import argparse
+import datetime as dt
+import os
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +13,7 @@ import anyio
 from .schedule.arguments import add_schedule_options, misfit, schedule_of
 
 if TYPE_CHECKING:
-    from .evaluating import Order
+    from .evaluating import Order, Quarry
     from .premises import OpenWorkshop
 
 _EPILOG = (
@@ -31,9 +34,17 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="profile ids, roles or lines (all that answer)")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kinds of task (all)")
     parser.add_argument("--budget-usd", type=_usd, metavar="USD", help="the most it may spend, or none (1)")
-    parser.add_argument("--repeat", type=_count, metavar="K", help="answers of each model to each task (1)")
+    parser.add_argument("--repeat", type=_count_to(100), metavar="K", help="answers of each model to each task (1)")
     parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
     parser.add_argument("--batch", action="store_true", help="ask Claude in batches: half the price, up to a day")
+    repository = parser.add_argument_group("tasks of your own, from a git history")
+    repository.add_argument(
+        "--from-repo", type=Path, metavar="PATH", help="commits that change code and tests together"
+    )
+    repository.add_argument("--commits", type=_count_to(10_000), metavar="N", help="look at the newest N (200)")
+    repository.add_argument("--since", type=_day, metavar="DATE", help="and at none before this day, as 2026-05-31")
+    repository.add_argument("--tasks", type=_count_to(500), metavar="N", help="make no more than N (20)")
+    repository.add_argument("--python", type=_python, metavar="FILE", help="the Python whose packages its tests need")
     parser.add_argument("--resume", action="store_true", help="go on with the last unfinished one, on its terms")
     parser.add_argument("--report", nargs="?", const="", metavar="ID", help="print the last one, or ID, and ask nobody")
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
@@ -51,7 +62,14 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
         return 2
     schedule = schedule_of(chosen)
     asked = {"--models": chosen.models, "--kinds": chosen.kinds, "--budget-usd": chosen.budget_usd,
-             "--repeat": chosen.repeat, "--seed": chosen.seed}  # fmt: skip
+             "--repeat": chosen.repeat, "--seed": chosen.seed, "--from-repo": chosen.from_repo}  # fmt: skip
+    mining = {"--commits": chosen.commits, "--since": chosen.since, "--tasks": chosen.tasks, "--python": chosen.python}
+    if chosen.from_repo is None and (alone := [name for name, value in mining.items() if value is not None]):
+        complain_all([f"evaluate: {', '.join(alone)} goes with --from-repo, which names the repository."])
+        return 2
+    if chosen.from_repo is not None and chosen.seed is not None:
+        complain_all(["evaluate: --seed cannot go with --from-repo: a commit is one task, and has no variants."])
+        return 2
     given = [name for name, value in asked.items() if value is not None]
     if given and (chosen.resume or chosen.report is not None):
         goes = "--resume" if chosen.resume else "--report"
@@ -83,7 +101,20 @@ def order_of(chosen: argparse.Namespace) -> "Order":
         seed=chosen.seed,
         resume=chosen.resume,
         in_batches=chosen.batch,
+        quarry=_quarry(chosen),
     )
+
+
+def _quarry(chosen: argparse.Namespace) -> "Quarry | None":
+    """What --from-repo and its companions name."""
+    from ..evaluation.mining.mining import Extent
+    from .evaluating import Quarry
+
+    if chosen.from_repo is None:
+        return None
+    usual = Extent()
+    extent = Extent(chosen.commits or usual.commits, chosen.since, chosen.tasks or usual.tasks)
+    return Quarry(chosen.from_repo, extent, chosen.python)
 
 
 def _usd(text: str) -> float:
@@ -95,8 +126,28 @@ def _usd(text: str) -> float:
     return value
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 100:
-        raise argparse.ArgumentTypeError(f"{text} is not between 1 and 100")
-    return value
+def _count_to(most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        value = int(text)
+        if not 1 <= value <= most:
+            raise argparse.ArgumentTypeError(f"{text} is not between 1 and {most}")
+        return value
+
+    return count
+
+
+def _day(text: str) -> float:
+    """Its beginning, in seconds since 1970 UTC."""
+    try:
+        day = dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no date, as 2026-05-31") from error
+    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp()
+
+
+def _python(text: str) -> Path:
+    # Its links are not followed: the path says which environment is meant.
+    path = Path(text).expanduser().absolute()
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise argparse.ArgumentTypeError(f"{text} is no Python that can be run; name its bin/python")
+    return path

@@ -5,7 +5,8 @@ import math
 import signal
 import sys
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -15,6 +16,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from ..evaluation.evaluating import Course, evaluate
+from ..evaluation.mining.mining import Extent, Mined, mine
+from ..evaluation.mining.telling import searching, told
 from ..evaluation.report import Report, facts_of, show
 from ..evaluation.report_html import page_of
 from ..evaluation.suite.loading import read_suite
@@ -23,6 +26,7 @@ from ..evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_wee
 from ..memory_store.batched import batched_in
 from ..memory_store.evaluation_runs import EvaluationRuns, find_evaluation
 from ..memory_store.evaluations import read_measurements
+from ..tools.checking.sandbox_search import Choice, find_sandbox
 from ..tools.errors import BadArgument
 from ..tools.workshop import Workshop
 from .premises import OpenWorkshop, Premises, premises
@@ -31,6 +35,16 @@ from .reports import MENDABLE, complain, print_json
 _MENDABLE = (*MENDABLE, EvaluationRuns)
 INCOMPLETE = 3
 """The exit code when something is left to be measured."""
+
+
+@dataclass(frozen=True)
+class Quarry:
+    """A git repository, and how tasks are mined from it."""
+
+    path: Path
+    extent: Extent
+    python: Path | None = None
+    """Whose packages its tests may import. None: `[sandbox] python`, or no packages."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +63,8 @@ class Order:
     resume: bool = False
     in_batches: bool = False
     """Whether vendors who take batches are asked in them."""
+    quarry: Quarry | None = None
+    """The repository whose tasks are asked. None: the tasks that come with Chargehand."""
 
 
 async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool, page: Path | None) -> int:
@@ -96,13 +112,21 @@ async def report_from_shell(
 
 
 async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
-    terms = await _resumed(shop) if order.resume else await _terms(shop, order)
-    items = _items(terms, console)
+    if order.quarry is not None:
+        if order.quarry.python is not None:
+            shop = replace(shop, find_sandbox=partial(find_sandbox, Choice(python=order.quarry.python)))
+        terms = await _terms(shop, order, console)
+        mined = await _mined(shop, order.quarry, console)
+        terms = replace(terms, suite=mined.label, seed=0)
+        items = _of_kinds(mined.tasks, terms)
+    else:
+        terms = await _resumed(shop) if order.resume else await _terms(shop, order, console)
+        items = _items(terms, console)
     await evaluate(shop, place.delegations, items, terms.models, terms, course=course, in_batches=order.in_batches)
 
 
-async def _terms(shop: Workshop, order: Order) -> Terms:
-    """What the order means today."""
+async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
+    """What the order means today; models that may not be asked are named."""
     if unknown := [kind for kind in order.kinds if kind not in KINDS]:
         raise BadArgument(f"--kinds: {', '.join(unknown)} is none. They are: {', '.join(KINDS)}.")
     there = (await shop.survey()).availability
@@ -113,6 +137,12 @@ async def _terms(shop: Workshop, order: Order) -> Terms:
             raise BadArgument(f"--models: {'; '.join(silent)}")
     else:
         models = tuple(sorted(p.id for p in shop.catalogue if there[p.id].is_reachable and p.is_offered_on(shop.today)))
+    if shop.rules.local_only and (elsewhere := [model for model in models if not there[model].is_local]):
+        models = tuple(model for model in models if there[model].is_local)
+        left_out = f"Left out, as CHARGEHAND_LOCAL_ONLY keeps all on this machine: {', '.join(elsewhere)}."
+        console.print(left_out, markup=False, highlight=False, soft_wrap=True)
+    if not models:
+        raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
     budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
     return Terms(
         suite=OWN_SUITE,
@@ -140,8 +170,29 @@ def _items(terms: Terms, console: Console) -> Sequence[SuiteTask]:
     suite = read_suite(terms.seed)
     for problem in suite.unusable:
         console.print(f"Left out: {problem}", style="yellow", markup=False, highlight=False)
+    return _of_kinds(suite.tasks, terms)
+
+
+def _of_kinds(tasks: Sequence[SuiteTask], terms: Terms) -> Sequence[SuiteTask]:
     kinds = {cast(Kind, kind) for kind in terms.kinds}  # as they were checked when they were typed
-    return [task for task in suite.tasks if not kinds or task.kind in kinds]
+    return [task for task in tasks if not kinds or task.kind in kinds]
+
+
+async def _mined(shop: Workshop, quarry: Quarry, console: Console) -> Mined:
+    """The tasks of a repository; how they were come by is told."""
+    sandbox = await shop.find_sandbox()
+    if sandbox.sandbox is None:
+        raise BadArgument(
+            f"--from-repo: tests cannot be run here, so nothing can be proved ({sandbox.reason})."
+            f" {sandbox.remedy or ''}"
+        )
+    with searching(console) as search:
+        mined = await mine(quarry.path, quarry.extent, shop.find_sandbox, search=search)
+    for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not mined.tasks:
+        raise BadArgument("--from-repo: no commit became a task. Look at more --commits, or at another repository.")
+    return mined
 
 
 async def _report(shop: Workshop, course: Course) -> Report | None:
@@ -155,6 +206,8 @@ async def _report(shop: Workshop, course: Course) -> Report | None:
         broken=course.broken,
         given_up=course.given_up,
         unaffordable=course.unaffordable,
+        staying=course.staying,
+        withheld=course.withheld,
         with_vendors=len(await batched_in(shop.ledger, row.id)),
     )
 

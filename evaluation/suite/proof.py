@@ -112,7 +112,8 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
         roots = Roots((root,))
         given = await tests_given(task.tests, roots)
         judges = frozenset((root, Path(path.partition("::")[0])) for path in given.files)
-        files = [ContextFile(path, text) for path, text in task.files.items()]
+        shown = task.files if task.shown is None else task.shown
+        files = [ContextFile(path, task.files[path]) for path in shown]
         site = await survey_site(task.target, files, roots, Protection(), judges)
         checks = ChangeChecks(Changes(site), Executing(find), given, project=root).run
         yield lambda reply: checks(read_answer(reply, prose=False))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 from ...profiles.vocabulary import TaskType
@@ -38,6 +39,16 @@ TASK_TYPE_OF: Mapping[Kind, TaskType] = {
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a task that was mined is from: the user's rules for that project hold for it."""
+
+    homes: tuple[Path, ...]
+    """The project's folders, resolved; what the user's rules say of a file there, they say of the task's."""
+    touched: tuple[str, ...]
+    """Files that the task's texts tell of, shown or not: those that a right answer changes, and the tests."""
+
+
+@dataclass(frozen=True)
 class SuiteTask:
     """A task with its seed put in: the same id always means the same text and check."""
 
@@ -66,3 +77,5 @@ class SuiteTask:
     """Of `files`, those that the model sees. None: all but the tests."""
     target: str | None = None
     """The file of the project that the change is about. None: there is no project."""
+    origin: Origin | None = None
+    """None: it was written for a suite."""

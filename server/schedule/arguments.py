@@ -50,6 +50,7 @@ def misfit(chosen: argparse.Namespace) -> str | None:
     if not (chosen.install_schedule or chosen.uninstall_schedule or chosen.scheduled is not None):
         return None
     never = {"--seed": chosen.seed, "--resume": chosen.resume or None, "--report": chosen.report}
+    never["--from-repo"] = chosen.from_repo
     never["--json"] = chosen.json or None
     if given := [name for name, value in never.items() if value is not None]:
         return f"evaluate: {', '.join(given)} cannot go with a schedule: each week has tasks of its own."

@@ -1,0 +1,69 @@
+"""Answers to a mined task, in the form of a model's replies: the commit's own, and wrong ones made of it."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+
+from .intent import SourceChange
+
+_LEAST_FENCE = 3
+HALVES_AT_MOST = 3
+"""Answers with a part of the change that are tried."""
+
+
+@dataclass(frozen=True)
+class Half:
+    """An answer with a part of the change left out."""
+
+    slip: str
+    reply: str
+
+
+def whole(changes: Sequence[SourceChange]) -> str:
+    """All files as the commit left them."""
+    return reply({change.path: change.after for change in changes})
+
+
+def nothing(changes: Sequence[SourceChange], target: str) -> str:
+    """The target as it was before; a new file holds nothing yet."""
+    (change,) = (change for change in changes if change.path == target)
+    return reply({target: "# Nothing yet.\n" if change.before is None else change.before})
+
+
+def halves(changes: Sequence[SourceChange]) -> Iterator[Half]:
+    """The change without one of its files, or of a single file without one of its places."""
+    if len(changes) > 1:
+        for left_out in changes[:HALVES_AT_MOST]:
+            rest = {change.path: change.after for change in changes if change is not left_out}
+            yield Half(f"leaves out {left_out.path}", reply(rest))
+        return
+    (change,) = changes
+    if change.before is None:
+        return
+    before, after = change.before.splitlines(keepends=True), change.after.splitlines(keepends=True)
+    places = [code for code in SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if code[0] != "equal"]
+    if len(places) > 1:
+        for _, first, last, begin, end in places[:HALVES_AT_MOST]:
+            text = "".join([*after[:begin], *before[first:last], *after[end:]])
+            yield Half(f"leaves out the change at line {begin + 1}", reply({change.path: text}))
+
+
+def lines_changed(changes: Sequence[SourceChange]) -> int:
+    """Added and removed, together."""
+    total = 0
+    for change in changes:
+        before, after = (change.before or "").splitlines(), change.after.splitlines()
+        for kind, first, last, begin, end in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+            total += 0 if kind == "equal" else last - first + end - begin
+    return total
+
+
+def reply(files: Mapping[str, str]) -> str:
+    """Whole files, each in a fence that is longer than any in it."""
+    parts: list[str] = []
+    for path, text in files.items():
+        longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+        fence = "`" * max(_LEAST_FENCE, longest + 1)
+        parts.append(f"{path}\n{fence}python\n{text.removesuffix(chr(10))}\n{fence}\n")
+    return "\n".join(parts)

@@ -1,0 +1,50 @@
+"""What a reader is told of mining: how far it is, and what became of each commit."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Generator, Iterator
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ...tools.guarding.text import visible
+from .mining import Mined, Search
+
+_PACKAGES_NAMED = 5
+
+
+@contextlib.contextmanager
+def searching(console: Console) -> Generator[Search]:
+    """A bar on a terminal, else nothing."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("proving tasks", total=None)
+        search = Search()
+
+        def moved() -> None:
+            description = f"proving tasks ({search.kept} kept)"
+            progress.update(bar, description=description, completed=search.tried, total=search.candidates)
+
+        search.moved = moved
+        yield search
+
+
+def told(mined: Mined, *, has_packages: bool) -> Iterator[str]:
+    """How many commits were looked at and kept, why the others are no tasks, and what would make more of them.
+
+    has_packages: whether the tests ran with anybody's packages.
+    """
+    where = f"{visible(mined.folder.name)} at {mined.head[:12]}"
+    yield f"{where}: {len(mined.tasks)} of {mined.looked_at} commits became tasks."
+    if mined.reasons:
+        yield f"The others: {', '.join(f'{reason} ({count})' for reason, count in mined.reasons.items())}."
+    if mined.unproved:
+        yield f"Not tried, as there are tasks enough: {mined.unproved}. --tasks takes more."
+    lacking = Counter(dropped.detail for dropped in mined.dropped if dropped.reason == "needs a package")
+    if lacking:
+        names = ", ".join(visible(name) for name, _ in lacking.most_common(_PACKAGES_NAMED))
+        remedy = (
+            "Install it into that Python." if has_packages
+            else "--python, or [sandbox] python in config.toml, names a Python that has them."
+        )  # fmt: skip
+        yield f"Their tests need what the sandbox does not have: {names}. {remedy}"

@@ -1,0 +1,58 @@
+"""Histories made of released source packages."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+from histories import ROUNDED, ROUNDED_TESTS, TOTAL, TOTAL_TESTS
+
+from chargehand.evaluation.mining.mining import Extent, mine
+from chargehand.evaluation.mining.releases import write_history
+from chargehand.tools.checking.sandbox_search import find_sandbox
+from chargehand.tools.errors import BadArgument
+
+pytestmark = pytest.mark.anyio
+
+NOTES = "Changes\n=======\n\n1.9\n---\nIt sells.\n"
+
+
+def package(folder: Path, version: str, files: dict[str, str]) -> Path:
+    path = folder / f"shop-{version}.tar.gz"
+    with tarfile.open(path, "w:gz") as archive:
+        for name, text in files.items():
+            member = tarfile.TarInfo(f"shop-{version}/{name}")
+            member.size, member.mtime = len(text.encode()), 1_700_000_000
+            archive.addfile(member, io.BytesIO(text.encode()))
+        link = tarfile.TarInfo(f"shop-{version}/linked.py")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return path
+
+
+async def test_each_release_is_a_commit_whose_intent_is_what_its_notes_say_anew(tmp_path: Path):
+    notes = NOTES.replace("1.9", "1.10\n----\nTotals are rounded to cents.\n\n1.9")
+    old = package(tmp_path, "1.9", {"total.py": TOTAL, "test_total.py": TOTAL_TESTS, "CHANGES.md": NOTES})
+    tests = {"test_total.py": ROUNDED_TESTS.replace("shop.total", "total")}
+    new = package(
+        tmp_path, "1.10", {"total.py": ROUNDED, **tests, "CHANGES.md": notes, "PKG-INFO": "x", "../up.py": "x"}
+    )
+
+    repository = await write_history([new, old], tmp_path)
+    mined = await mine(repository, Extent(), find_sandbox)
+
+    (task,) = mined.tasks
+    assert (mined.looked_at, repository.name) == (2, "shop")
+    assert "shop 1.10" in task.prompt
+    assert "Totals are rounded to cents." in task.prompt
+    assert "It sells." not in task.prompt
+    assert sorted(task.files) == ["CHANGES.md", "test_total.py", "total.py"]
+
+
+async def test_what_is_no_source_package_is_refused(tmp_path: Path):
+    wheel, broken = tmp_path / "shop-1.0-py3-none-any.whl", tmp_path / "shop-1.0.tar.gz"
+    wheel.write_text("")
+    broken.write_text("no archive")
+    for path, why in ((wheel, "not named as a source package"), (broken, r"cannot be read as a \.tar\.gz")):
+        with pytest.raises(BadArgument, match=why):
+            await write_history([path], tmp_path)

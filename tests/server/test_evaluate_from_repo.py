@@ -1,0 +1,226 @@
+"""`chargehand evaluate --from-repo` as a person types it, with vendors on this machine and elsewhere."""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from histories import ROUNDED, ROUNDED_TESTS, TOTAL, Past, shop_history
+from house import Script
+
+from chargehand.evaluation.peers.reply import Ask, Reply
+from chargehand.evaluation.peers.vendors import vendors
+
+pytestmark = pytest.mark.anyio
+
+LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
+RIGHT = Reply(f"shop/total.py\n```python\n{ROUNDED}```\n")
+WRONG = Reply(f"shop/total.py\n```python\n{TOTAL.replace('sum', 'max')}```\n")
+
+
+@dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    error: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+    @property
+    def passed(self) -> dict[str, tuple[int, int]]:
+        """Passed and asked, by model."""
+        return {model["model"]: (model["all"]["passed"], model["all"]["asked"]) for model in self.facts["models"]}
+
+
+async def evaluate(folder: Path, script: Script, *arguments: str, config: str = "", **environment: str) -> Typed:
+    (folder / "config.toml").write_text(config)
+    async with vendors(script) as peers:
+        with anyio.fail_after(120):
+            done = await anyio.run_process(
+                [sys.executable, "-m", "chargehand.server", "evaluate", "--json", *arguments],
+                check=False,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "COLUMNS": "200",
+                    "HOME": str(folder),
+                    "CHARGEHAND_HOME": str(folder / "data"),
+                    "CHARGEHAND_CONFIG": str(folder / "config.toml"),
+                    **peers.environment,
+                    **environment,
+                },
+                cwd=folder,
+            )
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Past:
+    return shop_history(tmp_path / "work" / "shop")
+
+
+def repository(past: Past, *models: str) -> tuple[str, ...]:
+    return "--from-repo", str(past.folder), "--models", *(models or (LOCAL, HAIKU))
+
+
+def home(past: Past) -> Path:
+    return past.folder.parent.parent
+
+
+def seen_by(ask: Ask) -> str:
+    return "\n".join(text for _, text in ask.messages)
+
+
+async def test_models_are_measured_on_the_tasks_of_a_history_and_its_commits_are_accounted_for(past: Past):
+    script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
+
+    seen = await evaluate(home(past), script, *repository(past))
+
+    assert seen.code == 0, seen.error
+    assert seen.passed == {LOCAL: (0, 1), HAIKU: (1, 1)}
+    assert seen.facts["suite"] == f"shop@{(past.head or '')[:12]}, 200 commits, 20 tasks at most"
+    assert "1 of 2 commits became tasks." in seen.error
+    assert "The others: the first commit (1)." in seen.error
+
+
+async def test_a_model_sees_the_code_before_the_commit_and_neither_its_solution_nor_its_tests(past: Past):
+    script = Script({LOCAL_WIRE: [RIGHT]})
+
+    await evaluate(home(past), script, *repository(past, LOCAL))
+
+    (ask,) = script.asked
+    assert "Round totals to cents" in seen_by(ask)
+    assert "return sum(prices)" in seen_by(ask)
+    assert "round(sum(prices)" not in seen_by(ask)
+    assert "test_cents" not in seen_by(ask)
+
+
+@pytest.mark.parametrize(
+    ("config", "why", "batch"),
+    [
+        ('[privacy]\nlocal_only = ["shop/**"]\n', "shop/total.py lies under [privacy] local_only (shop/**)", ()),
+        ('[privacy]\nlocal_only = ["shop/**"]\n', "shop/total.py lies under [privacy] local_only", ("--batch",)),
+        (
+            '[privacy]\nlocal_only = ["tests/**"]\n',
+            "tests/test_total.py lies under [privacy] local_only (tests/**)",
+            (),
+        ),
+    ],
+)
+async def test_a_task_with_files_that_must_stay_is_asked_of_local_models_alone(
+    past: Past, config: str, why: str, batch: tuple[str, ...]
+):
+    script = Script({LOCAL_WIRE: [RIGHT], HAIKU: [RIGHT]})
+
+    seen = await evaluate(home(past), script, *repository(past), *batch, config=config)
+
+    assert script.models == [LOCAL_WIRE]
+    assert seen.code == 0, seen.error
+    assert seen.passed == {LOCAL: (1, 1)}
+    assert seen.facts["withheld"] == {HAIKU: 1}
+    ((reasons),) = seen.facts["staying"].values()
+    assert why in "; ".join(reasons)
+
+
+async def test_a_pattern_from_a_root_above_the_repository_holds_for_its_tasks(past: Past):
+    script, root = Script({HAIKU: [RIGHT]}), str(past.folder.parent)
+
+    seen = await evaluate(
+        home(past), script, *repository(past, HAIKU), config='[privacy]\nlocal_only = ["shop/shop/**"]\n',
+        CHARGEHAND_ROOTS=root,
+    )  # fmt: skip
+
+    assert script.asked == []
+    assert (seen.code, seen.facts["withheld"]) == (1, {HAIKU: 1})
+
+
+async def test_a_new_file_below_a_private_folder_keeps_its_task_here(past: Past):
+    past.commit(
+        "Bill what was sold to somebody",
+        {
+            "private/bill.py": "def bill(total):\n    return f'{total} €'\n",
+            "tests/test_bill.py": "from private.bill import bill\n\n\ndef test_bill():\n    assert bill(3) == '3 €'\n",
+        },
+    )
+    script = Script({HAIKU: [RIGHT]})
+
+    seen = await evaluate(
+        home(past), script, *repository(past, HAIKU), config='[privacy]\nlocal_only = ["private/**"]\n'
+    )
+
+    assert seen.facts["withheld"] == {HAIKU: 1}
+    assert [("bill" in seen_by(ask)) for ask in script.asked] == [False]
+
+
+async def test_a_secret_in_the_code_before_a_commit_keeps_its_task_here(past: Past):
+    key = "AKIA" + "Q3EXZ7PLMN2KJH5T"
+    past.commit("Charge for what was sold at the bank", {"shop/total.py": f'KEY = "{key}"\n{ROUNDED}'})
+    past.commit(
+        "Round totals to tenths of a cent",
+        {
+            "shop/total.py": f'KEY = "{key}"\n{ROUNDED.replace("2)", "3)")}',
+            "tests/test_total.py": ROUNDED_TESTS + "\n\ndef test_mills():\n    assert total([0.0014]) == 0.001\n",
+        },
+    )
+    script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
+
+    seen = await evaluate(home(past), script, *repository(past), "--tasks", "1")
+
+    assert script.models == [LOCAL_WIRE]
+    ((reason,),) = seen.facts["staying"].values()
+    assert "looks like a secret" in reason
+
+
+async def test_where_nothing_may_leave_no_model_elsewhere_is_asked_and_that_is_said(past: Past):
+    script = Script({LOCAL_WIRE: [RIGHT]})
+
+    seen = await evaluate(
+        home(past), script, "--from-repo", str(past.folder), CHARGEHAND_LOCAL_ONLY="true"
+    )  # fmt: skip
+
+    assert seen.passed == {LOCAL: (1, 1)}
+    assert "Left out, as CHARGEHAND_LOCAL_ONLY keeps all on this machine: " in seen.error
+    assert HAIKU in seen.error
+
+
+async def test_a_finished_evaluation_prints_again_and_the_next_commit_begins_another(past: Past):
+    script = Script({LOCAL_WIRE: [RIGHT]})
+    folder = home(past)
+    first = await evaluate(folder, script, *repository(past, LOCAL))
+
+    again = await evaluate(folder, script, "--report")
+    past.commit("Say what the shop is", {"README.md": "A shop.\n"})
+    second = await evaluate(folder, script, *repository(past, LOCAL))
+
+    assert again.facts["id"] == first.facts["id"]
+    assert second.facts["suite"] != first.facts["suite"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (("--commits", "3"), "goes with --from-repo"),
+        (("--from-repo", ".", "--seed", "3"), "--seed cannot go with --from-repo"),
+        (("--from-repo", ".", "--resume"), "--from-repo cannot go with --resume"),
+        (("--from-repo", ".", "--since", "yesterday"), "as 2026-05-31"),
+        (("--from-repo", ".", "--python", "/nowhere/python"), "name its bin/python"),
+        (("--from-repo", ".", "--commits", "0"), "not between 1 and 10000"),
+    ],
+)
+async def test_what_cannot_go_together_is_refused(past: Past, arguments: tuple[str, ...], remedy: str):
+    seen = await evaluate(past.folder, Script(), *arguments)
+
+    assert seen.code == 2
+    assert remedy in seen.error
+
+
+async def test_a_folder_without_a_history_is_refused_with_the_remedy(past: Past):
+    seen = await evaluate(home(past), Script(), "--from-repo", str(home(past)))
+
+    assert seen.code == 1
+    assert "is no git repository that can be read" in seen.error
