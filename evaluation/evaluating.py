@@ -61,7 +61,8 @@ async def evaluate(
     *,
     course: Course,
     in_batches: bool = False,
-    are_proved: bool = False,
+    stays: frozenset[str] = frozenset(),
+    proves: bool = True,
     patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,
 ) -> EvaluationRow:
@@ -72,7 +73,8 @@ async def evaluate(
     cancellation leave it unfinished.
 
     models: profile ids. course: filled as it goes. in_batches: vendors who take batches are asked in them; answers that
-    they still have of an earlier one are fetched in any case. are_proved: the items' checks are known to hold.
+    they still have of an earlier one are fetched in any case. stays: ids of items that may not leave this machine.
+    proves: False where the items' checks are known to hold, or no answers are known that would prove them.
 
     Raises EvaluationRuns when another process evaluates on the same data folder, BadArgument, or a LedgerError.
     """
@@ -92,7 +94,9 @@ async def evaluate(
     await take_up(shop.ledger, shop.owner, new, shop.now)
     course.evaluation_id, course.resumed = evaluation_id, row is not None
     purse = Purse(shop, evaluation_id, terms.budget_usd)
-    run = _Run(shop, delegations, terms, course, purse, _Way(shop, patience_s=patience_s), in_batches, are_proved, wait)
+    run = _Run(
+        shop, delegations, terms, course, purse, _Way(shop, patience_s=patience_s), in_batches, wait, stays, proves
+    )
     try:
         await run.all(items, models)
         if not course.given_up and not await batched_in(shop.ledger, evaluation_id):
@@ -132,8 +136,9 @@ class _Run:
     purse: Purse
     by_itself: _Way
     in_batches: bool
-    are_proved: bool
     wait: Wait
+    stays: frozenset[str]
+    proves: bool
     there: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
     """Whether and where each model can be asked."""
     in_a_row: dict[str, int] = field(default_factory=dict[str, int])
@@ -154,7 +159,7 @@ class _Run:
             self.course.total[model] = sum(want.model == model for want in wanted)
             self.course.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
         left = [want for want in wanted if want.key not in learnt]
-        if not self.are_proved:
+        if self.proves:
             # What was mined was proved when it was.
             await self._prove([i for i in items if i.origin is None and any(want.item is i for want in left)])
         self.course.moved()
@@ -230,6 +235,7 @@ class _Run:
                     self.delegations,
                     place,
                     max_seconds=way.max_seconds,
+                    local_only=want.item.id in self.stays,
                     patience_s=way.patience_s,
                     wait=self.wait,
                 )

@@ -91,6 +91,7 @@ class Ledger:
         more raise DailyLimitReached. None: any number.
         """
         text = stored_text(task.text, self._text_form)
+        tests = task.tests if self._text_form == "full" else None
 
         def write(db: sqlite3.Connection) -> None:
             now = self._now()
@@ -98,10 +99,10 @@ class Ledger:
                 raise DailyLimitReached(limit=at_most_per_day)
             db.execute(
                 "INSERT INTO tasks (id, kind, begun_at, text, text_form, task_type, complexity, local_only, project,"
-                " origin, owner, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
+                " origin, owner, tests, status) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running')",
                 (
                     task.id, task.kind, now, text, self._text_form, task.task_type, task.complexity,
-                    task.local_only, task.project, task.origin, task.owner,
+                    task.local_only, task.project, task.origin, task.owner, tests,
                 ),
             )  # fmt: skip
 

@@ -30,6 +30,9 @@ class NewTask:
     origin: Origin = "use"
     owner: str | None = None
     """The process that works on it (`ownership.Owner.id`)."""
+    tests: str | None = None
+    """Code that an answer must pass, where text and tests are all it takes to ask it again; kept only beside a text
+    that is kept whole. None: there is none, or the task needs more than that."""
 
 
 @dataclass(frozen=True)

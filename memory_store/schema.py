@@ -286,8 +286,17 @@ _VERSION_9 = """
 CREATE INDEX attempts_in_order ON attempts (model, id);
 """
 
+# The code that an answer had to pass, of tasks that can be asked again by their text alone; kept only while the
+# text is kept whole.
+_VERSION_10 = """
+ALTER TABLE tasks ADD COLUMN tests TEXT;
+CREATE TRIGGER no_tests_without_text AFTER UPDATE ON tasks WHEN NEW.tests IS NOT NULL AND NEW.text_form <> 'full'
+    BEGIN UPDATE tasks SET tests = NULL WHERE id = NEW.id; END;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8, _VERSION_9,
+    _VERSION_10,
 )  # fmt: skip
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 

@@ -74,8 +74,10 @@ async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int
 
 async def examine(shop: Workshop) -> Diagnosis:
     """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money."""
-    availability = (await shop.survey()).availability
+    await shop.survey()
     access = await shop.check_access()
+    # Looked at again: a provider with several servers tells what each of them said in its models' availability.
+    availability = (await shop.survey()).availability
     lines = [
         *_vendors(shop, availability, access),
         *_roles(shop, availability, access),
@@ -114,8 +116,14 @@ def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availab
 
 def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
     lines: list[Line] = []
-    for name in shop.providers:
-        mine = [p for p in shop.catalogue if p.provider == name and p.is_offered_on(shop.today)]
+    offered = [p for p in shop.catalogue if p.is_offered_on(shop.today)]
+    servers: list[tuple[ProviderName, str | None]] = [(n, None) for n in shop.providers if n != "openai_compatible"]
+    for profile in offered:
+        server = (profile.provider, profile.base_url)
+        if profile.base_url is not None and server not in servers:
+            servers.append(server)
+    for name, url in servers:
+        mine = [p for p in offered if (p.provider, p.base_url) == (name, url)]
         there = [p.id for p in mine if availability[p.id].is_reachable]
         problem = access.get(name)
         if there and problem is None:

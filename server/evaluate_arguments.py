@@ -33,7 +33,7 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     )
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="profile ids, roles or lines (all that answer)")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kinds of task (all)")
-    parser.add_argument("--budget-usd", type=_usd, metavar="USD", help="the most it may spend, or none (1)")
+    parser.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
     parser.add_argument("--repeat", type=_count_to(100), metavar="K", help="answers of each model to each task (1)")
     parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
     parser.add_argument("--batch", action="store_true", help="ask Claude in batches: half the price, up to a day")
@@ -117,7 +117,8 @@ def _quarry(chosen: argparse.Namespace) -> "Quarry | None":
     return Quarry(chosen.from_repo, extent, chosen.python)
 
 
-def _usd(text: str) -> float:
+def usd(text: str) -> float:
+    """US dollars as they are typed; infinite for `none`."""
     if text == "none":
         return float("inf")
     value = float(text)

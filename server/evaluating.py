@@ -32,7 +32,7 @@ from ..tools.workshop import Workshop
 from .premises import OpenWorkshop, Premises, premises
 from .reports import MENDABLE, complain, print_json
 
-_MENDABLE = (*MENDABLE, EvaluationRuns)
+MENDABLE_HERE = (*MENDABLE, EvaluationRuns)
 INCOMPLETE = 3
 """The exit code when something is left to be measured."""
 
@@ -80,7 +80,7 @@ async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
             with call, bars(course, console):
                 await _measure(place, shop, order, course, console)
             report = await _report(shop, course)
-        except _MENDABLE as error:
+        except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
             ended = error
         group.cancel_scope.cancel()
@@ -106,7 +106,7 @@ async def report_from_shell(
             measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
             report = Report.of(row, measurements, with_vendors=len(await batched_in(shop.ledger, row.id)))
         await _give_out(report, as_json=as_json, page=page)
-    except _MENDABLE as error:
+    except MENDABLE_HERE as error:
         return complain(error)
     return 0
 
@@ -246,13 +246,13 @@ def bars(course: Course, console: Console) -> Generator[None]:
     """A bar for each model on a terminal, else nothing until the end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bars: dict[str, TaskID] = {}
+        shown: dict[str, TaskID] = {}
 
         def moved() -> None:
             for model, total in course.total.items():
-                if model not in bars:
-                    bars[model] = progress.add_task(model, total=total)
-                progress.update(bars[model], completed=course.done[model])
+                if model not in shown:
+                    shown[model] = progress.add_task(model, total=total)
+                progress.update(shown[model], completed=course.done[model])
 
         course.moved = moved
         yield

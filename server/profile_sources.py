@@ -9,9 +9,13 @@ if TYPE_CHECKING:  # the command line knows the words before anything is importe
     from ..tools.workshop import Workshop
 
 
+Read = Callable[["Workshop"], Awaitable["Found"]]
+"""Gives what a source has to say."""
+
+
 @dataclass(frozen=True)
 class Source:
-    read: "Callable[[Workshop], Awaitable[Found]]"
+    read: Read
     help: str
 
 

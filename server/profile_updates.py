@@ -2,7 +2,7 @@
 
 import datetime as dt
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from ..tools.errors import BadArgument
 from ..tools.guarding.text import plain
 from .premises import OpenWorkshop
 from .profile_diff import Line, diff, in_words
-from .profile_sources import SOURCES
+from .profile_sources import SOURCES, Read
 from .reports import MENDABLE, complain, complain_all, print_json
 from .settings import PROFILES_FOLDER
 from .wiring import utc_now
@@ -52,8 +52,27 @@ async def update_profiles(open_workshop: OpenWorkshop, sources: Sequence[str], *
         if not sources:
             words = ", ".join(f"--from-{name}" for name in SOURCES)
             raise BadArgument(f"profiles update: say from what: {words} or --all; or --check.")
+    except MENDABLE as error:
+        return complain(error)
+    reads = [SOURCES[name].read for name in dict.fromkeys(sources)]
+    return await offer(open_workshop, reads, apply=apply, as_json=as_json)
+
+
+async def offer(
+    open_workshop: OpenWorkshop,
+    reads: Sequence[Read],
+    *,
+    apply: bool,
+    as_json: bool,
+    beside: Mapping[str, object] | None = None,
+) -> int:
+    """Show what was read, and write it when it is agreed to; gives the exit code, as `update_profiles` does.
+
+    beside: what the JSON says as well.
+    """
+    try:
         for _ in range(_MOST_TRIES):
-            outlook = await _look(open_workshop, sources)
+            outlook = await _look(open_workshop, reads)
             if not as_json:
                 _show(outlook)
             kept = outlook.sifted.kept
@@ -61,14 +80,14 @@ async def update_profiles(open_workshop: OpenWorkshop, sources: Sequence[str], *
                 # Nobody saw these: whoever said --apply did not know of them.
                 kept = tuple(proposal for proposal in kept if not proposal.needs_consent)
             if not kept or not (apply or _agrees(as_json=as_json)):
-                return _report(outlook, None, as_json=as_json)
+                return _report(outlook, None, as_json=as_json, beside=beside)
             try:
                 written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
             except Superseded:
                 _say("Another update was written meanwhile; what is left is worked out again.", error=True)
                 continue
-            return _report(outlook, written, as_json=as_json)
-        raise BadArgument(f"profiles update: {_MOST_TRIES} times another update came first. Run it again later.")
+            return _report(outlook, written, as_json=as_json, beside=beside)
+        raise BadArgument(f"{_MOST_TRIES} times another update came first. Run it again later.")
     except MENDABLE as error:
         return complain(error)
 
@@ -101,13 +120,13 @@ def check_shipped(today: dt.date | None, *, as_json: bool) -> int:
     return complain_all(stale)
 
 
-async def _look(open_workshop: OpenWorkshop, sources: Sequence[str]) -> Outlook:
+async def _look(open_workshop: OpenWorkshop, reads: Sequence[Read]) -> Outlook:
     async with open_workshop() as shop:
         folder = _folder(shop.ledger.path)
         # Read before the catalogue that is worked from, so that an update in between shows when this one is written.
         base = await anyio.to_thread.run_sync(newest, folder)
         catalogue = await anyio.to_thread.run_sync(load_catalogue, folder.parent)
-        found = [await SOURCES[name].read(shop) for name in dict.fromkeys(sources)]
+        found = [await read(shop) for read in reads]
     proposals = [proposal for one in found for proposal in one.proposals]
     problems = [*map(str, catalogue.problems), *(problem for one in found for problem in one.problems)]
     return Outlook(
@@ -134,11 +153,12 @@ def _show(outlook: Outlook) -> None:
         _say("No change is proposed.")
 
 
-def _report(outlook: Outlook, written: Generation | None, *, as_json: bool) -> int:
+def _report(outlook: Outlook, written: Generation | None, *, as_json: bool, beside: Mapping[str, object] | None) -> int:
     kept, problems = outlook.sifted.kept, outlook.found.problems
     if as_json:
         print_json(
             {
+                **(beside or {}),
                 "proposals": [_facts(proposal) for proposal in kept],
                 "refused": [{**_facts(r.proposal), "why": r.why} for r in outlook.sifted.refused],
                 "notices": outlook.found.notices,
@@ -149,7 +169,8 @@ def _report(outlook: Outlook, written: Generation | None, *, as_json: bool) -> i
     elif written is not None:
         _say(f"Written as update {written.number}. `chargehand profiles undo` takes it back.")
     elif kept:
-        _say("Nothing is written. --apply writes it.")
+        # Of what needs consent the next sentence speaks.
+        _say("Nothing is written." if all(p.needs_consent for p in kept) else "Nothing is written. --apply writes it.")
     if any(proposal.needs_consent for proposal in kept) and not as_json:
         _say("What is sweeping or doubtful is written only when it is agreed to on a terminal, without --apply.")
     return complain_all([plain(problem) for problem in problems])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from .evaluate_arguments import usd
 from .profile_sources import SOURCES
 
 if TYPE_CHECKING:
@@ -52,6 +53,15 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     )
     update.add_argument("--today", type=_day, metavar="DAY", help="for --check: as of DAY, YYYY-MM-DD (today, UTC)")
     add("undo", _undo, "take the last update back")
+    trial = add("trial", _trial, "ask two models remembered tasks that have tests, and compare them")
+    trial.epilog = (
+        "Asks each task of both, newest first, and proposes that MODEL takes the other's places when it did no worse"
+        " and something speaks for it; written only when it is agreed to on a terminal. Interrupted, the same command"
+        " goes on. Exit code 3: something is left to be asked."
+    )
+    trial.add_argument("model", metavar="MODEL", help="the model to try: a profile id, role or line")
+    trial.add_argument("--against", required=True, metavar="MODEL", help="the one that it would take the place of")
+    trial.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
 
 
 def _day(text: str) -> dt.date:
@@ -81,6 +91,13 @@ def _update(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     return anyio.run(
         partial(update_profiles, open_workshop, chosen.sources or (), apply=chosen.apply, as_json=chosen.json)
     )
+
+
+def _trial(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .profile_trial import Order, trial_from_shell
+
+    order = Order(chosen.model, chosen.against, chosen.budget_usd)
+    return anyio.run(partial(trial_from_shell, open_workshop, order, as_json=chosen.json))
 
 
 def _undo(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:

@@ -71,7 +71,7 @@ class GenerationRequest:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens by the vendor's own counters."""
+    """Tokens by the vendor's own counters, where it has any."""
 
     input_tokens: int = 0
     """The whole prompt, cached parts included."""
@@ -80,6 +80,10 @@ class Usage:
     thinking_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
+    cost_usd: float | None = None
+    """What the vendor says it charged. None: it does not say, and the profile's price counts."""
+    is_estimated: bool = False
+    """True: the vendor counted nothing, and these are estimates from the text."""
 
     @property
     def visible_tokens(self) -> int:

@@ -142,6 +142,7 @@ def _in_form(task: dict[str, Any], form: TextForm) -> dict[str, Any]:
     return {
         **task,
         "receipt": None,
+        "tests": None,
         "checks": [{**check, "first_failure": None} for check in task["checks"]],
         "outcomes": [{**outcome, "note": None} for outcome in task["outcomes"]],
     }

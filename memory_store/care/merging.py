@@ -68,7 +68,7 @@ def _facts(task: PortableTask, form: TextForm) -> Row:
     facts = {**_columns(task, TASK_COLUMNS), "verified_by": json.dumps(task.verified_by)}
     if RICHNESS.index(form) < RICHNESS.index(task.text_form):
         facts |= {"text": stored_text(task.text, form), "text_form": form}
-    return facts
+    return facts if facts["text_form"] == "full" else {**facts, "tests": None}
 
 
 def _merge_facts(db: sqlite3.Connection, old: Row, new: Row) -> None:
@@ -79,6 +79,7 @@ def _merge_facts(db: sqlite3.Connection, old: Row, new: Row) -> None:
         **course,
         "text": text["text"],
         "text_form": text["text_form"],
+        "tests": max((old["tests"], new["tests"]), key=lambda tests: tests or ""),
         "local_only": max(old["local_only"], int(new["local_only"])),
     }
     if merged != old:
@@ -86,7 +87,7 @@ def _merge_facts(db: sqlite3.Connection, old: Row, new: Row) -> None:
 
 
 def _knowledge_of_course(row: Row) -> tuple[object, ...]:
-    rest = {name: value for name, value in row.items() if name not in ("text", "text_form", "local_only")}
+    rest = {name: value for name, value in row.items() if name not in ("text", "text_form", "tests", "local_only")}
     return (row["finished_at"] is not None, row["finished_at"] or 0.0, row["receipt"] is not None, _canonical(rest))
 
 

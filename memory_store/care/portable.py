@@ -142,6 +142,8 @@ class PortableTask(_Line):
     receipt: str | None
     project: str | None
     origin: Origin
+    tests: str | None = None
+    """The code that an answer must pass; only beside a text that is whole."""
     decisions: tuple[PortableDecision, ...] = ()
     attempts: tuple[PortableAttempt, ...] = ()
     checks: tuple[PortableCheck, ...] = ()

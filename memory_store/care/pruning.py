@@ -179,7 +179,8 @@ def _empty(db: sqlite3.Connection, task_ids: Sequence[str], form: Literal["prune
     db.execute("UPDATE outcomes SET note = NULL WHERE task_id IN (SELECT value FROM json_each(?))", chosen)
     rest = ", task_type = 'other', complexity = 1, model = NULL" if form == "forgotten" else ""
     db.execute(
-        f"UPDATE tasks SET text = '', receipt = NULL, project = NULL, verified_by = '[]', text_form = '{form}'{rest}"  # noqa: S608 - the two above
+        "UPDATE tasks SET text = '', tests = NULL, receipt = NULL, project = NULL, verified_by = '[]',"  # noqa: S608 - the two above
+        f" text_form = '{form}'{rest}"
         " WHERE id IN (SELECT value FROM json_each(?))",
         chosen,
     )

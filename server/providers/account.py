@@ -44,7 +44,10 @@ class Account(Generic[_Client]):
         translations: Translations,
         gate: Gate,
     ) -> None:
-        """api_key: empty means absent. connect: imports the SDK and makes its client; called once, in a thread."""
+        """api_key: empty means absent, which only a vendor without a key variable puts up with.
+
+        connect: imports the SDK and makes its client; called once, in a thread.
+        """
         self.vendor = vendor
         self.api_key = api_key.strip()
         self._connect = connect
@@ -53,9 +56,14 @@ class Account(Generic[_Client]):
         self._client: _Client | None = None
         self._opening = anyio.Lock()
 
+    @property
+    def lacks_key(self) -> bool:
+        """Whether it cannot be asked for want of a key."""
+        return not self.api_key and self.vendor.key_variable is not None
+
     def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
         """Whether there is a key. Nothing is sent, so a wrong key shows only when it is used."""
-        vendor, why_not = self.vendor, None if self.api_key else self.vendor.missing_key
+        vendor, why_not = self.vendor, self.vendor.missing_key if self.lacks_key else None
         return {
             profile.id: Availability(
                 is_reachable=why_not is None, is_local=vendor.keeps_local(profile), host=vendor.host, why_not=why_not
@@ -65,7 +73,7 @@ class Account(Generic[_Client]):
 
     async def check_access(self, send: Callable[[_Client], Awaitable[object]]) -> str | None:
         """See `Provider`. send: makes a free request. A vendor that is merely busy has let us in."""
-        if not self.api_key or self._gate.keeps_in(self.vendor.host):
+        if self.lacks_key or self._gate.keeps_in(self.vendor.host):
             return None
         client = await self.client()
         try:
@@ -87,7 +95,7 @@ class Account(Generic[_Client]):
         """Raises NotLocal or MissingKey when the request may not, or cannot, be sent here."""
         if request.local_only and not self.vendor.keeps_local(request.profile):
             raise NotLocal(not_local(self.vendor.host))
-        if not self.api_key:
+        if self.lacks_key:
             raise MissingKey(self.vendor.missing_key)
 
     async def client(self) -> _Client:

@@ -26,10 +26,12 @@ _REASON_LENGTH = 160
 _QUOTE_LENGTH = 16
 """A stretch of characters this long, found in both a reason and a prompt, is a quotation."""
 
-# Vendors have no machine-readable word for these; the texts are Anthropic's, Cerebras's and Ollama's.
+# Vendors have no machine-readable word for these; the texts are Anthropic's, Cerebras's, Ollama's, vLLM's,
+# llama.cpp's and LM Studio's.
 _TOO_LONG = re.compile(
     r"prompt is too long|exceeds? (the )?(available )?context|context.?(length|size).?exceeded"
-    r"|longer than the context|exceed_context_size|reduce the length",
+    r"|longer than the context|exceed_context_size|reduce the length|maximum context length"
+    r"|(greater than|reached) (the )?context length",
     re.IGNORECASE,
 )
 _NO_CREDIT = re.compile(
@@ -83,6 +85,8 @@ def unreachable(vendor: Vendor) -> Unreachable:
     """Nothing listens at the vendor's address, or the connection failed before an answer began."""
     if vendor.start_command:
         remedy = f"Start it with `{vendor.start_command}`, or set {vendor.address_variable} to where it listens."
+    elif vendor.is_local:
+        remedy = f"Start it, or correct {vendor.address_variable}."
     else:
         remedy = f"Check the network, and {vendor.address_variable} if you set it."
     return Unreachable(f"{vendor.name} does not answer at {vendor.url}. {remedy}")
@@ -185,9 +189,7 @@ def _overloaded(case: _Case) -> ProviderError:
 def _authentication(case: _Case) -> ProviderError:
     vendor = case.vendor
     if vendor.key_variable is None:
-        return AuthenticationFailed(
-            f"{vendor.name} wants you to sign in for {case.model}. Run `ollama signin`, or use a local model."
-        )
+        return AuthenticationFailed(f"{vendor.name} wants you to sign in for {case.model}. {vendor.key_remedy}")
     return AuthenticationFailed(
         f'{vendor.name} does not accept the key. Correct {vendor.key_variable} in the "env" block of your host\'s MCP '
         "config."
@@ -221,7 +223,7 @@ def _too_long(case: _Case) -> ProviderError:
 def _not_there(case: _Case) -> ProviderError:
     return Unreachable(
         f"{case.vendor.url} does not answer as {case.vendor.name} does ({case.complaint.status}). "
-        f"Correct {case.vendor.address_variable}, or unset it."
+        f"Correct {case.vendor.address_variable}."
     )
 
 

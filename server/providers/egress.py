@@ -19,7 +19,7 @@ from ...tools.provider import GenerationRequest, NotLocal, Observer
 from .locality import is_local_host
 
 # Their debug records hold request bodies, and with them prompts and code.
-_TALKATIVE_LOGGERS = ("anthropic", "cerebras", "httpx", "httpx2", "httpcore", "httpcore2")
+_TALKATIVE_LOGGERS = ("anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
 
 class Url(Protocol):

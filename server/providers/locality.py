@@ -49,7 +49,7 @@ def vendor_url(value: str, variable: str, default: str) -> str:
     value: what the variable holds; empty: the default. Raises InvalidAddress.
     """
     text = value.strip() or default
-    scheme = urllib.parse.urlsplit(text).scheme
+    scheme = text.partition("://")[0].lower()
     if scheme not in _DEFAULT_PORTS:
         raise InvalidAddress(f"{variable} must begin with https:// or http://. Correct it, or unset it.")
     return _plain_url(text, variable, port=None)

@@ -61,6 +61,7 @@ def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
         name="Ollama",
         url=ollama_url(host),
         address_variable="OLLAMA_HOST",
+        key_remedy="Run `ollama signin`, or use a local model.",
         start_command="ollama serve",
         local_hosts=local_hosts,
     )

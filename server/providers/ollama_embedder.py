@@ -49,6 +49,7 @@ class OllamaEmbedder:
             name="Ollama",
             url=ollama_url(host),
             address_variable="OLLAMA_HOST",
+            key_remedy="Run `ollama signin`, or use a local model.",
             start_command="ollama serve",
             local_hosts=local_hosts,
         )

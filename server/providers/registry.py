@@ -64,5 +64,18 @@ def _anthropic(settings: VendorSettings) -> Provider:
     )
 
 
-LOADERS: Mapping[ProviderName, Loader] = {"ollama": _ollama, "cerebras": _cerebras, "anthropic": _anthropic}
-"""By the name that profiles use. A profile of another vendor has no adapter yet."""
+def _openai_compatible(settings: VendorSettings) -> Provider:
+    from .openai_compatible import OpenAICompatibleProvider
+
+    return OpenAICompatibleProvider(
+        key_of=settings.key_of, local_hosts=settings.local_hosts, clock=settings.clock, gate=settings.gate
+    )
+
+
+LOADERS: Mapping[ProviderName, Loader] = {
+    "ollama": _ollama,
+    "cerebras": _cerebras,
+    "anthropic": _anthropic,
+    "openai_compatible": _openai_compatible,
+}
+"""By the name that profiles use."""

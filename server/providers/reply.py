@@ -111,7 +111,7 @@ class ReplySoFar:
         """The vendor's counters, with at least what the pieces so far must have taken."""
         thinking = math.ceil(self._thinking_bytes / BYTES_PER_TOKEN)
         output = thinking + math.ceil(self._text_bytes / BYTES_PER_TOKEN)
-        usage = self._counted or Usage(input_tokens=self._prompt_estimate)
+        usage = self._counted or Usage(input_tokens=self._prompt_estimate, is_estimated=True)
         return replace(
             usage,
             output_tokens=max(usage.output_tokens, output),

@@ -14,9 +14,11 @@ class Vendor:
     name: str
     url: str
     address_variable: str
-    """The variable that holds the address."""
+    """Where the address stands: a variable, or a field of a profile."""
     key_variable: str | None = None
     """The variable that holds the key. None: it takes none."""
+    key_remedy: str = ""
+    """What to do when it wants a key all the same. Empty where it always takes one."""
     start_command: str | None = None
     """The command that starts it here. None: it runs elsewhere."""
     local_hosts: frozenset[str] = frozenset()

@@ -13,7 +13,9 @@ import pytest
 from house import Script, fenced
 from mcp import Client, StdioServerParameters
 
+from chargehand.evaluation.peers.openai_compatible import OpenAICompatiblePeer, OpenModel
 from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import vendors
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +220,60 @@ async def test_the_version_is_the_packages(environment: dict[str, str]):
     seen = await typed(environment, "--version")
 
     assert (seen.code, seen.out.startswith("chargehand 0.")) == (0, True)
+
+
+OWN = """
+id: own-qwen
+name: Own Qwen
+provider: openai_compatible
+api_model: org/own-qwen
+base_url: URL/v1
+roles: {local: 1}
+lifecycle: {status: active, source: a test, seen: 2026-11-25}
+"""
+
+
+def own_profile(environment: dict[str, str], text: str, name: str = "own-qwen") -> None:
+    folder = Path(environment["CHARGEHAND_HOME"]) / "profiles"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+async def test_a_server_of_ones_own_is_diagnosed_and_delegated_to_by_its_profile_alone(environment: dict[str, str]):
+    peer = OpenAICompatiblePeer(
+        lambda _: Reply(fenced("def double(count): return 2 * count")), [OpenModel("org/own-qwen")], counts=False
+    )
+    async with serving(peer.app) as url:
+        own_profile(environment, OWN.replace("URL", url))
+        diagnosed = await typed(environment, "doctor", "--json")
+        done = await typed(environment, "delegate", RENAME, "--json")
+
+    lines = json.loads(diagnosed.out)["lines"]
+    assert {"what": "openai_compatible", "health": "ok", "finding": "127.0.0.1: own-qwen"} in lines
+    assert {"what": "role local", "health": "ok", "finding": "own-qwen"} in lines
+    receipt = json.loads(done.out)
+    assert (receipt["model"], receipt["cost_usd"]) == ("own-qwen", 0)
+    assert any("own-qwen: its server counts no tokens" in note for note in receipt["notes"])
+    assert receipt["egress"][0]["host"] == "127.0.0.1"
+
+
+async def test_the_doctor_judges_each_server_that_profiles_name_by_itself(environment: dict[str, str]):
+    peer = OpenAICompatiblePeer(lambda _: Reply("x"), [OpenModel("org/own-qwen")], api_key="sk-the-one")
+    async with serving(peer.app) as url:
+        own_profile(environment, OWN.replace("URL", url) + "api_key_env: MY_KEY\n")
+        dead = OWN.replace("URL", "http://127.0.0.1:9").replace("own-qwen", "dead").replace("local: 1", "local: 2")
+        own_profile(environment, dead, "dead")
+        right = await typed(environment | {"MY_KEY": "sk-the-one"}, "doctor", "--json")
+        wrong = await typed(environment | {"MY_KEY": "sk-not-the-one"}, "doctor", "--json")
+        without = await typed(environment, "doctor", "--json")
+
+    def told(seen: Typed) -> list[tuple[str, str]]:
+        lines = json.loads(seen.out)["lines"]
+        return [(line["health"], line["finding"]) for line in lines if line["what"] == "openai_compatible"]
+
+    assert sorted(health for health, _ in told(right)) == ["missing", "ok"]
+    assert any("127.0.0.1:9" in finding for _, finding in told(right))
+    assert any("MY_KEY" in finding for _, finding in told(wrong))
+    assert any("MY_KEY" in finding for _, finding in told(without))
+    assert (right.code, without.code) == (0, 1)
+    assert "sk-not-the-one" not in wrong.out + wrong.error

@@ -146,6 +146,7 @@ class Delegations:
                 local_only=contract.local_only or shop.rules.local_only,
                 origin=contract.origin,
                 owner=shop.owner.id,
+                tests=_tests_by_themselves(job, contract),
             )
         )
         local_only = contract.local_only or shop.rules.local_only
@@ -175,6 +176,13 @@ class Delegations:
             del self._under_way[delegation.task_id]
             delegation.done.set()
             delegation.changed.set()
+
+
+def _tests_by_themselves(job: Job, contract: Contract) -> str | None:
+    """The tests of a task that can be asked again by its text alone. None: it has none, or takes files as well."""
+    needs_more = job.files or job.context is not None or contract.changes is not None or contract.commands
+    is_work = contract.origin == "use" and contract.tests is not None
+    return contract.tests.code if is_work and not needs_more and contract.tests is not None else None
 
 
 async def _keep_in_touch(delegation: Delegation, shop: Workshop) -> None:

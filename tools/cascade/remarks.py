@@ -10,6 +10,8 @@ from .attempt import Tried
 def remarks_on(tried: Tried) -> Iterator[str]:
     """Notes for the receipt, each with the model's name before it."""
     answer, generation, model = tried.answer, tried.asked.generation, tried.candidate.profile.id
+    if generation is not None and generation.usage.is_estimated:
+        yield f"{model}: its server counts no tokens; those of this attempt, and their cost, are estimates."
     if answer is None or generation is None:
         return
     if holds_placeholder(answer.code):

@@ -1,8 +1,9 @@
 """Peers with the facts that the vendors state, the adapters pointed at them, and an observer that remembers."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -10,10 +11,12 @@ from chargehand.evaluation.peers.anthropic import AnthropicPeer
 from chargehand.evaluation.peers.anthropic_request import ClaudeModel
 from chargehand.evaluation.peers.cerebras import CerebrasModel, CerebrasPeer
 from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
+from chargehand.evaluation.peers.openai_compatible import OpenAICompatiblePeer, OpenModel
 from chargehand.evaluation.peers.reply import Answer
 from chargehand.evaluation.peers.serving import serving
 from chargehand.profiles.catalogue import Catalogue
 from chargehand.profiles.loading import load_catalogue
+from chargehand.profiles.model import ModelProfile
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import GenerationRequest, Progress, Provider, Thinking, Turn
 
@@ -31,6 +34,10 @@ CLAUDE_MODELS = (
 CEREBRAS_MODELS = (
     CerebrasModel("gpt-oss-120b", ("low", "medium", "high")),
     CerebrasModel("qwen-3.8-27b", ("none", "low", "medium", "high"), context_tokens=65_536),
+)
+OPEN_MODELS = (
+    OpenModel("org/own-qwen", thinks=True),
+    OpenModel("org/own-oss", thinks=True, efforts=("none", "low", "high")),
 )
 OLLAMA_MODELS = (
     OllamaModel("qwen3:30b-a3b", capabilities=("completion", "tools", "thinking")),
@@ -90,13 +97,49 @@ def catalogue() -> Catalogue:
 Ask = Callable[..., GenerationRequest]
 
 
+@dataclass
+class Address:
+    """Where the OpenAI-compatible server of a test listens: its profiles must name it."""
+
+    url: str = "http://127.0.0.1:9"  # the discard port: refused at once
+
+
 @pytest.fixture
-def ask(catalogue: Catalogue) -> Ask:
+def address() -> Address:
+    return Address()
+
+
+Own = Callable[..., ModelProfile]
+
+
+@pytest.fixture
+def own(address: Address) -> Own:
+    """A profile of a model on an OpenAI-compatible server, with changes by name of a field."""
+
+    def make(**facts: object) -> ModelProfile:
+        return ModelProfile.model_validate(
+            {
+                "id": "own-qwen",
+                "name": "Own Qwen",
+                "provider": "openai_compatible",
+                "api_model": "org/own-qwen",
+                "base_url": f"{address.url}/v1",
+                "thinking": {},
+                "lifecycle": {"status": "active", "source": "a test", "seen": "2026-11-25"},
+                **facts,
+            }
+        )
+
+    return make
+
+
+@pytest.fixture
+def ask(catalogue: Catalogue, own: Own) -> Ask:
     """A request to a profile, with changes by name."""
 
     def make(profile_id: str, **changes: object) -> GenerationRequest:
         request = GenerationRequest(
-            profile=catalogue.profiles[profile_id],
+            profile=own() if profile_id == "own-qwen" else catalogue.profiles[profile_id],
             system="You write code.",
             turns=(Turn("user", PROMPT),),
             thinking=Thinking(on=False),
@@ -159,6 +202,34 @@ def local(clock: HandClock) -> Served:
         async with serving(peer.app) as url:
             settings = VendorSettings(ollama_host=url, clock=clock, local_hosts=local_hosts)
             provider = LOADERS["ollama"](settings)
+            try:
+                yield peer, provider
+            finally:
+                await provider.aclose()
+
+    return served
+
+
+@pytest.fixture
+def compatible(clock: HandClock, address: Address) -> Served:
+    @asynccontextmanager
+    async def served(
+        answer: Answer,
+        models: Sequence[OpenModel] = OPEN_MODELS,
+        *,
+        keys: Mapping[str, str] | None = None,
+        local_hosts: frozenset[str] = frozenset(),
+        **habits: Any,
+    ) -> AsyncGenerator:
+        """keys: what the environment holds."""
+        peer = OpenAICompatiblePeer(answer, models, **habits)
+        environment = keys or {}
+        async with serving(peer.app) as url:
+            address.url = url
+            settings = VendorSettings(
+                key_of=lambda name: environment.get(name, ""), clock=clock, local_hosts=local_hosts
+            )
+            provider = LOADERS["openai_compatible"](settings)
             try:
                 yield peer, provider
             finally:

@@ -1,4 +1,4 @@
-"""What holds for all three adapters, against their peers over real HTTP with the real SDKs."""
+"""What holds for all four adapters, against their peers over real HTTP with the real SDKs."""
 
 from collections.abc import Callable
 
@@ -46,7 +46,13 @@ pytestmark = pytest.mark.anyio
 CODE = "def reverse(text):\n    return ' '.join(reversed(text.split()))\n" * 4
 GOOD = Reply(CODE, thinking="The words must be turned around. " * 4)
 
-PROFILES = {"claude": "claude-haiku-5-5", "cerebras": "qwen-3.8-27b", "local": "qwen3-30b-a3b"}
+PROFILES = {
+    "claude": "claude-haiku-5-5",
+    "cerebras": "qwen-3.8-27b",
+    "local": "qwen3-30b-a3b",
+    "compatible": "own-qwen",
+}
+PROVIDERS = {"claude": "anthropic", "cerebras": "cerebras", "local": "ollama", "compatible": "openai_compatible"}
 every_vendor = pytest.mark.parametrize("vendor", list(PROFILES))
 keyed_vendor = pytest.mark.parametrize("vendor", ["claude", "cerebras"])
 
@@ -236,8 +242,8 @@ async def test_no_error_holds_the_key_or_the_prompt(served, ask, vendor, observe
                 await provider.generate(ask(PROFILES[vendor]), observer)
             said.append(f"{caught.value} {caught.value!r}")
 
-    # Ollama's adapter knows no key, so none can be there to leak.
-    hidden = [prompt] if vendor == "local" else [prompt, key]
+    # Without a key in the adapter, none can be there to leak.
+    hidden = [prompt, key] if vendor in ("claude", "cerebras") else [prompt]
     assert not [text for text in said if any(secret in text for secret in hidden)]
     assert all(text.isprintable() for text in said)
     assert key not in repr(provider)
@@ -245,14 +251,13 @@ async def test_no_error_holds_the_key_or_the_prompt(served, ask, vendor, observe
 
 @every_vendor
 async def test_nobody_listening_is_unreachable(unserved, ask, vendor, observer):
-    provider = unserved({"claude": "anthropic", "local": "ollama"}.get(vendor, vendor))
+    provider = unserved(PROVIDERS[vendor])
 
     with pytest.raises(Unreachable) as caught:
         await provider.generate(ask(PROFILES[vendor]), observer)
 
-    assert {"claude": "ANTHROPIC_BASE_URL", "local": "ollama serve"}.get(vendor, "CEREBRAS_BASE_URL") in str(
-        caught.value
-    )
+    remedies = {"claude": "ANTHROPIC_BASE_URL", "cerebras": "CEREBRAS_BASE_URL", "local": "ollama serve"}
+    assert remedies.get(vendor, "`base_url` in the profile own-qwen") in str(caught.value)
     await provider.aclose()
 
 
@@ -413,8 +418,9 @@ async def test_ollama_lets_everybody_in_who_reaches_it(local):
 
 
 @every_vendor
-async def test_access_to_nobody_names_the_remedy(unserved, vendor):
-    provider = unserved({"claude": "anthropic", "local": "ollama"}.get(vendor, vendor))
+async def test_access_to_nobody_names_the_remedy(unserved, ask, vendor):
+    provider = unserved(PROVIDERS[vendor])
+    await provider.availability([ask(PROFILES[vendor]).profile])
 
     problem = await provider.check_access()
 

@@ -9,12 +9,14 @@ import anthropic
 import httpx
 import httpx2
 import ollama
+import openai
 import pytest
 from cerebras.cloud import sdk as cerebras
 
 from chargehand.server.providers import anthropic as anthropic_adapter
 from chargehand.server.providers import cerebras as cerebras_adapter
 from chargehand.server.providers import ollama as ollama_adapter
+from chargehand.server.providers import openai_compatible as openai_adapter
 from chargehand.server.providers.complaint import sanitised, translating
 from chargehand.server.providers.vendor import Vendor
 from chargehand.tools.provider import NotLocal, ProviderError
@@ -43,6 +45,16 @@ ANTHROPIC = {
 CEREBRAS = {
     "AuthenticationFailed": "AuthenticationError PermissionDeniedError",
     "BrokenStream": "APIError APIResponseValidationError CerebrasError",
+    "InvalidRequest": "BadRequestError UnprocessableEntityError",
+    "Overloaded": "APIStatusError ConflictError InternalServerError",
+    "RateLimited": "RateLimitError",
+    "UnknownModelId": "NotFoundError",
+    "Unreachable": "APIConnectionError APITimeoutError",
+}
+OPENAI = {
+    "AuthenticationFailed": "AuthenticationError OAuthError PermissionDeniedError",
+    "BrokenStream": "APIError APIResponseValidationError ContentFilterFinishReasonError LengthFinishReasonError "
+    "OpenAIError WebSocketConnectionClosedError WebSocketQueueFullError",
     "InvalidRequest": "BadRequestError UnprocessableEntityError",
     "Overloaded": "APIStatusError ConflictError InternalServerError",
     "RateLimited": "RateLimitError",
@@ -103,6 +115,23 @@ def test_cerebrass_errors_each_have_a_place(ask, key):
     assert places(table, errors) == named(CEREBRAS)
 
 
+def test_openais_errors_each_have_a_place(ask, key):
+    table = openai_adapter.translations(VENDOR, ask("own-qwen"), key, lambda: False)
+
+    def response(status: int) -> httpx2.Response:
+        return httpx2.Response(status, request=httpx2.Request("POST", VENDOR.url))
+
+    def raised(error_class: type[Exception]) -> Exception:
+        if error_class is openai.OAuthError:
+            return error_class(response=response(401), body={"error": "invalid_grant"})
+        if error_class is openai.APIError:
+            return error_class("said", httpx2.Request("POST", VENDOR.url), body={"message": "it broke"})
+        return made(error_class, openai.APIStatusError, response)
+
+    ours = [c for c in exported(openai) if issubclass(c, openai.OpenAIError) and not c.__name__.startswith("_")]
+    assert places(table, (raised(c) for c in ours)) == named(OPENAI)
+
+
 def test_ollamas_errors_each_have_a_place(ask):
     table = ollama_adapter.translations(VENDOR, ask("qwen3-30b-a3b"), lambda: False)
 
@@ -114,6 +143,7 @@ def test_transport_errors_are_unreachable_before_an_answer_and_broken_within_one
     for adapter, module, errors in (
         (anthropic_adapter, httpx2, (ConnectionResetError,)),
         (cerebras_adapter, httpx, (ConnectionResetError,)),
+        (openai_adapter, httpx2, (ConnectionResetError,)),
         (ollama_adapter, httpx, (ConnectionError,)),
     ):
         keyed = () if adapter is ollama_adapter else (key,)

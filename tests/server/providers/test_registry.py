@@ -8,7 +8,7 @@ import pytest
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import Provider
 
-SDKS = {"anthropic", "cerebras", "ollama", "httpx", "httpx2"}
+SDKS = {"anthropic", "cerebras", "ollama", "openai", "httpx", "httpx2"}
 
 LOAD = """
 import sys, anyio

@@ -1,0 +1,274 @@
+"""A strict stand-in for the servers that speak OpenAI's chat completions, each with its own habits.
+
+Where the habits are from, seen 2026-11-25: vLLM's OpenAI-compatible server pages and `protocol.py`, the
+README of llama.cpp's `tools/server` (and that server itself), LM Studio's REST and reasoning pages,
+https://openrouter.ai/docs/api/reference/errors-and-debugging and .../streaming, and OpenAI's API reference.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from .journal import Exchange, Journal
+from .reply import Answer, Ask, ErrorInside, Fitted, HttpFault, count_tokens, fit, pieces, reply_of
+from .streaming import PieceStream, whole
+
+Habit = Literal["vllm", "llama_cpp", "lm_studio", "openrouter", "openai"]
+
+_FINISH_REASONS = {"end": "stop", "length": "length", "refusal": "content_filter"}
+_KINDS = {400: "BadRequestError", 404: "NotFoundError", 429: "RateLimitError", 500: "InternalServerError"}
+
+
+@dataclass(frozen=True)
+class OpenModel:
+    """A model as its server lists it."""
+
+    id: str
+    context_tokens: int = 32_768
+    thinks: bool = False
+    efforts: tuple[str, ...] = ()
+    """The `reasoning_effort` values it takes; `none` among them where thinking can be turned off."""
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class _Message(_Form):
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str
+    reasoning_content: str | None = None
+
+
+class _JsonSchema(_Form):
+    name: str = Field(pattern=r"^[\w-]{1,64}$")
+    strict: bool = False
+    schema_: dict[str, Any] = Field(alias="schema")
+
+
+class _ResponseFormat(_Form):
+    type: Literal["json_schema"]
+    json_schema: _JsonSchema
+
+
+class _StreamOptions(_Form):
+    include_usage: bool = False
+
+
+class _Request(_Form):
+    """What all of these servers take; the habits narrow it."""
+
+    model: str
+    messages: list[_Message] = Field(min_length=1)
+    stream: bool = False
+    stream_options: _StreamOptions | None = None
+    max_tokens: int | None = Field(default=None, ge=1)
+    max_completion_tokens: int | None = Field(default=None, ge=1)
+    reasoning_effort: str | None = None
+    response_format: _ResponseFormat | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+    def refusal(self, habit: Habit, model: OpenModel) -> str | None:
+        """Why this server answers 400. None: it accepts the request."""
+        if habit == "openai" and self.max_tokens is not None:
+            return (
+                "Unsupported parameter: 'max_tokens' is not supported with this model. "
+                "Use 'max_completion_tokens' instead."
+            )
+        if habit == "openai" and self.chat_template_kwargs is not None:
+            return "Unrecognized request argument supplied: chat_template_kwargs"
+        if self.reasoning_effort is not None and self.reasoning_effort not in model.efforts:
+            return f"reasoning_effort: '{self.reasoning_effort}' is not one of {list(model.efforts)}"
+        return None
+
+    def has_thinking_off(self) -> bool:
+        return self.reasoning_effort == "none" or (self.chat_template_kwargs or {}).get("enable_thinking") is False
+
+
+class OpenAICompatiblePeer:
+    """Answers `/v1/chat/completions` and `/v1/models` as one of the servers does."""
+
+    def __init__(
+        self,
+        answer: Answer,
+        models: Sequence[OpenModel],
+        *,
+        habit: Habit = "vllm",
+        api_key: str | None = None,
+        counts: bool = True,
+        cost_usd: float = 0.0,
+    ) -> None:
+        """api_key: None lets everybody in. counts: False leaves the usage out.
+
+        cost_usd: what OpenRouter says that each answer cost.
+        """
+        self.journal = Journal()
+        self.strange_headers: set[str] = set()
+        """Headers of an account with OpenAI that came in; none should."""
+        self._answer = answer
+        self._models = {model.id: model for model in models}
+        self._habit: Habit = habit
+        self._api_key = api_key
+        self._counts = counts
+        self._cost_usd = cost_usd
+        self._asked = 0
+        self.app = Starlette(
+            routes=[
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                Route("/v1/models", self._list_models, methods=["GET"]),
+            ]
+        )
+
+    async def _complete(self, request: Request) -> Response:
+        exchange = await self.journal.record(request)
+        self.strange_headers |= {name for name in request.headers if name.startswith(("openai-", "x-custom"))}
+        if not self._lets_in(request):
+            return self._refuse(exchange, HttpFault(401, message="Invalid API Key"))
+        try:
+            asked = _Request.model_validate(exchange.body)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"])
+            return self._refuse(exchange, HttpFault(400, message=f"{place}: {first['msg']}"))
+        model = self._models.get(asked.model)
+        if model is None:
+            return self._refuse(exchange, HttpFault(404, message=f"The model `{asked.model}` does not exist."))
+        if flaw := asked.refusal(self._habit, model):
+            return self._refuse(exchange, HttpFault(400, message=flaw))
+        prompt_tokens = sum(count_tokens(m.content + (m.reasoning_content or "")) for m in asked.messages)
+        budget = asked.max_completion_tokens or asked.max_tokens or model.context_tokens - prompt_tokens
+        if prompt_tokens > model.context_tokens:
+            return self._overflow(exchange, model, prompt_tokens)
+
+        self._asked += 1
+        conversation = tuple((m.role, m.content) for m in asked.messages)
+        answer = self._answer(Ask(asked.model, conversation, exchange.body, self._asked - 1))
+        if isinstance(answer, HttpFault):
+            return self._refuse(exchange, answer)
+        fitted = fit(reply_of(answer), budget, thinks=model.thinks and not asked.has_thinking_off())
+        exchange.input_tokens, exchange.output_tokens = prompt_tokens, fitted.output_tokens
+        common = {"id": f"chatcmpl-{self._asked}", "created": 1, "model": asked.model}
+        usage = self._usage(prompt_tokens, fitted)
+        if not asked.stream:
+            message = {"role": "assistant", "content": fitted.text}
+            choice = {"index": 0, "message": message, "finish_reason": _FINISH_REASONS[fitted.stop]}
+            return whole(exchange, {**common, "object": "chat.completion", "choices": [choice], "usage": usage})
+        wants_usage = self._counts and asked.stream_options is not None and asked.stream_options.include_usage
+        chunks = self._chunks(fitted, usage if wants_usage else None)
+        return PieceStream(
+            [*(_sse({**common, "object": "chat.completion.chunk", **chunk}) for chunk in chunks), b"data: [DONE]\n\n"],
+            answer,
+            exchange,
+            error_piece=self._error_inside(answer) if isinstance(answer, ErrorInside) else b"",
+            garbled_piece=b"data: {not json\n\n",
+            media_type="text/event-stream",
+        )
+
+    async def _list_models(self, request: Request) -> Response:
+        exchange = await self.journal.record(request)
+        if not self._lets_in(request):
+            return self._refuse(exchange, HttpFault(401, message="Invalid API Key"))
+        data = [self._listed(model) for model in self._models.values()]
+        return whole(exchange, {"object": "list", "data": data})
+
+    def _lets_in(self, request: Request) -> bool:
+        return self._api_key is None or request.headers.get("authorization") == f"Bearer {self._api_key}"
+
+    def _listed(self, model: OpenModel) -> dict[str, Any]:
+        stated: dict[Habit, dict[str, Any]] = {
+            "vllm": {"owned_by": "vllm", "max_model_len": model.context_tokens},
+            "llama_cpp": {"owned_by": "llamacpp", "meta": {"n_ctx": model.context_tokens, "n_ctx_train": 262_144}},
+            "openrouter": {"context_length": model.context_tokens, "pricing": {"prompt": "0.0000001"}},
+        }
+        return {"id": model.id, "object": "model", "created": 1, **stated.get(self._habit, {})}
+
+    def _refuse(self, exchange: Exchange, fault: HttpFault) -> Response:
+        return whole(exchange, fault.body or self._error_body(fault), fault.status, fault.headers)
+
+    def _error_body(self, fault: HttpFault | ErrorInside) -> dict[str, Any]:
+        kind = fault.kind if fault.kind not in ("", "api_error") else _KINDS.get(fault.status, "server_error")
+        match self._habit:
+            case "lm_studio":
+                return {"error": fault.message}
+            case "openrouter":
+                return {"error": {"code": fault.status, "message": fault.message, "metadata": {}}}
+            case "openai":
+                return {"error": {"message": fault.message, "type": kind, "param": None, "code": None}}
+            case _:
+                return {"error": {"message": fault.message, "type": kind, "param": None, "code": fault.status}}
+
+    def _error_inside(self, error: ErrorInside) -> bytes:
+        body = self._error_body(error)
+        if self._habit == "openrouter":
+            body["choices"] = [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}]
+        return _sse(body)
+
+    def _overflow(self, exchange: Exchange, model: OpenModel, prompt_tokens: int) -> Response:
+        window = model.context_tokens
+        match self._habit:
+            case "llama_cpp":
+                message = "the request exceeds the available context size, try increasing it"
+                kind = "exceed_context_size_error"
+                error = {
+                    "code": 400,
+                    "message": message,
+                    "type": kind,
+                    "n_prompt_tokens": prompt_tokens,
+                    "n_ctx": window,
+                }
+                return whole(exchange, {"error": error}, 400)
+            case "lm_studio":
+                text = "The number of tokens to keep from the initial prompt is greater than the context length."
+            case "openai":
+                text = f"This model's maximum context length is {window} tokens."
+                fault = HttpFault(400, kind="invalid_request_error", message=text)
+                return whole(exchange, self._error_body(fault), 400)
+            case _:
+                text = (
+                    f"This model's maximum context length is {window} tokens. However, your prompt contains "
+                    f"{prompt_tokens} input tokens. Please reduce the length of the input prompt."
+                )
+        return self._refuse(exchange, HttpFault(400, message=text))
+
+    def _usage(self, prompt_tokens: int, fitted: Fitted) -> dict[str, Any]:
+        usage: dict[str, Any] = {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": fitted.output_tokens,
+            "total_tokens": prompt_tokens + fitted.output_tokens,
+            "prompt_tokens_details": None,
+        }
+        if self._habit in ("openai", "openrouter"):
+            usage["prompt_tokens_details"] = {"cached_tokens": 0}
+            usage["completion_tokens_details"] = {"reasoning_tokens": fitted.thinking_tokens}
+        if self._habit == "openrouter":
+            usage |= {"cost": self._cost_usd, "is_byok": False}
+        return usage
+
+    def _chunks(self, fitted: Fitted, usage: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
+        yield _choice({"role": "assistant", "content": "" if self._habit == "vllm" else None})
+        thinking, text = fitted.thinking, fitted.text
+        if self._habit == "lm_studio" and thinking:
+            thinking, text = "", f"<think>\n{thinking}</think>\n\n{text}"
+        field = "reasoning_content" if self._habit == "llama_cpp" else "reasoning"
+        for piece in pieces(thinking):
+            yield _choice({field: piece})
+        for piece in pieces(text):
+            yield _choice({"content": piece})
+        yield _choice({}, _FINISH_REASONS[fitted.stop])
+        if usage is not None:
+            yield {"choices": [], "usage": dict(usage)}
+
+
+def _choice(delta: Mapping[str, str | None], finish_reason: str | None = None) -> dict[str, Any]:
+    return {"choices": [{"index": 0, "delta": dict(delta), "logprobs": None, "finish_reason": finish_reason}]}
+
+
+def _sse(data: Mapping[str, Any]) -> bytes:
+    return f"data: {json.dumps(data)}\n\n".encode()

@@ -1,0 +1,196 @@
+"""Two models on the user's own remembered tasks, side by side: what one would have brought in the other's place.
+
+Only tasks whose text and tests are kept can be asked again. A task that had to stay on the machine is asked only
+when both models are on it. What is measured stands in the ledger as an evaluation of its own.
+"""
+
+import ast
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import comb
+from statistics import median
+
+from ..memory_store.askable import AskableTask, read_askable
+from ..memory_store.evaluations import Measurement
+from ..profiles.catalogue import Catalogue
+from ..profiles.model import ModelProfile
+from ..profiles.proposal import Evidence, Fact, Proposal
+from ..profiles.vocabulary import TaskType
+from ..tools.errors import BadArgument
+from ..tools.workshop import Workshop
+from .suite.task import TASK_TYPE_OF, Kind, SuiteTask
+from .terms import Terms
+
+SUITE = "remembered tasks"
+MOST_TASKS = 40
+"""The newest; more would cost more than they tell."""
+
+_SIGNIFICANT = 0.05
+_HARD_FROM = 5.0
+_KIND_OF: Mapping[TaskType, Kind] = {task_type: kind for kind, task_type in reversed(tuple(TASK_TYPE_OF.items()))}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a trial is over."""
+
+    terms: Terms
+    items: tuple[SuiteTask, ...]
+    stays: frozenset[str]
+    """Items that may not leave this machine; only where both models are on it."""
+    kept_back: int
+    """Tasks that are not asked, because one of the models is elsewhere."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models on the items of which something was learnt of both."""
+
+    model: str
+    against: str
+    n: int
+    passed: int
+    passed_against: int
+    only_model: int
+    """Items that the model alone passed."""
+    only_against: int
+    p: float
+    """Two-sided, of McNemar's exact test: how often chance alone would tell them apart as clearly."""
+    times_faster: float | None
+    """Median over the items; below 1 it is slower. None: nothing was timed."""
+    usd_each: float
+    usd_each_against: float
+
+    @property
+    def is_significant(self) -> bool:
+        return self.p < _SIGNIFICANT
+
+    def in_words(self) -> str:
+        """The result in a sentence."""
+        parts = [f"passed {self.passed} of {self.n} where {self.against} passed {self.passed_against}"]
+        if self.times_faster is not None:
+            is_slower = self.times_faster < 1
+            factor = 1 / self.times_faster if is_slower else self.times_faster
+            parts.append(f"{factor:.1f} times {'slower' if is_slower else 'faster'}")
+        parts.append(f"${self.usd_each:.4f} each where the other took ${self.usd_each_against:.4f}")
+        what = "significant at 5%" if self.is_significant else "not significant"
+        return f"{self.model} {'; '.join(parts)}. The difference is {what} (p = {self.p:.3f})."
+
+
+async def plan_trial(shop: Workshop, model: str, against: str, budget_usd: float | None) -> Plan:
+    """What there is to ask both. Raises BadArgument when it is nothing, or one of them cannot be asked."""
+    ids = [shop.catalogue.named(name, shop.today)[0].id for name in (model, against)]
+    if ids[0] == ids[1]:
+        raise BadArgument(f"profiles trial: {model} and {against} are the same model, {ids[0]}. Name another.")
+    there = (await shop.survey()).availability
+    if silent := [f"{name}: {there[name].why_not}" for name in ids if not there[name].is_reachable]:
+        raise BadArgument(f"profiles trial: {'; '.join(silent)}")
+    tasks = await read_askable(shop.ledger, at_most=MOST_TASKS)
+    if not tasks:
+        raise BadArgument(
+            "profiles trial: no remembered task can be asked again. It takes delegations with `tests` given as code and"
+            ' without files, run since this version, and `[memory] text = "full"`. `chargehand evaluate` measures on'
+            " tasks of its own."
+        )
+    is_here = all(there[name].is_local for name in ids)
+    asked = [task for task in tasks if is_here or not task.local_only]
+    if not asked:
+        raise BadArgument(
+            f"profiles trial: all {len(tasks)} remembered tasks with tests must stay on this machine, and one of the"
+            " models is elsewhere. Name two local ones."
+        )
+    return Plan(
+        terms=Terms(suite=SUITE, seed=0, models=(ids[0], ids[1]), budget_usd=budget_usd),
+        items=tuple(map(_item, asked)),
+        stays=frozenset(task.id for task in asked if task.local_only),
+        kept_back=len(tasks) - len(asked),
+    )
+
+
+def compare(measurements: Sequence[Measurement], model: str, against: str) -> Comparison:
+    """What the measurements of a trial say of the two."""
+    learnt = [m for m in measurements if m.passed is not None]
+    mine, theirs = ({m.item: m for m in learnt if m.model == name} for name in (model, against))
+    pairs = [(mine[item], theirs[item]) for item in mine if item in theirs]
+    only_model = sum(bool(a.passed) and not b.passed for a, b in pairs)
+    only_against = sum(bool(b.passed) and not a.passed for a, b in pairs)
+    ratios = [b.seconds / a.seconds for a, b in pairs if a.seconds > 0 and b.seconds > 0]
+    n = len(pairs)
+    return Comparison(
+        model=model,
+        against=against,
+        n=n,
+        passed=sum(bool(a.passed) for a, _ in pairs),
+        passed_against=sum(bool(b.passed) for _, b in pairs),
+        only_model=only_model,
+        only_against=only_against,
+        p=mcnemar(only_model, only_against),
+        times_faster=median(ratios) if ratios else None,
+        usd_each=sum(a.cost_usd for a, _ in pairs) / n if n else 0.0,
+        usd_each_against=sum(b.cost_usd for _, b in pairs) / n if n else 0.0,
+    )
+
+
+def mcnemar(one: int, other: int) -> float:
+    """The two-sided p of McNemar's exact test: pairs in which only the one, or only the other, did well."""
+    n, fewer = one + other, min(one, other)
+    return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / 2**n)
+
+
+def proposals_of(found: Comparison, catalogue: Catalogue, evaluation_id: str, today: dt.date) -> Iterator[Proposal]:
+    """That the model takes the other's places, where it did no worse and something speaks for it.
+
+    A person must agree to each. Nothing is proposed of a model that passed less, or that merely equals the other.
+    """
+    model, against = catalogue.profiles[found.model], catalogue.profiles[found.against]
+    is_cheaper = found.usd_each < found.usd_each_against
+    is_faster = found.times_faster is not None and found.times_faster > 1
+    if not found.n or found.passed < found.passed_against:
+        return
+    if found.passed == found.passed_against and not (is_cheaper or is_faster):
+        return
+    evidence = Evidence("trial", f"trial {evaluation_id[:8]}", today, n=found.n, note=found.in_words())
+    warnings = () if found.is_significant else (_IS_CHANCE,)
+    changes: list[tuple[str, tuple[str, ...], Fact, Fact]] = list(_places(model, against))
+    if changes and model.lifecycle.on_probation:
+        changes.insert(0, (model.id, ("lifecycle", "on_probation"), True, False))
+    for profile, place, before, after in changes:
+        yield Proposal(profile, place, before, after, evidence, warnings, needs_consent=True)
+
+
+_IS_CHANCE = "The two may be equally good: so small a difference comes about by chance as well."
+
+
+def _places(model: ModelProfile, against: ModelProfile) -> Iterator[tuple[str, tuple[str, ...], Fact, Fact]]:
+    """In each role that the other is asked in first: the model in its place, and the other behind."""
+    for role, place in against.roles.items():
+        old = model.roles.get(role)
+        if old is not None and old < place:
+            continue
+        yield model.id, ("roles", role), old, place
+        yield against.id, ("roles", role), place, place + 1 if old is None or old == place else old
+
+
+def _item(task: AskableTask) -> SuiteTask:
+    kind = _KIND_OF.get(task.task_type, "simple_generation")
+    if kind == "simple_generation" and task.complexity >= _HARD_FROM:
+        kind = "complex_generation"
+    return SuiteTask(
+        id=task.id,
+        kind=kind,
+        language="python" if _is_python(task.tests) else "javascript",
+        complexity=task.complexity,
+        prompt=task.text,
+        tests=task.tests,
+        reference="",
+        wrong=(),
+    )
+
+
+def _is_python(tests: str) -> bool:
+    try:
+        ast.parse(tests)
+    except (SyntaxError, ValueError):  # a null character is no syntax error
+        return False
+    return True

@@ -1,0 +1,316 @@
+"""Models on any server that speaks OpenAI's chat completions, through OpenAI's SDK, imported on first use.
+
+Each profile names its own server, so one adapter speaks to several. Fields and errors are those of vLLM,
+llama.cpp's server, LM Studio and OpenRouter (their pages and sources, seen 2026-11-25).
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import anyio
+from pydantic import ValidationError
+
+from ...profiles.model import ModelProfile
+from ...tools.provider import (
+    Availability,
+    Generation,
+    GenerationRequest,
+    Observer,
+    ProviderError,
+    Turn,
+    Unreachable,
+)
+from .account import Account
+from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
+from .deadline import CONNECT_TIMEOUT_S, deadline
+from .egress import Gate, keep_bodies_out_of_logs, not_local, on_behalf_of
+from .locality import InvalidAddress, vendor_url
+from .openai_listing import Listing, ModelList
+from .openai_wire import AnswerSoFar, Chunk, ErrorBody
+from .reply import Clock, Ending, ReplySoFar, Stop
+from .sent_back import SentBack, sent_back
+from .strict_schema import strict_schema
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    import openai
+    from openai.types.chat import ChatCompletionChunk
+
+_STOPS: dict[str, Stop] = {"length": "length", "content_filter": "refused"}
+_NO_KEY = "none"
+"""What the SDK sends where a server takes no key: it insists on one."""
+_HEADERS_THAT_LEAVE = frozenset(
+    {"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"}
+)
+
+
+@dataclass
+class _Server:
+    """One server, by address and key."""
+
+    account: "Account[openai.AsyncOpenAI]"
+    models: ModelList
+    limit_fields: dict[str, str] = field(default_factory=dict[str, str])
+    """By wire id of the model: the name of the field that limits its output, once it refused the usual one."""
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether it is asked what it has before each choice: the user's own is; a vendor with keys is not."""
+        return self.account.vendor.is_local or self.account.vendor.key_variable is None
+
+
+class OpenAICompatibleProvider:
+    """Implements `Provider` for the servers that profiles name by `base_url`."""
+
+    def __init__(
+        self, *, key_of: Callable[[str], str], local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
+    ) -> None:
+        """key_of: the key in a variable; empty means absent."""
+        self._key_of = key_of
+        self._local_hosts = local_hosts
+        self._gate = gate or Gate(local_hosts)
+        self._clock = clock
+        self._servers: dict[tuple[str, str | None], _Server] = {}
+
+    async def availability(
+        self, profiles: Sequence[ModelProfile], *, local_only: bool = False
+    ) -> Mapping[str, Availability]:
+        """See `Provider`. Asks the user's own servers, all at once; of a vendor it looks for the key alone."""
+        found: dict[str, Availability] = {}
+
+        async def look(profile: ModelProfile) -> None:
+            found[profile.id] = await self._availability(profile, local_only=local_only)
+
+        async with anyio.create_task_group() as group:
+            for profile in profiles:
+                group.start_soon(look, profile)
+        return found
+
+    async def check_access(self) -> str | None:
+        """See `Provider`. Asks all servers that have been looked at; one that lets us in is enough.
+
+        What the others said is in their models' availability for the next seconds.
+        """
+        said: list[Listing] = []
+
+        async def ask(server: _Server) -> None:
+            said.append(await server.models.read_anew())
+
+        async with anyio.create_task_group() as group:
+            for server in self._servers.values():
+                if not server.account.lacks_key and not self._gate.keeps_in(server.account.vendor.host):
+                    group.start_soon(ask, server)
+        problems = [str(listing.problem) for listing in said if listing.problem is not None]
+        return problems[0] if problems and len(problems) == len(said) else None
+
+    async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
+        """See `Provider`."""
+        server = self._server_of(request.profile)
+        account = server.account
+        account.check_before_sending(request)
+        client = await account.client()
+        reply = ReplySoFar(request, observer, self._clock)
+        reply.enters("waiting")
+        answer = AnswerSoFar(reply)
+        table = translations(account.vendor, request, account.api_key, lambda: reply.began)
+        with translating(table), deadline(request), on_behalf_of(request, observer):
+            async with await _opened(client, server, request) as stream:
+                reply.began = True
+                async for piece in stream:
+                    answer.take(Chunk.model_validate(piece))
+            answer.end()
+            if answer.finish_reason is None or answer.finish_reason == "error":
+                raise broken_stream(account.vendor)
+        return reply.ended(
+            Ending(
+                stop=_STOPS.get(answer.finish_reason, "complete"),
+                vendor_state=SentBack(request.profile.api_model, reply.thinking),
+            )
+        )
+
+    async def aclose(self) -> None:
+        """See `Provider`."""
+        for server in self._servers.values():
+            await server.account.aclose()
+
+    async def _availability(self, profile: ModelProfile, *, local_only: bool) -> Availability:
+        try:
+            server = self._server_of(profile)
+        except Unreachable as error:
+            return Availability(is_reachable=False, is_local=False, host=profile.base_url or "", why_not=str(error))
+        known = server.account.availability([profile])[profile.id]
+        if not known.is_reachable:
+            return known
+        is_kept_in = self._gate.keeps_in(known.host, local_only=local_only)
+        if is_kept_in and server.is_asked:
+            return _absent(known, not_local(known.host))
+        asks = server.is_asked and not is_kept_in
+        listing = await server.models.read() if asks else server.models.remembered
+        if listing is None:
+            return known
+        if why_not := listing.why_not(profile.api_model, server.account.vendor.name):
+            return _absent(known, why_not)
+        return Availability(
+            is_reachable=True,
+            is_local=known.is_local,
+            host=known.host,
+            context_tokens=listing.window_of(profile.api_model),
+        )
+
+    def _server_of(self, profile: ModelProfile) -> _Server:
+        """The server of a profile. Raises Unreachable when its address is none."""
+        place = f"`base_url` in the profile {profile.id}"
+        try:
+            url = vendor_url(profile.base_url or "", place, "")
+        except InvalidAddress as error:
+            raise Unreachable(str(error)) from error
+        address = (url, profile.api_key_env)
+        if address not in self._servers:
+            self._servers[address] = self._new_server(url, place, profile)
+        return self._servers[address]
+
+    def _new_server(self, url: str, place: str, profile: ModelProfile) -> _Server:
+        vendor = Vendor(
+            name=url.partition("://")[2].partition("/")[0],
+            url=url,
+            address_variable=place,
+            key_variable=profile.api_key_env,
+            key_remedy=f"Name the variable that holds its key: `api_key_env` in the profile {profile.id}.",
+            local_hosts=self._local_hosts,
+        )
+        key = self._key_of(profile.api_key_env).strip() if profile.api_key_env else ""
+        account: Account[openai.AsyncOpenAI] = Account(vendor, key, _connect, translations, self._gate)
+        return _Server(account, ModelList(vendor, key, self._gate, self._clock))
+
+
+def translations(
+    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool] = lambda: False
+) -> dict[type[Exception], Translation]:
+    """Where each of the SDK's errors belongs. Imports the SDK.
+
+    request: None when only the list of models was asked for. began: says whether part of the answer had arrived.
+    """
+    import httpx2
+    import openai
+
+    def lost(_: Exception) -> ProviderError:
+        return broken_stream(vendor) if began() else unreachable(vendor)
+
+    def refused(error: Exception) -> ProviderError:
+        status_error = cast("openai.APIStatusError", error)
+        said = ErrorBody.of(status_error.body)
+        wait_s = seconds_of(status_error.response.headers.get("retry-after"))
+        complaint = Complaint(status_error.status_code, said.kind, said.message, wait_s, began=began())
+        return typed_error(complaint, vendor, request, key)
+
+    def broken_off(error: Exception) -> ProviderError:
+        # An error inside a stream: the SDK raises its bare base class, with what was said as the body.
+        said = ErrorBody.of(cast("openai.APIError", error).body)
+        complaint = Complaint(said.status or 200, said.kind, said.message, began=True)
+        return typed_error(complaint, vendor, request, key)
+
+    def garbled(_: Exception) -> ProviderError:
+        return broken_stream(vendor)
+
+    return {
+        openai.APIStatusError: refused,
+        openai.APIConnectionError: lost,
+        openai.APIResponseValidationError: garbled,
+        openai.APIError: broken_off,
+        httpx2.HTTPError: lost,
+        # Left over: credentials and sockets we do not use, and replies that make no sense.
+        openai.OpenAIError: garbled,
+        json.JSONDecodeError: garbled,
+        ValidationError: garbled,
+    }
+
+
+async def _opened(
+    client: "openai.AsyncOpenAI", server: _Server, request: GenerationRequest
+) -> "openai.AsyncStream[ChatCompletionChunk]":
+    """The stream of an answer. A model that wants the newer name for its limit is asked once more, under it.
+
+    OpenAI's reasoning models refuse `max_tokens`, and llama-cpp-python knows nothing else; a refusal is free.
+    """
+    import openai
+
+    model = request.profile.api_model
+    limit_field = server.limit_fields.get(model, "max_tokens")
+    # The bodies are ours to make, for servers that differ: the SDK's types describe OpenAI's own, hence Any.
+    create: Any = client.chat.completions.create
+    try:
+        return await create(**_body(request, limit_field), stream=True)
+    except openai.BadRequestError as error:
+        if limit_field != "max_tokens" or "max_completion_tokens" not in ErrorBody.of(error.body).message:
+            raise
+    stream = await create(**_body(request, "max_completion_tokens"), stream=True)
+    server.limit_fields[model] = "max_completion_tokens"
+    return stream
+
+
+def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
+    import httpx2
+    import openai
+
+    keep_bodies_out_of_logs()
+    timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
+
+    async def strip_and_let_out(request: httpx2.Request) -> None:
+        # The SDK adds what OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS say, whoever is spoken to.
+        for name in set(request.headers) - _HEADERS_THAT_LEAVE:
+            del request.headers[name]
+        await gate.let_out(request)
+
+    key = api_key or _NO_KEY
+    return openai.AsyncOpenAI(
+        api_key=key,
+        # By name as well, so that OPENAI_CUSTOM_HEADERS cannot put another key in its place.
+        default_headers={"Authorization": f"Bearer {key}"},
+        base_url=vendor.url,
+        max_retries=0,
+        timeout=timeout,
+        http_client=httpx2.AsyncClient(
+            timeout=timeout,
+            follow_redirects=False,
+            event_hooks={"request": [strip_and_let_out]},
+            # What stays on the machine must not go through a proxy of the environment.
+            trust_env=not vendor.is_local,
+        ),
+    )
+
+
+def _body(request: GenerationRequest, limit_field: str) -> dict[str, Any]:
+    """The request's fields, the vendors' form, hence Any. No sampling: reasoning models refuse it."""
+    profile, rules = request.profile, request.profile.thinking
+    system = [{"role": "system", "content": request.system}] if request.system else []
+    body: dict[str, Any] = {
+        "model": profile.api_model,
+        "messages": [*system, *(_message(turn, profile) for turn in request.turns)],
+        limit_field: request.max_output_tokens,
+        "stream_options": {"include_usage": True},
+    }
+    if rules is not None:
+        if not request.thinking.on and rules.turned_off_by is not None:
+            body["reasoning_effort"] = rules.turned_off_by
+        elif request.thinking.effort in rules.efforts:
+            body["reasoning_effort"] = request.thinking.effort
+        elif not (rules.always_on or rules.efforts or rules.turned_off_by):
+            # On or off only, as Qwen's template takes it from vLLM and llama.cpp.
+            body["extra_body"] = {"chat_template_kwargs": {"enable_thinking": request.thinking.on}}
+    if request.answer_schema is not None and "structured_output" in profile.capabilities:
+        schema = {"name": "answer", "strict": True, "schema": strict_schema(request.answer_schema)}
+        body["response_format"] = {"type": "json_schema", "json_schema": schema}
+    return body
+
+
+def _message(turn: Turn, profile: ModelProfile) -> dict[str, str]:
+    message: dict[str, str] = {"role": turn.author, "content": turn.text}
+    if thinking := sent_back(turn, profile):
+        message["reasoning_content"] = thinking
+    return message
+
+
+def _absent(known: Availability, why_not: str) -> Availability:
+    return Availability(is_reachable=False, is_local=known.is_local, host=known.host, why_not=why_not)

@@ -1,0 +1,160 @@
+"""What an OpenAI-compatible server says of its models at `/models`.
+
+Read with plain HTTP: the SDK takes most of a second to import, and knows neither `max_model_len` (vLLM)
+nor `meta` (llama.cpp) nor `context_length` (OpenRouter). Seen 2026-11-25.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import anyio
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...tools.provider import ProviderError, Unreachable
+from .complaint import Complaint, sanitised, seconds_of, typed_error, unreachable
+from .egress import Gate
+from .reply import Clock
+from .vendor import Vendor
+
+if TYPE_CHECKING:
+    import httpx
+
+_FRESH_FOR_S = 3.0
+_CONNECT_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 3.0
+_MOST_BYTES = 16_000_000
+"""A router's list of some hundred models with prices takes about one."""
+_MOST_MODELS = 20_000
+_NAMES_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Listing:
+    """An answer, or why there is none."""
+
+    taken_s: float
+    problem: ProviderError | None = None
+    context_tokens: Mapping[str, int | None] | None = None
+    """By the ids of all models: the window in tokens, None where the server does not state one. None: no answer."""
+
+    def why_not(self, api_model: str, host: str) -> str | None:
+        """Why a model cannot be asked, with the remedy. None: it can."""
+        if self.problem is not None or self.context_tokens is None:
+            return str(self.problem)
+        if self._holds(api_model):
+            return None
+        first = sorted(self.context_tokens)[:_NAMES_SHOWN]
+        more = f" and {len(self.context_tokens) - len(first)} more" if len(self.context_tokens) > len(first) else ""
+        has = f"It has {', '.join(sanitised(name, ()) for name in first)}{more}" if first else "It has none"
+        return f"{host} does not list the model {api_model}. {has}: load it there, or correct `api_model`."
+
+    def window_of(self, api_model: str) -> int | None:
+        return (self.context_tokens or {}).get(api_model)
+
+    def _holds(self, api_model: str) -> bool:
+        # OpenRouter takes `model:nitro`, which it does not list; its list does have `model:free`.
+        known = self.context_tokens or {}
+        return api_model in known or api_model.rpartition(":")[0] in known
+
+
+class ModelList:
+    """Asks one server, and remembers the answer for a few seconds. Safe to use from many tasks."""
+
+    def __init__(self, vendor: Vendor, api_key: str, gate: Gate, clock: Clock) -> None:
+        """api_key: empty where there is none."""
+        self._vendor = vendor
+        self._api_key = api_key
+        self._gate = gate
+        self._clock = clock
+        self._latest: Listing | None = None
+        self._asking = anyio.Lock()
+
+    @property
+    def remembered(self) -> Listing | None:
+        """The latest answer while it is fresh. Nothing is sent."""
+        fresh = self._latest is not None and self._clock() - self._latest.taken_s < _FRESH_FOR_S
+        return self._latest if fresh else None
+
+    async def read(self) -> Listing:
+        """An answer that is at most a few seconds old. Never raises for the network."""
+        async with self._asking:
+            listing = self.remembered or await self._ask()
+            self._latest = listing
+            return listing
+
+    async def read_anew(self) -> Listing:
+        """An answer from now, whatever is remembered."""
+        async with self._asking:
+            self._latest = await self._ask()
+            return self._latest
+
+    async def _ask(self) -> Listing:
+        import httpx
+
+        taken_s = self._clock()
+        try:
+            with anyio.fail_after(_ANSWER_TIMEOUT_S):
+                return Listing(taken_s, context_tokens=await self._fetch())
+        except (httpx.HTTPError, TimeoutError):
+            return Listing(taken_s, unreachable(self._vendor))
+        except ValidationError:
+            return Listing(taken_s, _not_understood(self._vendor))
+        except ProviderError as error:
+            return Listing(taken_s, error)
+
+    async def _fetch(self) -> Mapping[str, int | None]:
+        import httpx
+
+        headers = {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
+        client = httpx.AsyncClient(
+            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            follow_redirects=False,
+            event_hooks={"request": [self._gate.let_out]},
+            # What stays on the machine must not go through a proxy of the environment.
+            trust_env=not self._vendor.is_local,
+        )
+        async with client, client.stream("GET", f"{self._vendor.url}/models", headers=headers) as response:
+            if response.status_code != 200:
+                raise self._refusal(response)
+            raw = b""
+            async for piece in response.aiter_bytes():
+                raw += piece
+                if len(raw) > _MOST_BYTES:
+                    raise _not_understood(self._vendor)
+        return {model.id: model.window for model in _Models.model_validate_json(raw).data}
+
+    def _refusal(self, response: "httpx.Response") -> ProviderError:
+        wait_s = seconds_of(response.headers.get("retry-after"))
+        return typed_error(Complaint(response.status_code, retry_after_s=wait_s), self._vendor, None, self._api_key)
+
+
+def _not_understood(vendor: Vendor) -> ProviderError:
+    return Unreachable(
+        f"{vendor.url} does not answer as an OpenAI-compatible server does: its list of models makes no sense. "
+        f"Correct {vendor.address_variable}."
+    )
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class _Meta(_Part):
+    n_ctx: int | None = None
+
+
+class _Model(_Part):
+    id: str = Field(min_length=1, max_length=300)
+    max_model_len: int | None = None
+    context_length: int | None = None
+    meta: _Meta | None = None
+
+    @property
+    def window(self) -> int | None:
+        stated = self.max_model_len or self.context_length or (self.meta.n_ctx if self.meta else None)
+        return stated if stated is not None and stated > 0 else None
+
+
+class _Models(_Part):
+    data: list[_Model] = Field(max_length=_MOST_MODELS)

@@ -1,0 +1,136 @@
+"""The forms of OpenAI's chat completions as its many servers fill them, and an answer gathered from them."""
+
+import math
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ...tools.provider import Usage
+from .reply import ReplySoFar
+from .think_tags import Piece, ThinkTags
+
+_STATUS_LENGTH = 3
+
+
+class _Part(BaseModel):
+    # The SDK checks nothing of what comes: its objects may hold anything, or be none.
+    model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
+
+
+class _Delta(_Part):
+    content: str | None = None
+    reasoning: str | None = None
+    """vLLM and OpenRouter."""
+    reasoning_content: str | None = None
+    """llama.cpp, LM Studio, and vLLM before 2026; some send both, with the same words."""
+
+
+class _Choice(_Part):
+    delta: _Delta = _Delta()
+    finish_reason: str | None = None
+
+
+class _PromptDetails(_Part):
+    cached_tokens: int | None = None
+
+
+class _CompletionDetails(_Part):
+    reasoning_tokens: int | None = None
+
+
+class Counters(_Part):
+    """What a server says that an answer took."""
+
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+    cost: float | None = None
+    """US dollars that OpenRouter charged."""
+
+    def usage(self, thinking_share: float) -> Usage | None:
+        """The counters; None where nothing was counted. thinking_share: of the reply, where the server tells none."""
+        if not self.prompt_tokens:
+            return None
+        details = self.completion_tokens_details
+        told = details.reasoning_tokens if details else None
+        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
+        has_cost = self.cost is not None and math.isfinite(self.cost) and self.cost >= 0
+        return Usage(
+            input_tokens=self.prompt_tokens,
+            output_tokens=self.completion_tokens,
+            thinking_tokens=round(self.completion_tokens * thinking_share) if told is None else told,
+            cache_read_tokens=cached or 0,
+            cost_usd=self.cost if has_cost else None,
+        )
+
+
+class Chunk(_Part):
+    """A piece of the stream, by the fields that servers agree on."""
+
+    choices: list[_Choice] = Field(default_factory=list[_Choice])
+    usage: Counters | None = None
+
+
+class ErrorBody(_Part):
+    """What a server says of a failure. OpenRouter and llama.cpp give a number as code, OpenAI a word, vLLM either."""
+
+    message: str = ""
+    type: str | None = None
+    code: int | str | None = None
+    param: str | None = None
+
+    @classmethod
+    def of(cls, body: object) -> "ErrorBody":
+        """What a body says: an object, or bare text (LM Studio)."""
+        if isinstance(body, dict):
+            try:
+                return cls.model_validate(body)
+            except ValidationError:
+                return cls()
+        return cls(message=body if isinstance(body, str) else "")
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status that the code states, for errors inside a stream."""
+        code = str(self.code)
+        return int(code) if len(code) == _STATUS_LENGTH and code.isascii() and code.isdigit() else None
+
+    @property
+    def kind(self) -> str:
+        return f"{self.type or ''} {self.code or ''}".strip()
+
+
+class AnswerSoFar:
+    """Folds the chunks of a stream into a reply."""
+
+    def __init__(self, reply: ReplySoFar) -> None:
+        self.finish_reason: str | None = None
+        self._reply = reply
+        self._tags = ThinkTags()
+        self._counters: Counters | None = None
+
+    def take(self, chunk: Chunk) -> None:
+        # Some servers count in each chunk, most in a last one without choices.
+        self._counters = chunk.usage or self._counters
+        if not chunk.choices:
+            return
+        choice = chunk.choices[0]
+        if thinking := choice.delta.reasoning or choice.delta.reasoning_content:
+            self._reply.thought(thinking)
+        for piece in self._tags.take(choice.delta.content or ""):
+            self._add(piece)
+        self.finish_reason = choice.finish_reason or self.finish_reason
+
+    def end(self) -> None:
+        """The stream has ended: what was held back is let go, and the counters are final."""
+        for piece in self._tags.rest():
+            self._add(piece)
+        usage = self._counters.usage(self._reply.thinking_share) if self._counters else None
+        if usage is not None:
+            self._reply.counted(usage)
+
+    def _add(self, piece: Piece) -> None:
+        if piece.kind == "thinking":
+            self._reply.thought(piece.text)
+        else:
+            self._reply.answered(piece.text)

@@ -1,0 +1,32 @@
+"""Thinking left in the visible text is told apart, however the stream cuts it."""
+
+import pytest
+
+from chargehand.server.providers.think_tags import ThinkTags
+
+
+def told_apart(pieces: list[str]) -> tuple[str, str]:
+    """(thinking, answer)"""
+    tags = ThinkTags()
+    found = [piece for text in pieces for piece in tags.take(text)] + list(tags.rest())
+    return tuple("".join(p.text for p in found if p.kind == kind) for kind in ("thinking", "answer"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("<think>so</think>x = 1", ("so", "x = 1")),
+        ("\n<think>\nso < 3\n</think>\n\nx = 1\n", ("\nso < 3\n", "x = 1\n")),
+        ("x = 1", ("", "x = 1")),
+        ("x = '<think>so</think>'", ("", "x = '<think>so</think>'")),
+        ("<think></think>x", ("", "x")),
+        ("<think>never ends </thi", ("never ends </thi", "")),
+        ("<thin", ("", "<thin")),
+        ("<thinner>", ("", "<thinner>")),
+        ("<think>a</think>b<think>c</think>", ("a", "b<think>c</think>")),
+        ("", ("", "")),
+    ],
+)
+def test_only_a_block_at_the_start_is_thinking_wherever_the_pieces_end(text, expected):
+    for size in (1, 2, 3, 5, 8, 100):
+        assert told_apart([text[start : start + size] for start in range(0, len(text), size)]) == expected

@@ -1,0 +1,199 @@
+"""`chargehand profiles trial` as a person types it, over local vendors."""
+
+import datetime as dt
+import io
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import pytest
+from house import Script, fenced
+
+from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
+from chargehand.evaluation.peers.vendors import vendors
+from chargehand.evaluation.profiling.found import Found
+from chargehand.evaluation.trial import Comparison, proposals_of
+from chargehand.memory_store.evaluations import read_measurements
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.records import Finish, NewCheck, NewTask
+from chargehand.server.cli import own_workshop
+from chargehand.server.profile_updates import offer
+
+pytestmark = pytest.mark.anyio
+
+HAIKU, LOCAL, LOCAL_WIRE = "claude-haiku-5-5", "qwen3-30b-a3b", "qwen3:30b-a3b"
+RIGHT, WRONG = Reply(fenced("def twice(n):\n    return 2 * n")), Reply(fenced("def twice(n):\n    return n"))
+TESTS = "def test_twice():\n    assert twice(3) == 6\n"
+
+
+@dataclass(frozen=True)
+class Typed:
+    code: int
+    out: str
+    error: str
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    home = {"HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
+    return {"PATH": os.environ["PATH"], "COLUMNS": "300", **home}
+
+
+async def typed(environment: dict[str, str], *arguments: str) -> Typed:
+    command = [sys.executable, "-m", "chargehand.server", *arguments]
+    with anyio.fail_after(120):
+        done = await anyio.run_process(command, check=False, env=environment, cwd=environment["HOME"])
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def remember(environment: dict[str, str], count: int, *, local: Sequence[int] = ()) -> None:
+    """As many delegations with tests; local: the numbers of those that had to stay."""
+    ledger = await Ledger.open(Path(environment["CHARGEHAND_HOME"]), lambda: dt.datetime.now(dt.UTC))
+    for number in range(count):
+        text = f"Write twice(n), which doubles a number. Variant {number}."
+        new = NewTask(f"t{number}", "delegation", text, "code_generation", 2.0, local_only=number in local, tests=TESTS)
+        await ledger.begin_task(new)
+        await ledger.record_check(NewCheck(new.id, None, "tests", "passed", True, 1, 1, 0.1, None))
+        await ledger.finish_task(new.id, Finish("succeeded", LOCAL, ("tests",), None))
+    await ledger.aclose()
+
+
+def told(asked: Sequence[Ask], model: str) -> list[str]:
+    return ["\n".join(text for _, text in ask.messages) for ask in asked if ask.model == model]
+
+
+async def test_a_delegation_with_tests_is_asked_again_and_the_models_are_compared(environment: dict[str, str]):
+    script = Script({LOCAL_WIRE: [RIGHT, WRONG], HAIKU: [RIGHT]})
+    async with vendors(script) as peers:
+        here = environment | peers.environment
+        for word in ("first", "second"):
+            task = f"Write twice(n), which doubles a number, the {word} time."
+            made = await typed(here, "delegate", task, "--tests", TESTS, "--model", LOCAL)
+            assert made.code in (0, 1), made.error
+        seen = await typed(here, "profiles", "trial", "haiku", "--against", LOCAL, "--json")
+        words = await typed(here, "profiles", "trial", "haiku", "--against", LOCAL)
+
+    assert (seen.code, words.code) == (0, 0), seen.error
+    trial = seen.json["trial"]
+    assert (trial["n"], trial["passed"], trial["passed_against"]) == (2, 2, 0)
+    assert trial["usd_each"] > 0 == trial["usd_each_against"]
+    assert f"{HAIKU} passed 2 of 2 where {LOCAL} passed 0" in words.out
+    assert "not significant" in words.out
+    # Shown with its evidence, and written by nobody.
+    assert {(p["profile"], *p["place"]) for p in seen.json["proposals"]} == {
+        (HAIKU, "roles", "local"),
+        (LOCAL, "roles", "local"),
+    }
+    assert seen.json["written"] is None
+    assert "Nothing is written." in words.out
+    assert not (Path(environment["CHARGEHAND_HOME"]) / "profiles" / "measured").exists()
+
+
+async def test_what_had_to_stay_on_the_machine_is_sent_to_no_model_elsewhere(environment: dict[str, str]):
+    script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
+    await remember(environment, 3, local=[1])
+    async with vendors(script) as peers:
+        seen = await typed(environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json")
+
+    assert seen.json["trial"]["n"] == 2
+    assert "1 task(s) must stay on this machine" in seen.error
+    assert not any("Variant 1" in text for model in (HAIKU, LOCAL_WIRE) for text in told(script.asked, model))
+    assert any("Variant 2" in text for text in told(script.asked, HAIKU))
+
+
+async def test_nothing_that_can_be_asked_again_is_said_with_what_it_takes(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        here = environment | peers.environment
+        empty = await typed(here, "profiles", "trial", HAIKU, "--against", LOCAL)
+        await remember(environment, 2, local=[0, 1])
+        all_local = await typed(here, "profiles", "trial", HAIKU, "--against", LOCAL)
+        same = await typed(here, "profiles", "trial", "haiku", "--against", HAIKU)
+        unknown = await typed(here, "profiles", "trial", "nobody", "--against", HAIKU)
+
+    assert {empty.code, all_local.code, same.code, unknown.code} == {1}
+    assert "no remembered task can be asked again" in empty.error
+    assert "must stay on this machine" in all_local.error
+    assert "the same model" in same.error
+    assert "nobody" in unknown.error
+
+
+async def test_a_trial_stays_within_its_budget_and_says_what_it_left(environment: dict[str, str]):
+    script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
+    await remember(environment, 3)
+    async with vendors(script) as peers:
+        command = ("profiles", "trial", HAIKU, "--against", LOCAL, "--budget-usd", "0.000001", "--json")
+        seen = await typed(environment | peers.environment, *command)
+
+    assert seen.code == 1
+    assert "does not pay for 3 task(s)" in seen.error
+    assert told(script.asked, HAIKU) == []
+
+
+async def test_an_interrupted_trial_goes_on_where_it_was(environment: dict[str, str]):
+    await remember(environment, 6)
+    broken = iter([RIGHT, *[HttpFault(401)] * 50])
+
+    def fails_later(ask: Ask) -> Reply | Fault:
+        return WRONG if ask.model == LOCAL_WIRE else next(broken)
+
+    first = await _trial(environment, fails_later)
+    whole = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
+    second = await _trial(environment, whole)
+
+    assert (first.code, first.json["trial"]["n"]) == (3, 1)
+    assert "left alone" in first.error
+    assert (second.code, second.json["trial"]["n"]) == (0, 6)
+    assert len(told(whole.asked, HAIKU)) == 5
+    assert told(whole.asked, LOCAL_WIRE) == []
+    ledger = await Ledger.open(Path(environment["CHARGEHAND_HOME"]), lambda: dt.datetime.now(dt.UTC))
+    measured = await read_measurements(ledger)
+    await ledger.aclose()
+    assert sorted((m.item, m.model, m.passed) for m in measured) == sorted(
+        (f"t{number}", model, model == HAIKU) for number in range(6) for model in (HAIKU, LOCAL)
+    )
+
+
+async def _trial(environment: dict[str, str], answer) -> Typed:
+    async with vendors(answer) as peers:
+        return await typed(environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json")
+
+
+async def haiku_is_better(shop) -> Found:
+    comparison = Comparison(
+        model=HAIKU, against=LOCAL, n=12, passed=12, passed_against=2, only_model=10, only_against=0, p=0.002,
+        times_faster=2.0, usd_each=0.004, usd_each_against=0.0,
+    )  # fmt: skip
+    return Found(proposals=tuple(proposals_of(comparison, shop.catalogue, "e1" * 8, shop.today)))
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "is_written"), [("y\n", True), ("n\n", False), (None, False)])
+async def test_the_change_is_written_only_when_a_person_agrees(answer, is_written, monkeypatch, tmp_path: Path):
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    monkeypatch.setattr(sys, "stdin", io.StringIO() if answer is None else Terminal(answer))
+    code = await offer(own_workshop, [haiku_is_better], apply=False, as_json=False)
+
+    async with own_workshop() as shop:
+        places = {model: shop.catalogue.profiles[model].roles.get("local") for model in (HAIKU, LOCAL)}
+    assert code == 0
+    assert places == ({HAIKU: 2, LOCAL: 3} if is_written else {HAIKU: None, LOCAL: 2})
+
+
+async def test_nothing_of_a_trial_is_written_without_being_asked(monkeypatch):
+    monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+    await offer(own_workshop, [haiku_is_better], apply=True, as_json=True)
+
+    async with own_workshop() as shop:
+        assert shop.catalogue.profiles[HAIKU].roles.get("local") is None
