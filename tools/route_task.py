@@ -40,6 +40,8 @@ class ExpectedAnswer(BaseModel):
     seconds: float | None = None
     is_estimated: bool
     """True: no result of the model's own is known, neither published nor measured nor remembered."""
+    estimated_from: str | None = None
+    """Of an estimate: the model of its line whose results it rests on. None: on where its role stands."""
     measured_tasks: int
     """Of a suite that the model was measured at on this machine, in its present build."""
 
@@ -70,9 +72,10 @@ class RouteAnswer(BaseModel):
     def as_text(self) -> str:
         """The decision in a few lines."""
         seconds = f", about {self.expected.seconds:.0f} s" if self.expected.seconds is not None else ""
+        estimated = " (estimated)" if self.expected.is_estimated else ""
         lines = [
             f"{self.model} ({self.role}, {self.provider}): {self.reason.rstrip('.')}.",
-            f"Expected: {self.expected.success:.0%} success, {in_dollars(self.expected.cost_usd)}{seconds}.",
+            f"Expected: {self.expected.success:.0%} success{estimated}, {in_dollars(self.expected.cost_usd)}{seconds}.",
             *(f"Warning: {indented(warning)}" for warning in self.warnings),
         ]
         return "\n".join(lines)
@@ -184,5 +187,6 @@ def _expected(candidate: Candidate) -> ExpectedAnswer:
         cost_usd=round(expected.cost_usd, 6),
         seconds=None if expected.seconds is None else round(expected.seconds, 1),
         is_estimated=candidate.is_estimated,
+        estimated_from=candidate.ancestor,
         measured_tasks=candidate.measured_tasks,
     )

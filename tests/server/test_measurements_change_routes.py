@@ -141,3 +141,18 @@ async def test_what_a_model_was_never_seen_to_do_is_marked_as_estimated(open_hou
         after = await route(house, EASY)
 
     assert (before["expected"]["is_estimated"], after["expected"]["is_estimated"]) == (True, False)
+
+
+async def test_an_estimate_names_what_it_rests_on(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        before = await house.call("route_task", task=HARD, model="opus")
+        of_role = await route(house, EASY)
+        await evaluate(tmp_path, "claude-3-opus", passed=True, build=None)
+        after = await house.call("route_task", task=HARD, model="opus")
+
+    assert "(estimated from its role)" in of_role["reason"]
+    assert "estimated_from" not in before["expected"]
+    assert after["model"] == before["model"] == "claude-opus-5-5"
+    assert after["expected"]["is_estimated"]
+    assert after["expected"]["estimated_from"] == "claude-3-opus"
+    assert after["expected"]["success"] > before["expected"]["success"]

@@ -62,6 +62,15 @@ class Candidate:
     """Of a suite that it was measured at, here."""
     is_estimated: bool = True
     """True: what it is expected to do rests on no result of its own."""
+    ancestor: str | None = None
+    """Of an estimate: the model of its line whose results it rests on. None: on where its role stands."""
+
+    @property
+    def grounds(self) -> str:
+        """What its expected success rests on, in words; empty: published results, or tasks remembered."""
+        if self.is_estimated:
+            return f"estimated from {f'results of {self.ancestor}' if self.ancestor else 'its role'}"
+        return f"measured on {self.measured_tasks} tasks" if self.measured_tasks else ""
 
     @property
     def is_usable(self) -> bool:
@@ -143,6 +152,7 @@ def judge(
     window = availability.context_tokens or profile.context_tokens
     prompt_tokens = constraints.prompt_tokens_in(window, output_tokens)
     belief, ability = circumstances.recollection.beliefs.get(profile.id), circumstances.abilities.get(profile.id)
+    is_estimated = belief is None and (ability is None or ability.is_estimated)
     expected = expect(
         profile,
         complexity=complexity,
@@ -164,7 +174,8 @@ def judge(
         doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances)),
         pace=pace,
         measured_tasks=ability.measured_tasks if ability else 0,
-        is_estimated=belief is None and (ability is None or ability.is_estimated),
+        is_estimated=is_estimated,
+        ancestor=ability.ancestor if ability and is_estimated else None,
     )
 
 

@@ -1,16 +1,17 @@
 """What is expected of a model before memory has anything to say: its published results, else its place.
 
 A model solves half of the tasks of a certain complexity, nearly all far below it and few far above. Where
-that lies is told by the benchmarks in its profile and in `published.yaml`; a model without any inherits those of
-the newest measured ancestor of its line, below which it is not taken to fall; else it stands where its
-role does. What was measured on this machine moves all of that (`measured`).
+that lies is told by the benchmarks in its profile and in `published.yaml`, and by what was measured on this
+machine (`measured`). A model without results of either kind inherits those of the newest measured ancestor of
+its line, below which it is not taken to fall; else it stands where its role does.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -59,6 +60,8 @@ class Ability:
     """Of the tasks that it solves half of, 1 to 10 and beyond."""
     is_estimated: bool
     """True: not its own results."""
+    ancestor: str | None = None
+    """Of an estimate: the model of its line whose results these are. None: where its role stands."""
     leanings: Mapping[TaskType, float] = field(default_factory=dict[TaskType, float])
     """By how much more complex a task of a type may be; absent: 0."""
     measured_tasks: int = 0
@@ -87,16 +90,19 @@ def abilities(catalogue: Catalogue, rates: PassRates = NOTHING_MEASURED) -> dict
         rates,
         _CURVE,
     )
-    found = {
-        model: Ability(
+    found: dict[str, Ability] = {}
+    for model, moved in after.items():
+        tasks = rates.models[model].tasks
+        is_estimated = before[model].is_estimated and not tasks
+        found[model] = Ability(
             complexity_at_half=moved.complexity_at_half,
-            is_estimated=before[model].is_estimated and not rates.models[model].tasks,
+            is_estimated=is_estimated,
+            ancestor=before[model].ancestor if is_estimated else None,
             leanings=moved.leanings,
-            measured_tasks=rates.models[model].tasks,
+            measured_tasks=tasks,
         )
-        for model, moved in after.items()
-    }
-    return before | found
+    heirs = {p.id: ability_of(p, catalogue, found) for p in catalogue if p.id not in found}
+    return heirs | found
 
 
 def beliefs_before(
@@ -109,8 +115,13 @@ def beliefs_before(
     }
 
 
-def ability_of(profile: ModelProfile, catalogue: Catalogue) -> Ability:
-    """What a model can do, by its own published results, its line's, or its role's."""
+def ability_of(
+    profile: ModelProfile, catalogue: Catalogue, measured: Mapping[str, Ability] = MappingProxyType({})
+) -> Ability:
+    """What a model can do, by its own published results, its line's, or its role's.
+
+    measured: by profile id, the abilities of those models that were measured on this machine.
+    """
     leanings: dict[TaskType, float] = {
         task_type: _FOR_SUITED * ((task_type in profile.suits) - (task_type in profile.avoids))
         for task_type in (*profile.suits, *profile.avoids)
@@ -118,7 +129,12 @@ def ability_of(profile: ModelProfile, catalogue: Catalogue) -> Ability:
     if (own := _published_ability(profile)) is not None:
         return Ability(own, is_estimated=False, leanings=leanings)
     of_role = max((_OF_ROLE[role] for role in profile.roles), default=_OF_ROLE["economy"])
-    return Ability(max([of_role, *_of_ancestors(profile, catalogue)]), is_estimated=True, leanings=leanings)
+    estimate = Ability(of_role, is_estimated=True, leanings=leanings)
+    known = _known_ancestors(profile, catalogue, measured)
+    best = max(known, key=known.__getitem__, default=None)
+    if best is None or known[best] < of_role:
+        return estimate
+    return replace(estimate, complexity_at_half=known[best], ancestor=best)
 
 
 def _published_ability(profile: ModelProfile) -> float | None:
@@ -131,16 +147,25 @@ def _published_ability(profile: ModelProfile) -> float | None:
     return sum(found) / len(found) if found else None
 
 
-def _of_ancestors(profile: ModelProfile, catalogue: Catalogue) -> Iterator[float]:
-    """The newest measured one's: whose successor it is, or whose successor's successor."""
+def _known_ancestors(
+    profile: ModelProfile, catalogue: Catalogue, measured: Mapping[str, Ability]
+) -> Mapping[str, float]:
+    """The newest with results: those whose successor it is, else those whose successor's successor, and so on."""
     heirs = {profile.id}
     for _ in catalogue:
         parents = [p for p in catalogue if p.lifecycle.successor in heirs and p.line == profile.line]
-        found = [ability for p in parents if (ability := _published_ability(p)) is not None]
-        if found or not parents:
-            yield from [max(found)] if found else []
-            return
+        known = {p.id: ability for p in parents if (ability := _known_ability(p, measured)) is not None}
+        if known or not parents:
+            return known
         heirs = {p.id for p in parents}
+    return {}
+
+
+def _known_ability(profile: ModelProfile, measured: Mapping[str, Ability]) -> float | None:
+    here = measured.get(profile.id)
+    if here is not None and not here.is_estimated:
+        return here.complexity_at_half
+    return _published_ability(profile)
 
 
 @cache

@@ -147,7 +147,7 @@ def _wished_for(question: Question, circumstances: Circumstances, candidates: tu
 def _in_words(plan: Plan, planner: Planner, question: Question) -> str:
     chosen = planner.candidate(plan.steps[0].model)
     costs = in_dollars(planner.cost_usd(plan.steps[0]))
-    known = f" (measured on {chosen.measured_tasks} tasks)" if chosen.measured_tasks else ""
+    known = f" ({chosen.grounds})" if chosen.grounds else ""
     first = f"{chosen.profile.id} succeeds with {chosen.expected.success:.0%}{known} for about {costs}"
     if question.check is None:
         return f"without a check there is one answer, and {question.policy} gets most from this one: {first}"

@@ -73,3 +73,20 @@ def test_one_kind_of_work_tells_most_of_the_same_kind():
 
 def test_a_model_that_was_not_measured_stays_as_it_was():
     assert after(qwen3_30b_a3b=measured([0.0] * 40))[OTHER] == BEFORE[OTHER]
+
+
+def test_what_an_ancestor_was_measured_at_is_inherited_until_the_heir_is_measured():
+    rates = PassRates({"claude-3-opus": measured([1.0] * 40)})
+    heir = abilities(CATALOGUE, rates)["claude-opus-5-5"]
+    of_both = abilities(CATALOGUE, PassRates({**rates.models, "claude-opus-5-5": measured([0.0] * 40)}))
+
+    assert heir.complexity_at_half > BEFORE["claude-opus-5-5"].complexity_at_half
+    assert (heir.ancestor, heir.is_estimated, heir.measured_tasks) == ("claude-3-opus", True, 0)
+    assert of_both["claude-opus-5-5"].complexity_at_half < BEFORE["claude-opus-5-5"].complexity_at_half
+    assert (of_both["claude-opus-5-5"].ancestor, of_both["claude-opus-5-5"].is_estimated) == (None, False)
+
+
+def test_nobody_is_taken_to_be_worse_than_its_role_because_an_ancestor_was():
+    found = after(claude_3_opus=measured([0.0] * 40))["claude-opus-5-5"]
+
+    assert found == BEFORE["claude-opus-5-5"]

@@ -61,7 +61,8 @@ def test_a_model_without_results_is_at_least_as_good_as_its_measured_ancestor():
     inherited = ability_of(better.profiles["claude-opus-5-5"], better)
 
     assert inherited.complexity_at_half > usual.complexity_at_half
-    assert inherited.is_estimated
+    assert (usual.is_estimated, usual.ancestor) == (True, None)
+    assert (inherited.is_estimated, inherited.ancestor) == (True, "claude-3-opus")
 
 
 def test_what_a_model_is_best_for_counts():
