@@ -1,10 +1,13 @@
-"""Points of cost and quality as an SVG picture, with names."""
+"""Points and curves of cost and quality as an SVG picture, with names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from xml.sax.saxutils import escape
 
 _WIDTH, _HEIGHT, _MARGIN = 900, 560, 60
+_LEGEND_LINE = 18
+_COLOURS = ("#64748b", "#ea580c", "#0891b2", "#9a3412", "#155e75", "#4d7c0f")
 
 
 @dataclass(frozen=True)
@@ -16,10 +19,18 @@ class Point:
     """The same of its quality."""
 
 
-def draw(points: Sequence[Point], title: str) -> str:
-    """The picture's text; points whose name begins with `plan` are in colour."""
-    most = max(1.0, *(point.spend for point in points)) * 1.15
-    low, high = min(point.quality for point in points) * 0.95, max(point.quality for point in points) * 1.03
+@dataclass(frozen=True)
+class Curve:
+    name: str
+    points: Sequence[Point]
+    """Along it; their own names are not shown."""
+
+
+def draw(points: Sequence[Point], title: str, curves: Sequence[Curve] = ()) -> str:
+    """The picture's text; points whose name begins with `plan` are in colour, each curve in one of its own."""
+    seen = [*points, *(point for curve in curves for point in curve.points)]
+    most = max(1.0, *(point.spend for point in seen)) * 1.15
+    low, high = min(point.quality for point in seen) * 0.95, max(point.quality for point in seen) * 1.03
 
     def place(point: Point) -> tuple[float, float]:
         across = _MARGIN + (_WIDTH - 2 * _MARGIN) * point.spend / most
@@ -27,6 +38,12 @@ def draw(points: Sequence[Point], title: str) -> str:
         return round(across, 1), round(_HEIGHT - _MARGIN - up, 1)
 
     marks: list[str] = []
+    for row, (curve, colour) in enumerate(zip(curves, cycle(_COLOURS), strict=False)):
+        along = " ".join(f"{x},{y}" for x, y in map(place, curve.points))
+        marks.append(f'<polyline points="{along}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        x, y = _WIDTH - 4 * _MARGIN, _HEIGHT - _MARGIN - _LEGEND_LINE * (len(curves) - row)
+        marks.append(f'<path d="M{x - 30} {y - 4}h24" stroke="{colour}" stroke-width="1.5"/>')
+        marks.append(f'<text x="{x}" y="{y}" font-size="11">{escape(curve.name)}</text>')
     for point in points:
         x, y = place(point)
         is_plan = point.name.startswith("plan")

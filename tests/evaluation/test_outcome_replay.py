@@ -1,5 +1,6 @@
 """`bench replay` over a file of outcomes: the measures, and that what can be learnt is learnt."""
 
+import dataclasses
 import gzip
 import json
 from pathlib import Path
@@ -9,10 +10,18 @@ import numpy as np
 import pytest
 
 from chargehand.evaluation.drawing import Point, draw
+from chargehand.evaluation.outcome_plans import OURS, RIVAL, weigh_plans
 from chargehand.evaluation.outcome_replay import apgr, calibration_error, replay_outcomes
-from chargehand.evaluation.outcome_rows import has_outcomes, product_chances, read_outcomes
+from chargehand.evaluation.outcome_rows import OutcomeTable, Rows, has_outcomes, product_chances, read_outcomes
 
 THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
+
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def thirds(table: OutcomeTable) -> list[Rows]:
+    return np.array_split(np.random.default_rng(0).permutation(table.tasks), 3)
 
 
 @pytest.fixture
@@ -76,7 +85,49 @@ def test_a_file_of_outcomes_is_replayed_and_drawn(file: Path, tmp_path: Path, ca
     assert code == 0
     assert has_outcomes(file)
     assert all(name in shown for name in ("Chargehand", "always cheap", "always dear", "oracle", "fixed cascade"))
-    assert ElementTree.fromstring(picture.read_text(encoding="utf-8")).tag.endswith("svg")
+    assert "one answer: nothing beat the plan" in shown
+    drawn = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    names = {text.text for text in drawn.iter(f"{SVG}text")}
+    assert {f"{way}, one answer, for 95%" for way in ("plan", RIVAL, "length", "random mix")} <= names
+    assert {f"{way}, with a check, for 100%" for way in ("plan", RIVAL, "fixed cascade")} <= names
+    assert len(drawn.findall(f"{SVG}polyline")) == 5
+
+
+def test_what_can_be_told_from_the_text_costs_less_than_a_random_mix_of_the_same_quality(file: Path):
+    table = read_outcomes(file)
+
+    weighed = weigh_plans(table, thirds(table), {OURS: table.solved, RIVAL: table.solved})
+
+    spend = {point.name: point.spend for point in weighed.points}
+    quality = {point.name: point.quality for point in weighed.points}
+    assert quality["plan, one answer, for 95%"] == pytest.approx(1.0)
+    assert spend["plan, one answer, for 95%"] == pytest.approx(0.55)
+    assert spend["random mix, one answer, for 95%"] == pytest.approx(0.91, abs=0.03)
+
+
+def test_a_rival_that_gets_as_much_for_less_is_named(file: Path):
+    table = read_outcomes(file)
+    nobody_knows = np.full_like(table.solved, table.solved.mean(axis=0))
+
+    weighed = weigh_plans(table, thirds(table), {OURS: nobody_knows, RIVAL: table.solved})
+
+    assert weighed.losses[0].startswith("one answer: the plan lost to kNN over TF-IDF")
+
+
+def test_a_random_mix_is_drawn_between_those_models_alone_that_no_mix_is_better_than(file: Path):
+    table = read_outcomes(file)
+    dull = dataclasses.replace(
+        table,
+        models=["cheap", "dull", "dear"],
+        solved=np.insert(table.solved, 1, np.r_[1.0, table.solved[1:, 0]], axis=1),
+        cost=np.array([0.1, 0.9, 1.0]),
+    )
+    dull.solved[1, 1] = 1.0
+
+    weighed = weigh_plans(dull, thirds(dull), {OURS: dull.solved, RIVAL: dull.solved})
+
+    (mix,) = (curve for curve in weighed.curves if curve.name == "random mix")
+    assert [point.name for point in mix.points] == ["always cheap", "always dear"]
 
 
 def test_a_file_without_outcomes_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
