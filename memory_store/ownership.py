@@ -8,6 +8,7 @@ import contextlib
 import os
 import secrets
 import sys
+import time
 from pathlib import Path
 from typing import Self
 
@@ -23,7 +24,8 @@ else:
 
 FOLDER = "owners"
 
-_MOST_TRIES = 100
+_MOST_TRIES = 1_000
+_PAUSE_S = 0.002
 
 
 class Owner:
@@ -78,6 +80,7 @@ def _hold(path: Path) -> int:
         if _lock(descriptor) and _is_still(path, descriptor):
             return descriptor
         os.close(descriptor)
+        time.sleep(_PAUSE_S)  # on a busy machine whoever looks may be kept from going on
     raise OSError(f"the lock on {path.name} was taken {_MOST_TRIES} times")
 
 

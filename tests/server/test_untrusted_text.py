@@ -415,8 +415,9 @@ async def test_what_was_remembered_says_nothing_to_later_models(open_house: Open
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         await house.call("delegate_generation", task=poisoned, tests=TESTS)
+        of_its_own = len(script.asked)
         receipt = await delegated(house)
         route = await house.call("route_task", task=RENAME)
 
-    assert "evil.example" not in all_of([ask.body for ask in script.asked[1:]])
+    assert "evil.example" not in all_of([ask.body for ask in script.asked[of_its_own:]])
     assert "evil.example" not in all_of([receipt, route])
