@@ -229,7 +229,8 @@ async def test_an_engine_that_isolates_nothing_is_refused_by_the_probe(tmp_path:
 
     assert search.sandbox is None
     assert str(tmp_path / "podman") in search.reason
-    assert "left a process behind" in search.reason
+    # Whichever is seen first: what its probe reached, or that it is not gone with it.
+    assert any(seen in search.reason for seen in ("left a process behind", "its escape probe got out"))
 
 
 async def test_a_sandbox_exec_that_isolates_nothing_is_refused_by_the_probe(tmp_path: Path):
