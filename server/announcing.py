@@ -10,20 +10,22 @@ from pydantic import BaseModel
 
 from ..profiles.loading import load_catalogue
 from ..profiles.retirement import Notice, notices
+from .data_folder import PROFILES_FOLDER, data_folder
 
 _AT_MOST = 3
 """Notices in the instructions, the soonest first; `chargehand doctor` has them all."""
 
 
 def notices_of_this_process() -> Sequence[Notice]:
-    """What is due today by this process's profiles. Empty where its settings are wrong: the first call says so."""
-    from .settings import PROFILES_FOLDER, BadSetting, load_settings
+    """What is due today by this process's profiles. Empty where its data folder is nobody's: the first call says so.
 
+    Not by all settings: reading them would take a tenth of a server's start.
+    """
     try:
-        home = load_settings().home
-    except BadSetting:
+        folder = data_folder() / PROFILES_FOLDER
+    except RuntimeError:
         return ()
-    return notices(load_catalogue(home / PROFILES_FOLDER), dt.datetime.now(dt.UTC).date())
+    return notices(load_catalogue(folder), dt.datetime.now(dt.UTC).date())
 
 
 def announcements(due: Callable[[], Sequence[Notice]]) -> ServerMiddleware[Any]:

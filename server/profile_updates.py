@@ -19,11 +19,11 @@ from ..profiles.sifting import Sifted, sift
 from ..profiles.staleness import stale_facts
 from ..tools.errors import BadArgument
 from ..tools.guarding.text import plain
+from .data_folder import PROFILES_FOLDER
 from .premises import OpenWorkshop
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES, Read
 from .reports import MENDABLE, complain, complain_all, print_json
-from .settings import PROFILES_FOLDER
 from .wiring import utc_now
 
 _COLOURS = {"profile": "bold", "goes": "red", "comes": "green", "because": "dim", "warning": "yellow"}

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-import platformdirs
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -30,11 +29,10 @@ from ..tools.guarding.local_paths import LocalPaths
 from ..tools.guarding.own_patterns import own_pattern
 from ..tools.guarding.secrets import SecretSearch
 from ..tools.routing.policy import Policy
+from .data_folder import usual_folder
 
 PREFIX = "CHARGEHAND_"
 CONFIG_FILE = "config.toml"
-PROFILES_FOLDER = "profiles"
-"""Of the data folder; holds the user's own profiles, and what was measured."""
 
 logger = logging.getLogger(__name__)
 
@@ -212,7 +210,7 @@ class Check(_Group):
 class Settings(_Group):
     """All settings. The environment comes first, then the file, then the default."""
 
-    home: Path = Field(default_factory=lambda: platformdirs.user_data_path("chargehand"))
+    home: Path = Field(default_factory=usual_folder)
     """The data folder: the ledger, `config.toml`, and `profiles/*.yaml` that override or add models."""
     config: Path | None = None
     """The config file. Unset: `config.toml` in the data folder, if there is one."""

@@ -38,12 +38,13 @@ from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
 from ..tools.undo import recover
 from ..tools.workshop import Rules, Workshop
+from .data_folder import PROFILES_FOLDER
 from .providers.discreet_embedder import DiscreetEmbedder
 from .providers.egress import Gate
 from .providers.locality import InvalidAddress, is_local_url
 from .providers.ollama_embedder import OllamaEmbedder
 from .providers.registry import LOADERS, VendorSettings
-from .settings import PROFILES_FOLDER, BadSetting, Settings
+from .settings import BadSetting, Settings
 
 if TYPE_CHECKING:
     from ..profiles.releases.compare import Findings

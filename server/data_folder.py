@@ -1,0 +1,22 @@
+"""Where Chargehand keeps its data: known before any other setting is read, and without the cost of reading them."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+VARIABLE = "CHARGEHAND_HOME"
+PROFILES_FOLDER = "profiles"
+"""Of the data folder; holds the user's own profiles, and what was measured."""
+
+
+def usual_folder() -> Path:
+    """The system's place for a user's data."""
+    import platformdirs
+
+    return platformdirs.user_data_path("chargehand")
+
+
+def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """What the environment names, else the usual one. Raises RuntimeError where `~` names nobody's home."""
+    named = environment.get(VARIABLE, "")
+    return Path(named).expanduser().absolute() if named else usual_folder()
