@@ -90,7 +90,7 @@ async def evaluate(
         )
     row = await find_evaluation(shop.ledger, terms=terms.as_json(), only_unfinished=True)
     evaluation_id = row.id if row is not None else secrets.token_hex(8)
-    new = NewEvaluation(evaluation_id, terms.suite, terms.seed, terms.budget_usd, shop.owner.id, terms.as_json())
+    new = NewEvaluation(evaluation_id, terms.suite, terms.seed, terms.budget_usd, terms.as_json())
     await take_up(shop.ledger, shop.owner, new, shop.now)
     course.evaluation_id, course.resumed = evaluation_id, row is not None
     purse = Purse(shop, evaluation_id, terms.budget_usd)

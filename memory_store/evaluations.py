@@ -16,8 +16,6 @@ class NewEvaluation:
     seed: int
     budget_usd: float | None
     """The most it may spend, in US dollars. None: only the day's budget limits it."""
-    owner: str | None
-    """The process that carries it out (`ownership.Owner.id`)."""
     terms: str
     """What was asked for, as JSON: whoever resumes it asks for the same."""
 
@@ -80,19 +78,6 @@ _RECORD = (
 )
 UNDER_WAY = "under_way"
 """The outcome of a measurement that was begun: its delegation is in the books, or will be."""
-
-
-async def begin_evaluation(ledger: Ledger, evaluation: NewEvaluation, now: float) -> None:
-    """Write that an evaluation has begun. now: seconds since 1970 UTC. Raises a LedgerError."""
-    e = evaluation
-    row = (e.id, e.suite, e.seed, now, e.budget_usd, e.owner, e.terms)
-    await ledger.write(
-        lambda db: db.execute(
-            "INSERT INTO evaluations (id, suite, seed, begun_at, budget_usd, owner, terms)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
-            row,
-        )
-    )
 
 
 async def record_measurement(ledger: Ledger, measurement: Measurement) -> None:

@@ -2,7 +2,10 @@
 
 from dataclasses import replace
 
-from chargehand.memory_store.evaluations import Measurement
+from chargehand.memory_store.evaluation_runs import lay_down, take_up
+from chargehand.memory_store.evaluations import Measurement, NewEvaluation
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.ownership import Owner
 
 _ONE = Measurement(
     evaluation_id="e1",
@@ -28,3 +31,11 @@ _ONE = Measurement(
 
 def measurement(item: str, **changed) -> Measurement:
     return replace(_ONE, item=item, **changed)
+
+
+async def begun(ledger: Ledger, evaluation_id: str, now: float) -> None:
+    """An evaluation that measurements may belong to, and that nobody carries out any more."""
+    owner = await Owner.enter(ledger.path.parent)
+    await take_up(ledger, owner, NewEvaluation(evaluation_id, "own", 1, None, "{}"), now)
+    await lay_down(ledger, evaluation_id)
+    await owner.leave()

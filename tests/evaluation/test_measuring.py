@@ -8,13 +8,14 @@ from pathlib import Path
 import anyio
 import pytest
 from house import Script, fenced
+from measurement_rows import begun
 from suite_rows import RIGHT_PROJECT, SHOUT, item, project_item
 
 from chargehand.evaluation.measuring import Place, measure
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.memory_store.adherence import report_classes
-from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, read_measurements
+from chargehand.memory_store.evaluations import Measurement, read_measurements
 from chargehand.memory_store.usage import report_usage
 from chargehand.server.cli import own_workshop
 from chargehand.tools.cascade.delegations import Delegations
@@ -51,8 +52,7 @@ def bench(monkeypatch: pytest.MonkeyPatch):
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
             async with own_workshop() as shop, anyio.create_task_group() as group:
-                evaluation = NewEvaluation("e1", "own", 1, None, shop.owner.id, "{}")
-                await begin_evaluation(shop.ledger, evaluation, shop.now)
+                await begun(shop.ledger, "e1", shop.now)
                 yield Bench(shop, Delegations(group), peers)
                 group.cancel_scope.cancel()
 

@@ -4,8 +4,9 @@ import dataclasses
 from typing import Any
 
 import pytest
+from measurement_rows import begun
 
-from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, record_measurement
+from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.pass_rates import Measured, PassRateReader, Verdict
 
@@ -41,8 +42,7 @@ async def write(ledger: Ledger, clock, *rows: dict[str, Any]) -> None:
         measurement = dataclasses.replace(MEASUREMENT, **{"at": clock().timestamp(), **row})
         known = await ledger.rows("SELECT 1 FROM evaluations WHERE id = ?", (measurement.evaluation_id,))
         if not known:
-            evaluation = NewEvaluation(measurement.evaluation_id, "own", 1, None, None, "{}")
-            await begin_evaluation(ledger, evaluation, measurement.at)
+            await begun(ledger, measurement.evaluation_id, measurement.at)
         await record_measurement(ledger, measurement)
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 from house import House, OpenHouse, Script, fenced
+from measurement_rows import begun
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.vendors import QWEN
-from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, record_measurement
+from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -45,13 +46,13 @@ async def evaluate(
     """Measure a model at tasks of complexity 1 to 8, all of which it passes or fails."""
     async with ledger_of(tmp_path) as ledger:
         now = dt.datetime.now(dt.UTC).timestamp()
-        evaluation = NewEvaluation(f"e{next(NUMBERS)}", "own", seed=1, budget_usd=None, owner=None, terms="{}")
-        await begin_evaluation(ledger, evaluation, now)
+        evaluation_id = f"e{next(NUMBERS)}"
+        await begun(ledger, evaluation_id, now)
         for number in range(tasks):
             await record_measurement(
                 ledger,
                 Measurement(
-                    evaluation_id=evaluation.id,
+                    evaluation_id=evaluation_id,
                     item=f"task-{number}@1",
                     model=model,
                     repetition=0,

@@ -12,8 +12,9 @@ from typing import Any
 
 import anyio
 import pytest
+from measurement_rows import begun
 
-from chargehand.memory_store.evaluations import Measurement, NewEvaluation, begin_evaluation, record_measurement
+from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.overlay import FOLDER, NONE, add
@@ -77,7 +78,7 @@ def measured(home: Path, *rows: Measurement) -> None:
     async def write() -> None:
         ledger = await Ledger.open(home, utc_now)
         for evaluation in sorted({row.evaluation_id for row in rows}):
-            await begin_evaluation(ledger, NewEvaluation(evaluation, "own", 7, None, None, "{}"), AT)
+            await begun(ledger, evaluation, AT)
         for row in rows:
             await record_measurement(ledger, row)
         await ledger.aclose()
