@@ -108,11 +108,7 @@ class History:
 @asynccontextmanager
 async def open_history(path: Path) -> AsyncGenerator[History]:
     """The history of the repository that a folder belongs to. Raises HistoryUnreadable."""
-    git = shutil.which("git")
-    if git is None:
-        raise HistoryUnreadable(
-            "--from-repo: git is not on the PATH. Install it (apt-get install git, brew install git)."
-        )
+    git = find_git()
     folder = await anyio.to_thread.run_sync(_resolved, path)
     if not await anyio.Path(folder).is_dir():
         raise HistoryUnreadable(f"--from-repo: {path} is not a folder. Name that of a git repository.")
@@ -196,7 +192,7 @@ def find_git() -> str:
     """Its path. Raises HistoryUnreadable."""
     git = shutil.which("git")
     if git is None:
-        raise HistoryUnreadable("git is not on the PATH. Install it, as by apt-get or brew install git.")
+        raise HistoryUnreadable("git is not on the PATH. Install it (apt-get install git, brew install git).")
     return git
 
 

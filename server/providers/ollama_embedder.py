@@ -17,10 +17,9 @@ from ...memory_store.embedding.embedder import EmbedderUnavailable
 from ...memory_store.embedding.vectors import unit_rows
 from ...tools.provider import Unreachable
 from .egress import Gate, keep_bodies_out_of_logs, not_local
-from .locality import ollama_url
+from .ollama import ollama_at
 from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
 from .reply import Clock
-from .vendor import Vendor
 
 if TYPE_CHECKING:
     import httpx
@@ -45,14 +44,7 @@ class OllamaEmbedder:
     ) -> None:
         """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
         self._model = model
-        self._vendor = Vendor(
-            name="Ollama",
-            url=ollama_url(host),
-            address_variable="OLLAMA_HOST",
-            key_remedy="Run `ollama signin`, or use a local model.",
-            start_command="ollama serve",
-            local_hosts=local_hosts,
-        )
+        self._vendor = ollama_at(host, local_hosts)
         self._gate = gate or Gate(local_hosts)
         self._models = OllamaModels(self._vendor, self._gate, clock)
         self._client: httpx.AsyncClient | None = None

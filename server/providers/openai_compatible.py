@@ -61,6 +61,20 @@ class _Server:
         return self.account.vendor.is_local or self.account.vendor.key_variable is None
 
 
+def compatible_at(profile: ModelProfile, local_hosts: frozenset[str]) -> Vendor:
+    """The server that a profile names. Raises InvalidAddress."""
+    place = f"`base_url` in the profile {profile.id}"
+    url = vendor_url(profile.base_url or "", place, "")
+    return Vendor(
+        name=url.partition("://")[2].partition("/")[0],
+        url=url,
+        address_variable=place,
+        key_variable=profile.api_key_env,
+        key_remedy=f"Name the variable that holds its key: `api_key_env` in the profile {profile.id}.",
+        local_hosts=local_hosts,
+    )
+
+
 class OpenAICompatibleProvider:
     """Implements `Provider` for the servers that profiles name by `base_url`."""
 
@@ -161,25 +175,16 @@ class OpenAICompatibleProvider:
 
     def _server_of(self, profile: ModelProfile) -> _Server:
         """The server of a profile. Raises Unreachable when its address is none."""
-        place = f"`base_url` in the profile {profile.id}"
         try:
-            url = vendor_url(profile.base_url or "", place, "")
+            vendor = compatible_at(profile, self._local_hosts)
         except InvalidAddress as error:
             raise Unreachable(str(error)) from error
-        address = (url, profile.api_key_env)
+        address = (vendor.url, profile.api_key_env)
         if address not in self._servers:
-            self._servers[address] = self._new_server(url, place, profile)
+            self._servers[address] = self._new_server(vendor, profile)
         return self._servers[address]
 
-    def _new_server(self, url: str, place: str, profile: ModelProfile) -> _Server:
-        vendor = Vendor(
-            name=url.partition("://")[2].partition("/")[0],
-            url=url,
-            address_variable=place,
-            key_variable=profile.api_key_env,
-            key_remedy=f"Name the variable that holds its key: `api_key_env` in the profile {profile.id}.",
-            local_hosts=self._local_hosts,
-        )
+    def _new_server(self, vendor: Vendor, profile: ModelProfile) -> _Server:
         key = self._key_of(profile.api_key_env).strip() if profile.api_key_env else ""
         account: Account[openai.AsyncOpenAI] = Account(vendor, key, _connect, translations, self._gate)
         return _Server(account, ModelList(vendor, key, self._gate, self._clock))

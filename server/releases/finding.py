@@ -18,9 +18,10 @@ from ...tools.provider import NotLocal
 from ..providers.anthropic import anthropic_at
 from ..providers.cerebras import cerebras_at
 from ..providers.egress import Gate
-from ..providers.locality import InvalidAddress, vendor_url
+from ..providers.locality import InvalidAddress
 from ..providers.ollama import ollama_at
 from ..providers.ollama_models import full_name
+from ..providers.openai_compatible import compatible_at
 from ..providers.registry import VendorSettings
 from ..providers.vendor import Vendor
 from .anthropic_listing import read_anthropic
@@ -127,15 +128,7 @@ def _own_servers(settings: VendorSettings, catalogue: Catalogue, gate: Gate, tod
         if profile.base_url is None or profile.provider != "openai_compatible" or profile.base_url in asked:
             continue
         asked.add(profile.base_url)
-        place = f"`base_url` in the profile {profile.id}"
-        url = vendor_url(profile.base_url, place, "")
-        vendor = Vendor(
-            name=url.partition("://")[2].partition("/")[0],
-            url=url,
-            address_variable=place,
-            key_variable=profile.api_key_env,
-            local_hosts=settings.local_hosts,
-        )
+        vendor = compatible_at(profile, settings.local_hosts)
         key = settings.key_of(profile.api_key_env).strip() if profile.api_key_env else ""
         yield _Errand(
             vendor,
