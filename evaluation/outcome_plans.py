@@ -58,7 +58,8 @@ class _Contest:
     """Quality to be reached, as a share of always the best model's."""
 
 
-_CONTESTS = (_Contest("one answer", None, 0.95), _Contest("with a check", Check(1 - _CATCHES, _REFUSES), 1.0))
+_CHECK = Check(1 - _CATCHES, _REFUSES, worth_of_refused=1.0)
+_CONTESTS = (_Contest("one answer", None, 0.95), _Contest("with a check", _CHECK, 1.0))
 
 
 def weigh_plans(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str, Block]) -> Weighed:
@@ -129,23 +130,21 @@ def _planner(table: OutcomeTable, models: Sequence[int], chances: Block, check: 
 
 
 def _run(table: OutcomeTable, next_model: _Next, check: Check | None) -> _Bill:
-    """Each task in turn; what was refused last is delivered when nothing follows it."""
-    luck = np.random.default_rng(_SEED).random(table.solved.shape)
+    """Each task in turn, in the mean over what a check may say; what was refused last is delivered."""
     quality, spend = np.zeros(len(table.tasks)), np.zeros(len(table.tasks))
     for task in table.tasks.tolist():
         failed: tuple[int, ...] = ()
+        reached, refused_right = 1.0, 0.0
         while (model := next_model(task, failed)) is not None:
-            solved = float(table.solved[task, model])
-            spend[task] += table.cost[model]
-            quality[task] = solved
+            right = reached * float(table.solved[task, model])
+            passes_right = right * (1 - check.false_fail) if check else 0.0
+            passes_wrong = (reached - right) * check.false_pass if check else 0.0
+            spend[task] += reached * table.cost[model]
+            quality[task] += passes_right
+            reached, refused_right = reached - passes_right - passes_wrong, right - passes_right
             failed = (*failed, model)
-            if check is None or _passes(solved, float(luck[task, model]), check):
-                break
+        quality[task] += refused_right
     return _Bill(quality, spend)
-
-
-def _passes(solved: float, luck: float, check: Check) -> bool:
-    return luck < (1 - check.false_fail if solved >= 0.5 else check.false_pass)
 
 
 def _cascades(table: OutcomeTable, models: Sequence[int], check: Check) -> list[_Bill]:

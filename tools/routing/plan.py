@@ -53,6 +53,9 @@ class Check:
     """Share of the wrong answers that pass, 0 to 1."""
     false_fail: float = 0.0
     """Share of the right answers that do not, 0 to 1."""
+    worth_of_refused: float = 0.0
+    """What the last answer is worth where it is right and was refused, beside one that passed, 0 to 1. Somebody who
+    takes it all the same makes it 1; 0: it is thrown away."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ class _Option:
     """That the time left must hold."""
     passes_right: Odds
     fails: Odds
+    refused_right: Odds
 
 
 @dataclass(frozen=True)
@@ -137,6 +141,8 @@ class _Node:
     """The bits of those that are made on the way here."""
     last: str | None = None
     """The model of the last step, which may be repaired."""
+    refused_right: float = 0.0
+    """The probability of getting here with a last answer that is right."""
     cost_usd: float = 0.0
     seconds: float = 0.0
 
@@ -152,6 +158,7 @@ class _Search:
     def __init__(self, prospects: Sequence[Prospect], check: Check | None, worth_usd: float, means: Means) -> None:
         self._means = means
         self._worth_usd = worth_usd
+        self._refused_usd = worth_usd * check.worth_of_refused if check else 0.0
         self._goes_on = check is not None
         self._difficulty = Difficulty.of([prospect.success for prospect in prospects])
         self._options = list(_options(prospects, self._difficulty, check or Check(), worth_usd))
@@ -172,10 +179,11 @@ class _Search:
 
     def _start(self, failed: Sequence[Step], without: Collection[str]) -> _Node:
         node = _Node(self._difficulty.start)
-        fails = {option.step.model: option.fails for option in self._options}
+        by_model = {option.step.model: option for option in self._options}
         for step in failed:
-            if step.model in fails:
-                node = replace(node, odds=times(node.odds, fails[step.model]), last=step.model)
+            if (option := by_model.get(step.model)) is not None:
+                refused_right = weighed(node.odds, option.refused_right)
+                node = _Node(times(node.odds, option.fails), last=step.model, refused_right=refused_right)
         closed = sum(o.bit for o in self._options if o.step in failed or o.step.model in without)
         return replace(node, closed=closed)
 
@@ -209,12 +217,15 @@ class _Search:
     def _gains(self, node: _Node) -> list[tuple[_Option, float]]:
         """The steps that can be taken and are worth more than they cost, with the surplus."""
         left = sum(node.odds)
-        gains = (
-            (option, self._worth_usd * weighed(node.odds, option.passes_right) - option.price_usd * left)
-            for option in self._options
-            if self._is_open(node, option)
-        )
+        gains = [(o, self._gain_usd(node, o) - o.price_usd * left) for o in self._options if self._is_open(node, o)]
         return [(option, gain) for option, gain in gains if gain > 0]
+
+    def _gain_usd(self, node: _Node, option: _Option) -> float:
+        """What the step brings: an answer that passes, or that takes the place of the last one refused."""
+        passes_usd = self._worth_usd * weighed(node.odds, option.passes_right)
+        if not self._refused_usd:
+            return passes_usd
+        return passes_usd + self._refused_usd * (weighed(node.odds, option.refused_right) - node.refused_right)
 
     def _is_open(self, node: _Node, option: _Option) -> bool:
         means, step = self._means, option.step
@@ -233,6 +244,7 @@ def _after(node: _Node, option: _Option) -> _Node:
         made=node.made | option.bit,
         last=option.step.model,
         odds=times(node.odds, option.fails),
+        refused_right=weighed(node.odds, option.refused_right),
         cost_usd=node.cost_usd + option.cost_usd,
         seconds=node.seconds + option.seconds,
     )
@@ -245,6 +257,7 @@ def _options(
     for prospect in prospects:
         right = difficulty.chances(prospect.success)
         passes_right = tuple(chance * (1 - check.false_fail) for chance in right)
+        refused_right = tuple(chance * check.false_fail for chance in right)
         fails = tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes_right, right, strict=True))
         for is_repair, outlay in ((False, prospect.draft), (True, prospect.repair)):
             if outlay is None:
@@ -259,4 +272,5 @@ def _options(
                 seconds=(outlay.seconds or 0.0) if prospect.is_speed_known else 0.0,
                 passes_right=passes_right,
                 fails=fails,
+                refused_right=refused_right,
             )
