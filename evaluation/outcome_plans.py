@@ -22,7 +22,7 @@ _SEED = 0
 _RESAMPLES = 300
 _PLAN_MODELS = 5
 """Plans are over so many models at most: the cheapest, the best, and those between at even distances."""
-_WORTHS = tuple(np.geomspace(0.5, 40.0, 24).tolist())
+_WORTHS = tuple(np.geomspace(0.5, 40.0, 60).tolist())
 """What a solved task is worth, in attempts of the dearest model."""
 _SHARES = tuple(np.linspace(0.0, 1.0, 21).tolist())
 """Of tasks that go to the stronger of two models."""
