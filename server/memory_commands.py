@@ -219,6 +219,12 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
             f"Brier score {calibration.brier_score:.3f}: 0 is perfect, 0.25 a coin's."
             f" Off by {calibration.expected_error:.2f} on average."
         )
+    missed = census.missed
+    if missed.rejected:
+        console.print(
+            f"Of late checks caught {missed.failed:,} wrong answers and let {missed.rejected:,} pass that you rejected:"
+            f" plans count on {missed.share:.0%} of wrong answers to pass."
+        )
 
 
 async def _missing(shop: Workshop) -> int | None:

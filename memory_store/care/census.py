@@ -7,6 +7,7 @@ import anyio.to_thread
 
 from ..ledger import Ledger
 from ..ledger_file import files_of
+from ..missed import Missed, read_missed
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Census:
     """Of what was expected of the model, and should happen as often."""
     confidence: Calibration
     """Of a lower bound, which success should exceed."""
+    missed: Missed
+    """By executed checks."""
 
 
 async def take_census(ledger: Ledger) -> Census:
@@ -88,6 +91,7 @@ async def take_census(ledger: Ledger) -> Census:
         bytes=await anyio.to_thread.run_sync(lambda: sum(file.stat().st_size for file in files_of(ledger.path))),
         expected_success=await _calibration(ledger, "expected_success"),
         confidence=await _calibration(ledger, "confidence"),
+        missed=await read_missed(ledger),
     )
 
 

@@ -6,6 +6,7 @@ from portable_rows import ROW, lines_file, take
 
 from chargehand.memory_store.care.census import Bucket, Calibration, Census, ModelEvidence, take_census
 from chargehand.memory_store.care.pruning import find_prunable, prune
+from chargehand.memory_store.missed import Missed
 
 pytestmark = pytest.mark.anyio
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.anyio
 async def test_an_empty_memory_holds_nothing(ledger):
     census = await take_census(ledger)
 
-    assert census == Census(0, {}, {}, 0, (), {}, None, None, census.bytes, Calibration(), Calibration())
+    assert census == Census(0, {}, {}, 0, (), {}, None, None, census.bytes, Calibration(), Calibration(), Missed())
     assert census.bytes > 0
 
 

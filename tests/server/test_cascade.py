@@ -167,3 +167,18 @@ async def test_a_doubted_answer_comes_back_when_nobody_else_can_be_asked(open_ho
     assert doubted["status"] == "unverified"
     assert doubted["code"] == "def double(count):\n    return count ** 2\n"
     assert any("times what it usually takes" in note for note in doubted["notes"])
+
+
+@pytest.mark.parametrize(("word", "begins_here"), [("accepted", True), ("rejected", False)])
+async def test_where_much_passed_that_was_rejected_a_stronger_model_begins(
+    open_house: OpenHouse, word: str, begins_here: bool
+):
+    task = "Implement an algorithm that doubles the weights of a shortest path in a graph under concurrent updates"
+    script = Script({model: [RIGHT] * 20 for model in (LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR)})
+    async with open_house(script) as house:
+        for number in range(12):
+            other = await house.call("delegate_generation", task=f"{RENAME} {number}", tests=TESTS, model="opus")
+            await house.call("report_outcome", task_id=other["task_id"], outcome=word)
+        receipt = await house.call("delegate_generation", task=task, tests=TESTS)
+
+    assert (receipt["model"] == "qwen3-30b-a3b") is begins_here

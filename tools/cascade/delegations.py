@@ -12,6 +12,7 @@ import anyio
 import anyio.abc
 
 from ...memory_store.errors import LedgerError
+from ...memory_store.missed import read_missed
 from ...memory_store.records import Finish, NewTask
 from ...memory_store.under_way import is_wished_cancelled, write_stage
 from ...profiles.errors import ProfileError
@@ -239,7 +240,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             model=contract.model,
             local_only=contract.local_only,
             max_cost_usd=contract.max_cost_usd,
-            check=Check() if await _will_execute(contract, shop) else None,
+            check=await _check(contract, shop),
             means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
             every_model=contract.max_attempts > MAX_ATTEMPTS,
         )
@@ -265,11 +266,13 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             delegation.receipt = await _close(status, attempts, notes, contract)
 
 
-async def _will_execute(contract: Contract, shop: Workshop) -> bool:
-    """Whether an answer's failure will be noticed by running it."""
+async def _check(contract: Contract, shop: Workshop) -> Check | None:
+    """How far what will be run on an answer can be trusted, by what it missed so far. None: nothing will be run."""
     if contract.tests is None and not contract.commands:
-        return False
-    return (await shop.find_sandbox()).sandbox is not None
+        return None
+    if (await shop.find_sandbox()).sandbox is None:
+        return None
+    return Check(false_pass=(await read_missed(shop.ledger)).share)
 
 
 async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:
