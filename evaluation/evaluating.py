@@ -10,11 +10,11 @@ from ..memory_store.batched import batched_in
 from ..memory_store.errors import LedgerError
 from ..memory_store.evaluation_runs import EvaluationRow, find_evaluation, lay_down, take_up
 from ..memory_store.evaluations import Measurement, NewEvaluation, finish_evaluation, read_measurements
-from ..tools.cascade.contract import MAX_SECONDS
 from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.errors import BadArgument, CallerError
 from ..tools.provider import Availability
+from ..tools.vocabulary import MAX_SECONDS
 from ..tools.workshop import Workshop
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import Want, lanes

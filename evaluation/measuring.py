@@ -8,12 +8,12 @@ import anyio
 
 from ..memory_store.evaluations import UNDER_WAY, Measurement, record_measurement
 from ..memory_store.under_way import attempts_of
-from ..tools.asking import AttemptOutcome
 from ..tools.cascade.attempt import Tried
-from ..tools.cascade.contract import MAX_SECONDS, Contract
+from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.provider import RateLimited
+from ..tools.vocabulary import MAX_SECONDS, AttemptOutcome
 from ..tools.workshop import Workshop
 from .staging import Staged, staged
 from .suite.task import SuiteTask

@@ -2,7 +2,6 @@
 
 import bisect
 import datetime as dt
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -132,6 +131,8 @@ class Catalogue:
         return next((p for p in self if p.api_model.lower() == wanted), None)
 
     def _nearest(self, wanted: str) -> list[str]:
+        import difflib
+
         names = [*self.profiles, *ROLES, *{p.line for p in self if p.line}]
         return difflib.get_close_matches(wanted, names, n=3, cutoff=0.0)
 

@@ -10,10 +10,8 @@ from mcp.server.auth.provider import principal_components
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
 
-from ..memory_store.callers import belongs_to, give_to
 from ..memory_store.errors import LedgerError
-from ..tools.errors import CallerError
-from ..tools.report_outcome import unknown_task
+from ..tools.errors import CallerError, unknown_task
 from .premises import Address
 from .resources import TASKS
 
@@ -37,6 +35,8 @@ def own_tasks_only(address: Address) -> ServerMiddleware[Any]:
         caller = current_caller()
         if caller is None or ctx.method not in ("tools/call", "resources/read"):
             return await call_next(ctx)
+        from ..memory_store.callers import belongs_to, give_to
+
         params = ctx.params or {}
         named = _named_task(ctx.method, params)
         try:

@@ -179,7 +179,7 @@ def _route(chosen: argparse.Namespace) -> int:
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
-    from ..tools.cascade.contract import MAX_SECONDS
+    from ..tools.vocabulary import MAX_SECONDS
     from .delegating import Order, delegate_from_shell
 
     task = sys.stdin.read() if chosen.task == "-" else chosen.task

@@ -1,6 +1,7 @@
 """Completes what a user types into a prompt or an address: names of models, and ids of tasks."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
@@ -16,10 +17,12 @@ from mcp.types import (
 from ..memory_store.errors import LedgerError
 from ..profiles.vocabulary import ROLES
 from ..tools.errors import CallerError
-from ..tools.workshop import Workshop
 from .callers import current_caller
 from .premises import Address, Premises
 from .resources import PROFILE_TEMPLATE, TASK_TEMPLATE
+
+if TYPE_CHECKING:
+    from ..tools.workshop import Workshop
 
 VALUES_AT_MOST = 100
 """The protocol's own limit."""
@@ -56,17 +59,17 @@ def add_completions(app: MCPServer[Premises], address: Address, prompts: Iterabl
     app.completion()(complete)
 
 
-async def _models(shop: Workshop, typed: str) -> Completion:
+async def _models(shop: "Workshop", typed: str) -> Completion:
     offered = [p for p in shop.catalogue if p.is_offered_on(shop.today)]
     lines = sorted({p.line for p in offered if p.line})
     return _matching([*ROLES, *lines, *sorted(p.id for p in offered)], typed)
 
 
-async def _profiles(shop: Workshop, typed: str) -> Completion:
+async def _profiles(shop: "Workshop", typed: str) -> Completion:
     return _matching(sorted(shop.catalogue.profiles), typed)
 
 
-async def _tasks(shop: Workshop, typed: str) -> Completion:
+async def _tasks(shop: "Workshop", typed: str) -> Completion:
     """The newest first. What was typed is compared as it is: an id has no wildcards."""
     like, parameters = " AND substr(id, 1, ?) = ?", (len(typed), typed)
     if (caller := current_caller()) is not None:

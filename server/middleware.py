@@ -5,7 +5,6 @@ silence, invalid ones come back in pydantic's words, an optional text that happe
 the tool as what it spells, and a prompt that is unknown or lacks an argument is an internal error.
 """
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -90,6 +89,8 @@ def _problem(tool: Tool, arguments: dict[str, Any]) -> str | None:
     known = _properties(tool)
     for name in arguments:
         if name not in known:
+            import difflib
+
             near = difflib.get_close_matches(name[:80], known, n=1)
             meant = f" Did you mean `{near[0]}`?" if near else ""
             return f"{tool.name}: unknown argument `{name[:80]}`.{meant} It takes: {', '.join(known)}."

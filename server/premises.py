@@ -3,14 +3,17 @@
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import AbstractAsyncContextManager
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.abc
 
-from ..tools.cascade.delegations import Delegations
-from ..tools.workshop import Workshop
+if TYPE_CHECKING:
+    from ..tools.cascade.delegations import Delegations
+    from ..tools.workshop import Workshop
 
-OpenWorkshop = Callable[[], AbstractAsyncContextManager[Workshop]]
+OpenWorkshop = Callable[[], AbstractAsyncContextManager["Workshop"]]
 
 
 class Premises:
@@ -20,14 +23,20 @@ class Premises:
         self, open_workshop: OpenWorkshop, group: anyio.abc.TaskGroup, opened: contextlib.AsyncExitStack
     ) -> None:
         """group: for what goes on in the background. opened: closes the workshop when the group has ended."""
-        self.delegations = Delegations(group)
         self._open = open_workshop
         self._group = group
         self._opened = opened
         self._turn = anyio.Lock()
         self._workshop: Workshop | None = None
 
-    async def workshop(self) -> Workshop:
+    @cached_property
+    def delegations(self) -> "Delegations":
+        """Those under way in this process."""
+        from ..tools.cascade.delegations import Delegations
+
+        return Delegations(self._group)
+
+    async def workshop(self) -> "Workshop":
         """The workshop, opened now if it is not yet; when that fails, the next call tries again."""
         async with self._turn:
             if self._workshop is None:
@@ -51,7 +60,7 @@ class Address:
         finally:
             self._here = None
 
-    async def workshop(self) -> Workshop:
+    async def workshop(self) -> "Workshop":
         if self._here is None:
             raise RuntimeError("the server is not running")
         return await self._here.workshop()

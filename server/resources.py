@@ -4,7 +4,7 @@ import json
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from functools import partial, wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
@@ -12,13 +12,13 @@ from mcp.server.mcpserver.resources import FunctionResource, Resource
 
 from ..memory_store.errors import LedgerError
 from ..profiles.errors import ProfileError, UnknownModel
-from ..profiles.model import ModelProfile
-from ..tools.cascade.receipt import Receipt
-from ..tools.errors import CallerError, UnknownTask
+from ..tools.errors import CallerError, UnknownTask, unknown_task
 from ..tools.guarding.text import spoken, visible
-from ..tools.report_outcome import unknown_task
-from ..tools.workshop import Workshop
 from .premises import Address, Premises
+
+if TYPE_CHECKING:
+    from ..profiles.model import ModelProfile
+    from ..tools.workshop import Workshop
 
 SCHEME = "chargehand://"
 PROFILE_TEMPLATE = f"{SCHEME}profiles/{{id}}"
@@ -69,11 +69,11 @@ def add_templates(app: MCPServer[Premises], address: Address) -> None:
     )(_told(task))
 
 
-async def _profiles(shop: Workshop) -> str:
+async def _profiles(shop: "Workshop") -> str:
     return _as_json([_line(profile) for profile in sorted(shop.catalogue, key=lambda p: (p.provider, p.id))])
 
 
-def _line(profile: ModelProfile) -> dict[str, Any]:
+def _line(profile: "ModelProfile") -> dict[str, Any]:
     price = profile.price
     return {
         "id": profile.id,
@@ -86,7 +86,7 @@ def _line(profile: ModelProfile) -> dict[str, Any]:
     }
 
 
-async def _usage(shop: Workshop) -> str:
+async def _usage(shop: "Workshop") -> str:
     from ..memory_store.adherence import report_classes
     from ..memory_store.usage import report_usage
     from .reports import usage_facts
@@ -94,13 +94,15 @@ async def _usage(shop: Workshop) -> str:
     return _as_json(usage_facts(await report_usage(shop.ledger), await report_classes(shop.ledger)))
 
 
-async def _memory(shop: Workshop) -> str:
+async def _memory(shop: "Workshop") -> str:
     from ..memory_store.care.census import take_census
 
     return _as_json(asdict(await take_census(shop.ledger)))
 
 
-async def _task(shop: Workshop, task_id: str) -> str:
+async def _task(shop: "Workshop", task_id: str) -> str:
+    from ..tools.cascade.receipt import Receipt
+
     row = await shop.ledger.task(task_id)
     if row is None:
         raise unknown_task(task_id)
@@ -110,14 +112,14 @@ async def _task(shop: Workshop, task_id: str) -> str:
     return _as_json(asdict(row) | {"text": visible(row.text), "receipt": receipt})
 
 
-_FIXED: tuple[tuple[str, str, str, Callable[[Workshop], Awaitable[str]]], ...] = (
+_FIXED: tuple[tuple[str, str, str, Callable[["Workshop"], Awaitable[str]]], ...] = (
     ("profiles", "Models", "Every model that may be asked: roles, status, price.", _profiles),
     ("usage", "Usage", "What was asked of which model, what it cost, saved and lost.", _usage),
     ("memory", "Memory", "What is remembered, by model, and how right the confidence drawn from it was.", _memory),
 )
 
 
-async def _of_the_shop(address: Address, read: Callable[[Workshop], Awaitable[str]]) -> str:
+async def _of_the_shop(address: Address, read: Callable[["Workshop"], Awaitable[str]]) -> str:
     return await read(await address.workshop())
 
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from mcp.server.mcpserver import Context as McpContext
 from mcp.server.mcpserver import ElicitationResult, Resolve
@@ -13,21 +13,11 @@ from ..memory_store.errors import LedgerError
 from ..memory_store.records import Outcome
 from ..profiles.errors import ProfileError
 from ..profiles.vocabulary import Checkpoint, TaskType
-from ..tools.cascade.contract import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S
-from ..tools.cascade.delegations import Stage
+from ..tools.answers import OutcomeAnswer, ReviewAnswer, RouteAnswer, ValidationAnswer
 from ..tools.cascade.receipt import Receipt
-from ..tools.delegate_generation import Output
-from ..tools.delegate_generation import delegate_generation as delegate
 from ..tools.errors import CallerError
 from ..tools.guarding.text import plain, spoken
-from ..tools.report_outcome import OutcomeAnswer
-from ..tools.report_outcome import report_outcome as report
-from ..tools.route_task import RouteAnswer
-from ..tools.route_task import route_task as route
-from ..tools.strategic_review import ReviewAnswer
-from ..tools.strategic_review import strategic_review as review
-from ..tools.validate_code import ValidationAnswer
-from ..tools.validate_code import validate_code as validate
+from ..tools.vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Depth, Output
 from . import arguments as arg
 from .brevity import shortened
 from .consent import Consent, allowed_usd, ask_for_consent
@@ -35,10 +25,16 @@ from .instructions import DESCRIPTIONS
 from .premises import Premises
 from .schema import published
 
+if TYPE_CHECKING:
+    from ..tools.cascade.delegations import Stage
+
 Context = McpContext[Premises, Any]  # the request's own type belongs to the transport
 
 
 _Answer: TypeAlias = RouteAnswer | Receipt | ValidationAnswer | ReviewAnswer | OutcomeAnswer
+
+
+# What a tool does is imported at its first call: importing all of it would take a sixth of a server's start.
 
 
 def tools() -> list[Tool]:
@@ -57,6 +53,8 @@ async def route_task(
     max_latency_s: arg.MaxLatencyS | None = None,
     model: arg.Model | None = None,
 ) -> RouteAnswer:
+    from ..tools.route_task import route_task as route
+
     return await route(
         await _premises(ctx).workshop(),
         task=task,
@@ -90,6 +88,8 @@ async def delegate_generation(
     wait_s: arg.WaitS = WAIT_S,
     cancel: arg.Cancel = False,
 ) -> Receipt:
+    from ..tools.delegate_generation import delegate_generation as delegate
+
     shop = await _premises(ctx).workshop()
     limit_usd = shop.rules.ask_above_usd
     receipt = await delegate(
@@ -129,9 +129,11 @@ async def validate_code(
     task: arg.TaskText | None = None,
     language: arg.Language | None = None,
     tests: arg.Tests | None = None,
-    depth: Literal["static", "review"] | None = None,
+    depth: Depth | None = None,
     local_only: arg.LocalOnly = False,
 ) -> ValidationAnswer:
+    from ..tools.validate_code import validate_code as validate
+
     return await validate(
         await _premises(ctx).workshop(),
         code=code,
@@ -153,6 +155,8 @@ async def strategic_review(
     context_files: arg.ContextFiles | None = None,
     local_only: arg.LocalOnly = False,
 ) -> ReviewAnswer:
+    from ..tools.strategic_review import strategic_review as review
+
     return await review(
         await _premises(ctx).workshop(),
         goal=goal,
@@ -166,6 +170,8 @@ async def strategic_review(
 async def report_outcome(
     ctx: Context, task_id: arg.TaskId, outcome: Outcome, note: arg.Note | None = None
 ) -> OutcomeAnswer:
+    from ..tools.report_outcome import report_outcome as report
+
     return await report(await _premises(ctx).workshop(), task_id=task_id, outcome=outcome, note=note)
 
 
@@ -233,11 +239,11 @@ def _how_to_get_more(answer: _Answer) -> str:
     return "The structured result has all of it."
 
 
-def _reporter(ctx: Context) -> Callable[[Stage], Any]:
+def _reporter(ctx: Context) -> Callable[["Stage"], Any]:
     """Tells the host where a delegation is; the number only ever grows, as the protocol demands."""
     count = 0
 
-    async def tell(stage: Stage) -> None:
+    async def tell(stage: "Stage") -> None:
         nonlocal count
         count += 1
         await ctx.report_progress(count, message=stage.as_text())

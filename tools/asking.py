@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
 
 import anyio
 import anyio.to_thread
@@ -32,22 +31,8 @@ from .provider import (
 )
 from .routing.candidates import Candidate
 from .tokens import estimate_tokens, most_tokens
+from .vocabulary import AttemptOutcome
 from .workshop import Workshop
-
-AttemptOutcome = Literal[
-    "passed",
-    "failed_check",
-    "unverified",
-    "truncated",
-    "refused",
-    "empty",
-    "unreachable",
-    "rate_limited",
-    "timeout",
-    "over_context",
-    "cancelled",
-    "error",
-]
 
 # The most specific class first.
 _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (

@@ -3,14 +3,13 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import anyio
 import anyio.to_thread
 
 from ..profiles.vocabulary import TaskType
 from .aftermath import note_later_edits
-from .cascade.contract import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Contract
+from .cascade.contract import Contract
 from .cascade.delegations import Delegation, Delegations
 from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
@@ -25,10 +24,8 @@ from .editing.protected import Protection
 from .editing.site import Place, survey_site
 from .errors import BadArgument
 from .guarding.roots import Roots
+from .vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Output
 from .workshop import Workshop
-
-Output = Literal["inline", "apply"]
-"""Where the result goes: into the receipt, or into files."""
 
 
 async def delegate_generation(

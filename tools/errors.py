@@ -43,3 +43,10 @@ class NobodyToAsk(CallerError):
 
 class LimitReached(CallerError):
     """As many calls as a day allows have been made."""
+
+
+def unknown_task(task_id: str) -> UnknownTask:
+    return UnknownTask(
+        f"task_id: no task {task_id[:64]!r} is known. Use the task_id that delegate_generation gave, from the same"
+        " CHARGEHAND_HOME."
+    )

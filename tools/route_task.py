@@ -3,82 +3,21 @@
 import secrets
 from collections.abc import Sequence
 
-from pydantic import BaseModel, Field
-
 from ..memory_store.adherence import losing_class
 from ..memory_store.recollection import Recollection
 from ..memory_store.records import NewDecision
 from ..profiles.price import in_dollars
-from ..profiles.vocabulary import Checkpoint, ProviderName, Role, TaskType
+from ..profiles.vocabulary import Checkpoint, TaskType
+from .answers import Alternative, ComplexityAnswer, ExpectedAnswer, FactorAnswer, RouteAnswer
 from .custody import take_custody
 from .deciding import decide, understand
 from .editing.context import read_context
 from .editing.patterns import find_files
-from .guarding.text import indented
 from .routing.candidates import Candidate
-from .routing.decision import Decision, Source
+from .routing.decision import Decision
 from .workshop import LookBack, Workshop
 
 ALTERNATIVES_AT_MOST = 5
-
-
-class FactorAnswer(BaseModel):
-    name: str
-    value: str
-    """What was seen, for people."""
-    contribution: float
-
-
-class ComplexityAnswer(BaseModel):
-    score: float = Field(ge=1, le=10)
-    factors: list[FactorAnswer]
-
-
-class ExpectedAnswer(BaseModel):
-    success: float
-    cost_usd: float
-    seconds: float | None = None
-    is_estimated: bool
-    """True: no result of the model's own is known, neither published nor measured nor remembered."""
-    estimated_from: str | None = None
-    """Of an estimate: the model of its line whose results it rests on. None: on where its role stands."""
-    measured_tasks: int
-    """Of a suite that the model was measured at on this machine, in its present build."""
-
-
-class Alternative(BaseModel):
-    model: str
-    expected: ExpectedAnswer
-    why_not: str
-
-
-class RouteAnswer(BaseModel):
-    decision_id: str
-    model: str
-    provider: ProviderName
-    api_model: str
-    role: Role
-    source: Source
-    task_type: TaskType
-    complexity: ComplexityAnswer
-    confidence: float
-    expected: ExpectedAnswer
-    similar_tasks: int
-    evidence: float
-    alternatives: list[Alternative]
-    reason: str
-    warnings: list[str]
-
-    def as_text(self) -> str:
-        """The decision in a few lines."""
-        seconds = f", about {self.expected.seconds:.0f} s" if self.expected.seconds is not None else ""
-        estimated = " (estimated)" if self.expected.is_estimated else ""
-        lines = [
-            f"{self.model} ({self.role}, {self.provider}): {self.reason.rstrip('.')}.",
-            f"Expected: {self.expected.success:.0%} success{estimated}, {in_dollars(self.expected.cost_usd)}{seconds}.",
-            *(f"Warning: {indented(warning)}" for warning in self.warnings),
-        ]
-        return "\n".join(lines)
 
 
 async def route_task(

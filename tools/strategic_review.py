@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Literal
 
-from pydantic import BaseModel
-
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
+from .answers import ReviewAnswer
 from .asking import NotAffordable
 from .consulting import consult, cut_to, explain, visible_tokens_at_most
 from .custody import take_custody
@@ -18,11 +17,9 @@ from .editing.prompt import review_prompt
 from .errors import LimitReached, NobodyToAsk
 from .fitting import packed_for
 from .guarding.departure import MayNotLeave
-from .guarding.text import indented, visible
+from .guarding.text import visible
 from .tokens import estimate_tokens
 from .workshop import Workshop
-
-Verdict = Literal["continue", "redirect", "stop"]
 
 VISIBLE_TOKENS_AT_MOST = 50
 
@@ -35,24 +32,6 @@ _SCHEMA: dict[str, object] = {
     "required": ["verdict", "guidance"],
     "additionalProperties": False,
 }
-
-
-class ReviewAnswer(BaseModel):
-    status: Literal["done", "refused", "over_budget"]
-    verdict: Verdict | None = None
-    """Absent: no review took place."""
-    guidance: str = ""
-    model: str | None = None
-    output_tokens: int = 0
-    """Thinking included, as billed."""
-    cost_usd: float = 0.0
-    reviews_left: int
-    """Until 00:00 UTC."""
-    notes: list[str]
-
-    def as_text(self) -> str:
-        said = f"{self.verdict}: {self.guidance}" if self.verdict else f"No review ({self.status})."
-        return "\n".join([indented(said), *map(indented, self.notes), f"{self.reviews_left} reviews left today."])
 
 
 async def strategic_review(

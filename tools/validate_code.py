@@ -3,18 +3,17 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import anyio.to_thread
-from pydantic import BaseModel
 
 from ..memory_store.errors import BudgetExceeded
 from ..memory_store.records import TaskRow
+from .answers import FindingAnswer, ValidationAnswer
 from .asking import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, TestsGiven, tests_given
 from .checking.languages import language_of_file
-from .checking.result import CheckResult, Finding, Severity
+from .checking.result import CheckResult, Finding
 from .checking.reviewer import Review, review_code
 from .custody import take_custody
 from .deciding import decide, understand
@@ -22,44 +21,12 @@ from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
 from .editing.journal import Journals
-from .errors import BadArgument, NobodyToAsk
+from .errors import BadArgument, NobodyToAsk, unknown_task
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import STAYS
-from .guarding.text import indented
-from .report_outcome import unknown_task
 from .routing.selection import Decision
+from .vocabulary import Depth, Verdict
 from .workshop import Workshop
-
-Verdict = Literal["pass", "fail", "uncertain"]
-Depth = Literal["static", "review"]
-
-
-class FindingAnswer(BaseModel):
-    severity: Severity
-    path: str | None = None
-    line: int | None = None
-    quote: str | None = None
-    message: str
-    source: str
-
-
-class ValidationAnswer(BaseModel):
-    status: Literal["done", "refused", "over_budget"]
-    verdict: Verdict
-    findings: list[FindingAnswer]
-    checks_run: list[CheckReceipt]
-    model: str | None = None
-    """The reviewer. Absent: no model was asked."""
-    output_tokens: int = 0
-    """The reviewer's, thinking included, as billed."""
-    cost_usd: float = 0.0
-    notes: list[str]
-
-    def as_text(self) -> str:
-        ran = ", ".join(f"{check.name} {check.outcome}" for check in self.checks_run) or "nothing"
-        lines = [f"{self.verdict} ({ran})."]
-        lines += [indented(_line(finding)) for finding in self.findings]
-        return "\n".join([*lines, *map(indented, self.notes)])
 
 
 @dataclass(frozen=True)
@@ -273,8 +240,3 @@ def _shown(finding: Finding) -> FindingAnswer:
         message=finding.message,
         source=finding.source,
     )
-
-
-def _line(finding: FindingAnswer) -> str:
-    place = ":".join(str(part) for part in (finding.path, finding.line) if part is not None)
-    return f"- {finding.severity}{f' {place}' if place else ''}: {finding.message} [{finding.source}]"

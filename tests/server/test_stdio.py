@@ -192,7 +192,8 @@ def test_nothing_heavy_is_imported_before_the_handshake(environment: dict[str, s
         process.close()
 
     assert "chargehand.server.app" in imported
-    assert not {"anthropic", "cerebras", "ollama", "chromadb", "openai", "numpy"} & imported
+    assert not {"anthropic", "cerebras", "ollama", "chromadb", "openai", "numpy", "sqlite3"} & imported
+    assert not {"chargehand.tools.workshop", "chargehand.memory_store.ledger", "chargehand.server.wiring"} & imported
 
 
 def test_starting_writes_nothing(process: Process, tmp_path: Path):

@@ -7,7 +7,7 @@ import anyio
 
 from ...memory_store.records import NewCheck
 from ...profiles.model import ModelProfile
-from ..asking import Ask, Asked, AttemptOutcome, Desk
+from ..asking import Ask, Asked, Desk
 from ..checking.result import CheckResult
 from ..deciding import Job
 from ..editing.answer import Answer, read_answer
@@ -16,6 +16,7 @@ from ..provider import Thinking
 from ..routing.candidates import Candidate
 from ..routing.plan import Step
 from ..routing.thinking import decide_thinking
+from ..vocabulary import AttemptOutcome
 from .receipt import AttemptReceipt, CheckReceipt
 from .signals import doubt_about
 

@@ -7,13 +7,10 @@ from ...memory_store.records import Origin
 from ..checking.answer_checks import TestsGiven
 from ..editing.change import Changes
 from ..editing.prompt import Changing
+from ..vocabulary import MAX_ATTEMPTS, MAX_SECONDS
 
 if TYPE_CHECKING:
     from ..checking.command_check import CommandCheck
-
-MAX_SECONDS = 300
-MAX_ATTEMPTS = 6
-WAIT_S = 45
 
 
 @dataclass(frozen=True)

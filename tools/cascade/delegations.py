@@ -24,11 +24,12 @@ from ..errors import CallerError
 from ..route_task import new_decision
 from ..routing.candidates import Candidate
 from ..routing.plan import Check, Means
+from ..vocabulary import MAX_ATTEMPTS
 from ..workshop import LookBack, Workshop
 from .applying import apply_result, checks_of
 from .attempt import Attempts, Tried
 from .cascade import Cascade, best_of
-from .contract import MAX_ATTEMPTS, Contract
+from .contract import Contract
 from .receipt import Egress, Receipt, Saving, Status
 
 logger = logging.getLogger(__name__)

@@ -6,11 +6,11 @@ import anyio
 import anyio.to_thread
 
 from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
-from ..asking import AttemptOutcome
 from ..editing.journal import Journals
 from ..editing.writing import UNDONE
-from ..report_outcome import unknown_task
+from ..errors import unknown_task
 from ..undo import recover
+from ..vocabulary import AttemptOutcome
 from ..workshop import Workshop
 from .delegations import Stage
 from .receipt import AttemptReceipt, Receipt, Status

@@ -1,13 +1,15 @@
 """What a delegation hands back: the code, how it was checked, what it took."""
 
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import BaseModel, Field
 
 from ...profiles.price import in_dollars
-from ..asking import AttemptOutcome
-from ..checking.result import CheckName, CheckResult
 from ..guarding.text import fenced, indented
+from ..vocabulary import AttemptOutcome, CheckName
+
+if TYPE_CHECKING:
+    from ..checking.result import CheckResult
 
 Status = Literal["succeeded", "unverified", "failed", "running", "cancelled", "over_budget", "refused"]
 
@@ -22,7 +24,7 @@ class CheckReceipt(BaseModel):
     note: str | None = None
 
     @classmethod
-    def of(cls, check: CheckResult) -> Self:
+    def of(cls, check: "CheckResult") -> Self:
         return cls(
             name=check.name,
             outcome=check.outcome,

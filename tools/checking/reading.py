@@ -5,7 +5,8 @@ import time
 from typing import Literal
 
 from ..guarding.text import visible
-from .result import CheckResult, Finding, Severity
+from ..vocabulary import Severity
+from .result import CheckResult, Finding
 
 _MOST_FINDINGS = 20
 _QUOTE_CHARACTERS = 200

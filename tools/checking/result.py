@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning", "info"]
-CheckName = str
-"""`edit` (whether it can be placed), `parse`, `lint`, `tests`, `review`, or a command that the user configured."""
+from ..vocabulary import CheckName, Severity
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from ..guarding.text import visible
-from .result import CheckName, CheckResult
+from ..vocabulary import CheckName
+from .result import CheckResult
 from .sandbox import WORK_FOLDER, Limits, Sandbox, SandboxRun
 
 FAILURE_CHARACTERS = 4000

@@ -2,18 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from ...memory_store.confidence import Belief
 from ...profiles.model import ModelProfile
 from ...profiles.vocabulary import Checkpoint, TaskType
+from ..vocabulary import Source
 from .candidates import Candidate, Circumstances, Constraints
 from .complexity import Complexity
 from .plan import Check, Means, Plan
 from .planner import Planner, worth_of_a_solved_task_usd
 from .policy import Policy
-
-Source = Literal["memory", "rules", "checkpoint", "constraint", "override"]
 
 
 @dataclass(frozen=True)

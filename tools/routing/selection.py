@@ -5,8 +5,9 @@ from dataclasses import replace
 from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
 from ...profiles.vocabulary import Role
+from ..vocabulary import Source
 from .candidates import Candidate, Circumstances, candidates_for, judge, roles_in_order
-from .decision import Decision, Question, Source, decided, planner_for
+from .decision import Decision, Question, decided, planner_for
 from .plan import Plan
 from .planner import Planner
 

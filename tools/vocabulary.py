@@ -1,0 +1,41 @@
+"""The words that decisions, checks, receipts and tool schemas share, and what holds where a call is silent.
+
+Light to import: a server publishes its tools' schemas at its start, before it needs the tools.
+"""
+
+from typing import Literal
+
+Source = Literal["memory", "rules", "checkpoint", "constraint", "override"]
+"""What decided for a model."""
+
+AttemptOutcome = Literal[
+    "passed",
+    "failed_check",
+    "unverified",
+    "truncated",
+    "refused",
+    "empty",
+    "unreachable",
+    "rate_limited",
+    "timeout",
+    "over_context",
+    "cancelled",
+    "error",
+]
+
+Severity = Literal["error", "warning", "info"]
+CheckName = str
+"""`edit` (whether it can be placed), `parse`, `lint`, `tests`, `review`, or a command that the user configured."""
+
+Output = Literal["inline", "apply"]
+"""Where the result goes: into the receipt, or into files."""
+
+Depth = Literal["static", "review"]
+Verdict = Literal["pass", "fail", "uncertain"]
+"""On code."""
+Direction = Literal["continue", "redirect", "stop"]
+"""The director's verdict on a project."""
+
+MAX_SECONDS = 300
+MAX_ATTEMPTS = 6
+WAIT_S = 45
