@@ -54,9 +54,9 @@ async def report_classes(ledger: Ledger, *, since: float = 0.0) -> tuple[ClassUs
 async def losing_class(ledger: Ledger, task_type: TaskType) -> ClassUsage | None:
     """The kind of task, by its last 200 delegations, when it loses money. None: it does not, or nobody knows yet.
 
-    Raises LedgerUnusable.
+    As of the ledger's last look; how often it was offered may be older. Raises LedgerUnusable.
     """
-    (kind,) = _as_classes(await ledger.rows(_OF_ONE_CLASS, {"since": 0.0, "kind": task_type})) or (None,)
+    (kind,) = _as_classes(await ledger.standing_rows(_OF_ONE_CLASS, {"since": 0.0, "kind": task_type})) or (None,)
     return kind if kind is not None and kind.loses_money else None
 
 

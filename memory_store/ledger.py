@@ -9,6 +9,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import astuple
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -17,7 +18,8 @@ import anyio.to_thread
 
 from ..profiles.vocabulary import TaskType
 from .errors import BudgetExceeded, DailyLimitReached
-from .ledger_file import in_ledger, open_file
+from .group_commit import GroupCommit
+from .ledger_file import in_words, open_file
 from .records import (
     Finish,
     NewAttempt,
@@ -29,7 +31,6 @@ from .records import (
     TaskRow,
     TrackRecord,
 )
-from .schema import write_transaction
 from .text_form import TextForm, stored_text
 from .track_record import read_track_record
 
@@ -41,20 +42,20 @@ Clock = Callable[[], dt.datetime]
 _T = TypeVar("_T")
 
 _CHECKPOINT_PATIENCE_MS = 200
+_STANDING_AT_MOST = 64
 
 _TASK_COLUMNS = tuple(name for name in TaskRow.__dataclass_fields__ if name != "outcomes")
 
 
 class Ledger:
-    """One open ledger file. Calls may come from many tasks at once; they are taken one by one."""
+    """One open ledger file. Calls may come from many tasks at once; those that wait share a commit."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock, text_form: TextForm = "full") -> None:
-        self._connection = connection
         self._path = path
         self._clock = clock
         self._text_form: TextForm = text_form
-        # One connection, so one statement at a time; the thread changes, the owner does not.
-        self._turn = anyio.Lock()
+        self._turns = GroupCommit(connection, partial(in_words, path))
+        self._standing: dict[object, tuple[object, list[tuple[Any, ...]]]] = {}
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, text_form: TextForm = "full") -> "Ledger":
@@ -81,8 +82,7 @@ class Ledger:
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
-            async with self._turn:
-                await anyio.to_thread.run_sync(self._connection.close)
+            await self._turns.read(sqlite3.Connection.close)
 
     async def begin_task(self, task: NewTask, *, at_most_per_day: int | None = None) -> None:
         """Record that work on a task begins.
@@ -106,9 +106,11 @@ class Ledger:
                 ),
             )  # fmt: skip
 
-        await self._write(write)
+        await self._turns.write(write)
 
     async def record_decision(self, decision: NewDecision) -> None:
+        """Record what was decided. No decision rests on another, so `look` does not tell of it."""
+
         def write(db: sqlite3.Connection) -> None:
             d = decision
             db.execute(
@@ -117,7 +119,7 @@ class Ledger:
                 (*astuple(d), self._now()),
             )
 
-        await self._write(write)
+        await self._turns.write(write, is_news=False)
 
     async def reserve(self, attempt: NewAttempt, *, daily_cap_usd: float | None) -> int:
         """Record that a request is about to leave, with its worst case set aside; gives the attempt's id.
@@ -138,7 +140,7 @@ class Ledger:
             )
             return cast(int, cursor.lastrowid)
 
-        return await self._write(write)
+        return await self._turns.write(write)
 
     async def settle(self, attempt_id: int, settlement: Settlement) -> None:
         """Record how an attempt ended; its reservation is replaced by its cost.
@@ -152,7 +154,7 @@ class Ledger:
             if db.execute(query, (*astuple(settlement), attempt_id)).rowcount == 0:
                 raise ValueError(f"there is no attempt {attempt_id} to settle")
 
-        await self._write(write)
+        await self._turns.write(write)
 
     async def record_check(self, check: NewCheck) -> None:
         def write(db: sqlite3.Connection) -> None:
@@ -162,7 +164,7 @@ class Ledger:
                 astuple(check),
             )
 
-        await self._write(write)
+        await self._turns.write(write)
 
     async def finish_task(self, task_id: str, finish: Finish) -> None:
         """Record how a task ended. Raises ValueError for one that was never begun."""
@@ -180,7 +182,7 @@ class Ledger:
             if cursor.rowcount == 0:
                 raise ValueError(f"there is no task {task_id} to finish")
 
-        await self._write(write)
+        await self._turns.write(write)
 
     async def record_outcome(self, task_id: str, outcome: Outcome, note: str | None) -> bool:
         """Record the user's word on a task, once however often it is said; False when the task is unknown."""
@@ -196,7 +198,7 @@ class Ledger:
             )
             return True
 
-        return await self._write(write)
+        return await self._turns.write(write)
 
     async def task(self, task_id: str) -> TaskRow | None:
         """The task as it stands; None when the ledger does not know it, or was told to forget it."""
@@ -214,25 +216,25 @@ class Ledger:
             facts["verified_by"] = tuple(json.loads(facts["verified_by"]))
             return TaskRow(**facts, outcomes=tuple(word for (word,) in words))
 
-        return await self._run(read)
+        return await self._turns.read(read)
 
     async def track_record(self, model: str, task_type: TaskType | None) -> TrackRecord:
         """How often delegations that ended on a model were found good and bad, pruned ones counted too.
 
         See `track_record`. task_type None: all types.
         """
-        return await self._run(lambda db: read_track_record(db, model, task_type))
+        return await self._turns.read(lambda db: read_track_record(db, model, task_type))
 
     async def spent_today_usd(self) -> float:
         """US dollars of the UTC day so far: settled costs, and the worst case of what is not settled.
 
         What was imported is not among it: that was spent under another ledger's budget.
         """
-        return await self._run(self._spent_today_usd)
+        return await self._turns.read(self._spent_today_usd)
 
     async def begun_today(self, kind: str) -> int:
         """How many tasks of a kind began in the UTC day so far, failed ones not counted."""
-        return await self._run(lambda db: self._begun_today(db, kind))
+        return await self._turns.read(lambda db: self._begun_today(db, kind))
 
     async def identity(self) -> str:
         """Which ledger this is: twelve hexadecimal digits that it keeps wherever its file goes."""
@@ -242,11 +244,35 @@ class Ledger:
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         """The rows of a reading query (of any type, hence Any), for the reports of this folder."""
-        return await self._run(lambda db: db.execute(query, parameters).fetchall())
+        return await self._turns.read(lambda db: db.execute(query, parameters).fetchall())
+
+    async def look(self) -> object:
+        """What is equal as long as nothing but decisions of this process was written, here or elsewhere."""
+        return await self._turns.read(lambda _: self._turns.state)
+
+    async def standing_rows(
+        self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
+    ) -> list[tuple[Any, ...]]:
+        """The same rows as `rows`, as they stood at the last `look`: read once until that finds something new.
+
+        For few rows that many decisions rest on, and none on what was decided.
+        """
+        key = (query, tuple(parameters.items()) if isinstance(parameters, Mapping) else parameters)
+        known = self._standing.pop(key, None)
+        if known is None or known[0] != self._turns.state:
+
+            def read(db: sqlite3.Connection) -> tuple[object, list[tuple[Any, ...]]]:
+                return self._turns.state, db.execute(query, parameters).fetchall()
+
+            known = await self._turns.read(read)
+        self._standing[key] = known
+        while len(self._standing) > _STANDING_AT_MOST:
+            del self._standing[next(iter(self._standing))]
+        return known[1]
 
     async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """What the work gives, done in one transaction, for what this folder keeps beside the tasks."""
-        return await self._write(work)
+        return await self._turns.write(work)
 
     async def empty_log(self) -> bool:
         """Move the write-ahead log into the file and cut it; False while a reader elsewhere needs it."""
@@ -260,22 +286,7 @@ class Ledger:
             finally:
                 db.execute(f"PRAGMA busy_timeout = {patience}")
 
-        return await self._run(checkpoint)
-
-    async def _run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        async with self._turn:
-            return await anyio.to_thread.run_sync(in_ledger, work, self._connection, self._path)
-
-    async def _write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Do the work in one transaction; a cancelled caller still gets its row written."""
-
-        def in_transaction(db: sqlite3.Connection) -> _T:
-            with write_transaction(db):
-                return work(db)
-
-        with anyio.CancelScope(shield=True):
-            return await self._run(in_transaction)
-        raise AssertionError("a shielded scope is never left early")
+        return await self._turns.read(checkpoint)
 
     def _now(self) -> float:
         return self._clock().timestamp()

@@ -13,6 +13,9 @@ from .migration import backups_of, migrate
 
 BUSY_TIMEOUT_S = 10.0
 
+# Nothing that another folder would mend.
+_OUR_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
+
 _T = TypeVar("_T")
 
 
@@ -58,10 +61,19 @@ def in_ledger(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Conn
     """What the work gives; what SQLite cannot do is raised as LedgerUnusable."""
     try:
         return work(connection)
-    except (sqlite3.IntegrityError, sqlite3.ProgrammingError):
-        raise  # our own mistake, and nothing that another folder would mend
+    except _OUR_MISTAKES:
+        raise
     except sqlite3.Error as error:
         raise LedgerUnusable(_remedy(path, error)) from error
+
+
+def in_words(path: Path, error: sqlite3.Error) -> Exception:
+    """The same for an error that was caught: what is to be raised for it, made anew at each call."""
+    if isinstance(error, _OUR_MISTAKES):
+        return error
+    unusable = LedgerUnusable(_remedy(path, error))
+    unusable.__cause__ = error
+    return unusable
 
 
 def files_of(path: Path) -> list[Path]:

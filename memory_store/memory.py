@@ -142,7 +142,8 @@ class Memory:
                 return Recollection(note=_WARMING)
             index = self._opened()
             found = await self._nearest(index, vector, PLENTY)
-            if found is not None and not are_plenty(found, self._embedder.similar_from):
+            # Fewer than were asked for are all that there are.
+            if found is not None and len(found) == PLENTY and not are_plenty(found, self._embedder.similar_from):
                 found = await self._nearest(index, vector, NEIGHBOURS)
             if found is None:
                 return Recollection(note=_WARMING if index.state.phase == "absent" else index.state.as_text())

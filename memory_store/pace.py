@@ -70,12 +70,12 @@ class Pace:
 
 
 async def read_paces(ledger: Ledger, builds: Mapping[str, str | None], now: float) -> dict[str, Pace]:
-    """The pace of each model of which enough is known, by profile id.
+    """The pace of each model of which enough is known, by profile id, as of the ledger's last look.
 
     builds: what each model is today, by profile id; replies of another build do not count. now: seconds
     since 1970 UTC.
     """
-    rows = await ledger.rows(_NEWEST, (json.dumps(sorted(builds)),))
+    rows = await ledger.standing_rows(_NEWEST, (json.dumps(sorted(builds)),))
     replies: dict[str, list[Reply]] = {}
     for model, build, begun_at, *facts in rows:
         if build == builds[model]:

@@ -61,12 +61,12 @@ class PassRateReader:
         self._known: tuple[object, PassRates] = (None, NOTHING_MEASURED)
 
     async def read(self, builds: Mapping[str, str | None], now: float) -> PassRates:
-        """The pass rates of these models.
+        """The pass rates of these models, as they stood at the ledger's last look.
 
         builds: what each model is today, by profile id; None: not known, and every build counts. now: seconds
         since 1970 UTC. Raises a LedgerError.
         """
-        ((changes,),) = await self._ledger.rows("SELECT changes FROM measuring")
+        ((changes,),) = await self._ledger.standing_rows("SELECT changes FROM measuring")
         state = (changes, int(now // _SECONDS_PER_DAY), tuple(sorted(builds.items(), key=lambda item: item[0])))
         if self._known[0] != state:
             self._known = (state, await _read(self._ledger, builds, now) if changes else NOTHING_MEASURED)

@@ -90,6 +90,9 @@ class _Tasks:
     texts: Mapping[str, str]
 
 
+_NONE = _Tasks({}, {}, {})
+
+
 def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
     """Whether the nearest tasks, best first, are so many and so similar that no others need be looked at."""
     close = similar_from + _CLOSE * (1 - similar_from)
@@ -98,7 +101,7 @@ def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
 
 async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Question) -> Recollection:
     """What the outcomes of the neighbours, nearest first, say of each model."""
-    tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder)
+    tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder) if neighbours else _NONE
     around = {n.task_id: min(1.0, n.similarity) for n in neighbours if n.task_id in tasks.vectors}
     near = {task_id: at for task_id, at in list(around.items())[:_SIMILAR_AT_MOST] if at >= question.similar_from}
     general = await _general(ledger, question.task_type)
@@ -254,7 +257,7 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
 
 async def _general(ledger: Ledger, task_type: TaskType | None) -> dict[str, Belief]:
     """What pruned tasks say of each model: however many there were, never more than one task does."""
-    rows: list[tuple[Any, ...]] = await ledger.rows(
+    rows: list[tuple[Any, ...]] = await ledger.standing_rows(
         "SELECT model, SUM(successes), SUM(failures) FROM aggregates"
         " WHERE origin <> 'evaluation' AND (?1 IS NULL OR task_type = ?1)"
         " GROUP BY model HAVING SUM(successes) + SUM(failures) > 0",

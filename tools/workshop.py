@@ -113,6 +113,7 @@ class Workshop:
         asked whether he is there; as it is when the look back is.
         """
         local_only = local_only or self.rules.local_only or (look_back is not None and look_back.local_only)
+        await self.ledger.look()
         found: dict[str, Availability] = {}
 
         async def ask(name: ProviderName, provider: Provider) -> None:

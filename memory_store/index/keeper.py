@@ -86,6 +86,8 @@ class IndexKeeper:
         self._is_started = False
         self._must_renew = False
         self._write_failures = 0
+        self._level_at: object = None
+        """How the ledger stood when what answers was level with it. None: it may not be."""
 
     @property
     def state(self) -> IndexState:
@@ -148,6 +150,9 @@ class IndexKeeper:
 
     async def _catch_up(self, index: VectorIndex) -> bool:
         """Put in and take out what changed in the ledger; False when that is too much to do before an answer."""
+        looked = await self._ledger.look()
+        if looked == self._level_at:
+            return True
         while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:
             if isinstance(index, LayeredIndex) and change.is_more and index.pending > _LAYER_AT_MOST:
                 self._fall_back(self._standing, None)
@@ -157,6 +162,7 @@ class IndexKeeper:
             await index.remove(self._contents.apply(change))
         if isinstance(index, LayeredIndex) and index.is_due:
             self._wake.set()
+        self._level_at = looked
         return True
 
     def _fall_back(self, standing: _Standing, failure: IndexFailure | None) -> None:
@@ -228,6 +234,7 @@ class IndexKeeper:
 
     def _stand(self, standing: _Standing) -> None:
         earlier, self._standing = self._standing, standing
+        self._level_at = None
         earlier.is_settled.set()  # whoever waits there looks again
 
     async def _fill(self, opened: Opened) -> None:
