@@ -13,9 +13,9 @@ from .routing_rules import RoutingRules
 from .vocabulary import ROLES, Role, TaskType
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Catalogue:
-    """The profiles by id, the routing rules, and the mistakes that kept a file out."""
+    """The profiles by id, the routing rules, and the mistakes that kept a file out. Equal to itself alone."""
 
     profiles: Mapping[str, ModelProfile]
     rules: RoutingRules

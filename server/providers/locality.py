@@ -6,6 +6,7 @@ Names are judged by what they say, not by what they resolve to: a hosts file tha
 
 import ipaddress
 import urllib.parse
+from functools import lru_cache
 
 OLLAMA_PORT = 11434
 
@@ -35,6 +36,7 @@ def is_local_host(host: str, local_hosts: frozenset[str] = frozenset()) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
+@lru_cache(maxsize=256)  # asked of the same few addresses for every model of every decision
 def is_local_url(url: str, local_hosts: frozenset[str] = frozenset()) -> bool:
     """The same for a URL; a unix socket (`unix:` or `http+unix:`) is local."""
     split = urllib.parse.urlsplit(url)

@@ -2,6 +2,7 @@
 
 import urllib.parse
 from dataclasses import dataclass
+from functools import cached_property
 
 from ...profiles.model import ModelProfile
 from .locality import is_local_url
@@ -23,7 +24,7 @@ class Vendor:
     """The command that starts it here. None: it runs elsewhere."""
     local_hosts: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
     def host(self) -> str:
         return urllib.parse.urlsplit(self.url).hostname or self.url
 

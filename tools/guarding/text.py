@@ -44,6 +44,8 @@ _AS_IT_IS = frozenset({"code", "quote", "first_failure"})
 
 def visible(text: str) -> str:
     """The text without what cannot be seen; line ends become line feeds."""
+    if text.isascii() and text.isprintable():  # nearly every text of an answer, and nothing to look for in it
+        return text
     return _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 

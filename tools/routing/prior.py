@@ -9,7 +9,7 @@ its line, below which it is not taken to fall; else it stands where its role doe
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -77,8 +77,13 @@ class Ability:
         return prior.tasks + min(_MEASURED_WORTH_AT_MOST, _WORTH_OF_MEASURED * self.measured_tasks)
 
 
-def abilities(catalogue: Catalogue, rates: PassRates = NOTHING_MEASURED) -> dict[str, Ability]:
+@lru_cache(maxsize=4)  # both are the same objects from one decision to the next, until a day or a measurement comes
+def abilities(catalogue: Catalogue, rates: PassRates = NOTHING_MEASURED) -> Mapping[str, Ability]:
     """By profile id, what each model can do, by its results, its line's or its role's, and by what was measured."""
+    return MappingProxyType(_abilities(catalogue, rates))
+
+
+def _abilities(catalogue: Catalogue, rates: PassRates) -> dict[str, Ability]:
     before = {profile.id: ability_of(profile, catalogue) for profile in catalogue}
     if not rates.models:
         return before
