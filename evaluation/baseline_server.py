@@ -1,12 +1,35 @@
-"""The least that a Python MCP server can be, over stdio or on a port: what our own is measured against."""
+"""The least that a Python MCP server can be, over stdio or on a port: what our own is measured against.
 
+With a port and a file, the first tool also makes one durable commit in that file for each call.
+"""
+
+import sqlite3
 import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 
 
 def one(text: str) -> str:
     return text
+
+
+def durable(file: Path) -> Callable[[str], str]:
+    """The first tool, with the text in a file's table, on the disk before it answers."""
+    db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("CREATE TABLE said (text TEXT NOT NULL)")
+    turn = threading.Lock()
+
+    def one(text: str) -> str:
+        with turn:
+            db.execute("INSERT INTO said (text) VALUES (?)", (text,))
+        return text
+
+    return one
 
 
 def two(text: str) -> str:
@@ -27,7 +50,8 @@ def five(text: str) -> str:
 
 def main() -> None:
     server = MCPServer("baseline", version="0", log_level="WARNING")
-    for tool in (one, two, three, four, five):
+    first = durable(Path(sys.argv[2])) if len(sys.argv) > 2 else one
+    for tool in (first, two, three, four, five):
         server.tool()(tool)
     if len(sys.argv) > 1:
         server.run("streamable-http", port=int(sys.argv[1]))

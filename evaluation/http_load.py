@@ -1,7 +1,8 @@
-"""How many calls a second a server over HTTP answers, against an empty one, with each caller on its own connection.
+"""How many calls a second a server over HTTP answers, against empty ones, with each caller on its own connection.
 
-Both run at once, and are asked in turn, so that a busy machine slows both; what counts is the median of the
-ratios. The caller is the same bare one for both, and takes its part of the machine.
+One of these only answers; the other makes one durable commit of SQLite's before it answers, as every decision
+does. All run at once, and are asked in turn, so that a busy machine slows all; what counts is the median of the
+ratios. The caller is the same bare one for all, and takes its part of the machine.
 """
 
 import contextlib
@@ -44,32 +45,36 @@ class Load:
 
 
 async def measure_http(*, clients: int, seconds: float, rounds: int) -> int:
-    """Print the ratio for route_task with an empty memory; gives the exit code."""
-    pairs: list[tuple[Load, Load]] = []
-    async with _server(OURS) as ours, _server(BASELINE) as baseline:
-        for port, tool, arguments in ((ours, "route_task", _ROUTED), (baseline, "one", _SAID)):
-            await _load(port, tool, arguments, clients=2, seconds=2.0)  # what loads at the first call
+    """Print the ratios for route_task with an empty memory; gives the exit code."""
+    loads: dict[str, list[Load]] = {"route_task": [], "empty server": [], "empty server, one commit": []}
+    async with _server(OURS) as ours, _server(BASELINE) as empty, _server(BASELINE, "said.sqlite3") as durable:
+        asked = list(
+            zip(loads.values(), (ours, empty, durable), (_ROUTE, _SAY, _SAY), strict=True),
+        )
+        for _, port, call in asked:
+            await _load(port, call, clients=2, seconds=2.0)  # what loads at the first call
         for _ in range(rounds):
-            mine = await _load(ours, "route_task", _ROUTED, clients=clients, seconds=seconds)
-            theirs = await _load(baseline, "one", _SAID, clients=clients, seconds=seconds)
-            pairs.append((mine, theirs))
-    table = Table("", "calls/s", "p50 ms", "p99 ms", title=f"{clients} clients over HTTP, {rounds} rounds in turn")
-    for name, loads in (("route_task", [a for a, _ in pairs]), ("empty server", [b for _, b in pairs])):
-        table.add_row(name, *(_median([getattr(load, key) for load in loads]) for key in Load.__dataclass_fields__))
-    ratio = statistics.median(a.per_second / b.per_second for a, b in pairs)
-    console = Console()
-    console.print(table)
-    console.print(f"Median of the ratios: {ratio:.2f}")
+            for of_server, port, call in asked:
+                of_server.append(await _load(port, call, clients=clients, seconds=seconds))
+    mine = loads["route_task"]
+    title = f"{clients} clients over HTTP, {rounds} rounds in turn"
+    table = Table("", "calls/s", "p50 ms", "p99 ms", "median of ratios", title=title)
+    for name, of_server in loads.items():
+        ratio = statistics.median(a.per_second / b.per_second for a, b in zip(mine, of_server, strict=True))
+        figures = (_median([getattr(load, key) for load in of_server]) for key in Load.__dataclass_fields__)
+        table.add_row(name, *figures, "" if of_server is mine else f"{ratio:.2f}")
+    Console().print(table)
     return 0
 
 
-_ROUTED = {"task": "Rename the variable n to count in this function: def double(n): return 2 * n"}
-_SAID = {"text": "Rename the variable n to count in this function: def double(n): return 2 * n"}
+_TEXT = "Rename the variable n to count in this function: def double(n): return 2 * n"
+_ROUTE = ("route_task", {"task": _TEXT})
+_SAY = ("one", {"text": _TEXT})
 
 
 @contextlib.asynccontextmanager
-async def _server(command: Sequence[str]) -> AsyncGenerator[int]:
-    """A server's port, for as long as the block runs."""
+async def _server(command: Sequence[str], *after_port: str) -> AsyncGenerator[int]:
+    """A server's port, for as long as the block runs. after_port: further arguments."""
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="chargehand-http-") as folder:
         home = Path(folder) / "home"
@@ -77,7 +82,7 @@ async def _server(command: Sequence[str]) -> AsyncGenerator[int]:
         (home / "config.toml").write_text(_UNLIMITED)
         environment = {"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": str(home)}
         async with await anyio.open_process(
-            [sys.executable, *command, str(port)], env=environment, cwd=folder, stdout=None, stderr=None
+            [sys.executable, *command, str(port), *after_port], env=environment, cwd=folder, stdout=None, stderr=None
         ) as process:
             try:
                 await _until_it_listens(port)
@@ -96,12 +101,13 @@ async def _until_it_listens(port: int) -> None:
             await anyio.sleep(0.1)
 
 
-async def _load(port: int, tool: str, arguments: Mapping[str, str], *, clients: int, seconds: float) -> Load:
+async def _load(port: int, call: tuple[str, Mapping[str, str]], *, clients: int, seconds: float) -> Load:
+    """call: the tool and its arguments."""
     taken_s: list[float] = []
     until = time.perf_counter() + seconds
 
-    async def call() -> None:
-        request = _request(port, tool, arguments)
+    async def ask() -> None:
+        request = _request(port, *call)
         async with await anyio.connect_tcp("127.0.0.1", port) as stream:
             answers = BufferedByteReceiveStream(stream)
             while (begun := time.perf_counter()) < until:
@@ -111,7 +117,7 @@ async def _load(port: int, tool: str, arguments: Mapping[str, str], *, clients: 
 
     async with anyio.create_task_group() as group:
         for _ in range(clients):
-            group.start_soon(call)
+            group.start_soon(ask)
     taken_s.sort()
     p50, p99 = (taken_s[int(len(taken_s) * part)] * 1_000 for part in (0.5, 0.99))
     return Load(len(taken_s) / seconds, p50, p99)

@@ -44,7 +44,7 @@ def add_bench_commands(commands: Any) -> None:
     ordeal = measures.add_parser("ordeal", help="random cancellations, kills and faults: is each task accounted for?")
     ordeal.add_argument("--rounds", type=int, default=200, help="how many (200)")
     ordeal.set_defaults(run=_ordeal)
-    http = measures.add_parser("http", help="route_task over HTTP, against an empty server")
+    http = measures.add_parser("http", help="route_task over HTTP, against empty servers")
     http.add_argument("--clients", type=int, default=32, help="how many at once (32)")
     http.add_argument("--seconds", type=float, default=4.0, help="of each round (4)")
     http.add_argument("--rounds", type=int, default=5, help="how many (5)")
