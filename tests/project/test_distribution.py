@@ -1,11 +1,14 @@
 """What registries and hosts are told of the package is what the package is."""
 
+import functools
+import hashlib
 import json
-import re
+import operator
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 from mcp import Client
 
@@ -17,31 +20,66 @@ PROJECT = Path(__file__).parents[2]
 VERSION = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 
 
+SCHEMA = PROJECT / "packaging" / "registry-schema" / "server.schema.json"
+SCHEMA_OF_THE_REGISTRY = json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+
 def told(name: str) -> dict[str, Any]:
     return json.loads((PROJECT / "packaging" / name).read_text(encoding="utf-8"))
 
 
-def test_every_place_names_the_same_version_and_the_same_server():
+def problems(entry: object) -> list[str]:
+    """What the registry's schema has against an entry."""
+    return [error.message for error in jsonschema.Draft7Validator(SCHEMA_OF_THE_REGISTRY).iter_errors(entry)]
+
+
+def test_every_place_names_the_same_version():
     server, bundle = told("server.json"), told("manifest.json")
 
     assert {server["version"], bundle["version"], *(p["version"] for p in server["packages"])} == {VERSION}
-    name = server["name"]
-    assert f"mcp-name: {name} " in (PROJECT / "README.md").read_text(encoding="utf-8")
-    assert f'server.name="{name}"' in (PROJECT / "Dockerfile").read_text(encoding="utf-8")
 
 
-def test_the_registrys_entry_keeps_its_bounds():
-    """As the schema of 2025-12-11 has them; the whole schema is the registry's, and is not kept here."""
-    server = told("server.json")
+def test_the_registrys_schema_is_the_one_that_was_taken():
+    told_of_it = (SCHEMA.parent / "README.md").read_text(encoding="utf-8")
 
-    assert re.fullmatch(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+", server["name"])
-    assert 3 <= len(server["name"]) <= 200
-    assert 1 <= len(server["description"]) <= 100
-    assert set(server) <= {"$schema", "name", "title", "description", "version", "packages", "repository", "websiteUrl"}
-    for package in server["packages"]:
-        assert {"registryType", "identifier", "transport"} <= set(package)
-        for variable in package["environmentVariables"]:
-            assert set(variable) <= {"name", "description", "default", "format", "isSecret", "isRequired"}
+    assert hashlib.sha256(SCHEMA.read_bytes()).hexdigest() in told_of_it
+    assert told("server.json")["$schema"] == SCHEMA_OF_THE_REGISTRY["$id"]
+
+
+def test_the_registrys_schema_takes_the_entry():
+    assert problems(told("server.json")) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("name",), "chargehand"),
+        (("description",), "x" * 101),
+        (("version",), 1),
+        (("title",), ""),
+        (("packages", 0, "transport", "type"), "pipe"),
+        (("packages", 0, "version"), "latest"),
+        (("packages", 0, "environmentVariables", 0, "format"), "path"),
+        (("packages", 0, "environmentVariables", 0, "isSecret"), "yes"),
+    ],
+)
+def test_the_registrys_schema_refuses_a_wrong_entry(place: tuple[str | int, ...], value: object):
+    entry: Any = told("server.json")
+    *outer, last = place
+    functools.reduce(operator.getitem, outer, entry)[last] = value
+
+    assert problems(entry)
+
+
+def test_the_entry_has_no_field_that_the_registry_does_not_know():
+    """The schema lets unknown fields pass, and the registry drops them."""
+    entry, forms = told("server.json"), SCHEMA_OF_THE_REGISTRY["definitions"]
+    of_a_variable = {*forms["Input"]["properties"], "name", "variables"}
+
+    assert set(entry) <= set(forms["ServerDetail"]["properties"])
+    for package in entry["packages"]:
+        assert set(package) <= set(forms["Package"]["properties"])
+        assert all(set(variable) <= of_a_variable for variable in package["environmentVariables"])
 
 
 def test_every_variable_that_is_offered_is_a_setting_and_keys_are_secret():
