@@ -19,6 +19,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "in_process(reason): reaches into the server, so there is no `--over` for it")
+    config.addinivalue_line("markers", "both_eras: is run in both eras of the protocol; every test with `era` has it")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Over a transport, only what goes through a client of the server's is run: the rest would be the same again."""
+    for item in items:
+        if "era" in getattr(item, "fixturenames", ()):
+            item.add_marker("both_eras")
+    if config.getoption("--over") == "memory":
+        return
+    others = [item for item in items if "connect" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [item for item in items if item not in others]
+    for item in items:
+        if (marker := item.get_closest_marker("in_process")) is not None:
+            item.add_marker(pytest.mark.skip(reason=marker.args[0]))
+
+
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"

@@ -56,6 +56,9 @@ def text_of(result: CallToolResult) -> str:
     return "\n".join(block.text for block in result.content if block.type == "text")
 
 
+Connect = Callable[..., AbstractAsyncContextManager[Client]]
+"""The fixture `connect` of tests/server/conftest.py."""
+
 OpenHouse = Callable[..., AbstractAsyncContextManager[House]]
 """The fixture `open_house` of tests/server/conftest.py."""
 

@@ -15,15 +15,19 @@ from chargehand.server.cli import own_workshop
 SNAPSHOT = Path(__file__).with_name("surface.json")
 
 
-async def surface() -> dict[str, Any]:
+async def surface(client: Client) -> dict[str, Any]:
+    return {
+        "tools": _plain((await client.list_tools()).tools),
+        "prompts": _plain((await client.list_prompts()).prompts),
+        "resources": _plain((await client.list_resources()).resources),
+        "templates": _plain((await client.list_resource_templates()).resource_templates),
+        "instructions": client.instructions,
+    }
+
+
+async def _surface_of_this_checkout() -> dict[str, Any]:
     async with Client(build_app(own_workshop)) as client:
-        return {
-            "tools": _plain((await client.list_tools()).tools),
-            "prompts": _plain((await client.list_prompts()).prompts),
-            "resources": _plain((await client.list_resources()).resources),
-            "templates": _plain((await client.list_resource_templates()).resource_templates),
-            "instructions": client.instructions,
-        }
+        return await surface(client)
 
 
 def _plain(listed: Sequence[BaseModel]) -> list[Any]:
@@ -31,4 +35,4 @@ def _plain(listed: Sequence[BaseModel]) -> list[Any]:
 
 
 if __name__ == "__main__":
-    SNAPSHOT.write_text(json.dumps(anyio.run(surface), indent=1) + "\n", encoding="utf-8")
+    SNAPSHOT.write_text(json.dumps(anyio.run(_surface_of_this_checkout), indent=1) + "\n", encoding="utf-8")

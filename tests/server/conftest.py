@@ -3,9 +3,10 @@
 import contextlib
 import os
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
-from house import House, OpenHouse
+from house import Connect, House, OpenHouse
 from mcp import Client, StdioServerParameters
 from server_process import COMMAND
 
@@ -26,29 +27,38 @@ def era(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-@contextlib.asynccontextmanager
-async def _client(over: str, era: str) -> AsyncGenerator[Client]:
-    if over == "memory":
-        async with Client(build_app(own_workshop), mode=era) as client:
-            yield client
-    elif over == "stdio":
-        # The house has set the environment, which a child process gets none of by itself.
-        server = StdioServerParameters(command=COMMAND[0], args=list(COMMAND[1:]), env=dict(os.environ))
-        async with Client(server, mode=era) as client:
-            yield client
-    else:
-        binding = Binding(port=0)
-        with listen(binding) as listener:
-            binding = binding.at_port(listener.getsockname()[1])
-            app = http_app(own_workshop, binding, Entrance(), Http())
-            async with serving(app, listener), Client(binding.url, mode=era) as client:
+@pytest.fixture
+def connect(request: pytest.FixtureRequest) -> Connect:
+    """Starts a server in the test's environment, and a client of it: `async with connect(era) as client`.
+
+    `--over` says how the client reaches it. What else is given goes to the client.
+    """
+    over: str = request.config.getoption("--over")
+
+    @contextlib.asynccontextmanager
+    async def connecting(era: str = "auto", **of_the_client: Any) -> AsyncGenerator[Client]:
+        if over == "memory":
+            async with Client(build_app(own_workshop), mode=era, **of_the_client) as client:
                 yield client
+        elif over == "stdio":
+            # A child process gets none of this environment by itself.
+            server = StdioServerParameters(command=COMMAND[0], args=list(COMMAND[1:]), env=dict(os.environ))
+            async with Client(server, mode=era, **of_the_client) as client:
+                yield client
+        else:
+            binding = Binding(port=0)
+            with listen(binding) as listener:
+                binding = binding.at_port(listener.getsockname()[1])
+                app = http_app(own_workshop, binding, Entrance(), Http())
+                async with serving(app, listener), Client(binding.url, mode=era, **of_the_client) as client:
+                    yield client
+
+    return connecting
 
 
 @pytest.fixture
-def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, request: pytest.FixtureRequest) -> OpenHouse:
-    """Opens a house: `async with open_house(script) as house`; `--over` says how its server is reached."""
-    over: str = request.config.getoption("--over")
+def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> OpenHouse:
+    """Opens a house: `async with open_house(script) as house`."""
 
     @contextlib.asynccontextmanager
     async def opening(
@@ -57,6 +67,7 @@ def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, request: pytest.Fixtur
         installed: tuple[OllamaModel, ...] = (QWEN,),
         era: str = "auto",
         without: tuple[str, ...] = (),
+        **of_the_client: Any,
     ) -> AsyncGenerator[House]:
         async with vendors(answer, installed=installed) as peers:
             for name, value in peers.environment.items():
@@ -65,7 +76,7 @@ def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, request: pytest.Fixtur
             project = tmp_path / "project"
             project.mkdir(exist_ok=True)
             monkeypatch.setenv("CHARGEHAND_ROOTS", str(project))
-            async with _client(over, era) as client:
+            async with connect(era, **of_the_client) as client:
                 yield House(client, peers)
 
     return opening

@@ -8,14 +8,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from house import OpenHouse, Script, fenced, text_of
-from mcp import Client, MCPError
+from house import Connect, OpenHouse, Script, fenced, text_of
+from mcp import MCPError
 from mcp.types import CallToolRequest, CallToolResult
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import QWEN
-from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
 from chargehand.server.middleware import strict_requests
 from chargehand.server.toolbox import tools
 
@@ -167,6 +165,7 @@ async def test_a_task_of_five_megabytes_is_refused_without_repeating_it(refusal:
     )
 
 
+@pytest.mark.in_process("it is no UTF-8: the SDK's clients send none")
 @pytest.mark.parametrize("tool", PLACES)
 async def test_a_task_with_half_a_character_is_refused(refusal: Refusal, tool: str):
     assert (await refusal(tool, {"task": "rename \ud800"})).startswith(f"{tool}: `task`: ")
@@ -293,11 +292,11 @@ async def test_tests_that_cannot_be_run_are_refused_before_anything_is_generated
 
 
 async def test_without_a_root_the_answer_explains_the_variable(
-    era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    connect: Connect, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     (tmp_path / "nobodys").mkdir()
     monkeypatch.chdir(tmp_path / "nobodys")
-    async with Client(build_app(own_workshop), mode=era) as client:
+    async with connect(era) as client:
         refused = await client.call_tool("route_task", {"task": TASK, "context_files": ["a.py"]})
         routed = await client.call_tool("route_task", {"task": TASK})
 

@@ -1,18 +1,13 @@
 """A delegation that wants to spend more than the user settled asks them first, in both eras."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from house import Script, fenced, text_of
-from mcp import Client
+from house import OpenHouse, Script, fenced, text_of
 from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
 
 from chargehand.evaluation.peers.reply import Reply
-from chargehand.evaluation.peers.vendors import vendors
-from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -41,26 +36,19 @@ class User:
 
 
 async def delegate(
-    monkeypatch: pytest.MonkeyPatch, era: str, user: User | None, **arguments: Any
+    open_house: OpenHouse, era: str, user: User | None, **arguments: Any
 ) -> tuple[CallToolResult, list[str]]:
     """The result, and which models were asked."""
     script = Script({"qwen3:30b-a3b": [RIGHT]})
-    async with vendors(script) as peers:
-        _set(monkeypatch, peers.environment)
-        async with Client(build_app(own_workshop), mode=era, elicitation_callback=user) as client:
-            result = await client.call_tool("delegate_generation", {"task": RENAME, **arguments})
+    async with open_house(script, era=era, elicitation_callback=user) as house:
+        result = await house.client.call_tool("delegate_generation", {"task": RENAME, **arguments})
     return result, script.models
 
 
-def _set(monkeypatch: pytest.MonkeyPatch, environment: Mapping[str, str]) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-
-
-async def test_the_user_is_asked_once_and_their_yes_is_enough(monkeypatch: pytest.MonkeyPatch, era: str):
+async def test_the_user_is_asked_once_and_their_yes_is_enough(open_house: OpenHouse, era: str):
     user = User(YES)
 
-    result, models = await delegate(monkeypatch, era, user, max_cost_usd=2)
+    result, models = await delegate(open_house, era, user, max_cost_usd=2)
 
     assert user.asked == [
         "Your assistant wants Chargehand to spend up to $2 on one task. You settled to be asked above $0.5. Allow it?"
@@ -78,16 +66,16 @@ async def test_the_user_is_asked_once_and_their_yes_is_enough(monkeypatch: pytes
     ],
     ids=["no", "decline", "cancel"],
 )
-async def test_without_the_users_yes_nothing_is_spent(monkeypatch: pytest.MonkeyPatch, era: str, answer: ElicitResult):
-    result, models = await delegate(monkeypatch, era, User(answer), max_cost_usd=2)
+async def test_without_the_users_yes_nothing_is_spent(open_house: OpenHouse, era: str, answer: ElicitResult):
+    result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
     assert text_of(result).startswith("delegate_generation: max_cost_usd: the user does not allow 2. Give at most 0.5")
     assert models == []
 
 
-async def test_where_the_host_cannot_ask_it_is_refused(monkeypatch: pytest.MonkeyPatch, era: str):
-    result, models = await delegate(monkeypatch, era, None, max_cost_usd=2)
+async def test_where_the_host_cannot_ask_it_is_refused(open_house: OpenHouse, era: str):
+    result, models = await delegate(open_house, era, None, max_cost_usd=2)
 
     assert result.is_error
     assert "2 is above [budget] ask_above_usd (0.5), and this host cannot ask its user" in text_of(result)
@@ -95,22 +83,20 @@ async def test_where_the_host_cannot_ask_it_is_refused(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("arguments", [{}, {"max_cost_usd": 0.5}, {"max_cost_usd": 0}])
-async def test_what_stays_below_is_never_asked(monkeypatch: pytest.MonkeyPatch, era: str, arguments: dict[str, Any]):
+async def test_what_stays_below_is_never_asked(open_house: OpenHouse, era: str, arguments: dict[str, Any]):
     user = User(YES)
 
-    result, models = await delegate(monkeypatch, era, user, **arguments)
+    result, models = await delegate(open_house, era, user, **arguments)
 
     assert not result.is_error
     assert user.asked == []
     assert models == ["qwen3:30b-a3b"]
 
 
-async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(open_house: OpenHouse, tmp_path: Path):
     (tmp_path / "chargehand-home" / "config.toml").write_text("[budget]\nask_above_usd = 0\n")
 
-    result, models = await delegate(monkeypatch, "auto", None, model="claude-haiku-5-5")
+    result, models = await delegate(open_house, "auto", None, model="claude-haiku-5-5")
 
     receipt = result.structured_content or {}
     assert receipt["status"] == "over_budget"

@@ -128,8 +128,8 @@ async def test_a_vendor_that_fails_is_replaced_by_the_next_role(open_house: Open
 
 async def test_a_wrong_key_ends_the_asking_of_that_vendor(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     script = Script({LOCAL: [WRONG], FAST: [RIGHT]})
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-not-the-right-one")
     async with open_house(script, without=("ANTHROPIC_API_KEY",)) as house:
-        monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-not-the-right-one")
         result = await house.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS})
 
     receipt = result.structured_content

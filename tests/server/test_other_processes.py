@@ -7,14 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
-from house import OpenHouse, Script, fenced
+from house import Connect, OpenHouse, Script, fenced
 from mcp import Client
 from server_process import Process
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
-from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -23,11 +21,6 @@ RENAME = "Rename the variable n to count in this function: def double(n): return
 TESTS = "assert double(4) == 8\nassert double(-1) == -2"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 BOUND_S = 60
-
-
-def another() -> Client:
-    """Another server on the same data folder and the same vendors."""
-    return Client(build_app(own_workshop))
 
 
 async def call(client: Client, **arguments: Any) -> dict[str, Any]:
@@ -48,7 +41,7 @@ def books(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
         return db.execute(query).fetchall()
 
 
-async def test_another_process_waits_for_a_delegation_and_gets_its_receipt(open_house: OpenHouse):
+async def test_another_process_waits_for_a_delegation_and_gets_its_receipt(open_house: OpenHouse, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
     seen: list[str] = []
@@ -58,7 +51,7 @@ async def test_another_process_waits_for_a_delegation_and_gets_its_receipt(open_
         if "answering" in (message or ""):
             gate.set()
 
-    async with open_house(script) as house, another() as other:
+    async with open_house(script) as house, connect() as other:
         begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await asked(script)
         running = await call(other, resume=begun["task_id"], wait_s=0)
@@ -73,9 +66,11 @@ async def test_another_process_waits_for_a_delegation_and_gets_its_receipt(open_
     assert any(message.startswith("attempt 1: qwen3-30b-a3b") for message in seen)
 
 
-async def test_another_process_ends_a_delegation_down_to_the_vendors_connection(open_house: OpenHouse):
+async def test_another_process_ends_a_delegation_down_to_the_vendors_connection(
+    open_house: OpenHouse, connect: Connect
+):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
-    async with open_house(script, installed=()) as house, another() as other:
+    async with open_house(script, installed=()) as house, connect() as other:
         begun = await house.call("delegate_generation", task=RENAME, wait_s=0)
         await asked(script)
         cancelled = await call(other, resume=begun["task_id"], cancel=True, wait_s=BOUND_S)
@@ -90,18 +85,18 @@ async def test_another_process_ends_a_delegation_down_to_the_vendors_connection(
     assert exchange.client_disconnected
 
 
-async def test_cancelling_what_has_ended_changes_nothing(open_house: OpenHouse):
-    async with open_house(Script({LOCAL: [RIGHT]})) as house, another() as other:
+async def test_cancelling_what_has_ended_changes_nothing(open_house: OpenHouse, connect: Connect):
+    async with open_house(Script({LOCAL: [RIGHT]})) as house, connect() as other:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
         again = await call(other, resume=receipt["task_id"], cancel=True)
 
     assert again == receipt
 
 
-async def test_whoever_stops_waiting_elsewhere_does_not_end_the_delegation(open_house: OpenHouse):
+async def test_whoever_stops_waiting_elsewhere_does_not_end_the_delegation(open_house: OpenHouse, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
-    async with open_house(script) as house, another() as other:
+    async with open_house(script) as house, connect() as other:
         begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await asked(script)
         with anyio.move_on_after(0.1):
@@ -148,10 +143,10 @@ async def killed_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_a_task_whose_server_was_killed_says_so_and_its_request_counts_at_its_worst_case(
-    killed_at_work: str, tmp_path: Path
+    connect: Connect, killed_at_work: str, tmp_path: Path
 ):
     reserved = books(tmp_path, "SELECT reserved_usd, cost_usd FROM attempts")
-    async with Client(build_app(own_workshop)) as client:
+    async with connect() as client:
         receipt = await call(client, resume=killed_at_work)
         again = await call(client, resume=killed_at_work)
 
@@ -168,8 +163,10 @@ async def test_a_task_whose_server_was_killed_says_so_and_its_request_counts_at_
     assert books(tmp_path, "SELECT cost_usd FROM attempts") == [(reserved[0][0],)]
 
 
-async def test_the_next_server_closes_the_books_of_a_killed_one_at_its_first_call(killed_at_work: str, tmp_path: Path):
-    async with Client(build_app(own_workshop)) as client:
+async def test_the_next_server_closes_the_books_of_a_killed_one_at_its_first_call(
+    connect: Connect, killed_at_work: str, tmp_path: Path
+):
+    async with connect() as client:
         await client.call_tool("route_task", {"task": RENAME})
 
     assert books(tmp_path, "SELECT id, status FROM tasks") == [(killed_at_work, "failed")]
@@ -200,7 +197,7 @@ async def test_a_server_that_is_killed_while_another_waits_is_noticed(open_house
     assert receipts[0]["notes"][0].startswith("interrupted")
 
 
-async def test_local_generations_of_two_servers_take_turns_and_say_their_place(open_house: OpenHouse):
+async def test_local_generations_of_two_servers_take_turns_and_say_their_place(open_house: OpenHouse, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
     seen: list[str] = []
@@ -212,7 +209,7 @@ async def test_local_generations_of_two_servers_take_turns_and_say_their_place(o
             assert len(script.asked) == 1
             gate.set()
 
-    async with open_house(script) as house, another() as other:
+    async with open_house(script) as house, connect() as other:
         begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await asked(script)
         with anyio.fail_after(BOUND_S):
@@ -242,10 +239,12 @@ async def test_a_killed_server_holds_nobody_up(open_house: OpenHouse, tmp_path: 
     assert receipt["status"] == "succeeded"
 
 
-async def test_whoever_is_cancelled_in_line_has_asked_nothing_and_leaves_it(open_house: OpenHouse, tmp_path: Path):
+async def test_whoever_is_cancelled_in_line_has_asked_nothing_and_leaves_it(
+    open_house: OpenHouse, connect: Connect, tmp_path: Path
+):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
-    async with open_house(script) as house, another() as other:
+    async with open_house(script) as house, connect() as other:
         first = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         await asked(script)
         waiting = await call(other, task=RENAME, tests=TESTS, wait_s=0)

@@ -321,6 +321,7 @@ async def test_a_privacy_setting_that_cannot_work_is_an_error_with_its_place(
     assert "config.toml" in text_of(result)
 
 
+@pytest.mark.in_process("the server is made to take this machine for another")
 async def test_an_ollama_elsewhere_is_not_even_asked_whether_it_is_there(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):

@@ -2,34 +2,40 @@
 
 import importlib.metadata
 import json
+from collections.abc import Awaitable, Callable
 
 import jsonschema
 import pytest
-from house import OpenHouse, Script, fenced
-from mcp import Client, MCPError
+from house import Connect, OpenHouse, Script, fenced
+from mcp import MCPError
 from mcp.types import Tool
 from surface import SNAPSHOT, surface
 
 from chargehand.evaluation.peers.reply import Reply
-from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
 
 pytestmark = pytest.mark.anyio
 
 CHARACTERS_AT_MOST = 6_000
+Listed = Callable[[str], Awaitable[list[Tool]]]
 NAMES = ["route_task", "delegate_generation", "validate_code", "strategic_review", "report_outcome"]
 
 
-async def listed(era: str) -> list[Tool]:
-    async with Client(build_app(own_workshop), mode=era) as client:
-        return (await client.list_tools()).tools
+@pytest.fixture
+def listed(connect: Connect) -> Listed:
+    """Lists the tools, in one of the eras."""
+
+    async def listing(era: str) -> list[Tool]:
+        async with connect(era) as client:
+            return (await client.list_tools()).tools
+
+    return listing
 
 
-async def test_there_are_five_tools_in_a_fixed_order(era: str):
+async def test_there_are_five_tools_in_a_fixed_order(listed: Listed, era: str):
     assert [tool.name for tool in await listed(era)] == NAMES
 
 
-async def test_all_tools_together_cost_a_host_at_most_6000_characters(era: str):
+async def test_all_tools_together_cost_a_host_at_most_6000_characters(listed: Listed, era: str):
     tools = [
         {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
         for tool in await listed(era)
@@ -38,7 +44,7 @@ async def test_all_tools_together_cost_a_host_at_most_6000_characters(era: str):
     assert len(json.dumps(tools, ensure_ascii=False, separators=(",", ":"))) <= CHARACTERS_AT_MOST
 
 
-async def test_the_list_is_the_same_for_every_connection():
+async def test_the_list_is_the_same_for_every_connection(listed: Listed):
     first, second = await listed("auto"), await listed("legacy")
 
     assert [tool.model_dump(exclude={"meta"}) for tool in first] == [
@@ -46,7 +52,7 @@ async def test_the_list_is_the_same_for_every_connection():
     ]
 
 
-async def test_schemas_have_no_null_no_titles_and_take_nothing_unknown(era: str):
+async def test_schemas_have_no_null_no_titles_and_take_nothing_unknown(listed: Listed, era: str):
     for tool in await listed(era):
         text = json.dumps(tool.input_schema)
 
@@ -55,7 +61,7 @@ async def test_schemas_have_no_null_no_titles_and_take_nothing_unknown(era: str)
         assert tool.input_schema["additionalProperties"] is False, tool.name
 
 
-async def test_every_tool_says_what_it_may_do():
+async def test_every_tool_says_what_it_may_do(listed: Listed):
     hints = {
         tool.name: (
             tool.annotations.read_only_hint,
@@ -76,7 +82,7 @@ async def test_every_tool_says_what_it_may_do():
     }
 
 
-async def test_bounds_are_the_designs():
+async def test_bounds_are_the_designs(listed: Listed):
     schema = {tool.name: tool.input_schema["properties"] for tool in await listed("auto")}
     task, delegate = schema["route_task"]["task"], schema["delegate_generation"]
 
@@ -88,15 +94,15 @@ async def test_bounds_are_the_designs():
     assert (delegate["max_cost_usd"]["minimum"], delegate["max_cost_usd"]["maximum"]) == (0, 100)
 
 
-async def test_descriptions_and_instructions_are_plain_and_short():
-    async with Client(build_app(own_workshop)) as client:
+async def test_descriptions_and_instructions_are_plain_and_short(connect: Connect):
+    async with connect() as client:
         texts = [client.instructions or "", *(tool.description or "" for tool in (await client.list_tools()).tools)]
 
     assert all(text and text.isascii() and len(text) <= 2_000 for text in texts)
 
 
-async def test_the_servers_version_is_the_packages(era: str):
-    async with Client(build_app(own_workshop), mode=era) as client:
+async def test_the_servers_version_is_the_packages(connect: Connect, era: str):
+    async with connect(era) as client:
         await client.list_tools()
         info = client.server_info
 
@@ -126,9 +132,10 @@ async def test_what_each_tool_answers_is_what_its_schema_promises(open_house: Op
         assert set(answer) <= set(properties), name
 
 
-async def test_the_surface_is_the_one_that_was_reviewed():
+async def test_the_surface_is_the_one_that_was_reviewed(connect: Connect):
     """What a host shows its user for approval must not change unseen: `python tests/surface.py` writes it anew."""
-    assert await surface() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    async with connect() as client:
+        assert await surface(client) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
 async def test_lists_may_be_kept_and_what_changes_may_not(open_house: OpenHouse):
@@ -146,8 +153,8 @@ async def test_lists_may_be_kept_and_what_changes_may_not(open_house: OpenHouse)
     assert (usage.ttl_ms, usage.cache_scope) == (0, "private")
 
 
-async def test_discovery_tells_name_title_icon_both_eras_and_only_what_is_served():
-    async with Client(build_app(own_workshop)) as client:
+async def test_discovery_tells_name_title_icon_both_eras_and_only_what_is_served(connect: Connect):
+    async with connect() as client:
         await client.list_tools()
         info, capabilities = client.server_info, client.server_capabilities
         with pytest.raises(MCPError) as refused:

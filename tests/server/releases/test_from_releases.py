@@ -5,7 +5,7 @@ import json
 
 import pytest
 from changed_vendors import LAST_DAY, NEWCOMER, NEXT, SONNET, opened
-from house import fenced
+from house import Connect, fenced
 from mcp import Client
 
 from chargehand.evaluation.peers.reply import Reply
@@ -34,12 +34,16 @@ def priced(wire_id: str) -> Price | None:
     return price(2.0) if wire_id == NEXT else None
 
 
-async def delegated(workshop: OpenWorkshop, model: str) -> dict:
-    async with Client(build_app(workshop)) as client:
-        asked = {"task": HARD, "model": model, "max_attempts": 1}
-        result = await client.call_tool("delegate_generation", asked)
+async def delegated(client: Client, model: str) -> dict:
+    asked = {"task": HARD, "model": model, "max_attempts": 1}
+    result = await client.call_tool("delegate_generation", asked)
     assert result.structured_content is not None, result.content
     return result.structured_content
+
+
+async def delegated_on(workshop: OpenWorkshop, model: str) -> dict:
+    async with Client(build_app(workshop)) as client:
+        return await delegated(client, model)
 
 
 async def test_everything_that_vendors_announce_is_proposed_with_where_it_was_read(changed, update):
@@ -69,13 +73,15 @@ async def test_what_is_written_is_not_proposed_again_and_is_taken_back_at_once(c
     assert again.proposed == {}
 
 
-async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the_day(changed, update, tmp_path, era):
+async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the_day(
+    changed, update, connect: Connect, tmp_path, era
+):
     folder = tmp_path / "chargehand-home" / "profiles"
     async with changed() as peers:
         assert (await update(apply=True, workshop=opened(peers, priced))).code == 0
         # Somebody has evaluated the successor.
         (folder / "mine.yaml").write_text(f"id: {NEXT}\nlifecycle: {{on_probation: false}}\n", encoding="utf-8")
-        async with Client(build_app(own_workshop), mode=era) as client:
+        async with connect(era) as client:
             await client.list_tools()
             instructions = client.instructions or ""
             result = await client.call_tool("route_task", {"task": HARD, "model": SONNET})
@@ -114,12 +120,14 @@ async def test_the_doctor_warns_of_a_role_whose_successor_is_on_probation(change
     assert "on probation" in line.finding
 
 
-async def test_a_new_local_model_plays_no_role_until_it_was_measured_but_can_be_named(changed, update):
+async def test_a_new_local_model_plays_no_role_until_it_was_measured_but_can_be_named(
+    changed, update, connect: Connect
+):
     async with changed(lambda _: Reply(fenced("def double(count):\n    return 2 * count"))) as peers:
         await update(apply=True, workshop=opened(peers))
-        async with Client(build_app(own_workshop)) as client:
+        async with connect() as client:
             routed = await client.call_tool("route_task", {"task": "Rename n to count: def double(n): return 2 * n"})
-        receipt = await delegated(own_workshop, NEWCOMER)
+            receipt = await delegated(client, NEWCOMER)
 
     assert routed.structured_content is not None
     assert routed.structured_content["model"] != NEWCOMER
@@ -156,9 +164,9 @@ async def test_a_price_that_is_announced_shows_in_usage_from_its_day_on_and_not_
         assert unseen == today, "a list without a day of its own is not believed unseen"
         seen = await update(as_json=False, answer="y\n", workshop=opened(peers, announced))
         assert "$7 / $35 per million tokens from" in seen.out
-        await delegated(opened(peers, in_days=20), "claude-haiku-5-5")
+        await delegated_on(opened(peers, in_days=20), "claude-haiku-5-5")
         before = await spent()
-        await delegated(opened(peers, in_days=21), "claude-haiku-5-5")
+        await delegated_on(opened(peers, in_days=21), "claude-haiku-5-5")
         after = await spent() - before
 
     assert after == pytest.approx(70 * before, rel=0.05)
