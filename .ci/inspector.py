@@ -1,8 +1,15 @@
-"""Has the MCP Inspector's command line list and call every tool of the real server, in both protocol eras."""
+"""Has the MCP Inspector's command line list and call every tool of the real server, in both protocol eras.
 
+Then many calls at once over HTTP, each of which must be answered: how fast they are is not judged here.
+"""
+
+import contextlib
 import json
+import os
+import re
 import sys
 import tempfile
+from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import anyio
@@ -12,6 +19,7 @@ from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import vendors
 
 INSPECTOR = "@modelcontextprotocol/inspector@2.12.0"
+SERVER = (sys.executable, "-m", "chargehand.server")
 TIMEOUT_S = 90
 
 TASK = "Rename n to count: def double(n): return 2 * n"
@@ -21,6 +29,12 @@ CALLS = {
     "validate_code": {"code": "def double(count):\n    return 2 * count\n"},
     "strategic_review": {"goal": "Ship it", "progress": "Half done"},
     "report_outcome": {"task_id": "", "outcome": "accepted"},
+}
+LOADS = {
+    # Arguments, calls, and how many of them at a time; in both eras together below what a caller may do in a minute.
+    "route_task": ({"task": TASK}, 200, 8),
+    "validate_code": ({"code": "def double(count):\n    return 2 * count\n", "depth": "static"}, 50, 4),
+    "delegate_generation": ({"task": TASK}, 24, 4),
 }
 
 
@@ -53,13 +67,47 @@ async def main() -> int:
                     print(f"{era}: {tool}: {result['content'][0]['text'].splitlines()[0]}")
                     if tool == "delegate_generation":
                         assert result["structuredContent"]["status"] == "succeeded", result
+            async with serving_http(environment) as url:
+                for era in ("legacy", "modern"):
+                    for tool, (arguments, calls, at_once) in LOADS.items():
+                        await load(inspector, url, era, tool, arguments, calls, at_once)
     return 0
 
 
+@contextlib.asynccontextmanager
+async def serving_http(environment: dict[str, str]) -> AsyncGenerator[str]:
+    """The server over HTTP, as a process; gives its address."""
+    command = [*SERVER, "serve", "--http", "--port", "0"]
+    async with await anyio.open_process(command, env=os.environ | environment, stdout=None) as server:
+        try:
+            assert server.stderr is not None
+            with anyio.fail_after(TIMEOUT_S):
+                said = await server.stderr.receive()
+            (url,) = re.findall(r"http://\S+/mcp", said.decode())
+            yield url
+        finally:
+            server.terminate()
+
+
+async def load(
+    inspector: list[str], url: str, era: str, tool: str, arguments: dict[str, str], calls: int, at_once: int
+) -> None:
+    """Many calls at once; every one must be answered, and none with an error."""
+    call = ["--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)]
+    many = ["--load", "--load-requests", str(calls), "--load-concurrency", str(at_once)]
+    done = await run([*inspector, url], era, *call, *many)
+    assert (done["requests"], done["ok"], done["toolErrors"], done["errors"]) == (calls, calls, 0, 0), done
+    print(f"{era}: {tool}: {calls} calls, {at_once} at a time: all answered")
+
+
 async def inspect(inspector: list[str], environment: dict[str, str], era: str, *arguments: str) -> dict:
-    server = [sys.executable, "-m", "chargehand.server"]
     variables = [part for name, value in environment.items() for part in ("-e", f"{name}={value}")]
-    command = [*inspector, *server, *variables, "--protocol-era", era, *arguments, "--format", "json", "-q"]
+    return await run([*inspector, *SERVER, *variables], era, *arguments)
+
+
+async def run(inspecting: list[str], era: str, *arguments: str) -> dict:
+    """What the Inspector prints as the result."""
+    command = [*inspecting, "--protocol-era", era, *arguments, "--format", "json", "-q"]
     with anyio.fail_after(TIMEOUT_S):
         done = await anyio.run_process(command, check=False)
     if done.returncode:
