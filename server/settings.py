@@ -91,7 +91,7 @@ class Budget(_Group):
     """`[budget]` of the config file."""
 
     ask_above_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    """US dollars: a delegation that wants to spend more asks the user through the host. None: never."""
+    """US dollars: a call that wants to spend more asks the user through the host. None: never."""
 
 
 class MemoryText(_Group):

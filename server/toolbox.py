@@ -20,7 +20,15 @@ from ..tools.guarding.text import plain, spoken
 from ..tools.vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Depth, Output
 from . import arguments as arg
 from .brevity import shortened
-from .consent import Consent, allowed_usd, ask_for_consent
+from .consent import (
+    Consent,
+    allowed_usd,
+    consent_to_delegation,
+    consent_to_review,
+    consent_to_validation,
+    is_allowed,
+    why_not_spent,
+)
 from .instructions import DESCRIPTIONS
 from .premises import Premises
 from .schema import published
@@ -70,7 +78,7 @@ async def route_task(
 
 async def delegate_generation(
     ctx: Context,
-    consent: Annotated[ElicitationResult[Consent], Resolve(ask_for_consent)],
+    consent: Annotated[ElicitationResult[Consent], Resolve(consent_to_delegation)],
     task: arg.TaskText | None = None,
     resume: arg.Resume | None = None,
     context_files: arg.ContextFiles | None = None,
@@ -123,6 +131,7 @@ async def delegate_generation(
 
 async def validate_code(
     ctx: Context,
+    consent: Annotated[ElicitationResult[Consent], Resolve(consent_to_validation)],
     code: arg.Code | None = None,
     files: arg.Files | None = None,
     task_id: arg.TaskId | None = None,
@@ -134,7 +143,7 @@ async def validate_code(
 ) -> ValidationAnswer:
     from ..tools.validate_code import validate_code as validate
 
-    return await validate(
+    answer = await validate(
         await _premises(ctx).workshop(),
         code=code,
         files=files or (),
@@ -144,11 +153,16 @@ async def validate_code(
         tests=tests,
         depth=depth,
         local_only=local_only,
+        is_allowed=is_allowed(consent),
     )
+    if answer.model is None and (why := why_not_spent(consent)) is not None:
+        answer.notes.append(why)
+    return answer
 
 
 async def strategic_review(
     ctx: Context,
+    consent: Annotated[ElicitationResult[Consent], Resolve(consent_to_review)],
     goal: arg.Goal,
     progress: arg.ProgressMade,
     question: arg.AskedQuestion | None = None,
@@ -157,14 +171,18 @@ async def strategic_review(
 ) -> ReviewAnswer:
     from ..tools.strategic_review import strategic_review as review
 
-    return await review(
+    answer = await review(
         await _premises(ctx).workshop(),
         goal=goal,
         progress=progress,
         question=question,
         context_files=context_files or (),
         local_only=local_only,
+        is_allowed=is_allowed(consent),
     )
+    if answer.model is None and (why := why_not_spent(consent)) is not None:
+        answer.notes.append(why)
+    return answer
 
 
 async def report_outcome(

@@ -118,6 +118,17 @@ class Ask:
     answer_schema: Mapping[str, object] | None = None
 
 
+def affordable(candidate: Candidate, ask: Ask, left_usd: float | None) -> Allowance | None:
+    """What the request may use of the money, whatever `ask` itself says is left. None: not even a short answer."""
+    return allow(
+        candidate.profile,
+        prompt_tokens_at_most=most_tokens(ask.prompt.text),
+        wanted_tokens=_within_the_model(candidate, ask),
+        least_tokens=_LEAST_THINKING_TOKENS if ask.thinking.on else _LEAST_TOKENS,
+        left_usd=left_usd,
+    )
+
+
 @dataclass(frozen=True)
 class Asked:
     """How one request ended."""
@@ -245,13 +256,7 @@ class Desk:
         if cap_usd is not None and profile.price is not None:
             of_the_day_usd = max(0.0, cap_usd - await self.shop.ledger.spent_today_usd())
             left_usd = of_the_day_usd if left_usd is None else min(left_usd, of_the_day_usd)
-        allowance = allow(
-            profile,
-            prompt_tokens_at_most=most_tokens(ask.prompt.text),
-            wanted_tokens=_within_the_model(candidate, ask),
-            least_tokens=_LEAST_THINKING_TOKENS if ask.thinking.on else _LEAST_TOKENS,
-            left_usd=left_usd,
-        )
+        allowance = affordable(candidate, ask, left_usd)
         if allowance is None:
             raise NotAffordable(
                 f"{profile.id}: ${left_usd or 0:.4f} is left, too little for its shortest answer to this task."

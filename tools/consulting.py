@@ -3,12 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from ..memory_store.records import Finish, NewTask, TaskKind
 from ..profiles.model import ModelProfile
-from .asking import Ask, Asked, Desk, NotAffordable, NoTime, Watch
+from .asking import Ask, Asked, Desk, NotAffordable, NoTime, Watch, affordable
 from .deciding import Job
 from .editing.prompt import Prompt
 from .errors import NobodyToAsk
@@ -49,12 +49,14 @@ async def consult(
     prompt: Prompt,
     schema: Mapping[str, object],
     local_only: bool,
+    is_allowed: bool,
     at_most_per_day: int | None = None,
 ) -> Consultation:
     """Ask once, and write task, request and cost in the books.
 
-    It spends no more than goes unasked: the user's `ask_above_usd`. Raises NobodyToAsk when its turn does not
-    come, NotAffordable, or a LedgerError (BudgetExceeded and DailyLimitReached among them).
+    is_allowed: whether the user was asked and said yes; else it spends no more than goes unasked, their
+    `ask_above_usd`. Raises NobodyToAsk when its turn does not come, NotAffordable, or a LedgerError
+    (BudgetExceeded and DailyLimitReached among them).
     """
     await shop.ledger.begin_task(
         NewTask(
@@ -68,13 +70,9 @@ async def consult(
         ),
         at_most_per_day=at_most_per_day,
     )
-    thinking = decide_thinking(candidate.profile, LEAST)
-    ask = Ask(
-        prompt=prompt,
-        thinking=thinking,
-        wanted_tokens=_ANSWER_TOKENS + (_THINKING_TOKENS if thinking.on else 0),
-        seconds=TIMEOUT_S,
-        left_usd=shop.rules.ask_above_usd,
+    ask = replace(
+        _ask(candidate, prompt),
+        left_usd=None if is_allowed else shop.rules.ask_above_usd,
         local_only=local_only,
         answer_schema=schema,
     )
@@ -90,6 +88,15 @@ async def consult(
     finally:
         await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
     return Consultation(asked, answer)
+
+
+def price_above_unasked(shop: Workshop, candidate: Candidate, prompt: Prompt) -> float | None:
+    """What asking may cost at most, in US dollars, when not even a short answer is to be had unasked. None: one is."""
+    limit_usd, ask = shop.rules.ask_above_usd, _ask(candidate, prompt)
+    if limit_usd is None or affordable(candidate, ask, limit_usd) is not None:
+        return None
+    whole = affordable(candidate, ask, None)
+    return whole.worst_case_usd if whole else None
 
 
 def visible_tokens_at_most(profile: ModelProfile, otherwise: int) -> int:
@@ -110,6 +117,12 @@ def cut_to(text: str, tokens: int) -> str:
 def explain(error: ProviderError | None, profile: ModelProfile) -> str:
     """Why there is no answer, in a sentence."""
     return f"{profile.id}: {error}" if error is not None else f"{profile.id}: its answer was not the JSON asked for"
+
+
+def _ask(candidate: Candidate, prompt: Prompt) -> Ask:
+    thinking = decide_thinking(candidate.profile, LEAST)
+    wanted_tokens = _ANSWER_TOKENS + (_THINKING_TOKENS if thinking.on else 0)
+    return Ask(prompt, thinking, wanted_tokens, seconds=TIMEOUT_S)
 
 
 def _explained(error: NotAffordable, shop: Workshop) -> NotAffordable:

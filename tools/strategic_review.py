@@ -2,22 +2,25 @@
 
 import secrets
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import dataclass
 from typing import Literal
 
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
 from .answers import ReviewAnswer
 from .asking import NotAffordable
-from .consulting import consult, cut_to, explain, visible_tokens_at_most
+from .consulting import consult, cut_to, explain, price_above_unasked, visible_tokens_at_most
 from .custody import take_custody
-from .deciding import decide, understand
-from .editing.context import read_context
-from .editing.patterns import find_files
-from .editing.prompt import review_prompt
+from .deciding import Job, decide, understand
+from .editing.context import ContextFile, read_context
+from .editing.packing import Packed
+from .editing.patterns import Found, find_files
+from .editing.prompt import Prompt, review_prompt
 from .errors import LimitReached, NobodyToAsk
 from .fitting import packed_for
 from .guarding.departure import MayNotLeave
+from .guarding.privacy import Custody
 from .guarding.text import visible
+from .routing.selection import Decision
 from .tokens import estimate_tokens
 from .workshop import Workshop
 
@@ -42,26 +45,22 @@ async def strategic_review(
     question: str | None = None,
     context_files: Sequence[str] = (),
     local_only: bool = False,
+    is_allowed: bool = False,
 ) -> ReviewAnswer:
     """Ask the director once.
 
+    is_allowed: whether the user allows what costs more than goes unasked: see `price_of_review`.
     Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
     """
-    found = await find_files(context_files, shop.roots)
-    files = await read_context(found.paths, shop.roots)
-    job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
-    custody = await take_custody(shop, {"goal": goal, "progress": progress, "question": question}, files)
-    is_local = local_only or custody.stays or shop.rules.local_only
-    circumstances = await shop.survey(local_only=is_local)
-    decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local)
+    matter = await _laid_out(shop, goal, progress, question, context_files, local_only=local_only)
+    decision, custody, job, is_local = matter.decision, matter.custody, matter.job, matter.is_local
     chosen = decision.chosen
     if not chosen.is_usable:
         if is_local:
             return await _without(shop, "refused", *custody.notes, decision.reason, *filter(None, [custody.remedy]))
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
-    prompt = partial(review_prompt, goal, progress, question, visible_tokens=limit)
-    packed = packed_for(chosen, job, beside_tokens=estimate_tokens(prompt(files=()).text))
+    packed = matter.packed()
     try:
         consultation = await consult(
             shop,
@@ -69,9 +68,10 @@ async def strategic_review(
             task_id=secrets.token_hex(16),
             kind="review",
             job=job,
-            prompt=prompt(files=packed.files),
+            prompt=matter.prompt(packed.files),
             schema=_SCHEMA,
             local_only=is_local,
+            is_allowed=is_allowed,
             at_most_per_day=shop.rules.reviews_per_day,
         )
     except DailyLimitReached as error:
@@ -88,7 +88,7 @@ async def strategic_review(
         raise NobodyToAsk(f"{explain(consultation.asked.error, chosen.profile)}. Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
-    notes = [*custody.notes, *found.notes, *([packed.note] if packed.note else []), *decision.warnings]
+    notes = [*custody.notes, *matter.found.notes, *([packed.note] if packed.note else []), *decision.warnings]
     if guidance != said:
         notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
     return ReviewAnswer(
@@ -101,6 +101,56 @@ async def strategic_review(
         reviews_left=await _reviews_left(shop),
         notes=notes,
     )
+
+
+async def price_of_review(
+    shop: Workshop,
+    *,
+    goal: str,
+    progress: str,
+    question: str | None = None,
+    context_files: Sequence[str] = (),
+    local_only: bool = False,
+) -> float | None:
+    """What the user must be asked about: at most so many US dollars. None: nothing. Raises a CallerError."""
+    matter = await _laid_out(shop, goal, progress, question, context_files, local_only=local_only)
+    if not matter.decision.chosen.is_usable:
+        return None
+    return price_above_unasked(shop, matter.decision.chosen, matter.prompt(matter.packed().files))
+
+
+@dataclass(frozen=True)
+class _Matter:
+    """What the director is to be asked about, and who that is."""
+
+    goal: str
+    progress: str
+    question: str | None
+    found: Found
+    job: Job
+    custody: Custody
+    is_local: bool
+    decision: Decision
+
+    def packed(self) -> Packed:
+        return packed_for(self.decision.chosen, self.job, beside_tokens=estimate_tokens(self.prompt(()).text))
+
+    def prompt(self, files: Sequence[ContextFile]) -> Prompt:
+        limit = visible_tokens_at_most(self.decision.chosen.profile, VISIBLE_TOKENS_AT_MOST)
+        return review_prompt(self.goal, self.progress, self.question, files=files, visible_tokens=limit)
+
+
+async def _laid_out(
+    shop: Workshop, goal: str, progress: str, question: str | None, context_files: Sequence[str], *, local_only: bool
+) -> _Matter:
+    found = await find_files(context_files, shop.roots)
+    files = await read_context(found.paths, shop.roots)
+    job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
+    custody = await take_custody(shop, {"goal": goal, "progress": progress, "question": question}, files)
+    is_local = local_only or custody.stays or shop.rules.local_only
+    circumstances = await shop.survey(local_only=is_local)
+    decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local)
+    return _Matter(goal, progress, question, found, job, custody, is_local, decision)
 
 
 async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:

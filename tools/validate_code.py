@@ -14,13 +14,15 @@ from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, TestsGiven, tests_given
 from .checking.languages import language_of_file
 from .checking.result import CheckResult, Finding
-from .checking.reviewer import Review, review_code
+from .checking.reviewer import Review, review_code, review_request
+from .consulting import price_above_unasked
 from .custody import take_custody
-from .deciding import decide, understand
+from .deciding import Job, decide, understand
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
 from .editing.journal import Journals
+from .editing.prompt import Prompt
 from .errors import BadArgument, NobodyToAsk, unknown_task
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import STAYS
@@ -50,11 +52,13 @@ async def validate_code(
     tests: str | None = None,
     depth: Depth | None = None,
     local_only: bool = False,
+    is_allowed: bool = False,
 ) -> ValidationAnswer:
     """The verdict on code given as text, as files, or as the answer of an earlier delegation.
 
     depth: None reviews when a validator can be asked. A failed free check ends it: no model is paid to
-    say the same. Raises a CallerError or LedgerError.
+    say the same. is_allowed: whether the user allows what costs more than goes unasked: see
+    `price_of_validation`. Raises a CallerError or LedgerError.
     """
     earlier = await _earlier(shop, task_id) if task_id is not None else None
     pieces, task = await _pieces(shop, code, files, earlier, task, language)
@@ -71,18 +75,72 @@ async def validate_code(
     )
     if depth == "static" or answer.verdict == "fail":
         return answer
+    matter = await _laid_out(shop, pieces, task, earlier, local_only=local_only)
+    answer = answer.model_copy(update={"notes": [*answer.notes, *matter.notes]})
+    return await _reviewed(shop, answer, matter, depth, is_allowed=is_allowed)
+
+
+async def price_of_validation(
+    shop: Workshop,
+    *,
+    code: str | None = None,
+    files: Sequence[str] = (),
+    task_id: str | None = None,
+    task: str | None = None,
+    language: str | None = None,
+    depth: Depth | None = None,
+    local_only: bool = False,
+) -> float | None:
+    """What the user must be asked about: at most so many US dollars, if no test fails. None: nothing.
+
+    Raises a CallerError or LedgerError.
+    """
+    if depth == "static" or shop.rules.ask_above_usd is None:
+        return None
+    earlier = await _earlier(shop, task_id) if task_id is not None else None
+    pieces, task = await _pieces(shop, code, files, earlier, task, language)
+    checks, _ = await _free_checks(shop, pieces, None)
+    if _verdict(checks) == "fail":
+        return None
+    matter = await _laid_out(shop, pieces, task, earlier, local_only=local_only)
+    if _why_no_review(matter.decision, depth, shop) is not None:
+        return None
+    return price_above_unasked(shop, matter.decision.chosen, matter.prompt)
+
+
+@dataclass(frozen=True)
+class _Matter:
+    """What the reviewer is to look at, and who that is."""
+
+    code: str
+    task: str | None
+    language: str | None
+    job: Job
+    decision: Decision
+    is_local: bool
+    notes: tuple[str, ...]
+
+    @property
+    def prompt(self) -> Prompt:
+        return review_request(self.decision.chosen, self.code, self.task, self.language)
+
+
+async def _laid_out(
+    shop: Workshop, pieces: Sequence[_Piece], task: str | None, earlier: TaskRow | None, *, local_only: bool
+) -> _Matter:
     custody = await take_custody(
         shop,
         {"task": task, "code": pieces[0].code if pieces[0].path is None else None},
         [ContextFile(piece.path, piece.code) for piece in pieces if piece.path is not None],
     )
     is_of_a_local_task = earlier is not None and earlier.local_only
-    notes = [*answer.notes, *custody.notes]
-    if is_of_a_local_task:
-        notes.append(f"{STAYS} the task that it is from does.")
-    answer = answer.model_copy(update={"notes": notes})
-    stays = local_only or custody.stays or is_of_a_local_task
-    return await _reviewed(shop, answer, pieces, task, depth, local_only=stays)
+    notes = [*custody.notes, *([f"{STAYS} the task that it is from does."] if is_of_a_local_task else [])]
+    code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
+    job = understand(task or "Review this code.", "review", (), code)
+    is_local = local_only or custody.stays or is_of_a_local_task or shop.rules.local_only
+    circumstances = await shop.survey(local_only=is_local)
+    decision = await decide(job, shop, circumstances, checkpoint="validation", local_only=is_local)
+    return _Matter(code, task, pieces[0].language, job, decision, is_local, tuple(notes))
 
 
 async def _earlier(shop: Workshop, task_id: str) -> TaskRow:
@@ -148,18 +206,13 @@ async def _free_checks(
 async def _reviewed(
     shop: Workshop,
     answer: ValidationAnswer,
-    pieces: Sequence[_Piece],
-    task: str | None,
+    matter: _Matter,
     depth: Depth | None,
     *,
-    local_only: bool,
+    is_allowed: bool,
 ) -> ValidationAnswer:
     """The answer with the reviewer's word in it, or with the reason why there is none."""
-    code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
-    job = understand(task or "Review this code.", "review", (), code)
-    is_local = local_only or shop.rules.local_only
-    circumstances = await shop.survey(local_only=is_local)
-    decision = await decide(job, shop, circumstances, checkpoint="validation", local_only=is_local)
+    decision, is_local = matter.decision, matter.is_local
     why_not = _why_no_review(decision, depth, shop)
     if why_not is not None:
         refused = depth == "review" and is_local
@@ -169,12 +222,13 @@ async def _reviewed(
         review = await review_code(
             shop,
             decision.chosen,
-            job,
+            matter.job,
             task_id=secrets.token_hex(16),
-            code=code,
-            task=task,
-            language=pieces[0].language,
+            code=matter.code,
+            task=matter.task,
+            language=matter.language,
             local_only=is_local,
+            is_allowed=is_allowed,
         )
     except MayNotLeave as error:
         status = "refused" if depth == "review" else "done"

@@ -43,7 +43,7 @@ class Rules:
     daily_budget_usd: float | None = 5.0
     """US dollars for one UTC day; 0 is no paid calls, None no cap."""
     ask_above_usd: float | None = None
-    """US dollars that one delegation may spend before the user is asked. None: they never are."""
+    """US dollars that one call may spend before the user is asked. None: they never are."""
     reviews_per_day: int = 20
     """Strategic reviews in one UTC day."""
     baseline_model: str | None = None

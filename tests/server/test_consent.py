@@ -1,5 +1,6 @@
-"""A delegation that wants to spend more than the user settled asks them first, in both eras."""
+"""A call that wants to spend more than the user settled asks them first, in both eras."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +103,114 @@ async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(ope
     assert receipt["status"] == "over_budget"
     assert "with more, the user is asked" in receipt["notes"][-1]
     assert models == []
+
+
+CODE = "def double(count):\n    return 2 * count\n"
+REVIEW = Reply('{"verdict": "pass", "findings": []}')
+DIRECTION = Reply('{"verdict": "continue", "guidance": "Go on."}')
+
+# A call that asks a senior model, that model, and what the user is told it is for.
+SENIORS = pytest.mark.parametrize(
+    ("tool", "arguments", "model", "purpose"),
+    [
+        ("validate_code", {"code": CODE, "depth": "review"}, "claude-sonnet-5-5", "a review of code"),
+        ("validate_code", {"code": CODE}, "claude-sonnet-5-5", "a review of code"),
+        ("strategic_review", {"goal": "Ship it", "progress": "Half"}, "claude-opus-5-5", "one strategic review"),
+    ],
+    ids=["validation", "validation by default", "strategic review"],
+)
+
+
+async def ask_a_senior(
+    open_house: OpenHouse, era: str, user: User | None, tool: str, arguments: dict[str, Any]
+) -> tuple[dict[str, Any], list[str]]:
+    """The answer, and which models were asked."""
+    script = Script({"claude-sonnet-5-5": [REVIEW], "claude-opus-5-5": [DIRECTION]})
+    async with open_house(script, era=era, installed=(), elicitation_callback=user) as house:
+        answer = await house.call(tool, **arguments)
+    return answer, script.models
+
+
+@pytest.fixture
+def asked_above_next_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "chargehand-home" / "config.toml").write_text("[budget]\nask_above_usd = 0.0001\n")
+
+
+@SENIORS
+async def test_a_senior_model_that_costs_more_than_goes_unasked_is_asked_once_the_user_allows_it(
+    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+):
+    user = User(YES)
+
+    answer, models = await ask_a_senior(open_house, era, user, tool, arguments)
+
+    (question,) = user.asked
+    told = re.fullmatch(
+        rf"Your assistant wants Chargehand to spend up to \$(0\.\d+) on {purpose}\. You settled to be asked above"
+        r" \$0\.0001\. Allow it\?",
+        question,
+    )
+    assert told, question
+    assert (answer["status"], models) == ("done", [model])
+    assert 0 < answer["cost_usd"] <= float(told[1])
+
+
+@SENIORS
+async def test_without_the_users_yes_no_senior_model_is_paid(
+    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+):
+    user = User(ElicitResult(action="decline"))
+
+    answer, models = await ask_a_senior(open_house, era, user, tool, arguments)
+
+    assert (len(user.asked), models) == (1, [])
+    assert "The user was asked and does not allow it." in answer["notes"]
+
+
+@SENIORS
+async def test_where_the_host_cannot_ask_no_senior_model_is_paid_and_the_reason_is_given(
+    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+):
+    answer, models = await ask_a_senior(open_house, era, None, tool, arguments)
+
+    assert answer["status"] == ("done" if arguments == {"code": CODE} else "over_budget")
+    assert "and this host cannot ask its user. Have them raise [budget] ask_above_usd" in answer["notes"][-1]
+    assert models == []
+
+
+@SENIORS
+async def test_a_senior_model_within_what_goes_unasked_is_asked_at_once(
+    open_house: OpenHouse, era: str, tool: str, arguments, model: str, purpose: str
+):
+    user = User(YES)
+
+    _, models = await ask_a_senior(open_house, era, user, tool, arguments)
+
+    assert (user.asked, models) == ([], [model])
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"code": "def double(:\n", "language": "python"}, {"code": CODE, "depth": "static"}]
+)
+async def test_a_validation_that_needs_no_senior_model_asks_nobody(
+    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, arguments: dict[str, Any]
+):
+    user = User(YES)
+
+    answer, models = await ask_a_senior(open_house, era, user, "validate_code", arguments)
+
+    assert (user.asked, models) == ([], [])
+    assert answer["verdict"] in ("pass", "fail")
+
+
+async def test_the_choice_of_a_model_at_a_checkpoint_asks_nobody(
+    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str
+):
+    user = User(YES)
+
+    answer, models = await ask_a_senior(
+        open_house, era, user, "route_task", {"task": "Ship it", "checkpoint": "strategic"}
+    )
+
+    assert answer["source"] == "checkpoint"
+    assert (user.asked, models) == ([], [])

@@ -187,4 +187,4 @@ async def test_a_reviewer_never_spends_what_the_user_wants_to_be_asked_about(ope
         answer = await house.call("validate_code", code=GOOD, depth="review")
 
     assert (answer["status"], script.asked) == ("over_budget", [])
-    assert "you spend at most $0.0001 ([budget] ask_above_usd)" in answer["notes"][-1]
+    assert any("you spend at most $0.0001 ([budget] ask_above_usd)" in note for note in answer["notes"])

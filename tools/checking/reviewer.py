@@ -6,7 +6,7 @@ from typing import Any, Literal, cast
 
 from ..consulting import Consultation, consult, cut_to, explain, visible_tokens_at_most
 from ..deciding import Job
-from ..editing.prompt import validation_prompt
+from ..editing.prompt import Prompt, validation_prompt
 from ..guarding.text import visible
 from ..routing.candidates import Candidate
 from ..tokens import estimate_tokens
@@ -56,6 +56,12 @@ class Review:
         return CheckResult("review", outcome, findings=self.findings, seconds=self.seconds)
 
 
+def review_request(candidate: Candidate, code: str, task: str | None, language: str | None) -> Prompt:
+    """What the reviewer is asked."""
+    limit = visible_tokens_at_most(candidate.profile, VISIBLE_TOKENS_AT_MOST)
+    return validation_prompt(code, task, language, visible_tokens=limit)
+
+
 async def review_code(
     shop: Workshop,
     candidate: Candidate,
@@ -66,10 +72,11 @@ async def review_code(
     task: str | None,
     language: str | None,
     local_only: bool,
+    is_allowed: bool,
 ) -> Review:
     """The reviewer's word; a finding whose quote is not in the code is dropped, and said to be.
 
-    Raises NotAffordable, or a LedgerError (BudgetExceeded among them).
+    is_allowed: as in `consult`. Raises NotAffordable, or a LedgerError (BudgetExceeded among them).
     """
     limit = visible_tokens_at_most(candidate.profile, VISIBLE_TOKENS_AT_MOST)
     consultation = await consult(
@@ -78,9 +85,10 @@ async def review_code(
         task_id=task_id,
         kind="validation",
         job=job,
-        prompt=validation_prompt(code, task, language, visible_tokens=limit),
+        prompt=review_request(candidate, code, task, language),
         schema=_SCHEMA,
         local_only=local_only,
+        is_allowed=is_allowed,
     )
     asked, said = consultation.asked, consultation.answer
     if said is None or said.get("verdict") not in ("pass", "fail", "uncertain"):
