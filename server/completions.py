@@ -70,8 +70,9 @@ async def _profiles(shop: "Workshop", typed: str) -> Completion:
 
 
 async def _tasks(shop: "Workshop", typed: str) -> Completion:
-    """The newest first. What was typed is compared as it is: an id has no wildcards."""
-    like, parameters = " AND substr(id, 1, ?) = ?", (len(typed), typed)
+    """Those of this project, the newest first. What was typed is compared as it is: an id has no wildcards."""
+    like = " AND substr(id, 1, ?) = ? AND (project IS NULL OR project = ?)"
+    parameters: tuple[object, ...] = (len(typed), typed, shop.roots.project)
     if (caller := current_caller()) is not None:
         like, parameters = f"{like} AND id IN ({_OF_A_CALLER})", (*parameters, caller)
     ((total,),) = await shop.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words

@@ -54,7 +54,7 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     forget = add("forget", _forget, "remove all that is kept of tasks but their cost, for good")
     what = forget.add_mutually_exclusive_group(required=True)
     what.add_argument("task_ids", nargs="*", default=[], metavar="TASK_ID")
-    what.add_argument("--project", metavar="KEY", help="all tasks of a project")
+    what.add_argument("--project", metavar="FOLDER", help="all tasks of a project; or its key, as exports have it")
     what.add_argument("--all", action="store_true", help="everything")
     for action in (prune, forget):
         action.add_argument("--yes", action="store_true", help="do not ask")
@@ -132,14 +132,17 @@ def _prune(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
 
 
 def _forget(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from ..tools.guarding.roots import project_key
     from .memory_commands import forget_tasks
 
+    folder = Path(chosen.project).expanduser() if chosen.project else None
+    project = project_key(folder) if folder is not None and folder.is_dir() else chosen.project
     return anyio.run(
         partial(
             forget_tasks,
             open_workshop,
             chosen.task_ids,
-            project=chosen.project,
+            project=project,
             everything=chosen.all,
             yes=chosen.yes,
             as_json=chosen.json,

@@ -67,6 +67,7 @@ async def consult(
             complexity=job.complexity.score,
             local_only=local_only,
             owner=shop.owner.id,
+            project=shop.roots.project,
         ),
         at_most_per_day=at_most_per_day,
     )

@@ -6,7 +6,7 @@ import gzip
 import io
 import json
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from chargehand.server.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
 from chargehand.server.wiring import open_workshop, utc_now
 from chargehand.tools.editing.journal import Journals, Plan
+from chargehand.tools.guarding.roots import project_key
 from chargehand.tools.workshop import Workshop
 
 ROW = {"task_id": "set/1", "prompt": "Reverse a string", "outcomes": {"big": {"correct": 1, "cost_usd": 0.5}}}
@@ -199,6 +200,25 @@ def test_forget_takes_one_or_all(typed, home):
     assert "1 task forgotten" in one.out
     assert (rest["tasks"], rest["is_scrubbed"]) == (2, True)
     assert "Nothing was forgotten" in none.out
+
+
+def test_forget_takes_the_tasks_of_a_folder(typed, home, tmp_path):
+    projects = [tmp_path / name for name in ("red", "blue")]
+
+    async def begin() -> None:
+        ledger = await Ledger.open(home, utc_now)
+        for number, project in enumerate(projects):
+            project.mkdir()
+            task = NewTask(f"t{number}", "delegation", "Sort a list", "code_generation", 2.0, local_only=False)
+            await ledger.begin_task(replace(task, project=project_key(project)))
+            await ledger.finish_task(task.id, Finish("unverified", None, (), None))
+        await ledger.aclose()
+
+    anyio.run(begin)
+
+    forgotten = typed("forget", "--project", projects[0], "--yes")
+
+    assert "1 task forgotten" in forgotten.out
 
 
 def test_the_files_that_a_forgotten_task_wrote_can_no_longer_be_restored_from_what_is_kept(typed, home):

@@ -1,10 +1,11 @@
 """What a host can read and complete without calling a tool."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
-from house import House, OpenHouse, Script, fenced
+from house import Connect, House, OpenHouse, Script, fenced
 from mcp import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 
@@ -60,6 +61,38 @@ async def test_a_task_is_read_with_its_text_its_receipt_and_what_was_said_of_it(
     assert (task["text"], task["receipt"], task["outcomes"]) == (RENAME, receipt, ["accepted"])
     assert usage["tasks"] == {"unverified": 1}
     assert memory["tasks"] == 1
+
+
+async def test_a_task_of_another_project_is_told_of_without_its_text_and_is_not_offered(
+    open_house: OpenHouse, connect: Connect, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
+        receipt = await house.call("delegate_generation", task=RENAME)
+        uri = f"chargehand://tasks/{receipt['task_id']}"
+        monkeypatch.setenv("CHARGEHAND_ROOTS", str(elsewhere))
+        async with connect(era) as client:
+            (content,) = (await client.read_resource(uri)).contents
+            offered = (await client.complete(TASKS, {"name": "task_id", "value": ""})).completion
+        own = await read(house, uri)
+
+    told = getattr(content, "text", "")
+    assert "double" not in told
+    assert json.loads(told)["receipt"] is None
+    assert (json.loads(told)["status"], json.loads(told)["model"]) == ("unverified", "qwen3-30b-a3b")
+    assert "another project" in json.loads(told)["withheld"]
+    assert offered.values == []
+    assert own["text"] == RENAME
+    assert own["project"] not in (None, str(tmp_path / "project"))
+
+
+async def test_no_resource_but_the_task_itself_tells_its_text(open_house: OpenHouse, era: str):
+    async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
+        await house.call("delegate_generation", task=RENAME)
+        told = [await read(house, f"chargehand://{name}") for name in ("profiles", "usage", "memory")]
+
+    assert "double" not in json.dumps(told)
 
 
 @pytest.mark.parametrize(

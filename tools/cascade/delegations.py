@@ -148,6 +148,7 @@ class Delegations:
                 local_only=contract.local_only or shop.rules.local_only,
                 origin=contract.origin,
                 owner=shop.owner.id,
+                project=shop.roots.project,
                 tests=_tests_by_themselves(job, contract),
             )
         )

@@ -1,6 +1,7 @@
 """Which folders may be read, and how a file below them is opened: never through a link."""
 
 import errno
+import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,11 @@ _SOURCES = ("/usr/src", "/usr/local/src")
 _EVERYBODYS_FOLDERS = ("/home", "/opt", "/private", "/private/var", "/srv", "/var", "/Users", "/Volumes", *_SOURCES)
 
 
+def project_key(folder: Path) -> str:
+    """The key of the project in a folder, which is the same whatever link leads to it."""
+    return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Roots:
     """The folders below which files may be read."""
@@ -42,6 +48,11 @@ class Roots:
     """Folders that are never read, even below a root: our own data."""
     problems: tuple[str, ...] = ()
     """Why a configured folder is not among them, with what to do."""
+
+    @property
+    def project(self) -> str | None:
+        """The key by which tasks of the first root are told from other projects'; it does not say where that lies."""
+        return project_key(self.folders[0]) if self.folders else None
 
     def locate(self, path: str, argument: str) -> tuple[Path, Path]:
         """The root a path lies below, and the path from there; the file itself is not looked at.
