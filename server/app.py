@@ -11,12 +11,12 @@ from mcp.server.context import ServerMiddleware
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
-from mcp.types import Icon
 
 from ..profiles.retirement import Notice
 from .announcing import announcements, notices_of_this_process
 from .callers import own_tasks_only
 from .completions import add_completions
+from .icon import ICON
 from .instructions import INSTRUCTIONS
 from .middleware import strict_requests
 from .premises import Address, OpenWorkshop, Premises, premises
@@ -32,14 +32,6 @@ _STABLE: tuple[CacheableMethod, ...] = (
     "resources/list",
     "resources/templates/list",
     "server/discover",
-)
-
-_ICON = Icon(
-    src="data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCA0OCA0OCI+"
-    "PHBhdGggZD0iTTggMzBhMTYgMTYgMCAwIDEgMzIgMHoiIGZpbGw9IiNmMmI2MWIiLz48cGF0aCBkPSJNNCAzMGg0MHY1SDR6TTIxIDEwaDZ2MTRo"
-    "LTZ6IiBmaWxsPSIjM2I0MjUyIi8+PC9zdmc+",
-    mime_type="image/svg+xml",
-    sizes=["any"],
 )
 
 
@@ -90,7 +82,7 @@ def build_app(
         description="Hands each coding task to the cheapest model that verifiably gets it right.",
         version=version(),
         instructions=INSTRUCTIONS,
-        icons=[_ICON],
+        icons=[ICON],
         tools=list(offer.tools),
         resources=resources(address),
         lifespan=lifespan,

@@ -2,6 +2,8 @@
 
 from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument, UserMessage
 
+from .icon import ICON
+
 _DELEGATE = """\
 Hand this piece of work to Chargehand instead of writing it yourself, and answer for the result.
 
@@ -54,6 +56,7 @@ def prompts() -> list[Prompt]:
             ],
             fn=_delegate,
             context_kwarg=None,
+            icons=[ICON],
         ),
         Prompt(
             name="checkpoint",
@@ -65,6 +68,7 @@ def prompts() -> list[Prompt]:
             ],
             fn=_checkpoint,
             context_kwarg=None,
+            icons=[ICON],
         ),
     ]
 

@@ -14,6 +14,7 @@ from ..memory_store.errors import LedgerError
 from ..profiles.errors import ProfileError, UnknownModel
 from ..tools.errors import CallerError, UnknownTask, unknown_task
 from ..tools.guarding.text import spoken, visible
+from .icon import ICON
 from .premises import Address, Premises
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def resources(address: Address) -> list[Resource]:
             title=title,
             description=description,
             mime_type=_JSON,
+            icons=[ICON],
             fn=_told(partial(_of_the_shop, address, read)),
         )
         for name, title, description, read in _FIXED
@@ -60,6 +62,7 @@ def add_templates(app: MCPServer[Premises], address: Address) -> None:
         title="One model",
         description="Everything known of a model: roles, price with its source, limits, thinking, when it is retired.",
         mime_type=_JSON,
+        icons=[ICON],
     )(_told(profile))
     app.resource(
         TASK_TEMPLATE,
@@ -67,6 +70,7 @@ def add_templates(app: MCPServer[Premises], address: Address) -> None:
         title="One delegated task",
         description="The task's text, its whole receipt with the code, and what was reported of it.",
         mime_type=_JSON,
+        icons=[ICON],
     )(_told(task))
 
 

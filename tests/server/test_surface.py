@@ -169,3 +169,19 @@ async def test_discovery_tells_name_title_icon_both_eras_and_only_what_is_served
     assert not capabilities.tools.list_changed
     assert capabilities.completions is not None
     assert capabilities.logging is None
+
+
+async def test_prompts_and_resources_have_the_servers_icon_and_tools_cost_nobody_one(connect: Connect, era: str):
+    async with connect(era) as client:
+        tools = (await client.list_tools()).tools
+        others = [
+            *(await client.list_prompts()).prompts,
+            *(await client.list_resources()).resources,
+            *(await client.list_resource_templates()).resource_templates,
+        ]
+        info = client.server_info
+
+    assert info is not None
+    assert info.icons
+    assert all(item.icons == info.icons for item in others)
+    assert [tool.icons for tool in tools] == [None] * len(NAMES)

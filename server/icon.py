@@ -1,0 +1,15 @@
+"""What a host shows beside the server, its prompts and its resources: an orange hard hat.
+
+Tools have none. Some hosts hand the list of tools to the model as it is, and five times this picture is 1,800
+characters of it.
+"""
+
+from mcp.types import Icon
+
+ICON = Icon(
+    src="data:image/svg+xml;base64,PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciIHZpZXdCb3g9IjAgMCA0OCA0OCI+"
+    "PHBhdGggZD0iTTggMzBhMTYgMTYgMCAwIDEgMzIgMHoiIGZpbGw9IiNmMmI2MWIiLz48cGF0aCBkPSJNNCAzMGg0MHY1SDR6TTIxIDEwaDZ2MTRo"
+    "LTZ6IiBmaWxsPSIjM2I0MjUyIi8+PC9zdmc+",
+    mime_type="image/svg+xml",
+    sizes=["any"],
+)
