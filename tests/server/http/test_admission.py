@@ -143,3 +143,12 @@ async def test_white_space_around_a_header_is_no_part_of_it(open_place: Opening)
             answer = await stream.receive()
 
     assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_every_result_of_the_2026_era_says_that_it_is_complete_and_who_gave_it(open_place: Opening):
+    async with open_place() as place:
+        answer = await place.ask()
+
+    result = answer.json()["result"]
+    assert result["resultType"] == "complete"
+    assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "chargehand"

@@ -1,0 +1,33 @@
+"""What goes wrong in a way that nobody foresaw is no business of the calling model's."""
+
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+
+import pytest
+from house import text_of
+from mcp import Client
+
+from chargehand.server.app import build_app
+from chargehand.tools.workshop import Workshop
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "canary-in-an-exception-0123456789"
+
+
+@contextlib.asynccontextmanager
+async def broken_workshop() -> AsyncGenerator[Workshop]:
+    raise RuntimeError(CANARY)
+    yield  # what makes this a generator
+
+
+@pytest.mark.in_process("nothing that a user can do breaks the server so")
+async def test_the_text_of_an_unexpected_exception_is_logged_and_not_told(era: str, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level(logging.ERROR):
+        async with Client(build_app(broken_workshop), mode=era) as client:
+            result = await client.call_tool("route_task", {"task": "Rename a"})
+
+    assert result.is_error
+    assert CANARY not in text_of(result)
+    assert CANARY in caplog.text
