@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from .drawing import draw
+from .outcome_online import learn_online
 from .outcome_plans import OURS, RIVAL, weigh_plans
 from .outcome_rows import (
     Block,
@@ -44,8 +45,12 @@ _JUDGES: Mapping[str, Judge] = {
 }
 
 
-def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | None = None) -> int:
-    """Print it all; gives the exit code. picture: where cost against quality is drawn, as SVG."""
+def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | None = None, orders: int = 0) -> int:
+    """Print it all; gives the exit code.
+
+    picture: where cost against quality is drawn, as SVG. orders: of the tasks, in which they come to somebody who
+    learns from his own choices alone; 0: that is not measured.
+    """
     console = Console()
     try:
         table = read_outcomes(file, limit)
@@ -63,6 +68,8 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
             drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
             picture.write_text(drawn, encoding="utf-8")
             console.print(f"{picture} drawn", markup=False)
+    if orders:
+        console.print(learn_online(table, orders))
     return 0
 
 

@@ -60,11 +60,23 @@ async def losing_class(ledger: Ledger, task_type: TaskType) -> ClassUsage | None
     return kind if kind is not None and kind.loses_money else None
 
 
+async def is_told_of_unchecked(ledger: Ledger) -> bool:
+    """Whether the user says of most answers on which nothing was run what became of them. Raises LedgerUnusable."""
+    ((told, of),) = await ledger.standing_rows(_UNCHECKED)
+    return told >= _TOLD_AT_LEAST and 2 * told >= of
+
+
 def _as_classes(rows: Sequence[tuple[Any, ...]]) -> tuple[ClassUsage, ...]:
     names = tuple(ClassUsage.__dataclass_fields__)
     return tuple(ClassUsage(**dict(zip(names, row, strict=True))) for row in rows)
 
 
+_TOLD_AT_LEAST, _UNCHECKED_READ = 5, 20
+_UNCHECKED = f"""
+SELECT COUNT(*) FILTER (WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id)), COUNT(*) FROM (
+    SELECT id FROM tasks WHERE kind = 'delegation' AND status = 'unverified' AND origin = 'use' AND NOT elsewhere
+    ORDER BY begun_at DESC LIMIT {_UNCHECKED_READ}) t
+"""  # noqa: S608 - constants
 _GOOD = ", ".join(f"'{word}'" for word in GOOD_OUTCOMES)
 _BAD = ", ".join(f"'{word}'" for word in BAD_OUTCOMES)
 

@@ -109,11 +109,11 @@ async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Questi
         return Recollection(beliefs=general)
     verdicts = await _verdicts(ledger, tuple(around))
     groups = _groups(tuple(around), tasks)
-    chances = _chances(tasks, verdicts, groups, general, question)
+    chances, known = _chances(tasks, verdicts, groups, general, question)
     if not near:
-        return Recollection(beliefs=general, chances=chances)
+        return Recollection(beliefs=general, chances=chances, tasks_known=known)
     similar = [group for group in (tuple(t for t in group if t in near) for group in groups) if group]
-    return replace(sum_up(near, verdicts, similar, general, question), chances=chances)
+    return replace(sum_up(near, verdicts, similar, general, question), chances=chances, tasks_known=known)
 
 
 def sum_up(
@@ -159,11 +159,12 @@ def _chances(
     groups: Iterable[Sequence[str]],
     general: Mapping[str, Belief],
     question: Question,
-) -> Mapping[str, float]:
-    """What is to be expected of each model of which there is an outcome near, and of each that can be asked."""
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """What is to be expected of each model of which there is an outcome near, and of each that can be asked; and
+    how many tasks near tell of it."""
     told = [(group[0], found) for group in groups if (found := {v.model: v for v, _ in newest(group, verdicts)})]
     if not told or question.vector is None:
-        return {}
+        return {}, {}
     import numpy as np
 
     models = sorted({*question.expected, *(model for _, found in told for model in found)})
@@ -176,13 +177,14 @@ def _chances(
             weights[row, column[verdict.model]] = weight_of(verdict, question.now, question.builds)
     ids = [task_id for task_id, _ in told]
     near_traits = [_traits(tasks.texts.get(task_id), tasks.complexity[task_id]) for task_id in ids]
-    return expected_successes(
+    chances = expected_successes(
         Outcomes(models, success, weights),
         decode([tasks.vectors[task_id] for task_id in ids]),
         question.vector,
         Traits(np.array(near_traits), np.array(_traits(question.text, question.complexity)), FLOOR),
         [_together(general.get(model), _before(model, question)) for model in models],
     )
+    return chances, dict(zip(models, weights.sum(axis=0).tolist(), strict=True))
 
 
 def _before(model: str, question: Question) -> Belief:

@@ -23,5 +23,7 @@ class Recollection:
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
     """Per profile id, the probability, 0 to 1, that the model solves the task, by all that is near; absent:
     nothing near is remembered."""
+    tasks_known: Mapping[str, float] = field(default_factory=dict[str, float])
+    """Per profile id, how many of the tasks near its chance rests on, old ones counted less; absent: none."""
     note: str | None = None
     """Why there is nothing, where that needs saying."""

@@ -28,6 +28,9 @@ def add_bench_commands(commands: Any) -> None:
         measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
         measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
         measure.add_argument("--svg", type=Path, help="of a file of outcomes: where cost against quality is drawn")
+        measure.add_argument(
+            "--online", type=int, default=0, metavar="ORDERS", help="of outcomes: learning from own choices alone"
+        )
         measure.set_defaults(run=partial(_recorded, name))
     predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
     predict.add_argument("--memory", type=Path, required=True, help="outcomes to learn from, .jsonl or .jsonl.gz")
@@ -121,7 +124,7 @@ def _recorded(name: str, chosen: argparse.Namespace) -> int:
         if has_outcomes(data):
             from ..evaluation.outcome_replay import replay_outcomes
 
-            return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg)
+            return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online)
     measure = compare if name == "delegate" else replay
     return anyio.run(partial(measure, data, limit=chosen.limit))
 

@@ -112,6 +112,7 @@ async def decide(
             check=check,
             means=means or Means(usd=max_cost_usd),
             every_model=every_model,
+            task=job.task,
         ),
         circumstances,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from ..memory_store.adherence import is_told_of_unchecked
 from ..memory_store.confidence import Belief
 from ..memory_store.ledger import Clock, Ledger
 from ..memory_store.line import Line
@@ -140,6 +141,7 @@ class Workshop:
             pace=await read_paces(self.ledger, builds, self.now),
             chances={**{model: belief.share for model, belief in before.items()}, **recollection.chances},
             abilities=able,
+            is_told=look_back is not None and await is_told_of_unchecked(self.ledger),
         )
 
     async def _recall(

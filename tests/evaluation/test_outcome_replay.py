@@ -26,7 +26,12 @@ def thirds(table: OutcomeTable) -> list[Rows]:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Forty tasks: sorting is solved by all, tours only by the dear model."""
+    """Forty tasks."""
+    return outcomes(tmp_path, variants=2)
+
+
+def outcomes(folder: Path, *, variants: int) -> Path:
+    """Twenty tasks for each variant: sorting is solved by all, tours only by the dear model."""
     rows = [
         {
             "task_id": f"{verb}/{thing}/{n}",
@@ -37,13 +42,13 @@ def file(tmp_path: Path) -> Path:
             },
         }
         for thing in THINGS
-        for n in range(2)
+        for n in range(variants)
         for verb, text in (
             ("sort", f"Sort the list of {thing} in {n + 2} ways"),
             ("tour", f"Find the shortest tour through the graph of {thing} with {n + 2} stops under a budget"),
         )
     ]
-    file = tmp_path / "outcomes_own.jsonl.gz"
+    file = folder / "outcomes_own.jsonl.gz"
     with gzip.open(file, "wt", encoding="utf-8") as lines:
         lines.writelines(json.dumps(row) + "\n" for row in rows)
     return file
@@ -144,3 +149,15 @@ def test_names_in_a_picture_are_text_and_nothing_else():
 
     assert "<script>" not in picture
     assert len(ElementTree.fromstring(picture)) > 5
+
+
+def test_whoever_sees_only_what_came_of_its_own_choices_learns_whom_to_ask(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    code = replay_outcomes(outcomes(tmp_path, variants=10), orders=2)
+
+    rows = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    rewards = {row[1].strip(): row[2].strip() for row in rows if len(row) == 5}
+    fixed = [float(rewards[f"always {model}"]) for model in ("cheap", "dear")]
+    assert code == 0
+    assert float(rewards["Chargehand"]) > max(fixed)

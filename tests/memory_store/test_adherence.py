@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from ledger_rows import DECISION, delegate
 
-from chargehand.memory_store.adherence import ClassUsage, losing_class, report_classes
+from chargehand.memory_store.adherence import ClassUsage, is_told_of_unchecked, losing_class, report_classes
 
 pytestmark = pytest.mark.anyio
 
@@ -50,3 +50,17 @@ async def test_work_that_cost_nothing_loses_no_money_however_bad(ledger):
         await delegate(ledger, f"t{number}", ("m", False), status="failed", task_type="tests", words=("rejected",))
 
     assert await losing_class(ledger, "tests") is None
+
+
+async def test_a_user_tells_who_says_of_most_unchecked_answers_what_became_of_them(ledger):
+    for number in range(5):
+        await delegate(ledger, f"checked{number}", ("m", True), words=("accepted",))
+    untold = await is_told_of_unchecked(ledger)
+    for number in range(5):
+        await delegate(ledger, f"told{number}", ("m", True), status="unverified", words=("edited",))
+    told = await is_told_of_unchecked(ledger)
+    for number in range(6):
+        await delegate(ledger, f"silent{number}", ("m", True), status="unverified")
+    silent = await is_told_of_unchecked(ledger)
+
+    assert (untold, told, silent) == (False, True, False)

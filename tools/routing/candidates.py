@@ -97,6 +97,8 @@ class Circumstances:
     """By profile id, the probability of success, 0 to 1; absent: what memory believes of it counts."""
     abilities: Mapping[str, Ability] = field(default_factory=dict[str, Ability])
     """By profile id; absent: nobody asked."""
+    is_told: bool = False
+    """Whether the user says what became of answers on which nothing was run."""
 
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:

@@ -31,6 +31,8 @@ class Question:
     """What all attempts together may use."""
     every_model: bool = False
     """True: a role may have several players, one after the other."""
+    task: str = ""
+    """Its text, so that the same task is tried out on the same model."""
 
 
 @dataclass(frozen=True)

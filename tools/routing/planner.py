@@ -1,7 +1,7 @@
 """Plans over the models that can be asked for one task: who plays, what each takes, what it is for."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ...profiles.vocabulary import Role
 from .candidates import Candidate, Circumstances
@@ -33,6 +33,8 @@ class Planner:
     """Roles that have one player between them: a machine holds one model at a time."""
     every_model: bool = False
     """True: a role may have several players, one after the other."""
+    chances: Mapping[str, float] = field(default_factory=dict[str, float])
+    """By profile id, the probability of success that is taken, 0 to 1; absent: what is expected of the candidate."""
 
     def plan(
         self,
@@ -111,7 +113,7 @@ class Planner:
         draft, repair = (foresee(candidate, self.complexity, is_repair=is_repair) for is_repair in (False, True))
         return Prospect(
             model=candidate.profile.id,
-            success=candidate.expected.success,
+            success=self.chances.get(candidate.profile.id, candidate.expected.success),
             draft=draft,
             repair=repair if can_repair else None,
             is_local=candidate.availability.is_local,

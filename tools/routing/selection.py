@@ -10,6 +10,7 @@ from .candidates import Candidate, Circumstances, candidates_for, judge, roles_i
 from .decision import Decision, Question, decided, planner_for
 from .plan import Plan
 from .planner import Planner
+from .trying_out import drawn
 
 
 def select_model(question: Question, circumstances: Circumstances) -> Decision:
@@ -115,7 +116,7 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     candidates = _candidates(here, question, circumstances)
     why = f"complexity {score:g} ({question.task_type})"
     planner = planner_for(question, circumstances, candidates)
-    plan = planner.start(question.means)
+    plan, usual = _start(planner, question, circumstances)
     if plan is None:
         role = circumstances.catalogue.rules.role_for(
             score, question.task_type, local_only=question.constraints.local_only
@@ -123,6 +124,8 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
         return _nobody(question, circumstances, role, why, candidates, note)
     chosen = planner.candidate(plan.steps[0].model)
     reason = f"{why}: {_in_words(plan, planner, question)}"
+    if usual is not None:
+        return _tried_out(chosen, usual, why, question, circumstances, candidates, note)
     wished = _wished_for(question, circumstances, candidates)
     if any(c.is_usable and planner.place(c) == planner.place(wished) for c in candidates):
         return decided(question, circumstances, chosen, "rules", reason, candidates, note, plan=plan)
@@ -130,6 +133,42 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     missing = _missing(wished.role, candidates, circumstances)
     warning = f"no model of the {wished.role} role can be asked, so {instead}. {missing}"
     return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note, plan=plan)
+
+
+def _start(planner: Planner, question: Question, circumstances: Circumstances) -> tuple[Plan | None, Candidate | None]:
+    """The plan to begin with, and in whose place it tries another model out. None: in nobody's.
+
+    With a check a plan begins with the cheap ones and goes on, so that all are tried anyway. Without one something
+    is learnt only from users who say what became of an answer.
+    """
+    plan = planner.start(question.means)
+    if plan is None or question.check is not None or not circumstances.is_told:
+        return plan, None
+    known = circumstances.recollection.tasks_known
+    usable = {c.profile.id: c.expected.success for c in planner.candidates if c.is_usable}
+    chances = {m: drawn(success, known.get(m, 0.0), f"{m}\n{question.task}") for m, success in usable.items()}
+    other = replace(planner, chances=chances).start(question.means)
+    if other is None or other.steps[0] == plan.steps[0]:
+        return plan, None
+    return other, planner.candidate(plan.steps[0].model)
+
+
+def _tried_out(
+    chosen: Candidate,
+    usual: Candidate,
+    why: str,
+    question: Question,
+    circumstances: Circumstances,
+    candidates: tuple[Candidate, ...],
+    note: str | None,
+) -> Decision:
+    known = circumstances.recollection.tasks_known.get(chosen.profile.id, 0.0)
+    reason = (
+        f"{why}: {chosen.profile.id} is tried out in place of {usual.profile.id}, to know it better: it is expected to"
+        f" succeed with {chosen.expected.success:.0%} ({known:.0f} tasks known), {usual.profile.id} with"
+        f" {usual.expected.success:.0%}"
+    )
+    return decided(question, circumstances, chosen, "rules", reason, candidates, note)
 
 
 def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:

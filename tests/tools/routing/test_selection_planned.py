@@ -128,3 +128,48 @@ def test_no_retired_model_begins():
         for score in range(1, 11):
             model = choice(decide(policy, circumstances(EVERYTHING), score=score))
             assert CATALOGUE.profiles[model].lifecycle.status == "active"
+
+
+def tried_out(policy: Policy, *, tasks_known: float = 0.0, is_told: bool = True, tasks=60, **asked) -> list[Decision]:
+    """What is decided of that many tasks, for which the models are about as good as each other."""
+    rates = dict(zip(MODELS, (0.6, 0.62, 0.62, 0.66, 0.68), strict=True))
+    known = dict.fromkeys(MODELS, tasks_known)
+    recollection = dataclasses.replace(scene(rates).recollection, tasks_known=known)
+    where = dataclasses.replace(scene(rates), recollection=recollection, is_told=is_told)
+    of = dataclasses.replace(question(3.0, "code_generation", **asked.pop("of", {})), policy=policy, **asked)
+    return [select_model(dataclasses.replace(of, task=f"task {number}"), where) for number in range(tasks)]
+
+
+@pytest.mark.parametrize("policy", PLANNED)
+def test_what_little_is_known_of_is_tried_out_now_and_then_and_it_is_said(policy: Policy):
+    decisions = tried_out(policy)
+
+    tried = [decision for decision in decisions if "is tried out in place of" in decision.reason]
+    assert 0 < len(tried) < len(decisions)
+    assert all(decision.chosen.is_usable for decision in tried)
+
+
+def test_the_same_task_is_tried_out_the_same_way_until_something_is_learnt():
+    first, again = tried_out("balanced"), tried_out("balanced")
+
+    assert [choice(d) for d in first] == [choice(d) for d in again]
+
+
+def test_what_much_is_known_of_is_not_tried_out():
+    assert len({choice(decision) for decision in tried_out("balanced", tasks_known=100_000)}) == 1
+
+
+def test_nothing_is_tried_out_where_nothing_would_be_learnt_or_the_choice_is_not_ours():
+    usual = {choice(decision) for decision in tried_out("balanced", is_told=False)}
+    checked = {choice(decision) for decision in tried_out("balanced", check=Check())}
+    pinned = {choice(decision) for decision in tried_out("balanced", of={"model": "opus"})}
+    reference = {choice(decision) for decision in tried_out("reference")}
+
+    assert len(usual) == len(checked) == len(reference) == 1
+    assert pinned == {"claude-opus-5-5"}
+
+
+def test_what_is_tried_out_keeps_to_the_callers_constraints():
+    decisions = tried_out("quality", of={"local_only": True})
+
+    assert {choice(decision) for decision in decisions} == {"qwen3-30b-a3b"}
