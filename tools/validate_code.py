@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import anyio.to_thread
 
@@ -11,7 +12,7 @@ from ..memory_store.records import TaskRow
 from .answers import FindingAnswer, ValidationAnswer
 from .asking import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
-from .checking.answer_checks import AnswerChecks, TestsGiven, tests_given
+from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
 from .checking.languages import language_of_file
 from .checking.result import CheckResult, Finding
 from .checking.reviewer import Review, review_code, review_request
@@ -21,7 +22,6 @@ from .deciding import Job, decide, understand
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
-from .editing.journal import Journals
 from .editing.prompt import Prompt
 from .errors import BadArgument, NobodyToAsk, unknown_task
 from .guarding.departure import MayNotLeave
@@ -39,6 +39,8 @@ class _Piece:
     code: str
     language: str | None
     """A name or a fence's tag. None: to be seen from the code."""
+    file: FileGiven | None = None
+    """None: it is no file below a root."""
 
 
 async def validate_code(
@@ -161,17 +163,12 @@ async def _pieces(
     if sum((code is not None, bool(files), earlier is not None)) != 1:
         raise BadArgument("code, files, task_id: give exactly one of them.")
     if files:
-
-        def read() -> list[_Piece]:
-            texts = ((path, shop.roots.read(path, "files")) for path in dict.fromkeys(files))
-            return [_Piece(path, text, language or language_of_file(path)) for path, text in texts]
-
-        return await anyio.to_thread.run_sync(read), task
+        return await anyio.to_thread.run_sync(_read, shop, files, language), task
     if earlier is not None and earlier.receipt is not None:
         receipt = Receipt.model_validate_json(earlier.receipt)
         code, task = receipt.code, task or earlier.text
         if receipt.files_changed:
-            return await anyio.to_thread.run_sync(_written, shop.journals, earlier.id), task
+            return await anyio.to_thread.run_sync(_written, shop, earlier.id), task
         if not code:
             raise BadArgument(f"task_id: task {earlier.id} delivered no code ({earlier.status}).")
     if not code or not code.strip():
@@ -179,13 +176,26 @@ async def _pieces(
     return [_Piece(None, code, language)], task
 
 
-def _written(journals: Journals, task_id: str) -> list[_Piece]:
+def _read(shop: Workshop, files: Sequence[str], language: str | None) -> list[_Piece]:
+    pieces: list[_Piece] = []
+    for path in dict.fromkeys(files):
+        text, data = shop.roots.read(path, "files"), shop.roots.read_bytes(path, "files")
+        file = FileGiven(*shop.roots.locate(path, "files"), data)
+        pieces.append(_Piece(path, text, language or language_of_file(path), file))
+    return pieces
+
+
+def _written(shop: Workshop, task_id: str) -> list[_Piece]:
     """What a task wrote into files, as it wrote it."""
-    journal = journals.find(task_id)
+    journal = shop.journals.find(task_id)
     if journal is None:
         raise BadArgument(f"task_id: what task {task_id} wrote is no longer remembered. Name its files in `files`.")
-    texts = ((entry.path, read_text(journal.after(n)).text) for n, entry in enumerate(journal.plan.files))
-    return [_Piece(path, text, language_of_file(path)) for path, text in texts]
+    pieces: list[_Piece] = []
+    for number, entry in enumerate(journal.plan.files):
+        data, root = journal.after(number), Path(entry.root)
+        file = FileGiven(root, Path(entry.relative), data) if root in shop.roots.folders else None
+        pieces.append(_Piece(entry.path, read_text(data).text, language_of_file(entry.path), file))
+    return pieces
 
 
 async def _free_checks(
@@ -193,8 +203,8 @@ async def _free_checks(
 ) -> tuple[list[CheckResult], list[Finding]]:
     checks: list[CheckResult] = []
     findings: list[Finding] = []
-    runner = AnswerChecks(given, shop.find_sandbox)
     for piece in pieces:
+        runner = AnswerChecks(given, shop.find_sandbox, file=piece.file)
         for check in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
             checks.append(check)
             findings += [_at(piece.path, finding) for finding in check.findings]

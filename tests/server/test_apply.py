@@ -340,6 +340,79 @@ async def test_javascript_in_a_project_is_tested_with_the_files_beside_it(open_h
     assert receipt["status"] == "succeeded", receipt
 
 
+README = Reply("README.md\n````markdown\n# Doubling\n\n## Install\n\n```sh\npip install .\n```\n````\n")
+BARE_README = Reply(fenced("# Doubling", "markdown"))
+NOT_PROGRAMS = {
+    "README.md": (README, "assert '## Install' in open('README.md').read()"),
+    "settings.json": (
+        Reply(fenced('{"times": 2}', "json")),
+        "import json\n\ndef test_it():\n    assert json.load(open('settings.json'))['times'] == 2\n",
+    ),
+    "settings.yaml": (Reply(fenced("times: 2", "yaml")), "assert open('settings.yaml').read().strip() == 'times: 2'"),
+    "query.sql": (
+        Reply(fenced("SELECT 2 * n FROM numbers;", "sql")),
+        "import sqlite3\ndb = sqlite3.connect(':memory:')\ndb.executescript('create table numbers(n);"
+        " insert into numbers values (4)')\nassert db.execute(open('query.sql').read()).fetchall() == [(8,)]\n",
+    ),
+    "style.css": (Reply(fenced("p { color: teal; }", "css")), "assert 'teal' in open('style.css').read()"),
+    "double.sh": (
+        Reply(fenced("echo $(( $1 * 2 ))", "sh")),
+        "import subprocess\nran = subprocess.run(['bash', 'double.sh', '4'], capture_output=True, text=True)\n"
+        "assert ran.stdout == '8\\n'\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("target", NOT_PROGRAMS)
+async def test_python_tests_read_a_target_that_they_cannot_import(open_house: OpenHouse, project: Path, target: str):
+    answer, tests = NOT_PROGRAMS[target]
+    async with open_house(Script({LOCAL: [answer]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task="Write it.", output="apply", target=target, tests=tests
+        )  # fmt: skip
+
+    assert receipt["status"] == "succeeded", receipt
+    assert receipt["verified_by"][-1] == "tests"
+    assert receipt["attempts"][0]["checks"][-1]["sandbox"].startswith("bubblewrap")
+    assert (project / target).is_file()
+
+
+async def test_what_such_tests_say_goes_into_the_repair(open_house: OpenHouse, project: Path):
+    script = Script({LOCAL: [BARE_README, README]})
+    tests = NOT_PROGRAMS["README.md"][1]
+    async with open_house(script) as house:
+        receipt = await house.call(
+            "delegate_generation", task="Write it.", output="apply", target="README.md", tests=tests
+        )  # fmt: skip
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert "left: '## Install'\nright: '# Doubling\\n'" in script.asked[1].messages[-1][1]
+
+
+async def test_such_tests_import_the_project_that_the_target_is_about(open_house: OpenHouse, project: Path):
+    tests = "from doubling import double\nassert f'`{double(4)}`' in open('README.md').read()"
+    async with open_house(Script({LOCAL: [Reply(fenced("double(4) gives `8`.", "markdown"))]})) as house:
+        receipt = await house.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
+
+    assert (receipt["status"], receipt["files_changed"]) == ("succeeded", [])
+    assert not (project / "README.md").exists()
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "assert(require('fs').readFileSync('README.md', 'utf8').includes('## Install'));",
+        "import { readFileSync } from 'node:fs';\nimport { test } from 'node:test';\n"
+        "test('install', () => assert.match(readFileSync('README.md', 'utf8'), /^## Install$/m));\n",
+    ],
+)
+async def test_javascript_tests_read_a_target_that_they_cannot_import(open_house: OpenHouse, project: Path, tests: str):
+    async with open_house(Script({LOCAL: [BARE_README, README]})) as house:
+        receipt = await house.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+
+
 async def test_apply_needs_a_file_to_write(open_house: OpenHouse):
     async with open_house(Script()) as house:
         refusal = await house.refusal("delegate_generation", task=RENAME, output="apply")

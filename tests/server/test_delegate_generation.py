@@ -290,6 +290,18 @@ async def test_an_answer_in_another_language_than_its_tests_is_sent_back(open_ho
     assert "use Python" in script.asked[1].messages[-1][1]
 
 
+async def test_whose_answer_is_right_in_another_language_is_told_to_name_its_file(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [Reply(fenced("It doubles.", "markdown"))]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
+
+    check = receipt["attempts"][0]["checks"][0]
+    assert check["first_failure"] == "The tests are Python and the answer is markdown: use Python."
+    assert (
+        "tests: where markdown is right, name its file (`target`; `files` to validate it), and the tests can read it"
+        in receipt["notes"]
+    )
+
+
 async def test_a_wrong_language_tag_does_not_matter(open_house: OpenHouse):
     script = Script({LOCAL: [Reply(fenced("def double(count):\n    return 2 * count", "javascript"))]})
     async with open_house(script) as house:

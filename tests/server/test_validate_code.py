@@ -1,6 +1,7 @@
 """validate_code over MCP: free checks first, then a reviewer who is held to his word."""
 
 import json
+from pathlib import Path
 
 import pytest
 from house import OpenHouse, Script, fenced, text_of
@@ -58,6 +59,21 @@ async def test_failing_tests_fail_it(open_house: OpenHouse):
     assert answer["verdict"] == "fail"
     assert "double(2) == 5" in answer["findings"][0]["message"]
     assert script.asked == []
+
+
+@pytest.mark.parametrize(("heading", "verdict"), [("## Install", "pass"), ("## Licence", "fail")])
+async def test_tests_read_a_file_that_they_cannot_import(
+    open_house: OpenHouse, tmp_path: Path, heading: str, verdict: str
+):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "settings.json").write_text('{"headings": ["## Install"]}')
+    tests = f"import json\nassert {heading!r} in json.load(open('settings.json'))['headings']"
+    async with open_house(Script()) as house:
+        answer = await house.call("validate_code", files=["settings.json"], tests=tests, depth="static")
+
+    assert answer["verdict"] == verdict
+    assert [check["name"] for check in answer["checks_run"]] == ["parse", "tests"]
 
 
 async def test_the_reviewer_reads_task_and_code_and_answers_by_schema(open_house: OpenHouse):

@@ -40,6 +40,12 @@ class TestsGiven:
     """Paths relative to `root`, each with a pytest selector behind `::` where one was given."""
     root: Path | None = None
 
+    @property
+    def likeliest(self) -> str | None:
+        """The language of code that could be several: the one that it looks like, else the first."""
+        looks = family(guess_language(self.code or ""))
+        return looks if looks in self.languages else self.languages[0]
+
 
 async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     """The `tests` argument, understood: paths of test files below one root, or code that says its language itself.
@@ -85,6 +91,15 @@ def _files_below_one_root(lines: list[str], roots: Roots) -> TestsGiven:
 
 
 @dataclass(frozen=True)
+class FileGiven:
+    """An answer as the file of a project that it is."""
+
+    root: Path
+    relative: Path
+    data: bytes
+
+
+@dataclass(frozen=True)
 class _Fitting:
     language: str | None
     """None: unknown."""
@@ -104,6 +119,8 @@ class AnswerChecks:
     project: Path | None = None
     find_node: "Callable[[], Awaitable[Node | None]] | None" = None
     """None: the one on PATH."""
+    file: FileGiven | None = None
+    """The file that the answer is. None: it is code by itself."""
 
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
         """Parse, then lint, then tests, then commands; whatever fails ends them."""
@@ -112,9 +129,9 @@ class AnswerChecks:
         language = language_named(answer.language) or guess_language(answer.code)
         if self.tests is not None:
             fitting = await self._language_for(self.tests, answer.code, language)
-            if fitting is None:
-                return (in_another_language(self.tests, language),)
-            language = fitting.language
+            if fitting is None and self.file is None:
+                return (_in_another_language(self.tests, language),)
+            language = fitting.language if fitting is not None else language
         checks = list(await check_static(answer.code, language))
         steps: list[Callable[[], Awaitable[CheckResult]]] = []
         if self.tests is not None:
@@ -131,11 +148,14 @@ class AnswerChecks:
         """The language to check the answer as. None: it is in another one than the tests."""
         from .parse import check_parse
 
-        if family(language) in tests.languages or (language is None and "python" in tests.languages):
+        is_file = self.file is not None
+        if family(language) in tests.languages or (language is None and "python" in tests.languages and not is_file):
             return _Fitting(language)
+        if is_file and language is not None:
+            return None  # its name says so, and JSON parses as Python
         for wanted in tests.languages:
             # A wrong tag is common; code that parses as Python is Python.
-            if language is None or (await check_parse(code, wanted)).outcome == "passed":
+            if (language is None and not is_file) or (await check_parse(code, wanted)).outcome == "passed":
                 return _Fitting(wanted)
         return None
 
@@ -147,11 +167,14 @@ class AnswerChecks:
         sandbox = await self._executing.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"the tests were not run: {sandbox}")
-        if family(language) == "javascript":
-            return await self._executing.node_tests(code, tests.code or "", sandbox)
-        if tests.root is None:
-            return await run_tests(code, tests.code or "", sandbox, self.limits)
         try:
+            if self.file is not None and tests.code is not None and family(language) not in tests.languages:
+                async with copied_project(self.file.root, {self.file.relative: self.file.data}) as copy:
+                    return await self._executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
+            if family(language) == "javascript":
+                return await self._executing.node_tests(code, tests.code or "", sandbox)
+            if tests.root is None:
+                return await run_tests(code, tests.code or "", sandbox, self.limits)
             async with copied_project(tests.root) as copy:
                 return await run_project_tests(code, tests.files, copy, sandbox, self.limits)
         except FileRefused as error:
@@ -171,9 +194,12 @@ class AnswerChecks:
         return Executing(self.find_sandbox, self.limits, self.find_node)
 
 
-def in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:
+def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:
     """The tests' failure of an answer that they cannot be about."""
     wanted = " or ".join("Python" if name == "python" else "JavaScript" for name in tests.languages)
     return CheckResult(
-        "tests", "failed", first_failure=f"The tests are {wanted} and the answer is {language}: use {wanted}."
+        "tests",
+        "failed",
+        first_failure=f"The tests are {wanted} and the answer is {language}: use {wanted}.",
+        note=f"where {language} is right, name its file (`target`; `files` to validate it), and the tests can read it",
     )

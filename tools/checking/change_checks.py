@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from ..editing.answer import Answer
 from ..editing.change import Change, Changes, FileChange
 from ..errors import FileRefused
-from .answer_checks import TestsGiven, family, in_another_language
+from .answer_checks import TestsGiven, family
 from .executing import Executing
-from .languages import language_of_file
+from .languages import guess_language, language_of_file
 from .result import CheckResult
 
 if TYPE_CHECKING:
@@ -62,28 +62,30 @@ class ChangeChecks:
         root = tests.root or (main[0] if main is not None else None)
         if root is None or main is None:
             return not_run("nothing was tested: the answer is for no file that the tests could be about")
-        language, text = language_of_file(main[1].name), self._text(change, main)
-        if tests.code is not None and family(language) not in tests.languages:
-            return in_another_language(tests, language)
         try:
-            return await self._in_a_copy(change, tests, root, main, text, sandbox)
+            return await self._in_a_copy(change, tests, root, main, sandbox)
         except FileRefused as error:
             return not_run(str(error))
 
     async def _in_a_copy(
-        self, change: Change, tests: TestsGiven, root: Path, main: tuple[Path, Path], text: str, sandbox: "Sandbox"
+        self, change: Change, tests: TestsGiven, root: Path, main: tuple[Path, Path], sandbox: "Sandbox"
     ) -> CheckResult:
         from .project_copy import copied_project
         from .running import run_project_tests, run_tests
         from .running_node import InProject
 
+        text, limits = self._text(change, main), self.executing.limits
+        language = family(language_of_file(main[1].name) or guess_language(text))
         async with copied_project(root, change.below(root)) as copy:
-            if tests.code is not None and family(language_of_file(main[1].name)) == "javascript":
-                return await self.executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
             in_place = _in_place(copy, change, root, main)
             if tests.code is None:
-                return await run_project_tests(text, tests.files, copy, sandbox, self.executing.limits, in_place)
-            return await run_tests(text, tests.code, sandbox, self.executing.limits, in_place)
+                answer = text if language == "python" else ""
+                return await run_project_tests(answer, tests.files, copy, sandbox, limits, in_place)
+            if language not in tests.languages:
+                return await self.executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
+            if language == "javascript":
+                return await self.executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
+            return await run_tests(text, tests.code, sandbox, limits, in_place)
 
     async def _commanded(self, change: Change, command: "CommandCheck") -> CheckResult:
         from .command_check import run_command_check

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .result import CheckResult
@@ -36,3 +37,15 @@ class Executing:
 
         node = await (self.find_node or find_node)()
         return await run_node_tests(code, tests, sandbox, node, self.limits, in_project)
+
+    async def tests_of_a_file(self, tests: str, language: str | None, copy: Path, sandbox: Sandbox) -> CheckResult:
+        """Tests of a file that they cannot import (a README, a stylesheet, a query): they read it in the copy.
+
+        language: what runs the tests, `python` or `javascript`.
+        """
+        from .running import InPlace, run_tests
+        from .running_node import InProject
+
+        if language == "javascript":
+            return await self.node_tests("", tests, sandbox, InProject(copy, None))
+        return await run_tests("", tests, sandbox, self.limits, InPlace(copy, None))

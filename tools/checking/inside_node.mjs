@@ -69,7 +69,7 @@ async function main() {
     return fail(error);
   }
   if (job.kind === "script") watch(); // what the answer listens for at its load is none of its business
-  testsFile = `${job.file ? path.resolve(".chargehand-tests") : `${folder}/tests`}.${job.testsAre === "esm" ? "mjs" : "cjs"}`;
+  testsFile = `${job.inProject ? path.resolve(".chargehand-tests") : `${folder}/tests`}.${job.testsAre === "esm" ? "mjs" : "cjs"}`;
   let isEnded = false;
   whenTestsEnded = () => isEnded && send(counted());
   try {
@@ -116,7 +116,7 @@ function prepare(job) {
     job.answer = withoutTypes(job.answer);
     job.tests = withoutTypes(job.tests);
   }
-  if (job.file) folder = path.resolve(job.folder);
+  if (job.inProject) folder = path.resolve(job.folder);
   solution = `${folder}/solution.js`;
   names = `${folder}/names.js`;
   fs.mkdirSync(folder, { recursive: true });

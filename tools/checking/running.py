@@ -38,14 +38,16 @@ class InPlace:
 
     copy: Path
     imported: ImportPath | None
-    """How the file that the answer is for is imported; it is the module `solution` as well. None: it cannot be."""
+    """How the file that the answer is for is imported; it is the module `solution` as well. None: it cannot be,
+    and tests import what the project has beside it."""
     modules: tuple[str, ...] = ()
     """The names of all modules that the answer wrote: none of them judges itself."""
 
     @property
     def job(self) -> Mapping[str, object]:
         module = self.imported.name if self.imported else None
-        return {"module": module, "folders": self.imported.folders if self.imported else (), "answers": self.modules}
+        folders = self.imported.folders if self.imported else (".", "src")
+        return {"module": module, "folders": folders, "answers": self.modules}
 
 
 async def run_tests(

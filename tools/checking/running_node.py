@@ -45,11 +45,13 @@ class InProject:
     """An answer that stands in a file of a project, as it is in a copy of it."""
 
     copy: Path
-    file: Path
-    """From the copy's root."""
+    file: Path | None
+    """From the copy's root. None: it is no program, and its tests read it."""
 
     def loads_with(self, node: Node) -> bool:
-        """Whether Node.js takes the file as it stands there."""
+        """Whether Node.js takes the file as it stands there, or need not."""
+        if self.file is None:
+            return True
         if self.file.suffix in (".ts", ".mts", ".cts"):
             return node.version >= STRIPS_TYPES
         return self.file.suffix in (".js", ".mjs", ".cjs") and node.tells_modules
@@ -100,7 +102,8 @@ async def run_node_tests(
         "tests": importing(with_one_solution(tests, folder), theirs, answers, folder),
         "testsAre": theirs.system,
         "waits": waits(tests),
-        "file": in_project and in_project.file.as_posix(),
+        "inProject": in_project is not None,
+        "file": in_project and in_project.file and in_project.file.as_posix(),
         "folder": folder,
     }
     return await _run(job, nonce, tests, sandbox, node, limits or Limits(), in_project and in_project.copy)
