@@ -1,6 +1,10 @@
 """`output=apply`: the result is checked in a copy and written into the files, so that no code comes back."""
 
+import errno
+import os
 import shutil
+import struct
+import sys
 from pathlib import Path
 
 import anyio
@@ -82,6 +86,64 @@ async def test_undo_brings_the_bytes_back_and_the_memory_hears_of_it(open_house:
     assert (answer.restored, answer.removed) == (["doubling.py"], [])
     assert row is not None
     assert row.outcomes == ("rejected",)
+
+
+ACCESS_LIST = "system.posix_acl_access"
+READERS = [(1, 6, -1), (2, 4, 12345), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+"""The owner writes, user 12345 reads, as the mask allows, and nobody else: tag, permissions, id."""
+
+
+async def test_access_list_and_attributes_of_a_file_outlive_its_change_and_the_undo(
+    open_house: OpenHouse, project: Path
+):
+    if sys.platform != "linux":
+        pytest.skip("Python reads and writes extended attributes on Linux alone")
+    file = project / "doubling.py"
+    entries = b"".join(struct.pack("<HHi", *entry) for entry in READERS)
+    try:
+        os.setxattr(file, "user.note", b"mine")
+        os.setxattr(file, ACCESS_LIST, struct.pack("<I", 2) + entries)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        pytest.skip(f"the file system of {project} keeps no extended attributes or access lists")
+    before = _belongings(file)
+
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+        after, written = _belongings(file), file.read_bytes()
+        async with own_workshop() as shop:
+            await undo_task(shop, receipt["task_id"])
+
+    assert before["user.note"] == b"mine"
+    assert written == AFTER
+    assert after == before
+    assert (file.read_bytes(), _belongings(file)) == (BEFORE, before)
+
+
+async def test_a_file_that_has_no_access_list_gets_none_from_its_folder(open_house: OpenHouse, project: Path):
+    if sys.platform != "linux":
+        pytest.skip("Python reads and writes extended attributes on Linux alone")
+    entries = b"".join(struct.pack("<HHi", *entry) for entry in READERS)
+    try:
+        os.setxattr(project, "system.posix_acl_default", struct.pack("<I", 2) + entries)
+    except OSError as error:
+        if error.errno != errno.ENOTSUP:
+            raise
+        pytest.skip(f"the file system of {project} keeps no access lists")
+    before = _belongings(project / "doubling.py")
+
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        await house.call("delegate_generation", **APPLY, tests=TESTS)
+
+    assert texts(project) == {"doubling.py": AFTER}
+    assert _belongings(project / "doubling.py") == before
+
+
+def _belongings(file: Path) -> dict[str, object]:
+    status = file.stat()
+    attributes = {name: os.getxattr(file, name) for name in os.listxattr(file)}
+    return {"mode": status.st_mode, "owner": (status.st_uid, status.st_gid), **attributes}
 
 
 async def test_a_result_that_fails_its_checks_is_never_written(open_house: OpenHouse, project: Path):

@@ -4,10 +4,11 @@ import contextlib
 import errno
 import os
 import stat
-import sys
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+
+from .belongings import attributes_of, give
 
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd
 """Not on Windows: there each path is looked at before it is used, which leaves a moment between."""
@@ -21,6 +22,8 @@ class Standing:
 
     data: bytes
     status: os.stat_result
+    attributes: Mapping[str, bytes]
+    """See `attributes_of`."""
 
     @property
     def is_read_only(self) -> bool:
@@ -45,12 +48,12 @@ class Folder:
             status = os.fstat(opened)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EISDIR, "it is not a regular file", name)
-            return Standing(file.read(), status)
+            return Standing(file.read(), status, attributes_of(opened))
 
-    def create(self, name: str, data: bytes, like: os.stat_result | None, *, mode: int | None = None) -> None:
+    def create(self, name: str, data: bytes, like: Standing | None, *, mode: int | None = None) -> None:
         """A new file with the data, on disk when this returns.
 
-        like: whose owner and mode it gets. None: those of any new file. mode: another than that.
+        like: whose owner, mode and attributes it gets. None: those of any new file. mode: another than that.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         # Nobody else may read it before it has the mode of the file whose place it takes.
@@ -59,7 +62,7 @@ class Folder:
             file.write(data)
             file.flush()
             if like is not None:
-                _be_like(opened, like, like.st_mode if mode is None else mode)
+                give(opened, like.status, like.status.st_mode if mode is None else mode, like.attributes)
             os.fsync(opened)
 
     def replace(self, temporary: str, name: str) -> None:
@@ -125,14 +128,3 @@ def folder_below(root: Path, relative: PurePath) -> Generator[Folder]:
         yield Folder(path, at)
     finally:
         os.close(at)
-
-
-def _be_like(opened: int, like: os.stat_result, mode: int) -> None:
-    if sys.platform == "win32":
-        return  # a new file there inherits what its folder says
-    own = os.fstat(opened)
-    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
-        # Without the right to give it away it stays ours; what matters is that it can be read and written.
-        with contextlib.suppress(PermissionError):
-            os.fchown(opened, like.st_uid, like.st_gid)
-    os.fchmod(opened, stat.S_IMODE(mode))

@@ -2,7 +2,7 @@
 
 Every step leaves the journal able to say, for each file, whether it is as it was or as it was to become.
 What it does not protect against: whoever writes a file in the instant between its last reading and its
-replacement; access lists and extended attributes of a replaced file are not kept.
+replacement; what `belongings.py` does not keep of a replaced file.
 """
 
 import contextlib
@@ -141,7 +141,7 @@ def _write(files: Sequence[FileChange], journal: Journal, journals: Journals) ->
         with _folder(file) as folder:
             standing = folder.look(file.relative.name)
             _require_unchanged(file, standing)
-            folder.create(entry.temporary, file.after, standing.status if standing else None)
+            folder.create(entry.temporary, file.after, standing)
     for file, entry in zip(files, journal.plan.files, strict=True):
         journals.at_step(f"replace {entry.path}")
         with _folder(file) as folder:
@@ -201,9 +201,7 @@ def _put_back(folder: Folder, name: str, entry: Entry, before: bytes | None) -> 
     if before is None:
         folder.remove(name)
     else:
-        standing = folder.look(name)
-        status = None if standing is None else standing.status
-        folder.create(entry.temporary, before, status, mode=entry.mode)
+        folder.create(entry.temporary, before, folder.look(name), mode=entry.mode)
         folder.replace(entry.temporary, name)
     folder.sync()
 
