@@ -5,12 +5,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+import anyio.to_thread
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from ..evaluation.profiling.drift import declines, told
 from ..memory_store.engagements import read_engagements
+from ..memory_store.index.exact_choice import choices_in
 from ..profiles.retirement import Notice, notices
 from ..profiles.vocabulary import ProviderName, Role
 from ..tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
@@ -21,7 +23,7 @@ from .hosts.examining import examine_host
 from .hosts.known import Host
 from .reports import MENDABLE, complain, print_json
 from .settings import load_settings
-from .wiring import open_workshop
+from .wiring import INDEX_FOLDER, open_workshop
 
 Health = Literal["ok", "missing", "broken"]
 
@@ -88,6 +90,7 @@ async def examine(shop: Workshop) -> Diagnosis:
         *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
         _privacy(shop),
         _budget(shop, await shop.ledger.spent_today_usd()),
+        *await _exact_search(shop),
         *await _declines(shop, availability),
     ]
     usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
@@ -194,6 +197,12 @@ async def _declines(shop: Workshop, availability: Mapping[str, Availability]) ->
     builds = {model: there.build for model, there in availability.items()}
     declined = told(declines(used.by_model, builds, shop.now), shop.catalogue)
     return [Line("drift", "missing", sentence) for sentences in declined.values() for sentence in sentences]
+
+
+async def _exact_search(shop: Workshop) -> Sequence[Line]:
+    """That Chroma is not used, and why; nothing where it is."""
+    chosen = await anyio.to_thread.run_sync(choices_in, shop.ledger.path.parent / INDEX_FOLDER)
+    return [Line("memory", "ok", f"{choice.embedder}: {choice.as_text()}") for choice in chosen]
 
 
 def _privacy(shop: Workshop) -> Line:

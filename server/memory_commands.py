@@ -26,6 +26,7 @@ from ..memory_store.care.pruning import (
     shrink,
 )
 from ..memory_store.embedding.embedder import EmbedderUnavailable
+from ..memory_store.index.exact_choice import choices_in, forget_choices
 from ..memory_store.index.slots import remove_idle
 from ..memory_store.text_form import TextForm
 from ..profiles.vocabulary import TaskType
@@ -44,12 +45,15 @@ async def print_stats(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
         async with open_workshop() as shop:
             census = await take_census(shop.ledger)
             missing = await _missing(shop)
+            exact = await anyio.to_thread.run_sync(choices_in, _index_folder(shop))
     except _MENDABLE as error:
         return complain(error)
     if as_json:
-        print_json({**asdict(census), "without_vector": missing})
+        print_json({**asdict(census), "without_vector": missing, "searched_exactly": [asdict(one) for one in exact]})
     else:
         show_census(census, missing, Console())
+        for one in exact:
+            _say(f"{one.embedder}: {one.as_text()}.")
     return 0
 
 
@@ -60,6 +64,7 @@ async def rebuild_memory(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
             with _progress("embedding", as_json) as tell:
                 embedded = await shop.memory.embed_missing(tell)
             dropped = await _drop_idle_indexes(shop)
+            await anyio.to_thread.run_sync(forget_choices, _index_folder(shop))
     except _MENDABLE as error:
         return complain(error)
     if as_json:
@@ -235,8 +240,12 @@ async def _missing(shop: Workshop) -> int | None:
 
 
 async def _drop_idle_indexes(shop: Workshop) -> int:
-    folder = shop.ledger.path.parent / INDEX_FOLDER
+    folder = _index_folder(shop)
     return len(await anyio.to_thread.run_sync(lambda: remove_idle(folder, idle_after_s=0)))
+
+
+def _index_folder(shop: Workshop) -> Path:
+    return shop.ledger.path.parent / INDEX_FOLDER
 
 
 def _assess(text: str) -> tuple[TaskType, float]:

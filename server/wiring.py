@@ -172,7 +172,7 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
     def open_index(embedder: str) -> IndexKeeper:
         folder, url = settings.home / INDEX_FOLDER, settings.chroma_url
         shelf = ChromaServer(url, ledger, embedder) if url else ChromaSlot(folder, embedder)
-        return IndexKeeper(ledger, embedder, shelf, load_after_s=_LOAD_INDEX_AFTER_S)
+        return IndexKeeper(ledger, embedder, shelf, load_after_s=_LOAD_INDEX_AFTER_S, folder=folder)
 
     if settings.chroma_url is not None and not is_local_url(settings.chroma_url, local_hosts):
         raise BadSetting(

@@ -1,5 +1,7 @@
 """Chroma itself: loaded on first use, and told to keep to itself."""
 
+import json
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from .errors import IndexUnavailable
@@ -18,6 +20,14 @@ _HNSW: dict[str, Any] = {
 
 COLLECTION_CONFIGURATION: Any = {"hnsw": _HNSW}
 """Of Chroma's own type, which its wheels do not export for type checkers, hence Any."""
+
+
+@cache
+def index_form() -> str:
+    """What the graph of a new index depends on beside its vectors: Chroma's version and our settings for it."""
+    from importlib.metadata import version
+
+    return f"chromadb {version('chromadb')} {json.dumps(_HNSW, sort_keys=True)}"
 
 
 def load_chroma() -> str:

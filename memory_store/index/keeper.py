@@ -1,13 +1,15 @@
 """Keeps an index level with the ledger, and answers from it.
 
 Answers never wait for Chroma: until it is loaded, built, or well again, the same vectors are searched
-exactly, in memory. Before each answer the rows that came since the last one are read from the ledger,
-so what another process wrote counts at once; into Chroma they move in the background.
+exactly, in memory, and so they are where it misses too many of them. Before each answer the rows that came
+since the last one are read from the ledger, so what another process wrote counts at once; into Chroma they
+move in the background.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import anyio
@@ -15,9 +17,11 @@ import anyio.abc
 
 from .. import embeddings
 from ..errors import LedgerError
+from .chroma_library import index_form
 from .contents import Contents
-from .errors import IndexDamaged, IndexFailed, IndexFailure, IndexUnavailable
+from .errors import IndexDamaged, IndexFailed, IndexFailure, IndexUnavailable, NotFindable
 from .exact import ExactIndex
+from .exact_choice import ChoiceFile, ExactChoice
 from .layered import LayeredIndex
 from .register import entry_of
 from .self_check import check_findable
@@ -65,8 +69,10 @@ class IndexKeeper:
         exact_up_to: int = EXACT_UP_TO,
         load_after_s: float = 0.0,
         retry_after_s: float = RETRY_AFTER_S,
+        folder: Path | None = None,
     ) -> None:
-        """embedder: its id. capacity: how many of the newest tasks are held.
+        """embedder: its id. capacity: how many of the newest tasks are held. folder: where processes tell each
+        other that exact search was chosen; None: nowhere.
 
         load_after_s: how long Chroma is left alone at first, so that loading it does not slow the first
         answers; what few vectors there are is searched exactly meanwhile.
@@ -88,6 +94,8 @@ class IndexKeeper:
         self._write_failures = 0
         self._level_at: object = None
         """How the ledger stood when what answers was level with it. None: it may not be."""
+        self._choice_file = ChoiceFile(folder, embedder)
+        self._choice: ExactChoice | None = None
 
     @property
     def state(self) -> IndexState:
@@ -163,6 +171,9 @@ class IndexKeeper:
         if isinstance(index, LayeredIndex) and index.is_due:
             self._wake.set()
         self._level_at = looked
+        if self._choice is not None and not self._holds(self._choice):
+            self._choice = None
+            self._wake.set()
         return True
 
     def _fall_back(self, standing: _Standing, failure: IndexFailure | None) -> None:
@@ -201,10 +212,13 @@ class IndexKeeper:
         """From nothing, or from whatever failed, to an index that is ready."""
         if not isinstance(self._standing.index, ExactIndex):
             await self._load()
+        if not self._must_renew and await self._is_exact_chosen():
+            return
         if self._load_after_s:
             pause_s, self._load_after_s = self._load_after_s, 0.0
             await anyio.sleep(pause_s)
         if self._must_renew:
+            await self._choice_file.clear()
             await self._fill(await self._renew("as was asked for"))
             return
         try:
@@ -221,12 +235,12 @@ class IndexKeeper:
         self._must_renew = False
         return opened
 
-    async def _load(self) -> None:
-        """Read the ledger's vectors; few enough are searched exactly until Chroma is ready."""
+    async def _load(self, *, however_many: bool = False) -> None:
+        """Read the ledger's vectors; few enough, or however many, are searched exactly until Chroma is ready."""
         async with self._turn:
             exact = ExactIndex()
             count = await embeddings.count(self._ledger, self._embedder)
-            is_exact = min(count, self._capacity) <= self._exact_up_to
+            is_exact = however_many or min(count, self._capacity) <= self._exact_up_to
             await self._contents.load(exact if is_exact else None)
             self._stand(_Standing(exact if is_exact else None))
             if is_exact:
@@ -237,8 +251,30 @@ class IndexKeeper:
         self._level_at = None
         earlier.is_settled.set()  # whoever waits there looks again
 
+    async def _is_exact_chosen(self) -> bool:
+        """Whether exact search was chosen, by whichever process, and is not to be questioned yet."""
+        choice = await self._choice_file.read()
+        if choice is None:
+            return False
+        if not self._holds(choice):
+            await self._choice_file.clear()
+            return False
+        await self._choose_exact(choice)
+        return True
+
+    def _holds(self, choice: ExactChoice) -> bool:
+        return choice.holds_at(len(self._contents.register.entries), index_form())
+
+    async def _choose_exact(self, choice: ExactChoice) -> None:
+        if not isinstance(self._standing.index, ExactIndex):
+            await self._load(however_many=True)
+        self._choice = choice
+        entries = len(self._contents.register.entries)
+        self._state = IndexState("ready", entries, entries, choice.as_text())
+
     async def _fill(self, opened: Opened) -> None:
-        """Make an opened index agree with the ledger, check it, and answer from it.
+        """Make an opened index agree with the ledger, check it, and answer from it; a new one that misses too
+        much is given up for exact search.
 
         Raises IndexDamaged when it is not what it should be, IndexUnavailable when it cannot be written.
         """
@@ -254,8 +290,12 @@ class IndexKeeper:
         try:
             is_new = not held
             index = await self._add_missing(index, held)
-            if is_new:
-                await self._check_new(index, held)
+            if is_new and (choice := await self._why_exact(index, held)) is not None:
+                _log.warning("the memory's index is not used: %s", choice.as_text())
+                await self._choice_file.write(choice)
+                await self._shelf.aclose()
+                await self._choose_exact(choice)
+                return
             layered = LayeredIndex(index)
             async with self._turn:
                 await self._level(layered, held)
@@ -299,11 +339,13 @@ class IndexKeeper:
             held.update(batch.added)
             await self._shelf.note(batch.row)
 
-    async def _check_new(self, index: VectorIndex, held: set[str]) -> None:
+    async def _why_exact(self, index: VectorIndex, held: set[str]) -> ExactChoice | None:
+        """The choice that a new index leaves. None: it finds what is in it."""
         try:
             await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
-        except IndexDamaged as damage:
-            raise IndexUnavailable(f"Chroma does not find what was just put in ({damage})") from damage
+        except NotFindable as missed:
+            return ExactChoice(self._embedder, index_form(), len(held), missed.misses, missed.looked_for)
+        return None
 
     async def _level(self, layered: LayeredIndex, held: set[str]) -> None:
         """The last step, while no answer is given: what came in meanwhile goes into the layer."""

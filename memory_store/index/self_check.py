@@ -5,7 +5,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
 from .. import embeddings
-from .errors import IndexDamaged
+from .errors import NotFindable
 from .register import Register, entry_of
 from .vector_index import VectorIndex
 
@@ -22,7 +22,7 @@ _SAME = 0.999
 async def check_findable(
     index: VectorIndex, ledger: "Ledger", embedder: str, register: Register, held: AbstractSet[str]
 ) -> None:
-    """Look for a sample of what the index holds. Raises IndexDamaged when vectors do not find themselves."""
+    """Look for a sample of what the index holds. Raises NotFindable when vectors do not find themselves."""
     entries = sorted(held & register.entries)
     chosen = random.sample(entries, min(SAMPLE, len(entries)))
     tasks = [register.tasks(entry)[0] for entry in chosen]
@@ -32,4 +32,4 @@ async def check_findable(
         is_found = any(match.id == entry_of(blob) for match in found) or (found and found[0].similarity >= _SAME)
         misses += not is_found
     if misses > _MISSES_ALLOWED:
-        raise IndexDamaged(f"{misses} of {len(chosen)} vectors in it are not found")
+        raise NotFindable(misses, len(chosen))

@@ -17,6 +17,8 @@ from chargehand.evaluation.peers.openai_compatible import OpenAICompatiblePeer, 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import vendors
+from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
+from chargehand.server.wiring import INDEX_FOLDER
 
 pytestmark = pytest.mark.anyio
 
@@ -59,6 +61,16 @@ async def test_the_doctor_is_content_with_one_model(environment: dict[str, str])
     diagnosis = json.loads(seen.out)
     assert (seen.code, diagnosis["can_generate"]) == (0, True)
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
+
+
+async def test_the_doctor_says_that_tasks_are_searched_exactly(environment: dict[str, str]):
+    choice = ExactChoice("lexical-256-1", "chromadb 1", vectors=400, misses=9, looked_for=50)
+    await ChoiceFile(Path(environment["CHARGEHAND_HOME"]) / INDEX_FOLDER, choice.embedder).write(choice)
+
+    seen = await typed(environment, "doctor", "--json")
+
+    (line,) = (line for line in json.loads(seen.out)["lines"] if line["what"] == "memory")
+    assert (line["health"], line["finding"]) == ("ok", f"lexical-256-1: {choice.as_text()}")
 
 
 async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_it_has(

@@ -6,18 +6,19 @@ import gzip
 import io
 import json
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
+from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
-from chargehand.server.wiring import open_workshop, utc_now
+from chargehand.server.wiring import INDEX_FOLDER, open_workshop, utc_now
 from chargehand.tools.editing.journal import Journals, Plan
 from chargehand.tools.guarding.roots import project_key
 from chargehand.tools.workshop import Workshop
@@ -96,6 +97,21 @@ def test_stats_of_nothing_and_of_something(typed, home):
     assert (facts["tasks"], facts["by_origin"], facts["without_vector"]) == (3, {"import": 3}, 0)
     assert list(facts["vectors"].values()) == [3]
     assert "big" in table.out
+
+
+def test_stats_say_that_tasks_are_searched_exactly_until_a_rebuild_is_asked_for(typed, home):
+    begun(home, typed)
+    choice = ExactChoice("lexical-256-1", "chromadb 1", vectors=400, misses=9, looked_for=50)
+    anyio.run(ChoiceFile(home / INDEX_FOLDER, choice.embedder).write, choice)
+
+    table, facts = typed("stats"), typed("stats", "--json").json
+    typed("rebuild")
+    after = typed("stats", "--json").json
+
+    said = "tasks are searched exactly, since a new Chroma index of 400 did not find 9 of 50 that it was asked for"
+    assert said in " ".join(table.out.split())
+    assert facts["searched_exactly"] == [asdict(choice)]
+    assert after["searched_exactly"] == []
 
 
 def test_an_export_comes_back(typed, home, tmp_path):

@@ -10,9 +10,11 @@ from index_rows import EMBEDDER, WAIT_S, exact_order, found, remember, until, ve
 from ledger_rows import task
 
 from chargehand.memory_store import embeddings
+from chargehand.memory_store.index.chroma_library import index_form
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
 from chargehand.memory_store.index.exact import ExactIndex
-from chargehand.memory_store.index.register import ALIKE_AT_MOST
+from chargehand.memory_store.index.exact_choice import ExactChoice, choices_in
+from chargehand.memory_store.index.register import ALIKE_AT_MOST, entry_of
 from chargehand.memory_store.index.state import IndexState
 from chargehand.memory_store.index.vector_index import Opened
 from chargehand.memory_store.ledger import Ledger
@@ -65,6 +67,138 @@ async def test_the_same_text_is_found_even_where_the_graph_misses_it(ledger, ope
         await until(keeper, "ready")
 
         assert await found(keeper, some) == ids
+
+
+class _Crowded(ExactIndex):
+    """Finds nothing while it holds no more than `blind_up_to`, as Chroma's graph misses many near-duplicates."""
+
+    def __init__(self, blind_up_to: int) -> None:
+        super().__init__()
+        self._blind_up_to = blind_up_to
+
+    async def nearest(self, vector, count):
+        return () if len(self) <= self._blind_up_to else await super().nearest(vector, count)
+
+
+class _CrowdedShelf:
+    """Implements `Shelf`. What it opens is kept until it is renewed, as Chroma's folder is."""
+
+    apart_from = 1_000
+
+    def __init__(self, blind_up_to: int) -> None:
+        self._blind_up_to = blind_up_to
+        self._index = _Crowded(blind_up_to)
+        self.calls: list[str] = []
+
+    async def open(self) -> Opened:
+        self.calls.append("open")
+        return Opened(self._index, 0)
+
+    async def renew(self) -> Opened:
+        self.calls.append("renew")
+        self._index = _Crowded(self._blind_up_to)
+        return Opened(self._index, 0)
+
+    async def note(self, row: int) -> None:
+        """Nothing is kept."""
+
+    async def aclose(self) -> None:
+        self.calls.append("close")
+
+
+SAID = (
+    "memory: ready (tasks are searched exactly, since a new Chroma index of 90 did not find 50 of 50 that it was asked"
+    " for; it is tried again at 180)"
+)
+
+
+async def test_an_index_that_misses_too_much_is_given_up_for_exact_search(ledger, root: Path, open_keeper):
+    some, shelf = vectors(90), _CrowdedShelf(blind_up_to=100)
+    ids = await remember(ledger, some)
+
+    async with open_keeper(shelf=shelf, folder=root, retry_after_s=0.0) as keeper:
+        await until(keeper, "ready")
+
+        assert keeper.state.as_text() == SAID
+        assert await found(keeper, some) == ids
+    assert shelf.calls == ["open", "close", "close"]
+
+
+async def test_one_that_came_to_miss_too_much_is_built_anew_once(ledger, root: Path, open_keeper):
+    some, shelf = vectors(90), _CrowdedShelf(blind_up_to=100)
+    ids = await remember(ledger, some)
+    await (await shelf.open()).index.add([entry_of(embeddings.encode(vector)) for vector in some], some)
+
+    async with open_keeper(shelf=shelf, folder=root, retry_after_s=0.0) as keeper:
+        await until(keeper, "ready")
+
+        assert keeper.state.as_text() == SAID
+        assert await found(keeper, some) == ids
+    assert shelf.calls == ["open", "open", "renew", "close", "close"]
+
+
+async def test_asking_for_a_rebuild_has_it_tried_again(ledger, root: Path, open_keeper):
+    some, shelf = vectors(90), _CrowdedShelf(blind_up_to=100)
+    await remember(ledger, some)
+
+    async with open_keeper(shelf=shelf, folder=root) as keeper:
+        await until(keeper, "ready")
+        await keeper.rebuild()
+        await until(keeper, "ready")
+
+        assert keeper.state.as_text() == SAID
+    assert shelf.calls == ["open", "close", "renew", "close", "close"]
+
+
+async def test_other_processes_and_later_ones_do_not_try_it_again(ledger, root: Path, open_keeper):
+    some, other_shelf, later_shelf = vectors(90), _CrowdedShelf(100), _CrowdedShelf(100)
+    ids = await remember(ledger, some)
+
+    async with open_keeper(shelf=_CrowdedShelf(100), folder=root) as first:
+        await until(first, "ready")
+        async with open_keeper(shelf=other_shelf, folder=root, exact_up_to=10) as other:
+            await until(other, "ready")
+            told = other.state.as_text()
+            of_another = await found(other, some)
+    async with open_keeper(shelf=later_shelf, folder=root, load_after_s=3600) as later:
+        await until(later, "ready")
+
+        assert await found(later, some) == of_another == ids
+    assert told == SAID
+    assert other_shelf.calls == later_shelf.calls == ["close"]
+
+
+async def test_it_is_tried_again_once_there_are_twice_as_many(ledger, root: Path, open_keeper):
+    some, shelf = vectors(180), _CrowdedShelf(blind_up_to=100)
+    await remember(ledger, some[:90])
+
+    async with open_keeper(shelf=shelf, folder=root) as keeper:
+        await until(keeper, "ready")
+        await remember(ledger, some[90:179], prefix="a")
+        await found(keeper, some[:1])
+        told = keeper.state.as_text()
+        (last,) = await remember(ledger, some[179:], prefix="b")
+        assert await found(keeper, some[179:]) == [last]
+        with anyio.fail_after(WAIT_S):
+            while keeper.state != IndexState("ready", 180, 180):  # noqa: ASYNC110 - there is only a state
+                await anyio.sleep(0.01)
+
+        assert await found(keeper, some[179:]) == [last]
+    assert told == SAID
+    assert choices_in(root) == []
+
+
+async def test_a_choice_that_cannot_be_read_is_made_anew(ledger, root: Path, open_keeper):
+    await remember(ledger, vectors(90))
+    for _ in range(2):
+        async with open_keeper(shelf=_CrowdedShelf(100), folder=root) as keeper:
+            await until(keeper, "ready")
+        (choice,) = choices_in(root)
+        (file,) = [file async for file in anyio.Path(root).iterdir()]
+        await file.write_text('{"embedder": "made')
+
+        assert choices_in(root) == []
+    assert choice == ExactChoice(EMBEDDER, index_form(), 90, 50, 50)
 
 
 async def test_an_empty_ledger_has_no_neighbours(open_keeper):
