@@ -149,7 +149,7 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ):
     answer = Wrong()
-    answer.fault = HttpFault(500)
+    answer.fault = HttpFault(401)
     order = Order(models=(LOCAL, HAIKU), kinds=(KIND,), budget_usd=0.5)
     async with vendors(answer) as peers:
         known_to(monkeypatch, peers)
