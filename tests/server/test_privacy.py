@@ -1,5 +1,6 @@
 """What must stay on the machine stays there: by call, setting, path, or because a secret is in it."""
 
+import base64
 import json
 import sqlite3
 from pathlib import Path
@@ -68,6 +69,19 @@ async def test_a_secret_in_a_context_file_keeps_the_task_local_and_the_receipt_s
     assert {attempt["model"] for attempt in receipt["attempts"]} == {"qwen3-30b-a3b"}
     assert any("settings.py:2 holds what looks like a secret (aws-access-key)" in note for note in receipt["notes"])
     assert SECRET not in json.dumps(receipt)
+    assert sent_to_clouds(house) == ""
+
+
+async def test_an_encoded_secret_keeps_the_task_local_too(open_house: OpenHouse, project: Path):
+    hidden = base64.b64encode(f"key: {AWS_KEY}\n".encode()).decode()
+    put(project, "secret.yaml", f"kind: Secret\ndata:\n  config: {hidden}\n")
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, context_files=["secret.yaml"])
+
+    assert {attempt["model"] for attempt in receipt["attempts"]} == {"qwen3-30b-a3b"}
+    said = "secret.yaml:3 holds what looks like a secret (aws-access-key-in-base64)"
+    assert any(said in note for note in receipt["notes"])
+    assert hidden not in json.dumps(receipt)
     assert sent_to_clouds(house) == ""
 
 

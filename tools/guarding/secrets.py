@@ -1,7 +1,7 @@
 """Finds keys, tokens, private keys and passwords in text that is about to leave.
 
-Told by their form, from `secret_patterns.yaml` and the user's own patterns: a password in plain words, or
-a secret that was encoded, is not found.
+Told by their form, from `secret_patterns.yaml` and the user's own patterns, as they are or encoded (see
+`encoded.py`): a password in plain words is not found.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,6 +14,7 @@ from typing import Literal
 
 from pydantic import TypeAdapter
 
+from .encoded import encoded_in
 from .own_patterns import OwnPattern
 from .plausible import JUDGES, is_filler
 
@@ -27,6 +28,8 @@ class Secret:
     """Where a secret stands, and of what kind; never the secret itself."""
 
     kind: str
+    """The name of its pattern; of one that was encoded with `-in-base64`, `-in-hex` or `-in-percent` behind it,
+    and the whole run is the secret."""
     start: int
     """Of the part that is secret, in characters; the word before it, such as `password =`, is none."""
     end: int
@@ -84,10 +87,8 @@ class SecretSearch:
 
     def find(self, text: str) -> tuple[Secret, ...]:
         """All secrets in the text, in order, none within another."""
-        # One character for one, as `str.lower` does not promise for letters beyond ASCII.
-        lowered = text.encode("ascii", "replace").lower().decode("ascii")
-        spans = [(*span, pattern.name) for pattern in self.shipped for span in pattern.spans(text, lowered)]
-        spans += [(*span, pattern.name) for pattern in self.own for span in pattern.spans(text)]
+        spans = self._spans(text)
+        spans += self._encoded(_without(text, spans))
         found: list[Secret] = []
         line, counted = 1, 0
         for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -97,6 +98,20 @@ class SecretSearch:
             found.append(Secret(name, start, end, line))
         return tuple(found)
 
+    def _spans(self, text: str) -> list[tuple[int, int, str]]:
+        # One character for one, as `str.lower` does not promise for letters beyond ASCII.
+        lowered = text.encode("ascii", "replace").lower().decode("ascii")
+        spans = [(*span, pattern.name) for pattern in self.shipped for span in pattern.spans(text, lowered)]
+        return spans + [(*span, pattern.name) for pattern in self.own for span in pattern.spans(text)]
+
+    def _encoded(self, text: str) -> list[tuple[int, int, str]]:
+        """The runs that say a secret, each as a whole."""
+        return [
+            (run.start, run.end, f"{within[0][2]}-in-{run.encoding}")
+            for run in encoded_in(text)
+            if (within := self._spans(run.text))
+        ]
+
     def redact(self, text: str) -> str:
         """The text with a placeholder in the place of each secret."""
         parts: list[str] = []
@@ -105,6 +120,17 @@ class SecretSearch:
             parts += [text[done : secret.start], placeholder(secret.kind)]
             done = secret.end
         return "".join(parts) + text[done:]
+
+
+def _without(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
+    """The text with blanks for what stands in the spans."""
+    parts: list[str] = []
+    done = 0
+    for start, end, _ in sorted(spans):
+        if end > done:
+            parts += [text[done:start], " " * (end - max(start, done))]
+            done = end
+    return "".join(parts) + text[done:]
 
 
 def placeholder(kind: str) -> str:

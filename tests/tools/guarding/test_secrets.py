@@ -1,8 +1,13 @@
 """What is taken for a secret, and what is not."""
 
+import base64
+from collections.abc import Callable
+from urllib.parse import quote
+
 import pytest
 from planted import AWS_KEY, HARMLESS, SECRETS, drawn
 
+from chargehand.tools.guarding.own_patterns import own_pattern
 from chargehand.tools.guarding.secrets import SecretSearch, placeholder
 
 SEARCH = SecretSearch()
@@ -27,6 +32,64 @@ def test_what_is_redacted_holds_no_secret_any_more_and_keeps_its_lines(text: str
     assert SEARCH.find(redacted) == ()
     assert redacted.startswith("before\n")
     assert redacted.endswith("\nafter\n")
+
+
+ENCODED: dict[str, Callable[[str], str]] = {
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 for URLs": lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    "base64 in lines": lambda text: base64.encodebytes(text.encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "HEX": lambda text: text.encode().hex().upper(),
+    "escapes": lambda text: "".join(f"\\x{byte:02x}" for byte in text.encode()),
+    "percent": lambda text: quote(text, safe=""),
+}
+encoded = pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED)
+
+
+@encoded
+@pytest.mark.parametrize("text", [text for texts in SECRETS.values() for text in texts])
+def test_a_secret_that_was_encoded_is_found_and_goes_as_a_whole(encode: Callable[[str], str], text: str):
+    hidden = encode(text)
+    code = f"import os\n\nX = '{hidden}'\nprint(os.name)\n"
+    redacted = SEARCH.redact(code)
+
+    assert {secret.line for secret in SEARCH.find(code)} == {3}
+    assert SEARCH.find(redacted) == ()
+    assert hidden.strip() not in redacted
+    assert redacted.startswith("import os\n\nX = '")
+    assert redacted.endswith("print(os.name)\n")
+
+
+@encoded
+@pytest.mark.parametrize("text", HARMLESS)
+def test_what_only_looks_like_one_raises_no_alarm_when_it_is_encoded(encode: Callable[[str], str], text: str):
+    assert SEARCH.find(f"a = '{encode(text)}'\nword\n") == ()
+
+
+def test_a_finding_says_how_it_was_encoded():
+    assert [secret.kind for secret in SEARCH.find(ENCODED["base64"](AWS_KEY))] == ["aws-access-key-in-base64"]
+
+
+def test_a_word_below_wrapped_lines_does_not_hide_what_they_say():
+    lines = ENCODED["base64"](f"{'x' * 87}\n{AWS_KEY}\n").rstrip("=")
+    text = f"{lines[:76]}\n{lines[76:]}\nsecrets"
+
+    (found,) = SEARCH.find(text)
+
+    assert text[found.end :] == "\nsecrets"
+
+
+def test_the_users_own_patterns_are_looked_for_in_what_was_encoded_too():
+    badge = SecretSearch(own=(own_pattern("badge", "ACME-[0-9]{4}-[a-z]{4,12}"),))
+
+    (found,) = badge.find(f"# {ENCODED['hex']('badge: ACME-1234-wxyz')}")
+
+    assert found.kind == "badge-in-hex"
+
+
+@pytest.mark.parametrize("run", ["A" * 60 + "\n", "ab", "%41", "%4", "\\x41", "A" * 30 + "/", "A" * 21 + "\n"])
+def test_a_long_text_of_what_looks_encoded_is_read_to_its_end(run: str):
+    assert SEARCH.find(run * 50_000) == ()
 
 
 def test_a_finding_says_the_line_and_never_the_secret():
