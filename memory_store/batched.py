@@ -84,19 +84,30 @@ async def release(ledger: Ledger, names: Iterable[str]) -> None:
 
 
 def _strike_cost(db: sqlite3.Connection, name: str, *, measured_by: int | None) -> None:
-    """Take a request's cost out of the books. measured_by: an attempt of the task whose measurement holds it too."""
+    """Take a request's cost out of the books, and out of the measurement that holds it too.
+
+    measured_by: an attempt of the measurement that the request is for now; it held the cost before, or one that asked
+    the same did: they take each other's answers.
+    """
     found = db.execute(
-        "SELECT a.id, a.cost_usd FROM batched b JOIN attempts a ON a.id = b.attempt_id WHERE b.name = ?", (name,)
+        "SELECT a.id, a.task_id, a.cost_usd FROM batched b JOIN attempts a ON a.id = b.attempt_id WHERE b.name = ?",
+        (name,),
     ).fetchone()
     if found is None:
         return
-    attempt_id, cost_usd = found
+    attempt_id, task_id, cost_usd = found
     db.execute("UPDATE attempts SET cost_usd = 0 WHERE id = ?", (attempt_id,))
-    db.execute(
-        "UPDATE measurements SET cost_usd = MAX(0, cost_usd - ?)"
-        " WHERE task_id = (SELECT task_id FROM attempts WHERE id = ?)",
-        (cost_usd or 0.0, attempt_id if measured_by is None else measured_by),
-    )
+    (now_for,) = db.execute("SELECT task_id FROM attempts WHERE id = ?", (measured_by or attempt_id,)).fetchone()
+    db.execute(_STRIKE, {"usd": cost_usd or 0.0, "before": task_id, "now": now_for})
+
+
+_STRIKE = """
+UPDATE measurements SET cost_usd = MAX(0, cost_usd - :usd) WHERE rowid = (
+    SELECT m.rowid FROM measurements m JOIN measurements own ON own.task_id IN (:before, :now)
+        AND m.evaluation_id = own.evaluation_id AND m.model = own.model
+    WHERE m.cost_usd >= :usd - 1e-12
+    ORDER BY m.task_id IN (:before, :now) DESC, m.item = own.item DESC, m.cost_usd LIMIT 1)
+"""
 
 
 async def forget_batched(ledger: Ledger, task_id: str, delivered: Collection[int]) -> None:
