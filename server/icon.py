@@ -1,6 +1,6 @@
 """What a host shows beside the server, its prompts and its resources: an orange hard hat.
 
-Tools have none. Some hosts hand the list of tools to the model as it is, and five times this picture is 1,800
+Tools have none. Some hosts hand the list of tools to the model as it is, and five times this picture is 1,560
 characters of it.
 """
 

@@ -123,9 +123,11 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
         )
         return _nobody(question, circumstances, role, why, candidates, note)
     chosen = planner.candidate(plan.steps[0].model)
-    reason = f"{why}: {_in_words(plan, planner, question)}"
-    if usual is not None:
-        return _tried_out(chosen, usual, why, question, circumstances, candidates, note)
+    if usual is None:
+        reason = f"{why}: {_in_words(plan, planner, question)}"
+    else:
+        # What was drawn for the trial is no plan that anybody should read chances from.
+        plan, reason = None, f"{why}: {_trial_in_words(chosen, usual, circumstances)}"
     wished = _wished_for(question, circumstances, candidates)
     if any(c.is_usable and planner.place(c) == planner.place(wished) for c in candidates):
         return decided(question, circumstances, chosen, "rules", reason, candidates, note, plan=plan)
@@ -153,22 +155,13 @@ def _start(planner: Planner, question: Question, circumstances: Circumstances) -
     return other, planner.candidate(plan.steps[0].model)
 
 
-def _tried_out(
-    chosen: Candidate,
-    usual: Candidate,
-    why: str,
-    question: Question,
-    circumstances: Circumstances,
-    candidates: tuple[Candidate, ...],
-    note: str | None,
-) -> Decision:
+def _trial_in_words(chosen: Candidate, usual: Candidate, circumstances: Circumstances) -> str:
     known = circumstances.recollection.tasks_known.get(chosen.profile.id, 0.0)
-    reason = (
-        f"{why}: {chosen.profile.id} is tried out in place of {usual.profile.id}, to know it better: it is expected to"
+    return (
+        f"{chosen.profile.id} is tried out in place of {usual.profile.id}, to know it better: it is expected to"
         f" succeed with {chosen.expected.success:.0%} ({known:.0f} tasks known), {usual.profile.id} with"
         f" {usual.expected.success:.0%}"
     )
-    return decided(question, circumstances, chosen, "rules", reason, candidates, note)
 
 
 def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
