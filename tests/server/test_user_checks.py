@@ -115,7 +115,7 @@ async def test_javascript_tests_send_a_python_answer_back(open_house: OpenHouse)
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
 
-    assert receipt["status"] == "succeeded"
+    assert receipt["status"] == "succeeded", receipt
     assert "The tests are JavaScript and the answer is python: use JavaScript." in script.asked[1].messages[-1][1]
 
 
