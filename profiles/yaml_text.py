@@ -1,4 +1,4 @@
-"""YAML as profiles and measured facts are written in: safe, and fast where PyYAML was built with libyaml."""
+"""The YAML that stands in our own files and the user's: read safely, and fast where PyYAML was built with libyaml."""
 
 from typing import Any
 

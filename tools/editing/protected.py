@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict
 
+from ...profiles.yaml_text import parsed
 from ..checking.project_copy import is_secret
 from ..guarding.text import visible
 
@@ -58,7 +58,7 @@ class Protection:
 @cache
 def shipped_patterns() -> Patterns:
     text = Path(__file__).with_name("protected.yaml").read_text(encoding="utf-8")
-    return Patterns.model_validate(yaml.safe_load(text))
+    return Patterns.model_validate(parsed(text))
 
 
 def _kind(parts: Sequence[str], patterns: Mapping[str, Sequence[str]]) -> str | None:

@@ -147,9 +147,7 @@ PLACEHOLDER_BEGINS = "<redacted:"
 
 
 def _shipped() -> tuple[Pattern, ...]:
-    import yaml  # not before there is a text: a server starts without it
+    from ...profiles.yaml_text import parsed  # not before there is a text: a server starts without it
 
     file = resources.files(__package__ or "") / PATTERNS_FILE
-    loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    listed: object = yaml.load(file.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
-    return TypeAdapter(tuple[Pattern, ...]).validate_python(listed)
+    return TypeAdapter(tuple[Pattern, ...]).validate_python(parsed(file.read_text(encoding="utf-8")))
