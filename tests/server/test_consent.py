@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import OpenHouse, Script, fenced, text_of
-from mcp.types import CallToolResult, ElicitRequestParams, ElicitResult
+from house import House, OpenHouse, Script, fenced, text_of
+from mcp import MCPError
+from mcp.types import INVALID_PARAMS, CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
 
 from chargehand.evaluation.peers.reply import Reply
 
@@ -92,6 +93,53 @@ async def test_what_stays_below_is_never_asked(open_house: OpenHouse, era: str, 
     assert not result.is_error
     assert user.asked == []
     assert models == ["qwen3:30b-a3b"]
+
+
+async def question_about(house: House, **arguments: Any) -> InputRequiredResult:
+    asked = await house.client.session.call_tool(
+        "delegate_generation", {"task": RENAME, **arguments}, allow_input_required=True
+    )
+    assert isinstance(asked, InputRequiredResult)
+    return asked
+
+
+async def answered(
+    house: House, question: InputRequiredResult, state: str | None, **arguments: Any
+) -> CallToolResult | InputRequiredResult:
+    return await house.client.session.call_tool(
+        "delegate_generation",
+        {"task": RENAME, **arguments},
+        input_responses=dict.fromkeys(question.input_requests or {}, YES),
+        request_state=state,
+        allow_input_required=True,
+    )
+
+
+async def test_a_yes_whose_seal_was_tampered_with_is_refused_and_nothing_is_spent(open_house: OpenHouse):
+    script = Script({"qwen3:30b-a3b": [RIGHT]})
+    async with open_house(script, era="2026-07-28", elicitation_callback=User(YES)) as house:
+        question = await question_about(house, max_cost_usd=2)
+        state = question.request_state or ""
+        middle = len(state) // 2
+        other = "A" if state[middle] != "A" else "B"
+
+        with pytest.raises(MCPError) as refused:
+            await answered(house, question, state[:middle] + other + state[middle + 1 :], max_cost_usd=2)
+
+    assert refused.value.error.code == INVALID_PARAMS
+    assert script.models == []
+
+
+async def test_a_yes_to_one_sum_is_no_yes_to_a_greater_one(open_house: OpenHouse):
+    script = Script({"qwen3:30b-a3b": [RIGHT]})
+    async with open_house(script, era="2026-07-28", elicitation_callback=User(YES)) as house:
+        question = await question_about(house, max_cost_usd=2)
+
+        with pytest.raises(MCPError) as refused:
+            await answered(house, question, question.request_state, max_cost_usd=200)
+
+    assert refused.value.error.code == INVALID_PARAMS
+    assert script.models == []
 
 
 async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(open_house: OpenHouse, tmp_path: Path):
