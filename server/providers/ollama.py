@@ -35,7 +35,7 @@ from .complaint import (
     unknown_model,
     unreachable,
 )
-from .deadline import deadline
+from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, keep_bodies_out_of_logs, not_local, on_behalf_of
 from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels, is_named_as_remote
@@ -47,7 +47,6 @@ from .vendor import Vendor
 if TYPE_CHECKING:
     import ollama
 
-_CONNECT_TIMEOUT_S = 1.0
 _KEEP_LOADED = "10m"
 """Twice Ollama's own, so that checks and a repair do not end in another cold load."""
 _COLD_LOAD_FROM_S = 0.2
@@ -257,7 +256,7 @@ def _connect(vendor: Vendor, gate: Gate) -> "ollama.AsyncClient":
     keep_bodies_out_of_logs()
     return ollama.AsyncClient(
         host=vendor.url,
-        timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+        timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
         follow_redirects=False,
         event_hooks={"request": [gate.let_out]},
         # What stays on the machine must not go through a proxy of the environment.

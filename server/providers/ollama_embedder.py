@@ -16,6 +16,7 @@ from ...memory_store.embedding.calibration import probe_texts, similar_from
 from ...memory_store.embedding.embedder import EmbedderUnavailable
 from ...memory_store.embedding.vectors import unit_rows
 from ...tools.provider import Unreachable
+from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, keep_bodies_out_of_logs, not_local
 from .ollama import ollama_at
 from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from ...memory_store.index.vector_index import Vectors
 
-_CONNECT_TIMEOUT_S = 1.0
 _ANSWER_TIMEOUT_S = 60.0
 """Long enough for a cold load; who cannot wait that long cancels."""
 _KEEP_LOADED = "10m"
@@ -164,7 +164,7 @@ class OllamaEmbedder:
         keep_bodies_out_of_logs()
         return httpx.AsyncClient(
             base_url=self._vendor.url,
-            timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+            timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
             follow_redirects=False,
             event_hooks={"request": [self._gate.let_out]},
             # What stays on the machine must not go through a proxy of the environment.

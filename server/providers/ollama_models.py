@@ -12,6 +12,7 @@ import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .complaint import unreachable
+from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
 from .egress import Gate
 from .reply import Clock
 from .vendor import Vendor
@@ -19,9 +20,6 @@ from .vendor import Vendor
 if TYPE_CHECKING:
     import httpx
 
-_FRESH_FOR_S = 3.0
-_CONNECT_TIMEOUT_S = 1.0
-_ANSWER_TIMEOUT_S = 3.0
 _DIGEST_LENGTH = 12
 """As many characters of a digest as `ollama list` shows."""
 
@@ -87,7 +85,7 @@ class OllamaModels:
         """
         async with self._asking:
             listing = self._latest
-            if listing is None or self._clock() - listing.taken_s >= _FRESH_FOR_S:
+            if listing is None or self._clock() - listing.taken_s >= LIST_FRESH_FOR_S:
                 listing = self._latest = await self._list()
             if listing.models is None:
                 raise unreachable(self._vendor)
@@ -116,8 +114,7 @@ class OllamaModels:
         import httpx
 
         try:
-            with anyio.fail_after(_ANSWER_TIMEOUT_S):
-                running = await self._get("/api/ps", _Running)
+            running = await listed_in_time(lambda: self._get("/api/ps", _Running))
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
             raise unreachable(self._vendor) from error
         return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
@@ -136,13 +133,14 @@ class OllamaModels:
 
         taken_s = self._clock()
         try:
-            with anyio.fail_after(_ANSWER_TIMEOUT_S):
-                tags = await self._get("/api/tags", _Tags)
-                running = await self._get("/api/ps", _Running)
+            tags, running = await listed_in_time(self._tags_and_running)
         except (httpx.HTTPError, TimeoutError, ValidationError):
             return _Listing(taken_s, None, {})
         models = {full_name(model.name): model for model in tags.models}
         return _Listing(taken_s, models, {full_name(m.name): m.context_length or 0 for m in running.models})
+
+    async def _tags_and_running(self) -> "tuple[_Tags, _Running]":
+        return await self._get("/api/tags", _Tags), await self._get("/api/ps", _Running)
 
     async def _show(self, listed: "_Listed") -> "_Shown | None":
         """What the server says of a model that it lists. None: it cannot describe it, so it cannot run it."""
@@ -151,8 +149,7 @@ class OllamaModels:
         known = self._shown.get((listed.name, listed.digest))
         if known is None:
             try:
-                with anyio.fail_after(_ANSWER_TIMEOUT_S):
-                    known = await self._ask("POST", "/api/show", _Shown, {"model": listed.name})
+                known = await listed_in_time(lambda: self._ask("POST", "/api/show", _Shown, {"model": listed.name}))
             except (httpx.HTTPStatusError, ValidationError):
                 return None
             except (httpx.HTTPError, TimeoutError) as error:
@@ -174,7 +171,7 @@ class OllamaModels:
         if self._client is None:
             self._client = httpx.AsyncClient(
                 base_url=self._vendor.url,
-                timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
+                timeout=httpx.Timeout(None, connect=LIST_CONNECT_TIMEOUT_S),
                 follow_redirects=False,
                 event_hooks={"request": [self._gate.let_out]},
                 trust_env=not self._vendor.is_local,

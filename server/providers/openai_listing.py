@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...tools.provider import ProviderError, Unreachable
 from .complaint import Complaint, sanitised, seconds_of, typed_error, unreachable
+from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
 from .egress import Gate
 from .reply import Clock
 from .vendor import Vendor
@@ -20,9 +21,6 @@ from .vendor import Vendor
 if TYPE_CHECKING:
     import httpx
 
-_FRESH_FOR_S = 3.0
-_CONNECT_TIMEOUT_S = 1.0
-_ANSWER_TIMEOUT_S = 3.0
 _MOST_BYTES = 16_000_000
 """A router's list of some hundred models with prices takes about one."""
 _MOST_MODELS = 20_000
@@ -73,7 +71,7 @@ class ModelList:
     @property
     def remembered(self) -> Listing | None:
         """The latest answer while it is fresh. Nothing is sent."""
-        fresh = self._latest is not None and self._clock() - self._latest.taken_s < _FRESH_FOR_S
+        fresh = self._latest is not None and self._clock() - self._latest.taken_s < LIST_FRESH_FOR_S
         return self._latest if fresh else None
 
     async def read(self) -> Listing:
@@ -94,8 +92,7 @@ class ModelList:
 
         taken_s = self._clock()
         try:
-            with anyio.fail_after(_ANSWER_TIMEOUT_S):
-                return Listing(taken_s, context_tokens=await self._fetch())
+            return Listing(taken_s, context_tokens=await listed_in_time(self._fetch))
         except (httpx.HTTPError, TimeoutError):
             return Listing(taken_s, unreachable(self._vendor))
         except ValidationError:
@@ -108,7 +105,7 @@ class ModelList:
 
         headers = {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         client = httpx.AsyncClient(
-            timeout=httpx.Timeout(None, connect=_CONNECT_TIMEOUT_S),
+            timeout=httpx.Timeout(None, connect=LIST_CONNECT_TIMEOUT_S),
             follow_redirects=False,
             event_hooks={"request": [self._gate.let_out]},
             # What stays on the machine must not go through a proxy of the environment.
