@@ -4,6 +4,7 @@ Nothing here fails a task. Where there are no vectors or no index, what is recal
 note says why; what could not be embedded is in the ledger all the same, and is embedded later.
 """
 
+import contextlib
 import datetime as dt
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -55,6 +56,10 @@ class KeptIndex(Protocol):
     def state(self) -> IndexState: ...
     def start(self, group: anyio.abc.TaskGroup) -> None:
         """Load it in the background of the group, once however often this is called."""
+        ...
+
+    async def load(self) -> None:
+        """Read what it holds now, and wait for it, where nothing is to run in the background. Raises LedgerError."""
         ...
 
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Similar] | None:
@@ -209,6 +214,15 @@ class Memory:
         finally:
             self._under_way = None
         return Embedded(done, await self.missing() if why_left else 0, why_left)
+
+    async def load(self) -> None:
+        """Wait until what is remembered can be recalled: for a command, which has no background to `keep_up` in.
+
+        Never raises for what is wrong: whoever recalls gets the reason in the note.
+        """
+        with contextlib.suppress(EmbedderUnavailable, LedgerError):
+            await self._embedder.prepare()
+            await self._opened().load()
 
     async def keep_up(self) -> None:
         """Load the index, and embed what could not be embedded; until cancelled. For the background."""

@@ -175,7 +175,7 @@ def _route(chosen: argparse.Namespace) -> int:
     from .reports import print_route
 
     task = sys.stdin.read() if chosen.task == "-" else chosen.task
-    return anyio.run(partial(print_route, own_workshop, task, as_json=chosen.json))
+    return anyio.run(partial(print_route, recalling_workshop, task, as_json=chosen.json))
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
@@ -200,7 +200,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
         max_seconds=chosen.max_seconds or MAX_SECONDS,
     )
     try:
-        return anyio.run(partial(delegate_from_shell, own_workshop, order, as_json=chosen.json))
+        return anyio.run(partial(delegate_from_shell, recalling_workshop, order, as_json=chosen.json))
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 1
 
@@ -230,4 +230,12 @@ async def own_workshop() -> AsyncGenerator["Workshop"]:
     from .wiring import open_workshop
 
     async with open_workshop(load_settings(), Path.cwd()) as shop:
+        yield shop
+
+
+@contextlib.asynccontextmanager
+async def recalling_workshop() -> AsyncGenerator["Workshop"]:
+    """The same, for one decision from the shell: what is remembered is read first."""
+    async with own_workshop() as shop:
+        await shop.memory.load()
         yield shop

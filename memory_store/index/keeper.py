@@ -108,13 +108,21 @@ class IndexKeeper:
             self._state = IndexState("warming")
             group.start_soon(self._serve)
 
+    async def load(self) -> None:
+        """Read the ledger's vectors, however many, to be searched exactly, where `start` is not called. Chroma is left
+        alone. Raises LedgerError."""
+        if not self._is_started:
+            await self._load(however_many=True)
+            entries = len(self._contents.register.entries)
+            self._state = IndexState("ready", entries, entries)
+
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Neighbour] | None:
         """The tasks of the ledger most similar to a vector, best first, level with the ledger as it is now.
 
         Of tasks with one and the same vector only the newest are among them. None: nothing answered within
         patience_s, and the state says why. Raises LedgerError, and nothing else.
         """
-        if not self._is_started:
+        if self._state.phase == "absent":
             return None
         with anyio.move_on_after(patience_s):
             while True:

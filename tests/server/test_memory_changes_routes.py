@@ -1,5 +1,6 @@
 """Memory over MCP: what failed and what passed on similar tasks decides who is asked next."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -53,6 +54,17 @@ async def test_after_a_tier_keeps_failing_the_next_similar_task_goes_to_the_one_
     assert after["similar_tasks"] == 6
     assert after["expected"]["success"] > before["expected"]["success"]
     assert (other["model"], other["source"]) == ("qwen3-30b-a3b", "rules")
+
+
+async def test_the_shell_decides_by_the_same_memory(open_house: OpenHouse):
+    async with open_house(local_fails) as house:
+        await learn(house, NAMES[:6])
+        asked = await house.call("route_task", task=similar_task("last one"))
+        route = [sys.executable, "-m", "chargehand.server", "route", similar_task("last one"), "--json"]
+        typed = json.loads((await anyio.run_process(route)).stdout)
+
+    assert (typed["model"], typed["source"], typed["similar_tasks"]) == ("claude-haiku-5-5", "memory", 6)
+    assert typed["confidence"] == pytest.approx(asked["confidence"], abs=0.01)
 
 
 async def test_three_successes_are_not_enough_to_overrule_the_reference(
