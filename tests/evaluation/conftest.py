@@ -7,7 +7,7 @@ from house import Script
 from laboratory import Lab
 
 from chargehand.evaluation.peers.vendors import vendors
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import recalling_workshop
 from chargehand.tools.cascade.delegations import Delegations
 
 
@@ -18,7 +18,7 @@ def lab(monkeypatch: pytest.MonkeyPatch):
         async with vendors(script) as peers:
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
-            async with own_workshop() as shop, anyio.create_task_group() as group:
+            async with recalling_workshop() as shop, anyio.create_task_group() as group:
                 yield Lab(shop, Delegations(group), peers)
                 group.cancel_scope.cancel()
 

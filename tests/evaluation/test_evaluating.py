@@ -41,7 +41,7 @@ async def test_each_model_answers_as_often_as_is_asked(lab):
 
 async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_counted(lab):
     course = Course()
-    many = tuple(item(f"{number}@1") for number in range(12))
+    many = tuple(item(f"{number}@1", wrong=()) for number in range(12))
     long = Reply(fenced("# " + "x " * 30_000))
     async with lab(Script({SONNET: [long], HAIKU: [long]})) as lab:
         budget_usd = 0.06
@@ -72,7 +72,7 @@ async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, m
 
 async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(lab):
     course = Course()
-    many = tuple(item(f"{number:02}@1") for number in range(20))
+    many = tuple(item(f"{number:02}@1", wrong=()) for number in range(20))
     script = Script({HAIKU: [RIGHT, RIGHT, HttpFault(401)], LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
         row = await lab.evaluate(LOCAL, HAIKU, items=many, course=course)

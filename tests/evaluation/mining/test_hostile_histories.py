@@ -132,7 +132,7 @@ async def test_a_replaced_commit_is_read_as_it_is(tmp_path: Path):
 
 
 async def test_trees_nested_to_list_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chargehand.evaluation.mining.git.MEMORY_MB_AT_MOST", 300)
+    monkeypatch.setattr("chargehand.evaluation.mining.git.MEMORY_MB_AT_MOST", 100)
     past = shop_history(tmp_path / "shop")
     tree = past.tree({"f": "x"})
     for _ in range(12):

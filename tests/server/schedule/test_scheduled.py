@@ -9,7 +9,6 @@ import pytest
 from chargehand.evaluation.peers.ollama import OllamaPeer
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import Vendors, vendors
-from chargehand.evaluation.suite.loading import load_suite
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import main, own_workshop
@@ -19,7 +18,8 @@ from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
 pytestmark = pytest.mark.anyio
 
 LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
-KIND = load_suite(1)[0].kind
+KIND = "repair"
+"""Few tasks, and quickly checked."""
 IDLE = (False, 0.1)
 ORDER = Order(models=(LOCAL,), kinds=(KIND,))
 
