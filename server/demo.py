@@ -18,16 +18,19 @@ from rich.table import Column, Table
 from ..evaluation.peers.vendors import vendors
 from ..memory_store.ledger import Ledger
 from ..memory_store.usage import report_usage
+from ..profiles.model import ModelProfile
 from ..profiles.price import in_dollars
 from ..tools.errors import CallerError
+from ..tools.provider import Availability
+from ..tools.workshop import Workshop
 from .app import version
 from .rehearsal import TASK, TESTS, recorded_answer
 from .reports import complain, show_usage
-from .settings import load_settings
+from .settings import CONFIG_FILE, PREFIX, Settings, load_settings
 from .wiring import open_workshop, utc_now
 
 # What a server process needs of ours beside the variables that are set for it.
-_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA", "OLLAMA_HOST")
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA")
 
 
 async def demo() -> int:
@@ -59,17 +62,34 @@ async def _somebody_to_ask(home: Path, console: Console) -> AsyncGenerator[Mappi
     settings = load_settings()
     async with open_workshop(settings.model_copy(update={"home": home}), Path.cwd()) as shop:
         availability = (await shop.survey()).availability
-        usable = sorted({p.id for p in shop.catalogue.profiles.values() if availability[p.id].is_reachable and p.roles})
+        usable = [p.id for p in shop.catalogue if p.roles and _may_be_asked(shop, p, availability[p.id])]
     if usable:
-        console.print(f"[bold]This demo asks your own models:[/] {', '.join(usable)}. It may cost a few cents at most.")
-        yield {name: value for name, value in os.environ.items() if name.startswith(("ANTHROPIC_", "CEREBRAS_"))}
+        console.print(
+            f"[bold]This demo asks your own models:[/] {', '.join(sorted(usable))}. It may cost a few cents at most."
+        )
+        yield _own_environment(settings)
         return
     console.print(
-        "[bold]This is a rehearsal:[/] no Ollama and no key was found, so recorded answers come from a peer on"
-        " 127.0.0.1 over real HTTP. Routing, sandbox, escalation and books are real; only the models are not."
+        "[bold]This is a rehearsal:[/] no model of yours can be asked (`chargehand doctor` says why), so recorded"
+        " answers come from a peer on 127.0.0.1 over real HTTP. Routing, sandbox, escalation and books are real; only"
+        " the models are not."
     )
     async with vendors(recorded_answer) as peers:
         yield peers.environment
+
+
+def _may_be_asked(shop: Workshop, profile: ModelProfile, there: Availability) -> bool:
+    if profile.price is not None and shop.rules.daily_budget_usd == 0:
+        return False
+    return shop.can_be_asked(profile, there, local_only=shop.rules.local_only)
+
+
+def _own_environment(settings: Settings) -> Mapping[str, str]:
+    """Keys, limits and what may not leave, as the user set them; only the data folder is another."""
+    prefixes = ("ANTHROPIC_", "CEREBRAS_", "OLLAMA_", PREFIX)
+    own = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+    file = settings.config or settings.home / CONFIG_FILE
+    return own | ({"CHARGEHAND_CONFIG": str(file.absolute())} if file.exists() else {})
 
 
 async def _drive(home: Path, environment: Mapping[str, str], console: Console) -> bool:

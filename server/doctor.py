@@ -111,10 +111,10 @@ def _show(diagnosis: Diagnosis, *, as_json: bool) -> None:
 
 
 def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availability], access: Access) -> bool:
-    there, provider = availability.get(model), shop.catalogue.profiles[model].provider
-    if there is None or not there.is_reachable or access.get(provider) is not None:
+    profile = shop.catalogue.profiles[model]
+    if access.get(profile.provider) is not None:
         return False
-    return there.is_local or not shop.rules.local_only
+    return shop.can_be_asked(profile, availability.get(model), local_only=shop.rules.local_only)
 
 
 def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:

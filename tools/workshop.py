@@ -148,7 +148,7 @@ class Workshop:
         self, look_back: LookBack, found: Mapping[str, Availability], before: Mapping[str, Belief]
     ) -> Recollection:
         local_only = look_back.local_only or self.rules.local_only
-        askable = [p for p in self.catalogue if self._can_be_asked(p, found.get(p.id), local_only=local_only)]
+        askable = [p for p in self.catalogue if self.can_be_asked(p, found.get(p.id), local_only=local_only)]
         cheapest_first = sorted(askable, key=lambda p: (p.cost_usd(input_tokens=1_000, output_tokens=1_000), p.id))
         return await self.memory.retrieve_similar(
             look_back.task,
@@ -161,7 +161,8 @@ class Workshop:
             expected=before,
         )
 
-    def _can_be_asked(self, profile: ModelProfile, there: Availability | None, *, local_only: bool) -> bool:
+    def can_be_asked(self, profile: ModelProfile, there: Availability | None, *, local_only: bool) -> bool:
+        """Whether the model is offered today, answers, and is where the task may go."""
         if there is None or not there.is_reachable or not profile.is_offered_on(self.today):
             return False
         return there.is_local or not local_only

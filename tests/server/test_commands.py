@@ -228,6 +228,29 @@ async def test_the_demo_asks_the_users_own_models_when_there_are_any(environment
     assert not (tmp_path / "data").exists()
 
 
+@pytest.mark.parametrize(
+    ("limit", "config"),
+    [
+        ({"CHARGEHAND_LOCAL_ONLY": "true"}, None),
+        ({"CHARGEHAND_DAILY_BUDGET_USD": "0"}, None),
+        ({}, "daily_budget_usd = 0\n"),
+        ({}, "local_only = true\n"),
+    ],
+)
+async def test_the_demo_keeps_to_what_the_user_allows(
+    environment: dict[str, str], tmp_path: Path, limit: dict[str, str], config: str | None
+):
+    if config is not None:
+        (tmp_path / "data").mkdir()
+        (tmp_path / "data" / "config.toml").write_text(config)
+    script = Script({"qwen3:30b-a3b": [Reply(fenced("def median(numbers):\n    return 0"))]})
+    async with vendors(script) as peers:
+        seen = await typed(environment | peers.environment | limit, "demo")
+
+    assert seen.out.startswith("This demo asks your own models: qwen3-30b-a3b. ")
+    assert set(script.models) == {"qwen3:30b-a3b"}
+
+
 async def test_the_version_is_the_packages(environment: dict[str, str]):
     seen = await typed(environment, "--version")
 
