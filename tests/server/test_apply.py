@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -509,6 +510,49 @@ async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
         async with own_workshop() as shop:
             row = await shop.ledger.task(receipt["task_id"])
 
+    assert row is not None
+    assert row.outcomes == outcomes
+
+
+def git(project: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", *identity, *arguments], cwd=project, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(project: Path) -> Path:
+    """The project, committed."""
+    git(project, "init", "-q", "-b", "main")
+    git(project, "add", ".")
+    git(project, "commit", "-q", "-m", "Begin")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("moves", "outcomes"),
+    [
+        ([["commit", "-q", "-a", "-m", "Double"], ["checkout", "-q", "main"]], ()),
+        ([["commit", "-q", "-a", "-m", "Double"], ["reset", "-q", "--hard", "main"]], ()),
+        ([["stash", "-q"]], ()),
+        ([["checkout", "-q", "--", "doubling.py"]], ("rejected",)),
+    ],
+    ids=["another branch", "reset", "stash", "this file alone"],
+)
+async def test_files_are_a_word_on_the_work_only_where_git_did_not_move(
+    open_house: OpenHouse, repository: Path, moves: list[list[str]], outcomes: tuple[str, ...]
+):
+    git(repository, "checkout", "-q", "-b", "feature")
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
+        written = (repository / "doubling.py").read_bytes()
+        for arguments in moves:
+            git(repository, *arguments)
+        await house.call("delegate_generation", task="Write something else")
+        async with own_workshop() as shop:
+            row = await shop.ledger.task(receipt["task_id"])
+
+    assert written != BEFORE
+    assert (repository / "doubling.py").read_bytes() == BEFORE
     assert row is not None
     assert row.outcomes == outcomes
 

@@ -70,6 +70,11 @@ class Journal:
     folder: Path
     plan: Plan
 
+    @property
+    def begun_s(self) -> float:
+        """When the change was about to be made, in seconds of the epoch. Raises OSError."""
+        return (self.folder / _PLAN).stat().st_mtime
+
     def before(self, number: int) -> bytes | None:
         """The file of that number as it was. None: there was none."""
         return None if self.plan.files[number].before is None else (self.folder / f"{number}.before").read_bytes()

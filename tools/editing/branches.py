@@ -1,0 +1,35 @@
+"""Whether git has changed what a project's files are: another branch, a commit, a reset, a stash."""
+
+from pathlib import Path
+
+_GIT = ".git"
+_GIT_FOLDER = "gitdir:"
+# Each of these moves writes one of them, and `git checkout -- FILE` none (git 2.39, seen 2026-11-29).
+_WRITTEN_WHEN_IT_MOVES = ("HEAD", "logs/HEAD", "ORIG_HEAD", "refs/stash")
+
+
+def has_moved(folder: Path, since_s: float) -> bool:
+    """Whether the repository that a folder belongs to has moved. since_s: of the epoch. False without one."""
+    repository = next((git for place in (folder, *folder.parents) if (git := _repository(place))), None)
+    if repository is None:
+        return False
+    return any(_written_s(repository / name) > since_s for name in _WRITTEN_WHEN_IT_MOVES)
+
+
+def _repository(place: Path) -> Path | None:
+    """Where git keeps what it knows of this folder; a worktree's is elsewhere, as its file says."""
+    git = place / _GIT
+    try:
+        if git.is_dir():
+            return git
+        text = git.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    return place / text.removeprefix(_GIT_FOLDER).strip() if text.startswith(_GIT_FOLDER) else None
+
+
+def _written_s(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:
+        return 0.0
