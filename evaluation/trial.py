@@ -152,7 +152,7 @@ def proposals_of(found: Comparison, catalogue: Catalogue, evaluation_id: str, to
         return
     evidence = Evidence("trial", f"trial {evaluation_id[:8]}", today, n=found.n, note=found.in_words())
     warnings = () if found.is_significant else (_IS_CHANCE,)
-    changes: list[tuple[str, tuple[str, ...], Fact, Fact]] = list(_places(model, against))
+    changes: list[tuple[str, tuple[str, ...], Fact, Fact]] = list(_places(model, against, catalogue))
     if changes and model.lifecycle.on_probation:
         changes.insert(0, (model.id, ("lifecycle", "on_probation"), True, False))
     for profile, place, before, after in changes:
@@ -162,14 +162,26 @@ def proposals_of(found: Comparison, catalogue: Catalogue, evaluation_id: str, to
 _IS_CHANCE = "The two may be equally good: so small a difference comes about by chance as well."
 
 
-def _places(model: ModelProfile, against: ModelProfile) -> Iterator[tuple[str, tuple[str, ...], Fact, Fact]]:
-    """In each role that the other is asked in first: the model in its place, and the other behind."""
+def _places(
+    model: ModelProfile, against: ModelProfile, catalogue: Catalogue
+) -> Iterator[tuple[str, tuple[str, ...], Fact, Fact]]:
+    """In each role that the other is asked in first: the model in its place, and all from there on behind, in their
+    order."""
     for role, place in against.roles.items():
         old = model.roles.get(role)
         if old is not None and old < place:
             continue
-        yield model.id, ("roles", role), old, place
-        yield against.id, ("roles", role), place, place + 1 if old is None or old == place else old
+        last = place
+        if old != place:
+            yield model.id, ("roles", role), old, place
+        behind = sorted(
+            (p.roles[role], p.id) for p in catalogue if role in p.roles and p.id not in (model.id, against.id)
+        )
+        for before, profile in ((place, against.id), *(one for one in behind if one[0] >= place)):
+            if before > last:
+                break
+            last += 1
+            yield profile, ("roles", role), before, last
 
 
 def _item(task: AskableTask) -> SuiteTask:

@@ -20,6 +20,7 @@ from chargehand.evaluation.trial import Comparison, proposals_of
 from chargehand.memory_store.evaluations import read_measurements
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewCheck, NewTask
+from chargehand.profiles.loading import load_catalogue
 from chargehand.server.cli import own_workshop
 from chargehand.server.profile_updates import offer
 
@@ -166,12 +167,14 @@ async def _trial(environment: dict[str, str], answer) -> Typed:
         return await typed(environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json")
 
 
+BETTER = Comparison(
+    model=HAIKU, against=LOCAL, n=12, passed=12, passed_against=2, only_model=10, only_against=0, p=0.002,
+    times_faster=2.0, usd_each=0.004, usd_each_against=0.0,
+)  # fmt: skip
+
+
 async def haiku_is_better(shop) -> Found:
-    comparison = Comparison(
-        model=HAIKU, against=LOCAL, n=12, passed=12, passed_against=2, only_model=10, only_against=0, p=0.002,
-        times_faster=2.0, usd_each=0.004, usd_each_against=0.0,
-    )  # fmt: skip
-    return Found(proposals=tuple(proposals_of(comparison, shop.catalogue, "e1" * 8, shop.today)))
+    return Found(proposals=tuple(proposals_of(BETTER, shop.catalogue, "e1" * 8, shop.today)))
 
 
 class Terminal(io.StringIO):
@@ -189,6 +192,33 @@ async def test_the_change_is_written_only_when_a_person_agrees(answer, is_writte
         places = {model: shop.catalogue.profiles[model].roles.get("local") for model in (HAIKU, LOCAL)}
     assert code == 0
     assert places == ({HAIKU: 2, LOCAL: 3} if is_written else {HAIKU: None, LOCAL: 2})
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({HAIKU: None, LOCAL: 1, "qwen3-14b": 2, "qwen3.5-9b": 3}, [HAIKU, LOCAL, "qwen3-14b", "qwen3.5-9b"]),
+        ({HAIKU: 3, LOCAL: 1, "qwen3-14b": 2}, [HAIKU, LOCAL, "qwen3-14b"]),
+        ({HAIKU: 1, LOCAL: 1, "qwen3-14b": 1}, [HAIKU, LOCAL, "qwen3-14b"]),
+        ({HAIKU: None, "qwen3-14b": 1, LOCAL: 2, "qwen3.5-9b": 5}, ["qwen3-14b", HAIKU, LOCAL, "qwen3.5-9b"]),
+    ],
+    ids=["it is new", "it comes from behind", "they stood level", "others stand before and far behind"],
+)
+def test_who_was_not_tried_overtakes_nobody(before: dict[str, int | None], after: list[str]):
+    catalogue = load_catalogue()
+    for profile in catalogue:
+        profile.roles.clear()
+        if (place := before.get(profile.id)) is not None:
+            profile.roles["local"] = place
+
+    places = dict(before)
+    for proposal in proposals_of(BETTER, catalogue, "e1" * 8, dt.date(2026, 11, 29)):
+        assert (proposal.place, proposal.before) == (("roles", "local"), before[proposal.profile])
+        assert proposal.after != proposal.before
+        places[proposal.profile] = proposal.after
+
+    assert sorted(places, key=lambda model: (places[model], model)) == after
+    assert len(set(places.values())) == len(places)
 
 
 async def test_nothing_of_a_trial_is_written_without_being_asked(monkeypatch):
