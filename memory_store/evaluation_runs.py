@@ -29,14 +29,20 @@ class EvaluationRow:
 
 
 async def find_evaluation(
-    ledger: Ledger, *, evaluation_id: str | None = None, terms: str | None = None, only_unfinished: bool = False
+    ledger: Ledger,
+    *,
+    evaluation_id: str | None = None,
+    terms: str | None = None,
+    suite: str | None = None,
+    only_unfinished: bool = False,
 ) -> EvaluationRow | None:
     """The newest evaluation that fits what is given; evaluation_id may be the beginning of one. None: there is none."""
     rows = await ledger.rows(
         "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
         " WHERE (?1 IS NULL OR SUBSTR(id, 1, LENGTH(?1)) = ?1) AND (?2 IS NULL OR terms = ?2)"
-        " AND (NOT ?3 OR finished_at IS NULL) ORDER BY begun_at DESC, rowid DESC LIMIT 1",
-        (evaluation_id, terms, only_unfinished),
+        " AND (?3 IS NULL OR suite = ?3) AND (NOT ?4 OR finished_at IS NULL)"
+        " ORDER BY begun_at DESC, rowid DESC LIMIT 1",
+        (evaluation_id, terms, suite, only_unfinished),
     )
     return EvaluationRow(*rows[0]) if rows else None
 

@@ -143,19 +143,25 @@ async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
         console.print(left_out, markup=False, highlight=False, soft_wrap=True)
     if not models:
         raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
-    budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
     return Terms(
         suite=OWN_SUITE,
         seed=seed_of_week(shop.today) if order.seed is None else order.seed,
         models=models,
         kinds=tuple(kind for kind in KINDS if kind in order.kinds),
         repeat=order.repeat,
-        budget_usd=None if math.isinf(budget_usd) else budget_usd,
+        budget_usd=budget_of(order),
     )
 
 
+def budget_of(order: Order) -> float | None:
+    """US dollars that the order may spend in all. None: the day's limit alone counts."""
+    budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
+    return None if math.isinf(budget_usd) else budget_usd
+
+
 async def _resumed(shop: Workshop) -> Terms:
-    row = await find_evaluation(shop.ledger, only_unfinished=True)
+    row = await find_evaluation(shop.ledger, only_unfinished=True, suite=OWN_SUITE)
+    row = row or await find_evaluation(shop.ledger, only_unfinished=True)
     if row is None:
         raise BadArgument("--resume: no evaluation is unfinished. Leave it out to begin one.")
     if row.suite != OWN_SUITE:

@@ -1,6 +1,7 @@
 """What a scheduler starts: an evaluation, unless this week's is done or the machine has something better to do."""
 
 import datetime as dt
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,10 +9,10 @@ from pathlib import Path
 import anyio.to_thread
 
 from ...evaluation.terms import OWN_SUITE, Terms, seed_of_week
-from ...memory_store.evaluation_runs import EvaluationRow, evaluations_of
+from ...memory_store.evaluation_runs import evaluations_of
 from ...tools.provider import ProviderError
 from ...tools.workshop import Workshop
-from ..evaluating import Order, evaluate_from_shell
+from ..evaluating import Order, budget_of, evaluate_from_shell
 from ..premises import OpenWorkshop
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
@@ -69,33 +70,47 @@ async def run_scheduled(
 
 async def _start(shop: Workshop, order: Order, now: dt.datetime, measures: Measures) -> _Start:
     order = replace(order, seed=seed_of_week(now.date()))
-    of_week = await evaluations_of(shop.ledger, OWN_SUITE, order.seed or 0)
-    wanted = {shop.catalogue.named(name, shop.today)[0].id for name in order.models}
-    if any(_covers(row, order, wanted) for row in of_week):
+    rows = await evaluations_of(shop.ledger, OWN_SUITE, order.seed or 0)
+    of_week = [(row, Terms.from_json(row.terms)) for row in rows]
+    wanted = await _wanted(shop, order)
+    done = [terms for row, terms in of_week if row.finished_at is not None and _is_as_thorough(terms, order)]
+    if done and wanted <= {model for terms in done for model in terms.models}:
         return _Start(why_not="this week's evaluation is done")
     on_battery, load = await anyio.to_thread.run_sync(measures)
     machine = Machine(on_battery, load, await _loaded(shop), await tasks_of_others(shop.ledger, shop.owner))
     why_not = reason_to_wait(machine, now)
     if why_not is not None:
         return _Start(why_not=why_not)
-    # What was begun in this week is gone on with, its budget too: a run a day must not spend one a day.
-    begun = next((row for row in of_week if row.finished_at is None), None)
-    if begun is not None:
-        terms = Terms.from_json(begun.terms)
-        budget_usd = float("inf") if terms.budget_usd is None else terms.budget_usd
-        return _Start(Order(terms.models, terms.kinds, budget_usd, terms.repeat, terms.seed))
+    # What a run began in this week is gone on with, its budget too: a run a day must not spend one a day.
+    begun = [terms for row, terms in of_week if row.finished_at is None and _is_order(terms, order, wanted)]
+    if begun:
+        return _Start(replace(order, models=begun[0].models, budget_usd=_limit(begun[0].budget_usd)))
     return _Start(order)
 
 
-def _covers(row: EvaluationRow, order: Order, wanted: set[str]) -> bool:
-    """Whether a finished evaluation answers what the order asks. wanted: its models; none is all that answer."""
-    terms = Terms.from_json(row.terms)
-    return (
-        row.finished_at is not None
-        and wanted <= set(terms.models)
-        and set(terms.kinds) == set(order.kinds)
-        and terms.repeat >= order.repeat
-    )
+async def _wanted(shop: Workshop, order: Order) -> set[str]:
+    """The models that the order is about: those that it names, else all that can be asked now."""
+    if order.models:
+        return {shop.catalogue.named(name, shop.today)[0].id for name in order.models}
+    there = (await shop.survey()).availability
+    local_only = shop.rules.local_only
+    return {p.id for p in shop.catalogue if shop.can_be_asked(p, there.get(p.id), local_only=local_only)}
+
+
+def _is_as_thorough(terms: Terms, order: Order) -> bool:
+    return set(terms.kinds) == set(order.kinds) and terms.repeat >= order.repeat
+
+
+def _is_order(terms: Terms, order: Order, wanted: set[str]) -> bool:
+    """Whether an evaluation asks what the order asks, and spends no more than it allows."""
+    same_models = wanted == set(terms.models) if order.models else wanted <= set(terms.models)
+    same_tasks = set(terms.kinds) == set(order.kinds) and terms.repeat == order.repeat
+    within_budget = _limit(terms.budget_usd) <= _limit(budget_of(order))
+    return same_models and same_tasks and within_budget
+
+
+def _limit(budget_usd: float | None) -> float:
+    return math.inf if budget_usd is None else budget_usd
 
 
 async def _loaded(shop: Workshop) -> Sequence[LoadedModel]:

@@ -130,6 +130,25 @@ async def test_all_that_answer_are_measured_when_none_is_named(tmp_path: Path):
     assert {name for name, passed in models.items() if passed} == {LOCAL, HAIKU}
 
 
+async def test_an_interrupted_evaluation_is_found_behind_one_of_other_tasks(tmp_path: Path):
+    stalling = Class(stalls_from=1)
+    async with vendors(stalling) as peers:
+        await _until_asked(tmp_path, peers, stalling, 2, signal.SIGINT)
+    db = sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")
+    with db:
+        db.execute(
+            "INSERT INTO evaluations (id, suite, seed, begun_at, budget_usd, terms)"
+            " SELECT 'later', 'trial', seed, begun_at + 1, budget_usd, JSON_SET(terms, '$.suite', 'trial')"
+            " FROM evaluations"
+        )
+    db.close()
+    async with vendors(Class()) as peers:
+        resumed = await typed(tmp_path, peers, "--resume", "--json")
+
+    assert resumed.code == 0, resumed.error
+    assert rows(tmp_path, "SELECT id = 'later', finished_at IS NULL FROM evaluations ORDER BY 1") == [(0, 0), (1, 1)]
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGKILL])
 async def test_an_evaluation_that_is_cut_short_goes_on_and_asks_nothing_twice(tmp_path: Path, ending: signal.Signals):
     stalling = Class(stalls_from=2)

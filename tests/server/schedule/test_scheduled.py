@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ import pytest
 from chargehand.evaluation.peers.ollama import OllamaPeer
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.evaluation.terms import OWN_SUITE, Terms, seed_of_week
+from chargehand.memory_store.evaluation_runs import take_up
+from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import main, own_workshop
@@ -155,12 +159,82 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
         known_to(monkeypatch, peers)
         failed = await run(order=order)
         answer.fault = None
-        done = await run(order=Order(kinds=(KIND,), budget_usd=0.7))
+        done = await run(order=replace(order, budget_usd=0.7))
         async with own_workshop() as shop:
             rows = await shop.ledger.rows("SELECT budget_usd, finished_at IS NULL FROM evaluations")
 
     assert (failed, done) == (1, 0)
     assert rows == [(0.5, 0)]
+
+
+@pytest.fixture
+def orders(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
+    """What would be evaluated, in place of evaluating it."""
+    given: list[Order] = []
+
+    async def evaluate(_: object, order: Order, **__: object) -> int:
+        given.append(order)
+        return 0
+
+    monkeypatch.setattr("chargehand.server.schedule.scheduled.evaluate_from_shell", evaluate)
+    return given
+
+
+async def evaluated_by_hand(order: Order, *, is_finished: bool) -> None:
+    async with own_workshop() as shop:
+        terms = Terms(
+            OWN_SUITE,
+            seed_of_week(shop.clock().astimezone().date()),
+            order.models,
+            order.kinds,
+            order.repeat,
+            order.budget_usd,
+        )
+        row = NewEvaluation("e1", OWN_SUITE, terms.seed, order.budget_usd, terms.as_json())
+        await take_up(shop.ledger, shop.owner, row, 0.0)
+        if is_finished:
+            await finish_evaluation(shop.ledger, "e1", 1.0)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Order(models=(HAIKU,), kinds=(KIND,), budget_usd=0.5),
+        Order(models=(LOCAL,), kinds=(KIND,), budget_usd=4),
+        Order(models=(LOCAL,), budget_usd=0.5),
+    ],
+    ids=["other models", "more money", "other tasks"],
+)
+async def test_what_somebody_began_by_hand_is_left_to_them(
+    monkeypatch: pytest.MonkeyPatch, orders: list[Order], other: Order
+):
+    async with vendors(Wrong()) as peers:
+        known_to(monkeypatch, peers)
+        await evaluated_by_hand(other, is_finished=False)
+        await run(order=replace(ORDER, budget_usd=0.5, in_batches=True))
+
+    assert [(o.models, o.kinds, o.budget_usd) for o in orders] == [((LOCAL,), (KIND,), 0.5)]
+
+
+async def test_what_is_gone_on_with_is_asked_in_batches_as_before(monkeypatch: pytest.MonkeyPatch, orders: list[Order]):
+    async with vendors(Wrong()) as peers:
+        known_to(monkeypatch, peers)
+        await evaluated_by_hand(replace(ORDER, budget_usd=0.25), is_finished=False)
+        await run(order=replace(ORDER, budget_usd=0.5, in_batches=True))
+
+    assert [(o.models, o.budget_usd, o.in_batches) for o in orders] == [((LOCAL,), 0.25, True)]
+
+
+async def test_one_model_that_was_evaluated_by_hand_is_not_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, orders: list[Order]
+):
+    async with vendors(Wrong()) as peers:
+        known_to(monkeypatch, peers)
+        await evaluated_by_hand(replace(ORDER, budget_usd=0.5), is_finished=True)
+        await run(order=Order(kinds=(KIND,)))
+        await run()
+
+    assert [o.models for o in orders] == [()]
 
 
 def test_variables_come_from_the_file_and_the_environment_goes_before_it(
