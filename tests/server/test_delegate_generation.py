@@ -5,9 +5,13 @@ import json
 import anyio
 import pytest
 from house import OpenHouse, Script, fenced, text_of
+from starlette.requests import Request
+from starlette.responses import Response
 
+from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
 from chargehand.evaluation.peers.reply import Cut, HttpFault, Reply, Stall
 from chargehand.evaluation.peers.vendors import QWEN
+from chargehand.server.cli import own_workshop
 
 pytestmark = pytest.mark.anyio
 
@@ -362,6 +366,35 @@ async def test_cancelling_the_call_closes_the_vendors_connection(open_house: Ope
             await exchange.over.wait()
 
     assert exchange.client_disconnected
+
+
+async def test_cancelling_the_call_while_its_text_is_embedded_closes_the_books(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_EMBEDDER", "ollama:nomic-embed-text")
+    embedder = OllamaModel("nomic-embed-text", context_tokens=2048, capabilities=("embedding",))
+    at_work, embed = anyio.Event(), OllamaPeer._embed
+
+    async def stalls(peer: OllamaPeer, request: Request) -> Response:
+        if RENAME in (await request.body()).decode():
+            at_work.set()
+            await anyio.sleep_forever()
+        return await embed(peer, request)
+
+    monkeypatch.setattr(OllamaPeer, "_embed", stalls)
+    async with open_house(Script({LOCAL: [RIGHT]}), installed=(QWEN, embedder)) as house:
+        async with anyio.create_task_group() as group:
+            group.start_soon(house.client.call_tool, "delegate_generation", {"task": RENAME})
+            with anyio.fail_after(60):
+                await at_work.wait()
+            group.cancel_scope.cancel()
+        async with own_workshop() as shop:
+            with anyio.fail_after(10):
+                while await shop.ledger.rows("SELECT id FROM tasks WHERE status = 'running'"):
+                    await anyio.lowlevel.checkpoint()
+            (status,) = await shop.ledger.rows("SELECT status FROM tasks")
+
+    assert status == ("cancelled",)
 
 
 async def test_progress_only_grows_and_names_the_model(open_house: OpenHouse, era: str):

@@ -152,9 +152,7 @@ class Delegations:
                 tests=_tests_by_themselves(job, contract),
             )
         )
-        local_only = contract.local_only or shop.rules.local_only
-        if contract.origin != "evaluation":
-            await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
+        # No wait from here on: whoever is cancelled leaves nothing in the books that nobody carries out.
         self._under_way[delegation.task_id] = delegation
         self._group.start_soon(self._carry_out, delegation, shop, job, contract)
         return delegation
@@ -226,7 +224,10 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
     delegation.made = attempts.made
     notes: list[str] = [*contract.notes, *job.notes]
     status: Status = "failed"
+    local_only = contract.local_only or shop.rules.local_only
     try:
+        if contract.origin != "evaluation":
+            await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
         decision = await decide(
             job,
             shop,
@@ -252,7 +253,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             decision=decision,
             contract=contract,
             attempts=attempts,
-            local_only=contract.local_only or shop.rules.local_only,
+            local_only=local_only,
             tell=begins,
             notes=notes,
         )
