@@ -21,6 +21,8 @@ from .errors import BudgetExceeded, DailyLimitReached
 from .group_commit import GroupCommit
 from .ledger_file import in_words, open_file
 from .records import (
+    BAD_OUTCOMES,
+    GOOD_OUTCOMES,
     Finish,
     NewAttempt,
     NewCheck,
@@ -185,12 +187,19 @@ class Ledger:
         await self._turns.write(write)
 
     async def record_outcome(self, task_id: str, outcome: Outcome, note: str | None) -> bool:
-        """Record the user's word on a task, once however often it is said; False when the task is unknown."""
+        """Record the user's word on a task, once however often it is said; False when the task is unknown.
+
+        The newest word counts: a good one takes back the bad ones before it, and a bad one the good ones.
+        """
+        taken_back = BAD_OUTCOMES if outcome in GOOD_OUTCOMES else GOOD_OUTCOMES
 
         def write(db: sqlite3.Connection) -> bool:
             known = "SELECT 1 FROM tasks WHERE id = ? AND text_form <> 'forgotten'"
             if db.execute(known, (task_id,)).fetchone() is None:
                 return False
+            db.executemany(
+                "DELETE FROM outcomes WHERE task_id = ? AND outcome = ?", [(task_id, word) for word in taken_back]
+            )
             db.execute(
                 "INSERT INTO outcomes (task_id, outcome, note, recorded_at) VALUES (?, ?, ?, ?)"
                 " ON CONFLICT (task_id, outcome) DO UPDATE SET note = COALESCE(excluded.note, note)",

@@ -149,13 +149,32 @@ async def test_the_same_word_twice_is_one_and_a_later_note_replaces_the_first(le
 
     for note in (None, "first", "second", None):
         assert await ledger.record_outcome("t1", "rejected", note)
-    await ledger.record_outcome("t1", "accepted", None)
+    await ledger.record_outcome("t1", "tests_failed", None)
 
     row = await ledger.task("t1")
     assert row is not None
-    assert row.outcomes == ("rejected", "accepted")
+    assert row.outcomes == ("rejected", "tests_failed")
     notes = await ledger.rows("SELECT outcome, note FROM outcomes ORDER BY rowid")
-    assert notes == [("rejected", "second"), ("accepted", None)]
+    assert notes == [("rejected", "second"), ("tests_failed", None)]
+
+
+@pytest.mark.parametrize(
+    ("words", "left"),
+    [
+        (("rejected", "accepted"), ("accepted",)),
+        (("accepted", "tests_passed", "tests_failed"), ("tests_failed",)),
+        (("accepted", "rejected", "accepted"), ("accepted",)),
+    ],
+)
+async def test_a_word_takes_back_those_before_it_that_say_the_opposite(ledger, words: tuple, left: tuple):
+    await ledger.begin_task(TASK)
+
+    for word in words:
+        await ledger.record_outcome("t1", word, None)
+
+    row = await ledger.task("t1")
+    assert row is not None
+    assert row.outcomes == left
 
 
 @pytest.mark.parametrize(
@@ -169,6 +188,8 @@ async def test_the_same_word_twice_is_one_and_a_later_note_replaces_the_first(le
         ([("small", True)], "succeeded", ("rejected",), (0, 1), (0, 0)),
         ([("small", True)], "succeeded", ("rejected", "tests_failed"), (0, 1), (0, 0)),
         ([("small", True)], "succeeded", ("accepted", "rejected"), (0, 1), (0, 0)),
+        ([("small", True)], "succeeded", ("accepted", "rejected", "accepted"), (1, 0), (0, 0)),
+        ([("small", True)], "succeeded", ("tests_failed", "edited"), (1, 0), (0, 0)),
         ([("small", False), ("large", True)], "succeeded", ("rejected",), (0, 1), (0, 1)),
     ],
 )
