@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
+from statistics import median
 
 from ...memory_store.evaluations import read_measurements
 from ...memory_store.ledger import Ledger
@@ -16,7 +17,7 @@ from .found import Found
 from .rivalry import fitness, role_orders
 from .same_items import LEAST_ITEMS, on_the_same_items
 from .speed import speed_proposal
-from .standing import Item, Standing, quantile, standings
+from .standing import Item, Standing, standings
 from .statistics import Count, tally, wilson
 
 _PROBATION_ENDS_AT = 0.5
@@ -86,7 +87,7 @@ def _measured(standing: Standing) -> Fact:
         "by_task_type": _tallies(by(TASK_TYPES, lambda item, task_type: item.task_type == task_type)),
         "by_complexity": _tallies(by([name for name, _ in BANDS], lambda item, band: band_of(item.complexity) == band)),
         "complexity_at_half": complexity_at_half(items),
-        "seconds_per_answer": round(quantile(standing.seconds, 0.5), 2) if standing.seconds else None,
+        "seconds_per_answer": round(median(standing.seconds), 2) if standing.seconds else None,
         "usd_per_solved_task": None if solved_usd is None else round(solved_usd, 6),
         "build": standing.build,
         "source": standing.source,

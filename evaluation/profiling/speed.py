@@ -1,12 +1,12 @@
 """A model's speed as this machine sees it, from its own answers."""
 
 import datetime as dt
+import math
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
-from .standing import quantile
 
 LEAST_ANSWERS = 5
 _CHANGED_BY = 0.1
@@ -27,8 +27,9 @@ def speed_proposal(
     """
     if len(tokens_per_second) < LEAST_ANSWERS:
         return
-    slowest = round(quantile(tokens_per_second, 0.1), 1) or 0.1
-    fastest = max(slowest, round(quantile(tokens_per_second, 0.9), 1))
+    left_out = math.ceil(len(tokens_per_second) / 10)
+    slowest = round(tokens_per_second[left_out], 1) or 0.1
+    fastest = max(slowest, round(tokens_per_second[-1 - left_out], 1))
     measured_on = "this machine" if profile.provider == "ollama" else f"{profile.provider}, from this machine"
     now = profile.speed
     if now is not None and now.measured_on == measured_on:
@@ -51,6 +52,7 @@ def speed_proposal(
             source,
             seen,
             n=len(tokens_per_second),
-            note=f"{slowest:g} to {fastest:g} tokens per second, the slowest and the fastest tenth left out",
+            note=f"{slowest:g} to {fastest:g} tokens per second, the {left_out} slowest and the {left_out} fastest"
+            " left out",
         ),
     )

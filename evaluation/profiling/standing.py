@@ -79,11 +79,6 @@ def count_of(items: Iterable[Item]) -> Count:
     return Count(sum(passed), len(passed))
 
 
-def quantile(values: Sequence[float], share: float) -> float:
-    """values: sorted, at least one; the one that so great a share of them does not exceed."""
-    return values[min(len(values) - 1, int(share * len(values)))]
-
-
 def _standing(model: str, rows: Sequence[Measurement]) -> Standing:
     build = rows[-1].build
     rows = [row for row in rows if row.build == build]
