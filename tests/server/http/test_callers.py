@@ -1,5 +1,6 @@
 """Each caller has tasks of its own, limits of its own, and never a vendor's key."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -82,6 +83,24 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_othe
     assert "route_task: more than 2 calls a minute. Call again in " in text_of(answers[2])
     assert not other_tool.is_error
     assert not other_caller.is_error
+
+
+async def test_names_of_no_tool_are_counted_together_and_push_no_tool_out_of_mind(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 1\n")
+    monkeypatch.setattr("chargehand.server.http.limits.CALLERS_AT_MOST", 2)
+    async with open_place() as place, place.client(None) as client:
+        first = await client.call_tool("route_task", {"task": RENAME})
+        for number in range(5):
+            with contextlib.suppress(MCPError):
+                await client.call_tool(f"made_up_{number}", {})
+        second = await client.call_tool("route_task", {"task": RENAME})
+
+    assert not first.is_error
+    assert "more than 1 calls a minute" in text_of(second)
 
 
 async def test_a_callers_token_never_goes_on_to_a_vendor_and_a_vendors_key_never_comes_back(
