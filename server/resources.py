@@ -12,7 +12,7 @@ from mcp.server.mcpserver.resources import FunctionResource, Resource
 
 from ..memory_store.errors import LedgerError
 from ..profiles.errors import ProfileError, UnknownModel
-from ..tools.errors import CallerError, UnknownTask, unknown_task
+from ..tools.errors import OF_ANOTHER_PROJECT, CallerError, UnknownTask, unknown_task
 from ..tools.guarding.text import spoken, visible
 from .icon import ICON
 from .premises import Address, Premises
@@ -27,7 +27,6 @@ TASKS = f"{SCHEME}tasks/"
 TASK_TEMPLATE = f"{TASKS}{{task_id}}"
 
 _JSON = "application/json"
-_OF_ANOTHER_PROJECT = "It was done in another project: its text and its receipt are shown by a server of that project."
 
 
 def resources(address: Address) -> list[Resource]:
@@ -111,8 +110,8 @@ async def _task(shop: "Workshop", task_id: str) -> str:
     row = await shop.ledger.task(task_id)
     if row is None:
         raise unknown_task(task_id)
-    if row.project is not None and row.project != shop.roots.project:
-        return _as_json(asdict(row) | {"text": "", "receipt": None, "withheld": _OF_ANOTHER_PROJECT})
+    if not shop.shows(row):
+        return _as_json(asdict(row) | {"text": "", "receipt": None, "withheld": OF_ANOTHER_PROJECT})
     receipt = None
     if row.receipt is not None and row.kind == "delegation":
         receipt = spoken(Receipt.model_validate_json(row.receipt)).model_dump(mode="json", exclude_none=True)

@@ -45,6 +45,9 @@ class LimitReached(CallerError):
     """As many calls as a day allows have been made."""
 
 
+OF_ANOTHER_PROJECT = "It was done in another project: its text and its result are shown by a server of that project."
+
+
 def unknown_task(task_id: str) -> UnknownTask:
     return UnknownTask(
         f"task_id: no task {task_id[:64]!r} is known. Use the task_id that delegate_generation gave, from the same"

@@ -23,7 +23,7 @@ from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
 from .editing.prompt import Prompt
-from .errors import BadArgument, NobodyToAsk, unknown_task
+from .errors import OF_ANOTHER_PROJECT, BadArgument, NobodyToAsk, unknown_task
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import STAYS
 from .routing.selection import Decision
@@ -149,6 +149,8 @@ async def _earlier(shop: Workshop, task_id: str) -> TaskRow:
     row = await shop.ledger.task(task_id)
     if row is None or row.receipt is None:
         raise unknown_task(task_id)
+    if not shop.shows(row):
+        raise BadArgument(f"task_id: {OF_ANOTHER_PROJECT} Or give `code` or `files`.")
     return row
 
 

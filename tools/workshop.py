@@ -16,6 +16,7 @@ from ..memory_store.ownership import Owner
 from ..memory_store.pace import read_paces
 from ..memory_store.pass_rates import PassRateReader
 from ..memory_store.recollection import Recollection
+from ..memory_store.records import TaskRow
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
@@ -166,6 +167,10 @@ class Workshop:
         if there is None or not there.is_reachable or not profile.is_offered_on(self.today):
             return False
         return there.is_local or not local_only
+
+    def shows(self, task: TaskRow) -> bool:
+        """Whether the text and the result of a task may be shown here: it was done in this project, or in none."""
+        return task.project is None or task.project == self.roots.project
 
     async def check_access(self) -> Mapping[ProviderName, str | None]:
         """For each vendor why it lets nobody in, with the remedy, or None; free requests, all at once."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import Connect, House, OpenHouse, Script, fenced
+from house import Connect, House, OpenHouse, Script, fenced, text_of
 from mcp import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
 
@@ -75,6 +75,8 @@ async def test_a_task_of_another_project_is_told_of_without_its_text_and_is_not_
         async with connect(era) as client:
             (content,) = (await client.read_resource(uri)).contents
             offered = (await client.complete(TASKS, {"name": "task_id", "value": ""})).completion
+            resumed = await client.call_tool("delegate_generation", {"resume": receipt["task_id"]})
+            judged = await client.call_tool("validate_code", {"task_id": receipt["task_id"]})
         own = await read(house, uri)
 
     told = getattr(content, "text", "")
@@ -83,6 +85,10 @@ async def test_a_task_of_another_project_is_told_of_without_its_text_and_is_not_
     assert (json.loads(told)["status"], json.loads(told)["model"]) == ("unverified", "qwen3-30b-a3b")
     assert "another project" in json.loads(told)["withheld"]
     assert offered.values == []
+    for result in (resumed, judged):
+        assert "another project" in text_of(result)
+        assert "double" not in result.model_dump_json()
+    assert (resumed.structured_content or {})["status"] == "unverified"
     assert own["text"] == RENAME
     assert own["project"] not in (None, str(tmp_path / "project"))
 

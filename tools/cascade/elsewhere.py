@@ -8,7 +8,7 @@ import anyio.to_thread
 from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
 from ..editing.journal import Journals
 from ..editing.writing import UNDONE
-from ..errors import unknown_task
+from ..errors import OF_ANOTHER_PROJECT, unknown_task
 from ..undo import recover
 from ..vocabulary import AttemptOutcome
 from ..workshop import Workshop
@@ -45,20 +45,33 @@ async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: f
 
 
 async def receipt_of(shop: Workshop, task_id: str) -> Receipt:
-    """The receipt of a delegation that has ended, from the books. Raises UnknownTask or a LedgerError."""
+    """The receipt of a delegation that has ended, from the books; its figures alone when it is another project's.
+
+    Raises UnknownTask or a LedgerError.
+    """
     row = await shop.ledger.task(task_id)
     if row is None or row.kind != "delegation":
         raise unknown_task(task_id)
     if row.receipt is not None:
-        return Receipt.model_validate_json(row.receipt)
+        receipt = Receipt.model_validate_json(row.receipt)
+        return receipt if shop.shows(row) else _figures_of(receipt)
     attempts = await attempts_of(shop.ledger, task_id)
     return Receipt(
         task_id=task_id,
         status=cast(Status, row.status),
         attempts=[_as_receipt(attempt) for attempt in attempts],
         cost_usd=round(sum(attempt.cost_usd for attempt in attempts), 6),
-        notes=[INTERRUPTED, *await anyio.to_thread.run_sync(_what_was_written, shop.journals, task_id)],
+        notes=[
+            INTERRUPTED,
+            *(await anyio.to_thread.run_sync(_what_was_written, shop.journals, task_id) if shop.shows(row) else ()),
+        ],
     )
+
+
+def _figures_of(receipt: Receipt) -> Receipt:
+    attempts = [attempt.model_copy(update={"checks": []}) for attempt in receipt.attempts]
+    hidden = {"code": None, "files_changed": [], "attempts": attempts, "notes": [OF_ANOTHER_PROJECT]}
+    return receipt.model_copy(update=hidden)
 
 
 def _what_was_written(journals: Journals, task_id: str) -> list[str]:
