@@ -1,6 +1,5 @@
 """A task of a suite made ready to be asked: its tests understood, its project unpacked into a folder of its own."""
 
-import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import anyio.to_thread
 from ..profiles.model import ModelProfile
 from ..tools.cascade.attempt import wanted_tokens
 from ..tools.checking.answer_checks import TestsGiven, tests_given
+from ..tools.checking.scratch import scratch_folder
 from ..tools.custody import take_custody
 from ..tools.deciding import Job, understand
 from ..tools.editing.change import Changes
@@ -77,8 +77,7 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
 
     Raises a CallerError when its tests cannot be read.
     """
-    with tempfile.TemporaryDirectory(prefix="chargehand-item-", ignore_cleanup_errors=True) as name:
-        folder = await anyio.to_thread.run_sync(Path(name).resolve)
+    async with scratch_folder("item") as folder:
         await anyio.to_thread.run_sync(unpack, item, folder)
         roots = Roots((folder,) if item.files else (), off_limits=shop.roots.off_limits)
         users_roots, shop = shop.roots, replace(shop, roots=roots)

@@ -12,7 +12,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from ...tools.checking.scratch import scratch_folder
 from .commit import Commit, Delta, Entry, parse_commit, parse_deltas, parse_tree
 from .errors import HistoryUnreadable
 
@@ -117,14 +117,10 @@ async def open_history(path: Path) -> AsyncGenerator[History]:
     head = (await run_git(git, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], folder, refused=b"")).decode()
     if not head:
         raise HistoryUnreadable(f"--from-repo: {path} has no commit yet, so there is nothing to mine.")
-    borrower = Path(await anyio.to_thread.run_sync(tempfile.mkdtemp, None, "chargehand-history-"))
-    try:
+    async with scratch_folder("history") as borrower:
         await anyio.to_thread.run_sync(_lay_out, borrower, common / "objects", shallow, object_format)
         stands_at = Path(os.fsdecode(top.removesuffix(b"\n"))) if top else common
         yield History(await anyio.to_thread.run_sync(_resolved, stands_at), head.strip(), common, git, borrower)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, borrower, True)
 
 
 async def _asked(git: str, folder: Path, path: Path) -> tuple[Path, Path, str]:

@@ -4,7 +4,6 @@ The check is the one that an answer gets in a delegation, in the same sandbox.
 """
 
 import os
-import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ...tools.checking.change_checks import ChangeChecks
 from ...tools.checking.executing import Executing
 from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox_search import SandboxSearch, find_sandbox
+from ...tools.checking.scratch import scratch_folder
 from ...tools.editing.answer import read_answer
 from ...tools.editing.change import Changes
 from ...tools.editing.context import ContextFile
@@ -106,8 +106,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
         checks = AnswerChecks(await tests_given(task.tests, Roots(())), find).run
         yield lambda reply: checks(read_answer(reply, prose=False))
         return
-    with tempfile.TemporaryDirectory(prefix="chargehand-suite-") as name:
-        root = await anyio.to_thread.run_sync(Path(name).resolve)
+    async with scratch_folder("item") as root:
         await anyio.to_thread.run_sync(unpack, task, root)
         roots = Roots((root,))
         given = await tests_given(task.tests, roots)

@@ -7,7 +7,6 @@ has no network, but what a test prints goes into the receipt and back to the mod
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from fnmatch import fnmatch
@@ -18,6 +17,7 @@ import anyio.to_thread
 
 from ..errors import FileRefused
 from .gitignore import Ignoring, ignoring_in
+from .scratch import scratch_folder
 
 BYTES_AT_MOST = 128_000_000
 FILES_AT_MOST = 20_000
@@ -48,14 +48,10 @@ async def copied_project(root: Path, change: Mapping[Path, bytes] | None = None)
     change: what files of the copy are to hold instead, by their path from the root.
     Raises FileRefused when the project is larger than 128 MB or 20,000 files.
     """
-    folder = Path(await anyio.to_thread.run_sync(tempfile.mkdtemp, None, "chargehand-copy-"))
-    try:
+    async with scratch_folder("copy") as folder:
         await anyio.to_thread.run_sync(_copy, root, folder)
         await anyio.to_thread.run_sync(_put, folder, change or {})
         yield folder
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
 
 
 def _copy(root: Path, destination: Path) -> None:

@@ -5,7 +5,6 @@ what is to be read only. Paths below /checker in a command are those of the copi
 """
 
 import shutil
-import tempfile
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ import anyio
 import anyio.to_thread
 
 from .sandbox import ENVIRONMENT, Limits
+from .scratch import scratch_folder
 
 CHECKER = "/checker"
 LAUNCHER = f"{CHECKER}/launcher.py"
@@ -51,12 +51,8 @@ class Stage:
 @asynccontextmanager
 async def staged(folder: Path | None, read_only: Mapping[str, Path]) -> AsyncGenerator[Stage]:
     """A stage, deleted at the end. Raises OSError when it cannot be laid out."""
-    root = await anyio.to_thread.run_sync(_new_folder)
-    try:
+    async with scratch_folder("run") as root:
         yield await anyio.to_thread.run_sync(_lay_out, root, folder, read_only)
-    finally:
-        with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(shutil.rmtree, root, True)
 
 
 def orders(
@@ -75,11 +71,6 @@ def orders(
         "file_mb": limits.file_mb,
         "open_files": limits.open_files,
     }
-
-
-def _new_folder() -> Path:
-    # Resolved: macOS' own temporary folder is a link, and its sandbox knows only true paths.
-    return Path(tempfile.mkdtemp(prefix="chargehand-run-")).resolve()
 
 
 def _lay_out(root: Path, folder: Path | None, read_only: Mapping[str, Path]) -> Stage:

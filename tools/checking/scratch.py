@@ -1,0 +1,88 @@
+"""Folders for a while that hold code of the user: gone with whoever made them, after a kill too.
+
+Each is locked as long as its process lives. Whoever makes the first one of a process removes those that nobody
+holds any more.
+"""
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal, get_args
+
+import anyio
+import anyio.to_thread
+
+if sys.platform != "win32":
+    import fcntl
+
+Kind = Literal["copy", "run", "history", "item"]
+_OURS = re.compile(rf"chargehand-(?:{'|'.join(get_args(Kind))})-")
+_OLD_S = 60.0
+"""A younger one may not be locked yet."""
+
+
+@asynccontextmanager
+async def scratch_folder(kind: Kind) -> AsyncGenerator[Path]:
+    """An empty folder in the system's temporary one, without links in its path, deleted at the end.
+
+    kind: what it is for, in its name. Raises OSError when it cannot be made.
+    """
+    await anyio.to_thread.run_sync(sweep, tempfile.gettempdir())
+    folder, lock = await anyio.to_thread.run_sync(_made, kind)
+    try:
+        yield folder
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
+        if lock is not None:
+            os.close(lock)
+
+
+@cache
+def sweep(place: str) -> None:
+    """Remove what killed processes left there; once in a process."""
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        for entry in entries:
+            if _OURS.match(entry.name):
+                _remove_if_left(entry)
+
+
+def _made(kind: Kind) -> tuple[Path, int | None]:
+    # Resolved: macOS' own temporary folder is a link, and its sandbox knows only true paths.
+    folder = Path(tempfile.mkdtemp(prefix=f"chargehand-{kind}-")).resolve()
+    return folder, _lock(folder)
+
+
+def _remove_if_left(entry: "os.DirEntry[str]") -> None:
+    with contextlib.suppress(OSError):  # somebody else is removing it
+        found = entry.stat(follow_symlinks=False)
+        if not entry.is_dir(follow_symlinks=False) or time.time() - found.st_mtime < _OLD_S:
+            return
+        if sys.platform == "win32" or found.st_uid != os.geteuid():
+            return
+        lock = _lock(Path(entry.path))
+        if lock is not None:
+            shutil.rmtree(entry.path, ignore_errors=True)
+            os.close(lock)
+
+
+def _lock(folder: Path) -> int | None:
+    """A descriptor that holds the folder until it is closed, or its process ends. None: somebody holds it, or there
+    are no locks here."""
+    if sys.platform == "win32":
+        return None
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
