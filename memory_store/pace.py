@@ -48,7 +48,7 @@ class Pace:
         return _median(self._like(thinking=thinking), lambda r: r.first_token_seconds) or 0.0
 
     def prompt_tokens(self) -> float:
-        """Of the replies that `first_token_seconds` is of."""
+        """Of a usual prompt, with thinking and without."""
         return _median(self.replies, lambda r: r.prompt_tokens) or 0.0
 
     def seconds_per_token(self, *, thinking: bool) -> float:

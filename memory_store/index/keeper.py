@@ -90,7 +90,6 @@ class IndexKeeper:
         self._turn = anyio.Lock()
         self._wake = anyio.Event()
         self._is_started = False
-        self._must_renew = False
         self._write_failures = 0
         self._level_at: object = None
         """How the ledger stood when what answers was level with it. None: it may not be."""
@@ -139,13 +138,6 @@ class IndexKeeper:
                 except IndexFailure as failure:
                     self._fall_back(standing, failure)
         return None
-
-    async def rebuild(self) -> None:
-        """Throw the index away and build it anew in the background; the state tells how far it is."""
-        self._must_renew = True
-        if self._is_started:
-            self._state = IndexState("rebuilding")
-        self._wake.set()
 
     async def aclose(self) -> None:
         """Whoever calls this has ended what `start` began. Of a caller that gives up, Chroma ends by itself."""
@@ -199,7 +191,7 @@ class IndexKeeper:
             self._wake = anyio.Event()
             pause_s: float | None = None
             try:
-                if self._must_renew or not isinstance(self._standing.index, LayeredIndex):
+                if not isinstance(self._standing.index, LayeredIndex):
                     await self._bring_up()
                     self._write_failures = 0
                 await self._settle()
@@ -220,15 +212,11 @@ class IndexKeeper:
         """From nothing, or from whatever failed, to an index that is ready."""
         if not isinstance(self._standing.index, ExactIndex):
             await self._load()
-        if not self._must_renew and await self._is_exact_chosen():
+        if await self._is_exact_chosen():
             return
         if self._load_after_s:
             pause_s, self._load_after_s = self._load_after_s, 0.0
             await anyio.sleep(pause_s)
-        if self._must_renew:
-            await self._choice_file.clear()
-            await self._fill(await self._renew("as was asked for"))
-            return
         try:
             if self._write_failures > 1:
                 raise IndexDamaged("it failed again and again while it was written")
@@ -239,9 +227,7 @@ class IndexKeeper:
     async def _renew(self, why: str) -> Opened:
         _log.warning("the memory's index is built anew from the ledger: %s", why)
         self._state = IndexState("rebuilding", 0, len(self._contents.register.entries))
-        opened = await self._shelf.renew()
-        self._must_renew = False
-        return opened
+        return await self._shelf.renew()
 
     async def _load(self, *, however_many: bool = False) -> None:
         """Read the ledger's vectors; few enough, or however many, are searched exactly until Chroma is ready."""

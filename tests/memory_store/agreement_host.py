@@ -68,8 +68,6 @@ class Host:
             await prune(self.ledger, prunable)
         elif what == "recall":
             await self.finds(argument)
-        elif what == "rebuild":
-            await self.keeper.rebuild()
 
     async def _embed(self, task_id: str, name: str) -> None:
         await embeddings.store(self.ledger, self.embedder.id, [task_id], await self.embedder.embed([TEXTS[name]]))

@@ -27,7 +27,6 @@ an_operation = st.one_of(
     st.tuples(st.just("forget"), a_name),
     st.tuples(st.just("prune"), st.integers(0, 3)),
     st.tuples(st.just("recall"), a_name),
-    st.tuples(st.just("rebuild"), a_name),
 )
 operations_of_two = st.lists(st.tuples(st.integers(0, 1), an_operation), min_size=4, max_size=16)
 

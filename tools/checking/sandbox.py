@@ -63,10 +63,6 @@ class SandboxRun:
     killed_by: KilledBy | None = None
     """None: it ended by itself."""
 
-    @property
-    def timed_out(self) -> bool:
-        return self.killed_by in ("wall_time", "cpu_time")
-
 
 class SandboxFailed(Exception):
     """The command was not started, or the sandbox did not hold: nothing is known about the code.

@@ -137,19 +137,6 @@ async def test_one_that_came_to_miss_too_much_is_built_anew_once(ledger, root: P
     assert shelf.calls == ["open", "open", "renew", "close", "close"]
 
 
-async def test_asking_for_a_rebuild_has_it_tried_again(ledger, root: Path, open_keeper):
-    some, shelf = vectors(90), _CrowdedShelf(blind_up_to=100)
-    await remember(ledger, some)
-
-    async with open_keeper(shelf=shelf, folder=root) as keeper:
-        await until(keeper, "ready")
-        await keeper.rebuild()
-        await until(keeper, "ready")
-
-        assert keeper.state.as_text() == SAID
-    assert shelf.calls == ["open", "close", "renew", "close", "close"]
-
-
 async def test_other_processes_and_later_ones_do_not_try_it_again(ledger, root: Path, open_keeper):
     some, other_shelf, later_shelf = vectors(90), _CrowdedShelf(100), _CrowdedShelf(100)
     ids = await remember(ledger, some)
@@ -393,22 +380,6 @@ async def test_the_data_folder_may_have_any_name(tmp_path: Path, clock, open_kee
             await until(keeper, "ready")
             assert await found(keeper, some) == ids
     await ledger.aclose()
-
-
-async def test_rebuilding_on_request_gives_a_new_index_and_answers_meanwhile(ledger, root: Path, open_keeper):
-    some = vectors(600)
-    ids = await remember(ledger, some)
-
-    async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        before = list((root / "0").glob("g-*"))
-        await keeper.rebuild()
-        meanwhile = await found(keeper, some[:5])
-        await until(keeper, "ready")
-
-        assert meanwhile == ids[:5]
-        assert await found(keeper, some[::20]) == ids[::20]
-        assert list((root / "0").glob("g-*")) != before
 
 
 async def test_many_calls_at_once_are_all_answered(ledger, open_keeper):
