@@ -13,6 +13,7 @@ import anyio.to_thread
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.prompt import Confirm
 
 from ..profiles.price import in_dollars
 from ..profiles.vocabulary import TaskType
@@ -20,7 +21,7 @@ from ..tools.cascade.delegations import Stage
 from ..tools.cascade.receipt import AttemptReceipt, Receipt
 from ..tools.cascade.waiting import Report
 from ..tools.delegate_generation import Output, delegate_generation
-from ..tools.errors import FileRefused
+from ..tools.errors import BadArgument, FileRefused
 from ..tools.guarding.roots import Roots
 from ..tools.guarding.text import spoken
 from .premises import OpenWorkshop, Premises, premises
@@ -53,8 +54,7 @@ class Order:
 async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool) -> int:
     """Carry the order out in this process; gives the exit code. A signal cancels it and closes its books."""
     console = Console(stderr=True)
-    with _course(console) as report:
-        ended = await _carry_out(open_workshop, order, report)
+    ended = await _carry_out(open_workshop, order, console, may_ask=not as_json and sys.stdin.isatty())
     if isinstance(ended, Exception):
         return complain(ended)
     if ended is None:
@@ -70,16 +70,44 @@ async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     return EXIT_CODES.get(ended.status, 1)
 
 
-async def _carry_out(open_workshop: OpenWorkshop, order: Order, report: Report) -> Receipt | Exception | None:
+async def _carry_out(
+    open_workshop: OpenWorkshop, order: Order, console: Console, *, may_ask: bool
+) -> Receipt | Exception | None:
     """The receipt, or what its user can mend, or None when a signal came before it had begun."""
     ended: Receipt | Exception | None = None
-    async with premises(open_workshop) as place, anyio.create_task_group() as group:
-        call = anyio.CancelScope()
-        await group.start(_cancel_on_signal, place, call)
-        with call:
-            ended = await _delegated(place, order, report)
-        group.cancel_scope.cancel()
+    async with premises(open_workshop) as place:
+        if order.max_cost_usd is not None:
+            try:
+                # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
+                await _consent(place, order.max_cost_usd, console, may_ask=may_ask)
+            except MENDABLE as error:
+                return error
+        async with anyio.create_task_group() as group:
+            call = anyio.CancelScope()
+            await group.start(_cancel_on_signal, place, call)
+            with call, _course(console) as report:
+                ended = await _delegated(place, order, report)
+            group.cancel_scope.cancel()
     return ended
+
+
+async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_ask: bool) -> None:
+    """Ask the user when more is wanted than goes unasked. Raises BadArgument when they cannot be asked, or say no."""
+    limit_usd = (await place.workshop()).rules.ask_above_usd
+    if limit_usd is None or wanted_usd <= limit_usd:
+        return
+    above = f"--max-cost-usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g})"
+    if not may_ask:
+        raise BadArgument(
+            f"{above}, and without a terminal nobody can be asked. Give at most {limit_usd:g}, or raise ask_above_usd"
+            " in config.toml."
+        )
+    try:
+        is_allowed = Confirm.ask(escape(f"{above}. Allow it?"), console=console, default=False)
+    except EOFError:
+        is_allowed = False
+    if not is_allowed:
+        raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
 
 
 async def _delegated(place: Premises, order: Order, report: Report) -> Receipt | Exception:
@@ -89,7 +117,8 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
         tests = None
         if order.tests is not None:
             tests = await anyio.to_thread.run_sync(_tests, order.tests, shop.roots)
-        return await delegate_generation(
+        limit_usd = shop.rules.ask_above_usd
+        receipt = await delegate_generation(
             shop,
             place.delegations,
             report,
@@ -101,11 +130,17 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
             model=order.model,
             tests=tests,
             checks=order.checks,
-            max_cost_usd=order.max_cost_usd,
+            max_cost_usd=limit_usd if order.max_cost_usd is None else order.max_cost_usd,
             max_seconds=order.max_seconds,
             local_only=order.local_only,
             wait_s=float("inf"),
         )
+        if receipt.status == "over_budget" and order.max_cost_usd is None and limit_usd is not None:
+            receipt.notes.append(
+                f"Without --max-cost-usd a delegation may spend ${limit_usd:g}; with more, you are asked ([budget]"
+                " ask_above_usd)."
+            )
+        return receipt
     except MENDABLE as error:
         return error
 

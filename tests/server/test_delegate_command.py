@@ -69,6 +69,26 @@ async def typed(
     return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
+async def typed_on_a_terminal(project: Path, script: Script, answer: str, *arguments: str) -> Typed:
+    """The same, where standard input is a terminal with an answer typed ahead."""
+    ours, theirs = os.openpty()
+    os.write(ours, answer.encode())
+    try:
+        async with vendors(script) as peers:
+            with anyio.fail_after(60):
+                done = await anyio.run_process(
+                    [*COMMAND, *arguments],
+                    check=False,
+                    env=environment(project, **peers.environment),
+                    cwd=project,
+                    stdin=theirs,
+                )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
 async def test_code_whose_tests_pass_is_all_of_standard_output_and_the_exit_code_is_0(project: Path):
     seen = await typed(project, Script({LOCAL: [RIGHT]}), RENAME, "--tests", "assert double(4) == 8")
 
@@ -153,6 +173,48 @@ async def test_local_only_and_the_limits_reach_the_contract(project: Path):
     assert (seen.code, dear.code) == (1, 1)
     assert "refused" in seen.error
     assert "over_budget" in dear.error
+
+
+def settle(project: Path, config: str) -> None:
+    (project.parent / "data").mkdir()
+    (project.parent / "data" / "config.toml").write_text(config)
+
+
+async def test_more_than_goes_unasked_is_refused_without_a_terminal_and_nobody_is_asked(project: Path):
+    settle(project, "[budget]\nask_above_usd = 0.5\n")
+    script = Script({LOCAL: [RIGHT]})
+
+    refused = await typed(project, script, RENAME, "--max-cost-usd", "2")
+    within = await typed(project, Script({LOCAL: [RIGHT]}), RENAME, "--max-cost-usd", "0.5")
+
+    assert (refused.code, refused.out, script.asked) == (1, "", [])
+    assert refused.error == (
+        "--max-cost-usd: 2 is above [budget] ask_above_usd (0.5), and without a terminal nobody can be asked. Give at"
+        " most 0.5, or raise ask_above_usd in config.toml.\n"
+    )
+    assert within.code == 3, within.error
+
+
+async def test_a_delegation_that_names_no_limit_may_spend_what_goes_unasked(project: Path):
+    settle(project, "[budget]\nask_above_usd = 0.0001\n")
+
+    seen = await typed(project, Script(), RENAME, "--model", "opus")
+
+    assert seen.code == 1
+    assert "over_budget" in seen.error
+    assert "Without --max-cost-usd a delegation may spend $0.0001; with more, you are asked" in seen.error
+
+
+@pytest.mark.parametrize(("answer", "code", "models"), [("y\n", 3, [LOCAL]), ("n\n", 1, []), ("\x04", 1, [])])
+async def test_on_a_terminal_the_person_is_asked_before_more_is_spent(project: Path, answer: str, code: int, models):
+    settle(project, "[budget]\nask_above_usd = 0.5\n")
+    script = Script({LOCAL: [RIGHT]})
+
+    seen = await typed_on_a_terminal(project, script, answer, RENAME, "--max-cost-usd", "2")
+
+    assert "--max-cost-usd: 2 is above [budget] ask_above_usd (0.5). Allow it?" in seen.error
+    assert (seen.code, script.models) == (code, models), seen.error
+    assert "Traceback" not in seen.error
 
 
 @pytest.mark.parametrize(
