@@ -105,13 +105,15 @@ async def test_without_tests_the_exit_code_is_3(project: Path):
     assert "unverified" in seen.error
 
 
-async def test_code_that_fails_its_tests_ends_with_1(project: Path):
+async def test_code_that_fails_its_tests_ends_with_1_and_is_not_passed_off_as_the_result(project: Path):
     seen = await typed(
         project, Script({LOCAL: [WRONG]}), RENAME, "--tests", "assert double(4) == 8", "--model", "local"
     )
 
-    assert seen.code == 1
-    assert "failed" in seen.error
+    assert (seen.code, seen.out) == (1, "def double(count):\n    return count ** 2\n")
+    assert "tests failed: " in seen.error
+    assert "16" in seen.error
+    assert "The code on standard output is the best attempt and does not work." in seen.error
 
 
 async def test_the_task_comes_from_standard_input_and_the_receipt_as_json(project: Path):
