@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from ..tools.vocabulary import MOST_SECONDS, MOST_USD
+
 TaskText = Annotated[
     str, Field(description="Complete: the model sees nothing of your chat.", min_length=1, max_length=200_000)
 ]
@@ -34,9 +36,9 @@ Checks = Annotated[list[str], Field(description="Names of commands in the user's
 Code = Annotated[str, Field(max_length=2_000_000)]
 Language = Annotated[str, Field(max_length=40)]
 LocalOnly = Annotated[bool, Field(description="Nothing may leave this machine.")]
-MaxCostUsd = Annotated[float, Field(ge=0, le=100)]
-MaxLatencyS = Annotated[float, Field(gt=0, le=3600)]
-MaxSeconds = Annotated[float, Field(description="For all attempts.", ge=1, le=3600)]
+MaxCostUsd = Annotated[float, Field(ge=0, le=MOST_USD)]
+MaxLatencyS = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+MaxSeconds = Annotated[float, Field(description="For all attempts.", ge=1, le=MOST_SECONDS)]
 MaxAttempts = Annotated[int, Field(ge=1, le=20)]
 WaitS = Annotated[float, Field(description="Then answer `running`.", ge=0, le=600)]
 Resume = Annotated[str, Field(description="task_id of a running task, instead of `task`.", max_length=64)]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
+from ..tools.vocabulary import MOST_SECONDS, MOST_USD
 from .bench_arguments import add_bench_commands
 from .evaluate_arguments import add_evaluate_command
 from .hosts.known import HOSTS
@@ -33,7 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     # What is computed here is small: the threads of a linear-algebra library would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    chosen = _parser().parse_args(arguments)
+    parser, given = _parser(), sys.argv[1:] if arguments is None else arguments
+    for word in given:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            parser.error(f"{word!a:.80} is not text in UTF-8. Type it, or name the file, in UTF-8.")
+    chosen = parser.parse_args(given)
     run: Run = chosen.run
     return run(chosen)
 
@@ -60,7 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     undo = _add(commands, "undo", _undo, "take back what a task wrote into files")
     undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
-    usage.add_argument("--days", type=float, default=None, help="only the last DAYS days")
+    usage.add_argument("--days", type=_between(0, 100_000), default=None, help="only the last DAYS days")
     doctor.add_argument("--try", dest="tries", action="store_true", help="put small tasks to the models here")
     doctor.add_argument("--models", nargs="+", metavar="MODEL", help="for --try: only these")
     doctor.add_argument("--minutes", type=_between(0.1, 600), metavar="M", help="for --try: all together (5)")
@@ -97,8 +104,9 @@ def _take_an_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a profile id, role or line (haiku, sonnet, opus); never replaced")
     parser.add_argument("--task-type", choices=TASK_TYPES, metavar="TYPE", help=", ".join(TASK_TYPES))
     parser.add_argument("--local-only", action="store_true", help="nothing may leave this machine")
-    parser.add_argument("--max-cost-usd", type=_between(0, 100), metavar="USD", help="for all attempts")
-    parser.add_argument("--max-seconds", type=_between(1, 3600), metavar="S", help="for all attempts, 1 to 3600 (300)")
+    parser.add_argument("--max-cost-usd", type=_between(0, MOST_USD), metavar="USD", help="for all attempts")
+    seconds = _between(1, MOST_SECONDS)
+    parser.add_argument("--max-seconds", type=seconds, metavar="S", help="for all attempts, 1 to 3600 (300)")
 
 
 def _between(least: float, most: float) -> Callable[[str], float]:
@@ -172,20 +180,28 @@ def _try_models(chosen: argparse.Namespace) -> int:
 
 
 def _route(chosen: argparse.Namespace) -> int:
-    from .reports import print_route
+    from ..tools.errors import BadArgument
+    from .reports import complain, print_route
+    from .typed import task_text
 
-    task = sys.stdin.read() if chosen.task == "-" else chosen.task
+    try:
+        task = task_text(chosen.task)
+    except BadArgument as error:
+        return complain(error)
     return anyio.run(partial(print_route, recalling_workshop, task, as_json=chosen.json))
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
+    from ..tools.errors import BadArgument
     from ..tools.vocabulary import MAX_SECONDS
     from .delegating import Order, delegate_from_shell
+    from .reports import complain
+    from .typed import task_text
 
-    task = sys.stdin.read() if chosen.task == "-" else chosen.task
-    if not task.strip():
-        sys.stderr.write("task: it is empty. Say what is to be done.\n")
-        return 1
+    try:
+        task = task_text(chosen.task)
+    except BadArgument as error:
+        return complain(error)
     order = Order(
         task=task,
         tests=chosen.tests,

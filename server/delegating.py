@@ -24,8 +24,10 @@ from ..tools.delegate_generation import Output, delegate_generation
 from ..tools.errors import BadArgument, FileRefused
 from ..tools.guarding.roots import Roots
 from ..tools.guarding.text import spoken
+from . import arguments as arg
 from .premises import OpenWorkshop, Premises, premises
 from .reports import MENDABLE, complain, print_json
+from .typed import keep_bounds
 
 EXIT_CODES = {"succeeded": 0, "unverified": 3}
 """By status; any other is 1."""
@@ -113,10 +115,12 @@ async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_
 async def _delegated(place: Premises, order: Order, report: Report) -> Receipt | Exception:
     # Given, not raised: on its way out of a task group an error would become a group of errors.
     try:
+        _keep_bounds(order)
         shop = await place.workshop()
         tests = None
         if order.tests is not None:
             tests = await anyio.to_thread.run_sync(_tests, order.tests, shop.roots)
+            keep_bounds("--tests", arg.Tests, tests)
         limit_usd = shop.rules.ask_above_usd
         receipt = await delegate_generation(
             shop,
@@ -143,6 +147,16 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
         return receipt
     except MENDABLE as error:
         return error
+
+
+def _keep_bounds(order: Order) -> None:
+    """Raise BadArgument for what the server would refuse; the task and numbers were looked at when they were read."""
+    keep_bounds("--checks", arg.Checks, list(order.checks))
+    keep_bounds("--context", arg.ContextFiles, list(order.context_files))
+    if order.target is not None:
+        keep_bounds("--target", arg.Target, order.target)
+    if order.model is not None:
+        keep_bounds("--model", arg.Model, order.model)
 
 
 async def _cancel_on_signal(

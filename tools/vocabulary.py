@@ -36,6 +36,11 @@ Verdict = Literal["pass", "fail", "uncertain"]
 Direction = Literal["continue", "redirect", "stop"]
 """The director's verdict on a project."""
 
+MOST_USD = 100
+"""US dollars that a call may ask for."""
+MOST_SECONDS = 3600
+"""Seconds that a call may ask for."""
+
 MAX_SECONDS = 300
 MAX_ATTEMPTS = 6
 WAIT_S = 45

@@ -38,10 +38,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "COLUMNS": "300", "OLLAMA_HOST": "http://127.0.0.1:9", **home}
 
 
-async def typed(environment: dict[str, str], *arguments: str) -> Typed:
+async def typed(environment: dict[str, str], *arguments: str | bytes, standard_input: bytes = b"") -> Typed:
     command = [sys.executable, "-m", "chargehand.server", *arguments]
     with anyio.fail_after(60):
-        done = await anyio.run_process(command, check=False, env=environment, cwd=environment["HOME"])
+        done = await anyio.run_process(
+            command, check=False, env=environment, cwd=environment["HOME"], input=standard_input
+        )
     return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
@@ -142,6 +144,50 @@ async def test_route_prints_the_decision_and_its_reasons(environment: dict[str, 
     assert (table.code, answer.code) == (0, 0)
     assert "qwen3-30b-a3b" in table.out
     assert json.loads(answer.out)["model"] == "qwen3-30b-a3b"
+
+
+async def test_a_task_that_the_server_would_refuse_is_refused_and_not_counted_as_offered(environment: dict[str, str]):
+    empty = await typed(environment, "route", "")
+    blank = await typed(environment, "route", "   ")
+    long = await typed(environment, "route", "-", standard_input=b"x" * 200_001)
+    usage = await typed(environment, "usage", "--json")
+
+    assert [(seen.code, seen.out) for seen in (empty, blank, long)] == [(1, "")] * 3
+    assert empty.error == blank.error == "task: it is empty. Say what is to be done.\n"
+    assert long.error.startswith("task: String should have at most 200000 characters; got 200,001 characters.")
+    assert json.loads(usage.out)["classes"] == []
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+@pytest.mark.parametrize("command", ["route", "delegate"])
+async def test_a_byte_that_is_no_text_is_refused_in_words(environment: dict[str, str], command: str, locale: str):
+    piped = await typed(environment | {"LC_ALL": locale}, command, "-", standard_input=b"caf\xe9")
+    argument = await typed(environment | {"LC_ALL": locale}, command, b"caf\xe9")
+
+    assert (piped.code, piped.error) == (
+        1, "task: standard input is not utf-8 text. Convert it, and pipe it in again.\n"
+    )  # fmt: skip
+    assert argument.code == 2
+    assert "'caf\\udce9' is not text in UTF-8." in argument.error
+    assert "Traceback" not in argument.error
+
+
+@pytest.mark.parametrize("command", ["route", "delegate"])
+async def test_a_task_from_a_standard_input_that_is_closed_is_refused_in_words(environment, command: str):
+    line = f'"{sys.executable}" -m chargehand.server {command} - <&-'
+    with anyio.fail_after(60):
+        done = await anyio.run_process(["sh", "-c", line], check=False, env=environment, cwd=environment["HOME"])
+
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("task: standard input is closed.")
+
+
+@pytest.mark.parametrize("days", ["nan", "-3", "inf"])
+async def test_days_that_are_none_are_refused(environment: dict[str, str], days: str):
+    seen = await typed(environment, "usage", f"--days={days}")
+
+    assert (seen.code, seen.out) == (2, "")
+    assert f"{days} is not between 0 and 100000" in seen.error
 
 
 async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):

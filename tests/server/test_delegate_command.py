@@ -54,7 +54,7 @@ async def typed(
     project: Path,
     script: Script,
     *arguments: str,
-    standard_input: str = "",
+    standard_input: str | bytes = "",
     installed: tuple[OllamaModel, ...] = (QWEN,),
 ) -> Typed:
     async with vendors(script, installed=installed) as peers:
@@ -64,7 +64,7 @@ async def typed(
                 check=False,
                 env=environment(project, **peers.environment),
                 cwd=project,
-                input=standard_input.encode(),
+                input=standard_input if isinstance(standard_input, bytes) else standard_input.encode(),
             )
     return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
@@ -242,6 +242,18 @@ async def test_a_limit_out_of_bounds_and_an_empty_task_are_refused_before_anythi
     assert (wrong.code, empty.code) == (2, 1)
     assert "between 1 and 3600" in wrong.error
     assert "empty" in empty.error
+
+
+async def test_what_the_server_would_refuse_for_its_length_is_refused_here_too(project: Path):
+    long = await typed(project, Script(), "-", standard_input="x" * 200_001)
+    model = await typed(project, Script(), RENAME, "--model", "m" * 201)
+    (project / "long.txt").write_text("x" * 200_001)
+    tests = await typed(project, Script(), RENAME, "--tests", "long.txt")
+
+    assert [seen.code for seen in (long, model, tests)] == [1, 1, 1]
+    assert "task: String should have at most 200000 characters; got 200,001 characters." in long.error
+    assert "--model: String should have at most 200 characters; got 201 characters." in model.error
+    assert "--tests: String should have at most 200000 characters; got 200,001 characters." in tests.error
 
 
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
