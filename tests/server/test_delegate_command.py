@@ -256,6 +256,34 @@ async def test_what_the_server_would_refuse_for_its_length_is_refused_here_too(p
     assert "--tests: String should have at most 200000 characters; got 200,001 characters." in tests.error
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("arguments", "place", "said"),
+    [
+        ((), ">/dev/full", "it cannot be written (No space left on device)"),
+        (("--json",), ">/dev/full", "it cannot be written (No space left on device)"),
+        ((), ">&-", "it is closed"),
+    ],
+)
+async def test_code_that_cannot_be_printed_is_said_to_be_lost_and_where_it_is_kept(
+    project: Path, arguments: tuple[str, ...], place: str, said: str
+):
+    async with vendors(Script({LOCAL: [RIGHT]})) as peers:
+        with anyio.fail_after(60):
+            done = await anyio.run_process(
+                ["sh", "-c", f'"$@" {place}', "sh", *COMMAND, RENAME, *arguments],
+                check=False,
+                env=environment(project, **peers.environment),
+                cwd=project,
+            )
+
+    error = done.stderr.decode()
+    assert done.returncode == 1
+    assert f"standard output: {said}. chargehand://tasks/" in error
+    assert "Traceback" not in error
+    assert "Exception ignored" not in error
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(project: Path, ending: signal.Signals):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
