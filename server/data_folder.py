@@ -10,13 +10,13 @@ PROFILES_FOLDER = "profiles"
 
 
 def usual_folder() -> Path:
-    """The system's place for a user's data."""
+    """The system's place for a user's data. Raises RuntimeError for a user without a home folder."""
     import platformdirs
 
     return platformdirs.user_data_path("chargehand")
 
 
 def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
-    """What the environment names, else the usual one. Raises RuntimeError where `~` names nobody's home."""
+    """What the environment names, else the usual one. Raises RuntimeError where there is no home folder."""
     named = environment.get(VARIABLE, "")
     return Path(named).expanduser().absolute() if named else usual_folder()

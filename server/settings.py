@@ -25,6 +25,7 @@ from ..tools.checking.container import IMAGE
 from ..tools.checking.languages import language_named
 from ..tools.errors import BadArgument
 from ..tools.guarding import privacy as guarding
+from ..tools.guarding.home import home_folder
 from ..tools.guarding.local_paths import LocalPaths
 from ..tools.guarding.own_patterns import own_pattern
 from ..tools.guarding.secrets import SecretSearch
@@ -39,6 +40,24 @@ logger = logging.getLogger(__name__)
 
 class BadSetting(BadArgument):
     """A setting that cannot be used: the message names variable or file, value and remedy."""
+
+
+def _at_home(path: Path) -> Path:
+    """The path without `~`. Raises ValueError where that names nobody's home."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("There is no home folder of that name") from error
+
+
+def _usual_home() -> Path:
+    try:
+        return usual_folder()
+    except RuntimeError as error:
+        raise BadSetting(
+            "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a folder that"
+            " may be written."
+        ) from error
 
 
 class _Group(BaseModel):
@@ -122,7 +141,7 @@ class Sandboxing(_Group):
     @classmethod
     def _there(cls, path: Path | None) -> Path | None:
         # Its links are not followed: the path says which environment is meant.
-        found = path and path.expanduser()
+        found = path and _at_home(path)
         if found is not None and not (found.is_absolute() and found.is_file() and os.access(found, os.X_OK)):
             raise ValueError("It must be the absolute path of a Python, such as /home/you/project/.venv/bin/python")
         return found
@@ -189,9 +208,9 @@ class Check(_Group):
     @field_validator("read_only")
     @classmethod
     def _there(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        found = tuple(path.expanduser() for path in paths)
+        found = tuple(map(_at_home, paths))
         for path in found:
-            if not path.is_absolute() or not path.exists() or path.resolve() in (Path("/"), Path.home()):
+            if not path.is_absolute() or not path.exists() or path.resolve() in (Path("/"), home_folder()):
                 raise ValueError("Each must be an absolute path that exists, and neither / nor a home folder")
         return found
 
@@ -210,7 +229,7 @@ class Check(_Group):
 class Settings(_Group):
     """All settings. The environment comes first, then the file, then the default."""
 
-    home: Path = Field(default_factory=usual_folder)
+    home: Path = Field(default_factory=_usual_home)
     """The data folder: the ledger, `config.toml`, and `profiles/*.yaml` that override or add models."""
     config: Path | None = None
     """The config file. Unset: `config.toml` in the data folder, if there is one."""
@@ -257,10 +276,7 @@ class Settings(_Group):
     @classmethod
     def _whole(cls, path: Path | None) -> Path | None:
         # A host's env block knows no shell: `~` arrives as it is.
-        try:
-            return path and path.expanduser().absolute()
-        except RuntimeError as error:
-            raise ValueError("There is no home folder of that name") from error
+        return path and _at_home(path).absolute()
 
     @field_validator("checks")
     @classmethod

@@ -33,6 +33,7 @@ from ..profiles.vocabulary import ProviderName
 from ..tools.checking.sandbox_search import Choice, find_sandbox
 from ..tools.editing.journal import FOLDER as JOURNALS_FOLDER
 from ..tools.editing.journal import Journals
+from ..tools.guarding.home import home_folder
 from ..tools.guarding.privacy import Privacy
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
@@ -123,7 +124,7 @@ async def _closed_soon(close: Callable[[], Awaitable[None]]) -> None:
 
 def roots_of(settings: Settings, start: Path) -> Roots:
     """The folders whose files may be read."""
-    return find_roots(settings.roots, start=start, home=Path.home(), data_folder=settings.home)
+    return find_roots(settings.roots, start=start, home=home_folder(), data_folder=settings.home)
 
 
 def _choice(settings: Settings) -> Choice:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import anyio
 
+from ...tools.guarding.home import home_folder
 from .installing import installed_entry
 from .known import Host
 
@@ -89,7 +90,7 @@ async def _asked(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Ma
     try:
         with anyio.fail_after(PATIENCE_S):
             done = await anyio.run_process(
-                command, env=environment, cwd=Path.home(), check=False, stderr=subprocess.DEVNULL
+                command, env=environment, cwd=home_folder(), check=False, stderr=subprocess.DEVNULL
             )
         return cast(dict[str, Any], json.loads(done.stdout))
     except TimeoutError:

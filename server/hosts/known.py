@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ...tools.errors import BadArgument
+
 SERVER = "chargehand"
 
 
@@ -31,9 +33,15 @@ class Host:
     """Whether a server gets the environment of the shell that the host was started from."""
 
     def file(self) -> Path:
+        """The user's file on this system. Raises BadArgument for a user without a home folder."""
         place = self.places.get(sys.platform, self.places["linux"])
-        roaming = os.environ.get("APPDATA") or str(Path.home() / "AppData" / "Roaming")
-        return Path(place.replace("%APPDATA%", roaming)).expanduser()
+        roaming = os.environ.get("APPDATA") or "~/AppData/Roaming"
+        try:
+            return Path(place.replace("%APPDATA%", roaming)).expanduser()
+        except RuntimeError as error:
+            raise BadArgument(
+                f"{self.name}: this user has no home folder to look for its file in. Name the file with --config."
+            ) from error
 
 
 _APPLICATIONS = "~/Library/Application Support"

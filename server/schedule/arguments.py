@@ -106,14 +106,14 @@ def run_arguments(chosen: argparse.Namespace, home: Path) -> Sequence[str]:
 def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys.platform) -> int:
     """Write the files, switch the run on and say so; gives the exit code.
 
-    tell: None only writes. Raises ScheduleRefused.
+    tell: None only writes. Raises ScheduleRefused, or BadArgument for a user without a home folder.
     """
     from .environment import FILE, write_template
     from .installing import is_installed, write_schedule
     from .scheduled import LOG_FILE
     from .schedulers import scheduler_of
 
-    scheduler = scheduler_of(platform, weekly, Path.home(), os.environ)
+    scheduler = scheduler_of(platform, weekly, _user_home(), os.environ)
     was_there = is_installed(weekly.home)
     changed = write_schedule(weekly.home, scheduler.files)
     write_template(weekly.home)
@@ -129,6 +129,16 @@ def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys
     _say(f"Keys: {scheduler.title} knows nothing of your shell. Put what it needs into {weekly.home / FILE}.")
     _say(f"What it did: {weekly.home / LOG_FILE}, and `chargehand evaluate --report`.")
     return code
+
+
+def _user_home() -> Path:
+    from ...tools.errors import BadArgument
+    from ...tools.guarding.home import home_folder
+
+    home = home_folder()
+    if home is None:
+        raise BadArgument("evaluate: this user has no home folder for the scheduler's files. Set HOME to one.")
+    return home
 
 
 def _switch(scheduler: "Scheduler", tell: Told | None) -> int:
@@ -165,7 +175,7 @@ def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) 
     if not is_installed(home):
         _say(f"Nothing to remove: {home} has no schedule.")
         return 0
-    scheduler = scheduler_of(platform, Weekly(command=("chargehand",), home=home), Path.home(), os.environ)
+    scheduler = scheduler_of(platform, Weekly(command=("chargehand",), home=home), _user_home(), os.environ)
     troubles = [why for command in scheduler.switch_off if (why := tell(command)) is not None]
     removal = remove_schedule(home)
     troubles += [why for command in scheduler.after_removal if (why := tell(command)) is not None]

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 import venv
 from dataclasses import dataclass
@@ -188,6 +189,50 @@ async def test_days_that_are_none_are_refused(environment: dict[str, str], days:
 
     assert (seen.code, seen.out) == (2, "")
     assert f"{days} is not between 0 and 100000" in seen.error
+
+
+async def of_nobody(environment: dict[str, str], *arguments: str) -> Typed:
+    """As a user whom the system does not know, without HOME; skips the test where bubblewrap cannot make one."""
+    user = ("bwrap", "--dev-bind", "/", "/", "--unshare-user", "--uid", "54321", "--gid", "54321", "--unsetenv", "HOME")
+    if shutil.which("bwrap") is None or (await anyio.run_process([*user, "true"], check=False)).returncode != 0:
+        pytest.skip("bubblewrap is not here, or may not make users")
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            [*user, sys.executable, "-m", "chargehand.server", *arguments],
+            check=False,
+            env=environment,
+            cwd=environment["HOME"],
+        )
+    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+async def test_a_user_without_a_home_folder_needs_chargehand_home_and_nothing_more(environment: dict[str, str]):
+    (Path(environment["HOME"]) / "pyproject.toml").touch()
+    unset = {name: value for name, value in environment.items() if name != "CHARGEHAND_HOME"}
+
+    books = await of_nobody(environment, "usage")
+    doctor = await of_nobody(environment, "doctor")
+    refused = await of_nobody(unset, "usage")
+
+    assert (books.code, books.error) == (0, "")
+    assert environment["HOME"] in doctor.out, doctor.error
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.error == (
+        "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a folder that may"
+        " be written.\n"
+    )
+
+
+async def test_a_host_is_installed_for_a_user_without_a_home_folder_where_its_file_is_named(
+    environment: dict[str, str], tmp_path: Path
+):
+    unnamed = await of_nobody(environment, "install", "zed")
+    named = await of_nobody(environment, "install", "zed", "--config", str(tmp_path / "settings.json"))
+
+    assert unnamed.error == (
+        "zed: this user has no home folder to look for its file in. Name the file with --config.\n"
+    )
+    assert (unnamed.code, named.code) == (1, 0), named.error
 
 
 async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):

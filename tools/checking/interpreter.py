@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from ..guarding.home import home_folder
 from .sandbox import SandboxFailed
 
 _OLDEST = (3, 10)
@@ -85,10 +86,10 @@ def pytest_modules() -> Mapping[str, Path]:
 
 def _needed(executable: Path, prefix: Path) -> Iterator[Path]:
     """What a Python installed under a prefix needs to run, /usr apart, which every sandbox shows."""
-    home = Path.home()
+    home = home_folder()
     if prefix == Path("/usr") or Path("/usr") in prefix.parents:
         return
-    if prefix == home or prefix in home.parents:
+    if home is not None and home.is_relative_to(prefix):
         # A Python installed straight into a home folder: only its own parts, never the home.
         yield from (executable, prefix / "lib")
     elif Path("/nix/store") in prefix.parents:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from ..guarding.home import home_folder
 from .sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
 
 _LIMITS = Limits(wall_s=20.0, cpu_s=10, memory_mb=512, processes=16, file_mb=1, scratch_mb=16, output_kb=64)
@@ -83,10 +84,11 @@ async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
 def _laid_out() -> Generator[_Bait]:
     name = f".chargehand-probe-{secrets.token_hex(8)}"
     temporary = Path(tempfile.gettempdir())
+    homes = [] if (home := home_folder()) is None else [home]
     canaries: list[Path] = []
     forbidden = [Path("/etc") / name, Path("/usr") / name, Path("/usr/bin") / name, Path("/checker") / name]
     with contextlib.ExitStack() as stack:
-        for folder in (Path.home(), temporary):
+        for folder in (*homes, temporary):
             canary = folder / name
             with contextlib.suppress(OSError):  # a home that cannot be written holds nothing of ours to read
                 canary.write_text("canary")
@@ -94,7 +96,7 @@ def _laid_out() -> Generator[_Bait]:
                 canaries.append(canary)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chargehand-probe-")))
         folder.chmod(0o777)
-        forbidden += [folder / "out", Path.home() / f"{name}-out"]
+        forbidden += [folder / "out", *(home / f"{name}-out" for home in homes)]
         for path in forbidden:
             stack.callback(_remove, path)
         listener = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))

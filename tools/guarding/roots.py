@@ -109,14 +109,15 @@ class Roots:
         return data
 
 
-def find_roots(configured: Sequence[str], *, start: Path, home: Path, data_folder: Path) -> Roots:
+def find_roots(configured: Sequence[str], *, start: Path, home: Path | None, data_folder: Path) -> Roots:
     """The roots: the configured folders, else the start folder when it belongs to a project.
 
     A filesystem root, the home folder itself, a system folder and our data folder are never roots.
+    home: None: the user has none.
     """
     folders: list[Path] = []
     problems: list[str] = []
-    resolved_home, own = _resolved(home), _resolved(data_folder)
+    resolved_home, own = home and _resolved(home), _resolved(data_folder)
     for name in configured:
         folder = _resolved(os.path.expanduser(name))  # noqa: PTH111 - Path's raises where there is no such user
         because = _not_a_root(folder, resolved_home, own)
@@ -135,12 +136,12 @@ def _resolved(path: str | Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _not_a_root(folder: Path, home: Path, own: Path) -> str | None:
+def _not_a_root(folder: Path, home: Path | None, own: Path) -> str | None:
     if not os.path.isdir(folder):  # noqa: PTH112 - Path's raises where a parent may not be searched
         return "is not a folder"
     if folder == Path(folder.anchor):
         return "is a whole filesystem"
-    if home.is_relative_to(folder):
+    if home is not None and home.is_relative_to(folder):
         return "is the home folder, or holds it; name a project in it"
     if folder.is_relative_to(own):
         return "is Chargehand's own data folder"
@@ -155,12 +156,12 @@ def _is_within(folder: Path, others: Sequence[str]) -> bool:
     return any(folder.is_relative_to(other) for other in others)
 
 
-def _belongs_to_a_project(folder: Path, home: Path) -> bool:
+def _belongs_to_a_project(folder: Path, home: Path | None) -> bool:
     places = _up_to(folder, home)
     return any(os.path.lexists(place / mark) for place in places for mark in _PROJECT_MARKS)
 
 
-def _up_to(folder: Path, home: Path) -> Iterator[Path]:
+def _up_to(folder: Path, home: Path | None) -> Iterator[Path]:
     """The folder and its parents, without home and the filesystem's root."""
     for place in (folder, *folder.parents):
         if place == home or place == Path(place.anchor):
