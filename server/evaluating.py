@@ -12,6 +12,7 @@ from typing import cast
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
@@ -70,6 +71,11 @@ class Order:
 async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool, page: Path | None) -> int:
     """Measure, and print what there is, however it ends; gives the exit code. A signal closes the books."""
     console = Console(stderr=True)
+    if page is not None:
+        try:
+            await anyio.to_thread.run_sync(_refuse_unwritable, page)
+        except BadArgument as error:
+            return complain(error)
     ended: Exception | None = None
     report: Report | None = None
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
@@ -89,7 +95,10 @@ async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     if report is None:
         console.print("Interrupted before anything was asked.")
         return 1
-    await _give_out(report, as_json=as_json, page=page)
+    try:
+        await _give_out(report, as_json=as_json, page=page)
+    except BadArgument as error:
+        return complain(error)
     return _exit_code(report)
 
 
@@ -219,15 +228,31 @@ async def _report(shop: Workshop, course: Course) -> Report | None:
 
 
 async def _give_out(report: Report, *, as_json: bool, page: Path | None) -> None:
-    if page is not None:
-        try:
-            await anyio.Path(page).write_text(page_of(report), encoding="utf-8")
-        except OSError as error:
-            complain(BadArgument(f"--html: {page} cannot be written ({error}). Name another file."))
+    """Print the figures, and write the page. Raises BadArgument when that cannot be done."""
     if as_json:
         print_json(facts_of(report))
     else:
         show(report, Console())
+    if page is not None:
+        try:
+            await anyio.Path(page).write_text(page_of(report), encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(page, error) from error
+
+
+def _refuse_unwritable(page: Path) -> None:
+    """Raise BadArgument for a page that could not be written; leaves what is there as it is."""
+    was_there = page.exists()
+    try:
+        page.open("ab").close()
+        if not was_there:
+            page.unlink()
+    except OSError as error:
+        raise _unwritable(page, error) from error
+
+
+def _unwritable(page: Path, error: OSError) -> BadArgument:
+    return BadArgument(f"--html: {page} cannot be written ({error.strerror}). Name another file.")
 
 
 def _exit_code(report: Report) -> int:

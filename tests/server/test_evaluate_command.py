@@ -102,6 +102,25 @@ async def test_models_are_measured_and_their_figures_printed_again_without_askin
     assert len(asked.asked) == 2 * len(TASKS)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+async def test_a_page_that_cannot_be_written_is_refused_before_anybody_is_asked(tmp_path: Path):
+    asked = Class()
+    async with vendors(asked) as peers:
+        refused = await typed(tmp_path, peers, *TERMS, "--models", LOCAL, "--html", "nowhere/page.html")
+        full = await typed(tmp_path, peers, *TERMS, "--models", LOCAL, "--html", "/dev/full")
+    again = await typed(tmp_path, None, "--report", "--html", "nowhere/page.html")
+
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.error == (
+        "--html: nowhere/page.html cannot be written (No such file or directory). Name another file.\n"
+    )
+    assert len(asked.asked) == len(TASKS)
+    for late in (full, again):
+        assert late.code == 1
+        assert f"{len(TASKS)} of {len(TASKS)}" in late.out
+        assert "cannot be written" in late.error
+
+
 async def test_the_page_stands_alone_is_well_formed_and_escapes_what_it_shows(tmp_path: Path):
     async with vendors(Class()) as peers:
         seen = await typed(tmp_path, peers, *TERMS, "--models", LOCAL, "--html", "page.html")
