@@ -78,6 +78,8 @@ async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None,
             return 0
         if form is None:
             raise BadArgument(f"--install: say for whom, with --for {' or '.join(FORMS)}.")
+        if not await anyio.to_thread.run_sync(folder.is_dir):
+            raise BadArgument(f"--install: {folder} is no folder. Name your project's, or make it first.")
         file = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
     except MENDABLE as error:
         return complain(error)

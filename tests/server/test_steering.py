@@ -63,6 +63,14 @@ def test_a_file_that_others_write_in_keeps_their_words_and_ours_are_renewed(
     assert (twice.count(BEGIN), twice.count(END), "## Outdated" in twice) == (1, 1, False)
 
 
+def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    mistyped = tmp_path / "projcet"
+
+    assert main(["instructions", "--for", "cursor", "--install", str(mistyped)]) == 1
+    assert "is no folder. Name your project's" in " ".join(capsys.readouterr().err.split())
+    assert not mistyped.exists()
+
+
 def test_to_install_needs_to_know_for_whom(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["instructions", "--install", str(tmp_path)]) == 1
 
