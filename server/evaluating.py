@@ -136,8 +136,7 @@ async def _measure(place: Premises, shop: Workshop, order: Order, course: Course
 
 async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
     """What the order means today; models that may not be asked are named."""
-    if unknown := [kind for kind in order.kinds if kind not in KINDS]:
-        raise BadArgument(f"--kinds: {', '.join(unknown)} is none. They are: {', '.join(KINDS)}.")
+    refuse_unknown_kinds(order.kinds)
     there = (await shop.survey()).availability
     if order.models:
         models = tuple(dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in order.models))
@@ -160,6 +159,12 @@ async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
         repeat=order.repeat,
         budget_usd=budget_of(order),
     )
+
+
+def refuse_unknown_kinds(kinds: Sequence[str]) -> None:
+    """Raise BadArgument for a kind of task that is none."""
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise BadArgument(f"--kinds: {', '.join(unknown)} is none. They are: {', '.join(KINDS)}.")
 
 
 def budget_of(order: Order) -> float | None:

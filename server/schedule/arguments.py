@@ -69,20 +69,27 @@ def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
 
 
 def _install(chosen: argparse.Namespace, _: "OpenWorkshop") -> int:
-    from ...tools.errors import CallerError
+    from ...profiles.loading import load_catalogue
+    from ..data_folder import PROFILES_FOLDER
+    from ..evaluating import refuse_unknown_kinds
     from ..hosts.installing import own_command
-    from ..reports import complain
+    from ..reports import MENDABLE, complain
     from ..settings import load_settings
+    from ..wiring import utc_now
     from .weekly import Weekly, day_named, time_of_day
 
     try:
+        refuse_unknown_kinds(chosen.kinds or ())
         day = 0 if chosen.day is None else day_named(chosen.day)
         hour, minute = (3, 30) if chosen.time is None else time_of_day(chosen.time)
         home = load_settings().home
+        catalogue = load_catalogue(home / PROFILES_FOLDER)
+        for model in chosen.models or ():
+            catalogue.named(model, utc_now().date())
         command = (*own_command(), *run_arguments(chosen, home))
         weekly = Weekly(command=command, home=home, day=day, hour=hour, minute=minute)
         return install_schedule(weekly, tell=None if chosen.only_write else told)
-    except CallerError as error:
+    except MENDABLE as error:
         return complain(error)
 
 

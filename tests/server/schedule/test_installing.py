@@ -186,6 +186,18 @@ def test_what_cannot_go_together_is_named(typed, complaint: str, capsys: pytest.
     assert complaint in " ".join(capsys.readouterr().err.split())
 
 
+def test_nothing_is_written_for_models_or_kinds_that_nobody_knows(
+    units: Path, home: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["evaluate", "--install-schedule", "--only-write", "--models", "haiku", "nobody"]) == 1
+    assert main(["evaluate", "--install-schedule", "--only-write", "--kinds", "nokind"]) == 1
+
+    said = " ".join(capsys.readouterr().err.split())
+    assert "nobody" in said
+    assert "--kinds: nokind is none. They are: " in said
+    assert not units.exists()
+
+
 def test_nothing_is_written_for_a_day_or_time_that_is_none(units: Path, home: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["evaluate", "--install-schedule", "--only-write", "--day", "someday"]) == 1
     assert main(["evaluate", "--install-schedule", "--only-write", "--time", "25:00"]) == 1
