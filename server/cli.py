@@ -18,7 +18,7 @@ from .bench_arguments import add_bench_commands
 from .evaluate_arguments import add_evaluate_command
 from .hosts.known import HOSTS
 from .hosts_arguments import add_host_commands
-from .http_arguments import add_http_arguments, serve_over_http
+from .http_arguments import add_http_arguments, misfit, serve_over_http
 from .memory_arguments import add_memory_commands
 from .profiles_arguments import add_profile_commands
 
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
         " Without a command it serves MCP over stdio, for an agent host.",
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    parser.set_defaults(run=_serve)
+    parser.set_defaults(run=_serve_stdio)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     serve = _add(commands, "serve", _serve, "serve MCP over stdio, or over HTTP")
     add_http_arguments(serve)
@@ -142,8 +142,15 @@ class _Version(argparse.Action):
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    if getattr(chosen, "http", False):
-        return serve_over_http(own_workshop, chosen)
+    if (wrong := misfit(chosen)) is not None:
+        from .reports import complain_all
+
+        complain_all([wrong])
+        return 2
+    return serve_over_http(own_workshop, chosen) if chosen.http else _serve_stdio(chosen)
+
+
+def _serve_stdio(_: argparse.Namespace) -> int:
     from .stdio import serve_stdio
 
     anyio.run(serve_stdio, own_workshop)
@@ -160,6 +167,12 @@ def _doctor(chosen: argparse.Namespace) -> int:
     from .doctor import doctor, doctor_of_host
     from .reports import complain_all
 
+    if chosen.tries and chosen.host is not None:
+        complain_all(["doctor: --try cannot go with --host: it asks the models of this shell's environment."])
+        return 2
+    if chosen.config is not None and chosen.host is None:
+        complain_all(["doctor: --config goes with --host, which says whose file it is."])
+        return 2
     if chosen.tries:
         return _try_models(chosen)
     if chosen.models or chosen.minutes:

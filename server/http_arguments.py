@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def add_http_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http", action="store_true", help="Streamable HTTP instead of stdio")
-    parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_port, default=8765, help="0: any that is free (8765)")
+    parser.add_argument("--host", help="the address to listen on (127.0.0.1)")
+    parser.add_argument("--port", type=_port, help="0: any that is free (8765)")
     parser.add_argument(
         "--public-url", metavar="URL", help="the address that clients use, behind a proxy; ends in /mcp"
     )
@@ -28,6 +28,24 @@ def add_http_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="what a token must allow")
 
 
+def misfit(chosen: argparse.Namespace) -> str | None:
+    """What was typed that would have no effect. None: all of it has."""
+    if chosen.http:
+        if chosen.scope and chosen.issuer is None:
+            return "serve: --scope goes with --issuer: without one nobody says what a token allows."
+        return None
+    given = {
+        "--host": chosen.host,
+        "--port": chosen.port,
+        "--public-url": chosen.public_url,
+        "--allow-host": chosen.allow_host or None,
+        "--issuer": chosen.issuer,
+        "--scope": chosen.scope or None,
+    }
+    alone = [name for name, value in given.items() if value is not None]
+    return f"serve: {', '.join(alone)} goes with --http." if alone else None
+
+
 def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     """Serve until a signal; gives the exit code."""
     from ..tools.errors import CallerError
@@ -36,8 +54,8 @@ def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -
     from .reports import complain
 
     binding = Binding(
-        host=chosen.host,
-        port=chosen.port,
+        host="127.0.0.1" if chosen.host is None else chosen.host,
+        port=8765 if chosen.port is None else chosen.port,
         public_url=chosen.public_url,
         allowed_hosts=tuple(chosen.allow_host),
         issuer=chosen.issuer,

@@ -235,6 +235,23 @@ async def test_a_host_is_installed_for_a_user_without_a_home_folder_where_its_fi
     assert (unnamed.code, named.code) == (1, 0), named.error
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("serve", "--port", "8800"), "serve: --port goes with --http."),
+        (("serve", "--scope", "use", "--issuer", "https://id.example"), "serve: --issuer, --scope goes with --http."),
+        (("serve", "--http", "--scope", "use"), "serve: --scope goes with --issuer"),
+        (("doctor", "--config", "mcp.json"), "doctor: --config goes with --host"),
+        (("doctor", "--try", "--host", "zed"), "doctor: --try cannot go with --host"),
+    ],
+)
+async def test_an_option_that_would_have_no_effect_is_refused(environment, arguments: tuple[str, ...], said: str):
+    seen = await typed(environment, *arguments)
+
+    assert (seen.code, seen.out) == (2, "")
+    assert said in seen.error
+
+
 async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):
     script = Script({"claude-haiku-5-5": [Reply(fenced("def double(count):\n    return 2 * count"))]})
     async with vendors(script, installed=()) as peers:
