@@ -16,6 +16,7 @@ from ..profiles.vocabulary import TASK_TYPES
 from ..tools.vocabulary import MOST_SECONDS, MOST_USD
 from .bench_arguments import add_bench_commands
 from .evaluate_arguments import add_evaluate_command
+from .help_text import sentence
 from .hosts.known import HOSTS
 from .hosts_arguments import add_host_commands
 from .http_arguments import add_http_arguments, misfit, serve_over_http
@@ -87,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 def _take_an_order(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Exit code 0: its tests and checks passed. 3: nothing was executed. 1: anything else."
     parser.add_argument("task", help="the task's text; - reads it from standard input")
-    parser.add_argument("--tests", metavar="FILE|TEXT", help="Python that must pass")
+    parser.add_argument("--tests", metavar="FILE|TEXT", help="Python or JavaScript that must pass")
     parser.add_argument(
         "--checks",
         metavar="NAME",
@@ -121,9 +122,7 @@ def _between(least: float, most: float) -> Callable[[str], float]:
 
 def _add(commands: Any, name: str, run: Run, help_text: str) -> argparse.ArgumentParser:
     # argparse does not export the type of `commands`, hence Any.
-    parser: argparse.ArgumentParser = commands.add_parser(
-        name, help=help_text, description=help_text.capitalize() + "."
-    )
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=sentence(help_text))
     parser.set_defaults(run=run)
     return parser
 

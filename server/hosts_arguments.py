@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .help_text import sentence
 from .hosts.known import HOSTS, Host
 
 
 def add_host_commands(commands: Any) -> None:
     """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
     told = "add this server to a host's configuration, with a backup"
-    install = commands.add_parser("install", help=told, description=told.capitalize() + ".")
+    install = commands.add_parser("install", help=told, description=sentence(told))
     install.add_argument(
         "--roots", metavar="FOLDER", nargs="+", action="extend", default=[], help="folders whose files may be read"
     )
@@ -25,7 +26,7 @@ def add_host_commands(commands: Any) -> None:
         help="copy the vendors' keys of this shell into the file; VS Code asks for them itself and keeps them",
     )
     told = "take this server out of a host's configuration, with a backup"
-    uninstall = commands.add_parser("uninstall", help=told, description=told.capitalize() + ".")
+    uninstall = commands.add_parser("uninstall", help=told, description=sentence(told))
     for command, run in ((install, _install), (uninstall, _uninstall)):
         command.add_argument("host", choices=tuple(HOSTS), metavar="HOST", help=", ".join(HOSTS))
         command.add_argument(

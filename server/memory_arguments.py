@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from .help_text import sentence
+
 if TYPE_CHECKING:
     from .premises import OpenWorkshop
 
@@ -18,9 +20,7 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     actions = memory.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = actions.add_parser(
-            name, help=help_text, description=help_text.capitalize() + "."
-        )
+        parser: argparse.ArgumentParser = actions.add_parser(name, help=help_text, description=sentence(help_text))
         parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
         parser.set_defaults(run=partial(run, open_workshop))
         return parser

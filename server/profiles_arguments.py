@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from .evaluate_arguments import usd
+from .help_text import sentence
 from .profile_sources import SOURCES
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     actions = profiles.add_subparsers(title="actions", metavar="ACTION")
 
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
-        parser: argparse.ArgumentParser = actions.add_parser(
-            name, help=help_text, description=help_text.capitalize() + "."
-        )
+        parser: argparse.ArgumentParser = actions.add_parser(name, help=help_text, description=sentence(help_text))
         # Suppressed, so that `profiles --json list` is not taken back by the action's own default.
         parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON instead")
         parser.set_defaults(run=partial(run, open_workshop))

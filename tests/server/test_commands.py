@@ -359,6 +359,18 @@ async def test_the_demo_keeps_to_what_the_user_allows(
     assert set(script.models) == {"qwen3:30b-a3b"}
 
 
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("serve",), "Serve MCP over stdio, or over HTTP."),
+        (("memory", "export"), "Write the remembered tasks to a file of JSON lines."),
+        (("delegate",), "Python or JavaScript that must pass"),
+    ],
+)
+async def test_help_keeps_the_capitals_of_names(environment: dict[str, str], command: tuple[str, ...], said: str):
+    assert said in (await typed(environment, *command, "--help")).out
+
+
 async def test_the_version_is_the_packages(environment: dict[str, str]):
     seen = await typed(environment, "--version")
 
