@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _take_an_order(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Exit code 0: its tests and checks passed. 3: nothing was executed. 1: anything else."
+    parser.epilog = "Exit code 0: its tests and checks passed. 3: nothing, or not every check, was executed. 1: else."
     parser.add_argument("task", help="the task's text; - reads it from standard input")
     parser.add_argument("--tests", metavar="FILE|TEXT", help="Python or JavaScript that must pass")
     parser.add_argument(

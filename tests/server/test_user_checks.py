@@ -91,6 +91,25 @@ async def test_a_command_that_is_not_there_verifies_nothing_and_says_what_would_
     assert any("no-such-tool is not there inside; name what it needs in `read_only`" in n for n in receipt["notes"])
 
 
+@pytest.mark.parametrize(
+    "asked_for", [{"tests": "assert double(4) == 8", "checks": ["missing"]}, {"checks": ["unit", "missing"]}]
+)
+async def test_one_check_that_did_not_run_leaves_the_answer_unverified_and_unwritten(
+    open_house: OpenHouse, tmp_path: Path, asked_for: dict[str, object]
+):
+    target = tmp_path / "project" / "src" / "double.py"
+    target.parent.mkdir()
+    target.write_text("old = 1\n")
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, target="src/double.py", output="apply", **asked_for
+        )
+
+    assert (receipt["status"], receipt["files_changed"]) == ("unverified", [])
+    assert target.read_text() == "old = 1\n"
+    assert any("missing was not run" in note for note in receipt["notes"])
+
+
 @pytest.mark.parametrize("name", ["deploy", "python3 check.py", "tests", ""])
 async def test_an_unknown_name_is_refused_with_the_names_there_are(open_house: OpenHouse, name: str):
     script = Script()

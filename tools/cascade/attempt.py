@@ -29,6 +29,8 @@ _FAILURES: frozenset[AttemptOutcome] = frozenset({"failed_check", "truncated", "
 
 # Checks of what an answer looks like: edits find their place, code parses.
 _OF_FORM = frozenset({"edit", "parse"})
+# Checks that every answer gets; the others were asked for.
+_UNASKED = _OF_FORM | {"lint"}
 
 Check = Callable[[Answer], Awaitable[Sequence[CheckResult]]]
 """Runs the checks that an answer can have, cheapest first."""
@@ -177,9 +179,8 @@ class Attempts:
             return replace(tried, answer=None, outcome="empty")
         checks = tuple(await self.check(tried.answer))
         outcome = _judged(checks)
-        return replace(
-            tried, checks=checks, outcome=outcome, doubt=self._doubt(tried) if outcome == "unverified" else None
-        )
+        is_untested = outcome == "unverified" and not any(check.executed for check in checks)
+        return replace(tried, checks=checks, outcome=outcome, doubt=self._doubt(tried) if is_untested else None)
 
     def _doubt(self, tried: Tried) -> str | None:
         pace, thinking = tried.candidate.pace, tried.asked.thinking
@@ -206,9 +207,12 @@ class Attempts:
 
 
 def _judged(checks: Sequence[CheckResult]) -> AttemptOutcome:
+    """passed: all that was asked for was executed, and passed; one check that did not run leaves it unverified."""
     if any(check.outcome == "failed" for check in checks):
         return "failed_check"
-    return "passed" if any(check.executed and check.outcome == "passed" for check in checks) else "unverified"
+    asked_for = [check for check in checks if check.name not in _UNASKED]
+    proved = [check.executed and check.outcome == "passed" for check in asked_for]
+    return "passed" if proved and all(proved) else "unverified"
 
 
 def wanted_tokens(profile: ModelProfile, complexity: float, thinking: Thinking) -> int:

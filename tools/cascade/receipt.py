@@ -115,7 +115,7 @@ class Receipt(BaseModel):
 
 _HEADLINES: dict[Status, str] = {
     "succeeded": "Succeeded: an executed check passed.",
-    "unverified": "Unverified: nothing was executed to check this code; review it before use.",
+    "unverified": "Unverified: nothing, or not every check, was executed on this code; review it before use.",
     "failed": "Failed: no attempt passed its check. Any code below is the best attempt and does not work.",
     "running": "Running.",
     "cancelled": "Cancelled.",
