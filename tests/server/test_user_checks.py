@@ -25,6 +25,10 @@ command = ["bash", "-c", ". lib/double.sh && test $(double 4) = 8"]
 answer_path = "lib/double.sh"
 language = "sh"
 
+[checks.script]
+command = ["sh", "run.sh"]
+answer_path = "run.sh"
+
 [checks.missing]
 command = ["no-such-tool"]
 answer_path = "src/double.py"
@@ -91,6 +95,17 @@ async def test_a_command_that_is_not_there_verifies_nothing_and_says_what_would_
     assert any("no-such-tool is not there inside; name what it needs in `read_only`" in n for n in receipt["notes"])
 
 
+@pytest.mark.parametrize("last_line", ["nosuchtool --x", "exit 126", "exit 127"])
+async def test_an_answer_that_calls_what_is_not_there_fails_its_command(open_house: OpenHouse, last_line: str):
+    broken, right = (Reply(fenced(f"echo hi\n{line}", "bash")) for line in (last_line, "true"))
+    script = Script({LOCAL: [broken, right]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task="Write a shell script that greets", checks=["script"])
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+    assert "script ended with exit code 12" in script.asked[1].messages[-1][1]
+
+
 @pytest.mark.parametrize(
     "asked_for", [{"tests": "assert double(4) == 8", "checks": ["missing"]}, {"checks": ["unit", "missing"]}]
 )
@@ -116,7 +131,7 @@ async def test_an_unknown_name_is_refused_with_the_names_there_are(open_house: O
     async with open_house(script) as house:
         text = await house.refusal("delegate_generation", task=RENAME, checks=["unit", name])
 
-    assert "is not a check of the user's config file. They are: missing, shell, unit;" in text
+    assert "is not a check of the user's config file. They are: missing, script, shell, unit;" in text
     assert script.asked == []
 
 

@@ -21,8 +21,12 @@ BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Names that no command may have."""
 
 _PATH = "/usr/bin:/bin"
-_NOT_THERE = (126, 127)
-"""How `env` says that a command cannot be run or found (env(1), seen 2026-11-24)."""
+_MAY_NOT_BE_THERE = (126, 127)
+"""How `env` says that a command cannot be run or found, and how a shell says it of one that a script calls
+(env(1), seen 2026-11-24)."""
+_IS_THERE = "import shutil, sys; sys.exit(shutil.which(sys.argv[1], path=sys.argv[2]) is None)"
+"""Run by the sandbox's Python, which exits with 1 when the command cannot be found or executed."""
+_REMEDY = "name what it needs in `read_only` of the config file"
 
 
 @dataclass(frozen=True)
@@ -95,25 +99,32 @@ async def run_command_check(
                 check.limits,
                 read_only=_shown(check.read_only),
             )
+            if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
+                said = shown(run.output.strip(), 300)
+                why = f"{check.command[0]} is not there inside; {_REMEDY}. {said}"
+                return not_run(f"{check.name} was not run: {why}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
     return replace(_judged(check, run), sandbox=sandbox.name, seconds=run.seconds)
 
 
+async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
+    """Whether the command could be started. It is asked in a run of its own, in which nothing of the answer runs."""
+    command = [*sandbox.python, "-c", _IS_THERE, check.command[0], _path(check.read_only)]
+    return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
+
+
 def _judged(check: CommandCheck, run: SandboxRun) -> CheckResult:
     if run.exit_code == 0:
         return CheckResult(check.name, "passed", executed=True)
-    if run.exit_code in _NOT_THERE:
-        remedy = "name what it needs in `read_only` of the config file"
-        said = shown(run.output.strip(), 300)
-        return not_run(
-            f"{check.name} was not run: {check.command[0]} is not there inside; {remedy}. {said}", check.name
-        )
     if run.killed_by is not None:
         why = why_it_never_ended(run, check.limits).replace("the tests", check.name)
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
-    return CheckResult(check.name, "failed", executed=True, first_failure=shown(why, FAILURE_CHARACTERS))
+    failure = shown(why, FAILURE_CHARACTERS)
+    note = f"where {check.name} itself calls what is not there inside, {_REMEDY}"
+    is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
+    return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)
 
 
 def _place(answer: str, copy: Path, answer_path: str) -> None:
