@@ -7,8 +7,8 @@ imported), `folders` (for sys.path) and `answers` (all modules it wrote). The ve
 descriptor 3: the nonce, then JSON with `status`:
 
     passed, failed      the tests ran to their end
-    broken_tests        the tests themselves do not compile, or pytest did not start
-    no_tests            nothing that could fail was run
+    broken_tests        the tests themselves do not compile or want a fixture that is nowhere, or pytest did not start
+    no_tests            nothing that could fail was run, or what was asserted is always true
 
 The nonce is read before the answer runs, lives in one closure, and no file, variable of the
 environment or open descriptor holds it. See `running.py` for what that does not stop.
@@ -24,6 +24,7 @@ import linecache
 import os
 import re
 import sys
+import textwrap
 import traceback
 import types
 from collections.abc import Callable
@@ -35,6 +36,9 @@ SITE = str(Path(__file__).with_name("site"))
 SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: PTH118, S108  # outside the project's copy
 ENOUGH = 16_000
 """Characters of a failure that are handed out; the checker outside shortens further."""
+
+UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
+"""What Python warns of when a test takes a coroutine for its result (3.14, seen 2026-11-29)."""
 
 ANSWERS = {"solution"}
 """The names of the modules that are the answer's."""
@@ -81,20 +85,23 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     """The tests as a script after the answer, in one namespace."""
     try:
         tree = ast.parse(job["tests"], "tests.py")
+        is_idle = not any(can_fail(statement) for statement in tree.body)
         tests = compile(Explaining().visit(tree), "tests.py", "exec", dont_inherit=True)
     except UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
-    if not any(can_fail(statement) for statement in tree.body):
+    if is_idle:
         return {"status": "no_tests"}
     sys.path.append(SITE)  # there is something in it when the tests import pytest
     remember_lines("solution.py", job["answer"])
     remember_lines("tests.py", job["tests"])
     try:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
-        module.__dict__["@explain"] = explain
+        module.__dict__.update({"@explain": explain, "@decided": decided})
         sys.modules["__main__"] = module
         module.__name__ = "__main__"  # an answer's own main block stays asleep, one in the tests runs
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
+    except AlwaysTrue as error:
+        return {"status": "no_tests", "failure": str(error)}
     except BaseException as error:  # noqa: BLE001  # SystemExit and all else: the tests did not pass
         return failed_script(error)
     return {"status": "passed"}
@@ -114,18 +121,34 @@ def imported(name: str) -> types.ModuleType:
 
 
 class Explaining(ast.NodeTransformer):
-    """Lets `assert left == right` say both values when it fails; they are computed once, as before."""
+    """Lets `assert left == right` say both values when it fails; they are computed once, as before.
+
+    What is asserted by itself is looked at first, see `decided`.
+    """
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own naming
         test = node.test
         if not isinstance(test, ast.Compare) or len(test.ops) != 1:
-            return node
+            node.test = ast.Call(ast.Name("@decided", ast.Load()), [test], [])
+            return ast.fix_missing_locations(node)
         # Names that no program can write, so that none is shadowed.
         test.left = ast.NamedExpr(ast.Name("@left", ast.Store()), test.left)
         test.comparators = [ast.NamedExpr(ast.Name("@right", ast.Store()), test.comparators[0])]
         values = [ast.Name(name, ast.Load()) for name in ("@left", "@right")]
         node.msg = ast.Call(ast.Name("@explain", ast.Load()), [*values, node.msg or ast.Constant(None)], [])
         return ast.fix_missing_locations(node)
+
+
+class AlwaysTrue(BaseException):
+    """The tests assert what is true whatever the answer does."""
+
+
+def decided(value: object) -> object:
+    """The value. Raises AlwaysTrue for a coroutine that nobody awaited: its result was not looked at."""
+    if inspect.iscoroutine(value):
+        value.close()
+        raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: nobody awaited it")
+    return value
 
 
 def explain(left: object, right: object, message: object) -> str:
@@ -145,11 +168,40 @@ def can_fail(statement: ast.stmt) -> bool:
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
+        if is_always_true(node):
+            continue
         if isinstance(node, ast.Assert | ast.Call | ast.Raise):
             return True
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
             waiting.extend(ast.iter_child_nodes(node))
     return False
+
+
+def is_always_true(node: ast.AST) -> bool:
+    """Whether it is `assert (something, "message")`: a tuple, which is true."""
+    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and bool(node.test.elts)
+
+
+def only_computes(function: Any) -> bool:
+    """Whether a test does nothing but compute and return values, which nobody looks at.
+
+    A call that stands alone may assert; False also where the source cannot be read.
+    """
+    try:
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (*UNREADABLE, OSError, TypeError):
+        return False
+    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    nodes = [node for statement in definition.body for node in ast.walk(statement)]
+    looks = any(isinstance(node, LOOKING) and not is_always_true(node) for node in nodes)
+    calls = any(isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant) for node in nodes)
+    returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
+    return not looks and not calls and (returns or any(map(is_always_true, nodes)))
+
+
+LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)
+"""Statements that can find an answer wrong."""
 
 
 def remember_lines(file: str, text: str) -> None:
@@ -264,12 +316,14 @@ class Count:
         self.collected = 0
         self.results: dict[str, str] = {}
         self.ended_by_the_answer: set[str] = set()
+        self.idle: set[str] = set()
+        """Tests that no answer could fail."""
         self.first_failure: str | None = None
         self.missing_module: str | None = None
 
     @property
     def passed(self) -> int:
-        return sum(result == "passed" for result in self.results.values())
+        return sum(result == "passed" and test not in self.idle for test, result in self.results.items())
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         """Drop tests that the answer brought along: its names are imported, and it may not judge itself."""
@@ -277,6 +331,11 @@ class Count:
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
+        self.idle.update(item.nodeid for item in session.items if only_computes(getattr(item, "function", None)))
+
+    def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
+        if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):
+            self.idle.add(nodeid)
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:

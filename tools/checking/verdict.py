@@ -24,6 +24,7 @@ _OUR_PATHS = re.compile(
     + r")/|(?<![\w./+-])/[\w./+-]*/(?=(?:lib|lib64)/python3\.\d+/)"
 )
 """Folders of the sandbox, and of this machine's Python, as they stand in tracebacks."""
+_NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
 class Verdict(BaseModel):
@@ -77,8 +78,8 @@ def _judged(run: SandboxRun, verdict: Verdict | None, runner: Runner, limits: Li
     if verdict.status == "broken_tests":
         return not_run(f"the tests themselves cannot be run: {shown(verdict.failure or run.output, 1000)}")
     if verdict.status == "no_tests":
-        found = "every test was skipped" if verdict.total else "there is no test in it that could fail"
-        return not_run(f"nothing was tested: {found}")
+        found = "every test was skipped, or asserts nothing" if verdict.total else _NOTHING_COULD_FAIL
+        return not_run(f"nothing was tested: {shown(verdict.failure, 300) if verdict.failure else found}")
     missing, note = verdict.missing_module, None
     if missing is not None:
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))

@@ -67,6 +67,42 @@ async def test_a_script_that_could_not_fail_verifies_nothing(sandbox: Sandbox, t
     assert "nothing was tested" in (result.note or "")
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test_a():\n    return add(1, 2) == 3",
+        "def test_a():\n    total = add(1, 2)\n    return total == 3",
+        "class TestA:\n    def test_a(self):\n        assert (add(1, 2) == 3, 'sum')",
+        "assert (add(1, 2) == 3, 'sum')",
+        "assert slowly(1, 2)",
+        "def test_a():\n    assert slowly(1, 2)",
+        "async def test_a():\n    assert slowly(1, 2)",
+    ],
+)
+async def test_tests_that_look_at_nothing_verify_nothing(sandbox: Sandbox, tests):
+    result = await run_tests(WRONG + "\nasync def slowly(a, b):\n    return a - b\n", tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert "nothing was tested" in (result.note or "")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "def test_a():\n    assert add(1, 2) == 3\n    return True",
+        "def test_a():\n    check(3)\n    return True\n\ndef check(sum):\n    assert add(1, 2) == sum",
+        "def test_a():\n    return add(1, 2) == 3\n\ndef test_b():\n    assert add(1, 2) == 3",
+        "import asyncio\nassert asyncio.run(slowly(1, 2))",
+    ],
+)
+async def test_a_test_that_returns_something_may_still_find_an_answer_right_or_wrong(sandbox: Sandbox, tests):
+    slowly = "\nasync def slowly(a, b):\n    return add(a, b) == 3\n"
+    right = await run_tests(ADD + slowly, tests, sandbox)
+    wrong = await run_tests(WRONG + slowly, tests, sandbox)
+
+    assert (right.outcome, wrong.outcome) == ("passed", "failed")
+
+
 @pytest.mark.parametrize("tests", ["assert (", "def test_a(:\n    pass", "a = '\ud800'\nassert a", "assert 1\0"])
 async def test_tests_that_are_no_python_are_not_the_answers_fault(sandbox: Sandbox, tests):
     result = await run_tests(ADD, tests, sandbox)
