@@ -211,7 +211,9 @@ async def _free_checks(
             checks.append(check)
             findings += [_at(piece.path, finding) for finding in check.findings]
             if check.outcome == "failed" and not check.findings:
-                findings.append(Finding("error", check.first_failure or f"{check.name} failed", check.name, piece.path))
+                severity = "warning" if check.missing_module else "error"
+                said = check.first_failure or f"{check.name} failed"
+                findings.append(Finding(severity, said, check.name, piece.path))
     return checks, findings
 
 
@@ -275,8 +277,11 @@ def _why_no_review(decision: Decision, depth: Depth | None, shop: Workshop) -> s
 
 
 def _verdict(checks: Sequence[CheckResult]) -> Verdict:
-    """fail: a check failed. pass: every check ran, and passed. Else uncertain."""
-    if any(check.outcome == "failed" for check in checks):
+    """fail: a check failed, for more than a package that the sandbox lacks. pass: every check ran, and passed.
+
+    Else uncertain.
+    """
+    if any(check.outcome == "failed" and not check.missing_module for check in checks):
         return "fail"
     return "pass" if checks and all(check.outcome == "passed" for check in checks) else "uncertain"
 

@@ -443,6 +443,18 @@ async def _streaming(journal) -> None:
             await anyio.lowlevel.checkpoint()
 
 
+@pytest.mark.parametrize("most", [{"max_attempts": 1}, {"max_attempts": 2, "model": "haiku"}])
+async def test_an_answer_that_needs_a_package_is_unverified_when_its_contract_ends_there(
+    open_house: OpenHouse, most: dict[str, object]
+):
+    needs_it = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
+    async with open_house(Script({LOCAL: [needs_it], ECONOMY: [needs_it]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **most)
+
+    assert receipt["status"] == "unverified"
+    assert "numpy_of_the_user" in receipt["code"]
+
+
 async def test_an_answer_that_needs_a_package_is_unverified_and_costs_no_stronger_model(open_house: OpenHouse):
     script = Script({LOCAL: [Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))]})
     async with open_house(script) as house:

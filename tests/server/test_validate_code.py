@@ -61,6 +61,15 @@ async def test_failing_tests_fail_it(open_house: OpenHouse):
     assert script.asked == []
 
 
+async def test_code_that_lacks_only_a_package_of_the_sandbox_is_uncertain(open_house: OpenHouse):
+    code = "import numpy\n\n" + GOOD
+    async with open_house(Script()) as house:
+        answer = await house.call("validate_code", code=code, tests="assert double(2) == 4", depth="static")
+
+    assert answer["verdict"] == "uncertain"
+    assert any("module numpy is missing" in note for note in answer["notes"])
+
+
 @pytest.mark.parametrize(("heading", "verdict"), [("## Install", "pass"), ("## Licence", "fail")])
 async def test_tests_read_a_file_that_they_cannot_import(
     open_house: OpenHouse, tmp_path: Path, heading: str, verdict: str

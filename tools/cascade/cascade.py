@@ -76,7 +76,7 @@ class Cascade:
                     step = await self._kept_local(deadline - anyio.current_time())
                     continue
             step = self._next(deadline - anyio.current_time())
-        if any(tried.outcome == "unverified" for tried in self.attempts.made):
+        if any(tried.outcome == "unverified" or tried.lacks_a_package for tried in self.attempts.made):
             return "unverified"
         if self.too_dear:
             return "over_budget"
@@ -301,6 +301,9 @@ def best_of(made: Sequence[Tried]) -> Tried | None:
     with_code = [tried for tried in made if tried.answer is not None]
     return max(
         with_code,
-        key=lambda tried: (order.get(tried.outcome, 0) - (tried.doubt is not None), tried.tests_passed),
+        key=lambda tried: (
+            order.get(tried.outcome, int(tried.lacks_a_package)) - (tried.doubt is not None),
+            tried.tests_passed,
+        ),
         default=None,
     )
