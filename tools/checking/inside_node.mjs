@@ -75,7 +75,9 @@ async function main() {
   try {
     await runTests(job);
   } catch (error) {
-    const isTheirs = error instanceof SyntaxError && !/does not provide an export/.test(error.message);
+    const isTheirs =
+      (error instanceof SyntaxError && !/does not provide an export/.test(error.message)) ||
+      (error instanceof ReferenceError && /^(?:test|it|describe|expect) is not defined$/.test(error.message));
     return isTheirs ? send({ status: "broken_tests", failure: text(error) }) : fail(error);
   }
   isEnded = true;

@@ -14,6 +14,7 @@ The nonce is read before the answer runs, lives in one closure, and no file, var
 environment or open descriptor holds it. See `running.py` for what that does not stop.
 """
 
+import _sitebuiltins
 import ast
 import asyncio
 import importlib
@@ -86,7 +87,8 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     try:
         tree = ast.parse(job["tests"], "tests.py")
         is_idle = not any(can_fail(statement) for statement in tree.body)
-        tests = compile(Explaining().visit(tree), "tests.py", "exec", dont_inherit=True)
+        leaving = Leaving()
+        tests = compile(leaving.visit(Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
     except UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if is_idle:
@@ -96,13 +98,17 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     remember_lines("tests.py", job["tests"])
     try:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
-        module.__dict__.update({"@explain": explain, "@decided": decided})
+        module.__dict__.update({"@explain": explain, "@decided": decided, "@leaving": leaving.remember})
         sys.modules["__main__"] = module
         module.__name__ = "__main__"  # an answer's own main block stays asleep, one in the tests runs
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
     except AlwaysTrue as error:
         return {"status": "no_tests", "failure": str(error)}
-    except BaseException as error:  # noqa: BLE001  # SystemExit and all else: the tests did not pass
+    except SystemExit as error:
+        if leaving.has_ended_with(error, tests):
+            return ended_by_the_tests(error)
+        return failed_script(error)
+    except BaseException as error:  # noqa: BLE001  # all else: the tests did not pass
         return failed_script(error)
     return {"status": "passed"}
 
@@ -137,6 +143,52 @@ class Explaining(ast.NodeTransformer):
         values = [ast.Name(name, ast.Load()) for name in ("@left", "@right")]
         node.msg = ast.Call(ast.Name("@explain", ast.Load()), [*values, node.msg or ast.Constant(None)], [])
         return ast.fix_missing_locations(node)
+
+
+class Leaving(ast.NodeTransformer):
+    """Knows the exits that the tests' own text asks for, `sys.exit(0 if ok else 1)`, from all others.
+
+    An answer's `exit` under another name raises it in the tests' frame too: the call must stand in the tests.
+    """
+
+    def __init__(self) -> None:
+        self.codes: list[object] = []
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # ast's own naming
+        self.generic_visit(node)
+        if ast.unparse(node.func) in ("sys.exit", "exit", "quit", "SystemExit") and not node.keywords:
+            code = node.args or [ast.Constant(None)]
+            if len(code) == 1 and not isinstance(code[0], ast.Starred):
+                node.args = [ast.Call(ast.Name("@leaving", ast.Load()), [code[0]], [])]
+        return ast.fix_missing_locations(node)
+
+    def remember(self, code: object) -> object:
+        self.codes.append(code)
+        return code
+
+    def has_ended_with(self, error: SystemExit, tests: types.CodeType) -> bool:
+        """Whether it is the last exit of the tests, and no code of the answer stands between."""
+        steps = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
+        if steps and steps[-1] is QUIT:
+            steps.pop()
+        theirs = {*codes_of(tests)}
+        is_asked_for = bool(self.codes) and self.codes[-1] is error.code
+        return is_asked_for and bool(steps) and all(step in theirs for step in steps)
+
+
+QUIT = _sitebuiltins.Quitter.__call__.__code__
+"""The code of `exit` and `quit`."""
+
+
+def codes_of(code: types.CodeType) -> list[types.CodeType]:
+    """The code and that of all functions in it."""
+    return [code, *(inner for one in code.co_consts if isinstance(one, types.CodeType) for inner in codes_of(one))]
+
+
+def ended_by_the_tests(error: SystemExit) -> dict[str, object]:
+    if error.code is None or (type(error.code) is int and error.code == 0):
+        return {"status": "passed"}
+    return {"status": "failed", "failure": f"the tests ended themselves with exit code {shown(error.code)}"}
 
 
 class AlwaysTrue(BaseException):
@@ -303,6 +355,8 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         return verdict | {"status": "broken_tests"}
     if count.first_failure:
         return verdict | {"status": "failed"}
+    if count.unknown_fixture:
+        return verdict | {"status": "broken_tests", "failure": f"{count.unknown_fixture}; only pytest's own are inside"}
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == count.collected:
         return verdict | {"status": "passed" if count.passed else "no_tests"}
     why = f"the test run was stopped after {ended} of {count.collected} tests (exit status {int(code)})"
@@ -316,6 +370,8 @@ class Count:
         self.collected = 0
         self.results: dict[str, str] = {}
         self.ended_by_the_answer: set[str] = set()
+        self.unknown_fixture: str | None = None
+        self.without_fixture: set[str] = set()
         self.idle: set[str] = set()
         """Tests that no answer could fail."""
         self.first_failure: str | None = None
@@ -342,6 +398,9 @@ class Count:
             self.note(report.nodeid, report.longreprtext)
 
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
+        if call.excinfo is not None and type(call.excinfo.value).__name__ == "FixtureLookupError":
+            self.unknown_fixture = self.unknown_fixture or f"fixture {call.excinfo.value.argname!r} not found"
+            self.without_fixture.add(item.nodeid)
         if call.excinfo is not None and passes_through_the_answer(call.excinfo.tb):
             self.ended_by_the_answer.add(item.nodeid)
 
@@ -351,7 +410,8 @@ class Count:
             self.note(report.nodeid, "the code under test skipped its test")
         elif report.failed:  # in setup, call or teardown, or in a subtest
             self.results[report.nodeid] = "failed"
-            self.note(report.nodeid, report.longreprtext)
+            if report.nodeid not in self.without_fixture:
+                self.note(report.nodeid, report.longreprtext)
         elif report.skipped or report.when == "call":
             self.results.setdefault(report.nodeid, report.outcome)
 

@@ -87,7 +87,7 @@ async def run_node_tests(
     is_module = uses_a_test_framework(tests)
     if not is_module and not theirs.can_fail:
         return not_run("nothing was tested: there is no test in it that could fail")
-    if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b.*\bexpect\b", tests):
+    if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b[^;\n]*\bexpect\b", tests):
         return not_run(f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert.")
     if in_project is not None and not in_project.loads_with(node):
         in_project = None

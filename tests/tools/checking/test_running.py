@@ -149,6 +149,47 @@ async def test_tests_of_any_form_that_pytest_or_python_would_run_are_run(sandbox
     assert (bad.outcome, bad.executed) == ("failed", True)
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "import sys\nok = add(1, 2) == 3\nsys.exit(0 if ok else 1)",
+        "exit(int(add(1, 2) != 3))",
+        "if add(1, 2) != 3:\n    raise SystemExit(1)",
+        "import sys\ndef main():\n    sys.exit(0 if add(1, 2) == 3 else 'wrong sum')\nmain()",
+    ],
+)
+async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sandbox, tests):
+    right = await run_tests(ADD, tests, sandbox)
+    wrong = await run_tests(WRONG, tests, sandbox)
+
+    assert (right.outcome, wrong.outcome) == ("passed", "failed")
+    assert "the tests ended themselves with exit code" in (wrong.first_failure or "")
+
+
+@pytest.mark.parametrize(
+    ("answer", "tests"),
+    [
+        ("from sys import exit as add", "assert add(0) == 3"),
+        ("def add(a, b):\n    exit(0)", "import sys\nsys.exit(0 if add(1, 2) == 3 else 1)"),
+        ("def add(a, b):\n    a()", "import sys\nadd(lambda: sys.exit(0), 1)\nassert False"),
+        ("import sys\nsys.exit(0)", "import sys\nsys.exit(0)"),
+    ],
+)
+async def test_an_exit_of_the_answer_never_passes(sandbox: Sandbox, answer, tests):
+    assert (await run_tests(answer, tests, sandbox)).outcome == "failed"
+
+
+async def test_a_fixture_that_is_nowhere_is_not_the_answers_fault(sandbox: Sandbox):
+    tests = "def test_a(mocker):\n    assert add(1, 2) == 3\n"
+    beside_one_that_fails = tests + "def test_b():\n    assert add(1, 2) == 3\n"
+
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "fixture 'mocker' not found" in (result.note or "")
+    assert (await run_tests(WRONG, beside_one_that_fails, sandbox)).outcome == "failed"
+
+
 async def test_a_failing_pytest_test_is_told_with_its_own_line_number(sandbox: Sandbox):
     tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
 

@@ -138,6 +138,17 @@ async def test_hooks_endless_promises_and_subtests_that_fail_fail(sandbox: Sandb
 
 
 @pytest.mark.parametrize(
+    "tests",
+    [
+        "const a = 1; test('a', () => { expect(add(1, 2)).toBe(3) })",
+        "if (true) test('a', () => { assert.equal(add(1, 2), 3) })",
+    ],
+)
+async def test_what_only_another_framework_defines_is_not_the_answers_fault(sandbox: Sandbox, node: Node, tests):
+    assert (await run_node_tests(PLAIN, tests, sandbox, node)).outcome == "not_run"
+
+
+@pytest.mark.parametrize(
     "tests", ["", "// nothing", "function check() { assert(false); }", "console.log(1);", "test.skip('x', () => {});"]
 )
 async def test_what_could_not_fail_verifies_nothing(sandbox: Sandbox, node: Node, tests):
