@@ -169,7 +169,7 @@ async def test_a_check_that_was_asked_for_and_proved_nothing_keeps_the_result_fr
     open_house: OpenHouse, project: Path
 ):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", **APPLY, tests="# nothing yet\n")
+        receipt = await house.call("delegate_generation", **APPLY, tests="def check():\n    assert False\n")
 
     assert receipt["status"] == "unverified"
     assert texts(project) == {"doubling.py": BEFORE}

@@ -279,7 +279,7 @@ async def test_test_files_of_the_project_run_in_a_copy_of_it(open_house: OpenHou
 
 async def test_tests_that_test_nothing_verify_nothing(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests="# nothing yet\n")
+        receipt = await house.call("delegate_generation", task=RENAME, tests="def check():\n    assert False\n")
 
     assert receipt["status"] == "unverified"
 

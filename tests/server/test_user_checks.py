@@ -164,6 +164,24 @@ async def test_tests_that_are_no_javascript_are_refused_before_anything_is_gener
     assert script.asked == []
 
 
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "tests/a.test.js", "src/__tests__/a.spec.ts", "tests/test_m.py,tests/test_n.py", "tests", "tests/test_m",
+        '"tests/test_m.py"', "- tests/test_m.py", "# none", "expected = 3",
+    ],
+)  # fmt: skip
+async def test_a_path_that_would_be_read_as_code_is_refused_before_anything_is_generated(
+    open_house: OpenHouse, tests: str
+):
+    script = Script()
+    async with open_house(script) as house:
+        text = await house.refusal("delegate_generation", task=RENAME, tests=tests)
+
+    assert "name .py files, one a line; for JavaScript give the text." in text
+    assert script.asked == []
+
+
 async def test_validate_code_reads_rust_and_doubts_what_it_cannot_read(open_house: OpenHouse):
     async with open_house(Script()) as house:
         good = await house.call("validate_code", code="fn main() {}", language="rust", depth="static")

@@ -12,6 +12,7 @@ import anyio.to_thread
 from ..editing.answer import Answer
 from ..errors import BadArgument, FileRefused
 from ..guarding.roots import Roots
+from ..guarding.text import visible
 from .executing import Executing
 from .languages import guess_language, language_named
 from .result import CheckResult
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 # A line that can only be the path of a Python test file or of a test in it.
 _TEST_PATH = re.compile(r"[\w.+/\\-]+\.py(?:::[\w.:\[\]-]+)?")
+# What a text must have to assert, call or raise anything, in Python and in JavaScript.
+_COULD_FAIL = re.compile(r"\(|\b(?:assert|raise|throw|new)\b|`")
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,8 @@ class TestsGiven:
 async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     """The `tests` argument, understood: paths of test files below one root, or code that says its language itself.
 
-    Raises NoRoots, FileRefused, or BadArgument when it is code that cannot be parsed: such tests would
-    fail every answer.
+    Raises NoRoots, FileRefused, or BadArgument when it is code that cannot be parsed, which would fail every
+    answer, or in which nothing can fail, as the path `tests/a.test.js` is when it is read as code.
     """
     from .parse import check_parse
 
@@ -60,6 +63,11 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
         return await anyio.to_thread.run_sync(_files_below_one_root, lines, roots)
     parsed = {language: await check_parse(tests, language) for language in ("python", "javascript", "typescript")}
     languages = tuple(language for language, check in parsed.items() if check.outcome == "passed")
+    if languages and not _COULD_FAIL.search(tests):
+        raise BadArgument(
+            f"tests: nothing can fail in {visible(tests.strip())[:80]!r}. Write asserts; or name .py files, one a line;"
+            " for JavaScript give the text."
+        )
     if languages:
         return TestsGiven(code=tests, languages=tuple(dict.fromkeys(family(language) for language in languages)))
     if guess_language(tests) in ("javascript", "typescript"):
