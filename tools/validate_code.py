@@ -22,6 +22,7 @@ from .deciding import Job, decide, understand
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
+from .editing.own_diff import NoLongerFits, files_after, is_own_diff
 from .editing.prompt import Prompt
 from .errors import OF_ANOTHER_PROJECT, BadArgument, NobodyToAsk, unknown_task
 from .guarding.departure import MayNotLeave
@@ -147,10 +148,15 @@ async def _laid_out(
 
 async def _earlier(shop: Workshop, task_id: str) -> TaskRow:
     row = await shop.ledger.task(task_id)
-    if row is None or row.receipt is None:
+    if row is None or row.kind != "delegation":
         raise unknown_task(task_id)
     if not shop.shows(row):
         raise BadArgument(f"task_id: {OF_ANOTHER_PROJECT} Or give `code` or `files`.")
+    if row.status == "running":
+        raise BadArgument(
+            f'task_id: task {task_id} is still running. Call delegate_generation(resume="{task_id}"), which waits for'
+            " it, and then validate_code again."
+        )
     return row
 
 
@@ -166,13 +172,9 @@ async def _pieces(
         raise BadArgument("code, files, task_id: give exactly one of them.")
     if files:
         return await anyio.to_thread.run_sync(_read, shop, files, language), task
-    if earlier is not None and earlier.receipt is not None:
-        receipt = Receipt.model_validate_json(earlier.receipt)
-        code, task = receipt.code, task or earlier.text
-        if receipt.files_changed:
-            return await anyio.to_thread.run_sync(_written, shop, earlier.id), task
-        if not code:
-            raise BadArgument(f"task_id: task {earlier.id} delivered no code ({earlier.status}).")
+    if earlier is not None:
+        task = task or earlier.text
+        return await anyio.to_thread.run_sync(_delivered, shop, earlier, language), task
     if not code or not code.strip():
         raise BadArgument("code: it is empty. Give the code to check.")
     return [_Piece(None, code, language)], task
@@ -184,6 +186,30 @@ def _read(shop: Workshop, files: Sequence[str], language: str | None) -> list[_P
         text, data = shop.roots.read(path, "files"), shop.roots.read_bytes(path, "files")
         file = FileGiven(*shop.roots.locate(path, "files"), data)
         pieces.append(_Piece(path, text, language or language_of_file(path), file))
+    return pieces
+
+
+def _delivered(shop: Workshop, earlier: TaskRow, language: str | None) -> list[_Piece]:
+    """What a delegation handed back: code, or files as it wrote them or as its diff makes them."""
+    receipt = None if earlier.receipt is None else Receipt.model_validate_json(earlier.receipt)
+    if receipt is not None and receipt.files_changed:
+        return _written(shop, earlier.id)
+    if receipt is None or not receipt.code:
+        raise BadArgument(f"task_id: task {earlier.id} delivered no code ({earlier.status}).")
+    if not is_own_diff(receipt.code):
+        return [_Piece(None, receipt.code, language)]
+    try:
+        files = files_after(receipt.code, shop.roots)
+    except NoLongerFits as error:
+        raise BadArgument(
+            f"task_id: the diff of task {earlier.id} does not fit {error} as it is now, so its id is not enough."
+            " If the files hold the change already, name them in `files`; otherwise delegate the task again."
+        ) from error
+    pieces: list[_Piece] = []
+    for file in files:
+        path = file.relative.as_posix()
+        given = FileGiven(file.root, file.relative, file.data)
+        pieces.append(_Piece(path, file.text, language or language_of_file(path), given))
     return pieces
 
 

@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 
+import anyio
 import pytest
 from house import OpenHouse, Script, fenced, text_of
 
-from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
 
 pytestmark = pytest.mark.anyio
 
@@ -195,6 +196,60 @@ async def test_a_delegations_code_is_found_by_its_task_id(open_house: OpenHouse)
 
     assert result.structured_content["verdict"] == "pass"
     assert text_of(result).startswith("pass (parse passed, lint passed, review passed)")
+
+
+async def test_a_delegated_change_is_validated_as_the_files_that_it_makes(open_house: OpenHouse, tmp_path: Path):
+    given = {"context_files": ["twice.py", "z.py"], "output": "inline", "target": "z.py"}
+    before = "def double(n):\n    return 7\n\n\ndef same(n):\n    return n"
+    texts = {"z.py": before.replace("7", "2 * n"), "new.py": "NEW = 1", "twice.py": "T = 2"}
+    answer = "\n".join(f"`{path}`\n```python\n{text}\n```" for path, text in texts.items())
+    script = Script({"qwen3:30b-a3b": [Reply(answer)], VALIDATOR: [review("pass")]})
+    async with open_house(script) as house:
+        (tmp_path / "project" / "z.py").write_bytes(before.replace("\n", "\r\n").encode())
+        (tmp_path / "project" / "twice.py").write_text("-- a\n")
+        receipt = await house.call("delegate_generation", task="Rename x to n in def double(x): return 2 * x", **given)
+        validated = await house.call("validate_code", task_id=receipt["task_id"])
+
+    assert receipt["code"].startswith("--- a/z.py\n")
+    assert validated["verdict"] == "pass"
+    said = "\n".join(text for _, text in script.asked[-1].messages)
+    assert all(f"# {path}\n{text}\n" in said for path, text in texts.items())
+
+
+async def test_tests_judge_a_delegated_change_by_its_file(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script({"qwen3:30b-a3b": [Reply(fenced(GOOD))]})) as house:
+        (tmp_path / "project" / "z.py").write_text("def double(n):\n    return 7\n")
+        receipt = await house.call("delegate_generation", task="Rename x to n in z.py", target="z.py")
+        given = {"task_id": receipt["task_id"], "depth": "static"}
+        right = await house.call("validate_code", tests="assert double(2) == 4", **given)
+        wrong = await house.call("validate_code", tests="assert double(2) == 5", **given)
+
+    assert (right["verdict"], wrong["verdict"]) == ("pass", "fail")
+
+
+async def test_a_delegated_change_whose_file_has_changed_since_is_not_judged(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script({"qwen3:30b-a3b": [Reply(fenced(GOOD))]})) as house:
+        file = tmp_path / "project" / "z.py"
+        file.write_text("def double(n):\n    return 7\n")
+        receipt = await house.call("delegate_generation", task="Rename x to n in z.py", target="z.py")
+        file.write_text(GOOD)
+        said = await house.refusal("validate_code", task_id=receipt["task_id"])
+
+    assert "does not fit z.py as it is now" in said
+    assert "`files`" in said
+
+
+async def test_a_task_that_is_under_way_is_said_to_run_and_how_to_wait_for_it(open_house: OpenHouse):
+    gate = anyio.Event()
+    script = Script({"qwen3:30b-a3b": [Stall(Reply(fenced(GOOD)), gate, after=1)]})
+    async with open_house(script) as house:
+        task = "Rename x to n in def double(x): return 2 * x"
+        running = await house.call("delegate_generation", task=task, wait_s=0)
+        said = await house.refusal("validate_code", task_id=running["task_id"])
+        gate.set()
+
+    assert "still running" in said
+    assert f'delegate_generation(resume="{running["task_id"]}")' in said
 
 
 @pytest.mark.parametrize("arguments", [{}, {"code": GOOD, "files": ["a.py"]}, {"code": "   "}])

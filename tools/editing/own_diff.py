@@ -1,0 +1,124 @@
+"""Puts a diff that `Change.as_text` wrote on the files as they are now."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..errors import FileMissing
+from ..guarding.roots import Roots
+from .file_form import FileText, NotText, NotWritable, in_form_of, read_text
+from .line_diff import lines_of
+
+_BEGINNING = re.compile(r"\A--- (?:a/[^\n]+|/dev/null)\n\+\+\+ b/[^\n]+\n@@ -")
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@\n")
+
+
+class NoLongerFits(Exception):
+    """A file is not what the diff was made from. The message is its name."""
+
+
+@dataclass(frozen=True)
+class FileAfter:
+    """A file as the diff makes it."""
+
+    root: Path
+    relative: Path
+    text: str
+    """With \\n as line end."""
+    data: bytes
+
+
+def is_own_diff(code: str) -> bool:
+    return _BEGINNING.match(code) is not None
+
+
+def files_after(diff: str, roots: Roots) -> list[FileAfter]:
+    """The files that a diff of ours changes, in order. It reads below the roots and writes nothing.
+
+    Only lines that stand where the diff has them are taken. Raises NoRoots, FileRefused or NoLongerFits.
+    """
+    return [_after(file, roots) for file in _read(diff)]
+
+
+@dataclass(frozen=True)
+class _Hunk:
+    first_line: int
+    """Of the text before, counted from 0."""
+    before: Sequence[str]
+    after: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _FileDiff:
+    path: str
+    is_new: bool
+    hunks: Sequence[_Hunk]
+
+
+def _read(diff: str) -> Iterator[_FileDiff]:
+    lines = lines_of(diff)
+    at = 0
+    while at < len(lines):
+        old, new = lines[at], "".join(lines[at + 1 : at + 2])
+        if not (old.startswith("--- ") and new.startswith("+++ b/")):  # a model's own diff, with wrong counts
+            raise NoLongerFits("any file")
+        at += 2
+        hunks: list[_Hunk] = []
+        while at < len(lines) and (head := _HUNK.fullmatch(lines[at])) is not None:
+            first, removed, added = int(head[1]), int(head[2] or 1), int(head[3] or 1)
+            before, after, at = _body(lines, at + 1, removed, added)
+            hunks.append(_Hunk(first - 1 if removed else first, before, after))
+        yield _FileDiff(new[len("+++ b/") :].rstrip("\n"), old == "--- /dev/null\n", hunks)
+
+
+def _body(lines: Sequence[str], at: int, removed: int, added: int) -> tuple[list[str], list[str], int]:
+    """The lines that a hunk finds, those that it leaves, and where the next one begins.
+
+    By their counts: a removed line of a text can look like the head of a file.
+    """
+    before: list[str] = []
+    after: list[str] = []
+    while at < len(lines) and (len(before) < removed or len(after) < added or lines[at].startswith("\\")):
+        mark, line = lines[at][0], lines[at][1:]
+        if at + 1 < len(lines) and lines[at + 1].startswith("\\"):
+            line = line.removesuffix("\n")
+        if mark in " -":
+            before.append(line)
+        if mark in " +":
+            after.append(line)
+        at += 1
+    return before, after, at
+
+
+def _after(file: _FileDiff, roots: Roots) -> FileAfter:
+    for folder in roots.folders:
+        content = _content(file, folder, roots)
+        lines = _patched([] if content is None else lines_of(content.text), file.hunks)
+        if lines is not None and (content is None) == file.is_new:
+            try:
+                data = in_form_of("".join(lines), content)
+            except NotWritable as error:
+                raise NoLongerFits(file.path) from error
+            return FileAfter(folder, Path(file.path), "".join(lines), data)
+    raise NoLongerFits(file.path)
+
+
+def _content(file: _FileDiff, folder: Path, roots: Roots) -> FileText | None:
+    """What the file holds below a root. None: there is none."""
+    try:
+        return read_text(roots.read_bytes(str(folder / file.path), "task_id"))
+    except FileMissing:
+        return None
+    except NotText as error:
+        raise NoLongerFits(file.path) from error
+
+
+def _patched(lines: list[str], hunks: Sequence[_Hunk]) -> list[str] | None:
+    """The lines after all hunks. None: one finds other lines than it has."""
+    for hunk in reversed(hunks):
+        end = hunk.first_line + len(hunk.before)
+        if lines[hunk.first_line : end] != hunk.before:
+            return None
+        lines[hunk.first_line : end] = hunk.after
+    return lines
