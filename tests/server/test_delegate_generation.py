@@ -96,6 +96,43 @@ async def test_when_all_fail_the_best_attempt_comes_back_as_failed(open_house: O
     assert receipt["verified_by"] == []
     assert "saved_usd" not in receipt
     assert text_of(result).startswith("Failed")
+    attempts = receipt["attempts"]
+    assert f"Model claude-haiku-5-5, {len(attempts)} attempt(s), $" in text_of(result)
+    assert "tests failed:\n```" in text_of(result)
+    assert "assert 8 == -2" in text_of(result)
+
+
+async def test_a_long_failure_is_told_by_its_beginning_and_its_end(open_house: OpenHouse):
+    failing = f"def test_it():\n    assert double(2) == 5, 'x' * 3_000\n    assert {'1 + ' * 400}1\n"
+    async with open_house(Script({LOCAL: [WRONG]})) as house:
+        call = {"task": RENAME, "tests": failing, "max_attempts": 1}
+        result = await house.client.call_tool("delegate_generation", call)
+
+    text = text_of(result)
+    failure = result.structured_content["attempts"][0]["checks"][-1]["first_failure"]
+    assert len(failure) > 2_000
+    assert failure[:500] in text
+    assert failure[-1_000:] in text
+    assert failure not in text
+
+
+@pytest.mark.parametrize(
+    ("answer", "note"),
+    [
+        (HttpFault(429), "qwen3-30b-a3b: rate_limited"),
+        (Reply("```python\n```"), "qwen3-30b-a3b: empty: nothing stands in its code block."),
+    ],
+)
+async def test_where_no_model_gave_an_answer_the_text_says_so_and_what_was_tried(
+    open_house: OpenHouse, answer: Reply | HttpFault, note: str
+):
+    async with open_house(Script({LOCAL: [answer]})) as house:
+        call = {"task": RENAME, "tests": TESTS, "model": "local"}
+        text = text_of(await house.client.call_tool("delegate_generation", call))
+
+    assert text.startswith("Failed: no model gave a usable answer.")
+    assert "1 attempt(s), $0.0000." in text
+    assert note in text
 
 
 async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):

@@ -88,29 +88,59 @@ class Receipt(BaseModel):
     def as_text(self) -> str:
         """The receipt for a reader who sees nothing else, the code included."""
         lines = [f"{self._headline()} task_id {self.task_id}."]
-        if self.model:
-            lines.append(
-                f"Model {self.model}, {len(self.attempts)} attempt(s), {in_dollars(self.cost_usd)}{self._checked()}."
-            )
+        if self.attempts:
+            whose = f"Model {self.model}, " if self.model else ""
+            lines.append(f"{whose}{len(self.attempts)} attempt(s), {in_dollars(self.cost_usd)}{self._checked()}.")
         lines += [f"Wrote {change.path} (+{change.added} -{change.removed})." for change in self.files_changed]
         if self.files_changed:
             lines.append(f"`chargehand undo {self.task_id}` takes that back.")
         lines.extend(map(indented, self.notes))
+        lines += self._failure()
         if self.code:
             lines.append(fenced(self.code))
         return "\n".join(lines)
 
     def _headline(self) -> str:
-        if self.status == "failed" and self.attempts and self.attempts[-1].outcome in ("passed", "unverified"):
+        if self.status != "failed":
+            return _HEADLINES[self.status]
+        if self.model is None:
+            return "Failed: no model gave a usable answer." if self.attempts else "Failed: no model was asked."
+        if self.attempts and self.attempts[-1].outcome in ("passed", "unverified"):
             return "Failed: the result could not be written; no file has changed."
         return _HEADLINES[self.status]
 
     def _checked(self) -> str:
-        last = next((a for a in reversed(self.attempts) if a.model == self.model), None)
-        tests = next((c for c in last.checks if c.name == "tests"), None) if last else None
+        tests = next((c for c in self._best.checks if c.name == "tests"), None) if self._best else None
         if tests is None or tests.tests_total is None:
             return f", checked by {', '.join(self.verified_by)}" if self.verified_by else ""
         return f", {tests.tests_passed} of {tests.tests_total} tests passed"
+
+    def _failure(self) -> list[str]:
+        """What the first failed check of the best attempt says, in lines; none when it passed what was run."""
+        failed = next((c for c in self._best.checks if c.outcome == "failed"), None) if self._best else None
+        if failed is None or failed.first_failure is None:
+            return []
+        return [f"{failed.name} failed:", fenced(_shortened(failed.first_failure))]
+
+    @property
+    def _best(self) -> AttemptReceipt | None:
+        """The attempt whose work `code` is. None: none delivered any."""
+
+        def nearness(attempt: AttemptReceipt) -> tuple[int, int]:
+            order = {"passed": 3, "unverified": 2, "failed_check": 1}
+            return order.get(attempt.outcome, 0), sum(check.tests_passed or 0 for check in attempt.checks)
+
+        return max((a for a in self.attempts if a.model == self.model), key=nearness, default=None)
+
+
+# What a failure may take of the text: about 400 tokens. Its end says most: the error itself.
+_FAILURE_BEGINNING, _FAILURE_END = 500, 1_100
+
+
+def _shortened(failure: str) -> str:
+    if len(failure) <= _FAILURE_BEGINNING + _FAILURE_END:
+        return failure
+    return f"{failure[:_FAILURE_BEGINNING]}\n[…]\n{failure[-_FAILURE_END:]}"
 
 
 _HEADLINES: dict[Status, str] = {

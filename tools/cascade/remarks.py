@@ -12,6 +12,8 @@ def remarks_on(tried: Tried) -> Iterator[str]:
     answer, generation, model = tried.answer, tried.asked.generation, tried.candidate.profile.id
     if generation is not None and generation.usage.is_estimated:
         yield f"{model}: its server counts no tokens; those of this attempt, and their cost, are estimates."
+    if answer is None and generation is not None and tried.asked.error is None and tried.outcome == "empty":
+        yield f"{model}: empty: nothing stands in its code block."
     if answer is None or generation is None:
         return
     if holds_placeholder(answer.code):
