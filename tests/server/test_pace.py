@@ -84,6 +84,23 @@ async def test_a_model_that_would_come_too_late_is_not_asked(open_house: OpenHou
     assert script.models[3:] == [ECONOMY]
 
 
+async def test_a_paid_model_that_begins_for_want_of_time_names_the_local_one_that_would_have(
+    open_house: OpenHouse, tmp_path: Path
+):
+    async with open_house(Script({LOCAL: [RIGHT], ECONOMY: [RIGHT]})) as house:
+        await answer_three_times(house)
+        slow_down(tmp_path, stream=30.0)
+        short = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=20)
+        long = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=200)
+
+    assert [attempt["model"] for attempt in short["attempts"]] == ["claude-haiku-5-5"]
+    assert short["notes"] == [
+        "qwen3-30b-a3b: not asked: needs about 30 s of max_seconds 20. Raise it to have it asked."
+    ]
+    assert [attempt["model"] for attempt in long["attempts"]] == ["qwen3-30b-a3b"]
+    assert long["notes"] == []
+
+
 async def test_under_policy_reference_the_receipt_says_who_would_come_too_late(
     open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

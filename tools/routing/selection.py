@@ -8,6 +8,7 @@ from ...profiles.vocabulary import Role
 from ..vocabulary import Source
 from .candidates import Candidate, Circumstances, candidates_for, judge, roles_in_order
 from .decision import Decision, Question, decided, planner_for
+from .foresight import foresee
 from .plan import Plan
 from .planner import Planner
 from .trying_out import drawn
@@ -128,13 +129,31 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     else:
         # What was drawn for the trial is no plan that anybody should read chances from.
         plan, reason = None, f"{why}: {_trial_in_words(chosen, usual, circumstances)}"
+    too_slow = None if usual is not None else _too_slow(chosen, planner, question)
     wished = _wished_for(question, circumstances, candidates)
     if any(c.is_usable and planner.place(c) == planner.place(wished) for c in candidates):
-        return decided(question, circumstances, chosen, "rules", reason, candidates, note, plan=plan)
+        return decided(question, circumstances, chosen, "rules", reason, candidates, note, too_slow, plan=plan)
     instead = f"{chosen.profile.id} ({chosen.role}) comes first"
     missing = _missing(wished.role, candidates, circumstances)
     warning = f"no model of the {wished.role} role can be asked, so {instead}. {missing}"
-    return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note, plan=plan)
+    return decided(
+        question, circumstances, chosen, "constraint", reason, candidates, warning, note, too_slow, plan=plan
+    )
+
+
+def _too_slow(chosen: Candidate, planner: Planner, question: Question) -> str | None:
+    """Which model on this machine would have begun, and for nothing, with more time. None: it is not the time."""
+    if question.means.seconds is None or chosen.profile.price is None:
+        return None
+    with_time = planner.start(replace(question.means, seconds=None))
+    slow = planner.candidate(with_time.steps[0].model) if with_time is not None else chosen
+    seconds = foresee(slow, planner.complexity, is_repair=False).seconds
+    if not slow.availability.is_local or seconds is None or seconds <= question.means.seconds:
+        return None
+    return (
+        f"{slow.profile.id}: not asked: needs about {seconds:.0f} s of max_seconds {question.means.seconds:g}."
+        " Raise it to have it asked."
+    )
 
 
 def _start(planner: Planner, question: Question, circumstances: Circumstances) -> tuple[Plan | None, Candidate | None]:
