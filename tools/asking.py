@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from ..memory_store.records import NewAttempt, Settlement
 from ..profiles.model import ModelProfile
+from ..profiles.price import in_dollars
 from .editing.prompt import Prompt
 from .guarding.budget import Allowance, allow
 from .guarding.departure import fit_to_leave
@@ -259,7 +260,7 @@ class Desk:
         allowance = affordable(candidate, ask, left_usd)
         if allowance is None:
             raise NotAffordable(
-                f"{profile.id}: ${left_usd or 0:.4f} is left, too little for its shortest answer to this task."
+                f"{profile.id}: {in_dollars(left_usd or 0)} is left, too little for its shortest answer to this task."
                 " Raise max_cost_usd or CHARGEHAND_DAILY_BUDGET_USD, or name a cheaper model."
             )
         return allowance

@@ -116,8 +116,12 @@ def cut_to(text: str, tokens: int) -> str:
 
 
 def explain(error: ProviderError | None, profile: ModelProfile) -> str:
-    """Why there is no answer, in a sentence."""
-    return f"{profile.id}: {error}" if error is not None else f"{profile.id}: its answer was not the JSON asked for"
+    """Why there is no answer, in words that no full stop ends."""
+    return (
+        f"{profile.id}: {error}".rstrip(".")
+        if error is not None
+        else f"{profile.id}: its answer was not the JSON asked for"
+    )
 
 
 def _ask(candidate: Candidate, prompt: Prompt) -> Ask:

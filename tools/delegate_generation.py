@@ -100,14 +100,17 @@ async def delegate_generation(
 
 
 async def _with_target(context_files: Sequence[str], target: str | None, roots: Roots) -> Sequence[str]:
-    """The files to be read: the target too, when it is there."""
+    """The files to be read: the target too, when it is there. Raises FileRefused for a target that is no text."""
     if target is None:
         return context_files
 
     def is_to_be_read() -> bool:
         root, relative = roots.locate(target, "target")
         named = (roots.locate(path, "context_files") for path in context_files)
-        return (root, relative) not in named and os.path.lexists(root / relative)
+        is_more = (root, relative) not in named and os.path.lexists(root / relative)
+        if is_more:
+            roots.read(target, "target")  # what cannot be read is the target's fault, and not the files'
+        return is_more
 
     return [*context_files, target] if await anyio.to_thread.run_sync(is_to_be_read) else context_files
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
+from ..profiles.price import in_dollars
 from .answers import ReviewAnswer
 from .asking import NotAffordable
 from .consulting import consult, cut_to, explain, price_above_unasked, visible_tokens_at_most
@@ -85,7 +86,9 @@ async def strategic_review(
         return await _without(shop, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
-        raise NobodyToAsk(f"{explain(consultation.asked.error, chosen.profile)}. Try again, or go on.")
+        asked = consultation.asked
+        cost = f" It cost {in_dollars(asked.cost_usd)}." if asked.cost_usd else ""
+        raise NobodyToAsk(f"{explain(asked.error, chosen.profile)}.{cost} Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
     notes = [*custody.notes, *matter.found.notes, *([packed.note] if packed.note else []), *decision.warnings]

@@ -32,8 +32,8 @@ def deadline(request: GenerationRequest) -> Generator[None]:
         yield
     if scope.cancelled_caught:
         raise GenerationTimeout(
-            f"{request.profile.id} did not finish within {request.timeout_s:g} s. Allow more seconds, or use a "
-            "faster model."
+            f"{request.profile.id} did not finish within {round(request.timeout_s, 1):g} s. Allow more seconds, or use"
+            " a faster model."
         )
 
 

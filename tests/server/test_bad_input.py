@@ -375,3 +375,11 @@ async def test_a_list_that_a_host_sends_as_text_is_taken_as_a_list(open_house: O
         routed = await house.call("route_task", task=TASK, context_files='["a.py"]')
 
     assert routed["model"]
+
+
+async def test_a_target_that_is_a_folder_is_named_as_the_target(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        (tmp_path / "project" / "pkg").mkdir()
+        said = await house.refusal("delegate_generation", task="Write it", target="pkg")
+
+    assert said.endswith("target: 'pkg' is not a regular file. Name a file.")

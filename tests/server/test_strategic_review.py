@@ -1,6 +1,7 @@
 """strategic_review over MCP: few words, few times a day."""
 
 import json
+import re
 
 import pytest
 from house import OpenHouse, Script
@@ -74,7 +75,15 @@ async def test_a_review_that_failed_does_not_count(open_house: OpenHouse, monkey
         answer = await house.call("strategic_review", goal="g", progress="p")
 
     assert "claude-opus-5-5" in refusal
+    assert "another model. Try again" in refusal
     assert answer["verdict"] == "stop"
+
+
+async def test_a_reply_that_is_of_no_use_tells_what_it_cost(open_house: OpenHouse):
+    async with open_house(Script({DIRECTOR: [Reply("Carry on!")]})) as house:
+        refusal = await house.refusal("strategic_review", goal="g", progress="p")
+
+    assert re.search(r"not the JSON asked for\. It cost \$0\.\d+\. Try again", refusal)
 
 
 async def test_what_may_not_leave_is_not_sent(open_house: OpenHouse):

@@ -141,6 +141,7 @@ async def test_an_answer_that_is_not_json_leaves_it_uncertain(open_house: OpenHo
 
     assert answer["verdict"] == "uncertain"
     assert any("not the JSON asked for" in note for note in answer["notes"])
+    assert answer["checks_run"][-1]["note"] == "claude-sonnet-5-5: its answer was not the JSON asked for"
 
 
 async def test_an_overloaded_reviewer_leaves_it_uncertain_and_says_why(open_house: OpenHouse):
@@ -149,6 +150,7 @@ async def test_an_overloaded_reviewer_leaves_it_uncertain_and_says_why(open_hous
 
     assert answer["verdict"] == "uncertain"
     assert any("claude-sonnet-5-5" in note for note in answer["notes"])
+    assert "has no capacity" in answer["checks_run"][-1]["note"]
 
 
 async def test_without_a_validator_the_free_checks_stand_alone(open_house: OpenHouse):

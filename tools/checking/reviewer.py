@@ -48,10 +48,11 @@ class Review:
     cost_usd: float
     seconds: float
     notes: tuple[str, ...] = ()
+    why_uncertain: str = "the reviewer is not certain either way"
 
     def as_check(self) -> CheckResult:
         if self.verdict == "uncertain":
-            return CheckResult("review", "not_run", seconds=self.seconds, note="the reviewer is not certain either way")
+            return CheckResult("review", "not_run", seconds=self.seconds, note=self.why_uncertain)
         outcome = "failed" if self.verdict == "fail" else "passed"
         return CheckResult("review", outcome, findings=self.findings, seconds=self.seconds)
 
@@ -93,7 +94,8 @@ async def review_code(
     asked, said = consultation.asked, consultation.answer
     if said is None or said.get("verdict") not in ("pass", "fail", "uncertain"):
         why = explain(asked.error, candidate.profile)
-        return Review("uncertain", (), asked.usage.output_tokens, asked.cost_usd, asked.seconds, (f"review: {why}",))
+        usage, notes = asked.usage, (f"review: {why}",)
+        return Review("uncertain", (), usage.output_tokens, asked.cost_usd, asked.seconds, notes, why_uncertain=why)
     found = list(_findings(said, candidate.profile.id))
     quoted = [finding for finding in found if finding.quote and finding.quote in code]
     kept = _within(quoted, limit)

@@ -3,12 +3,14 @@
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from ...memory_store.confidence import Belief
 from ...memory_store.pace import Pace
 from ...memory_store.recollection import Recollection
 from ...profiles.catalogue import Catalogue
 from ...profiles.model import ModelProfile
+from ...profiles.price import in_dollars
 from ...profiles.retirement import notice_of
 from ...profiles.vocabulary import Role, TaskType
 from ..editing.packing import room_in
@@ -209,7 +211,8 @@ def _obstacles(
             f" its window holds {window:,}"
         )
     if constraints.max_cost_usd is not None and expected.cost_usd > constraints.max_cost_usd:
-        yield f"expected to cost ${expected.cost_usd:.4f}, more than max_cost_usd {constraints.max_cost_usd:g}"
+        limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
+        yield f"expected to cost {in_dollars(expected.cost_usd)}, more than max_cost_usd {limit}"
     if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
         yield f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
 

@@ -195,6 +195,7 @@ def test_a_name_of_several_models_means_the_first_that_can_be_asked():
         ("haiku", {}, LOCAL, "ANTHROPIC_API_KEY is not set"),
         ("gpt-oss-120b", {"prompt_tokens": 100_000}, EVERYTHING, "its window holds 65,536"),
         ("opus", {"max_cost_usd": 0.0001}, EVERYTHING, "more than max_cost_usd 0.0001"),
+        ("haiku", {"max_cost_usd": 0.00001}, EVERYTHING, "more than max_cost_usd 0.00001"),
     ],
 )
 def test_a_pin_that_cannot_be_used_is_refused_with_the_reason_and_never_replaced(name, constraints, reachable, why):
