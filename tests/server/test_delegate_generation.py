@@ -209,6 +209,17 @@ async def test_a_refusal_goes_to_a_stronger_model(open_house: OpenHouse):
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["refused", "passed"]
 
 
+async def test_a_refusal_in_words_is_no_code_and_another_model_is_asked(open_house: OpenHouse):
+    declined = Reply("I'm sorry, I cannot help with that request.")
+    async with open_house(Script({LOCAL: [declined], ECONOMY: [RIGHT], VALIDATOR: [RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+
+    assert receipt["status"] == "unverified"
+    assert receipt["attempts"][0]["outcome"] == "empty"
+    assert "qwen3-30b-a3b: empty: prose instead of code." in receipt["notes"]
+    assert receipt["code"] == "def double(count):\n    return 2 * count\n"
+
+
 async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHouse):
     script = Script({ECONOMY: [WRONG, STILL_WRONG]})
     async with open_house(script) as house:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ..editing.answer import declines
 from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in
 from .attempt import Tried
@@ -13,7 +14,8 @@ def remarks_on(tried: Tried) -> Iterator[str]:
     if generation is not None and generation.usage.is_estimated:
         yield f"{model}: its server counts no tokens; those of this attempt, and their cost, are estimates."
     if answer is None and generation is not None and tried.asked.error is None and tried.outcome == "empty":
-        yield f"{model}: empty: nothing stands in its code block."
+        what = "prose instead of code" if declines(generation.text) else "nothing stands in its code block"
+        yield f"{model}: empty: {what}."
     if answer is None or generation is None:
         return
     if holds_placeholder(answer.code):

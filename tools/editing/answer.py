@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from ..checking.languages import guess_language
 from ..guarding.text import visible
 from .fences import find_fences, main_language
 from .reply_changes import Edit, Part, read_changes
@@ -25,7 +26,7 @@ class Answer:
     """What a model's reply holds."""
 
     code: str
-    """The code, or the whole prose where the task asks for prose."""
+    """The code, or the whole prose where the task asks for prose. Empty: there is none, or the model declines."""
     language: str | None
     """The language that its fence names. None: no fence, or no name."""
     is_whole: bool
@@ -48,7 +49,9 @@ def read_answer(reply: str, *, prose: bool) -> Answer:
     fences = find_fences(lines)
     changes = read_changes(text, fences)
     is_one_fence = len(fences) == 1 and (fences[0].first_line, fences[0].last_line) == (0, len(lines) - 1)
-    if not fences or (prose and not is_one_fence):
+    if not prose and not fences and declines(text):
+        code, language, is_whole = "", None, True
+    elif not fences or (prose and not is_one_fence):
         code, language, is_whole = text, None, all(fence.is_closed for fence in fences)
     else:
         language = main_language(fences)
@@ -56,6 +59,25 @@ def read_answer(reply: str, *, prose: bool) -> Answer:
         code = "\n\n".join(fence.code.strip("\n") for fence in chosen)
         is_whole = all(fence.is_closed for fence in chosen)
     return Answer(_ended(code), language or None, is_whole, changes.parts, changes.edits, changes.faults)
+
+
+def declines(reply: str) -> bool:
+    """Whether it is a refusal in words, and nothing in it looks like code.
+
+    Only what is sure: code in whatever language, and prose that somebody asked for, are answers.
+    """
+    text = reply.strip().replace("\u2019", "'")
+    return len(text) <= _REFUSAL_AT_MOST and _REFUSAL.match(text) is not None and guess_language(text) is None
+
+
+# How models decline, in the forms that their refusals begin with.
+_REFUSAL = re.compile(
+    r"(?:(?:i'm |i am )(?:very |so |really )?sorry\b|sorry,? (?:but|i)\b|i apologi[sz]e\b|as an ai\b"
+    r"|(?:unfortunately,? )?i (?:cannot|can't|can not|won't|will not|am unable to|am not able to|must decline)\b"
+    r"|(?:unfortunately,? )?i'm (?:unable|not able) to\b)[^\n]*[.!?]",
+    re.IGNORECASE,
+)
+_REFUSAL_AT_MOST = 2_000
 
 
 def _ended(code: str) -> str:

@@ -28,6 +28,38 @@ def test_a_reply_without_a_fence_is_code_as_it_stands():
     assert _read("    x = 1\n    y = 2", prose=False) == Answer("    x = 1\n    y = 2\n", None, is_whole=True)
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "I'm sorry, I cannot help with that request.",
+        "I\u2019m sorry, but I can\u2019t assist with that.",
+        "Sorry, but I cannot write this.\n\nIt could do harm to others.",
+        "Unfortunately, I am unable to do that!",
+    ],
+)
+def test_a_refusal_in_words_is_no_code_and_stays_where_words_are_asked_for(reply: str):
+    assert _read(reply, prose=False) == Answer("", None, is_whole=True)
+    assert _read(reply, prose=True).code.strip() == reply.replace("\r", "")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "sorry = 'I cannot.'",
+        "Sorry, but I had to.\ndef f():\n    return 1",
+        "I cannot help = yes",
+        "IDENTIFICATION DIVISION.\nPROGRAM-ID. HELLO.",
+        "Fix the parser, so that it takes empty files.",
+        "(defun f () 1)",
+        "all:\n\tcc main.c",
+        "As an aid. To do so",
+        "SELECT 1",
+    ],
+)
+def test_whatever_may_be_code_is_taken_without_a_fence(reply: str):
+    assert _code(reply) == reply + "\n"
+
+
 def test_several_fences_of_one_language_are_joined_in_order():
     reply = "First:\n```python\na = 1\n```\nthen:\n```py\nb = a\n```\nlast:\n```python3\n\nc = b\n\n```"
 
