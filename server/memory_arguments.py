@@ -28,13 +28,13 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     add("stats", _stats, "what it holds, and how right it was")
     add("rebuild", _rebuild, "make the vectors that are missing, and build the index anew")
     export = add("export", _export, "write the remembered tasks to a file of JSON lines")
-    export.add_argument("file", help="the file, made or replaced; - writes to standard output")
+    export.add_argument("file", help="the file, made or replaced, or a pipe; - writes to standard output")
     export.add_argument("--vectors", action="store_true", help="with the vectors; they can be computed again")
     export.add_argument(
         "--text", choices=("full", "redacted", "hash"), default="full", help="what of the texts to write (full)"
     )
     take = add("import", _import, "merge an export of another machine, or a data set of outcomes, plain or .gz")
-    take.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    take.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a file, or - for standard input")
     take.add_argument(
         "--map",
         action="append",

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TextIO
 
 import anyio.to_thread
 from rich.console import Console
@@ -83,13 +84,20 @@ async def export_to(
     open_workshop: OpenWorkshop, file: str, *, with_vectors: bool, text_form: TextForm, as_json: bool
 ) -> int:
     """file: a path, or - for standard output, which then gets nothing else."""
-    target = sys.stdout if file == "-" else Path(file)
     try:
         async with open_workshop() as shop:
             with _progress("exporting", as_json or file == "-") as tell:
                 count = await export_memory(
-                    shop.ledger, target, with_vectors=with_vectors, text_form=text_form, progress=tell
+                    shop.ledger, _target(file), with_vectors=with_vectors, text_form=text_form, progress=tell
                 )
+    except OSError as error:
+        place = "standard output" if file == "-" else file
+        return complain(
+            BadArgument(
+                f"export: {place} cannot be written ({error.strerror or error}). Name a file in a folder that is there"
+                " and yours to write in."
+            )
+        )
     except _MENDABLE as error:
         return complain(error)
     if file == "-":
@@ -97,14 +105,14 @@ async def export_to(
     if as_json:
         print_json({"file": file, "tasks": count})
     else:
-        _say(f"{_tasks(count)} written to {file}, readable by you alone.")
+        _tell_of_export(file, count)
     return 0
 
 
 async def import_from(
     open_workshop: OpenWorkshop, files: Sequence[Path], *, names: Sequence[str], restore: bool, as_json: bool
 ) -> int:
-    """names: `NAME=PROFILE_ID`, whom a data set means by a model's name."""
+    """files: paths; - is standard input. names: `NAME=PROFILE_ID`, whom a data set means by a model's name."""
     reports: dict[str, ImportReport] = {}
     why_no_vectors: str | None = None
     try:
@@ -113,8 +121,15 @@ async def import_from(
                 assess=_assess, names=_mapping(names, shop), restore=restore, embed=shop.memory.vectors_of
             )
             for file in files:
-                with _progress(f"importing {file.name}", as_json) as tell:
-                    reports[str(file)] = await import_memory(shop.ledger, file, rules, tell)
+                source = sys.stdin.buffer if file == Path("-") else file
+                try:
+                    with _progress(f"importing {file.name}", as_json) as tell:
+                        reports[str(file)] = await import_memory(shop.ledger, source, rules, tell)
+                except OSError as error:
+                    raise BadArgument(
+                        f"import: {file} cannot be read ({error.strerror or error}). Name a file that is there and"
+                        " that you may read, or - for standard input."
+                    ) from error
             try:
                 with _progress("embedding", as_json) as tell:
                     why_no_vectors = (await shop.memory.embed_missing(tell)).why_left
@@ -230,6 +245,22 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
             f"Of late checks caught {missed.failed:,} wrong answers and let {missed.rejected:,} pass that you rejected:"
             f" plans count on {missed.share:.0%} of wrong answers to pass."
         )
+
+
+def _target(file: str) -> Path | TextIO:
+    if file == "-":
+        return sys.stdout
+    path = Path(file)
+    if path.is_dir():
+        raise BadArgument(f"export: {file} is a folder. Name a file in it, as in {path / 'memory.jsonl'}")
+    return path
+
+
+def _tell_of_export(file: str, count: int) -> None:
+    if Path(file).is_file():
+        _say(f"{_tasks(count)} written to {file}, readable by you alone.")
+    else:  # a pipe, perhaps the one that standard output goes into
+        Console(stderr=True).print(f"{_tasks(count)} written into {file}.", markup=False, highlight=False)
 
 
 async def _missing(shop: Workshop) -> int | None:

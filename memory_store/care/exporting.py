@@ -47,7 +47,8 @@ async def export_memory(
 ) -> int:
     """Write all remembered tasks, the oldest first; gives how many.
 
-    target: a file, made or replaced and readable by its owner alone, or an open text stream.
+    target: a file, made or replaced and readable by its owner alone; a link to one; a pipe or a device,
+    which is written into; or an open text stream.
     with_vectors: those of all tasks; False: only those whose text is not kept in full, for theirs cannot
     be computed again. text_form: less than full leaves receipts, notes and findings out too.
     Raises LedgerUnusable, or OSError for the target.
@@ -155,10 +156,18 @@ def _write_line(out: TextIO, value: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _whole(target: Path | TextIO) -> Generator[TextIO]:
-    """A stream whose file appears in its place when all is written, and not at all otherwise."""
+    """A stream whose file appears in its place when all is written, and not at all otherwise.
+
+    A pipe or a device cannot be replaced by a file: it is written into.
+    """
     if not isinstance(target, Path):
         yield target
         return
+    if target.exists() and not target.is_file():
+        with target.open("w", encoding="utf-8", newline="\n") as out:
+            yield out
+        return
+    target = Path(os.path.realpath(target))  # a link stays a link
     descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".unfinished")
     try:
         with open(descriptor, "w", encoding="utf-8", newline="\n") as out:  # noqa: PTH123 - a descriptor has no path

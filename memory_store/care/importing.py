@@ -5,10 +5,13 @@ written batch by batch, so that no other process waits long. Importing twice cha
 a kill in between the same import, said again, completes it.
 """
 
+import contextlib
 import gzip
 import json
+import shutil
+import tempfile
 import zlib
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -79,23 +82,26 @@ class ImportRules:
 
 
 async def import_memory(
-    ledger: Ledger, file: Path, rules: ImportRules, progress: Progress | None = None
+    ledger: Ledger, file: Path | IO[bytes], rules: ImportRules, progress: Progress | None = None
 ) -> ImportReport:
     """Merge a file into the ledger.
 
-    Raises ImportRefused when a line is not as it should be, and then nothing was written; LedgerUnusable,
-    or OSError for the file.
+    file: a path, or an open stream, which messages call standard input. What can be read only once, as a pipe
+    can, is kept in a temporary file meanwhile. Raises ImportRefused when a line is not as it should be, and then
+    nothing was written; LedgerUnusable, or OSError for the file.
     """
     vector_bytes = dict(await ledger.rows("SELECT embedder, LENGTH(MIN(vector)) FROM embeddings GROUP BY embedder"))
-    kind, total = await anyio.to_thread.run_sync(_examine, file, vector_bytes)
+    name = str(file) if isinstance(file, Path) else "standard input"
     at = ledger.clock().timestamp()
 
     def take(lines: Iterator["_Line"]) -> list[PortableTask]:
         return [_task(line, kind, rules, at) for line in islice(lines, _BATCH)]
 
-    report = ImportReport(kind)
-    with _open(file) as stream:
-        lines = _lines(stream, file)
+    with contextlib.ExitStack() as opened:
+        stream = await anyio.to_thread.run_sync(opened.enter_context, _rereadable(file))
+        kind, total = await anyio.to_thread.run_sync(_examine, stream, name, vector_bytes)
+        report = ImportReport(kind)
+        lines = _lines(stream, name)
         if kind == FORMAT:
             next(lines, None)
         while batch := await anyio.to_thread.run_sync(take, lines):
@@ -117,38 +123,39 @@ class _Bad(Exception):
     """What is wrong with a line."""
 
 
-def _examine(file: Path, vector_bytes: dict[str, int]) -> tuple[Literal["chargehand-memory", "outcomes"], int]:
+def _examine(
+    stream: IO[bytes], name: str, vector_bytes: dict[str, int]
+) -> tuple[Literal["chargehand-memory", "outcomes"], int]:
     """What kind of file it is, and how many tasks it holds; raises ImportRefused when a line is bad."""
     problems: list[str] = []
     header: Header | None = None
     tasks = 0
     kind: Literal["chargehand-memory", "outcomes"] | None = None
-    with _open(file) as stream:
-        for line in _lines(stream, file):
-            try:
-                if kind is None:
-                    header = _header(line.content)
-                    kind = "outcomes" if header is None else FORMAT
-                    if header is not None:
-                        continue
-                tasks += 1
-                if kind == FORMAT:
-                    _check_vectors(_parsed(PortableTask, line.content), vector_bytes)
-                else:
-                    _parsed(OutcomeRow, line.content)
-            except _Bad as bad:
-                problems.append(f"line {line.number}: {bad}")
-                if len(problems) == _PROBLEMS_AT_MOST or kind is None:
-                    break
+    for line in _lines(stream, name):
+        try:
+            if kind is None:
+                header = _header(line.content)
+                kind = "outcomes" if header is None else FORMAT
+                if header is not None:
+                    continue
+            tasks += 1
+            if kind == FORMAT:
+                _check_vectors(_parsed(PortableTask, line.content), vector_bytes)
+            else:
+                _parsed(OutcomeRow, line.content)
+        except _Bad as bad:
+            problems.append(f"line {line.number}: {bad}")
+            if len(problems) == _PROBLEMS_AT_MOST or kind is None:
+                break
     if problems:
         raise ImportRefused(
-            f"{file} was not imported, nothing of it was. Correct these, or take the lines out:\n" + "\n".join(problems)
+            f"{name} was not imported, nothing of it was. Correct these, or take the lines out:\n" + "\n".join(problems)
         )
     if kind is None:
-        raise ImportRefused(f"{file} is empty: there is nothing to import.")
+        raise ImportRefused(f"{name} is empty: there is nothing to import.")
     if header is not None and tasks != header.tasks:
         raise ImportRefused(
-            f"{file} was not imported: its first line promises {header.tasks} tasks and {tasks} follow."
+            f"{name} was not imported: its first line promises {header.tasks} tasks and {tasks} follow."
             " It was cut off, or changed: export or copy it again, or correct `tasks` in the first line."
         )
     return kind, tasks
@@ -258,25 +265,38 @@ def _as_of_the_first_import(db: "sqlite3.Connection", task: PortableTask) -> Por
     return task.model_copy(update={"begun_at": known[0], "finished_at": known[0], "imported_outcomes": outcomes})
 
 
-def _open(file: Path) -> IO[bytes]:
-    with file.open("rb") as stream:
-        is_compressed = stream.read(2) == b"\x1f\x8b"
+@contextlib.contextmanager
+def _rereadable(file: Path | IO[bytes]) -> Generator[IO[bytes]]:
+    with contextlib.ExitStack() as opened:
+        stream = opened.enter_context(file.open("rb")) if isinstance(file, Path) else file
+        if not stream.seekable():
+            kept = opened.enter_context(tempfile.TemporaryFile())
+            shutil.copyfileobj(stream, kept)
+            stream = kept
+        yield stream
+
+
+def _unpacked(stream: IO[bytes]) -> IO[bytes]:
+    stream.seek(0)
+    is_compressed = stream.read(2) == b"\x1f\x8b"
+    stream.seek(0)
     # A GzipFile reads like any file, though its type does not say so.
-    return cast(IO[bytes], gzip.open(file, "rb")) if is_compressed else file.open("rb")
+    return cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if is_compressed else stream
 
 
-def _lines(stream: IO[bytes], file: Path) -> Iterator[_Line]:
-    """The lines that hold anything, numbered from 1."""
+def _lines(stream: IO[bytes], name: str) -> Iterator[_Line]:
+    """The lines that hold anything, from the first on, numbered from 1."""
+    stream = _unpacked(stream)
     number = 0
     try:
         while content := stream.readline(_LINE_BYTES):
             number += 1
             if len(content) == _LINE_BYTES:
-                raise ImportRefused(f"{file} was not imported: line {number} is longer than {_LINE_BYTES >> 20} MiB.")
+                raise ImportRefused(f"{name} was not imported: line {number} is longer than {_LINE_BYTES >> 20} MiB.")
             content = content.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else content.strip()
             if content:
                 yield _Line(number, content)
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ImportRefused(
-            f"{file} was not imported: it is cut off or damaged after line {number} ({error}). Copy it again."
+            f"{name} was not imported: it is cut off or damaged after line {number} ({error}). Copy it again."
         ) from error

@@ -5,7 +5,9 @@ import contextlib
 import gzip
 import io
 import json
+import os
 from collections.abc import AsyncGenerator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -126,6 +128,51 @@ def test_an_export_comes_back(typed, home, tmp_path):
     assert known["files"][str(file)]["unchanged"] == 3
 
 
+def test_an_export_to_a_link_is_written_where_the_link_leads(typed, home, tmp_path):
+    begun(home, typed)
+    file, link = tmp_path / "real.jsonl", tmp_path / "link.jsonl"
+    file.write_text("old")
+    link.symlink_to(file)
+
+    written = typed("export", link)
+
+    assert (written.code, link.is_symlink()) == (0, True)
+    assert file.read_text() == typed("export", "-").out
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_an_export_goes_through_a_pipe_and_an_import_comes_out_of_one(typed, home, tmp_path):
+    begun(home, typed)
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as beside:
+        read = beside.submit(pipe.read_text)
+        written = typed("export", pipe)
+        exported = read.result(timeout=10)
+        beside.submit(pipe.write_text, exported)
+        known = typed("import", pipe, "--json")
+
+    assert (written.code, written.out, pipe.is_fifo()) == (0, "", True)
+    assert exported == typed("export", "-").out
+    assert known.json["files"][str(pipe)]["unchanged"] == 3
+
+
+def test_an_import_reads_standard_input(typed, home, monkeypatch):
+    begun(home, typed)
+    exported = typed("export", "-").out
+    seen: list[Typed] = []
+    for content in (gzip.compress(exported.encode()), b"no JSON"):
+        out, into = os.pipe()
+        os.write(into, content)
+        os.close(into)
+        with os.fdopen(out, encoding="utf-8") as stdin:
+            monkeypatch.setattr("sys.stdin", stdin)
+            seen.append(typed("import", "-", "--json"))
+
+    assert seen[0].json["files"]["-"]["unchanged"] == 3
+    assert "standard input was not imported" in seen[1].error
+
+
 def test_a_data_set_is_mapped_to_profiles_and_can_be_compressed(typed, home, tmp_path):
     file = tmp_path / "rows.jsonl.gz"
     file.write_bytes(gzip.compress(json.dumps(ROW).encode()))
@@ -139,10 +186,12 @@ def test_a_data_set_is_mapped_to_profiles_and_can_be_compressed(typed, home, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("import", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("import", "nowhere.jsonl"), "nowhere.jsonl cannot be read (No such file or directory). Name a file"),
+        (("import", "{folder}"), "cannot be read (Is a directory). Name a file"),
         (("import", "{file}", "--map", "big"), "NAME=PROFILE_ID"),
         (("import", "{file}", "--map", "big=claude-opsu-5-5"), "claude-opus-5-5"),
-        (("export", "/nowhere/at/all.jsonl"), "/nowhere/at"),
+        (("export", "/nowhere/all.jsonl"), "export: /nowhere/all.jsonl cannot be written (No such file or directory)."),
+        (("export", "{folder}"), "is a folder. Name a file in it"),
         (("prune",), "--older-than DAYS, --keep N"),
         (("prune", "--keep", "0"), "--yes"),
         (("forget", "--all"), "--yes"),
@@ -154,7 +203,7 @@ def test_a_mistake_is_named_with_its_remedy_and_exit_code_1(typed, home, tmp_pat
     file.write_text(json.dumps(ROW) + "\n")
     typed("import", file)
 
-    seen = typed(*(argument.format(file=file) for argument in arguments))
+    seen = typed(*(argument.format(file=file, folder=tmp_path) for argument in arguments))
 
     assert seen.code == 1
     assert said in seen.error.replace("\n", " ")
