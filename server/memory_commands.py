@@ -18,6 +18,7 @@ from ..memory_store.care.census import Census, take_census
 from ..memory_store.care.exporting import export_memory
 from ..memory_store.care.importing import ImportReport, ImportRules, import_memory
 from ..memory_store.care.pruning import (
+    Forgotten,
     Selection,
     count_prunable,
     find_forgettable,
@@ -186,7 +187,10 @@ async def forget_tasks(
                 " the books. Backups of earlier versions of the ledger go too."
             )
             if not (found or everything) or not _agrees(question, yes=yes):
-                _say("Nothing was forgotten.", quiet=as_json)
+                if as_json:
+                    print_json(asdict(Forgotten(0, (), is_scrubbed=True)))
+                else:
+                    _say("Nothing was forgotten.")
                 return 0
             with _progress("forgetting", as_json) as tell:
                 forgotten = await forget(shop.ledger, selection, tell)
@@ -339,6 +343,5 @@ def _day(moment: float | None) -> str:
     return "-" if moment is None else dt.datetime.fromtimestamp(moment, dt.UTC).strftime("%Y-%m-%d")
 
 
-def _say(line: str, *, quiet: bool = False) -> None:
-    if not quiet:
-        Console().print(line, markup=False, highlight=False)
+def _say(line: str) -> None:
+    Console().print(line, markup=False, highlight=False)

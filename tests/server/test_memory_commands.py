@@ -267,6 +267,14 @@ def test_forget_takes_one_or_all(typed, home):
     assert "Nothing was forgotten" in none.out
 
 
+def test_forgetting_nothing_is_said_in_json_too(typed, home):
+    begun(home, typed)
+
+    seen = typed("forget", "--project", "/nonexistent", "--yes", "--json")
+
+    assert (seen.code, seen.json) == (0, {"tasks": 0, "backups": [], "is_scrubbed": True})
+
+
 def test_forget_takes_the_tasks_of_a_folder(typed, home, tmp_path):
     projects = [tmp_path / name for name in ("red", "blue")]
 
