@@ -27,7 +27,7 @@ from ..evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_wee
 from ..memory_store.batched import batched_in
 from ..memory_store.evaluation_runs import EvaluationRuns, find_evaluation
 from ..memory_store.evaluations import read_measurements
-from ..tools.checking.sandbox_search import Choice, find_sandbox
+from ..tools.checking.sandbox_search import find_sandbox
 from ..tools.errors import BadArgument
 from ..tools.workshop import Workshop
 from .premises import OpenWorkshop, Premises, premises
@@ -123,7 +123,8 @@ async def report_from_shell(
 async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
     if order.quarry is not None:
         if order.quarry.python is not None:
-            shop = replace(shop, find_sandbox=partial(find_sandbox, Choice(python=order.quarry.python)))
+            choice = replace(shop.rules.sandbox, python=order.quarry.python)
+            shop = replace(shop, find_sandbox=partial(find_sandbox, choice))
         terms = await _terms(shop, order, console)
         mined = await _mined(shop, order.quarry, console)
         terms = replace(terms, suite=mined.label, seed=0)

@@ -73,6 +73,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
         _refuse_config_below_a_root(settings.config, roots)
     catalogue = await anyio.to_thread.run_sync(load_catalogue, settings.home / PROFILES_FOLDER)
     _refuse_unknown_baseline(settings.usage.baseline_model, catalogue)
+    sandbox = _choice(settings)
     async with contextlib.AsyncExitStack() as opened:
         ledger = await Ledger.open(settings.home, utc_now, text_form=settings.memory.text)
         opened.push_async_callback(ledger.aclose)
@@ -97,7 +98,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             pass_rates=PassRateReader(ledger),
             owner=owner,
             line=Line(ledger, owner, at_once=settings.ollama_num_parallel or 1),
-            find_sandbox=partial(find_sandbox, _choice(settings)),
+            find_sandbox=partial(find_sandbox, sandbox),
             roots=roots,
             journals=journals,
             find_releases=partial(_find_releases, vendors),
@@ -110,6 +111,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
                 baseline_model=settings.usage.baseline_model,
                 privacy=privacy,
                 checks={name: check.named(name) for name, check in settings.checks.items()},
+                sandbox=sandbox,
                 apply_allow=settings.apply.allow,
             ),
             clock=utc_now,

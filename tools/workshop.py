@@ -20,6 +20,7 @@ from ..memory_store.records import TaskRow
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
+from .checking.sandbox_search import Choice
 from .editing.journal import Journals
 from .guarding.privacy import Privacy
 from .guarding.roots import Roots
@@ -53,6 +54,7 @@ class Rules:
     privacy: Privacy = field(default_factory=Privacy)
     checks: "Mapping[str, CommandCheck]" = field(default_factory=dict[str, "CommandCheck"])
     """The commands that may check an answer, by name."""
+    sandbox: Choice = field(default_factory=Choice)
     apply_allow: tuple[str, ...] = ()
     """Patterns of files that may be written though they are protected."""
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
-from histories import ROUNDED, ROUNDED_TESTS, TOTAL, Past, shop_history
+from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, Past, shop_history
 from house import Script
 
 from chargehand.evaluation.peers.reply import Ask, Reply
@@ -217,6 +217,23 @@ async def test_what_cannot_go_together_is_refused(past: Past, arguments: tuple[s
 
     assert seen.code == 2
     assert remedy in seen.error
+
+
+async def test_another_python_runs_in_the_sandbox_of_the_users_config(past: Past):
+    outside = home(past) / "outside"
+    outside.write_text("")
+    tests = f"from pathlib import Path\n\n{ROUNDED_TESTS}    assert Path({str(outside)!r}).exists()\n"
+    past.commit("Forget cents", {"shop/total.py": TOTAL, "tests/test_total.py": TOTAL_TESTS})
+    past.commit(ROUNDING, {"shop/total.py": ROUNDED, "tests/test_total.py": tests})
+    script = Script({LOCAL_WIRE: [RIGHT]})
+    arguments = (*repository(past, LOCAL), "--commits", "1", "--python", sys.executable)
+
+    isolated = await evaluate(home(past), script, *arguments)
+    unsafe = await evaluate(home(past), script, *arguments, config='[sandbox]\nbackend = "unsafe-local"\n')
+
+    assert "no commit became a task" in isolated.error
+    assert unsafe.code == 0, unsafe.error
+    assert unsafe.passed == {LOCAL: (1, 1)}
 
 
 async def test_a_folder_without_a_history_is_refused_with_the_remedy(past: Past):
