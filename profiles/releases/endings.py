@@ -71,8 +71,10 @@ def _absent(comparison: Comparison, profile: ModelProfile) -> str | None:
     # Ollama lists what is pulled, and whoever has not pulled a model is told so when it is asked for.
     if profile.provider == "ollama" or not profile.is_offered_on(comparison.today):
         return None
+    last = profile.lifecycle.retires_on
+    end = "and announced no end" if last is None else f"though its last day is {last} by its profile"
     return (
-        f"{profile.id}: its vendor does not list {profile.api_model} any more, and announced no end. Nothing is"
+        f"{profile.id}: its vendor does not list {profile.api_model} any more, {end}. Nothing is"
         " changed; write its `lifecycle` into a file of your own if it is gone."
     )
 

@@ -181,6 +181,16 @@ def test_a_model_that_is_not_listed_any_more_is_named_and_not_retired():
     assert len(of_none.notes) == 2
 
 
+def test_of_a_model_that_is_gone_from_the_list_before_its_time_the_last_day_that_is_known_is_told():
+    listing = from_anthropic()
+    still = tuple(model for model in listing.models if model.id != "claude-sonnet-4-5")
+
+    (note,) = found(listing.model_copy(update={"models": still})).notes
+
+    assert "does not list claude-sonnet-4-5 any more, though its last day is 2026-11-30 by its profile." in note
+    assert "announced no end" not in note
+
+
 def test_a_server_that_does_not_list_a_model_has_not_retired_it():
     assert found(from_ollama()) == Findings()
 
