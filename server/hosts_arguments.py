@@ -25,7 +25,7 @@ def add_host_commands(commands: Any) -> None:
         action="store_true",
         help="copy the vendors' keys of this shell into the file; VS Code asks for them itself and keeps them",
     )
-    told = "take this server out of a host's configuration, with a backup"
+    told = "take this server out of a host's configuration, and the keys that were written with it"
     uninstall = commands.add_parser("uninstall", help=told, description=sentence(told))
     for command, run in ((install, _install), (uninstall, _uninstall)):
         command.add_argument("host", choices=tuple(HOSTS), metavar="HOST", help=", ".join(HOSTS))
@@ -49,7 +49,7 @@ def _install(chosen: argparse.Namespace) -> int:
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
     _tell(f"{change.file}: " + (f"chargehand is in it.{names}" if change.is_changed else "nothing to change."))
     if change.backup is not None:
-        _tell(f"As it was before: {change.backup}")
+        _tell(f"As it was before Chargehand came: {change.backup}")
     if change.is_changed:
         _tell(f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` says what it can do.")
     return 0
@@ -67,7 +67,7 @@ def _uninstall(chosen: argparse.Namespace) -> int:
         return complain(error)
     _tell(f"{change.file}: " + ("chargehand is out of it." if change.is_changed else "chargehand is not in it."))
     if change.backup is not None:
-        _tell(f"As it was before: {change.backup}")
+        _tell(f"As it was before Chargehand came: {change.backup}")
     return 0
 
 

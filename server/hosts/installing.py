@@ -1,7 +1,7 @@
 """Puts this server into a host's configuration, and takes it out again; all else in the file stays to the letter."""
 
+import contextlib
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Change:
     file: Path
     is_changed: bool
     backup: Path | None
-    """The file as it was before. None: there was none, or nothing was changed."""
+    """The file as it was before Chargehand came. None: there was none, or nothing was changed."""
 
 
 def own_command() -> tuple[str, ...]:
@@ -62,23 +62,12 @@ def install(host: Host, file: Path, command: Sequence[str], environment: Mapping
             text = _with_questions(text, environment)
         return text
 
-    return _change(host, file, edit, may_be_missing=True)
+    return _change(host, file, edit, installs=True)
 
 
 def uninstall(host: Host, file: Path) -> Change:
-    """Take the entry out. Raises ConfigRefused."""
-
-    def edit(text: str) -> str:
-        text = without_member(text, [host.key, SERVER])
-        if host.asks_for_keys:
-            asked: object = _value(text, ["inputs"])
-            inputs = cast(list[Any], asked) if isinstance(asked, list) else []
-            for index in reversed(range(len(inputs))):
-                if _id_of(inputs[index]) in [_question_id(key) for key in KEYS]:
-                    text = without_element(text, ["inputs"], index)
-        return text
-
-    return _change(host, file, edit, may_be_missing=False)
+    """Take the entry out; the keys that were in it are in no file of ours then. Raises ConfigRefused."""
+    return _change(host, file, lambda text: _without_us(text, host), installs=False)
 
 
 def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
@@ -97,6 +86,17 @@ def question_for(key: str) -> str:
 
 def _question_id(key: str) -> str:
     return f"chargehand-{key.lower().replace('_', '-')}"
+
+
+def _without_us(text: str, host: Host) -> str:
+    text = without_member(text, [host.key, SERVER])
+    if host.asks_for_keys:
+        asked: object = _value(text, ["inputs"])
+        inputs = cast(list[Any], asked) if isinstance(asked, list) else []
+        for index in reversed(range(len(inputs))):
+            if _id_of(inputs[index]) in [_question_id(key) for key in KEYS]:
+                text = without_element(text, ["inputs"], index)
+    return text
 
 
 def _with_questions(text: str, environment: Mapping[str, str]) -> str:
@@ -136,10 +136,10 @@ def _read(file: Path, host: Host) -> str | None:
         raise ConfigRefused(f"{file}: it cannot be read ({error}). Nothing was changed.") from error
 
 
-def _change(host: Host, file: Path, edit: Callable[[str], str], *, may_be_missing: bool) -> Change:
+def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: bool) -> Change:
     file = Path(os.path.realpath(file))  # a link into somebody's dotfiles stays a link
     before = _read(file, host)
-    if before is None and not may_be_missing:
+    if before is None and not installs:
         return Change(file, is_changed=False, backup=None)
     try:
         after = edit(before if before and before.strip() else "{}\n")
@@ -150,14 +150,26 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, may_be_missin
     if after == before:
         return Change(file, is_changed=False, backup=None)
     try:
-        backup = _backed_up(file) if before is not None else None
+        backup = _backed_up(host, file, before, installs=installs) if before and before.strip() else None
         replace_file(file, after.encode("utf-8"))
     except OSError as error:
         raise ConfigRefused(f"{file}: it cannot be written ({error}). It is as it was.") from error
     return Change(file, is_changed=True, backup=backup)
 
 
-def _backed_up(file: Path) -> Path:
+def _backed_up(host: Host, file: Path, before: str, *, installs: bool) -> Path | None:
+    """The file as it was before Chargehand came, without an entry of ours, for that may hold keys.
+
+    While the file holds an entry, a backup that is there is of an earlier and better day than `before`.
+    """
     backup = file.with_name(file.name + BACKUP)
-    shutil.copy2(file, backup)
+    kept = backup.read_bytes() if backup.exists() else None
+    if kept is None and not installs:
+        return None
+    clean = _without_us(before, host).encode("utf-8")
+    if kept is not None and _value(before, [host.key, SERVER]) is not None:
+        with contextlib.suppress(NotJson, UnicodeDecodeError):  # then it is none of ours, or damaged
+            clean = _without_us(kept.decode("utf-8"), host).encode("utf-8")
+    if clean != kept:
+        replace_file(backup, clean)
     return backup

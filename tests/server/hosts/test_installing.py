@@ -134,6 +134,45 @@ def test_keys_are_written_only_when_asked_for_and_never_shown(
     assert KEY not in shown.out + shown.err
 
 
+@pytest.mark.parametrize("host", ["claude-desktop", "zed"])
+def test_after_changes_and_an_uninstall_the_file_of_the_first_day_is_kept_and_no_key_is(
+    file: Path, monkeypatch: pytest.MonkeyPatch, host: str
+):
+    file.write_text(THEIRS)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
+
+    run("install", host, "--config", file, "--with-keys")
+    run("install", host, "--config", file, "--env", "OLLAMA_HOST=http://box:1")
+    run("uninstall", host, "--config", file)
+
+    assert file.with_name(file.name + BACKUP).read_text() == THEIRS
+    assert [one for one in file.parent.iterdir() if one.is_file() and KEY in one.read_text()] == []
+
+
+def test_an_entry_that_was_typed_in_by_hand_is_in_no_backup_and_a_backup_that_has_one_loses_it(file: Path):
+    backup = file.with_name(file.name + BACKUP)
+    typed = json.dumps({"mcpServers": {"chargehand": {"command": "old", "env": {"ANTHROPIC_API_KEY": KEY}}}})
+    file.write_text(typed)
+
+    run("install", "cursor", "--config", file)
+    first = json.loads(backup.read_text())
+    backup.write_text(typed)
+    run("uninstall", "cursor", "--config", file)
+
+    assert first == json.loads(backup.read_text()) == {"mcpServers": {}}
+
+
+def test_a_later_install_keeps_what_changed_while_chargehand_was_away(file: Path):
+    file.write_text(THEIRS)
+    run("install", "cursor", "--config", file)
+    run("uninstall", "cursor", "--config", file)
+    file.write_text('{"theme": "light"}')
+
+    run("install", "cursor", "--config", file)
+
+    assert file.with_name(file.name + BACKUP).read_text() == '{"theme": "light"}'
+
+
 def test_vs_code_asks_for_the_keys_itself_and_only_once(file: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     file.write_text('{"inputs": [{"type": "promptString", "id": "theirs"}], "servers": {}}')
