@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .data_folder import VARIABLE, data_folder
 from .help_text import sentence
 from .hosts.known import HOSTS, Host
 
 
 def add_host_commands(commands: Any) -> None:
     """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
-    told = "add this server to a host's configuration, with a backup"
+    told = "add this server to a host's configuration, with a backup of the file as it was before"
     install = commands.add_parser("install", help=told, description=sentence(told))
     install.add_argument(
         "--roots", metavar="FOLDER", nargs="+", action="extend", default=[], help="folders whose files may be read"
@@ -78,11 +79,14 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
 
     given: dict[str, str] = {}
     if chosen.roots:
-        given["CHARGEHAND_ROOTS"] = os.pathsep.join(str(Path(root).expanduser().absolute()) for root in chosen.roots)
+        roots = [Path(root).expanduser().absolute() for root in chosen.roots]
+        if missing := [str(root) for root in roots if not root.is_dir()]:
+            raise BadArgument(f"--roots: {', '.join(missing)}: there is no such folder. Name one that is there.")
+        given["CHARGEHAND_ROOTS"] = os.pathsep.join(map(str, roots))
     elif host.workspace is not None:
         given["CHARGEHAND_ROOTS"] = host.workspace
-    if home := os.environ.get("CHARGEHAND_HOME"):  # or the host's server would not see what this shell's does
-        given["CHARGEHAND_HOME"] = home
+    if os.environ.get(VARIABLE):  # or the host's server would not see what this shell's does
+        given[VARIABLE] = str(data_folder())
     for key in KEYS:
         if chosen.with_keys and host.asks_for_keys:
             given[key] = question_for(key)

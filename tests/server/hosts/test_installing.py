@@ -173,6 +173,29 @@ def test_a_later_install_keeps_what_changed_while_chargehand_was_away(file: Path
     assert file.with_name(file.name + BACKUP).read_text() == '{"theme": "light"}'
 
 
+def test_a_data_folder_that_is_named_relatively_is_the_same_one_for_the_host(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CHARGEHAND_HOME", "./data")
+
+    run("install", "cursor", "--config", file)
+
+    assert entry(file, "cursor")["env"]["CHARGEHAND_HOME"] == str(tmp_path / "data")
+
+
+def test_roots_that_are_not_there_are_refused_by_name(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    missing = tmp_path / "nowhere"
+    monkeypatch.setenv("COLUMNS", "400")
+
+    assert run("install", "cursor", "--config", file, "--roots", tmp_path, missing) == 1
+
+    assert not file.exists()
+    assert f"--roots: {missing}: there is no such folder." in capsys.readouterr().err
+
+
 def test_vs_code_asks_for_the_keys_itself_and_only_once(file: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     file.write_text('{"inputs": [{"type": "promptString", "id": "theirs"}], "servers": {}}')
