@@ -28,6 +28,14 @@ class Catalogue:
     def __iter__(self) -> Iterator[ModelProfile]:
         return iter(self.profiles.values())
 
+    @property
+    def not_in_force(self) -> str | None:
+        """One line on the user's own files that are wrong, without anything that stands in them. None: none is."""
+        wrong = [f"profiles/{p.file} is not in force: {p.fault}" for p in self.problems if p.file is not None]
+        more = [f"nor are {len(wrong) - _TOLD_AT_MOST} others"] if len(wrong) > _TOLD_AT_MOST else []
+        told = "; ".join([*wrong[:_TOLD_AT_MOST], *more])
+        return f"{told}; `chargehand doctor` says more." if told else None
+
     def players(
         self, role: Role, today: dt.date, *, task_type: TaskType | None = None, reference_first: bool = True
     ) -> tuple[ModelProfile, ...]:
@@ -138,3 +146,5 @@ class Catalogue:
 
 
 _UNPLACED = 99
+_TOLD_AT_MOST = 3
+"""Files: a decision is read by a model, who pays for each word."""

@@ -18,6 +18,12 @@ class ProfileError(Exception):
 class InvalidProfile(ProfileError):
     """A YAML file that does not hold a profile: the message names file, field, value and remedy."""
 
+    def __init__(self, message: str, file: str | None = None, fault: str = "") -> None:
+        """file: the one that is not in force for it. fault: what is wrong with it, in short and without a value."""
+        self.file = file
+        self.fault = fault
+        super().__init__(message)
+
 
 class UnknownModel(ProfileError):
     """A model name that no profile, role, line or wire id answers to."""

@@ -1,7 +1,7 @@
 """Reads the profiles that ship with Chargehand and the user's own, and reports each mistake."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -138,18 +138,23 @@ def _read(file: Traversable) -> dict[str, Any]:
     try:
         data: object = parsed(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise InvalidProfile(f"{file.name}: cannot be read ({error}). Make it a readable UTF-8 file.") from error
+        told = f"{file.name}: cannot be read ({error}). Make it a readable UTF-8 file."
+        raise InvalidProfile(told, file.name, "it cannot be read") from error
     except yaml.YAMLError as error:
-        raise InvalidProfile(f"{file.name}: not YAML: {error}. Mend the line it names.") from error
+        mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+        fault = "it is not YAML" if mark is None else f"line {mark.line + 1} is not YAML"
+        raise InvalidProfile(f"{file.name}: not YAML: {error}. Mend the line it names.", file.name, fault) from error
     if not isinstance(data, dict):
-        raise InvalidProfile(f"{file.name}: must hold fields (`id: …`), but holds {type(data).__name__}.")
+        told = f"{file.name}: must hold fields (`id: …`), but holds {type(data).__name__}."
+        raise InvalidProfile(told, file.name, "it holds no fields")
     return cast(dict[str, Any], data)
 
 
 def _id(file: Traversable, data: Mapping[str, Any]) -> str:
     name = data.get("id")
     if not isinstance(name, str):
-        raise InvalidProfile(f"{file.name}: id: missing, or not text. Add `id: NAME`, the name the model is called by.")
+        told = f"{file.name}: id: missing, or not text. Add `id: NAME`, the name the model is called by."
+        raise InvalidProfile(told, file.name, "it has no id")
     return name
 
 
@@ -163,8 +168,17 @@ def _validated(schema: type[_Schema], name: str, data: Mapping[str, Any]) -> _Sc
         is_told = first["loc"] and first["type"] != "missing" and not _MAY_HOLD_A_SECRET.search(field)
         got = f", got {first['input']!r}"[:120] if is_told else ""
         raise InvalidProfile(
-            f"{name}: {field}: {first['msg'].removeprefix('Value error, ')}{got}{more}. {_remedy(first['type'])}"
+            f"{name}: {field}: {first['msg'].removeprefix('Value error, ')}{got}{more}. {_remedy(first['type'])}",
+            name,
+            _fault(schema, first["loc"]),
         ) from error
+
+
+def _fault(schema: type[BaseModel], place: Sequence[str | int]) -> str:
+    """Without a name that the user gave, which may be a key that was pasted to the wrong place."""
+    if not place:
+        return "its fields do not go together"
+    return f"its {place[0]} is wrong" if place[0] in schema.model_fields else "it has a field that is unknown"
 
 
 def _remedy(kind: str) -> str:

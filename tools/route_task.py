@@ -54,7 +54,8 @@ async def route_task(
     )
     decision_id = secrets.token_hex(16)
     await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    answer = _answer(decision_id, decision, circumstances.recollection, (*custody.notes, *job.notes))
+    notes = [*custody.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
+    answer = _answer(decision_id, decision, circumstances.recollection, notes)
     if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
         answer.warnings.append(
             f"Delegating {losing.task_type} has cost {in_dollars(-losing.saved_usd)} more than it was worth over"

@@ -1,7 +1,12 @@
 """route_task over MCP: a decision that explains itself, and calls nobody."""
 
+import os
+from pathlib import Path
+
 import pytest
-from house import OpenHouse, Script
+from house import OpenHouse, Script, fenced
+
+from chargehand.evaluation.peers.reply import Reply
 
 pytestmark = pytest.mark.anyio
 
@@ -33,6 +38,47 @@ async def test_a_design_of_several_services_goes_to_the_director(
 
     assert decision["complexity"]["score"] >= 8
     assert (decision["model"], decision["role"]) == ("claude-opus-5-5", "director")
+
+
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        ("id: claude-haiku-5-5\nprice: [sk-canary\n", "line 3 is not YAML"),
+        ("id: claude-haiku-5-5\nprice: sk-canary\n", "its price is wrong"),
+        ("id: claude-haiku-5-5\nsk-canary: 1\n", "it has a field that is unknown"),
+        ("sk-canary", "it holds no fields"),
+        ("price: {}\n", "it has no id"),
+    ],
+)
+async def test_a_file_of_the_users_that_is_not_in_force_is_named_without_what_stands_in_it(
+    open_house: OpenHouse, content: str, fault: str
+):
+    folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(content)
+    said = f"profiles/mine.yaml is not in force: {fault}; `chargehand doctor` says more."
+
+    async with open_house(lambda _: Reply(fenced("count = 1"))) as house:
+        decision = await house.call("route_task", task=TYPO)
+        receipt = await house.call("delegate_generation", task=TYPO, max_attempts=1)
+
+    assert [warning for warning in decision["warnings"] if "mine.yaml" in warning] == [said]
+    assert [note for note in receipt["notes"] if "mine.yaml" in note] == [said]
+    assert "sk-canary" not in str(decision) + str(receipt)
+
+
+async def test_of_many_files_that_are_not_in_force_a_few_are_named(open_house: OpenHouse):
+    folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
+    folder.mkdir(parents=True)
+    for number in range(5):
+        (folder / f"{number}.yaml").write_text("mine")
+
+    async with open_house(Script()) as house:
+        warnings = (await house.call("route_task", task=TYPO))["warnings"]
+
+    (said,) = (warning for warning in warnings if "not in force" in warning)
+    assert "2.yaml" in said
+    assert said.endswith("; nor are 2 others; `chargehand doctor` says more.")
 
 
 async def test_complexity_is_the_sum_of_its_named_factors(open_house: OpenHouse):

@@ -222,7 +222,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
     )
     delegation.made = attempts.made
-    notes: list[str] = [*contract.notes, *job.notes]
+    notes: list[str] = [*contract.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
     status: Status = "failed"
     local_only = contract.local_only or shop.rules.local_only
     try:
