@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
 from pydantic import BaseModel
 from rich.console import Console
 from rich.progress import track
@@ -72,14 +73,14 @@ class _Count:
 async def measure_checking(folder: Path) -> int:
     """Print what the static checks catch and refuse of code_syntax, and their speed; gives the exit code.
 
-    folder: holds `code_syntax.jsonl.gz`; without it only the speed is measured.
+    folder: holds `code_syntax.jsonl.gz`.
     """
     console = Console()
     file = folder / SNIPPETS
-    if file.is_file():
-        console.print(await _caught(file))
-    else:
-        console.print(f"{file} is not there: only the speed is measured.")
+    if not await anyio.Path(file).is_file():
+        console.print(f"{file}: there is no such file. Give --data the folder that holds it.", soft_wrap=True)
+        return 2
+    console.print(await _caught(file))
     console.print(await _speed())
     return 0
 

@@ -35,12 +35,16 @@ class _Alarms:
 
 
 def measure_secrets(data: Path | None, sources: Sequence[Path]) -> int:
-    """Print alarms and speed; gives the exit code.
+    """Print alarms and speed; gives the exit code, 2 where a folder is missing.
 
     data: a folder of `*.jsonl.gz`, every text of every row of which is searched. sources: folders of
     code. What is found is named by its kind and place, never shown.
     """
     console, search = Console(), SecretSearch()
+    given = [*sources, *([data] if data is not None else [])]
+    if missing := [str(folder) for folder in given if not folder.is_dir()]:
+        console.print(f"{', '.join(missing)}: there is no such folder. Name one that is there.", soft_wrap=True)
+        return 2
     table = Table("texts from", "texts", "million characters", "alarms", "alarms per million", title="alarms")
     sample = ""
     for folder in sources:

@@ -63,7 +63,7 @@ class Trial:
 
 
 async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
-    """Print what came of it; gives the exit code: 1 when something was not as promised.
+    """Print what came of it; gives the exit code: 1 when something was not as promised, 2 without a project.
 
     source: the project, as a folder (of which git's own files count, where it is a repository) or as an
     archive (.tar.gz) of a released source package. every_nth: 2 goes through every second scenario.
@@ -72,7 +72,12 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
     with tempfile.TemporaryDirectory(prefix="chargehand-trial-") as name:
         folder = Path(name)
         project = folder / "project"
-        await anyio.to_thread.run_sync(_lay_out, source, project)
+        try:
+            await anyio.to_thread.run_sync(_lay_out, source, project)
+        except (OSError, tarfile.TarError) as error:
+            remedy = "Give --project a folder, or a source package (.tar.gz)."
+            console.print(f"{source} cannot be copied ({error}). {remedy}", markup=False, soft_wrap=True)
+            return 2
         every = (await anyio.to_thread.run_sync(scenarios, project))[::every_nth]
         await anyio.to_thread.run_sync(_prepare, every, project)
         trial = Trial(project, folder / "home")
