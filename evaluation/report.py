@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from ..memory_store.evaluation_runs import EvaluationRow
 from ..memory_store.evaluations import Measurement
 from ..profiles.price import in_dollars
 from .figures import BANDS, ModelFigures, Rate, figures_of
+from .tables import print_table
 
 _SHOWN_USD = 6
 """Digits of a dollar in JSON."""
@@ -155,18 +155,19 @@ def _rate_facts(rate: Rate) -> dict[str, Any]:
 def show(report: Report, console: Console) -> None:
     """Print the tables."""
     console.print(report.headline, markup=False, highlight=False)
-    table = Table(
+    columns = (
         "model", "passed", "95%", "tokens/s", "first token", "thinking", "cost", "per solved", "failures",
-        title="Models",
     )  # fmt: skip
-    for f in report.models:
-        table.add_row(
+    rows = [
+        (
             f.model, f"{f.all.passed} of {f.all.asked}", in_percent(f.all), number(f.tokens_per_second, "{:.0f}"),
             number(f.first_token_seconds, "{:.2f} s"), number(f.thinking_share, "{:.0%}"), in_dollars(f.cost_usd),
             "-" if f.usd_per_solved is None else in_dollars(f.usd_per_solved),
             counts({**f.failures, **{f"({why})": n for why, n in f.unlearnt.items()}}),
-        )  # fmt: skip
-    console.print(table)
+        )
+        for f in report.models
+    ]  # fmt: skip
+    print_table(console, columns, rows, whole=("model", "cost", "per solved"), title="Models")
     _show_rates("By kind", report, report.kinds, lambda f: f.kinds, console)
     _show_rates("By complexity", report, report.bands, lambda f: f.bands, console)
     for remark in report.remarks:
@@ -180,11 +181,12 @@ def _show_rates(
     rates: Callable[[ModelFigures], Mapping[str, Rate]],
     console: Console,
 ) -> None:
-    table = Table("", *(f.model for f in report.models), title=f"{title}: passed of asked, 95% interval")
+    columns = ("", *(f.model for f in report.models))
+    lines: list[Sequence[str]] = []
     for name in rows:
         found = [rates(f).get(name) for f in report.models]
-        table.add_row(name, *("-" if r is None else f"{r.passed}/{r.asked} {in_percent(r)}" for r in found))
-    console.print(table)
+        lines.append((name, *("-" if r is None else f"{r.passed}/{r.asked} {in_percent(r)}" for r in found)))
+    print_table(console, columns, lines, title=f"{title}: passed of asked, 95% interval")
 
 
 def in_percent(rate: Rate) -> str:

@@ -23,6 +23,7 @@ from ..evaluation.report import Report, facts_of, show
 from ..evaluation.report_html import page_of
 from ..evaluation.suite.loading import read_suite
 from ..evaluation.suite.task import KINDS, Kind, SuiteTask
+from ..evaluation.tables import standard_output
 from ..evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_week
 from ..memory_store.batched import batched_in
 from ..memory_store.evaluation_runs import EvaluationRuns, find_evaluation
@@ -238,7 +239,7 @@ async def _give_out(report: Report, *, as_json: bool, page: Path | None) -> None
     if as_json:
         print_json(facts_of(report))
     else:
-        show(report, Console())
+        show(report, standard_output())
     if page is not None:
         try:
             await anyio.Path(page).write_text(page_of(report), encoding="utf-8")

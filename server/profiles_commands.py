@@ -3,8 +3,8 @@
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from ..evaluation.tables import print_table, standard_output
 from ..profiles.model import ModelProfile
 from .premises import OpenWorkshop
 from .reports import MENDABLE, complain, complain_all, print_json
@@ -35,10 +35,9 @@ async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
         print_json(rows)
         return 0
     columns = ("id", "provider", "roles", "status", "price", "reachable")
-    table = Table(*columns, title="USD per million tokens, input / output")
-    for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
-    Console().print(table)
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    title = "USD per million tokens, input / output"
+    print_table(standard_output(), columns, cells, whole=("id", "price"), title=title)
     return complain_all([str(problem) for problem in catalogue.problems])
 
 

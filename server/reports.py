@@ -9,8 +9,9 @@ from typing import Any
 
 import anyio.to_thread
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
+from ..evaluation.tables import print_table, standard_output
 from ..memory_store.adherence import ClassUsage, report_classes
 from ..memory_store.errors import LedgerError
 from ..memory_store.usage import UsageReport, report_usage
@@ -51,7 +52,7 @@ async def print_usage(open_workshop: OpenWorkshop, *, days: float | None, as_jso
     if as_json:
         print_json(usage_facts(report, classes))
     else:
-        console = Console()
+        console = standard_output()
         show_usage(report, console)
         _show_classes(classes, console)
     return 0
@@ -89,15 +90,15 @@ async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None,
 
 def show_usage(report: UsageReport, console: Console) -> None:
     """The books as a table."""
-    table = Table(
-        Column("model", no_wrap=True), "asked", "passed", "failed", "in", "out", "cost", title="Attempts, and tokens"
-    )
-    for m in report.models:
-        table.add_row(
+    columns = ("model", "asked", "passed", "failed", "in", "out", "cost")
+    rows = [
+        (
             m.model, str(m.attempts), str(m.passed), str(m.failed), f"{m.input_tokens:,}", f"{m.output_tokens:,}",
             in_dollars(m.cost_usd),
-        )  # fmt: skip
-    console.print(table)
+        )
+        for m in report.models
+    ]  # fmt: skip
+    print_table(console, columns, rows, whole=("model", "cost"), title="Attempts, and tokens")
     tasks = ", ".join(f"{count} {status}" for status, count in report.tasks.items()) or "none yet"
     console.print(f"Delegations: {tasks}.")
     open_usd = report.unsettled_usd
@@ -118,11 +119,11 @@ def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
     if not classes:
         return
     columns = ("kind of task", "offered", "delegated", "accepted", "edited", "rejected", "no word", "cost", "saved")
-    table = Table(*columns, title="What became of it")
+    rows: list[Sequence[str]] = []
     for c in classes:
         counts = (c.offered, c.delegated, c.accepted, c.edited, c.rejected, c.without_word)
-        table.add_row(c.task_type, *map(str, counts), in_dollars(c.cost_usd), in_dollars(c.saved_usd))
-    console.print(table)
+        rows.append((c.task_type, *map(str, counts), in_dollars(c.cost_usd), in_dollars(c.saved_usd)))
+    print_table(console, columns, rows, whole=("cost", "saved"), title="What became of it")
     for c in classes:
         if c.loses_money:
             console.print(
@@ -148,7 +149,7 @@ def print_json(value: object) -> None:
 
 
 def _show_route(answer: RouteAnswer) -> None:
-    console = Console()
+    console = standard_output()
     console.print(answer.as_text(), markup=False, highlight=False)
     table = Table(
         "factor", "value", "contribution", title=f"Complexity {answer.complexity.score:g} of 10, {answer.task_type}"
@@ -156,7 +157,5 @@ def _show_route(answer: RouteAnswer) -> None:
     for factor in answer.complexity.factors:
         table.add_row(factor.name, factor.value, f"{factor.contribution:+.2f}")
     console.print(table)
-    table = Table("alternative", "cost", "why not", title="Others")
-    for other in answer.alternatives:
-        table.add_row(other.model, in_dollars(other.expected.cost_usd), other.why_not)
-    console.print(table)
+    others = [(other.model, in_dollars(other.expected.cost_usd), other.why_not) for other in answer.alternatives]
+    print_table(console, ("alternative", "cost", "why not"), others, whole=("alternative", "cost"), title="Others")

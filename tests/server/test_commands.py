@@ -19,6 +19,7 @@ from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import vendors
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
+from chargehand.profiles.price import in_dollars
 from chargehand.server.wiring import INDEX_FOLDER
 
 pytestmark = pytest.mark.anyio
@@ -263,13 +264,30 @@ async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[st
             arguments = {"task": RENAME, "tests": "assert double(2) == 4", "model": "haiku"}
             receipt = (await client.call_tool("delegate_generation", arguments)).structured_content or {}
         seen = await typed(settings, "usage", "--json")
-        shown = await typed(settings, "usage")
+        shown = await typed(settings | {"COLUMNS": "40"}, "usage")
 
     usage = json.loads(seen.out)
     assert usage["tasks"] == {"succeeded": 1}
     assert usage["cost_usd"] == pytest.approx(receipt["cost_usd"], abs=1e-6)
     assert usage["saved_usd"] == pytest.approx(receipt["saved_usd"]["amount"], abs=1e-6)
     assert "claude-haiku-5-5" in shown.out
+    assert in_dollars(receipt["cost_usd"]) in shown.out.partition("Delegations:")[0]
+
+
+async def test_a_narrow_terminal_cuts_no_id_and_no_price_and_a_pipe_is_as_wide_as_the_table(
+    environment: dict[str, str],
+):
+    facts = json.loads((await typed(environment, "profiles", "list", "--json")).out)
+    narrow = await typed(environment | {"COLUMNS": "60"}, "profiles", "list")
+    del environment["COLUMNS"]
+    piped = await typed(environment, "profiles", "list")
+
+    for profile in facts:
+        assert profile["id"] in narrow.out
+        assert profile["price"] in narrow.out
+        (line,) = (line for line in piped.out.splitlines() if f" {profile['id']} " in line)
+        assert ", ".join(profile["roles"]) in line
+    assert "…" not in narrow.out + piped.out
 
 
 async def test_profiles_lists_every_model_and_shows_one(environment: dict[str, str]):

@@ -18,6 +18,7 @@ import pytest
 from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.evaluation.suite.loading import load_suite
+from chargehand.profiles.price import in_dollars
 
 pytestmark = pytest.mark.anyio
 
@@ -67,12 +68,12 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
     }  # fmt: skip
 
 
-async def typed(folder: Path, peers: Vendors | None, *arguments: str) -> Typed:
+async def typed(folder: Path, peers: Vendors | None, *arguments: str, columns: int = 220) -> Typed:
     with anyio.fail_after(120):
         done = await anyio.run_process(
             [*COMMAND, *arguments],
             check=False,
-            env=environment(folder, peers.environment if peers is not None else None),
+            env=environment(folder, peers.environment if peers is not None else None) | {"COLUMNS": str(columns)},
             cwd=folder,
         )
     return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -89,6 +90,7 @@ async def test_models_are_measured_and_their_figures_printed_again_without_askin
         seen = await typed(tmp_path, peers, *TERMS, "--models", LOCAL, HAIKU, "--json")
     again = await typed(tmp_path, None, "--report", "--json")
     table = await typed(tmp_path, None, "--report")
+    narrow = await typed(tmp_path, None, "--report", columns=80)
 
     assert seen.code == 0, seen.error
     facts = json.loads(seen.out)
@@ -99,6 +101,10 @@ async def test_models_are_measured_and_their_figures_printed_again_without_askin
     assert 0 < facts["cost_usd"] < 1
     assert (again.code, json.loads(again.out)["models"]) == (0, facts["models"])
     assert f"{len(TASKS)} of {len(TASKS)}" in table.out
+    assert "…" not in narrow.out
+    for model in facts["models"]:
+        (line,) = (line for line in narrow.out.partition("By kind")[0].splitlines() if f" {model['model']} " in line)
+        assert in_dollars(model["cost_usd"]) in line
     assert len(asked.asked) == 2 * len(TASKS)
 
 
