@@ -1,7 +1,7 @@
 """Runs inside the sandbox: the answer, then the tests, then one verdict that starts with a secret.
 
-Started as a file: `tests.py < JOB`. The job is JSON with `nonce`, `kind` (`script`, `module`,
-`project`), `answer`, `tests` (a script, a pytest module, or none), `paths` and `options` (project:
+Started as a file: `tests.py < JOB`, with `reading.py` beside it. The job is JSON with `nonce`, `kind`
+(`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or none), `paths` and `options` (project:
 what to give to pytest); for an answer that stands in files of the working folder, `module` (how it is
 imported), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to
 descriptor 3: the nonce, then JSON with `status`:
@@ -14,10 +14,10 @@ The nonce is read before the answer runs, lives in one closure, and no file, var
 environment or open descriptor holds it. See `running.py` for what that does not stop.
 """
 
-import _sitebuiltins
 import ast
 import asyncio
 import importlib
+import importlib.util
 import inspect
 import io
 import json
@@ -25,7 +25,6 @@ import linecache
 import os
 import re
 import sys
-import textwrap
 import traceback
 import types
 from collections.abc import Callable
@@ -41,11 +40,21 @@ ENOUGH = 16_000
 UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
 """What Python warns of when a test takes a coroutine for its result (3.14, seen 2026-11-29)."""
 
+
+def beside(name: str) -> types.ModuleType:
+    """A file of the checker's, as a module that `sys.modules` does not know."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise ImportError(name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+reading = beside("reading")
+
 ANSWERS = {"solution"}
 """The names of the modules that are the answer's."""
-
-UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What Python's parser raises for text that is no program: also for null bytes, surrogates and deep nesting."""
 
 
 def main() -> NoReturn:
@@ -86,10 +95,10 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     """The tests as a script after the answer, in one namespace."""
     try:
         tree = ast.parse(job["tests"], "tests.py")
-        is_idle = not any(can_fail(statement) for statement in tree.body)
-        leaving = Leaving()
-        tests = compile(leaving.visit(Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
-    except UNREADABLE as error:
+        is_idle = not any(reading.can_fail(statement) for statement in tree.body)
+        leaving = reading.Leaving()
+        tests = compile(leaving.visit(reading.Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
+    except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if is_idle:
         return {"status": "no_tests"}
@@ -98,11 +107,11 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     remember_lines("tests.py", job["tests"])
     try:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
-        module.__dict__.update({"@explain": explain, "@decided": decided, "@leaving": leaving.remember})
+        module.__dict__.update({"@explain": reading.explain, "@decided": reading.decided, "@leaving": leaving.remember})
         sys.modules["__main__"] = module
         module.__name__ = "__main__"  # an answer's own main block stays asleep, one in the tests runs
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
-    except AlwaysTrue as error:
+    except reading.AlwaysTrue as error:
         return {"status": "no_tests", "failure": str(error)}
     except SystemExit as error:
         if leaving.has_ended_with(error, tests):
@@ -126,134 +135,10 @@ def imported(name: str) -> types.ModuleType:
     return module
 
 
-class Explaining(ast.NodeTransformer):
-    """Lets `assert left == right` say both values when it fails; they are computed once, as before.
-
-    What is asserted by itself is looked at first, see `decided`.
-    """
-
-    def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own naming
-        test = node.test
-        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
-            node.test = ast.Call(ast.Name("@decided", ast.Load()), [test], [])
-            return ast.fix_missing_locations(node)
-        # Names that no program can write, so that none is shadowed.
-        test.left = ast.NamedExpr(ast.Name("@left", ast.Store()), test.left)
-        test.comparators = [ast.NamedExpr(ast.Name("@right", ast.Store()), test.comparators[0])]
-        values = [ast.Name(name, ast.Load()) for name in ("@left", "@right")]
-        node.msg = ast.Call(ast.Name("@explain", ast.Load()), [*values, node.msg or ast.Constant(None)], [])
-        return ast.fix_missing_locations(node)
-
-
-class Leaving(ast.NodeTransformer):
-    """Knows the exits that the tests' own text asks for, `sys.exit(0 if ok else 1)`, from all others.
-
-    An answer's `exit` under another name raises it in the tests' frame too: the call must stand in the tests.
-    """
-
-    def __init__(self) -> None:
-        self.codes: list[object] = []
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # ast's own naming
-        self.generic_visit(node)
-        if ast.unparse(node.func) in ("sys.exit", "exit", "quit", "SystemExit") and not node.keywords:
-            code = node.args or [ast.Constant(None)]
-            if len(code) == 1 and not isinstance(code[0], ast.Starred):
-                node.args = [ast.Call(ast.Name("@leaving", ast.Load()), [code[0]], [])]
-        return ast.fix_missing_locations(node)
-
-    def remember(self, code: object) -> object:
-        self.codes.append(code)
-        return code
-
-    def has_ended_with(self, error: SystemExit, tests: types.CodeType) -> bool:
-        """Whether it is the last exit of the tests, and no code of the answer stands between."""
-        steps = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
-        if steps and steps[-1] is QUIT:
-            steps.pop()
-        theirs = {*codes_of(tests)}
-        is_asked_for = bool(self.codes) and self.codes[-1] is error.code
-        return is_asked_for and bool(steps) and all(step in theirs for step in steps)
-
-
-QUIT = _sitebuiltins.Quitter.__call__.__code__
-"""The code of `exit` and `quit`."""
-
-
-def codes_of(code: types.CodeType) -> list[types.CodeType]:
-    """The code and that of all functions in it."""
-    return [code, *(inner for one in code.co_consts if isinstance(one, types.CodeType) for inner in codes_of(one))]
-
-
 def ended_by_the_tests(error: SystemExit) -> dict[str, object]:
     if error.code is None or (type(error.code) is int and error.code == 0):
         return {"status": "passed"}
-    return {"status": "failed", "failure": f"the tests ended themselves with exit code {shown(error.code)}"}
-
-
-class AlwaysTrue(BaseException):
-    """The tests assert what is true whatever the answer does."""
-
-
-def decided(value: object) -> object:
-    """The value. Raises AlwaysTrue for a coroutine that nobody awaited: its result was not looked at."""
-    if inspect.iscoroutine(value):
-        value.close()
-        raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: nobody awaited it")
-    return value
-
-
-def explain(left: object, right: object, message: object) -> str:
-    return "".join([*([f"{message}\n"] if message is not None else []), f"left: {shown(left)}\nright: {shown(right)}"])
-
-
-def shown(value: object) -> str:
-    try:
-        text = repr(value)
-    except Exception:  # noqa: BLE001  # whatever the answer's own __repr__ raises
-        return f"<{type(value).__name__} that cannot be shown>"
-    return text if len(text) <= 600 else f"{text[:400]} ... {text[-180:]}"
-
-
-def can_fail(statement: ast.stmt) -> bool:
-    """Whether running the statement itself asserts, calls or raises; a definition alone does not."""
-    waiting: list[ast.AST] = [statement]
-    while waiting:
-        node = waiting.pop()
-        if is_always_true(node):
-            continue
-        if isinstance(node, ast.Assert | ast.Call | ast.Raise):
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
-            waiting.extend(ast.iter_child_nodes(node))
-    return False
-
-
-def is_always_true(node: ast.AST) -> bool:
-    """Whether it is `assert (something, "message")`: a tuple, which is true."""
-    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and bool(node.test.elts)
-
-
-def only_computes(function: Any) -> bool:
-    """Whether a test does nothing but compute and return values, which nobody looks at.
-
-    A call that stands alone may assert; False also where the source cannot be read.
-    """
-    try:
-        [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
-    except (*UNREADABLE, OSError, TypeError):
-        return False
-    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
-        return False
-    nodes = [node for statement in definition.body for node in ast.walk(statement)]
-    looks = any(isinstance(node, LOOKING) and not is_always_true(node) for node in nodes)
-    calls = any(isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant) for node in nodes)
-    returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
-    return not looks and not calls and (returns or any(map(is_always_true, nodes)))
-
-
-LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)
-"""Statements that can find an answer wrong."""
+    return {"status": "failed", "failure": f"the tests ended themselves with exit code {reading.shown(error.code)}"}
 
 
 def remember_lines(file: str, text: str) -> None:
@@ -277,7 +162,7 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     """The tests as a pytest module, into which the answer's public names are imported."""
     try:
         line = first_line_of_code(job["tests"])
-    except UNREADABLE as error:
+    except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     lines = job["tests"].splitlines(keepends=True)
     put_solution(job)
@@ -387,7 +272,9 @@ class Count:
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
-        self.idle.update(item.nodeid for item in session.items if only_computes(getattr(item, "function", None)))
+        self.idle.update(
+            item.nodeid for item in session.items if reading.only_computes(getattr(item, "function", None))
+        )
 
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
         if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):

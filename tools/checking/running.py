@@ -24,6 +24,7 @@ from .sandbox import Limits, Sandbox, SandboxFailed
 from .verdict import Runner, judge, not_run
 
 _RUNNER = "/checker/tests.py"
+_CHECKER = {_RUNNER: "inside_tests.py", "/checker/reading.py": "inside_reading.py"}
 _SITE = "/checker/site"
 _PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))", re.MULTILINE)
 _NAMED_TEST = re.compile(r"^(?:async\s+)?def\s+test\w*\s*\(", re.MULTILINE)
@@ -95,7 +96,7 @@ async def _run(job: Mapping[str, object], folder: Path | None, sandbox: Sandbox 
     if sandbox is None:
         return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
     nonce = secrets.token_hex(16)
-    shown = {_RUNNER: Path(__file__).with_name("inside_tests.py")}
+    shown = {inside: Path(__file__).with_name(name) for inside, name in _CHECKER.items()}
     try:
         if job["kind"] != "script" or _imports(str(job["tests"]), "pytest"):
             shown |= {f"{_SITE}/{name}": path for name, path in pytest_modules().items()}

@@ -1,0 +1,139 @@
+"""Reads the tests inside the sandbox: what in them can fail, what ends them, and how an assert says what it saw.
+
+Loaded by `inside_tests.py`, which it stands beside there, and by nothing else.
+"""
+
+import _sitebuiltins
+import ast
+import inspect
+import textwrap
+import traceback
+import types
+from typing import Any
+
+UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python's parser raises for text that is no program: also for null bytes, surrogates and deep nesting."""
+
+
+class Explaining(ast.NodeTransformer):
+    """Lets `assert left == right` say both values when it fails; they are computed once, as before.
+
+    What is asserted by itself is looked at first, see `decided`.
+    """
+
+    def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own naming
+        test = node.test
+        if not isinstance(test, ast.Compare) or len(test.ops) != 1:
+            node.test = ast.Call(ast.Name("@decided", ast.Load()), [test], [])
+            return ast.fix_missing_locations(node)
+        # Names that no program can write, so that none is shadowed.
+        test.left = ast.NamedExpr(ast.Name("@left", ast.Store()), test.left)
+        test.comparators = [ast.NamedExpr(ast.Name("@right", ast.Store()), test.comparators[0])]
+        values = [ast.Name(name, ast.Load()) for name in ("@left", "@right")]
+        node.msg = ast.Call(ast.Name("@explain", ast.Load()), [*values, node.msg or ast.Constant(None)], [])
+        return ast.fix_missing_locations(node)
+
+
+class Leaving(ast.NodeTransformer):
+    """Knows the exits that the tests' own text asks for, `sys.exit(0 if ok else 1)`, from all others.
+
+    An answer's `exit` under another name raises it in the tests' frame too: the call must stand in the tests.
+    """
+
+    def __init__(self) -> None:
+        self.codes: list[object] = []
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:  # ast's own naming
+        self.generic_visit(node)
+        if ast.unparse(node.func) in ("sys.exit", "exit", "quit", "SystemExit") and not node.keywords:
+            code = node.args or [ast.Constant(None)]
+            if len(code) == 1 and not isinstance(code[0], ast.Starred):
+                node.args = [ast.Call(ast.Name("@leaving", ast.Load()), [code[0]], [])]
+        return ast.fix_missing_locations(node)
+
+    def remember(self, code: object) -> object:
+        self.codes.append(code)
+        return code
+
+    def has_ended_with(self, error: SystemExit, tests: types.CodeType) -> bool:
+        """Whether it is the last exit of the tests, and no code of the answer stands between."""
+        steps = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
+        if steps and steps[-1] is QUIT:
+            steps.pop()
+        theirs = {*codes_of(tests)}
+        is_asked_for = bool(self.codes) and self.codes[-1] is error.code
+        return is_asked_for and bool(steps) and all(step in theirs for step in steps)
+
+
+QUIT = _sitebuiltins.Quitter.__call__.__code__
+"""The code of `exit` and `quit`."""
+
+
+def codes_of(code: types.CodeType) -> list[types.CodeType]:
+    """The code and that of all functions in it."""
+    return [code, *(inner for one in code.co_consts if isinstance(one, types.CodeType) for inner in codes_of(one))]
+
+
+class AlwaysTrue(BaseException):
+    """The tests assert what is true whatever the answer does."""
+
+
+def decided(value: object) -> object:
+    """The value. Raises AlwaysTrue for a coroutine that nobody awaited: its result was not looked at."""
+    if inspect.iscoroutine(value):
+        value.close()
+        raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: nobody awaited it")
+    return value
+
+
+def explain(left: object, right: object, message: object) -> str:
+    return "".join([*([f"{message}\n"] if message is not None else []), f"left: {shown(left)}\nright: {shown(right)}"])
+
+
+def shown(value: object) -> str:
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # whatever the answer's own __repr__ raises
+        return f"<{type(value).__name__} that cannot be shown>"
+    return text if len(text) <= 600 else f"{text[:400]} ... {text[-180:]}"
+
+
+def can_fail(statement: ast.stmt) -> bool:
+    """Whether running the statement itself asserts, calls or raises; a definition alone does not."""
+    waiting: list[ast.AST] = [statement]
+    while waiting:
+        node = waiting.pop()
+        if is_always_true(node):
+            continue
+        if isinstance(node, ast.Assert | ast.Call | ast.Raise):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(node))
+    return False
+
+
+def is_always_true(node: ast.AST) -> bool:
+    """Whether it is `assert (something, "message")`: a tuple, which is true."""
+    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and bool(node.test.elts)
+
+
+def only_computes(function: Any) -> bool:
+    """Whether a test does nothing but compute and return values, which nobody looks at.
+
+    A call that stands alone may assert; False also where the source cannot be read.
+    """
+    try:
+        [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+    except (*UNREADABLE, OSError, TypeError):
+        return False
+    if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
+        return False
+    nodes = [node for statement in definition.body for node in ast.walk(statement)]
+    looks = any(isinstance(node, LOOKING) and not is_always_true(node) for node in nodes)
+    calls = any(isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant) for node in nodes)
+    returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
+    return not looks and not calls and (returns or any(map(is_always_true, nodes)))
+
+
+LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)
+"""Statements that can find an answer wrong."""
