@@ -244,7 +244,7 @@ def _refused() -> list[Scenario]:
         ),
         Scenario(
             "a check that proved nothing",
-            {"target": _at("unproved.py"), "tests": "# none yet\n"},
+            {"target": _at("unproved.py"), "tests": "def check(): assert False\n"},
             [whole(_at("unproved.py"), "F = 2\n")],
             "unverified",
             before={_at("unproved.py"): b"F = 1\n"},
