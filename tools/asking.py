@@ -29,6 +29,7 @@ from .provider import (
     Unavailable,
     UnusableAnswer,
     Usage,
+    VendorFailed,
 )
 from .routing.candidates import Candidate
 from .tokens import estimate_tokens, most_tokens
@@ -43,6 +44,7 @@ _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
     (ContextTooLong, "over_context"),
     (GenerationTimeout, "timeout"),
     (Unavailable, "unreachable"),
+    (VendorFailed, "error"),
     (Busy, "rate_limited"),
     (ProviderError, "error"),
 )

@@ -221,6 +221,10 @@ class Overloaded(Busy):
     """The vendor, or the local queue, has no capacity now."""
 
 
+class VendorFailed(Busy):
+    """The vendor itself failed."""
+
+
 class RequestRefused(ProviderError):
     """The same request will never work on this model."""
 

@@ -17,6 +17,7 @@ from ...tools.provider import (
     RateLimited,
     UnknownModelId,
     Unreachable,
+    VendorFailed,
 )
 from .vendor import Vendor
 
@@ -78,7 +79,7 @@ def typed_error(
         return _redirected(case)
     if status < 500:
         return _invalid(case)
-    return _broken(case) if complaint.began else _busy(case)
+    return _broken(case) if complaint.began else _failed(case)
 
 
 def unreachable(vendor: Vendor) -> Unreachable:
@@ -244,8 +245,8 @@ def _invalid(case: _Case) -> ProviderError:
     )
 
 
-def _busy(case: _Case) -> ProviderError:
-    return Overloaded(
+def _failed(case: _Case) -> ProviderError:
+    return VendorFailed(
         f"{case.vendor.name} failed on {case.model} ({case.complaint.status}{case.reason}). "
         "Ask again, or another model."
     )

@@ -120,6 +120,7 @@ async def test_a_long_failure_is_told_by_its_beginning_and_its_end(open_house: O
     ("answer", "note"),
     [
         (HttpFault(429), "qwen3-30b-a3b: rate_limited"),
+        (HttpFault(500), "qwen3-30b-a3b: error"),
         (Reply("```python\n```"), "qwen3-30b-a3b: empty: nothing stands in its code block."),
     ],
 )

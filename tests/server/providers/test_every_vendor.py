@@ -39,6 +39,7 @@ from chargehand.tools.provider import (
     Truncated,
     UnknownModelId,
     Unreachable,
+    VendorFailed,
 )
 
 pytestmark = pytest.mark.anyio
@@ -188,7 +189,7 @@ async def test_an_empty_answer_is_an_error(failure, vendor):
         (HttpFault(418), InvalidRequest),
         (HttpFault(422), InvalidRequest),
         (HttpFault(429), RateLimited),
-        (HttpFault(500), Overloaded),
+        (HttpFault(500), VendorFailed),
         (HttpFault(503), Overloaded),
         (HttpFault(504), Overloaded),
         (HttpFault(529), Overloaded),

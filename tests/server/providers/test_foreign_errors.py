@@ -36,32 +36,35 @@ ANTHROPIC = {
     "ClaudeCodeVersionTooOldError",
     "OutOfCredit": "PaymentRequiredError ContractSpendLimitReachedError EnforcedSpendLimitReachedError "
     "LinkedOrganizationBillingUnavailableError LinkedOrganizationSpendLimitReachedError",
-    "Overloaded": "APIStatusError ConflictError GatewayTimeoutError HTTPNotImplementedError InternalServerError "
-    "OverloadedError RequestTimeoutError ServiceUnavailableError CMEKContextUnavailableError CMEKKeyUnreachableError",
+    "Overloaded": "ConflictError GatewayTimeoutError OverloadedError RequestTimeoutError ServiceUnavailableError "
+    "CMEKContextUnavailableError CMEKKeyUnreachableError",
     "RateLimited": "RateLimitError RampLimitExceededError",
     "UnknownModelId": "NotFoundError",
     "Unreachable": "APIConnectionError APITimeoutError",
+    "VendorFailed": "APIStatusError HTTPNotImplementedError InternalServerError",
 }
 CEREBRAS = {
     "AuthenticationFailed": "AuthenticationError PermissionDeniedError",
     "BrokenStream": "APIError APIResponseValidationError CerebrasError",
     "InvalidRequest": "BadRequestError UnprocessableEntityError",
-    "Overloaded": "APIStatusError ConflictError InternalServerError",
+    "Overloaded": "ConflictError",
     "RateLimited": "RateLimitError",
     "UnknownModelId": "NotFoundError",
     "Unreachable": "APIConnectionError APITimeoutError",
+    "VendorFailed": "APIStatusError InternalServerError",
 }
 OPENAI = {
     "AuthenticationFailed": "AuthenticationError OAuthError PermissionDeniedError",
     "BrokenStream": "APIError APIResponseValidationError ContentFilterFinishReasonError LengthFinishReasonError "
     "OpenAIError WebSocketConnectionClosedError WebSocketQueueFullError",
     "InvalidRequest": "BadRequestError UnprocessableEntityError",
-    "Overloaded": "APIStatusError ConflictError InternalServerError",
+    "Overloaded": "ConflictError",
     "RateLimited": "RateLimitError",
     "UnknownModelId": "NotFoundError",
     "Unreachable": "APIConnectionError APITimeoutError",
+    "VendorFailed": "APIStatusError InternalServerError",
 }
-OLLAMA = {"BrokenStream": "RequestError", "Overloaded": "ResponseError"}
+OLLAMA = {"BrokenStream": "RequestError", "VendorFailed": "ResponseError"}
 
 
 def exported(module: ModuleType) -> Iterator[type[Exception]]:

@@ -26,6 +26,7 @@ from chargehand.tools.provider import (
     Turn,
     UnknownModelId,
     Unreachable,
+    VendorFailed,
 )
 
 pytestmark = pytest.mark.anyio
@@ -156,7 +157,7 @@ async def test_a_prompt_over_the_window_is_too_long_in_each_servers_words(compat
         (HttpFault(401), AuthenticationFailed),
         (HttpFault(402), OutOfCredit),
         (HttpFault(429, headers={"retry-after": "3"}), RateLimited),
-        (HttpFault(502), Overloaded),
+        (HttpFault(502), VendorFailed),
         (HttpFault(503), Overloaded),
     ],
     ids=lambda value: str(value.status) if isinstance(value, HttpFault) else value.__name__,
