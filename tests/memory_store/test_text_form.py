@@ -50,6 +50,6 @@ def test_a_hash_says_nothing_and_is_the_same_every_time():
 def test_a_text_made_to_be_slow_takes_eight_times_as_long_when_eight_times_as_long(piece: str):
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))
-        return min(timeit.repeat(lambda: redact(text), timer=time.process_time, number=1, repeat=5))
+        return min(timeit.repeat(lambda: redact(text), timer=time.process_time, number=1, repeat=2))
 
     assert seconds(160_000) < 32 * max(seconds(20_000), 0.01)

@@ -358,9 +358,7 @@ async def test_the_demo_asks_the_users_own_models_when_there_are_any(environment
     ("limit", "config"),
     [
         ({"CHARGEHAND_LOCAL_ONLY": "true"}, None),
-        ({"CHARGEHAND_DAILY_BUDGET_USD": "0"}, None),
         ({}, "daily_budget_usd = 0\n"),
-        ({}, "local_only = true\n"),
     ],
 )
 async def test_the_demo_keeps_to_what_the_user_allows(
