@@ -13,8 +13,6 @@ from ..settings import Http
 CALLERS_AT_MOST = 10_000
 """Kept in mind; who was away longest is forgotten first."""
 
-_NO_TOOL = "unknown tool"
-
 
 @dataclass
 class _Gauge:
@@ -30,15 +28,13 @@ class _Gauge:
 def limited(rules: Http) -> ServerMiddleware[Any]:
     """A middleware that refuses what comes too often, with words that say when to come again."""
     gauges: dict[tuple[str | None, str], _Gauge] = {}
-    # All names that are no tool's share one gauge: made-up ones push nobody else out of mind.
-    per_minute = {_NO_TOOL: min(rules.calls_per_minute.values()), **rules.calls_per_minute}
-    at_once = {_NO_TOOL: min(rules.calls_at_once.values()), **rules.calls_at_once}
+    per_minute, at_once = rules.calls_per_minute, rules.calls_at_once
 
     async def limit(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         tool = (ctx.params or {}).get("name")
-        if ctx.method != "tools/call" or not isinstance(tool, str):
+        # A name that is no tool's is refused anyway, and made-up ones are to push nobody out of mind.
+        if ctx.method != "tools/call" or not isinstance(tool, str) or tool not in per_minute or tool not in at_once:
             return await call_next(ctx)
-        tool = tool if tool in rules.calls_per_minute and tool in rules.calls_at_once else _NO_TOOL
         gauge = _gauge(gauges, (current_caller(), tool), per_minute[tool])
         if gauge.running >= at_once[tool]:
             return _refusal(f"{tool}: {gauge.running} calls of yours are under way. Call again when one has ended.")

@@ -85,7 +85,7 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_othe
     assert not other_caller.is_error
 
 
-async def test_names_of_no_tool_are_counted_together_and_push_no_tool_out_of_mind(
+async def test_names_of_no_tool_push_no_tool_out_of_mind(
     open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     home = tmp_path / "chargehand-home"
