@@ -229,7 +229,7 @@ def _missing(wanted: Role, candidates: tuple[Candidate, ...], circumstances: Cir
     """What would let the role's own models be asked: the commands and variables that are missing."""
     own = [c for c in candidates if c.role == wanted]
     offered = [c for c in own if c.profile.is_offered_on(circumstances.today)]
-    return "; ".join(f"{c.profile.id}: {c.why_not}" for c in (offered or own)[:_MOST_NAMED])
+    return "; ".join(f"{c.profile.id}: {(c.why_not or '').rstrip('.')}" for c in (offered or own)[:_MOST_NAMED])
 
 
 def _candidates(first: Role, question: Question, circumstances: Circumstances) -> tuple[Candidate, ...]:
