@@ -243,8 +243,8 @@ def _sum_up(receipt: Receipt, console: Console) -> None:
     last = receipt.attempts[-1] if receipt.attempts else None
     # Where the last attempt passed, the notes say why its result could not be written.
     if receipt.status == "failed" and last is not None and last.outcome not in ("passed", "unverified"):
-        if (failure := _failure(last)) is not None:
-            say(failure, "red")
+        if (failed := receipt.failure) is not None:
+            say(f"{failed.name} failed: {failed.first_failure or failed.note or 'it does not say by what'}", "red")
         if receipt.code:
             say("The code on standard output is the best attempt and does not work.", "red")
     for change in receipt.files_changed:
@@ -254,15 +254,6 @@ def _sum_up(receipt: Receipt, console: Console) -> None:
     checked = f", checked by {', '.join(receipt.verified_by)}" if receipt.verified_by else ""
     style = "green" if receipt.status == "succeeded" else "yellow" if receipt.status == "unverified" else "red"
     say(f"{receipt.status}{checked}, {in_dollars(receipt.cost_usd)}, task {receipt.task_id}", style)
-
-
-def _failure(attempt: AttemptReceipt) -> str | None:
-    """What the attempt failed by. None: no check of it failed."""
-    failed = next((check for check in attempt.checks if check.outcome == "failed"), None)
-    if failed is None:
-        return None
-    why = failed.first_failure or failed.note
-    return f"{failed.name} failed: {why}" if why else f"{failed.name} failed."
 
 
 def _tested(attempt: AttemptReceipt) -> str:

@@ -7,8 +7,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
@@ -57,16 +59,8 @@ async def typed(
     standard_input: str | bytes = "",
     installed: tuple[OllamaModel, ...] = (QWEN,),
 ) -> Typed:
-    async with vendors(script, installed=installed) as peers:
-        with anyio.fail_after(60):
-            done = await anyio.run_process(
-                [*COMMAND, *arguments],
-                check=False,
-                env=environment(project, **peers.environment),
-                cwd=project,
-                input=standard_input if isinstance(standard_input, bytes) else standard_input.encode(),
-            )
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+    data = standard_input if isinstance(standard_input, bytes) else standard_input.encode()
+    return await _ran(project, script, installed, arguments, input=data)
 
 
 async def typed_on_a_terminal(project: Path, script: Script, answer: str, *arguments: str) -> Typed:
@@ -74,18 +68,24 @@ async def typed_on_a_terminal(project: Path, script: Script, answer: str, *argum
     ours, theirs = os.openpty()
     os.write(ours, answer.encode())
     try:
-        async with vendors(script) as peers:
-            with anyio.fail_after(60):
-                done = await anyio.run_process(
-                    [*COMMAND, *arguments],
-                    check=False,
-                    env=environment(project, **peers.environment),
-                    cwd=project,
-                    stdin=theirs,
-                )
+        return await _ran(project, script, (QWEN,), arguments, stdin=theirs)
     finally:
         os.close(ours)
         os.close(theirs)
+
+
+async def _ran(
+    project: Path, script: Script, installed: tuple[OllamaModel, ...], arguments: Sequence[str | bytes], **stdin: Any
+) -> Typed:
+    async with vendors(script, installed=installed) as peers:
+        with anyio.fail_after(60):
+            done = await anyio.run_process(
+                [*COMMAND, *arguments],
+                check=False,
+                env=environment(project, **peers.environment),
+                cwd=project,
+                **stdin,
+            )
     return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 

@@ -95,7 +95,8 @@ class Receipt(BaseModel):
         if self.files_changed:
             lines.append(f"`chargehand undo {self.task_id}` takes that back.")
         lines.extend(map(indented, self.notes))
-        lines += self._failure()
+        if self.failure is not None and self.failure.first_failure is not None:
+            lines += [f"{self.failure.name} failed:", fenced(_shortened(self.failure.first_failure))]
         if self.code:
             lines.append(fenced(self.code))
         return "\n".join(lines)
@@ -115,16 +116,14 @@ class Receipt(BaseModel):
             return f", checked by {', '.join(self.verified_by)}" if self.verified_by else ""
         return f", {tests.tests_passed} of {tests.tests_total} tests passed"
 
-    def _failure(self) -> list[str]:
-        """What the first failed check of the best attempt says, in lines; none when it passed what was run."""
-        failed = next((c for c in self._best.checks if c.outcome == "failed"), None) if self._best else None
-        if failed is None or failed.first_failure is None:
-            return []
-        return [f"{failed.name} failed:", fenced(_shortened(failed.first_failure))]
+    @property
+    def failure(self) -> CheckReceipt | None:
+        """The first check that the attempt behind `code` failed. None: it passed what was run, or there is none."""
+        return next((c for c in self._best.checks if c.outcome == "failed"), None) if self._best else None
 
     @property
     def _best(self) -> AttemptReceipt | None:
-        """The attempt whose work `code` is. None: none delivered any."""
+        """The attempt whose work `code` is, as `cascade.best_of` chose it. None: none delivered any."""
 
         def nearness(attempt: AttemptReceipt) -> tuple[int, int]:
             order = {"passed": 3, "unverified": 2, "failed_check": 1}
