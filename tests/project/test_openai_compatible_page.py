@@ -10,7 +10,7 @@ from chargehand.profiles.loading import load_catalogue
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/openai-compatible.md"])
+@pytest.mark.parametrize("page", ["docs/models.md", "docs/openai-compatible.md"])
 def test_the_example_profiles_are_profiles(page: str, tmp_path: Path):
     examples = [
         text

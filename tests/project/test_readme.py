@@ -1,8 +1,9 @@
-"""README.md says what the code does: its table of settings, its list of tools, its commands and its JSON."""
+"""README.md and the pages of docs/ say what the code does: settings, tools, commands, statuses, JSON, links."""
 
 import json
 import re
 from pathlib import Path, PurePosixPath
+from typing import get_args
 
 import pytest
 from mcp import Client
@@ -10,8 +11,11 @@ from mcp import Client
 from chargehand.server.app import build_app
 from chargehand.server.cli import main, own_workshop
 from chargehand.server.settings import facts_of_fields
+from chargehand.tools.cascade.receipt import Status
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+CHECKOUT = Path(__file__).parents[2]
+README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
+PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 
 
 def settings_table() -> list[str]:
@@ -53,14 +57,41 @@ def test_each_hosts_json_can_be_pasted():
         assert {"CHARGEHAND_ROOTS", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY"} <= set(server["env"])
 
 
-def test_every_command_it_names_exists(capsys: pytest.CaptureFixture[str]):
-    with pytest.raises(SystemExit) as ended:
-        main(["--help"])
-    helped = capsys.readouterr().out
+def test_every_status_of_a_delegation_is_explained():
+    explained = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| [^|]+ \|$", README, re.MULTILINE)
 
-    assert ended.value.code == 0
-    for command in set(re.findall(r"(?:`|^|uv run )chargehand (\w+)", README, re.MULTILINE)):
-        assert re.search(rf"^    {command}\b", helped, re.MULTILINE), command
+    assert {status for cell in explained for status in re.findall(r"`(\w+)`", cell)} == set(get_args(Status))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_a_page_names_exists(path: Path):
+    command = re.compile(r"(?:`|^|uv run )chargehand ((?:(?:bench|memory|profiles) )?\w+)", re.MULTILINE)
+
+    named = command.findall(_text(path))
+
+    assert [words for words in sorted(set(named)) if not _is_command(words.split())] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_link_of_a_page_leads_somewhere(path: Path):
+    links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", _text(path))
+
+    for to, heading in links:
+        target = (path.parent / to).resolve() if to else path
+        assert target.exists(), to
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", _text(target), re.MULTILINE)
+            assert heading in [re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings], heading
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def _is_command(words: list[str]) -> bool:
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--help"])
+    return ended.value.code == 0
 
 
 def test_the_package_is_not_said_to_be_published():
