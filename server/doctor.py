@@ -80,9 +80,10 @@ async def examine(shop: Workshop) -> Diagnosis:
     access = await shop.check_access()
     # Looked at again: a provider with several servers tells what each of them said in its models' availability.
     availability = (await shop.survey()).availability
+    vendors = _vendors(shop, availability, access)
     lines = [
-        *_vendors(shop, availability, access),
-        *_roles(shop, availability, access),
+        *vendors,
+        *_roles(shop, availability, access, {line.finding: line.what for line in vendors}),
         *_retirements(shop),
         _sandbox(await shop.find_sandbox()),
         _node(await find_node()),
@@ -139,11 +140,16 @@ def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: A
     return lines
 
 
-def _roles(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
-    return [_role(shop, role, availability, access) for role in shop.catalogue.rules.ladder]
+def _roles(
+    shop: Workshop, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+) -> Sequence[Line]:
+    """Who plays each role now. said: the line of a vendor by its finding, which is not told twice."""
+    return [_role(shop, role, availability, access, said) for role in shop.catalogue.rules.ladder]
 
 
-def _role(shop: Workshop, role: Role, availability: Mapping[str, Availability], access: Access) -> Line:
+def _role(
+    shop: Workshop, role: Role, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+) -> Line:
     players = shop.catalogue.players(role, shop.today)
     usable = [p for p in players if _can_be_asked(shop, p.id, availability, access)]
     if usable:
@@ -152,7 +158,8 @@ def _role(shop: Workshop, role: Role, availability: Mapping[str, Availability], 
         return Line(f"role {role}", "missing", "no active profile plays it")
     first = players[0]
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
-    return Line(f"role {role}", "missing", f"{first.id}: {why_not}")
+    told = f"see {said[why_not]}" if why_not in said else why_not
+    return Line(f"role {role}", "missing", f"{first.id}: {told}")
 
 
 def _retirements(shop: Workshop) -> Sequence[Line]:

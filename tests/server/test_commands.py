@@ -99,7 +99,8 @@ async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
     lines = {line["what"]: line for line in json.loads(seen.out)["lines"]}
     assert (lines["anthropic"]["health"], lines["cerebras"]["health"]) == ("broken", "ok")
     assert "ANTHROPIC_API_KEY" in lines["anthropic"]["finding"]
-    assert lines["role director"]["health"] == "missing"
+    director = lines["role director"]
+    assert (director["health"], director["finding"]) == ("missing", "claude-opus-5-5: see anthropic")
     assert "sk-ant-wrong" not in seen.out + seen.error
 
 
