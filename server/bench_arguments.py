@@ -19,19 +19,20 @@ def add_bench_commands(commands: Any) -> None:
     latency = measures.add_parser("latency", help="start-up and memory, against an empty server")
     latency.add_argument("--runs", type=int, default=15, help="starts of each server (15)")
     latency.set_defaults(run=_latency)
-    for name, help_text in (
-        ("replay", "recorded work through the whole server; or judgement and plans over a file of outcomes"),
-        ("delegate", "the same, beside one answer of the director and one of a local model"),
-    ):
-        measure = measures.add_parser(name, help=help_text)
-        measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz of tasks with tests and answers")
-        measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
-        measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
-        measure.add_argument("--svg", type=Path, help="of a file of outcomes: where cost against quality is drawn")
-        measure.add_argument(
-            "--online", type=int, default=0, metavar="ORDERS", help="of outcomes: learning from own choices alone"
-        )
-        measure.set_defaults(run=partial(_recorded, name))
+    replay = measures.add_parser(
+        "replay", help="recorded work through the whole server; or judgement and plans over a file of outcomes"
+    )
+    _add_recorded_data(replay)
+    replay.add_argument("--svg", type=Path, help="for outcomes: where to draw cost against quality")
+    replay.add_argument(
+        "--online", type=int, default=0, metavar="ORDERS", help="for outcomes: learning from own choices alone (0)"
+    )
+    replay.set_defaults(run=_replay)
+    delegate = measures.add_parser(
+        "delegate", help="recorded work through the server, beside one answer of the director and one of a local model"
+    )
+    _add_recorded_data(delegate)
+    delegate.set_defaults(run=_delegate)
     predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
     predict.add_argument("--memory", type=Path, required=True, help="outcomes to learn from, .jsonl or .jsonl.gz")
     predict.add_argument("--tasks", type=Path, required=True, help="rows of task_id and prompt or text")
@@ -111,22 +112,40 @@ def _latency(chosen: argparse.Namespace) -> int:
     return anyio.run(partial(measure_latency, runs=chosen.runs))
 
 
-def _recorded(name: str, chosen: argparse.Namespace) -> int:
-    from ..evaluation.replay import compare, replay
+def _add_recorded_data(measure: argparse.ArgumentParser) -> None:
+    measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz of tasks with tests and answers")
+    measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
+    measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
+
+
+def _replay(chosen: argparse.Namespace) -> int:
+    from ..evaluation.outcome_rows import has_outcomes
+    from ..evaluation.replay import replay
 
     data = chosen.data or chosen.data_file
     if data is None:
-        sys.stderr.write(f"bench {name}: give the file of recorded tasks: chargehand bench {name} FILE.jsonl.gz\n")
-        return 2
-    if name == "replay" and data.is_file():
-        from ..evaluation.outcome_rows import has_outcomes
+        return _refused("replay", "give the file of recorded tasks or outcomes: chargehand bench replay FILE.jsonl.gz")
+    if data.is_file() and has_outcomes(data):
+        from ..evaluation.outcome_replay import replay_outcomes
 
-        if has_outcomes(data):
-            from ..evaluation.outcome_replay import replay_outcomes
+        return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online)
+    if data.is_file() and (chosen.svg or chosen.online):
+        return _refused("replay", f"--svg and --online are for files of outcomes; {data} holds none")
+    return anyio.run(partial(replay, data, limit=chosen.limit))
 
-            return replay_outcomes(data, limit=chosen.limit, picture=chosen.svg, orders=chosen.online)
-    measure = compare if name == "delegate" else replay
-    return anyio.run(partial(measure, data, limit=chosen.limit))
+
+def _delegate(chosen: argparse.Namespace) -> int:
+    from ..evaluation.replay import compare
+
+    data = chosen.data or chosen.data_file
+    if data is None:
+        return _refused("delegate", "give the file of recorded tasks: chargehand bench delegate FILE.jsonl.gz")
+    return anyio.run(partial(compare, data, limit=chosen.limit))
+
+
+def _refused(measure: str, why: str) -> int:
+    sys.stderr.write(f"bench {measure}: {why}\n")
+    return 2
 
 
 def _predict(chosen: argparse.Namespace) -> int:

@@ -71,6 +71,13 @@ async def test_a_bench_without_its_file_says_what_to_give(tmp_path: Path):
     assert "chargehand bench delegate FILE.jsonl.gz" in printed
 
 
+async def test_a_picture_of_what_has_no_outcomes_is_refused(recording: Path, tmp_path: Path):
+    code, printed = await bench("replay", str(recording), "--svg", "curve.svg", folder=tmp_path)
+
+    assert (code, f"{recording} holds none" in printed) == (2, True)
+    assert not (tmp_path / "curve.svg").exists()
+
+
 async def test_a_file_of_another_kind_is_named(tmp_path: Path):
     path = tmp_path / "other.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"task_id": "x", "prompt": "y"}\n'))
