@@ -1,8 +1,9 @@
 """What plans buy over a file of outcomes, and what simpler ways of choosing buy for the same quality.
 
 Every attempt is paid. What a way is tuned by (what a solved task is worth, the share of tasks that goes to the
-stronger model, which models a cascade asks) is tuned for its goal on the remembered tasks alone. A random mix is
-counted as what it comes to in the mean, as RouterBench does (https://arxiv.org/abs/2403.12031).
+stronger model, which models a cascade asks) is tuned for its goal on other tasks than those it is judged on, in the
+mean over many divisions of the tasks, as one division alone decides a hundredth of the spend. A random mix is counted
+as what it comes to in the mean, as RouterBench does (https://arxiv.org/abs/2403.12031).
 """
 
 import itertools
@@ -20,6 +21,8 @@ OURS, RIVAL = "Chargehand", "kNN over TF-IDF"
 """Whose chances are planned with."""
 _SEED = 0
 _RESAMPLES = 300
+_DIVISIONS, _PARTS = 20, 3
+"""How often the tasks are divided anew, and into how many parts: each is judged as the others tuned it."""
 _PLAN_MODELS = 5
 """Plans are over so many models at most: the cheapest, the best, and those between at even distances."""
 _WORTHS = tuple(np.geomspace(0.5, 40.0, 60).tolist())
@@ -62,8 +65,8 @@ _CHECK = Check(1 - _CATCHES, _REFUSES, worth_of_refused=1.0)
 _CONTESTS = (_Contest("one answer", None, 0.95), _Contest("with a check", _CHECK, 1.0))
 
 
-def weigh_plans(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str, Block]) -> Weighed:
-    """parts: of the tasks, that take turns to be unseen. chances: by judge, those of our own and the rival's."""
+def weigh_plans(table: OutcomeTable, chances: Mapping[str, Block]) -> Weighed:
+    """chances: by judge, those of our own and the rival's, of tasks that neither had seen."""
     models = _chosen(table)
     best = max(models, key=lambda m: table.solved[:, m].mean())
     top, dear = float(table.solved[:, best].mean()), float(table.cost[best])
@@ -82,6 +85,7 @@ def weigh_plans(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
     add("oracle, one answer", _oracle(table, models))
     curves = [Curve("random mix", _upper_hull(points[: len(models)]))]
     losses: list[str] = []
+    parts = _divided(len(table.tasks))
     for contest in _CONTESTS:
         ways = _ways(table, models, chances, contest, dear)
         tuned = {name: _tuned(parts, bills, table.solved[:, best], contest.goal) for name, bills in ways.items()}
@@ -169,19 +173,24 @@ def _mixes(table: OutcomeTable, models: Sequence[int], shares: Sequence[Block]) 
     ]
 
 
+def _divided(tasks: int) -> list[Rows]:
+    """The parts of every division."""
+    rng = np.random.default_rng(_SEED)
+    return [part for _ in range(_DIVISIONS) for part in np.array_split(rng.permutation(tasks), _PARTS)]
+
+
 def _tuned(parts: Sequence[Rows], bills: Sequence[_Bill], top: Block, goal: float) -> _Bill:
-    """Of each part what costs least among all that reached the goal on the other parts, else what came nearest."""
+    """Of each part what costs least among all that reached the goal on the other tasks, else what came nearest."""
+    qualities, spends = np.array([b.quality for b in bills]), np.array([b.spend for b in bills])
     quality, spend = np.zeros(len(top)), np.zeros(len(top))
     for part in parts:
         others = np.setdiff1d(np.arange(len(top)), part)
-
-        def rank(bill: _Bill, others: Rows = others) -> tuple[bool, float]:
-            reached = float(bill.quality[others].mean() / top[others].mean())
-            return (reached < goal, float(bill.spend[others].mean()) if reached >= goal else -reached)
-
-        chosen = min(bills, key=rank)
-        quality[part], spend[part] = chosen.quality[part], chosen.spend[part]
-    return _Bill(quality, spend)
+        reached = qualities[:, others].mean(axis=1) / top[others].mean()
+        costs = np.where(reached >= goal, spends[:, others].mean(axis=1), np.inf)
+        chosen = costs.argmin() if (reached >= goal).any() else reached.argmax()
+        quality[part] += qualities[chosen, part]
+        spend[part] += spends[chosen, part]
+    return _Bill(quality / _DIVISIONS, spend / _DIVISIONS)
 
 
 def _lost(contest: _Contest, tuned: Mapping[str, _Bill]) -> str:

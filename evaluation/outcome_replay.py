@@ -1,9 +1,9 @@
 """`bench replay` on a file of outcomes: what the product's judgement and its plans buy, beside simple rivals.
 
 Three parts of the tasks take turns: of each part the other two are remembered, so every figure is of
-tasks that were not seen. What a plan is tuned by is tuned on the remembered tasks alone. Every attempt
-is paid. The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the share of
-the gap between two models that is won, over the share of calls that go to the stronger; random is 0.5.
+tasks that were not seen; what a plan is tuned by is tuned on other tasks, too. Every attempt is paid.
+The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the share of the
+gap between two models that is won, over the share of calls that go to the stronger; random is 0.5.
 """
 
 import itertools
@@ -61,7 +61,7 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
     console.print(_judgements(table, parts, chances))
     if table.has_costs:
-        plans = weigh_plans(table, parts, chances)
+        plans = weigh_plans(table, chances)
         console.print(plans.summary)
         console.print("\n".join(plans.losses), markup=False, soft_wrap=True)
         if picture is not None:

@@ -13,16 +13,12 @@ from chargehand.evaluation.drawing import Point, draw
 from chargehand.evaluation.outcome_online import learn_online
 from chargehand.evaluation.outcome_plans import OURS, RIVAL, weigh_plans
 from chargehand.evaluation.outcome_replay import apgr, calibration_error, replay_outcomes
-from chargehand.evaluation.outcome_rows import OutcomeTable, Rows, has_outcomes, product_chances, read_outcomes
+from chargehand.evaluation.outcome_rows import has_outcomes, product_chances, read_outcomes
 
 THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
 
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-def thirds(table: OutcomeTable) -> list[Rows]:
-    return np.array_split(np.random.default_rng(0).permutation(table.tasks), 3)
 
 
 @pytest.fixture
@@ -103,7 +99,7 @@ def test_a_file_of_outcomes_is_replayed_and_drawn(file: Path, tmp_path: Path, ca
 def test_what_can_be_told_from_the_text_costs_less_than_a_random_mix_of_the_same_quality(file: Path):
     table = read_outcomes(file)
 
-    weighed = weigh_plans(table, thirds(table), {OURS: table.solved, RIVAL: table.solved})
+    weighed = weigh_plans(table, {OURS: table.solved, RIVAL: table.solved})
 
     spend = {point.name: point.spend for point in weighed.points}
     quality = {point.name: point.quality for point in weighed.points}
@@ -116,7 +112,7 @@ def test_a_rival_that_gets_as_much_for_less_is_named(file: Path):
     table = read_outcomes(file)
     nobody_knows = np.full_like(table.solved, table.solved.mean(axis=0))
 
-    weighed = weigh_plans(table, thirds(table), {OURS: nobody_knows, RIVAL: table.solved})
+    weighed = weigh_plans(table, {OURS: nobody_knows, RIVAL: table.solved})
 
     assert weighed.losses[0].startswith("one answer: the plan lost to kNN over TF-IDF")
 
@@ -131,7 +127,7 @@ def test_a_random_mix_is_drawn_between_those_models_alone_that_no_mix_is_better_
     )
     dull.solved[1, 1] = 1.0
 
-    weighed = weigh_plans(dull, thirds(dull), {OURS: dull.solved, RIVAL: dull.solved})
+    weighed = weigh_plans(dull, {OURS: dull.solved, RIVAL: dull.solved})
 
     (mix,) = (curve for curve in weighed.curves if curve.name == "random mix")
     assert [point.name for point in mix.points] == ["always cheap", "always dear"]
