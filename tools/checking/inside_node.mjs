@@ -38,6 +38,7 @@ export default async function* report(source) {
 let passed = 0;
 let total = 0;
 let firstFailure = null;
+const lateTests = new Set();
 let testsFile = null;
 let whenTestsEnded = () => {};
 let missingModule = null;
@@ -214,8 +215,18 @@ async function runTests(job) {
   module._compile(job.tests, testsFile);
 }
 
+// What node:test says of an error that comes when the test that made it has ended, or outside of any. It goes on and
+// has Node.js exit with 1 (lib/internal/test_runner/harness.js, seen 2026-11-30).
+const LATE =
+  /^(?:Error|Warning): (.*?)(?: at \S+)? generated asynchronous activity after the test ended\..* created the error "(.*)" (?:and would have|which triggered) /s;
+
 function count(event) {
   const data = event.data;
+  const late = event.type === "test:diagnostic" && LATE.exec(data.message);
+  if (late) {
+    lateTests.add(late[1]);
+    firstFailure ??= `${late[1]}, after it had ended:\n${late[2].slice(0, ENOUGH)}\nA test must await or return what it starts.`;
+  }
   if (event.type !== "test:pass" && event.type !== "test:fail") return;
   if (data.file !== testsFile && data.file !== `file://${testsFile}`) return;
   const isSuite = data.details.type === "suite";
@@ -235,7 +246,8 @@ function note(name, error) {
 }
 
 function counted() {
-  const verdict = { passed, total, failure: firstFailure, missing_module: missingModule };
+  const inTime = Math.max(0, passed - lateTests.size);
+  const verdict = { passed: inTime, total, failure: firstFailure, missing_module: missingModule };
   if (firstFailure !== null) return { ...verdict, status: "failed" };
   return { ...verdict, status: passed > 0 ? "passed" : "no_tests" };
 }

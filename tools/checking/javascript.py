@@ -24,7 +24,10 @@ _TYPES = {"interface_declaration", "type_alias_declaration"}
 _JSX = {"jsx_element", "jsx_self_closing_element", "jsx_fragment"}
 
 _TEST_FRAMEWORK = re.compile(r"""^\s*(?:describe|it|test|suite)(?:\.\w+)*\s*\(|['"]node:test['"]""", re.MULTILINE)
-_WAITS = re.compile(r"\basync\b|\.then\s*\(|\bset(?:Timeout|Interval|Immediate)\b|\bnew Promise\b|\bnextTick\b")
+_WAITS = re.compile(
+    r"\basync\b|\.(?:then|rejects|doesNotReject)\s*\(|\bset(?:Timeout|Interval|Immediate)\b|\bnew Promise\b"
+    r"|\bnextTick\b"
+)
 _SOLUTION = re.compile(r"""(['"])(?:\.{1,2}/)+(?:[\w-]+/)*solution(?:\.[cm]?[jt]sx?)?\1""")
 
 

@@ -90,6 +90,37 @@ async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbo
     assert "solution.js:2:" in (result.first_failure or "")
 
 
+LATER = "async function add(a, b) {{ await new Promise((go) => setTimeout(go, 5)); return a {} b; }}\n"
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "test('sum', () => { (async () => { assert.equal(await add(5, 3), 8); })(); });",
+        "test('sum', () => { add(5, 3).then((sum) => assert.equal(sum, 8)); });",
+        "test('sum', async () => { [5].forEach(async (a) => { assert.equal(await add(a, 3), 8); }); });",
+        "test('sum', () => { assert.doesNotReject(async () => assert.equal(await add(5, 3), 8)); });",
+        "test('sum', () => { setTimeout(async () => assert.equal(await add(5, 3), 8), 1); });",
+    ],
+)
+async def test_what_a_node_test_does_not_await_fails_a_wrong_answer_alone(sandbox: Sandbox, node: Node, tests):
+    for any_node in (node, await find_node()):
+        right = await run_node_tests(LATER.format("+"), tests, sandbox, any_node)
+        wrong = await run_node_tests(LATER.format("-"), tests, sandbox, any_node)
+
+        assert (right.outcome, right.tests_passed) == ("passed", 1)
+        assert (wrong.outcome, wrong.tests_passed, wrong.tests_total) == ("failed", 0, 1)
+        assert "sum" in (wrong.first_failure or "")
+        assert "2 == 8" in (wrong.first_failure or "")
+        assert "A test must await or return what it starts." in (wrong.first_failure or "")
+
+
+async def test_a_script_is_waited_for_until_its_rejections_are_known(sandbox: Sandbox, node: Node):
+    tests = "assert.rejects(add(5, 3));"
+
+    assert (await run_node_tests(LATER.format("+"), tests, sandbox, node)).outcome == "failed"
+
+
 DESCRIBED = (
     "import { describe, it } from 'node:test';\nimport assert from 'node:assert';\n"
     "import { add } from './solution.js';\n"
