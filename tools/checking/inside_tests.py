@@ -1,6 +1,6 @@
 """Runs inside the sandbox: the answer, then the tests, then one verdict that starts with a secret.
 
-Started as a file: `tests.py < JOB`, with `reading.py` beside it. The job is JSON with `nonce`, `kind`
+Started as a file: `tests.py < JOB`, with `reading.py` and `slips.py` beside it. The job is JSON with `nonce`, `kind`
 (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or none), `paths` and `options` (project:
 what to give to pytest); for an answer that stands in files of the working folder, `module` (how it is
 imported), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to
@@ -51,7 +51,7 @@ def beside(name: str) -> types.ModuleType:
     return module
 
 
-reading = beside("reading")
+reading, slips = beside("reading"), beside("slips")
 
 ANSWERS = {"solution"}
 """The names of the modules that are the answer's."""
@@ -96,12 +96,13 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     try:
         tree = ast.parse(job["tests"], "tests.py")
         is_idle = not any(reading.can_fail(statement) for statement in tree.body)
+        slip = slips.first_slip(tree)
         leaving = reading.Leaving()
         tests = compile(leaving.visit(reading.Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
     except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
-    if is_idle:
-        return {"status": "no_tests"}
+    if is_idle or slip:
+        return {"status": "no_tests", "failure": slip}
     sys.path.append(SITE)  # there is something in it when the tests import pytest
     remember_lines("solution.py", job["answer"])
     remember_lines("tests.py", job["tests"])
@@ -162,8 +163,11 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     """The tests as a pytest module, into which the answer's public names are imported."""
     try:
         line = first_line_of_code(job["tests"])
+        slip = slips.first_slip(ast.parse(job["tests"]))
     except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
+    if slip:
+        return {"status": "no_tests", "failure": slip}
     lines = job["tests"].splitlines(keepends=True)
     put_solution(job)
     put(SOLUTION, "test_solution.py", "".join([*lines[:line], "from solution import *\n", *lines[line:]]))

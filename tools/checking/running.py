@@ -24,7 +24,11 @@ from .sandbox import Limits, Sandbox, SandboxFailed
 from .verdict import Runner, judge, not_run
 
 _RUNNER = "/checker/tests.py"
-_CHECKER = {_RUNNER: "inside_tests.py", "/checker/reading.py": "inside_reading.py"}
+_CHECKER = {
+    _RUNNER: "inside_tests.py",
+    "/checker/reading.py": "inside_reading.py",
+    "/checker/slips.py": "inside_slips.py",
+}
 _SITE = "/checker/site"
 _PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))", re.MULTILINE)
 _NAMED_TEST = re.compile(r"^(?:async\s+)?def\s+test\w*\s*\(", re.MULTILINE)

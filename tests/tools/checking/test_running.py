@@ -86,6 +86,55 @@ async def test_tests_that_look_at_nothing_verify_nothing(sandbox: Sandbox, tests
     assert "nothing was tested" in (result.note or "")
 
 
+SLIPS = {
+    "total = add(1, 2)\nprint(total)\nassert (total == 3, 'sum')": "line 3 asserts a tuple",
+    "def test_a():\n    total = add(1, 2)\n    print(total)\n    assert (total == 3, 'sum')": "line 4 asserts a tuple",
+    "def test_a():\n    assert add(0, 0) == 0\n    assert (add(1, 2) == 3, 'sum')": "line 3 asserts a tuple",
+    "assert lambda: add(1, 2) == 3": "line 1 asserts a function",
+    "assert (add(1, 2) == 3 for _ in range(1))": "line 1 asserts a function or generator",
+    "assert 'add(1, 2) == 3'": "line 1 asserts a text",
+    "print(add(1, 2))\nadd(1, 2) == 3": "line 2 compares",
+    "def test_a():\n    add(1, 2) == 3\n    assert add(0, 0) == 0": "line 2 compares",
+    "try:\n    assert add(1, 2) == 3\n    print('ok')\nexcept Exception:\n    print('NO')": "line 2 asserts where",
+    "def test_a():\n    try:\n        assert add(1, 2) == 3\n    except:\n        pass": "line 3 asserts where",
+    "async def main():\n    assert add(1, 2) == 3\n\nmain()": "line 4 calls `async def main`",
+    "import doctest\ndoctest.testmod()": "line 2 only prints",
+    "from unittest.mock import Mock\ndone = Mock()\ndone(add(1, 2))\ndone.assert_called_with": "line 4 names",
+    "import unittest\nclass A(unittest.TestCase):\n    def test_a(self):\n"
+    "        self.assertTrue(add(1, 2), 3)": "line 4 gives `assertTrue` a number",
+}
+
+
+@pytest.mark.parametrize(("tests", "told"), SLIPS.items(), ids=SLIPS.values())
+async def test_a_line_that_cannot_fail_is_told_and_verifies_nothing(sandbox: Sandbox, tests: str, told: str):
+    result = await run_tests(WRONG, tests, sandbox)
+
+    assert (result.outcome, result.executed) == ("not_run", False)
+    assert (result.note or "").startswith(f"nothing was tested: {told}")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "import pytest\nwith pytest.raises(TypeError):\n    add('a', 1) == 3\nassert add(1, 2) == 3",
+        "try:\n    add('a', 1)\n    raise AssertionError\nexcept TypeError:\n    pass\nassert add(1, 2) == 3",
+        "ok = False\ntry:\n    assert add(1, 2) == 3\n    ok = True\nexcept AssertionError:\n    pass\nassert ok",
+        "for _ in range(3):\n    try:\n        assert add(1, 2) == 3\n        break\n    except AssertionError:\n"
+        "        pass\nelse:\n    raise AssertionError",
+        "bad = []\ntry:\n    assert add(1, 2) == 3\nexcept AssertionError as e:\n    bad.append(e)\nassert not bad",
+        "try:\n    assert add(1, 2) == 3\nexcept AssertionError:\n    print('FAILED')\n    raise",
+        "import asyncio\nasync def main():\n    assert add(1, 2) == 3\nasyncio.run(main())",
+        "import doctest\nassert add(1, 2) == 3 and doctest.testmod().failed == 0",
+        "import unittest\nclass A(unittest.TestCase):\n    def test_a(self):\n"
+        "        self.assertTrue(add(1, 2) == 3, 'sum')",
+        "assert () == () and add(1, 2) == 3",
+    ],
+)
+async def test_tests_that_look_like_a_slip_and_are_none_are_run(sandbox: Sandbox, tests: str):
+    assert (await run_tests(ADD, tests, sandbox)).outcome == "passed"
+    assert (await run_tests(WRONG, tests, sandbox)).outcome == "failed"
+
+
 @pytest.mark.parametrize(
     "tests",
     [
