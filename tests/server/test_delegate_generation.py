@@ -221,6 +221,21 @@ async def test_a_refusal_in_words_is_no_code_and_another_model_is_asked(open_hou
     assert receipt["code"] == "def double(count):\n    return 2 * count\n"
 
 
+async def test_an_explanation_without_code_is_sent_back_and_never_handed_out(open_house: OpenHouse):
+    told = Reply("Here is how I would do it: first I would take the count, and then I would double it.")
+    async with open_house(Script({LOCAL: [told, RIGHT]})) as house:
+        mended = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_house(Script({LOCAL: [told, told]})) as house:
+        stubborn = await house.call(
+            "delegate_generation", task=RENAME, task_type="code_generation", model="qwen3-30b-a3b"
+        )
+
+    assert [attempt["outcome"] for attempt in mended["attempts"]] == ["failed_check", "unverified"]
+    assert "There is no code in your answer" in mended["attempts"][0]["checks"][0]["first_failure"]
+    assert mended["code"] == "def double(count):\n    return 2 * count\n"
+    assert (stubborn["status"], stubborn["code"]) == ("failed", None)
+
+
 async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHouse):
     script = Script({ECONOMY: [WRONG, STILL_WRONG]})
     async with open_house(script) as house:

@@ -32,6 +32,12 @@ _OF_FORM = frozenset({"edit", "parse"})
 # Checks that every answer gets; the others were asked for.
 _UNASKED = _OF_FORM | {"lint"}
 
+_NO_CODE = CheckResult(
+    "parse",
+    "failed",
+    first_failure="There is no code in your answer: it only explains. Answer with the code itself.",
+)
+
 Check = Callable[[Answer], Awaitable[Sequence[CheckResult]]]
 """Runs the checks that an answer can have, cheapest first."""
 
@@ -175,6 +181,8 @@ class Attempts:
     async def _checked(self, tried: Tried) -> Tried:
         if tried.answer is None:
             return tried
+        if tried.answer.is_explanation:
+            return replace(tried, answer=None, outcome="failed_check", checks=(_NO_CODE,))
         if not tried.answer.code.strip():
             return replace(tried, answer=None, outcome="empty")
         checks = tuple(await self.check(tried.answer))

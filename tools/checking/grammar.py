@@ -79,6 +79,11 @@ def rough_tree(code: str, name: str) -> "SgNode":
     return _parser()(code, name).root()
 
 
+def reads_as(code: str, name: str) -> bool:
+    """Whether the grammar reads all of the code. name: one that ast-grep knows, `python` too."""
+    return next(_broken(rough_tree(code, name)), None) is None
+
+
 def _suspect(finding: Finding, language: str, seconds: float) -> CheckResult:
     note = f"not certain: {language} may be wrong at line {finding.line}; its grammar also refuses some valid code"
     return replace(CheckResult("parse", "not_run", note=note), findings=(finding,), seconds=seconds)

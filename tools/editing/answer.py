@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..checking.languages import guess_language
 from ..guarding.text import visible
+from .explanation import explains
 from .fences import find_fences, main_language
 from .reply_changes import Edit, Part, read_changes
 
@@ -26,7 +27,8 @@ class Answer:
     """What a model's reply holds."""
 
     code: str
-    """The code, or the whole prose where the task asks for prose. Empty: there is none, or the model declines."""
+    """The code, or the whole prose where the task asks for prose. Empty: there is none, or the model declines or
+    only explains."""
     language: str | None
     """The language that its fence names. None: no fence, or no name."""
     is_whole: bool
@@ -37,6 +39,8 @@ class Answer:
     """Changes to files that are there already."""
     faults: tuple[str, ...] = ()
     """What was meant as a file or an edit and cannot be read, each as a message to the model."""
+    is_explanation: bool = False
+    """True: it only says in words how the code would be written."""
 
 
 def read_answer(reply: str, *, prose: bool) -> Answer:
@@ -49,7 +53,8 @@ def read_answer(reply: str, *, prose: bool) -> Answer:
     fences = find_fences(lines)
     changes = read_changes(text, fences)
     is_one_fence = len(fences) == 1 and (fences[0].first_line, fences[0].last_line) == (0, len(lines) - 1)
-    if not prose and not fences and declines(text):
+    is_explanation = not prose and not fences and not changes.parts and not changes.edits and explains(text)
+    if is_explanation or (not prose and not fences and declines(text)):
         code, language, is_whole = "", None, True
     elif not fences or (prose and not is_one_fence):
         code, language, is_whole = text, None, all(fence.is_closed for fence in fences)
@@ -58,7 +63,9 @@ def read_answer(reply: str, *, prose: bool) -> Answer:
         chosen = [fence for fence in fences if fence.language == language]
         code = "\n\n".join(fence.code.strip("\n") for fence in chosen)
         is_whole = all(fence.is_closed for fence in chosen)
-    return Answer(_ended(code), language or None, is_whole, changes.parts, changes.edits, changes.faults)
+    return Answer(
+        _ended(code), language or None, is_whole, changes.parts, changes.edits, changes.faults, is_explanation
+    )
 
 
 def declines(reply: str) -> bool:

@@ -45,6 +45,45 @@ def test_a_refusal_in_words_is_no_code_and_stays_where_words_are_asked_for(reply
 @pytest.mark.parametrize(
     "reply",
     [
+        "Here is how I would do it: first I would read the lines, and then I would add them up.",
+        "Sure! To rename it, go through the file.\n\n1. **Find**: look for the `def double(n):` line.\n"
+        "2. Change the name to `count`.\n\nThat is all you need to do.",
+        "I would write a function double(count) that returns twice the count.\n\n## Steps\n\n- Take the count.",
+        "To solve this, we use a loop:\n\nfor each of the items, add it to the sum.",
+        "Could you share the file? I\u2019d need it to see what this function is called with.",
+    ],
+)
+def test_a_reply_that_only_explains_is_no_code_and_stays_where_words_are_asked_for(reply: str):
+    assert _read(reply, prose=False) == Answer("", None, is_whole=True, is_explanation=True)
+    assert _read(reply, prose=True) == Answer(reply + "\n", None, is_whole=True)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "Here is the code that you asked for, and it is tested:\n\ndef f():\n    return 1",
+        "Here is the function that you would like to have:\n\nreturn a",
+        "Here is the query that you would like to have:\n\nSELECT name FROM users",
+        "Here is the query that you would like to have:\nSELECT the.name FROM the",
+        "Sure, this is the script that you would need:\npip install the-thing",
+        "Sure, this is the line that you would need:\nprint('this is it.')",
+        "Sure, this is the line that you would need:\nif is_this(it):\n  that()",
+        "Here is the file that you would like to have:\n- name: it\n- of: that",
+        "Here is the file that you would like to have:\n\nFeature: Sums\n  Given I have the numbers.",
+        "Let x be the sum of the list.\nx := 0",
+        "I = 1\nto = that\nthe = this\nyou = we\nit = I\nof = the",
+        "Sure, here it is, as you wished it to be:\n    DISPLAY 'THE SUM IS'.",
+        "Yes, this is the header that you need:\n\n<p>This is the text.</p>",
+        "Fix the parser, so that it takes the empty files that we are to read.",
+    ],
+)
+def test_a_reply_with_any_line_that_may_be_code_is_taken_as_it_stands(reply: str):
+    assert _code(reply) == reply + "\n"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
         "sorry = 'I cannot.'",
         "Sorry, but I had to.\ndef f():\n    return 1",
         "I cannot help = yes",
