@@ -154,9 +154,19 @@ def failed_script(error: BaseException) -> dict[str, object]:
         return verdict
     if isinstance(error, ModuleNotFoundError):
         verdict["missing_module"] = error.name
-    steps = error.__traceback__
-    verdict["failure"] = "".join(traceback.format_exception(error.with_traceback(steps and steps.tb_next)))[-ENOUGH:]
+    theirs = error.with_traceback(without_our_frames(error.__traceback__))
+    verdict["failure"] = "".join(traceback.format_exception(theirs))[-ENOUGH:]
     return verdict
+
+
+def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType | None:
+    """The steps from the first on that stands in the tests or in the answer."""
+    while steps is not None:
+        file = steps.tb_frame.f_code.co_filename
+        if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
+            break
+        steps = steps.tb_next
+    return steps
 
 
 def run_module(job: dict[str, Any]) -> dict[str, object]:

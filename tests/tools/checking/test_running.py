@@ -1,7 +1,8 @@
 import pytest
 
+from chargehand.tools.checking.import_path import ImportPath
 from chargehand.tools.checking.result import CheckResult
-from chargehand.tools.checking.running import run_project_tests, run_tests
+from chargehand.tools.checking.running import InPlace, run_project_tests, run_tests
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
 from chargehand.tools.checking.verdict import FAILURE_CHARACTERS
 
@@ -33,6 +34,21 @@ async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbo
     assert result.outcome == "failed"
     assert result.first_failure is not None
     assert 'File "solution.py", line 2, in add\n    return a.nope' in result.first_failure
+
+
+@pytest.mark.parametrize("answer", ["import nowhere", "1 / 0", "def"], ids=["import", "error", "syntax"])
+async def test_a_failure_shows_no_step_of_the_checkers_own(sandbox: Sandbox, tmp_path, answer: str):
+    (tmp_path / "sums.py").write_text(answer)
+    place = InPlace(tmp_path, ImportPath("sums", (".",)))
+
+    alone = await run_tests(answer, "assert True", sandbox)
+    in_place = await run_tests(answer, "assert True", sandbox, in_place=place)
+
+    for result, file in ((alone, "solution.py"), (in_place, "sums.py")):
+        failure = result.first_failure or ""
+        steps = [line.strip() for line in failure.splitlines() if line.strip().startswith("File ")]
+        assert result.outcome == "failed"
+        assert [step.split(",")[0] for step in steps] == [f'File "{file}"']
 
 
 async def test_an_answer_that_does_not_compile_fails(sandbox: Sandbox):
