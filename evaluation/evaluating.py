@@ -257,7 +257,7 @@ class _Run:
             return 0.0
         async with staged(way.shop, want.item) as stage:
             if stage.custody.stays and not self.there[want.model].is_local:
-                self.course.staying[want.item.id] = stage.custody.reasons
+                self.course.staying[want.item.id] = tuple(reason.text for reason in stage.custody.reasons)
                 raise _Withheld
             (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
             return stage.worst_case_usd(profile)

@@ -113,7 +113,7 @@ def _others(decision: Decision) -> list[Candidate]:
     for candidate in decision.candidates:
         first_of_model.setdefault(candidate.profile.id, candidate)
     others = [c for model, c in first_of_model.items() if model != decision.chosen.profile.id]
-    return sorted(others, key=lambda c: (c.why_not or "").startswith("retired"))
+    return sorted(others, key=lambda c: any(o.kind == "retired" for o in c.obstacles))
 
 
 def _alternative(candidate: Candidate, decision: Decision) -> Alternative:

@@ -1,5 +1,7 @@
 """What follows a failure: who is asked next and when it is enough, by what each would still bring for its cost."""
 
+from pathlib import Path
+
 import pytest
 from house import OpenHouse, Script, fenced
 
@@ -182,3 +184,17 @@ async def test_where_much_passed_that_was_rejected_a_stronger_model_begins(
         receipt = await house.call("delegate_generation", task=task, tests=TESTS)
 
     assert (receipt["model"] == "qwen3-30b-a3b") is begins_here
+
+
+async def test_an_address_that_reads_like_a_limit_on_cost_is_no_spent_budget(open_house: OpenHouse, tmp_path: Path):
+    profiles = tmp_path / "chargehand-home" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "own.yaml").write_text(
+        "id: own\nname: Own\nprovider: openai_compatible\napi_model: own\nbase_url: http://127.0.0.1:9/max_cost_usd\n"
+        "lifecycle: {status: active, source: my own server, seen: 2026-11-25}\n"
+    )
+    async with open_house(Script()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, model="own")
+
+    assert receipt["status"] == "failed"
+    assert any("127.0.0.1:9/max_cost_usd" in note for note in receipt["notes"])

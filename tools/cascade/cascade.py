@@ -269,11 +269,9 @@ class Cascade:
 
     def _nobody(self) -> Status:
         """Why no attempt is made at all: money, privacy, or nobody there. The decision's warnings say more."""
-        why_not: Sequence[str] = [
-            c.why_not or "" for c in self.decision.candidates if c.role == self.decision.chosen.role
-        ]
-        self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
-        if any("max_cost_usd" in reason for reason in why_not):
+        chosen = self.decision.chosen
+        self.notes.append(f"{chosen.profile.id}: {chosen.why_not}")
+        if any(c.is_too_dear_alone for c in self.decision.candidates if c.role == chosen.role):
             return "over_budget"
         if self.local_only:
             self.notes.append(self.contract.remedy or "")

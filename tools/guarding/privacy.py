@@ -49,10 +49,19 @@ class Passage:
 
 
 @dataclass(frozen=True)
+class Reason:
+    """One thing that keeps a task on the machine."""
+
+    kind: Literal["path", "secret"]
+    text: str
+    """For readers; nothing is decided by it."""
+
+
+@dataclass(frozen=True)
 class Custody:
     """What was found in the texts of a task."""
 
-    reasons: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
     """Why it must stay on the machine. Empty: it may leave."""
     replaced: tuple[str, ...] = ()
     """The secrets that will be replaced in what leaves."""
@@ -68,7 +77,7 @@ class Custody:
         """What whoever has no local model can do. None: it may leave."""
         if not self.reasons:
             return None
-        holds_secret = any("holds what looks like a secret" in reason for reason in self.reasons)
+        holds_secret = any(reason.kind == "secret" for reason in self.reasons)
         return HOW_TO_LEAVE if holds_secret else _HOW_TO_STAY
 
     @property
@@ -76,7 +85,7 @@ class Custody:
         """What the receipt says of it."""
         notes: list[str] = []
         if self.reasons:
-            notes.append(f"{STAYS} {_listed(self.reasons)}.")
+            notes.append(f"{STAYS} {_listed([reason.text for reason in self.reasons])}.")
         if self.replaced:
             notes.append(f"Whatever leaves this machine has a placeholder in the place of: {_listed(self.replaced)}.")
         if self.hidden:
@@ -111,12 +120,12 @@ async def examine(
 
 
 def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path]) -> Custody:
-    reasons: list[str] = []
+    reasons: list[Reason] = []
     secrets: list[str] = []
     for place, path in [(p.place, p.path) for p in passages if p.path] + [(str(path), path) for path in paths]:
         pattern = privacy.local_paths.matching(path, roots)
         if pattern is not None:
-            reasons.append(f"{place} lies under [privacy] local_only ({pattern})")
+            reasons.append(Reason("path", f"{place} lies under [privacy] local_only ({pattern})"))
     for passage in passages:
         secrets += [
             f"{passage.place}:{secret.line} holds what looks like a secret ({secret.kind})"
@@ -127,7 +136,7 @@ def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path
     ]
     if privacy.replaces_secrets:
         return Custody(tuple(reasons), tuple(secrets), tuple(hidden))
-    return Custody((*reasons, *secrets), (), tuple(hidden))
+    return Custody((*reasons, *(Reason("secret", told) for told in secrets)), (), tuple(hidden))
 
 
 def _listed(findings: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Literal
 
 from ...memory_store.confidence import Belief
 from ...memory_store.pace import Pace
@@ -44,9 +45,21 @@ class Constraints:
         return min(whole, max(least, room_in(window_tokens, output_tokens)))
 
 
+ObstacleKind = Literal["retired", "not_local", "unreachable", "too_long", "too_dear", "too_slow"]
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """One thing that keeps a model from being asked."""
+
+    kind: ObstacleKind
+    text: str
+    """For readers; nothing is decided by it."""
+
+
 @dataclass(frozen=True)
 class Candidate:
-    """One model in one role, with the reason why it cannot be asked, if there is one."""
+    """One model in one role, with all that keeps it from being asked."""
 
     role: Role
     profile: ModelProfile
@@ -54,8 +67,8 @@ class Candidate:
     expected: Expectation
     prompt_tokens: int
     """What its prompt takes, the context files packed where they must be."""
-    why_not: str | None
-    """None: it can be asked."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """The gravest first. Empty: it can be asked."""
     doubts: tuple[str, ...] = ()
     """What is not known and therefore held against nobody."""
     pace: Pace | None = None
@@ -76,7 +89,17 @@ class Candidate:
 
     @property
     def is_usable(self) -> bool:
-        return self.why_not is None
+        return not self.obstacles
+
+    @property
+    def why_not(self) -> str | None:
+        """The gravest obstacle, in words. None: it can be asked."""
+        return self.obstacles[0].text if self.obstacles else None
+
+    @property
+    def is_too_dear_alone(self) -> bool:
+        """Whether it could be asked but for its cost."""
+        return bool(self.obstacles) and all(obstacle.kind == "too_dear" for obstacle in self.obstacles)
 
     @property
     def window_tokens(self) -> int | None:
@@ -167,14 +190,13 @@ def judge(
         is_cold=availability.is_loaded is False,
         chance=circumstances.chances.get(profile.id),
     )
-    obstacles = _obstacles(profile, availability, expected, constraints, circumstances.today)
     return Candidate(
         role=role,
         profile=profile,
         availability=availability,
         expected=expected,
         prompt_tokens=prompt_tokens,
-        why_not=next(obstacles, None),
+        obstacles=tuple(_obstacles(profile, availability, expected, constraints, circumstances.today)),
         doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances)),
         pace=pace,
         measured_tasks=ability.measured_tasks if ability else 0,
@@ -189,16 +211,16 @@ def _obstacles(
     expected: Expectation,
     constraints: Constraints,
     today: dt.date,
-) -> Iterator[str]:
+) -> Iterator[Obstacle]:
     if not profile.is_offered_on(today):
         lifecycle = profile.lifecycle
         since = f" since {lifecycle.retires_on}" if lifecycle.retires_on else ""
         instead = f"; its successor is {lifecycle.successor}" if lifecycle.successor else ""
-        yield f"retired{since}{instead}"
+        yield Obstacle("retired", f"retired{since}{instead}")
     if constraints.local_only and not availability.is_local:
-        yield "not local: what it is sent would leave the machine"
+        yield Obstacle("not_local", "not local: what it is sent would leave the machine")
     if not availability.is_reachable:
-        yield availability.why_not or "not reachable"
+        yield Obstacle("unreachable", availability.why_not or "not reachable")
     window = availability.context_tokens or profile.context_tokens
     prompt_tokens = constraints.prompt_tokens_in(window, expected.output_tokens)
     needed = prompt_tokens + expected.output_tokens
@@ -206,15 +228,18 @@ def _obstacles(
         packed = (
             ", with the context files cut to what the task needs" if prompt_tokens < constraints.prompt_tokens else ""
         )
-        yield (
+        yield Obstacle(
+            "too_long",
             f"prompt and answer take about {needed:,} tokens ({prompt_tokens:,} of them the prompt{packed}),"
-            f" its window holds {window:,}"
+            f" its window holds {window:,}",
         )
     if constraints.max_cost_usd is not None and expected.cost_usd > constraints.max_cost_usd:
         limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
-        yield f"expected to cost {in_dollars(expected.cost_usd)}, more than max_cost_usd {limit}"
+        told = f"expected to cost {in_dollars(expected.cost_usd)}, more than max_cost_usd {limit}"
+        yield Obstacle("too_dear", told)
     if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
-        yield f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
+        told = f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
+        yield Obstacle("too_slow", told)
 
 
 def _doubts(

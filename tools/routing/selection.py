@@ -186,7 +186,7 @@ def _trial_in_words(chosen: Candidate, usual: Candidate, circumstances: Circumst
 def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
     """Who would be asked first if every model that is offered, and allowed to see the text, could be asked."""
     all_there = [
-        replace(candidate, why_not=None)
+        replace(candidate, obstacles=())
         for candidate in candidates
         if candidate.profile.is_offered_on(circumstances.today)
         and (candidate.availability.is_local or not question.constraints.local_only)

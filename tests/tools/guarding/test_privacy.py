@@ -6,7 +6,7 @@ import pytest
 from planted import AWS_KEY
 
 from chargehand.tools.guarding.local_paths import LocalPaths
-from chargehand.tools.guarding.privacy import Custody, Passage, Privacy, examine
+from chargehand.tools.guarding.privacy import Custody, Passage, Privacy, Reason, examine
 
 pytestmark = pytest.mark.anyio
 
@@ -27,16 +27,24 @@ async def test_a_path_and_a_secret_are_told_apart_with_what_to_do():
     by_path = await examine(BILLING, [RATES], [ROOT])
     by_secret = await examine(BILLING, [KEYED], [ROOT])
 
-    assert by_path.reasons == ("billing/rates.py lies under [privacy] local_only (billing/**)",)
+    assert by_path.reasons == (Reason("path", "billing/rates.py lies under [privacy] local_only (billing/**)"),)
     assert "take its path out of" in (by_path.remedy or "")
-    assert by_secret.reasons == ("a.py:2 holds what looks like a secret (aws-access-key)",)
+    assert by_secret.reasons == (Reason("secret", "a.py:2 holds what looks like a secret (aws-access-key)"),)
     assert "take the secret out" in (by_secret.remedy or "")
+
+
+async def test_a_path_that_reads_like_the_reason_for_a_secret_gets_the_remedy_for_a_path():
+    name = "billing/this holds what looks like a secret.py"
+
+    custody = await examine(BILLING, [Passage(name, "x = 1", ROOT / name)], [ROOT])
+
+    assert "take its path out of" in (custody.remedy or "")
 
 
 async def test_a_file_that_is_not_read_counts_by_its_place():
     custody = await examine(BILLING, [], [ROOT], paths=[ROOT / "billing/new.py", ROOT / "other.py"])
 
-    assert custody.reasons == (f"{ROOT}/billing/new.py lies under [privacy] local_only (billing/**)",)
+    assert custody.reasons == (Reason("path", f"{ROOT}/billing/new.py lies under [privacy] local_only (billing/**)"),)
 
 
 async def test_redaction_frees_a_task_from_its_secrets_and_not_from_its_paths():
