@@ -107,6 +107,8 @@ class Ledger:
                     task.local_only, task.project, task.origin, task.owner, tests,
                 ),
             )  # fmt: skip
+            if task.caller is not None:
+                db.execute("INSERT INTO task_callers (task_id, caller) VALUES (?, ?)", (task.id, task.caller))
 
         await self._turns.write(write)
 

@@ -30,6 +30,8 @@ class NewTask:
     origin: Origin = "use"
     owner: str | None = None
     """The process that works on it (`ownership.Owner.id`)."""
+    caller: str | None = None
+    """Whose it is, where several callers share one server. None: the user's of this machine."""
     tests: str | None = None
     """Code that an answer must pass, where text and tests are all it takes to ask it again; kept only beside a text
     that is kept whole. None: there is none, or the task needs more than that."""

@@ -26,16 +26,16 @@ def current_caller() -> str | None:
 
 
 def own_tasks_only(address: Address) -> ServerMiddleware[Any]:
-    """A middleware that keeps in mind whose each task is, and knows none that is another's.
+    """A middleware that knows no task that is another caller's.
 
     Whoever needs no token sees all tasks: the data folder is theirs.
     """
 
-    async def bind(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def keep_apart(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         caller = current_caller()
         if caller is None or ctx.method not in ("tools/call", "resources/read"):
             return await call_next(ctx)
-        from ..memory_store.callers import belongs_to, give_to
+        from ..memory_store.callers import belongs_to
 
         params = ctx.params or {}
         named = _named_task(ctx.method, params)
@@ -46,13 +46,9 @@ def own_tasks_only(address: Address) -> ServerMiddleware[Any]:
             return await call_next(ctx)  # the tool meets the same trouble, and says it
         if not is_known:
             return _unknown(ctx.method, params, str(named))
-        result = await call_next(ctx)
-        begun = _begun_task(params, result)
-        if begun is not None:
-            await give_to((await address.workshop()).ledger, begun, caller)
-        return result
+        return await call_next(ctx)
 
-    return bind
+    return keep_apart
 
 
 def _named_task(method: str, params: Mapping[str, Any]) -> str | None:
@@ -65,18 +61,6 @@ def _named_task(method: str, params: Mapping[str, Any]) -> str | None:
         return None
     named = cast(dict[str, Any], arguments)
     task_id = named.get("resume") or named.get("task_id")
-    return task_id if isinstance(task_id, str) else None
-
-
-def _begun_task(params: Mapping[str, Any], result: HandlerResult) -> str | None:
-    """The task that a call began, or asked after. The result is as it goes over the wire, or was made here."""
-    if params.get("name") != "delegate_generation":
-        return None
-    if isinstance(result, CallToolResult):
-        structured: object = result.structured_content
-    else:
-        structured = result.get("structuredContent") if isinstance(result, dict) else None
-    task_id = cast(dict[str, Any], structured).get("task_id") if isinstance(structured, dict) else None
     return task_id if isinstance(task_id, str) else None
 
 

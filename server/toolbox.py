@@ -20,6 +20,7 @@ from ..tools.guarding.text import plain, spoken
 from ..tools.vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Depth, Output
 from . import arguments as arg
 from .brevity import shortened
+from .callers import current_caller
 from .consent import (
     Consent,
     allowed_usd,
@@ -120,6 +121,7 @@ async def delegate_generation(
         local_only=local_only,
         wait_s=wait_s,
         cancel=cancel,
+        caller=current_caller(),
     )
     if receipt.status == "over_budget" and max_cost_usd is None and limit_usd is not None:
         receipt.notes.append(

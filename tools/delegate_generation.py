@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import anyio
@@ -49,11 +50,13 @@ async def delegate_generation(
     local_only: bool = False,
     wait_s: float = WAIT_S,
     cancel: bool = False,
+    caller: str | None = None,
 ) -> Receipt:
     """The receipt, or one of status `running` when `wait_s` seconds were not enough.
 
     output: `apply` writes the result into `target`, the context files, and new files beside them.
     target: the file that the result belongs to.
+    caller: whose the task is, if one begins. None: the user's of this machine.
     Cancelling this call cancels the delegation, down to the vendor's connection, unless another process
     works on it: that one ends it for `cancel` alone.
     Raises a CallerError, ProfileError or LedgerError.
@@ -93,7 +96,7 @@ async def delegate_generation(
         await note_later_edits(shop)
         written = changes.site.target if changes is not None else None
         job = understand(task or "", task_type, files, context, target=written, notes=found.notes)
-        delegation = await delegations.begin(shop, job, contract)
+        delegation = await delegations.begin(shop, job, contract, caller=caller)
     if cancel:
         delegation.scope.cancel()
     return await _wait(delegation, report, wait_s)
@@ -134,9 +137,11 @@ async def _changes(
 async def _wait(delegation: Delegation, report: Report, wait_s: float) -> Receipt:
     try:
         with anyio.move_on_after(wait_s):
+            named = replace(delegation.stage, task_id=delegation.task_id)
             while not delegation.done.is_set():
                 changed = delegation.changed
-                await report(delegation.stage)
+                await report(named or delegation.stage)
+                named = None
                 with anyio.move_on_after(REPORT_EVERY_S):
                     await changed.wait()
     except anyio.get_cancelled_exc_class():

@@ -51,13 +51,16 @@ class Stage:
     """Of the attempt under way."""
     ahead: int = 0
     """How many requests have their turn first, in the line before the model's server."""
+    task_id: str | None = None
+    """What to come back for. None: whoever is told knows it."""
 
     def as_text(self) -> str:
+        task = f"task {self.task_id}: " if self.task_id else ""
         if self.model is None:
-            return self.phase
+            return f"{task}{self.phase}"
         tokens = f", {self.output_tokens} tokens" if self.output_tokens else ""
         ahead = f", {self.ahead} ahead" if self.ahead else ""
-        return f"attempt {self.attempt}: {self.model} {self.phase}{tokens}{ahead}"
+        return f"{task}attempt {self.attempt}: {self.model} {self.phase}{tokens}{ahead}"
 
     def as_json(self) -> str:
         """For another process; tokens are left out, they change too often to be written."""
@@ -130,10 +133,13 @@ class Delegations:
         """The delegation, while it is under way."""
         return self._under_way.get(task_id)
 
-    async def begin(self, shop: Workshop, job: Job, contract: Contract, *, task_id: str | None = None) -> Delegation:
+    async def begin(
+        self, shop: Workshop, job: Job, contract: Contract, *, task_id: str | None = None, caller: str | None = None
+    ) -> Delegation:
         """Write the task in the books and start on it. Raises UnknownModel or a LedgerError.
 
         task_id: 128 random bits in hex, chosen by a caller who has written them down already. None: chosen here.
+        caller: whose it is. None: the user's of this machine.
         """
         if contract.model is not None:
             shop.catalogue.named(contract.model, shop.today)
@@ -148,6 +154,7 @@ class Delegations:
                 local_only=contract.local_only or shop.rules.local_only,
                 origin=contract.origin,
                 owner=shop.owner.id,
+                caller=caller,
                 project=shop.roots.project,
                 tests=_tests_by_themselves(job, contract),
             )

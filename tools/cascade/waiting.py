@@ -8,7 +8,10 @@ from .receipt import Receipt
 REPORT_EVERY_S = 2.0
 
 Report = Callable[[Stage], Awaitable[None]]
-"""Told where the delegation is: at each change of phase, and every REPORT_EVERY_S seconds between them."""
+"""Told where the delegation is: at each change of phase, and every REPORT_EVERY_S seconds between them.
+
+Of one in this process it is told the task's id first: a call that breaks off may give no answer that names it.
+"""
 
 
 def still_running(task_id: str, stage: Stage, seconds_left: float) -> Receipt:

@@ -2,18 +2,21 @@
 
 import contextlib
 import json
+import re
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from house import Script, fenced, text_of
 from mcp import Client, MCPError
 from mcp.types import ResourceTemplateReference
 from starlette.types import Receive, Scope, Send
 
-from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import KEY, vendors
 
@@ -22,6 +25,8 @@ pytestmark = pytest.mark.anyio
 Opening = Callable[..., AbstractAsyncContextManager[Any]]
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
+BOUND_S = 60
+"""For waits; nothing here tests how long it takes."""
 TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")
 
 
@@ -64,6 +69,35 @@ async def test_a_task_is_known_to_the_caller_who_began_it_and_to_no_other(
     assert offered == [[task_id], []]
     assert [bool(result.is_error) for result in allowed] == [False] * 3
     assert json.loads(getattr(read, "text", ""))["receipt"] == receipt
+
+
+async def test_a_task_whose_call_broke_off_is_still_its_callers(
+    open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
+):
+    told: list[str] = []
+    has_begun = anyio.Event()
+
+    async def progressed(progress: float, total: float | None, message: str | None) -> None:
+        told.append(message or "")
+        has_begun.set()
+
+    script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
+    async with vendors(script) as peers, open_issuer() as issuer:
+        for name, value in peers.environment.items():
+            monkeypatch.setenv(name, value)
+        async with open_place(issuer=issuer.url) as place, place.client(issuer.token(place.url)) as later:
+            async with place.client(issuer.token(place.url), era) as alice, anyio.create_task_group() as group:
+                call = partial(alice.call_tool, progress_callback=progressed)
+                group.start_soon(call, "delegate_generation", {"task": RENAME})
+                with anyio.fail_after(BOUND_S):
+                    await has_begun.wait()
+                (task_id,) = re.findall("task ([0-9a-f]{32}): ", told[0])
+                offered = (await later.complete(TASKS, {"name": "task_id", "value": ""})).completion.values
+                group.cancel_scope.cancel()
+            ended = await later.call_tool("delegate_generation", {"resume": task_id, "cancel": True})
+
+    assert offered == [task_id]
+    assert (ended.structured_content or {})["status"] == "cancelled", text_of(ended)
 
 
 async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_others_are_served(
