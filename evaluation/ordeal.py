@@ -35,14 +35,15 @@ Deed = Literal["let it be", "cancel the call", "cancel elsewhere", "lock the led
 Moment = Literal["at once", "asked", "tests run"]
 
 _RIGHT = Reply("```python\ndef double(count):\n    return 2 * count\n```\n", seconds=0.05)
-_WRONG = Reply("```python\ndef double(count):\n    return count ** 2\n```\n")
+_WRONG = Reply("```python\ndef double(count):\n    return count ** 2\n```\n", thinking="Squared? " * 1_500)
+"""A repair sends the thinking back, and is billed for it."""
 _ENDLESS = Reply("```python\n" + "count = 1\n" * 15_000, thinking="So", thinking_tokens=1_000_000)
 """It takes every token that it is allowed, so it costs what was set aside."""
 _LOOPS = "print()\nwhile True: pass"
 _TESTS = ("assert double(4) == 8", _LOOPS, None)
 _TESTS_OF_THE_DOOMED = (*_TESTS, _LOOPS, _LOOPS, _LOOPS)
 """For servers that will be ended: something of theirs should be running then."""
-_MODELS = (None, None, "local", "haiku", "sonnet")
+_MODELS = (None, None, "local", "haiku", "sonnet", "opus")
 _CAPS_USD = (None, 0.5, 0.05, 0.01, 0.004)
 """The least pays one short answer of the cheapest that costs anything, and no second one."""
 _BUDGET_USD_A_ROUND = 0.05

@@ -23,7 +23,6 @@ from ..tools.guarding.budget import allow
 from ..tools.guarding.privacy import Custody, Passage, examine
 from ..tools.guarding.roots import Roots
 from ..tools.routing.thinking import decide_thinking
-from ..tools.tokens import most_tokens
 from ..tools.workshop import Workshop
 from .suite.proof import unpack
 from .suite.task import TASK_TYPE_OF, Origin, SuiteTask
@@ -55,7 +54,7 @@ class Staged:
         tokens = self.wanted_tokens(profile)
         allowance = allow(
             profile,
-            prompt_tokens_at_most=most_tokens(self.prompt.text),
+            prompt_tokens_at_most=self.prompt.tokens_at_most,
             wanted_tokens=tokens,
             least_tokens=tokens,
             left_usd=None,

@@ -32,7 +32,6 @@ from .provider import (
     VendorFailed,
 )
 from .routing.candidates import Candidate
-from .tokens import estimate_tokens, most_tokens
 from .vocabulary import AttemptOutcome
 from .workshop import Workshop
 
@@ -125,7 +124,7 @@ def affordable(candidate: Candidate, ask: Ask, left_usd: float | None) -> Allowa
     """What the request may use of the money, whatever `ask` itself says is left. None: not even a short answer."""
     return allow(
         candidate.profile,
-        prompt_tokens_at_most=most_tokens(ask.prompt.text),
+        prompt_tokens_at_most=ask.prompt.tokens_at_most,
         wanted_tokens=_within_the_model(candidate, ask),
         least_tokens=_LEAST_THINKING_TOKENS if ask.thinking.on else _LEAST_TOKENS,
         left_usd=left_usd,
@@ -286,7 +285,7 @@ class Desk:
             return asked
         prompt = Prompt(request.system, tuple(request.turns))
         usage = self.watch.last.usage if self.watch.last else Usage()
-        usage = replace(usage, input_tokens=max(usage.input_tokens, estimate_tokens(prompt.text)))
+        usage = replace(usage, input_tokens=max(usage.input_tokens, prompt.tokens))
         return replace(asked, usage=usage, cost_usd=_cost_usd(request.profile, usage))
 
 
@@ -309,7 +308,7 @@ def _within_the_model(candidate: Candidate, ask: Ask) -> int:
     window = candidate.availability.context_tokens or candidate.profile.context_tokens
     if window is None:
         return tokens
-    return min(tokens, max(_LEAST_TOKENS, window - estimate_tokens(ask.prompt.text)))
+    return min(tokens, max(_LEAST_TOKENS, window - ask.prompt.tokens))
 
 
 def _delivered(

@@ -47,6 +47,8 @@ class Turn:
     vendor_state: Any = None
     """What the adapter gave with an earlier answer, thinking included: opaque (hence Any), only for
     the model that made it, and only sent back where the profile says so. None: text only."""
+    state_tokens: int = 0
+    """What `vendor_state` adds to the text, by the counters of the answer it came with."""
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ _TOKENS_AROUND_A_TURN = 8
 def estimate_prompt_tokens(request: GenerationRequest) -> int:
     """About how many tokens the prompt takes, rather too many than too few; sent-back thinking included."""
     texts = [request.system, *(turn.text for turn in request.turns)]
-    return sum(estimate_tokens(text) + _TOKENS_AROUND_A_TURN for text in texts)
+    sent_back = sum(turn.state_tokens for turn in request.turns)
+    return sum(estimate_tokens(text) + _TOKENS_AROUND_A_TURN for text in texts) + sent_back
 
 
 @dataclass(frozen=True)

@@ -128,8 +128,10 @@ class Cascade:
             raise RuntimeError("an attempt that cannot be repaired was to be repaired")
         rules = tried.candidate.profile.thinking
         state = generation.vendor_state if rules is not None and rules.sent_back else None
+        # Whatever the vendor counted beyond the visible text comes back with it.
+        tokens = generation.usage.output_tokens - estimate_tokens(generation.text) if state is not None else 0
         return draft.followed_by(
-            Turn("assistant", generation.text, state), repair_turn(failure, self.contract.changing)
+            Turn("assistant", generation.text, state, max(0, tokens)), repair_turn(failure, self.contract.changing)
         )
 
     async def _attempt(self, step: Step, seconds: float) -> Tried:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..guarding.text import for_models, visible
 from ..provider import Turn
+from ..tokens import estimate_tokens, most_tokens
 from .context import ContextFile
 
 _CODE_SYSTEM = (
@@ -52,8 +53,22 @@ class Prompt:
 
     @property
     def text(self) -> str:
-        """All that is sent, for estimates of its length."""
+        """All that is sent in words; a turn may carry thinking beside them."""
         return "\n".join((self.system, *(turn.text for turn in self.turns)))
+
+    @property
+    def tokens(self) -> int:
+        """About how many tokens it takes, thinking that is sent back included; rather too many than too few."""
+        return estimate_tokens(self.text) + self._state_tokens
+
+    @property
+    def tokens_at_most(self) -> int:
+        """More tokens than it will take in practice: what a reservation of money counts with."""
+        return most_tokens(self.text) + self._state_tokens
+
+    @property
+    def _state_tokens(self) -> int:
+        return sum(turn.state_tokens for turn in self.turns)
 
     def followed_by(self, *turns: Turn) -> "Prompt":
         return Prompt(self.system, (*self.turns, *turns))
