@@ -18,7 +18,7 @@ from ..premises import OpenWorkshop, Premises
 from ..settings import Http
 from .binding import PATH, Binding, Entrance
 from .limits import limited
-from .tokens import verifier
+from .tokens import undecided, verifier
 
 BODY_BYTES_AT_MOST = 8 * 1024 * 1024
 """The longest `context` that a tool takes is 2,000,000 characters."""
@@ -92,7 +92,9 @@ class _Guarded:
         metadata_url = build_resource_metadata_url(resource)
         required = RequireAuthMiddleware(app, list(entrance.scopes), metadata_url)
         self._mcp = AuthenticationMiddleware(
-            AuthContextMiddleware(required), backend=BearerAuthBackend(verifier(entrance, binding.url))
+            AuthContextMiddleware(required),
+            backend=BearerAuthBackend(verifier(entrance, binding.url)),
+            on_error=undecided,
         )
         self._app = app
         self._metadata_path = metadata_url.path

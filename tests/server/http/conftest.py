@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
+import anyio
 import httpx2
 import jwt
 import pytest
@@ -35,6 +36,10 @@ class Issuer:
     url: str
     key: ec.EllipticCurvePrivateKey
     asked: list[str]
+    is_away: bool = False
+    """Whether it answers 503 to everything."""
+    held: anyio.Event | None = None
+    """What it waits for before it answers."""
 
     def token(self, audience: str, **claims: Any) -> str:
         """A token that is good for the audience, but for the claims given; None leaves one out."""
@@ -63,6 +68,10 @@ def open_issuer() -> Callable[[], AbstractAsyncContextManager[Issuer]]:
 
         async def metadata(request: Request) -> Response:
             asked.append(request.url.path)
+            if issuer.held is not None:
+                await issuer.held.wait()
+            if issuer.is_away:
+                return Response(status_code=503)
             return JSONResponse({"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"})
 
         async def keys(request: Request) -> Response:

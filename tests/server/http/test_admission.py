@@ -116,13 +116,16 @@ async def test_a_token_of_the_issuer_opens_once_it_is_made_out_for_this_server(
     assert not any(token in caplog.text for token in tokens.values())
 
 
-async def test_an_issuer_that_is_away_opens_to_nobody(open_place: Opening, open_issuer: Opening):
+async def test_while_the_issuer_is_away_a_caller_is_told_to_come_again_and_not_to_log_in_anew(
+    open_place: Opening, open_issuer: Opening
+):
     async with open_issuer() as issuer:
         pass
     async with open_place(issuer=issuer.url) as place:
         answer = await place.ask(headers={"Authorization": f"Bearer {issuer.token(place.url)}"})
 
-    assert answer.status_code == 401
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "www-authenticate" not in answer.headers
 
 
 async def test_a_body_that_is_too_long_is_refused(open_place: Opening):

@@ -1,0 +1,115 @@
+"""The keys of an OAuth issuer: fetched when needed, shared by all who wait, and kept while the issuer is away."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import jwt
+from starlette.authentication import AuthenticationError
+
+logger = logging.getLogger(__name__)
+
+KEYS_RENEWED_S = 300.0
+"""From this age on, keys are fetched anew while the old ones still open: in steady use nobody waits for it."""
+KEYS_FRESH_S = 600.0
+"""Up to this age, keys open without the issuer being asked."""
+KEYS_KEPT_S = 3_600.0
+"""Up to this age, keys open while the issuer cannot be reached. A key that it withdrew meanwhile opens as long."""
+KEYS_AGAIN_AFTER_S = 30.0
+"""How soon the issuer is asked again for a key that it did not have."""
+RETRY_AFTER_S = 2
+"""How soon an issuer that could not be reached is asked again."""
+_PATIENCE_S = 10.0
+
+
+class NoSuchKey(Exception):
+    """The issuer has no key that the token could be signed with."""
+
+
+class IssuerAway(AuthenticationError):
+    """The issuer cannot be reached, and without it nobody can say whether a token counts."""
+
+
+class IssuerKeys:
+    def __init__(self, issuer: str, now: Callable[[], float] = time.monotonic) -> None:
+        """now: seconds of a clock that never goes back."""
+        self._issuer = issuer.rstrip("/")
+        self._now = now
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._fetched = float("-inf")
+        self._failed = float("-inf")
+        self._fetching: asyncio.Task[None] | None = None
+
+    async def key(self, key_id: str) -> jwt.PyJWK:
+        """Raises NoSuchKey or IssuerAway. Waits for the issuer only where no key at hand will do."""
+        key = self._keys.get(key_id)
+        if self._age_s > (KEYS_AGAIN_AFTER_S if key is None else KEYS_RENEWED_S):
+            fetching = self._fetch()
+            if fetching is not None and (key is None or not self._hold):
+                await asyncio.wait([fetching])
+                key = self._keys.get(key_id)
+        if key is not None and self._hold:
+            return key
+        if self._is_away:
+            raise IssuerAway
+        raise NoSuchKey("its issuer has no key of that id")
+
+    @property
+    def _age_s(self) -> float:
+        return self._now() - self._fetched
+
+    @property
+    def _is_away(self) -> bool:
+        return self._failed > self._fetched
+
+    @property
+    def _hold(self) -> bool:
+        """Whether the keys at hand still open."""
+        return self._age_s <= (KEYS_KEPT_S if self._is_away else KEYS_FRESH_S)
+
+    def _fetch(self) -> asyncio.Task[None] | None:
+        """The one fetch under way. None: the last one has just failed."""
+        if self._fetching is None or self._fetching.done():
+            if self._now() - self._failed < RETRY_AFTER_S:
+                return None
+            # A task of its own: whoever waits for it may hang up, and the others still get the keys.
+            self._fetching = asyncio.create_task(self._renew())
+        return self._fetching
+
+    async def _renew(self) -> None:
+        try:
+            with anyio.fail_after(_PATIENCE_S):
+                self._keys = await self._published()
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
+            said = f"{type(error).__name__}: {error}"
+            level = logging.INFO if self._is_away else logging.WARNING
+            logger.log(level, "the keys of %s cannot be fetched: %s", self._issuer, said)
+            self._failed = self._now()
+        else:
+            self._fetched = self._now()
+
+    async def _published(self) -> dict[str, jwt.PyJWK]:
+        async with httpx2.AsyncClient(timeout=_PATIENCE_S, follow_redirects=False) as client:
+            address = await self._address_of_keys(client)
+            found = (await client.get(address)).raise_for_status().json()
+        return {key.key_id or "": key for key in jwt.PyJWKSet.from_dict(found).keys}
+
+    async def _address_of_keys(self, client: httpx2.AsyncClient) -> str:
+        """As its metadata says: RFC 8414 section 3, else OpenID Connect Discovery section 4."""
+        parts = urlsplit(self._issuer)
+        root = f"{parts.scheme}://{parts.netloc}"
+        for address in (
+            f"{root}/.well-known/oauth-authorization-server{parts.path}",
+            f"{self._issuer}/.well-known/openid-configuration",
+        ):
+            answer = await client.get(address)
+            if answer.is_success:
+                told = answer.json()
+                if str(told["issuer"]).rstrip("/") != self._issuer:
+                    raise ValueError(f"{address} speaks for another issuer")
+                return str(told["jwks_uri"])
+        raise ValueError("it has no metadata")
