@@ -12,6 +12,7 @@ from ..memory_store.confidence import Belief
 from ..memory_store.ledger import Clock, Ledger
 from ..memory_store.line import Line
 from ..memory_store.memory import Memory
+from ..memory_store.overruns import read_overruns
 from ..memory_store.ownership import Owner
 from ..memory_store.pace import read_paces
 from ..memory_store.pass_rates import PassRateReader
@@ -142,6 +143,7 @@ class Workshop:
             recollection=recollection,
             today=self.today,
             pace=await read_paces(self.ledger, builds, self.now),
+            overruns=await read_overruns(self.ledger, builds, self.now),
             chances={**{model: belief.share for model, belief in before.items()}, **recollection.chances},
             abilities=able,
             is_told=look_back is not None and await is_told_of_unchecked(self.ledger),

@@ -144,6 +144,45 @@ async def test_a_speed_measured_on_another_machine_keeps_nobody_from_being_asked
     assert [attempt["model"] for attempt in receipt["attempts"]] == ["qwen3-30b-a3b"]
 
 
+def stretch_timeouts(tmp_path: Path, seconds: float, *, days_ago: float = 0.0) -> None:
+    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+        db.execute(
+            "UPDATE attempts SET seconds = ?, begun_at = begun_at - ? WHERE outcome = 'timeout'",
+            (seconds, days_ago * 86_400),
+        )
+
+
+async def test_a_model_that_used_up_its_time_is_not_asked_with_as_little_again(open_house: OpenHouse, tmp_path: Path):
+    script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT], ECONOMY: [RIGHT]})
+    async with open_house(script) as house:
+        timed_out = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
+        stretch_timeouts(tmp_path, 40)
+        as_little = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+        more = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
+        after_a_quick_reply = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40)
+
+    assert [(a["model"], a["outcome"]) for a in timed_out["attempts"]] == [("qwen3-30b-a3b", "timeout")]
+    assert [attempt["model"] for attempt in as_little["attempts"]] == ["claude-haiku-5-5"]
+    assert as_little["notes"] == [
+        "qwen3-30b-a3b: not asked: needs about 50 s of max_seconds 40. Raise it to have it asked."
+    ]
+    for asked_again in (more, after_a_quick_reply):
+        assert [(a["model"], a["outcome"]) for a in asked_again["attempts"]] == [("qwen3-30b-a3b", "passed")]
+
+
+@pytest.mark.parametrize(("days_ago", "arguments"), [(8, {}), (0, {"model": "local"}), (0, {"local_only": True})])
+async def test_a_model_that_used_up_its_time_is_asked_where_nobody_else_can_be_or_after_a_week(
+    open_house: OpenHouse, tmp_path: Path, days_ago, arguments
+):
+    script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
+    async with open_house(script) as house:
+        await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
+        stretch_timeouts(tmp_path, 40, days_ago=days_ago)
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=40, **arguments)
+
+    assert [(a["model"], a["outcome"]) for a in receipt["attempts"]] == [("qwen3-30b-a3b", "passed")]
+
+
 async def test_running_says_how_many_seconds_are_left_by_the_machines_own_pace(open_house: OpenHouse, tmp_path: Path):
     gate = anyio.Event()
     async with open_house(Script({LOCAL: [RIGHT, RIGHT, RIGHT, Stall(RIGHT, gate, after=1)]})) as house:

@@ -17,7 +17,7 @@ from ..guarding.privacy import HOW_TO_LEAVE, STAYS
 from ..provider import Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.decision import Decision
-from ..routing.foresight import foresee, is_speed_known
+from ..routing.foresight import foresee
 from ..routing.plan import Means, Plan, Step
 from ..tokens import estimate_tokens
 from .attempt import Attempts, Terms, Tried
@@ -136,13 +136,13 @@ class Cascade:
 
     async def _attempt(self, step: Step, seconds: float) -> Tried:
         candidate, job = self.decision.candidate(step.model), self.attempts.job
-        foreseen = foresee(candidate, job.complexity.score, is_repair=step.is_repair).seconds
+        foreseen = foresee(candidate, job.complexity.score, is_repair=step.is_repair)
         # Whoever is asked once more, after being too slow, is asked because nobody else can be.
-        is_optional = is_speed_known(candidate) and step.model not in self.too_slow
-        self.tell("repairing" if step.is_repair else "asking", candidate, foreseen)
+        is_optional = not foreseen.is_guess and step.model not in self.too_slow
+        self.tell("repairing" if step.is_repair else "asking", candidate, foreseen.seconds)
         terms = Terms(
             seconds=seconds,
-            needed_seconds=foreseen if is_optional else None,
+            needed_seconds=foreseen.seconds if is_optional else None,
             left_usd=self._left_usd,
             local_only=self.local_only,
         )

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 from ...memory_store.confidence import Belief
+from ...memory_store.overruns import Overrun
 from ...memory_store.pace import Pace
 from ...memory_store.recollection import Recollection
 from ...profiles.catalogue import Catalogue
@@ -73,6 +74,8 @@ class Candidate:
     """What is not known and therefore held against nobody."""
     pace: Pace | None = None
     """How fast it answers on this machine. None: too little is known."""
+    overruns: tuple[Overrun, ...] = ()
+    """Where its pace is not known and it runs on a machine of the user's: what it could not answer in its time."""
     measured_tasks: int = 0
     """Of a suite that it was measured at, here."""
     is_estimated: bool = True
@@ -118,6 +121,8 @@ class Circumstances:
     today: dt.date
     pace: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
     """By profile id; absent: too little is known of its speed on this machine."""
+    overruns: Mapping[str, tuple[Overrun, ...]] = field(default_factory=dict[str, tuple[Overrun, ...]])
+    """By profile id; absent: it had its answers in time, or was not asked lately."""
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
     """By profile id, the probability of success, 0 to 1; absent: what memory believes of it counts."""
     abilities: Mapping[str, Ability] = field(default_factory=dict[str, Ability])
@@ -175,6 +180,8 @@ def judge(
         why_not=f"no adapter for provider {profile.provider} in this version",
     )
     pace = circumstances.pace.get(profile.id)
+    is_unmeasured = pace is None and profile.price is None
+    overruns = circumstances.overruns.get(profile.id, ()) if is_unmeasured else ()
     output_tokens = expected_output_tokens(complexity, thinking=decide_thinking(profile, complexity).on)
     window = availability.context_tokens or profile.context_tokens
     prompt_tokens = constraints.prompt_tokens_in(window, output_tokens)
@@ -187,6 +194,7 @@ def judge(
         belief=belief or Belief(),
         prior=circumstances.catalogue.rules.prior,
         pace=pace,
+        overruns=overruns,
         is_cold=availability.is_loaded is False,
         chance=circumstances.chances.get(profile.id),
     )
@@ -199,6 +207,7 @@ def judge(
         obstacles=tuple(_obstacles(profile, availability, expected, constraints, circumstances.today)),
         doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances)),
         pace=pace,
+        overruns=overruns,
         measured_tasks=ability.measured_tasks if ability else 0,
         is_estimated=is_estimated,
         ancestor=ability.ancestor if ability and is_estimated else None,

@@ -1,8 +1,10 @@
 """What a model is expected to make of a task: success, dollars, seconds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...memory_store.confidence import Belief
+from ...memory_store.overruns import Overrun, least_seconds
 from ...memory_store.pace import Pace
 from ...profiles.model import ModelProfile
 from ...profiles.routing_rules import Prior
@@ -51,12 +53,14 @@ def expect(
     belief: Belief,
     prior: Prior,
     pace: Pace | None = None,
+    overruns: Sequence[Overrun] = (),
     is_cold: bool = False,
     chance: float | None = None,
 ) -> Expectation:
     """What the model is expected to make of a task of this complexity and prompt length.
 
-    pace: how fast it was on this machine. None: the profile's speed counts. is_cold: it must be loaded first.
+    pace: how fast it was on this machine. None: the profile's speed counts, and the overruns. is_cold: it must be
+    loaded first.
     chance: its probability of success by all that is known of it and of this task. None: the belief's counts.
     """
     thinking = decide_thinking(profile, complexity).on
@@ -66,7 +70,13 @@ def expect(
         output_tokens=output_tokens,
         cost_usd=profile.cost_usd(input_tokens=prompt_tokens, output_tokens=output_tokens),
         seconds=expected_seconds(
-            profile, complexity=complexity, prompt_tokens=prompt_tokens, thinking=thinking, pace=pace, is_cold=is_cold
+            profile,
+            complexity=complexity,
+            prompt_tokens=prompt_tokens,
+            thinking=thinking,
+            pace=pace,
+            overruns=overruns,
+            is_cold=is_cold,
         ),
     )
 
@@ -78,12 +88,15 @@ def expected_seconds(
     prompt_tokens: int,
     thinking: bool,
     pace: Pace | None,
+    overruns: Sequence[Overrun],
     is_cold: bool,
 ) -> float | None:
     """How long the model's reply is expected to take; None when no speed of it is known."""
     tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     if pace is None:
-        return None if profile.speed is None else tokens / profile.speed.typical_tokens_per_second
+        guess = None if profile.speed is None else tokens / profile.speed.typical_tokens_per_second
+        least = least_seconds(overruns, complexity, thinking=thinking, prompt_tokens=prompt_tokens)
+        return max((seconds for seconds in (guess, least) if seconds is not None), default=None)
     first_seconds = pace.first_token_seconds(thinking=thinking)
     if profile.price is None:
         # A model on your own machine reads the prompt in a time that grows with it.

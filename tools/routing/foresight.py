@@ -1,5 +1,6 @@
 """What the next answer of a model will take, and whether its time is known well enough to leave it out."""
 
+from ...memory_store.overruns import least_seconds
 from .candidates import Candidate
 from .expectation import expected_seconds, usual_output_tokens
 from .plan import Outlay
@@ -10,29 +11,28 @@ _FAILURE_TOKENS = 200
 
 
 def foresee(candidate: Candidate, complexity: float, *, is_repair: bool) -> Outlay:
-    """What the candidate's next answer is expected to take; a repair finds its model loaded."""
+    """What the candidate's next answer is expected to take; a repair finds its model loaded.
+
+    A local model's profile was measured on another machine: good for a guess, no ground to leave it out.
+    """
     profile, pace = candidate.profile, candidate.pace
     thinking = decide_thinking(profile, complexity, is_repair=is_repair).on
     prompt_tokens = candidate.prompt_tokens
     if is_repair:
         prompt_tokens += usual_output_tokens(complexity, thinking=False, pace=pace) + _FAILURE_TOKENS
     output_tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
+    seconds = expected_seconds(
+        profile,
+        complexity=complexity,
+        prompt_tokens=prompt_tokens,
+        thinking=thinking,
+        pace=pace,
+        overruns=candidate.overruns,
+        is_cold=candidate.availability.is_loaded is False and not is_repair,
+    )
+    least = least_seconds(candidate.overruns, complexity, thinking=thinking, prompt_tokens=prompt_tokens)
     return Outlay(
         cost_usd=profile.cost_usd(input_tokens=prompt_tokens, output_tokens=output_tokens),
-        seconds=expected_seconds(
-            profile,
-            complexity=complexity,
-            prompt_tokens=prompt_tokens,
-            thinking=thinking,
-            pace=pace,
-            is_cold=candidate.availability.is_loaded is False and not is_repair,
-        ),
+        seconds=seconds,
+        is_guess=pace is None and profile.price is None and seconds != least,
     )
-
-
-def is_speed_known(candidate: Candidate) -> bool:
-    """Whether its speed is a fact of this installation.
-
-    A local model's profile was measured on another machine: good for a guess, no ground to leave it out.
-    """
-    return candidate.pace is not None or candidate.profile.price is not None

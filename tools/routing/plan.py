@@ -28,6 +28,8 @@ class Outlay:
     cost_usd: float = 0.0
     seconds: float | None = None
     """None: nobody knows."""
+    is_guess: bool = False
+    """True: its seconds are good for an order and no ground to leave it out."""
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,6 @@ class Prospect:
     repair: Outlay | None = None
     """Of a second answer, which is told what was wrong with the first. None: it gets no second try."""
     is_local: bool = False
-    is_speed_known: bool = True
-    """False: its seconds are a guess, good for an order and no ground to leave it out."""
 
 
 @dataclass(frozen=True)
@@ -269,7 +269,7 @@ def _options(
                 is_local=prospect.is_local,
                 cost_usd=outlay.cost_usd,
                 price_usd=outlay.cost_usd + worth_usd * wait_s / _WORTH_SECONDS,
-                seconds=(outlay.seconds or 0.0) if prospect.is_speed_known else 0.0,
+                seconds=0.0 if outlay.is_guess else outlay.seconds or 0.0,
                 passes_right=passes_right,
                 fails=fails,
                 refused_right=refused_right,

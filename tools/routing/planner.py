@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ...profiles.vocabulary import Role
 from .candidates import Candidate, Circumstances
 from .expectation import usual_output_tokens
-from .foresight import foresee, is_speed_known
+from .foresight import foresee
 from .plan import Check, Means, Plan, Prospect, Step, make_plan
 from .policy import WORTH_IN_DIRECTORS, Policy
 from .thinking import decide_thinking
@@ -117,7 +117,6 @@ class Planner:
             draft=draft,
             repair=repair if can_repair else None,
             is_local=candidate.availability.is_local,
-            is_speed_known=is_speed_known(candidate),
         )
 
 

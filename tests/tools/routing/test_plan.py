@@ -125,7 +125,7 @@ def test_the_means_hold():
 
 
 def test_a_guessed_time_leaves_nobody_out():
-    guessed = dataclasses.replace(prospect("slow", 0.9, 0.0, seconds=400), is_speed_known=False)
+    guessed = Prospect("slow", 0.9, Outlay(seconds=400, is_guess=True))
 
     assert models(plan((guessed,), seconds=39)) == ["slow"]
 

@@ -1,0 +1,81 @@
+"""What a model could not answer in its time, on this machine: the least that such a reply takes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .ledger import Ledger
+
+# Our own figures. A machine that was busy is not held against a model for longer, and only the newest count.
+_COUNTS_FOR_S = 7 * 86_400
+_NEWEST = 40
+_NEAR_COMPLEXITY = 1.0
+# Our estimate of a prompt's tokens is generous: a vendor counts down to half of it.
+_NEAR_PROMPT = 2.0
+# A call with hardly more time than was used up for nothing would use it up again.
+_MORE = 1.25
+
+
+@dataclass(frozen=True)
+class Overrun:
+    """One request that had no answer when its time was up."""
+
+    complexity: float
+    """Of its task, 1 to 10."""
+    thinking: bool
+    prompt_tokens: int
+    seconds: float
+    """That it had."""
+
+    def tells_of(self, complexity: float, *, thinking: bool, prompt_tokens: int) -> bool:
+        """Whether a reply to such a task is likely to take at least as long."""
+        return (
+            complexity >= self.complexity - _NEAR_COMPLEXITY
+            and (thinking or not self.thinking)
+            and prompt_tokens * _NEAR_PROMPT >= self.prompt_tokens
+        )
+
+
+def least_seconds(
+    overruns: Sequence[Overrun], complexity: float, *, thinking: bool, prompt_tokens: int
+) -> float | None:
+    """What a reply takes at least, with a margin. None: no overrun tells of such a task."""
+    of_such = (o for o in overruns if o.tells_of(complexity, thinking=thinking, prompt_tokens=prompt_tokens))
+    longest = max((overrun.seconds for overrun in of_such), default=None)
+    return None if longest is None else longest * _MORE
+
+
+async def read_overruns(ledger: Ledger, builds: Mapping[str, str | None], now: float) -> dict[str, tuple[Overrun, ...]]:
+    """The overruns of each model that had any lately, by profile id, as of the ledger's last look.
+
+    A later reply to such a task that took less time takes an overrun back. builds: what each model is today,
+    by profile id; another build does not count. now: seconds since 1970 UTC.
+    """
+    rows = await ledger.standing_rows(_ENDED, (json.dumps(sorted(builds)),))
+    found: dict[str, list[Overrun]] = {}
+    for model, build, begun_at, has_answered, complexity, thinking, prompt_tokens, seconds in rows:
+        if build != builds[model]:
+            continue
+        earlier = found.setdefault(model, [])
+        if not has_answered:
+            if now - begun_at <= _COUNTS_FOR_S:
+                earlier.append(Overrun(complexity, bool(thinking), prompt_tokens, seconds))
+            continue
+        earlier[:] = [
+            overrun
+            for overrun in earlier
+            if seconds >= overrun.seconds
+            or not overrun.tells_of(complexity, thinking=bool(thinking), prompt_tokens=prompt_tokens)
+        ]
+    return {model: tuple(overruns) for model, overruns in found.items() if overruns}
+
+
+# CROSS JOIN: in this order, as in `pace`. A reply whose checks ran out of time has a first token.
+_ENDED = f"""
+SELECT a.model, a.build, a.begun_at, a.first_token_seconds IS NOT NULL, t.complexity, a.thinking, a.input_tokens,
+    a.seconds
+FROM json_each(?) m CROSS JOIN attempts a ON a.id IN (
+    SELECT id FROM attempts WHERE model = m.value AND (first_token_seconds IS NOT NULL OR outcome = 'timeout')
+    ORDER BY id DESC LIMIT {_NEWEST})
+CROSS JOIN tasks t ON t.id = a.task_id WHERE t.kind = 'delegation' AND a.seconds IS NOT NULL ORDER BY a.id
+"""  # noqa: S608 - a constant

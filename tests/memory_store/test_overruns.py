@@ -1,0 +1,70 @@
+"""What a model could not answer in its time tells of such tasks alone, until a reply or the days take it back."""
+
+from typing import Any
+
+import pytest
+from ledger_rows import attempt, settlement, task
+
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.overruns import least_seconds, read_overruns
+
+pytestmark = pytest.mark.anyio
+
+BUILD = "sha256:1"
+
+
+async def _ended(
+    ledger: Ledger, task_id: str, *, complexity: float = 5.0, thinking: bool = False, **facts: Any
+) -> None:
+    await ledger.begin_task(task(task_id, complexity=complexity))
+    attempt_id = await ledger.reserve(attempt(task_id, thinking=thinking), daily_cap_usd=None)
+    await ledger.settle(
+        attempt_id, settlement(**({"outcome": "timeout", "seconds": 40.0, "input_tokens": 1_000} | facts))
+    )
+
+
+async def _least(
+    ledger: Ledger, clock, *, complexity: float = 5.0, thinking: bool = False, prompt_tokens: int = 1_000
+) -> float | None:
+    found = await read_overruns(ledger, {"qwen3-14b": BUILD}, clock().timestamp())
+    return least_seconds(found.get("qwen3-14b", ()), complexity, thinking=thinking, prompt_tokens=prompt_tokens)
+
+
+async def test_the_time_that_was_not_enough_is_the_least_that_is_expected(ledger: Ledger, clock):
+    before = await _least(ledger, clock)
+    await _ended(ledger, "a", seconds=20.0)
+    await _ended(ledger, "b", seconds=40.0)
+
+    assert (before, await _least(ledger, clock)) == (None, 50.0)
+
+
+async def test_it_tells_nothing_of_easier_tasks_shorter_prompts_or_answers_without_thinking(ledger: Ledger, clock):
+    await _ended(ledger, "a", thinking=True)
+
+    assert await _least(ledger, clock, thinking=True, complexity=8.0, prompt_tokens=9_000) == 50.0
+    assert await _least(ledger, clock, thinking=True, complexity=3.0) is None
+    assert await _least(ledger, clock, thinking=True, prompt_tokens=400) is None
+    assert await _least(ledger, clock, thinking=False) is None
+
+
+@pytest.mark.parametrize(("complexity", "seconds", "least"), [(5.0, 10.0, None), (5.0, 90.0, 50.0), (2.0, 10.0, 50.0)])
+async def test_a_quicker_reply_to_such_a_task_takes_it_back(ledger: Ledger, clock, complexity, seconds, least):
+    await _ended(ledger, "a")
+    await _ended(
+        ledger,
+        "b",
+        outcome="passed",
+        complexity=complexity,
+        seconds=seconds,
+        first_token_seconds=1.0,
+        stream_seconds=9.0,
+    )
+
+    assert await _least(ledger, clock) == least
+
+
+async def test_it_is_forgotten_after_a_week(ledger: Ledger, clock):
+    await _ended(ledger, "a")
+    clock.advance(days=8)
+
+    assert await _least(ledger, clock) is None
