@@ -20,6 +20,7 @@ from .help_text import sentence
 from .hosts.known import HOSTS
 from .hosts_arguments import add_host_commands
 from .http_arguments import add_http_arguments, misfit, serve_over_http
+from .kept_output import KeptOutput
 from .memory_arguments import add_memory_commands
 from .profiles_arguments import add_profile_commands
 
@@ -35,6 +36,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
     # What is computed here is small: the threads of a linear-algebra library would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    output = KeptOutput(sys.stdout)
+    with contextlib.redirect_stdout(output):
+        try:
+            code = _run(arguments)
+        except SystemExit:
+            output.flush()
+            if output.why_lost is None:
+                raise
+            code = 1
+        output.flush()
+    if output.why_lost is None:
+        return code
+    from .reports import complain_all
+
+    return complain_all([f"standard output: {output.why_lost}.{output.remedy}"])
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     parser, given = _parser(), sys.argv[1:] if arguments is None else arguments
     for word in given:
         try:
@@ -152,7 +171,8 @@ def _serve(chosen: argparse.Namespace) -> int:
 def _serve_stdio(_: argparse.Namespace) -> int:
     from .stdio import serve_stdio
 
-    anyio.run(serve_stdio, own_workshop)
+    with contextlib.redirect_stdout(sys.__stdout__):  # the protocol's own, whole
+        anyio.run(serve_stdio, own_workshop)
     return 0
 
 

@@ -1,7 +1,6 @@
 """`chargehand delegate`: a cascade from the shell; code on standard output, its course on standard error."""
 
 import contextlib
-import os
 import signal
 import sys
 from collections.abc import Generator, Sequence
@@ -26,6 +25,7 @@ from ..tools.errors import BadArgument, FileRefused
 from ..tools.guarding.roots import Roots
 from ..tools.guarding.text import spoken
 from . import arguments as arg
+from .kept_output import still_has
 from .premises import OpenWorkshop, Premises, premises
 from .reports import MENDABLE, complain, print_json
 from .typed import keep_bounds
@@ -64,28 +64,14 @@ async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
         console.print("Cancelled before it had begun.")
         return 1
     ended = spoken(ended)
-    lost = _hand_out(ended, as_json=as_json)
+    still_has(f"chargehand://tasks/{ended.task_id}")
+    if as_json:
+        print_json(ended.model_dump(mode="json", exclude_none=True))
+    elif ended.code:
+        sys.stdout.write(ended.code)
+        sys.stdout.flush()
     _sum_up(ended, console)
-    if lost is not None:
-        return complain(BadArgument(f"standard output: {lost}. chargehand://tasks/{ended.task_id} still has the code."))
     return EXIT_CODES.get(ended.status, 1)
-
-
-def _hand_out(receipt: Receipt, *, as_json: bool) -> str | None:
-    """Print the code, or the receipt. Gives why that could not be done; None: it was."""
-    if sys.stdout is None:
-        return "it is closed"
-    try:
-        if as_json:
-            print_json(receipt.model_dump(mode="json", exclude_none=True))
-        elif receipt.code:
-            sys.stdout.write(receipt.code)
-            sys.stdout.flush()
-    except OSError as error:
-        # What is left in its buffer would be tried once more, and complained of, when the process ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return f"it cannot be written ({error.strerror})"
-    return None
 
 
 async def _carry_out(

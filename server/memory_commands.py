@@ -92,10 +92,9 @@ async def export_to(
                     shop.ledger, _target(file), with_vectors=with_vectors, text_form=text_form, progress=tell
                 )
     except OSError as error:
-        place = "standard output" if file == "-" else file
         return complain(
             BadArgument(
-                f"export: {place} cannot be written ({error.strerror or error}). Name a file in a folder that is there"
+                f"export: {file} cannot be written ({error.strerror or error}). Name a file in a folder that is there"
                 " and yours to write in."
             )
         )

@@ -58,6 +58,35 @@ async def test_the_doctor_says_what_is_missing_and_exits_1_when_nothing_can_gene
     assert "escape probe" in seen.out
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+@pytest.mark.parametrize(
+    ("command", "place", "said"),
+    [
+        (("usage",), ">/dev/full", "it cannot be written (No space left on device)"),
+        (("instructions",), ">/dev/full", "it cannot be written (No space left on device)"),
+        (("memory", "export", "-"), ">/dev/full", "it cannot be written (No space left on device)"),
+        (("--help",), ">/dev/full", "it cannot be written (No space left on device)"),
+        (("usage", "--json"), ">&-", "it is closed"),
+        (("--version",), ">&-", "it is closed"),
+        (("usage",), ">&9", "it cannot be written (Broken pipe)"),
+    ],
+)
+async def test_what_cannot_be_printed_is_said_in_one_line(
+    environment: dict[str, str], tmp_path: Path, command: tuple[str, ...], place: str, said: str
+):
+    # Descriptor 9 is a pipe that nobody reads any more.
+    shell = f'mkfifo pipe; exec 8<>pipe 9>pipe 8<&-; "$@" {place}'
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            ["sh", "-c", shell, "sh", sys.executable, "-m", "chargehand.server", *command],
+            check=False,
+            env=environment,
+            cwd=tmp_path,
+        )
+
+    assert (done.returncode, done.stderr.decode()) == (1, f"standard output: {said}.\n")
+
+
 async def test_the_doctor_is_content_with_one_model(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         seen = await typed(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
