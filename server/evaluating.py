@@ -122,6 +122,8 @@ async def report_from_shell(
 
 
 async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
+    if (wrong := shop.catalogue.not_in_force) is not None:
+        console.print(wrong, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if order.quarry is not None:
         if order.quarry.python is not None:
             choice = replace(shop.rules.sandbox, python=order.quarry.python)

@@ -58,7 +58,8 @@ async def strategic_review(
     chosen = decision.chosen
     if not chosen.is_usable:
         if is_local:
-            return await _without(shop, "refused", *custody.notes, decision.reason, *filter(None, [custody.remedy]))
+            beside = filter(None, [custody.remedy, shop.catalogue.not_in_force])
+            return await _without(shop, "refused", *custody.notes, decision.reason, *beside)
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
     packed = matter.packed()
@@ -91,7 +92,8 @@ async def strategic_review(
         raise NobodyToAsk(f"{explain(asked.error, chosen.profile)}.{cost} Try again, or go on.")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
-    notes = [*custody.notes, *matter.found.notes, *([packed.note] if packed.note else []), *decision.warnings]
+    beside = filter(None, [packed.note, shop.catalogue.not_in_force])
+    notes = [*custody.notes, *matter.found.notes, *beside, *decision.warnings]
     if guidance != said:
         notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
     return ReviewAnswer(

@@ -300,3 +300,14 @@ def _well_formed(page: str) -> None:
     tags.feed(page)
     tags.close()
     assert tags.open == []
+
+
+async def test_a_profile_file_that_is_not_in_force_is_named(tmp_path: Path):
+    profiles = tmp_path / "data" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "mine.yaml").write_text("price: {}\n")
+    async with vendors(Class()) as peers:
+        seen = await typed(tmp_path, peers, *TERMS, "--models", LOCAL)
+
+    assert seen.code == 0
+    assert "profiles/mine.yaml is not in force: it has no id; `chargehand doctor` says more." in seen.error

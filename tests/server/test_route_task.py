@@ -67,6 +67,21 @@ async def test_a_file_of_the_users_that_is_not_in_force_is_named_without_what_st
     assert "sk-canary" not in str(decision) + str(receipt)
 
 
+async def test_a_validation_and_a_review_name_it_too(open_house: OpenHouse):
+    folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text("price: {}\n")
+    said = "profiles/mine.yaml is not in force: it has no id; `chargehand doctor` says more."
+
+    async with open_house(lambda _: Reply('{"verdict": "continue", "guidance": "Go on."}')) as house:
+        validated = await house.call("validate_code", code="count = 1\n")
+        reviewed = await house.call("strategic_review", goal="Halve latency", progress="Begun")
+        refused = await house.call("strategic_review", goal="Halve latency", progress="Begun", local_only=True)
+
+    for answer in (validated, reviewed, refused):
+        assert [note for note in answer["notes"] if "mine.yaml" in note] == [said]
+
+
 async def test_of_many_files_that_are_not_in_force_a_few_are_named(open_house: OpenHouse):
     folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
     folder.mkdir(parents=True)
