@@ -12,14 +12,14 @@ from ..tools.cascade.attempt import Tried
 from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
 from ..tools.cascade.receipt import Receipt
-from ..tools.provider import RateLimited
+from ..tools.provider import Busy, RateLimited, VendorFailed
 from ..tools.vocabulary import MAX_SECONDS, AttemptOutcome
 from ..tools.workshop import Workshop
 from .staging import Staged, staged
 from .suite.task import SuiteTask
 
 PATIENCE_S = 300.0
-"""How long one item waits, all waits together, for a vendor who wants fewer requests."""
+"""How long one item waits, all waits together, for a vendor who wants fewer requests or fails for now."""
 
 _FIRST_WAIT_S = 2.0
 """Where the vendor names no wait; doubled each time."""
@@ -57,8 +57,8 @@ async def measure(
 
     The evaluation stands in the ledger already. It costs `Staged.worst_case_usd` at most, and the day's budget
     holds; whose turn it is before a server that takes one request at a time, the delegation sees to. A vendor who
-    wants fewer requests is waited for. max_seconds: for the answer and its checks, its turn included.
-    wait: called with seconds.
+    wants fewer requests, or fails for now, is waited for. max_seconds: for the answer and its checks, its turn
+    included. wait: called with seconds.
 
     Cancelling it cancels down to the connection, and closes the books. Raises a CallerError, ProfileError or
     LedgerError.
@@ -66,9 +66,9 @@ async def measure(
     async with staged(shop, place.item) as stage:
         pause_s, waited_s = _FIRST_WAIT_S, 0.0
         while True:
-            measurement, retry_after_s = await _once(stage, delegations, place, max_seconds, local_only=local_only)
-            pause_s = max(pause_s, retry_after_s or 0.0)
-            if measurement.outcome != "rate_limited" or waited_s + pause_s > patience_s:
+            measurement, least_s = await _once(stage, delegations, place, max_seconds, local_only=local_only)
+            pause_s = max(pause_s, least_s or 0.0)
+            if least_s is None or waited_s + pause_s > patience_s:
                 return measurement
             await wait(pause_s)
             waited_s, pause_s = waited_s + pause_s, 2 * pause_s
@@ -77,7 +77,7 @@ async def measure(
 async def _once(
     stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
 ) -> tuple[Measurement, float | None]:
-    """The measurement, in the books, and the wait that the vendor asks for."""
+    """The measurement, in the books, and the least wait before it is asked again, in seconds. None: it is not."""
     shop, item = stage.shop, place.item
     (profile, *_) = shop.catalogue.named(place.model, shop.today)
     begun = Measurement(
@@ -126,8 +126,18 @@ async def _once(
             await record_measurement(shop.ledger, measurement)
         raise
     await record_measurement(shop.ledger, measurement)
+    return measurement, _least_wait_s(tried)
+
+
+def _least_wait_s(tried: Tried | None) -> float | None:
+    """What the vendor asks for, or 0, where its trouble may pass. None: it will not."""
     error = tried.asked.error if tried is not None else None
-    return measurement, error.retry_after_s if isinstance(error, RateLimited) else None
+    if tried is None or not isinstance(error, Busy):
+        return None
+    # A server on this machine that fails has no memory left or lacks a file: that does not pass by itself.
+    if isinstance(error, VendorFailed) and tried.candidate.availability.is_local:
+        return None
+    return (error.retry_after_s if isinstance(error, RateLimited) else None) or 0.0
 
 
 async def _ended(delegation: Delegation) -> Receipt:

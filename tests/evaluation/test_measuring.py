@@ -11,7 +11,7 @@ from house import Script, fenced
 from measurement_rows import begun
 from suite_rows import RIGHT_PROJECT, SHOUT, item, project_item
 
-from chargehand.evaluation.measuring import Place, measure
+from chargehand.evaluation.measuring import PATIENCE_S, Place, measure
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.memory_store.adherence import report_classes
@@ -115,6 +115,30 @@ async def test_a_vendor_that_wants_fewer_requests_is_waited_for(bench):
 
         assert (measured.passed, bench.waited) == (True, [7.0])
         assert await read_measurements(bench.shop.ledger) == (measured,)
+
+
+@pytest.mark.parametrize("status", [500, 529])
+async def test_a_vendor_that_fails_for_now_is_waited_for_with_growing_pauses(bench, status: int):
+    script = Script({HAIKU: [HttpFault(status), HttpFault(status), HttpFault(status), RIGHT]})
+    async with bench(script) as bench:
+        measured = await bench.measure(HAIKU)
+
+        assert (measured.passed, bench.waited) == (True, [2.0, 4.0, 8.0])
+
+
+async def test_a_vendor_that_goes_on_failing_is_waited_for_within_a_bound(bench):
+    async with bench(Script({HAIKU: [HttpFault(500)]})) as bench:
+        measured = await bench.measure(HAIKU)
+
+        assert (measured.passed, measured.outcome) == (None, "error")
+        assert 200 < sum(bench.waited) <= PATIENCE_S
+
+
+async def test_a_server_on_this_machine_that_fails_is_not_waited_for(bench):
+    async with bench(Script({LOCAL_WIRE: [HttpFault(500)]})) as bench:
+        measured = await bench.measure(LOCAL)
+
+        assert (measured.passed, measured.outcome, bench.waited) == (None, "error", [])
 
 
 async def test_a_wait_beyond_patience_leaves_the_item_unlearnt_and_open_to_be_asked_again(bench):
