@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime as dt
+import os
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import asdict
@@ -85,6 +86,8 @@ async def export_to(
     open_workshop: OpenWorkshop, file: str, *, with_vectors: bool, text_form: TextForm, as_json: bool
 ) -> int:
     """file: a path, or - for standard output, which then gets nothing else."""
+    if _is_standard_output(Path(file)):
+        file = "-"
     try:
         async with open_workshop() as shop:
             with _progress("exporting", as_json or file == "-") as tell:
@@ -248,6 +251,14 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
             f"Of late checks caught {missed.failed:,} wrong answers and let {missed.rejected:,} pass that you rejected:"
             f" plans count on {missed.share:.0%} of wrong answers to pass."
         )
+
+
+def _is_standard_output(path: Path) -> bool:
+    """Whether the path names the file that standard output goes to: replacing it would lose what stands in it."""
+    try:
+        return path.is_file() and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
+    except (OSError, ValueError):
+        return False
 
 
 def _target(file: str) -> Path | TextIO:

@@ -87,6 +87,24 @@ async def test_what_cannot_be_printed_is_said_in_one_line(
     assert (done.returncode, done.stderr.decode()) == (1, f"standard output: {said}.\n")
 
 
+@pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
+async def test_an_export_to_dev_stdout_is_added_to_the_file_that_it_goes_into(
+    environment: dict[str, str], tmp_path: Path
+):
+    (tmp_path / "kept").write_text("precious\n")
+    shell = '"$@" memory export /dev/stdout >>kept'
+    with anyio.fail_after(60):
+        done = await anyio.run_process(
+            ["sh", "-c", shell, "sh", sys.executable, "-m", "chargehand.server"],
+            check=False,
+            env=environment,
+            cwd=tmp_path,
+        )
+
+    first, header = (tmp_path / "kept").read_text().splitlines()
+    assert (done.returncode, first, json.loads(header)["tasks"]) == (0, "precious", 0)
+
+
 async def test_the_doctor_is_content_with_one_model(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         seen = await typed(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
