@@ -169,7 +169,7 @@ class Http(_Group):
     calls_per_minute: dict[str, PositiveInt] = _CALLS_PER_MINUTE
     """Calls that may begin in a minute."""
     calls_at_once: dict[str, PositiveInt] = _CALLS_AT_ONCE
-    """Calls that may be under way."""
+    """Calls that may be under way; of delegations, those that have begun and not ended."""
 
     @field_validator("calls_per_minute", "calls_at_once")
     @classmethod

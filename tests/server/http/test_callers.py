@@ -119,6 +119,37 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_othe
     assert not other_caller.is_error
 
 
+async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_may_begin(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[http.calls_at_once]\ndelegate_generation = 1\n")
+    async with vendors(Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})) as peers:
+        for name, value in peers.environment.items():
+            monkeypatch.setenv(name, value)
+        async with open_place() as place, place.client(None) as client:
+            call = partial(client.call_tool, "delegate_generation")
+            begun = (await call({"task": RENAME, "wait_s": 0})).structured_content or {}
+            waiting = await call({"resume": begun["task_id"], "wait_s": 0})
+            refused = await call({"task": RENAME, "wait_s": 0})
+            ended = await call({"resume": begun["task_id"], "cancel": True})
+            next_one = await call({"task": RENAME, "wait_s": 0})
+
+            async with anyio.create_task_group() as group:
+                next_id = (next_one.structured_content or {})["task_id"]
+                group.start_soon(call, {"resume": next_id})
+                ended_beside_a_waiting_call = await call({"resume": next_id, "cancel": True})
+
+    assert (waiting.structured_content or {})["status"] == "running"
+    assert text_of(refused) == (
+        "delegate_generation: you have 1 under way, the most allowed at once."
+        " Call again when one has ended, or end one with `resume` and `cancel`."
+    )
+    assert (ended.structured_content or {})["status"] == "cancelled"
+    assert (ended_beside_a_waiting_call.structured_content or {})["status"] == "cancelled"
+
+
 async def test_names_of_no_tool_push_no_tool_out_of_mind(
     open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
