@@ -1,4 +1,4 @@
-"""A request of the 2026 era, written by hand."""
+"""Requests of both eras, written by hand."""
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -12,3 +12,19 @@ HEADERS = {
     "Accept": "application/json, text/event-stream",
     "Content-Type": "application/json",
 }
+INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "0"},
+    },
+}
+"""Opens a session of the era before."""
+
+
+def tool_call(name: str, arguments: dict[str, object]) -> dict[str, object]:
+    params = {"name": name, "arguments": arguments, "_meta": META}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}

@@ -74,7 +74,10 @@ class _Checked:
             await send(message)
 
         # White space around a value is no part of it (RFC 9110 section 5.5); httptools leaves it there.
-        scope = {**scope, "headers": [(name, value.strip(b" \t")) for name, value in scope["headers"]]}
+        # Without an event store mcp 2.3.0 answers a client that names its last event with nothing at all, which is
+        # HTTP 500. Such a client gets a fresh stream.
+        headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"last-event-id"]
+        scope = {**scope, "headers": headers}
         refusal = await self._security.validate_request(Request(scope))
         if refusal is not None:
             await refusal(scope, receive, with_headers)

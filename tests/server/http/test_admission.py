@@ -8,8 +8,9 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
-from mcp_http import HEADERS, LIST_TOOLS
+from mcp_http import HEADERS, INITIALIZE, LIST_TOOLS
 
 pytestmark = pytest.mark.anyio
 
@@ -155,3 +156,15 @@ async def test_every_result_of_the_2026_era_says_that_it_is_complete_and_who_gav
     result = answer.json()["result"]
     assert result["resultType"] == "complete"
     assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["name"] == "chargehand"
+
+
+async def test_a_stream_that_broke_is_opened_again(open_place: Opening):
+    accepting = {"Accept": "application/json, text/event-stream", "Content-Type": "application/json"}
+    async with open_place() as place, httpx2.AsyncClient(timeout=30) as http:
+        opened = await http.post(place.url, headers=accepting, json=INITIALIZE)
+        session = {"Mcp-Session-Id": opened.headers["mcp-session-id"], "MCP-Protocol-Version": "2025-11-25"}
+        headers = {**accepting, **session, "Last-Event-ID": "the-last-one"}
+        async with http.stream("GET", place.url, headers=headers) as stream:
+            status, kind = stream.status_code, stream.headers["content-type"]
+
+    assert (status, kind) == (200, "text/event-stream")
