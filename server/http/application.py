@@ -2,11 +2,13 @@
 
 import json
 
+import anyio
 from mcp.server.auth.middleware.auth_context import AuthContextMiddleware
 from mcp.server.auth.middleware.bearer_auth import BearerAuthBackend, RequireAuthMiddleware
 from mcp.server.auth.routes import build_resource_metadata_url
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from mcp.types import INTERNAL_ERROR, ErrorData, JSONRPCError
 from pydantic import AnyHttpUrl
 from starlette.middleware.authentication import AuthenticationMiddleware
 from starlette.requests import Request
@@ -66,7 +68,11 @@ class _Checked:
             await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def with_headers(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message.get("headers", ())}
                 added = [header for header in _HEADERS if header[0] not in present]
@@ -78,13 +84,30 @@ class _Checked:
         # HTTP 500. Such a client gets a fresh stream.
         headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"last-event-id"]
         scope = {**scope, "headers": headers}
+        try:
+            await self._answer(scope, receive, with_headers)
+        except anyio.get_cancelled_exc_class():
+            # Only the end of the server cancels a request from outside; raised any further it becomes HTTP 500.
+            if has_begun:
+                await with_headers({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                await _unavailable()(scope, receive, with_headers)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = await self._security.validate_request(Request(scope))
         if refusal is not None:
-            await refusal(scope, receive, with_headers)
+            await refusal(scope, receive, send)
         elif scope["path"] == HEALTH:
-            await Response('{"status": "ok"}', media_type="application/json")(scope, receive, with_headers)
+            await Response('{"status": "ok"}', media_type="application/json")(scope, receive, send)
         else:
-            await self._app(scope, receive, with_headers)
+            await self._app(scope, receive, send)
+
+
+def _unavailable() -> Response:
+    message = "The server is shutting down. Call again when it is back."
+    error = JSONRPCError(jsonrpc="2.0", id=None, error=ErrorData(code=INTERNAL_ERROR, message=message))
+    body = error.model_dump_json(exclude_unset=True)
+    return Response(body, 503, {"Connection": "close"}, "application/json")
 
 
 class _Guarded:

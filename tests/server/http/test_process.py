@@ -11,9 +11,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import httpx2
 import pytest
 from house import Script, fenced
 from mcp import Client, MCPError
+from mcp_http import HEADERS, tool_call
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.vendors import vendors
@@ -83,6 +85,37 @@ async def _call(url: str, era: str) -> None:
     async with Client(url, mode=era) as client:
         with contextlib.suppress(MCPError):  # its server goes away under it
             await client.call_tool("delegate_generation", {"task": RENAME})
+
+
+async def test_a_call_under_way_when_the_server_ends_is_told_so(
+    environment: dict[str, str], tmp_path: Path, started: list[Server]
+):
+    script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
+    answers: list[httpx2.Response] = []
+    async with vendors(script) as peers:
+        server = Server(environment | peers.environment, tmp_path, "--port", "0")
+        started.append(server)
+        url = (await anyio.to_thread.run_sync(server.first_line)).rpartition(" ")[2]
+
+        async def call() -> None:
+            tool = "delegate_generation"
+            headers = {**HEADERS, "Mcp-Method": "tools/call", "Mcp-Name": tool}
+            async with httpx2.AsyncClient(timeout=BOUND_S) as http:
+                answers.append(await http.post(url, headers=headers, json=tool_call(tool, {"task": RENAME})))
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(call)
+            with anyio.fail_after(BOUND_S):
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+            server.popen.terminate()
+            code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+
+    (answer,) = answers
+    assert (code, answer.status_code) == (0, 503)
+    assert answer.json()["error"]["message"] == "The server is shutting down. Call again when it is back."
+    assert server.popen.stderr is not None
+    assert server.popen.stderr.read() == ""
 
 
 async def test_a_door_without_a_lock_is_not_opened(environment: dict[str, str], tmp_path: Path, started: list[Server]):
