@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from chargehand.tools.checking.import_path import ImportPath
@@ -17,6 +19,26 @@ async def test_a_script_runs_after_the_answer_in_the_same_namespace(sandbox: San
 
     assert result == CheckResult("tests", "passed", executed=True, sandbox=sandbox.name, seconds=result.seconds)
     assert result.seconds > 0
+
+
+async def test_what_tests_do_not_need_is_not_loaded_before_them(sandbox: Sandbox):
+    result = await run_tests(
+        ADD, "import sys\nassert 'asyncio' not in sys.modules and 'pytest' not in sys.modules", sandbox
+    )
+
+    assert result.outcome == "passed", result.first_failure
+
+
+async def test_tests_that_wait_are_run_by_pythons_own_loop_whatever_the_project_calls_its_files(
+    sandbox: Sandbox, tmp_path: Path
+):
+    (tmp_path / "asyncio.py").write_text("def run(test):\n    test.close()\n")
+    (tmp_path / "wrong.py").write_text(WRONG)
+    tests = "async def test_a():\n    assert add(1, 2) == 3\n"
+
+    result = await run_tests("", tests, sandbox, in_place=InPlace(tmp_path, ImportPath("wrong", (".",))))
+
+    assert result.outcome == "failed"
 
 
 async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbox):
