@@ -1,7 +1,15 @@
 """What every test shares: asyncio under anyio, and an environment that is nobody's."""
 
+import os
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+# Python's caches are kept whatever the environment says: else each of a thousand processes, and each run of pytest in
+# a sandbox, compiles all that it imports. What pytest starts to share the work inherits this.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The same examples everywhere, and no clock: what fails on a slow or busy machine says nothing about the code.
 settings.register_profile(
