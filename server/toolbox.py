@@ -47,8 +47,8 @@ _Answer: TypeAlias = RouteAnswer | Receipt | ValidationAnswer | ReviewAnswer | O
 
 
 def tools() -> list[Tool]:
-    """The tools, in the order in which hosts list them."""
-    return [_tool(function, title, hints) for function, title, hints in _TOOLS]
+    """The tools, in the order in which hosts list them; each server has its own, with the schemas made once."""
+    return [tool.model_copy() for tool in _made()]
 
 
 async def route_task(
@@ -208,6 +208,11 @@ _TOOLS: tuple[tuple[Callable[..., Any], str, ToolAnnotations], ...] = (
     (strategic_review, "Strategic review", _hints(read_only=False, idempotent=False, open_world=True)),
     (report_outcome, "Report an outcome", _hints(read_only=False, idempotent=True, open_world=False)),
 )
+
+
+@functools.cache
+def _made() -> tuple[Tool, ...]:
+    return tuple(_tool(function, title, hints) for function, title, hints in _TOOLS)
 
 
 def _tool(function: Callable[..., Any], title: str, hints: ToolAnnotations) -> Tool:
