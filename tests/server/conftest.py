@@ -1,12 +1,14 @@
 """Opens the house that tests/house.py describes."""
 
 import contextlib
+import json
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from typing import Any
 
 import pytest
 from house import Connect, House, OpenHouse
+from jsonschema import Draft202012Validator
 from mcp import Client, StdioServerParameters
 from server_process import COMMAND
 
@@ -19,6 +21,22 @@ from chargehand.server.http.application import http_app
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.serving import listen, serving
 from chargehand.server.settings import Http
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _a_schema_is_checked_once() -> Iterator[None]:
+    """Each client checks the schemas of results before it trusts them: the same few, a fifth of a short test's work."""
+    check, checked = Draft202012Validator.check_schema, set[str]()
+
+    def check_once(schema: Any) -> None:
+        text = json.dumps(schema)
+        if text not in checked:
+            check(schema)
+            checked.add(text)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Draft202012Validator, "check_schema", staticmethod(check_once))
+        yield
 
 
 @pytest.fixture(params=["auto", "legacy"])
