@@ -1,5 +1,6 @@
 """Whatever happens to the files of the index: it is built anew, nothing is lost, and nothing crashes."""
 
+import datetime as dt
 import json
 import os
 import random
@@ -18,7 +19,9 @@ from index_rows import EMBEDDER, WAIT_S, found, remember, until, vectors
 from chargehand.memory_store.index import chroma_library, slot_record
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
 from chargehand.memory_store.index.errors import IndexDamaged, IndexFailed
+from chargehand.memory_store.index.keeper import IndexKeeper
 from chargehand.memory_store.index.vector_index import Opened
+from chargehand.memory_store.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -49,13 +52,31 @@ HARMS: dict[str, Callable[[Path], None]] = {
 GRAPH = ("data_level0.bin", "header.bin", "index_metadata.pickle", "length.bin", "link_lists.bin")
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Any]:
+    """The folder of a ledger and a whole index of it, closed."""
+    home, some = tmp_path_factory.mktemp("whole") / "home", vectors(MANY)
+
+    async def build() -> list[str]:
+        ledger = await Ledger.open(home, lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
+        keeper = IndexKeeper(ledger, EMBEDDER, ChromaSlot(home / "index", EMBEDDER))
+        ids = await remember(ledger, some)
+        async with anyio.create_task_group() as group:
+            keeper.start(group)
+            await until(keeper, "ready")
+            group.cancel_scope.cancel()
+        await keeper.aclose()
+        await ledger.aclose()
+        return ids
+
+    return home, anyio.run(build), some
+
+
 @pytest.fixture
-async def built(ledger, root: Path, open_keeper) -> tuple[list[str], Any]:
-    """A ledger and a whole index of it, closed."""
-    some = vectors(MANY)
-    ids = await remember(ledger, some)
-    async with open_keeper() as keeper:
-        await until(keeper, "ready")
+def built(whole, home: Path) -> tuple[list[str], Any]:
+    """A copy of that, where `ledger` opens it afterwards: ask for this first."""
+    folder, ids, some = whole
+    shutil.copytree(folder, home)  # with the times of the files, which are in the seal
     return ids, some
 
 
@@ -160,8 +181,6 @@ async def test_a_deleted_index_is_built_anew(built, root: Path, open_keeper):
 
 
 async def test_another_ledger_under_the_same_index_is_noticed(built, home: Path, clock, root: Path, open_keeper):
-    from chargehand.memory_store.ledger import Ledger
-
     other = await Ledger.open(home / "other", clock)
     some = vectors(60, seed=7)
     ids = await remember(other, some, prefix="other")
