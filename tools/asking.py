@@ -82,6 +82,12 @@ class Watch:
     has_sent: bool = False
     """Whether the request under way has left."""
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the reply under way has begun, be it with the vendor's counters alone."""
+        last = self.last
+        return last is not None and (last.phase in ("thinking", "answering") or not last.usage.is_estimated)
+
     def begin(self) -> None:
         self.last, self.has_sent = None, False
 
@@ -142,6 +148,8 @@ class Asked:
     thinking: bool
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
+    reserved_usd: float = 0.0
+    """What was set aside for it: its worst case."""
     seconds: float = 0.0
     generation: Generation | None = None
     error: ProviderError | None = None
@@ -220,7 +228,7 @@ class Desk:
             attempt_id=attempt_id,
         )
         begun = anyio.current_time()
-        asked = Asked(attempt_id, "cancelled", ask.thinking.on)
+        asked = Asked(attempt_id, "cancelled", ask.thinking.on, reserved_usd=allowance.worst_case_usd)
         try:
             asked = await self._answered(asked, request)
         except BaseException:
@@ -273,19 +281,19 @@ class Desk:
             generation = await self.shop.providers[profile.provider].generate(request, self.watch)
         except UnusableAnswer as error:
             return _delivered(asked, profile, error.generation, outcome_of(error), error)
-        except (Unavailable, Busy, RequestRefused) as error:
-            return replace(asked, outcome=outcome_of(error), error=error)
         except ProviderError as error:
-            return replace(self._billed_so_far(asked, request), outcome=outcome_of(error), error=error)
+            is_free = isinstance(error, (Unavailable, Busy, RequestRefused)) and not self.watch.has_begun
+            asked = asked if is_free else self._billed_so_far(asked, request)
+            return replace(asked, outcome=outcome_of(error), error=error)
         return _delivered(asked, profile, generation, "unverified")
 
     def _billed_so_far(self, asked: Asked, request: GenerationRequest) -> Asked:
         """What a request is billed at when its reply did not end: its prompt once it has left, and what came."""
         if not self.watch.has_sent:
             return asked
-        prompt = Prompt(request.system, tuple(request.turns))
         usage = self.watch.last.usage if self.watch.last else Usage()
-        usage = replace(usage, input_tokens=max(usage.input_tokens, prompt.tokens))
+        if not usage.input_tokens:
+            usage = replace(usage, input_tokens=Prompt(request.system, tuple(request.turns)).tokens)
         return replace(asked, usage=usage, cost_usd=_cost_usd(request.profile, usage))
 
 

@@ -111,7 +111,9 @@ class AnswerSoFar:
 
     def take(self, chunk: Chunk) -> None:
         # Some servers count in each chunk, most in a last one without choices.
-        self._counters = chunk.usage or self._counters
+        if chunk.usage is not None:
+            self._counters = chunk.usage
+            self._count()
         if not chunk.choices:
             return
         choice = chunk.choices[0]
@@ -125,6 +127,9 @@ class AnswerSoFar:
         """The stream has ended: what was held back is let go, and the counters are final."""
         for piece in self._tags.rest():
             self._add(piece)
+        self._count()
+
+    def _count(self) -> None:
         usage = self._counters.usage(self._reply.thinking_share) if self._counters else None
         if usage is not None:
             self._reply.counted(usage)

@@ -52,6 +52,7 @@ class ReplySoFar:
         self._thinking: list[str] = []
         self._text_bytes = 0
         self._thinking_bytes = 0
+        self._phase: Phase = "waiting"
         self._counted: Usage | None = None
         self._prompt_estimate = estimate_prompt_tokens(request)
 
@@ -70,6 +71,7 @@ class ReplySoFar:
 
     def enters(self, phase: Phase) -> None:
         """Say what the model is doing now."""
+        self._phase = phase
         self._observer.progressed(Progress(phase, self._usage()))
 
     def thought(self, piece: str) -> None:
@@ -91,6 +93,7 @@ class ReplySoFar:
     def counted(self, usage: Usage) -> None:
         """The vendor's counters have arrived: so far, or for good."""
         self._counted = usage
+        self.enters(self._phase)
 
     def ended(self, ending: Ending) -> Generation:
         """The complete reply. Raises Truncated, Refused or EmptyAnswer when it holds no usable answer."""

@@ -1,9 +1,10 @@
 """What a delegation costs: within its caps, and by what its vendors counted, however it ends."""
 
+import anyio
 import pytest
 from house import OpenHouse, Script, fenced
 
-from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.reply import Cut, ErrorInside, HttpFault, Reply, Stall, pieces
 
 pytestmark = pytest.mark.anyio
 
@@ -30,3 +31,46 @@ async def test_thinking_that_a_repair_sends_back_counts_against_the_cap(
     assert receipt["attempts"][0]["output_tokens"] > 11_000
     assert (receipt["status"], len(receipt["attempts"])) == ("over_budget", 1)
     assert receipt["cost_usd"] <= cap_usd
+
+
+# Before the last event: message_start, ping, three around the thinking, its pieces, two around the text, its
+# pieces, and message_delta, which has the final counters.
+DEEP = Reply(RIGHT.text, thinking="Twice as much.", thinking_tokens=5_000)
+AFTER_THE_COUNTERS = 8 + len(pieces(DEEP.thinking)) + len(pieces(DEEP.text))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Cut(DEEP, after=AFTER_THE_COUNTERS),
+        ErrorInside(DEEP, after=AFTER_THE_COUNTERS, kind="api_error"),
+        ErrorInside(DEEP, after=AFTER_THE_COUNTERS, kind="overloaded_error", status=529),
+        ErrorInside(DEEP, after=AFTER_THE_COUNTERS, kind="rate_limit_error", status=429),
+    ],
+    ids=["cut", "failed", "overloaded", "rate limited"],
+)
+async def test_an_answer_that_breaks_off_costs_what_its_vendor_had_counted(open_house: OpenHouse, answer):
+    async with open_house(lambda _: answer) as house:
+        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+        (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
+
+    (attempt,) = receipt["attempts"]
+    assert (attempt["input_tokens"], attempt["output_tokens"]) == (exchange.input_tokens, exchange.output_tokens)
+    assert exchange.output_tokens > 5_000
+    assert receipt["cost_usd"] > 0.1
+
+
+async def test_a_vendor_that_refuses_before_it_answers_costs_nothing(open_house: OpenHouse):
+    async with open_house(lambda _: HttpFault(529)) as house:
+        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+
+    assert receipt["cost_usd"] == 0
+
+
+async def test_thinking_that_nobody_saw_is_said_to_be_missing_from_the_cost(open_house: OpenHouse):
+    never = anyio.Event()
+    async with open_house(lambda _: Stall(DEEP, never, after=4)) as house:
+        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1, max_seconds=3)
+
+    assert receipt["attempts"][0]["outcome"] == "timeout"
+    assert any("thinking that was not shown may be billed too" in note for note in receipt["notes"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ...profiles.price import in_dollars
 from ..editing.answer import declines
 from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in
@@ -11,6 +12,12 @@ from .attempt import Tried
 def remarks_on(tried: Tried) -> Iterator[str]:
     """Notes for the receipt, each with the model's name before it."""
     answer, generation, model = tried.answer, tried.asked.generation, tried.candidate.profile.id
+    asked = tried.asked
+    if generation is None and asked.thinking and 0 < asked.cost_usd < asked.reserved_usd:
+        yield (
+            f"{model}: its answer broke off, and thinking that was not shown may be billed too: at least"
+            f" {in_dollars(asked.cost_usd)}, at most {in_dollars(asked.reserved_usd)}; the books have the former."
+        )
     if generation is not None and generation.usage.is_estimated:
         yield f"{model}: its server counts no tokens; those of this attempt, and their cost, are estimates."
     if answer is None and generation is not None and tried.asked.error is None and tried.outcome == "empty":
