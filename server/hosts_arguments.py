@@ -10,6 +10,8 @@ from .data_folder import VARIABLE, data_folder
 from .help_text import sentence
 from .hosts.known import HOSTS, Host
 
+_CARRIED = ("CHARGEHAND_LOCAL_ONLY", "OLLAMA_HOST", "ANTHROPIC_BASE_URL", "CEREBRAS_BASE_URL")
+
 
 def add_host_commands(commands: Any) -> None:
     """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
@@ -24,7 +26,7 @@ def add_host_commands(commands: Any) -> None:
     install.add_argument(
         "--with-keys",
         action="store_true",
-        help="copy the vendors' keys of this shell into the file; VS Code asks for them itself and keeps them",
+        help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead",
     )
     told = "take this server out of a host's configuration, and the keys that were written with it"
     uninstall = commands.add_parser("uninstall", help=told, description=sentence(told))
@@ -75,7 +77,7 @@ def _uninstall(chosen: argparse.Namespace) -> int:
 def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
     """The variables for the entry. Raises BadArgument."""
     from ..tools.errors import BadArgument
-    from .hosts.installing import KEYS, question_for
+    from .hosts.installing import KEYS, installed_entry, question_for
 
     given: dict[str, str] = {}
     if chosen.roots:
@@ -87,9 +89,13 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
         given["CHARGEHAND_ROOTS"] = host.workspace
     if os.environ.get(VARIABLE):  # or the host's server would not see what this shell's does
         given[VARIABLE] = str(data_folder())
+    # A key must go to the address that this shell sends it to, and what this shell keeps in stays in.
+    given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
+    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
     for key in KEYS:
-        if chosen.with_keys and host.asks_for_keys:
-            given[key] = question_for(key)
+        if host.asks_for_keys:
+            if chosen.with_keys or not (isinstance(env, dict) and key in env):
+                given[key] = question_for(key)
         elif chosen.with_keys and os.environ.get(key):
             given[key] = os.environ[key]
     for pair in chosen.env:

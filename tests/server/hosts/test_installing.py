@@ -196,12 +196,47 @@ def test_roots_that_are_not_there_are_refused_by_name(
     assert f"--roots: {missing}: there is no such folder." in capsys.readouterr().err
 
 
-def test_vs_code_asks_for_the_keys_itself_and_only_once(file: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("flags", [(), ("--with-keys",)])
+def test_addresses_and_local_only_go_into_the_entry_with_or_without_keys(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
+):
+    carried = {
+        "CHARGEHAND_LOCAL_ONLY": "true",
+        "OLLAMA_HOST": "http://box:11434",
+        "ANTHROPIC_BASE_URL": "https://gateway.corp.example",
+        "CEREBRAS_BASE_URL": "https://other.corp.example",
+    }
+    for name, value in carried.items():
+        monkeypatch.setenv(name, value)
+
+    run("install", "claude-desktop", "--config", file, *flags)
+
+    assert carried.items() <= entry(file, "claude-desktop")["env"].items()
+    told = capsys.readouterr().out
+    assert all(name in told for name in carried)
+
+
+def test_a_key_that_was_written_for_vs_code_by_hand_is_not_replaced_by_a_question(file: Path):
+    file.write_text('{"servers": {"chargehand": {"env": {"ANTHROPIC_API_KEY": "${env:MINE}"}}}}')
+
+    run("install", "vscode", "--config", file)
+
+    made = entry(file, "vscode")["env"]
+    assert made["ANTHROPIC_API_KEY"] == "${env:MINE}"
+    assert made["CEREBRAS_API_KEY"] == "${input:chargehand-cerebras-api-key}"
+    asked = [question["id"] for question in parse(file.read_text()).value["inputs"]]
+    assert asked == ["chargehand-cerebras-api-key"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--with-keys",)])
+def test_vs_code_asks_for_the_keys_itself_and_only_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
+):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     file.write_text('{"inputs": [{"type": "promptString", "id": "theirs"}], "servers": {}}')
 
     for _ in range(2):
-        run("install", "vscode", "--config", file, "--with-keys")
+        run("install", "vscode", "--config", file, *flags)
     text = file.read_text()
     run("uninstall", "vscode", "--config", file)
 
