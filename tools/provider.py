@@ -146,6 +146,9 @@ class Availability:
     """The window the server itself states. None: not stated; the profile's figure counts."""
     build: str | None = None
     """Digest and quantization of the very weights (Ollama). None: the vendor does not say."""
+    is_set_up: bool | None = True
+    """False: it lacks the key that its user would have to get. None: it needs nothing of the kind, and nothing
+    tells whether it is used here (Ollama, while it does not answer)."""
     line: str | None = None
     """The server before which requests wait for their turn: it takes few at a time. None: it takes them all."""
 

@@ -59,7 +59,7 @@ async def strategic_review(
     if not chosen.is_usable:
         if is_local:
             beside = filter(None, [custody.remedy, shop.catalogue.not_in_force])
-            return await _without(shop, "refused", *custody.notes, decision.reason, *beside)
+            return await _without(shop, "refused", *custody.notes, *decision.warnings, *beside)
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
     packed = matter.packed()

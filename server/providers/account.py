@@ -66,7 +66,12 @@ class Account(Generic[_Client]):
         vendor, why_not = self.vendor, self.vendor.missing_key if self.lacks_key else None
         return {
             profile.id: Availability(
-                is_reachable=why_not is None, is_local=vendor.keeps_local(profile), host=vendor.host, why_not=why_not
+                is_reachable=why_not is None,
+                is_local=vendor.keeps_local(profile),
+                host=vendor.host,
+                why_not=why_not,
+                # A profile of the user's own is a vendor that they set up, with or without the key.
+                is_set_up=why_not is None or profile.base_url is not None,
             )
             for profile in profiles
         }

@@ -87,7 +87,7 @@ class OllamaProvider:
         try:
             found = [(profile, await self._models.installed(profile.api_model)) for profile in profiles]
         except Unreachable as error:
-            return {profile.id: self._absent(profile, str(error)) for profile in profiles}
+            return {profile.id: self._absent(profile, str(error), is_set_up=None) for profile in profiles}
         return {profile.id: self._availability(profile, model) for profile, model in found}
 
     async def check_access(self) -> str | None:
@@ -210,9 +210,11 @@ class OllamaProvider:
             line=None if model.is_remote else self._vendor.url,
         )
 
-    def _absent(self, profile: ModelProfile, why_not: str) -> Availability:
+    def _absent(self, profile: ModelProfile, why_not: str, *, is_set_up: bool | None = True) -> Availability:
         is_local = self._vendor.is_local and not is_named_as_remote(profile.api_model)
-        return Availability(is_reachable=False, is_local=is_local, host=self._vendor.host, why_not=why_not)
+        return Availability(
+            is_reachable=False, is_local=is_local, host=self._vendor.host, why_not=why_not, is_set_up=is_set_up
+        )
 
 
 def translations(

@@ -271,9 +271,9 @@ class Cascade:
 
     def _nobody(self) -> Status:
         """Why no attempt is made at all: money, privacy, or nobody there. The decision's warnings say more."""
-        chosen = self.decision.chosen
-        self.notes.append(f"{chosen.profile.id}: {chosen.why_not}")
-        if any(c.is_too_dear_alone for c in self.decision.candidates if c.role == chosen.role):
+        if self.decision.source == "override":
+            self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
+        if any(candidate.is_too_dear_alone for candidate in self.decision.candidates):
             return "over_budget"
         if self.local_only:
             self.notes.append(self.contract.remedy or "")

@@ -91,7 +91,7 @@ def decided(
 ) -> Decision:
     """The decision, with what else it has to say."""
     recollection, prior = circumstances.recollection, circumstances.catalogue.rules.prior
-    notes = (*warnings, *chosen.doubts)
+    notes = (*warnings, *(chosen.doubts if chosen.is_usable else ()))
     return Decision(
         chosen=chosen,
         source=source,

@@ -9,6 +9,7 @@ from ..vocabulary import Source
 from .candidates import Candidate, Circumstances, candidates_for, judge, roles_in_order
 from .decision import Decision, Question, decided, planner_for
 from .foresight import foresee
+from .missing import nearest, told_of, where_to_look
 from .plan import Plan
 from .planner import Planner
 from .trying_out import drawn
@@ -95,14 +96,12 @@ def _by_role(question: Question, circumstances: Circumstances, note: str | None)
     candidates = _candidates(wanted, question, circumstances)
     chosen = next((c for c in candidates if c.is_usable), None)
     if chosen is None:
-        return _nobody(question, circumstances, wanted, why, candidates, note)
+        return _nobody(question, circumstances, why, candidates, note)
     if chosen.role == wanted:
         reason = f"{why}; {chosen.profile.id} plays it"
         return decided(question, circumstances, chosen, source, reason, candidates, note)
-    missing = _missing(wanted, candidates, circumstances)
-    warning = (
-        f"no model of the {wanted} role can be asked, so {chosen.profile.id} ({chosen.role}) takes its place. {missing}"
-    )
+    instead = f"{chosen.profile.id} ({chosen.role}) takes its place"
+    warning = _in_its_place(wanted, instead, candidates)
     reason = f"{why}; none can be asked, so the {chosen.role} role takes its place"
     return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
 
@@ -119,10 +118,7 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     planner = planner_for(question, circumstances, candidates)
     plan, usual = _start(planner, question, circumstances)
     if plan is None:
-        role = circumstances.catalogue.rules.role_for(
-            score, question.task_type, local_only=question.constraints.local_only
-        )
-        return _nobody(question, circumstances, role, why, candidates, note)
+        return _nobody(question, circumstances, why, candidates, note)
     chosen = planner.candidate(plan.steps[0].model)
     if usual is None:
         reason = f"{why}: {_in_words(plan, planner, question)}"
@@ -131,11 +127,11 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
         plan, reason = None, f"{why}: {_trial_in_words(chosen, usual, circumstances)}"
     too_slow = None if usual is not None else _too_slow(chosen, planner, question)
     wished = _wished_for(question, circumstances, candidates)
-    if any(c.is_usable and planner.place(c) == planner.place(wished) for c in candidates):
+    place = planner.place(wished)
+    if any(c.is_usable and (c.role == wished.role or planner.place(c) == place) for c in candidates):
         return decided(question, circumstances, chosen, "rules", reason, candidates, note, too_slow, plan=plan)
     instead = f"{chosen.profile.id} ({chosen.role}) comes first"
-    missing = _missing(wished.role, candidates, circumstances)
-    warning = f"no model of the {wished.role} role can be asked, so {instead}. {missing}"
+    warning = _in_its_place(wished.role, instead, candidates)
     return decided(
         question, circumstances, chosen, "constraint", reason, candidates, warning, note, too_slow, plan=plan
     )
@@ -210,26 +206,18 @@ def _in_words(plan: Plan, planner: Planner, question: Question) -> str:
 
 
 def _nobody(
-    question: Question,
-    circumstances: Circumstances,
-    wanted: Role,
-    why: str,
-    candidates: tuple[Candidate, ...],
-    note: str | None,
+    question: Question, circumstances: Circumstances, why: str, candidates: tuple[Candidate, ...], note: str | None
 ) -> Decision:
-    offered = [c for c in candidates if c.profile.is_offered_on(circumstances.today)]
-    chosen = next((c for c in offered if c.role == wanted), (*offered, *candidates)[0])
-    warning = f"no model can be asked now. {_missing(wanted, candidates, circumstances)}"
-    why_not = (chosen.why_not or "").rstrip(".")
-    reason = f"{why}; nobody can be asked, and {chosen.profile.id} comes nearest: {why_not}"
-    return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
+    near = nearest(candidates)
+    warning = f"no model can be asked now. {told_of(near)}. {where_to_look(near)}".rstrip()
+    reason = f"{why}; no model can be asked"
+    return decided(question, circumstances, near[0], "constraint", reason, candidates, warning, note)
 
 
-def _missing(wanted: Role, candidates: tuple[Candidate, ...], circumstances: Circumstances) -> str:
-    """What would let the role's own models be asked: the commands and variables that are missing."""
+def _in_its_place(wanted: Role, instead: str, candidates: tuple[Candidate, ...]) -> str:
+    """Who does what the role's own models would do, and what would let those be asked."""
     own = [c for c in candidates if c.role == wanted]
-    offered = [c for c in own if c.profile.is_offered_on(circumstances.today)]
-    return "; ".join(f"{c.profile.id}: {(c.why_not or '').rstrip('.')}" for c in (offered or own)[:_MOST_NAMED])
+    return f"no model of the {wanted} role can be asked, so {instead}. {told_of(nearest(own))}."
 
 
 def _candidates(first: Role, question: Question, circumstances: Circumstances) -> tuple[Candidate, ...]:
@@ -243,6 +231,3 @@ def _candidates(first: Role, question: Question, circumstances: Circumstances) -
             reference_first=question.policy == "reference",
         )
     )
-
-
-_MOST_NAMED = 3

@@ -64,7 +64,7 @@ def test_a_missing_local_model_is_named_with_its_command():
     decision = select_model(question(6, local_only=True), circumstances({"qwen3-14b", "claude-opus-5-5"}))
 
     assert (choice(decision), decision.source) == ("qwen3-14b", "constraint")
-    assert "qwen2.5-coder-32b: not installed: ollama pull it" in decision.warnings[0]
+    assert "not installed: ollama pull it (for qwen2.5-coder-32b, " in decision.warnings[0]
 
 
 def test_local_only_takes_a_cloud_role_when_the_user_runs_that_model_on_the_machine(tmp_path: Path):

@@ -1,0 +1,94 @@
+"""What each kind of user is told when no model can be asked: one note, with what they themselves can mend."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from house import OpenHouse, Script, text_of
+
+pytestmark = pytest.mark.anyio
+
+TASK = "Write slugify(text)"
+NOTHING_LISTENS = "http://127.0.0.1:9"
+KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
+OWN = (
+    f"id: own\nname: Own\nprovider: openai_compatible\napi_model: own\nbase_url: {NOTHING_LISTENS}/v1\n"
+    "roles: {local: 1, local_coder: 1}\nlifecycle: {status: active, source: my own server, seen: 2026-11-25}\n"
+)
+
+
+@dataclass(frozen=True)
+class User:
+    """What somebody has set up, and what they ask for."""
+
+    status: str
+    step: str
+    """What their note must name."""
+    without: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict[str, str])
+    limits: dict[str, float] = field(default_factory=dict[str, float])
+    profile: str = ""
+
+
+USERS = {
+    "Ollama, stopped": User("failed", "ollama serve", (*KEYS, "OLLAMA_HOST"), {"OLLAMA_HOST": NOTHING_LISTENS}),
+    "Ollama, its models removed": User("failed", "ollama pull", KEYS),
+    "Anthropic, too little money": User(
+        "over_budget",
+        "more than max_cost_usd 0.0000001. Raise it",
+        ("CEREBRAS_API_KEY", "OLLAMA_HOST"),
+        {"OLLAMA_HOST": NOTHING_LISTENS},
+        {"max_cost_usd": 1e-7},
+    ),
+    "Cerebras, no money": User(
+        "over_budget",
+        "more than max_cost_usd 0. Raise it",
+        ("ANTHROPIC_API_KEY", "OLLAMA_HOST"),
+        {"OLLAMA_HOST": NOTHING_LISTENS},
+        {"max_cost_usd": 0},
+    ),
+    "everything, and nothing may leave": User("refused", "ollama pull", (), {"CHARGEHAND_LOCAL_ONLY": "true"}),
+    "a server of their own, stopped": User(
+        "failed",
+        f"{NOTHING_LISTENS}/v1",
+        (*KEYS, "OLLAMA_HOST"),
+        {"OLLAMA_HOST": NOTHING_LISTENS},
+        profile=OWN,
+    ),
+}
+
+
+@pytest.fixture(params=USERS)
+def user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> User:
+    chosen = USERS[request.param]
+    for name, value in chosen.environment.items():
+        monkeypatch.setenv(name, value)
+    if chosen.profile:
+        folder = tmp_path / "chargehand-home" / "profiles"
+        folder.mkdir(parents=True)
+        (folder / "own.yaml").write_text(chosen.profile)
+    return chosen
+
+
+async def test_one_short_note_names_what_the_user_can_mend(open_house: OpenHouse, user: User):
+    async with open_house(Script(), installed=(), without=user.without) as house:
+        receipt = await house.call("delegate_generation", task=TASK, **user.limits)
+        route = await house.call("route_task", task=TASK, **user.limits)
+
+    assert receipt["status"] == user.status
+    (note,) = receipt["notes"]
+    assert note.count(user.step) == 1
+    assert len(note) < 400
+    assert "No key for" not in note
+    assert route["warnings"] == receipt["notes"]
+
+
+@pytest.mark.parametrize("user", ["Ollama, stopped", "a server of their own, stopped"], indirect=True)
+async def test_reviews_name_the_vendor_that_the_user_has(open_house: OpenHouse, user: User):
+    async with open_house(Script(), without=user.without) as house:
+        review = await house.client.call_tool("strategic_review", {"goal": "ship", "progress": "half"})
+        validation = await house.call("validate_code", code="def f(x):\n    return x\n", depth="review")
+
+    for said in (text_of(review), " ".join(validation["notes"])):
+        assert user.step in said
+        assert "No key for" not in said

@@ -1,0 +1,64 @@
+"""What would have to change for a model to be asked: of many reasons those that the user is nearest to mending."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from .candidates import Candidate, ObstacleKind
+
+_MOST_NAMED = 3
+
+_RAISE = "Raise it to have it asked."
+_REMEDIES: Mapping[ObstacleKind, str] = {
+    "too_long": "Give fewer or shorter files to have it asked.",
+    "too_dear": _RAISE,
+    "too_slow": _RAISE,
+}
+"""Of limits that the call itself sets."""
+
+
+def nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Those that least keeps from being asked, each model once, in their order; of limits of the call only one.
+
+    None of them can be asked. A limit of the call is nearest, then a vendor whom the user has set up, then one who
+    need not be set up, then one without a key; a model that may not see the text, or is retired, comes last.
+    """
+    models = list({candidate.profile.id: candidate for candidate in reversed(candidates)}.values())[::-1]
+    least = min(map(_distance, models), default=0)
+    near = [candidate for candidate in models if _distance(candidate) == least]
+    if least > 0:
+        return near
+    return sorted(near, key=lambda candidate: (len(candidate.obstacles), candidate.expected.cost_usd))[:1]
+
+
+def told_of(near: Sequence[Candidate]) -> str:
+    """The reasons, one for each vendor with its models after it; without a full stop at the end."""
+    return "; ".join(_reasons(near))
+
+
+def where_to_look(near: Sequence[Candidate]) -> str:
+    """What tells more than the reasons; empty where a limit of the call is the reason."""
+    return "`chargehand doctor` says what else can be set up." if near and _distance(near[0]) else ""
+
+
+def _reasons(near: Sequence[Candidate]) -> Iterator[str]:
+    vendors: dict[tuple[str, str], list[Candidate]] = {}
+    for candidate in near:
+        vendors.setdefault((candidate.profile.provider, candidate.availability.host), []).append(candidate)
+    for first, *others in list(vendors.values())[:_MOST_NAMED]:
+        (obstacle, *_), why = first.obstacles, (first.why_not or "").rstrip(".")
+        models = [first.profile.id, *(other.profile.id for other in others if other.obstacles[0] == obstacle)]
+        if obstacle.kind in _REMEDIES:
+            yield f"{models[0]}: {why}. {_REMEDIES[obstacle.kind].rstrip('.')}"
+        else:
+            more = f" and {len(models) - _MOST_NAMED} more" if len(models) > _MOST_NAMED else ""
+            yield f"{why} (for {', '.join(models[:_MOST_NAMED])}{more})"
+
+
+def _distance(candidate: Candidate) -> int:
+    kinds = {obstacle.kind for obstacle in candidate.obstacles}
+    if "retired" in kinds:
+        return 5
+    if "not_local" in kinds:
+        return 4
+    if "unreachable" in kinds:
+        return {True: 1, None: 2, False: 3}[candidate.availability.is_set_up]
+    return 0
