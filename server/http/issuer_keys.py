@@ -1,9 +1,11 @@
 """The keys of an OAuth issuer: fetched when needed, shared by all who wait, and kept while the issuer is away."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -25,6 +27,16 @@ RETRY_AFTER_S = 2
 """How soon an issuer that could not be reached is asked again."""
 _PATIENCE_S = 10.0
 
+# By type and curve of a key (RFC 7518, RFC 8037). Signatures only: with a shared secret, whoever verifies could issue.
+_ALGORITHMS: dict[tuple[Any, Any], tuple[str, ...]] = {
+    ("RSA", None): ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512"),
+    ("EC", "P-256"): ("ES256",),
+    ("EC", "P-384"): ("ES384",),
+    ("EC", "P-521"): ("ES512",),
+    ("OKP", "Ed25519"): ("EdDSA",),
+    ("OKP", "Ed448"): ("EdDSA",),
+}
+
 
 class NoSuchKey(Exception):
     """The issuer has no key that the token could be signed with."""
@@ -39,24 +51,31 @@ class IssuerKeys:
         """now: seconds of a clock that never goes back."""
         self._issuer = issuer.rstrip("/")
         self._now = now
-        self._keys: dict[str, jwt.PyJWK] = {}
+        self._keys: list[jwt.PyJWK] = []
         self._fetched = float("-inf")
         self._failed = float("-inf")
         self._fetching: asyncio.Task[None] | None = None
 
-    async def key(self, key_id: str) -> jwt.PyJWK:
-        """Raises NoSuchKey or IssuerAway. Waits for the issuer only where no key at hand will do."""
-        key = self._keys.get(key_id)
+    async def key(self, algorithm: str, key_id: str | None) -> jwt.PyJWK:
+        """The key for a token's signature. Waits for the issuer only where no key at hand will do.
+
+        algorithm, key_id: of the token's header; None: it names no key. Raises NoSuchKey or IssuerAway.
+        """
+        key = self._fitting(algorithm, key_id)
         if self._age_s > (KEYS_AGAIN_AFTER_S if key is None else KEYS_RENEWED_S):
             fetching = self._fetch()
             if fetching is not None and (key is None or not self._hold):
                 await asyncio.wait([fetching])
-                key = self._keys.get(key_id)
+                key = self._fitting(algorithm, key_id)
         if key is not None and self._hold:
             return key
         if self._is_away:
             raise IssuerAway
-        raise NoSuchKey("its issuer has no key of that id")
+        raise NoSuchKey("its issuer has no key for its algorithm and key id, or several and it names none")
+
+    def _fitting(self, algorithm: str, key_id: str | None) -> jwt.PyJWK | None:
+        fitting = [key for key in self._keys if key.algorithm_name == algorithm and key_id in (None, key.key_id)]
+        return fitting[0] if len(fitting) == 1 or (fitting and key_id is not None) else None
 
     @property
     def _age_s(self) -> float:
@@ -84,7 +103,7 @@ class IssuerKeys:
         try:
             with anyio.fail_after(_PATIENCE_S):
                 self._keys = await self._published()
-        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError, jwt.PyJWTError) as error:
+        except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError) as error:
             said = f"{type(error).__name__}: {error}"
             level = logging.INFO if self._is_away else logging.WARNING
             logger.log(level, "the keys of %s cannot be fetched: %s", self._issuer, said)
@@ -92,11 +111,14 @@ class IssuerKeys:
         else:
             self._fetched = self._now()
 
-    async def _published(self) -> dict[str, jwt.PyJWK]:
+    async def _published(self) -> list[jwt.PyJWK]:
         async with httpx2.AsyncClient(timeout=_PATIENCE_S, follow_redirects=False) as client:
             address = await self._address_of_keys(client)
             found = (await client.get(address)).raise_for_status().json()
-        return {key.key_id or "": key for key in jwt.PyJWKSet.from_dict(found).keys}
+        keys = [usable for key in found["keys"] for usable in _usable(key)]
+        if not keys:
+            raise ValueError(f"{address} has no key that verifies signatures")
+        return keys
 
     async def _address_of_keys(self, client: httpx2.AsyncClient) -> str:
         """As its metadata says: RFC 8414 section 3, else OpenID Connect Discovery section 4."""
@@ -113,3 +135,15 @@ class IssuerKeys:
                     raise ValueError(f"{address} speaks for another issuer")
                 return str(told["jwks_uri"])
         raise ValueError("it has no metadata")
+
+
+def _usable(shown: Any) -> list[jwt.PyJWK]:
+    """What an issuer shows as a key (JSON, hence Any), for each algorithm that it may be used with."""
+    key = cast("dict[str, Any]", shown if isinstance(shown, dict) else {})
+    usable: list[jwt.PyJWK] = []
+    if key.get("use") in (None, "sig"):
+        for algorithm in _ALGORITHMS.get((key.get("kty"), key.get("crv")), ()):
+            if key.get("alg") in (None, algorithm):
+                with contextlib.suppress(jwt.PyJWTError):
+                    usable.append(jwt.PyJWK(key, algorithm))
+    return usable

@@ -2,7 +2,7 @@
 
 import logging
 import secrets
-from typing import Any
+from typing import Any, cast
 
 import jwt
 from mcp.server.auth.provider import AccessToken, TokenVerifier
@@ -14,8 +14,8 @@ from .issuer_keys import RETRY_AFTER_S, IssuerKeys, NoSuchKey
 
 logger = logging.getLogger(__name__)
 
-# Signatures only: with a shared secret, whoever can verify could also issue.
-_ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
+LEEWAY_S = 30
+"""By how much the issuer's clock may differ from this machine's."""
 
 
 def verifier(entrance: Entrance, resource: str) -> TokenVerifier:
@@ -55,7 +55,7 @@ class _Tokens(TokenVerifier):
             client_id=str(client or subject),
             subject=None if subject is None else str(subject),
             scopes=_scopes(claims),
-            expires_at=int(claims["exp"]),
+            expires_at=int(claims["exp"]) + LEEWAY_S,
             resource=self._resource,
             claims={"iss": claims["iss"]},
         )
@@ -63,11 +63,12 @@ class _Tokens(TokenVerifier):
     async def _claims(self, token: str, keys: IssuerKeys) -> dict[str, Any]:
         """The token's claims (of any type, hence Any), once signature, issuer, audience and time hold."""
         header = jwt.get_unverified_header(token)
-        key = await keys.key(str(header.get("kid", "")))
+        algorithm = str(header.get("alg"))
         return jwt.decode(
             token,
-            key,
-            algorithms=list(_ALGORITHMS),
+            await keys.key(algorithm, header.get("kid")),
+            algorithms=[algorithm],
+            leeway=LEEWAY_S,
             audience=self._resource,
             issuer=self._entrance.issuer,
             options={"require": ["exp", "iss", "aud", "sub"]},
@@ -75,5 +76,9 @@ class _Tokens(TokenVerifier):
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:
-    said = claims.get("scope", claims.get("scp", ""))
-    return said.split() if isinstance(said, str) else [str(scope) for scope in said]
+    """What the token allows; a claim in neither of the two forms that issuers use allows nothing."""
+    said = claims.get("scope", claims.get("scp"))
+    if isinstance(said, str):
+        return said.split()
+    listed = cast("list[Any]", said if isinstance(said, list) else [])
+    return [scope for scope in listed if isinstance(scope, str)]

@@ -41,8 +41,14 @@ class Issuer:
     held: anyio.Event | None = None
     """What it waits for before it answers."""
 
+    published: list[dict[str, Any]] | None = None
+    """The keys that it shows. None: its own."""
+
     def token(self, audience: str, **claims: Any) -> str:
         """A token that is good for the audience, but for the claims given; None leaves one out."""
+        return self.signed(self.claims(audience, **claims))
+
+    def claims(self, audience: str, **claims: Any) -> dict[str, Any]:
         now = int(time.time())
         whole = {
             "iss": self.url,
@@ -53,8 +59,11 @@ class Issuer:
             "iat": now,
             **claims,
         }
-        kept = {name: value for name, value in whole.items() if value is not None}
-        return jwt.encode(kept, self.key, algorithm="ES256", headers={"kid": "one"})
+        return {name: value for name, value in whole.items() if value is not None}
+
+    def signed(self, claims: dict[str, Any], key: Any = None, algorithm: str = "ES256", kid: str | None = "one") -> str:
+        """A token with just these claims. key: of any type that PyJWT takes; None is the issuer's own."""
+        return jwt.encode(claims, key or self.key, algorithm=algorithm, headers={} if kid is None else {"kid": kid})
 
 
 @pytest.fixture
@@ -76,7 +85,8 @@ def open_issuer() -> Callable[[], AbstractAsyncContextManager[Issuer]]:
 
         async def keys(request: Request) -> Response:
             asked.append(request.url.path)
-            return JSONResponse({"keys": [{**public, "kid": "one", "alg": "ES256", "use": "sig"}]})
+            own = {**public, "kid": "one", "alg": "ES256", "use": "sig"}
+            return JSONResponse({"keys": [own] if issuer.published is None else issuer.published})
 
         routes = [Route("/.well-known/oauth-authorization-server", metadata), Route("/keys", keys)]
         async with serving_peer(Starlette(routes=routes)) as url:

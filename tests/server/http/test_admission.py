@@ -9,7 +9,9 @@ from typing import Any
 
 import anyio
 import httpx2
+import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from mcp_http import HEADERS, INITIALIZE, LIST_TOOLS
 
 pytestmark = pytest.mark.anyio
@@ -115,6 +117,78 @@ async def test_a_token_of_the_issuer_opens_once_it_is_made_out_for_this_server(
     assert metadata.json()["authorization_servers"] == [issuer.url]
     assert issuer.asked == ["/.well-known/oauth-authorization-server", "/keys"], "the keys are fetched once"
     assert not any(token in caplog.text for token in tokens.values())
+
+
+async def test_a_clock_that_is_half_a_minute_off_refuses_no_token(open_place: Opening, open_issuer: Opening):
+    now = int(time.time())
+    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
+        answers = {
+            name: await place.ask(headers={"Authorization": f"Bearer {issuer.token(place.url, **claims)}"})
+            for name, claims in {
+                "begins soon": {"iat": now + 25, "nbf": now + 25},
+                "has just ended": {"exp": now - 2},
+                "begins later": {"nbf": now + 90},
+            }.items()
+        }
+
+    assert {name: answer.status_code for name, answer in answers.items()} == {
+        "begins soon": 200,
+        "has just ended": 200,
+        "begins later": 401,
+    }
+
+
+async def test_a_key_opens_with_each_algorithm_of_its_type_unless_the_issuer_names_one(
+    open_place: Opening, open_issuer: Opening
+):
+    free, bound = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    public = [json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(key.public_key())) for key in (free, bound)]
+    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
+        issuer.published = [
+            {"kty": "oct", "k": "c2VjcmV0" * 8, "kid": "shared"},
+            {"kty": "unheard of", "kid": "odd"},
+            {**public[0], "kid": "free"},
+            {**public[1], "kid": "bound", "alg": "PS256"},
+        ]
+        claims = issuer.claims(place.url)
+        tokens = {
+            (kid, algorithm): issuer.signed(claims, key, algorithm, kid)
+            for kid, key, algorithm in [
+                ("free", free, "RS256"),
+                ("free", free, "RS512"),
+                ("free", free, "PS256"),
+                ("bound", bound, "PS256"),
+                ("bound", bound, "RS256"),
+                ("shared", "secret" * 8, "HS256"),
+            ]
+        }
+        answers = {of: await place.ask(headers={"Authorization": f"Bearer {t}"}) for of, t in tokens.items()}
+
+    opened = [of for of, answer in answers.items() if answer.status_code == 200]
+    assert opened == [("free", "RS256"), ("free", "RS512"), ("free", "PS256"), ("bound", "PS256")]
+
+
+async def test_a_token_that_names_no_key_is_of_the_only_one_that_fits(open_place: Opening, open_issuer: Opening):
+    other = rsa.generate_private_key(65537, 2048)
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(other.public_key()))
+    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
+        own = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(issuer.key.public_key()))
+        issuer.published = [{**own, "kid": "one"}, {**public, "kid": "two"}, {**public, "kid": "three"}]
+        claims = issuer.claims(place.url)
+        one_fits = await place.ask(headers={"Authorization": f"Bearer {issuer.signed(claims, kid=None)}"})
+        two_fit = issuer.signed(claims, other, "RS256", kid=None)
+        several_fit = await place.ask(headers={"Authorization": f"Bearer {two_fit}"})
+
+    assert (one_fits.status_code, several_fit.status_code) == (200, 401)
+
+
+@pytest.mark.parametrize("scope", [None, 5, {"delegate": 1}, [["delegate"]], "", []])
+async def test_a_scope_that_is_no_text_allows_nothing(open_place: Opening, open_issuer: Opening, scope: Any):
+    async with open_issuer() as issuer, open_place(issuer=issuer.url, scopes=("delegate",)) as place:
+        token = issuer.signed({**issuer.claims(place.url), "scope": scope})
+        answer = await place.ask(headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == 403
 
 
 async def test_while_the_issuer_is_away_a_caller_is_told_to_come_again_and_not_to_log_in_anew(

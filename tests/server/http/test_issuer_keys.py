@@ -35,7 +35,7 @@ class Clock:
 async def opens(keys: IssuerKeys, key_id: str = "one") -> str:
     try:
         with anyio.fail_after(BOUND_S):
-            await keys.key(key_id)
+            await keys.key("ES256", key_id)
     except (IssuerAway, NoSuchKey) as error:
         return type(error).__name__
     return "opens"
@@ -46,7 +46,7 @@ async def test_a_key_at_hand_opens_while_a_strangers_token_waits_for_a_slow_issu
     clock = Clock()
     async with open_issuer() as issuer, anyio.create_task_group() as group:
         keys = IssuerKeys(issuer.url, clock)
-        await keys.key("one")
+        await keys.key("ES256", "one")
         clock.now_s = age_s
         issuer.held = anyio.Event()
         group.start_soon(opens, keys, "unknown")
@@ -85,7 +85,7 @@ async def test_old_keys_open_for_an_hour_while_the_issuer_is_away_and_then_no_mo
     clock = Clock()
     async with open_issuer() as issuer:
         keys = IssuerKeys(issuer.url, clock)
-        await keys.key("one")
+        await keys.key("ES256", "one")
         issuer.is_away = True
         found: dict[float, list[str]] = {}
         for age_s in (KEYS_FRESH_S + 1, KEYS_KEPT_S, KEYS_KEPT_S + 1):
