@@ -49,7 +49,7 @@ class IssuerAway(AuthenticationError):
 class IssuerKeys:
     def __init__(self, issuer: str, now: Callable[[], float] = time.monotonic) -> None:
         """now: seconds of a clock that never goes back."""
-        self._issuer = issuer.rstrip("/")
+        self._issuer = issuer
         self._now = now
         self._keys: list[jwt.PyJWK] = []
         self._fetched = float("-inf")
@@ -122,19 +122,26 @@ class IssuerKeys:
 
     async def _address_of_keys(self, client: httpx2.AsyncClient) -> str:
         """As its metadata says: RFC 8414 section 3, else OpenID Connect Discovery section 4."""
-        parts = urlsplit(self._issuer)
+        base = self._issuer.rstrip("/")
+        parts = urlsplit(base)
         root = f"{parts.scheme}://{parts.netloc}"
         for address in (
             f"{root}/.well-known/oauth-authorization-server{parts.path}",
-            f"{self._issuer}/.well-known/openid-configuration",
+            f"{base}/.well-known/openid-configuration",
         ):
             answer = await client.get(address)
             if answer.is_success:
                 told = answer.json()
-                if str(told["issuer"]).rstrip("/") != self._issuer:
-                    raise ValueError(f"{address} speaks for another issuer")
+                self._compare(str(told["issuer"]), address)
                 return str(told["jwks_uri"])
         raise ValueError("it has no metadata")
+
+    def _compare(self, told: str, address: str) -> None:
+        if told.rstrip("/") != self._issuer.rstrip("/"):
+            raise ValueError(f"{address} speaks for another issuer, {told}")
+        if told != self._issuer and not self._keys:  # said once, at the first fetch
+            said = "--issuer is %s, but it calls itself %s. Give it like that: tokens must name it just as you do."
+            logger.warning(said, self._issuer, told)
 
 
 def _usable(shown: Any) -> list[jwt.PyJWK]:

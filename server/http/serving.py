@@ -1,5 +1,6 @@
 """Serves MCP over Streamable HTTP until a signal ends it, in order."""
 
+import logging
 import signal
 import socket
 import sys
@@ -27,6 +28,8 @@ class CannotListen(CallerError):
 async def serve_http(open_workshop: OpenWorkshop, binding: Binding) -> None:
     """Serve until SIGTERM or SIGINT. Raises BadSetting or CannotListen before anything is served."""
     settings = load_settings()
+    # Before the workshop opens, with the first call: whoever is not let in is to be heard of too.
+    logging.getLogger("chargehand").setLevel(settings.log_level)
     entrance = binding.entrance(settings.http_token)
     with listen(binding) as listener:
         port = int(listener.getsockname()[1])

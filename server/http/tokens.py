@@ -37,6 +37,7 @@ class _Tokens(TokenVerifier):
         self._entrance = entrance
         self._keys = keys
         self._resource = resource
+        self._told: set[type[Exception]] = set()
 
     async def verify_token(self, token: str) -> AccessToken | None:
         fixed = self._entrance.token
@@ -47,7 +48,7 @@ class _Tokens(TokenVerifier):
         try:
             claims = await self._claims(token, self._keys)
         except (jwt.PyJWTError, NoSuchKey) as error:
-            logger.info("a token was refused: %s", error)
+            self._tell(error)
             return None
         client, subject = claims.get("client_id") or claims.get("azp"), claims.get("sub")
         return AccessToken(
@@ -60,19 +61,35 @@ class _Tokens(TokenVerifier):
             claims={"iss": claims["iss"]},
         )
 
+    def _tell(self, error: Exception) -> None:
+        """Once per cause where the operator sees it: a stranger may send as many bad tokens as he likes."""
+        level = logging.INFO if type(error) in self._told else logging.WARNING
+        self._told.add(type(error))
+        # In ASCII and cut: words of PyJWT may quote the token's header, which is a stranger's text.
+        logger.log(level, "a token was refused: %.300s", ascii(str(error))[1:-1])
+
     async def _claims(self, token: str, keys: IssuerKeys) -> dict[str, Any]:
         """The token's claims (of any type, hence Any), once signature, issuer, audience and time hold."""
         header = jwt.get_unverified_header(token)
         algorithm = str(header.get("alg"))
-        return jwt.decode(
-            token,
-            await keys.key(algorithm, header.get("kid")),
-            algorithms=[algorithm],
-            leeway=LEEWAY_S,
-            audience=self._resource,
-            issuer=self._entrance.issuer,
-            options={"require": ["exp", "iss", "aud", "sub"]},
-        )
+        key = await keys.key(algorithm, header.get("kid"))
+        try:
+            return jwt.decode(
+                token,
+                key,
+                algorithms=[algorithm],
+                leeway=LEEWAY_S,
+                audience=self._resource,
+                issuer=self._entrance.issuer,
+                options={"require": ["exp", "iss", "aud", "sub"]},
+            )
+        # By then the signature has been verified: these are the issuer's words.
+        except jwt.InvalidIssuerError as error:
+            said = jwt.decode(token, options={"verify_signature": False})["iss"]
+            raise jwt.InvalidIssuerError(f"its iss is {said}, and --issuer is {self._entrance.issuer}") from error
+        except jwt.InvalidAudienceError as error:
+            said = jwt.decode(token, options={"verify_signature": False})["aud"]
+            raise jwt.InvalidAudienceError(f"its aud is {said}, and this server is {self._resource}") from error
 
 
 def _scopes(claims: dict[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """When the issuer is asked for its keys, who waits for it, and what its old keys are good for."""
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -123,3 +124,20 @@ async def test_a_key_that_the_issuer_does_not_have_is_asked_for_no_more_than_twi
 
     assert found == ["NoSuchKey"] * 2
     assert len(issuer.asked) == 2
+
+
+async def test_an_issuer_that_calls_itself_otherwise_than_typed_is_named_once(
+    open_issuer: Opening, caplog: pytest.LogCaptureFixture
+):
+    clock = Clock()
+    async with open_issuer() as issuer:
+        keys = IssuerKeys(f"{issuer.url}/", clock)
+        await keys.key("ES256", "one")
+        clock.now_s = KEYS_FRESH_S + 1
+        await keys.key("ES256", "one")
+
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == [
+        f"--issuer is {issuer.url}/, but it calls itself {issuer.url}. Give it like that: tokens must name it just as"
+        " you do."
+    ]

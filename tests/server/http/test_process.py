@@ -6,8 +6,10 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -15,7 +17,7 @@ import httpx2
 import pytest
 from house import Script, fenced
 from mcp import Client, MCPError
-from mcp_http import HEADERS, tool_call
+from mcp_http import HEADERS, LIST_TOOLS, tool_call
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.vendors import vendors
@@ -33,7 +35,7 @@ class Server:
         command = [sys.executable, "-m", "chargehand.server", "serve", "--http", *arguments]
         self.popen = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=folder)
 
-    def first_line(self) -> str:
+    def next_line(self) -> str:
         assert self.popen.stderr is not None
         return self.popen.stderr.readline().strip()
 
@@ -63,7 +65,7 @@ async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_e
     async with vendors(script) as peers:
         server = Server(environment | peers.environment, tmp_path, "--port", "0")
         started.append(server)
-        line = await anyio.to_thread.run_sync(server.first_line)
+        line = await anyio.to_thread.run_sync(server.next_line)
         assert line.startswith("chargehand serves MCP at http://127.0.0.1:")
 
         async with anyio.create_task_group() as group:
@@ -95,7 +97,7 @@ async def test_a_call_under_way_when_the_server_ends_is_told_so(
     async with vendors(script) as peers:
         server = Server(environment | peers.environment, tmp_path, "--port", "0")
         started.append(server)
-        url = (await anyio.to_thread.run_sync(server.first_line)).rpartition(" ")[2]
+        url = (await anyio.to_thread.run_sync(server.next_line)).rpartition(" ")[2]
 
         async def call() -> None:
             tool = "delegate_generation"
@@ -126,3 +128,27 @@ async def test_a_door_without_a_lock_is_not_opened(environment: dict[str, str], 
 
     assert code == 1
     assert "CHARGEHAND_HTTP_TOKEN" in (server.popen.stderr.read() if server.popen.stderr else "")
+
+
+async def test_the_operator_learns_once_why_tokens_are_refused_and_each_time_at_level_info(
+    environment: dict[str, str],
+    tmp_path: Path,
+    started: list[Server],
+    open_issuer: Callable[[], AbstractAsyncContextManager[Any]],
+):
+    async with open_issuer() as issuer:
+        environment["CHARGEHAND_LOG_LEVEL"] = "INFO"
+        server = Server(environment, tmp_path, "--port", "0", "--issuer", issuer.url)
+        started.append(server)
+        url = (await anyio.to_thread.run_sync(server.next_line)).rpartition(" ")[2]
+        token = issuer.token(url, iss=f"{issuer.url}/")
+        async with httpx2.AsyncClient(headers={**HEADERS, "Authorization": f"Bearer {token}"}) as http:
+            answers = [await http.post(url, json=LIST_TOOLS) for _ in range(2)]
+        with anyio.fail_after(BOUND_S):
+            said = [await anyio.to_thread.run_sync(server.next_line, abandon_on_cancel=True) for _ in range(2)]
+
+    assert [answer.status_code for answer in answers] == [401, 401]
+    reason = f"its iss is {issuer.url}/, and --issuer is {issuer.url}"
+    assert said == [
+        f"{level} chargehand.server.http.tokens: a token was refused: {reason}" for level in ("WARNING", "INFO")
+    ]
