@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from house import OpenHouse, Script, fenced
 
+from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Ask, HttpFault, Reply
+from chargehand.evaluation.peers.vendors import QWEN
 
 pytestmark = pytest.mark.anyio
 
@@ -198,3 +200,27 @@ async def test_an_address_that_reads_like_a_limit_on_cost_is_no_spent_budget(ope
 
     assert receipt["status"] == "failed"
     assert any("127.0.0.1:9/max_cost_usd" in note for note in receipt["notes"])
+
+
+CODER = OllamaModel("qwen2.5-coder:32b", context_tokens=32_768, family="qwen2", digest="f" * 64)
+KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
+
+
+@pytest.mark.parametrize("answers", [[Reply("I cannot do that, sorry.")], [Reply("")], [WRONG, STILL_WRONG]])
+async def test_a_second_free_model_is_asked_where_the_first_fails(open_house: OpenHouse, answers: list[Reply]):
+    script = Script({LOCAL: answers, CODER.name: [RIGHT]})
+    async with open_house(script, installed=(QWEN, CODER), without=KEYS) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
+
+    assert receipt["status"] == "succeeded"
+    assert script.models == [*[LOCAL] * len(answers), CODER.name]
+
+
+async def test_a_receipt_says_why_it_stopped_before_its_attempts_were_used_up(open_house: OpenHouse):
+    script = Script({LOCAL: [Reply("")]})
+    async with open_house(script, without=KEYS) as house:
+        alone = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
+        named = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="qwen3-30b-a3b", wait_s=60)
+
+    assert alone["notes"][-1] == "Stopped after 1 of 6 attempts: no other model can be asked."
+    assert named["notes"][-1].endswith('model="qwen3-30b-a3b" was named, so no other is asked.')

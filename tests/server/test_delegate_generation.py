@@ -217,7 +217,8 @@ async def test_a_refusal_in_words_is_no_code_and_another_model_is_asked(open_hou
 
     assert receipt["status"] == "unverified"
     assert receipt["attempts"][0]["outcome"] == "empty"
-    assert "qwen3-30b-a3b: empty: prose instead of code." in receipt["notes"]
+    (note,) = [note for note in receipt["notes"] if "prose instead of code" in note]
+    assert "I'm sorry, I cannot help with that request." in note
     assert receipt["code"] == "def double(count):\n    return 2 * count\n"
 
 
@@ -483,7 +484,7 @@ async def test_nothing_reachable_says_what_to_do(open_house: OpenHouse):
         receipt = await house.call("delegate_generation", task=RENAME)
 
     assert receipt["status"] == "failed"
-    assert any("ollama pull qwen3:30b-a3b" in note for note in receipt["notes"])
+    assert any("ollama pull " in note for note in receipt["notes"])
 
 
 async def test_two_delegations_run_at_the_same_time(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):

@@ -165,6 +165,8 @@ class Cascade:
             return self._slip_corrected() or plan.steps[0]
         if not made:
             return self._quickest()
+        if free := self._another_free(means):
+            return free
         self._note_what_is_left(means)
         return None
 
@@ -183,10 +185,25 @@ class Cascade:
         return self.decision.planner.plan(
             means,
             [tried.step for tried in made if tried.has_failed],
-            left_out={*self._silent(), *self._elsewhere(), *self.too_dear, *self.too_slow},
+            left_out=self._left_out(),
             may_repair=bool(made) and self._can_be_repaired(made[-1]),
             at_any_price=at_any_price,
         )
+
+    def _another_free(self, means: Means) -> Step | None:
+        """A model without a price that was not tried yet, though another plays its role: only time speaks against it.
+
+        None: there is none, or none would answer in time.
+        """
+        planner, tried = self.decision.planner, {tried.candidate.profile.id for tried in self.attempts.made}
+        free = [c for c in planner.candidates if c.profile.price is None and c.profile.id not in tried]
+        plan = replace(planner, candidates=free, every_model=True).plan(
+            means, left_out=self._left_out(), at_any_price=True
+        )
+        return next(iter(plan.steps), None)
+
+    def _left_out(self) -> set[str]:
+        return {*self._silent(), *self._elsewhere(), *self.too_dear, *self.too_slow}
 
     def _note_what_is_left(self, means: Means) -> None:
         """Say who is not asked any more, and what would have them asked."""
@@ -197,7 +214,9 @@ class Cascade:
                 f"{step.model}: not asked: about {in_dollars(planner.cost_usd(step))} is more than is left of"
                 f" max_cost_usd {self.contract.max_cost_usd:g}. Raise it to have it asked."
             )
-        elif step := next(iter(self._plan(replace(means, seconds=None)).steps), None):
+        elif step := next(iter(self._plan(untimed := replace(means, seconds=None)).steps), None) or (
+            self._another_free(untimed)
+        ):
             self.notes.append(
                 f"{step.model}: not asked: it would not answer within the {means.seconds:.0f} s that are left of"
                 f" max_seconds {self.contract.max_seconds:g}. Raise it to have it asked."
@@ -210,6 +229,20 @@ class Cascade:
                 f" all that is left together solves it with {rest.success:.0%}. CHARGEHAND_POLICY=quality goes on for"
                 f' longer, and model="{step.model}" asks it alone.'
             )
+        else:
+            made = len(self.attempts.made)
+            self.notes.append(f"Stopped after {made} of {self.contract.max_attempts} attempts: {self._why_it_ends()}")
+
+    def _why_it_ends(self) -> str:
+        """Why nobody else is asked, when neither money nor time is the reason."""
+        if self.contract.model is not None:
+            return f'model="{self.contract.model}" was named, so no other is asked.'
+        tried = {tried.candidate.profile.id for tried in self.attempts.made}
+        out = {*tried, *self._left_out()}
+        rest = next((c.profile.id for c in self.decision.candidates if c.is_usable and c.profile.id not in out), None)
+        if rest is not None:
+            return f'of each role one model is asked. model="{rest}" asks another.'
+        return "no other model can be asked."
 
     def _as_dear_as(self, step: Step) -> Iterator[str]:
         """Models that are expected to cost at least what a step does, its own first."""

@@ -1,12 +1,16 @@
 """What is said of an answer whose text is not what its model wrote, or not what its user wants."""
 
+import textwrap
 from collections.abc import Iterator
 
 from ...profiles.price import in_dollars
 from ..editing.answer import declines
 from ..guarding.secrets import holds_placeholder
-from ..guarding.text import hidden_in
+from ..guarding.text import hidden_in, visible
 from .attempt import Tried
+
+_SHOWN = 120
+"""Characters of an answer that is no code."""
 
 
 def remarks_on(tried: Tried) -> Iterator[str]:
@@ -21,8 +25,14 @@ def remarks_on(tried: Tried) -> Iterator[str]:
     if generation is not None and generation.usage.is_estimated:
         yield f"{model}: its server counts no tokens; those of this attempt, and their cost, are estimates."
     if answer is None and generation is not None and tried.asked.error is None and tried.outcome == "empty":
-        what = "prose instead of code" if declines(generation.text) else "nothing stands in its code block"
-        yield f"{model}: empty: {what}."
+        if declines(generation.text):
+            said = " ".join(visible(generation.text).split())
+            yield (
+                f"{model}: empty: prose instead of code: {textwrap.shorten(said, _SHOWN, placeholder=' …')!r}."
+                " If it asks for something, put that into the task."
+            )
+        else:
+            yield f"{model}: empty: nothing stands in its code block."
     if answer is None or generation is None:
         return
     if holds_placeholder(answer.code):
