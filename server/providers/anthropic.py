@@ -20,7 +20,7 @@ from .account import Account
 from .anthropic_batches import AnthropicBatches
 from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
 from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
+from .egress import Gate, client_options, on_behalf_of
 from .locality import vendor_url
 from .reply import Clock, Ending, ReplySoFar, Stop
 from .strict_schema import strict_schema
@@ -259,7 +259,6 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthro
     import anthropic
     import httpx2
 
-    keep_bodies_out_of_logs()
     # The profile's lifecycle says it already, to the user instead of the terminal.
     warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
     timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
@@ -270,10 +269,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthro
         timeout=timeout,
         http_client=httpx2.AsyncClient(
             timeout=timeout,
-            follow_redirects=False,
-            event_hooks={"request": [gate.let_out]},
-            # What stays on the machine must not go through a proxy of the environment.
-            trust_env=not vendor.is_local,
+            **client_options(vendor, gate),
         ),
     )
 

@@ -19,7 +19,7 @@ from ...tools.provider import (
 from .account import Account
 from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
 from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, keep_bodies_out_of_logs, on_behalf_of
+from .egress import Gate, client_options, on_behalf_of
 from .locality import vendor_url
 from .reply import Clock, Ending, ReplySoFar, Stop
 from .sent_back import SentBack, sent_back
@@ -231,7 +231,6 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "sdk.AsyncCerebras":
     import httpx
     from cerebras.cloud import sdk
 
-    keep_bodies_out_of_logs()
     timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
     return sdk.AsyncCerebras(
         api_key=api_key,
@@ -240,10 +239,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "sdk.AsyncCerebras":
         timeout=timeout,
         http_client=httpx.AsyncClient(
             timeout=timeout,
-            follow_redirects=False,
-            event_hooks={"request": [gate.let_out]},
-            # What stays on the machine must not go through a proxy of the environment.
-            trust_env=not vendor.is_local,
+            **client_options(vendor, gate),
         ),
         # Otherwise the constructor makes a blocking request of its own.
         warm_tcp_connection=False,

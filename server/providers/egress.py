@@ -6,17 +6,18 @@ on whose behalf a request leaves. It does not see what a proxy of the environmen
 
 import json
 import logging
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, TypedDict, cast
 
 import anyio.to_thread
 
 from ...tools.guarding.secrets import Secret, SecretSearch
 from ...tools.provider import GenerationRequest, NotLocal, Observer
 from .locality import is_local_host
+from .vendor import Vendor
 
 # Their debug records hold request bodies, and with them prompts and code.
 _TALKATIVE_LOGGERS = ("anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
@@ -79,6 +80,29 @@ class Gate:
         return (self.local_only or local_only) and not is_local_host(host, self._local_hosts)
 
 
+class ClientOptions(TypedDict):
+    """What httpx, httpx2 and Ollama's SDK take alike."""
+
+    follow_redirects: bool
+    event_hooks: dict[str, list[Callable[[Any], Awaitable[None]]]]
+    """Each library gives its hooks requests of its own, hence Any."""
+    trust_env: bool
+
+
+def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable[None]]) -> ClientOptions:
+    """What each HTTP client that speaks to a vendor is made with, after its SDK was imported.
+
+    From then on bodies stay out of logs. first: what is done to a request before the gate looks at it.
+    """
+    _keep_bodies_out_of_logs()
+    return {
+        "follow_redirects": False,
+        "event_hooks": {"request": [*first, gate.let_out]},
+        # What stays on the machine must not go through a proxy of the environment.
+        "trust_env": not vendor.is_local,
+    }
+
+
 @contextmanager
 def on_behalf_of(request: GenerationRequest, observer: Observer) -> Generator[None]:
     """Requests made inside the block are this generation's: counted for it, and held to its privacy."""
@@ -117,7 +141,7 @@ def _texts(value: object) -> Iterator[str]:
             yield from _texts(part)
 
 
-def keep_bodies_out_of_logs() -> None:
+def _keep_bodies_out_of_logs() -> None:
     """Raise the SDKs' loggers above the level at which they write request bodies."""
     for name in _TALKATIVE_LOGGERS:
         logger = logging.getLogger(name)

@@ -36,7 +36,7 @@ from .complaint import (
     unreachable,
 )
 from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, keep_bodies_out_of_logs, not_local, on_behalf_of
+from .egress import Gate, client_options, not_local, on_behalf_of
 from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels, is_named_as_remote
 from .ollama_window import Window, choose_window, was_cut
@@ -255,14 +255,10 @@ def _connect(vendor: Vendor, gate: Gate) -> "ollama.AsyncClient":
     import httpx
     import ollama
 
-    keep_bodies_out_of_logs()
     return ollama.AsyncClient(
         host=vendor.url,
         timeout=httpx.Timeout(None, connect=CONNECT_TIMEOUT_S),
-        follow_redirects=False,
-        event_hooks={"request": [gate.let_out]},
-        # What stays on the machine must not go through a proxy of the environment.
-        trust_env=not vendor.is_local,
+        **client_options(vendor, gate),
     )
 
 

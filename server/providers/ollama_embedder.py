@@ -17,7 +17,7 @@ from ...memory_store.embedding.embedder import EmbedderUnavailable
 from ...memory_store.embedding.vectors import unit_rows
 from ...tools.provider import Unreachable
 from .deadline import CONNECT_TIMEOUT_S
-from .egress import Gate, keep_bodies_out_of_logs, not_local
+from .egress import Gate, client_options, not_local
 from .ollama import ollama_at
 from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
 from .reply import Clock
@@ -161,14 +161,10 @@ class OllamaEmbedder:
     def _connect(self) -> "httpx.AsyncClient":
         import httpx
 
-        keep_bodies_out_of_logs()
         return httpx.AsyncClient(
             base_url=self._vendor.url,
             timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            event_hooks={"request": [self._gate.let_out]},
-            # What stays on the machine must not go through a proxy of the environment.
-            trust_env=not self._vendor.is_local,
+            **client_options(self._vendor, self._gate),
         )
 
     def _refuse(self, host: str) -> NoReturn:

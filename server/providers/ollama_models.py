@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .complaint import unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
-from .egress import Gate
+from .egress import Gate, client_options
 from .reply import Clock
 from .vendor import Vendor
 
@@ -172,9 +172,7 @@ class OllamaModels:
             self._client = httpx.AsyncClient(
                 base_url=self._vendor.url,
                 timeout=httpx.Timeout(None, connect=LIST_CONNECT_TIMEOUT_S),
-                follow_redirects=False,
-                event_hooks={"request": [self._gate.let_out]},
-                trust_env=not self._vendor.is_local,
+                **client_options(self._vendor, self._gate),
             )
         return self._client
 

@@ -25,7 +25,7 @@ from ...tools.provider import (
 from .account import Account
 from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
 from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, keep_bodies_out_of_logs, not_local, on_behalf_of
+from .egress import Gate, client_options, not_local, on_behalf_of
 from .locality import InvalidAddress, vendor_url
 from .openai_listing import Listing, ModelList
 from .openai_wire import AnswerSoFar, Chunk, ErrorBody
@@ -259,14 +259,12 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
     import httpx2
     import openai
 
-    keep_bodies_out_of_logs()
     timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
 
-    async def strip_and_let_out(request: httpx2.Request) -> None:
+    async def strip(request: httpx2.Request) -> None:
         # The SDK adds what OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS say, whoever is spoken to.
         for name in set(request.headers) - _HEADERS_THAT_LEAVE:
             del request.headers[name]
-        await gate.let_out(request)
 
     key = api_key or _NO_KEY
     return openai.AsyncOpenAI(
@@ -278,10 +276,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
         timeout=timeout,
         http_client=httpx2.AsyncClient(
             timeout=timeout,
-            follow_redirects=False,
-            event_hooks={"request": [strip_and_let_out]},
-            # What stays on the machine must not go through a proxy of the environment.
-            trust_env=not vendor.is_local,
+            **client_options(vendor, gate, strip),
         ),
     )
 

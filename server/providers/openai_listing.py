@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ...tools.provider import ProviderError, Unreachable
 from .complaint import Complaint, sanitised, seconds_of, typed_error, unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
-from .egress import Gate
+from .egress import Gate, client_options
 from .reply import Clock
 from .vendor import Vendor
 
@@ -106,10 +106,7 @@ class ModelList:
         headers = {"authorization": f"Bearer {self._api_key}"} if self._api_key else {}
         client = httpx.AsyncClient(
             timeout=httpx.Timeout(None, connect=LIST_CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            event_hooks={"request": [self._gate.let_out]},
-            # What stays on the machine must not go through a proxy of the environment.
-            trust_env=not self._vendor.is_local,
+            **client_options(self._vendor, self._gate),
         )
         async with client, client.stream("GET", f"{self._vendor.url}/models", headers=headers) as response:
             if response.status_code != 200:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from pydantic import BaseModel, ValidationError
 
-from ..providers.egress import Gate
+from ..providers.egress import Gate, client_options
 from ..providers.vendor import Vendor
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ class Reader:
         self._client = httpx.AsyncClient(
             base_url=self.vendor.url,
             timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
-            follow_redirects=False,
-            event_hooks={"request": [self._gate.let_out]},
-            # What stays on the machine must not go through a proxy of the environment.
-            trust_env=not self.vendor.is_local,
+            **client_options(self.vendor, self._gate),
             # Counted as it comes: what is packed could unpack to anything.
             headers={**self._headers, "accept": "application/json", "accept-encoding": "identity"},
         )

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 from planted import AWS_KEY
 
-from chargehand.server.providers.egress import Gate, keep_bodies_out_of_logs, on_behalf_of
+from chargehand.server.providers.anthropic import anthropic_at
+from chargehand.server.providers.egress import Gate, client_options, on_behalf_of
 from chargehand.tools.guarding.secrets import SecretSearch
 from chargehand.tools.provider import NotLocal
 
@@ -52,7 +53,7 @@ async def test_what_nobody_asked_for_is_not_counted(observer, ask):
 
 
 async def test_the_sdks_cannot_log_a_prompt_even_when_all_else_logs_at_debug():
-    keep_bodies_out_of_logs()
+    client_options(anthropic_at("", frozenset()), Gate(frozenset()))
 
     for name in ("anthropic", "anthropic._base_client", "cerebras.cloud.sdk", "httpx", "httpx2", "httpcore"):
         assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
