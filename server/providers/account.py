@@ -1,7 +1,7 @@
 """An account with a vendor that wants a key, and the one client that speaks for it."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, asynccontextmanager
 from functools import partial
 from typing import Generic, Protocol, TypeVar
 
@@ -15,11 +15,13 @@ from ...tools.provider import (
     GenerationRequest,
     MissingKey,
     NotLocal,
+    Observer,
     ProviderError,
 )
 from .complaint import Translation, translating, unreachable
-from .deadline import ACCESS_TIMEOUT_S
-from .egress import Gate, not_local
+from .deadline import ACCESS_TIMEOUT_S, deadline
+from .egress import Gate, not_local, on_behalf_of
+from .reply import Clock, ReplySoFar
 from .vendor import Vendor
 
 
@@ -29,8 +31,10 @@ class Client(Protocol):
 
 _Client = TypeVar("_Client", bound=Client)
 
-Translations = Callable[[Vendor, GenerationRequest | None, str], Mapping[type[Exception], Translation]]
-"""A vendor's table of foreign errors; the last argument is the key, which no message may hold."""
+Translations = Callable[
+    [Vendor, GenerationRequest | None, str, Callable[[], bool]], Mapping[type[Exception], Translation]
+]
+"""A vendor's table of foreign errors, by the key, which no message may hold, and whether an answer had begun."""
 
 
 class Account(Generic[_Client]):
@@ -92,9 +96,29 @@ class Account(Generic[_Client]):
             return str(error)
         return None
 
-    def translating(self, request: GenerationRequest | None = None) -> AbstractContextManager[None]:
-        """Gives the vendor's errors inside the block our types. request: None where it is about no single one."""
-        return translating(self._translations(self.vendor, request, self.api_key))
+    def translating(
+        self, request: GenerationRequest | None = None, began: Callable[[], bool] = lambda: False
+    ) -> AbstractContextManager[None]:
+        """Gives the vendor's errors inside the block our types. request: None where it is about no single one.
+
+        began: says whether part of the answer had arrived.
+        """
+        return translating(self._translations(self.vendor, request, self.api_key, began))
+
+    @asynccontextmanager
+    async def asking(
+        self, request: GenerationRequest, observer: Observer, clock: Clock
+    ) -> AsyncGenerator[tuple[_Client, ReplySoFar]]:
+        """The client, and the reply that the block fills: in the request's time, on its behalf, with errors of ours.
+
+        Raises NotLocal or MissingKey when the request may not, or cannot, be sent here.
+        """
+        self.check_before_sending(request)
+        client = await self.client()
+        reply = ReplySoFar(request, observer, clock)
+        reply.enters("waiting")
+        with self.translating(request, lambda: reply.began), deadline(request), on_behalf_of(request, observer):
+            yield client, reply
 
     def check_before_sending(self, request: GenerationRequest) -> None:
         """Raises NotLocal or MissingKey when the request may not, or cannot, be sent here."""

@@ -18,9 +18,9 @@ from ...tools.provider import (
 )
 from .account import Account
 from .anthropic_batches import AnthropicBatches
-from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
-from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, client_options, on_behalf_of
+from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
+from .deadline import CONNECT_TIMEOUT_S
+from .egress import Gate, client_options
 from .locality import vendor_url
 from .reply import Clock, Ending, ReplySoFar, Stop
 from .strict_schema import strict_schema
@@ -91,13 +91,8 @@ class AnthropicProvider:
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
         account = self._account
-        account.check_before_sending(request)
-        client = await account.client()
-        reply = ReplySoFar(request, observer, self._clock)
-        reply.enters("waiting")
         message = _MessageSoFar()
-        table = translations(account.vendor, request, account.api_key, lambda: reply.began)
-        with translating(table), deadline(request), on_behalf_of(request, observer):
+        async with account.asking(request, observer, self._clock) as (client, reply):
             async with await client.messages.create(**_body(request), stream=True) as stream:
                 reply.began = True
                 async for event in stream:
@@ -215,7 +210,7 @@ def _read_whole(message: "Message", reply: ReplySoFar) -> Ending:
 
 
 def translations(
-    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool] = lambda: False
+    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
     """Where each of the SDK's errors belongs. Imports the SDK.
 
@@ -223,9 +218,6 @@ def translations(
     """
     import anthropic
     import httpx2
-
-    def lost(_: Exception) -> ProviderError:
-        return broken_stream(vendor) if began() else unreachable(vendor)
 
     def refused(error: Exception) -> ProviderError:
         status_error = cast(anthropic.APIStatusError, error)
@@ -238,16 +230,13 @@ def translations(
         )
         return typed_error(complaint, vendor, request, key)
 
-    def garbled(_: Exception) -> ProviderError:
-        return broken_stream(vendor)
-
     return {
         anthropic.APIStatusError: refused,
-        anthropic.APIConnectionError: lost,
-        httpx2.HTTPError: lost,
+        anthropic.APIConnectionError: lost(vendor, began),
+        httpx2.HTTPError: lost(vendor, began),
         # Left over: credentials we do not use, retries that are off, and replies that make no sense.
-        anthropic.AnthropicError: garbled,
-        json.JSONDecodeError: garbled,
+        anthropic.AnthropicError: garbled(vendor),
+        json.JSONDecodeError: garbled(vendor),
     }
 
 

@@ -17,9 +17,9 @@ from ...tools.provider import (
     Usage,
 )
 from .account import Account
-from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
-from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, client_options, on_behalf_of
+from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
+from .deadline import CONNECT_TIMEOUT_S
+from .egress import Gate, client_options
 from .locality import vendor_url
 from .reply import Clock, Ending, ReplySoFar, Stop
 from .sent_back import SentBack, sent_back
@@ -133,13 +133,8 @@ class CerebrasProvider:
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
         account = self._account
-        account.check_before_sending(request)
-        client = await account.client()
-        reply = ReplySoFar(request, observer, self._clock)
-        reply.enters("waiting")
         finish_reason: str | None = None
-        table = translations(account.vendor, request, account.api_key, lambda: reply.began)
-        with translating(table), deadline(request), on_behalf_of(request, observer):
+        async with account.asking(request, observer, self._clock) as (client, reply):
             # The SDK types every reply as stream or not, whatever `stream` says.
             opened = await client.chat.completions.create(**_body(request), stream=True)
             async with cast("sdk.AsyncStream[ChatCompletion]", opened) as stream:
@@ -182,7 +177,7 @@ class CerebrasProvider:
 
 
 def translations(
-    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool] = lambda: False
+    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
     """Where each of the SDK's errors belongs. Imports the SDK.
 
@@ -190,9 +185,6 @@ def translations(
     """
     import httpx
     from cerebras.cloud import sdk
-
-    def lost(_: Exception) -> ProviderError:
-        return broken_stream(vendor) if began() else unreachable(vendor)
 
     def refused(error: Exception) -> ProviderError:
         status_error = cast("sdk.APIStatusError", error)
@@ -204,17 +196,14 @@ def translations(
         complaint = _complaint(said, status_error.status_code, began=began(), retry_after_s=wait_s)
         return typed_error(complaint, vendor, request, key)
 
-    def garbled(_: Exception) -> ProviderError:
-        return broken_stream(vendor)
-
     return {
         sdk.APIStatusError: refused,
-        sdk.APIConnectionError: lost,
-        httpx.HTTPError: lost,
+        sdk.APIConnectionError: lost(vendor, began),
+        httpx.HTTPError: lost(vendor, began),
         # Left over: a key that is always given, and replies that make no sense.
-        sdk.CerebrasError: garbled,
-        json.JSONDecodeError: garbled,
-        ValidationError: garbled,
+        sdk.CerebrasError: garbled(vendor),
+        json.JSONDecodeError: garbled(vendor),
+        ValidationError: garbled(vendor),
     }
 
 

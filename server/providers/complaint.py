@@ -135,6 +135,16 @@ def seconds_of(header: str | None) -> float | None:
         return None
 
 
+def lost(vendor: Vendor, began: Callable[[], bool]) -> Translation:
+    """For errors of the connection. began: says whether part of the answer had arrived."""
+    return lambda _: broken_stream(vendor) if began() else unreachable(vendor)
+
+
+def garbled(vendor: Vendor) -> Translation:
+    """For replies that make no sense."""
+    return lambda _: broken_stream(vendor)
+
+
 @contextmanager
 def translating(translations: Mapping[type[Exception], Translation]) -> Generator[None]:
     """Foreign errors inside the block leave it as typed ones, chained; the nearest class in the table decides."""

@@ -30,10 +30,11 @@ from .complaint import (
     Translation,
     broken_stream,
     context_too_long,
+    garbled,
+    lost,
     translating,
     typed_error,
     unknown_model,
-    unreachable,
 )
 from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, client_options, not_local, on_behalf_of
@@ -227,9 +228,6 @@ def translations(
     import httpx
     import ollama
 
-    def lost(_: Exception) -> ProviderError:
-        return broken_stream(vendor) if began() else unreachable(vendor)
-
     def refused(error: Exception) -> ProviderError:
         response_error = cast("ollama.ResponseError", error)
         # The SDK gives -1 for an error line inside a stream.
@@ -237,17 +235,14 @@ def translations(
         complaint = Complaint(status=status, text=str(response_error.error), began=began())
         return typed_error(complaint, vendor, request)
 
-    def garbled(_: Exception) -> ProviderError:
-        return broken_stream(vendor)
-
     return {
         ollama.ResponseError: refused,
-        ConnectionError: lost,
-        httpx.HTTPError: lost,
+        ConnectionError: lost(vendor, began),
+        httpx.HTTPError: lost(vendor, began),
         # Left over: replies that are not Ollama's.
-        ollama.RequestError: garbled,
-        json.JSONDecodeError: garbled,
-        ValidationError: garbled,
+        ollama.RequestError: garbled(vendor),
+        json.JSONDecodeError: garbled(vendor),
+        ValidationError: garbled(vendor),
     }
 
 

@@ -23,13 +23,13 @@ from ...tools.provider import (
     Unreachable,
 )
 from .account import Account
-from .complaint import Complaint, Translation, broken_stream, seconds_of, translating, typed_error, unreachable
-from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, client_options, not_local, on_behalf_of
+from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
+from .deadline import CONNECT_TIMEOUT_S
+from .egress import Gate, client_options, not_local
 from .locality import InvalidAddress, vendor_url
 from .openai_listing import Listing, ModelList
 from .openai_wire import AnswerSoFar, Chunk, ErrorBody
-from .reply import Clock, Ending, ReplySoFar, Stop
+from .reply import Clock, Ending, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
@@ -123,13 +123,8 @@ class OpenAICompatibleProvider:
         """See `Provider`."""
         server = self._server_of(request.profile)
         account = server.account
-        account.check_before_sending(request)
-        client = await account.client()
-        reply = ReplySoFar(request, observer, self._clock)
-        reply.enters("waiting")
-        answer = AnswerSoFar(reply)
-        table = translations(account.vendor, request, account.api_key, lambda: reply.began)
-        with translating(table), deadline(request), on_behalf_of(request, observer):
+        async with account.asking(request, observer, self._clock) as (client, reply):
+            answer = AnswerSoFar(reply)
             async with await _opened(client, server, request) as stream:
                 reply.began = True
                 async for piece in stream:
@@ -191,7 +186,7 @@ class OpenAICompatibleProvider:
 
 
 def translations(
-    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool] = lambda: False
+    vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
     """Where each of the SDK's errors belongs. Imports the SDK.
 
@@ -199,9 +194,6 @@ def translations(
     """
     import httpx2
     import openai
-
-    def lost(_: Exception) -> ProviderError:
-        return broken_stream(vendor) if began() else unreachable(vendor)
 
     def refused(error: Exception) -> ProviderError:
         status_error = cast("openai.APIStatusError", error)
@@ -216,19 +208,16 @@ def translations(
         complaint = Complaint(said.status or 200, said.kind, said.message, began=True)
         return typed_error(complaint, vendor, request, key)
 
-    def garbled(_: Exception) -> ProviderError:
-        return broken_stream(vendor)
-
     return {
         openai.APIStatusError: refused,
-        openai.APIConnectionError: lost,
-        openai.APIResponseValidationError: garbled,
+        openai.APIConnectionError: lost(vendor, began),
+        openai.APIResponseValidationError: garbled(vendor),
         openai.APIError: broken_off,
-        httpx2.HTTPError: lost,
+        httpx2.HTTPError: lost(vendor, began),
         # Left over: credentials and sockets we do not use, and replies that make no sense.
-        openai.OpenAIError: garbled,
-        json.JSONDecodeError: garbled,
-        ValidationError: garbled,
+        openai.OpenAIError: garbled(vendor),
+        json.JSONDecodeError: garbled(vendor),
+        ValidationError: garbled(vendor),
     }
 
 
