@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ...profiles.model import ModelProfile
 from ...tools.provider import (
@@ -14,13 +14,13 @@ from ...tools.provider import (
     Observer,
     ProviderError,
     Turn,
-    Usage,
 )
 from .account import Account
 from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
+from .openai_wire import Chunk, ErrorBody
 from .reply import Clock, Ending, ReplySoFar, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
@@ -35,61 +35,14 @@ _DEFAULT_URL = "https://api.cerebras.ai"
 _STOPS: dict[str, Stop] = {"stop": "complete", "length": "length", "content_filter": "refused"}
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Delta(_Part):
-    content: str | None = None
-    reasoning: str | None = None
-
-
-class _Choice(_Part):
-    delta: _Delta = _Delta()
-    finish_reason: str | None = None
-
-
-class _PromptDetails(_Part):
-    cached_tokens: int | None = None
-
-
-class _CompletionDetails(_Part):
-    reasoning_tokens: int | None = None
-
-
-class _Counters(_Part):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-    def usage(self) -> Usage:
-        cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        thinking = self.completion_tokens_details.reasoning_tokens if self.completion_tokens_details else None
-        return Usage(
-            input_tokens=self.prompt_tokens,
-            output_tokens=self.completion_tokens,
-            thinking_tokens=thinking or 0,
-            cache_read_tokens=cached or 0,
-        )
-
-
-class _Error(_Part):
-    message: str | None = None
-    type: str | None = None
-    code: str | None = None
-
-
-class _Chunk(_Part):
+class _Chunk(Chunk):
     """A piece of the stream, by its fields.
 
     The SDK's union of three classes is not to be trusted: a chunk without `system_fingerprint` becomes a
     whole response whose delta is a dict, and an error may come as an object instead of an exception.
     """
 
-    choices: list[_Choice] = Field(default_factory=list[_Choice])
-    usage: _Counters | None = None
-    error: _Error | None = None
+    error: ErrorBody | None = None
     status_code: int = 500
 
 
@@ -158,14 +111,10 @@ class CerebrasProvider:
     def _take(self, chunk: _Chunk, reply: ReplySoFar, request: GenerationRequest) -> str | None:
         """Fold one chunk in; the reason to finish, when it names one."""
         if chunk.error is not None:
-            raise typed_error(
-                _complaint(chunk.error, chunk.status_code, began=True),
-                self._account.vendor,
-                request,
-                self._account.api_key,
-            )
-        if chunk.usage is not None:
-            reply.counted(chunk.usage.usage())
+            complaint = Complaint(chunk.status_code, chunk.error.kind, chunk.error.text, began=True)
+            raise typed_error(complaint, self._account.vendor, request, self._account.api_key)
+        if chunk.usage is not None and (usage := chunk.usage.usage(thinking_share=0.0)):
+            reply.counted(usage)
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
@@ -189,11 +138,10 @@ def translations(
     def refused(error: Exception) -> ProviderError:
         status_error = cast("sdk.APIStatusError", error)
         # The SDK has already taken the `error` field out of the body where there was one.
-        body = cast(object, status_error.body)
-        said = _Error.model_validate(body) if isinstance(body, dict) else _Error()
+        said = ErrorBody.of(status_error.body)
         wait_s = seconds_of(status_error.response.headers.get("retry-after"))
         # An error chunk is raised with the status of the stream, 200, unless it names its own.
-        complaint = _complaint(said, status_error.status_code, began=began(), retry_after_s=wait_s)
+        complaint = Complaint(status_error.status_code, said.kind, said.text, wait_s, began=began())
         return typed_error(complaint, vendor, request, key)
 
     return {
@@ -205,11 +153,6 @@ def translations(
         json.JSONDecodeError: garbled(vendor),
         ValidationError: garbled(vendor),
     }
-
-
-def _complaint(error: _Error, status: int, *, began: bool, retry_after_s: float | None = None) -> Complaint:
-    kind = f"{error.type or ''} {error.code or ''}".strip()
-    return Complaint(status=status, kind=kind, text=error.message or "", retry_after_s=retry_after_s, began=began)
 
 
 async def _list_models(client: "sdk.AsyncCerebras") -> None:

@@ -199,13 +199,13 @@ def translations(
         status_error = cast("openai.APIStatusError", error)
         said = ErrorBody.of(status_error.body)
         wait_s = seconds_of(status_error.response.headers.get("retry-after"))
-        complaint = Complaint(status_error.status_code, said.kind, said.message, wait_s, began=began())
+        complaint = Complaint(status_error.status_code, said.kind, said.text, wait_s, began=began())
         return typed_error(complaint, vendor, request, key)
 
     def broken_off(error: Exception) -> ProviderError:
         # An error inside a stream: the SDK raises its bare base class, with what was said as the body.
         said = ErrorBody.of(cast("openai.APIError", error).body)
-        complaint = Complaint(said.status or 200, said.kind, said.message, began=True)
+        complaint = Complaint(said.status or 200, said.kind, said.text, began=True)
         return typed_error(complaint, vendor, request, key)
 
     return {
@@ -237,7 +237,7 @@ async def _opened(
     try:
         return await create(**_body(request, limit_field), stream=True)
     except openai.BadRequestError as error:
-        if limit_field != "max_tokens" or "max_completion_tokens" not in ErrorBody.of(error.body).message:
+        if limit_field != "max_tokens" or "max_completion_tokens" not in ErrorBody.of(error.body).text:
             raise
     stream = await create(**_body(request, "max_completion_tokens"), stream=True)
     server.limit_fields[model] = "max_completion_tokens"

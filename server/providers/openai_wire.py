@@ -74,7 +74,7 @@ class Chunk(_Part):
 class ErrorBody(_Part):
     """What a server says of a failure. OpenRouter and llama.cpp give a number as code, OpenAI a word, vLLM either."""
 
-    message: str = ""
+    message: str | None = None
     type: str | None = None
     code: int | str | None = None
     param: str | None = None
@@ -88,6 +88,10 @@ class ErrorBody(_Part):
             except ValidationError:
                 return cls()
         return cls(message=body if isinstance(body, str) else "")
+
+    @property
+    def text(self) -> str:
+        return self.message or ""
 
     @property
     def status(self) -> int | None:
