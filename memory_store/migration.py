@@ -1,11 +1,11 @@
 """Brings a ledger's file to this version: once, forward, with a copy of the old one kept beside it."""
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+from ..profiles.whole_files import sync
 from .errors import LedgerUnusable
 from .schema import MIGRATIONS, write_transaction
 
@@ -81,21 +81,12 @@ def _back_up(path: Path, version: int) -> None:
         unfinished.touch(mode=0o600)
         with closing(sqlite3.connect(path, isolation_level=None)) as reader:
             reader.execute("VACUUM INTO ?", (str(unfinished),))
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.replace(copy)
-        if os.name != "nt":  # where a folder cannot be opened, nor needs to be
-            _sync(copy.parent)
+        sync(copy.parent)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _statements(script: str) -> Iterator[str]:

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .errors import NothingToUndo, OverlayError, Superseded
 from .proposal import Proposal
+from .whole_files import sync, write_through
 from .yaml_text import parsed
 
 FOLDER = "measured"
@@ -219,7 +220,7 @@ def _publish(folder: Path, generation: Generation) -> Generation:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _remove_leavings(folder)
         try:
-            _write(unfinished, text.encode())
+            write_through(unfinished, text.encode())
             # Fails where another process added the number first, which a plain rename would overwrite.
             if os.name == "nt":
                 unfinished.rename(target)
@@ -227,8 +228,7 @@ def _publish(folder: Path, generation: Generation) -> Generation:
                 os.link(unfinished, target)
         finally:
             unfinished.unlink(missing_ok=True)
-        if os.name != "nt":  # where a folder cannot be opened, nor needs to be
-            _sync(folder)
+        sync(folder)
     except FileExistsError as error:
         raise Superseded(
             f"{target}: another update was written meanwhile. Run it again to see what is left."
@@ -239,22 +239,6 @@ def _publish(folder: Path, generation: Generation) -> Generation:
             " that is not full, or set CHARGEHAND_HOME to another folder."
         ) from error
     return generation
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _remove_leavings(folder: Path) -> None:

@@ -1,15 +1,14 @@
 """What a host's model is told, in a file of its own project, of when to delegate: a skill, a rule, or a section."""
 
-import contextlib
 import os
 import re
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..memory_store.adherence import ClassUsage
 from ..profiles.price import in_dollars
+from ..profiles.whole_files import replace_file
 from ..tools.errors import FileRefused
 
 BEGIN = "<!-- chargehand: begin -->"
@@ -107,7 +106,9 @@ def write_instructions(form: Form, text: str, folder: Path) -> Path:
         before = file.read_text(encoding="utf-8") if file.exists() else ""
         after = _put_in(before, text) if form.is_shared else text
         if after != before:
-            _replace(file, after)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # A link stays a link.
+            replace_file(Path(os.path.realpath(file)), after.encode(), new_mode=0o644)
     except (OSError, UnicodeDecodeError) as error:
         raise FileRefused(f"{file}: it cannot be written ({error}). Nothing was changed.") from error
     return file
@@ -119,18 +120,3 @@ def _put_in(before: str, text: str) -> str:
     if marked.search(before):
         return marked.sub(lambda _: part, before, count=1)
     return f"{before.rstrip()}\n\n{part}" if before.strip() else part
-
-
-def _replace(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    target = Path(os.path.realpath(file))
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as written:
-            written.write(text)
-        Path(name).chmod(target.stat().st_mode & 0o777 if target.exists() else 0o644)
-        Path(name).replace(target)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            Path(name).unlink()
-        raise

@@ -6,10 +6,10 @@ other processes go on writing meanwhile, and nothing of that is in it.
 
 import base64
 import contextlib
+import io
 import json
 import os
 import sqlite3
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 import anyio.to_thread
 
+from ...profiles.whole_files import whole_file
 from ..ledger import Ledger
 from ..ledger_file import connect, in_ledger
 from ..text_form import RICHNESS, TextForm, stored_text
@@ -168,13 +169,7 @@ def _whole(target: Path | TextIO) -> Generator[TextIO]:
             yield out
         return
     target = Path(os.path.realpath(target))  # a link stays a link
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".unfinished")
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="\n") as out:  # noqa: PTH123 - a descriptor has no path
-            yield out
-            out.flush()
-            os.fsync(out.fileno())
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    with whole_file(target) as file:
+        out = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
+        yield out
+        out.detach()

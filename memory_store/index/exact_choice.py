@@ -8,12 +8,13 @@ that differ in a number 69 with ours, and 0 to 97 with seven others, none of whi
 import hashlib
 import json
 import logging
-import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import anyio.to_thread
+
+from ...profiles.whole_files import replace_file
 
 _log = logging.getLogger(__name__)
 
@@ -95,14 +96,11 @@ def _read(file: Path) -> ExactChoice | None:
 
 
 def _write(file: Path, choice: ExactChoice) -> None:
-    draft = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft.write_text(json.dumps(asdict(choice)), encoding="utf-8")
-        draft.replace(file)
+        replace_file(file, json.dumps(asdict(choice)).encode())
     except OSError as error:
         _log.warning("%s cannot be written, so the next start tries Chroma again: %s", file, error)
-        draft.unlink(missing_ok=True)
 
 
 def _remove(file: Path) -> None:

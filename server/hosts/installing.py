@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ...profiles.whole_files import replace_file
 from ...tools.errors import CallerError
-from ..whole_files import replace_file
 from .jsonc import NotJson, parse, with_element, with_member, without_element, without_member
 from .known import SERVER, Host
 

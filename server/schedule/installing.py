@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from ...profiles.whole_files import replace_file
 from ...tools.errors import CallerError
-from ..whole_files import replace_file
 
 RECORD = "schedule.json"
 

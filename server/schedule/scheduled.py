@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from ...evaluation.terms import OWN_SUITE, Terms, seed_of_week
 from ...memory_store.evaluation_runs import evaluations_of
+from ...profiles.whole_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.workshop import Workshop
 from ..evaluating import Order, budget_of, evaluate_from_shell
@@ -17,7 +18,6 @@ from ..premises import OpenWorkshop
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
 from ..reports import MENDABLE, complain
-from ..whole_files import replace_file
 from .power import is_on_battery, load_per_core
 from .readiness import Machine, reason_to_wait, tasks_of_others
 

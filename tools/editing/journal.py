@@ -15,6 +15,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
+from ...profiles.whole_files import sync, write_through
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -87,8 +89,8 @@ class Journal:
 
     def put(self, mark: str) -> None:
         """Remember something about it: the mark is on disk when this returns."""
-        _write(self.folder / mark, b"")
-        _sync(self.folder)
+        write_through(self.folder / mark, b"")
+        sync(self.folder)
 
     def drop(self) -> None:
         """Forget it all. First the plan, without which nobody reads the rest."""
@@ -135,13 +137,13 @@ class Journals:
             unfinished.mkdir(mode=0o700)
             for number, (before, after) in enumerate(contents):
                 if before is not None:
-                    _write(unfinished / f"{number}.before", before)
-                _write(unfinished / f"{number}.after", after)
-            _write(unfinished / _PLAN, plan.model_dump_json().encode())
-            _sync(unfinished)
+                    write_through(unfinished / f"{number}.before", before)
+                write_through(unfinished / f"{number}.after", after)
+            write_through(unfinished / _PLAN, plan.model_dump_json().encode())
+            sync(unfinished)
             self.at_step("journal")
             unfinished.rename(self.folder / plan.task_id)
-            _sync(self.folder)
+            sync(self.folder)
         except OSError:
             shutil.rmtree(unfinished, ignore_errors=True)
             raise
@@ -181,21 +183,3 @@ class Journals:
 def digest(data: bytes | None) -> str | None:
     """What tells one content from another. None: there is no file."""
     return None if data is None else hashlib.sha256(data).hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(descriptor)
-
-
-def _sync(folder: Path) -> None:
-    if sys.platform == "win32":
-        return  # a folder cannot be opened there; NTFS journals its names itself
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
