@@ -313,7 +313,7 @@ def _refuse_too_late(candidate: Candidate, ask: Ask, seconds: float) -> None:
 def _within_the_model(candidate: Candidate, ask: Ask) -> int:
     """The output tokens wanted, as far as the model's limit and window go."""
     tokens = min(ask.wanted_tokens, candidate.profile.max_output_tokens or ask.wanted_tokens)
-    window = candidate.availability.context_tokens or candidate.profile.context_tokens
+    window = candidate.window_tokens
     if window is None:
         return tokens
     return min(tokens, max(_LEAST_TOKENS, window - ask.prompt.tokens))

@@ -122,7 +122,7 @@ def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:
     """Whether the files are too much for the window of any model that is there."""
     answer_tokens = expected_output_tokens(job.complexity.score, thinking=True)
     windows = (
-        there.context_tokens or profile.context_tokens
+        there.window_of(profile)
         for profile in circumstances.catalogue
         if (there := circumstances.availability.get(profile.id)) is not None and there.is_reachable
     )

@@ -152,6 +152,10 @@ class Availability:
     line: str | None = None
     """The server before which requests wait for their turn: it takes few at a time. None: it takes them all."""
 
+    def window_of(self, profile: ModelProfile) -> int | None:
+        """What prompt and answer may take together, in tokens. None: it is not known."""
+        return self.context_tokens or profile.context_tokens
+
 
 class Provider(Protocol):
     """A vendor, as the tools see it. `server/providers/` holds the adapters."""

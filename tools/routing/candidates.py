@@ -107,7 +107,7 @@ class Candidate:
     @property
     def window_tokens(self) -> int | None:
         """What prompt and answer may take together. None: it is not known."""
-        return self.availability.context_tokens or self.profile.context_tokens
+        return self.availability.window_of(self.profile)
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def judge(
     is_unmeasured = pace is None and profile.price is None
     overruns = circumstances.overruns.get(profile.id, ()) if is_unmeasured else ()
     output_tokens = expected_output_tokens(complexity, thinking=decide_thinking(profile, complexity).on)
-    window = availability.context_tokens or profile.context_tokens
+    window = availability.window_of(profile)
     prompt_tokens = constraints.prompt_tokens_in(window, output_tokens)
     belief, ability = circumstances.recollection.beliefs.get(profile.id), circumstances.abilities.get(profile.id)
     is_estimated = belief is None and (ability is None or ability.is_estimated)
@@ -230,7 +230,7 @@ def _obstacles(
         yield Obstacle("not_local", "not local: what it is sent would leave the machine")
     if not availability.is_reachable:
         yield Obstacle("unreachable", availability.why_not or "not reachable")
-    window = availability.context_tokens or profile.context_tokens
+    window = availability.window_of(profile)
     prompt_tokens = constraints.prompt_tokens_in(window, expected.output_tokens)
     needed = prompt_tokens + expected.output_tokens
     if window is not None and window < needed:
@@ -264,7 +264,7 @@ def _doubts(
         yield notice.text
     if profile.lifecycle.on_probation:
         yield f"{profile.id} is on probation: nothing was measured of it here, so it is asked only when it is named"
-    if profile.context_tokens is None and availability.context_tokens is None:
+    if availability.window_of(profile) is None:
         yield f"{profile.id}: its context window is not known, so the prompt's length was not held against it"
     if constraints.max_latency_s is not None and expected.seconds is None:
         yield f"{profile.id}: its speed is not known, so max_latency_s was not held against it"
