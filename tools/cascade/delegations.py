@@ -32,6 +32,10 @@ from .cascade import Cascade, best_of
 from .contract import Contract
 from .receipt import Egress, Receipt, Saving, Status
 
+# What is said to be left when nobody knows, and at least: an answer is checked, too.
+UNKNOWN_S = 30.0
+LEAST_LEFT_S = 5.0
+
 logger = logging.getLogger(__name__)
 
 TOUCH_EVERY_S = 0.5
@@ -104,8 +108,8 @@ class Delegation:
 
     def seconds_left(self) -> float:
         """A guess at what is left, for whoever is told to come back; at least a few seconds."""
-        expected = (self.attempt_seconds or _UNKNOWN_S) * (1 + self.stage.ahead)
-        return max(_LEAST_LEFT_S, expected - (time.monotonic() - self.attempt_begun))
+        expected = (self.attempt_seconds or UNKNOWN_S) * (1 + self.stage.ahead)
+        return max(LEAST_LEFT_S, expected - (time.monotonic() - self.attempt_begun))
 
     def result(self) -> Receipt:
         """The receipt, or the error that kept it from being. Only once `done` is set."""
@@ -323,10 +327,6 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
     )
     return receipt
 
-
-# What is said to be left when nobody knows, and at least: an answer is checked, too.
-_UNKNOWN_S = 30.0
-_LEAST_LEFT_S = 5.0
 
 _DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
 

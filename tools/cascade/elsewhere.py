@@ -12,7 +12,7 @@ from ..errors import OF_ANOTHER_PROJECT, unknown_task
 from ..undo import recover
 from ..vocabulary import AttemptOutcome
 from ..workshop import Workshop
-from .delegations import Stage
+from .delegations import LEAST_LEFT_S, UNKNOWN_S, Stage
 from .receipt import AttemptReceipt, Receipt, Status
 from .waiting import REPORT_EVERY_S, Report, still_running
 
@@ -39,8 +39,8 @@ async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: f
             await anyio.sleep(LOOK_EVERY_S)
             now = await _looked_up(shop, task_id)
     if now.status == "running":
-        left = 30.0 if now.expected_end is None else now.expected_end - shop.now
-        return still_running(task_id, Stage.from_json(now.stage), max(5.0, left))
+        left = UNKNOWN_S if now.expected_end is None else now.expected_end - shop.now
+        return still_running(task_id, Stage.from_json(now.stage), max(LEAST_LEFT_S, left))
     return await receipt_of(shop, task_id)
 
 
