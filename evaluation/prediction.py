@@ -32,7 +32,7 @@ from ..profiles.catalogue import Catalogue
 from ..profiles.loading import load_catalogue
 from ..profiles.vocabulary import TaskType
 from ..tools.deciding import understand
-from ..tools.routing.prior import abilities, beliefs_before
+from ..tools.routing.prior import abilities, beliefs_before, chances_of
 
 _PATIENCE_S = 600.0
 _GLANCE_S = 0.02
@@ -80,7 +80,7 @@ class Predictor:
         )
         if recollection.note is not None:
             raise RuntimeError(recollection.note)
-        chances = {**{model: belief.share for model, belief in before.items()}, **recollection.chances}
+        chances = chances_of(before, recollection.chances)
         return Prediction(complexity, {model: chances.get(model, prior.success) for model in self.models})
 
 

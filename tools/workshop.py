@@ -28,7 +28,7 @@ from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
 from .routing.policy import Policy
-from .routing.prior import Ability, abilities, beliefs_before
+from .routing.prior import Ability, abilities, beliefs_before, chances_of
 
 if TYPE_CHECKING:
     from ..profiles.releases.compare import Findings
@@ -144,7 +144,7 @@ class Workshop:
             today=self.today,
             pace=await read_paces(self.ledger, builds, self.now),
             overruns=await read_overruns(self.ledger, builds, self.now),
-            chances={**{model: belief.share for model, belief in before.items()}, **recollection.chances},
+            chances=chances_of(before, recollection.chances),
             abilities=able,
             is_told=look_back is not None and await is_told_of_unchecked(self.ledger),
         )

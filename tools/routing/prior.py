@@ -119,6 +119,11 @@ def beliefs_before(
     }
 
 
+def chances_of(before: Mapping[str, Belief], remembered: Mapping[str, float]) -> dict[str, float]:
+    """By profile id, the probability of success, 0 to 1: what memory says, else what was believed before."""
+    return {model: belief.share for model, belief in before.items()} | dict(remembered)
+
+
 def ability_of(
     profile: ModelProfile, catalogue: Catalogue, measured: Mapping[str, Ability] = MappingProxyType({})
 ) -> Ability:
