@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..memory_store.judgement import COST_USD
 from ..memory_store.ledger import LEDGER_FILE
 from ..memory_store.ownership import FOLDER as OWNERS
 from ..profiles.loading import load_catalogue
@@ -91,7 +92,7 @@ def _read(folder: Path) -> _Books:
         numbers={task_id: number for task_id, _, text in tasks if (number := _number_in(text)) is not None},
         attempts=rows(
             folder,
-            "SELECT id, task_id, model, COALESCE(cost_usd, reserved_usd), reserved_usd FROM attempts ORDER BY id",
+            f"SELECT id, task_id, model, {COST_USD}, reserved_usd FROM attempts a ORDER BY id",  # noqa: S608 - a constant
         ),
     )
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..profiles.vocabulary import TaskType
+from .judgement import BAD_WORDS, GOOD_WORDS, IS_GOOD, cost_of_task
 from .ledger import Ledger
-from .records import BAD_OUTCOMES, GOOD_OUTCOMES
 
 JUDGED_AT_LEAST = 5
 """Ended delegations of a kind before its money says anything."""
@@ -77,8 +77,6 @@ SELECT COUNT(*) FILTER (WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id =
     SELECT id FROM tasks WHERE kind = 'delegation' AND status = 'unverified' AND origin = 'use' AND NOT elsewhere
     ORDER BY begun_at DESC LIMIT {_UNCHECKED_READ}) t
 """  # noqa: S608 - constants
-_GOOD = ", ".join(f"'{word}'" for word in GOOD_OUTCOMES)
-_BAD = ", ".join(f"'{word}'" for word in BAD_OUTCOMES)
 
 
 def _query(*, of_one: bool) -> str:
@@ -91,10 +89,7 @@ WITH delegated AS (
     SELECT t.task_type, t.status, t.baseline_usd,
         (SELECT o.outcome FROM outcomes o WHERE o.task_id = t.id ORDER BY o.recorded_at DESC, o.rowid DESC LIMIT 1)
             AS word,
-        (SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a WHERE a.task_id = t.id) AS cost_usd,
-        (t.status = 'succeeded'
-            OR EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_GOOD})))
-        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_BAD})) AS is_good
+        {cost_of_task("t.id")} AS cost_usd, {IS_GOOD} AS is_good
     FROM tasks t
     WHERE t.kind = 'delegation' AND t.origin = 'use' AND NOT t.elsewhere AND t.begun_at >= :since {tasks}
 ), offered AS (
@@ -103,8 +98,9 @@ WITH delegated AS (
 ), kinds AS ({kinds})
 SELECT k.task_type, COALESCE((SELECT times FROM offered o WHERE o.task_type = k.task_type), 0),
     COUNT(d.task_type),
-    COUNT(CASE WHEN d.word IN ('accepted', 'tests_passed') THEN 1 END), COUNT(CASE d.word WHEN 'edited' THEN 1 END),
-    COUNT(CASE WHEN d.word IN ('rejected', 'tests_failed') THEN 1 END),
+    COUNT(CASE WHEN d.word IN {GOOD_WORDS} AND d.word <> 'edited' THEN 1 END),
+    COUNT(CASE d.word WHEN 'edited' THEN 1 END),
+    COUNT(CASE WHEN d.word IN {BAD_WORDS} THEN 1 END),
     COUNT(CASE WHEN d.task_type IS NOT NULL AND d.word IS NULL THEN 1 END),
     COUNT(CASE WHEN d.status <> 'running' THEN 1 END),
     TOTAL(d.cost_usd), TOTAL(CASE WHEN d.is_good THEN d.baseline_usd END)

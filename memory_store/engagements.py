@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from ..profiles.vocabulary import TASK_TYPES, TaskType
 from .evaluations import LEAST_TOKENS
+from .judgement import COST_USD, GOOD_WORDS
 from .ledger import Ledger
-from .records import GOOD_OUTCOMES
 
 NEWEST_ATTEMPTS = 1_000
 """So many of each model are looked at: a ledger of any size is read in the same time."""
@@ -154,7 +154,6 @@ def _engagement(model: str, attempts: Sequence[_Attempt]) -> Engagement:
     )
 
 
-_GOOD = ", ".join(f"'{word}'" for word in GOOD_OUTCOMES)
 # An attempt without an answer (nobody there, cut short, cancelled) says nothing of the model.
 _ANSWERED = "IN ('passed', 'failed_check', 'unverified', 'truncated', 'refused', 'empty')"
 _EXECUTED = "k.executed AND k.outcome IN ('passed', 'failed')"
@@ -162,11 +161,11 @@ _OF_ANOTHER = f"FROM attempts o WHERE o.task_id = a.task_id AND o.model <> a.mod
 
 # CROSS JOIN: in this order. Left to itself SQLite may go through all delegations.
 _NEWEST = f"""
-SELECT a.task_id, a.id, a.begun_at, a.build, a.outcome, COALESCE(a.cost_usd, a.reserved_usd), a.thinking,
+SELECT a.task_id, a.id, a.begun_at, a.build, a.outcome, {COST_USD}, a.thinking,
     a.output_tokens, a.stream_seconds, t.text, t.task_type, t.complexity, t.elsewhere,
     a.outcome = 'passed' OR EXISTS (SELECT 1 FROM checks k WHERE k.attempt_id = a.id AND {_EXECUTED})
         OR EXISTS (SELECT 1 FROM checks k WHERE k.task_id = a.task_id AND {_EXECUTED}),
-    CASE WHEN t.model = a.model THEN (SELECT MIN(o.outcome IN ({_GOOD})) FROM outcomes o WHERE o.task_id = t.id) END,
+    CASE WHEN t.model = a.model THEN (SELECT MIN(o.outcome IN {GOOD_WORDS}) FROM outcomes o WHERE o.task_id = t.id) END,
     (SELECT MIN(o.id) {_OF_ANOTHER}), (SELECT MAX(o.id) {_OF_ANOTHER})
 FROM (SELECT * FROM attempts WHERE model = :model ORDER BY id DESC LIMIT :newest) a
 CROSS JOIN remembered_tasks t ON t.id = a.task_id

@@ -4,6 +4,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from .evaluations import UNDER_WAY, NewEvaluation
+from .judgement import cost_of_task
 from .ledger import Ledger
 from .ownership import Owner
 
@@ -97,15 +98,13 @@ async def spent_usd(ledger: Ledger, evaluation_id: str) -> float:
     """What an evaluation has cost over all its interruptions; of requests under way the worst case."""
     ((spent,),) = await ledger.rows(
         "SELECT TOTAL(m.cost_usd) + TOTAL(CASE WHEN m.outcome = ?2 THEN"  # noqa: S608 - our own words
-        f" {_OF_ITS_TASK.format(table='m')} END) FROM measurements m WHERE m.evaluation_id = ?1",
+        f" {cost_of_task('m.task_id')} END) FROM measurements m WHERE m.evaluation_id = ?1",
         (evaluation_id, UNDER_WAY),
     )
     return spent
 
 
-_OF_ITS_TASK = "(SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a WHERE a.task_id = {table}.task_id)"
-
 _CLOSE_CUT_SHORT = f"""
-UPDATE measurements SET outcome = 'cancelled', cost_usd = cost_usd + {_OF_ITS_TASK.format(table="measurements")}
+UPDATE measurements SET outcome = 'cancelled', cost_usd = cost_usd + {cost_of_task("measurements.task_id")}
 WHERE evaluation_id = ?1 AND outcome = ?2
 """  # noqa: S608 - our own words

@@ -19,6 +19,7 @@ import anyio.to_thread
 from ..profiles.vocabulary import TaskType
 from .errors import BudgetExceeded, DailyLimitReached
 from .group_commit import GroupCommit
+from .judgement import COST_USD
 from .ledger_file import in_words, open_file
 from .records import (
     BAD_OUTCOMES,
@@ -308,7 +309,7 @@ class Ledger:
 
     def _spent_today_usd(self, db: sqlite3.Connection) -> float:
         total = db.execute(
-            "SELECT SUM(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a JOIN tasks t ON t.id = a.task_id"
+            f"SELECT SUM({COST_USD}) FROM attempts a JOIN tasks t ON t.id = a.task_id"  # noqa: S608 - a constant
             " WHERE a.begun_at >= ? AND NOT t.elsewhere",
             (self._midnight(),),
         ).fetchone()[0]

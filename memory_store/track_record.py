@@ -9,7 +9,8 @@ import sqlite3
 from collections.abc import Sequence
 
 from ..profiles.vocabulary import TaskType
-from .records import BAD_OUTCOMES, GOOD_OUTCOMES, Outcome, TrackRecord
+from .judgement import COST_USD, IS_CALLED_BAD, IS_VERIFIED_OR_PRAISED
+from .records import TrackRecord
 
 
 def read_track_record(db: sqlite3.Connection, model: str, task_type: TaskType | None) -> TrackRecord:
@@ -25,10 +26,6 @@ def add_to_aggregates(db: sqlite3.Connection, task_ids: Sequence[str]) -> None:
     db.execute(_INTO_AGGREGATES.format(counted=_IMPORTED), chosen)
 
 
-def _words(outcomes: tuple[Outcome, ...]) -> str:
-    return ", ".join(f"'{word}'" for word in outcomes)
-
-
 def _judged(of_task: str, of_attempt: str) -> str:
     """Rows for each model that took part in a task. The arguments choose among `tasks t`, `attempts a`."""
     return f"""
@@ -39,9 +36,8 @@ concerned AS (
     SELECT
         c.task_id, c.model, t.task_type, t.origin,
         t.model IS c.model AS is_its_own,
-        t.status = 'succeeded' OR EXISTS (
-            SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(GOOD_OUTCOMES)})) AS is_good,
-        EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_words(BAD_OUTCOMES)})) AS is_bad,
+        {IS_VERIFIED_OR_PRAISED} AS is_good,
+        {IS_CALLED_BAD} AS is_bad,
         EXISTS (
             SELECT 1 FROM attempts a JOIN checks k ON k.attempt_id = a.id AND k.task_id = a.task_id
             WHERE a.task_id = t.id AND a.model = c.model AND k.executed AND k.outcome = 'failed') AS has_failed
@@ -59,7 +55,7 @@ _OF_A_MODEL = f"""
 WITH {_judged("t.model = :model", "a.model = :model")}
 SELECT TOTAL(good), TOTAL(bad) FROM (
     SELECT good, bad FROM judged
-        WHERE model = :model AND origin <> 'evaluation' AND (:task_type IS NULL OR task_type = :task_type)
+        WHERE model = :model AND origin = 'use' AND (:task_type IS NULL OR task_type = :task_type)
     UNION ALL
     SELECT successes, failures FROM aggregates
         WHERE model = :model AND origin = 'use' AND (:task_type IS NULL OR task_type = :task_type))
@@ -70,7 +66,7 @@ _CHOSEN = "IN (SELECT value FROM json_each(:ids))"
 _DELEGATIONS = f"""
 WITH {_judged(f"t.id {_CHOSEN}", f"a.task_id {_CHOSEN}")}
 SELECT model, task_type, origin, COUNT(*), TOTAL(good), TOTAL(bad),
-    TOTAL((SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a
+    TOTAL((SELECT TOTAL({COST_USD}) FROM attempts a
         WHERE a.task_id = judged.task_id AND a.model = judged.model))
 FROM judged GROUP BY model, task_type, origin
 """  # noqa: S608 - the same

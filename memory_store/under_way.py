@@ -3,6 +3,7 @@
 import sqlite3
 from dataclasses import dataclass
 
+from .judgement import COST_USD
 from .ledger import Ledger
 from .ownership import Owner
 
@@ -58,8 +59,8 @@ async def keep_local(ledger: Ledger, task_id: str) -> None:
 async def attempts_of(ledger: Ledger, task_id: str) -> list[AttemptRow]:
     """In order."""
     rows = await ledger.rows(
-        "SELECT id, model, outcome, thinking, input_tokens, output_tokens, COALESCE(cost_usd, reserved_usd), seconds"
-        " FROM attempts WHERE task_id = ? ORDER BY id",
+        f"SELECT id, model, outcome, thinking, input_tokens, output_tokens, {COST_USD}, seconds"  # noqa: S608 - a constant
+        " FROM attempts a WHERE task_id = ? ORDER BY id",
         (task_id,),
     )
     return [AttemptRow(*row) for row in rows]

@@ -2,11 +2,8 @@
 
 from dataclasses import dataclass
 
+from .judgement import COST_USD, IS_GOOD, cost_of_task
 from .ledger import Ledger
-from .records import BAD_OUTCOMES, GOOD_OUTCOMES
-
-_GOOD = ", ".join(f"'{word}'" for word in GOOD_OUTCOMES)
-_BAD = ", ".join(f"'{word}'" for word in BAD_OUTCOMES)
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,7 @@ async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
         (since,),
     )
     models = await ledger.rows(_BY_MODEL, (since,))
-    (totals,) = await ledger.rows(
-        "SELECT TOTAL(CASE WHEN NOT for_evaluation THEN COALESCE(cost_usd, reserved_usd) END),"
-        " TOTAL(CASE WHEN NOT for_evaluation AND cost_usd IS NULL THEN reserved_usd END),"
-        " TOTAL(CASE WHEN for_evaluation THEN COALESCE(cost_usd, reserved_usd) END) FROM"
-        " (SELECT a.*, t.origin = 'evaluation' AS for_evaluation FROM attempts a JOIN tasks t ON t.id = a.task_id"
-        "  WHERE a.begun_at >= ?)",
-        (since,),
-    )
+    (totals,) = await ledger.rows(_TOTALS, (since,))
     (worth,) = await ledger.rows(_WORTH, (since,))
     return UsageReport(
         tasks=dict(statuses),
@@ -78,23 +68,26 @@ async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
     )
 
 
-_BY_MODEL = """
+_TOTALS = f"""
+SELECT TOTAL(CASE WHEN t.origin <> 'evaluation' THEN {COST_USD} END),
+    TOTAL(CASE WHEN t.origin <> 'evaluation' AND a.cost_usd IS NULL THEN a.reserved_usd END),
+    TOTAL(CASE WHEN t.origin = 'evaluation' THEN {COST_USD} END)
+FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.begun_at >= ?
+"""  # noqa: S608 - our own words, here and below
+
+_BY_MODEL = f"""
 SELECT a.model, COUNT(*), SUM(a.outcome IS 'passed'), SUM(COALESCE(a.outcome, '') NOT IN ('passed', 'unverified', '')),
-    SUM(a.input_tokens), SUM(a.output_tokens), SUM(COALESCE(a.cost_usd, a.reserved_usd)) AS cost
+    SUM(a.input_tokens), SUM(a.output_tokens), SUM({COST_USD}) AS cost
 FROM attempts a JOIN tasks t ON t.id = a.task_id
-WHERE a.begun_at >= ? AND t.origin <> 'evaluation' GROUP BY a.model ORDER BY cost DESC, a.model
-"""
+WHERE a.begun_at >= ? AND t.origin = 'use' GROUP BY a.model ORDER BY cost DESC, a.model
+"""  # noqa: S608
 
 _WORTH = f"""
 WITH judged AS (
-    SELECT t.id, t.baseline_usd,
-        (t.status = 'succeeded'
-            OR EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_GOOD})))
-        AND NOT EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN ({_BAD})) AS is_good
-    FROM tasks t WHERE t.kind = 'delegation' AND t.origin <> 'evaluation' AND t.begun_at >= ?
+    SELECT t.id, t.baseline_usd, {IS_GOOD} AS is_good
+    FROM tasks t WHERE t.kind = 'delegation' AND t.origin = 'use' AND t.begun_at >= ?
 )
 SELECT TOTAL(CASE WHEN is_good THEN baseline_usd END),
-    TOTAL(CASE WHEN NOT is_good THEN
-        (SELECT TOTAL(COALESCE(a.cost_usd, a.reserved_usd)) FROM attempts a WHERE a.task_id = judged.id) END)
+    TOTAL(CASE WHEN NOT is_good THEN {cost_of_task("judged.id")} END)
 FROM judged
-"""  # noqa: S608 - our own words
+"""  # noqa: S608
