@@ -22,7 +22,8 @@ from ..tools.workshop import Workshop
 from .evaluating import bars, cancel_on_signal
 from .premises import OpenWorkshop, Premises, premises
 from .providers.ollama import OllamaProvider
-from .providers.ollama_models import LoadedModel, full_name
+from .providers.ollama_models import LoadedModel
+from .providers.ollama_wire import full_name
 from .reports import MENDABLE, complain, print_json
 
 LONGEST_MINUTES = 5.0

@@ -39,8 +39,9 @@ from .complaint import (
 from .deadline import CONNECT_TIMEOUT_S, deadline
 from .egress import Gate, client_options, not_local, on_behalf_of
 from .locality import ollama_url
-from .ollama_models import InstalledModel, LoadedModel, OllamaModels, is_named_as_remote
+from .ollama_models import InstalledModel, LoadedModel, OllamaModels
 from .ollama_window import Window, choose_window, was_cut
+from .ollama_wire import is_named_as_remote
 from .reply import Clock, Ending, ReplySoFar, estimate_prompt_tokens
 from .sent_back import SentBack, sent_back
 from .vendor import Vendor

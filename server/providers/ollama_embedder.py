@@ -19,7 +19,8 @@ from ...tools.provider import Unreachable
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options, not_local
 from .ollama import ollama_at
-from .ollama_models import InstalledModel, OllamaModels, is_named_as_remote
+from .ollama_models import InstalledModel, OllamaModels
+from .ollama_wire import is_named_as_remote
 from .reply import Clock
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _ANSWER_TIMEOUT_S = 60.0
 """Long enough for a cold load; who cannot wait that long cancels."""
 _KEEP_LOADED = "10m"
-_DIGEST_LENGTH = 12
 _LONGEST_TEXT = 24_000
 """Characters. Embedding models have small windows, and the server cuts what is longer than theirs."""
 _OR_LEXICAL = "or set CHARGEHAND_EMBEDDER=lexical"
@@ -187,4 +187,4 @@ class _Answer(BaseModel):
 
 
 def _digest(installed: InstalledModel) -> str:
-    return installed.build.partition(" ")[0][:_DIGEST_LENGTH]
+    return installed.build.partition(" ")[0]

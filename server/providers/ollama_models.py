@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from .complaint import unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
 from .egress import Gate, client_options
+from .ollama_wire import Listed, Running, Shown, Tags, full_name, is_remote
 from .reply import Clock
 from .vendor import Vendor
 
 if TYPE_CHECKING:
     import httpx
-
-_DIGEST_LENGTH = 12
-"""As many characters of a digest as `ollama list` shows."""
 
 _Form = TypeVar("_Form", bound=BaseModel)
 
@@ -55,16 +53,6 @@ class LoadedModel:
     """When it goes if nobody asks it. None: the server does not say."""
 
 
-def full_name(name: str) -> str:
-    """An Ollama model name with its tag."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
-def is_named_as_remote(name: str) -> bool:
-    """Whether the name itself says that the model runs on Ollama's machines."""
-    return full_name(name).endswith(("-cloud", ":cloud"))
-
-
 class OllamaModels:
     """Asks the server, and remembers the answer for a few seconds. Safe to use from many tasks."""
 
@@ -73,7 +61,7 @@ class OllamaModels:
         self._gate = gate
         self._clock = clock
         self._latest: _Listing | None = None
-        self._shown: dict[tuple[str, str], _Shown] = {}
+        self._shown: dict[tuple[str, str], Shown] = {}
         """By name and digest: what `show` says of given weights does not change."""
         self._asking = anyio.Lock()
         self._client: httpx.AsyncClient | None = None
@@ -93,10 +81,9 @@ class OllamaModels:
             shown = None if listed is None else await self._show(listed)
         if listed is None or shown is None:
             return None
-        digest = listed.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
         return InstalledModel(
-            build=f"{digest} {listed.details.quantization_level}".strip(),
-            is_remote=is_named_as_remote(listed.name) or listed.is_remote or shown.is_remote,
+            build=listed.build,
+            is_remote=is_remote(listed, shown),
             can_think="thinking" in shown.capabilities,
             context_tokens=shown.context_tokens,
             loaded_tokens=listing.loaded.get(full_name(listed.name)),
@@ -114,7 +101,7 @@ class OllamaModels:
         import httpx
 
         try:
-            running = await listed_in_time(lambda: self._get("/api/ps", _Running))
+            running = await listed_in_time(lambda: self._get("/api/ps", Running))
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
             raise unreachable(self._vendor) from error
         return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
@@ -139,17 +126,17 @@ class OllamaModels:
         models = {full_name(model.name): model for model in tags.models}
         return _Listing(taken_s, models, {full_name(m.name): m.context_length or 0 for m in running.models})
 
-    async def _tags_and_running(self) -> "tuple[_Tags, _Running]":
-        return await self._get("/api/tags", _Tags), await self._get("/api/ps", _Running)
+    async def _tags_and_running(self) -> "tuple[Tags, Running]":
+        return await self._get("/api/tags", Tags), await self._get("/api/ps", Running)
 
-    async def _show(self, listed: "_Listed") -> "_Shown | None":
+    async def _show(self, listed: "Listed") -> "Shown | None":
         """What the server says of a model that it lists. None: it cannot describe it, so it cannot run it."""
         import httpx
 
         known = self._shown.get((listed.name, listed.digest))
         if known is None:
             try:
-                known = await listed_in_time(lambda: self._ask("POST", "/api/show", _Shown, {"model": listed.name}))
+                known = await listed_in_time(lambda: self._ask("POST", "/api/show", Shown, {"model": listed.name}))
             except (httpx.HTTPStatusError, ValidationError):
                 return None
             except (httpx.HTTPError, TimeoutError) as error:
@@ -177,63 +164,12 @@ class OllamaModels:
         return self._client
 
 
-class _Said(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
-
-
-class _Details(_Said):
-    quantization_level: str = ""
-
-
-class _Remotable(_Said):
-    remote_host: str = ""
-    remote_model: str = ""
-
-    @property
-    def is_remote(self) -> bool:
-        return bool(self.remote_host or self.remote_model)
-
-
-class _Listed(_Remotable):
-    name: str
-    digest: str = ""
-    details: _Details = _Details()
-
-
-class _Tags(_Said):
-    models: list[_Listed] = Field(default_factory=list[_Listed])
-
-
-class _Loaded(_Said):
-    name: str
-    context_length: int | None = None
-    size: int = 0
-    size_vram: int = 0
-    expires_at: dt.datetime | None = None
-
-
-class _Running(_Said):
-    models: list[_Loaded] = Field(default_factory=list[_Loaded])
-
-
 @dataclass(frozen=True)
 class _Listing:
     """What the server had at one moment."""
 
     taken_s: float
-    models: Mapping[str, _Listed] | None
+    models: Mapping[str, Listed] | None
     """By full name. None: it did not answer."""
     loaded: Mapping[str, int]
     """The window of each loaded model, by full name; 0 where the server states none."""
-
-
-class _Shown(_Remotable):
-    capabilities: list[str] = Field(default_factory=list[str])
-    model_info: dict[str, object] = Field(default_factory=dict[str, object])
-    """Keys are prefixed with the architecture: `qwen3.context_length`."""
-
-    @property
-    def context_tokens(self) -> int | None:
-        key = f"{self.model_info.get('general.architecture')}.context_length"
-        stated = self.model_info.get(key)
-        return stated if isinstance(stated, int) and stated > 0 else None

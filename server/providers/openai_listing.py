@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import anyio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from ...tools.provider import ProviderError, Unreachable
 from .complaint import Complaint, sanitised, seconds_of, typed_error, unreachable
 from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
 from .egress import Gate, client_options
+from .openai_wire import ServedModels
 from .reply import Clock
 from .vendor import Vendor
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 16_000_000
 """A router's list of some hundred models with prices takes about one."""
-_MOST_MODELS = 20_000
 _NAMES_SHOWN = 3
 
 
@@ -116,7 +116,7 @@ class ModelList:
                 raw += piece
                 if len(raw) > _MOST_BYTES:
                     raise _not_understood(self._vendor)
-        return {model.id: model.window for model in _Models.model_validate_json(raw).data}
+        return {model.id: model.window for model in ServedModels.model_validate_json(raw).data}
 
     def _refusal(self, response: "httpx.Response") -> ProviderError:
         wait_s = seconds_of(response.headers.get("retry-after"))
@@ -128,27 +128,3 @@ def _not_understood(vendor: Vendor) -> ProviderError:
         f"{vendor.url} does not answer as an OpenAI-compatible server does: its list of models makes no sense. "
         f"Correct {vendor.address_variable}."
     )
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Meta(_Part):
-    n_ctx: int | None = None
-
-
-class _Model(_Part):
-    id: str = Field(min_length=1, max_length=300)
-    max_model_len: int | None = None
-    context_length: int | None = None
-    meta: _Meta | None = None
-
-    @property
-    def window(self) -> int | None:
-        stated = self.max_model_len or self.context_length or (self.meta.n_ctx if self.meta else None)
-        return stated if stated is not None and stated > 0 else None
-
-
-class _Models(_Part):
-    data: list[_Model] = Field(max_length=_MOST_MODELS)

@@ -1,4 +1,4 @@
-"""The forms of OpenAI's chat completions as its many servers fill them, and an answer gathered from them."""
+"""The forms of OpenAI's API as its many servers fill them, and an answer gathered from them."""
 
 import math
 
@@ -9,6 +9,7 @@ from .reply import ReplySoFar
 from .think_tags import Piece, ThinkTags
 
 _STATUS_LENGTH = 3
+_MOST_MODELS = 20_000
 
 
 class _Part(BaseModel):
@@ -102,6 +103,42 @@ class ErrorBody(_Part):
     @property
     def kind(self) -> str:
         return f"{self.type or ''} {self.code or ''}".strip()
+
+
+class _Meta(_Part):
+    """llama.cpp's: `n_ctx` is the window it was started with, `n_ctx_train` what the weights were trained for."""
+
+    n_ctx: int | None = None
+    n_ctx_train: int | None = None
+
+
+class ServedModel(_Part):
+    """A model in a server's list. None, everywhere: not stated."""
+
+    id: str = Field(min_length=1, max_length=300)
+    max_model_len: int | None = None
+    """vLLM."""
+    context_length: int | None = None
+    """OpenRouter."""
+    meta: _Meta | None = None
+
+    @property
+    def window(self) -> int | None:
+        """What a request may take now."""
+        return self._stated(self.meta.n_ctx if self.meta else None)
+
+    @property
+    def full_window(self) -> int | None:
+        """What the model can take: a fact for its profile, which outlasts a start with a smaller window."""
+        return self._stated(self.meta.n_ctx_train if self.meta else None)
+
+    def _stated(self, by_llama_cpp: int | None) -> int | None:
+        stated = self.max_model_len or self.context_length or by_llama_cpp
+        return stated if stated is not None and stated > 0 else None
+
+
+class ServedModels(_Part):
+    data: list[ServedModel] = Field(max_length=_MOST_MODELS)
 
 
 class AnswerSoFar:

@@ -20,7 +20,7 @@ from ..providers.cerebras import cerebras_at
 from ..providers.egress import Gate
 from ..providers.locality import InvalidAddress
 from ..providers.ollama import ollama_at
-from ..providers.ollama_models import full_name
+from ..providers.ollama_wire import full_name
 from ..providers.openai_compatible import compatible_at
 from ..providers.registry import VendorSettings
 from ..providers.vendor import Vendor

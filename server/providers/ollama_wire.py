@@ -1,0 +1,88 @@
+"""What Ollama's server says of its models, in its own forms.
+
+`docs/openapi.yaml` and `api/types.go` of ollama/ollama (seen 2026-11-24).
+"""
+
+import datetime as dt
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_DIGEST_LENGTH = 12
+"""As many characters of a digest as `ollama list` shows."""
+
+
+class _Said(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
+
+
+class _Details(_Said):
+    family: str = ""
+    parameter_size: str = ""
+    """In words: `30.5B`."""
+    quantization_level: str = ""
+
+
+class _Remotable(_Said):
+    remote_host: str = ""
+    remote_model: str = ""
+
+    @property
+    def names_a_remote(self) -> bool:
+        return bool(self.remote_host or self.remote_model)
+
+
+class Listed(_Remotable):
+    name: str
+    digest: str = ""
+    size: int = Field(default=0, ge=0)
+    """Bytes on disk."""
+    details: _Details = _Details()
+
+    @property
+    def build(self) -> str:
+        """Digest and quantization of the weights."""
+        digest = self.digest.removeprefix("sha256:")[:_DIGEST_LENGTH]
+        return f"{digest} {self.details.quantization_level}".strip()
+
+
+class Tags(_Said):
+    models: list[Listed]
+
+
+class _Loaded(_Said):
+    name: str
+    context_length: int | None = None
+    size: int = 0
+    size_vram: int = 0
+    expires_at: dt.datetime | None = None
+
+
+class Running(_Said):
+    models: list[_Loaded] = Field(default_factory=list[_Loaded])
+
+
+class Shown(_Remotable):
+    capabilities: list[str] = Field(default_factory=list[str])
+    model_info: dict[str, object] = Field(default_factory=dict[str, object])
+    """Keys are prefixed with the architecture: `qwen3.context_length`."""
+
+    @property
+    def context_tokens(self) -> int | None:
+        key = f"{self.model_info.get('general.architecture')}.context_length"
+        stated = self.model_info.get(key)
+        return stated if isinstance(stated, int) and not isinstance(stated, bool) and stated > 0 else None
+
+
+def full_name(name: str) -> str:
+    """An Ollama model name with its tag."""
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def is_named_as_remote(name: str) -> bool:
+    """Whether the name itself says that the model runs on Ollama's machines."""
+    return full_name(name).endswith(("-cloud", ":cloud"))
+
+
+def is_remote(listed: Listed, shown: Shown) -> bool:
+    """Whether the server only passes requests on to a host elsewhere."""
+    return is_named_as_remote(listed.name) or listed.names_a_remote or shown.names_a_remote
