@@ -1,7 +1,5 @@
 """How good the static checks are: broken code caught, valid code refused, and what a thousand lines take."""
 
-import gzip
-import json
 import statistics
 import time
 from collections import defaultdict
@@ -17,6 +15,7 @@ from rich.table import Table
 
 from ..tools.checking.parse import check_static
 from ..tools.checking.result import CheckResult
+from .json_lines import read_rows
 
 SNIPPETS = "code_syntax.jsonl.gz"
 LINES = 1000
@@ -88,8 +87,7 @@ async def measure_checking(folder: Path) -> int:
 async def _caught(file: Path) -> Table:
     valid: defaultdict[str, _Count] = defaultdict(_Count)
     invalid: defaultdict[str, _Count] = defaultdict(_Count)
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        snippets = [_Snippet.model_validate(json.loads(line)) for line in lines]
+    snippets = [_Snippet.model_validate(row) for row in read_rows(file)]
     for snippet in track(snippets, "checking snippets"):
         counts = valid if snippet.valid else invalid
         counts[snippet.language].add(await check_static(snippet.code, snippet.language))

@@ -13,7 +13,6 @@ factors leave unexplained of each set's own ratings, standardised: a contest's `
 import argparse
 import base64
 import datetime as dt
-import gzip
 import hashlib
 import json
 import math
@@ -31,6 +30,7 @@ from ..tools.routing.form import form_of
 from ..tools.routing.learnt import FARTHEST, PLACES, WEIGHTS, strength_of, word_places
 from ..tools.routing.reading import read_task
 from ..tools.routing.task_type import infer_task_type
+from .json_lines import rows_of
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -139,17 +139,17 @@ def _features(text: str) -> _Features:
 def read_sets(rated: Sequence[str], solved: Sequence[str]) -> list[RatedSet]:
     """The sets; one that has both ratings and outcomes counts once. Raises ValueError for an unknown set."""
     own = OWN_TASKS.read_bytes()
-    texts = [row["text"] for row in _rows(own)]
+    texts = [row["text"] for row in rows_of(own)]
     by_name = {"own_tasks": RatedSet("own_tasks", texts, np.zeros(len(texts)), _checksum(own), is_own=True)}
     for place in solved:
         source, _, domain = place.partition("#")
         name, content = _name_of(source), _content(source)
-        rows = [row for row in _rows(content) if not domain or row["domain"] == domain]
+        rows = [row for row in rows_of(content) if not domain or row["domain"] == domain]
         missed = [1 - _mean(float(o["correct"]) for o in row["outcomes"].values()) for row in rows]
         by_name[name] = RatedSet(name, [row["prompt"] for row in rows], _standard(missed), _checksum(content))
     for place in rated:
         name, content = _name_of(place), _content(place)
-        rows = _rows(content)
+        rows = rows_of(content)
         said = _standard([float(row["difficulty"]) for row in rows])
         known = by_name.get(name)
         checksum = _checksum(content)
@@ -175,11 +175,6 @@ def _content(place: str) -> bytes:
         with urllib.request.urlopen(place, timeout=120) as response:  # noqa: S310 - one of these two schemes
             return response.read()
     return Path(place).read_bytes()
-
-
-def _rows(content: bytes) -> list[dict[str, Any]]:
-    text = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def _checksum(content: bytes) -> str:

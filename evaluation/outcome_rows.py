@@ -1,7 +1,5 @@
 """A file of published outcomes as tables, the product's judgement of its tasks, and simple rivals of that."""
 
-import gzip
-import json
 import math
 import re
 import zlib
@@ -9,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +17,7 @@ from ..memory_store.embedding.lexical import embed
 from ..memory_store.tendency import NEIGHBOURS, Outcomes, Traits, expected_successes
 from ..memory_store.text_traits import FLOOR, traits_of
 from ..tools.deciding import understand
+from .json_lines import read_rows, unpacked
 
 Block: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
@@ -51,9 +50,7 @@ class OutcomeTable:
 
 def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
     """The rows of a file of outcomes; models that some row lacks are left out. Raises OSError or ValueError."""
-    content = file.read_bytes()
-    text = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    rows: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines() if line.strip()][:limit]
+    rows = read_rows(file)[:limit]
     if not rows or "outcomes" not in rows[0]:
         raise ValueError(f"{file}: its rows hold no `outcomes`")
     names = sorted(set[str].intersection(*(set(row["outcomes"]) for row in rows)))
@@ -125,9 +122,7 @@ def random_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
 
 def has_outcomes(file: Path) -> bool:
     """Whether the file's first row is one of outcomes. Raises OSError."""
-    content = file.read_bytes()
-    text = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    return b'"outcomes"' in text.partition(b"\n")[0]
+    return b'"outcomes"' in unpacked(file.read_bytes()).partition(b"\n")[0]
 
 
 def _counts(text: str) -> npt.NDArray[np.float32]:

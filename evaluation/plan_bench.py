@@ -5,9 +5,7 @@ what it believes of the models comes from the other half, and each attempt is pa
 set's; a model's repair is not in the data, so that each model is asked once.
 """
 
-import gzip
 import itertools
-import json
 import math
 import random
 import statistics
@@ -27,6 +25,7 @@ from ..tools.editing.answer import read_answer
 from ..tools.routing.odds import TASK_SHARE, UNSOLVABLE_SHARE
 from ..tools.routing.plan import Check, Outlay, Prospect, Step, make_plan
 from ..tools.routing.policy import WORTH_IN_DIRECTORS, Policy
+from .json_lines import read_rows
 
 _OUTCOMES = ("outcomes_routerbench_mbpp", "outcomes_livecodebench", "outcomes_swebench_verified")
 _TIERS = "outcomes_mixed_tiers"
@@ -197,8 +196,7 @@ def _efforts(rows: _Rows, unit: str) -> list[tuple[bool, bool]]:
 
 def _read(folder: Path, name: str) -> _Rows:
     """Shuffled, the same way each time."""
-    with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    rows = read_rows(folder / f"{name}.jsonl.gz")
     random.Random(_SEED).shuffle(rows)  # noqa: S311 - nothing secret
     return rows
 

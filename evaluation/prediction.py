@@ -5,7 +5,6 @@ says the same after `memory import` of the same file. Only the search is exact h
 may miss one of the farther neighbours.
 """
 
-import gzip
 import json
 import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
@@ -30,9 +29,9 @@ from ..memory_store.ledger import Ledger
 from ..memory_store.memory import Memory
 from ..profiles.catalogue import Catalogue
 from ..profiles.loading import load_catalogue
-from ..profiles.vocabulary import TaskType
-from ..tools.deciding import understand
+from ..tools.deciding import assess, understand
 from ..tools.routing.prior import abilities, beliefs_before, chances_of
+from .json_lines import unpacked
 
 _PATIENCE_S = 600.0
 _GLANCE_S = 0.02
@@ -91,7 +90,7 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
     with tempfile.TemporaryDirectory(prefix="chargehand-predict-") as folder:
         ledger = await Ledger.open(Path(folder), _now)
         try:
-            await import_memory(ledger, outcomes, ImportRules(assess=_assess))
+            await import_memory(ledger, outcomes, ImportRules(assess=assess))
             rules = catalogue.rules
             embedder = LexicalEmbedder()
             index = IndexKeeper(ledger, embedder.id, _Shelf(), capacity=_ANY_NUMBER, exact_up_to=_ANY_NUMBER)
@@ -134,9 +133,7 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
 
 def read_tasks(file: Path) -> Iterator[AskedTask]:
     """The rows of a file of JSON lines, plain or gzip. Raises UnknownTasks, or OSError."""
-    content = file.read_bytes()
-    text = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(unpacked(file.read_bytes()).splitlines(), start=1):
         if line.strip():
             try:
                 yield AskedTask.model_validate_json(line)
@@ -150,11 +147,6 @@ def read_tasks(file: Path) -> Iterator[AskedTask]:
 def _row(task: AskedTask, prediction: Prediction) -> dict[str, object]:
     success = {model: round(chance, _DIGITS) for model, chance in prediction.success.items()}
     return {"task_id": task.task_id, "complexity": prediction.complexity, "success": success}
-
-
-def _assess(text: str) -> tuple[TaskType, float]:
-    job = understand(text, None, ())
-    return job.task_type, job.complexity.score
 
 
 async def _ready(index: IndexKeeper) -> None:

@@ -4,7 +4,6 @@ Read are `code_quixbugs`, `code_bigcodebench` and `code_humaneval` (gzipped JSON
 """
 
 import ast
-import gzip
 import json
 import re
 import sys
@@ -12,6 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .json_lines import read_rows
 
 _USES_PYTEST = re.compile(r"^if pytest\.use_correct:\n(?:    .*\n)+else:\n(?:    .*\n)+", re.MULTILINE)
 _LOADS_CASES = re.compile(r"load_json_testcases\(\w+\.__name__\)")
@@ -42,8 +43,7 @@ class Program:
 
 def read_programs(path: Path) -> list[Program]:
     """Raises UnknownPrograms, or OSError when there is no such file."""
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        rows: list[dict[str, Any]] = [json.loads(line) for line in lines]  # of the data set's own shape, hence Any
+    rows = read_rows(path)
     for mark, read in _READERS.items():
         if rows and mark in rows[0]:
             helper = next((row["correct_python"] for row in rows if row.get("task_id") == "node"), "")

@@ -1,11 +1,11 @@
 """Recorded work: tasks with tests, and what models answered when they were asked, from a data set on disk."""
 
-import gzip
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from .json_lines import read_rows
 
 # Which recorded model plays which tier, its answer to a first request and to a second. The figures of a
 # tier are its own: what counts is that each is a real model's real answer.
@@ -60,11 +60,10 @@ def read_recording(path: Path) -> list[RecordedTask]:
 
     Raises UnknownRecording, or OSError when there is no such file.
     """
-    with gzip.open(path, "rt", encoding="utf-8") as lines:
-        return list(_tasks((json.loads(line) for line in lines), path))
+    return list(_tasks(read_rows(path), path))
 
 
-def _tasks(rows: Iterator[dict[str, Any]], path: Path) -> Iterator[RecordedTask]:
+def _tasks(rows: Sequence[dict[str, Any]], path: Path) -> Iterator[RecordedTask]:
     for row in rows:
         if "answers" in row and "entry_point" in row:
             yield _mbpp(row)

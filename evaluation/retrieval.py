@@ -5,8 +5,6 @@ numbers. Of each set one half is remembered and the other asked. On a set of one
 finds much, and neither does anything else that reads only the text.
 """
 
-import gzip
-import json
 import math
 import random
 import re
@@ -25,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..memory_store.embedding import lexical
+from .json_lines import read_rows
 
 _SETS = (
     "outcomes_llmrouter_mixed",
@@ -85,8 +84,7 @@ def _measure(folder: Path) -> int:
 
 def _rows(file: Path) -> list[dict[str, Any]]:
     """Rows in the form of the files, hence Any; shuffled, the same way each time."""
-    with gzip.open(file, "rt", encoding="utf-8") as lines:
-        rows = [json.loads(line) for line in lines]
+    rows = read_rows(file)
     random.Random(_SEED).shuffle(rows)  # noqa: S311 - nothing secret
     return rows[:_ROWS_AT_MOST]
 

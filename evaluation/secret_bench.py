@@ -1,7 +1,5 @@
 """How often the search for secrets raises an alarm in code that holds none, and how long a large context takes it."""
 
-import gzip
-import json
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +12,7 @@ from rich.progress import track
 from rich.table import Table
 
 from ..tools.guarding.secrets import Secret, SecretSearch
+from .json_lines import read_rows
 
 CONTEXT_CHARACTERS = 2_000_000
 _PLAIN_CHARACTERS = 200_000
@@ -59,13 +58,12 @@ def measure_secrets(data: Path | None, sources: Sequence[Path]) -> int:
         table.add_row(str(folder), *_row(alarms))
     for file in sorted(data.glob("*.jsonl.gz")) if data is not None else ():
         alarms = _Alarms()
-        with gzip.open(file, "rt", encoding="utf-8") as rows:
-            for number, row in enumerate(rows, start=1):
-                for text in _texts(json.loads(row)):
-                    found = search.find(text)
-                    alarms.add(text, found)
-                    for secret in found:
-                        console.print(f"{file.name}:{number}: {secret.kind}", highlight=False)
+        for number, row in enumerate(read_rows(file), start=1):
+            for text in _texts(row):
+                found = search.find(text)
+                alarms.add(text, found)
+                for secret in found:
+                    console.print(f"{file.name}:{number}: {secret.kind}", highlight=False)
         table.add_row(file.name, *_row(alarms))
     console.print(table)
     if sample:

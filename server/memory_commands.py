@@ -32,8 +32,7 @@ from ..memory_store.embedding.embedder import EmbedderUnavailable
 from ..memory_store.index.exact_choice import choices_in, forget_choices
 from ..memory_store.index.slots import remove_idle
 from ..memory_store.text_form import TextForm
-from ..profiles.vocabulary import TaskType
-from ..tools.deciding import understand
+from ..tools.deciding import assess
 from ..tools.errors import BadArgument
 from ..tools.workshop import Workshop
 from .premises import OpenWorkshop
@@ -121,7 +120,7 @@ async def import_from(
     try:
         async with open_workshop() as shop:
             rules = ImportRules(
-                assess=_assess, names=_mapping(names, shop), restore=restore, embed=shop.memory.vectors_of
+                assess=assess, names=_mapping(names, shop), restore=restore, embed=shop.memory.vectors_of
             )
             for file in files:
                 source = sys.stdin.buffer if file == Path("-") else file
@@ -291,11 +290,6 @@ async def _drop_idle_indexes(shop: Workshop) -> int:
 
 def _index_folder(shop: Workshop) -> Path:
     return shop.ledger.path.parent / INDEX_FOLDER
-
-
-def _assess(text: str) -> tuple[TaskType, float]:
-    job = understand(text, None, ())
-    return job.task_type, job.complexity.score
 
 
 def _mapping(names: Sequence[str], shop: Workshop) -> Mapping[str, str]:

@@ -118,6 +118,12 @@ async def decide(
     )
 
 
+def assess(text: str) -> tuple[TaskType, float]:
+    """The kind of task that a text asks for, and its complexity, 1 to 10."""
+    job = understand(text, None, ())
+    return job.task_type, job.complexity.score
+
+
 def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:
     """Whether the files are too much for the window of any model that is there."""
     answer_tokens = expected_output_tokens(job.complexity.score, thinking=True)
