@@ -76,7 +76,7 @@ def _block(lines: Sequence[str], begin: int, opening: re.Match[str]) -> Block:
         return Block(begin, end, path, "", "", _FAULTS[bool(dividers)])
     inside = outdented(lines[begin + 1 : end], len(opening["indent"]))
     middle = dividers[0] - begin - 1
-    return Block(begin, end, path, _text(inside[:middle]), _text(inside[middle + 1 :]), None)
+    return Block(begin, end, path, text_of(inside[:middle]), text_of(inside[middle + 1 :]), None)
 
 
 _FAULTS = {
@@ -163,7 +163,7 @@ def _hunk(path: str | None, body: Sequence[str], *, is_new: bool) -> Iterator[Hu
         return
     before = [line[1:] for line in lines if not line or line[0] in " -"]
     after = [line[1:] for line in lines if not line or line[0] in " +"]
-    yield Hunk(path, is_new, _text(before), _text(after))
+    yield Hunk(path, is_new, text_of(before), text_of(after))
 
 
 def _is_header(lines: Sequence[str], at: int) -> bool:
@@ -177,5 +177,5 @@ def _header_path(line: str) -> str | None:
     return path[2:] if path.startswith(("a/", "b/")) else path
 
 
-def _text(lines: Sequence[str]) -> str:
+def text_of(lines: Sequence[str]) -> str:
     return "".join(f"{line}\n" for line in lines)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..checking.languages import guess_language
-from .blocks import Block, find_blocks, is_diff, read_diff
+from .blocks import Block, find_blocks, is_diff, read_diff, text_of
 from .fences import SESSION, UNTAGGED, Fence, find_fences
 from .naming import is_quotation, path_in_comment, path_in_info, path_in_line
 
@@ -139,7 +139,7 @@ class _Reading:
             if fence.language != SESSION:
                 self.pathless.append(fence)
         else:
-            self.parts.append(Part(path, fence.language or None, _text(lines), heading))
+            self.parts.append(Part(path, fence.language or None, text_of(lines), heading))
 
 
 # What breaks off without harm to the files: how to call them, and what comes out.
@@ -162,7 +162,7 @@ def _unfenced(text: str, reading: _Reading) -> tuple[list[Part], list[Edit]]:
         return [], []
     path = path_in_comment(lines[0], language)
     heading = lines.pop(0) + "\n" if path is not None else ""
-    return [Part(path, language, _text(lines), heading)], []
+    return [Part(path, language, text_of(lines), heading)], []
 
 
 def _joined(fences: Sequence[Fence]) -> Iterator[Part]:
@@ -172,7 +172,7 @@ def _joined(fences: Sequence[Fence]) -> Iterator[Part]:
         by_language.setdefault(fence.language, []).append(fence)
     for language, of_it in by_language.items():
         lines = of_it[0].lines if len(of_it) == 1 else "\n\n".join(f.code.strip("\n") for f in of_it).split("\n")
-        yield Part(None, language or None, _text(lines))
+        yield Part(None, language or None, text_of(lines))
 
 
 def _broken_documents(fences: Sequence[Fence]) -> Iterator[str]:
@@ -235,7 +235,3 @@ def _end_of_tag(lines: Sequence[str], begin: int, digest: str) -> int | None:
 
 def _place(path: str | None) -> str:
     return f"`{path}`" if path else "A block without a path"
-
-
-def _text(lines: Sequence[str]) -> str:
-    return "".join(f"{line}\n" for line in lines)
