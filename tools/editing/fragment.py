@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from ..some_names import some_names
 from .outline import all_units, outline
 
 # A comment in the place of code, as models leave it where they do not want to repeat.
@@ -42,8 +43,7 @@ def lost_by(path: str, before: str, text: str, elsewhere: Sequence[str]) -> str 
         lost = [name for name in old if name not in new and not any(re.search(rf"\b{name}\b", e) for e in elsewhere)]
         if set(old).isdisjoint(new) or 2 * len(lost) <= len(old):
             return None
-        shown = ", ".join(f"`{name}`" for name in lost[:_NAMES_SHOWN])
-        return shown if len(lost) <= _NAMES_SHOWN else f"{shown} and {len(lost) - _NAMES_SHOWN} more"
+        return some_names([f"`{name}`" for name in lost], _NAMES_SHOWN)
     there = set(filter(str.strip, old_lines))
     filled = [line for line in new_lines if line.strip()]
     is_piece = len(old_lines) >= _LEAST_LINES and 2 * sum(line in there for line in filled) >= len(filled)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 
+from ..some_names import some_names
 from ..tokens import BYTES_PER_TOKEN, estimate_tokens
 from .context import ContextFile
 from .relevance import MUST, OUTLINE, REFERRED, REFERRED_SIGNATURES, TARGET, Reading, weigh
@@ -172,15 +173,10 @@ def _note(files: Sequence[ContextFile], left_out: Sequence[str]) -> str | None:
         return None
     counts = [f"{whole} {'file' if whole == 1 else 'files'} whole"]
     if in_part:
-        counts.append(f"{len(in_part)} in part ({_named(in_part)})")
+        counts.append(f"{len(in_part)} in part ({some_names(in_part, _NAMES_SHOWN)})")
     if left_out:
-        counts.append(f"{len(left_out)} left out: {_named(left_out)}")
+        counts.append(f"{len(left_out)} left out: {some_names(left_out, _NAMES_SHOWN)}")
     return f"context: {', '.join(counts)}"
-
-
-def _named(paths: Sequence[str]) -> str:
-    shown = ", ".join(paths[:_NAMES_SHOWN])
-    return shown if len(paths) <= _NAMES_SHOWN else f"{shown} and {len(paths) - _NAMES_SHOWN} more"
 
 
 def _tokens(file: ContextFile) -> int:

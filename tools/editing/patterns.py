@@ -17,6 +17,7 @@ from ..checking.gitignore import Ignoring, ignoring_in
 from ..checking.project_copy import SECRET_FOLDERS, is_secret
 from ..errors import BadArgument, FileRefused
 from ..guarding.roots import Roots
+from ..some_names import some_names
 
 FILES_AT_MOST = 500
 """For one pattern. More than a task is ever about, and more than a receipt can name."""
@@ -27,6 +28,7 @@ ENTRIES_AT_MOST = 100_000
 _WILD = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _ALTERNATIVES_AT_MOST = 64
+_NAMES_SHOWN = 5
 
 # Heavy, and nobody's own text; not every project's .gitignore lists them.
 _NEVER_MEANT = SECRET_FOLDERS | {"node_modules", "__pycache__", "venv"}
@@ -98,8 +100,8 @@ class _Search:
         readable = [path for path in found if self._is_text(path)]
         if unreadable := sorted(set(found) - set(readable)):
             self.notes.append(
-                f"context_files: of {self.pattern!r}, {_named(unreadable)} left out: binary, too large, or"
-                " not to be opened."
+                f"context_files: of {self.pattern!r}, {some_names(unreadable, _NAMES_SHOWN)} left out: binary, too"
+                " large, or not to be opened."
             )
         if not readable:
             raise FileRefused(
@@ -202,11 +204,3 @@ def _with_nothing(reached: set[int], wanted: Sequence[re.Pattern[str] | None]) -
         if at in found and pattern is None:
             found.add(at + 1)
     return found
-
-
-def _named(paths: Sequence[str]) -> str:
-    shown = ", ".join(paths[:_NAMES_SHOWN])
-    return shown if len(paths) <= _NAMES_SHOWN else f"{shown} and {len(paths) - _NAMES_SHOWN} more"
-
-
-_NAMES_SHOWN = 5
