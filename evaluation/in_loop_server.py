@@ -19,12 +19,24 @@ async def served_in_loop(
     lifespan: Literal["on", "off"],
     log_level: Literal["critical", "warning"],
     closing_s: float | None = None,
+    protocol: type[asyncio.Protocol] | Literal["auto"] = "auto",
+    backlog: int = 2048,
 ) -> AsyncGenerator[None]:
     """The app is served while the block runs; what it still answers at the end is cut off.
 
     closing_s: how long what is cut off, and then the app, may take to close its books. None: as long as it takes.
+    protocol: one of uvicorn's for HTTP. backlog: how many connections are accepted before one is served.
     """
-    config = uvicorn.Config(app, log_config=None, log_level=log_level, access_log=False, lifespan=lifespan, ws="none")
+    config = uvicorn.Config(
+        app,
+        http=protocol,
+        log_config=None,
+        log_level=log_level,
+        access_log=False,
+        lifespan=lifespan,
+        ws="none",
+        backlog=backlog,
+    )
     server = _Server(config, closing_s)
     # A task of its own, not a task group: what the block raises must leave it as it is.
     served = asyncio.create_task(server.serve([listener]))

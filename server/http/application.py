@@ -11,7 +11,7 @@ from mcp.server.transport_security import TransportSecurityMiddleware, Transport
 from mcp.types import INTERNAL_ERROR, ErrorData, JSONRPCError
 from pydantic import AnyHttpUrl
 from starlette.middleware.authentication import AuthenticationMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -68,11 +68,12 @@ class _Checked:
             await self._app(scope, receive, send)
             return
 
-        has_begun = False
+        has_begun = has_ended = False
 
         async def with_headers(message: Message) -> None:
-            nonlocal has_begun
+            nonlocal has_begun, has_ended
             has_begun = True
+            has_ended = message["type"] == "http.response.body" and not message.get("more_body", False)
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message.get("headers", ())}
                 added = [header for header in _HEADERS if header[0] not in present]
@@ -86,11 +87,13 @@ class _Checked:
         scope = {**scope, "headers": headers}
         try:
             await self._answer(scope, receive, with_headers)
+        except ClientDisconnect:
+            return  # in the middle of its request: there is nobody to answer, and nothing to mend
         except anyio.get_cancelled_exc_class():
             # Only the end of the server cancels a request from outside; raised any further it becomes HTTP 500.
-            if has_begun:
+            if has_begun and not has_ended:
                 await with_headers({"type": "http.response.body", "body": b"", "more_body": False})
-            else:
+            elif not has_begun:
                 await _unavailable()(scope, receive, with_headers)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,5 +1,6 @@
 """Serves MCP over Streamable HTTP until a signal ends it, in order."""
 
+import asyncio
 import logging
 import signal
 import socket
@@ -16,6 +17,7 @@ from ..premises import OpenWorkshop
 from ..settings import load_settings
 from .application import http_app
 from .binding import Binding
+from .connections import ACCEPTED_AT_ONCE, Connection, say_once_that_files_run_out
 
 CLOSING_S = 5.0
 """How long what is under way may take to close its books."""
@@ -48,6 +50,7 @@ async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Calla
 
     ready: called when the app answers, and a signal would end it in order.
     """
+    say_once_that_files_run_out(asyncio.get_running_loop())
     async with serving(app, listener):
         if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
             ready()
@@ -60,7 +63,15 @@ async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Calla
 
 def serving(app: ASGIApp, listener: socket.socket) -> AbstractAsyncContextManager[None]:
     """The app is served while the block runs; what it still answers at the end is cut off, and its books closed."""
-    return served_in_loop(app, listener, lifespan="on", log_level="warning", closing_s=CLOSING_S)
+    return served_in_loop(
+        app,
+        listener,
+        lifespan="on",
+        log_level="warning",
+        closing_s=CLOSING_S,
+        protocol=Connection,
+        backlog=ACCEPTED_AT_ONCE,
+    )
 
 
 def listen(binding: Binding) -> socket.socket:

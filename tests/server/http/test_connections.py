@@ -1,0 +1,154 @@
+"""What no client can use up before anybody knows who it is."""
+
+import contextlib
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import anyio.to_thread
+import httpx2
+import pytest
+from anyio.abc import ByteStream
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from chargehand.server.http.binding import Binding
+from chargehand.server.http.serving import listen, serving
+
+pytestmark = pytest.mark.anyio
+
+Opening = Callable[..., AbstractAsyncContextManager[Any]]
+LIMITS = "chargehand.server.http.connections"
+BOUND_S = 60
+"""For waits; nothing here tests how long it takes."""
+
+
+async def connected(url: str, sent: str = "") -> ByteStream:
+    parts = urlsplit(url)
+    stream = await anyio.connect_tcp(parts.hostname or "", parts.port or 0)
+    if sent:
+        await stream.send(sent.replace("\n", "\r\n").format(host=parts.netloc).encode())
+    return stream
+
+
+async def all_of(stream: ByteStream) -> bytes:
+    """What comes until the other side ends the connection."""
+    got = b""
+    with anyio.fail_after(BOUND_S), contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+        while True:
+            got += await stream.receive()
+    return got
+
+
+@pytest.mark.parametrize("endless", ["X-One: {fill}", "X-Many: {fill}\r\n"])
+async def test_headers_without_an_end_are_refused(open_place: Opening, endless: str):
+    piece = endless.format(fill="a" * 4_000).encode()
+    async with open_place() as place, await connected(place.url, "POST /mcp HTTP/1.1\nHost: {host}\n") as stream:
+        with anyio.fail_after(BOUND_S), contextlib.suppress(anyio.BrokenResourceError):
+            for _ in range(25_000):  # 100 MB
+                await stream.send(piece)
+            pytest.fail("100 MB of headers were accepted")
+        health = await place.ask("GET", "/health")
+
+    assert health.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "",
+        "POST /mcp HTTP/1.1\nHost: {host}\nX-Half: ",
+        "POST /mcp HTTP/1.1\nHost: {host}\nMCP-Protocol-Version: 2026-07-28\nContent-Type: application/json\n"
+        "Accept: application/json, text/event-stream\nContent-Length: 100\n\nhalf",
+    ],
+)
+async def test_a_client_that_never_completes_its_request_is_hung_up_on(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: str
+):
+    monkeypatch.setattr(f"{LIMITS}.REQUEST_S", 0.2)
+    async with open_place() as place, await connected(place.url, sent) as stream:
+        answer = await all_of(stream)
+
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert answer.endswith(b"\r\n\r\nThe request was not complete after 0.2 s.")
+    assert not caplog.records
+
+
+async def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(f"{LIMITS}.REQUEST_S", 0.2)
+    asked, gate = anyio.Event(), anyio.Event()
+    answers: list[httpx2.Response] = []
+
+    async def slow(request: Request) -> Response:
+        await request.body()
+        asked.set()
+        await gate.wait()
+        return Response("at last")
+
+    with listen(Binding(port=0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+        async def ask() -> None:
+            async with httpx2.AsyncClient(timeout=BOUND_S) as http:
+                answers.append(await http.post(url, content=b"please"))
+
+        app = Starlette(routes=[Route("/", slow, methods=["POST"])])
+        async with serving(app, listener), anyio.create_task_group() as group:
+            group.start_soon(ask)
+            await asked.wait()
+            async with await connected(url) as silent:
+                await all_of(silent)
+            gate.set()
+
+    assert [answer.text for answer in answers] == ["at last"]
+
+
+async def test_idle_connections_keep_nobody_out(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(f"{LIMITS}.CONNECTIONS_AT_MOST", 4)
+    async with open_place() as place, contextlib.AsyncExitStack() as idle:
+        streams = [await idle.enter_async_context(await connected(place.url)) for _ in range(10)]
+        health = await place.ask("GET", "/health")
+        hung_up_on = await all_of(streams[0])
+
+    assert health.status_code == 200
+    assert hung_up_on == b""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+async def test_running_out_of_file_descriptors_is_said_once_and_passes(tmp_path: Path):
+    serve = "ulimit -n 60; exec $0 -m chargehand.server serve --http --port 0"
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
+    process = await anyio.to_thread.run_sync(
+        lambda: subprocess.Popen(
+            ["/bin/sh", "-c", serve, sys.executable],
+            env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True,
+        )
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        url = (await anyio.to_thread.run_sync(process.stderr.readline)).split()[-1]
+        async with contextlib.AsyncExitStack() as idle:
+
+            async def connect() -> None:
+                await idle.enter_async_context(await connected(url))
+
+            with anyio.fail_after(BOUND_S):
+                async with anyio.create_task_group() as group:
+                    for _ in range(200):
+                        group.start_soon(connect)
+            async with httpx2.AsyncClient(timeout=BOUND_S) as http:
+                health = await http.get(url.removesuffix("/mcp") + "/health")
+    finally:
+        process.terminate()
+        _, said = await anyio.to_thread.run_sync(process.communicate)
+
+    assert health.status_code == 200
+    assert len(said.splitlines()) <= 1, said[:2_000]
+    assert process.returncode == 0
