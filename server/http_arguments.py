@@ -22,7 +22,7 @@ def add_http_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         action="append",
         default=[],
-        help="one more Host header to answer",
+        help="one more Host header to answer, without a port",
     )
     parser.add_argument("--issuer", metavar="URL", help="an OAuth issuer whose tokens open, made out for the URL")
     parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="what a token must allow")

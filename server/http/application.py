@@ -53,15 +53,16 @@ def served_over_http(app: MCPServer[Premises], binding: Binding, entrance: Entra
     )
     if not entrance.is_open:
         mcp = _Guarded(mcp, binding, entrance)
-    return _Checked(mcp, security)
+    return _Checked(mcp, security, binding.transport_security(of_health=True))
 
 
 class _Checked:
     """Answers nothing, not even with a refusal, to a page that a browser was lured to under another name."""
 
-    def __init__(self, app: ASGIApp, security: TransportSecuritySettings) -> None:
+    def __init__(self, app: ASGIApp, security: TransportSecuritySettings, of_health: TransportSecuritySettings) -> None:
         self._app = app
         self._security = TransportSecurityMiddleware(security)
+        self._security_of_health = TransportSecurityMiddleware(of_health)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,7 +85,10 @@ class _Checked:
         # Without an event store mcp 2.3.0 answers a client that names its last event with nothing at all, which is
         # HTTP 500. Such a client gets a fresh stream.
         headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"last-event-id"]
-        scope = {**scope, "headers": headers}
+        # Names of hosts are the same in any case. A slash at the end is no other path: Starlette would redirect, to the
+        # plain http that it is asked in.
+        headers = [(name, value.lower() if name in (b"host", b"origin") else value) for name, value in headers]
+        scope = {**scope, "headers": headers, "path": scope["path"].rstrip("/") or "/"}
         try:
             await self._answer(scope, receive, with_headers)
         except ClientDisconnect:
@@ -97,10 +101,12 @@ class _Checked:
                 await _unavailable()(scope, receive, with_headers)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        refusal = await self._security.validate_request(Request(scope))
+        is_health = scope["path"] == HEALTH
+        security = self._security_of_health if is_health else self._security
+        refusal = await security.validate_request(Request(scope))
         if refusal is not None:
             await refusal(scope, receive, send)
-        elif scope["path"] == HEALTH:
+        elif is_health:
             await Response('{"status": "ok"}', media_type="application/json")(scope, receive, send)
         else:
             await self._app(scope, receive, send)

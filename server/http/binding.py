@@ -1,21 +1,23 @@
 """Where the server listens, under which names it answers, and what it asks of whoever comes."""
 
 import ipaddress
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
-from urllib.parse import urlsplit
 
 from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import SecretStr
 
 from ..settings import BadSetting
+from .addresses import checked_host, checked_url
 
 PATH = "/mcp"
 SHORTEST_TOKEN = 24
 """Characters. Whoever can guess the token spends the user's money."""
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_EVERY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104 - compared, and not listened on
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Binding:
 
     @property
     def is_loopback(self) -> bool:
-        if self.host == "localhost":
+        if self.host.lower() == "localhost":
             return True
         try:
             return ipaddress.ip_address(self.host).is_loopback
@@ -60,26 +62,22 @@ class Binding:
 
     @property
     def url(self) -> str:
-        """The address of MCP: also the resource that OAuth tokens must be made out for."""
+        """The address of MCP: also the resource that OAuth tokens must be made out for. Raises BadSetting."""
         if self.public_url is not None:
-            return self.public_url
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"http://{host}:{self.port}{PATH}"
+            url = str(checked_url("--public-url", self.public_url)).rstrip("/")
+            if not re.fullmatch(rf"https?://[^/]+{PATH}", url):
+                raise BadSetting(f"--public-url: {self.public_url} must have the path {PATH}. Correct it.")
+            return url
+        return f"http://{self._names[0]}{'' if self.port == 80 else f':{self.port}'}{PATH}"
 
     def at_port(self, port: int) -> Self:
         return replace(self, port=port)
 
     def entrance(self, token: SecretStr | None) -> Entrance:
-        """What is asked of whoever comes. Raises BadSetting where the two together would leave a door open."""
-        if self.public_url is not None and urlsplit(self.public_url).path.rstrip("/") != PATH:
-            raise BadSetting(f"--public-url: {self.public_url} must be a URL that ends in {PATH}.")
-        if self.issuer is not None and not _is_safe(self.issuer):
-            raise BadSetting(f"--issuer: {self.issuer} must be https: keys come from there. Correct it.")
-        if token is not None and len(token.get_secret_value()) < SHORTEST_TOKEN:
-            raise BadSetting(
-                f"CHARGEHAND_HTTP_TOKEN: it is shorter than {SHORTEST_TOKEN} characters. Make one with"
-                " `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`."
-            )
+        """What is asked of whoever comes. Raises BadSetting for what could not work or would leave a door open."""
+        self.transport_security()
+        _check_issuer(self.issuer)
+        _check_token(token)
         entrance = Entrance(token=token, issuer=self.issuer, scopes=self.scopes)
         if entrance.is_open and not (self.is_loopback and self.public_url is None):
             where = self.public_url or self.host
@@ -87,33 +85,49 @@ class Binding:
                 f"{where} can be reached from elsewhere, so calls must show a token: set CHARGEHAND_HTTP_TOKEN, or"
                 " give --issuer URL. With neither, leave out --host and --public-url: then only this machine is served."
             )
+        if self.public_url is None and not self._names:
+            raise BadSetting(
+                f"--host: {self.host} is every address of this machine, and no name that clients could use. Add"
+                " --allow-host NAME or --public-url URL."
+            )
         return entrance
 
-    def transport_security(self) -> TransportSecuritySettings:
-        """The Host and Origin headers that are answered, whatever is listened on."""
-        names = [*(_LOOPBACK_NAMES if self.is_loopback else ()), *self.allowed_hosts]
-        if not self.is_loopback and not _is_any(self.host):
-            names.append(f"[{self.host}]" if ":" in self.host else self.host)
-        hosts = [value for name in names for value in (name, f"{name}:*")]
-        origins = [f"{scheme}://{value}" for scheme in ("http", "https") for value in hosts]
+    def transport_security(self, *, of_health: bool = False) -> TransportSecuritySettings:
+        """The Host and Origin headers that are answered, whatever is listened on. Raises BadSetting.
+
+        of_health: for `/health`, which a container's own check asks for by a name of the loopback.
+        """
+        names = [*(_LOOPBACK_NAMES if self.is_loopback or of_health else ()), *self._names]
+        origins = [f"{scheme}://{name}{port}" for scheme in ("http", "https") for name in names for port in ("", ":*")]
         if self.public_url is not None:
-            parts = urlsplit(self.public_url)
-            hosts.append(parts.netloc)
-            origins.append(f"{parts.scheme}://{parts.netloc}")
+            names.append(checked_url("--public-url", self.public_url).host or "")
+            origins.append(self.url.removesuffix(PATH))
+        hosts = [f"{name}{port}" for name in names for port in ("", ":*")]
         return TransportSecuritySettings(
             enable_dns_rebinding_protection=True, allowed_hosts=hosts, allowed_origins=origins
         )
 
+    @property
+    def _names(self) -> list[str]:
+        """The host's own name, where it has one, and the allowed ones, as in a Host header without its port."""
+        own = checked_host("--host", self.host.partition("%")[0])  # no header names a zone
+        return [
+            *([] if own in _EVERY_ADDRESS else [own]),
+            *(checked_host("--allow-host", name) for name in self.allowed_hosts),
+        ]
 
-def _is_any(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
+
+def _check_issuer(issuer: str | None) -> None:
+    if issuer is None:
+        return
+    url = checked_url("--issuer", issuer)
+    if url.scheme != "https" and url.host not in _LOOPBACK_NAMES:
+        raise BadSetting(f"--issuer: {issuer} must be https: keys come from there. Correct it.")
 
 
-def _is_safe(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return bool(parts.hostname)
-    return parts.scheme == "http" and parts.hostname in ("127.0.0.1", "localhost", "::1")
+def _check_token(token: SecretStr | None) -> None:
+    if token is None:
+        return
+    remedy = "Make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`."
+    if len(token.get_secret_value()) < SHORTEST_TOKEN:
+        raise BadSetting(f"CHARGEHAND_HTTP_TOKEN: it is shorter than {SHORTEST_TOKEN} characters. {remedy}")

@@ -59,6 +59,63 @@ async def test_a_page_of_this_machine_is_served(open_place: Opening, origin: str
     assert answer.status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("typed", "header"),
+    [
+        ({"allowed_hosts": ["BOX.LAN"]}, "box.lan:8765"),
+        ({"allowed_hosts": ["box.lan"]}, "Box.Lan"),
+        ({"allowed_hosts": ["::1"]}, "[::1]:8765"),
+        ({"allowed_hosts": ["bücher.example"]}, "xn--bcher-kva.example"),
+        ({"public_url": "https://Box.Example/mcp"}, "box.example"),
+        ({"public_url": "https://box.example:443/mcp"}, "box.example"),
+        ({"public_url": "https://box.example/mcp"}, "box.example:443"),
+    ],
+)
+async def test_a_name_is_answered_in_whatever_form_it_was_typed(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, typed: dict[str, Any], header: str
+):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    async with open_place(host="0.0.0.0", **typed) as place:
+        answer = await place.ask(headers={"Host": header, "Authorization": f"Bearer {TOKEN}"})
+
+    assert answer.status_code == 200
+
+
+async def test_a_slash_at_the_end_changes_nothing(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    headers = {"Host": "box.example", "Authorization": f"Bearer {TOKEN}"}
+    metadata = "/.well-known/oauth-protected-resource/mcp/"
+    async with open_place(public_url="https://box.example/mcp/") as place:
+        tools = await place.ask(path="/mcp/", headers=headers)
+        where = await place.ask("GET", metadata, headers=headers)
+
+    assert (tools.status_code, len(tools.json()["result"]["tools"])) == (200, 5)
+    assert where.json()["resource"] == "https://box.example/mcp"
+
+
+async def test_on_every_bind_a_containers_own_check_gets_health_and_nothing_else(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    async with open_place(host="0.0.0.0", allowed_hosts=["box.lan"]) as place:
+        health = await place.ask("GET", "/health")
+        tools = await place.ask(headers={"Authorization": f"Bearer {TOKEN}"})
+
+    assert (health.status_code, tools.status_code) == (200, 421)
+
+
+async def test_clients_are_sent_to_the_name_that_they_use(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
+    metadata = "/.well-known/oauth-protected-resource/mcp"
+    async with open_place(host="0.0.0.0", allowed_hosts=["box.lan"]) as place:
+        root = place.root.replace("127.0.0.1", "box.lan")
+        refused = await place.ask(headers={"Host": "box.lan"})
+        where = await place.ask("GET", metadata, headers={"Host": "box.lan"})
+
+    assert f'resource_metadata="{root}{metadata}"' in refused.headers["www-authenticate"]
+    assert where.json()["resource"] == f"{root}/mcp"
+
+
 async def test_health_needs_no_token_and_tells_nothing(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", TOKEN)
     async with open_place() as place:

@@ -17,7 +17,12 @@ def test_this_machine_alone_may_be_served_without_a_token(host: str):
 
 @pytest.mark.parametrize(
     "binding",
-    [Binding(host="0.0.0.0"), Binding(host="::"), Binding(host="box.lan"), Binding(public_url="https://a.example/mcp")],
+    [
+        Binding(host="0.0.0.0", allowed_hosts=("box.lan",)),
+        Binding(host="::", allowed_hosts=("box.lan",)),
+        Binding(host="box.lan"),
+        Binding(public_url="https://a.example/mcp"),
+    ],
 )
 def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
     with pytest.raises(BadSetting, match="set CHARGEHAND_HTTP_TOKEN, or give --issuer URL"):
@@ -31,7 +36,6 @@ def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
     [
         (Binding(), SecretStr("short"), "CHARGEHAND_HTTP_TOKEN: it is shorter than 24 characters."),
         (Binding(issuer="http://issuer.example"), None, "--issuer: http://issuer.example must be https"),
-        (Binding(public_url="https://a.example"), TOKEN, "--public-url: https://a.example must be a URL that ends in"),
     ],
 )
 def test_what_would_not_be_safe_is_refused_before_anything_is_served(
@@ -43,13 +47,76 @@ def test_what_would_not_be_safe_is_refused_before_anything_is_served(
     assert str(refused.value).startswith(said)
 
 
-def test_behind_a_proxy_its_name_is_answered_and_tokens_are_made_out_for_it():
-    binding = Binding(public_url="https://a.example/mcp")
-    security = binding.transport_security()
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("/mcp", "'/mcp' has no scheme."),
+        ("box.example/mcp", "'box.example/mcp' has no scheme."),
+        ("", "'' has no scheme."),
+        ("ftp://box.example/mcp", "'ftp://box.example/mcp' must begin with https:// or http://."),
+        ("https:///mcp", "'https:///mcp' must be a host and a path"),
+        ("https://box.example/mcp?x=1", "'https://box.example/mcp?x=1' must be a host and a path"),
+        ("https://box.example:99999/mcp", "'https://box.example:99999/mcp' is not a URL: "),
+        ("https://[::1/mcp", "'https://[::1/mcp' is not a URL: "),
+        ("https://*/mcp", "'https://*/mcp' does not name one host."),
+        ("https://a.example", "https://a.example must have the path /mcp."),
+        ("https://a.example/tools/mcp", "https://a.example/tools/mcp must have the path /mcp."),
+    ],
+)
+def test_a_public_url_that_could_not_work_is_refused_with_the_reason(typed: str, said: str):
+    with pytest.raises(BadSetting) as refused:
+        Binding(public_url=typed).entrance(TOKEN)
 
-    assert binding.url == "https://a.example/mcp"
-    assert "a.example" in security.allowed_hosts
-    assert "https://a.example" in security.allowed_origins
+    assert str(refused.value).startswith(f"--public-url: {said}")
+
+
+@pytest.mark.parametrize("typed", ["https://u:secret@box.example/mcp", "u:secret@box.example/mcp"])
+def test_a_password_in_a_url_is_refused_and_not_shown(typed: str):
+    with pytest.raises(BadSetting, match="it holds a user name or a password") as refused:
+        Binding(public_url=typed).entrance(TOKEN)
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("typed", ["*", "https://box.lan", "box.lan:8765", "box.lan/mcp", "", "a b", "[::1"])
+@pytest.mark.parametrize("place", ["--allow-host", "--host"])
+def test_what_is_not_the_name_of_a_host_is_refused(place: str, typed: str):
+    binding = Binding(host=typed) if place == "--host" else Binding(host="0.0.0.0", allowed_hosts=(typed,))
+
+    with pytest.raises(BadSetting) as refused:
+        binding.entrance(TOKEN)
+
+    assert str(refused.value).startswith(f"{place}: {typed!r} is not the name of a host. Give the name alone")
+
+
+@pytest.mark.parametrize("typed", ["", "https://", "ftp://x", "https://[::1", "https://a b", "login.example"])
+def test_an_issuer_that_is_no_url_is_refused(typed: str):
+    with pytest.raises(BadSetting, match=r"^--issuer: "):
+        Binding(issuer=typed).entrance(None)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
+def test_where_every_address_is_listened_on_a_name_for_clients_is_demanded(host: str):
+    with pytest.raises(BadSetting, match="Add --allow-host NAME or --public-url URL"):
+        Binding(host=host).entrance(TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("binding", "url"),
+    [
+        (Binding(host="0.0.0.0", allowed_hosts=("Box.LAN", "other.lan")), "http://box.lan:8765/mcp"),
+        (Binding(host="0.0.0.0", allowed_hosts=("box.lan",), port=80), "http://box.lan/mcp"),
+        (Binding(host="::", allowed_hosts=("fd00::1",)), "http://[fd00::1]:8765/mcp"),
+        (Binding(host="192.168.0.7", allowed_hosts=("box.lan",)), "http://192.168.0.7:8765/mcp"),
+        (Binding(host="fe80::1%eth0"), "http://[fe80::1]:8765/mcp"),
+        (Binding(public_url="https://Box.Example:443/mcp/"), "https://box.example/mcp"),
+        (Binding(public_url="https://bücher.example:8443/mcp"), "https://xn--bcher-kva.example:8443/mcp"),
+    ],
+)
+def test_tokens_are_made_out_for_the_address_that_clients_use(binding: Binding, url: str):
+    binding.entrance(TOKEN)
+
+    assert binding.url == url
 
 
 def test_a_port_that_is_taken_is_named_with_the_remedy():
