@@ -1,6 +1,7 @@
 """`chargehand serve --http` on the command line. What it needs is imported when it runs."""
 
 import argparse
+import re
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -71,7 +72,7 @@ def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -
 
 
 def _port(text: str) -> int:
-    port = int(text)
+    port = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else -1
     if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is no port: 0 to 65535")
+        raise argparse.ArgumentTypeError(f"{text} is not a port. Give a number from 0 to 65535")
     return port

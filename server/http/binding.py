@@ -77,6 +77,7 @@ class Binding:
         """What is asked of whoever comes. Raises BadSetting for what could not work or would leave a door open."""
         self.transport_security()
         _check_issuer(self.issuer)
+        _check_scopes(self.scopes)
         _check_token(token)
         entrance = Entrance(token=token, issuer=self.issuer, scopes=self.scopes)
         if entrance.is_open and not (self.is_loopback and self.public_url is None):
@@ -125,9 +126,20 @@ def _check_issuer(issuer: str | None) -> None:
         raise BadSetting(f"--issuer: {issuer} must be https: keys come from there. Correct it.")
 
 
+def _check_scopes(scopes: Sequence[str]) -> None:
+    for scope in scopes:
+        if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):  # RFC 6749 section 3.3
+            raise BadSetting(
+                f"--scope: {scope!r} must be one word in ASCII, without quotation marks and backslashes. For several,"
+                " give --scope several times."
+            )
+
+
 def _check_token(token: SecretStr | None) -> None:
     if token is None:
         return
     remedy = "Make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`."
     if len(token.get_secret_value()) < SHORTEST_TOKEN:
         raise BadSetting(f"CHARGEHAND_HTTP_TOKEN: it is shorter than {SHORTEST_TOKEN} characters. {remedy}")
+    if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
+        raise BadSetting(f"CHARGEHAND_HTTP_TOKEN: it must be in ASCII and without spaces, as a header is. {remedy}")

@@ -301,6 +301,14 @@ async def test_an_option_that_would_have_no_effect_is_refused(environment, argum
     assert said in seen.error
 
 
+@pytest.mark.parametrize("typed_port", ["abc", "-1", "65536", "8_0"])
+async def test_a_port_that_is_none_is_refused_with_what_would_be_one(environment: dict[str, str], typed_port: str):
+    seen = await typed(environment, "serve", "--http", "--port", typed_port)
+
+    assert seen.code == 2
+    assert f"--port: {typed_port} is not a port. Give a number from 0 to 65535" in seen.error
+
+
 async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):
     script = Script({"claude-haiku-5-5": [Reply(fenced("def double(count):\n    return 2 * count"))]})
     async with vendors(script, installed=()) as peers:

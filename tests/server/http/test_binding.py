@@ -36,6 +36,8 @@ def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
     [
         (Binding(), SecretStr("short"), "CHARGEHAND_HTTP_TOKEN: it is shorter than 24 characters."),
         (Binding(issuer="http://issuer.example"), None, "--issuer: http://issuer.example must be https"),
+        (Binding(), SecretStr("ü" * 24), "CHARGEHAND_HTTP_TOKEN: it must be in ASCII and without spaces"),
+        (Binding(), SecretStr("six words " * 3), "CHARGEHAND_HTTP_TOKEN: it must be in ASCII and without spaces"),
     ],
 )
 def test_what_would_not_be_safe_is_refused_before_anything_is_served(
@@ -93,6 +95,12 @@ def test_what_is_not_the_name_of_a_host_is_refused(place: str, typed: str):
 def test_an_issuer_that_is_no_url_is_refused(typed: str):
     with pytest.raises(BadSetting, match=r"^--issuer: "):
         Binding(issuer=typed).entrance(None)
+
+
+@pytest.mark.parametrize("typed", ["", "a b", 'a"b', "a\\b", "ü"])
+def test_a_scope_that_no_token_could_have_is_refused(typed: str):
+    with pytest.raises(BadSetting, match=r"^--scope: .* must be one word"):
+        Binding(issuer="https://login.example", scopes=(typed,)).entrance(None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
