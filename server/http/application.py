@@ -20,12 +20,13 @@ from ..premises import OpenWorkshop, Premises
 from ..settings import Http
 from .binding import PATH, Binding, Entrance
 from .limits import limited
+from .sessions import IDLE_SESSION_S, SESSIONS_AT_MOST, Sessions
 from .tokens import undecided, verifier
 
 BODY_BYTES_AT_MOST = 8 * 1024 * 1024
 """The longest `context` that a tool takes is 2,000,000 characters."""
-SESSIONS_AT_MOST = 1_000
-IDLE_SESSION_S = 1_800
+ROOM_AGAIN_AFTER_S = 60
+"""When to come back while there is no room. A guess: nobody knows when sessions end."""
 
 HEALTH = "/health"
 
@@ -43,13 +44,15 @@ def served_over_http(app: MCPServer[Premises], binding: Binding, entrance: Entra
     `json_response` and `stateless_http` stay off: they break cancellation and progress.
     """
     security = binding.transport_security()
-    mcp: ASGIApp = app.streamable_http_app(
-        streamable_http_path=PATH,
-        max_request_body_size=BODY_BYTES_AT_MOST,
-        session_idle_timeout=IDLE_SESSION_S,
-        max_sessions=SESSIONS_AT_MOST,
-        transport_security=security,
-        host=binding.host,
+    mcp: ASGIApp = Sessions(
+        app.streamable_http_app(
+            streamable_http_path=PATH,
+            max_request_body_size=BODY_BYTES_AT_MOST,
+            session_idle_timeout=IDLE_SESSION_S,
+            max_sessions=SESSIONS_AT_MOST,
+            transport_security=security,
+            host=binding.host,
+        )
     )
     if not entrance.is_open:
         mcp = _Guarded(mcp, binding, entrance)
@@ -78,6 +81,8 @@ class _Checked:
             if message["type"] == "http.response.start":
                 present = {name.lower() for name, _ in message.get("headers", ())}
                 added = [header for header in _HEADERS if header[0] not in present]
+                if message["status"] == 503 and b"retry-after" not in present:
+                    added.append((b"retry-after", str(ROOM_AGAIN_AFTER_S).encode()))
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 

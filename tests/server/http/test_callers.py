@@ -14,6 +14,7 @@ import pytest
 from house import Script, fenced, text_of
 from mcp import Client, MCPError
 from mcp.types import ResourceTemplateReference
+from mcp_http import INITIALIZE
 from starlette.types import Receive, Scope, Send
 
 from chargehand.evaluation.peers.reply import Reply, Stall
@@ -148,6 +149,45 @@ async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_ma
     )
     assert (ended.structured_content or {})["status"] == "cancelled"
     assert (ended_beside_a_waiting_call.structured_content or {})["status"] == "cancelled"
+
+
+async def test_sessions_of_one_caller_take_nobody_elses_place(
+    open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("chargehand.server.http.sessions.SESSIONS_OF_ONE_CALLER", 2)
+    version = {"MCP-Protocol-Version": "2025-11-25"}
+    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
+
+        def of(caller: str) -> dict[str, str]:
+            return {**version, "Authorization": f"Bearer {issuer.token(place.url, sub=caller)}"}
+
+        async def opened(caller: str) -> dict[str, str]:
+            answer = await place.ask(headers=of(caller), content=json.dumps(INITIALIZE))
+            return {**of(caller), "Mcp-Session-Id": answer.headers["mcp-session-id"]}
+
+        async def ping(session: dict[str, str]) -> int:
+            content = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"})
+            return (await place.ask(headers=session, content=content)).status_code
+
+        bobs = await opened("bob")
+        first, second = await opened("alice"), await opened("alice")
+        await ping(first)
+        third = await opened("alice")
+        statuses = [await ping(session) for session in (first, second, third, bobs)]
+
+    assert statuses == [200, 404, 200, 200]
+
+
+async def test_no_room_for_a_session_says_when_to_come_back(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("chargehand.server.http.application.SESSIONS_AT_MOST", 1)
+    async with open_place() as place:
+        answers = [
+            await place.ask(headers={"MCP-Protocol-Version": "2025-11-25"}, content=json.dumps(INITIALIZE))
+            for _ in range(2)
+        ]
+
+    assert [answer.status_code for answer in answers] == [200, 503]
+    assert answers[1].headers["retry-after"] == "60"
 
 
 async def test_names_of_no_tool_push_no_tool_out_of_mind(
