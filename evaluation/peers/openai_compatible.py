@@ -104,10 +104,11 @@ class OpenAICompatiblePeer:
         api_key: str | None = None,
         counts: bool = True,
         cost_usd: float = 0.0,
+        claims: Mapping[str, Any] | None = None,
     ) -> None:
         """api_key: None lets everybody in. counts: False leaves the usage out.
 
-        cost_usd: what OpenRouter says that each answer cost.
+        cost_usd: what OpenRouter says that each answer cost. claims: fields of the usage, in place of the true ones.
         """
         self.journal = Journal()
         self.strange_headers: set[str] = set()
@@ -118,6 +119,7 @@ class OpenAICompatiblePeer:
         self._api_key = api_key
         self._counts = counts
         self._cost_usd = cost_usd
+        self._claims = claims or {}
         self._asked = 0
         self.app = Starlette(
             routes=[
@@ -249,7 +251,7 @@ class OpenAICompatiblePeer:
             usage["completion_tokens_details"] = {"reasoning_tokens": fitted.thinking_tokens}
         if self._habit == "openrouter":
             usage |= {"cost": self._cost_usd, "is_byok": False}
-        return usage
+        return {**usage, **self._claims}
 
     def _chunks(self, fitted: Fitted, usage: Mapping[str, Any] | None) -> Iterator[dict[str, Any]]:
         yield _choice({"role": "assistant", "content": "" if self._habit == "vllm" else None})

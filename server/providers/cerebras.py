@@ -113,8 +113,8 @@ class CerebrasProvider:
         if chunk.error is not None:
             complaint = Complaint(chunk.status_code, chunk.error.kind, chunk.error.text, began=True)
             raise typed_error(complaint, self._account.vendor, request, self._account.api_key)
-        if chunk.usage is not None and (usage := chunk.usage.usage(thinking_share=0.0)):
-            reply.counted(usage)
+        if chunk.usage is not None:
+            chunk.usage.tell(reply)
         if not chunk.choices:
             return None
         choice = chunk.choices[0]

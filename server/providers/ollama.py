@@ -288,4 +288,4 @@ def _usage(last: "ollama.ChatResponse", reply: ReplySoFar, request: GenerationRe
     output = last.eval_count or 0
     # Old versions leave the count out when the whole prompt was cached.
     prompt = last.prompt_eval_count if last.prompt_eval_count is not None else estimate_prompt_tokens(request)
-    return Usage(input_tokens=prompt, output_tokens=output, thinking_tokens=round(output * reply.thinking_share))
+    return Usage(input_tokens=prompt, output_tokens=output, thinking_tokens=reply.thinking_part_of(output))

@@ -1,7 +1,5 @@
 """The forms of OpenAI's API as its many servers fill them, and an answer gathered from them."""
 
-import math
-
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ...tools.provider import Usage
@@ -41,27 +39,31 @@ class _CompletionDetails(_Part):
 class Counters(_Part):
     """What a server says that an answer took."""
 
-    prompt_tokens: int = Field(default=0, ge=0)
-    completion_tokens: int = Field(default=0, ge=0)
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
     cost: float | None = None
     """US dollars that OpenRouter charged."""
 
-    def usage(self, thinking_share: float) -> Usage | None:
-        """The counters; None where nothing was counted. thinking_share: of the reply, where the server tells none."""
-        if not self.prompt_tokens:
+    def tell(self, reply: ReplySoFar) -> None:
+        """Tell the reply what was counted, as far as anything was, and what was charged."""
+        if self.cost is not None:
+            reply.charged(self.cost)
+        if (usage := self._usage(reply)) is not None:
+            reply.counted(usage)
+
+    def _usage(self, reply: ReplySoFar) -> Usage | None:
+        if not self.prompt_tokens or self.completion_tokens is None:
             return None
         details = self.completion_tokens_details
         told = details.reasoning_tokens if details else None
         cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
-        has_cost = self.cost is not None and math.isfinite(self.cost) and self.cost >= 0
         return Usage(
             input_tokens=self.prompt_tokens,
             output_tokens=self.completion_tokens,
-            thinking_tokens=round(self.completion_tokens * thinking_share) if told is None else told,
+            thinking_tokens=reply.thinking_part_of(self.completion_tokens) if told is None else told,
             cache_read_tokens=cached or 0,
-            cost_usd=self.cost if has_cost else None,
         )
 
 
@@ -154,7 +156,7 @@ class AnswerSoFar:
         # Some servers count in each chunk, most in a last one without choices.
         if chunk.usage is not None:
             self._counters = chunk.usage
-            self._count()
+            self._counters.tell(self._reply)
         if not chunk.choices:
             return
         choice = chunk.choices[0]
@@ -168,12 +170,8 @@ class AnswerSoFar:
         """The stream has ended: what was held back is let go, and the counters are final."""
         for piece in self._tags.rest():
             self._add(piece)
-        self._count()
-
-    def _count(self) -> None:
-        usage = self._counters.usage(self._reply.thinking_share) if self._counters else None
-        if usage is not None:
-            self._reply.counted(usage)
+        if self._counters is not None:
+            self._counters.tell(self._reply)
 
     def _add(self, piece: Piece) -> None:
         if piece.kind == "thinking":

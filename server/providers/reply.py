@@ -14,6 +14,10 @@ Stop = Literal["complete", "length", "refused"]
 Clock = Callable[[], float]
 """Seconds that only ever grow, from any start."""
 
+_TOKENS_AT_MOST = 100_000_000
+_CHARGE_AT_MOST_USD = 1_000.0
+"""More than one request to any model takes; whoever says so counts wrongly."""
+
 _TOKENS_AROUND_A_TURN = 8
 """What a chat template puts around one message, generously."""
 
@@ -54,6 +58,7 @@ class ReplySoFar:
         self._thinking_bytes = 0
         self._phase: Phase = "waiting"
         self._counted: Usage | None = None
+        self._charged_usd: float | None = None
         self._prompt_estimate = estimate_prompt_tokens(request)
 
     @property
@@ -64,10 +69,9 @@ class ReplySoFar:
     def thinking(self) -> str:
         return "".join(self._thinking)
 
-    @property
-    def thinking_share(self) -> float:
-        """The part of the reply's bytes that is thinking, 0 to 1."""
-        return self._thinking_bytes / max(1, self._thinking_bytes + self._text_bytes)
+    def thinking_part_of(self, tokens: int) -> int:
+        """The part of so many output tokens that is thinking, by the reply's bytes."""
+        return tokens * self._thinking_bytes // max(1, self._thinking_bytes + self._text_bytes)
 
     def enters(self, phase: Phase) -> None:
         """Say what the model is doing now."""
@@ -91,15 +95,21 @@ class ReplySoFar:
         self.enters("answering")
 
     def counted(self, usage: Usage) -> None:
-        """The vendor's counters have arrived: so far, or for good."""
-        self._counted = usage
+        """The vendor's counters have arrived: so far, or for good. What cannot be true counts as not told."""
+        self._counted = usage if _can_be_true(usage) else None
         self.enters(self._phase)
+
+    def charged(self, cost_usd: float) -> None:
+        """The vendor says what it charges, in US dollars. What cannot be true counts as not told."""
+        if 0 <= cost_usd <= _CHARGE_AT_MOST_USD:
+            self._charged_usd = cost_usd
+            self.enters(self._phase)
 
     def ended(self, ending: Ending) -> Generation:
         """The complete reply. Raises Truncated, Refused or EmptyAnswer when it holds no usable answer."""
         generation = Generation(
             text=self.text,
-            usage=self._counted or self._usage(),
+            usage=replace(self._counted, cost_usd=self._charged_usd) if self._counted else self._usage(),
             seconds=self._clock() - self._started,
             load_seconds=ending.load_seconds,
             first_token_seconds=None if self._first_piece is None else self._first_piece - self._started,
@@ -120,7 +130,18 @@ class ReplySoFar:
             usage,
             output_tokens=max(usage.output_tokens, output),
             thinking_tokens=max(usage.thinking_tokens, thinking),
+            cost_usd=self._charged_usd,
         )
+
+
+def _can_be_true(usage: Usage) -> bool:
+    cached, written = usage.cache_read_tokens, usage.cache_write_tokens
+    counts = (usage.input_tokens, usage.output_tokens, usage.thinking_tokens, cached, written)
+    return (
+        all(0 <= count <= _TOKENS_AT_MOST for count in counts)
+        and cached + written <= usage.input_tokens
+        and usage.thinking_tokens <= usage.output_tokens
+    )
 
 
 def _usable(generation: Generation, ending: Ending, request: GenerationRequest) -> Generation:

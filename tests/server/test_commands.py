@@ -480,7 +480,7 @@ async def test_a_server_of_ones_own_is_diagnosed_and_delegated_to_by_its_profile
     assert {"what": "role local", "health": "ok", "finding": "own-qwen"} in lines
     receipt = json.loads(done.out)
     assert (receipt["model"], receipt["cost_usd"]) == ("own-qwen", 0)
-    assert any("own-qwen: its server counts no tokens" in note for note in receipt["notes"])
+    assert any("own-qwen: its server gives no usable token counts" in note for note in receipt["notes"])
     assert receipt["egress"][0]["host"] == "127.0.0.1"
 
 

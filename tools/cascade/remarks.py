@@ -23,7 +23,13 @@ def remarks_on(tried: Tried) -> Iterator[str]:
             f" {in_dollars(asked.cost_usd)}, at most {in_dollars(asked.reserved_usd)}; the books have the former."
         )
     if generation is not None and generation.usage.is_estimated:
-        yield f"{model}: its server counts no tokens; those of this attempt, and their cost, are estimates."
+        cost = ", and their cost," if generation.usage.cost_usd is None else ""
+        yield f"{model}: its server gives no usable token counts; those of this attempt{cost} are estimates."
+    if asked.cost_usd > asked.reserved_usd:
+        yield (
+            f"{model}: its server charges {in_dollars(asked.cost_usd)}, more than the worst case of"
+            f" {in_dollars(asked.reserved_usd)} that was set aside. Check the price in its profile."
+        )
     if answer is None and generation is not None and tried.asked.error is None and tried.outcome == "empty":
         if declines(generation.text):
             said = " ".join(visible(generation.text).split())

@@ -140,6 +140,41 @@ async def test_what_openrouter_charged_is_what_it_cost(compatible, ask, observer
     assert generation.usage.cost_usd == 0.0123
 
 
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"prompt_tokens": 10**30},
+        {"prompt_tokens": -500},
+        {"completion_tokens": 10**400},
+        {"prompt_tokens_details": {"cached_tokens": -900_000}},
+        {"prompt_tokens_details": {"cached_tokens": 900_000}},
+        {"completion_tokens_details": {"reasoning_tokens": -5}},
+        {"completion_tokens_details": {"reasoning_tokens": 900_000}},
+        {"completion_tokens": None},
+        {"prompt_tokens": None},
+        {"prompt_tokens": 0, "completion_tokens": 0},
+    ],
+    ids=str,
+)
+async def test_counts_that_are_missing_or_cannot_be_true_are_estimated(compatible, ask, observer, claims):
+    async with compatible(lambda _: SAYS, habit="openrouter", cost_usd=0.05, claims=claims) as (peer, provider):
+        generation = await provider.generate(ask("own-qwen"), observer)
+
+    usage, exchange = generation.usage, peer.journal.exchanges[-1]
+    assert (generation.text, usage.is_estimated, usage.cost_usd) == (SAYS.text, True, 0.05)
+    assert exchange.input_tokens * 0.5 < usage.input_tokens < exchange.input_tokens * 3
+    assert 0 <= usage.thinking_tokens <= usage.output_tokens < exchange.output_tokens * 3
+    assert (usage.cache_read_tokens, usage.cache_write_tokens) == (0, 0)
+
+
+@pytest.mark.parametrize("cost_usd", [-3, 1e300])
+async def test_a_charge_that_cannot_be_true_is_not_booked(compatible, ask, observer, cost_usd):
+    async with compatible(lambda _: SAYS, habit="openrouter", cost_usd=cost_usd) as (_, provider):
+        generation = await provider.generate(ask("own-qwen"), observer)
+
+    assert generation.usage.cost_usd is None
+
+
 @every_habit
 async def test_a_prompt_over_the_window_is_too_long_in_each_servers_words(compatible, ask, own, observer, habit):
     small = [OpenModel("org/own-qwen", context_tokens=8)]
