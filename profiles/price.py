@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Rates(BaseModel):
     """US dollars per million tokens, by the kind of token the vendor counts."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     input_usd_per_million_tokens: float = Field(ge=0)
     """USD per million prompt tokens that were neither read from nor written to the cache."""

@@ -2,6 +2,9 @@
 
 import datetime as dt
 
+import pytest
+from pydantic import ValidationError
+
 from chargehand.profiles.price import Price, PriceChange
 
 SEEN = dt.date(2026, 11, 25)
@@ -59,3 +62,9 @@ def test_a_price_that_was_read_after_a_change_is_the_newer_word():
     stale = price(change(dt.date(2026, 11, 1), 2))
 
     assert per_million(stale.on(NEW_YEAR)) == 1
+
+
+@pytest.mark.parametrize("usd", [float("inf"), float("nan")])
+def test_a_price_is_a_number_that_something_can_cost(usd: float):
+    with pytest.raises(ValidationError):
+        change(NEW_YEAR, usd)
