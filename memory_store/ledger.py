@@ -303,20 +303,23 @@ class Ledger:
     def _now(self) -> float:
         return self._clock().timestamp()
 
-    def _midnight(self) -> float:
+    def _today(self) -> tuple[float, float]:
+        """The UTC day's first moment and the next day's; what a clock wrote that was ahead is in neither."""
         now = self._clock().astimezone(dt.UTC)
-        return now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+        return midnight, midnight + 86_400
 
     def _spent_today_usd(self, db: sqlite3.Connection) -> float:
         total = db.execute(
             f"SELECT SUM({COST_USD}) FROM attempts a JOIN tasks t ON t.id = a.task_id"  # noqa: S608 - a constant
-            " WHERE a.begun_at >= ? AND NOT t.elsewhere",
-            (self._midnight(),),
+            " WHERE a.begun_at >= ? AND a.begun_at < ? AND NOT t.elsewhere",
+            self._today(),
         ).fetchone()[0]
         return total or 0.0
 
     def _begun_today(self, db: sqlite3.Connection, kind: str) -> int:
         return db.execute(
-            "SELECT COUNT(*) FROM tasks WHERE kind = ? AND begun_at >= ? AND status != 'failed' AND NOT elsewhere",
-            (kind, self._midnight()),
+            "SELECT COUNT(*) FROM tasks WHERE kind = ? AND begun_at >= ? AND begun_at < ? AND status != 'failed'"
+            " AND NOT elsewhere",
+            (kind, *self._today()),
         ).fetchone()[0]

@@ -115,6 +115,18 @@ async def test_the_budget_starts_anew_at_midnight_utc(ledger, clock):
     await ledger.reserve(attempt("t1", reserved_usd=5), daily_cap_usd=5)
 
 
+async def test_what_a_clock_that_was_ahead_wrote_uses_up_no_other_day(ledger, clock):
+    clock.advance(days=180)
+    await ledger.begin_task(TASK)
+    await ledger.begin_task(task("r1", kind="review"))
+    await ledger.reserve(attempt("t1", reserved_usd=5), daily_cap_usd=5)
+
+    clock.advance(days=-180)
+
+    assert (await ledger.spent_today_usd(), await ledger.begun_today("review")) == (0, 0)
+    await ledger.reserve(attempt("t1", reserved_usd=5), daily_cap_usd=5)
+
+
 async def test_the_day_is_utcs_whatever_the_clocks_zone(ledger, clock):
     await ledger.begin_task(TASK)
     # 00:30 on the 25th in Berlin is 23:30 on the 24th in UTC.
