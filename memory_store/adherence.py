@@ -9,7 +9,7 @@ from .judgement import BAD_WORDS, GOOD_WORDS, IS_GOOD, cost_of_task
 from .ledger import Ledger
 
 JUDGED_AT_LEAST = 5
-"""Ended delegations of a kind before its money says anything."""
+"""Judged delegations of a kind before its money says anything."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,10 @@ class ClassUsage:
     rejected: int
     """The same: rejected, or its tests failed."""
     without_word: int
-    ended: int
+    judged: int
+    """Delegations that a check verified or failed, or that the user has said a word of."""
+    judged_usd: float
+    """What these cost."""
     cost_usd: float
     """Settled, and the worst case of what is not."""
     baseline_usd: float
@@ -34,13 +37,18 @@ class ClassUsage:
 
     @property
     def saved_usd(self) -> float:
-        """Negative: it would have been cheaper to let the baseline model do this kind of task."""
+        """Negative: more was spent, unjudged work included, than the baseline model would have cost."""
         return self.baseline_usd - self.cost_usd
+
+    @property
+    def lost_usd(self) -> float:
+        """What the judged ones cost above their worth on the baseline model. Negative: they paid."""
+        return self.judged_usd - self.baseline_usd
 
     @property
     def loses_money(self) -> bool:
         """Whether the books say not to delegate this kind of task."""
-        return self.ended >= JUDGED_AT_LEAST and self.saved_usd < 0
+        return self.judged >= JUDGED_AT_LEAST and self.lost_usd > 0
 
 
 async def report_classes(ledger: Ledger, *, since: float = 0.0) -> tuple[ClassUsage, ...]:
@@ -89,7 +97,9 @@ WITH delegated AS (
     SELECT t.task_type, t.status, t.baseline_usd,
         (SELECT o.outcome FROM outcomes o WHERE o.task_id = t.id ORDER BY o.recorded_at DESC, o.rowid DESC LIMIT 1)
             AS word,
-        {cost_of_task("t.id")} AS cost_usd, {IS_GOOD} AS is_good
+        {cost_of_task("t.id")} AS cost_usd, {IS_GOOD} AS is_good,
+        t.status <> 'running' AND (t.status IN ('succeeded', 'failed', 'over_budget')
+            OR EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id)) AS is_judged
     FROM tasks t
     WHERE t.kind = 'delegation' AND t.origin = 'use' AND NOT t.elsewhere AND t.begun_at >= :since {tasks}
 ), offered AS (
@@ -102,7 +112,7 @@ SELECT k.task_type, COALESCE((SELECT times FROM offered o WHERE o.task_type = k.
     COUNT(CASE d.word WHEN 'edited' THEN 1 END),
     COUNT(CASE WHEN d.word IN {BAD_WORDS} THEN 1 END),
     COUNT(CASE WHEN d.task_type IS NOT NULL AND d.word IS NULL THEN 1 END),
-    COUNT(CASE WHEN d.status <> 'running' THEN 1 END),
+    COUNT(CASE WHEN d.is_judged THEN 1 END), TOTAL(CASE WHEN d.is_judged THEN d.cost_usd END),
     TOTAL(d.cost_usd), TOTAL(CASE WHEN d.is_good THEN d.baseline_usd END)
 FROM kinds k LEFT JOIN delegated d ON d.task_type = k.task_type
 GROUP BY k.task_type ORDER BY 3 DESC, 1

@@ -37,7 +37,7 @@ class UsageReport:
     baseline_usd: float
     """What the verified or accepted delegations would have cost on the baseline model."""
     lost_usd: float
-    """The part of `cost_usd` spent on delegations that brought nothing verified or accepted."""
+    """The part of `cost_usd` spent on delegations that ended and brought nothing verified or accepted."""
     evaluations_usd: float = 0.0
     """What measuring models cost: no part of any other figure, but of the day's budget."""
 
@@ -48,7 +48,7 @@ class UsageReport:
 
 
 async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
-    """The report of all that began at or after a moment, in seconds since 1970 UTC; 0 is everything."""
+    """The report of all tasks that began at or after a moment, in seconds since 1970 UTC; 0 is everything."""
     statuses = await ledger.rows(
         "SELECT status, COUNT(*) FROM tasks WHERE kind = 'delegation' AND origin = 'use'"
         " AND begun_at >= ? GROUP BY status ORDER BY 1",
@@ -72,22 +72,22 @@ _TOTALS = f"""
 SELECT TOTAL(CASE WHEN t.origin <> 'evaluation' THEN {COST_USD} END),
     TOTAL(CASE WHEN t.origin <> 'evaluation' AND a.cost_usd IS NULL THEN a.reserved_usd END),
     TOTAL(CASE WHEN t.origin = 'evaluation' THEN {COST_USD} END)
-FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.begun_at >= ?
+FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE t.begun_at >= ?
 """  # noqa: S608 - our own words, here and below
 
 _BY_MODEL = f"""
 SELECT a.model, COUNT(*), SUM(a.outcome IS 'passed'), SUM(COALESCE(a.outcome, '') NOT IN ('passed', 'unverified', '')),
     SUM(a.input_tokens), SUM(a.output_tokens), SUM({COST_USD}) AS cost
 FROM attempts a JOIN tasks t ON t.id = a.task_id
-WHERE a.begun_at >= ? AND t.origin = 'use' GROUP BY a.model ORDER BY cost DESC, a.model
+WHERE t.begun_at >= ? AND t.origin = 'use' GROUP BY a.model ORDER BY cost DESC, a.model
 """  # noqa: S608
 
 _WORTH = f"""
 WITH judged AS (
-    SELECT t.id, t.baseline_usd, {IS_GOOD} AS is_good
+    SELECT t.id, t.status, t.baseline_usd, {IS_GOOD} AS is_good
     FROM tasks t WHERE t.kind = 'delegation' AND t.origin = 'use' AND t.begun_at >= ?
 )
 SELECT TOTAL(CASE WHEN is_good THEN baseline_usd END),
-    TOTAL(CASE WHEN NOT is_good THEN {cost_of_task("judged.id")} END)
+    TOTAL(CASE WHEN NOT is_good AND status <> 'running' THEN {cost_of_task("judged.id")} END)
 FROM judged
 """  # noqa: S608

@@ -127,8 +127,9 @@ def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
     for c in classes:
         if c.loses_money:
             console.print(
-                f"{c.task_type} loses money: {in_dollars(c.cost_usd)} was spent on {c.delegated} task(s) that the"
-                f" baseline model would have done for {in_dollars(c.baseline_usd)}. It is no longer recommended."
+                f"{c.task_type} loses money: {in_dollars(c.judged_usd)} was spent on {c.judged} task(s) that were"
+                f" verified, failed or judged, and the good work among them would have cost"
+                f" {in_dollars(c.baseline_usd)} on the baseline model. It is no longer recommended."
             )
 
 

@@ -58,8 +58,8 @@ async def route_task(
     answer = _answer(decision_id, decision, circumstances.recollection, notes)
     if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
         answer.warnings.append(
-            f"Delegating {losing.task_type} has cost {in_dollars(-losing.saved_usd)} more than it was worth over"
-            f" {losing.delegated} tasks: do such a task yourself, unless a local model takes it."
+            f"Delegating {losing.task_type} has cost {in_dollars(losing.lost_usd)} more than it was worth over"
+            f" {losing.judged} tasks: do such a task yourself, unless a local model takes it."
         )
     return answer
 

@@ -3,7 +3,7 @@
 import dataclasses
 
 import pytest
-from ledger_rows import DECISION, delegate
+from ledger_rows import DECISION, attempt, delegate, task
 
 from chargehand.memory_store.adherence import ClassUsage, is_told_of_unchecked, losing_class, report_classes
 
@@ -26,8 +26,8 @@ async def test_each_kind_is_told_by_the_last_word_on_each_task(ledger):
     await delegate(ledger, "t5", ("m", False), status="failed", task_type="tests", words=("tests_failed",))
 
     assert await report_classes(ledger) == (
-        ClassUsage("code_generation", 3, 4, 1, 1, 1, 1, 4, 1.0, 3.0),
-        ClassUsage("tests", 0, 1, 0, 0, 1, 0, 1, 0.0, 0.0),
+        ClassUsage("code_generation", 3, 4, 1, 1, 1, 1, 4, 1.0, 1.0, 3.0),
+        ClassUsage("tests", 0, 1, 0, 0, 1, 0, 1, 0.0, 0.0, 0.0),
     )
 
 
@@ -41,8 +41,24 @@ async def test_a_kind_loses_money_once_enough_of_it_has_ended(ledger):
 
     assert early is None
     assert losing is not None
-    assert losing.saved_usd == -1.5
+    assert losing.lost_usd == 1.5
     assert await losing_class(ledger, "code_generation") is None
+
+
+async def test_work_that_is_under_way_or_that_nobody_judged_loses_no_money_yet(ledger):
+    for number in range(5):
+        await delegate(ledger, f"good{number}", ("m", True), task_type="tests", cost_usd=0.1, baseline_usd=0.15)
+        await delegate(ledger, f"open{number}", ("m", True), task_type="tests", cost_usd=0.5, status="unverified")
+    await ledger.begin_task(task("running", task_type="tests"))
+    await ledger.reserve(attempt("running", reserved_usd=0.66), daily_cap_usd=None)
+
+    unjudged = await losing_class(ledger, "tests")
+    for number in range(5):
+        await ledger.record_outcome(f"open{number}", "rejected", None)
+    await ledger.look()
+
+    assert unjudged is None
+    assert await losing_class(ledger, "tests") is not None
 
 
 async def test_work_that_cost_nothing_loses_no_money_however_bad(ledger):

@@ -54,6 +54,7 @@ async def test_what_is_not_settled_counts_at_its_worst_case(ledger):
     report = await report_usage(ledger)
 
     assert (report.cost_usd, report.unsettled_usd, report.saved_usd) == (0.75, 0.75, -0.75)
+    assert report.lost_usd == 0  # it is still under way
     assert report.models == (ModelUsage("dead", 1, 0, 0, 0, 0, 0.75),)
 
 
@@ -78,6 +79,20 @@ async def test_the_report_can_begin_at_a_moment(ledger, clock):
 
     assert [m.model for m in report.models] == ["new"]
     assert (report.cost_usd, report.saved_usd) == (0.5, 1.5)
+
+
+async def test_a_task_is_in_the_span_in_which_it_began_with_all_that_it_cost(ledger, clock):
+    await ledger.begin_task(task("t1"))
+    clock.advance(days=1)
+    midnight = clock().timestamp()
+    attempt_id = await ledger.reserve(attempt("t1", reserved_usd=1), daily_cap_usd=None)
+    await ledger.settle(attempt_id, settlement(cost_usd=0.5))
+    await ledger.finish_task("t1", finish(baseline_usd=2.0))
+
+    whole, later = await report_usage(ledger), await report_usage(ledger, since=midnight)
+
+    assert (whole.cost_usd, whole.saved_usd) == (0.5, 1.5)
+    assert (later.cost_usd, later.saved_usd, later.models) == (0, 0, ())
 
 
 async def test_the_dearest_model_comes_first(ledger):
