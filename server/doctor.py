@@ -33,6 +33,9 @@ Access = Mapping[ProviderName, str | None]
 _COLOURS: dict[Health, str] = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
+_KEPT_IN = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
+
+
 @dataclass(frozen=True)
 class Line:
     """One thing that was looked at."""
@@ -128,9 +131,11 @@ def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: A
             servers.append(server)
     for name, url in servers:
         mine = [p for p in offered if (p.provider, p.base_url) == (name, url)]
-        there = [p.id for p in mine if availability[p.id].is_reachable]
+        there = [p.id for p in mine if shop.can_be_asked(p, availability[p.id], local_only=shop.rules.local_only)]
         problem = access.get(name)
-        if there and problem is None:
+        if mine and all(_is_kept_from(shop, availability[p.id]) for p in mine):
+            lines.append(Line(name, "missing", _KEPT_IN))
+        elif there and problem is None:
             lines.append(Line(name, "ok", f"{availability[there[0]].host}: {', '.join(there)}"))
         elif there:
             lines.append(Line(name, "broken", problem or ""))
@@ -156,10 +161,17 @@ def _role(
         return Line(f"role {role}", "ok", usable[0].id)
     if not players:
         return Line(f"role {role}", "missing", "no active profile plays it")
-    first = players[0]
+    first = next((p for p in players if not _is_kept_from(shop, availability[p.id])), players[0])
+    if _is_kept_from(shop, availability[first.id]):
+        return Line(f"role {role}", "missing", f"{first.id}: {_KEPT_IN}")
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
     told = f"see {said[why_not]}" if why_not in said else why_not
     return Line(f"role {role}", "missing", f"{first.id}: {told}")
+
+
+def _is_kept_from(shop: Workshop, there: Availability) -> bool:
+    """Whether the user lets nothing leave for where the model is."""
+    return shop.rules.local_only and not there.is_local
 
 
 def _retirements(shop: Workshop) -> Sequence[Line]:

@@ -28,7 +28,7 @@ async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
                 "status": profile.lifecycle.status,
                 "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,
                 "price": _price_in_words(profile),
-                "reachable": bool(there and there.is_reachable),
+                "reachable": shop.can_be_asked(profile, there, local_only=shop.rules.local_only),
             }
         )
     if as_json:

@@ -114,6 +114,20 @@ async def test_the_doctor_is_content_with_one_model(environment: dict[str, str])
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
 
 
+async def test_where_nothing_may_leave_no_vendor_elsewhere_is_called_reachable(environment: dict[str, str]):
+    async with vendors(Script()) as peers:
+        kept_in = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
+        seen = await typed(kept_in, "doctor", "--json")
+        listed = await typed(kept_in, "profiles", "list", "--json")
+
+    lines = {line["what"]: (line["health"], line["finding"]) for line in json.loads(seen.out)["lines"]}
+    why = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
+    assert lines["anthropic"] == lines["cerebras"] == ("missing", why)
+    assert lines["role economy"] == ("missing", f"claude-haiku-5-5: {why}")
+    assert lines["role local"] == ("ok", "qwen3-30b-a3b")
+    assert [profile["id"] for profile in json.loads(listed.out) if profile["reachable"]] == ["qwen3-30b-a3b"]
+
+
 async def test_the_doctor_says_that_tasks_are_searched_exactly(environment: dict[str, str]):
     choice = ExactChoice("lexical-256-1", "chromadb 1", vectors=400, misses=9, looked_for=50)
     await ChoiceFile(Path(environment["CHARGEHAND_HOME"]) / INDEX_FOLDER, choice.embedder).write(choice)
