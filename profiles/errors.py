@@ -33,7 +33,10 @@ class UnknownModel(ProfileError):
         self.name = name
         self.nearest = tuple(nearest)
         known = ", ".join(nearest)
-        super().__init__(f"unknown model {name[:80]!r}. Nearest: {known}. `chargehand profiles list` shows all.")
+        super().__init__(
+            f"unknown model {name[:80]!r}. Nearest: {known}. `chargehand profiles list` shows all;"
+            " `chargehand profiles update --from-releases` adds those installed in Ollama."
+        )
 
 
 class OverlayError(ProfileError):

@@ -32,6 +32,7 @@ from .complaint import (
     context_too_long,
     garbled,
     lost,
+    sanitised,
     translating,
     typed_error,
     unknown_model,
@@ -54,6 +55,7 @@ _KEEP_LOADED = "10m"
 _COLD_LOAD_FROM_S = 0.2
 """A model in memory reports some milliseconds of `load_duration` as well."""
 _NANOSECONDS = 1_000_000_000
+_NAMES_SHOWN = 3
 
 
 def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
@@ -88,9 +90,11 @@ class OllamaProvider:
             return {profile.id: self._absent(profile, not_local(self._vendor.host)) for profile in profiles}
         try:
             found = [(profile, await self._models.installed(profile.api_model)) for profile in profiles]
+            is_bare = not any(model for _, model in found)
+            unknown = await self._models.beside([profile.api_model for profile in profiles]) if is_bare else ()
         except Unreachable as error:
             return {profile.id: self._absent(profile, str(error), is_set_up=None) for profile in profiles}
-        return {profile.id: self._availability(profile, model) for profile, model in found}
+        return {profile.id: self._availability(profile, model, unknown) for profile, model in found}
 
     async def check_access(self) -> str | None:
         """See `Provider`. Without a key, access is that something answers."""
@@ -198,7 +202,18 @@ class OllamaProvider:
         if is_remote:
             raise NotLocal(not_local("the machine that runs this Ollama cloud model"))
 
-    def _availability(self, profile: ModelProfile, model: InstalledModel | None) -> Availability:
+    def _availability(
+        self, profile: ModelProfile, model: InstalledModel | None, unknown: Sequence[str]
+    ) -> Availability:
+        """unknown: installed models without a profile, where no other is installed."""
+        if model is None and unknown:
+            more = f" and {len(unknown) - _NAMES_SHOWN} more" if len(unknown) > _NAMES_SHOWN else ""
+            return self._absent(
+                profile,
+                f"no model with a profile is installed in Ollama, which has"
+                f" {', '.join(sanitised(name, ()) for name in unknown[:_NAMES_SHOWN])}{more}."
+                " `chargehand profiles update --from-releases` makes profiles for them",
+            )
         if model is None:
             command = profile.setup_command or f"ollama pull {profile.api_model}"
             return self._absent(profile, f"{profile.api_model} is not installed in Ollama. Run: {command}")

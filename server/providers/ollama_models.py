@@ -4,7 +4,7 @@ Read with plain HTTP: the ollama package drops `remote_host`, and with it whethe
 """
 
 import datetime as dt
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -72,9 +72,7 @@ class OllamaModels:
         What is loaded is at most a few seconds old. Raises Unreachable.
         """
         async with self._asking:
-            listing = self._latest
-            if listing is None or self._clock() - listing.taken_s >= LIST_FRESH_FOR_S:
-                listing = self._latest = await self._list()
+            listing = self._latest = await self._fresh()
             if listing.models is None:
                 raise unreachable(self._vendor)
             listed = listing.models.get(full_name(api_model))
@@ -88,6 +86,15 @@ class OllamaModels:
             context_tokens=shown.context_tokens,
             loaded_tokens=listing.loaded.get(full_name(listed.name)),
         )
+
+    async def beside(self, api_models: Collection[str]) -> Sequence[str]:
+        """The installed models that write text and are none of these wire ids, by name. Raises Unreachable."""
+        known = {full_name(api_model) for api_model in api_models}
+        async with self._asking:
+            listing = self._latest = await self._fresh()
+            others = [listed for name, listed in sorted((listing.models or {}).items()) if name not in known]
+            shown = [(listed.name, await self._show(listed)) for listed in others]
+        return [name for name, said in shown if said is not None and "completion" in said.capabilities]
 
     async def list_anew(self) -> None:
         """Ask the server now, whatever is remembered. Raises Unreachable."""
@@ -114,6 +121,13 @@ class OllamaModels:
         """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
+
+    async def _fresh(self) -> "_Listing":
+        """The latest answer, asked for anew when it is too old."""
+        latest = self._latest
+        if latest is None or self._clock() - latest.taken_s >= LIST_FRESH_FOR_S:
+            return await self._list()
+        return latest
 
     async def _list(self) -> "_Listing":
         import httpx

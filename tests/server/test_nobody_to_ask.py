@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from house import OpenHouse, Script, text_of
 
+from chargehand.evaluation.peers.ollama import OllamaModel
+
 pytestmark = pytest.mark.anyio
 
 TASK = "Write slugify(text)"
@@ -92,3 +94,33 @@ async def test_reviews_name_the_vendor_that_the_user_has(open_house: OpenHouse, 
     for said in (text_of(review), " ".join(validation["notes"])):
         assert user.step in said
         assert "No key for" not in said
+
+
+PLAIN = OllamaModel("mistral:7b", context_tokens=32_768, family="llama", digest="e" * 64)
+
+
+async def test_a_model_without_a_profile_is_named_with_the_command_that_makes_one(open_house: OpenHouse):
+    embedder = OllamaModel("nomic-embed-text:latest", capabilities=("embedding",))
+    async with open_house(Script(), installed=(PLAIN, embedder), without=KEYS) as house:
+        (note,) = (await house.call("delegate_generation", task=TASK))["notes"]
+        unknown = await house.refusal("delegate_generation", task=TASK, model="mistral:7b")
+
+    assert "which has mistral:7b. `chargehand profiles update --from-releases`" in note
+    assert "ollama pull" not in note
+    assert "`chargehand profiles update --from-releases`" in unknown
+
+
+async def test_where_a_model_on_probation_is_all_there_is_its_evaluation_is_named(
+    open_house: OpenHouse, tmp_path: Path
+):
+    folder = tmp_path / "chargehand-home" / "profiles"
+    folder.mkdir(parents=True)
+    (folder / "mistral-7b.yaml").write_text(
+        "id: mistral-7b\nname: Mistral\nprovider: ollama\napi_model: mistral:7b\nroles: {local: 3}\n"
+        "lifecycle: {status: active, on_probation: true, source: Ollama show, seen: 2026-11-30}\n"
+    )
+    async with open_house(Script(), installed=(PLAIN,), without=KEYS) as house:
+        (note,) = (await house.call("delegate_generation", task=TASK))["notes"]
+
+    assert "`chargehand evaluate --models mistral-7b`" in note
+    assert 'model="mistral-7b" asks it now' in note

@@ -1,5 +1,6 @@
 """Which model is asked: a pin, what memory is sure of, the reference's table, or the start of a plan."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ...profiles.model import ModelProfile
@@ -209,9 +210,25 @@ def _nobody(
     question: Question, circumstances: Circumstances, why: str, candidates: tuple[Candidate, ...], note: str | None
 ) -> Decision:
     near = nearest(candidates)
-    warning = f"no model can be asked now. {told_of(near)}. {where_to_look(near)}".rstrip()
+    untried = next(_on_probation(question, circumstances), None)
+    if untried is None:
+        warning = f"no model can be asked now. {told_of(near)}. {where_to_look(near)}".rstrip()
+    else:
+        warning = (
+            f"no model can be asked without being named: {untried} is on probation until"
+            f' `chargehand evaluate --models {untried}` has measured it. model="{untried}" asks it now.'
+        )
     reason = f"{why}; no model can be asked"
     return decided(question, circumstances, near[0], "constraint", reason, candidates, warning, note)
+
+
+def _on_probation(question: Question, circumstances: Circumstances) -> Iterator[str]:
+    """The models that could be asked if they were named."""
+    for profile in circumstances.catalogue:
+        if profile.lifecycle.on_probation:
+            role = _own_role(profile, circumstances)
+            if judge(profile, role, question.complexity.score, question.constraints, circumstances).is_usable:
+                yield profile.id
 
 
 def _in_its_place(wanted: Role, instead: str, candidates: tuple[Candidate, ...]) -> str:
