@@ -104,7 +104,7 @@ class IssuerKeys:
             with anyio.fail_after(_PATIENCE_S):
                 self._keys = await self._published()
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError, KeyError, TypeError) as error:
-            said = f"{type(error).__name__}: {error}"
+            said = str(error) or type(error).__name__
             level = logging.INFO if self._is_away else logging.WARNING
             logger.log(level, "the keys of %s cannot be fetched: %s", self._issuer, said)
             self._failed = self._now()
@@ -125,6 +125,7 @@ class IssuerKeys:
         base = self._issuer.rstrip("/")
         parts = urlsplit(base)
         root = f"{parts.scheme}://{parts.netloc}"
+        answers: list[str] = []
         for address in (
             f"{root}/.well-known/oauth-authorization-server{parts.path}",
             f"{base}/.well-known/openid-configuration",
@@ -134,7 +135,8 @@ class IssuerKeys:
                 told = answer.json()
                 self._compare(str(told["issuer"]), address)
                 return str(told["jwks_uri"])
-        raise ValueError("it has no metadata")
+            answers.append(f"{address} answers with HTTP {answer.status_code}")
+        raise ValueError(", ".join(answers))
 
     def _compare(self, told: str, address: str) -> None:
         if told.rstrip("/") != self._issuer.rstrip("/"):

@@ -126,6 +126,22 @@ async def test_a_key_that_the_issuer_does_not_have_is_asked_for_no_more_than_twi
     assert len(issuer.asked) == 2
 
 
+async def test_what_an_issuer_that_is_away_answers_is_said_once(open_issuer: Opening, caplog: pytest.LogCaptureFixture):
+    clock = Clock()
+    async with open_issuer() as issuer:
+        issuer.is_away = True
+        keys = IssuerKeys(issuer.url, clock)
+        await opens(keys)
+        clock.now_s = RETRY_AFTER_S
+        await opens(keys)
+
+    said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert said == [
+        f"the keys of {issuer.url} cannot be fetched: {issuer.url}/.well-known/oauth-authorization-server answers with"
+        f" HTTP 503, {issuer.url}/.well-known/openid-configuration answers with HTTP 404"
+    ]
+
+
 async def test_an_issuer_that_calls_itself_otherwise_than_typed_is_named_once(
     open_issuer: Opening, caplog: pytest.LogCaptureFixture
 ):
