@@ -16,7 +16,18 @@ from chargehand.profiles.releases.compare import Findings, compare
 from chargehand.profiles.releases.comparison import KnownPrice
 from chargehand.profiles.releases.listing import ListedModel, ListedThinking, ListedWeights, Listing
 
-CATALOGUE = load_catalogue()
+_SHIPPED = load_catalogue()
+_DEPARTING = _SHIPPED.profiles["claude-sonnet-4-5"]
+# As it was in the last week of a model's life.
+CATALOGUE = replace(
+    _SHIPPED,
+    profiles={
+        **_SHIPPED.profiles,
+        _DEPARTING.id: _DEPARTING.model_copy(
+            update={"lifecycle": _DEPARTING.lifecycle.model_copy(update={"status": "deprecated"})}
+        ),
+    },
+)
 TODAY = dt.date(2026, 11, 25)
 IN_THREE_WEEKS = dt.date(2026, 12, 16)
 HAIKU, SONNET, OPUS = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5"

@@ -81,7 +81,9 @@ def test_local_only_takes_a_cloud_role_when_the_user_runs_that_model_on_the_mach
 
 def test_a_profile_that_suits_the_task_type_goes_first_within_its_role_and_one_that_avoids_it_last(tmp_path: Path):
     (tmp_path / "a.yaml").write_text("id: gpt-oss-120b\navoids: [tests]\nsuits: [code_generation]\n")
-    (tmp_path / "b.yaml").write_text("id: claude-sonnet-4-5\nroles: {validator: 9}\nsuits: [formatting]\n")
+    (tmp_path / "b.yaml").write_text(
+        "id: claude-sonnet-4-5\nroles: {validator: 9}\nsuits: [formatting]\nlifecycle: {status: deprecated}\n"
+    )
     scene = circumstances(catalogue=load_catalogue(tmp_path))
 
     assert choice(select_model(question(6, "formatting"), scene)) == "claude-sonnet-4-5"

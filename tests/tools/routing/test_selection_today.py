@@ -153,9 +153,13 @@ def test_each_candidate_that_was_not_chosen_says_why():
     assert why["qwen3-14b"] == "not installed: ollama pull it"
 
 
-def test_a_deprecated_model_is_offered_until_its_day_with_a_warning():
+def test_a_deprecated_model_is_offered_until_its_day_with_a_warning(tmp_path: Path):
+    (tmp_path / "old.yaml").write_text("id: claude-sonnet-4-5\nlifecycle: {status: deprecated}\n")
+    catalogue = load_catalogue(tmp_path)
+
     def decision(today: dt.date):
-        return select_model(question(6, model="claude-sonnet-4-5"), circumstances(today=today))
+        asked = question(6, model="claude-sonnet-4-5", catalogue=catalogue)
+        return select_model(asked, circumstances(catalogue=catalogue, today=today))
 
     assert decision(dt.date(2026, 11, 24)).chosen.is_usable
     assert any("stops answering on 2026-11-30, in 6 days" in w for w in decision(dt.date(2026, 11, 24)).warnings)
