@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
@@ -139,7 +140,7 @@ def translations(
         status_error = cast("sdk.APIStatusError", error)
         # The SDK has already taken the `error` field out of the body where there was one.
         said = ErrorBody.of(status_error.body)
-        wait_s = seconds_of(status_error.response.headers.get("retry-after"))
+        wait_s = _wait_s(status_error.response.headers, said.text)
         # An error chunk is raised with the status of the stream, 200, unless it names its own.
         complaint = Complaint(status_error.status_code, said.kind, said.text, wait_s, began=began())
         return typed_error(complaint, vendor, request, key)
@@ -153,6 +154,23 @@ def translations(
         json.JSONDecodeError: garbled(vendor),
         ValidationError: garbled(vendor),
     }
+
+
+def _wait_s(headers: Mapping[str, str], message: str) -> float | None:
+    """How long until the limit that was reached begins anew, in seconds. None: the headers do not say.
+
+    A limit is reached when nothing is left of it, or less than the request needs; then only the message names it.
+    https://inference-docs.cerebras.ai/support/rate-limits (seen 2026-11-30)
+    """
+    if (wait_s := seconds_of(headers.get("retry-after"))) is not None:
+        return wait_s
+    waits = [
+        seconds_of(headers.get(f"x-ratelimit-reset-{unit}-{span}"))
+        for unit, span in product(("requests", "tokens"), ("minute", "hour", "day"))
+        if seconds_of(headers.get(f"x-ratelimit-remaining-{unit}-{span}")) == 0
+        or f"{unit} per {span}" in message.lower()
+    ]
+    return max((wait_s for wait_s in waits if wait_s is not None), default=None)
 
 
 async def _list_models(client: "sdk.AsyncCerebras") -> None:

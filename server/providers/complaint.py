@@ -1,5 +1,6 @@
 """A vendor's complaint in our words: one table from status and kind to the typed error with its remedy."""
 
+import math
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
@@ -69,6 +70,9 @@ def typed_error(
     status = complaint.status if complaint.status >= 300 else _status_of(complaint.kind)
     if status == 400 and _NOT_ALLOWED.search(complaint.kind):
         return _forbidden(case)
+    if status == 429 and "queue_exceeded" in complaint.kind:
+        # Cerebras's word for its own crowd, not for a limit of yours.
+        return _overloaded(case)
     if status in _EXPLAINED_BY_TEXT:
         for pattern, make in _BY_TEXT:
             if pattern.search(f"{complaint.kind} {complaint.text}"):
@@ -187,10 +191,15 @@ class _Case:
 
 def _rate_limited(case: _Case) -> ProviderError:
     wait_s = case.complaint.retry_after_s
-    wait = "" if wait_s is None else f" It asks for a wait of {wait_s:g} s."
-    return RateLimited(
-        f"{case.vendor.name} limits the rate of requests to {case.model}.{wait} Wait, or ask another model.", wait_s
-    )
+    wait = "Wait" if wait_s is None else f"Wait {_as_time(wait_s)}"
+    what = f"{case.vendor.name} limits the rate of requests to {case.model}{case.reason.rstrip('.')}"
+    return RateLimited(f"{what}. {wait}, or ask another model.", wait_s)
+
+
+def _as_time(seconds: float) -> str:
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    return f"{math.ceil(seconds / 60)} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _overloaded(case: _Case) -> ProviderError:

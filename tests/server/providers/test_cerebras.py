@@ -10,7 +10,15 @@ from starlette.routing import Route
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
-from chargehand.tools.provider import ContextTooLong, Overloaded, Refused, Thinking, Turn, UnknownModelId
+from chargehand.tools.provider import (
+    ContextTooLong,
+    Overloaded,
+    RateLimited,
+    Refused,
+    Thinking,
+    Turn,
+    UnknownModelId,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +85,33 @@ async def test_a_removed_model_names_its_successor(cerebras, ask, observer):
             await provider.generate(ask("glm-4.7"), observer)
 
     assert "2026-08-17" in str(caught.value)
+
+
+PER_DAY = {"x-ratelimit-remaining-requests-day": "0", "x-ratelimit-reset-requests-day": "33011.382867"}
+PER_MINUTE = {"x-ratelimit-remaining-tokens-minute": "900", "x-ratelimit-reset-tokens-minute": "3.38"}
+NOT_REACHED = {"x-ratelimit-remaining-requests-day": "100", "x-ratelimit-reset-requests-day": "33011.382867"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "said", "remedy"),
+    [
+        ({**PER_MINUTE, **PER_DAY}, "Requests per day limit exceeded - too many requests sent.", "Wait 9.2 h"),
+        ({**PER_MINUTE, **NOT_REACHED}, "Tokens per minute limit exceeded - too many tokens.", "Wait 4 s"),
+    ],
+)
+async def test_a_rate_limit_says_which_it_is_and_when_it_ends(cerebras, ask, observer, headers, said, remedy):
+    async with cerebras(lambda _: HttpFault(429, message=said, headers=headers)) as (_, provider):
+        with pytest.raises(RateLimited) as limited:
+            await provider.generate(ask("gpt-oss-120b"), observer)
+
+    limits = f"Cerebras limits the rate of requests to gpt-oss-120b: {said}"
+    assert str(limited.value) == f"{limits} {remedy}, or ask another model."
+
+
+async def test_a_full_queue_is_a_lack_of_capacity(cerebras, ask, observer):
+    async with cerebras(lambda _: HttpFault(429, kind="queue_exceeded")) as (_, provider):
+        with pytest.raises(Overloaded):
+            await provider.generate(ask("gpt-oss-120b"), observer)
 
 
 @pytest.mark.parametrize("kind", ["context_length_exceeded", ""])
