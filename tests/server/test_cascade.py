@@ -143,6 +143,40 @@ async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(
     assert receipt["model"] == "qwen-3.8-27b"
 
 
+def put_off(seconds: float) -> HttpFault:
+    return HttpFault(429, headers={"retry-after": str(seconds)})
+
+
+async def test_a_short_wait_is_waited_out_when_nobody_else_can_be_asked(open_house: OpenHouse):
+    script = Script({ECONOMY: [put_off(0.01), WRONG, put_off(0.02), RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
+
+    assert receipt["status"] == "succeeded"
+    outcomes = [attempt["outcome"] for attempt in receipt["attempts"]]
+    assert outcomes == ["rate_limited", "failed_check", "rate_limited", "passed"]
+
+
+async def test_a_wait_for_one_model_is_left_where_another_can_be_asked(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [put_off(0.01)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    assert receipt["status"] == "succeeded"
+    assert script.models.count(ECONOMY) <= 1
+
+
+@pytest.mark.parametrize(("wait_s", "max_seconds"), [(3600, 300), (30, 20)])
+async def test_a_wait_that_is_too_long_ends_the_task_at_once(open_house: OpenHouse, wait_s: float, max_seconds: float):
+    script = Script({ECONOMY: [put_off(wait_s)]})
+    async with open_house(script) as house:
+        call = {"task": RENAME, "tests": TESTS, "model": "haiku", "max_seconds": max_seconds}
+        receipt = await house.call("delegate_generation", **call)
+
+    assert receipt["status"] == "failed"
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["rate_limited"]
+
+
 async def test_an_answer_that_took_far_too_much_is_doubted_and_another_model_asked(open_house: OpenHouse):
     rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
     others = {model: [RIGHT] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)}

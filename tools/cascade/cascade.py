@@ -1,6 +1,6 @@
 """Draft, check, repair or next model, until a check passes or the contract is used up."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -14,7 +14,7 @@ from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..fitting import packed_for
 from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE, STAYS
-from ..provider import Turn, Unavailable, UnknownModelId
+from ..provider import RateLimited, Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
 from ..routing.decision import Decision
 from ..routing.foresight import foresee
@@ -75,7 +75,8 @@ class Cascade:
                     self.notes.append(why)
                     step = await self._kept_local(deadline - anyio.current_time())
                     continue
-            step = self._next(deadline - anyio.current_time())
+            step = await self._waited_out(deadline - anyio.current_time())
+            step = step or self._next(deadline - anyio.current_time())
         if any(tried.outcome == "unverified" or tried.lacks_a_package for tried in self.attempts.made):
             return "unverified"
         if self.too_dear:
@@ -103,7 +104,8 @@ class Cascade:
 
     def _prompt(self, step: Step) -> Prompt:
         draft = self._draft(self.decision.candidate(step.model))
-        return self._followed_up(draft, self.attempts.made[-1]) if step.is_repair else draft
+        heard = self._last_heard
+        return self._followed_up(draft, heard) if step.is_repair and heard is not None else draft
 
     def _draft(self, candidate: Candidate) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
@@ -180,13 +182,32 @@ class Cascade:
             return None
         return Step(last.candidate.profile.id, is_repair=True)
 
-    def _plan(self, means: Means, *, at_any_price: bool = False) -> Plan:
+    async def _waited_out(self, seconds: float) -> Step | None:
+        """What a vendor put off for a moment, once that is over. None: nothing was, or another model can be asked."""
         made = self.attempts.made
+        waits = {tried.candidate.profile.id: _short_wait_s(tried) for tried in self._last_of_each()}
+        brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
+        means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
+        if not brief or self._used_up(seconds) is not None:
+            return None
+        if self._plan(means).steps or self._another_free(means) is not None:
+            return None
+        plan = self._plan(replace(means, seconds=seconds - min(brief.values())), again=brief)
+        if not plan.steps:
+            return None
+        step = plan.steps[0]
+        self.tell("waiting", self.decision.candidate(step.model), brief[step.model])
+        await anyio.sleep(brief[step.model])
+        return step
+
+    def _plan(self, means: Means, *, at_any_price: bool = False, again: Collection[str] = ()) -> Plan:
+        """again: models that are asked once more though they gave no answer."""
+        made, heard = self.attempts.made, self._last_heard
         return self.decision.planner.plan(
             means,
             [tried.step for tried in made if tried.has_failed],
-            left_out=self._left_out(),
-            may_repair=bool(made) and self._can_be_repaired(made[-1]),
+            left_out=self._left_out(again),
+            may_repair=heard is not None and self._can_be_repaired(heard),
             at_any_price=at_any_price,
         )
 
@@ -202,8 +223,8 @@ class Cascade:
         )
         return next(iter(plan.steps), None)
 
-    def _left_out(self) -> set[str]:
-        return {*self._silent(), *self._elsewhere(), *self.too_dear, *self.too_slow}
+    def _left_out(self, again: Collection[str] = ()) -> set[str]:
+        return {*(set(self._silent()) - set(again)), *self._elsewhere(), *self.too_dear, *self.too_slow}
 
     def _note_what_is_left(self, means: Means) -> None:
         """Say who is not asked any more, and what would have them asked."""
@@ -273,7 +294,7 @@ class Cascade:
 
     def _silent(self) -> Iterator[str]:
         """The models that gave no answer to judge, and all of a vendor who answers nobody."""
-        for tried in self.attempts.made:
+        for tried in self._last_of_each():
             if tried.has_failed:
                 continue
             yield tried.candidate.profile.id
@@ -281,6 +302,15 @@ class Cascade:
             if isinstance(tried.asked.error, Unavailable) and not isinstance(tried.asked.error, UnknownModelId):
                 provider = tried.candidate.profile.provider
                 yield from (c.profile.id for c in self.decision.candidates if c.profile.provider == provider)
+
+    def _last_of_each(self) -> Collection[Tried]:
+        """The last attempt of each model."""
+        return {tried.candidate.profile.id: tried for tried in self.attempts.made}.values()
+
+    @property
+    def _last_heard(self) -> Tried | None:
+        """The last attempt that its vendor let begin."""
+        return next((t for t in reversed(self.attempts.made) if not isinstance(t.asked.error, RateLimited)), None)
 
     def _quickest(self) -> Step | None:
         """Who is asked when all would come too late and nothing has been tried: whoever comes first."""
@@ -326,6 +356,17 @@ class Cascade:
         for check in tried.checks:
             if check.note and check.outcome != "passed":
                 self.notes.append(f"{check.name}: {check.note}")
+
+
+_SHORT_WAIT_S = 60.0
+"""A limit per minute ends within it."""
+
+
+def _short_wait_s(tried: Tried) -> float | None:
+    """The wait that its vendor asked for, in seconds. None: none, or a longer one than is waited out."""
+    error = tried.asked.error
+    wait_s = error.retry_after_s if isinstance(error, RateLimited) else None
+    return wait_s if wait_s is not None and wait_s <= _SHORT_WAIT_S else None
 
 
 def best_of(made: Sequence[Tried]) -> Tried | None:
