@@ -13,12 +13,12 @@ from ..memory_store.evaluations import Measurement, NewEvaluation, finish_evalua
 from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.errors import BadArgument, CallerError
-from ..tools.provider import Availability
+from ..tools.provider import AuthenticationFailed, Availability, MissingKey, OutOfCredit, UnknownModelId
 from ..tools.vocabulary import MAX_SECONDS
 from ..tools.workshop import Workshop
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import Want, lanes
-from .measuring import PATIENCE_S, Place, Wait, measure
+from .measuring import PATIENCE_S, Measured, Place, Wait, measure
 from .spending import DaySpent, Purse, Unaffordable
 from .staging import staged
 from .suite.proof import prove
@@ -27,6 +27,9 @@ from .terms import Terms
 
 GIVEN_UP_AFTER = 3
 """Items in a row of which nothing was learnt, before a model is left alone."""
+
+_FOR_ALL_ITEMS = (MissingKey, AuthenticationFailed, OutOfCredit, UnknownModelId)
+"""What would meet every other item too."""
 
 
 @dataclass
@@ -143,12 +146,17 @@ class _Run:
     """Whether and where each model can be asked."""
     in_a_row: dict[str, int] = field(default_factory=dict[str, int])
     """Items of which nothing was learnt since the last that said something, by model."""
+    learnt: set[str] = field(default_factory=set[str])
+    """Models of which something was learnt, now or before."""
+    unlearnt: dict[str, str] = field(default_factory=dict[str, str])
+    """Why nothing was learnt of an item, the last time that it was so, by model."""
     trouble: LedgerError | None = None
     """What keeps results from being written down."""
 
     async def all(self, items: Sequence[SuiteTask], models: Sequence[str]) -> None:
         known = await read_measurements(self.shop.ledger, evaluation_id=self.course.evaluation_id)
         learnt = {(m.item, m.model, m.repetition) for m in known if m.passed is not None}
+        self.learnt.update(m.model for m in known if m.passed is not None)
         wanted = [
             Want(item, model, repetition)
             for repetition in range(self.terms.repeat)
@@ -171,6 +179,8 @@ class _Run:
             await self._ask(left)
         if self.trouble is not None:
             raise self.trouble
+        unknown = {model: why for model, why in self.unlearnt.items() if model not in self.learnt}
+        self.course.given_up.update({**unknown, **self.course.given_up})
 
     async def _ask(
         self,
@@ -239,8 +249,8 @@ class _Run:
                     patience_s=way.patience_s,
                     wait=self.wait,
                 )
-                if way.desk is not None and measured.task_id is not None:
-                    await way.desk.done_with(measured.task_id)
+                if way.desk is not None and (task_id := measured.measurement.task_id) is not None:
+                    await way.desk.done_with(task_id)
         except DaySpent as error:
             self.course.given_up[want.model] = str(error)
         except Unaffordable:
@@ -262,18 +272,22 @@ class _Run:
             (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
             return stage.worst_case_usd(profile)
 
-    async def _heed(self, model: str, measured: Measurement) -> None:
+    async def _heed(self, model: str, measured: Measured) -> None:
         """Leave a model alone of which nothing is to be learnt today."""
-        if measured.passed is not None:
+        measurement, error = measured.measurement, measured.error
+        if measurement.passed is not None:
+            self.learnt.add(model)
             self.in_a_row[model] = 0
             return
         self.in_a_row[model] = self.in_a_row.get(model, 0) + 1
-        if self.in_a_row[model] >= GIVEN_UP_AFTER or measured.outcome == "rate_limited":
-            self.course.given_up[model] = f"{measured.outcome}: {await self._reason(measured)}"
+        why = self.unlearnt[model] = f"{measurement.outcome}: {error or await self._reason(measurement)}"
+        is_over = measurement.outcome == "rate_limited" or isinstance(error, _FOR_ALL_ITEMS)
+        if is_over or self.in_a_row[model] >= GIVEN_UP_AFTER:
+            self.course.given_up[model] = why
 
-    async def _reason(self, measured: Measurement) -> str:
-        """What its last receipt says of it."""
-        task = await self.shop.ledger.task(measured.task_id or "")
+    async def _reason(self, measurement: Measurement) -> str:
+        """What the last note of its receipt that names the model says of it."""
+        task = await self.shop.ledger.task(measurement.task_id or "")
         receipt = Receipt.model_validate_json(task.receipt) if task is not None and task.receipt else None
-        notes = [note for note in receipt.notes if measured.model in note] if receipt is not None else []
-        return notes[0] if notes else "no answer came"
+        notes = [note for note in receipt.notes if measurement.model in note] if receipt is not None else []
+        return notes[-1] if notes else "no answer came"

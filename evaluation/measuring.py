@@ -12,7 +12,7 @@ from ..tools.cascade.attempt import Tried
 from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
 from ..tools.cascade.receipt import Receipt
-from ..tools.provider import Busy, RateLimited, VendorFailed
+from ..tools.provider import Busy, ProviderError, RateLimited, VendorFailed
 from ..tools.vocabulary import MAX_SECONDS, AttemptOutcome
 from ..tools.workshop import Workshop
 from .staging import Staged, staged
@@ -30,6 +30,15 @@ _ITS_OWN: frozenset[AttemptOutcome] = frozenset(
 )
 
 Wait = Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What an answer showed, or why there is none."""
+
+    measurement: Measurement
+    error: ProviderError | None = None
+    """Why the vendor gave no answer to judge. None: it gave one, or was not asked."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ async def measure(
     local_only: bool = False,
     patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,
-) -> Measurement:
+) -> Measured:
     """Ask the model for one answer to the item, check it, and write down what it showed.
 
     The evaluation stands in the ledger already. It costs `Staged.worst_case_usd` at most, and the day's budget
@@ -66,18 +75,19 @@ async def measure(
     async with staged(shop, place.item) as stage:
         pause_s, waited_s = _FIRST_WAIT_S, 0.0
         while True:
-            measurement, least_s = await _once(stage, delegations, place, max_seconds, local_only=local_only)
+            measurement, tried = await _once(stage, delegations, place, max_seconds, local_only=local_only)
+            least_s = _least_wait_s(tried)
             pause_s = max(pause_s, least_s or 0.0)
             if least_s is None or waited_s + pause_s > patience_s:
-                return measurement
+                return Measured(measurement, tried.asked.error if tried is not None else None)
             await wait(pause_s)
             waited_s, pause_s = waited_s + pause_s, 2 * pause_s
 
 
 async def _once(
     stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
-) -> tuple[Measurement, float | None]:
-    """The measurement, in the books, and the least wait before it is asked again, in seconds. None: it is not."""
+) -> tuple[Measurement, Tried | None]:
+    """The measurement, in the books, and the attempt that it comes from. None: none was made."""
     shop, item = stage.shop, place.item
     (profile, *_) = shop.catalogue.named(place.model, shop.today)
     begun = Measurement(
@@ -126,7 +136,7 @@ async def _once(
             await record_measurement(shop.ledger, measurement)
         raise
     await record_measurement(shop.ledger, measurement)
-    return measurement, _least_wait_s(tried)
+    return measurement, tried
 
 
 def _least_wait_s(tried: Tried | None) -> float | None:

@@ -73,18 +73,39 @@ async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, m
 async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(lab):
     course = Course()
     many = tuple(item(f"{number:02}@1", wrong=()) for number in range(20))
-    script = Script({HAIKU: [RIGHT, RIGHT, HttpFault(401)], LOCAL_WIRE: [RIGHT]})
+    script = Script({HAIKU: [RIGHT, RIGHT, HttpFault(400)], LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
         row = await lab.evaluate(LOCAL, HAIKU, items=many, course=course)
 
         assert row.finished_at is None
-        assert "unreachable" in course.given_up[HAIKU]
+        assert course.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
         assert script.models.count(HAIKU) < 12
         assert [m for _, m, passed in await lab.measured() if passed].count(LOCAL) == 20
 
 
+async def test_a_refused_key_is_said_at_once_and_its_model_left_alone(lab):
+    course = Course()
+    many = tuple(item(f"{number:02}@1", wrong=()) for number in range(20))
+    script = Script({HAIKU: [HttpFault(401)]})
+    async with lab(script) as lab:
+        await lab.evaluate(HAIKU, items=many, course=course)
+
+        assert course.given_up[HAIKU].startswith("unreachable: Anthropic does not accept the key.")
+        # As many as were on their way when the first was refused.
+        assert script.models.count(HAIKU) < 5
+
+
+async def test_a_model_of_which_nothing_was_learnt_is_named_with_the_reason_however_few_the_items(lab):
+    course = Course()
+    async with lab(Script({HAIKU: [HttpFault(400)]})) as lab:
+        row = await lab.evaluate(HAIKU, items=ITEMS[:1], course=course)
+
+        assert row.finished_at is None
+        assert course.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
+
+
 async def test_what_was_not_learnt_is_asked_again_and_nothing_else(lab):
-    script = Script({HAIKU: [HttpFault(401), HttpFault(401), HttpFault(401), RIGHT], LOCAL_WIRE: [RIGHT]})
+    script = Script({HAIKU: [HttpFault(400), HttpFault(400), HttpFault(400), RIGHT], LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
         first = await lab.evaluate(LOCAL, HAIKU)
         course = Course()

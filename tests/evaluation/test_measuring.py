@@ -41,7 +41,7 @@ class Bench:
             self.waited.append(seconds)
 
         place = Place("e1", task, model)
-        return await measure(self.shop, self.delegations, place, wait=wait, **more)
+        return (await measure(self.shop, self.delegations, place, wait=wait, **more)).measurement
 
 
 @pytest.fixture
