@@ -2,6 +2,7 @@
 
 import math
 import re
+import ssl
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -86,8 +87,22 @@ def typed_error(
     return _broken(case) if complaint.began else _failed(case)
 
 
-def unreachable(vendor: Vendor) -> Unreachable:
-    """Nothing listens at the vendor's address, or the connection failed before an answer began."""
+def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachable:
+    """Nothing listens at the vendor's address, or the connection failed before an answer began.
+
+    cause: what the HTTP client raised.
+    """
+    broken_tls = _tls_error(cause)
+    if isinstance(broken_tls, ssl.SSLCertVerificationError):
+        return Unreachable(
+            f"The certificate of {vendor.url} is not trusted ({broken_tls.verify_message}). Set SSL_CERT_FILE, in the "
+            '"env" block of your host\'s MCP config, to a file with the certificates of all vendors that you use.'
+        )
+    if broken_tls is not None:
+        return Unreachable(
+            f"{vendor.url} does not answer over https. Correct {vendor.address_variable}: it begins with http:// if "
+            "the server has no certificate."
+        )
     if vendor.start_command:
         remedy = f"Start it with `{vendor.start_command}`, or set {vendor.address_variable} to where it listens."
     elif vendor.is_local:
@@ -95,6 +110,12 @@ def unreachable(vendor: Vendor) -> Unreachable:
     else:
         remedy = f"Check the network, and {vendor.address_variable} if you set it."
     return Unreachable(f"{vendor.name} does not answer at {vendor.url}. {remedy}")
+
+
+def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
+    while error is not None and not isinstance(error, ssl.SSLError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def broken_stream(vendor: Vendor) -> BrokenStream:
@@ -141,7 +162,7 @@ def seconds_of(header: str | None) -> float | None:
 
 def lost(vendor: Vendor, began: Callable[[], bool]) -> Translation:
     """For errors of the connection. began: says whether part of the answer had arrived."""
-    return lambda _: broken_stream(vendor) if began() else unreachable(vendor)
+    return lambda error: broken_stream(vendor) if began() else unreachable(vendor, error)
 
 
 def garbled(vendor: Vendor) -> Translation:

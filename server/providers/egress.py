@@ -6,6 +6,7 @@ on whose behalf a request leaves. It does not see what a proxy of the environmen
 
 import json
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -87,6 +88,7 @@ class ClientOptions(TypedDict):
     event_hooks: dict[str, list[Callable[[Any], Awaitable[None]]]]
     """Each library gives its hooks requests of its own, hence Any."""
     trust_env: bool
+    verify: ssl.SSLContext | bool
 
 
 def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable[None]]) -> ClientOptions:
@@ -100,7 +102,15 @@ def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable
         "event_hooks": {"request": [*first, gate.let_out]},
         # What stays on the machine must not go through a proxy of the environment.
         "trust_env": not vendor.is_local,
+        "verify": _certificates() if vendor.is_local and vendor.url.startswith("https:") else True,
     }
+
+
+def _certificates() -> ssl.SSLContext:
+    """What SSL_CERT_FILE and SSL_CERT_DIR name, which clients heed by themselves only with the proxies."""
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 @contextmanager

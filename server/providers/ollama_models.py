@@ -74,7 +74,7 @@ class OllamaModels:
         async with self._asking:
             listing = self._latest = await self._fresh()
             if listing.models is None:
-                raise unreachable(self._vendor)
+                raise unreachable(self._vendor, listing.problem)
             listed = listing.models.get(full_name(api_model))
             shown = None if listed is None else await self._show(listed)
         if listed is None or shown is None:
@@ -101,7 +101,7 @@ class OllamaModels:
         async with self._asking:
             self._latest = await self._list()
             if self._latest.models is None:
-                raise unreachable(self._vendor)
+                raise unreachable(self._vendor, self._latest.problem)
 
     async def loaded(self) -> Sequence[LoadedModel]:
         """What is in memory at this moment. Raises Unreachable."""
@@ -110,7 +110,7 @@ class OllamaModels:
         try:
             running = await listed_in_time(lambda: self._get("/api/ps", Running))
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
-            raise unreachable(self._vendor) from error
+            raise unreachable(self._vendor, error) from error
         return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
 
     def forget(self) -> None:
@@ -135,8 +135,8 @@ class OllamaModels:
         taken_s = self._clock()
         try:
             tags, running = await listed_in_time(self._tags_and_running)
-        except (httpx.HTTPError, TimeoutError, ValidationError):
-            return _Listing(taken_s, None, {})
+        except (httpx.HTTPError, TimeoutError, ValidationError) as error:
+            return _Listing(taken_s, None, {}, error)
         models = {full_name(model.name): model for model in tags.models}
         return _Listing(taken_s, models, {full_name(m.name): m.context_length or 0 for m in running.models})
 
@@ -154,7 +154,7 @@ class OllamaModels:
             except (httpx.HTTPStatusError, ValidationError):
                 return None
             except (httpx.HTTPError, TimeoutError) as error:
-                raise unreachable(self._vendor) from error
+                raise unreachable(self._vendor, error) from error
             self._shown[listed.name, listed.digest] = known
         return known
 
@@ -187,3 +187,5 @@ class _Listing:
     """By full name. None: it did not answer."""
     loaded: Mapping[str, int]
     """The window of each loaded model, by full name; 0 where the server states none."""
+    problem: Exception | None = None
+    """Why it did not answer."""

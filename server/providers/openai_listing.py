@@ -93,8 +93,8 @@ class ModelList:
         taken_s = self._clock()
         try:
             return Listing(taken_s, context_tokens=await listed_in_time(self._fetch))
-        except (httpx.HTTPError, TimeoutError):
-            return Listing(taken_s, unreachable(self._vendor))
+        except (httpx.HTTPError, TimeoutError) as error:
+            return Listing(taken_s, unreachable(self._vendor, error))
         except ValidationError:
             return Listing(taken_s, _not_understood(self._vendor))
         except ProviderError as error:
