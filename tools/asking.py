@@ -122,6 +122,8 @@ class Ask:
     """What the reply is expected to take: with less left it is not sent. None: it is sent in any case."""
     left_usd: float | None = None
     """US dollars that the caller has left. None: no limit but the day's."""
+    limit: str = "max_cost_usd"
+    """What `left_usd` is left of, as its user knows it."""
     local_only: bool = False
     answer_schema: Mapping[str, object] | None = None
 
@@ -263,14 +265,16 @@ class Desk:
 
     async def _allowance(self, candidate: Candidate, ask: Ask) -> Allowance:
         profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, ask.left_usd
+        limit, instead = ask.limit, ", or name a cheaper model" if ask.limit == Ask.limit else ""
         if cap_usd is not None and profile.price is not None:
             of_the_day_usd = max(0.0, cap_usd - await self.shop.ledger.spent_today_usd())
-            left_usd = of_the_day_usd if left_usd is None else min(left_usd, of_the_day_usd)
+            if left_usd is None or of_the_day_usd <= left_usd:
+                left_usd, limit, instead = of_the_day_usd, "CHARGEHAND_DAILY_BUDGET_USD", ", or use a local model"
         allowance = affordable(candidate, ask, left_usd)
         if allowance is None:
             raise NotAffordable(
-                f"{profile.id}: {in_dollars(left_usd or 0)} is left, too little for its shortest answer to this task."
-                " Raise max_cost_usd or CHARGEHAND_DAILY_BUDGET_USD, or name a cheaper model."
+                f"{profile.id}: {in_dollars(left_usd or 0)} is left of {limit}, too little for its shortest answer to"
+                f" this task. Raise it{instead}."
             )
         return allowance
 

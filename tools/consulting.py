@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from ..memory_store.records import Finish, NewTask, TaskKind
 from ..profiles.model import ModelProfile
-from .asking import Ask, Asked, Desk, NotAffordable, NoTime, Watch, affordable
+from .asking import Ask, Asked, Desk, NoTime, Watch, affordable
 from .deciding import Job
 from .editing.prompt import Prompt
 from .errors import NobodyToAsk
@@ -74,6 +74,7 @@ async def consult(
     ask = replace(
         _ask(candidate, prompt),
         left_usd=None if is_allowed else shop.rules.ask_above_usd,
+        limit="[budget] ask_above_usd",
         local_only=local_only,
         answer_schema=schema,
     )
@@ -84,8 +85,6 @@ async def consult(
         status = "failed" if answer is None else "done"
     except NoTime as error:
         raise NobodyToAsk(str(error)) from error
-    except NotAffordable as error:
-        raise _explained(error, shop) from error
     finally:
         await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
     return Consultation(asked, answer)
@@ -128,13 +127,6 @@ def _ask(candidate: Candidate, prompt: Prompt) -> Ask:
     thinking = decide_thinking(candidate.profile, LEAST)
     wanted_tokens = _ANSWER_TOKENS + (_THINKING_TOKENS if thinking.on else 0)
     return Ask(prompt, thinking, wanted_tokens, seconds=TIMEOUT_S)
-
-
-def _explained(error: NotAffordable, shop: Workshop) -> NotAffordable:
-    limit_usd = shop.rules.ask_above_usd
-    if limit_usd is None:
-        return error
-    return NotAffordable(f"{error} Without being asked you spend at most ${limit_usd:g} ([budget] ask_above_usd).")
 
 
 def _parsed(asked: Asked) -> Mapping[str, Any] | None:

@@ -21,6 +21,7 @@ from .fitting import packed_for
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import Custody
 from .guarding.text import visible
+from .provider import RequestRefused, Unavailable
 from .routing.selection import Decision
 from .tokens import estimate_tokens
 from .workshop import Workshop
@@ -89,7 +90,9 @@ async def strategic_review(
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
         asked = consultation.asked
         cost = f" It cost {in_dollars(asked.cost_usd)}." if asked.cost_usd else ""
-        raise NobodyToAsk(f"{explain(asked.error, chosen.profile)}.{cost} Try again, or go on.")
+        lasts = isinstance(asked.error, (Unavailable, RequestRefused))
+        remedy = "Or go on without a review." if lasts else "Try again, or go on without a review."
+        raise NobodyToAsk(f"{explain(asked.error, chosen.profile)}.{cost} {remedy}")
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, limit)
     beside = filter(None, [packed.note, shop.catalogue.not_in_force])

@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -14,6 +14,7 @@ from .asking import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
 from .checking.languages import language_of_file
+from .checking.parse import UNKNOWN
 from .checking.result import CheckResult, Finding
 from .checking.reviewer import Review, review_code, review_request
 from .consulting import price_above_unasked
@@ -234,7 +235,8 @@ async def _free_checks(
     findings: list[Finding] = []
     for piece in pieces:
         runner = AnswerChecks(given, shop.find_sandbox, file=piece.file)
-        for check in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
+        for ran in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
+            check = replace(ran, note=f"{ran.note}; name it in `language`") if ran == UNKNOWN else ran
             checks.append(check)
             findings += [_at(piece.path, finding) for finding in check.findings]
             if check.outcome == "failed" and not check.findings:

@@ -153,7 +153,7 @@ def _usable(generation: Generation, ending: Ending, request: GenerationRequest) 
     if is_empty and (usage.thinking_tokens or ending.stop == "length"):
         raise EmptyAnswer(
             f"{model} gave no visible answer: thinking took {usage.thinking_tokens} of {usage.output_tokens} output "
-            f"tokens (limit {request.max_output_tokens}). Allow more output tokens, or less thinking.",
+            f"tokens (limit {request.max_output_tokens}). Ask for less at once, or use another model.",
             generation,
         )
     if is_empty:
@@ -161,7 +161,7 @@ def _usable(generation: Generation, ending: Ending, request: GenerationRequest) 
     if ending.stop == "length":
         raise Truncated(
             f"The answer of {model} was cut after {usage.output_tokens} output tokens, {usage.thinking_tokens} of them "
-            f"thinking (limit {request.max_output_tokens}). Allow more output tokens, or ask for less.",
+            f"thinking (limit {request.max_output_tokens}). Ask for less at once, or use another model.",
             generation,
         )
     return generation

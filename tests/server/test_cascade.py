@@ -126,7 +126,9 @@ async def test_a_days_budget_that_is_used_up_leaves_the_local_model_and_is_said_
 
     assert models == ["qwen3-30b-a3b"] * 2
     assert receipt["status"] == "over_budget"
-    assert len([note for note in receipt["notes"] if "CHARGEHAND_DAILY_BUDGET_USD" in note]) == 1
+    (said,) = [note for note in receipt["notes"] if "CHARGEHAND_DAILY_BUDGET_USD" in note]
+    assert "is left of CHARGEHAND_DAILY_BUDGET_USD, too little for its shortest answer" in said
+    assert "max_cost_usd" not in said
 
 
 async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(open_house: OpenHouse):

@@ -79,6 +79,14 @@ async def test_a_review_that_failed_does_not_count(open_house: OpenHouse, monkey
     assert answer["verdict"] == "stop"
 
 
+async def test_a_refused_key_is_not_to_be_tried_again(open_house: OpenHouse):
+    async with open_house(Script({DIRECTOR: [HttpFault(401)]})) as house:
+        refusal = await house.refusal("strategic_review", goal="g", progress="p")
+
+    assert "Correct ANTHROPIC_API_KEY" in refusal
+    assert refusal.endswith("MCP config. Or go on without a review.")
+
+
 async def test_a_reply_that_is_of_no_use_tells_what_it_cost(open_house: OpenHouse):
     async with open_house(Script({DIRECTOR: [Reply("Carry on!")]})) as house:
         refusal = await house.refusal("strategic_review", goal="g", progress="p")
@@ -112,4 +120,4 @@ async def test_a_review_never_spends_what_the_user_wants_to_be_asked_about(open_
         answer = await house.call("strategic_review", goal="g", progress="p")
 
     assert (answer["status"], script.asked) == ("over_budget", [])
-    assert "you spend at most $0.0001 ([budget] ask_above_usd)" in answer["notes"][0]
+    assert "is left of [budget] ask_above_usd, too little" in answer["notes"][0]

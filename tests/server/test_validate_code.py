@@ -254,6 +254,15 @@ async def test_a_task_that_is_under_way_is_said_to_run_and_how_to_wait_for_it(op
     assert f'delegate_generation(resume="{running["task_id"]}")' in said
 
 
+async def test_code_of_no_known_look_says_how_its_language_is_named(open_house: OpenHouse):
+    async with open_house(Script()) as house:
+        unnamed = await house.call("validate_code", code="def f(:\n")
+        named = await house.call("validate_code", code="def f(:\n", language="python")
+
+    assert "not checked: unknown language; name it in `language`" in unnamed["notes"]
+    assert named["verdict"] == "fail"
+
+
 @pytest.mark.parametrize("arguments", [{}, {"code": GOOD, "files": ["a.py"]}, {"code": "   "}])
 async def test_exactly_one_piece_of_code_must_be_given(open_house: OpenHouse, arguments: dict):
     async with open_house(Script()) as house:
@@ -269,4 +278,4 @@ async def test_a_reviewer_never_spends_what_the_user_wants_to_be_asked_about(ope
         answer = await house.call("validate_code", code=GOOD, depth="review")
 
     assert (answer["status"], script.asked) == ("over_budget", [])
-    assert any("you spend at most $0.0001 ([budget] ask_above_usd)" in note for note in answer["notes"])
+    assert any("is left of [budget] ask_above_usd, too little" in note for note in answer["notes"])

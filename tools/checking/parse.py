@@ -59,6 +59,9 @@ class _Diagnostic(BaseModel):
 
 _DIAGNOSTICS = TypeAdapter(list[_Diagnostic])
 
+UNKNOWN = not_checked("unknown language")
+"""The outcome for code that does not look like any language, where none is named."""
+
 
 class _Unread(Exception):
     """ruff gave no answer; the message says why."""
@@ -87,7 +90,7 @@ async def check_static(code: str, language: str | None) -> tuple[CheckResult, ..
     if name == "python":
         return await _check_python(code, source)
     if name is None:
-        return (not_checked("unknown language"),)
+        return (UNKNOWN,)
     if name in EXACT:
         return (await anyio.to_thread.run_sync(EXACT[name], code),)
     if name in GRAMMARS:
