@@ -4,6 +4,7 @@ Read with plain HTTP: the SDK takes most of a second to import, and knows neithe
 nor `meta` (llama.cpp) nor `context_length` (OpenRouter). Seen 2026-11-25.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _MOST_BYTES = 16_000_000
 """A router's list of some hundred models with prices takes about one."""
 _NAMES_SHOWN = 3
+_VERSIONED = re.compile(r"/v\d+$")
 
 
 @dataclass(frozen=True)
@@ -119,8 +121,19 @@ class ModelList:
         return {model.id: model.window for model in ServedModels.model_validate_json(raw).data}
 
     def _refusal(self, response: "httpx.Response") -> ProviderError:
+        if response.status_code in (404, 405):
+            return _no_list(self._vendor, response.status_code)
         wait_s = seconds_of(response.headers.get("retry-after"))
         return typed_error(Complaint(response.status_code, retry_after_s=wait_s), self._vendor, None, self._api_key)
+
+
+def _no_list(vendor: Vendor, status: int) -> ProviderError:
+    has_version = _VERSIONED.search(vendor.url)
+    hint = ", or use a server or proxy that has such a list." if has_version else ": it usually ends in /v1."
+    return Unreachable(
+        f"{vendor.name} has no list of models at {vendor.url}/models ({status})."
+        f" Correct {vendor.address_variable}{hint}"
+    )
 
 
 def _not_understood(vendor: Vendor) -> ProviderError:

@@ -364,6 +364,17 @@ async def test_a_listing_that_makes_no_sense_makes_the_server_unusable_and_says_
     assert "`base_url` in the profile own-qwen" in (known.why_not or "")
 
 
+async def test_an_address_without_a_list_of_models_says_what_is_usually_missing(compatible, own):
+    async with compatible(lambda _: SAYS) as (_, provider):
+        url = own().base_url.removesuffix("/v1")
+        available = await provider.availability([own(base_url=url)])
+
+    assert available["own-qwen"].why_not == (
+        f"{url.removeprefix('http://')} has no list of models at {url}/models (404). "
+        "Correct `base_url` in the profile own-qwen: it usually ends in /v1."
+    )
+
+
 async def test_the_names_of_a_listing_are_shown_without_control_characters(compatible, own):
     async with compatible(lambda _: SAYS, [OpenModel("evil\x1b[2Jname\u202e")]) as (_, provider):
         known = (await provider.availability([own()]))["own-qwen"]
