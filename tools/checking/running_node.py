@@ -20,6 +20,7 @@ from .javascript import (
     waits,
     with_one_solution,
 )
+from .javascript_slips import first_slip
 from .node import INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
@@ -87,6 +88,8 @@ async def run_node_tests(
     is_module = uses_a_test_framework(tests)
     if not is_module and not theirs.can_fail:
         return not_run("nothing was tested: there is no test in it that could fail")
+    if (slip := first_slip(tests, language, theirs.values)) is not None:
+        return not_run(f"nothing was tested: {slip}")
     if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b[^;\n]*\bexpect\b", tests):
         return not_run(f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert.")
     if in_project is not None and not in_project.loads_with(node):

@@ -190,6 +190,62 @@ async def test_what_could_not_fail_verifies_nothing(sandbox: Sandbox, node: Node
 
 
 @pytest.mark.parametrize(
+    ("tests", "slip"),
+    [
+        (
+            "try { assert.equal(add(1, 2), 3); console.log('ok'); } catch (e) { console.error(e); }",
+            "line 1 asserts where",
+        ),
+        ("test('sum', () => {\n  try { assert(add(1, 2) === 3); } catch { }\n});", "line 2 asserts where `catch`"),
+        (
+            "async function main() {\n  assert.equal(add(1, 2), 3);\n}\nmain().catch(console.error);",
+            "line 4 only prints",
+        ),
+        (
+            "(async () => { assert(add(1, 2) === 3); })().then(() => console.log('ok')).catch(e => console.log(e));",
+            "line 1",
+        ),
+        ("assert(add);\nadd(1, 2) === 3;", "line 2 compares and nobody looks at it; write `assert(...)` around it"),
+        ("test('sum', () => { add(1, 2) === 3; });", "line 1 compares"),
+        ("test('sum', () => add(1, 2) === 3);", "line 1 returns a comparison"),
+        ("assert(add);\nassert.ok;", "line 2 names `assert.ok` and does not call it; write `assert.ok(...)`"),
+    ],
+)
+async def test_a_line_that_was_meant_to_assert_and_cannot_fail_is_named(sandbox: Sandbox, node: Node, tests, slip):
+    for answer in (PLAIN, WRONG):
+        result = await run_node_tests(answer, tests, sandbox, node)
+
+        assert (result.outcome, result.executed) == ("not_run", False)
+        assert (result.note or "").startswith(f"nothing was tested: {slip}")
+
+
+@pytest.mark.parametrize(
+    "tests",
+    [
+        "try { assert.equal(add(1, 2), 3); } catch (e) { console.error(e); throw e; }",
+        "try { assert.equal(add(1, 2), 3); } catch (e) { console.error(e); process.exit(1); }",
+        "let ok = false;\ntry { assert.equal(add(1, 2), 3); ok = true; } catch (e) { console.log(e); }\nassert(ok);",
+        "try { add(); console.log('ok'); } catch (e) { console.log(e); }\nassert.equal(add(1, 2), 3);",
+        "const wrong = [];\nfunction assert(is, what) { if (!is) wrong.push(what); }\n"
+        "try { assert(add(1, 2) === 3, 'sum'); } catch (e) { console.log(e); }\nif (wrong.length) throw wrong;",
+        "async function main() { assert.equal(add(1, 2), 3); }\nmain().catch(e => { console.error(e); throw e; });",
+        "async function main() { assert.equal(add(1, 2), 3); }\nmain().catch(console.error);\nmain();",
+        "async function tidy() { console.log('tidy'); }\ntidy().catch(console.error);\nassert.equal(add(1, 2), 3);",
+        "assert.doesNotThrow(() => { add(1, 2) === 3; });\nassert.equal(add(1, 2), 3);",
+        "function test(name, holds) { if (!holds()) throw new Error(name); }\ntest('sum', () => add(1, 2) === 3);\n"
+        "assert.equal(add(1, 2), 3);",
+        "add(1, 2) === 3 || assert.fail('sum');",
+    ],
+)
+async def test_a_test_that_can_fail_is_run_however_odd_it_looks(sandbox: Sandbox, node: Node, tests):
+    right, wrong = [await run_node_tests(answer, tests, sandbox, node) for answer in (PLAIN, WRONG)]
+
+    assert wrong.outcome == "failed"
+    # Node.js finds no test of its own where the tests bring a `test` along.
+    assert right.outcome == "passed" or "function test" in tests
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         "process.exit(0);",
