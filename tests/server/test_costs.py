@@ -74,3 +74,25 @@ async def test_thinking_that_nobody_saw_is_said_to_be_missing_from_the_cost(open
 
     assert receipt["attempts"][0]["outcome"] == "timeout"
     assert any("thinking that was not shown may be billed too" in note for note in receipt["notes"])
+
+
+async def test_what_is_saved_does_not_grow_with_thinking_or_repairs(open_house: OpenHouse):
+    async def saved_usd(*answers: Reply) -> float:
+        async with open_house(Script({"qwen3:30b-a3b": list(answers)})) as house:
+            receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="qwen3-30b-a3b")
+        assert receipt["status"] == "succeeded"
+        return receipt["saved_usd"]["amount"]
+
+    at_once = await saved_usd(RIGHT)
+    after_a_repair = await saved_usd(WRONG, Reply(RIGHT.text, thinking="x1 = y2 ; " * 2_000))
+
+    assert 0 < at_once == after_a_repair
+
+
+async def test_the_baseline_model_saves_nothing_against_itself(open_house: OpenHouse):
+    async with open_house(lambda _: RIGHT) as house:
+        for _ in range(2):  # the second reads the prompt from the vendor's cache
+            receipt = await house.call(
+                "delegate_generation", task=TASK, context="A fact.\n" * 4_000, tests=TESTS, model="sonnet"
+            )
+            assert receipt["saved_usd"]["amount"] == 0

@@ -296,7 +296,7 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
     status = applied.status
     notes.extend(applied.notes)
     baseline = _baseline(desk.shop)
-    worth_usd = _price_on(baseline, best) if baseline and best else None
+    worth_usd = _price_on(baseline, best, attempts.made) if baseline and best else None
     saving = None
     if status == "succeeded" and baseline is not None and worth_usd is not None:
         saving = Saving(baseline_model=baseline.id, amount=round(worth_usd - attempts.spent_usd, 6))
@@ -338,6 +338,14 @@ def _baseline(shop: Workshop) -> ModelProfile | None:
     return next(iter(shop.catalogue.players(shop.catalogue.rules.baseline_role, shop.today)), None)
 
 
-def _price_on(baseline: ModelProfile, tried: Tried) -> float:
-    """What the same tokens would have cost on the baseline model, in US dollars."""
-    return baseline.cost_usd(input_tokens=tried.asked.usage.input_tokens, output_tokens=tried.asked.usage.output_tokens)
+def _price_on(baseline: ModelProfile, best: Tried, made: Sequence[Tried]) -> float:
+    """What the work would have cost on the baseline model, in US dollars: the draft's prompt and the visible answer.
+
+    Thinking and repairs are this model's own waste, not work that the baseline would have done. Where the baseline
+    did the work itself, it is worth what its attempts cost.
+    """
+    if best.candidate.profile.id == baseline.id:
+        return sum(tried.cost_usd for tried in made if tried.candidate is best.candidate)
+    drafts = [t for t in made[: made.index(best) + 1] if t.candidate is best.candidate and not t.is_repair]
+    draft = drafts[-1] if drafts else best
+    return baseline.cost_usd(input_tokens=draft.asked.usage.input_tokens, output_tokens=best.asked.usage.visible_tokens)

@@ -60,7 +60,8 @@ class FileChange(BaseModel):
 class Saving(BaseModel):
     baseline_model: str
     amount: float
-    """US dollars; negative when the delegation cost more than the baseline would have."""
+    """US dollars: the draft's prompt and the visible answer at the baseline's price, or what its own attempts cost
+    where it did the work, minus all that was spent. Negative when the delegation cost more."""
 
 
 class Egress(BaseModel):
