@@ -223,7 +223,8 @@ class BatchingProvider:
         """Let the books know that it is billed from now on, at its worst: nobody can stop it half-way."""
         request = waiting.request
         there = await self._inner.availability([request.profile])
-        usage = Usage(input_tokens=estimate_tokens(_text(request)), output_tokens=request.max_output_tokens)
+        tokens = estimate_tokens(_text(request))
+        usage = Usage(input_tokens=tokens, output_tokens=request.max_output_tokens, is_estimated=True)
         waiting.observer.sent(there[request.profile.id].host, bytes_sent)
         waiting.observer.progressed(Progress("waiting", usage))
 
