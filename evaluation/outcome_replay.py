@@ -28,6 +28,7 @@ from .outcome_rows import (
     read_outcomes,
     ridge_chances,
 )
+from .unusable import in_words
 
 _PARTS = 3
 _SEED = 0
@@ -55,7 +56,7 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
     try:
         table = read_outcomes(file, limit)
     except (OSError, ValueError) as error:
-        console.print(str(error), markup=False, soft_wrap=True)
+        console.print(in_words(error, file), markup=False, soft_wrap=True)
         return 2
     parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}

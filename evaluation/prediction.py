@@ -32,6 +32,7 @@ from ..profiles.loading import load_catalogue
 from ..tools.deciding import assess, understand
 from ..tools.routing.prior import abilities, beliefs_before, chances_of
 from .json_lines import unpacked
+from .unusable import in_words
 
 _PATIENCE_S = 600.0
 _GLANCE_S = 0.02
@@ -125,7 +126,7 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
                 for task in track(asked, "predicting", console=console):
                     lines.write(json.dumps(_row(task, await predictor.predict(task.text))) + "\n")
     except (ImportRefused, UnknownTasks, OSError) as error:
-        console.print(str(error), markup=False, soft_wrap=True)
+        console.print(in_words(error, outcomes), markup=False, soft_wrap=True)
         return 2
     console.print(f"{out}: {len(asked)} tasks", markup=False)
     return 0

@@ -26,6 +26,7 @@ from ..profiles.price import in_dollars
 from .peers.reply import Ask, HttpFault, Reply
 from .peers.vendors import Vendors, vendors
 from .recorded import RecordedAnswer, RecordedTask, UnknownRecording, read_recording
+from .unusable import in_words
 
 AT_ONCE = 2
 PLAIN_RUN_TIMEOUT_S = 20
@@ -171,7 +172,7 @@ def _read(data: Path, limit: int | None) -> list[RecordedTask] | None:
     try:
         return read_recording(data)[:limit]
     except (OSError, UnknownRecording) as error:
-        Console(stderr=True).print(f"--data: {error}", markup=False)
+        Console(stderr=True).print(in_words(error, data), markup=False, soft_wrap=True)
         return None
 
 

@@ -24,6 +24,7 @@ from ..tools.checking.sandbox import Limits, Sandbox
 from ..tools.checking.sandbox_search import Choice, SandboxSearch, find_sandbox
 from ..tools.editing.answer import Answer
 from .programs import Program, UnknownPrograms, read_programs
+from .unusable import in_words
 
 _AT_ONCE = 2
 _IMPORTABLE = """\
@@ -66,7 +67,7 @@ async def measure_verdicts(data: Path, *, limit: int | None = None, python: Path
     try:
         programs = (await anyio.to_thread.run_sync(read_programs, data))[:limit]
     except (OSError, UnknownPrograms) as error:
-        console.print(str(error), markup=False, soft_wrap=True)
+        console.print(in_words(error, data), markup=False, soft_wrap=True)
         return 2
     search = await find_sandbox(Choice(python=python))
     if search.sandbox is None:

@@ -2,11 +2,20 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio
+
+from .help_text import sentence
+from .option_values import real, whole
+
+_LINES = ".jsonl or .jsonl.gz"
+_PYTHON = "a Python whose packages"
+_ROWS = whole(1, 10_000_000)
+_SECONDS = real(0.1, 86_400)
 
 
 def add_bench_commands(commands: Any) -> None:
@@ -16,94 +25,103 @@ def add_bench_commands(commands: Any) -> None:
     )
     measures = bench.add_subparsers(title="measures", metavar="MEASURE", required=True)
 
-    latency = measures.add_parser("latency", help="start-up and memory, against an empty server")
-    latency.add_argument("--runs", type=int, default=15, help="starts of each server (15)")
-    latency.set_defaults(run=_latency)
-    replay = measures.add_parser(
-        "replay", help="recorded work through the whole server; or judgement and plans over a file of outcomes"
+    def add(name: str, run: Callable[[argparse.Namespace], int], help_text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = measures.add_parser(name, help=help_text, description=sentence(help_text))
+        parser.set_defaults(run=run)
+        return parser
+
+    latency = add("latency", _latency, "start-up time and memory, compared with an empty server")
+    latency.add_argument("--runs", type=whole(1, 1_000), default=15, metavar="N", help="starts of each server (15)")
+    replay = add(
+        "replay", _replay, "recorded work through the whole server; or judgement and plans on a file of outcomes"
     )
     _add_recorded_data(replay)
-    replay.add_argument("--svg", type=Path, help="for outcomes: where to draw cost against quality")
+    replay.add_argument("--svg", type=Path, metavar="FILE", help="for outcomes: where to draw cost against quality")
     replay.add_argument(
-        "--online", type=int, default=0, metavar="ORDERS", help="for outcomes: learning from own choices alone (0)"
+        "--online",
+        type=whole(0, 1_000),
+        default=0,
+        metavar="ORDERS",
+        help="for outcomes: also learn from its own choices alone, over so many orders of the tasks (0)",
     )
-    replay.set_defaults(run=_replay)
-    delegate = measures.add_parser(
-        "delegate", help="recorded work through the server, beside one answer of the director and one of a local model"
+    delegate = add(
+        "delegate",
+        _delegate,
+        "recorded work through the server, compared with one answer of the director or a local model",
     )
     _add_recorded_data(delegate)
-    delegate.set_defaults(run=_delegate)
-    predict = measures.add_parser("predict", help="what is expected of models on tasks, by a file of outcomes")
-    predict.add_argument("--memory", type=Path, required=True, help="outcomes to learn from, .jsonl or .jsonl.gz")
-    predict.add_argument("--tasks", type=Path, required=True, help="rows of task_id and prompt or text")
-    predict.add_argument("--out", type=Path, required=True, help="the file of predictions, made or replaced")
-    predict.set_defaults(run=_predict)
-    memory = measures.add_parser("memory", help="the index beside exact search and a Chroma server; and route_task")
-    memory.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000], help="tasks remembered (1000 10000)")
-    memory.set_defaults(run=_memory)
-    crowd = measures.add_parser("crowd", help="many servers on one data folder: is anything lost?")
-    crowd.add_argument("--servers", type=int, default=8, help="how many (8)")
-    crowd.add_argument("--seconds", type=float, default=60.0, help="for how long (60)")
-    crowd.set_defaults(run=_crowd)
-    ordeal = measures.add_parser("ordeal", help="random cancellations, kills and faults: is each task accounted for?")
-    ordeal.add_argument("--rounds", type=int, default=200, help="how many (200)")
-    ordeal.set_defaults(run=_ordeal)
-    http = measures.add_parser("http", help="route_task over HTTP, against empty servers")
-    http.add_argument("--clients", type=int, default=32, help="how many at once (32)")
-    http.add_argument("--seconds", type=float, default=4.0, help="of each round (4)")
-    http.add_argument("--rounds", type=int, default=5, help="how many (5)")
-    http.set_defaults(run=_http)
-    apply = measures.add_parser(
-        "apply", help="write into a copy of a project: is every file as promised, after crashes too?"
+    predict = add("predict", _predict, "write what is expected of models on tasks, given a file of outcomes")
+    predict.add_argument("--memory", type=Path, required=True, metavar="FILE", help=f"outcomes to learn from, {_LINES}")
+    predict.add_argument("--tasks", type=Path, required=True, metavar="FILE", help="rows of task_id and prompt or text")
+    predict.add_argument("--out", type=Path, required=True, metavar="FILE", help="the predictions, created or replaced")
+    memory = add("memory", _memory, "the index compared with exact search and a Chroma server, and route_task on it")
+    memory.add_argument(
+        "--sizes", type=_ROWS, nargs="+", default=[1_000, 10_000], metavar="N", help="tasks remembered (1000 10000)"
     )
-    apply.add_argument("--project", type=Path, required=True, help="a folder, or a source package (.tar.gz)")
-    apply.set_defaults(run=_apply)
-    checking = measures.add_parser("checking", help="what each parser catches and falsely alarms at, and how fast")
-    checking.add_argument("--data", type=Path, required=True, help="the folder of code_syntax.jsonl.gz")
-    checking.set_defaults(run=_checking)
-    secrets = measures.add_parser("secrets", help="false alarms of the search for secrets, and how fast it is")
-    secrets.add_argument("--data", type=Path, default=None, help="a folder of *.jsonl.gz")
-    secrets.add_argument("--sources", type=Path, nargs="+", default=[Path()], help="folders of code (this one)")
-    secrets.set_defaults(run=_secrets)
-    verdicts = measures.add_parser("verdicts", help="programs known to be right or wrong: wrong passes, wrong fails")
-    verdicts.add_argument("--data", type=Path, required=True, help="code_quixbugs, code_bigcodebench or code_humaneval")
-    verdicts.add_argument("--limit", type=int, default=None, help="the first LIMIT programs")
-    verdicts.add_argument("--python", type=Path, default=None, help="whose packages they may import; none by default")
-    verdicts.set_defaults(run=_verdicts)
-    context = measures.add_parser("context", help="what small windows see of a project, beside cutting it off")
-    context.add_argument("--folder", type=Path, default=Path(), help="the project (this folder)")
-    context.add_argument("--pattern", default="**/*.py", help="its files that are the context (**/*.py)")
-    context.add_argument("--tasks", type=int, default=100, help="how many functions are asked about (100)")
-    context.set_defaults(run=_context)
-    plan = measures.add_parser("plan", help="what plans rest on, and what each policy buys, on published outcomes")
-    plan.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
-    plan.set_defaults(run=_plan)
-    suite = measures.add_parser("suite", help="whether each task of the suite tells right answers from wrong ones")
-    suite.add_argument("--seed", type=int, default=0, help="which variant of each task (0)")
-    suite.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="these alone (all)")
-    suite.set_defaults(run=_suite)
-    drift = measures.add_parser(
-        "drift", help="what use says of models: false alarms and power, by simulation; and its cost"
+    crowd = add("crowd", _crowd, "many servers on one data folder: is anything lost?")
+    crowd.add_argument("--servers", type=whole(1, 100), default=8, metavar="N", help="how many (8)")
+    crowd.add_argument("--seconds", type=_SECONDS, default=60.0, metavar="S", help="for how long (60)")
+    ordeal = add("ordeal", _ordeal, "random cancellations, kills and faults: is every task accounted for?")
+    ordeal.add_argument("--rounds", type=whole(1, 100_000), default=200, metavar="N", help="how many (200)")
+    http = add("http", _http, "route_task over HTTP, compared with empty servers")
+    http.add_argument("--clients", type=whole(1, 1_000), default=32, metavar="N", help="how many at once (32)")
+    http.add_argument("--seconds", type=_SECONDS, default=4.0, metavar="S", help="length of each round (4)")
+    http.add_argument("--rounds", type=whole(1, 1_000), default=5, metavar="N", help="how many (5)")
+    apply = add("apply", _apply, "writes into a copy of a project: is every file as promised, even after crashes?")
+    apply.add_argument(
+        "--project", type=Path, required=True, metavar="PATH", help="a folder, or a source package (.tar.gz)"
     )
-    drift.add_argument("--models", type=int, default=2_000, help="simulated for each case (2000)")
-    drift.add_argument("--seed", type=int, default=1, help="of the simulation (1)")
+    checking = add("checking", _checking, "what each parser catches, its false alarms, and its speed")
+    checking.add_argument(
+        "--data", type=Path, required=True, metavar="FOLDER", help="the folder of code_syntax.jsonl.gz"
+    )
+    secrets = add("secrets", _secrets, "false alarms of the search for secrets, and its speed")
+    secrets.add_argument("--data", type=Path, metavar="FOLDER", help="a folder of *.jsonl.gz")
+    secrets.add_argument(
+        "--sources", type=Path, nargs="+", default=[Path()], metavar="FOLDER", help="folders of code (this one)"
+    )
+    verdicts = add("verdicts", _verdicts, "verdicts on programs known to be right or wrong: which are mistaken?")
+    verdicts.add_argument(
+        "--data", type=Path, required=True, metavar="FILE", help="code_quixbugs, code_bigcodebench or code_humaneval"
+    )
+    verdicts.add_argument("--limit", type=_ROWS, metavar="N", help="only the first N programs")
+    verdicts.add_argument("--python", type=Path, metavar="FILE", help=f"{_PYTHON} the programs may import (none)")
+    context = add("context", _context, "what small context windows show of a project, compared with cutting it off")
+    context.add_argument("--folder", type=Path, default=Path(), metavar="FOLDER", help="the project (this folder)")
+    context.add_argument("--pattern", default="**/*.py", metavar="GLOB", help="the files to use as context (**/*.py)")
+    context.add_argument("--tasks", type=_ROWS, default=100, metavar="N", help="how many functions to ask about (100)")
+    plan = add("plan", _plan, "the assumptions behind plans, and what each policy gains, on published outcomes")
+    plan.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="a folder of outcomes_*.jsonl.gz")
+    suite = add("suite", _suite, "whether each task of the suite tells right answers from wrong ones")
+    suite.add_argument("--seed", type=int, default=0, metavar="N", help="which variant of each task (0)")
+    suite.add_argument("--tasks", nargs="+", default=[], metavar="NAME", help="only these (all)")
+    drift = add("drift", _drift, "what usage reveals about models: false alarms and power in simulations, and its cost")
+    drift.add_argument("--models", type=_ROWS, default=2_000, metavar="N", help="simulated for each case (2000)")
+    drift.add_argument("--seed", type=int, default=1, metavar="N", help="of the simulation (1)")
     drift.add_argument(
-        "--rows", type=int, nargs="+", default=[1_000, 100_000], help="delegations remembered (1000 100000)"
+        "--rows",
+        type=_ROWS,
+        nargs="+",
+        default=[1_000, 100_000],
+        metavar="N",
+        help="delegations remembered (1000 100000)",
     )
-    drift.set_defaults(run=_drift)
-    mine = measures.add_parser("mine", help="what tasks a git history yields, and whether their checks hold")
+    mine = add("mine", _mine, "what tasks a git history yields, and whether their checks hold")
     source = mine.add_mutually_exclusive_group(required=True)
-    source.add_argument("repository", type=Path, nargs="?", help="a folder of it")
+    source.add_argument("repository", type=Path, nargs="?", help="its folder")
     source.add_argument(
-        "--releases", type=Path, nargs="+", metavar="FILE", default=[], help="a history made of source packages instead"
+        "--releases",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        default=[],
+        help="source packages (.tar.gz) to build a history from instead",
     )
-    mine.add_argument("--commits", type=int, default=200, help="look at the newest (200)")
-    mine.add_argument("--tasks", type=int, default=20, help="make no more (20)")
-    mine.add_argument("--python", type=Path, default=None, help="whose packages its tests may import; none by default")
-    mine.set_defaults(run=_mine)
-    retrieval = measures.add_parser("retrieval", help="the lexical embedder beside TF-IDF")
-    retrieval.add_argument("--data", type=Path, required=True, help="a folder of outcomes_*.jsonl.gz")
-    retrieval.set_defaults(run=_retrieval)
+    mine.add_argument("--commits", type=whole(1, 10_000), default=200, metavar="N", help="look at the newest N (200)")
+    mine.add_argument("--tasks", type=whole(1, 500), default=20, metavar="N", help="make at most N (20)")
+    mine.add_argument("--python", type=Path, metavar="FILE", help=f"{_PYTHON} the tests may import (none)")
+    retrieval = add("retrieval", _retrieval, "the lexical embedder compared with TF-IDF")
+    retrieval.add_argument("--data", type=Path, required=True, metavar="FOLDER", help="a folder of outcomes_*.jsonl.gz")
 
 
 def _latency(chosen: argparse.Namespace) -> int:
@@ -113,9 +131,9 @@ def _latency(chosen: argparse.Namespace) -> int:
 
 
 def _add_recorded_data(measure: argparse.ArgumentParser) -> None:
-    measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz of tasks with tests and answers")
-    measure.add_argument("--data", type=Path, dest="data_file", metavar="DATA", help="the same, named")
-    measure.add_argument("--limit", type=int, default=None, help="the first LIMIT tasks")
+    measure.add_argument("data", type=Path, nargs="?", help="a .jsonl.gz file of tasks with tests and answers")
+    measure.add_argument("--data", type=Path, dest="data_file", metavar="FILE", help="the same file, as an option")
+    measure.add_argument("--limit", type=_ROWS, metavar="N", help="only the first N tasks")
 
 
 def _replay(chosen: argparse.Namespace) -> int:

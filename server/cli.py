@@ -22,6 +22,7 @@ from .hosts_arguments import add_host_commands
 from .http_arguments import add_http_arguments, misfit, serve_over_http
 from .kept_output import KeptOutput
 from .memory_arguments import add_memory_commands
+from .option_values import real
 from .profiles_arguments import add_profile_commands
 
 if TYPE_CHECKING:
@@ -87,10 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     undo = _add(commands, "undo", _undo, "take back what a task wrote into files")
     undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
-    usage.add_argument("--days", type=_between(0, 100_000), default=None, help="only the last DAYS days")
+    usage.add_argument("--days", type=real(0, 100_000), default=None, help="only the last DAYS days")
     doctor.add_argument("--try", dest="tries", action="store_true", help="put small tasks to the models here")
     doctor.add_argument("--models", nargs="+", metavar="MODEL", help="for --try: only these")
-    doctor.add_argument("--minutes", type=_between(0.1, 600), metavar="M", help="for --try: all together (5)")
+    doctor.add_argument("--minutes", type=real(0.1, 600), metavar="M", help="for --try: all together (5)")
     told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
     told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
     told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
@@ -124,19 +125,9 @@ def _take_an_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a profile id, role or line (haiku, sonnet, opus); never replaced")
     parser.add_argument("--task-type", choices=TASK_TYPES, metavar="TYPE", help=", ".join(TASK_TYPES))
     parser.add_argument("--local-only", action="store_true", help="nothing may leave this machine")
-    parser.add_argument("--max-cost-usd", type=_between(0, MOST_USD), metavar="USD", help="for all attempts")
-    seconds = _between(1, MOST_SECONDS)
+    parser.add_argument("--max-cost-usd", type=real(0, MOST_USD), metavar="USD", help="for all attempts")
+    seconds = real(1, MOST_SECONDS)
     parser.add_argument("--max-seconds", type=seconds, metavar="S", help="for all attempts, 1 to 3600 (300)")
-
-
-def _between(least: float, most: float) -> Callable[[str], float]:
-    def number(text: str) -> float:
-        value = float(text)
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not between {least:g} and {most:g}")
-        return value
-
-    return number
 
 
 def _add(commands: Any, name: str, run: Run, help_text: str) -> argparse.ArgumentParser:

@@ -3,13 +3,13 @@
 import argparse
 import datetime as dt
 import os
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from .option_values import day, usd, whole
 from .schedule.arguments import add_schedule_options, misfit, schedule_of
 
 if TYPE_CHECKING:
@@ -34,16 +34,16 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="profile ids, roles or lines (all that answer)")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kinds of task (all)")
     parser.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
-    parser.add_argument("--repeat", type=_count_to(100), metavar="K", help="answers of each model to each task (1)")
+    parser.add_argument("--repeat", type=whole(1, 100), metavar="K", help="answers of each model to each task (1)")
     parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
     parser.add_argument("--batch", action="store_true", help="ask Claude in batches: half the price, up to a day")
     repository = parser.add_argument_group("tasks of your own, from a git history")
     repository.add_argument(
         "--from-repo", type=Path, metavar="PATH", help="commits that change code and tests together"
     )
-    repository.add_argument("--commits", type=_count_to(10_000), metavar="N", help="look at the newest N (200)")
-    repository.add_argument("--since", type=_day, metavar="DATE", help="and at none before this day, as 2026-05-31")
-    repository.add_argument("--tasks", type=_count_to(500), metavar="N", help="make no more than N (20)")
+    repository.add_argument("--commits", type=whole(1, 10_000), metavar="N", help="look at the newest N (200)")
+    repository.add_argument("--since", type=day, metavar="DATE", help="and at none before this day, as 2026-05-31")
+    repository.add_argument("--tasks", type=whole(1, 500), metavar="N", help="make no more than N (20)")
     repository.add_argument("--python", type=_python, metavar="FILE", help="the Python whose packages its tests need")
     parser.add_argument("--resume", action="store_true", help="go on with the last unfinished one, on its terms")
     parser.add_argument("--report", nargs="?", const="", metavar="ID", help="print the last one, or ID, and ask nobody")
@@ -113,37 +113,9 @@ def _quarry(chosen: argparse.Namespace) -> "Quarry | None":
     if chosen.from_repo is None:
         return None
     usual = Extent()
-    extent = Extent(chosen.commits or usual.commits, chosen.since, chosen.tasks or usual.tasks)
+    since = None if chosen.since is None else dt.datetime.combine(chosen.since, dt.time(), dt.UTC).timestamp()
+    extent = Extent(chosen.commits or usual.commits, since, chosen.tasks or usual.tasks)
     return Quarry(chosen.from_repo, extent, chosen.python)
-
-
-def usd(text: str) -> float:
-    """US dollars as they are typed; infinite for `none`."""
-    if text == "none":
-        return float("inf")
-    value = float(text)
-    if not 0 <= value <= 1_000:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1000, nor `none`")
-    return value
-
-
-def _count_to(most: int) -> Callable[[str], int]:
-    def count(text: str) -> int:
-        value = int(text)
-        if not 1 <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not between 1 and {most}")
-        return value
-
-    return count
-
-
-def _day(text: str) -> float:
-    """Its beginning, in seconds since 1970 UTC."""
-    try:
-        day = dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text} is no date, as 2026-05-31") from error
-    return dt.datetime(day.year, day.month, day.day, tzinfo=dt.UTC).timestamp()
 
 
 def _python(text: str) -> Path:

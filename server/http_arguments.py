@@ -1,11 +1,12 @@
 """`chargehand serve --http` on the command line. What it needs is imported when it runs."""
 
 import argparse
-import re
 from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+
+from .option_values import whole
 
 if TYPE_CHECKING:
     from .premises import OpenWorkshop
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 def add_http_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http", action="store_true", help="Streamable HTTP instead of stdio")
     parser.add_argument("--host", help="the address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_port, help="0: any that is free (8765)")
+    parser.add_argument("--port", type=whole(0, 65_535), help="0: any that is free (8765)")
     parser.add_argument(
         "--public-url", metavar="URL", help="the address that clients use, behind a proxy; ends in /mcp"
     )
@@ -69,10 +70,3 @@ def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 0
     return 0
-
-
-def _port(text: str) -> int:
-    port = int(text) if re.fullmatch(r"[0-9]{1,5}", text) else -1
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port. Give a number from 0 to 65535")
-    return port

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from .help_text import sentence
+from .option_values import real, whole
 
 if TYPE_CHECKING:
     from .premises import OpenWorkshop
@@ -44,34 +45,20 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     )
     take.add_argument("--restore-forgotten", action="store_true", help="take in again what was forgotten here")
     prune = add("prune", _prune, "let go of old tasks; what models did still counts, and money stays in the books")
-    prune.add_argument("--older-than", type=_positive, metavar="DAYS", help="those that began more than DAYS ago")
+    prune.add_argument("--older-than", type=real(0, 1_000_000), metavar="DAYS", help="those begun more than DAYS ago")
     prune.add_argument(
         "--keep",
-        type=_count,
+        type=whole(0, 1_000_000_000),
         metavar="N",
         help="never the newest N; alone: all but the newest N",
     )
     forget = add("forget", _forget, "remove all that is kept of tasks but their cost, for good")
     what = forget.add_mutually_exclusive_group(required=True)
-    what.add_argument("task_ids", nargs="*", default=[], metavar="TASK_ID")
+    what.add_argument("task_ids", nargs="*", default=[], metavar="TASK_ID", help="of a receipt")
     what.add_argument("--project", metavar="FOLDER", help="all tasks of a project; or its key, as exports have it")
     what.add_argument("--all", action="store_true", help="everything")
     for action in (prune, forget):
         action.add_argument("--yes", action="store_true", help="do not ask")
-
-
-def _positive(value: str) -> float:
-    number = float(value)
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{value} is not a number of days from 0 to 1,000,000")
-    return number
-
-
-def _count(value: str) -> int:
-    number = int(value)
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"{value} is below 0")
-    return number
 
 
 def _stats(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:

@@ -1,15 +1,14 @@
 """`chargehand profiles …` on the command line. What a command needs is imported when it runs."""
 
 import argparse
-import datetime as dt
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from .evaluate_arguments import usd
 from .help_text import sentence
+from .option_values import day, usd
 from .profile_sources import SOURCES
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
 
     add("list", _list, "all of them, with roles, price and whether they can be asked; the default")
     show = add("show", _show, "all facts of one model")
-    show.add_argument("model", nargs="?", help="a profile id, role or line")
+    show.add_argument("model", metavar="MODEL", help="a profile id, role or line")
     update = add("update", _update, "propose changes of measured facts, with their evidence")
     update.epilog = (
         "Shows the changes and asks before it writes; without a terminal it only shows them. Facts in your own files"
@@ -50,7 +49,7 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
         help="for CI: exit 1 when a shipped profile is stale: a last day that is past or within 30 days, a price older"
         " than 90 days, a role without an active model",
     )
-    update.add_argument("--today", type=_day, metavar="DAY", help="for --check: as of DAY, YYYY-MM-DD (today, UTC)")
+    update.add_argument("--today", type=day, metavar="DAY", help="for --check: as of DAY, YYYY-MM-DD (today, UTC)")
     add("undo", _undo, "take the last update back")
     trial = add("trial", _trial, "ask two models remembered tasks that have tests, and compare them")
     trial.epilog = (
@@ -61,13 +60,6 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     trial.add_argument("model", metavar="MODEL", help="the model to try: a profile id, role or line")
     trial.add_argument("--against", required=True, metavar="MODEL", help="the one that it would take the place of")
     trial.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
-
-
-def _day(text: str) -> dt.date:
-    try:
-        return dt.date.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no day: write YYYY-MM-DD") from error
 
 
 def _list(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:

@@ -41,10 +41,10 @@ async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
     return complain_all([str(problem) for problem in catalogue.problems])
 
 
-async def print_profile(open_workshop: OpenWorkshop, model: str | None, *, as_json: bool) -> int:
+async def print_profile(open_workshop: OpenWorkshop, model: str, *, as_json: bool) -> int:
     try:
         async with open_workshop() as shop:
-            profile = shop.catalogue.named(model or "", shop.today)[0]
+            profile = shop.catalogue.named(model, shop.today)[0]
     except MENDABLE as error:
         return complain(error)
     facts = profile.model_dump(mode="json", exclude_none=True)

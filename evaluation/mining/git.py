@@ -111,12 +111,12 @@ async def open_history(path: Path) -> AsyncGenerator[History]:
     git = find_git()
     folder = await anyio.to_thread.run_sync(_resolved, path)
     if not await anyio.Path(folder).is_dir():
-        raise HistoryUnreadable(f"--from-repo: {path} is not a folder. Name that of a git repository.")
+        raise HistoryUnreadable(f"{path} is not a folder. Name the folder of a git repository.")
     common, shallow, object_format = await _asked(git, folder, path)
     top = await run_git(git, ["rev-parse", "--show-toplevel"], folder, refused=b"")
     head = (await run_git(git, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], folder, refused=b"")).decode()
     if not head:
-        raise HistoryUnreadable(f"--from-repo: {path} has no commit yet, so there is nothing to mine.")
+        raise HistoryUnreadable(f"{path} has no commit yet, so there is nothing to mine.")
     async with scratch_folder("history") as borrower:
         await anyio.to_thread.run_sync(_lay_out, borrower, common / "objects", shallow, object_format)
         stands_at = Path(os.fsdecode(top.removesuffix(b"\n"))) if top else common
@@ -130,7 +130,7 @@ async def _asked(git: str, folder: Path, path: Path) -> tuple[Path, Path, str]:
         said = await run_git(git, ["rev-parse", "--path-format=absolute", *questions], folder)
     except HistoryUnreadable as error:
         raise HistoryUnreadable(
-            f"--from-repo: {path} is no git repository that can be read ({error}). Name a folder where `git log` works."
+            f"{path} is not a readable git repository ({error}). Name a folder where `git log` works."
         ) from error
     common, shallow, object_format = said.removesuffix(b"\n").rsplit(b"\n", 2)
     folder = await anyio.to_thread.run_sync(_resolved, Path(os.fsdecode(common)))
@@ -215,8 +215,7 @@ async def run_git(
         raise HistoryUnreadable(f"git cannot be started in {folder}: {error.strerror}") from error
     if len(output) > OUTPUT_BYTES_AT_MOST:
         raise HistoryUnreadable(
-            f"--from-repo: git {command[0]} listed more than {OUTPUT_BYTES_AT_MOST // 1_000_000} MB. Look at fewer"
-            " --commits."
+            f"git {command[0]} listed more than {OUTPUT_BYTES_AT_MOST // 1_000_000} MB. Look at fewer --commits."
         )
     if code == 0:
         return output

@@ -90,7 +90,7 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, search: Search 
         commits = await history.commits(since_s=extent.since_s, at_most=extent.commits)
         if commits and all(commit.is_border for commit in commits):
             raise HistoryUnreadable(
-                f"--from-repo: {history.folder} is a shallow clone that holds nothing but its newest commit. Fetch the"
+                f"{history.folder} is a shallow clone that holds nothing but its newest commit. Fetch the"
                 " others (git fetch --unshallow)."
             )
         deltas = await history.deltas([commit.id for commit in commits if len(commit.parents) == 1])

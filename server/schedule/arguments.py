@@ -38,7 +38,7 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--day", metavar="DAY", help="monday to sunday (monday); if it cannot run then, later that week")
     group.add_argument("--time", metavar="HH:MM", help="on this machine's clock (03:30)")
     group.add_argument("--only-write", action="store_true", help="write the files, and switch nothing on")
-    either.add_argument("--scheduled", nargs="?", const="", metavar="FOLDER", help="what the scheduler starts")
+    either.add_argument("--scheduled", nargs="?", const="", metavar="FOLDER", help=argparse.SUPPRESS)
 
 
 def misfit(chosen: argparse.Namespace) -> str | None:

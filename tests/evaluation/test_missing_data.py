@@ -31,3 +31,26 @@ def test_a_project_that_is_no_archive_is_named(tmp_path: Path, capsys: pytest.Ca
 
     assert code == 2
     assert f"{file} cannot be copied" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("replay",),
+        ("delegate",),
+        ("mine",),
+        ("verdicts", "--data"),
+        ("predict", "--memory", "m.jsonl", "--out", "p.jsonl", "--tasks"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_as_it_was_typed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+):
+    missing = tmp_path / "nowhere"
+
+    code = main(["bench", *arguments, str(missing)])
+
+    said = "".join(capsys.readouterr())
+    assert code in (1, 2)
+    assert said.startswith(f"{missing} ")
+    assert "Name " in said

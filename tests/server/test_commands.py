@@ -251,7 +251,7 @@ async def test_days_that_are_none_are_refused(environment: dict[str, str], days:
     seen = await typed(environment, "usage", f"--days={days}")
 
     assert (seen.code, seen.out) == (2, "")
-    assert f"{days} is not between 0 and 100000" in seen.error
+    assert f"'{days}' is not a number between 0 and 100000" in seen.error
 
 
 async def of_nobody(environment: dict[str, str], *arguments: str) -> Typed:

@@ -207,9 +207,9 @@ async def test_a_finished_evaluation_prints_again_and_the_next_commit_begins_ano
         (("--commits", "3"), "goes with --from-repo"),
         (("--from-repo", ".", "--seed", "3"), "--seed cannot go with --from-repo"),
         (("--from-repo", ".", "--resume"), "--from-repo cannot go with --resume"),
-        (("--from-repo", ".", "--since", "yesterday"), "as 2026-05-31"),
+        (("--from-repo", ".", "--since", "yesterday"), "use YYYY-MM-DD"),
         (("--from-repo", ".", "--python", "/nowhere/python"), "name its bin/python"),
-        (("--from-repo", ".", "--commits", "0"), "not between 1 and 10000"),
+        (("--from-repo", ".", "--commits", "0"), "between 1 and 10000"),
     ],
 )
 async def test_what_cannot_go_together_is_refused(past: Past, arguments: tuple[str, ...], remedy: str):
@@ -240,4 +240,4 @@ async def test_a_folder_without_a_history_is_refused_with_the_remedy(past: Past)
     seen = await evaluate(home(past), Script(), "--from-repo", str(home(past)))
 
     assert seen.code == 1
-    assert "is no git repository that can be read" in seen.error
+    assert "is not a readable git repository" in seen.error
