@@ -113,7 +113,7 @@ async def _question(
         return NotAsked(wanted_usd=usd)
     # The very same words each time: in the 2026 era the answer is matched to its question.
     return Elicit(
-        f"Your assistant wants Chargehand to spend up to {_shown(usd)} on {purpose}. You settled to be asked above"
+        f"Your assistant wants Chargehand to spend up to {_shown(usd)} on {purpose}. You asked to be consulted above"
         f" ${shop.rules.ask_above_usd:g}. Allow it?",
         Consent,
     )
@@ -128,11 +128,11 @@ def why_not_spent(consent: ElicitationResult[Consent]) -> str | None:
     """The reason for the caller that no model was paid. None: the user allowed it, or there was nothing to ask."""
     answer = consent.data if isinstance(consent, AcceptedElicitation) else None
     if not isinstance(answer, NotAsked):
-        return None if is_allowed(consent) else "The user was asked and does not allow it."
+        return None if is_allowed(consent) else "The user was asked and declined."
     if answer.wanted_usd is None:
         return None
     return (
-        f"It may cost {_shown(answer.wanted_usd)}, and this host cannot ask its user. Have them raise [budget]"
+        f"It may cost {_shown(answer.wanted_usd)}, and this host cannot ask its user. Ask the user to raise [budget]"
         " ask_above_usd in config.toml."
     )
 
@@ -153,11 +153,11 @@ def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: Elic
     if isinstance(answer, NotAsked):
         raise BadArgument(
             f"max_cost_usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g}), and this host cannot ask"
-            f" its user. Give at most {limit_usd:g}, or have the user raise ask_above_usd in config.toml."
+            f" its user. Give at most {limit_usd:g}, or ask the user to raise ask_above_usd in config.toml."
         )
     if answer is None or not answer.allow:
         raise BadArgument(
-            f"max_cost_usd: the user does not allow {wanted_usd:g}. Give at most {limit_usd:g}, or do it yourself."
+            f"max_cost_usd: the user declined {wanted_usd:g}. Give at most {limit_usd:g}, or do it yourself."
         )
     return wanted_usd
 

@@ -7,12 +7,12 @@ Delegate when the result is more than about 200 tokens, can be checked, and you 
 from a clear description, tests, fixes with a failing test, documentation, format changes, translations.
 Do it yourself when the change is a line or two, when it depends on this conversation, or when writing the task down \
 takes as long as doing it.
-Give `tests` whenever you can: only an executed check ends as `succeeded`. Name files in `context_files` instead of \
+Give `tests` whenever you can: only an executed check leads to `succeeded`. Name files in `context_files` instead of \
 pasting them: the server reads them itself.
 `succeeded`: an executed check passed. `unverified`: read the code before you use it. `failed`: no model passed. \
 `running`: call delegate_generation(resume=task_id).
 With output=apply and `target` the result is checked in a copy, then written to disk, so no code passes through you; \
-only `target`, `context_files` and new files beside them are written, and `chargehand undo` takes it back.
+only `target`, `context_files` and new files beside them are written, and `chargehand undo` reverts it.
 Afterwards report_outcome tells the router what the work was worth."""
 
 DESCRIPTIONS = {
@@ -29,14 +29,13 @@ DESCRIPTIONS = {
     ),
     "validate_code": (
         "Check code: parses and lints it, runs `tests` in a sandbox, and has a senior model look for defects."
-        " Give one of `code`, `files`, `task_id`. Returns a verdict with quoted findings. Free checks come first."
+        " Give one of `code`, `files`, `task_id`. Returns a verdict with quoted findings. Free checks run first."
     ),
     "strategic_review": (
-        "Ask the most senior model whether a project should continue, change course or stop. One or two sentences;"
-        " few calls a day: for major checkpoints only, not for code review (validate_code)."
+        "Ask the most senior model whether a project should continue, change course or stop. Answers in one or two"
+        " sentences. Limited calls per day: use it only at major checkpoints, not for code review (validate_code)."
     ),
     "report_outcome": (
-        "Say what became of delegated work, so that the next similar task goes to the right model. Repeating it is"
-        " harmless."
+        "Report what happened to delegated work, so that similar tasks go to the right model. Safe to repeat."
     ),
 }

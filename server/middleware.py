@@ -79,7 +79,7 @@ def _refuse_prompt(prompts: Mapping[str, Prompt], params: Mapping[str, Any]) -> 
             takes = f"It takes: {', '.join(known)}."
             raise MCPError(INVALID_PARAMS, f"{prompt.name}: unknown argument `{argument[:80]}`. {takes}")
         if not isinstance(value, str):
-            raise MCPError(INVALID_PARAMS, f"{prompt.name}: `{argument}` must be a text, got {_shown(value)}.")
+            raise MCPError(INVALID_PARAMS, f"{prompt.name}: `{argument}` must be a string, got {_shown(value)}.")
     for argument, is_required in known.items():
         if is_required and not given.get(argument, "").strip():
             raise MCPError(INVALID_PARAMS, f"{prompt.name}: `{argument}` is missing. Add it.")
@@ -99,7 +99,7 @@ def _problem(tool: Tool, arguments: dict[str, Any]) -> str | None:
         if isinstance(value, bool) and known[name].get("type") in ("number", "integer"):
             return _corrected(tool, name, "Input should be a number", value)
         if isinstance(value, str) and known[name].get("minLength") and not value.strip():
-            return f"{tool.name}: `{name}` is empty. Say what it should say and call again."
+            return f"{tool.name}: `{name}` is empty. Fill it in and call again."
     try:
         tool.fn_metadata.validate_arguments(arguments)
     except ValidationError as error:

@@ -5,39 +5,41 @@ from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument, UserMessag
 from .icon import ICON
 
 _DELEGATE = """\
-Hand this piece of work to Chargehand instead of writing it yourself, and answer for the result.
+Hand this piece of work to Chargehand instead of writing it yourself, and take responsibility for the result.
 
 {work}
 
-1. See whether it pays. It does when the result is more than about 200 tokens, can be checked, and you know which \
-files matter. For a change of a line or two, or one that hangs on this conversation, do it yourself and say so.
-2. Write the task so that it stands alone: the model sees nothing of this chat. Name the function or file, its inputs \
-and outputs, the edge cases, and what must stay as it is. One task, one result.
-3. Give `tests` that would fail on a wrong answer: asserts on the edge cases, or the paths of tests that exist. \
-Without them the best that comes back is `unverified`.
+1. Check whether delegating pays off. It does when the result is more than about 200 tokens, can be checked, and you \
+know which files matter. For a change of a line or two, or one that depends on this conversation, do it yourself and \
+say so.
+2. Make the task self-contained: the model does not see this chat. Name the function or file, its inputs and outputs, \
+the edge cases, and what must not change. One task, one result.
+3. Give `tests` that would fail on a wrong answer: asserts on the edge cases, or the paths of existing tests. Without \
+them the best possible result is `unverified`.
 4. Name files in `context_files`; do not paste them. {model}
-5. Call delegate_generation once, with all of this; with `output` as "apply" and a `target`, verified code goes into \
-the file and not through this chat. While it says `running`, call delegate_generation(resume=task_id).
-6. `succeeded`: put the code in, unless it was applied, and run the project's own tests. `unverified`: read every line \
-first. `failed`: read what the last check said; sharpen the task or do it yourself, do not send the same words again. \
-`over_budget` and `refused`: tell the user what the notes say.
-7. Call report_outcome with what you did: accepted, edited, rejected, tests_passed or tests_failed. It decides who \
-gets the next such task.
+5. Call delegate_generation once, with all of this; with `output` as "apply" and a `target`, verified code goes \
+straight into the file, not through this chat. While it says `running`, call delegate_generation(resume=task_id).
+6. `succeeded`: insert the code, unless it was applied, and run the project's own tests. `unverified`: read every line \
+first. `failed`: read what the last check said; make the task more precise or do it yourself; do not resend the same \
+text. `over_budget` and `refused`: tell the user what the notes say.
+7. Call report_outcome with what you did: accepted, edited, rejected, tests_passed or tests_failed. It decides which \
+model gets the next similar task.
 """
 
-_LEAVE_THE_MODEL = "Leave `model` out: the router knows what each has done before."
+_LEAVE_THE_MODEL = "Omit `model`: the router knows how each model has done before."
 
 _CHECKPOINT = """\
-We are at a checkpoint. Have the most senior model say whether to go on, in one call of strategic_review, and follow it.
+We are at a checkpoint. Ask the most senior model whether to continue, in one call to strategic_review, and follow its \
+answer.
 
 Goal: {goal}
 
-1. Look before you ask: what is done and works (say how you know), what is not, what was tried and given up, what it \
-has cost so far, and what you would do next. Facts, not effort; at most a page.
+1. Take stock before you ask: what is done and works (say how you know), what is not, what was tried and abandoned, \
+what it has cost so far, and what you would do next. Facts, not effort; at most a page.
 2. Call strategic_review with that as `progress`{question}. Put plans or designs that it must see into \
-`context_files`, as paths. It answers in one or two sentences; there are few calls a day, so do not use it for code \
+`context_files`, as paths. It answers in one or two sentences; calls per day are limited, so do not use it for code \
 (validate_code) or for choices that you can undo in a minute.
-3. `continue`: say what comes next and do it. `redirect`: say what changes and what is thrown away, before you write \
+3. `continue`: say what comes next and do it. `redirect`: say what changes and what is discarded, before you write \
 anything. `stop`: stop, and tell the user why.
 """
 
@@ -50,7 +52,7 @@ def prompts() -> list[Prompt]:
             title="Delegate a task",
             description="Write a task so that another model gets it right, hand it over, and judge what comes back.",
             arguments=[
-                PromptArgument(name="task", description="What is to be done, in your words.", required=True),
+                PromptArgument(name="task", description="What to do, in your own words.", required=True),
                 PromptArgument(name="files", description="Paths that matter, separated by commas."),
                 PromptArgument(name="model", description="A model, role or line to insist on."),
             ],
@@ -61,7 +63,7 @@ def prompts() -> list[Prompt]:
         Prompt(
             name="checkpoint",
             title="Strategic checkpoint",
-            description="Take stock of the work and have the director say: continue, redirect or stop.",
+            description="Take stock of the work and ask the director whether to continue, redirect or stop.",
             arguments=[
                 PromptArgument(name="goal", description="What the work is for.", required=True),
                 PromptArgument(name="question", description="What you want decided."),
@@ -77,7 +79,7 @@ async def _delegate(task: str, files: str = "", model: str = "") -> UserMessage:
     work = f"Task: {task.strip()}"
     if files.strip():
         work += f"\nFiles: {files.strip()}"
-    chosen = f"Give `model` as {model.strip()}: the user insists." if model.strip() else _LEAVE_THE_MODEL
+    chosen = f"Set `model` to {model.strip()}: the user insists on it." if model.strip() else _LEAVE_THE_MODEL
     return UserMessage(_DELEGATE.format(work=work, model=chosen))
 
 

@@ -59,7 +59,7 @@ def add_templates(app: MCPServer[Premises], address: Address) -> None:
         PROFILE_TEMPLATE,
         name="profile",
         title="One model",
-        description="Everything known of a model: roles, price with its source, limits, thinking, when it is retired.",
+        description="All facts about a model: roles, price with its source, limits, thinking, when it is retired.",
         mime_type=_JSON,
         icons=[ICON],
     )(_told(profile))
@@ -67,7 +67,7 @@ def add_templates(app: MCPServer[Premises], address: Address) -> None:
         TASK_TEMPLATE,
         name="task",
         title="One delegated task",
-        description="The task's text, its whole receipt with the code, and what was reported of it.",
+        description="The task's text, its whole receipt with the code, and what was reported about it.",
         mime_type=_JSON,
         icons=[ICON],
     )(_told(task))
@@ -120,8 +120,8 @@ async def _task(shop: "Workshop", task_id: str) -> str:
 
 _FIXED: tuple[tuple[str, str, str, Callable[["Workshop"], Awaitable[str]]], ...] = (
     ("profiles", "Models", "Every model that may be asked: roles, status, price.", _profiles),
-    ("usage", "Usage", "What was asked of which model, what it cost, saved and lost.", _usage),
-    ("memory", "Memory", "What is remembered, by model, and how right the confidence drawn from it was.", _memory),
+    ("usage", "Usage", "Which models were asked, and what that cost, saved and lost.", _usage),
+    ("memory", "Memory", "What is remembered, by model, and how accurate the confidence based on it was.", _memory),
 )
 
 

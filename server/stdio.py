@@ -55,9 +55,9 @@ async def _serve(app: MCPServer[Premises]) -> None:
 def _complaint(error: Exception) -> JSONRPCError:
     is_json = isinstance(error, ValidationError) and error.errors()[0]["type"] != "json_invalid"
     if is_json:
-        problem = ErrorData(code=INVALID_REQUEST, message="The line is no JSON-RPC 2.0 message.")
+        problem = ErrorData(code=INVALID_REQUEST, message="The line is not a JSON-RPC 2.0 message.")
     else:
-        problem = ErrorData(code=PARSE_ERROR, message="The line is no JSON. Send one message a line, as UTF-8.")
+        problem = ErrorData(code=PARSE_ERROR, message="The line is not JSON. Send one message per line, as UTF-8.")
     return JSONRPCError(jsonrpc="2.0", id=None, error=problem)
 
 

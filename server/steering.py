@@ -30,31 +30,31 @@ Delegate when all three hold:
 - it can be checked: by asserts you can state now, tests that exist, or a command in the user's configuration;
 - you know which files matter, so that you can name them instead of pasting them.
 
-Typical: a function or class from a clear description, tests for code that exists, a fix with a failing test, \
-docstrings and documentation, format changes, translations, mechanical refactorings, boilerplate.
+Typical: a function or class from a clear description, tests for existing code, a fix with a failing test, docstrings \
+and documentation, format changes, translations, mechanical refactorings, boilerplate.
 
 ## When it does not
 
 Do it yourself when
 
 - the change is a line or two;
-- it hangs on this conversation, or on files you would have to explain;
-- the design is still open: decide first, delegate the parts after;
+- it depends on this conversation, or on files you would have to explain;
+- the design is still open: decide first, then delegate the parts;
 - nothing could tell a wrong answer from a right one, and you would read every line anyway.
 {losing}
 ## How
 
-1. `delegate_generation(task=…, tests=…, context_files=[…])`. The model sees nothing of this chat: name the \
-function or file, inputs and outputs, edge cases, and what must stay as it is. Leave `model` out. \
-`output="apply"` with a `target` writes verified code into the file: none of it passes through the chat.
+1. `delegate_generation(task=…, tests=…, context_files=[…])`. The model does not see this chat: name the function or \
+file, inputs and outputs, edge cases, and what must not change. Omit `model`. `output="apply"` with a `target` writes \
+verified code into the file: none of it passes through the chat.
 2. While it says `running`: `delegate_generation(resume=task_id)`.
-3. `succeeded`: put the code in, run the project's own tests. `unverified`: read every line first. `failed`: read the \
-last check's words; sharpen the task or do it yourself, never send the same words again. `over_budget`, `refused`: \
-tell the user what the notes say.
-4. `report_outcome(task_id, accepted | edited | rejected | tests_passed | tests_failed)`, always: it decides who gets \
-the next such task.
+3. `succeeded`: insert the code and run the project's own tests. `unverified`: read every line first. `failed`: read \
+what the last check reported; make the task more precise or do it yourself, never resend the same text. `over_budget`, \
+`refused`: tell the user what the notes say.
+4. `report_outcome(task_id, accepted | edited | rejected | tests_passed | tests_failed)`, always: it decides which \
+model gets the next similar task.
 
-`strategic_review` is for major checkpoints only; `validate_code` for a second look at code that nobody delegated.
+`strategic_review` is for major checkpoints only; `validate_code` gives a second opinion on code that was not delegated.
 """
 
 

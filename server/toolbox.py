@@ -125,7 +125,8 @@ async def delegate_generation(
     )
     if receipt.status == "over_budget" and max_cost_usd is None and limit_usd is not None:
         receipt.notes.append(
-            f"Without max_cost_usd a delegation may spend ${limit_usd:g}; with more, the user is asked ([budget]"
+            f"Without max_cost_usd a delegation may spend at most ${limit_usd:g}; for a higher limit the user is asked"
+            " ([budget]"
             " ask_above_usd)."
         )
     return receipt
@@ -259,7 +260,8 @@ def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awai
 def _how_to_get_more(answer: _Answer) -> str:
     if isinstance(answer, Receipt):
         return (
-            f'delegate_generation(resume="{answer.task_id}") gives all of it; so does `code` in the structured result.'
+            f'delegate_generation(resume="{answer.task_id}") returns all of it; so does `code` in the structured'
+            " result."
         )
     return "The structured result has all of it."
 

@@ -61,7 +61,7 @@ def limited(rules: Http) -> ServerMiddleware[Any]:
             )
         if gauge.left < 1:
             wait_s = (1 - gauge.left) * 60 / per_minute[tool]
-            return _refusal(f"{tool}: more than {per_minute[tool]} calls a minute. Call again in {wait_s:.0f} s.")
+            return _refusal(f"{tool}: more than {per_minute[tool]} calls per minute. Call again in {wait_s:.0f} s.")
         gauge.left -= 1
         if not begins:
             return await call_next(ctx)

@@ -152,7 +152,7 @@ async def test_what_is_no_finite_number_is_refused(name: str, value: float):
 @pytest.mark.parametrize("tool", PLACES)
 @pytest.mark.parametrize("task", ["", " ", "\n\t\u2003\n"])
 async def test_a_task_without_a_word_is_empty(refusal: Refusal, tool: str, task: str):
-    assert await refusal(tool, {"task": task}) == f"{tool}: `task` is empty. Say what it should say and call again."
+    assert await refusal(tool, {"task": task}) == f"{tool}: `task` is empty. Fill it in and call again."
 
 
 @pytest.mark.parametrize("tool", PLACES)

@@ -53,7 +53,7 @@ async def test_the_user_is_asked_once_and_their_yes_is_enough(open_house: OpenHo
     result, models = await delegate(open_house, era, user, max_cost_usd=2)
 
     assert user.asked == [
-        "Your assistant wants Chargehand to spend up to $2 on one task. You settled to be asked above $0.5. Allow it?"
+        "Your assistant wants Chargehand to spend up to $2 on one task. You asked to be consulted above $0.5. Allow it?"
     ]
     assert not result.is_error
     assert models == ["qwen3:30b-a3b"]
@@ -72,7 +72,7 @@ async def test_without_the_users_yes_nothing_is_spent(open_house: OpenHouse, era
     result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
-    assert text_of(result).startswith("delegate_generation: max_cost_usd: the user does not allow 2. Give at most 0.5")
+    assert text_of(result).startswith("delegate_generation: max_cost_usd: the user declined 2. Give at most 0.5")
     assert models == []
 
 
@@ -149,7 +149,7 @@ async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(ope
 
     receipt = result.structured_content or {}
     assert receipt["status"] == "over_budget"
-    assert "with more, the user is asked" in receipt["notes"][-1]
+    assert "for a higher limit the user is asked" in receipt["notes"][-1]
     assert models == []
 
 
@@ -194,7 +194,7 @@ async def test_a_senior_model_that_costs_more_than_goes_unasked_is_asked_once_th
 
     (question,) = user.asked
     told = re.fullmatch(
-        rf"Your assistant wants Chargehand to spend up to \$(0\.\d+) on {purpose}\. You settled to be asked above"
+        rf"Your assistant wants Chargehand to spend up to \$(0\.\d+) on {purpose}\. You asked to be consulted above"
         r" \$0\.0001\. Allow it\?",
         question,
     )
@@ -212,7 +212,7 @@ async def test_without_the_users_yes_no_senior_model_is_paid(
     answer, models = await ask_a_senior(open_house, era, user, tool, arguments)
 
     assert (len(user.asked), models) == (1, [])
-    assert "The user was asked and does not allow it." in answer["notes"]
+    assert "The user was asked and declined." in answer["notes"]
 
 
 @SENIORS
@@ -222,7 +222,7 @@ async def test_where_the_host_cannot_ask_no_senior_model_is_paid_and_the_reason_
     answer, models = await ask_a_senior(open_house, era, None, tool, arguments)
 
     assert answer["status"] == ("done" if arguments == {"code": CODE} else "over_budget")
-    assert "and this host cannot ask its user. Have them raise [budget] ask_above_usd" in answer["notes"][-1]
+    assert "and this host cannot ask its user. Ask the user to raise [budget] ask_above_usd" in answer["notes"][-1]
     assert models == []
 
 

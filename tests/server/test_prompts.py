@@ -47,7 +47,7 @@ async def test_without_a_model_the_router_is_left_to_choose(open_house: OpenHous
     async with open_house(Script()) as house:
         text = text_of(await house.client.get_prompt("delegate", {"task": "Write slugify"}))
 
-    assert "Leave `model` out" in text
+    assert "Omit `model`" in text
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_othe
             other_caller = await bob.call_tool("route_task", {"task": RENAME})
 
     assert [bool(answer.is_error) for answer in answers] == [False, False, True]
-    assert "route_task: more than 2 calls a minute. Call again in " in text_of(answers[2])
+    assert "route_task: more than 2 calls per minute. Call again in " in text_of(answers[2])
     assert not other_tool.is_error
     assert not other_caller.is_error
 
@@ -205,7 +205,7 @@ async def test_names_of_no_tool_push_no_tool_out_of_mind(
         second = await client.call_tool("route_task", {"task": RENAME})
 
     assert not first.is_error
-    assert "more than 1 calls a minute" in text_of(second)
+    assert "more than 1 calls per minute" in text_of(second)
 
 
 async def test_a_callers_token_never_goes_on_to_a_vendor_and_a_vendors_key_never_comes_back(
