@@ -91,7 +91,7 @@ def _plain() -> list[Scenario]:
         ),
         Scenario(
             "an answer that changes nothing", {"target": b}, [whole(b, "B = 1\n")], "unverified", {}, {b: b"B = 1\n"},
-            says="The files hold this already",
+            says="The files already contain this",
         ),
     ]  # fmt: skip
 
@@ -248,7 +248,7 @@ def _refused() -> list[Scenario]:
             [whole(_at("unproved.py"), "F = 2\n")],
             "unverified",
             before={_at("unproved.py"): b"F = 1\n"},
-            says="Not written: a check was asked for",
+            says="Not written: the requested check proved nothing",
         ),
     ]  # fmt: skip
 

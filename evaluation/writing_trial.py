@@ -156,7 +156,7 @@ async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts)
     status = receipt.get("status")
     trial.require(status == scenario.status, f"another server says {status}")
     notes = " ".join(receipt.get("notes", []))
-    is_said = "Files are as they were before it" in notes or scenario.crash_at == "journal"
+    is_said = "Files are as they were before" in notes or scenario.crash_at == "journal"
     trial.require(is_said, f"another server does not say what became of the files: {notes}")
 
 

@@ -194,7 +194,7 @@ class Desk:
             ticket = await line.take_turn(server, self.watch.waits)
         if ticket is None:
             raise NoTime(
-                f"{candidate.profile.id}: its turn did not come in time, other requests are before it on the same"
+                f"{candidate.profile.id}: it did not get its turn in time; other requests are ahead of it on the same"
                 " Ollama. Allow more seconds, or set OLLAMA_NUM_PARALLEL if it can take several at a time."
             )
         try:

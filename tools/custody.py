@@ -50,8 +50,8 @@ async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, in_proje
         for file in copied_files(project):
             if (pattern := local_paths.matching(file, roots)) is not None:
                 return (
-                    f"its checks run beside {file.relative_to(project)}, which lies under [privacy] local_only"
-                    f" ({pattern}), and what they print could hold it"
+                    f"its checks run beside {file.relative_to(project)}, which is under [privacy] local_only"
+                    f" ({pattern}), and their output could contain it"
                 )
         return None
 

@@ -45,7 +45,7 @@ class LimitReached(CallerError):
     """As many calls as a day allows have been made."""
 
 
-OF_ANOTHER_PROJECT = "It was done in another project: its text and its result are shown by a server of that project."
+OF_ANOTHER_PROJECT = "It was done in another project: a server of that project shows its text and result."
 
 
 def unknown_task(task_id: str) -> UnknownTask:

@@ -79,8 +79,8 @@ async def strategic_review(
         )
     except DailyLimitReached as error:
         raise LimitReached(
-            f"all {error.limit} reviews of the day are used. They start anew at 00:00 UTC;"
-            " CHARGEHAND_REVIEWS_PER_DAY changes their number."
+            f"all {error.limit} reviews of the day are used. They reset at 00:00 UTC; CHARGEHAND_REVIEWS_PER_DAY"
+            " changes the limit."
         ) from error
     except (NotAffordable, BudgetExceeded) as error:
         return await _without(shop, "over_budget", str(error))

@@ -39,7 +39,7 @@ class UndoAnswer(BaseModel):
 
     def as_text(self) -> str:
         did = [f"restored {path}" for path in self.restored] + [f"removed {path}" for path in self.removed]
-        return f"Task {self.task_id} is taken back: {', '.join(did) or 'everything was as before already'}."
+        return f"Task {self.task_id} was undone: {', '.join(did) or 'everything was already as before'}."
 
 
 async def undo_task(shop: Workshop, task_id: str) -> UndoAnswer:
@@ -91,12 +91,12 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
                 " the task_id of a receipt that lists files_changed."
             )
         if journal.has(UNDONE):
-            raise BadArgument(f"undo: task {task_id} was taken back already.")
+            raise BadArgument(f"undo: task {task_id} was already undone.")
         problems = [problem for number in range(len(journal.plan.files)) if (problem := _since(journal, number))]
         if problems:
             raise ChangedSince(
-                f"undo: nothing was taken back, because files have changed since task {task_id} wrote them. Take those"
-                f" changes back first, or edit by hand.\n{_shortened(chr(10).join(problems))}"
+                f"undo: nothing was undone, because files have changed since task {task_id} wrote them. Undo those"
+                f" changes first, or edit by hand.\n{_shortened(chr(10).join(problems))}"
             )
         journal.put(UNDOING)
         journals.at_step("undo")
@@ -104,13 +104,13 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
             taken = take_back(journal)
         except OSError as error:
             raise CallerError(
-                f"undo: {error.filename or journal.folder} cannot be written ({error.strerror}). Mend that and call"
-                " again: the rest is taken back then."
+                f"undo: {error.filename or journal.folder} cannot be written ({error.strerror}). Fix that and call"
+                " again to undo the rest."
             ) from error
         if taken.left:
             raise ChangedSince(
-                f"undo: {', '.join(taken.left)} changed at this very moment and is left alone; all else is as before"
-                " the task. Call again once it is as the task wrote it."
+                f"undo: {', '.join(taken.left)} changed during the undo and was left alone; everything else is as"
+                " before the task. Call again once it is as the task wrote it."
             )
         journals.at_step("undone")
         journal.put(UNDONE)
@@ -131,14 +131,14 @@ def _put_right(journals: Journals, journal: Journal) -> None:
             taken = take_back(journal)
             journal.put(UNDONE)
     except OSError as error:
-        logger.warning("task %s was half written and cannot be taken back: %s", plan.task_id, error)
+        logger.warning("task %s was half written and cannot be undone: %s", plan.task_id, error)
         journals.news.append(
-            f"Task {plan.task_id} was interrupted while it wrote, and cannot be taken back: {error}. Mend that and run"
+            f"Task {plan.task_id} was interrupted while writing, and cannot be undone: {error}. Fix that and run"
             f" `chargehand undo {plan.task_id}`."
         )
         return
     files = ", ".join(taken.restored)
-    said = f"Task {plan.task_id} was interrupted while it wrote files and is taken back"
+    said = f"Task {plan.task_id} was interrupted while writing files and was undone"
     said += f": {files} restored." if files else "; nothing had been written yet."
     if taken.left:
         said += f" Changed by somebody else meanwhile, and left alone: {', '.join(taken.left)}."
@@ -153,7 +153,7 @@ def _since(journal: Journal, number: int) -> str | None:
     if digest(data) in (entry.after, entry.before):
         return None
     if data is None:
-        return f"{entry.path} is gone, or is no file any more."
+        return f"{entry.path} is gone, or is no longer a file."
     written, found = _text(journal.after(number)), _text(data)
     if written is None or found is None:
         return f"{entry.path} has changed, and is not text."

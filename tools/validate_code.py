@@ -68,7 +68,7 @@ async def validate_code(
     pieces, task = await _pieces(shop, code, files, earlier, task, language)
     given = await tests_given(tests, shop.roots) if tests else None
     if given is not None and len(pieces) > 1:
-        raise BadArgument("tests: they go with one piece of code. Give `code`, `task_id`, or one file.")
+        raise BadArgument("tests: they need exactly one piece of code. Give `code`, `task_id`, or one file.")
     checks, findings = await _free_checks(shop, pieces, given)
     answer = ValidationAnswer(
         status="done",
@@ -205,7 +205,7 @@ def _delivered(shop: Workshop, earlier: TaskRow, language: str | None) -> list[_
     except NoLongerFits as error:
         raise BadArgument(
             f"task_id: the diff of task {earlier.id} does not fit {error} as it is now, so its id is not enough."
-            " If the files hold the change already, name them in `files`; otherwise delegate the task again."
+            " If the files already contain the change, name them in `files`; otherwise delegate the task again."
         ) from error
     pieces: list[_Piece] = []
     for file in files:
@@ -301,7 +301,7 @@ def _why_no_review(decision: Decision, depth: Depth | None, shop: Workshop) -> s
         return " ".join(decision.warnings) or decision.reason
     wanted = shop.catalogue.rules.checkpoints["validation"]
     if depth is None and ladder.index(chosen.role) < ladder.index(wanted):
-        return f"no validator can be asked; depth=review has {chosen.profile.id} do it"
+        return f"no validator is available; depth=review uses {chosen.profile.id}"
     return None
 
 

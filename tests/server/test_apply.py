@@ -174,7 +174,7 @@ async def test_a_check_that_was_asked_for_and_proved_nothing_keeps_the_result_fr
     assert receipt["status"] == "unverified"
     assert texts(project) == {"doubling.py": BEFORE}
     assert "+    return 2 * count" in receipt["code"]
-    assert any(note.startswith("Not written: a check was asked for") for note in receipt["notes"])
+    assert any(note.startswith("Not written: the requested check proved nothing") for note in receipt["notes"])
 
 
 async def test_a_block_that_does_not_fit_is_sent_back_once_and_then_written(open_house: OpenHouse, project: Path):

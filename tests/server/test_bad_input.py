@@ -280,7 +280,7 @@ async def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
 @pytest.mark.parametrize(
     ("tests", "said"),
     [
-        ("def test_x(:\n    pass", "tests: they are not Python that parses"),
+        ("def test_x(:\n    pass", "tests: they do not parse as Python"),
         ("tests/test_missing.py", "tests: 'tests/test_missing.py' does not exist below"),
         ("../test_out.py", "tests: '../test_out.py' is outside the roots"),
     ],

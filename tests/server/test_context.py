@@ -82,7 +82,7 @@ async def test_what_a_pattern_left_out_is_in_the_receipt(open_house: OpenHouse, 
         receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, context_files=["*.py"])
         route = await house.call("route_task", task=TASK, context_files=["*.py"])
 
-    left_out = "context_files: of '*.py', b.py left out: binary, too large, or not to be opened."
+    left_out = "context_files: of '*.py', b.py left out: binary, too large, or unreadable."
     assert left_out in receipt["notes"]
     assert left_out in route["warnings"]
 

@@ -113,7 +113,7 @@ async def test_code_that_fails_its_tests_ends_with_1_and_is_not_passed_off_as_th
     assert (seen.code, seen.out) == (1, "def double(count):\n    return count ** 2\n")
     assert "tests failed: " in seen.error
     assert "16" in seen.error
-    assert "The code on standard output is the best attempt and does not work." in seen.error
+    assert "The code on standard output is the best attempt; it still fails." in seen.error
 
 
 async def test_the_task_comes_from_standard_input_and_the_receipt_as_json(project: Path):
@@ -165,7 +165,7 @@ async def test_a_check_of_the_users_own_verifies_the_answer_and_its_absence_is_s
     assert "succeeded, checked by parse, lint, unit, style" in right.error
     assert (wrong.code, unknown.code, unknown.out) == (1, 1, "")
     assert "qwen3-30b-a3b: failed_check" in wrong.error
-    assert "deploy is not a check of the user's config file. They are: style, unit" in unknown.error
+    assert "deploy is not a check in the user's config file. They are: style, unit" in unknown.error
 
 
 async def test_local_only_and_the_limits_reach_the_contract(project: Path):
@@ -191,7 +191,7 @@ async def test_more_than_goes_unasked_is_refused_without_a_terminal_and_nobody_i
 
     assert (refused.code, refused.out, script.asked) == (1, "", [])
     assert refused.error == (
-        "--max-cost-usd: 2 is above [budget] ask_above_usd (0.5), and without a terminal nobody can be asked. Give at"
+        "--max-cost-usd: 2 is above [budget] ask_above_usd (0.5), and without a terminal nobody is available. Give at"
         " most 0.5, or raise ask_above_usd in config.toml.\n"
     )
     assert within.code == 3, within.error
@@ -223,7 +223,7 @@ async def test_on_a_terminal_the_person_is_asked_before_more_is_spent(project: P
     ("arguments", "said"),
     [
         (("--model", "gpt9"), "gpt9"),
-        (("--tests", "def broken("), "not Python that parses"),
+        (("--tests", "def broken("), "do not parse as Python"),
         (("--context", "/etc/passwd"), "context_files"),
     ],
 )

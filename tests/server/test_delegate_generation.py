@@ -121,7 +121,7 @@ async def test_a_long_failure_is_told_by_its_beginning_and_its_end(open_house: O
     [
         (HttpFault(429), "qwen3-30b-a3b: rate_limited"),
         (HttpFault(500), "qwen3-30b-a3b: error"),
-        (Reply("```python\n```"), "qwen3-30b-a3b: empty: nothing stands in its code block."),
+        (Reply("```python\n```"), "qwen3-30b-a3b: empty: its code block is empty."),
     ],
 )
 async def test_where_no_model_gave_an_answer_the_text_says_so_and_what_was_tried(
@@ -143,7 +143,7 @@ async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):
 
     assert receipt["status"] == "failed"
     assert script.models == [LOCAL]
-    assert "max_attempts 1 are used up." in receipt["notes"]
+    assert "max_attempts (1) is used up." in receipt["notes"]
 
 
 async def test_max_seconds_ends_a_cascade_in_the_middle_of_its_checks(open_house: OpenHouse):
@@ -155,7 +155,7 @@ async def test_max_seconds_ends_a_cascade_in_the_middle_of_its_checks(open_house
 
     assert receipt["status"] == "failed"
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["timeout"]
-    assert "max_seconds 1 are used up." in receipt["notes"]
+    assert "max_seconds (1 s) is used up." in receipt["notes"]
 
 
 async def test_a_vendor_that_fails_is_replaced_by_the_next_role(open_house: OpenHouse):
@@ -366,7 +366,7 @@ async def test_whose_answer_is_right_in_another_language_is_told_to_name_its_fil
     check = receipt["attempts"][0]["checks"][0]
     assert check["first_failure"] == "The tests are Python and the answer is markdown: use Python."
     assert (
-        "tests: where markdown is right, name its file (`target`; `files` to validate it), and the tests can read it"
+        "tests: if markdown is right, name its file (`target`; `files` to validate it), so that the tests can read it"
         in receipt["notes"]
     )
 

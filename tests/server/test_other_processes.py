@@ -151,9 +151,7 @@ async def test_a_task_whose_server_was_killed_says_so_and_its_request_counts_at_
         again = await call(client, resume=killed_at_work)
 
     assert receipt["status"] == "failed"
-    assert receipt["notes"] == [
-        "interrupted: its server ended; what it had asked for is counted at its highest possible cost."
-    ]
+    assert receipt["notes"] == ["interrupted: its server ended; its open request counts at its highest possible cost."]
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["cancelled"]
     assert reserved[0][0] > 0
     assert reserved[0][1] is None
@@ -275,4 +273,4 @@ async def test_a_turn_that_does_not_come_in_time_goes_to_another_model(open_hous
 
     assert second["status"] == "failed"
     assert second["attempts"] == []
-    assert any("its turn did not come in time" in note for note in second["notes"])
+    assert any("did not get its turn in time" in note for note in second["notes"])

@@ -131,7 +131,7 @@ async def test_redacted_secrets_leave_as_placeholders_and_local_models_see_them_
     assert AWS_KEY in script.asked[0].messages[-1][1]
     assert 'KEY = "AKIA<redacted:aws-access-key>"\nREGION = "eu"' in script.asked[2].messages[-1][1]
     assert SECRET not in sent_to_clouds(house)
-    assert any("placeholder in the place of: a.py:1" in note for note in receipt["notes"])
+    assert any("Replaced by placeholders in what leaves this machine: a.py:1" in note for note in receipt["notes"])
 
 
 async def test_an_answer_with_a_placeholder_in_it_says_so(open_house: OpenHouse, project: Path, configure):
@@ -216,7 +216,7 @@ async def test_a_path_that_must_stay_does_whatever_spelling_leads_to_it(
 
     assert receipt["status"] == "refused"
     assert any("lies under [privacy] local_only (SRC/Billing/**)" in note for note in receipt["notes"])
-    assert any("take its path out of [privacy] local_only" in note for note in receipt["notes"])
+    assert any("remove its path from [privacy] local_only" in note for note in receipt["notes"])
     assert other["status"] == "succeeded"
     assert "RATE" not in sent
 
@@ -260,7 +260,7 @@ async def test_what_came_of_a_local_task_stays_local_in_another_server(open_hous
         await house.call("delegate_generation", resume=receipt["task_id"])
 
     assert review["status"] == "refused"
-    assert any("the task that it is from" in note for note in review["notes"])
+    assert any("the task it comes from" in note for note in review["notes"])
     assert sent_to_clouds(house) == ""
 
 
@@ -314,11 +314,11 @@ async def test_a_pattern_of_the_users_own_counts_like_any_other(open_house: Open
     [
         ('secrets = {a = "(x+)+y"}', "it repeats a group that can match in several ways"),
         ('secrets = {a = "("}', "is no regular expression"),
-        ('secrets = {a = "x*"}', "also matches where nothing stands"),
+        ('secrets = {a = "x*"}', "also matches an empty text"),
         ('secrets = {"a b" = "xyz"}', "is no name for a secret"),
         ('local_only = ["/etc/**"]', "is not below a root"),
         ('local_only = ["../other/**"]', "is not below a root"),
-        ('local_only = ["!src/**"]', "patterns only add"),
+        ('local_only = ["!src/**"]', "patterns can only add"),
         ('local_only = [""]', "names nothing"),
         ('on_secret = "ignore"', "privacy.on_secret"),
     ],

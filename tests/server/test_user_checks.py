@@ -92,7 +92,9 @@ async def test_a_command_that_is_not_there_verifies_nothing_and_says_what_would_
         receipt = await house.call("delegate_generation", task=RENAME, checks=["missing"])
 
     assert receipt["status"] == "unverified"
-    assert any("no-such-tool is not there inside; name what it needs in `read_only`" in n for n in receipt["notes"])
+    assert any(
+        "no-such-tool is not available in the sandbox; name what it needs in `read_only`" in n for n in receipt["notes"]
+    )
 
 
 @pytest.mark.parametrize("last_line", ["nosuchtool --x", "exit 126", "exit 127"])
@@ -131,7 +133,7 @@ async def test_an_unknown_name_is_refused_with_the_names_there_are(open_house: O
     async with open_house(script) as house:
         text = await house.refusal("delegate_generation", task=RENAME, checks=["unit", name])
 
-    assert "is not a check of the user's config file. They are: missing, script, shell, unit;" in text
+    assert "is not a check in the user's config file. They are: missing, script, shell, unit;" in text
     assert script.asked == []
 
 
@@ -160,7 +162,7 @@ async def test_tests_that_are_no_javascript_are_refused_before_anything_is_gener
             "delegate_generation", task=RENAME, tests="const { test } = require('node:test');\ntest('a', () => {\n"
         )
 
-    assert "tests: they are not JavaScript that parses: " in text
+    assert "tests: they do not parse as JavaScript: " in text
     assert script.asked == []
 
 
@@ -178,7 +180,7 @@ async def test_a_path_that_would_be_read_as_code_is_refused_before_anything_is_g
     async with open_house(script) as house:
         text = await house.refusal("delegate_generation", task=RENAME, tests=tests)
 
-    assert "name .py files, one a line; for JavaScript give the text." in text
+    assert "name .py files, one per line; for JavaScript, give the text." in text
     assert script.asked == []
 
 

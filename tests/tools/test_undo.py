@@ -102,7 +102,7 @@ async def test_undo_refuses_when_a_file_is_gone_or_became_a_link(shop: Workshop,
     (tmp_path / "elsewhere").write_bytes(b"B = 2")
     (project / "sub/b.py").symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(ChangedSince, match=r"(?s)a\.py is gone.*sub/b\.py is gone, or is no file any more"):
+    with pytest.raises(ChangedSince, match=r"(?s)a\.py is gone.*sub/b\.py is gone, or is no longer a file"):
         await undo_task(shop, TASK)
 
     assert (tmp_path / "elsewhere").read_bytes() == b"B = 2"
@@ -137,7 +137,7 @@ async def test_what_cannot_be_undone_says_why(shop: Workshop, project: Path):
         await undo_task(shop, "../" + TASK)
     await write(shop, project)
     await undo_task(shop, TASK)
-    with pytest.raises(BadArgument, match="was taken back already"):
+    with pytest.raises(BadArgument, match="was already undone"):
         await undo_task(shop, TASK)
 
 
@@ -157,7 +157,7 @@ async def test_what_changes_at_the_very_moment_is_left_alone_and_can_be_undone_l
         (project / "sub").rename(project / "hidden")
 
     meddling = replace(shop, journals=Journals(shop.journals.folder, get_in_the_way))
-    with pytest.raises(ChangedSince, match=r"sub/b\.py changed at this very moment and is left alone"):
+    with pytest.raises(ChangedSince, match=r"sub/b\.py changed during the undo and was left alone"):
         await undo_task(meddling, TASK)
     assert contents(project) == {"a.py": BEFORE["a.py"], "hidden/b.py": b"B = 2", "hidden/new.py": b"N = 1\n"}
 
@@ -176,7 +176,7 @@ async def test_a_disk_that_fails_is_named_and_undo_goes_on_once_it_works(
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "replace", broken)  # a disk that fails cannot be had otherwise
-        with pytest.raises(CallerError, match=r"undo: a\.py cannot be written \(broken disk\). Mend that"):
+        with pytest.raises(CallerError, match=r"undo: a\.py cannot be written \(broken disk\). Fix that"):
             await undo_task(shop, TASK)
     await undo_task(shop, TASK)
 
@@ -213,7 +213,7 @@ async def test_what_a_dead_server_had_half_written_is_taken_back_at_the_next_sta
     await recover(shop.ledger, shop.journals, shop.now)
 
     assert contents(project) == BEFORE
-    assert f"Task {TASK} was interrupted while it wrote" in caplog.text
+    assert f"Task {TASK} was interrupted while writing" in caplog.text
     assert len(shop.journals.take_news()) == 1
     await recover(shop.ledger, shop.journals, shop.now)
     assert shop.journals.take_news() == []

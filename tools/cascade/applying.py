@@ -53,10 +53,10 @@ async def apply_result(status: Status, best: Tried | None, desk: Desk, contract:
     if not contract.applies or status not in ("succeeded", "unverified"):
         return Applied(status, code, notes=change.left_out)
     if status == "unverified" and contract.asks_for_a_check:
-        why = "Not written: a check was asked for and proved nothing. Read the code, and put it in yourself."
+        why = "Not written: the requested check proved nothing. Review the code and apply it yourself."
         return Applied(status, code, notes=(*change.left_out, why))
     if not change.files:
-        return Applied(status, None, notes=(*change.left_out, "The files hold this already: nothing was written."))
+        return Applied(status, None, notes=(*change.left_out, "The files already contain this: nothing was written."))
     try:
         await anyio.to_thread.run_sync(_write, change, desk)
     except NotApplied as error:

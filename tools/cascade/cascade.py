@@ -99,7 +99,7 @@ class Cascade:
         self.local_only = True
         step = self._next(seconds)
         if step is None:
-            self.notes.append(f"No model on this machine can go on with it. {HOW_TO_LEAVE}")
+            self.notes.append(f"No model on this machine can continue with it. {HOW_TO_LEAVE}")
         return step
 
     def _prompt(self, step: Step) -> Prompt:
@@ -246,8 +246,8 @@ class Cascade:
             step = rest.steps[0]
             what = f"{step.model}'s repair" if step.is_repair else step.model
             self.notes.append(
-                f"Stopped: {what} for about {in_dollars(planner.cost_usd(step))} is not worth it after these failures;"
-                f" all that is left together solves it with {rest.success:.0%}. CHARGEHAND_POLICY=quality goes on for"
+                f"Stopped: after these failures {what} is not worth about {in_dollars(planner.cost_usd(step))}; the"
+                f" remaining options together have a {rest.success:.0%} chance. CHARGEHAND_POLICY=quality goes on for"
                 f' longer, and model="{step.model}" asks it alone.'
             )
         else:
@@ -327,9 +327,9 @@ class Cascade:
 
     def _used_up(self, seconds: float) -> str | None:
         if len(self.attempts.made) >= self.contract.max_attempts:
-            return f"max_attempts {self.contract.max_attempts} are used up."
+            return f"max_attempts ({self.contract.max_attempts}) is used up."
         if seconds <= 0:
-            return f"max_seconds {self.contract.max_seconds:g} are used up."
+            return f"max_seconds ({self.contract.max_seconds:g} s) is used up."
         return None
 
     def _nobody(self) -> Status:

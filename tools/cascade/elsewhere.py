@@ -18,7 +18,7 @@ from .waiting import REPORT_EVERY_S, Report, still_running
 
 LOOK_EVERY_S = 0.25
 
-INTERRUPTED = "interrupted: its server ended; what it had asked for is counted at its highest possible cost."
+INTERRUPTED = "interrupted: its server ended; its open request counts at its highest possible cost."
 
 
 async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: float, *, cancel: bool) -> Receipt:
@@ -81,8 +81,8 @@ def _what_was_written(journals: Journals, task_id: str) -> list[str]:
         return []
     files = ", ".join(entry.path for entry in journal.plan.files)
     if journal.has(UNDONE):
-        return [f"Files are as they were before it: {files}."]
-    return [f"Files may be half written: {files}. `chargehand undo {task_id}` takes them back."]
+        return [f"Files are as they were before: {files}."]
+    return [f"Files may be half written: {files}. `chargehand undo {task_id}` restores them."]
 
 
 async def _looked_up(shop: Workshop, task_id: str) -> Standing:

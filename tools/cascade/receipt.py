@@ -94,7 +94,7 @@ class Receipt(BaseModel):
             lines.append(f"{whose}{len(self.attempts)} attempt(s), {in_dollars(self.cost_usd)}{self._checked()}.")
         lines += [f"Wrote {change.path} (+{change.added} -{change.removed})." for change in self.files_changed]
         if self.files_changed:
-            lines.append(f"`chargehand undo {self.task_id}` takes that back.")
+            lines.append(f"`chargehand undo {self.task_id}` undoes that.")
         lines.extend(map(indented, self.notes))
         if self.failure is not None and self.failure.first_failure is not None:
             lines += [f"{self.failure.name} failed:", fenced(_shortened(self.failure.first_failure))]
@@ -145,8 +145,8 @@ def _shortened(failure: str) -> str:
 
 _HEADLINES: dict[Status, str] = {
     "succeeded": "Succeeded: an executed check passed.",
-    "unverified": "Unverified: nothing, or not every check, was executed on this code; review it before use.",
-    "failed": "Failed: no attempt passed its check. Any code below is the best attempt and does not work.",
+    "unverified": "Unverified: no check, or not every check, was executed on this code; review it before use.",
+    "failed": "Failed: no attempt passed its check. Any code below is the best attempt; it still fails.",
     "running": "Running.",
     "cancelled": "Cancelled.",
     "over_budget": "Over budget: the next request could cost more than is left.",

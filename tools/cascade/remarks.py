@@ -42,6 +42,6 @@ def remarks_on(tried: Tried) -> Iterator[str]:
     if answer is None or generation is None:
         return
     if holds_placeholder(answer.code):
-        yield f"{model}: its answer has a placeholder where a secret stood. Put the secret back before you use it."
+        yield f"{model}: its answer has a placeholder where a secret was. Put the secret back before you use it."
     if (hidden := hidden_in(generation.text)) is not None:
         yield f"{model}: {hidden.count} invisible character(s) were taken out of its answer before it was checked."

@@ -65,18 +65,18 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     languages = tuple(language for language, check in parsed.items() if check.outcome == "passed")
     if languages and not _COULD_FAIL.search(tests):
         raise BadArgument(
-            f"tests: nothing can fail in {visible(tests.strip())[:80]!r}. Write asserts; or name .py files, one a line;"
-            " for JavaScript give the text."
+            f"tests: nothing in {visible(tests.strip())[:80]!r} can fail. Write asserts, or name .py files, one per"
+            " line; for JavaScript, give the text."
         )
     if languages:
         return TestsGiven(code=tests, languages=tuple(dict.fromkeys(family(language) for language in languages)))
     if guess_language(tests) in ("javascript", "typescript"):
         raise BadArgument(
-            f"tests: they are not JavaScript that parses: {parsed['javascript'].first_failure}. Correct them."
+            f"tests: they do not parse as JavaScript: {parsed['javascript'].first_failure}. Correct them."
         )
     if parsed["python"].outcome != "failed":  # nobody could read them: whoever runs them will say so
         return TestsGiven(code=tests)
-    raise BadArgument(f"tests: they are not Python that parses: {parsed['python'].first_failure}. Correct them.")
+    raise BadArgument(f"tests: they do not parse as Python: {parsed['python'].first_failure}. Correct them.")
 
 
 def family(language: str | None) -> str | None:
@@ -94,7 +94,7 @@ def _files_below_one_root(lines: list[str], roots: Roots) -> TestsGiven:
         places.add(root)
         found.append(f"{relative.as_posix()}::{selector}" if selector else relative.as_posix())
     if len(places) > 1:
-        raise FileRefused("tests: the files lie below several roots. Name files of one project.")
+        raise FileRefused("tests: the files are in different roots. Name files of one project.")
     return TestsGiven(files=tuple(found), root=places.pop())
 
 
@@ -209,5 +209,5 @@ def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult
         "tests",
         "failed",
         first_failure=f"The tests are {wanted} and the answer is {language}: use {wanted}.",
-        note=f"where {language} is right, name its file (`target`; `files` to validate it), and the tests can read it",
+        note=f"if {language} is right, name its file (`target`; `files` to validate it), so that the tests can read it",
     )

@@ -61,7 +61,7 @@ class ChangeChecks:
         main = self._main_file(change)
         root = tests.root or (main[0] if main is not None else None)
         if root is None or main is None:
-            return not_run("nothing was tested: the answer is for no file that the tests could be about")
+            return not_run("nothing was tested: the answer changes no file that the tests could cover")
         try:
             return await self._in_a_copy(change, tests, root, main, sandbox)
         except FileRefused as error:

@@ -64,7 +64,7 @@ def configured(names: Sequence[str], known: Mapping[str, CommandCheck]) -> tuple
         if name not in known:
             has = f"They are: {', '.join(sorted(known))}" if known else "There are none"
             raise BadArgument(
-                f"checks: {visible(name)[:80]} is not a check of the user's config file. {has};"
+                f"checks: {visible(name)[:80]} is not a check in the user's config file. {has};"
                 " [checks.NAME] in config.toml adds one."
             )
     return tuple(known[name] for name in dict.fromkeys(names))
@@ -101,7 +101,7 @@ async def run_command_check(
             )
             if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
                 said = shown(run.output.strip(), 300)
-                why = f"{check.command[0]} is not there inside; {_REMEDY}. {said}"
+                why = f"{check.command[0]} is not available in the sandbox; {_REMEDY}. {said}"
                 return not_run(f"{check.name} was not run: {why}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
@@ -122,7 +122,7 @@ def _judged(check: CommandCheck, run: SandboxRun) -> CheckResult:
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
     failure = shown(why, FAILURE_CHARACTERS)
-    note = f"where {check.name} itself calls what is not there inside, {_REMEDY}"
+    note = f"if {check.name} itself calls something that is not available in the sandbox, {_REMEDY}"
     is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
     return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)
 
@@ -132,7 +132,7 @@ def _place(answer: str, copy: Path, answer_path: str) -> None:
     relative = PurePosixPath(answer_path)
     target = copy / relative
     if relative.is_absolute() or ".." in relative.parts or not target.parent.resolve().is_relative_to(copy.resolve()):
-        raise FileRefused(f"answer_path {answer_path} leads out of the project. Correct it in the config file")
+        raise FileRefused(f"answer_path {answer_path} leads outside the project. Correct it in the config file")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def decided(value: object) -> object:
     """The value. Raises AlwaysTrue for a coroutine that nobody awaited: its result was not looked at."""
     if inspect.iscoroutine(value):
         value.close()
-        raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: nobody awaited it")
+        raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: it was never awaited")
     return value
 
 

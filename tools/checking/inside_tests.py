@@ -140,7 +140,7 @@ def imported(name: str) -> types.ModuleType:
 def ended_by_the_tests(error: SystemExit) -> dict[str, object]:
     if error.code is None or (type(error.code) is int and error.code == 0):
         return {"status": "passed"}
-    return {"status": "failed", "failure": f"the tests ended themselves with exit code {reading.shown(error.code)}"}
+    return {"status": "failed", "failure": f"the tests exited with code {reading.shown(error.code)}"}
 
 
 def remember_lines(file: str, text: str) -> None:
@@ -151,7 +151,7 @@ def remember_lines(file: str, text: str) -> None:
 def failed_script(error: BaseException) -> dict[str, object]:
     verdict: dict[str, object] = {"status": "failed"}
     if isinstance(error, SystemExit):
-        verdict["failure"] = f"the code called exit({error.code!r}) before the tests had run to their end"
+        verdict["failure"] = f"the code called exit({error.code!r}) before the tests had finished"
         return verdict
     if isinstance(error, ModuleNotFoundError):
         verdict["missing_module"] = error.name
@@ -256,7 +256,10 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     if count.first_failure:
         return verdict | {"status": "failed"}
     if count.unknown_fixture:
-        return verdict | {"status": "broken_tests", "failure": f"{count.unknown_fixture}; only pytest's own are inside"}
+        return verdict | {
+            "status": "broken_tests",
+            "failure": f"{count.unknown_fixture}; only pytest's own are available",
+        }
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == count.collected:
         return verdict | {"status": "passed" if count.passed else "no_tests"}
     why = f"the test run was stopped after {ended} of {count.collected} tests (exit status {int(code)})"
@@ -319,7 +322,7 @@ class Count:
 
     def pytest_internalerror(self, excrepr: Any, excinfo: Any) -> None:
         if isinstance(excinfo.value, SystemExit):
-            self.note("", f"the code called exit({excinfo.value.code!r}) before the tests had run to their end")
+            self.note("", f"the code called exit({excinfo.value.code!r}) before the tests had finished")
         else:
             self.note("", str(excrepr))
 

@@ -51,7 +51,7 @@ def named_interpreter(executable: Path) -> Interpreter:
     is not seen.
     """
     if not re.match(r"(?i)python|pypy", executable.name):
-        raise SandboxFailed(f"[sandbox] python: {executable} is no Python by its name; name its `bin/python`")
+        raise SandboxFailed(f"[sandbox] python: {executable} is not named like a Python; name its `bin/python`")
     environment = executable.parent.parent
     settings = _read_settings(environment / "pyvenv.cfg")
     version = re.search(
@@ -77,7 +77,7 @@ def pytest_modules() -> Mapping[str, Path]:
     for name in _PYTEST_MODULES:
         spec = find_spec(name)
         if spec is None or spec.origin is None:
-            raise ModuleNotFoundError(f"{name} is not installed beside Chargehand: install it again", name=name)
+            raise ModuleNotFoundError(f"{name} is not installed with Chargehand: reinstall Chargehand", name=name)
         file = Path(spec.origin)
         shown = file.parent if spec.submodule_search_locations else file
         found[shown.name] = shown

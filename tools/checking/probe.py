@@ -76,7 +76,7 @@ async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
             read_only={_PROBE: Path(__file__).with_name("inside_escape.py")},
         )
         if run.exit_code != 0 or not run.report:
-            raise SandboxFailed(f"the escape probe did not run to its end: {run.output.strip()[:300] or run.killed_by}")
+            raise SandboxFailed(f"the escape probe did not finish: {run.output.strip()[:300] or run.killed_by}")
         return _what_got_out(_Reached.model_validate_json(run.report), bait)
 
 

@@ -26,7 +26,7 @@ _SCHEMA: dict[str, object] = {
                 "type": "object",
                 "properties": {
                     "severity": {"type": "string", "enum": ["error", "warning", "info"]},
-                    "quote": {"type": "string", "description": "The shortest piece of the code, to the letter."},
+                    "quote": {"type": "string", "description": "The shortest piece of the code, copied exactly."},
                     "message": {"type": "string", "description": "At most 15 words."},
                 },
                 "required": ["severity", "quote", "message"],

@@ -34,7 +34,7 @@ _PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+
 _NAMED_TEST = re.compile(r"^(?:async\s+)?def\s+test\w*\s*\(", re.MULTILINE)
 _CALLS_ITS_TESTS = re.compile(r"^test\w*\s*\(", re.MULTILINE)
 _BARE = "the sandbox has Python's standard library and pytest only"
-_REMEDY = "`[sandbox] python` in config.toml names a Python whose packages it is to have"
+_REMEDY = "`[sandbox] python` in config.toml can name a Python whose packages it should have"
 
 
 @dataclass(frozen=True)

@@ -36,9 +36,9 @@ _ENGINES = ("podman", "docker")
 _INSTALL = "install bubblewrap: apt-get install bubblewrap (or dnf, pacman, apk, zypper)"
 _REMEDY_ON_A_MAC = f"install docker or podman, start it, and let it pull {IMAGE}"
 _USER_NAMESPACES = (
-    f"{_INSTALL}; and let it make user namespaces: sysctl user.max_user_namespaces must not be 0, where AppArmor "
-    "restricts them (Ubuntu 24.04 and later) /usr/bin/bwrap needs a profile that allows `userns`, and a container "
-    "must be started with rights for namespaces"
+    f"{_INSTALL}; and allow it to create user namespaces: sysctl user.max_user_namespaces must not be 0; where"
+    " AppArmor restricts them (Ubuntu 24.04 and later), /usr/bin/bwrap needs a profile that allows `userns`; a"
+    " container must be started with the rights to create namespaces"
 )
 
 

@@ -100,12 +100,12 @@ def _judged(run: SandboxRun, verdict: Verdict | None, runner: Runner, limits: Li
 def why_it_never_ended(run: SandboxRun, limits: Limits) -> str:
     """For a run that gave no verdict: what ended it, and the last it printed."""
     reasons = {
-        "wall_time": f"the tests did not end within {limits.wall_s:g} s",
+        "wall_time": f"the tests did not finish within {limits.wall_s:g} s",
         "cpu_time": f"the tests used more than {limits.cpu_s} s of processor time",
         "output": f"more than {limits.output_kb} kB were printed",
         "signal": "the process died of a signal (out of memory, or a crash)",
     }
-    ended = f"the code ended the process (exit code {run.exit_code}) before the tests had run to their end"
+    ended = f"the code ended the process (exit code {run.exit_code}) before the tests had finished"
     reason = reasons[run.killed_by] if run.killed_by else ended
     last = shown(run.output.strip()[-1500:], 1500)
     return f"{reason}\nthe last it printed:\n{last}" if last else reason

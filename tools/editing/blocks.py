@@ -80,7 +80,7 @@ def _block(lines: Sequence[str], begin: int, opening: re.Match[str]) -> Block:
 
 
 _FAULTS = {
-    False: "has no `=======` line between what to search and what to put there",
+    False: "has no `=======` line between the text to search and its replacement",
     True: (
         "has several `=======` lines: where the text itself holds such a line, make all three marks longer"
         " (`<<<<<<<<< SEARCH`, `=========`, `>>>>>>>>> REPLACE`)"

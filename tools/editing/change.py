@@ -88,7 +88,7 @@ class Changes:
 def plan_change(site: Site, answer: Answer) -> Change:
     """What the answer would change. It reads the site's folders and writes nothing."""
     if not answer.is_whole:
-        return Change(failures=("A code block was never closed, so its end is missing. Answer again, whole.",))
+        return Change(failures=("A code block was never closed, so its end is missing. Answer again in full.",))
     proposal = propose(answer, site.current, site.target)
     if proposal.failures:
         return Change(failures=proposal.failures)
@@ -109,7 +109,7 @@ def plan_change(site: Site, answer: Answer) -> Change:
         try:
             after = in_form_of(text, source.content)
         except NotWritable as error:
-            failures.append(f"{source.path}: {error}. Do without it.")
+            failures.append(f"{source.path}: {error}. Avoid it.")
             continue
         if after != source.data:
             files.append(_change(source, text, after))
@@ -128,7 +128,7 @@ def _unseen_lost(source: Source, text: str) -> str | None:
     if was is not None and (left is None or left.count < was.count):
         return f"line {was.line} holds invisible characters that would be lost. {_LEAVE_ALONE}"
     if holds_placeholder(text) and not holds_placeholder(before):
-        return f"a placeholder would be written where a secret stood. {_LEAVE_ALONE}"
+        return f"a placeholder would be written where a secret was. {_LEAVE_ALONE}"
     return None
 
 
@@ -142,17 +142,17 @@ def _source(site: Site, path: str) -> tuple[Source | None, str | None]:
         try:
             place = site.roots.locate(path, "answer")
         except CallerError:
-            return None, "lies outside of the folders that may be written"
+            return None, "is outside the folders that may be written"
         source = site.source_at(place) or Source(path, place, None, None, _why_not_new(site, place))
     if source.place in site.judges:
-        return source, "is what the answer is checked by"
+        return source, "is used to check the answer"
     return source, source.why_not
 
 
 def _why_not_new(site: Site, place: Place) -> str | None:
     root, relative = place
     if os.path.lexists(root / relative):
-        return "is there already and was not named in `target` or `context_files`"
+        return "already exists and was not named in `target` or `context_files`"
     if not site.is_beside(place):
         return "is not in the folder of a file that was named"
     return site.protection.why_not(relative, is_named=False)

@@ -79,7 +79,7 @@ def read_text(data: bytes) -> FileText:
             ends = Counter(end for _, end in _lines(raw) if end)
             line_end = max(ends, key=ends.__getitem__, default="\n")
             return FileText(re.sub(r"\r\n?", "\n", raw), raw, candidate, mark, line_end)
-    raise NotText(f"it is marked as {encoding} and is not" if mark else "it is binary")
+    raise NotText(f"it is marked as {encoding} but is not" if mark else "it is binary")
 
 
 def in_form_of(text: str, original: FileText | None) -> bytes:

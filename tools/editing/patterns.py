@@ -143,7 +143,7 @@ class _Search:
             if self.looked_at > ENTRIES_AT_MOST:
                 raise BadArgument(
                     f"context_files: {self.pattern!r} would look at more than {ENTRIES_AT_MOST:,} files and folders."
-                    " Begin it with the folder that the task is about."
+                    " Start it with the folder that the task is about."
                 )
             path, is_folder = Path(entry.path), entry.is_dir(follow_symlinks=False)
             if self._is_off(entry.name, path, ignoring, dotted, is_folder=is_folder):

@@ -42,7 +42,7 @@ def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> P
     if pathless:
         draft.write_pathless(pathless, is_alone=not named and not answer.edits)
     if not answer.parts and not answer.edits and not draft.failures:
-        draft.failures.append("The answer holds neither a file in a fenced block nor a search/replace block.")
+        draft.failures.append("The answer contains neither a file in a fenced block nor a search/replace block.")
     changed = {path: text for path, text in draft.texts.items() if text != current.get(path)}
     return Proposal(changed if not draft.failures else {}, tuple(draft.failures), tuple(draft.notes))
 
@@ -70,9 +70,9 @@ class _Draft:
         if path in self.whole and self.texts[path] != text:
             self._fail(path, "given twice, with different texts. Give it once, whole.")
         elif (placeholder := placeholder_in(text, before or "")) is not None:
-            self._fail(path, f"holds a placeholder for code that is not given: {placeholder}. {_GIVE_ALL}")
+            self._fail(path, f"contains a placeholder for code that is not given: {placeholder}. {_GIVE_ALL}")
         elif (lost := lost_by(path, before or "", text, elsewhere)) is not None:
-            self._fail(path, f"given as a whole file, but only a piece of it: {lost} would be lost. {_GIVE_ALL}")
+            self._fail(path, f"given as a whole file, but it is only a piece: {lost} would be lost. {_GIVE_ALL}")
         else:
             self.texts[path] = text
             self.whole.add(path)
@@ -83,14 +83,14 @@ class _Draft:
             code = [part for part in parts if rank(part.language) >= RANK_OF_CODE]
             if self.target is not None and self._known(self.target) not in self.texts and code:
                 self.failures.append(
-                    f"A block without a path stands beside others with one, and nothing is given for `{self.target}`."
-                    " Write the path in front of each block."
+                    f"One block has no path while others do, and nothing is given for `{self.target}`. Write the path"
+                    " before each block."
                 )
             elif code:
                 self.notes.append(f"left out: {sum(p.text.count(chr(10)) for p in code)} lines of code without a path")
             return
         if self.target is None:
-            self.failures.append("It is not said which file the answer is. Write the path in front of each block.")
+            self.failures.append("The answer does not say which file it is. Write the path before each block.")
             return
         wanted = language_of_file(self.target)
         fitting = [part for part in parts if part.language == wanted and wanted is not None]
@@ -105,7 +105,7 @@ class _Draft:
         text = self.texts.get(path, self.current.get(path))
         if not edit.search:
             if text:
-                self._fail(path, "there already, so an edit needs lines to search. Name lines of the file.")
+                self._fail(path, "already exists, so an edit needs lines to search. Name lines of the file.")
             else:
                 self.texts[path] = edit.replace
             return
@@ -123,7 +123,8 @@ class _Draft:
         elif matches:
             places = ", ".join(str(match.first_line + 1) for match in matches[:10])
             self._fail(
-                path, f"{_quoted(search)} fits at {len(matches)} places (lines {places}). Name more lines around it."
+                path,
+                f"{_quoted(search)} occurs in {len(matches)} places (lines {places}). Include more lines around it.",
             )
         else:
             self._fail(path, f"{_quoted(search)} is not in it.{_what_is_there(lines, search, replace)}")
@@ -135,7 +136,7 @@ class _Draft:
             return self._known(self.target) or self.target
         if len(self.current) == 1:
             return next(iter(self.current))
-        self.failures.append("It is not said which file an edit is for. Write the path in front of each block.")
+        self.failures.append("An edit does not say which file it is for. Write the path before each block.")
         return None
 
     def _place(self, path: str) -> str | None:
@@ -187,12 +188,12 @@ def new_path(path: str) -> str | None:
 def _what_is_there(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> str:
     """What a model needs to mend a search that found nothing."""
     if any(line.strip() for line in replace) and len(done := find_matches(lines, replace, replace)) == 1:
-        return f" What it is to become stands at line {done[0].first_line + 1} already."
+        return f" The replacement is already at line {done[0].first_line + 1}."
     at = closest(lines, search)
     if at is None:
-        return " Copy the lines to search from the file, to the letter."
+        return " Copy the lines to search exactly from the file."
     shown = lines[at : at + min(len(search), _LINES_SHOWN)]
-    return f" Copy the lines to the letter. The closest are, from line {at + 1}:\n" + "\n".join(shown)
+    return f" Copy the lines exactly. The closest are, from line {at + 1}:\n" + "\n".join(shown)
 
 
 _LINES_SHOWN = 30

@@ -27,7 +27,7 @@ _REMEDIES = {
     errno.EROFS: "The disk is read-only: mount it writable",
     errno.EACCES: "Make its folder writable",
     errno.EPERM: "Make its folder writable",
-    errno.ENOENT: "Its folder is gone: make it again",
+    errno.ENOENT: "Its folder is gone: recreate it",
     errno.ENOTDIR: "Its folder is a link or a file: name the real path",
     errno.ELOOP: "It is a link now: name the real path",
 }
@@ -163,7 +163,7 @@ def _give_up(journal: Journal, error: OSError | NotApplied) -> None:
         taken = take_back(journal)
     except OSError as worse:
         raise NotApplied(
-            f"{why} It could not be put back either ({worse}); `chargehand undo {journal.plan.task_id}` tries again."
+            f"{why} It could not be restored either ({worse}); `chargehand undo {journal.plan.task_id}` tries again."
         ) from error
     if not taken.left:
         journal.drop()
@@ -229,11 +229,11 @@ def _require_unchanged(file: FileChange, standing: Standing | None) -> None:
 
 def _changed(file: FileChange) -> str:
     return (
-        f"{file.path} was changed by somebody else since it was read for this task. Call again to have the task done on"
-        " the file as it is, or put the code below in yourself."
+        f"{file.path} was changed by somebody else since it was read for this task. Call again to run the task on the"
+        " current file, or apply the code below yourself."
     )
 
 
 def _why(error: OSError, path: Path) -> str:
-    remedy = _REMEDIES.get(error.errno or 0, "Mend that")
+    remedy = _REMEDIES.get(error.errno or 0, "Fix that")
     return f"{error.filename or path} cannot be written ({error.strerror or error}). {remedy}"

@@ -48,13 +48,13 @@ class LocalPaths:
 def _refuse_useless(pattern: str) -> None:
     parts = PurePath(pattern.replace("\\", "/")).parts
     if not pattern.strip("/*. ") and pattern.strip() not in ("*", "**", "**/*"):
-        raise BadPathPattern(f"{pattern!r} names nothing. Write a path below a root, as src/billing/**")
+        raise BadPathPattern(f"{pattern!r} names nothing. Write a path below a root, e.g. src/billing/**")
     if pattern.startswith(("/", "~")) or PureWindowsPath(pattern).drive or ".." in parts:
         raise BadPathPattern(
-            f"{pattern!r:.80} is not below a root. Write it relative to the project, as src/billing/**"
+            f"{pattern!r:.80} is not below a root. Write it relative to the project, e.g. src/billing/**"
         )
     if pattern.startswith("!"):
-        raise BadPathPattern(f"{pattern!r:.80}: patterns only add. Leave out the ! and name what must stay")
+        raise BadPathPattern(f"{pattern!r:.80}: patterns can only add. Remove the ! and name what must stay")
 
 
 def _expression(pattern: str) -> str:

@@ -65,11 +65,11 @@ def own_pattern(name: str, regex: str) -> OwnPattern:
     try:
         compiled = re.compile(regex)
     except (re.error, OverflowError) as error:
-        raise BadPattern(f"{name}: {regex!r:.80} is no regular expression ({error})") from error
+        raise BadPattern(f"{name}: {regex!r:.80} is not a valid regular expression ({error})") from error
     if (why_slow := _why_slow(regex)) is not None:
-        raise BadPattern(f"{name}: {why_slow}, and a text could make it search for ever")
+        raise BadPattern(f"{name}: some texts could make it search forever: {why_slow}")
     if compiled.match(""):
-        raise BadPattern(f"{name}: {regex!r:.80} also matches where nothing stands. Say what it begins with")
+        raise BadPattern(f"{name}: {regex!r:.80} also matches an empty text. Say what it begins with")
     return OwnPattern(name, compiled)
 
 
@@ -96,14 +96,14 @@ def _why_slow(regex: str) -> str | None:
             fewest, most = _bounds(token["repeat"])
             if last_group and most > 1:
                 return (
-                    "it repeats a group that can match in several ways. Repeat only fixed groups, as (?:[0-9]{4}-){3}"
+                    "it repeats a group that can match in several ways. Repeat only fixed groups, e.g. (?:[0-9]{4}-){3}"
                 )
             if most != fewest:
                 varied, ways = True, ways * (min(most, STRETCH) - min(fewest, STRETCH - 1) + 1)
         if not is_group_end:
             last_group = False
     if ways > _WAYS_AT_MOST:
-        return "it has too many repeats. Give them narrow bounds, as {4,40}, and at most two of them none"
+        return "it has too many repeats. Give them narrow bounds, e.g. {4,40}, and leave at most two unbounded"
     return None
 
 

@@ -87,10 +87,10 @@ class Custody:
         if self.reasons:
             notes.append(f"{STAYS} {_listed([reason.text for reason in self.reasons])}.")
         if self.replaced:
-            notes.append(f"Whatever leaves this machine has a placeholder in the place of: {_listed(self.replaced)}.")
+            notes.append(f"Replaced by placeholders in what leaves this machine: {_listed(self.replaced)}.")
         if self.hidden:
             notes.append(
-                f"Invisible characters were left out of what models see, so new code has none: {_listed(self.hidden)}."
+                f"Invisible characters were removed from what models see, so new code has none: {_listed(self.hidden)}."
             )
         return tuple(notes)
 
@@ -98,11 +98,11 @@ class Custody:
 STAYS = "This task stays on this machine:"
 
 _HOW_TO_STAY = (
-    "Install a local model (`chargehand doctor` says how), leave the file out, or take its path out of"
-    " [privacy] local_only in Chargehand's config."
+    "Install a local model (`chargehand doctor` says how), leave the file out, or remove its path from [privacy]"
+    " local_only in Chargehand's config."
 )
 HOW_TO_LEAVE = (
-    "Install a local model (`chargehand doctor` says how), take the secret out, or set"
+    "Install a local model (`chargehand doctor` says how), remove the secret, or set"
     ' [privacy] on_secret = "redact" in Chargehand\'s config.'
 )
 

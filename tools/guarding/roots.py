@@ -71,7 +71,7 @@ class Roots:
             if relative is not None:
                 if any(_below(folder, root / relative) is not None for folder in self.off_limits):
                     raise FileRefused(
-                        f"{argument}: {_shown(path)} lies in Chargehand's own data folder. Name another file."
+                        f"{argument}: {_shown(path)} is in Chargehand's own data folder. Name another file."
                     )
                 return root, relative
         raise FileRefused(
@@ -142,11 +142,11 @@ def _not_a_root(folder: Path, home: Path | None, own: Path) -> str | None:
     if folder == Path(folder.anchor):
         return "is a whole filesystem"
     if home is not None and home.is_relative_to(folder):
-        return "is the home folder, or holds it; name a project in it"
+        return "is the home folder, or contains it; name a project in it"
     if folder.is_relative_to(own):
         return "is Chargehand's own data folder"
     if str(folder) in _EVERYBODYS_FOLDERS:
-        return "holds everybody's folders; name a project in it"
+        return "contains all users' folders; name a project in it"
     if _is_within(folder, _SYSTEM_FOLDERS) and not _is_within(folder, _SOURCES):
         return "belongs to the system"
     return None

@@ -267,6 +267,6 @@ def _doubts(
     if availability.window_of(profile) is None:
         yield f"{profile.id}: its context window is not known, so the prompt's length was not held against it"
     if constraints.max_latency_s is not None and expected.seconds is None:
-        yield f"{profile.id}: its speed is not known, so max_latency_s was not held against it"
+        yield f"{profile.id}: its speed is not known, so it was not excluded for max_latency_s"
     if profile.complexity_at_most is not None and complexity > profile.complexity_at_most:
         yield f"{profile.id} is meant for complexity up to {profile.complexity_at_most:g}; this task has {complexity:g}"

@@ -73,9 +73,9 @@ class Decision:
         asked = list(dict.fromkeys(step.model for step in plan.steps))
         if candidate.profile.id in asked:
             before = asked[asked.index(candidate.profile.id) - 1]
-            return f"asked when {before} fails: the plan begins with {self.chosen.profile.id}"
+            return f"asked if {before} fails: the plan begins with {self.chosen.profile.id}"
         if not self.planner.is_player(candidate):
-            return f"another model plays the {candidate.role} role, one of each is asked"
+            return f"another model plays the {candidate.role} role, and only one per role is asked"
         return f"what it would add to {self.chosen.profile.id} is not worth its cost"
 
 

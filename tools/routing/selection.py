@@ -66,7 +66,7 @@ def _remembered(question: Question, circumstances: Circumstances) -> tuple[Decis
         return None, None
     profile = catalogue.profiles.get(recollection.best_model)
     if profile is None:
-        return None, f"memory prefers {recollection.best_model}, of which there is no profile, so the rules decide"
+        return None, f"memory prefers {recollection.best_model}, which has no profile, so the rules decide"
     if profile.lifecycle.on_probation:
         return None, f"memory prefers {profile.id}, which is on probation, so the rules decide"
     role = _own_role(profile, circumstances)
@@ -174,9 +174,8 @@ def _start(planner: Planner, question: Question, circumstances: Circumstances) -
 def _trial_in_words(chosen: Candidate, usual: Candidate, circumstances: Circumstances) -> str:
     known = circumstances.recollection.tasks_known.get(chosen.profile.id, 0.0)
     return (
-        f"{chosen.profile.id} is tried out in place of {usual.profile.id}, to know it better: it is expected to"
-        f" succeed with {chosen.expected.success:.0%} ({known:.0f} tasks known), {usual.profile.id} with"
-        f" {usual.expected.success:.0%}"
+        f"{chosen.profile.id} is tried instead of {usual.profile.id} to learn more about it: expected success"
+        f" {chosen.expected.success:.0%} ({known:.0f} tasks known), of {usual.profile.id} {usual.expected.success:.0%}"
     )
 
 
@@ -197,13 +196,13 @@ def _in_words(plan: Plan, planner: Planner, question: Question) -> str:
     chosen = planner.candidate(plan.steps[0].model)
     costs = in_dollars(planner.cost_usd(plan.steps[0]))
     known = f" ({chosen.grounds})" if chosen.grounds else ""
-    first = f"{chosen.profile.id} succeeds with {chosen.expected.success:.0%}{known} for about {costs}"
+    first = f"{chosen.profile.id}, expected success {chosen.expected.success:.0%}{known} for about {costs}"
     if question.check is None:
-        return f"without a check there is one answer, and {question.policy} gets most from this one: {first}"
+        return f"nothing will be executed, so only one model is asked; `{question.policy}` expects most from {first}"
     others = list(dict.fromkeys(s.model for s in plan.steps if s.model != chosen.profile.id))
     then = f"; if it fails, {', then '.join(others)}" if others else ""
-    whole = f"; in all {plan.success:.0%} for about {in_dollars(plan.cost_usd)}"
-    return f"{question.policy} begins where most is gained for the cost: {first}{then}{whole}"
+    whole = f"; overall {plan.success:.0%} for about {in_dollars(plan.cost_usd)}"
+    return f"`{question.policy}` begins with the best gain for the cost: {first}{then}{whole}"
 
 
 def _nobody(

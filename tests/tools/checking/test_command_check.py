@@ -60,7 +60,7 @@ async def test_a_command_that_never_ends_is_ended(sandbox: Sandbox, project: Pat
 
     result = await run_command_check(check, "good", None, project, sandbox)
 
-    assert (result.outcome, result.first_failure) == ("failed", "unit did not end within 0.5 s")
+    assert (result.outcome, result.first_failure) == ("failed", "unit did not finish within 0.5 s")
 
 
 async def test_what_it_needs_outside_of_usr_is_shown_and_on_its_path(sandbox: Sandbox, project: Path, tmp_path: Path):
@@ -96,7 +96,7 @@ async def test_a_path_out_of_the_project_is_not_written(sandbox: Sandbox, projec
     result = await run_command_check(replace(CHECK, answer_path="../x"), "good", None, project, sandbox)
 
     assert (result.outcome, result.executed) == ("not_run", False)
-    assert "leads out of the project" in (result.note or "")
+    assert "leads outside the project" in (result.note or "")
 
 
 async def test_without_a_project_nothing_is_run(sandbox: Sandbox):

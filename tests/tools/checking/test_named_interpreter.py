@@ -107,7 +107,7 @@ def test_a_home_folder_is_never_shown(tmp_path: Path, monkeypatch: pytest.Monkey
     [
         ("version = 3.9.2\n", "python", r"is Python 3\.9; name one of 3\.10 or newer"),
         ("", "python3.8", r"is Python 3\.8; name one of 3\.10 or newer"),
-        ("", "ls", "is no Python by its name"),
+        ("", "ls", "is not named like a Python"),
     ],
 )
 def test_what_cannot_run_the_checker_is_refused_without_being_run(tmp_path: Path, settings: str, name: str, said: str):

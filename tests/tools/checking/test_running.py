@@ -250,7 +250,7 @@ async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sa
     wrong = await run_tests(WRONG, tests, sandbox)
 
     assert (right.outcome, wrong.outcome) == ("passed", "failed")
-    assert "the tests ended themselves with exit code" in (wrong.first_failure or "")
+    assert "the tests exited with code" in (wrong.first_failure or "")
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox:
         assert result.outcome == "failed"
         assert result.note == (
             "the sandbox has Python's standard library and pytest only; module numpy is missing;"
-            " `[sandbox] python` in config.toml names a Python whose packages it is to have"
+            " `[sandbox] python` in config.toml can name a Python whose packages it should have"
         )
         assert "ModuleNotFoundError" in (result.first_failure or "")
 
@@ -385,7 +385,7 @@ async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(san
     result = await run_tests("print('begun', flush=True)\nwhile True: pass", "assert True", sandbox, Limits(wall_s=3))
 
     assert (result.outcome, result.executed) == ("failed", True)
-    assert result.first_failure == "the tests did not end within 3 s\nthe last it printed:\nbegun"
+    assert result.first_failure == "the tests did not finish within 3 s\nthe last it printed:\nbegun"
 
 
 async def test_without_a_sandbox_nothing_is_run(tmp_path):

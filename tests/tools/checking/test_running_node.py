@@ -407,7 +407,7 @@ async def test_jsx_is_not_run(sandbox: Sandbox, node: Node):
 async def test_an_endless_loop_says_how_long_was_waited(sandbox: Sandbox, node: Node):
     result = await run_node_tests("for (;;);", "assert(1);", sandbox, node, Limits(wall_s=1))
 
-    assert (result.outcome, result.first_failure) == ("failed", "the tests did not end within 1 s")
+    assert (result.outcome, result.first_failure) == ("failed", "the tests did not finish within 1 s")
 
 
 async def test_a_memory_bomb_is_ended(sandbox: Sandbox, node: Node):

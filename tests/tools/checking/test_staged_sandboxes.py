@@ -141,7 +141,7 @@ async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: p
 async def test_what_never_ends_is_ended_in_each(backend: Sandbox, code: str):
     result = await run_tests(code, "assert True", backend, Limits(wall_s=0.8))
 
-    assert (result.outcome, result.first_failure) == ("failed", "the tests did not end within 0.8 s")
+    assert (result.outcome, result.first_failure) == ("failed", "the tests did not finish within 0.8 s")
 
 
 async def test_a_memory_bomb_fails_in_each(backend: Sandbox):

@@ -198,13 +198,16 @@ REFUSED = {
     "a block inside of a block": (SEARCH.replace("=======", SEARCH), "no `>>>>>>> REPLACE`"),
     "a search that is not there": (
         SEARCH.replace("3 * r", "4 * r"),
-        "`src/shapes.py`: the text to search that begins with `def area(r):` is not in it. Copy the lines to the"
-        " letter. The closest are, from line 4:\ndef area(r):\n    return 3 * r",
+        "`src/shapes.py`: the text to search that begins with `def area(r):` is not in it. Copy the lines exactly."
+        " The closest are, from line 4:\ndef area(r):\n    return 3 * r",
     ),
-    "a search that is nowhere": (SEARCH.replace("def area(r)", "fn a()").replace("3 * r", "x"), "to the letter"),
+    "a search that is nowhere": (
+        SEARCH.replace("def area(r)", "fn a()").replace("3 * r", "x"),
+        "Copy the lines to search exactly",
+    ),
     "a search that is there twice": (
         "<<<<<<< SEARCH\n\n\n=======\n\n>>>>>>> REPLACE",
-        "fits at 2 places (lines 2, 6). Name more lines around it.",
+        "occurs in 2 places (lines 2, 6). Include more lines around it.",
     ),
     "a search that is there twice but for blanks": (
         "README.md\n<<<<<<< SEARCH\n  x\n=======\n  y\n>>>>>>> REPLACE",
@@ -212,12 +215,12 @@ REFUSED = {
     ),
     "what is done already": (
         SEARCH.replace("3 * r", "2 * r").replace("math.pi * r**2", "3 * r"),
-        "stands at line 4 already",
+        "is already at line 4",
     ),
     "a search in a file that nobody named": (f"src/other.py\n{SEARCH}", "not among the files that can be edited"),
     "a search for nothing in a file that is there": (
         "README.md\n<<<<<<< SEARCH\n=======\nx\n>>>>>>> REPLACE\n",
-        "there already",
+        "already exists",
     ),
     "a piece for the whole": (
         _fence("def area(r):\n    return math.pi * r**2\n"),
@@ -260,7 +263,7 @@ REFUSED = {
     ),
     "an edit beside code for no file": (
         f"README.md\n<<<<<<< SEARCH\n## Use\n=======\n## Usage\n>>>>>>> REPLACE\n\n{_fence(A_MENDED)}",
-        "Write the path in front of each block",
+        "Write the path before each block",
     ),
 }
 """Each with a piece of the message that goes back to the model; nothing is changed."""

@@ -56,7 +56,7 @@ async def test_the_target_may_be_new_and_in_a_folder_that_is_missing(project: Pa
 @pytest.mark.parametrize(
     ("path", "why"),
     [
-        ("src/b.py", "is there already and was not named"),
+        ("src/b.py", "already exists and was not named"),
         ("tests/test_new.py", "is not in the folder of a file that was named"),
         ("src/sub/new.py", "is not in the folder of a file that was named"),
         ("src/Makefile", "is build configuration"),
@@ -86,7 +86,7 @@ async def test_the_tests_that_judge_an_answer_are_not_rewritten_by_it(project: P
     change = plan_change(site, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
 
     assert written(change) == {"src/a.py": b"A = 3\n"}
-    assert change.left_out == ("Not written: tests/test_a.py is what the answer is checked by.",)
+    assert change.left_out == ("Not written: tests/test_a.py is used to check the answer.",)
 
 
 async def test_a_test_file_that_is_the_target_is_written(project: Path):

@@ -129,7 +129,7 @@ async def test_what_is_no_text_is_left_out_and_said(roots: Roots, project: Path)
 
     assert await find_files(["*.py"], roots) == Found(
         ("a.py",),
-        ("context_files: of '*.py', d.py, e.py left out: binary, too large, or not to be opened.",),
+        ("context_files: of '*.py', d.py, e.py left out: binary, too large, or unreadable.",),
     )
 
 
@@ -188,7 +188,7 @@ async def test_a_pattern_that_would_look_everywhere_is_refused(roots: Roots, mon
     assert ENTRIES_AT_MOST > 10_000
     monkeypatch.setattr("chargehand.tools.editing.patterns.ENTRIES_AT_MOST", 3)
 
-    with pytest.raises(BadArgument, match="Begin it with the folder that the task is about"):
+    with pytest.raises(BadArgument, match="Start it with the folder that the task is about"):
         await find_files(["**/*.py"], roots)
 
 

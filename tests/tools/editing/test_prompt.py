@@ -182,5 +182,5 @@ def test_a_repair_of_changes_asks_for_all_of_them_anew():
     turn = repair_turn("`a.py`: is not in it", Changing())
 
     assert _block(turn.text, "failure") == "`a.py`: is not in it"
-    assert "all of the changes anew" in turn.text
+    assert "all of the changes again" in turn.text
     assert "one fenced code block" not in turn.text

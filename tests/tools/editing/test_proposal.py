@@ -60,8 +60,8 @@ def test_a_search_that_fits_at_several_places_names_their_lines():
     assert proposal == Proposal(
         {},
         (
-            "`x.py`: the text to search that begins with `a = 1` fits at 2 places (lines 1, 3)."
-            " Name more lines around it.",
+            "`x.py`: the text to search that begins with `a = 1` occurs in 2 places (lines 1, 3)."
+            " Include more lines around it.",
         ),
     )
 
@@ -70,7 +70,7 @@ def test_a_search_that_fits_at_several_places_but_for_white_space_is_not_guessed
     proposal = propose(_edits(Edit(None, "  a = 1\n", "  a = 3\n")), {"x.py": "a = 1\n    a = 1\n"}, None)
 
     assert proposal.texts == {}
-    assert "fits at 2 places (lines 1, 2)" in proposal.failures[0]
+    assert "occurs in 2 places (lines 1, 2)" in proposal.failures[0]
 
 
 def test_an_exact_place_is_taken_though_others_fit_but_for_white_space():
@@ -130,14 +130,14 @@ def test_nothing_is_changed_when_one_of_several_edits_finds_no_place():
 
 
 def test_without_a_target_a_file_without_a_path_goes_nowhere():
-    assert "which file the answer is" in _propose("```python\nx = 1\n```", None).failures[0]
+    assert "which file it is" in _propose("```python\nx = 1\n```", None).failures[0]
 
 
 def test_without_a_target_an_edit_without_a_path_goes_into_the_only_file():
     answer = _edits(Edit(None, "1\n", "2\n"))
 
     assert propose(answer, {"a": "1\n"}, None).texts == {"a": "2\n"}
-    assert "which file an edit is for" in propose(answer, {"a": "1\n", "b": "1\n"}, None).failures[0]
+    assert "which file it is for" in propose(answer, {"a": "1\n", "b": "1\n"}, None).failures[0]
 
 
 def test_a_target_that_does_not_exist_is_made():
@@ -216,7 +216,7 @@ def test_a_piece_of_a_text_without_definitions_is_not_taken_for_the_whole():
     answer = Answer("x", None, is_whole=True, parts=(Part("a.yaml", None, "".join(lines[:5]) + "new: 1\n"),))
 
     assert propose(answer, {"a.yaml": "".join(lines)}, None).failures == (
-        "`a.yaml`: given as a whole file, but only a piece of it: 94 of its 100 lines would be lost."
+        "`a.yaml`: given as a whole file, but it is only a piece: 94 of its 100 lines would be lost."
         " Give the whole file, or change it with search/replace blocks.",
     )
 

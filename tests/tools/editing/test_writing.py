@@ -215,7 +215,7 @@ async def test_what_cannot_be_put_back_either_stays_in_the_journal_and_says_so(
         raise OSError(errno.EIO, "broken disk")
 
     monkeypatch.setattr(writing, "_put_back", never)  # a disk that breaks for good cannot be had otherwise
-    with pytest.raises(NotApplied, match=f"could not be put back either.*chargehand undo {TASK}"):
+    with pytest.raises(NotApplied, match=f"could not be restored either.*chargehand undo {TASK}"):
         apply_change(change, TASK, Journals(home, at_step=fail), NOW)
 
     assert Journals(home).find(TASK) is not None

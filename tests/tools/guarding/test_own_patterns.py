@@ -34,7 +34,7 @@ def test_a_pattern_finds_what_it_describes(regex: str, text: str, found: list[st
     ],
 )  # fmt: skip
 def test_what_a_text_could_make_search_for_ever_is_refused_with_what_to_do(regex: str):
-    with pytest.raises(BadPattern, match=r"^mine: .*search for ever"):
+    with pytest.raises(BadPattern, match=r"^mine: some texts could make it search forever"):
         own_pattern("mine", regex)
 
 

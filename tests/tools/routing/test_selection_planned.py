@@ -46,7 +46,7 @@ def test_without_a_check_the_one_answer_is_from_whom_the_policy_pays_for():
 
     assert starts["quality"] == "claude-opus-5-5"
     assert starts["frugal"] != "claude-opus-5-5"
-    assert all("without a check" in decide(policy, RISING).reason for policy in PLANNED)
+    assert all("nothing will be executed" in decide(policy, RISING).reason for policy in PLANNED)
 
 
 def test_a_start_that_must_fail_is_skipped_even_where_it_costs_nothing():
@@ -62,7 +62,7 @@ def test_each_candidate_says_why_it_does_not_begin():
     decision = decide("balanced", RISING, check=Check())
 
     why = {c.profile.id: decision.why_not(c) for c in decision.candidates if c is not decision.chosen}
-    assert why["claude-haiku-5-5"].startswith("asked when ")
+    assert why["claude-haiku-5-5"].startswith("asked if ")
     assert why["qwen3-14b"] == "not installed: ollama pull it"
     assert all(why.values())
 
@@ -106,7 +106,7 @@ def test_with_nobody_there_the_decision_says_what_is_missing(policy: Policy):
 
     assert decision.source == "constraint"
     assert decision.chosen.why_not
-    assert decision.warnings[0].startswith("no model can be asked now. ")
+    assert decision.warnings[0].startswith("no model is available now. ")
 
 
 def test_a_task_that_seems_a_little_harder_or_easier_begins_with_the_same_model():
@@ -144,7 +144,7 @@ def tried_out(policy: Policy, *, tasks_known: float = 0.0, is_told: bool = True,
 def test_what_little_is_known_of_is_tried_out_now_and_then_and_it_is_said(policy: Policy):
     decisions = tried_out(policy)
 
-    tried = [decision for decision in decisions if "is tried out in place of" in decision.reason]
+    tried = [decision for decision in decisions if "is tried instead of" in decision.reason]
     assert 0 < len(tried) < len(decisions)
     assert all(decision.chosen.is_usable for decision in tried)
 
