@@ -202,7 +202,7 @@ class BatchingProvider:
             for one in waiting.values():
                 one.give(error)
         except ProviderError as error:
-            why = NotFetched(f"{error} Whether the batch arrived is not known: the same command finds out.")
+            why = NotFetched(f"{error} It is not known whether the batch arrived: the same command finds out.")
             for one in waiting.values():
                 one.give(why, is_settled=False)
         else:
@@ -248,7 +248,7 @@ class BatchingProvider:
             for one in waiting.values():
                 one.give(Overloaded(f"Batch {batch_id} ended without an answer to it. Ask again."))
         except ProviderError as error:
-            why = NotFetched(f"{error} Batch {batch_id} goes on: the same command fetches its answers.")
+            why = NotFetched(f"{error} Batch {batch_id} is still running: the same command fetches its answers.")
             for one in (*waiting.values(), *self._with_vendor.pop(batch_id, ())):
                 one.give(why, is_settled=False)
 
@@ -303,7 +303,7 @@ async def batching(shop: Workshop, *, wait: Wait = anyio.sleep) -> AsyncGenerato
             try:
                 await provider.find_earlier()
             except ProviderError as error:
-                silent[name] = f"{error} What was handed in before is not known, so nothing is asked anew."
+                silent[name] = f"{error} It is not known what was submitted before, so nothing is asked again."
                 continue
             providers[name] = provider
             group.start_soon(provider.run)

@@ -51,7 +51,7 @@ async def mine_history(path: Path | None, releases: Sequence[Path], extent: Exte
     verdicts = Counter(proof.verdict for proof in proofs)
     wrong = sum(len(task.wrong) for task in mined.tasks)
     console.print(
-        f"Proved once more: {verdicts['proved']} of {len(proofs)} tasks, by their commit and {wrong} wrong answers."
+        f"Proved again: {verdicts['proved']} of {len(proofs)} tasks, by their commit and {wrong} wrong answers."
         f" Mining took {seconds:.0f} s.",
         highlight=False,
     )

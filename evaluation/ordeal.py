@@ -124,7 +124,7 @@ async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
     console.print(f"Slowest end of a server: {test.slowest_end_s:.1f} s.")
     for broken in test.broken:
         console.print(broken, style="red", markup=False)
-    console.print("Something did not hold." if test.broken else "All tasks and all money are accounted for.")
+    console.print("Something went wrong." if test.broken else "All tasks and all money are accounted for.")
     return 1 if test.broken else 0
 
 

@@ -68,7 +68,7 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
         if picture is not None:
             drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
             picture.write_text(drawn, encoding="utf-8")
-            console.print(f"{picture} drawn", markup=False)
+            console.print(f"{picture} written", markup=False)
     if orders:
         console.print(learn_online(table, orders))
     return 0
@@ -89,8 +89,9 @@ def apgr(gain: Block, weak: Block, strong: Block) -> float:
     return float(np.trapezoid(won[places], dx=0.1))
 
 
-def calibration_error(chances: Block, solved: Block, bins: int = 10) -> float:
-    """The expected calibration error, over bins of equal width."""
+def calibration_error(chances: Block, solved: Block) -> float:
+    """The expected calibration error, over ten bins of equal width."""
+    bins = 10
     place = np.minimum((chances * bins).astype(int), bins - 1)
     found = [(place == n) for n in range(bins)]
     return float(sum(abs(chances[b].mean() - solved[b].mean()) * b.mean() for b in found if b.any()))

@@ -76,7 +76,7 @@ class Report:
     @property
     def headline(self) -> str:
         e = self.evaluation
-        state = "finished" if e.finished_at is not None else "unfinished: the same command goes on with it"
+        state = "finished" if e.finished_at is not None else "unfinished: the same command continues it"
         return (
             f"Evaluation {e.id[:8]} ({e.suite}, seed {e.seed}): {self.items} tasks, {len(self.models)} models,"
             f" {in_dollars(self.cost_usd)}; {state}."
@@ -86,15 +86,15 @@ class Report:
     def remarks(self) -> tuple[str, ...]:
         """What is to be known beside the figures, a sentence each."""
         return (
-            *(f"{item} was asked of nobody: {why}" for item, why in sorted(self.broken.items())),
-            *(f"{model} was left alone: {why}" for model, why in sorted(self.given_up.items())),
+            *(f"{item} was given to no model: {why}" for item, why in sorted(self.broken.items())),
+            *(f"{model} was skipped: {why}" for model, why in sorted(self.given_up.items())),
             *(
-                f"{model}: {count} answers were not asked for, the budget does not pay their worst case. Raise"
+                f"{model}: {count} answers were not requested: the budget does not cover their worst case. Raise"
                 " --budget-usd."
                 for model, count in sorted(self.unaffordable.items())
             ),
             *(
-                f"{model}: {count} answers were not asked for, as their tasks stay on this machine."
+                f"{model}: {count} answers were not requested, because their tasks stay on this machine."
                 for model, count in sorted(self.withheld.items())
             ),
             *(f"{item} stays on this machine: {'; '.join(why)}." for item, why in sorted(self.staying.items())),
@@ -107,8 +107,8 @@ class Report:
             return ()
         answers = f"{self.with_vendors} answer{'s are' if self.with_vendors > 1 else ' is'} still with a vendor"
         return (
-            f"{answers}, in a batch that goes on by itself and is booked at its worst case. `chargehand evaluate"
-            " --resume` fetches what came of it.",
+            f"{answers}, in a batch that continues by itself and is counted at its worst case. `chargehand evaluate"
+            " --resume` fetches the results.",
         )
 
 

@@ -55,10 +55,10 @@ class Purse:
         if self._budget_usd is not None:
             left_usd = self._budget_usd - await spent_usd(self._shop.ledger, self._id) - self._held_usd
             if usd > left_usd:
-                return Unaffordable(f"${self._budget_usd:g} of this evaluation are used up")
+                return Unaffordable(f"this evaluation's budget of ${self._budget_usd:g} is used up")
         cap_usd = self._shop.rules.daily_budget_usd
         if cap_usd is not None and usd > cap_usd - await self._shop.ledger.spent_today_usd() - self._held_usd:
-            return DaySpent(f"${cap_usd:g} of the day (CHARGEHAND_DAILY_BUDGET_USD) are used up")
+            return DaySpent(f"the day's budget of ${cap_usd:g} (CHARGEHAND_DAILY_BUDGET_USD) is used up")
         return None
 
 

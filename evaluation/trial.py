@@ -89,7 +89,8 @@ async def plan_trial(shop: Workshop, model: str, against: str, budget_usd: float
     tasks = await read_askable(shop.ledger, at_most=MOST_TASKS)
     if not tasks:
         raise BadArgument(
-            "profiles trial: no remembered task can be asked again. It takes delegations with `tests` given as code and"
+            "profiles trial: no remembered task can be asked again. A trial needs delegations with `tests` given as"
+            " code and"
             ' without files, run since this version, and `[memory] text = "full"`. `chargehand evaluate` measures on'
             " tasks of its own."
         )
@@ -159,7 +160,7 @@ def proposals_of(found: Comparison, catalogue: Catalogue, evaluation_id: str, to
         yield Proposal(profile, place, before, after, evidence, warnings, needs_consent=True)
 
 
-_IS_CHANCE = "The two may be equally good: so small a difference comes about by chance as well."
+_IS_CHANCE = "The two may be equally good: so small a difference can arise by chance."
 
 
 def _places(

@@ -24,7 +24,7 @@ class BudgetExceeded(LedgerError):
         self.cap_usd, self.spent_usd, self.wanted_usd = cap_usd, spent_usd, wanted_usd
         super().__init__(
             f"the day's budget of ${cap_usd:g} has ${max(0.0, cap_usd - spent_usd):.4f} left, and the next request"
-            f" may cost ${wanted_usd:.4f}. It starts anew at 00:00 UTC; CHARGEHAND_DAILY_BUDGET_USD changes it."
+            f" may cost ${wanted_usd:.4f}. It resets at 00:00 UTC; CHARGEHAND_DAILY_BUDGET_USD changes it."
         )
 
 

@@ -75,8 +75,8 @@ async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: 
         for running, name in db.execute(unfinished).fetchall():
             if name != owner.id and name not in dead:
                 raise EvaluationRuns(
-                    f"evaluation {running[:8]} runs already (process {name.partition('-')[0]}). Wait for its end, or"
-                    " press Ctrl-C there; what it has measured stays, and the same command goes on with it."
+                    f"evaluation {running[:8]} is already running (process {name.partition('-')[0]}). Wait for it to"
+                    " finish, or press Ctrl-C there; its measurements are kept, and the same command continues it."
                 )
         e = evaluation
         db.execute(

@@ -152,22 +152,22 @@ def _code(error: Exception) -> int:
 def _remedy(path: Path, error: Exception) -> str:
     if _is_busy(error):
         return (
-            f"the ledger {path} has been held by another process for {BUSY_TIMEOUT_S:g} s. Try again, and if it"
-            " stays so, end the process that holds it."
+            f"the ledger {path} has been locked by another process for {BUSY_TIMEOUT_S:g} s. Try again; if it stays"
+            " locked, end the process that holds the lock."
         )
     if isinstance(error, sqlite3.DatabaseError) and _code(error) in _DAMAGE:
         backups = ", ".join(copy.name for copy in backups_of(path))
         return (
-            f"the ledger {path} is damaged ({error}). It was left as it is. End all Chargehands, then move it aside,"
-            f" together with {path.name}-wal and {path.name}-shm if they are there: a new one is begun. What can be"
-            f" read of the old one: sqlite3 {path.name} .recover"
-            + (f"; an older state of it is in {backups}." if backups else ".")
+            f"the ledger {path} is damaged ({error}). It was not changed. Stop all Chargehand processes, then move it"
+            " aside,"
+            f" together with {path.name}-wal and {path.name}-shm if they exist: a new one is created. To recover what"
+            f" is readable: sqlite3 {path.name} .recover" + (f"; an older copy is in {backups}." if backups else ".")
         )
     if _code(error) == sqlite3.SQLITE_FULL:
         return f"the ledger {path} cannot be written: the disk is full. Nothing was lost. Make room and try again."
     return (
-        f"the ledger {path} cannot be used ({error}). Make the folder writable and the disk not full,"
-        " or set CHARGEHAND_HOME to another folder. If the file is damaged, move it aside: a new one is begun."
+        f"the ledger {path} cannot be used ({error}). Make the folder writable and free disk space, or set"
+        " CHARGEHAND_HOME to another folder. If the file is damaged, move it aside: a new one is created."
     )
 
 

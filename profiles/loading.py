@@ -97,7 +97,7 @@ class _Reading:
                 self._profiles[name] = _validated(ModelProfile, f"{MEASURED_FOLDER}, {name}", merged)
                 self._facts[name] = merged
             except InvalidProfile as problem:
-                self._problems.append(InvalidProfile(f"{problem} `chargehand profiles undo` takes the update back."))
+                self._problems.append(InvalidProfile(f"{problem} `chargehand profiles undo` reverts the update."))
 
     def catalogue(self) -> Catalogue:
         if self._rules is None:
@@ -107,8 +107,8 @@ class _Reading:
         for name in self._facts.keys() - self._profiles.keys():
             self._problems.append(
                 InvalidProfile(
-                    f"{MEASURED_FOLDER}, {name}: was measured, but no file adds such a profile any more. Put it back,"
-                    " or take the update back with `chargehand profiles undo`."
+                    f"{MEASURED_FOLDER}, {name}: was measured, but no file adds such a profile any more. Restore the"
+                    " file, or revert the update with `chargehand profiles undo`."
                 )
             )
         return Catalogue(
@@ -143,7 +143,7 @@ def _read(file: Traversable) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
         fault = "it is not YAML" if mark is None else f"line {mark.line + 1} is not YAML"
-        raise InvalidProfile(f"{file.name}: not YAML: {error}. Mend the line it names.", file.name, fault) from error
+        raise InvalidProfile(f"{file.name}: not YAML: {error}. Fix that line.", file.name, fault) from error
     if not isinstance(data, dict):
         told = f"{file.name}: must hold fields (`id: …`), but holds {type(data).__name__}."
         raise InvalidProfile(told, file.name, "it holds no fields")

@@ -32,7 +32,7 @@ def why_not(proposal: Proposal, own: Mapping[str, object]) -> str | None:
     if not proposal.place:
         return f"{where} is hand-written in your own file" if own else None
     if proposal.place[0] not in MEASURABLE:
-        return f"{where} is no fact that can be measured; profiles/measurable.py lists those"
+        return f"{where} is not a fact that can be measured; profiles/measurable.py lists those"
     if _says(own, proposal.place):
         return f"{where} is hand-written in your own file, which wins. Remove it there to have it measured"
     return None

@@ -30,7 +30,7 @@ FOLDER = "measured"
 """Beside the user's own profiles."""
 
 _HEAD = (
-    "# Written by `chargehand profiles update`, taken back by `chargehand profiles undo`. Your own facts belong in"
+    "# Written by `chargehand profiles update`, reverted by `chargehand profiles undo`. Your own facts belong in"
     " ../NAME.yaml,\n# where they win over these. sha256 of what follows: {digest}\n"
 )
 _DIGEST = re.compile(r"\A#.*\n#.*: ([0-9a-f]{64})\n")
@@ -137,7 +137,7 @@ def to_undo(folder: Path) -> Generation:
             taken_back.add(generation.undoes)
         elif number not in taken_back:
             return generation
-    raise NothingToUndo(f"{folder}: no update is in force, so there is nothing to take back.")
+    raise NothingToUndo(f"{folder}: no update is in force, so there is nothing to revert.")
 
 
 def undo(folder: Path, at: dt.datetime) -> Generation:
@@ -180,7 +180,7 @@ def _untouched(folder: Path, number: int) -> Generation:
 def _touched(folder: Path, number: int) -> str:
     path = _path(folder, number)
     return (
-        f"{path}: was changed since it was written, so nothing is written over it. Move what you changed into a file"
+        f"{path}: was changed since it was written, so it is not overwritten. Move what you changed into a file"
         f" of your own in {folder.parent}, and undo the change or remove {path.name}."
     )
 
@@ -188,7 +188,7 @@ def _touched(folder: Path, number: int) -> str:
 def _read(folder: Path, number: int) -> tuple[Generation, bool]:
     """The facts of a number, and whether they are as they were written."""
     path = _path(folder, number)
-    mend = f"Mend it, or remove it: the facts of the number before come back. {folder.parent} holds your own files."
+    mend = f"Fix or remove it: then the previous update applies. {folder.parent} holds your own files."
     try:
         text = path.read_bytes().decode("utf-8")
         generation = Generation.model_validate(parsed(text))
@@ -231,7 +231,7 @@ def _publish(folder: Path, generation: Generation) -> Generation:
         sync(folder)
     except FileExistsError as error:
         raise Superseded(
-            f"{target}: another update was written meanwhile. Run it again to see what is left."
+            f"{target}: another update was written meanwhile. Run the command again to see what is left."
         ) from error
     except OSError as error:
         raise OverlayError(

@@ -29,16 +29,15 @@ def _of_profile(profile: ModelProfile, today: dt.date) -> Iterator[str]:
             when = f"retires on {life.retires_on}, in {days} day(s)" if days > 0 else f"retired on {life.retires_on}"
             then = f"; {life.successor} takes its place" if life.successor else "; it names no successor"
             yield (
-                f"{profile.id}: {when}{then}. Set lifecycle.status to retired and take its roles away, or correct the"
-                " day."
+                f"{profile.id}: {when}{then}. Set lifecycle.status to retired and remove its roles, or correct the day."
             )
     # A price that nobody can be charged any more does not age.
     if profile.price is not None and profile.is_offered_on(today):
         age_days = (today - profile.price.seen).days
         if age_days > PRICE_AT_MOST_DAYS:
             yield (
-                f"{profile.id}: its price was seen on {profile.price.seen}, {age_days} days ago. Look at"
-                f" {profile.price.source} and renew price.seen."
+                f"{profile.id}: its price was seen on {profile.price.seen}, {age_days} days ago. Check"
+                f" {profile.price.source} and update price.seen."
             )
 
 

@@ -60,7 +60,7 @@ def _run(arguments: Sequence[str] | None) -> int:
         try:
             word.encode()
         except UnicodeEncodeError:
-            parser.error(f"{word!a:.80} is not text in UTF-8. Type it, or name the file, in UTF-8.")
+            parser.error(f"{word!a:.80} is not UTF-8 text. Type it, or name the file, in UTF-8.")
     chosen = parser.parse_args(given)
     run: Run = chosen.run
     return run(chosen)
@@ -79,21 +79,29 @@ def _parser() -> argparse.ArgumentParser:
     add_http_arguments(serve)
     _add(commands, "demo", _demo, "see it work: a real client drives the real server")
     doctor = _add(commands, "doctor", _doctor, "what is reachable, installed, missing, and how to get it")
-    doctor.add_argument("--host", choices=tuple(HOSTS), metavar="HOST", help="in the environment that HOST would give")
-    doctor.add_argument("--config", type=Path, metavar="FILE", help="that host's file, where it is not the usual one")
+    doctor.add_argument(
+        "--host", choices=tuple(HOSTS), metavar="HOST", help="check the environment that HOST would give"
+    )
+    doctor.add_argument(
+        "--config", type=Path, metavar="FILE", help="that host's config file, if not in the usual place"
+    )
     route = _add(commands, "route", _route, "which model would do a task, and why")
     route.add_argument("task", help="the task's text; - reads it from standard input")
-    delegate = _add(commands, "delegate", _delegate, "have a task done: code on standard output, or in files")
+    delegate = _add(commands, "delegate", _delegate, "delegate a task: code goes to standard output, or into files")
     _take_an_order(delegate)
-    undo = _add(commands, "undo", _undo, "take back what a task wrote into files")
-    undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="of a receipt that lists files_changed")
+    undo = _add(commands, "undo", _undo, "undo what a task wrote into files")
+    undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="from a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
     usage.add_argument("--days", type=real(0, 100_000), default=None, help="only the last DAYS days")
-    doctor.add_argument("--try", dest="tries", action="store_true", help="put small tasks to the models here")
+    doctor.add_argument("--try", dest="tries", action="store_true", help="try small tasks on this machine's models")
     doctor.add_argument("--models", nargs="+", metavar="MODEL", help="for --try: only these")
-    doctor.add_argument("--minutes", type=real(0.1, 600), metavar="M", help="for --try: all together (5)")
-    told = _add(commands, "instructions", _instructions, "tell a host's model when delegating pays, and when not")
-    told.add_argument("--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that one's form")
+    doctor.add_argument("--minutes", type=real(0.1, 600), metavar="M", help="for --try: minutes in total (5)")
+    told = _add(
+        commands, "instructions", _instructions, "tell a host's model when delegating pays, and when it does not"
+    )
+    told.add_argument(
+        "--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that host's format"
+    )
     told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
     for command in (doctor, route, delegate, undo, usage):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -106,7 +114,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _take_an_order(parser: argparse.ArgumentParser) -> None:
-    parser.epilog = "Exit code 0: its tests and checks passed. 3: nothing, or not every check, was executed. 1: else."
+    parser.epilog = (
+        "Exit code 0: its tests and checks passed. 3: no check, or not every check, was executed. 1: anything else."
+    )
     parser.add_argument("task", help="the task's text; - reads it from standard input")
     parser.add_argument("--tests", metavar="FILE|TEXT", help="Python or JavaScript that must pass")
     parser.add_argument(
@@ -115,12 +125,12 @@ def _take_an_order(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="your own, [checks.NAME] in config.toml",
+        help="your own checks, [checks.NAME] in config.toml",
     )
     parser.add_argument(
-        "--context", metavar="FILE", nargs="+", action="extend", default=[], help="files that the model is to see"
+        "--context", metavar="FILE", nargs="+", action="extend", default=[], help="files that the model should see"
     )
-    parser.add_argument("--target", metavar="FILE", help="the file that the result belongs to, new or there already")
+    parser.add_argument("--target", metavar="FILE", help="the file the result goes into, new or existing")
     parser.add_argument("--apply", action="store_true", help="write the result into the files instead of printing it")
     parser.add_argument("--model", help="a profile id, role or line (haiku, sonnet, opus); never replaced")
     parser.add_argument("--task-type", choices=TASK_TYPES, metavar="TYPE", help=", ".join(TASK_TYPES))

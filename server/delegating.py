@@ -61,7 +61,7 @@ async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     if isinstance(ended, Exception):
         return complain(ended)
     if ended is None:
-        console.print("Cancelled before it had begun.")
+        console.print("Cancelled before it started.")
         return 1
     ended = spoken(ended)
     still_has(f"chargehand://tasks/{ended.task_id}")
@@ -103,7 +103,7 @@ async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_
     above = f"--max-cost-usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g})"
     if not may_ask:
         raise BadArgument(
-            f"{above}, and without a terminal nobody can be asked. Give at most {limit_usd:g}, or raise ask_above_usd"
+            f"{above}, and there is no terminal to ask on. Give at most {limit_usd:g}, or raise ask_above_usd"
             " in config.toml."
         )
     try:
@@ -143,7 +143,8 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
         )
         if receipt.status == "over_budget" and order.max_cost_usd is None and limit_usd is not None:
             receipt.notes.append(
-                f"Without --max-cost-usd a delegation may spend ${limit_usd:g}; with more, you are asked ([budget]"
+                f"Without --max-cost-usd a delegation may spend at most ${limit_usd:g}; for a higher limit you are"
+                " asked ([budget]"
                 " ask_above_usd)."
             )
         return receipt
@@ -230,13 +231,13 @@ def _sum_up(receipt: Receipt, console: Console) -> None:
     # Where the last attempt passed, the notes say why its result could not be written.
     if receipt.status == "failed" and last is not None and last.outcome not in ("passed", "unverified"):
         if (failed := receipt.failure) is not None:
-            say(f"{failed.name} failed: {failed.first_failure or failed.note or 'it does not say by what'}", "red")
+            say(f"{failed.name} failed: {failed.first_failure or failed.note or 'no details given'}", "red")
         if receipt.code:
-            say("The code on standard output is the best attempt and does not work.", "red")
+            say("The code on standard output is the best attempt; it still fails.", "red")
     for change in receipt.files_changed:
         say(f"{change.path}: +{change.added} -{change.removed}")
     if receipt.files_changed:
-        say(f"To take it back: chargehand undo {receipt.task_id}", "dim")
+        say(f"To undo it: chargehand undo {receipt.task_id}", "dim")
     checked = f", checked by {', '.join(receipt.verified_by)}" if receipt.verified_by else ""
     style = "green" if receipt.status == "succeeded" else "yellow" if receipt.status == "unverified" else "red"
     say(f"{receipt.status}{checked}, {in_dollars(receipt.cost_usd)}, task {receipt.task_id}", style)

@@ -70,7 +70,7 @@ async def _somebody_to_ask(home: Path, console: Console) -> AsyncGenerator[Mappi
         yield _own_environment(settings)
         return
     console.print(
-        "[bold]This is a rehearsal:[/] no model of yours can be asked (`chargehand doctor` says why), so recorded"
+        "[bold]This is a rehearsal:[/] none of your models is available (`chargehand doctor` says why), so recorded"
         " answers come from a peer on 127.0.0.1 over real HTTP. Routing, sandbox, escalation and books are real; only"
         " the models are not."
     )

@@ -193,7 +193,7 @@ def _sandbox(search: SandboxSearch) -> Line:
 
 def _node(node: Node | None) -> Line:
     if node is None or node.version < OLDEST:
-        found = "there is none" if node is None else f"{node.shown} is too old"
+        found = "not found" if node is None else f"{node.shown} is too old"
         return Line("node", "missing", f"{found}: tests in JavaScript and TypeScript are not run; {INSTALL}")
     if node.version < STRIPS_TYPES:
         return Line("node", "ok", f"{node.shown} runs tests in JavaScript; for TypeScript {INSTALL}")
@@ -231,9 +231,9 @@ def _privacy(shop: Workshop) -> Line:
     if shop.rules.local_only:
         stays = "CHARGEHAND_LOCAL_ONLY: every task stays on this machine"
     elif privacy.local_paths.patterns:
-        stays = f"what lies under {', '.join(privacy.local_paths.patterns)} stays on this machine"
+        stays = f"files under {', '.join(privacy.local_paths.patterns)} stay on this machine"
     else:
-        stays = "no path is kept on this machine ([privacy] local_only names some)"
+        stays = "no path is marked as local ([privacy] local_only can name some)"
     becomes = "is replaced in what leaves" if privacy.replaces_secrets else "keeps its task on this machine"
     return Line("privacy", "ok", f"{stays}; a secret ({kinds} kinds{own}) {becomes}")
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from .premises import OpenWorkshop
 
 _EPILOG = (
-    "Exit code 0: all was measured that the budget pays for. 3: some of it was not (a vendor failed, the day's budget"
-    " is used up, a task is broken, or it was interrupted); the same command goes on with what is left. 1: nothing was"
-    " measured, standard error says why. 2: the command is mistyped."
+    "Exit code 0: everything that the budget covers was measured. 3: some of it was not (a vendor failed, the day's"
+    " budget"
+    " is used up, a task is broken, or it was interrupted); run the same command to continue. 1: nothing was measured;"
+    " standard error says why. 2: the command is mistyped."
 )
 
 
@@ -34,21 +35,31 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     parser.add_argument("--models", nargs="+", metavar="MODEL", help="profile ids, roles or lines (all that answer)")
     parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kinds of task (all)")
     parser.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
-    parser.add_argument("--repeat", type=whole(1, 100), metavar="K", help="answers of each model to each task (1)")
+    parser.add_argument("--repeat", type=whole(1, 100), metavar="K", help="answers per model and task (1)")
     parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
     parser.add_argument("--batch", action="store_true", help="ask Claude in batches: half the price, up to a day")
     repository = parser.add_argument_group("tasks of your own, from a git history")
     repository.add_argument(
-        "--from-repo", type=Path, metavar="PATH", help="commits that change code and tests together"
+        "--from-repo", type=Path, metavar="PATH", help="use commits that change code and tests together"
     )
     repository.add_argument("--commits", type=whole(1, 10_000), metavar="N", help="look at the newest N (200)")
-    repository.add_argument("--since", type=day, metavar="DATE", help="and at none before this day, as 2026-05-31")
-    repository.add_argument("--tasks", type=whole(1, 500), metavar="N", help="make no more than N (20)")
+    repository.add_argument(
+        "--since", type=day, metavar="DATE", help="ignore commits before this date, e.g. 2026-05-31"
+    )
+    repository.add_argument("--tasks", type=whole(1, 500), metavar="N", help="make at most N (20)")
     repository.add_argument("--python", type=_python, metavar="FILE", help="the Python whose packages its tests need")
-    parser.add_argument("--resume", action="store_true", help="go on with the last unfinished one, on its terms")
-    parser.add_argument("--report", nargs="?", const="", metavar="ID", help="print the last one, or ID, and ask nobody")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the last unfinished evaluation, with its settings"
+    )
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="print the last report, or that of ID, without asking any model",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
-    parser.add_argument("--html", type=Path, metavar="FILE", help="write a page with plots that stands alone")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained HTML report with plots")
     add_schedule_options(parser)
     parser.set_defaults(run=partial(_evaluate, open_workshop))
 
@@ -73,7 +84,7 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     given = [name for name, value in asked.items() if value is not None]
     if given and (chosen.resume or chosen.report is not None):
         goes = "--resume" if chosen.resume else "--report"
-        complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps to what was asked then."])
+        complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
         return 2
     if schedule is not None:
         return schedule(open_workshop)
@@ -122,5 +133,5 @@ def _python(text: str) -> Path:
     # Its links are not followed: the path says which environment is meant.
     path = Path(text).expanduser().absolute()
     if not (path.is_file() and os.access(path, os.X_OK)):
-        raise argparse.ArgumentTypeError(f"{text} is no Python that can be run; name its bin/python")
+        raise argparse.ArgumentTypeError(f"{text} is not a Python that can be run; name its bin/python")
     return path

@@ -112,7 +112,7 @@ async def report_from_shell(
             row = await find_evaluation(shop.ledger, evaluation_id=evaluation_id)
             if row is None:
                 which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
-                raise BadArgument(f"--report: {which}. `chargehand evaluate` measures.")
+                raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")
             measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
             report = Report.of(row, measurements, with_vendors=len(await batched_in(shop.ledger, row.id)))
         await _give_out(report, as_json=as_json, page=page)
@@ -151,7 +151,7 @@ async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
         models = tuple(sorted(p.id for p in shop.catalogue if there[p.id].is_reachable and p.is_offered_on(shop.today)))
     if shop.rules.local_only and (elsewhere := [model for model in models if not there[model].is_local]):
         models = tuple(model for model in models if there[model].is_local)
-        left_out = f"Left out, as CHARGEHAND_LOCAL_ONLY keeps all on this machine: {', '.join(elsewhere)}."
+        left_out = f"Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: {', '.join(elsewhere)}."
         console.print(left_out, markup=False, highlight=False, soft_wrap=True)
     if not models:
         raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
@@ -168,7 +168,7 @@ async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
 def refuse_unknown_kinds(kinds: Sequence[str]) -> None:
     """Raise BadArgument for a kind of task that is none."""
     if unknown := [kind for kind in kinds if kind not in KINDS]:
-        raise BadArgument(f"--kinds: {', '.join(unknown)} is none. They are: {', '.join(KINDS)}.")
+        raise BadArgument(f"--kinds: {', '.join(unknown)} is unknown. The kinds are: {', '.join(KINDS)}.")
 
 
 def budget_of(order: Order) -> float | None:
@@ -181,11 +181,11 @@ async def _resumed(shop: Workshop) -> Terms:
     row = await find_evaluation(shop.ledger, only_unfinished=True, suite=OWN_SUITE)
     row = row or await find_evaluation(shop.ledger, only_unfinished=True)
     if row is None:
-        raise BadArgument("--resume: no evaluation is unfinished. Leave it out to begin one.")
+        raise BadArgument("--resume: there is no unfinished evaluation. Omit --resume to start one.")
     if row.suite != OWN_SUITE:
         raise BadArgument(
-            f"--resume: evaluation {row.id[:8]} is over other tasks ({row.suite}). Repeat its own command, which goes"
-            " on with it, or leave --resume out."
+            f"--resume: evaluation {row.id[:8]} covers other tasks ({row.suite}). Repeat its own command to continue"
+            " it, or omit --resume."
         )
     return Terms.from_json(row.terms)
 

@@ -21,19 +21,19 @@ def add_host_commands(commands: Any) -> None:
         "--roots", metavar="FOLDER", nargs="+", action="extend", default=[], help="folders whose files may be read"
     )
     install.add_argument(
-        "--env", metavar="NAME=VALUE", action="append", default=[], help="for the entry's env block; may be given often"
+        "--env", metavar="NAME=VALUE", action="append", default=[], help="add to the entry's env block; repeatable"
     )
     install.add_argument(
         "--with-keys",
         action="store_true",
         help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead",
     )
-    told = "take this server out of a host's configuration, and the keys that were written with it"
+    told = "remove this server from a host's configuration, with the keys that were written there"
     uninstall = commands.add_parser("uninstall", help=told, description=sentence(told))
     for command, run in ((install, _install), (uninstall, _uninstall)):
         command.add_argument("host", choices=tuple(HOSTS), metavar="HOST", help=", ".join(HOSTS))
         command.add_argument(
-            "--config", type=Path, metavar="FILE", help="the host's file, where it is not the usual one"
+            "--config", type=Path, metavar="FILE", help="the host's config file, if not in the usual place"
         )
         command.set_defaults(run=run)
 
@@ -50,11 +50,13 @@ def _install(chosen: argparse.Namespace) -> int:
     except CallerError as error:
         return complain(error)
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
-    _tell(f"{change.file}: " + (f"chargehand is in it.{names}" if change.is_changed else "nothing to change."))
+    _tell(f"{change.file}: " + (f"chargehand is configured.{names}" if change.is_changed else "nothing to change."))
     if change.backup is not None:
-        _tell(f"As it was before Chargehand came: {change.backup}")
+        _tell(f"Backup of the original: {change.backup}")
     if change.is_changed:
-        _tell(f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` says what it can do.")
+        _tell(
+            f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` shows what it can do."
+        )
     return 0
 
 
@@ -68,9 +70,11 @@ def _uninstall(chosen: argparse.Namespace) -> int:
         change = uninstall(host, chosen.config or host.file())
     except CallerError as error:
         return complain(error)
-    _tell(f"{change.file}: " + ("chargehand is out of it." if change.is_changed else "chargehand is not in it."))
+    _tell(
+        f"{change.file}: " + ("chargehand was removed." if change.is_changed else "chargehand is not configured there.")
+    )
     if change.backup is not None:
-        _tell(f"As it was before Chargehand came: {change.backup}")
+        _tell(f"Backup of the original: {change.backup}")
     return 0
 
 
@@ -83,7 +87,7 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
     if chosen.roots:
         roots = [Path(root).expanduser().absolute() for root in chosen.roots]
         if missing := [str(root) for root in roots if not root.is_dir()]:
-            raise BadArgument(f"--roots: {', '.join(missing)}: there is no such folder. Name one that is there.")
+            raise BadArgument(f"--roots: {', '.join(missing)}: there is no such folder. Name an existing one.")
         given["CHARGEHAND_ROOTS"] = os.pathsep.join(map(str, roots))
     elif host.workspace is not None:
         given["CHARGEHAND_ROOTS"] = host.workspace

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def add_http_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--http", action="store_true", help="Streamable HTTP instead of stdio")
     parser.add_argument("--host", help="the address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=whole(0, 65_535), help="0: any that is free (8765)")
+    parser.add_argument("--port", type=whole(0, 65_535), help="the port; 0 picks a free one (8765)")
     parser.add_argument(
         "--public-url", metavar="URL", help="the address that clients use, behind a proxy; ends in /mcp"
     )
@@ -26,15 +26,17 @@ def add_http_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="one more Host header to answer, without a port",
     )
-    parser.add_argument("--issuer", metavar="URL", help="an OAuth issuer whose tokens open, made out for the URL")
-    parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="what a token must allow")
+    parser.add_argument(
+        "--issuer", metavar="URL", help="an OAuth issuer whose tokens, issued for that URL, are accepted"
+    )
+    parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="a scope that tokens must have")
 
 
 def misfit(chosen: argparse.Namespace) -> str | None:
     """What was typed that would have no effect. None: all of it has."""
     if chosen.http:
         if chosen.scope and chosen.issuer is None:
-            return "serve: --scope goes with --issuer: without one nobody says what a token allows."
+            return "serve: --scope goes with --issuer: without an issuer, nothing says what a token allows."
         return None
     given = {
         "--host": chosen.host,

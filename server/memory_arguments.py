@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     """Add `memory` with its actions. commands: what `add_subparsers` gave; argparse does not export its type."""
-    memory = commands.add_parser("memory", help="what is remembered", description="What is remembered, and its care.")
+    memory = commands.add_parser(
+        "memory", help="show and manage what is remembered", description="Show and manage what is remembered."
+    )
     actions = memory.add_subparsers(title="actions", metavar="ACTION", required=True)
 
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
@@ -26,36 +28,38 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
         parser.set_defaults(run=partial(run, open_workshop))
         return parser
 
-    add("stats", _stats, "what it holds, and how right it was")
-    add("rebuild", _rebuild, "make the vectors that are missing, and build the index anew")
+    add("stats", _stats, "what it holds, and how accurate its predictions were")
+    add("rebuild", _rebuild, "compute missing vectors and rebuild the index")
     export = add("export", _export, "write the remembered tasks to a file of JSON lines")
-    export.add_argument("file", help="the file, made or replaced, or a pipe; - writes to standard output")
-    export.add_argument("--vectors", action="store_true", help="with the vectors; they can be computed again")
+    export.add_argument("file", help="the file, created or replaced, or a pipe; - writes to standard output")
+    export.add_argument("--vectors", action="store_true", help="include the vectors; they can be recomputed")
     export.add_argument(
-        "--text", choices=("full", "redacted", "hash"), default="full", help="what of the texts to write (full)"
+        "--text", choices=("full", "redacted", "hash"), default="full", help="how much of the texts to write (full)"
     )
-    take = add("import", _import, "merge an export of another machine, or a data set of outcomes, plain or .gz")
+    take = add("import", _import, "merge an export from another machine, or a data set of outcomes, plain or .gz")
     take.add_argument("files", nargs="+", type=Path, metavar="FILE", help="a file, or - for standard input")
     take.add_argument(
         "--map",
         action="append",
         default=[],
         metavar="NAME=PROFILE_ID",
-        help="whom a data set means by a model's name; may be given often",
+        help="map a data set's model name to a profile; repeatable",
     )
-    take.add_argument("--restore-forgotten", action="store_true", help="take in again what was forgotten here")
-    prune = add("prune", _prune, "let go of old tasks; what models did still counts, and money stays in the books")
+    take.add_argument("--restore-forgotten", action="store_true", help="also import tasks that were forgotten here")
+    prune = add("prune", _prune, "delete the texts of old tasks; model statistics and costs are kept")
     prune.add_argument("--older-than", type=real(0, 1_000_000), metavar="DAYS", help="those begun more than DAYS ago")
     prune.add_argument(
         "--keep",
         type=whole(0, 1_000_000_000),
         metavar="N",
-        help="never the newest N; alone: all but the newest N",
+        help="keep the newest N; without --older-than, prune all others",
     )
-    forget = add("forget", _forget, "remove all that is kept of tasks but their cost, for good")
+    forget = add("forget", _forget, "permanently remove everything kept about tasks except their cost")
     what = forget.add_mutually_exclusive_group(required=True)
-    what.add_argument("task_ids", nargs="*", default=[], metavar="TASK_ID", help="of a receipt")
-    what.add_argument("--project", metavar="FOLDER", help="all tasks of a project; or its key, as exports have it")
+    what.add_argument("task_ids", nargs="*", default=[], metavar="TASK_ID", help="from a receipt")
+    what.add_argument(
+        "--project", metavar="FOLDER", help="all tasks of a project, given by its folder or by its key in exports"
+    )
     what.add_argument("--all", action="store_true", help="everything")
     for action in (prune, forget):
         action.add_argument("--yes", action="store_true", help="do not ask")

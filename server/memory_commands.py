@@ -74,7 +74,7 @@ async def rebuild_memory(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
         return 0 if embedded.why_left is None else 1
     _say(
         f"{_tasks(embedded.done)} got a vector. {dropped} unused index(es) dropped: the next server to start builds"
-        " its own from the ledger, in the background. Servers that run check theirs themselves."
+        " its own from the ledger, in the background. Running servers check theirs themselves."
     )
     if embedded.why_left is not None:
         return complain(EmbedderUnavailable(f"{_tasks(embedded.left)} have none yet: {embedded.why_left}"))
@@ -129,8 +129,8 @@ async def import_from(
                         reports[str(file)] = await import_memory(shop.ledger, source, rules, tell)
                 except OSError as error:
                     raise BadArgument(
-                        f"import: {file} cannot be read ({error.strerror or error}). Name a file that is there and"
-                        " that you may read, or - for standard input."
+                        f"import: {file} cannot be read ({error.strerror or error}). Name an existing file that you"
+                        " may read, or - for standard input."
                     ) from error
             try:
                 with _progress("embedding", as_json) as tell:
@@ -149,11 +149,13 @@ async def prune_memory(
 ) -> int:
     try:
         if older_than_days is None and keep is None:
-            raise BadArgument("prune: say which tasks go: --older-than DAYS, --keep N, or both.")
+            raise BadArgument("prune: say which tasks to prune: --older-than DAYS, --keep N, or both.")
         async with open_workshop() as shop:
             prunable = await find_prunable(shop.ledger, older_than_days=older_than_days, keep=keep)
             count = await count_prunable(shop.ledger, prunable) if prunable else 0
-            question = f"Prune {_tasks(count)}? Their texts, answers and vectors go; counts and cost stay."
+            question = (
+                f"Prune {_tasks(count)}? Their texts, answers and vectors are deleted; counts and costs are kept."
+            )
             done, is_smaller = 0, False
             if prunable and count and _agrees(question, yes=yes):
                 with _progress("pruning", as_json) as tell:
@@ -184,8 +186,8 @@ async def forget_tasks(
             if unknown := set(task_ids) - set(found):
                 raise BadArgument(f"forget: there is no task {', '.join(sorted(unknown))}. Nothing was forgotten.")
             question = (
-                f"Forget {'everything: ' if everything else ''}{_tasks(len(found))}, for good? What they cost stays in"
-                " the books. Backups of earlier versions of the ledger go too."
+                f"Forget {'everything: ' if everything else ''}{_tasks(len(found))}, permanently? Their cost stays in"
+                " the books. Backups of earlier versions of the ledger are deleted too."
             )
             if not (found or everything) or not _agrees(question, yes=yes):
                 if as_json:
@@ -203,11 +205,11 @@ async def forget_tasks(
     if as_json:
         print_json(asdict(forgotten))
         return 0
-    _say(f"{_tasks(forgotten.tasks)} forgotten. Servers that run take the vectors out before their next answer.")
+    _say(f"{_tasks(forgotten.tasks)} forgotten. Running servers remove the vectors before their next answer.")
     if forgotten.backups:
-        _say(f"Removed, for they held them: {', '.join(forgotten.backups)}.")
+        _say(f"Removed, because they contained them: {', '.join(forgotten.backups)}.")
     if not forgotten.is_scrubbed:
-        _say("Another process was reading: traces stay in the ledger's log until the last Chargehand ends.")
+        _say("Another process was reading: traces remain in the ledger's log until the last Chargehand process ends.")
     return 0
 
 
@@ -219,7 +221,7 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
     table.add_row("began", f"{_day(census.oldest)} to {_day(census.newest)}" if census.tasks else "-")
     table.add_row("outcomes", f"{census.outcomes:,}")
     table.add_row("vectors", _in_parts(census.vectors, "none"))
-    table.add_row("without a vector", "not known: the embedder is unavailable" if missing is None else f"{missing:,}")
+    table.add_row("without a vector", "unknown: the embedder is unavailable" if missing is None else f"{missing:,}")
     table.add_row("files", f"{census.bytes / 2**20:,.1f} MiB")
     console.print(table)
     if census.models:
@@ -231,7 +233,7 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
     for name, calibration in (("expected success", census.expected_success), ("confidence", census.confidence)):
         if calibration.brier_score is None or calibration.expected_error is None:
             continue
-        table = Table(name, "decisions", "mean", "succeeded", title="How right decisions were")
+        table = Table(name, "decisions", "mean", "succeeded", title="How accurate decisions were")
         for row in calibration.buckets:
             table.add_row(
                 f"{row.said_from:.1f} to {row.said_to:.1f}",
@@ -241,14 +243,14 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
             )
         console.print(table)
         console.print(
-            f"Brier score {calibration.brier_score:.3f}: 0 is perfect, 0.25 a coin's."
-            f" Off by {calibration.expected_error:.2f} on average."
+            f"Brier score {calibration.brier_score:.3f}: 0 is perfect, 0.25 is a coin toss. Off by"
+            f" {calibration.expected_error:.2f} on average."
         )
     missed = census.missed
     if missed.rejected:
         console.print(
-            f"Of late checks caught {missed.failed:,} wrong answers and let {missed.rejected:,} pass that you rejected:"
-            f" plans count on {missed.share:.0%} of wrong answers to pass."
+            f"Recently, checks caught {missed.failed:,} wrong answers and passed {missed.rejected:,} that you rejected:"
+            f" plans expect {missed.share:.0%} of wrong answers to pass."
         )
 
 
@@ -265,13 +267,13 @@ def _target(file: str) -> Path | TextIO:
         return sys.stdout
     path = Path(file)
     if path.is_dir():
-        raise BadArgument(f"export: {file} is a folder. Name a file in it, as in {path / 'memory.jsonl'}")
+        raise BadArgument(f"export: {file} is a folder. Name a file in it, e.g. {path / 'memory.jsonl'}")
     return path
 
 
 def _tell_of_export(file: str, count: int) -> None:
     if Path(file).is_file():
-        _say(f"{_tasks(count)} written to {file}, readable by you alone.")
+        _say(f"{_tasks(count)} written to {file}, readable only by you.")
     else:  # a pipe, perhaps the one that standard output goes into
         Console(stderr=True).print(f"{_tasks(count)} written into {file}.", markup=False, highlight=False)
 
@@ -298,7 +300,7 @@ def _mapping(names: Sequence[str], shop: Workshop) -> Mapping[str, str]:
         # A model's name may hold a =, a profile id never does.
         name, _, profile = pair.rpartition("=")
         if not name or not profile:
-            raise BadArgument(f"--map {pair}: write NAME=PROFILE_ID, as in --map gpt-4-1106-preview=claude-opus-5-5")
+            raise BadArgument(f"--map {pair}: write NAME=PROFILE_ID, e.g. --map gpt-4-1106-preview=claude-opus-5-5")
         mapping[name] = shop.catalogue.named(profile, shop.today)[0].id
     return mapping
 
@@ -330,7 +332,7 @@ def _agrees(question: str, *, yes: bool) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise BadArgument(f"{question} There is no terminal to ask on: say --yes.")
+        raise BadArgument(f"{question} There is no terminal to ask on: use --yes.")
     return Confirm.ask(question, console=Console(stderr=True), default=False)
 
 

@@ -42,7 +42,7 @@ async def _releases(shop: "Workshop") -> "Found":
 
 SOURCES: Mapping[str, Source] = {
     "evaluation": Source(_evaluation, "what `chargehand evaluate` measured on this machine"),
-    "usage": Source(_usage, "what became of real work, at what speed and cost; and what a model got worse at"),
+    "usage": Source(_usage, "how real work turned out, at what speed and cost, and where a model got worse"),
     "releases": Source(_releases, "what vendors announce: retirements, successors, new models, prices"),
 }
 """In the order in which they are read."""

@@ -63,13 +63,13 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
         console.print("Interrupted before anything was asked.")
         return 1
     for model, why in course.given_up.items():
-        _say(f"{model} is left alone: {why}", console)
+        _say(f"{model} was skipped: {why}", console)
     for model, count in course.unaffordable.items():
-        _say(f"{model}: the budget does not pay for {count} task(s). Raise --budget-usd.", console)
+        _say(f"{model}: the budget does not cover {count} task(s). Raise --budget-usd.", console)
     if 0 < found.n < asked:
-        _say(f"{asked - found.n} of {asked} task(s) say nothing of one of the two.", console)
+        _say(f"{asked - found.n} of {asked} task(s) gave no result for one of the two.", console)
     if not found.n:
-        return complain(BadArgument("profiles trial: nothing was learnt of both models. The reasons are above."))
+        return complain(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
     if not as_json:
         _say(found.in_words(), Console())
     is_whole = not call.cancel_called and not course.given_up and not course.unaffordable
@@ -97,7 +97,7 @@ async def _found(comparison: Comparison, evaluation_id: str, shop: Workshop) -> 
 
 def _announce(plan: Plan, console: Console) -> None:
     model, against = plan.terms.models
-    _say(f"{len(plan.items)} remembered task(s) with tests, each asked of {model} and of {against}.", console)
+    _say(f"{len(plan.items)} remembered task(s) with tests, each given to {model} and to {against}.", console)
     if plan.kept_back:
         _say(
             f"{plan.kept_back} task(s) must stay on this machine and are left out: one of the models is elsewhere.",

@@ -51,7 +51,7 @@ async def update_profiles(open_workshop: OpenWorkshop, sources: Sequence[str], *
     try:
         if not sources:
             words = ", ".join(f"--from-{name}" for name in SOURCES)
-            raise BadArgument(f"profiles update: say from what: {words} or --all; or --check.")
+            raise BadArgument(f"profiles update: name a source ({words} or --all), or use --check.")
     except MENDABLE as error:
         return complain(error)
     reads = [SOURCES[name].read for name in dict.fromkeys(sources)]
@@ -84,10 +84,10 @@ async def offer(
             try:
                 written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
             except Superseded:
-                _say("Another update was written meanwhile; what is left is worked out again.", error=True)
+                _say("Another update was written meanwhile; recalculating what is left.", error=True)
                 continue
             return _report(outlook, written, as_json=as_json, beside=beside)
-        raise BadArgument(f"{_MOST_TRIES} times another update came first. Run it again later.")
+        raise BadArgument(f"Another update came first {_MOST_TRIES} times. Run it again later.")
     except MENDABLE as error:
         return complain(error)
 
@@ -103,7 +103,7 @@ async def undo_update(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
     if as_json:
         print_json({"undone": undone.model_dump(mode="json")})
         return 0
-    _say(f"Update {undone.number} of {undone.at:%Y-%m-%d %H:%M} UTC is taken back:")
+    _say(f"Update {undone.number} of {undone.at:%Y-%m-%d %H:%M} UTC was undone:")
     for change in undone.changes:
         _say(f"  {change.profile}: {'.'.join(change.place) or 'the whole profile'}")
     return 0
@@ -167,12 +167,12 @@ def _report(outlook: Outlook, written: Generation | None, *, as_json: bool, besi
             }
         )
     elif written is not None:
-        _say(f"Written as update {written.number}. `chargehand profiles undo` takes it back.")
+        _say(f"Written as update {written.number}. `chargehand profiles undo` reverts it.")
     elif kept:
         # Of what needs consent the next sentence speaks.
         _say("Nothing is written." if all(p.needs_consent for p in kept) else "Nothing is written. --apply writes it.")
     if any(proposal.needs_consent for proposal in kept) and not as_json:
-        _say("What is sweeping or doubtful is written only when it is agreed to on a terminal, without --apply.")
+        _say("Sweeping or doubtful changes are written only after you agree on a terminal, without --apply.")
     return complain_all([plain(problem) for problem in problems])
 
 

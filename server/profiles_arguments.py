@@ -31,13 +31,13 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
         parser.set_defaults(run=partial(run, open_workshop))
         return parser
 
-    add("list", _list, "all of them, with roles, price and whether they can be asked; the default")
-    show = add("show", _show, "all facts of one model")
+    add("list", _list, "all models, with roles, price and availability (the default)")
+    show = add("show", _show, "all facts about one model")
     show.add_argument("model", metavar="MODEL", help="a profile id, role or line")
-    update = add("update", _update, "propose changes of measured facts, with their evidence")
+    update = add("update", _update, "propose changes to measured facts, with their evidence")
     update.epilog = (
         "Shows the changes and asks before it writes; without a terminal it only shows them. Facts in your own files"
-        " are never replaced. `chargehand profiles undo` takes the last update back."
+        " are never replaced. `chargehand profiles undo` reverts the last update."
     )
     for name, source in SOURCES.items():
         update.add_argument(f"--from-{name}", dest="sources", action="append_const", const=name, help=source.help)
@@ -50,15 +50,15 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
         " than 90 days, a role without an active model",
     )
     update.add_argument("--today", type=day, metavar="DAY", help="for --check: as of DAY, YYYY-MM-DD (today, UTC)")
-    add("undo", _undo, "take the last update back")
-    trial = add("trial", _trial, "ask two models remembered tasks that have tests, and compare them")
+    add("undo", _undo, "revert the last update")
+    trial = add("trial", _trial, "give two models remembered tasks that have tests, and compare them")
     trial.epilog = (
-        "Asks each task of both, newest first, and proposes that MODEL takes the other's places when it did no worse"
-        " and something speaks for it; written only when it is agreed to on a terminal. Interrupted, the same command"
-        " goes on. Exit code 3: something is left to be asked."
+        "Gives each task to both, newest first, and proposes that MODEL take the other's place if it did no worse and"
+        " has an advantage; nothing is written until you agree on a terminal. If interrupted, run the same command to"
+        " continue. Exit code 3: some tasks are left to ask."
     )
     trial.add_argument("model", metavar="MODEL", help="the model to try: a profile id, role or line")
-    trial.add_argument("--against", required=True, metavar="MODEL", help="the one that it would take the place of")
+    trial.add_argument("--against", required=True, metavar="MODEL", help="the model it would replace")
     trial.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
 
 

@@ -78,9 +78,9 @@ async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None,
             sys.stdout.write(text)
             return 0
         if form is None:
-            raise BadArgument(f"--install: say for whom, with --for {' or '.join(FORMS)}.")
+            raise BadArgument(f"--install: also give --for {' or '.join(FORMS)}.")
         if not await anyio.to_thread.run_sync(folder.is_dir):
-            raise BadArgument(f"--install: {folder} is no folder. Name your project's, or make it first.")
+            raise BadArgument(f"--install: {folder} is not a folder. Name your project's folder, or create it first.")
         file = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
     except MENDABLE as error:
         return complain(error)
@@ -102,12 +102,12 @@ def show_usage(report: UsageReport, console: Console) -> None:
     tasks = ", ".join(f"{count} {status}" for status, count in report.tasks.items()) or "none yet"
     console.print(f"Delegations: {tasks}.")
     open_usd = report.unsettled_usd
-    unsettled = f" ({in_dollars(open_usd)} of it not settled, counted at its worst case)" if open_usd else ""
+    unsettled = f" ({in_dollars(open_usd)} of that not settled, counted at its worst case)" if open_usd else ""
     console.print(f"Spent {in_dollars(report.cost_usd)}{unsettled}.")
     if report.evaluations_usd:
-        console.print(f"Evaluations cost {in_dollars(report.evaluations_usd)} beside that.")
+        console.print(f"Evaluations cost another {in_dollars(report.evaluations_usd)}.")
     console.print(
-        f"{in_dollars(report.lost_usd)} of that went into delegations that brought nothing verified or accepted."
+        f"{in_dollars(report.lost_usd)} of that went into delegations that produced nothing verified or accepted."
     )
     console.print(
         f"The verified or accepted work would have cost {in_dollars(report.baseline_usd)} on the baseline model:"
@@ -123,7 +123,7 @@ def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
     for c in classes:
         counts = (c.offered, c.delegated, c.accepted, c.edited, c.rejected, c.without_word)
         rows.append((c.task_type, *map(str, counts), in_dollars(c.cost_usd), in_dollars(c.saved_usd)))
-    print_table(console, columns, rows, whole=("cost", "saved"), title="What became of it")
+    print_table(console, columns, rows, whole=("cost", "saved"), title="What happened to it")
     for c in classes:
         if c.loses_money:
             console.print(

@@ -55,8 +55,8 @@ def _usual_home() -> Path:
         return usual_folder()
     except RuntimeError as error:
         raise BadSetting(
-            "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a folder that"
-            " may be written."
+            "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a writable"
+            " folder."
         ) from error
 
 
@@ -87,7 +87,7 @@ class Privacy(_Group):
     def _usable(cls, secrets: dict[str, str]) -> dict[str, str]:
         for name, regex in secrets.items():
             if not re.fullmatch(r"[A-Za-z][\w-]{0,39}", name):
-                raise ValueError(f"{name[:40]!r} is no name for a secret: letters, digits, - and _")
+                raise ValueError(f"{name[:40]!r} is not a name for a secret; use letters, digits, - and _")
             own_pattern(name, regex)
         return secrets
 
@@ -177,7 +177,7 @@ class Http(_Group):
         default = _CALLS_PER_MINUTE if info.field_name == "calls_per_minute" else _CALLS_AT_ONCE
         for tool in given:
             if tool not in default:
-                raise ValueError(f"{tool[:40]!r} is no tool; there are {', '.join(default)}")
+                raise ValueError(f"{tool[:40]!r} is not a tool; the tools are {', '.join(default)}")
         return {**default, **given}
 
 
@@ -202,7 +202,7 @@ class Check(_Group):
     def _inside(cls, path: str) -> str:
         parts = PurePath(path).parts
         if PurePath(path).is_absolute() or ".." in parts or not parts:
-            raise ValueError("It must be a path inside of the project, relative to its root")
+            raise ValueError("It must be a path inside the project, relative to its root")
         return path
 
     @field_validator("read_only")
@@ -284,7 +284,9 @@ class Settings(_Group):
         for name in checks:
             if name in BUILT_IN or not re.fullmatch(r"[A-Za-z][\w-]{0,39}", name):
                 taken = ", ".join(BUILT_IN)
-                raise ValueError(f"{name[:40]!r} is no name for a check: letters, digits, - and _, and not {taken}")
+                raise ValueError(
+                    f"{name[:40]!r} is not a name for a check; use letters, digits, - and _, and not {taken}"
+                )
         return checks
 
     @field_validator("roots", mode="before")
@@ -353,7 +355,9 @@ def _meant(name: str, known: Sequence[str]) -> str:
 def _read(file: Path) -> dict[str, Any]:
     """What the file says, a value of any type by each name (hence Any)."""
     if not file.is_file():
-        raise BadSetting(f"{file}: the config file is not there, or is no file. Write it, or unset CHARGEHAND_CONFIG.")
+        raise BadSetting(
+            f"{file}: the config file does not exist, or is not a file. Create it, or unset CHARGEHAND_CONFIG."
+        )
     try:
         written = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
@@ -364,7 +368,7 @@ def _read(file: Path) -> dict[str, Any]:
         raise BadSetting(f"{file}: it is not TOML: {error}. Correct it there.") from error
     for field in _NEVER_IN_THE_FILE:
         if field in written:
-            raise BadSetting(f"{file}: {field} does not belong into a file. Set {variable_of(field)} instead.")
+            raise BadSetting(f"{file}: {field} cannot be set in a file. Set the variable {variable_of(field)} instead.")
     unknown = next((key for key in written if key not in Settings.model_fields), None)
     if unknown is not None:
         settings = [field for field in Settings.model_fields if field not in _NEVER_IN_THE_FILE]

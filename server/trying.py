@@ -71,7 +71,7 @@ async def try_from_shell(
             with call:
                 shop = await place.workshop()
                 chosen = await _models(shop, models)
-                with console.status("Making sure that the tasks' own checks hold …"):
+                with console.status("Verifying the tasks' own checks …"):
                     trials.tasks = await _provable(shop, suite(seed_of_week(shop.today)), console)
                 await _try_all(place, shop, trials, chosen, minutes, console)
         except (*MENDABLE, EvaluationRuns) as error:
@@ -193,8 +193,8 @@ def _show(trials: _Trials, console: Console) -> None:
         console.print(_in_words(tried), markup=False, highlight=False, soft_wrap=True)
     if learnt:
         console.print(
-            "trust: use it as it is. check: have its answers tested. do not use: it fails as often as not. So few tasks"
-            " can be wrong by one: `chargehand evaluate` asks more.",
+            "trust: use it as it is. check: have its answers tested. do not use: it fails as often as not. With so few"
+            " tasks, one answer can change the rating: `chargehand evaluate` asks more.",
             soft_wrap=True,
         )
 
@@ -209,11 +209,11 @@ def _cell(trial: Trial | None, kind: str) -> str:
 
 def _in_words(tried: _Tried) -> str:
     if tried.trial is None:
-        return f"{tried.model}: nothing was learnt: {tried.why_not or 'no answer came in time. Allow more --minutes.'}"
+        return f"{tried.model}: no result: {tried.why_not or 'no answer came in time. Allow more --minutes.'}"
     figures = tried.trial.figures
     parts = [f"{figures.all.passed} of {figures.all.asked} passed"]
     if tried.trial.seconds_per_task is not None:
-        parts.append(f"{tried.trial.seconds_per_task:.1f} s for each")
+        parts.append(f"{tried.trial.seconds_per_task:.1f} s per task")
     if figures.tokens_per_second is not None:
         parts.append(f"{figures.tokens_per_second:.0f} tokens per second")
     if tried.memory is not None and tried.memory.memory_bytes:
@@ -225,4 +225,4 @@ def _in_words(tried: _Tried) -> str:
 def _memory_in_words(memory: LoadedModel) -> str:
     video = memory.video_memory_bytes / memory.memory_bytes
     where = "all of it" if video >= 1 else f"{video:.0%} of it" if video else "none of it"
-    return f"{memory.memory_bytes / _GIB:.1f} GiB of memory, {where} on the graphics processor"
+    return f"{memory.memory_bytes / _GIB:.1f} GiB of memory, {where} on the GPU"

@@ -16,7 +16,7 @@ def task_text(given: str) -> str:
     """The task that is meant; `-` reads it from standard input. Raises BadArgument."""
     task = _standard_input() if given == "-" else given
     if not task.strip():
-        raise BadArgument("task: it is empty. Say what is to be done.")
+        raise BadArgument("task: it is empty. Say what to do.")
     keep_bounds("task", TaskText, task)
     return task
 
@@ -36,7 +36,7 @@ def keep_bounds(option: str, argument: Any, value: object) -> None:
 
 def _standard_input() -> str:
     if sys.stdin is None:
-        raise BadArgument("task: standard input is closed. Pipe the task into it, or give its text in place of the -.")
+        raise BadArgument("task: standard input is closed. Pipe the task into it, or give its text instead of -.")
     encoding = sys.stdin.encoding
     try:
         text = sys.stdin.read()

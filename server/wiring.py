@@ -179,7 +179,8 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
 
     if settings.chroma_url is not None and not is_local_url(settings.chroma_url, local_hosts):
         raise BadSetting(
-            f"CHARGEHAND_CHROMA_URL: {settings.chroma_url} is not on this machine, and vectors tell of tasks. List its"
+            f"CHARGEHAND_CHROMA_URL: {settings.chroma_url} is not on this machine, and vectors reveal what tasks are"
+            " about. List its"
             " host under [privacy] local_hosts if it is yours, or unset it."
         )
     try:
@@ -205,4 +206,4 @@ def _refuse_unknown_baseline(model: str | None, catalogue: Catalogue) -> None:
 def _refuse_config_below_a_root(config: Path, roots: Roots) -> None:
     """What a project's files could change must not say what is run or sent."""
     if any(config.resolve().is_relative_to(root) for root in roots.folders):
-        raise BadSetting(f"CHARGEHAND_CONFIG: {config} lies below a root, where a task could rewrite it. Move it out.")
+        raise BadSetting(f"CHARGEHAND_CONFIG: {config} is inside a root, where a task could rewrite it. Move it out.")

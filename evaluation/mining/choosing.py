@@ -14,7 +14,7 @@ Reason = Literal[
     "the first commit",
     "at the border of a shallow clone",
     "a revert",
-    "its message tells no intent",
+    "its message states no intent",
     "no Python source",
     "no test file",
     "only renames",
@@ -82,7 +82,7 @@ def choose(commit: Commit, deltas: Sequence[Delta]) -> Candidate | Dropped:
     if is_revert(commit.message):
         return Dropped(commit, "a revert")
     if not tells_intent(commit.message):
-        return Dropped(commit, "its message tells no intent", commit.subject[:80])
+        return Dropped(commit, "its message states no intent", commit.subject[:80])
     if len(deltas) > FILES_AT_MOST:
         return Dropped(commit, "too many files", f"{len(deltas):,}, and at most {FILES_AT_MOST} are taken")
     moved = _moved(deltas)

@@ -55,7 +55,7 @@ async def write_history(packages: Sequence[Path], folder: Path) -> Path:
 def _read(path: Path) -> Release:
     named = _NAME.fullmatch(path.name)
     if named is None:
-        raise BadArgument(f"--releases: {path.name} is not named as a source package, like humanize-4.9.0.tar.gz.")
+        raise BadArgument(f"--releases: {path.name} is not named like a source package, e.g. humanize-4.9.0.tar.gz.")
     try:
         with tarfile.open(path, "r:gz") as archive:
             members = [m for m in archive if m.isreg() and m.size <= _FILE_BYTES_AT_MOST][: _FILES_AT_MOST + 1]

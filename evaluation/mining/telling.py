@@ -39,7 +39,7 @@ def told(mined: Mined, *, has_packages: bool) -> Iterator[str]:
     if mined.reasons:
         yield f"The others: {', '.join(f'{reason} ({count})' for reason, count in mined.reasons.items())}."
     if mined.unproved:
-        yield f"Not tried, as there are tasks enough: {mined.unproved}. --tasks takes more."
+        yield f"Not tried, because there are enough tasks: {mined.unproved}. --tasks sets how many."
     lacking = Counter(dropped.detail for dropped in mined.dropped if dropped.reason == "needs a package")
     if lacking:
         names = ", ".join(visible(name) for name, _ in lacking.most_common(_PACKAGES_NAMED))

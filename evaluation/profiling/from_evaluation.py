@@ -35,8 +35,8 @@ async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today:
     problems: list[str] = []
     if all_of.unsound:
         problems.append(
-            f"{all_of.unsound} measurement(s) in {ledger.path} hold what cannot be (a complexity outside 1 to 10, a"
-            " negative time, an unknown task type), and are left out. `chargehand evaluate` measures anew."
+            f"{all_of.unsound} measurement(s) in {ledger.path} hold impossible values (a complexity outside 1 to 10, a"
+            " negative time, an unknown task type) and are left out. `chargehand evaluate` measures again."
         )
     known: dict[str, Standing] = {}
     notices: list[str] = []
@@ -45,7 +45,7 @@ async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today:
         if model not in catalogue.profiles:
             problems.append(f"{model[:80]}: was measured, but has no profile any more; its results are left out.")
         elif count.n < LEAST_ITEMS:
-            notices.append(f"{model}: {count.n:.0f} item(s) are too few; {LEAST_ITEMS} are the least.")
+            notices.append(f"{model}: {count.n:.0f} item(s) are too few; at least {LEAST_ITEMS} are needed.")
         else:
             known[model] = standing
     proposals = [p for model, standing in known.items() for p in _of_model(catalogue.profiles[model], standing)]

@@ -32,8 +32,9 @@ async def proposals_from_usage(
     """
     read = await read_engagements(ledger, catalogue.profiles)
     problems = (
-        f"{read.unsound} delegation(s) in {ledger.path} hold what cannot be (a complexity outside 1 to 10, a negative"
-        " cost, an unknown task type), and are left out.",
+        f"{read.unsound} delegation(s) in {ledger.path} hold impossible values (a complexity outside 1 to 10, a"
+        " negative"
+        " cost, an unknown task type) and are left out.",
     )
     declined = told(declines(read.by_model, builds, now), catalogue)
     proposals: list[Proposal] = []
@@ -78,5 +79,5 @@ def _of_model(profile: ModelProfile, mine: Sequence[Engagement], declined: tuple
 
 def _too_few(model: str, known: int, of_another_build: int) -> str:
     outcomes = "1 outcome" if known == 1 else f"{known} outcomes"
-    more = f"; {of_another_build} of another build are no evidence of this one" if of_another_build else ""
+    more = f"; {of_another_build} of another build are not evidence for this one" if of_another_build else ""
     return f"{model}: nothing to propose: {outcomes}, at least {LEAST_OUTCOMES} are needed{more}."

@@ -18,7 +18,10 @@ _TERMS = Terms(
     "usage",
     "like tasks",
     "In use: ",
-    ("Use is no experiment: who got which task was chosen. `chargehand evaluate` compares on the same ones.",),
+    (
+        "Use is not an experiment: each task's model was chosen. `chargehand evaluate` compares models on the same"
+        " tasks.",
+    ),
 )
 
 

@@ -149,7 +149,7 @@ def _examine(
                 break
     if problems:
         raise ImportRefused(
-            f"{name} was not imported, nothing of it was. Correct these, or take the lines out:\n" + "\n".join(problems)
+            f"{name} was not imported, not even in part. Correct or remove these lines:\n" + "\n".join(problems)
         )
     if kind is None:
         raise ImportRefused(f"{name} is empty: there is nothing to import.")
@@ -175,7 +175,7 @@ def _header(content: bytes) -> Header | None:
             if header.version != VERSION:
                 raise _Bad(
                     f"version is {header.version}, and this Chargehand reads {VERSION}."
-                    " Upgrade it, or export again with one of this version"
+                    " Upgrade it, or export again with this version"
                 )
             return header
     raise _Bad(
@@ -201,7 +201,7 @@ def _check_vectors(task: PortableTask, vector_bytes: dict[str, int]) -> None:
         if size != expected:
             raise _Bad(
                 f"embeddings.{place}.vector has {size // 4} dimensions, and {embedding.embedder} has"
-                f" {expected // 4} elsewhere. Take it out: vectors are computed again"
+                f" {expected // 4} elsewhere. Remove it: vectors are recomputed"
             )
 
 

@@ -88,4 +88,4 @@ async def open_filler(folder: Path, collection: str, *, held: Sequence[int] = ()
             await process.aclose()
 
 
-_STUCK = "Chroma does not come back from writing. It is tried again by itself"
+_STUCK = "Chroma has stopped responding while writing. It is retried automatically"

@@ -276,7 +276,7 @@ class IndexKeeper:
         try:
             held = set(await index.ids())
             if opened.caught_up is not None and (lost := self._contents.expected_at(opened.caught_up) - held):
-                raise IndexDamaged(f"{len(lost)} vectors are gone from it")
+                raise IndexDamaged(f"{len(lost)} vectors are missing from it")
             held = await self._drop_foreign(index, held)
             await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
         except IndexFailed as failure:
@@ -369,5 +369,5 @@ class IndexKeeper:
             self._fall_back(standing, failure)
 
 
-_OUR_MISTAKE = "an unexpected error, which is in the log; it is tried again by itself"
-_WRITE_REMEDY = "Make the data folder writable and the disk not full; it is tried again by itself"
+_OUR_MISTAKE = "an unexpected error, which is in the log; it is retried automatically"
+_WRITE_REMEDY = "Make the data folder writable and free disk space; it is retried automatically"

@@ -87,8 +87,8 @@ def remove_idle(root: Path, *, now: float | None = None, idle_after_s: float = I
 
 def remedy(folder: Path, error: object) -> str:
     return (
-        f"the index in {folder} cannot be used ({error}). Make the folder writable and the disk not full,"
-        " or set CHARGEHAND_HOME to another folder"
+        f"the index in {folder} cannot be used ({error}). Make the folder writable and free disk space, or set"
+        " CHARGEHAND_HOME to another folder"
     )
 
 

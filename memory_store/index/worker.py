@@ -88,7 +88,7 @@ class _Job(Generic[_T]):
 
 
 _STUCK = (
-    "Chroma does not come back from a call. Start Chargehand again; if it stays so, run"
+    "Chroma has stopped responding. Restart Chargehand; if that does not help, run"
     " `chargehand memory rebuild`, or set CHARGEHAND_CHROMA_URL to a Chroma server"
 )
 

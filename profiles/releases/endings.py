@@ -72,7 +72,7 @@ def _absent(comparison: Comparison, profile: ModelProfile) -> str | None:
     if profile.provider == "ollama" or not profile.is_offered_on(comparison.today):
         return None
     last = profile.lifecycle.retires_on
-    end = "and announced no end" if last is None else f"though its last day is {last} by its profile"
+    end = "and announced no end" if last is None else f"although its profile says its last day is {last}"
     return (
         f"{profile.id}: its vendor does not list {profile.api_model} any more, {end}. Nothing is"
         " changed; write its `lifecycle` into a file of your own if it is gone."
@@ -89,7 +89,7 @@ def _changed(comparison: Comparison, profile: ModelProfile, *, status: str, last
     if status == "active":
         facts |= {"successor": None, "note": None}
         return Ending(profile, Lifecycle.model_validate(facts), "its vendor lists it as active again")
-    says = f"Stops answering on {last}." if status == "deprecated" else f"Not offered any more since {last}."
+    says = f"Stops answering on {last}." if status == "deprecated" else f"No longer offered since {last}."
     return Ending(profile, Lifecycle.model_validate(facts | {"note": says}), says.rstrip("."))
 
 
@@ -151,4 +151,4 @@ def _warnings(change: Ending, after: Catalogue, comparison: Comparison) -> Itera
         yield "No successor of its line is known."
     for role in roles:
         if not after.players(role, last):
-            yield f"From {last} on nobody plays the {role} role: another role takes its tasks."
+            yield f"From {last} on no model plays the {role} role: another role takes its tasks."

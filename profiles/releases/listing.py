@@ -27,7 +27,7 @@ def _plain_text(text: str) -> str:
 
 def _a_day_of_this_age(day: dt.date) -> dt.date:
     if not dt.date(2015, 1, 1) <= day <= dt.date(2100, 1, 1):
-        raise ValueError("is no day on which a model came or goes")
+        raise ValueError("is not a plausible date for a model")
     return day
 
 
@@ -105,7 +105,7 @@ class Listing(_Said):
         for model in self.models:
             # An id becomes a profile's name, and with it a part of file names, logs and commands.
             if not form.fullmatch(model.id) or ".." in model.id:
-                raise ValueError(f"{model.id[:60]!r} is no model id")
+                raise ValueError(f"{model.id[:60]!r} is not a model id")
             if model.id.lower() in seen:
                 raise ValueError(f"{model.id[:60]!r} is listed twice")
             seen.add(model.id.lower())

@@ -21,7 +21,9 @@ _OTHER_FILES = frozenset({"routing"})
 """Names that a file of the profiles' folder has for something else."""
 _UNSAID: tuple[Capability, ...] = ("tools", "prompt_caching")
 """What no listing of a cloud vendor says: a newcomer is believed to do what its predecessor does."""
-_ELSEWHERE = "It runs on a machine elsewhere, so it is not asked where a task must stay, and may be billed there."
+_ELSEWHERE = (
+    "It runs on another machine, so it is not asked when a task must stay on this one, and may be billed there."
+)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def newcomers(comparison: Comparison) -> tuple[list[Newcomer], list[str]]:
             break
         name = profile_id(listed.id, catalogue)
         if name is None:
-            notes.append(f"{listed.id}: no profile id is free for it. Add a profile by hand to have it.")
+            notes.append(f"{listed.id}: no profile id is free for it. Add a profile by hand to use it.")
             continue
         made = _MAKERS[comparison.listing.provider](replace(comparison, catalogue=catalogue), listed, name)
         if isinstance(made, NotTaken):
@@ -65,7 +67,7 @@ def newcomers(comparison: Comparison) -> tuple[list[Newcomer], list[str]]:
 def newcomer_proposal(comparison: Comparison, newcomer: Newcomer) -> Proposal:
     """The whole profile, as a proposal."""
     profile = newcomer.profile
-    note = f"{profile.provider} has {profile.api_model}, of which there is no profile"
+    note = f"{profile.provider} has {profile.api_model}, which has no profile"
     waits = "On probation: it plays no role until `chargehand evaluate` or `profiles trial` has measured it."
     return comparison.proposal(
         profile.id, (), None, as_fact(profile), note, waits, *newcomer.warnings, needs_consent=bool(newcomer.warnings)
@@ -147,7 +149,7 @@ def next_of_line(
         primary_use=predecessor.primary_use,
         roles=predecessor.roles,
         lifecycle=_on_probation(
-            listed, listing, f"Its request rules are those of {predecessor.id} where none are said."
+            listed, listing, f"Its request rules are those of {predecessor.id} where none are stated."
         ),
     )
 
@@ -175,7 +177,7 @@ def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> N
     line = listed.line or _line_by_name(listed.id, comparison)
     mates = [p for p in comparison.mine if p.line == line and p.is_offered_on(comparison.today)]
     if line is None or not mates:
-        return NotTaken(f"{listed.id}: of no line that is known here. Add a profile by hand to have it.")
+        return NotTaken(f"{listed.id}: it belongs to no known line of models. Add a profile by hand to use it.")
     released = {p.id: _released(p, comparison) for p in mates}
     dated = [p for p in mates if released[p.id] is not None]
     predecessor = max(dated, key=lambda p: (str(released[p.id]), p.id), default=max(mates, key=lambda p: p.id))
@@ -185,7 +187,7 @@ def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> N
     price = comparison.price_of(listed.id)
     if price is None:
         return NotTaken(
-            f"{listed.id}: follows {predecessor.id}, but its price is not known, and nothing is asked without one."
+            f"{listed.id}: follows {predecessor.id}, but its price is not known, and no model is asked without one."
             " Upgrade genai-prices, or add a profile by hand."
         )
     return Newcomer(listed, next_of_line(listed, name, predecessor, price, comparison.listing))

@@ -23,7 +23,7 @@ def price_changes(comparison: Comparison) -> Iterator[Proposal]:
             continue
         doubts = tuple(_doubts(today, wanted))
         if not _is_listed(profile, comparison):
-            doubts += (f"{wanted.source} says no day of its own: {profile.price.source} was read on {today.seen}.",)
+            doubts += (f"{wanted.source} gives no date: {profile.price.source} was read on {today.seen}.",)
         yield comparison.proposal(
             profile.id,
             ("price",),
@@ -101,7 +101,7 @@ def _in_words(before: Price, after: Price) -> str:
     """The change in a sentence."""
     now = "" if _rates(before) == _rates(after) else f"{_shown(before)} becomes {_shown(after)}"
     later = [f"{_shown(change)} from {change.effective} on" for change in after.changes]
-    return "; ".join([now, *later] if now else later) or "its rates for the cache or for long prompts are others"
+    return "; ".join([now, *later] if now else later) or "its rates for caching or for long prompts differ"
 
 
 def _shown(rates: Rates) -> str:
@@ -116,6 +116,6 @@ def _doubts(before: Price, after: Price) -> Iterator[str]:
         )
         if any(new * _SUSPICIOUS_FACTOR <= old or old * _SUSPICIOUS_FACTOR <= new for old, new in pairs if old != new):
             yield (
-                f"{_shown(rates)} is far from {_shown(before)}: budgets are held by this price, so look at the vendor's"
+                f"{_shown(rates)} is far from {_shown(before)}: budgets depend on this price, so check the vendor's"
                 " page."
             )

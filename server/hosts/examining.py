@@ -44,7 +44,7 @@ async def examine_host(host: Host, file: Path) -> Examination:
     """Read the host's entry, and have its command judge the environment that it would get. Raises ConfigRefused."""
     entry = installed_entry(host, file)
     if entry is None:
-        told = f"{file} has no entry for chargehand; `chargehand install {host.name}` makes one"
+        told = f"{file} has no entry for chargehand; `chargehand install {host.name}` adds one"
         return Examination((Finding("entry", is_well=False, told=told),), None)
     given: object = entry.get("env")
     declared = {str(name): str(value) for name, value in cast(dict[str, Any], given or {}).items()}
@@ -55,7 +55,7 @@ async def examine_host(host: Host, file: Path) -> Examination:
     ]
     if later := [name for name in declared if name not in fixed]:
         findings.append(
-            Finding("filled in", is_well=True, told=f"{', '.join(later)}: by {host.title}, unseen from here")
+            Finding("filled in", is_well=True, told=f"{', '.join(later)}: by {host.title}, not visible from here")
         )
     environment = {**(os.environ if host.inherits else _bare()), **fixed}
     command = _command(entry, environment)
@@ -78,7 +78,7 @@ def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Findin
     command = str(entry.get("command", ""))
     found = shutil.which(command, path=environment.get("PATH", ""))
     if found is None:
-        return Finding("command", is_well=False, told=f"{command}: no program of that name is found or may be run")
+        return Finding("command", is_well=False, told=f"{command}: no such program was found, or it is not executable")
     if not Path(command).is_absolute():
         return Finding("command", is_well=True, told=f"{command}: found as {found}; an absolute path is safer")
     return Finding("command", is_well=True, told=command)
@@ -96,4 +96,4 @@ async def _asked(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Ma
     except TimeoutError:
         return f"it did not answer within {PATIENCE_S:.0f} s"
     except (OSError, ValueError):
-        return "it does not start; run its command with `doctor` behind it in a shell to see why"
+        return "it does not start; run its command with `doctor` appended in a shell to see why"

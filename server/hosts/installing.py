@@ -75,7 +75,7 @@ def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
     try:
         entry: object = _value(_read(file, host) or "{}", [host.key, SERVER])
     except NotJson as error:
-        raise ConfigRefused(f"{file}: it is no JSON: {error}. Correct it there.") from error
+        raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there.") from error
     return cast(dict[str, Any], entry) if isinstance(entry, dict) else None
 
 
@@ -144,7 +144,7 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
     try:
         after = edit(before if before and before.strip() else "{}\n")
     except NotJson as error:
-        raise ConfigRefused(f"{file}: it is no JSON: {error}. Correct it there; nothing was changed.") from error
+        raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there; nothing was changed.") from error
     except TypeError as error:
         raise ConfigRefused(f"{file}: {error}, so nothing can be added to it. Nothing was changed.") from error
     if after == before:
@@ -153,7 +153,7 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
         backup = _backed_up(host, file, before, installs=installs) if before and before.strip() else None
         replace_file(file, after.encode("utf-8"))
     except OSError as error:
-        raise ConfigRefused(f"{file}: it cannot be written ({error}). It is as it was.") from error
+        raise ConfigRefused(f"{file}: it cannot be written ({error}). It was not changed.") from error
     return Change(file, is_changed=True, backup=backup)
 
 

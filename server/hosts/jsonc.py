@@ -48,7 +48,7 @@ def parse(text: str) -> Node:
     node = reader.value()
     reader.skip()
     if reader.at < len(text):
-        raise reader.wrong("something follows the end")
+        raise reader.wrong("there is text after the end")
     return node
 
 
@@ -95,7 +95,7 @@ def with_element(text: str, path: Sequence[str], value: Any) -> str:
     if node is None:
         return with_member(text, path, [value])
     if node.elements is None:
-        raise TypeError(f"{'.'.join(path)} is no array")
+        raise TypeError(f"{'.'.join(path)} is not an array")
     return _appended(text, node, _written(value, text, _unit(text) * (len(path) + 1)), len(path) + 1)
 
 
@@ -119,7 +119,7 @@ def _at(text: str, path: Sequence[str]) -> Node | None:
 
 def _members(node: Node, path: Sequence[str]) -> Mapping[str, Member]:
     if node.members is None:
-        raise TypeError(f"{'.'.join(path) or 'the whole'} is no object")
+        raise TypeError(f"{'.'.join(path) or 'the file'} is not an object")
     return node.members
 
 
@@ -269,10 +269,10 @@ class _Reader:
     def _string(self) -> str:
         found = self._STRING.match(self.text, self.at)
         if found is None:
-            raise self.wrong("a text in double quotes is missing")
+            raise self.wrong("a string in double quotes is missing")
         try:
             value = cast(str, json.loads(found[0]))
         except ValueError as error:
-            raise self.wrong("a text holds an unknown escape") from error
+            raise self.wrong("a string contains an unknown escape") from error
         self.at = found.end()
         return value

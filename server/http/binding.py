@@ -83,7 +83,7 @@ class Binding:
         if entrance.is_open and not (self.is_loopback and self.public_url is None):
             where = self.public_url or self.host
             raise BadSetting(
-                f"{where} can be reached from elsewhere, so calls must show a token: set CHARGEHAND_HTTP_TOKEN, or"
+                f"{where} can be reached from other machines, so calls need a token: set CHARGEHAND_HTTP_TOKEN, or"
                 " give --issuer URL. With neither, leave out --host and --public-url: then only this machine is served."
             )
         if self.public_url is None and not self._names:

@@ -90,6 +90,6 @@ def listen(binding: Binding) -> socket.socket:
             listener.close()
             raise
     except OSError as error:
-        remedy = "Give another --port, or end what listens there." if binding.port else "Give another --host."
+        remedy = "Choose another --port, or stop what is listening there." if binding.port else "Choose another --host."
         raise CannotListen(f"{binding.host}:{binding.port}: {error.strerror or error}. {remedy}") from error
     return listener

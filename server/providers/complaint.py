@@ -263,7 +263,7 @@ def _too_long(case: _Case) -> ProviderError:
 
 def _not_there(case: _Case) -> ProviderError:
     return Unreachable(
-        f"{case.vendor.url} does not answer as {case.vendor.name} does ({case.complaint.status}). "
+        f"{case.vendor.url} does not answer like {case.vendor.name} ({case.complaint.status}). "
         f"Correct {case.vendor.address_variable}."
     )
 

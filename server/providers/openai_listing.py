@@ -138,6 +138,6 @@ def _no_list(vendor: Vendor, status: int) -> ProviderError:
 
 def _not_understood(vendor: Vendor) -> ProviderError:
     return Unreachable(
-        f"{vendor.url} does not answer as an OpenAI-compatible server does: its list of models makes no sense. "
+        f"{vendor.url} does not answer as an OpenAI-compatible server does: its list of models cannot be understood. "
         f"Correct {vendor.address_variable}."
     )

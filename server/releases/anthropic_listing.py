@@ -98,12 +98,12 @@ async def read_anthropic(vendor: Vendor, gate: Gate, api_key: str, today: dt.dat
                 break
             if page.last_id is None or not page.data or page.last_id != page.data[-1].id:
                 raise NotBelieved(
-                    f"{vendor.name}: a page of the listing does not say how it goes on; nothing is taken."
+                    f"{vendor.name}: a page of the listing does not say where the next one is; nothing from it is used."
                 )
             after = {"after_id": page.last_id}
         else:
             raise NotBelieved(
-                f"{vendor.name}: the listing has more than {_PAGES_AT_MOST} pages; nothing of it is taken."
+                f"{vendor.name}: the listing has more than {_PAGES_AT_MOST} pages; nothing from it is used."
             )
     listed = tuple(_listed(model) for model in models)
     return Listing(provider="anthropic", source=SOURCE, seen=today, models=listed)

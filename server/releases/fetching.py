@@ -33,7 +33,7 @@ class NotThere(NotRead):
 
 
 class NotBelieved(NotRead):
-    """A listing that is not what it must be: nothing of it is taken."""
+    """A listing that is not what it must be: nothing from it is used."""
 
 
 class Reader:
@@ -90,23 +90,25 @@ class Reader:
             raise NotThere(f"{self.vendor.name} does not answer at {self.vendor.host}.") from error
         except (httpx.HTTPError, TimeoutError) as error:
             raise NotBelieved(
-                f"{self.vendor.name}: the listing broke off ({type(error).__name__}), so nothing of it is taken."
+                f"{self.vendor.name}: the listing broke off ({type(error).__name__}), so nothing from it is used."
             ) from error
 
     async def _body(self, response: "httpx.Response") -> bytes:
         name = self.vendor.name
         if response.status_code in (401, 403):
-            raise NotBelieved(f"{name} refuses the key ({response.status_code}): set {self.vendor.key_variable} anew.")
+            raise NotBelieved(f"{name} refuses the key ({response.status_code}): correct {self.vendor.key_variable}.")
         if response.status_code != 200:
             raise NotBelieved(f"{name} answers with status {response.status_code} and no listing.")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise NotBelieved(f"{name}: the listing is packed, though it was asked for plain; nothing of it is taken.")
+            raise NotBelieved(
+                f"{name}: the listing is compressed, although it was requested uncompressed; nothing from it is used."
+            )
         body = bytearray()
         async for piece in response.aiter_raw():
             body += piece
             if len(body) > BODY_AT_MOST_BYTES:
                 raise NotBelieved(
-                    f"{name}: the listing is longer than {BODY_AT_MOST_BYTES:,} bytes; nothing of it is taken."
+                    f"{name}: the listing is longer than {BODY_AT_MOST_BYTES:,} bytes; nothing from it is used."
                 )
         return bytes(body)
 
@@ -123,4 +125,4 @@ def why_not_believed(name: str, error: ValidationError) -> str:
     field = ".".join(str(part) for part in first["loc"])
     place = f"{field[:80]}: " if field else ""
     reason = first["msg"].removeprefix("Value error, ")[:_REASON_LENGTH]
-    return f"{name}: the listing is not what it must be ({place}{reason}); nothing of it is taken."
+    return f"{name}: the listing is not valid ({place}{reason}); nothing from it is used."

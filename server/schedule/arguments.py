@@ -30,14 +30,14 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "every week",
         "Once a week, at low priority, not on battery and not when the machine is busy; --models, --kinds,"
-        " --budget-usd, --repeat, --batch and --html are those of each run.",
+        " --budget-usd, --repeat, --batch and --html apply to each run.",
     )
     either = group.add_mutually_exclusive_group()
     either.add_argument("--install-schedule", action="store_true", help="have the system's scheduler start it")
-    either.add_argument("--uninstall-schedule", action="store_true", help="take that back, and remove what was written")
+    either.add_argument("--uninstall-schedule", action="store_true", help="undo that, and remove what was written")
     group.add_argument("--day", metavar="DAY", help="monday to sunday (monday); if it cannot run then, later that week")
     group.add_argument("--time", metavar="HH:MM", help="on this machine's clock (03:30)")
-    group.add_argument("--only-write", action="store_true", help="write the files, and switch nothing on")
+    group.add_argument("--only-write", action="store_true", help="write the files without enabling anything")
     either.add_argument("--scheduled", nargs="?", const="", metavar="FOLDER", help=argparse.SUPPRESS)
 
 
@@ -53,7 +53,7 @@ def misfit(chosen: argparse.Namespace) -> str | None:
     never["--from-repo"] = chosen.from_repo
     never["--json"] = chosen.json or None
     if given := [name for name, value in never.items() if value is not None]:
-        return f"evaluate: {', '.join(given)} cannot go with a schedule: each week has tasks of its own."
+        return f"evaluate: {', '.join(given)} cannot go with a schedule: each week has its own tasks."
     return None
 
 
@@ -125,7 +125,7 @@ def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys
     changed = write_schedule(weekly.home, scheduler.files)
     write_template(weekly.home)
     for file in scheduler.files:
-        _say(f"{file}: {'written' if file in changed else 'as it was'}")
+        _say(f"{file}: {'written' if file in changed else 'unchanged'}")
     if tell is not None and was_there and changed:
         for command in scheduler.switch_off:
             tell(command)  # what runs by the old files is to run by the new ones; it may not run at all
@@ -133,8 +133,8 @@ def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys
     _say(
         f"When: {weekly.in_words()}. On battery, or when the machine is busy, it waits; a missed week is made up once."
     )
-    _say(f"Keys: {scheduler.title} knows nothing of your shell. Put what it needs into {weekly.home / FILE}.")
-    _say(f"What it did: {weekly.home / LOG_FILE}, and `chargehand evaluate --report`.")
+    _say(f"Keys: {scheduler.title} does not see your shell's variables. Put what it needs into {weekly.home / FILE}.")
+    _say(f"Log: {weekly.home / LOG_FILE}; results: `chargehand evaluate --report`.")
     return code
 
 
@@ -152,10 +152,10 @@ def _switch(scheduler: "Scheduler", tell: Told | None) -> int:
     if tell is not None:
         failed = next((why for command in scheduler.switch_on if (why := tell(command)) is not None), None)
         if failed is None:
-            _say(f"Switched on in {scheduler.title}.")
+            _say(f"Enabled in {scheduler.title}.")
             return 0
-        _say(f"Not switched on: {failed}")
-    _say("To switch it on:")
+        _say(f"Not enabled: {failed}")
+    _say("To enable it:")
     for command in scheduler.switch_on:
         _say(f"  {_as_typed(command)}")
     return 0 if tell is None else _NOT_SWITCHED_ON
@@ -189,11 +189,11 @@ def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) 
     for file in removal.removed:
         _say(f"{file}: removed")
     for file in removal.kept:
-        _say(f"{file}: kept, for it was changed since. Remove it yourself.")
+        _say(f"{file}: kept, because it was changed since. Remove it yourself.")
     if remove_template(home):
-        _say(f"{home / FILE}: kept, for you put something into it.")
+        _say(f"{home / FILE}: kept, because you added something to it.")
     for trouble in dict.fromkeys(troubles):
-        _say(f"{scheduler.title} could not be told: {trouble}")
+        _say(f"{scheduler.title} could not be updated: {trouble}")
     return 0
 
 

@@ -14,8 +14,8 @@ from ...tools.errors import CallerError
 FILE = "schedule.env"
 
 TEMPLATE = """\
-# Variables for `chargehand evaluate --scheduled`, one NAME=value a line. No other user may read this file.
-# A name without its # counts; a model whose vendor has no key here is not evaluated.
+# Variables for `chargehand evaluate --scheduled`, one NAME=value per line. No other user may read this file.
+# Remove the # to set a variable; a model whose vendor has no key here is not evaluated.
 # ANTHROPIC_API_KEY=
 # CEREBRAS_API_KEY=
 # OLLAMA_HOST=http://127.0.0.1:11434
@@ -58,7 +58,9 @@ def read_variables(home: Path) -> Mapping[str, str]:
     try:
         with file.open(encoding="utf-8") as opened:
             if sys.platform != "win32" and os.fstat(opened.fileno()).st_mode & (stat.S_IRWXG | stat.S_IRWXO):
-                raise EnvironmentRefused(f"{file}: others may read it, and it may hold keys. Run: chmod 600 {file}")
+                raise EnvironmentRefused(
+                    f"{file}: other users can read it, and it may hold keys. Run: chmod 600 {file}"
+                )
             lines = opened.read().splitlines()
     except FileNotFoundError:
         return {}

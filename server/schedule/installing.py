@@ -88,7 +88,7 @@ def _read_record(home: Path) -> dict[str, str]:
     except ValueError:
         record = None
     if not isinstance(record, dict):
-        raise ScheduleRefused(f"{home / RECORD}: it is no record of a schedule. Remove it, then run this again.")
+        raise ScheduleRefused(f"{home / RECORD}: it is not a record of a schedule. Remove it, then run this again.")
     return {str(path): str(digest) for path, digest in cast(dict[object, object], record).items()}
 
 
@@ -98,7 +98,7 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise ScheduleRefused(f"{path}: it is a link to nowhere. Move it away, then run this again.") from error
+            raise ScheduleRefused(f"{path}: it is a broken link. Move it away, then run this again.") from error
         return None
     except OSError as error:
         raise ScheduleRefused(f"{path}: it cannot be read ({error.strerror}). Move it away.") from error

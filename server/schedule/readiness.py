@@ -31,14 +31,14 @@ class Machine:
 def reason_to_wait(machine: Machine, now: dt.datetime) -> str | None:
     """Why nothing is to be evaluated now. None: nothing speaks against it."""
     if machine.on_battery:
-        return "the machine runs on its battery"
+        return "the machine is running on battery"
     if machine.tasks:
-        return f"{machine.tasks} task(s) are under way in other processes"
+        return f"{machine.tasks} task(s) are running in other processes"
     if machine.load_per_core is not None and machine.load_per_core >= BUSY_FROM_LOAD:
-        return f"the processors are busy: a load of {machine.load_per_core:.1f} per core, and {BUSY_FROM_LOAD} is much"
+        return f"the processors are busy: a load of {machine.load_per_core:.1f} per core; the limit is {BUSY_FROM_LOAD}"
     for model in machine.loaded:
         if model.expires_at is not None and now < model.expires_at <= now + _LONGEST_KEPT:
-            return f"{model.name} was asked lately, and is still in Ollama's memory"
+            return f"{model.name} was used recently, and is still in Ollama's memory"
     return None
 
 

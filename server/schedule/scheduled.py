@@ -63,7 +63,7 @@ async def run_scheduled(
         return 0
     await _log(home, began, "begun")
     code = await evaluate_from_shell(open_workshop, start.order, as_json=False, page=page)
-    ended = {0: "finished", 3: "not finished: the next run goes on with it"}
+    ended = {0: "finished", 3: "not finished: the next run continues it"}
     await _log(home, dt.datetime.now().astimezone(), ended.get(code, f"failed (exit code {code})"))
     return code
 

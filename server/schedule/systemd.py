@@ -41,7 +41,8 @@ def units(weekly: Weekly) -> Mapping[str, bytes]:
     """The files by name, for the folder of a user's units. Raises BadArgument."""
     if unfit := [character for character in "\"'\\" if character in weekly.command[0]]:
         raise BadArgument(
-            f"{weekly.command[0]}: systemd starts no program whose path holds {unfit[0]}. Install Chargehand elsewhere."
+            f"{weekly.command[0]}: systemd cannot start a program whose path contains {unfit[0]}. Install Chargehand"
+            " elsewhere."
         )
     service = _SERVICE.format(
         description=DESCRIPTION,

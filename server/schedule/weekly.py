@@ -34,7 +34,7 @@ class Weekly:
     def __post_init__(self) -> None:
         for word in (*self.command, str(self.home)):
             if any(ord(character) < 32 for character in word):
-                raise BadArgument(f"{word!r}: a scheduler's file cannot hold a control character. Leave it out.")
+                raise BadArgument(f"{word!r}: a scheduler's file cannot contain a control character. Remove it.")
 
     @property
     def days(self) -> range:
@@ -53,12 +53,12 @@ def day_named(text: str) -> int:
     for number, name in enumerate(DAYS):
         if len(text) >= 3 and name.startswith(text.lower()):
             return number
-    raise BadArgument(f"--day: {text!r:.40} is no day. It takes {', '.join(DAYS)}.")
+    raise BadArgument(f"--day: {text!r:.40} is not a day of the week. Use one of {', '.join(DAYS)}.")
 
 
 def time_of_day(text: str) -> tuple[int, int]:
     """Hour and minute of a time such as 03:30. Raises BadArgument."""
     found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
     if found is None:
-        raise BadArgument(f"--time: {text!r:.40} is no time of the day. Write it as 03:30, from 00:00 to 23:59.")
+        raise BadArgument(f"--time: {text!r:.40} is not a time of day. Use HH:MM, from 00:00 to 23:59.")
     return int(found[1]), int(found[2])

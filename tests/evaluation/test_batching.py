@@ -161,7 +161,7 @@ async def test_a_vendor_who_does_not_say_what_he_has_is_asked_nothing_anew(lab):
 
         await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD, course=course)
 
-        assert "nothing is asked anew" in course.given_up[HAIKU]
+        assert "nothing is asked again" in course.given_up[HAIKU]
         assert len(lab.peers.anthropic.batches.batches) == 1
 
 

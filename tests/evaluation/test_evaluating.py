@@ -175,7 +175,7 @@ async def test_while_one_runs_another_process_begins_none(lab):
                 while not script.asked:
                     await anyio.lowlevel.checkpoint()
                 terms = Terms(suite="own", seed=2, models=(LOCAL,))
-                with pytest.raises(EvaluationRuns, match="runs already"):
+                with pytest.raises(EvaluationRuns, match="is already running"):
                     await evaluate(other, lab.delegations, ITEMS, (LOCAL,), terms, course=Course())
                 group.cancel_scope.cancel()
         assert len(await lab.shop.ledger.rows("SELECT id FROM evaluations")) == 1

@@ -120,7 +120,7 @@ def test_a_mistake_in_the_users_routing_leaves_the_shipped_one_in_force(tmp_path
         ("id: 7\n", ["id: missing, or not text"]),
         ("- a\n- list\n", ["must hold fields", "list"]),
         ("", ["must hold fields", "NoneType"]),
-        ("id: [unclosed\n", ["not YAML", "Mend the line"]),
+        ("id: [unclosed\n", ["not YAML", "Fix that line"]),
         ("id: !!python/object/apply:os.system ['true']\n", ["not YAML"]),
         ("id: qwen3-14b\nspeed: fast\n", ["speed", "got 'fast'"]),
         ("id: qwen3-14b\nroles: 3\n", ["roles", "got 3"]),

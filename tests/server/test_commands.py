@@ -217,7 +217,7 @@ async def test_a_task_that_the_server_would_refuse_is_refused_and_not_counted_as
     usage = await typed(environment, "usage", "--json")
 
     assert [(seen.code, seen.out) for seen in (empty, blank, long)] == [(1, "")] * 3
-    assert empty.error == blank.error == "task: it is empty. Say what is to be done.\n"
+    assert empty.error == blank.error == "task: it is empty. Say what to do.\n"
     assert long.error.startswith("task: String should have at most 200000 characters; got 200,001 characters.")
     assert json.loads(usage.out)["classes"] == []
 
@@ -232,7 +232,7 @@ async def test_a_byte_that_is_no_text_is_refused_in_words(environment: dict[str,
         1, "task: standard input is not utf-8 text. Convert it, and pipe it in again.\n"
     )  # fmt: skip
     assert argument.code == 2
-    assert "'caf\\udce9' is not text in UTF-8." in argument.error
+    assert "'caf\\udce9' is not UTF-8 text." in argument.error
     assert "Traceback" not in argument.error
 
 
@@ -281,8 +281,8 @@ async def test_a_user_without_a_home_folder_needs_chargehand_home_and_nothing_mo
     assert environment["HOME"] in doctor.out, doctor.error
     assert (refused.code, refused.out) == (1, "")
     assert refused.error == (
-        "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a folder that may"
-        " be written.\n"
+        "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a writable"
+        " folder.\n"
     )
 
 

@@ -204,7 +204,9 @@ async def test_a_delegation_that_names_no_limit_may_spend_what_goes_unasked(proj
 
     assert seen.code == 1
     assert "over_budget" in seen.error
-    assert "Without --max-cost-usd a delegation may spend $0.0001; with more, you are asked" in seen.error
+    assert (
+        "Without --max-cost-usd a delegation may spend at most $0.0001; for a higher limit you are asked" in seen.error
+    )
 
 
 @pytest.mark.parametrize(("answer", "code", "models"), [("y\n", 3, [LOCAL]), ("n\n", 1, []), ("\x04", 1, [])])

@@ -17,7 +17,7 @@ import pytest
 
 from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
-from chargehand.evaluation.suite.loading import load_suite
+from chargehand.evaluation.suite.loading import read_suite
 from chargehand.profiles.price import in_dollars
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ COMMAND = (sys.executable, "-m", "chargehand.server", "evaluate")
 LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
 SEED = 7
 KIND = "repair"
-TASKS = load_suite(SEED, [KIND])
+TASKS = tuple(task for task in read_suite(SEED).tasks if task.kind == KIND)
 """Few, and quickly checked."""
 TERMS = ("--kinds", KIND, "--seed", str(SEED))
 
@@ -220,7 +220,7 @@ async def test_a_second_one_says_that_one_runs(tmp_path: Path):
         await process.wait()
 
     assert (second.code, second.out) == (1, "")
-    assert "runs already" in second.error
+    assert "is already running" in second.error
     assert f"process {process.pid}" in second.error
 
 
@@ -231,7 +231,7 @@ async def test_a_second_one_says_that_one_runs(tmp_path: Path):
         (("--models", HAIKU), 1, "ANTHROPIC_API_KEY"),
         (("--kinds", "poetry"), 1, "simple_generation"),
         ((), 1, "chargehand doctor"),
-        (("--resume",), 1, "no evaluation is unfinished"),
+        (("--resume",), 1, "there is no unfinished evaluation"),
         (("--report",), 1, "nothing was evaluated yet"),
         (("--report", "beef"), 1, "no evaluation begins with beef"),
         (("--resume", "--seed", "1"), 2, "--seed cannot go with --resume"),

@@ -184,7 +184,7 @@ async def test_where_nothing_may_leave_no_model_elsewhere_is_asked_and_that_is_s
     )  # fmt: skip
 
     assert seen.passed == {LOCAL: (1, 1)}
-    assert "Left out, as CHARGEHAND_LOCAL_ONLY keeps all on this machine: " in seen.error
+    assert "Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: " in seen.error
     assert HAIKU in seen.error
 
 

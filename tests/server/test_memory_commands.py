@@ -248,7 +248,7 @@ def test_on_a_terminal_it_asks_first(typed, home, monkeypatch, answer, left):
 
     seen = typed("forget", "--all")
 
-    assert (seen.code, "Forget everything: 3 tasks, for good?" in seen.error) == (0, True)
+    assert (seen.code, "Forget everything: 3 tasks, permanently?" in seen.error) == (0, True)
     assert typed("stats", "--json").json["tasks"] == left
 
 

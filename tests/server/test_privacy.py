@@ -315,7 +315,7 @@ async def test_a_pattern_of_the_users_own_counts_like_any_other(open_house: Open
         ('secrets = {a = "(x+)+y"}', "it repeats a group that can match in several ways"),
         ('secrets = {a = "("}', "is no regular expression"),
         ('secrets = {a = "x*"}', "also matches an empty text"),
-        ('secrets = {"a b" = "xyz"}', "is no name for a secret"),
+        ('secrets = {"a b" = "xyz"}', "is not a name for a secret"),
         ('local_only = ["/etc/**"]', "is not below a root"),
         ('local_only = ["../other/**"]', "is not below a root"),
         ('local_only = ["!src/**"]', "patterns can only add"),

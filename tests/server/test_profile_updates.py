@@ -139,7 +139,7 @@ def test_what_is_applied_is_in_force_and_is_taken_back_by_one_command(typed, hom
     assert "qwen3-14b: measured" in undone.out
     nothing = typed("undo")
     assert (nothing.code, nothing.out) == (1, "")
-    assert "nothing to take back" in nothing.error
+    assert "nothing to revert" in nothing.error
 
 
 def test_nothing_is_taken_back_over_a_change_by_hand(typed, home: Path):

@@ -172,7 +172,7 @@ def test_what_another_build_did_is_no_evidence_of_this_one(update, home: Path):
 
     said = update()
 
-    assert "4 outcomes, at least 10 are needed; 30 of another build are no evidence of this one." in said.out
+    assert "4 outcomes, at least 10 are needed; 30 of another build are not evidence for this one." in said.out
     assert "No change is proposed." in said.out
 
 
@@ -257,7 +257,7 @@ def test_books_that_hold_what_cannot_be_are_left_out_and_that_is_said(update, ho
     said = update()
 
     assert said.code == 1
-    assert f"3 delegation(s) in {home / LEDGER_FILE} hold what cannot be" in said.error
+    assert f"3 delegation(s) in {home / LEDGER_FILE} hold impossible values" in said.error
     assert "\x1b" not in said.out + said.error
 
 
@@ -338,7 +338,7 @@ async def test_what_was_delegated_and_accepted_is_known_of_the_build_that_did_it
 
     solved = in_use(as_it_was)["after"]["by_task_type"]["code_generation"]["solved"]
     assert (solved["passed"], solved["n"]) == (9, 12)
-    assert "0 outcomes, at least 10 are needed; 12 of another build are no evidence of this one." in pulled_again.out
+    assert "0 outcomes, at least 10 are needed; 12 of another build are not evidence for this one." in pulled_again.out
 
 
 def test_the_doctor_tells_of_a_decline(home: Path, update, capsys: pytest.CaptureFixture[str]):

@@ -317,7 +317,7 @@ def test_a_key_of_the_file_that_is_no_setting_is_refused_with_what_was_meant(hom
 def test_a_key_in_the_file_is_refused_and_not_repeated(home: Path, key: str):
     file = _write(home, f'{key} = "sk-very-secret"')
 
-    assert _problem(home) == f"{file}: {key} does not belong into a file. Set {variable_of(key)} instead."
+    assert _problem(home) == f"{file}: {key} cannot be set in a file. Set the variable {variable_of(key)} instead."
 
 
 @pytest.mark.parametrize("key", ["home", "config"])
@@ -353,9 +353,9 @@ def test_a_config_file_that_is_not_there_is_said(home: Path, tmp_path: Path):
     missing = tmp_path / "missing.toml"
 
     assert _problem(home, CHARGEHAND_CONFIG=str(missing)) == (
-        f"{missing}: the config file is not there, or is no file. Write it, or unset CHARGEHAND_CONFIG."
+        f"{missing}: the config file does not exist, or is not a file. Create it, or unset CHARGEHAND_CONFIG."
     )
-    assert "the config file is not there" in _problem(home)
+    assert "the config file does not exist" in _problem(home)
 
 
 def test_a_folder_or_a_pipe_is_no_config_file_and_nobody_waits_for_it(home: Path, tmp_path: Path):
@@ -408,5 +408,5 @@ def test_a_limit_of_a_tool_that_there_is_not_is_named(home: Path):
     file = _write(home, "[http.calls_at_once]\nreview = 3\n")
 
     assert _problem(home).startswith(
-        f"{file}: http.calls_at_once: Value error, 'review' is no tool; there are route_task"
+        f"{file}: http.calls_at_once: Value error, 'review' is not a tool; the tools are route_task"
     )

@@ -67,7 +67,7 @@ def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path, caps
     mistyped = tmp_path / "projcet"
 
     assert main(["instructions", "--for", "cursor", "--install", str(mistyped)]) == 1
-    assert "is no folder. Name your project's" in " ".join(capsys.readouterr().err.split())
+    assert "is not a folder. Name your project's folder" in " ".join(capsys.readouterr().err.split())
     assert not mistyped.exists()
 
 

@@ -105,7 +105,7 @@ async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: P
         "a merge": 1,
         "the first commit": 1,
         "a revert": 1,
-        "its message tells no intent": 1,
+        "its message states no intent": 1,
         "no Python source": 2,
         "no test file": 1,
         "needs a package": 1,

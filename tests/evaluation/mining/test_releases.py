@@ -53,6 +53,6 @@ async def test_what_is_no_source_package_is_refused(tmp_path: Path):
     wheel, broken = tmp_path / "shop-1.0-py3-none-any.whl", tmp_path / "shop-1.0.tar.gz"
     wheel.write_text("")
     broken.write_text("no archive")
-    for path, why in ((wheel, "not named as a source package"), (broken, r"cannot be read as a \.tar\.gz")):
+    for path, why in ((wheel, "not named like a source package"), (broken, r"cannot be read as a \.tar\.gz")):
         with pytest.raises(BadArgument, match=why):
             await write_history([path], tmp_path)

@@ -57,7 +57,7 @@ async def test_our_own_errors_come_out_as_they_are():
 async def test_a_call_that_hangs_is_given_up_and_so_is_the_thread():
     worker, release = Worker("w"), threading.Event()
 
-    with pytest.raises(IndexUnavailable, match="Start Chargehand again"):
+    with pytest.raises(IndexUnavailable, match="Restart Chargehand"):
         await worker.run(release.wait, limit_s=0.01)
     with pytest.raises(IndexUnavailable):
         await worker.run(lambda: 1, limit_s=WAIT_S)

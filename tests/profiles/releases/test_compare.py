@@ -198,7 +198,7 @@ def test_of_a_model_that_is_gone_from_the_list_before_its_time_the_last_day_that
 
     (note,) = found(listing.model_copy(update={"models": still})).notes
 
-    assert "does not list claude-sonnet-4-5 any more, though its last day is 2026-11-30 by its profile." in note
+    assert "does not list claude-sonnet-4-5 any more, although its profile says its last day is 2026-11-30." in note
     assert "announced no end" not in note
 
 

@@ -89,7 +89,7 @@ def test_a_file_that_is_no_json_is_left_alone(file: Path, capsys: pytest.Capture
 
     assert file.read_text() == '{"mcpServers": {'
     assert list(file.parent.glob(f"*{BACKUP}")) == []
-    assert "it is no JSON" in " ".join(capsys.readouterr().err.split())
+    assert "it is not valid JSON" in " ".join(capsys.readouterr().err.split())
 
 
 def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.CaptureFixture[str]):
@@ -98,7 +98,7 @@ def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.Ca
     assert run("install", "claude-desktop", "--config", file) == 1
 
     assert file.read_text() == '{"mcpServers": []}'
-    assert "mcpServers is no object" in " ".join(capsys.readouterr().err.split())
+    assert "mcpServers is not an object" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_host_that_was_never_started_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -288,5 +288,5 @@ def test_the_doctor_says_what_keeps_a_host_from_starting_the_server(file: Path, 
     assert gone[-1] == {
         "what": "command",
         "health": "broken",
-        "finding": "/nowhere/chargehand: no program of that name is found or may be run",
+        "finding": "/nowhere/chargehand: no such program was found, or it is not executable",
     }

@@ -111,13 +111,13 @@ def test_no_comment_is_lost_wherever_it_stands(whole: dict[str, object], comment
 @pytest.mark.parametrize(
     ("text", "place"),
     [
-        ("{", "line 1, column 2: a text in double quotes is missing"),
+        ("{", "line 1, column 2: a string in double quotes is missing"),
         ('{"a": 1 "b": 2}', "line 1, column 9: a comma or } is missing"),
         ('{\n  "a" 1}', "line 2, column 7: a colon is missing"),
         ('{"a": }', "line 1, column 7: a value is missing"),
         ("[1, 2", "line 1, column 6: a comma or ] is missing"),
-        ("{} x", "line 1, column 4: something follows the end"),
-        ("{'a': 1}", "line 1, column 2: a text in double quotes is missing"),
+        ("{} x", "line 1, column 4: there is text after the end"),
+        ("{'a': 1}", "line 1, column 2: a string in double quotes is missing"),
     ],
 )
 def test_what_is_no_json_is_named_with_its_place(text: str, place: str):
@@ -126,5 +126,5 @@ def test_what_is_no_json_is_named_with_its_place(text: str, place: str):
 
 
 def test_a_way_through_what_is_no_object_is_refused():
-    with pytest.raises(TypeError, match="mcpServers is no object"):
+    with pytest.raises(TypeError, match="mcpServers is not an object"):
         with_member('{"mcpServers": []}', ["mcpServers", "chargehand"], {})

@@ -1,4 +1,4 @@
-"""A listing that is not what it must be: nothing of it is taken, it is said why, and the other vendors still count."""
+"""A listing that is not valid: nothing from it is used, it is said why, and the other vendors still count."""
 
 import gzip
 import json
@@ -162,7 +162,7 @@ async def test_a_page_that_does_not_say_how_it_goes_on_is_not_believed(changed, 
         told = await update(workshop=opened(peers))
 
     assert others_are_proposed(told, "Anthropic")
-    assert "does not say how it goes on" in told.error
+    assert "does not say where the next one is" in told.error
 
 
 @pytest.mark.parametrize(

@@ -88,4 +88,4 @@ async def test_an_id_that_is_a_path_refuses_the_whole_list(update, home: Path):
         told = await update()
 
     assert (told.code, told.proposed) == (1, {})
-    assert "is no model id" in told.error
+    assert "is not a model id" in told.error

@@ -103,7 +103,7 @@ def test_a_scheduler_that_is_not_there_leaves_the_files_and_the_command(
     assert install_schedule(weekly(home), tell=Scheduler("no bus"), platform="linux") == 3
 
     said = capsys.readouterr().out
-    assert "Not switched on: no bus" in said
+    assert "Not enabled: no bus" in said
     assert "systemctl --user enable --now chargehand-evaluate.timer" in said
     assert (units / "chargehand-evaluate.timer").exists()
 
@@ -156,7 +156,7 @@ def test_keys_that_were_put_in_stay(units: Path, home: Path, capsys: pytest.Capt
 
     assert (home / "schedule.env").read_text() == filled
     said = capsys.readouterr().out
-    assert "you put something into it" in said
+    assert "you added something to it" in said
     assert KEY not in said
 
 
@@ -194,7 +194,7 @@ def test_nothing_is_written_for_models_or_kinds_that_nobody_knows(
 
     said = " ".join(capsys.readouterr().err.split())
     assert "nobody" in said
-    assert "--kinds: nokind is none. They are: " in said
+    assert "--kinds: nokind is unknown. The kinds are: " in said
     assert not units.exists()
 
 
@@ -203,6 +203,6 @@ def test_nothing_is_written_for_a_day_or_time_that_is_none(units: Path, home: Pa
     assert main(["evaluate", "--install-schedule", "--only-write", "--time", "25:00"]) == 1
 
     said = " ".join(capsys.readouterr().err.split())
-    assert "'someday' is no day" in said
-    assert "'25:00' is no time" in said
+    assert "'someday' is not a day of the week" in said
+    assert "'25:00' is not a time" in said
     assert not units.exists()

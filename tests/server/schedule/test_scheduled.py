@@ -84,7 +84,7 @@ async def test_what_was_evaluated_by_hand_with_less_does_not_count(monkeypatch: 
 
 @pytest.mark.parametrize(
     ("measures", "why"),
-    [((True, 0.0), "the machine runs on its battery"), ((None, 0.9), "the processors are busy")],
+    [((True, 0.0), "the machine is running on battery"), ((None, 0.9), "the processors are busy")],
 )
 async def test_it_waits_and_says_why(monkeypatch: pytest.MonkeyPatch, home: Path, measures, why: str):
     answer = Wrong()
@@ -120,7 +120,7 @@ async def test_it_waits_while_somebody_uses_the_local_model(monkeypatch: pytest.
         await run()
 
     assert answer.asked == []
-    assert log(home) == [f"skipped: {LOCAL_WIRE} was asked lately, and is still in Ollama's memory"]
+    assert log(home) == [f"skipped: {LOCAL_WIRE} was used recently, and is still in Ollama's memory"]
 
 
 async def test_a_model_that_is_kept_loaded_for_good_does_not_keep_it_waiting(
@@ -146,7 +146,7 @@ async def test_it_waits_while_another_process_has_a_task_under_way(monkeypatch: 
         await other.leave()
         await run()
 
-    assert log(home) == ["skipped: 1 task(s) are under way in other processes", "begun", "finished"]
+    assert log(home) == ["skipped: 1 task(s) are running in other processes", "begun", "finished"]
 
 
 async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
@@ -258,7 +258,7 @@ def test_variables_come_from_the_file_and_the_environment_goes_before_it(
 @pytest.mark.parametrize(
     ("mode", "text", "complaint"),
     [
-        (0o644, "ANTHROPIC_API_KEY=sk-canary\n", "others may read it"),
+        (0o644, "ANTHROPIC_API_KEY=sk-canary\n", "other users can read it"),
         (0o600, "# fine\nsk-canary\n", "line 2: it is not NAME=value"),
     ],
 )
