@@ -66,7 +66,6 @@ async def evaluate(
     in_batches: bool = False,
     stays: frozenset[str] = frozenset(),
     proves: bool = True,
-    patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,
 ) -> EvaluationRow:
     """Ask each model for an answer to each item, as often as the terms say; the books hold what came of it.
@@ -98,7 +97,7 @@ async def evaluate(
     course.evaluation_id, course.resumed = evaluation_id, row is not None
     purse = Purse(shop, evaluation_id, terms.budget_usd)
     run = _Run(
-        shop, delegations, terms, course, purse, _Way(shop, patience_s=patience_s), in_batches, wait, stays, proves
+        shop, delegations, terms, course, purse, _Way(shop, patience_s=PATIENCE_S), in_batches, wait, stays, proves
     )
     try:
         await run.all(items, models)

@@ -19,7 +19,7 @@ class Terms:
     models: tuple[str, ...]
     """Profile ids."""
     kinds: tuple[str, ...] = ()
-    """None: all."""
+    """Empty: all."""
     repeat: int = 1
     """Answers of each model to each task."""
     budget_usd: float | None = DEFAULT_BUDGET_USD

@@ -100,14 +100,12 @@ async def finish_evaluation(ledger: Ledger, evaluation_id: str, now: float) -> N
     )
 
 
-async def read_measurements(
-    ledger: Ledger, *, evaluation_id: str | None = None, since: float = 0.0
-) -> tuple[Measurement, ...]:
-    """The measurements, the oldest first. evaluation_id None: of all. since: seconds since 1970 UTC."""
+async def read_measurements(ledger: Ledger, *, evaluation_id: str | None = None) -> tuple[Measurement, ...]:
+    """The measurements, the oldest first. evaluation_id None: of all."""
     rows = await ledger.rows(
-        f"SELECT {_COLUMNS} FROM measurements WHERE at >= ? AND (? IS NULL OR evaluation_id = ?)"  # noqa: S608 - our own columns
+        f"SELECT {_COLUMNS} FROM measurements WHERE ?1 IS NULL OR evaluation_id = ?1"  # noqa: S608 - our own columns
         " ORDER BY at, rowid",
-        (since, evaluation_id, evaluation_id),
+        (evaluation_id,),
     )
     names = [field.name for field in fields(Measurement)]
     return tuple(_measurement(dict(zip(names, row, strict=True))) for row in rows)

@@ -1,7 +1,6 @@
 """Where Chargehand keeps its data: known before any other setting is read, and without the cost of reading them."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 VARIABLE = "CHARGEHAND_HOME"
@@ -16,7 +15,7 @@ def usual_folder() -> Path:
     return platformdirs.user_data_path("chargehand")
 
 
-def data_folder(environment: Mapping[str, str] = os.environ) -> Path:
+def data_folder() -> Path:
     """What the environment names, else the usual one. Raises RuntimeError where there is no home folder."""
-    named = environment.get(VARIABLE, "")
+    named = os.environ.get(VARIABLE, "")
     return Path(named).expanduser().absolute() if named else usual_folder()

@@ -54,9 +54,9 @@ class Order:
     """What was typed."""
 
     models: tuple[str, ...] = ()
-    """None: all that can be asked."""
+    """Empty: all that can be asked."""
     kinds: tuple[str, ...] = ()
-    """None: all."""
+    """Empty: all."""
     budget_usd: float | None = None
     """None: the usual one; infinite: only the day's limits it."""
     repeat: int = 1

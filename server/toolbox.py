@@ -266,7 +266,7 @@ def _how_to_get_more(answer: _Answer) -> str:
     return "The structured result has all of it."
 
 
-def _reporter(ctx: Context) -> Callable[["Stage"], Any]:
+def _reporter(ctx: Context) -> Callable[["Stage"], Awaitable[None]]:
     """Tells the host where a delegation is; the number only ever grows, as the protocol demands."""
     count = 0
 

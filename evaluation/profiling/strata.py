@@ -12,6 +12,9 @@ from ...memory_store.engagements import Engagement
 from ..figures import band_of
 from .statistics import Count
 
+_LEVEL = 0.05
+"""The chance of any false alarm that `holm` allows."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -66,11 +69,11 @@ def p_of_decline(pairs: Sequence[Pair]) -> float:
     return sum(chances[:seen]) + chances[seen] / 2 if len(chances) > 1 else 1.0
 
 
-def holm(p_values: Mapping[str, float], level: float = 0.05) -> frozenset[str]:
+def holm(p_values: Mapping[str, float]) -> frozenset[str]:
     """The tests that hold when the chance of any false alarm among all is to stay below the level (Holm 1979)."""
     held: set[str] = set()
     for place, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        if p_values[name] > level / (len(p_values) - place):
+        if p_values[name] > _LEVEL / (len(p_values) - place):
             break
         held.add(name)
     return frozenset(held)

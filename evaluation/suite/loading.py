@@ -1,7 +1,5 @@
 """Loads the suite: every task file with a seed put in, and a problem for each that cannot be used."""
 
-import logging
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,12 +11,10 @@ from ...tools.checking.languages import language_of_file
 from .errors import UnusableTask
 from .filling import Unfilled, fill
 from .prelude import with_prelude
-from .task import Kind, SuiteTask
+from .task import SuiteTask
 from .task_file import TaskFile, Wrong
 
 TASKS = Path(__file__).with_name("tasks")
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,21 +25,13 @@ class Suite:
     """One for each file that is wrong."""
 
 
-def load_suite(seed: int, kinds: Collection[Kind] | None = None) -> tuple[SuiteTask, ...]:
-    """The tasks that come with Chargehand, by id, the same in every process and on every platform.
+def read_suite(seed: int, folder: Path = TASKS) -> Suite:
+    """All tasks of a folder of `*.yaml`, by id, and what is wrong with the others.
 
-    seed: any whole number. kinds: None is all. A file that cannot be used is left out, and the log says so.
+    They are the same in every process and on every platform. seed: any whole number.
 
     Whoever puts them to a model shows it the prompt and, of `files`, what is no test: not `tests`.
     """
-    suite = read_suite(seed)
-    for problem in suite.unusable:
-        logger.warning("left out of the suite: %s", problem)
-    return tuple(task for task in suite.tasks if kinds is None or task.kind in kinds)
-
-
-def read_suite(seed: int, folder: Path = TASKS) -> Suite:
-    """All tasks of a folder of `*.yaml`, and what is wrong with the others."""
     tasks: list[SuiteTask] = []
     unusable: list[UnusableTask] = []
     for path in sorted(folder.glob("*.yaml")):

@@ -48,14 +48,13 @@ async def prove_all(
     tasks: Sequence[SuiteTask],
     find: FindSandbox = find_sandbox,
     *,
-    at_once: int | None = None,
     told: Callable[[Proof], None] = lambda _: None,
 ) -> tuple[Proof, ...]:
-    """A proof of each task, in order. at_once: answers checked at one time; None: one for each processor.
+    """A proof of each task, in order; as many answers are checked at one time as there are processors.
 
     told: hears of each proof when it is there.
     """
-    limiter = anyio.CapacityLimiter(at_once or os.cpu_count() or 1)
+    limiter = anyio.CapacityLimiter(os.cpu_count() or 1)
     proofs: dict[int, Proof] = {}
 
     async def one(place: int, task: SuiteTask) -> None:

@@ -13,8 +13,8 @@ import anyio
 import pytest
 from house import Script, fenced
 from mcp import Client, StdioServerParameters
+from open_peer import OpenAICompatiblePeer, OpenModel
 
-from chargehand.evaluation.peers.openai_compatible import OpenAICompatiblePeer, OpenModel
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import vendors

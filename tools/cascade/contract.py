@@ -30,16 +30,6 @@ class Contract:
     """Of the files that the answer changes, which then happens in a copy first. None: it is code by itself."""
     applies: bool = False
     """Whether the change is written into the files once it may be. Only with `changes`."""
-
-    @property
-    def changing(self) -> Changing | None:
-        """That the answer is to change files. None: it is code by itself."""
-        return None if self.changes is None else Changing(self.changes.site.target)
-
-    @property
-    def asks_for_a_check(self) -> bool:
-        return self.tests is not None or bool(self.commands)
-
     notes: tuple[str, ...] = ()
     """What the receipt begins with, such as why the task stays on this machine."""
     remedy: str | None = None
@@ -50,3 +40,12 @@ class Contract:
     """Whether the model sees the tests that its answer must pass. Never those that lie in files."""
     private_output: str | None = None
     """Why what the checks print may not leave. None: it may."""
+
+    @property
+    def changing(self) -> Changing | None:
+        """That the answer is to change files. None: it is code by itself."""
+        return None if self.changes is None else Changing(self.changes.site.target)
+
+    @property
+    def asks_for_a_check(self) -> bool:
+        return self.tests is not None or bool(self.commands)

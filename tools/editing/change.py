@@ -47,7 +47,7 @@ class FileChange:
 @dataclass(frozen=True)
 class Change:
     files: tuple[FileChange, ...] = ()
-    """None, and no failures: the files hold it already."""
+    """Empty, and no failures: the files hold it already."""
     failures: tuple[str, ...] = ()
     """Why the answer cannot be placed, for its model to act on; with any, `files` is empty."""
     left_out: tuple[str, ...] = ()

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
+from open_peer import OpenAICompatiblePeer, OpenModel
 
 from chargehand.evaluation.peers.anthropic import AnthropicPeer
 from chargehand.evaluation.peers.anthropic_request import ClaudeModel
 from chargehand.evaluation.peers.cerebras import CerebrasModel, CerebrasPeer
 from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
-from chargehand.evaluation.peers.openai_compatible import OpenAICompatiblePeer, OpenModel
 from chargehand.evaluation.peers.reply import Answer
 from chargehand.evaluation.peers.serving import serving
 from chargehand.profiles.catalogue import Catalogue

@@ -1,11 +1,11 @@
 """What is the OpenAI-compatible servers' own, against a strict peer with each one's habits and the real SDK."""
 
 import pytest
+from open_peer import OpenModel
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from chargehand.evaluation.peers.openai_compatible import OpenModel
 from chargehand.evaluation.peers.reply import ErrorInside, HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.egress import Gate

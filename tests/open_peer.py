@@ -16,9 +16,19 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .journal import Exchange, Journal
-from .reply import Answer, Ask, ErrorInside, Fitted, HttpFault, count_tokens, fit, pieces, reply_of
-from .streaming import PieceStream, whole
+from chargehand.evaluation.peers.journal import Exchange, Journal
+from chargehand.evaluation.peers.reply import (
+    Answer,
+    Ask,
+    ErrorInside,
+    Fitted,
+    HttpFault,
+    count_tokens,
+    fit,
+    pieces,
+    reply_of,
+)
+from chargehand.evaluation.peers.streaming import PieceStream, whole
 
 Habit = Literal["vllm", "llama_cpp", "lm_studio", "openrouter", "openai"]
 
