@@ -6,15 +6,12 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path, PurePath
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from ...profiles.yaml_text import parsed
 from ..checking.project_copy import is_secret
 from ..guarding.text import visible
-
-Strictness = Literal["never", "protected", "only_when_named"]
 
 
 class Patterns(BaseModel):
