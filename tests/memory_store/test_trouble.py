@@ -261,7 +261,7 @@ async def test_the_message_of_a_damaged_ledger_names_its_backup(home, clock):
     await (await Ledger.open(home, clock)).aclose()
     os.truncate(home / LEDGER_FILE, 5_000)
 
-    with pytest.raises(LedgerUnusable, match=r"an older state of it is in ledger\.sqlite3\.v1\.bak"):
+    with pytest.raises(LedgerUnusable, match=r"an older copy is in ledger\.sqlite3\.v1\.bak"):
         await Ledger.open(home, clock)
 
 

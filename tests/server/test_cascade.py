@@ -54,7 +54,7 @@ async def test_what_is_not_worth_its_cost_is_not_asked_and_the_receipt_says_so(
     assert receipt["status"] == "failed"
     assert "claude-opus-5-5" not in models
     assert receipt["code"].startswith("def double(count):")
-    assert any(note.startswith("Stopped: ") and "is not worth it" in note for note in receipt["notes"])
+    assert any(note.startswith("Stopped: ") and "is not worth about" in note for note in receipt["notes"])
 
 
 async def test_quality_goes_on_where_frugal_stops(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):

@@ -191,7 +191,7 @@ async def test_more_than_goes_unasked_is_refused_without_a_terminal_and_nobody_i
 
     assert (refused.code, refused.out, script.asked) == (1, "", [])
     assert refused.error == (
-        "--max-cost-usd: 2 is above [budget] ask_above_usd (0.5), and without a terminal nobody is available. Give at"
+        "--max-cost-usd: 2 is above [budget] ask_above_usd (0.5), and there is no terminal to ask on. Give at"
         " most 0.5, or raise ask_above_usd in config.toml.\n"
     )
     assert within.code == 3, within.error

@@ -186,8 +186,11 @@ def test_a_data_set_is_mapped_to_profiles_and_can_be_compressed(typed, home, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("import", "nowhere.jsonl"), "nowhere.jsonl cannot be read (No such file or directory). Name a file"),
-        (("import", "{folder}"), "cannot be read (Is a directory). Name a file"),
+        (
+            ("import", "nowhere.jsonl"),
+            "nowhere.jsonl cannot be read (No such file or directory). Name an existing file",
+        ),
+        (("import", "{folder}"), "cannot be read (Is a directory). Name an existing file"),
         (("import", "{file}", "--map", "big"), "NAME=PROFILE_ID"),
         (("import", "{file}", "--map", "big=claude-opsu-5-5"), "claude-opus-5-5"),
         (("export", "/nowhere/all.jsonl"), "export: /nowhere/all.jsonl cannot be written (No such file or directory)."),

@@ -134,7 +134,7 @@ async def test_a_trial_stays_within_its_budget_and_says_what_it_left(environment
         seen = await typed(environment | peers.environment, *command)
 
     assert seen.code == 1
-    assert "does not pay for 3 task(s)" in seen.error
+    assert "does not cover 3 task(s)" in seen.error
     assert told(script.asked, HAIKU) == []
 
 

@@ -284,7 +284,7 @@ def test_the_doctor_says_what_keeps_a_host_from_starting_the_server(file: Path, 
     assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
     gone = json.loads(capsys.readouterr().out)["lines"]
 
-    assert "`chargehand install cursor` makes one" in absent[0]["finding"]
+    assert "`chargehand install cursor` adds one" in absent[0]["finding"]
     assert gone[-1] == {
         "what": "command",
         "health": "broken",
