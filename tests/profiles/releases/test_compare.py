@@ -295,7 +295,7 @@ def test_a_local_model_that_runs_elsewhere_is_marked():
     proposal = only(found(from_ollama(new)))
 
     assert proposal.needs_consent
-    assert any("elsewhere" in warning for warning in proposal.warnings)
+    assert any("another machine" in warning for warning in proposal.warnings)
 
 
 @pytest.mark.parametrize(
