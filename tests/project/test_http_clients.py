@@ -9,7 +9,7 @@ FOLDERS = ("server", "evaluation", "tools", "memory_store", "profiles")
 BUILT = {"AsyncClient", "Client", "AsyncAnthropic", "AsyncCerebras", "AsyncOpenAI"}
 LIBRARIES = {"httpx", "httpx2", "ollama", "anthropic", "sdk", "openai"}
 NO_VENDORS = {
-    "server/http/tokens.py": "asks the issuer of tokens that the user names",
+    "server/http/issuer_keys.py": "asks the issuer of tokens that the user names",
     "memory_store/index/chroma_connection.py": "speaks to our own worker",
 }
 

@@ -101,7 +101,7 @@ class _Search:
         if unreadable := sorted(set(found) - set(readable)):
             self.notes.append(
                 f"context_files: of {self.pattern!r}, {some_names(unreadable, _NAMES_SHOWN)} left out: binary, too"
-                " large, or not to be opened."
+                " large, or unreadable."
             )
         if not readable:
             raise FileRefused(

@@ -28,9 +28,9 @@ async def test_a_path_and_a_secret_are_told_apart_with_what_to_do():
     by_secret = await examine(BILLING, [KEYED], [ROOT])
 
     assert by_path.reasons == (Reason("path", "billing/rates.py lies under [privacy] local_only (billing/**)"),)
-    assert "take its path out of" in (by_path.remedy or "")
+    assert "remove its path from" in (by_path.remedy or "")
     assert by_secret.reasons == (Reason("secret", "a.py:2 holds what looks like a secret (aws-access-key)"),)
-    assert "take the secret out" in (by_secret.remedy or "")
+    assert "remove the secret" in (by_secret.remedy or "")
 
 
 async def test_a_path_that_reads_like_the_reason_for_a_secret_gets_the_remedy_for_a_path():
@@ -38,7 +38,7 @@ async def test_a_path_that_reads_like_the_reason_for_a_secret_gets_the_remedy_fo
 
     custody = await examine(BILLING, [Passage(name, "x = 1", ROOT / name)], [ROOT])
 
-    assert "take its path out of" in (custody.remedy or "")
+    assert "remove its path from" in (custody.remedy or "")
 
 
 async def test_a_file_that_is_not_read_counts_by_its_place():

@@ -106,7 +106,7 @@ def test_with_nobody_there_the_decision_says_what_is_missing(policy: Policy):
 
     assert decision.source == "constraint"
     assert decision.chosen.why_not
-    assert decision.warnings[0].startswith("no model is available now. ")
+    assert decision.warnings[0].startswith("no model can be asked now. ")
 
 
 def test_a_task_that_seems_a_little_harder_or_easier_begins_with_the_same_model():

@@ -99,7 +99,7 @@ def test_with_nothing_reachable_there_is_still_a_decision_that_says_what_is_miss
     assert decision.chosen.why_not
     assert not decision.chosen.why_not.startswith("retired")
     assert decision.chosen.why_not in decision.warnings[0]
-    assert decision.warnings[0].startswith("no model is available now. ")
+    assert decision.warnings[0].startswith("no model can be asked now. ")
 
 
 @pytest.mark.parametrize("role", ROLES)
