@@ -1,1 +1,1 @@
-"""How good is each model really: replays of recorded work through the whole product."""
+"""How good is each model really: a suite of tasks, tasks mined from histories, and what their results say."""

@@ -20,7 +20,8 @@ from ..memory_store.errors import LedgerError
 from ..memory_store.under_way import attempts_of
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName
-from ..tools.batches import Batches, TakesBatches
+from ..tools.asking.batches import Batches, TakesBatches
+from ..tools.asking.tokens import estimate_tokens
 from ..tools.provider import (
     AuthenticationFailed,
     Availability,
@@ -39,7 +40,6 @@ from ..tools.provider import (
     UnknownModelId,
     Usage,
 )
-from ..tools.tokens import estimate_tokens
 from ..tools.workshop import Workshop
 
 BATCH_SECONDS = 25 * 3600.0

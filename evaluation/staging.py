@@ -12,16 +12,16 @@ from ..profiles.model import ModelProfile
 from ..tools.cascade.attempt import wanted_tokens
 from ..tools.checking.answer_checks import TestsGiven, tests_given
 from ..tools.checking.scratch import scratch_folder
-from ..tools.custody import take_custody
-from ..tools.deciding import Job, understand
 from ..tools.editing.change import Changes
 from ..tools.editing.context import ContextFile, read_context
 from ..tools.editing.prompt import Changing, Prompt, draft_prompt
 from ..tools.editing.protected import Protection
 from ..tools.editing.site import Place, survey_site
 from ..tools.guarding.budget import allow
+from ..tools.guarding.custody import take_custody
 from ..tools.guarding.privacy import Custody, Passage, examine
 from ..tools.guarding.roots import Roots
+from ..tools.routing.deciding import Job, understand
 from ..tools.routing.thinking import decide_thinking
 from ..tools.workshop import Workshop
 from .suite.proof import unpack

@@ -13,16 +13,16 @@ from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
 
 from ..profiles.retirement import Notice
-from .announcing import announcements, notices_of_this_process
-from .callers import own_tasks_only
-from .completions import add_completions
-from .icon import ICON
-from .instructions import INSTRUCTIONS
-from .middleware import strict_requests
-from .premises import Address, OpenWorkshop, Premises, premises
-from .prompts import prompts
-from .resources import add_templates, resources
-from .toolbox import tools
+from .surface.announcing import announcements, notices_of_this_process
+from .surface.callers import own_tasks_only
+from .surface.completions import add_completions
+from .surface.icon import ICON
+from .surface.instructions import INSTRUCTIONS
+from .surface.middleware import strict_requests
+from .surface.premises import Address, OpenWorkshop, Premises, premises
+from .surface.prompts import prompts
+from .surface.resources import add_templates, resources
+from .surface.toolbox import tools
 
 # The lists change with a release and with nothing else; whoever is served by one process gets the same ones.
 _UNTIL_ASKED_AGAIN = CacheHint(ttl_ms=3_600_000, scope="public")

@@ -14,16 +14,16 @@ import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
 from ..tools.vocabulary import MOST_SECONDS, MOST_USD
-from .bench_arguments import add_bench_commands
-from .evaluate_arguments import add_evaluate_command
-from .help_text import sentence
+from .command.bench_arguments import add_bench_commands
+from .command.evaluate_arguments import add_evaluate_command
+from .command.help_text import sentence
+from .command.hosts_arguments import add_host_commands
+from .command.http_arguments import add_http_arguments, misfit, serve_over_http
+from .command.kept_output import KeptOutput
+from .command.memory_arguments import add_memory_commands
+from .command.option_values import real
+from .command.profiles_arguments import add_profile_commands
 from .hosts.known import HOSTS
-from .hosts_arguments import add_host_commands
-from .http_arguments import add_http_arguments, misfit, serve_over_http
-from .kept_output import KeptOutput
-from .memory_arguments import add_memory_commands
-from .option_values import real
-from .profiles_arguments import add_profile_commands
 
 if TYPE_CHECKING:
     from ..tools.workshop import Workshop
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         output.flush()
     if output.why_lost is None:
         return code
-    from .reports import complain_all
+    from .command.reports import complain_all
 
     return complain_all([f"standard output: {output.why_lost}.{output.remedy}"])
 
@@ -162,7 +162,7 @@ class _Version(argparse.Action):
 
 def _serve(chosen: argparse.Namespace) -> int:
     if (wrong := misfit(chosen)) is not None:
-        from .reports import complain_all
+        from .command.reports import complain_all
 
         complain_all([wrong])
         return 2
@@ -178,14 +178,14 @@ def _serve_stdio(_: argparse.Namespace) -> int:
 
 
 def _demo(_: argparse.Namespace) -> int:
-    from .demo import demo
+    from .command.demo import demo
 
     return anyio.run(demo)
 
 
 def _doctor(chosen: argparse.Namespace) -> int:
-    from .doctor import doctor, doctor_of_host
-    from .reports import complain_all
+    from .command.doctor import doctor, doctor_of_host
+    from .command.reports import complain_all
 
     if chosen.tries and chosen.host is not None:
         complain_all(["doctor: --try cannot go with --host: it asks the models of this shell's environment."])
@@ -204,7 +204,7 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _try_models(chosen: argparse.Namespace) -> int:
-    from .trying import LONGEST_MINUTES, try_from_shell
+    from .command.trying import LONGEST_MINUTES, try_from_shell
 
     minutes = chosen.minutes or LONGEST_MINUTES
     return anyio.run(
@@ -214,8 +214,8 @@ def _try_models(chosen: argparse.Namespace) -> int:
 
 def _route(chosen: argparse.Namespace) -> int:
     from ..tools.errors import BadArgument
-    from .reports import complain, print_route
-    from .typed import task_text
+    from .command.reports import complain, print_route
+    from .command.typed import task_text
 
     try:
         task = task_text(chosen.task)
@@ -227,9 +227,9 @@ def _route(chosen: argparse.Namespace) -> int:
 def _delegate(chosen: argparse.Namespace) -> int:
     from ..tools.errors import BadArgument
     from ..tools.vocabulary import MAX_SECONDS
-    from .delegating import Order, delegate_from_shell
-    from .reports import complain
-    from .typed import task_text
+    from .command.delegating import Order, delegate_from_shell
+    from .command.reports import complain
+    from .command.typed import task_text
 
     try:
         task = task_text(chosen.task)
@@ -255,19 +255,19 @@ def _delegate(chosen: argparse.Namespace) -> int:
 
 
 def _undo(chosen: argparse.Namespace) -> int:
-    from .undoing import undo_from_shell
+    from .command.undoing import undo_from_shell
 
     return anyio.run(partial(undo_from_shell, own_workshop, chosen.task_ids, as_json=chosen.json))
 
 
 def _usage(chosen: argparse.Namespace) -> int:
-    from .reports import print_usage
+    from .command.reports import print_usage
 
     return anyio.run(partial(print_usage, own_workshop, days=chosen.days, as_json=chosen.json))
 
 
 def _instructions(chosen: argparse.Namespace) -> int:
-    from .reports import print_instructions
+    from .command.reports import print_instructions
 
     return anyio.run(partial(print_instructions, own_workshop, chosen.form, chosen.install))
 

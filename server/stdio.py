@@ -19,7 +19,7 @@ from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
 from .app import build_app
-from .premises import OpenWorkshop, Premises
+from .surface.premises import OpenWorkshop, Premises
 
 GRACE_S = 0.8
 """How long closing the books may take after a signal."""

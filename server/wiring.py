@@ -33,11 +33,11 @@ from ..profiles.vocabulary import ProviderName
 from ..tools.checking.sandbox_search import Choice, find_sandbox
 from ..tools.editing.journal import FOLDER as JOURNALS_FOLDER
 from ..tools.editing.journal import Journals
+from ..tools.editing.undo import recover
 from ..tools.guarding.home import home_folder
 from ..tools.guarding.privacy import Privacy
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
-from ..tools.undo import recover
 from ..tools.workshop import Rules, Workshop
 from .data_folder import PROFILES_FOLDER
 from .providers.discreet_embedder import DiscreetEmbedder

@@ -12,9 +12,9 @@ from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.vendors import CEREBRAS_MODELS, CLAUDE_MODELS, KEY, Vendors
 from chargehand.profiles.price import Price
 from chargehand.server.cli import own_workshop
-from chargehand.server.premises import OpenWorkshop
 from chargehand.server.providers.registry import VendorSettings
 from chargehand.server.releases.finding import find_releases
+from chargehand.server.surface.premises import OpenWorkshop
 from chargehand.server.wiring import utc_now
 from chargehand.tools.workshop import Workshop
 

@@ -8,15 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from chargehand.memory_store.ledger import Ledger
-from chargehand.memory_store.records import (
-    Finish,
-    NewAttempt,
-    NewCheck,
-    NewTask,
-    Origin,
-    Outcome,
-    Settlement,
-)
+from chargehand.memory_store.records import Finish, NewAttempt, NewCheck, NewTask, Origin, Outcome, Settlement
 from chargehand.profiles.vocabulary import TaskType
 
 _NUMBERS = count()

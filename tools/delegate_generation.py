@@ -9,22 +9,22 @@ import anyio
 import anyio.to_thread
 
 from ..profiles.vocabulary import TaskType
-from .aftermath import note_later_edits
 from .cascade.contract import Contract
 from .cascade.delegations import Delegation, Delegations
 from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
-from .custody import take_custody, why_output_stays
-from .deciding import understand
+from .editing.aftermath import note_later_edits
 from .editing.change import Changes
 from .editing.context import ContextFile, read_context
 from .editing.patterns import find_files
 from .editing.protected import Protection
 from .editing.site import Place, survey_site
 from .errors import BadArgument
+from .guarding.custody import take_custody, why_output_stays
 from .guarding.roots import Roots
+from .routing.deciding import understand
 from .vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Output
 from .workshop import Workshop
 

@@ -9,11 +9,11 @@ from ..memory_store.records import NewDecision
 from ..profiles.price import in_dollars
 from ..profiles.vocabulary import Checkpoint, TaskType
 from .answers import Alternative, ComplexityAnswer, ExpectedAnswer, FactorAnswer, RouteAnswer
-from .custody import take_custody
-from .deciding import decide, understand
 from .editing.context import read_context
 from .editing.patterns import find_files
+from .guarding.custody import take_custody
 from .routing.candidates import Candidate
+from .routing.deciding import decide, understand
 from .routing.decision import Decision
 from .workshop import LookBack, Workshop
 

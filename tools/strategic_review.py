@@ -8,22 +8,22 @@ from typing import Literal
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
 from ..profiles.price import in_dollars
 from .answers import ReviewAnswer
-from .asking import NotAffordable
-from .consulting import consult, cut_to, explain, price_above_unasked, visible_tokens_at_most
-from .custody import take_custody
-from .deciding import Job, decide, understand
+from .asking.consulting import consult, cut_to, explain, price_above_unasked, visible_tokens_at_most
+from .asking.request import NotAffordable
+from .asking.tokens import estimate_tokens
 from .editing.context import ContextFile, read_context
+from .editing.fitting import packed_for
 from .editing.packing import Packed
 from .editing.patterns import Found, find_files
 from .editing.prompt import Prompt, review_prompt
 from .errors import LimitReached, NobodyToAsk
-from .fitting import packed_for
+from .guarding.custody import take_custody
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import Custody
 from .guarding.text import visible
 from .provider import RequestRefused, Unavailable
+from .routing.deciding import Job, decide, understand
 from .routing.selection import Decision
-from .tokens import estimate_tokens
 from .workshop import Workshop
 
 VISIBLE_TOKENS_AT_MOST = 50

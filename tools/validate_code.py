@@ -10,24 +10,24 @@ import anyio.to_thread
 from ..memory_store.errors import BudgetExceeded
 from ..memory_store.records import TaskRow
 from .answers import FindingAnswer, ValidationAnswer
-from .asking import NotAffordable
+from .asking.consulting import price_above_unasked
+from .asking.request import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
 from .checking.languages import language_of_file
 from .checking.parse import UNKNOWN
 from .checking.result import CheckResult, Finding
 from .checking.reviewer import Review, review_code, review_request
-from .consulting import price_above_unasked
-from .custody import take_custody
-from .deciding import Job, decide, understand
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
 from .editing.own_diff import NoLongerFits, files_after, is_own_diff
 from .editing.prompt import Prompt
 from .errors import OF_ANOTHER_PROJECT, BadArgument, NobodyToAsk, unknown_task
+from .guarding.custody import take_custody
 from .guarding.departure import MayNotLeave
 from .guarding.privacy import STAYS
+from .routing.deciding import Job, decide, understand
 from .routing.selection import Decision
 from .vocabulary import Depth, Verdict
 from .workshop import Workshop

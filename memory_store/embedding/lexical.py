@@ -37,7 +37,7 @@ and MMLU (half a step lower it is 0.01 on one kind of work). Short functions nee
 issues the text tells nothing at all.
 """
 
-# Weights by measurement (evaluation/retrieval.py). Stems did most for rewordings (the least similar
+# Weights by measurement (evaluation/bench/retrieval.py). Stems did most for rewordings (the least similar
 # pair from 0.56 to 0.69), pieces for finding the kind of work. Word pairs tell `merge two sorted lists`
 # from `sort two merged lists`. An IDF table drawn from the sets that may be shipped was left out: it
 # gained 0.005 AUROC on mixed kinds of work, lost 0.06 on MMLU, and moved rewordings 0.1 apart.

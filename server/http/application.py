@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..app import build_app
-from ..premises import OpenWorkshop, Premises
 from ..settings import Http
+from ..surface.premises import OpenWorkshop, Premises
 from .binding import PATH, Binding, Entrance
 from .limits import limited
 from .sessions import IDLE_SESSION_S, SESSIONS_AT_MOST, Sessions

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.types import CallToolResult, TextContent
 
-from ..callers import current_caller
-from ..premises import Premises
 from ..settings import Http
+from ..surface.callers import current_caller
+from ..surface.premises import Premises
 
 if TYPE_CHECKING:
     from ...tools.cascade.delegations import Delegation

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp
 
 from ...evaluation.in_loop_server import served_in_loop
 from ...tools.errors import CallerError
-from ..premises import OpenWorkshop
 from ..settings import load_settings
+from ..surface.premises import OpenWorkshop
 from .application import http_app
 from .binding import Binding
 from .connections import ACCEPTED_AT_ONCE, Connection, say_once_that_files_run_out

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..callers import current_caller
+from ..surface.callers import current_caller
 
 SESSIONS_AT_MOST = 1_000
 SESSIONS_OF_ONE_CALLER = 100

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from ...tools.asking.tokens import BYTES_PER_TOKEN, estimate_tokens
 from ...tools.provider import EmptyAnswer, Generation, GenerationRequest, Observer, Progress, Refused, Truncated, Usage
-from ...tools.tokens import BYTES_PER_TOKEN, estimate_tokens
 
 Phase = Literal["waiting", "loading", "thinking", "answering"]
 Stop = Literal["complete", "length", "refused"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from ..premises import OpenWorkshop
+    from ..surface.premises import OpenWorkshop
     from .schedulers import Scheduler
     from .weekly import Weekly
 
@@ -70,10 +70,10 @@ def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
 
 def _install(chosen: argparse.Namespace, _: "OpenWorkshop") -> int:
     from ...profiles.loading import load_catalogue
+    from ..command.evaluating import refuse_unknown_kinds
+    from ..command.reports import MENDABLE, complain
     from ..data_folder import PROFILES_FOLDER
-    from ..evaluating import refuse_unknown_kinds
     from ..hosts.installing import own_command
-    from ..reports import MENDABLE, complain
     from ..settings import load_settings
     from ..wiring import utc_now
     from .weekly import Weekly, day_named, time_of_day
@@ -163,7 +163,7 @@ def _switch(scheduler: "Scheduler", tell: Told | None) -> int:
 
 def _uninstall(_: "OpenWorkshop") -> int:
     from ...tools.errors import CallerError
-    from ..reports import complain
+    from ..command.reports import complain
     from ..settings import load_settings
 
     try:
@@ -199,8 +199,8 @@ def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) 
 
 def _scheduled(chosen: argparse.Namespace, open_workshop: "OpenWorkshop") -> int:
     from ...tools.errors import CallerError
-    from ..evaluate_arguments import order_of
-    from ..reports import complain
+    from ..command.evaluate_arguments import order_of
+    from ..command.reports import complain
     from ..settings import load_settings
     from .environment import read_variables
     from .scheduled import run_scheduled

@@ -13,11 +13,11 @@ from ...memory_store.evaluation_runs import evaluations_of
 from ...profiles.whole_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.workshop import Workshop
-from ..evaluating import Order, budget_of, evaluate_from_shell
-from ..premises import OpenWorkshop
+from ..command.evaluating import Order, budget_of, evaluate_from_shell
+from ..command.reports import MENDABLE, complain
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
-from ..reports import MENDABLE, complain
+from ..surface.premises import OpenWorkshop
 from .power import is_on_battery, load_per_core
 from .readiness import Machine, reason_to_wait, tasks_of_others
 

@@ -46,9 +46,9 @@ from chargehand.server.http.application import served_over_http
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.limits import limited
 from chargehand.server.http.serving import listen, serve_until_signal
-from chargehand.server.prompts import prompts
 from chargehand.server.settings import Http
-from chargehand.server.toolbox import tools
+from chargehand.server.surface.prompts import prompts
+from chargehand.server.surface.toolbox import tools
 
 PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg=="
 WAV = "UklGRiYAAABXQVZFZm10IBAAAAABAAEAQB8AAAB9AAACABAAZGF0YQIAAAA="

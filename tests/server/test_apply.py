@@ -15,7 +15,7 @@ from planted import AWS_KEY
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.server.cli import own_workshop
-from chargehand.tools.undo import undo_task
+from chargehand.tools.editing.undo import undo_task
 
 pytestmark = pytest.mark.anyio
 

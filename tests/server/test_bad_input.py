@@ -14,8 +14,8 @@ from mcp.types import CallToolRequest, CallToolResult
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import QWEN
-from chargehand.server.middleware import strict_requests
-from chargehand.server.toolbox import tools
+from chargehand.server.surface.middleware import strict_requests
+from chargehand.server.surface.toolbox import tools
 
 pytestmark = pytest.mark.anyio
 

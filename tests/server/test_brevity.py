@@ -4,7 +4,7 @@ import pytest
 from house import OpenHouse, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import Reply
-from chargehand.server.brevity import CHARACTERS_AT_MOST, shortened
+from chargehand.server.surface.brevity import CHARACTERS_AT_MOST, shortened
 
 LONG = "\n".join(f"def f{number}(): return {number}" for number in range(900))
 

@@ -10,9 +10,9 @@ import anyio
 import pytest
 from house import Script, fenced
 
+from chargehand.evaluation.bench.stdio_host import Host, hosts
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.vendors import vendors
-from chargehand.evaluation.stdio_host import Host, hosts
 
 pytestmark = pytest.mark.anyio
 

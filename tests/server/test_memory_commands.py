@@ -18,7 +18,7 @@ import pytest
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewTask
-from chargehand.server.memory_arguments import add_memory_commands
+from chargehand.server.command.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
 from chargehand.server.wiring import INDEX_FOLDER, open_workshop, utc_now
 from chargehand.tools.editing.journal import Journals, Plan

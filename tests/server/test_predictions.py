@@ -8,9 +8,9 @@ import anyio
 import pytest
 from house import OpenHouse, Script
 
-from chargehand.evaluation.prediction import open_predictor, predict
+from chargehand.evaluation.bench.prediction import open_predictor, predict
 from chargehand.server.cli import own_workshop
-from chargehand.server.memory_commands import import_from
+from chargehand.server.command.memory_commands import import_from
 
 pytestmark = pytest.mark.anyio
 

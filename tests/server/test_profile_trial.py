@@ -13,16 +13,16 @@ import anyio
 import pytest
 from house import Script, fenced
 
+from chargehand.evaluation.comparison import Comparison, proposals_of
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import vendors
 from chargehand.evaluation.profiling.found import Found
-from chargehand.evaluation.trial import Comparison, proposals_of
 from chargehand.memory_store.evaluations import read_measurements
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewCheck, NewTask
 from chargehand.profiles.loading import load_catalogue
 from chargehand.server.cli import own_workshop
-from chargehand.server.profile_updates import offer
+from chargehand.server.command.profile_updates import offer
 
 pytestmark = pytest.mark.anyio
 

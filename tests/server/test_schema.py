@@ -1,7 +1,7 @@
 """The schemas that hosts see: short, strict, and without what pydantic adds."""
 
-from chargehand.server.schema import published
-from chargehand.server.toolbox import tools
+from chargehand.server.surface.schema import published
+from chargehand.server.surface.toolbox import tools
 
 
 def test_a_published_schema_has_no_null_no_title_and_no_empty_default():

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.server.settings import (
-    BadSetting,
-    Privacy,
-    Settings,
-    Usage,
-    facts_of_fields,
-    load_settings,
-    variable_of,
-)
+from chargehand.server.settings import BadSetting, Privacy, Settings, Usage, facts_of_fields, load_settings, variable_of
 
 EVERY_VARIABLE = {
     "CHARGEHAND_HOME": ("home", "/data", Path("/data")),

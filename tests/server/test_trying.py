@@ -17,7 +17,7 @@ from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.evaluation.suite.loading import Suite
 from chargehand.server.cli import own_workshop
-from chargehand.server.trying import try_from_shell
+from chargehand.server.command.trying import try_from_shell
 
 pytestmark = pytest.mark.anyio
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
-from ..asking import Desk
+from ..asking.request import Desk
 from ..checking.answer_checks import AnswerChecks
 from ..checking.change_checks import ChangeChecks
 from ..checking.executing import Executing

@@ -7,13 +7,13 @@ import anyio
 
 from ...memory_store.records import NewCheck
 from ...profiles.model import ModelProfile
-from ..asking import Ask, Asked, Desk
+from ..asking.request import Ask, Asked, Desk
 from ..checking.result import CheckResult
-from ..deciding import Job
 from ..editing.answer import Answer, read_answer
 from ..editing.prompt import Prompt
 from ..provider import Thinking
 from ..routing.candidates import Candidate
+from ..routing.deciding import Job
 from ..routing.plan import Step
 from ..routing.thinking import decide_thinking
 from ..vocabulary import AttemptOutcome

@@ -9,9 +9,10 @@ import anyio
 from ...memory_store.errors import BudgetExceeded
 from ...memory_store.under_way import keep_local
 from ...profiles.price import in_dollars
-from ..asking import NotAffordable, NoTime
+from ..asking.request import NotAffordable, NoTime
+from ..asking.tokens import estimate_tokens
+from ..editing.fitting import packed_for
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
-from ..fitting import packed_for
 from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE, STAYS
 from ..provider import RateLimited, Turn, Unavailable, UnknownModelId
@@ -19,7 +20,6 @@ from ..routing.candidates import Candidate
 from ..routing.decision import Decision
 from ..routing.foresight import foresee
 from ..routing.plan import Means, Plan, Step
-from ..tokens import estimate_tokens
 from .attempt import Attempts, Terms, Tried
 from .contract import Contract
 from .receipt import Status

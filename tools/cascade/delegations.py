@@ -17,12 +17,12 @@ from ...memory_store.records import Finish, NewTask
 from ...memory_store.under_way import is_wished_cancelled, write_stage
 from ...profiles.errors import ProfileError
 from ...profiles.model import ModelProfile
-from ..asking import Desk, Watch
-from ..deciding import Job, decide
+from ..asking.request import Desk, Watch
 from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
 from ..route_task import new_decision
 from ..routing.candidates import Candidate
+from ..routing.deciding import Job, decide
 from ..routing.plan import Check, Means
 from ..vocabulary import MAX_ATTEMPTS
 from ..workshop import LookBack, Workshop

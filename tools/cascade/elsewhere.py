@@ -7,9 +7,9 @@ import anyio.to_thread
 
 from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
 from ..editing.journal import Journals
+from ..editing.undo import recover
 from ..editing.writing import UNDONE
 from ..errors import OF_ANOTHER_PROJECT, unknown_task
-from ..undo import recover
 from ..vocabulary import AttemptOutcome
 from ..workshop import Workshop
 from .delegations import LEAST_LEFT_S, UNKNOWN_S, Stage

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from ..consulting import Consultation, consult, cut_to, explain, visible_tokens_at_most
-from ..deciding import Job
+from ..asking.consulting import Consultation, consult, cut_to, explain, visible_tokens_at_most
+from ..asking.tokens import estimate_tokens
 from ..editing.prompt import Prompt, validation_prompt
 from ..guarding.text import visible
 from ..routing.candidates import Candidate
-from ..tokens import estimate_tokens
+from ..routing.deciding import Job
 from ..workshop import Workshop
 from .result import CheckResult, Finding
 

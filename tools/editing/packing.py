@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from math import ceil
 
+from ..asking.tokens import BYTES_PER_TOKEN, estimate_tokens
 from ..some_names import some_names
-from ..tokens import BYTES_PER_TOKEN, estimate_tokens
 from .context import ContextFile
 from .relevance import MUST, OUTLINE, REFERRED, REFERRED_SIGNATURES, TARGET, Reading, weigh
 

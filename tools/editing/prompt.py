@@ -5,9 +5,9 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ..asking.tokens import estimate_tokens, most_tokens
 from ..guarding.text import for_models, visible
 from ..provider import Turn
-from ..tokens import estimate_tokens, most_tokens
 from .context import ContextFile
 
 _CODE_SYSTEM = (

@@ -7,14 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chargehand.server.hosts.jsonc import (
-    NotJson,
-    parse,
-    with_element,
-    with_member,
-    without_element,
-    without_member,
-)
+from chargehand.server.hosts.jsonc import NotJson, parse, with_element, with_member, without_element, without_member
 
 SETTINGS = """\
 // Zed settings

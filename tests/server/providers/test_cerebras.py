@@ -10,15 +10,7 @@ from starlette.routing import Route
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
-from chargehand.tools.provider import (
-    ContextTooLong,
-    Overloaded,
-    RateLimited,
-    Refused,
-    Thinking,
-    Turn,
-    UnknownModelId,
-)
+from chargehand.tools.provider import ContextTooLong, Overloaded, RateLimited, Refused, Thinking, Turn, UnknownModelId
 
 pytestmark = pytest.mark.anyio
 

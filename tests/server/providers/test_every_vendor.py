@@ -10,17 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from chargehand.evaluation.peers.journal import Journal
-from chargehand.evaluation.peers.reply import (
-    Ask,
-    Cut,
-    ErrorInside,
-    Fault,
-    Garbled,
-    HttpFault,
-    Reply,
-    Stall,
-    Unfinished,
-)
+from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, Fault, Garbled, HttpFault, Reply, Stall, Unfinished
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import (

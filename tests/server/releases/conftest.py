@@ -11,8 +11,8 @@ from changed_vendors import CLAUDES, DEARER, NEW_WEIGHTS, Told
 from chargehand.evaluation.peers.reply import Answer, Reply
 from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
 from chargehand.server.cli import own_workshop
-from chargehand.server.premises import OpenWorkshop
-from chargehand.server.profile_updates import update_profiles
+from chargehand.server.command.profile_updates import update_profiles
+from chargehand.server.surface.premises import OpenWorkshop
 
 
 class Terminal(io.StringIO):

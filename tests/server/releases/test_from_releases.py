@@ -14,9 +14,9 @@ from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.price import Price, PriceChange
 from chargehand.server.app import build_app
 from chargehand.server.cli import own_workshop
-from chargehand.server.doctor import examine
-from chargehand.server.premises import OpenWorkshop
-from chargehand.server.reports import print_usage
+from chargehand.server.command.doctor import examine
+from chargehand.server.command.reports import print_usage
+from chargehand.server.surface.premises import OpenWorkshop
 from chargehand.server.wiring import utc_now
 
 pytestmark = pytest.mark.anyio

@@ -16,7 +16,7 @@ from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import main, own_workshop
-from chargehand.server.evaluating import Order
+from chargehand.server.command.evaluating import Order
 from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from chargehand.evaluation.orphans import adopting
+from chargehand.evaluation.bench.orphans import adopting
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
 
 pytestmark = pytest.mark.anyio
@@ -334,7 +334,7 @@ async def test_killing_us_ends_everything_that_was_started():
 
 RUN_AND_WAIT = """
 import anyio, sys
-from chargehand.evaluation.orphans import adopting
+from chargehand.evaluation.bench.orphans import adopting
 from chargehand.tools.checking.sandbox import Limits
 from chargehand.tools.checking.sandbox_search import find_sandbox
 

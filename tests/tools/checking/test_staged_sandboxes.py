@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from chargehand.evaluation.orphans import adopting
+from chargehand.evaluation.bench.orphans import adopting
 from chargehand.tools.checking.container import Container
 from chargehand.tools.checking.interpreter import Interpreter
 from chargehand.tools.checking.node import find_node

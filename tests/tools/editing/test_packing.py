@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chargehand.tools.asking.tokens import estimate_tokens
 from chargehand.tools.editing.context import ContextFile
 from chargehand.tools.editing.packing import Packed, Packing, room_in
 from chargehand.tools.routing.candidates import Constraints
-from chargehand.tools.tokens import estimate_tokens
 
 
 def _module(*names: str, imports: str = "import os", lines: int = 30) -> str:

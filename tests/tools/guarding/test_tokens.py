@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargehand.tools.tokens import estimate_tokens, most_tokens
+from chargehand.tools.asking.tokens import estimate_tokens, most_tokens
 
 TEXTS = {
     "nothing": "",

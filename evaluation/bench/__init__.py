@@ -1,0 +1,1 @@
+"""`chargehand bench`: what this installation costs and gets right, on named data, beside a baseline."""

@@ -1,0 +1,111 @@
+"""Many servers on one data folder at once, each delegating and looking back at random: is anything lost?
+
+What must hold: every acknowledged task is in the ledger with its outcome; what one server recorded the
+others find in their next call; a server started afterwards finds every vector; the ledger is intact.
+"""
+
+import contextlib
+import random
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import anyio
+from mcp import Client, StdioServerParameters
+from rich.console import Console
+from rich.table import Table
+
+from ...memory_store.ledger import LEDGER_FILE
+from ..peers.reply import Ask, Reply
+from ..peers.vendors import vendors
+
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass
+class Tally:
+    """What the servers acknowledged, and what the others did not see."""
+
+    acknowledged: dict[str, str] = field(default_factory=dict[str, str])
+    """Task id to text."""
+    looked_back: int = 0
+    missed: list[str] = field(default_factory=list[str])
+    """Texts that another server did not find in its next call."""
+
+
+async def crowd(*, servers: int, seconds: float) -> int:
+    """Print what was found; gives the exit code: 1 when anything was lost or missed."""
+    tally = Tally()
+    with tempfile.TemporaryDirectory(prefix="chargehand-crowd-") as folder:
+        async with vendors(_answer) as peers, contextlib.AsyncExitStack() as stack:
+            environment = {"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": f"{folder}/data"}
+            server = StdioServerParameters(
+                command=sys.executable,
+                args=["-m", "chargehand.server"],
+                env=environment | peers.environment,
+                cwd=folder,
+            )
+            clients = [await stack.enter_async_context(Client(server)) for _ in range(servers)]
+            until = time.monotonic() + seconds
+            async with anyio.create_task_group() as group:
+                for number, client in enumerate(clients):
+                    chance = random.Random(number)  # noqa: S311 - which call comes next is no secret
+                    group.start_soon(_use, client, clients, number, until, tally, chance)
+            async with Client(server) as fresh:
+                lost = [text for text in tally.acknowledged.values() if not await _finds(fresh, text)]
+        gone, integrity = await anyio.to_thread.run_sync(_books, Path(folder) / "data" / LEDGER_FILE, tally)
+    table = Table("", "", show_header=False, title=f"{servers} servers on one data folder, {seconds:g} s")
+    table.add_row("tasks acknowledged", str(len(tally.acknowledged)))
+    table.add_row("not in the ledger with their outcome", str(len(gone)))
+    table.add_row("looked for by another server in its next call", str(tally.looked_back))
+    table.add_row("not found by it", str(len(tally.missed)))
+    table.add_row("not found by a server started afterwards", str(len(lost)))
+    table.add_row("the ledger's integrity check", integrity)
+    Console().print(table)
+    return 1 if gone or lost or tally.missed or integrity != "ok" else 0
+
+
+async def _use(
+    client: Client, clients: Sequence[Client], own: int, until: float, tally: Tally, chance: random.Random
+) -> None:
+    while time.monotonic() < until:
+        # Words of no language, so that no two tasks are alike: found means that this very one was found.
+        text = "Rename " + " ".join("".join(chance.choices(_LETTERS, k=8)) for _ in range(8))
+        receipt = await _call(client, "delegate_generation", {"task": text, "tests": "assert double(2) == 4"})
+        if receipt.get("status") != "succeeded":
+            raise RuntimeError(f"a task ended as {receipt}")
+        tally.acknowledged[receipt["task_id"]] = text
+        if len(clients) > 1 and chance.random() < 0.5:
+            other = chance.choice([c for place, c in enumerate(clients) if place != own])
+            tally.looked_back += 1
+            if not await _finds(other, text):
+                tally.missed.append(text)
+
+
+async def _finds(client: Client, text: str) -> bool:
+    """Whether the very text is remembered: asked about again, it is evidence."""
+    decision = await _call(client, "route_task", {"task": text})
+    while any(str(warning).startswith("memory:") for warning in decision["warnings"]):
+        decision = await _call(client, "route_task", {"task": text})
+    return decision["similar_tasks"] > 0 and decision["evidence"] > 0
+
+
+async def _call(client: Client, tool: str, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    result = await client.call_tool(tool, dict(arguments))
+    return cast(Mapping[str, Any], result.structured_content or {"status": str(result.content), "warnings": ()})
+
+
+def _answer(_: Ask) -> Reply:
+    return Reply("```python\ndef double(n):\n    return 2 * n\n```")
+
+
+def _books(file: Path, tally: Tally) -> tuple[list[str], str]:
+    with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as books:
+        written = dict(books.execute("SELECT id, text FROM tasks WHERE status = 'succeeded'"))
+        integrity = str(books.execute("PRAGMA integrity_check").fetchone()[0])
+    return [task_id for task_id, text in tally.acknowledged.items() if written.get(task_id) != text], integrity

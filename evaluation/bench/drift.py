@@ -1,0 +1,123 @@
+"""How often a decline is told that is none, and how often one that is: simulated use, judged as the product judges.
+
+Beside it the plain way: all outcomes of a type before against all after, two shares, a z-test at 5%.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from statistics import NormalDist
+
+from rich.console import Console
+from rich.table import Table
+
+from ...memory_store.engagements import Engagement
+from ...profiles.vocabulary import TaskType
+from ..profiling.drift import BLOCK, declines
+from ..profiling.statistics import Count
+from .simulated_use import Way, simulated
+
+_TYPES: tuple[TaskType, ...] = ("debugging", "code_generation", "tests", "refactoring")
+_CRITICAL = NormalDist().inv_cdf(0.95)
+_PLAIN_LEAST = 10
+
+
+@dataclass(frozen=True)
+class Scenario:
+    name: str
+    types: int
+    before: int
+    """Outcomes of each type."""
+    after: int
+    ways: tuple[Way, Way]
+    is_new_build: bool = True
+    looks: int = 1
+    """How often it is looked at: whenever each type has one outcome more, until all are there."""
+
+    @property
+    def is_decline(self) -> bool:
+        return self.ways[1].solved < self.ways[0].solved
+
+
+_PLAIN = Way(hard=0.0, handed_on=0.0, by_word=0.0)
+_MIXED = Way()
+_WORSE = replace(_PLAIN, solved=0.52)
+_HARDER = replace(_MIXED, hard=0.6, handed_on=0.5)
+SCENARIOS = (
+    Scenario("new build, 1 type, 48/33", 1, 48, 33, (_PLAIN, _PLAIN)),
+    Scenario("new build, 4 types, 60/40", 4, 60, 40, (_MIXED, _MIXED)),
+    Scenario("… and harder work", 4, 60, 40, (_MIXED, _HARDER)),
+    Scenario("… and judged by checks", 4, 60, 40, (replace(_MIXED, by_word=0.6), replace(_MIXED, by_word=0.0))),
+    Scenario("… looked at after each", 4, 60, 40, (_MIXED, _MIXED), looks=40),
+    Scenario("newest block, 4 types, 75/25", 4, 75, BLOCK, (_MIXED, _MIXED), is_new_build=False),
+    Scenario("… until the next is full", 4, 75, 2 * BLOCK - 1, (_MIXED, _MIXED), is_new_build=False, looks=BLOCK),
+    Scenario("71% to 52%, 1 type, 48/33", 1, 48, 33, (_PLAIN, _WORSE)),
+    Scenario("71% to 52%, 1 type, 96/66", 1, 96, 66, (_PLAIN, _WORSE)),
+    Scenario("71% to 52%, 4 types, 60/40", 4, 60, 40, (_MIXED, replace(_MIXED, solved=0.52))),
+    Scenario(
+        "71% to 40%, newest block, 1 type", 1, 75, BLOCK, (_PLAIN, replace(_PLAIN, solved=0.4)), is_new_build=False
+    ),
+)
+
+
+def measure_drift(models: int, seed: int) -> int:
+    """Print, for each scenario, the share of simulated models that a decline is told of; gives the exit code.
+
+    It is 1 when a decline is told of more unchanged models than 5%, at one look, than chance explains.
+    """
+    table = Table("what happens", "truly", "told", "z-test", "ratio")
+    table.title = f"a decline told, share of {models:,} simulated models"
+    table.caption = "told: by the product; z-test: all before against all after, each type at 5%; ratio: told to z-test"
+    is_sound = True
+    for scenario in SCENARIOS:
+        told, plain = _shares(scenario, models, seed)
+        truly = "worse" if scenario.is_decline else "the same"
+        table.add_row(scenario.name, truly, f"{told:.1%}", f"{plain:.1%}", f"{told / plain:.2f}" if plain else "")
+        most = 0.05 + 3 * (0.05 * 0.95 / models) ** 0.5
+        is_sound &= scenario.is_decline or scenario.looks > 1 or told <= most
+    Console().print(table)
+    return 0 if is_sound else 1
+
+
+def _shares(scenario: Scenario, models: int, seed: int) -> tuple[float, float]:
+    told = plain = 0
+    for number in range(models):
+        chance = random.Random(f"{seed} {scenario.name} {number}")  # noqa: S311 - made-up outcomes are no secret
+        history = list(_history(scenario, chance))
+        looks = [list(_seen(history, scenario, look)) for look in range(scenario.looks)]
+        told += any(declines({"m": seen}, {}, seen[-1].at) for seen in looks)
+        plain += any(_plainly_declined(seen, scenario) for seen in looks)
+    return told / models, plain / models
+
+
+def _history(scenario: Scenario, chance: random.Random) -> Iterator[Engagement]:
+    """In order of time: the types in turn."""
+    for place, count, way in zip((0, 1), (scenario.before, scenario.after), scenario.ways, strict=True):
+        for number in range(count * scenario.types):
+            at = (place * scenario.before * scenario.types + number) * 60.0
+            build = f"build {place}" if scenario.is_new_build else None
+            yield simulated(_TYPES[number % scenario.types], way, chance, at=at, build=build)
+
+
+def _seen(history: Sequence[Engagement], scenario: Scenario, look: int) -> Sequence[Engagement]:
+    """What is there at a look; the last one sees all."""
+    return history[: len(history) - (scenario.looks - 1 - look) * scenario.types]
+
+
+def _plainly_declined(seen: Sequence[Engagement], scenario: Scenario) -> bool:
+    begun = scenario.before * scenario.types
+    sides = seen[:begun], seen[begun:]
+    return any(_z(*(_count(side, t) for side in sides)) > _CRITICAL for t in _TYPES[: scenario.types])
+
+
+def _count(seen: Sequence[Engagement], task_type: TaskType) -> Count:
+    solved = [engagement.is_solved is True for engagement in seen if engagement.task_type == task_type]
+    return Count(sum(solved), len(solved))
+
+
+def _z(before: Count, after: Count) -> float:
+    both = before + after
+    variance = both.share * (1 - both.share) * (1 / before.n + 1 / after.n) if before.n and after.n else 0.0
+    if min(before.n, after.n) < _PLAIN_LEAST or not variance:
+        return 0.0
+    return (before.share - after.share) / variance**0.5

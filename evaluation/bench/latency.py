@@ -1,0 +1,97 @@
+"""What it costs to start: spawn to the answer of `initialize`, and resident memory, against an empty server.
+
+The two are started in turn, so that a busy machine slows both; what counts is the median of the ratios.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+OURS = (sys.executable, "-m", "chargehand.server")
+BASELINE = (sys.executable, "-m", "chargehand.evaluation.bench.baseline_server")
+
+_INITIALIZE = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-11-25",
+        "capabilities": {},
+        "clientInfo": {"name": "latency", "version": "0"},
+    },
+}
+
+
+@dataclass(frozen=True)
+class Start:
+    seconds: float
+    resident_mb: float | None
+    """None: this system does not tell."""
+
+
+async def measure_latency(*, runs: int) -> int:
+    """Print the ratios; gives the exit code."""
+    pairs = [await anyio.to_thread.run_sync(_pair) for _ in track(range(runs), "starting servers")]
+    table = Table("", "chargehand", "empty server", "median of ratios", title=f"{runs} starts of each, in turn")
+    ours, theirs = [a.seconds for a, _ in pairs], [b.seconds for _, b in pairs]
+    ratio = statistics.median(a / b for a, b in zip(ours, theirs, strict=True))
+    table.add_row("initialize, median s", _median(ours), _median(theirs), f"{ratio:.2f}")
+    memory = [(a.resident_mb, b.resident_mb) for a, b in pairs if a.resident_mb and b.resident_mb]
+    if memory:
+        ratio = statistics.median(a / b for a, b in memory)
+        table.add_row("resident MB", _median([a for a, _ in memory]), _median([b for _, b in memory]), f"{ratio:.2f}")
+    Console().print(table)
+    return 0
+
+
+def _pair() -> tuple[Start, Start]:
+    return start(OURS), start(BASELINE)
+
+
+def start(command: Sequence[str]) -> Start:
+    """Start a server in a throw-away folder, wait for its answer, and end it by closing its input."""
+    with tempfile.TemporaryDirectory() as folder:
+        begun = time.perf_counter()
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=folder,
+            env={"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": f"{folder}/home"},
+        ) as server:
+            if server.stdin is None or server.stdout is None:
+                raise RuntimeError("the pipes asked for are not there")
+            server.stdin.write(json.dumps(_INITIALIZE).encode() + b"\n")
+            server.stdin.flush()
+            answer = server.stdout.readline()
+            seconds = time.perf_counter() - begun
+            if b'"result"' not in answer:
+                raise RuntimeError(f"no answer to initialize from {command}")
+            resident_mb = _resident_mb(server.pid)
+            server.stdin.close()
+            server.wait(timeout=10)
+    return Start(seconds, resident_mb)
+
+
+def _resident_mb(pid: int) -> float | None:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    except OSError:
+        return None
+    return next((int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS")), None)
+
+
+def _median(values: Sequence[float]) -> str:
+    return f"{statistics.median(values):.3f}"

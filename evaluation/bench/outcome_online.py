@@ -1,0 +1,82 @@
+"""What is learnt from one's own choices alone: tasks in turn, one answer each, and only its outcome is seen.
+
+The reward is what was solved less a share of what was spent. Beside the product's choices: the same without trying
+anything out, the best by the nearest tasks, and each model alone, of which the best is known only afterwards.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from rich.table import Table
+
+from ...memory_store.tendency import NEIGHBOURS
+from ...tools.routing.trying_out import drawn
+from .outcome_tables import Block, OutcomeTable, Rows, product_chances
+
+PRICE_OF_SPEND = 0.3
+"""What one answer of the dearest model costs, in solved tasks."""
+_NEAREST, _NEAREST_PRIOR = 20, 0.6
+
+_Chooser = Callable[[int, Rows, Block], Block]
+"""From a task, the tasks before it and what was asked of them (0 or 1, by task and model) to each model's chance."""
+
+
+def learn_online(table: OutcomeTable, seeds: int) -> Table:
+    """A row for each way of choosing. seeds: so many orders of the tasks."""
+    price = PRICE_OF_SPEND * table.cost / table.cost.max()
+    shown = Table("", "reward", "least to most", title=f"learning from own choices, {seeds} orders of the tasks")
+
+    def add(name: str, rewards: list[float]) -> None:
+        shown.add_row(name, f"{np.mean(rewards):.3f}", f"{min(rewards):.3f} to {max(rewards):.3f}")
+
+    for place, model in enumerate(table.models):
+        add(f"always {model}", [float((table.solved[:, place] - price[place]).mean())])
+    add("kNN, greedy", [_reward(table, price, seed, _nearest(table)) for seed in range(seeds)])
+    add("Chargehand, nothing tried out", [_reward(table, price, seed, _believed(table)) for seed in range(seeds)])
+    add("Chargehand", [_reward(table, price, seed, _tried_out(table, seed)) for seed in range(seeds)])
+    return shown
+
+
+def _reward(table: OutcomeTable, price: Block, seed: int, chances: _Chooser) -> float:
+    order = np.random.default_rng(seed).permutation(table.tasks)
+    asked = np.zeros(table.solved.shape)
+    total = 0.0
+    for turn, task in enumerate(order.tolist()):
+        chosen = int((chances(task, order[:turn], asked) - price).argmax())
+        asked[task, chosen] = 1.0
+        total += float(table.solved[task, chosen] - price[chosen])
+    return total / len(order)
+
+
+def _believed(table: OutcomeTable) -> _Chooser:
+    def chances(task: int, before: Rows, asked: Block) -> Block:
+        return product_chances(table, before, np.array([task]), asked)[0]
+
+    return chances
+
+
+def _tried_out(table: OutcomeTable, seed: int) -> _Chooser:
+    believed = _believed(table)
+
+    def chances(task: int, before: Rows, asked: Block) -> Block:
+        alike = table.vectors[before] @ table.vectors[task]
+        known = asked[before[np.argsort(-alike)[:NEIGHBOURS]]].sum(axis=0)
+        found = believed(task, before, asked)
+        occasions = [f"{seed} {task} {model}" for model in table.models]
+        return np.array([*map(drawn, found.tolist(), known.tolist(), occasions)])
+
+    return chances
+
+
+def _nearest(table: OutcomeTable) -> _Chooser:
+    """The mean of the nearest tasks that the model was asked for; two tasks' worth of a prior."""
+
+    def chances(task: int, before: Rows, asked: Block) -> Block:
+        near = before[np.argsort(-(table.vectors[before] @ table.vectors[task]))]
+        found = np.empty(len(table.models))
+        for place in range(len(table.models)):
+            own = near[asked[near, place] > 0][:_NEAREST]
+            found[place] = (table.solved[own, place].sum() + 2 * _NEAREST_PRIOR) / (len(own) + 2)
+        return found
+
+    return chances

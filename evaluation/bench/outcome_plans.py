@@ -1,0 +1,246 @@
+"""What plans buy over a file of outcomes, and what simpler ways of choosing buy for the same quality.
+
+Every attempt is paid. What a way is tuned by (what a solved task is worth, the share of tasks that goes to the
+stronger model, which models a cascade asks) is tuned for its goal on other tasks than those it is judged on, in the
+mean over many divisions of the tasks, as one division alone decides a hundredth of the spend. A random mix is counted
+as what it comes to in the mean, as RouterBench does (https://arxiv.org/abs/2403.12031).
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from rich.table import Table
+
+from ...tools.routing.plan import Check, Outlay, Prospect, Step, make_plan
+from .drawing import Curve, Point
+from .outcome_tables import Block, OutcomeTable, Rows
+
+OURS, RIVAL = "Chargehand", "kNN over TF-IDF"
+"""Whose chances are planned with."""
+_SEED = 0
+_RESAMPLES = 300
+_DIVISIONS, _PARTS = 20, 3
+"""How often the tasks are divided anew, and into how many parts: each is judged as the others tuned it."""
+_PLAN_MODELS = 5
+"""Plans are over so many models at most: the cheapest, the best, and those between at even distances."""
+_WORTHS = tuple(np.geomspace(0.5, 40.0, 60).tolist())
+"""What a solved task is worth, in attempts of the dearest model."""
+_SHARES = tuple(np.linspace(0.0, 1.0, 21).tolist())
+"""Of tasks that go to the stronger of two models."""
+_SAME = 1e-9
+"""Means that differ by less are equal: sums of floats depend on their order."""
+_CATCHES, _REFUSES = 0.9, 0.1
+"""The check: the share of wrong answers it catches, and of right ones it refuses."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What every way of choosing came to."""
+
+    summary: Table
+    losses: tuple[str, ...]
+    """A sentence for each contest: who beat the plan, in the mean over the tasks, or that nobody did."""
+    points: tuple[Point, ...]
+    curves: tuple[Curve, ...]
+
+
+@dataclass(frozen=True)
+class _Bill:
+    quality: Block
+    """By task: 1 where what was delivered is right."""
+    spend: Block
+
+
+@dataclass(frozen=True)
+class _Contest:
+    name: str
+    check: Check | None
+    goal: float
+    """Quality to be reached, as a share of always the best model's."""
+
+
+_CHECK = Check(1 - _CATCHES, _REFUSES, worth_of_refused=1.0)
+_CONTESTS = (_Contest("one answer", None, 0.95), _Contest("with a check", _CHECK, 1.0))
+
+
+def weigh_plans(table: OutcomeTable, chances: Mapping[str, Block]) -> Weighed:
+    """chances: by judge, those of our own and the rival's, of tasks that neither had seen."""
+    models = _chosen(table)
+    best = max(models, key=lambda m: table.solved[:, m].mean())
+    top, dear = float(table.solved[:, best].mean()), float(table.cost[best])
+    title = f"of always {table.models[best]}; a check catches 90%, refuses 10%"
+    summary = Table("", "quality", "spend", "beyond the plan's", title=title)
+    points: list[Point] = []
+
+    def add(name: str, bill: _Bill, plan: _Bill | None = None) -> None:
+        quality, spend = bill.quality / top, bill.spend / dear
+        points.append(Point(name, float(spend.mean()), float(quality.mean())))
+        beyond = "" if plan is None else _interval((bill.spend - plan.spend) / dear, "+.3f")
+        summary.add_row(name, _interval(quality), _interval(spend), beyond)
+
+    for model in models:
+        add(f"always {table.models[model]}", _always(table, model))
+    add("oracle, one answer", _oracle(table, models))
+    curves = [Curve("random mix", _upper_hull(points[: len(models)]))]
+    losses: list[str] = []
+    parts = _divided(len(table.tasks))
+    for contest in _CONTESTS:
+        ways = _ways(table, models, chances, contest, dear)
+        tuned = {name: _tuned(parts, bills, table.solved[:, best], contest.goal) for name, bills in ways.items()}
+        for name, bill in tuned.items():
+            add(f"{name}, {contest.name}, for {contest.goal:.0%}", bill, None if name == "plan" else tuned["plan"])
+        losses.append(_lost(contest, tuned))
+        for name in ("plan", RIVAL):
+            along = [Point("", float((b.spend / dear).mean()), float((b.quality / top).mean())) for b in ways[name]]
+            curves.append(Curve(f"{name}, {contest.name}", sorted(along, key=lambda point: point.spend)))
+    return Weighed(summary, tuple(losses), tuple(points), tuple(curves))
+
+
+_Next = Callable[[int, tuple[int, ...]], int | None]
+
+
+def _ways(
+    table: OutcomeTable, models: Sequence[int], chances: Mapping[str, Block], contest: _Contest, dear: float
+) -> dict[str, list[_Bill]]:
+    """By the name of a way, what it came to at each setting that it may be tuned to."""
+
+    def planned(judge: str) -> list[_Bill]:
+        check = contest.check
+        return [_run(table, _planner(table, models, chances[judge], check, worth * dear), check) for worth in _WORTHS]
+
+    ways = {"plan": planned(OURS), RIVAL: planned(RIVAL)}
+    if contest.check is not None:
+        return {**ways, "fixed cascade": _cascades(table, models, contest.check)}
+    chance = [np.full(len(table.tasks), share) for share in _SHARES]
+    longer = np.argsort(np.argsort(table.lengths)) / len(table.tasks)
+    longest = [np.where(longer >= 1 - share, 1.0, 0.0) for share in _SHARES]
+    return {**ways, "length": _mixes(table, models, longest), "random mix": _mixes(table, models, chance)}
+
+
+def _planner(table: OutcomeTable, models: Sequence[int], chances: Block, check: Check | None, worth: float) -> _Next:
+    def next_model(task: int, failed: tuple[int, ...]) -> int | None:
+        if check is None and failed:
+            return None
+        prospects = [
+            Prospect(str(m), float(chances[task, m]), Outlay(float(table.cost[m])), is_local=not table.cost[m])
+            for m in models
+        ]
+        steps = make_plan(prospects, check, worth, failed=[Step(str(m)) for m in failed]).steps
+        return int(steps[0].model) if steps else (None if failed else models[0])
+
+    return next_model
+
+
+def _run(table: OutcomeTable, next_model: _Next, check: Check | None) -> _Bill:
+    """Each task in turn, in the mean over what a check may say; what was refused last is delivered."""
+    quality, spend = np.zeros(len(table.tasks)), np.zeros(len(table.tasks))
+    for task in table.tasks.tolist():
+        failed: tuple[int, ...] = ()
+        reached, refused_right = 1.0, 0.0
+        while (model := next_model(task, failed)) is not None:
+            right = reached * float(table.solved[task, model])
+            passes_right = right * (1 - check.false_fail) if check else 0.0
+            passes_wrong = (reached - right) * check.false_pass if check else 0.0
+            spend[task] += reached * table.cost[model]
+            quality[task] += passes_right
+            reached, refused_right = reached - passes_right - passes_wrong, right - passes_right
+            failed = (*failed, model)
+        quality[task] += refused_right
+    return _Bill(quality, spend)
+
+
+def _cascades(table: OutcomeTable, models: Sequence[int], check: Check) -> list[_Bill]:
+    """Every choice of models, each asked in turn, the cheapest first."""
+
+    def ladder(order: tuple[int, ...]) -> _Next:
+        return lambda _task, failed: order[len(failed)] if len(failed) < len(order) else None
+
+    orders = (order for n in range(1, len(models) + 1) for order in itertools.combinations(models, n))
+    return [_run(table, ladder(order), check) for order in orders]
+
+
+def _mixes(table: OutcomeTable, models: Sequence[int], shares: Sequence[Block]) -> list[_Bill]:
+    """Every two models, the stronger for each task as often as a share says, 0 to 1 by task."""
+    return [
+        _Bill(
+            quality=(1 - share) * table.solved[:, weak] + share * table.solved[:, strong],
+            spend=(1 - share) * table.cost[weak] + share * table.cost[strong],
+        )
+        for weak, strong in itertools.combinations(models, 2)
+        for share in shares
+    ]
+
+
+def _divided(tasks: int) -> list[Rows]:
+    """The parts of every division."""
+    rng = np.random.default_rng(_SEED)
+    return [part for _ in range(_DIVISIONS) for part in np.array_split(rng.permutation(tasks), _PARTS)]
+
+
+def _tuned(parts: Sequence[Rows], bills: Sequence[_Bill], top: Block, goal: float) -> _Bill:
+    """Of each part what costs least among all that reached the goal on the other tasks, else what came nearest."""
+    qualities, spends = np.array([b.quality for b in bills]), np.array([b.spend for b in bills])
+    quality, spend = np.zeros(len(top)), np.zeros(len(top))
+    for part in parts:
+        others = np.setdiff1d(np.arange(len(top)), part)
+        reached = qualities[:, others].mean(axis=1) / top[others].mean()
+        costs = np.where(reached >= goal, spends[:, others].mean(axis=1), np.inf)
+        chosen = costs.argmin() if (reached >= goal).any() else reached.argmax()
+        quality[part] += qualities[chosen, part]
+        spend[part] += spends[chosen, part]
+    return _Bill(quality / _DIVISIONS, spend / _DIVISIONS)
+
+
+def _lost(contest: _Contest, tuned: Mapping[str, _Bill]) -> str:
+    better = [name for name, bill in tuned.items() if _beats(bill, tuned["plan"])]
+    if better:
+        return f"{contest.name}: the plan lost to {', '.join(better)}: no less quality for no more spend."
+    return f"{contest.name}: nothing beat the plan: no less quality for no more spend."
+
+
+def _beats(bill: _Bill, other: _Bill) -> bool:
+    """No worse in quality and in spend, and better in one of them."""
+    gains = float((bill.quality - other.quality).mean()), float((other.spend - bill.spend).mean())
+    return min(gains) > -_SAME and max(gains) > _SAME
+
+
+def _always(table: OutcomeTable, model: int) -> _Bill:
+    return _Bill(table.solved[:, model], np.full(len(table.tasks), table.cost[model]))
+
+
+def _oracle(table: OutcomeTable, models: Sequence[int]) -> _Bill:
+    """The cheapest that solves the task; where none does, the cheapest."""
+    solved = table.solved[:, models] >= 0.5
+    first = np.asarray(models)[solved.argmax(axis=1)]
+    return _Bill(table.solved[table.tasks, first], table.cost[first])
+
+
+def _upper_hull(points: Sequence[Point]) -> list[Point]:
+    """What mixes of these come to at best. points: the cheapest first, and better with each."""
+    hull: list[Point] = []
+    for point in points:
+        while len(hull) > 1 and _slope(hull[-2], hull[-1]) <= _slope(hull[-1], point):
+            hull.pop()
+        hull.append(point)
+    return hull
+
+
+def _slope(from_: Point, to: Point) -> float:
+    return (to.quality - from_.quality) / max(1e-9, to.spend - from_.spend)
+
+
+def _chosen(table: OutcomeTable) -> list[int]:
+    """On the way up only models that are better than all cheaper ones, thinned out evenly."""
+    rates = table.solved.mean(axis=0)
+    rising = [n for n in range(len(rates)) if not n or rates[n] > rates[:n].max()]
+    places = np.unique(np.linspace(0, len(rising) - 1, min(_PLAN_MODELS, len(rising))).round().astype(int))
+    return [rising[place] for place in places]
+
+
+def _interval(values: Block, form: str = ".3f") -> str:
+    rng = np.random.default_rng(_SEED)
+    means = values[rng.integers(0, len(values), (_RESAMPLES, len(values)))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return f"{values.mean():{form}} ({low:{form}} to {high:{form}})"

@@ -1,0 +1,130 @@
+"""`bench replay` on a file of outcomes: what the product's judgement and its plans buy, beside simple rivals.
+
+Three parts of the tasks take turns: of each part the other two are remembered, so every figure is of
+tasks that were not seen; what a plan is tuned by is tuned on other tasks, too. Every attempt is paid.
+The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the share of the
+gap between two models that is won, over the share of calls that go to the stronger; random is 0.5.
+"""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from ..unusable import in_words
+from .drawing import draw
+from .outcome_online import learn_online
+from .outcome_plans import OURS, RIVAL, weigh_plans
+from .outcome_tables import (
+    Block,
+    OutcomeTable,
+    Rows,
+    length_chances,
+    neighbour_chances,
+    product_chances,
+    random_chances,
+    read_outcomes,
+    ridge_chances,
+)
+
+_PARTS = 3
+_SEED = 0
+_LEAST_GAP = 0.05
+_RESAMPLES = 300
+_SURE = 0.8
+
+Judge = Callable[[OutcomeTable, Rows, Rows], Block]
+_JUDGES: Mapping[str, Judge] = {
+    "random": random_chances,
+    "length": length_chances,
+    RIVAL: neighbour_chances,
+    "ridge over TF-IDF": ridge_chances,
+    OURS: product_chances,
+}
+
+
+def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | None = None, orders: int = 0) -> int:
+    """Print it all; gives the exit code.
+
+    picture: where cost against quality is drawn, as SVG. orders: of the tasks, in which they come to somebody who
+    learns from his own choices alone; 0: that is not measured.
+    """
+    console = Console()
+    try:
+        table = read_outcomes(file, limit)
+    except (OSError, ValueError) as error:
+        console.print(in_words(error, file), markup=False, soft_wrap=True)
+        return 2
+    parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
+    chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
+    console.print(_judgements(table, parts, chances))
+    if table.has_costs:
+        plans = weigh_plans(table, chances)
+        console.print(plans.summary)
+        console.print("\n".join(plans.losses), markup=False, soft_wrap=True)
+        if picture is not None:
+            drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
+            picture.write_text(drawn, encoding="utf-8")
+            console.print(f"{picture} written", markup=False)
+    if orders:
+        console.print(learn_online(table, orders))
+    return 0
+
+
+def _out_of_part(table: OutcomeTable, parts: Sequence[Rows], judge: Judge) -> Block:
+    found = np.empty_like(table.solved)
+    for part in parts:
+        found[part] = judge(table, np.setdiff1d(table.tasks, part), part)
+    return found
+
+
+def apgr(gain: Block, weak: Block, strong: Block) -> float:
+    """gain: what is expected of the stronger model beyond the weaker, by which tasks are sent to it."""
+    order = np.argsort(-gain, kind="stable")
+    won = np.concatenate([[0.0], np.cumsum((strong - weak)[order])]) / (strong - weak).sum()
+    places = np.round(np.linspace(0, 1, 11) * len(gain)).astype(int)
+    return float(np.trapezoid(won[places], dx=0.1))
+
+
+def calibration_error(chances: Block, solved: Block) -> float:
+    """The expected calibration error, over ten bins of equal width."""
+    bins = 10
+    place = np.minimum((chances * bins).astype(int), bins - 1)
+    found = [(place == n) for n in range(bins)]
+    return float(sum(abs(chances[b].mean() - solved[b].mean()) * b.mean() for b in found if b.any()))
+
+
+def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str, Block]) -> Table:
+    rates = table.solved.mean(axis=0)
+    numbers = range(len(table.models))
+    pairs = [(w, s) for w, s in itertools.product(numbers, numbers) if rates[s] - rates[w] >= _LEAST_GAP]
+    title = f"text only, {len(table.solved)} tasks, {len(pairs)} pairs of models"
+    shown = Table("", "APGR", f"less {RIVAL}", "calibration error", f"above {_SURE}", "of these solved", title=title)
+    rng = np.random.default_rng(_SEED)
+    draws = [[part[rng.integers(0, len(part), len(part))] for part in parts] for _ in range(_RESAMPLES)]
+    of_rival = [_mean_apgr(table, draw, chances[RIVAL], pairs) for draw in draws]
+    for name, found in chances.items():
+        beyond = np.array([_mean_apgr(table, draw, found, pairs) for draw in draws]) - of_rival
+        low, high = np.quantile(beyond, [0.025, 0.975])
+        cells = [f"{_mean_apgr(table, parts, found, pairs):.3f}", f"{low:+.3f} to {high:+.3f}"]
+        if name not in ("random", "length"):
+            likely = np.clip(found, 0, 1)
+            sure = likely > _SURE
+            right = f"{table.solved[sure].mean():.3f}" if sure.any() else "-"
+            cells += [f"{calibration_error(likely, table.solved):.3f}", f"{sure.mean():.3f}", right]
+        shown.add_row(name, *cells)
+    return shown
+
+
+def _mean_apgr(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> float:
+    """Over the parts, since predictions from different memories are not compared; pairs without a gap are left out."""
+    found = [
+        apgr(chances[part, strong] - chances[part, weak], table.solved[part, weak], table.solved[part, strong])
+        for part in parts
+        for weak, strong in pairs
+        if abs((table.solved[part, strong] - table.solved[part, weak]).mean()) >= _LEAST_GAP / 2
+    ]
+    return float(np.mean(found))

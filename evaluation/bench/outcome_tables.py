@@ -1,0 +1,143 @@
+"""A file of published outcomes as tables, the product's judgement of its tasks, and simple rivals of that."""
+
+import math
+import re
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ...memory_store.confidence import Belief
+from ...memory_store.embedding.lexical import embed
+from ...memory_store.tendency import NEIGHBOURS, Outcomes, Traits, expected_successes
+from ...memory_store.text_traits import FLOOR, traits_of
+from ...tools.routing.deciding import understand
+from ..json_lines import read_rows, unpacked
+
+Block: TypeAlias = npt.NDArray[np.float64]
+Rows: TypeAlias = npt.NDArray[np.int64]
+
+_PRIOR = Belief(1.2, 0.8)
+_PLACES = 4096
+_WORD = re.compile(r"[a-z]+|\d+")
+_NEIGHBOURS_TRIED = (10, 20, 40, 80)
+
+
+@dataclass(frozen=True)
+class OutcomeTable:
+    """Tasks in rows, models in columns, the cheapest first; where no cost is known, the weakest first."""
+
+    models: Sequence[str]
+    solved: Block
+    cost: Block
+    """Of one attempt of each model, mean over the tasks; all 1 where none is known."""
+    has_costs: bool
+    lengths: Block
+    vectors: npt.NDArray[np.float32]
+    traits: Block
+    counts: npt.NDArray[np.float32]
+    """Hashed words, for TF-IDF."""
+
+    @property
+    def tasks(self) -> Rows:
+        return np.arange(len(self.solved))
+
+
+def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
+    """The rows of a file of outcomes; models that some row lacks are left out. Raises OSError or ValueError."""
+    rows = read_rows(file)[:limit]
+    if not rows or "outcomes" not in rows[0]:
+        raise ValueError(f"{file}: its rows hold no `outcomes`")
+    names = sorted(set[str].intersection(*(set(row["outcomes"]) for row in rows)))
+    solved = np.array([[float(row["outcomes"][name]["correct"]) for name in names] for row in rows])
+    costs = np.array([[row["outcomes"][name].get("cost_usd") or 0.0 for name in names] for row in rows]).mean(axis=0)
+    has_costs = bool(costs.any())
+    order = sorted(range(len(names)), key=lambda n: (costs[n] if has_costs else 0.0, solved[:, n].mean()))
+    texts = [row["prompt"] for row in rows]
+    return OutcomeTable(
+        models=[names[n] for n in order],
+        solved=solved[:, order],
+        cost=costs[order] if has_costs else np.ones(len(names)),
+        has_costs=has_costs,
+        lengths=np.array([len(text) for text in texts], dtype=np.float64),
+        vectors=embed(texts),
+        traits=np.array([(*traits_of(text), understand(text, None, ()).complexity.score) for text in texts]),
+        counts=np.stack([_counts(text) for text in texts]),
+    )
+
+
+def product_chances(table: OutcomeTable, known: Rows, asked: Rows, weight: Block | None = None) -> Block:
+    """What the product expects, a row for each asked task. weight: which outcomes are known; None: all."""
+    alike = table.vectors[asked] @ table.vectors[known].T
+    found = np.empty((len(asked), len(table.models)))
+    for row, task in enumerate(asked):
+        near = known if len(known) <= NEIGHBOURS else known[np.argpartition(-alike[row], NEIGHBOURS)[:NEIGHBOURS]]
+        told = np.ones((len(near), len(table.models))) if weight is None else weight[near]
+        chances = expected_successes(
+            Outcomes(table.models, table.solved[near], told),
+            table.vectors[near],
+            table.vectors[task],
+            Traits(table.traits[near], table.traits[task], FLOOR),
+            [_PRIOR] * len(table.models),
+        )
+        found[row] = list(chances.values())
+    return found
+
+
+def neighbour_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
+    """kNN over TF-IDF, its number of neighbours the best on the known tasks."""
+    vectors = _tf_idf(table.counts, known)
+    among = vectors[known] @ vectors[known].T
+    np.fill_diagonal(among, -1.0)
+    solved = table.solved[known]
+    errors = {k: float(((_nearest(among, k, solved) - solved) ** 2).mean()) for k in _NEIGHBOURS_TRIED}
+    return _nearest(vectors[asked] @ vectors[known].T, min(errors, key=errors.__getitem__), solved)
+
+
+def ridge_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
+    """Ridge regression over TF-IDF."""
+    vectors = _tf_idf(table.counts, known)
+    mean, level = vectors[known].mean(axis=0), table.solved[known].mean(axis=0)
+    near: Block = (vectors[known] - mean).astype(np.float64)
+    far: Block = (vectors[asked] - mean).astype(np.float64)
+    kernel: Block = np.asarray(near @ near.T + 3.0 * np.eye(len(known)), dtype=np.float64)
+    rest: Block = np.asarray(table.solved[known] - level, dtype=np.float64)
+    return np.asarray(level + far @ near.T @ np.linalg.solve(kernel, rest), dtype=np.float64)
+
+
+def length_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
+    """The longer, the more the stronger gains."""
+    strength = np.argsort(np.argsort(table.solved[known].mean(axis=0))) / max(1, len(table.models) - 1)
+    return (table.lengths[asked] / table.lengths.max())[:, None] * strength
+
+
+def random_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
+    return np.random.default_rng(len(known)).random((len(asked), len(table.models)))
+
+
+def has_outcomes(file: Path) -> bool:
+    """Whether the file's first row is one of outcomes. Raises OSError."""
+    return b'"outcomes"' in unpacked(file.read_bytes()).partition(b"\n")[0]
+
+
+def _counts(text: str) -> npt.NDArray[np.float32]:
+    counts = np.zeros(_PLACES, dtype=np.float32)
+    for word, number in Counter(_WORD.findall(text.lower())).items():
+        counts[zlib.crc32(word.encode()) % _PLACES] += 1 + math.log(number)
+    return counts
+
+
+def _tf_idf(counts: npt.NDArray[np.float32], known: Rows) -> npt.NDArray[np.float32]:
+    rarity = np.log((1 + len(known)) / (1 + (counts[known] > 0).sum(axis=0))) + 1
+    vectors = counts * rarity
+    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
+
+
+def _nearest(alike: npt.NDArray[np.float32], count: int, solved: Block) -> Block:
+    count = min(count, alike.shape[1] - 1)
+    return solved[np.argpartition(-alike, count, axis=1)[:, :count]].mean(axis=1)

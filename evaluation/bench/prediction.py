@@ -1,0 +1,183 @@
+"""What the product expects of models on tasks, after it has remembered a file of outcomes: `bench predict`.
+
+The memory is the product's own, in a folder that is thrown away, and so are scorer and prior: `route_task`
+says the same after `memory import` of the same file. Only the search is exact here, where a server's index
+may miss one of the farther neighbours.
+"""
+
+import json
+import tempfile
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from rich.console import Console
+from rich.progress import track
+
+from ...memory_store.care.importing import ImportRules, import_memory
+from ...memory_store.embedding.lexical import LexicalEmbedder
+from ...memory_store.errors import ImportRefused
+from ...memory_store.index.exact import ExactIndex
+from ...memory_store.index.keeper import IndexKeeper
+from ...memory_store.index.vector_index import Filling, Opened, VectorIndex
+from ...memory_store.ledger import Ledger
+from ...memory_store.memory import Memory
+from ...profiles.catalogue import Catalogue
+from ...profiles.loading import load_catalogue
+from ...tools.routing.deciding import assess, understand
+from ...tools.routing.prior import abilities, beliefs_before, chances_of
+from ..json_lines import unpacked
+from ..unusable import in_words
+
+_PATIENCE_S = 600.0
+_GLANCE_S = 0.02
+_ANY_NUMBER = 10_000_000
+_DIGITS = 6
+
+
+class AskedTask(BaseModel):
+    """A row of tasks; what else it holds is not looked at."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    task_id: str
+    text: Annotated[str, Field(validation_alias=AliasChoices("prompt", "text"))]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    complexity: float
+    """1 to 10."""
+    success: Mapping[str, float]
+    """By the data set's name of a model, 0 to 1."""
+
+
+class UnknownTasks(ValueError):
+    """A file whose rows are no tasks."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The product's own judgement, over a memory of outcomes."""
+
+    memory: Memory
+    catalogue: Catalogue
+    models: Sequence[str]
+    """Of which the memory holds outcomes."""
+
+    async def predict(self, text: str) -> Prediction:
+        job = understand(text, None, ())
+        complexity = job.complexity.score
+        prior = self.catalogue.rules.prior
+        before = beliefs_before(abilities(self.catalogue), complexity, job.task_type, prior)
+        recollection = await self.memory.retrieve_similar(
+            text, task_type=job.task_type, complexity=complexity, expected=before
+        )
+        if recollection.note is not None:
+            raise RuntimeError(recollection.note)
+        chances = chances_of(before, recollection.chances)
+        return Prediction(complexity, {model: chances.get(model, prior.success) for model in self.models})
+
+
+@asynccontextmanager
+async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
+    """Remembers the file's rows. Raises ImportRefused, or OSError when there is no such file."""
+    catalogue = load_catalogue()
+    with tempfile.TemporaryDirectory(prefix="chargehand-predict-") as folder:
+        ledger = await Ledger.open(Path(folder), _now)
+        try:
+            await import_memory(ledger, outcomes, ImportRules(assess=assess))
+            rules = catalogue.rules
+            embedder = LexicalEmbedder()
+            index = IndexKeeper(ledger, embedder.id, _Shelf(), capacity=_ANY_NUMBER, exact_up_to=_ANY_NUMBER)
+            memory = Memory(
+                ledger,
+                embedder,
+                lambda _: index,
+                prior=rules.prior,
+                gate=rules.memory_confidence_above,
+                clock=_now,
+                patience_s=_PATIENCE_S,
+            )
+            await memory.embed_missing()
+            names = await ledger.rows("SELECT DISTINCT model FROM imported_outcomes ORDER BY model")
+            async with anyio.create_task_group() as group:
+                group.start_soon(memory.keep_up)
+                await _ready(index)
+                yield Predictor(memory, catalogue, [name for (name,) in names])
+                group.cancel_scope.cancel()
+            await memory.aclose()
+        finally:
+            await ledger.aclose()
+
+
+async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
+    """Write a row for each task; gives the exit code, 2 when a file cannot be read."""
+    console = Console(stderr=True)
+    try:
+        asked = list(read_tasks(tasks))
+        async with open_predictor(outcomes) as predictor:
+            with out.open("w", encoding="utf-8") as lines:
+                for task in track(asked, "predicting", console=console):
+                    lines.write(json.dumps(_row(task, await predictor.predict(task.text))) + "\n")
+    except (ImportRefused, UnknownTasks, OSError) as error:
+        console.print(in_words(error, outcomes), markup=False, soft_wrap=True)
+        return 2
+    console.print(f"{out}: {len(asked)} tasks", markup=False)
+    return 0
+
+
+def read_tasks(file: Path) -> Iterator[AskedTask]:
+    """The rows of a file of JSON lines, plain or gzip. Raises UnknownTasks, or OSError."""
+    for number, line in enumerate(unpacked(file.read_bytes()).splitlines(), start=1):
+        if line.strip():
+            try:
+                yield AskedTask.model_validate_json(line)
+            except ValidationError as error:
+                wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+                raise UnknownTasks(
+                    f"{file}, line {number}: {wrong}. A row needs task_id, and prompt or text."
+                ) from error
+
+
+def _row(task: AskedTask, prediction: Prediction) -> dict[str, object]:
+    success = {model: round(chance, _DIGITS) for model, chance in prediction.success.items()}
+    return {"task_id": task.task_id, "complexity": prediction.complexity, "success": success}
+
+
+async def _ready(index: IndexKeeper) -> None:
+    """Wait until the index holds all there is to remember."""
+    with anyio.fail_after(_PATIENCE_S):
+        while index.state.phase != "ready":  # noqa: ASYNC110 - there is nothing to wait on, only a state
+            await anyio.sleep(_GLANCE_S)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+class _Shelf:
+    """Nothing is kept: the index is made anew each time, and searched exactly."""
+
+    apart_from = _ANY_NUMBER
+
+    async def open(self) -> Opened:
+        return Opened(ExactIndex(), caught_up=None)
+
+    async def renew(self) -> Opened:
+        return Opened(ExactIndex(), caught_up=None)
+
+    @asynccontextmanager
+    async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
+        yield index
+
+    async def note(self, row: int) -> None:
+        """There is nobody to tell."""
+
+    async def aclose(self) -> None:
+        """There is nothing open."""

@@ -1,0 +1,248 @@
+"""`chargehand delegate`: a cascade from the shell; code on standard output, its course on standard error."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.prompt import Confirm
+
+from ...profiles.price import in_dollars
+from ...profiles.vocabulary import TaskType
+from ...tools.cascade.delegations import Stage
+from ...tools.cascade.receipt import AttemptReceipt, Receipt
+from ...tools.cascade.waiting import Report
+from ...tools.delegate_generation import Output, delegate_generation
+from ...tools.errors import BadArgument, FileRefused
+from ...tools.guarding.roots import Roots
+from ...tools.guarding.text import spoken
+from ..surface import arguments as arg
+from ..surface.premises import OpenWorkshop, Premises, premises
+from .kept_output import still_has
+from .reports import MENDABLE, complain, print_json
+from .typed import keep_bounds
+
+EXIT_CODES = {"succeeded": 0, "unverified": 3}
+"""By status; any other is 1."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was typed."""
+
+    task: str
+    tests: str | None
+    """A file, or the tests themselves."""
+    checks: Sequence[str]
+    """Names of the user's own."""
+    context_files: Sequence[str]
+    """Absolute, as is `target`."""
+    output: Output
+    target: str | None
+    model: str | None
+    task_type: TaskType | None
+    local_only: bool
+    max_cost_usd: float | None
+    max_seconds: float
+
+
+async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool) -> int:
+    """Carry the order out in this process; gives the exit code. A signal cancels it and closes its books."""
+    console = Console(stderr=True)
+    ended = await _carry_out(open_workshop, order, console, may_ask=not as_json and sys.stdin.isatty())
+    if isinstance(ended, Exception):
+        return complain(ended)
+    if ended is None:
+        console.print("Cancelled before it started.")
+        return 1
+    ended = spoken(ended)
+    still_has(f"chargehand://tasks/{ended.task_id}")
+    if as_json:
+        print_json(ended.model_dump(mode="json", exclude_none=True))
+    elif ended.code:
+        sys.stdout.write(ended.code)
+        sys.stdout.flush()
+    _sum_up(ended, console)
+    return EXIT_CODES.get(ended.status, 1)
+
+
+async def _carry_out(
+    open_workshop: OpenWorkshop, order: Order, console: Console, *, may_ask: bool
+) -> Receipt | Exception | None:
+    """The receipt, or what its user can mend, or None when a signal came before it had begun."""
+    ended: Receipt | Exception | None = None
+    async with premises(open_workshop) as place:
+        if order.max_cost_usd is not None:
+            try:
+                # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
+                await _consent(place, order.max_cost_usd, console, may_ask=may_ask)
+            except MENDABLE as error:
+                return error
+        async with anyio.create_task_group() as group:
+            call = anyio.CancelScope()
+            await group.start(_cancel_on_signal, place, call)
+            with call, _course(console) as report:
+                ended = await _delegated(place, order, report)
+            group.cancel_scope.cancel()
+    return ended
+
+
+async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_ask: bool) -> None:
+    """Ask the user when more is wanted than goes unasked. Raises BadArgument when they cannot be asked, or say no."""
+    limit_usd = (await place.workshop()).rules.ask_above_usd
+    if limit_usd is None or wanted_usd <= limit_usd:
+        return
+    above = f"--max-cost-usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g})"
+    if not may_ask:
+        raise BadArgument(
+            f"{above}, and there is no terminal to ask on. Give at most {limit_usd:g}, or raise ask_above_usd"
+            " in config.toml."
+        )
+    try:
+        is_allowed = Confirm.ask(escape(f"{above}. Allow it?"), console=console, default=False)
+    except EOFError:
+        is_allowed = False
+    if not is_allowed:
+        raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
+
+
+async def _delegated(place: Premises, order: Order, report: Report) -> Receipt | Exception:
+    # Given, not raised: on its way out of a task group an error would become a group of errors.
+    try:
+        _keep_bounds(order)
+        shop = await place.workshop()
+        tests = None
+        if order.tests is not None:
+            tests = await anyio.to_thread.run_sync(_tests, order.tests, shop.roots)
+            keep_bounds("--tests", arg.Tests, tests)
+        limit_usd = shop.rules.ask_above_usd
+        receipt = await delegate_generation(
+            shop,
+            place.delegations,
+            report,
+            task=order.task,
+            context_files=order.context_files,
+            output=order.output,
+            target=order.target,
+            task_type=order.task_type,
+            model=order.model,
+            tests=tests,
+            checks=order.checks,
+            max_cost_usd=limit_usd if order.max_cost_usd is None else order.max_cost_usd,
+            max_seconds=order.max_seconds,
+            local_only=order.local_only,
+            wait_s=float("inf"),
+        )
+        if receipt.status == "over_budget" and order.max_cost_usd is None and limit_usd is not None:
+            receipt.notes.append(
+                f"Without --max-cost-usd a delegation may spend at most ${limit_usd:g}; for a higher limit you are"
+                " asked ([budget]"
+                " ask_above_usd)."
+            )
+        return receipt
+    except MENDABLE as error:
+        return error
+
+
+def _keep_bounds(order: Order) -> None:
+    """Raise BadArgument for what the server would refuse; the task and numbers were looked at when they were read."""
+    keep_bounds("--checks", arg.Checks, list(order.checks))
+    keep_bounds("--context", arg.ContextFiles, list(order.context_files))
+    if order.target is not None:
+        keep_bounds("--target", arg.Target, order.target)
+    if order.model is not None:
+        keep_bounds("--model", arg.Model, order.model)
+
+
+async def _cancel_on_signal(
+    place: Premises, call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]
+) -> None:
+    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+        task_status.started()
+        return
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            if not place.delegations.cancel_all():
+                call.cancel()
+
+
+def _tests(given: str, roots: Roots) -> str:
+    """The `tests` argument that is meant.
+
+    A file of the project whose tests import the answer as `solution` runs in a copy of the project; of
+    any other the text counts. Raises FileRefused for a file that cannot be read.
+    """
+    try:
+        path = Path(given).absolute()
+        if not path.is_file():
+            return given
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        if "\n" in given or not given.endswith(".py"):
+            return given
+        raise FileRefused(f"--tests: {given} cannot be read ({error}). Name a UTF-8 text file.") from error
+    is_of_the_project = any(path.resolve().is_relative_to(root) for root in roots.folders)
+    return str(path) if is_of_the_project and "solution" in text else text
+
+
+@contextlib.contextmanager
+def _course(console: Console) -> Generator[Report]:
+    """Shows each stage: in one living line on a terminal, else a line for each."""
+    last = ""
+    if not console.is_terminal:
+
+        async def line(stage: Stage) -> None:
+            nonlocal last
+            text = stage.as_text()
+            if text != last:
+                last = text
+                console.print(text, markup=False, highlight=False)
+
+        yield line
+        return
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        bar = progress.add_task("selecting", total=None)
+
+        async def living_line(stage: Stage) -> None:
+            progress.update(bar, description=escape(stage.as_text()))
+
+        yield living_line
+
+
+def _sum_up(receipt: Receipt, console: Console) -> None:
+    def say(text: str, style: str = "") -> None:
+        console.print(text, style=style, markup=False, highlight=False)
+
+    for number, attempt in enumerate(receipt.attempts, start=1):
+        say(f"{number}. {attempt.model}: {attempt.outcome}{_tested(attempt)}, {attempt.seconds:.1f} s", "dim")
+    for note in receipt.notes:
+        say(note, "dim")
+    last = receipt.attempts[-1] if receipt.attempts else None
+    # Where the last attempt passed, the notes say why its result could not be written.
+    if receipt.status == "failed" and last is not None and last.outcome not in ("passed", "unverified"):
+        if (failed := receipt.failure) is not None:
+            say(f"{failed.name} failed: {failed.first_failure or failed.note or 'no details given'}", "red")
+        if receipt.code:
+            say("The code on standard output is the best attempt; it still fails.", "red")
+    for change in receipt.files_changed:
+        say(f"{change.path}: +{change.added} -{change.removed}")
+    if receipt.files_changed:
+        say(f"To undo it: chargehand undo {receipt.task_id}", "dim")
+    checked = f", checked by {', '.join(receipt.verified_by)}" if receipt.verified_by else ""
+    style = "green" if receipt.status == "succeeded" else "yellow" if receipt.status == "unverified" else "red"
+    say(f"{receipt.status}{checked}, {in_dollars(receipt.cost_usd)}, task {receipt.task_id}", style)
+
+
+def _tested(attempt: AttemptReceipt) -> str:
+    ran = next((check for check in attempt.checks if check.tests_total is not None), None)
+    return f", {ran.tests_passed} of {ran.tests_total} tests" if ran else ""

@@ -1,0 +1,160 @@
+"""`chargehand demo`: a real MCP client drives the real server, over stdio, in a throw-away home."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from mcp import Client, StdioServerParameters
+from mcp.types import CallToolResult, TextContent
+from rich.console import Console
+from rich.markup import escape
+from rich.syntax import Syntax
+from rich.table import Column, Table
+
+from ...evaluation.peers.vendors import vendors
+from ...memory_store.ledger import Ledger
+from ...memory_store.usage import report_usage
+from ...profiles.model import ModelProfile
+from ...profiles.price import in_dollars
+from ...tools.errors import CallerError
+from ...tools.provider import Availability
+from ...tools.workshop import Workshop
+from ..app import version
+from ..settings import CONFIG_FILE, PREFIX, Settings, load_settings
+from ..wiring import open_workshop, utc_now
+from .rehearsal import TASK, TESTS, recorded_answer
+from .reports import complain, show_usage
+
+# What a server process needs of ours beside the variables that are set for it.
+_INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA")
+
+
+async def demo() -> int:
+    """Show route, generate, check, escalate and record; gives the exit code."""
+    console = Console()
+    with tempfile.TemporaryDirectory(prefix="chargehand-demo-") as folder:
+        home = Path(folder)
+        try:
+            async with _somebody_to_ask(home, console) as environment:
+                succeeded = await _drive(home, environment, console)
+        except CallerError as error:
+            return complain(error)
+        ledger = await Ledger.open(home, utc_now)
+        try:
+            console.rule("5. The books")
+            show_usage(await report_usage(ledger), console)
+        finally:
+            await ledger.aclose()
+    console.print(
+        "\nThat was one delegation, start to finish. Next: `chargehand doctor` says what you have and what is missing;"
+        " README.md has the JSON for your host."
+    )
+    return 0 if succeeded else 1
+
+
+@contextlib.asynccontextmanager
+async def _somebody_to_ask(home: Path, console: Console) -> AsyncGenerator[Mapping[str, str]]:
+    """The environment of a server that has somebody to ask: the user's own models, or the local peers."""
+    settings = load_settings()
+    async with open_workshop(settings.model_copy(update={"home": home}), Path.cwd()) as shop:
+        availability = (await shop.survey()).availability
+        usable = [p.id for p in shop.catalogue if p.roles and _may_be_asked(shop, p, availability[p.id])]
+    if usable:
+        console.print(
+            f"[bold]This demo asks your own models:[/] {', '.join(sorted(usable))}. It may cost a few cents at most."
+        )
+        yield _own_environment(settings)
+        return
+    console.print(
+        "[bold]This is a rehearsal:[/] none of your models is available (`chargehand doctor` says why), so recorded"
+        " answers come from a peer on 127.0.0.1 over real HTTP. Routing, sandbox, escalation and books are real; only"
+        " the models are not."
+    )
+    async with vendors(recorded_answer) as peers:
+        yield peers.environment
+
+
+def _may_be_asked(shop: Workshop, profile: ModelProfile, there: Availability) -> bool:
+    if profile.price is not None and shop.rules.daily_budget_usd == 0:
+        return False
+    return shop.can_be_asked(profile, there, local_only=shop.rules.local_only)
+
+
+def _own_environment(settings: Settings) -> Mapping[str, str]:
+    """Keys, limits and what may not leave, as the user set them; only the data folder is another."""
+    prefixes = ("ANTHROPIC_", "CEREBRAS_", "OLLAMA_", PREFIX)
+    own = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+    file = settings.config or settings.home / CONFIG_FILE
+    return own | ({"CHARGEHAND_CONFIG": str(file.absolute())} if file.exists() else {})
+
+
+async def _drive(home: Path, environment: Mapping[str, str], console: Console) -> bool:
+    """The steps, as a host would take them; True when the delegation succeeded."""
+    inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+    server = StdioServerParameters(
+        command=sys.executable,
+        args=["-m", "chargehand.server"],
+        env={**inherited, **environment, "CHARGEHAND_HOME": str(home)},
+        cwd=home,
+    )
+    async with Client(server) as client:
+        listed = await client.list_tools()
+        console.print(
+            f"\nConnected to chargehand {version()} over stdio"
+            f" (protocol {client.protocol_version}): {', '.join(tool.name for tool in listed.tools)}.\n"
+        )
+        console.rule("1. Route")
+        console.print(f"[bold]Task:[/] {escape(TASK)}")
+        _show(await client.call_tool("route_task", {"task": TASK}), console)
+
+        console.rule("2. Delegate, with tests that must pass")
+        console.print(Syntax(TESTS, "python", background_color="default"))
+
+        async def progressed(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the SDK's signature
+            console.print(f"  [dim]{escape(message or '')}[/]")
+
+        result = await client.call_tool(
+            "delegate_generation", {"task": TASK, "tests": TESTS}, progress_callback=progressed
+        )
+        receipt = _facts(result)
+        _show_attempts(receipt, console)
+        _show(result, console)
+
+        console.rule("3. Validate what came back")
+        _show(await client.call_tool("validate_code", {"task_id": receipt["task_id"], "tests": TESTS}), console)
+
+        console.rule("4. Report the outcome")
+        told = {"task_id": receipt["task_id"], "outcome": "accepted"}
+        _show(await client.call_tool("report_outcome", told), console)
+    return receipt["status"] == "succeeded"
+
+
+def _facts(result: CallToolResult) -> dict[str, Any]:
+    """The structured result (of the tool's own shape, hence Any)."""
+    return cast(dict[str, Any], result.structured_content or {})
+
+
+def _show(result: CallToolResult, console: Console) -> None:
+    for block in result.content:
+        if isinstance(block, TextContent):
+            console.print(block.text, markup=False, highlight=False)
+    console.print()
+
+
+def _show_attempts(receipt: Mapping[str, Any], console: Console) -> None:
+    table = Table(
+        "#", Column("model", no_wrap=True), Column("outcome", no_wrap=True), "cost", "seconds", title="Attempts"
+    )
+    for number, attempt in enumerate(receipt.get("attempts", ()), start=1):
+        cost, seconds = in_dollars(attempt["cost_usd"]), str(attempt["seconds"])
+        table.add_row(str(number), attempt["model"], attempt["outcome"], cost, seconds)
+    console.print(table)
+    checks: list[Mapping[str, Any]] = [check for attempt in receipt.get("attempts", ()) for check in attempt["checks"]]
+    if first := next((check["first_failure"] for check in checks if "first_failure" in check), None):
+        console.print("What the first failed check said:", highlight=False)
+        console.print(first, style="dim", markup=False, highlight=False)
+        console.print()

@@ -1,0 +1,247 @@
+"""`chargehand doctor`: what is reachable, installed, missing, and how to get it; in a few seconds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import anyio.to_thread
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ...evaluation.profiling.drift import declines, told
+from ...memory_store.engagements import read_engagements
+from ...memory_store.index.exact_choice import choices_in
+from ...profiles.retirement import Notice, notices
+from ...profiles.vocabulary import ProviderName, Role
+from ...tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
+from ...tools.checking.sandbox_search import SandboxSearch
+from ...tools.provider import Availability
+from ...tools.workshop import Workshop
+from ..hosts.examining import examine_host
+from ..hosts.known import Host
+from ..settings import load_settings
+from ..wiring import INDEX_FOLDER, open_workshop
+from .reports import MENDABLE, complain, print_json
+
+Health = Literal["ok", "missing", "broken"]
+
+Access = Mapping[ProviderName, str | None]
+"""For each vendor why it lets nobody in; None when it does."""
+
+_COLOURS: dict[Health, str] = {"ok": "green", "missing": "yellow", "broken": "red"}
+
+
+_KEPT_IN = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
+
+
+@dataclass(frozen=True)
+class Line:
+    """One thing that was looked at."""
+
+    what: str
+    health: Health
+    """missing: Chargehand works without it, with less. broken: something you set up does not work."""
+    finding: str
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    lines: tuple[Line, ...]
+    can_generate: bool
+    """Whether any model can be asked."""
+
+
+async def doctor(*, as_json: bool) -> int:
+    """Print the diagnosis; gives 0, or 1 when nothing can generate."""
+    try:
+        async with open_workshop(load_settings(), Path.cwd()) as shop:
+            diagnosis = await examine(shop)
+    except MENDABLE as error:
+        return complain(error)
+    _show(diagnosis, as_json=as_json)
+    return 0 if diagnosis.can_generate else 1
+
+
+async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int:
+    """Print what a host's server would find; gives 0, or 1 when it would not start or nothing could generate."""
+    try:
+        found = await examine_host(host, file or host.file())
+    except MENDABLE as error:
+        return complain(error)
+    lines = [Line(f.what, "ok" if f.is_well else "broken", f.told) for f in found.findings]
+    lines += [Line(**line) for line in (found.diagnosis or {}).get("lines", ())]
+    diagnosis = Diagnosis(tuple(lines), can_generate=bool((found.diagnosis or {}).get("can_generate")))
+    _show(diagnosis, as_json=as_json)
+    return 0 if diagnosis.can_generate else 1
+
+
+async def examine(shop: Workshop) -> Diagnosis:
+    """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money."""
+    await shop.survey()
+    access = await shop.check_access()
+    # Looked at again: a provider with several servers tells what each of them said in its models' availability.
+    availability = (await shop.survey()).availability
+    vendors = _vendors(shop, availability, access)
+    lines = [
+        *vendors,
+        *_roles(shop, availability, access, {line.finding: line.what for line in vendors}),
+        *_retirements(shop),
+        _sandbox(await shop.find_sandbox()),
+        _node(await find_node()),
+        *_roots(shop),
+        *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
+        _privacy(shop),
+        _budget(shop, await shop.ledger.spent_today_usd()),
+        *await _exact_search(shop),
+        *await _declines(shop, availability),
+    ]
+    usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
+    return Diagnosis(tuple(lines), can_generate=usable)
+
+
+def _show(diagnosis: Diagnosis, *, as_json: bool) -> None:
+    if as_json:
+        print_json(asdict(diagnosis))
+        return
+    table = Table("", "", "", show_header=False)
+    for line in diagnosis.lines:
+        table.add_row(line.what, f"[{_COLOURS[line.health]}]{line.health}[/]", escape(line.finding))
+    console = Console()
+    console.print(table)
+    if not diagnosis.can_generate:
+        console.print("No model can be asked. Do one of the things above, then run `chargehand doctor` again.")
+
+
+def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availability], access: Access) -> bool:
+    profile = shop.catalogue.profiles[model]
+    if access.get(profile.provider) is not None:
+        return False
+    return shop.can_be_asked(profile, availability.get(model), local_only=shop.rules.local_only)
+
+
+def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
+    lines: list[Line] = []
+    offered = [p for p in shop.catalogue if p.is_offered_on(shop.today)]
+    servers: list[tuple[ProviderName, str | None]] = [(n, None) for n in shop.providers if n != "openai_compatible"]
+    for profile in offered:
+        server = (profile.provider, profile.base_url)
+        if profile.base_url is not None and server not in servers:
+            servers.append(server)
+    for name, url in servers:
+        mine = [p for p in offered if (p.provider, p.base_url) == (name, url)]
+        there = [p.id for p in mine if shop.can_be_asked(p, availability[p.id], local_only=shop.rules.local_only)]
+        problem = access.get(name)
+        if mine and all(_is_kept_from(shop, availability[p.id]) for p in mine):
+            lines.append(Line(name, "missing", _KEPT_IN))
+        elif there and problem is None:
+            lines.append(Line(name, "ok", f"{availability[there[0]].host}: {', '.join(there)}"))
+        elif there:
+            lines.append(Line(name, "broken", problem or ""))
+        else:
+            whys = dict.fromkeys(availability[p.id].why_not or "" for p in mine)
+            lines.append(Line(name, "missing", next(iter(whys), "no profile names it")))
+    return lines
+
+
+def _roles(
+    shop: Workshop, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+) -> Sequence[Line]:
+    """Who plays each role now. said: the line of a vendor by its finding, which is not told twice."""
+    return [_role(shop, role, availability, access, said) for role in shop.catalogue.rules.ladder]
+
+
+def _role(
+    shop: Workshop, role: Role, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+) -> Line:
+    players = shop.catalogue.players(role, shop.today)
+    usable = [p for p in players if _can_be_asked(shop, p.id, availability, access)]
+    if usable:
+        return Line(f"role {role}", "ok", usable[0].id)
+    if not players:
+        return Line(f"role {role}", "missing", "no active profile plays it")
+    first = next((p for p in players if not _is_kept_from(shop, availability[p.id])), players[0])
+    if _is_kept_from(shop, availability[first.id]):
+        return Line(f"role {role}", "missing", f"{first.id}: {_KEPT_IN}")
+    why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
+    told = f"see {said[why_not]}" if why_not in said else why_not
+    return Line(f"role {role}", "missing", f"{first.id}: {told}")
+
+
+def _is_kept_from(shop: Workshop, there: Availability) -> bool:
+    """Whether the user lets nothing leave for where the model is."""
+    return shop.rules.local_only and not there.is_local
+
+
+def _retirements(shop: Workshop) -> Sequence[Line]:
+    def health(notice: Notice) -> Health:
+        is_provided_for = notice.successor is not None and not notice.successor_is_on_probation
+        return "ok" if is_provided_for or not notice.roles else "missing"
+
+    return [Line("retirement", health(notice), notice.text) for notice in notices(shop.catalogue, shop.today)]
+
+
+def _sandbox(search: SandboxSearch) -> Line:
+    if search.is_unsafe:
+        return Line("sandbox", "missing", search.reason)
+    if search.sandbox is not None:
+        return Line("sandbox", "ok", search.reason)
+    remedy = f" {search.remedy}" if search.remedy else ""
+    return Line("sandbox", "missing", f"{search.reason}: tests are not run, so nothing can be verified.{remedy}")
+
+
+def _node(node: Node | None) -> Line:
+    if node is None or node.version < OLDEST:
+        found = "not found" if node is None else f"{node.shown} is too old"
+        return Line("node", "missing", f"{found}: tests in JavaScript and TypeScript are not run; {INSTALL}")
+    if node.version < STRIPS_TYPES:
+        return Line("node", "ok", f"{node.shown} runs tests in JavaScript; for TypeScript {INSTALL}")
+    return Line("node", "ok", f"{node.shown} runs tests in JavaScript and TypeScript")
+
+
+def _roots(shop: Workshop) -> Sequence[Line]:
+    lines = [Line("roots", "broken", problem) for problem in shop.roots.problems]
+    if shop.roots.folders:
+        lines.append(Line("roots", "ok", ", ".join(map(str, shop.roots.folders))))
+    elif not lines:
+        hint = "no folder may be read, so file arguments are refused. Set CHARGEHAND_ROOTS in your host's config."
+        lines.append(Line("roots", "missing", hint))
+    return lines
+
+
+async def _declines(shop: Workshop, availability: Mapping[str, Availability]) -> Sequence[Line]:
+    """What models got worse at in use; nothing where none did."""
+    used = await read_engagements(shop.ledger, shop.catalogue.profiles)
+    builds = {model: there.build for model, there in availability.items()}
+    declined = told(declines(used.by_model, builds, shop.now), shop.catalogue)
+    return [Line("drift", "missing", sentence) for sentences in declined.values() for sentence in sentences]
+
+
+async def _exact_search(shop: Workshop) -> Sequence[Line]:
+    """That Chroma is not used, and why; nothing where it is."""
+    chosen = await anyio.to_thread.run_sync(choices_in, shop.ledger.path.parent / INDEX_FOLDER)
+    return [Line("memory", "ok", f"{choice.embedder}: {choice.as_text()}") for choice in chosen]
+
+
+def _privacy(shop: Workshop) -> Line:
+    privacy = shop.rules.privacy
+    kinds = len({pattern.name for pattern in privacy.secrets.shipped})
+    own = f" and {len(privacy.secrets.own)} of yours" if privacy.secrets.own else ""
+    if shop.rules.local_only:
+        stays = "CHARGEHAND_LOCAL_ONLY: every task stays on this machine"
+    elif privacy.local_paths.patterns:
+        stays = f"files under {', '.join(privacy.local_paths.patterns)} stay on this machine"
+    else:
+        stays = "no path is marked as local ([privacy] local_only can name some)"
+    becomes = "is replaced in what leaves" if privacy.replaces_secrets else "keeps its task on this machine"
+    return Line("privacy", "ok", f"{stays}; a secret ({kinds} kinds{own}) {becomes}")
+
+
+def _budget(shop: Workshop, spent_usd: float) -> Line:
+    cap_usd = shop.rules.daily_budget_usd
+    if shop.rules.local_only:
+        return Line("budget", "ok", "CHARGEHAND_LOCAL_ONLY: nothing leaves this machine")
+    if cap_usd is None:
+        return Line("budget", "ok", f"no cap; ${spent_usd:.4f} spent today (UTC)")
+    return Line("budget", "ok", f"${cap_usd:g} a day; ${spent_usd:.4f} spent or reserved today (UTC)")

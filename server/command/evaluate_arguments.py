@@ -1,0 +1,137 @@
+"""`chargehand evaluate …` on the command line. What it needs is imported when it runs."""
+
+import argparse
+import datetime as dt
+import os
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anyio
+
+from ..schedule.arguments import add_schedule_options, misfit, schedule_of
+from .option_values import day, usd, whole
+
+if TYPE_CHECKING:
+    from ..surface.premises import OpenWorkshop
+    from .evaluating import Order, Quarry
+
+_EPILOG = (
+    "Exit code 0: everything that the budget covers was measured. 3: some of it was not (a vendor failed, the day's"
+    " budget"
+    " is used up, a task is broken, or it was interrupted); run the same command to continue. 1: nothing was measured;"
+    " standard error says why. 2: the command is mistyped."
+)
+
+
+def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
+    """Add `evaluate`. commands: what `add_subparsers` gave; argparse does not export its type."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "evaluate",
+        help="measure models on tasks whose answers are run",
+        description="Measure each reachable model on tasks whose answers are run in the sandbox.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--models", nargs="+", metavar="MODEL", help="profile ids, roles or lines (all that answer)")
+    parser.add_argument("--kinds", nargs="+", metavar="KIND", help="kinds of task (all)")
+    parser.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
+    parser.add_argument("--repeat", type=whole(1, 100), metavar="K", help="answers per model and task (1)")
+    parser.add_argument("--seed", type=int, metavar="N", help="which tasks (one for each week)")
+    parser.add_argument("--batch", action="store_true", help="ask Claude in batches: half the price, up to a day")
+    repository = parser.add_argument_group("tasks of your own, from a git history")
+    repository.add_argument(
+        "--from-repo", type=Path, metavar="PATH", help="use commits that change code and tests together"
+    )
+    repository.add_argument("--commits", type=whole(1, 10_000), metavar="N", help="look at the newest N (200)")
+    repository.add_argument(
+        "--since", type=day, metavar="DATE", help="ignore commits before this date, e.g. 2026-05-31"
+    )
+    repository.add_argument("--tasks", type=whole(1, 500), metavar="N", help="make at most N (20)")
+    repository.add_argument("--python", type=_python, metavar="FILE", help="the Python whose packages its tests need")
+    parser.add_argument(
+        "--resume", action="store_true", help="continue the last unfinished evaluation, with its settings"
+    )
+    parser.add_argument(
+        "--report",
+        nargs="?",
+        const="",
+        metavar="ID",
+        help="print the last report, or that of ID, without asking any model",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained HTML report with plots")
+    add_schedule_options(parser)
+    parser.set_defaults(run=partial(_evaluate, open_workshop))
+
+
+def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+    from .evaluating import evaluate_from_shell, report_from_shell
+    from .reports import complain_all
+
+    if (wrong := misfit(chosen)) is not None:
+        complain_all([wrong])
+        return 2
+    schedule = schedule_of(chosen)
+    asked = {"--models": chosen.models, "--kinds": chosen.kinds, "--budget-usd": chosen.budget_usd,
+             "--repeat": chosen.repeat, "--seed": chosen.seed, "--from-repo": chosen.from_repo}  # fmt: skip
+    mining = {"--commits": chosen.commits, "--since": chosen.since, "--tasks": chosen.tasks, "--python": chosen.python}
+    if chosen.from_repo is None and (alone := [name for name, value in mining.items() if value is not None]):
+        complain_all([f"evaluate: {', '.join(alone)} goes with --from-repo, which names the repository."])
+        return 2
+    if chosen.from_repo is not None and chosen.seed is not None:
+        complain_all(["evaluate: --seed cannot go with --from-repo: a commit is one task, and has no variants."])
+        return 2
+    given = [name for name, value in asked.items() if value is not None]
+    if given and (chosen.resume or chosen.report is not None):
+        goes = "--resume" if chosen.resume else "--report"
+        complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
+        return 2
+    if schedule is not None:
+        return schedule(open_workshop)
+    if chosen.report is not None:
+        return anyio.run(
+            partial(report_from_shell, open_workshop, chosen.report or None, as_json=chosen.json, page=chosen.html)
+        )
+    try:
+        return anyio.run(
+            partial(evaluate_from_shell, open_workshop, order_of(chosen), as_json=chosen.json, page=chosen.html)
+        )
+    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+        return 3
+
+
+def order_of(chosen: argparse.Namespace) -> "Order":
+    """What was typed."""
+    from .evaluating import Order
+
+    return Order(
+        models=tuple(chosen.models or ()),
+        kinds=tuple(chosen.kinds or ()),
+        budget_usd=chosen.budget_usd,
+        repeat=chosen.repeat or 1,
+        seed=chosen.seed,
+        resume=chosen.resume,
+        in_batches=chosen.batch,
+        quarry=_quarry(chosen),
+    )
+
+
+def _quarry(chosen: argparse.Namespace) -> "Quarry | None":
+    """What --from-repo and its companions name."""
+    from ...evaluation.mining.mining import Extent
+    from .evaluating import Quarry
+
+    if chosen.from_repo is None:
+        return None
+    usual = Extent()
+    since = None if chosen.since is None else dt.datetime.combine(chosen.since, dt.time(), dt.UTC).timestamp()
+    extent = Extent(chosen.commits or usual.commits, since, chosen.tasks or usual.tasks)
+    return Quarry(chosen.from_repo, extent, chosen.python)
+
+
+def _python(text: str) -> Path:
+    # Its links are not followed: the path says which environment is meant.
+    path = Path(text).expanduser().absolute()
+    if not (path.is_file() and os.access(path, os.X_OK)):
+        raise argparse.ArgumentTypeError(f"{text} is not a Python that can be run; name its bin/python")
+    return path

@@ -1,0 +1,298 @@
+"""`chargehand evaluate`: measures models from the shell; figures on standard output, its course on standard error."""
+
+import contextlib
+import math
+import signal
+import sys
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import cast
+
+import anyio
+import anyio.abc
+import anyio.to_thread
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from ...evaluation.evaluating import Course, evaluate
+from ...evaluation.mining.mining import Extent, Mined, mine
+from ...evaluation.mining.telling import searching, told
+from ...evaluation.report import Report, facts_of, show
+from ...evaluation.report_html import page_of
+from ...evaluation.suite.loading import read_suite
+from ...evaluation.suite.task import KINDS, Kind, SuiteTask
+from ...evaluation.tables import standard_output
+from ...evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_week
+from ...memory_store.batched import batched_in
+from ...memory_store.evaluation_runs import EvaluationRuns, find_evaluation
+from ...memory_store.evaluations import read_measurements
+from ...tools.checking.sandbox_search import find_sandbox
+from ...tools.errors import BadArgument
+from ...tools.workshop import Workshop
+from ..surface.premises import OpenWorkshop, Premises, premises
+from .reports import MENDABLE, complain, print_json
+
+MENDABLE_HERE = (*MENDABLE, EvaluationRuns)
+INCOMPLETE = 3
+"""The exit code when something is left to be measured."""
+
+
+@dataclass(frozen=True)
+class Quarry:
+    """A git repository, and how tasks are mined from it."""
+
+    path: Path
+    extent: Extent
+    python: Path | None = None
+    """Whose packages its tests may import. None: `[sandbox] python`, or no packages."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was typed."""
+
+    models: tuple[str, ...] = ()
+    """Empty: all that can be asked."""
+    kinds: tuple[str, ...] = ()
+    """Empty: all."""
+    budget_usd: float | None = None
+    """None: the usual one; infinite: only the day's limits it."""
+    repeat: int = 1
+    seed: int | None = None
+    """None: this week's."""
+    resume: bool = False
+    in_batches: bool = False
+    """Whether vendors who take batches are asked in them."""
+    quarry: Quarry | None = None
+    """The repository whose tasks are asked. None: the tasks that come with Chargehand."""
+
+
+async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool, page: Path | None) -> int:
+    """Measure, and print what there is, however it ends; gives the exit code. A signal closes the books."""
+    console = Console(stderr=True)
+    if page is not None:
+        try:
+            await anyio.to_thread.run_sync(_refuse_unwritable, page)
+        except BadArgument as error:
+            return complain(error)
+    ended: Exception | None = None
+    report: Report | None = None
+    async with premises(open_workshop) as place, anyio.create_task_group() as group:
+        call, course = anyio.CancelScope(), Course()
+        await group.start(cancel_on_signal, call)
+        try:
+            shop = await place.workshop()
+            with call, bars(course, console):
+                await _measure(place, shop, order, course, console)
+            report = await _report(shop, course)
+        except MENDABLE_HERE as error:
+            # Given on, not raised: on its way out of a task group an error would become a group of errors.
+            ended = error
+        group.cancel_scope.cancel()
+    if ended is not None:
+        return complain(ended)
+    if report is None:
+        console.print("Interrupted before anything was asked.")
+        return 1
+    try:
+        await _give_out(report, as_json=as_json, page=page)
+    except BadArgument as error:
+        return complain(error)
+    return _exit_code(report)
+
+
+async def report_from_shell(
+    open_workshop: OpenWorkshop, evaluation_id: str | None, *, as_json: bool, page: Path | None
+) -> int:
+    """Print an evaluation again from the ledger, and ask nobody; gives the exit code."""
+    try:
+        async with open_workshop() as shop:
+            row = await find_evaluation(shop.ledger, evaluation_id=evaluation_id)
+            if row is None:
+                which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
+                raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")
+            measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
+            report = Report.of(row, measurements, with_vendors=len(await batched_in(shop.ledger, row.id)))
+        await _give_out(report, as_json=as_json, page=page)
+    except MENDABLE_HERE as error:
+        return complain(error)
+    return 0
+
+
+async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
+    if (wrong := shop.catalogue.not_in_force) is not None:
+        console.print(wrong, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if order.quarry is not None:
+        if order.quarry.python is not None:
+            choice = replace(shop.rules.sandbox, python=order.quarry.python)
+            shop = replace(shop, find_sandbox=partial(find_sandbox, choice))
+        terms = await _terms(shop, order, console)
+        mined = await _mined(shop, order.quarry, console)
+        terms = replace(terms, suite=mined.label, seed=0)
+        items = _of_kinds(mined.tasks, terms)
+    else:
+        terms = await _resumed(shop) if order.resume else await _terms(shop, order, console)
+        items = _items(terms, console)
+    await evaluate(shop, place.delegations, items, terms.models, terms, course=course, in_batches=order.in_batches)
+
+
+async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
+    """What the order means today; models that may not be asked are named."""
+    refuse_unknown_kinds(order.kinds)
+    there = (await shop.survey()).availability
+    if order.models:
+        models = tuple(dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in order.models))
+        silent = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
+        if silent:
+            raise BadArgument(f"--models: {'; '.join(silent)}")
+    else:
+        models = tuple(sorted(p.id for p in shop.catalogue if there[p.id].is_reachable and p.is_offered_on(shop.today)))
+    if shop.rules.local_only and (elsewhere := [model for model in models if not there[model].is_local]):
+        models = tuple(model for model in models if there[model].is_local)
+        left_out = f"Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: {', '.join(elsewhere)}."
+        console.print(left_out, markup=False, highlight=False, soft_wrap=True)
+    if not models:
+        raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
+    return Terms(
+        suite=OWN_SUITE,
+        seed=seed_of_week(shop.today) if order.seed is None else order.seed,
+        models=models,
+        kinds=tuple(kind for kind in KINDS if kind in order.kinds),
+        repeat=order.repeat,
+        budget_usd=budget_of(order),
+    )
+
+
+def refuse_unknown_kinds(kinds: Sequence[str]) -> None:
+    """Raise BadArgument for a kind of task that is none."""
+    if unknown := [kind for kind in kinds if kind not in KINDS]:
+        raise BadArgument(f"--kinds: {', '.join(unknown)} is unknown. The kinds are: {', '.join(KINDS)}.")
+
+
+def budget_of(order: Order) -> float | None:
+    """US dollars that the order may spend in all. None: the day's limit alone counts."""
+    budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
+    return None if math.isinf(budget_usd) else budget_usd
+
+
+async def _resumed(shop: Workshop) -> Terms:
+    row = await find_evaluation(shop.ledger, only_unfinished=True, suite=OWN_SUITE)
+    row = row or await find_evaluation(shop.ledger, only_unfinished=True)
+    if row is None:
+        raise BadArgument("--resume: there is no unfinished evaluation. Omit --resume to start one.")
+    if row.suite != OWN_SUITE:
+        raise BadArgument(
+            f"--resume: evaluation {row.id[:8]} covers other tasks ({row.suite}). Repeat its own command to continue"
+            " it, or omit --resume."
+        )
+    return Terms.from_json(row.terms)
+
+
+def _items(terms: Terms, console: Console) -> Sequence[SuiteTask]:
+    suite = read_suite(terms.seed)
+    for problem in suite.unusable:
+        console.print(f"Left out: {problem}", style="yellow", markup=False, highlight=False)
+    return _of_kinds(suite.tasks, terms)
+
+
+def _of_kinds(tasks: Sequence[SuiteTask], terms: Terms) -> Sequence[SuiteTask]:
+    kinds = {cast(Kind, kind) for kind in terms.kinds}  # as they were checked when they were typed
+    return [task for task in tasks if not kinds or task.kind in kinds]
+
+
+async def _mined(shop: Workshop, quarry: Quarry, console: Console) -> Mined:
+    """The tasks of a repository; how they were come by is told."""
+    sandbox = await shop.find_sandbox()
+    if sandbox.sandbox is None:
+        raise BadArgument(
+            f"--from-repo: tests cannot be run here, so nothing can be proved ({sandbox.reason})."
+            f" {sandbox.remedy or ''}"
+        )
+    with searching(console) as search:
+        mined = await mine(quarry.path, quarry.extent, shop.find_sandbox, search=search)
+    for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not mined.tasks:
+        raise BadArgument("--from-repo: no commit became a task. Look at more --commits, or at another repository.")
+    return mined
+
+
+async def _report(shop: Workshop, course: Course) -> Report | None:
+    row = await find_evaluation(shop.ledger, evaluation_id=course.evaluation_id) if course.evaluation_id else None
+    if row is None:
+        return None
+    measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
+    return Report.of(
+        row,
+        measurements,
+        broken=course.broken,
+        given_up=course.given_up,
+        unaffordable=course.unaffordable,
+        staying=course.staying,
+        withheld=course.withheld,
+        with_vendors=len(await batched_in(shop.ledger, row.id)),
+    )
+
+
+async def _give_out(report: Report, *, as_json: bool, page: Path | None) -> None:
+    """Print the figures, and write the page. Raises BadArgument when that cannot be done."""
+    if as_json:
+        print_json(facts_of(report))
+    else:
+        show(report, standard_output())
+    if page is not None:
+        try:
+            await anyio.Path(page).write_text(page_of(report), encoding="utf-8")
+        except OSError as error:
+            raise _unwritable(page, error) from error
+
+
+def _refuse_unwritable(page: Path) -> None:
+    """Raise BadArgument for a page that could not be written; leaves what is there as it is."""
+    was_there = page.exists()
+    try:
+        page.open("ab").close()
+        if not was_there:
+            page.unlink()
+    except OSError as error:
+        raise _unwritable(page, error) from error
+
+
+def _unwritable(page: Path, error: OSError) -> BadArgument:
+    return BadArgument(f"--html: {page} cannot be written ({error.strerror}). Name another file.")
+
+
+def _exit_code(report: Report) -> int:
+    if not any(figures.all.asked for figures in report.models):
+        return 1
+    return 0 if report.evaluation.finished_at is not None and not report.broken else INCOMPLETE
+
+
+async def cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]) -> None:
+    """Cancel what is under way when SIGINT or SIGTERM comes, so that its books are closed."""
+    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+        task_status.started()
+        return
+    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
+        async for _ in signals:
+            call.cancel()
+
+
+@contextlib.contextmanager
+def bars(course: Course, console: Console) -> Generator[None]:
+    """A bar for each model on a terminal, else nothing until the end."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        shown: dict[str, TaskID] = {}
+
+        def moved() -> None:
+            for model, total in course.total.items():
+                if model not in shown:
+                    shown[model] = progress.add_task(model, total=total)
+                progress.update(shown[model], completed=course.done[model])
+
+        course.moved = moved
+        yield

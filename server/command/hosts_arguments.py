@@ -1,0 +1,114 @@
+"""`chargehand install` and `uninstall` on the command line. What they need is imported when they run."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..data_folder import VARIABLE, data_folder
+from ..hosts.known import HOSTS, Host
+from .help_text import sentence
+
+_CARRIED = ("CHARGEHAND_LOCAL_ONLY", "OLLAMA_HOST", "ANTHROPIC_BASE_URL", "CEREBRAS_BASE_URL")
+
+
+def add_host_commands(commands: Any) -> None:
+    """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
+    told = "add this server to a host's configuration, with a backup of the file as it was before"
+    install = commands.add_parser("install", help=told, description=sentence(told))
+    install.add_argument(
+        "--roots", metavar="FOLDER", nargs="+", action="extend", default=[], help="folders whose files may be read"
+    )
+    install.add_argument(
+        "--env", metavar="NAME=VALUE", action="append", default=[], help="add to the entry's env block; repeatable"
+    )
+    install.add_argument(
+        "--with-keys",
+        action="store_true",
+        help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead",
+    )
+    told = "remove this server from a host's configuration, with the keys that were written there"
+    uninstall = commands.add_parser("uninstall", help=told, description=sentence(told))
+    for command, run in ((install, _install), (uninstall, _uninstall)):
+        command.add_argument("host", choices=tuple(HOSTS), metavar="HOST", help=", ".join(HOSTS))
+        command.add_argument(
+            "--config", type=Path, metavar="FILE", help="the host's config file, if not in the usual place"
+        )
+        command.set_defaults(run=run)
+
+
+def _install(chosen: argparse.Namespace) -> int:
+    from ...tools.errors import CallerError
+    from ..hosts.installing import install, own_command
+    from .reports import complain
+
+    host = HOSTS[chosen.host]
+    try:
+        environment = _environment(host, chosen)
+        change = install(host, chosen.config or host.file(), own_command(), environment)
+    except CallerError as error:
+        return complain(error)
+    names = f" Its env block now sets {', '.join(environment)}." if environment else ""
+    _tell(f"{change.file}: " + (f"chargehand is configured.{names}" if change.is_changed else "nothing to change."))
+    if change.backup is not None:
+        _tell(f"Backup of the original: {change.backup}")
+    if change.is_changed:
+        _tell(
+            f"Quit {host.title} and start it again; then `chargehand doctor --host {host.name}` shows what it can do."
+        )
+    return 0
+
+
+def _uninstall(chosen: argparse.Namespace) -> int:
+    from ...tools.errors import CallerError
+    from ..hosts.installing import uninstall
+    from .reports import complain
+
+    host = HOSTS[chosen.host]
+    try:
+        change = uninstall(host, chosen.config or host.file())
+    except CallerError as error:
+        return complain(error)
+    _tell(
+        f"{change.file}: " + ("chargehand was removed." if change.is_changed else "chargehand is not configured there.")
+    )
+    if change.backup is not None:
+        _tell(f"Backup of the original: {change.backup}")
+    return 0
+
+
+def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
+    """The variables for the entry. Raises BadArgument."""
+    from ...tools.errors import BadArgument
+    from ..hosts.installing import KEYS, installed_entry, question_for
+
+    given: dict[str, str] = {}
+    if chosen.roots:
+        roots = [Path(root).expanduser().absolute() for root in chosen.roots]
+        if missing := [str(root) for root in roots if not root.is_dir()]:
+            raise BadArgument(f"--roots: {', '.join(missing)}: there is no such folder. Name an existing one.")
+        given["CHARGEHAND_ROOTS"] = os.pathsep.join(map(str, roots))
+    elif host.workspace is not None:
+        given["CHARGEHAND_ROOTS"] = host.workspace
+    if os.environ.get(VARIABLE):  # or the host's server would not see what this shell's does
+        given[VARIABLE] = str(data_folder())
+    # A key must go to the address that this shell sends it to, and what this shell keeps in stays in.
+    given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
+    env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
+    for key in KEYS:
+        if host.asks_for_keys:
+            if chosen.with_keys or not (isinstance(env, dict) and key in env):
+                given[key] = question_for(key)
+        elif chosen.with_keys and os.environ.get(key):
+            given[key] = os.environ[key]
+    for pair in chosen.env:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise BadArgument(f"--env: {name[:40]!r} is not of the form NAME=VALUE.")
+        given[name.strip()] = value
+    return given
+
+
+def _tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")

@@ -1,0 +1,48 @@
+"""Where proposals come from: a source for each word of `chargehand profiles update --from-…`."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # the command line knows the words before anything is imported
+    from ...evaluation.profiling.found import Found
+    from ...tools.workshop import Workshop
+
+
+Read = Callable[["Workshop"], Awaitable["Found"]]
+"""Gives what a source has to say."""
+
+
+@dataclass(frozen=True)
+class Source:
+    read: Read
+    help: str
+
+
+async def _evaluation(shop: "Workshop") -> "Found":
+    from ...evaluation.profiling.from_evaluation import proposals_from_evaluation
+
+    return await proposals_from_evaluation(shop.ledger, shop.catalogue, shop.today)
+
+
+async def _usage(shop: "Workshop") -> "Found":
+    from ...evaluation.profiling.from_usage import proposals_from_usage
+
+    there = (await shop.survey(local_only=True)).availability
+    builds = {model: found.build for model, found in there.items()}
+    return await proposals_from_usage(shop.ledger, shop.catalogue, builds, shop.now)
+
+
+async def _releases(shop: "Workshop") -> "Found":
+    from ...evaluation.profiling.found import Found
+
+    findings = await shop.find_releases(shop.profiles, shop.today)
+    return Found(proposals=findings.proposals, problems=findings.problems, notices=findings.notes)
+
+
+SOURCES: Mapping[str, Source] = {
+    "evaluation": Source(_evaluation, "what `chargehand evaluate` measured on this machine"),
+    "usage": Source(_usage, "how real work turned out, at what speed and cost, and where a model got worse"),
+    "releases": Source(_releases, "what vendors announce: retirements, successors, new models, prices"),
+}
+"""In the order in which they are read."""

@@ -1,0 +1,109 @@
+"""`chargehand profiles trial`: two models on remembered tasks, then the change that speaks for itself, if any."""
+
+import math
+from dataclasses import asdict, dataclass
+from functools import partial
+
+import anyio
+from rich.console import Console
+
+from ...evaluation.comparison import Comparison, Plan, compare, plan_trial, proposals_of
+from ...evaluation.evaluating import Course, evaluate
+from ...evaluation.profiling.found import Found
+from ...evaluation.terms import DEFAULT_BUDGET_USD
+from ...memory_store.evaluations import read_measurements
+from ...tools.errors import BadArgument
+from ...tools.workshop import Workshop
+from ..surface.premises import OpenWorkshop, Premises, premises
+from .evaluating import INCOMPLETE, MENDABLE_HERE, bars, cancel_on_signal
+from .profile_updates import offer
+from .reports import complain
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was typed."""
+
+    model: str
+    against: str
+    budget_usd: float | None = None
+    """None: the usual one; infinite: only the day's limits it."""
+
+
+async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool) -> int:
+    """Ask both, print how they did, and offer the change; gives the exit code. A signal closes the books.
+
+    It is `INCOMPLETE` when something is left to ask; the same command goes on with it.
+    """
+    console = Console(stderr=True)
+    ended: Exception | None = None
+    found: Comparison | None = None
+    asked = 0
+    course, call = Course(), anyio.CancelScope()
+    async with premises(open_workshop) as place, anyio.create_task_group() as group:
+        await group.start(cancel_on_signal, call)
+        try:
+            shop = await place.workshop()
+            budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
+            limit_usd = None if math.isinf(budget_usd) else budget_usd
+            plan = await plan_trial(shop, order.model, order.against, limit_usd)
+            _announce(plan, console)
+            asked = len(plan.items)
+            with call, bars(course, console):
+                await _measure(place, shop, plan, course)
+            measurements = await read_measurements(shop.ledger, evaluation_id=course.evaluation_id)
+            found = compare(measurements, *plan.terms.models)
+        except MENDABLE_HERE as error:
+            # Given on, not raised: on its way out of a task group an error would become a group of errors.
+            ended = error
+        group.cancel_scope.cancel()
+    if ended is not None:
+        return complain(ended)
+    if found is None or not course.evaluation_id:
+        console.print("Interrupted before anything was asked.")
+        return 1
+    for model, why in course.given_up.items():
+        _say(f"{model} was skipped: {why}", console)
+    for model, count in course.unaffordable.items():
+        _say(f"{model}: the budget does not cover {count} task(s). Raise --budget-usd.", console)
+    if 0 < found.n < asked:
+        _say(f"{asked - found.n} of {asked} task(s) gave no result for one of the two.", console)
+    if not found.n:
+        return complain(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
+    if not as_json:
+        _say(found.in_words(), Console())
+    is_whole = not call.cancel_called and not course.given_up and not course.unaffordable
+    source = partial(_found, found, course.evaluation_id)
+    code = await offer(open_workshop, [source], apply=False, as_json=as_json, beside={"trial": asdict(found)})
+    return code if is_whole else INCOMPLETE
+
+
+async def _measure(place: Premises, shop: Workshop, plan: Plan, course: Course) -> None:
+    await evaluate(
+        shop,
+        place.delegations,
+        plan.items,
+        plan.terms.models,
+        plan.terms,
+        course=course,
+        stays=plan.stays,
+        proves=False,
+    )
+
+
+async def _found(comparison: Comparison, evaluation_id: str, shop: Workshop) -> Found:
+    return Found(proposals=tuple(proposals_of(comparison, shop.catalogue, evaluation_id, shop.today)))
+
+
+def _announce(plan: Plan, console: Console) -> None:
+    model, against = plan.terms.models
+    _say(f"{len(plan.items)} remembered task(s) with tests, each given to {model} and to {against}.", console)
+    if plan.kept_back:
+        _say(
+            f"{plan.kept_back} task(s) must stay on this machine and are left out: one of the models is elsewhere.",
+            console,
+        )
+
+
+def _say(text: str, console: Console) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)

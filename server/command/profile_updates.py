@@ -1,0 +1,196 @@
+"""`chargehand profiles update` and `undo`: changes of measured facts are shown, agreed to, written, taken back."""
+
+import datetime as dt
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import anyio.to_thread
+from rich.console import Console
+from rich.prompt import Confirm
+
+from ...evaluation.profiling.found import Found
+from ...profiles.errors import Superseded
+from ...profiles.loading import load_catalogue
+from ...profiles.overlay import FOLDER, Change, Generation, add, newest, undo
+from ...profiles.proposal import Proposal
+from ...profiles.sifting import Sifted, sift
+from ...profiles.staleness import stale_facts
+from ...tools.errors import BadArgument
+from ...tools.guarding.text import plain
+from ..data_folder import PROFILES_FOLDER
+from ..surface.premises import OpenWorkshop
+from ..wiring import utc_now
+from .profile_diff import Line, diff, in_words
+from .profile_sources import SOURCES, Read
+from .reports import MENDABLE, complain, complain_all, print_json
+
+_COLOURS = {"profile": "bold", "goes": "red", "comes": "green", "because": "dim", "warning": "yellow"}
+_MARKS = {"profile": "", "goes": "  - ", "comes": "  + ", "because": "      ", "warning": "    ! "}
+
+_MOST_TRIES = 20
+"""Every other update that comes in between costs a try."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What may be changed, and what it was worked out from."""
+
+    base: Generation
+    sifted: Sifted
+    found: Found
+    folder: Path
+
+
+async def update_profiles(open_workshop: OpenWorkshop, sources: Sequence[str], *, apply: bool, as_json: bool) -> int:
+    """Show what the sources propose, and write it when it is agreed to; gives the exit code.
+
+    apply: write without asking. It is 1 when a source could not be read, though what the others say is shown.
+    """
+    try:
+        if not sources:
+            words = ", ".join(f"--from-{name}" for name in SOURCES)
+            raise BadArgument(f"profiles update: name a source ({words} or --all), or use --check.")
+    except MENDABLE as error:
+        return complain(error)
+    reads = [SOURCES[name].read for name in dict.fromkeys(sources)]
+    return await offer(open_workshop, reads, apply=apply, as_json=as_json)
+
+
+async def offer(
+    open_workshop: OpenWorkshop,
+    reads: Sequence[Read],
+    *,
+    apply: bool,
+    as_json: bool,
+    beside: Mapping[str, object] | None = None,
+) -> int:
+    """Show what was read, and write it when it is agreed to; gives the exit code, as `update_profiles` does.
+
+    beside: what the JSON says as well.
+    """
+    try:
+        for _ in range(_MOST_TRIES):
+            outlook = await _look(open_workshop, reads)
+            if not as_json:
+                _show(outlook)
+            kept = outlook.sifted.kept
+            if apply:
+                # Nobody saw these: whoever said --apply did not know of them.
+                kept = tuple(proposal for proposal in kept if not proposal.needs_consent)
+            if not kept or not (apply or _agrees(as_json=as_json)):
+                return _report(outlook, None, as_json=as_json, beside=beside)
+            try:
+                written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
+            except Superseded:
+                _say("Another update was written meanwhile; recalculating what is left.", error=True)
+                continue
+            return _report(outlook, written, as_json=as_json, beside=beside)
+        raise BadArgument(f"Another update came first {_MOST_TRIES} times. Run it again later.")
+    except MENDABLE as error:
+        return complain(error)
+
+
+async def undo_update(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+    """Take the last update back, and print what it had changed; gives the exit code."""
+    try:
+        async with open_workshop() as shop:
+            folder = _folder(shop.ledger.path)
+        undone = await anyio.to_thread.run_sync(undo, folder, utc_now())
+    except MENDABLE as error:
+        return complain(error)
+    if as_json:
+        print_json({"undone": undone.model_dump(mode="json")})
+        return 0
+    _say(f"Update {undone.number} of {undone.at:%Y-%m-%d %H:%M} UTC was undone:")
+    for change in undone.changes:
+        _say(f"  {change.profile}: {'.'.join(change.place) or 'the whole profile'}")
+    return 0
+
+
+def check_shipped(today: dt.date | None, *, as_json: bool) -> int:
+    """Print what is stale in the profiles that ship; gives 1 when anything is. today: None is today, UTC."""
+    stale = stale_facts(load_catalogue(), today or utc_now().date())
+    if as_json:
+        print_json({"stale": stale})
+        return 1 if stale else 0
+    if not stale:
+        _say("No shipped profile is stale.")
+    return complain_all(stale)
+
+
+async def _look(open_workshop: OpenWorkshop, reads: Sequence[Read]) -> Outlook:
+    async with open_workshop() as shop:
+        folder = _folder(shop.ledger.path)
+        # Read before the catalogue that is worked from, so that an update in between shows when this one is written.
+        base = await anyio.to_thread.run_sync(newest, folder)
+        catalogue = await anyio.to_thread.run_sync(load_catalogue, folder.parent)
+        found = [await read(shop) for read in reads]
+    proposals = [proposal for one in found for proposal in one.proposals]
+    problems = [*map(str, catalogue.problems), *(problem for one in found for problem in one.problems)]
+    return Outlook(
+        base=base,
+        sifted=sift(catalogue, proposals),
+        found=Found(problems=tuple(problems), notices=tuple(notice for one in found for notice in one.notices)),
+        folder=folder,
+    )
+
+
+def _folder(ledger: Path) -> Path:
+    return ledger.parent / PROFILES_FOLDER / FOLDER
+
+
+def _show(outlook: Outlook) -> None:
+    for notice in outlook.found.notices:
+        _say(plain(notice))
+    for line in diff(outlook.sifted.kept):
+        _print(line)
+    for refused in outlook.sifted.refused:
+        place = ".".join(refused.proposal.place) or "new"
+        _say(f"Not proposed: {refused.proposal.profile} {place}: {plain(refused.why)}.")
+    if not outlook.sifted.kept:
+        _say("No change is proposed.")
+
+
+def _report(outlook: Outlook, written: Generation | None, *, as_json: bool, beside: Mapping[str, object] | None) -> int:
+    kept, problems = outlook.sifted.kept, outlook.found.problems
+    if as_json:
+        print_json(
+            {
+                **(beside or {}),
+                "proposals": [_facts(proposal) for proposal in kept],
+                "refused": [{**_facts(r.proposal), "why": r.why} for r in outlook.sifted.refused],
+                "notices": outlook.found.notices,
+                "problems": problems,
+                "written": None if written is None else written.number,
+            }
+        )
+    elif written is not None:
+        _say(f"Written as update {written.number}. `chargehand profiles undo` reverts it.")
+    elif kept:
+        # Of what needs consent the next sentence speaks.
+        _say("Nothing is written." if all(p.needs_consent for p in kept) else "Nothing is written. --apply writes it.")
+    if any(proposal.needs_consent for proposal in kept) and not as_json:
+        _say("Sweeping or doubtful changes are written only after you agree on a terminal, without --apply.")
+    return complain_all([plain(problem) for problem in problems])
+
+
+def _facts(proposal: Proposal) -> dict[str, object]:
+    return {**Change.of(proposal).model_dump(mode="json"), "evidence_in_words": in_words(proposal.evidence)}
+
+
+def _agrees(*, as_json: bool) -> bool:
+    if as_json or not sys.stdin.isatty():
+        return False
+    return Confirm.ask("Write these changes?", console=Console(stderr=True), default=False)
+
+
+def _print(line: Line) -> None:
+    Console().print(
+        _MARKS[line.kind] + line.text, style=_COLOURS[line.kind], markup=False, highlight=False, soft_wrap=True
+    )
+
+
+def _say(text: str, *, error: bool = False) -> None:
+    Console(stderr=error).print(text, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,69 @@
+"""`chargehand profiles list` and `show`: the models as a table, one as its file would be, or JSON."""
+
+from typing import Any
+
+from rich.console import Console
+
+from ...evaluation.tables import print_table, standard_output
+from ...profiles.model import ModelProfile
+from ..surface.premises import OpenWorkshop
+from .reports import MENDABLE, complain, complain_all, print_json
+
+
+async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            catalogue, availability = shop.catalogue, (await shop.survey()).availability
+    except MENDABLE as error:
+        return complain(error)
+    rows: list[dict[str, Any]] = []
+    for profile in sorted(catalogue, key=lambda p: (p.provider, p.id)):
+        there = availability.get(profile.id)
+        rows.append(
+            {
+                "id": profile.id,
+                "provider": profile.provider,
+                "api_model": profile.api_model,
+                "roles": list(profile.roles),
+                "status": profile.lifecycle.status,
+                "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,
+                "price": _price_in_words(profile),
+                "reachable": shop.can_be_asked(profile, there, local_only=shop.rules.local_only),
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return 0
+    columns = ("id", "provider", "roles", "status", "price", "reachable")
+    cells = [[_cell(row[column]) for column in columns] for row in rows]
+    title = "USD per million tokens, input / output"
+    print_table(standard_output(), columns, cells, whole=("id", "price"), title=title)
+    return complain_all([str(problem) for problem in catalogue.problems])
+
+
+async def print_profile(open_workshop: OpenWorkshop, model: str, *, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            profile = shop.catalogue.named(model, shop.today)[0]
+    except MENDABLE as error:
+        return complain(error)
+    facts = profile.model_dump(mode="json", exclude_none=True)
+    if as_json:
+        print_json(facts)
+    else:
+        import yaml
+
+        Console().print(yaml.safe_dump(facts, sort_keys=False, allow_unicode=True), markup=False, highlight=False)
+    return 0
+
+
+def _price_in_words(profile: ModelProfile) -> str:
+    if profile.price is None:
+        return "free"
+    return f"{profile.price.input_usd_per_million_tokens:g} / {profile.price.output_usd_per_million_tokens:g}"
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value))  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType] - any list will do
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)

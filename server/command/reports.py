@@ -1,0 +1,162 @@
+"""What the command prints of decisions, profiles and books: a table for people, or JSON."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import anyio.to_thread
+from rich.console import Console
+from rich.table import Table
+
+from ...evaluation.tables import print_table, standard_output
+from ...memory_store.adherence import ClassUsage, report_classes
+from ...memory_store.errors import LedgerError
+from ...memory_store.usage import UsageReport, report_usage
+from ...profiles.errors import ProfileError
+from ...profiles.price import in_dollars
+from ...tools.errors import BadArgument, CallerError
+from ...tools.route_task import RouteAnswer, route_task
+from ..surface.premises import OpenWorkshop
+from .steering import FORMS, instructions, write_instructions
+
+SECONDS_PER_DAY = 86_400
+
+# What goes wrong for a reason that the user can mend: printed as it is, exit code 1.
+MENDABLE = (CallerError, ProfileError, LedgerError)
+
+
+async def print_route(open_workshop: OpenWorkshop, task: str, *, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            answer = await route_task(shop, task=task)
+    except MENDABLE as error:
+        return complain(error)
+    if as_json:
+        print_json(answer.model_dump(mode="json", exclude_none=True))
+    else:
+        _show_route(answer)
+    return 0
+
+
+async def print_usage(open_workshop: OpenWorkshop, *, days: float | None, as_json: bool) -> int:
+    try:
+        async with open_workshop() as shop:
+            since = 0.0 if days is None else shop.clock().timestamp() - days * SECONDS_PER_DAY
+            report = await report_usage(shop.ledger, since=since)
+            classes = await report_classes(shop.ledger, since=since)
+    except MENDABLE as error:
+        return complain(error)
+    if as_json:
+        print_json(usage_facts(report, classes))
+    else:
+        console = standard_output()
+        show_usage(report, console)
+        _show_classes(classes, console)
+    return 0
+
+
+def usage_facts(report: UsageReport, classes: Sequence[ClassUsage]) -> dict[str, Any]:
+    """The books as they are printed and read by others (a value of any type by each name, hence Any)."""
+    return {
+        **asdict(report),
+        "saved_usd": report.saved_usd,
+        "classes": [{**asdict(c), "saved_usd": c.saved_usd, "loses_money": c.loses_money} for c in classes],
+        "not_recommended": [c.task_type for c in classes if c.loses_money],
+    }
+
+
+async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None, folder: Path | None) -> int:
+    """Print the instructions for a host's model, or write them into a project's folder."""
+    form = FORMS[form_name] if form_name else None
+    try:
+        async with open_workshop() as shop:
+            text = instructions(form, await report_classes(shop.ledger))
+        if folder is None:
+            sys.stdout.write(text)
+            return 0
+        if form is None:
+            raise BadArgument(f"--install: also give --for {' or '.join(FORMS)}.")
+        if not await anyio.to_thread.run_sync(folder.is_dir):
+            raise BadArgument(f"--install: {folder} is not a folder. Name your project's folder, or create it first.")
+        file = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
+    except MENDABLE as error:
+        return complain(error)
+    sys.stdout.write(f"{file}\n")
+    return 0
+
+
+def show_usage(report: UsageReport, console: Console) -> None:
+    """The books as a table."""
+    columns = ("model", "asked", "passed", "failed", "in", "out", "cost")
+    rows = [
+        (
+            m.model, str(m.attempts), str(m.passed), str(m.failed), f"{m.input_tokens:,}", f"{m.output_tokens:,}",
+            in_dollars(m.cost_usd),
+        )
+        for m in report.models
+    ]  # fmt: skip
+    print_table(console, columns, rows, whole=("model", "cost"), title="Attempts, and tokens")
+    tasks = ", ".join(f"{count} {status}" for status, count in report.tasks.items()) or "none yet"
+    console.print(f"Delegations: {tasks}.")
+    open_usd = report.unsettled_usd
+    unsettled = f" ({in_dollars(open_usd)} of that not settled, counted at its worst case)" if open_usd else ""
+    console.print(f"Spent {in_dollars(report.cost_usd)}{unsettled}.")
+    if report.evaluations_usd:
+        console.print(f"Evaluations cost another {in_dollars(report.evaluations_usd)}.")
+    console.print(
+        f"{in_dollars(report.lost_usd)} of that went into delegations that produced nothing verified or accepted."
+    )
+    console.print(
+        f"The verified or accepted work would have cost {in_dollars(report.baseline_usd)} on the baseline model:"
+        f" saved {in_dollars(report.saved_usd)}."
+    )
+
+
+def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
+    if not classes:
+        return
+    columns = ("kind of task", "offered", "delegated", "accepted", "edited", "rejected", "no word", "cost", "saved")
+    rows: list[Sequence[str]] = []
+    for c in classes:
+        counts = (c.offered, c.delegated, c.accepted, c.edited, c.rejected, c.without_word)
+        rows.append((c.task_type, *map(str, counts), in_dollars(c.cost_usd), in_dollars(c.saved_usd)))
+    print_table(console, columns, rows, whole=("cost", "saved"), title="What happened to it")
+    for c in classes:
+        if c.loses_money:
+            console.print(
+                f"{c.task_type} loses money: {in_dollars(c.judged_usd)} was spent on {c.judged} task(s) that were"
+                f" verified, failed or judged, and the good work among them would have cost"
+                f" {in_dollars(c.baseline_usd)} on the baseline model. It is no longer recommended."
+            )
+
+
+def complain(error: Exception) -> int:
+    return complain_all([str(error)]) or 1
+
+
+def complain_all(problems: Sequence[str]) -> int:
+    """Print each on standard error; the exit code is 1 when there is any."""
+    console = Console(stderr=True)
+    for problem in problems:
+        console.print(problem, style="red", markup=False, highlight=False)
+    return 1 if problems else 0
+
+
+def print_json(value: object) -> None:
+    Console().print(json.dumps(value, indent=2, default=str), markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_route(answer: RouteAnswer) -> None:
+    console = standard_output()
+    console.print(answer.as_text(), markup=False, highlight=False)
+    table = Table(
+        "factor", "value", "contribution", title=f"Complexity {answer.complexity.score:g} of 10, {answer.task_type}"
+    )
+    for factor in answer.complexity.factors:
+        table.add_row(factor.name, factor.value, f"{factor.contribution:+.2f}")
+    console.print(table)
+    others = [(other.model, in_dollars(other.expected.cost_usd), other.why_not) for other in answer.alternatives]
+    print_table(console, ("alternative", "cost", "why not"), others, whole=("alternative", "cost"), title="Others")

@@ -1,0 +1,72 @@
+"""Who is calling, where callers say who they are; and that each sees only the tasks that are theirs."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, cast
+
+from mcp import MCPError
+from mcp.server.auth.middleware.auth_context import get_access_token
+from mcp.server.auth.provider import principal_components
+from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
+from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
+
+from ...memory_store.errors import LedgerError
+from ...tools.errors import CallerError, unknown_task
+from .premises import Address
+from .resources import TASKS
+
+
+def current_caller() -> str | None:
+    """A name for whoever makes the call under way. None: the user of this machine, who has to show no token."""
+    token = get_access_token()
+    if token is None:
+        return None
+    principal = "\0".join(part or "" for part in principal_components(token))
+    return hashlib.sha256(principal.encode()).hexdigest()[:32]
+
+
+def own_tasks_only(address: Address) -> ServerMiddleware[Any]:
+    """A middleware that knows no task that is another caller's.
+
+    Whoever needs no token sees all tasks: the data folder is theirs.
+    """
+
+    async def keep_apart(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        caller = current_caller()
+        if caller is None or ctx.method not in ("tools/call", "resources/read"):
+            return await call_next(ctx)
+        from ...memory_store.callers import belongs_to
+
+        params = ctx.params or {}
+        named = _named_task(ctx.method, params)
+        try:
+            shop = await address.workshop() if named is not None else None
+            is_known = shop is None or await belongs_to(shop.ledger, str(named), caller)
+        except (CallerError, LedgerError):
+            return await call_next(ctx)  # the tool meets the same trouble, and says it
+        if not is_known:
+            return _unknown(ctx.method, params, str(named))
+        return await call_next(ctx)
+
+    return keep_apart
+
+
+def _named_task(method: str, params: Mapping[str, Any]) -> str | None:
+    """The id of the task that is asked for. None: none is."""
+    if method == "resources/read":
+        uri = str(params.get("uri", ""))
+        return uri.removeprefix(TASKS) if uri.startswith(TASKS) else None
+    arguments: object = params.get("arguments")
+    if not isinstance(arguments, dict):
+        return None
+    named = cast(dict[str, Any], arguments)
+    task_id = named.get("resume") or named.get("task_id")
+    return task_id if isinstance(task_id, str) else None
+
+
+def _unknown(method: str, params: Mapping[str, Any], task_id: str) -> CallToolResult:
+    error = unknown_task(task_id)
+    if method == "resources/read":
+        raise MCPError(INVALID_PARAMS, str(error), {"uri": str(params.get("uri"))})
+    text = TextContent(type="text", text=f"{params.get('name')}: {error}")
+    return CallToolResult(content=[text], is_error=True)

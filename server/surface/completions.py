@@ -1,0 +1,94 @@
+"""Completes what a user types into a prompt or an address: names of models, and ids of tasks."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from mcp import MCPError
+from mcp.server.mcpserver import MCPServer
+from mcp.types import (
+    INVALID_PARAMS,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    PromptReference,
+    ResourceTemplateReference,
+)
+
+from ...memory_store.errors import LedgerError
+from ...profiles.vocabulary import ROLES
+from ...tools.errors import CallerError
+from .callers import current_caller
+from .premises import Address, Premises
+from .resources import PROFILE_TEMPLATE, TASK_TEMPLATE
+
+if TYPE_CHECKING:
+    from ...tools.workshop import Workshop
+
+VALUES_AT_MOST = 100
+"""The protocol's own limit."""
+
+_TASKS = "SELECT id FROM tasks WHERE kind = 'delegation' AND origin = 'use' AND text_form <> 'forgotten'"
+_OF_A_CALLER = "SELECT task_id FROM task_callers WHERE caller = ?"
+
+Reference = PromptReference | ResourceTemplateReference
+
+
+def add_completions(app: MCPServer[Premises], address: Address, prompts: Iterable[str]) -> None:
+    """Have the app answer `completion/complete`. prompts: the names of those that there are."""
+    known = tuple(prompts)
+
+    async def complete(
+        ref: Reference,
+        argument: CompletionArgument,
+        context: CompletionContext | None,  # noqa: ARG001 - the SDK's signature
+    ) -> Completion:
+        if isinstance(ref, PromptReference):
+            if ref.name not in known:
+                raise MCPError(INVALID_PARAMS, f"Unknown prompt: {ref.name!r:.80}. Prompts: {', '.join(known)}.")
+            offered = _models if (ref.name, argument.name) == ("delegate", "model") else None
+        else:
+            offered = _BY_TEMPLATE.get((ref.uri, argument.name))
+        if offered is None:
+            return Completion(values=[], total=0, has_more=False)
+        try:
+            shop = await address.workshop()
+            return await offered(shop, argument.value)
+        except (CallerError, LedgerError) as error:
+            raise MCPError(INVALID_PARAMS, str(error)) from error
+
+    app.completion()(complete)
+
+
+async def _models(shop: "Workshop", typed: str) -> Completion:
+    offered = [p for p in shop.catalogue if p.is_offered_on(shop.today)]
+    lines = sorted({p.line for p in offered if p.line})
+    return _matching([*ROLES, *lines, *sorted(p.id for p in offered)], typed)
+
+
+async def _profiles(shop: "Workshop", typed: str) -> Completion:
+    return _matching(sorted(shop.catalogue.profiles), typed)
+
+
+async def _tasks(shop: "Workshop", typed: str) -> Completion:
+    """Those of this project, the newest first. What was typed is compared as it is: an id has no wildcards."""
+    like = " AND substr(id, 1, ?) = ? AND (project IS NULL OR project = ?)"
+    parameters: tuple[object, ...] = (len(typed), typed, shop.roots.project)
+    if (caller := current_caller()) is not None:
+        like, parameters = f"{like} AND id IN ({_OF_A_CALLER})", (*parameters, caller)
+    ((total,),) = await shop.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words
+    rows = await shop.ledger.rows(
+        f"{_TASKS}{like} ORDER BY begun_at DESC LIMIT {VALUES_AT_MOST}",
+        parameters,
+    )
+    return Completion(values=[task_id for (task_id,) in rows], total=total, has_more=total > len(rows))
+
+
+_BY_TEMPLATE = {(PROFILE_TEMPLATE, "id"): _profiles, (TASK_TEMPLATE, "task_id"): _tasks}
+
+
+def _matching(names: list[str], typed: str) -> Completion:
+    """Those that begin so, and then those that have it somewhere."""
+    wanted = typed.strip().lower()
+    begin = [name for name in names if name.lower().startswith(wanted)]
+    found = begin + [name for name in names if wanted in name.lower() and name not in begin]
+    return Completion(values=found[:VALUES_AT_MOST], total=len(found), has_more=len(found) > VALUES_AT_MOST)

@@ -1,0 +1,173 @@
+"""Asks the user, through their host, before one call may spend more than they settled to be asked about.
+
+A delegation is asked about when its caller wants it to be allowed more. A validation or a review has no such
+argument: it is asked about when the model would cost more than goes unasked, and is told at most how much.
+"""
+
+import math
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult
+from mcp.types import ClientCapabilities
+from pydantic import BaseModel, Field
+
+from ...memory_store.errors import LedgerError
+from ...profiles.errors import ProfileError
+from ...tools.errors import BadArgument, CallerError
+from .premises import Premises
+
+if TYPE_CHECKING:
+    from ...tools.workshop import Workshop
+
+
+class Consent(BaseModel):
+    """What the user answers."""
+
+    allow: bool = Field(description="Whether this call may spend that much.")
+
+
+class NotAsked(Consent):
+    """Nobody had to be asked, or nobody could be."""
+
+    allow: bool = False
+    wanted_usd: float | None = None
+    """US dollars that the user would have been asked about. None: there was nothing to ask."""
+
+
+async def consent_to_delegation(
+    ctx: Context[Premises, Any], max_cost_usd: float | None = None
+) -> Consent | Elicit[Consent]:
+    """The question, when the call wants to be allowed more than the user settled, and the host can ask."""
+
+    async def wanted_usd(shop: "Workshop") -> float | None:
+        limit_usd = shop.rules.ask_above_usd
+        return max_cost_usd if limit_usd is not None and (max_cost_usd or 0) > limit_usd else None
+
+    return await _question(ctx, "one task", wanted_usd)
+
+
+async def consent_to_validation(
+    ctx: Context[Premises, Any],
+    code: str | None = None,
+    files: list[str] | None = None,
+    task_id: str | None = None,
+    task: str | None = None,
+    language: str | None = None,
+    depth: Literal["static", "review"] | None = None,
+    local_only: bool = False,
+) -> Consent | Elicit[Consent]:
+    """The question, when no reviewer is to be had for what goes unasked, and the host can ask."""
+
+    async def wanted_usd(shop: "Workshop") -> float | None:
+        from ...tools.validate_code import price_of_validation
+
+        return await price_of_validation(
+            shop,
+            code=code,
+            files=files or (),
+            task_id=task_id,
+            task=task,
+            language=language,
+            depth=depth,
+            local_only=local_only,
+        )
+
+    return await _question(ctx, "a review of code", wanted_usd)
+
+
+async def consent_to_review(
+    ctx: Context[Premises, Any],
+    goal: str,
+    progress: str,
+    question: str | None = None,
+    context_files: list[str] | None = None,
+    local_only: bool = False,
+) -> Consent | Elicit[Consent]:
+    """The question, when the director is not to be had for what goes unasked, and the host can ask."""
+
+    async def wanted_usd(shop: "Workshop") -> float | None:
+        from ...tools.strategic_review import price_of_review
+
+        return await price_of_review(
+            shop,
+            goal=goal,
+            progress=progress,
+            question=question,
+            context_files=context_files or (),
+            local_only=local_only,
+        )
+
+    return await _question(ctx, "one strategic review", wanted_usd)
+
+
+async def _question(
+    ctx: Context[Premises, Any], purpose: str, wanted_usd: Callable[["Workshop"], Awaitable[float | None]]
+) -> Consent | Elicit[Consent]:
+    try:
+        shop = await ctx.request_context.lifespan_context.workshop()
+        usd = None if shop.rules.ask_above_usd is None else await wanted_usd(shop)
+    except (CallerError, ProfileError, LedgerError):
+        return NotAsked()  # the tool meets the same trouble, and says it
+    if usd is None or not _can_ask(ctx.client_capabilities):
+        return NotAsked(wanted_usd=usd)
+    # The very same words each time: in the 2026 era the answer is matched to its question.
+    return Elicit(
+        f"Your assistant wants Chargehand to spend up to {_shown(usd)} on {purpose}. You asked to be consulted above"
+        f" ${shop.rules.ask_above_usd:g}. Allow it?",
+        Consent,
+    )
+
+
+def is_allowed(consent: ElicitationResult[Consent]) -> bool:
+    """Whether the user was asked, and said yes."""
+    return isinstance(consent, AcceptedElicitation) and consent.data.allow
+
+
+def why_not_spent(consent: ElicitationResult[Consent]) -> str | None:
+    """The reason for the caller that no model was paid. None: the user allowed it, or there was nothing to ask."""
+    answer = consent.data if isinstance(consent, AcceptedElicitation) else None
+    if not isinstance(answer, NotAsked):
+        return None if is_allowed(consent) else "The user was asked and declined."
+    if answer.wanted_usd is None:
+        return None
+    return (
+        f"It may cost {_shown(answer.wanted_usd)}, and this host cannot ask its user. Ask the user to raise [budget]"
+        " ask_above_usd in config.toml."
+    )
+
+
+def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: ElicitationResult[Consent]) -> float | None:
+    """What the delegation may spend; None is no limit of its own.
+
+    wanted_usd: as the call gave it. limit_usd: what may be spent without asking; None is everything.
+    Raises BadArgument when more is wanted than the user allowed.
+    """
+    if limit_usd is None:
+        return wanted_usd
+    if wanted_usd is None:
+        return limit_usd
+    if wanted_usd <= limit_usd:
+        return wanted_usd
+    answer = consent.data if isinstance(consent, AcceptedElicitation) else None
+    if isinstance(answer, NotAsked):
+        raise BadArgument(
+            f"max_cost_usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g}), and this host cannot ask"
+            f" its user. Give at most {limit_usd:g}, or ask the user to raise ask_above_usd in config.toml."
+        )
+    if answer is None or not answer.allow:
+        raise BadArgument(
+            f"max_cost_usd: the user declined {wanted_usd:g}. Give at most {limit_usd:g}, or do it yourself."
+        )
+    return wanted_usd
+
+
+def _shown(usd: float) -> str:
+    """Never less than it is: to the next hundredth of a cent."""
+    return f"${math.ceil(round(usd * 10_000, 6)) / 10_000:g}"
+
+
+def _can_ask(capabilities: ClientCapabilities | None) -> bool:
+    asking = capabilities.elicitation if capabilities is not None else None
+    # Without a mode named, it is the form: that is what there was before 2025-11-25.
+    return asking is not None and (asking.form is not None or asking.url is None)

@@ -1,0 +1,148 @@
+"""What a host can read without calling a tool: models, books, tasks and memory, each as JSON."""
+
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any
+
+from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError
+from mcp.server.mcpserver.resources import FunctionResource, Resource
+
+from ...memory_store.errors import LedgerError
+from ...profiles.errors import ProfileError, UnknownModel
+from ...tools.errors import OF_ANOTHER_PROJECT, CallerError, UnknownTask, unknown_task
+from ...tools.guarding.text import spoken, visible
+from .icon import ICON
+from .premises import Address, Premises
+
+if TYPE_CHECKING:
+    from ...profiles.model import ModelProfile
+    from ...tools.workshop import Workshop
+
+SCHEME = "chargehand://"
+PROFILE_TEMPLATE = f"{SCHEME}profiles/{{id}}"
+TASKS = f"{SCHEME}tasks/"
+TASK_TEMPLATE = f"{TASKS}{{task_id}}"
+
+_JSON = "application/json"
+
+
+def resources(address: Address) -> list[Resource]:
+    """The resources that have a fixed address. They open the workshop when they are read."""
+    return [
+        FunctionResource(
+            uri=f"{SCHEME}{name}",
+            name=name,
+            title=title,
+            description=description,
+            mime_type=_JSON,
+            icons=[ICON],
+            fn=_told(partial(_of_the_shop, address, read)),
+        )
+        for name, title, description, read in _FIXED
+    ]
+
+
+def add_templates(app: MCPServer[Premises], address: Address) -> None:
+    """Add what is addressed by an id: one model, one task."""
+
+    async def profile(id: str) -> str:  # noqa: A002 - the name stands in the address
+        shop = await address.workshop()
+        return _as_json(shop.catalogue.named(id, shop.today)[0].model_dump(mode="json", exclude_none=True))
+
+    async def task(task_id: str) -> str:
+        return await _task(await address.workshop(), task_id)
+
+    app.resource(
+        PROFILE_TEMPLATE,
+        name="profile",
+        title="One model",
+        description="All facts about a model: roles, price with its source, limits, thinking, when it is retired.",
+        mime_type=_JSON,
+        icons=[ICON],
+    )(_told(profile))
+    app.resource(
+        TASK_TEMPLATE,
+        name="task",
+        title="One delegated task",
+        description="The task's text, its whole receipt with the code, and what was reported about it.",
+        mime_type=_JSON,
+        icons=[ICON],
+    )(_told(task))
+
+
+async def _profiles(shop: "Workshop") -> str:
+    return _as_json([_line(profile) for profile in sorted(shop.catalogue, key=lambda p: (p.provider, p.id))])
+
+
+def _line(profile: "ModelProfile") -> dict[str, Any]:
+    price = profile.price
+    return {
+        "id": profile.id,
+        "provider": profile.provider,
+        "api_model": profile.api_model,
+        "roles": list(profile.roles),
+        "status": profile.lifecycle.status,
+        "input_usd_per_million_tokens": price.input_usd_per_million_tokens if price else 0,
+        "output_usd_per_million_tokens": price.output_usd_per_million_tokens if price else 0,
+    }
+
+
+async def _usage(shop: "Workshop") -> str:
+    from ...memory_store.adherence import report_classes
+    from ...memory_store.usage import report_usage
+    from ..command.reports import usage_facts
+
+    return _as_json(usage_facts(await report_usage(shop.ledger), await report_classes(shop.ledger)))
+
+
+async def _memory(shop: "Workshop") -> str:
+    from ...memory_store.care.census import take_census
+
+    return _as_json(asdict(await take_census(shop.ledger)))
+
+
+async def _task(shop: "Workshop", task_id: str) -> str:
+    from ...tools.cascade.receipt import Receipt
+
+    row = await shop.ledger.task(task_id)
+    if row is None:
+        raise unknown_task(task_id)
+    if not shop.shows(row):
+        return _as_json(asdict(row) | {"text": "", "receipt": None, "withheld": OF_ANOTHER_PROJECT})
+    receipt = None
+    if row.receipt is not None and row.kind == "delegation":
+        receipt = spoken(Receipt.model_validate_json(row.receipt)).model_dump(mode="json", exclude_none=True)
+    return _as_json(asdict(row) | {"text": visible(row.text), "receipt": receipt})
+
+
+_FIXED: tuple[tuple[str, str, str, Callable[["Workshop"], Awaitable[str]]], ...] = (
+    ("profiles", "Models", "Every model that may be asked: roles, status, price.", _profiles),
+    ("usage", "Usage", "Which models were asked, and what that cost, saved and lost.", _usage),
+    ("memory", "Memory", "What is remembered, by model, and how accurate the confidence based on it was.", _memory),
+)
+
+
+async def _of_the_shop(address: Address, read: Callable[["Workshop"], Awaitable[str]]) -> str:
+    return await read(await address.workshop())
+
+
+def _told(read: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
+    """The reading, with the errors that a reader can act on in their own words; the SDK masks all others."""
+
+    @wraps(read)
+    async def reading(**named: Any) -> str:
+        try:
+            return await read(**named)
+        except (UnknownTask, UnknownModel) as error:
+            raise ResourceNotFoundError(str(error)) from error
+        except (CallerError, ProfileError, LedgerError) as error:
+            raise ResourceError(str(error)) from error
+
+    return reading
+
+
+def _as_json(value: object) -> str:
+    return json.dumps(value, indent=1, default=str)

@@ -1,0 +1,39 @@
+"""The benchmark of what a small window gets to see."""
+
+from pathlib import Path
+
+import pytest
+
+from chargehand.evaluation.bench.context import measure_context
+
+pytestmark = pytest.mark.anyio
+
+
+def _project(folder: Path) -> Path:
+    body = "".join(f"    x_{number} = {number}\n" for number in range(300))
+    for name in "abcd":
+        (folder / f"{name}.py").write_text(
+            f"def long_{name}():\n{body}\n\ndef short_{name}(n):\n    a = n\n    b = a\n    c = b\n    return c\n"
+        )
+    return folder
+
+
+async def test_packing_shows_what_cutting_off_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code = await measure_context(_project(tmp_path), "*.py", 50)
+
+    printed = capsys.readouterr().out
+    assert code == 0, printed
+    assert "8 tasks of 8 functions" in printed
+    (row,) = (line for line in printed.splitlines() if "4,096" in line)
+    assert "8 of 8" in row
+    assert "1.00 / 0.25 = 4" in row
+
+
+@pytest.mark.parametrize(("pattern", "said"), [("*.rb", "matches no text file"), ("*.md", "no function of 5 lines")])
+async def test_files_that_show_nothing_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str, said: str
+):
+    (_project(tmp_path) / "README.md").write_text("# A\n")
+
+    assert await measure_context(tmp_path, pattern, 5) == 1
+    assert said in capsys.readouterr().out

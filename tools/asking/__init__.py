@@ -1,0 +1,1 @@
+"""One request to a model: paid for in advance, counted however it ends."""

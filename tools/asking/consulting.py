@@ -1,0 +1,141 @@
+"""A short question to a senior model: it reads much, answers by schema, and is held to few visible tokens."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, cast
+
+from ...memory_store.records import Finish, NewTask, TaskKind
+from ...profiles.model import ModelProfile
+from ..editing.prompt import Prompt
+from ..errors import NobodyToAsk
+from ..provider import ProviderError
+from ..routing.candidates import Candidate
+from ..routing.deciding import Job
+from ..routing.thinking import LEAST, decide_thinking
+from ..workshop import Workshop
+from .request import Ask, Asked, Desk, NoTime, Watch, affordable
+from .tokens import BYTES_PER_TOKEN
+
+TIMEOUT_S = 120.0
+
+# Room for the answer beyond what it is told to take, and for a model that cannot but think: thinking
+# counts against the same limit (docs.claude.com, "Extended thinking", seen 2026-11-23).
+_ANSWER_TOKENS = 1_024
+_THINKING_TOKENS = 6_144
+
+
+@dataclass(frozen=True)
+class Consultation:
+    """What came back."""
+
+    asked: Asked
+    answer: Mapping[str, Any] | None
+    """The JSON object, not yet checked field by field (hence Any). None: no usable answer came."""
+
+    @property
+    def visible_tokens(self) -> int:
+        return self.asked.usage.visible_tokens
+
+
+async def consult(
+    shop: Workshop,
+    candidate: Candidate,
+    *,
+    task_id: str,
+    kind: TaskKind,
+    job: Job,
+    prompt: Prompt,
+    schema: Mapping[str, object],
+    local_only: bool,
+    is_allowed: bool,
+    at_most_per_day: int | None = None,
+) -> Consultation:
+    """Ask once, and write task, request and cost in the books.
+
+    is_allowed: whether the user was asked and said yes; else it spends no more than goes unasked, their
+    `ask_above_usd`. Raises NobodyToAsk when its turn does not come, NotAffordable, or a LedgerError
+    (BudgetExceeded and DailyLimitReached among them).
+    """
+    await shop.ledger.begin_task(
+        NewTask(
+            id=task_id,
+            kind=kind,
+            text=job.task,
+            task_type=job.task_type,
+            complexity=job.complexity.score,
+            local_only=local_only,
+            owner=shop.owner.id,
+            project=shop.roots.project,
+        ),
+        at_most_per_day=at_most_per_day,
+    )
+    ask = replace(
+        _ask(candidate, prompt),
+        left_usd=None if is_allowed else shop.rules.ask_above_usd,
+        limit="[budget] ask_above_usd",
+        local_only=local_only,
+        answer_schema=schema,
+    )
+    status = "failed"
+    try:
+        asked = await Desk(shop, task_id, Watch()).ask(candidate, ask)
+        answer = _parsed(asked)
+        status = "failed" if answer is None else "done"
+    except NoTime as error:
+        raise NobodyToAsk(str(error)) from error
+    finally:
+        await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
+    return Consultation(asked, answer)
+
+
+def price_above_unasked(shop: Workshop, candidate: Candidate, prompt: Prompt) -> float | None:
+    """What asking may cost at most, in US dollars, when not even a short answer is to be had unasked. None: one is."""
+    limit_usd, ask = shop.rules.ask_above_usd, _ask(candidate, prompt)
+    if limit_usd is None or affordable(candidate, ask, limit_usd) is not None:
+        return None
+    whole = affordable(candidate, ask, None)
+    return whole.worst_case_usd if whole else None
+
+
+def visible_tokens_at_most(profile: ModelProfile, otherwise: int) -> int:
+    """How many visible tokens the model's answer may have in this place."""
+    return profile.primary_use.visible_output_tokens_at_most if profile.primary_use else otherwise
+
+
+def cut_to(text: str, tokens: int) -> str:
+    """The text if it takes at most so many tokens, else its first whole sentences, or words, that do."""
+    most = int(tokens * BYTES_PER_TOKEN)
+    if len(text.encode()) <= most:
+        return text
+    head = text.encode()[:most].decode(errors="ignore")
+    sentence = re.match(r".*[.!?](?=\s|$)", head, re.DOTALL)
+    return sentence[0] if sentence else head.rsplit(None, 1)[0] + "…"
+
+
+def explain(error: ProviderError | None, profile: ModelProfile) -> str:
+    """Why there is no answer, in words that no full stop ends."""
+    return (
+        f"{profile.id}: {error}".rstrip(".")
+        if error is not None
+        else f"{profile.id}: its answer was not the JSON asked for"
+    )
+
+
+def _ask(candidate: Candidate, prompt: Prompt) -> Ask:
+    thinking = decide_thinking(candidate.profile, LEAST)
+    wanted_tokens = _ANSWER_TOKENS + (_THINKING_TOKENS if thinking.on else 0)
+    return Ask(prompt, thinking, wanted_tokens, seconds=TIMEOUT_S)
+
+
+def _parsed(asked: Asked) -> Mapping[str, Any] | None:
+    if asked.generation is None or asked.error is not None:
+        return None
+    text = asked.generation.text
+    begin, end = text.find("{"), text.rfind("}")
+    try:
+        found: object = json.loads(text[begin : end + 1])
+    except (ValueError, RecursionError):
+        return None
+    return cast(Mapping[str, Any], found) if isinstance(found, dict) else None

@@ -1,0 +1,346 @@
+"""One request to one model: its money set aside before it leaves, its cost in the books however it ends."""
+
+import contextlib
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+import anyio
+import anyio.to_thread
+
+from ...memory_store.records import NewAttempt, Settlement
+from ...profiles.model import ModelProfile
+from ...profiles.price import in_dollars
+from ..editing.prompt import Prompt
+from ..guarding.budget import Allowance, allow
+from ..guarding.departure import fit_to_leave
+from ..provider import (
+    Busy,
+    ContextTooLong,
+    EmptyAnswer,
+    Generation,
+    GenerationRequest,
+    GenerationTimeout,
+    Progress,
+    ProviderError,
+    Refused,
+    RequestRefused,
+    Thinking,
+    Truncated,
+    Unavailable,
+    UnusableAnswer,
+    Usage,
+    VendorFailed,
+)
+from ..routing.candidates import Candidate
+from ..vocabulary import AttemptOutcome
+from ..workshop import Workshop
+
+# The most specific class first.
+_OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
+    (Truncated, "truncated"),
+    (Refused, "refused"),
+    (EmptyAnswer, "empty"),
+    (ContextTooLong, "over_context"),
+    (GenerationTimeout, "timeout"),
+    (Unavailable, "unreachable"),
+    (VendorFailed, "error"),
+    (Busy, "rate_limited"),
+    (ProviderError, "error"),
+)
+
+# Less room than this brings no answer worth its prompt.
+_LEAST_TOKENS = 256
+_LEAST_THINKING_TOKENS = 1_024
+
+
+class NotAffordable(Exception):
+    """Not even a short answer of this model fits the money that is left."""
+
+
+class NoTime(Exception):
+    """The reply would come too late, so nothing was sent."""
+
+
+@dataclass
+class Traffic:
+    """The requests and bytes that went to one host."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
+@dataclass
+class Watch:
+    """Sees what leaves and what comes; an `Observer` for the providers."""
+
+    tell: Callable[[str, int, int], None] | None = None
+    """Called with the phase, the output tokens so far, and how many are ahead in line. None: nobody wants to know."""
+    traffic: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
+    """By host, over all requests."""
+    last: Progress | None = None
+    """The newest progress of the request under way."""
+    has_sent: bool = False
+    """Whether the request under way has left."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the reply under way has begun, be it with the vendor's counters alone."""
+        last = self.last
+        return last is not None and (last.phase in ("thinking", "answering") or not last.usage.is_estimated)
+
+    def begin(self) -> None:
+        self.last, self.has_sent = None, False
+
+    def waits(self, ahead: int) -> None:
+        """The request waits until so many others have had their turn."""
+        if self.tell is not None:
+            self.tell("waiting", 0, ahead)
+
+    def progressed(self, progress: Progress) -> None:
+        self.last = progress
+        if self.tell is not None:
+            self.tell(progress.phase, progress.usage.output_tokens, 0)
+
+    def sent(self, host: str, bytes_sent: int) -> None:
+        self.has_sent = True
+        seen = self.traffic.setdefault(host, Traffic())
+        seen.requests += 1
+        seen.bytes += bytes_sent
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What one request may use, and how it is to be answered."""
+
+    prompt: Prompt
+    thinking: Thinking
+    wanted_tokens: int
+    """Output tokens, thinking included, that it should have; shrunk to what the money pays."""
+    seconds: float
+    """From now to the last byte read, waiting for its turn included."""
+    needed_seconds: float | None = None
+    """What the reply is expected to take: with less left it is not sent. None: it is sent in any case."""
+    left_usd: float | None = None
+    """US dollars that the caller has left. None: no limit but the day's."""
+    limit: str = "max_cost_usd"
+    """What `left_usd` is left of, as its user knows it."""
+    local_only: bool = False
+    answer_schema: Mapping[str, object] | None = None
+
+
+def affordable(candidate: Candidate, ask: Ask, left_usd: float | None) -> Allowance | None:
+    """What the request may use of the money, whatever `ask` itself says is left. None: not even a short answer."""
+    return allow(
+        candidate.profile,
+        prompt_tokens_at_most=ask.prompt.tokens_at_most,
+        wanted_tokens=_within_the_model(candidate, ask),
+        least_tokens=_LEAST_THINKING_TOKENS if ask.thinking.on else _LEAST_TOKENS,
+        left_usd=left_usd,
+    )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How one request ended."""
+
+    attempt_id: int
+    """In the ledger."""
+    outcome: AttemptOutcome
+    """`unverified` when an answer came."""
+    thinking: bool
+    usage: Usage = field(default_factory=Usage)
+    cost_usd: float = 0.0
+    reserved_usd: float = 0.0
+    """What was set aside for it: its worst case."""
+    seconds: float = 0.0
+    generation: Generation | None = None
+    error: ProviderError | None = None
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where the requests of one task go out."""
+
+    shop: Workshop
+    task_id: str
+    watch: Watch
+    interrupted: list[Asked] = field(default_factory=list[Asked])
+    """Requests whose caller was cancelled while they were under way."""
+
+    async def ask(self, candidate: Candidate, ask: Ask) -> Asked:
+        """Send the request and settle it.
+
+        Raises MayNotLeave, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        """
+        if not candidate.availability.is_local:
+            prompt = await anyio.to_thread.run_sync(fit_to_leave, ask.prompt, self.shop.rules.privacy)
+            ask = replace(ask, prompt=prompt)
+        deadline = anyio.current_time() + ask.seconds
+        _refuse_too_late(candidate, ask, ask.seconds)
+        async with self._turn(candidate, ask):
+            left = replace(ask, seconds=deadline - anyio.current_time())
+            _refuse_too_late(candidate, left, left.seconds)
+            return await self._ask(candidate, left)
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, candidate: Candidate, ask: Ask) -> AsyncGenerator[None]:
+        """The turn before a server that takes few requests at a time. Raises NoTime when it does not come."""
+        server, line = candidate.availability.line, self.shop.line
+        if server is None:
+            yield
+            return
+        ticket: int | None = None
+        with anyio.move_on_after(max(0.0, ask.seconds - (ask.needed_seconds or 0.0))):
+            ticket = await line.take_turn(server, self.watch.waits)
+        if ticket is None:
+            raise NoTime(
+                f"{candidate.profile.id}: it did not get its turn in time; other requests are ahead of it on the same"
+                " Ollama. Allow more seconds, or set OLLAMA_NUM_PARALLEL if it can take several at a time."
+            )
+        try:
+            yield
+        finally:
+            await line.leave(server, ticket)
+
+    async def _ask(self, candidate: Candidate, ask: Ask) -> Asked:
+        # At the price of the day on which it is asked, which may not be the one it was chosen on.
+        profile = candidate.profile.priced_on(self.shop.today)
+        allowance = await self._allowance(replace(candidate, profile=profile), ask)
+        attempt_id = await self.shop.ledger.reserve(
+            NewAttempt(
+                task_id=self.task_id,
+                model=profile.id,
+                provider=profile.provider,
+                build=candidate.availability.build,
+                thinking=ask.thinking.on,
+                reserved_usd=allowance.worst_case_usd,
+            ),
+            daily_cap_usd=self.shop.rules.daily_budget_usd,
+        )
+        request = GenerationRequest(
+            profile=profile,
+            system=ask.prompt.system,
+            turns=ask.prompt.turns,
+            thinking=ask.thinking,
+            max_output_tokens=allowance.max_output_tokens,
+            timeout_s=ask.seconds,
+            answer_schema=ask.answer_schema,
+            # What was not searched, because a local model may see all, must not go elsewhere after all.
+            local_only=ask.local_only or candidate.availability.is_local,
+            attempt_id=attempt_id,
+        )
+        begun = anyio.current_time()
+        asked = Asked(attempt_id, "cancelled", ask.thinking.on, reserved_usd=allowance.worst_case_usd)
+        try:
+            asked = await self._answered(asked, request)
+        except BaseException:
+            asked = self._billed_so_far(asked, request)
+            self.interrupted.append(replace(asked, seconds=anyio.current_time() - begun))
+            raise
+        finally:
+            asked = replace(asked, seconds=anyio.current_time() - begun)
+            await self.settle(asked)
+        return asked
+
+    async def settle(self, asked: Asked) -> None:
+        """Write how the request ended; the newest word counts."""
+        usage, generation = asked.usage, asked.generation
+        first = generation.first_token_seconds if generation else None
+        await self.shop.ledger.settle(
+            asked.attempt_id,
+            Settlement(
+                outcome=asked.outcome,
+                seconds=asked.seconds,
+                cost_usd=asked.cost_usd,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                thinking_tokens=usage.thinking_tokens,
+                cache_read_tokens=usage.cache_read_tokens,
+                cache_write_tokens=usage.cache_write_tokens,
+                load_seconds=generation.load_seconds if generation else None,
+                first_token_seconds=first,
+                stream_seconds=generation.seconds - first if generation and first is not None else None,
+            ),
+        )
+
+    async def _allowance(self, candidate: Candidate, ask: Ask) -> Allowance:
+        profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, ask.left_usd
+        limit, instead = ask.limit, ", or name a cheaper model" if ask.limit == Ask.limit else ""
+        if cap_usd is not None and profile.price is not None:
+            of_the_day_usd = max(0.0, cap_usd - await self.shop.ledger.spent_today_usd())
+            if left_usd is None or of_the_day_usd <= left_usd:
+                left_usd, limit, instead = of_the_day_usd, "CHARGEHAND_DAILY_BUDGET_USD", ", or use a local model"
+        allowance = affordable(candidate, ask, left_usd)
+        if allowance is None:
+            raise NotAffordable(
+                f"{profile.id}: {in_dollars(left_usd or 0)} is left of {limit}, too little for its shortest answer to"
+                f" this task. Raise it{instead}."
+            )
+        return allowance
+
+    async def _answered(self, asked: Asked, request: GenerationRequest) -> Asked:
+        profile = request.profile
+        self.watch.begin()
+        try:
+            generation = await self.shop.providers[profile.provider].generate(request, self.watch)
+        except UnusableAnswer as error:
+            return _delivered(asked, profile, error.generation, outcome_of(error), error)
+        except ProviderError as error:
+            is_free = isinstance(error, (Unavailable, Busy, RequestRefused)) and not self.watch.has_begun
+            asked = asked if is_free else self._billed_so_far(asked, request)
+            return replace(asked, outcome=outcome_of(error), error=error)
+        return _delivered(asked, profile, generation, "unverified")
+
+    def _billed_so_far(self, asked: Asked, request: GenerationRequest) -> Asked:
+        """What a request is billed at when its reply did not end: its prompt once it has left, and what came."""
+        if not self.watch.has_sent:
+            return asked
+        usage = self.watch.last.usage if self.watch.last else Usage()
+        if not usage.input_tokens:
+            usage = replace(usage, input_tokens=Prompt(request.system, tuple(request.turns)).tokens)
+        return replace(asked, usage=usage, cost_usd=_cost_usd(request.profile, usage))
+
+
+def outcome_of(error: ProviderError) -> AttemptOutcome:
+    """The receipt's word for a provider's error."""
+    return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
+
+
+def _refuse_too_late(candidate: Candidate, ask: Ask, seconds: float) -> None:
+    if ask.needed_seconds is not None and seconds < ask.needed_seconds:
+        raise NoTime(
+            f"{candidate.profile.id}: not asked: needs about {ask.needed_seconds:.0f} s, {max(0.0, seconds):.0f} s are"
+            " left. Raise max_seconds to have it asked."
+        )
+
+
+def _within_the_model(candidate: Candidate, ask: Ask) -> int:
+    """The output tokens wanted, as far as the model's limit and window go."""
+    tokens = min(ask.wanted_tokens, candidate.profile.max_output_tokens or ask.wanted_tokens)
+    window = candidate.window_tokens
+    if window is None:
+        return tokens
+    return min(tokens, max(_LEAST_TOKENS, window - ask.prompt.tokens))
+
+
+def _delivered(
+    asked: Asked,
+    profile: ModelProfile,
+    generation: Generation,
+    outcome: AttemptOutcome,
+    error: ProviderError | None = None,
+) -> Asked:
+    usage = generation.usage
+    cost_usd = _cost_usd(profile, usage)
+    return replace(asked, outcome=outcome, generation=generation, usage=usage, cost_usd=cost_usd, error=error)
+
+
+def _cost_usd(profile: ModelProfile, usage: Usage) -> float:
+    if usage.cost_usd is not None:
+        return usage.cost_usd
+    return profile.cost_usd(
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+    )

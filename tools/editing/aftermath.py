@@ -1,0 +1,81 @@
+"""What became of files that a task wrote, as far as the files themselves say; the memory hears of it.
+
+Only two things are clear: all files are as before the task again (the work was rejected), or lines that
+it wrote are gone while the rest stands (it was edited). Files that were kept say nothing yet. Nor do files that git
+may have changed: another branch, a stash or a reset is no word on the work, and what was committed was kept.
+"""
+
+from pathlib import Path
+
+import anyio.to_thread
+
+from ...memory_store.records import Outcome
+from ..workshop import Workshop
+from .branches import has_moved
+from .file_form import NotText, read_text
+from .journal import Journal, Journals, digest
+from .undo import now_at
+from .writing import UNDOING, UNDONE
+
+JUDGED = "judged"
+"""Mark of a journal whose task needs no further look."""
+
+_NEWEST = 20
+"""How many tasks are looked at; older ones have had their chance."""
+
+
+async def note_later_edits(shop: Workshop) -> None:
+    """Record what the files of earlier tasks say, unless the user has said something. Raises LedgerError."""
+    for journal, outcome in await anyio.to_thread.run_sync(_look, shop.journals):
+        row = await shop.ledger.task(journal.plan.task_id)
+        if row is not None and row.finished_at is None:
+            continue
+        if row is not None and not row.outcomes:
+            await shop.ledger.record_outcome(row.id, outcome, "seen in the files")
+        await anyio.to_thread.run_sync(journal.put, JUDGED)
+
+
+def _look(journals: Journals) -> list[tuple[Journal, Outcome]]:
+    """What is clear now and was not before."""
+    found: list[tuple[Journal, Outcome]] = []
+    touched_later: set[tuple[str, str]] = set()
+    for journal in reversed(journals.all()[-_NEWEST:]):
+        places = {(entry.root, entry.relative) for entry in journal.plan.files}
+        is_settled = any(map(journal.has, (UNDOING, UNDONE, JUDGED)))
+        # What another task wrote there since is no judgement on this one.
+        if not is_settled and not places & touched_later and (outcome := became_of(journal)) is not None:
+            found.append((journal, outcome))
+        if not journal.has(UNDONE):
+            touched_later |= places
+    return found
+
+
+def became_of(journal: Journal) -> Outcome | None:
+    """What the files say of the task that wrote them. None: nothing clear."""
+    if any(has_moved(Path(root), journal.begun_s) for root in {entry.root for entry in journal.plan.files}):
+        return None
+    now = [now_at(entry) for entry in journal.plan.files]
+    entries = list(zip(journal.plan.files, now, strict=True))
+    if all(digest(data) == entry.before for entry, data in entries):
+        return "rejected"
+    if any(data is None for data in now):
+        return None
+    is_edited = any(
+        digest(data) != entry.after and not _written_lines(journal, number) <= _lines(data)
+        for number, (entry, data) in enumerate(entries)
+    )
+    return "edited" if is_edited else None
+
+
+def _written_lines(journal: Journal, number: int) -> set[str]:
+    """The lines that the task brought into a file."""
+    return _lines(journal.after(number)) - _lines(journal.before(number))
+
+
+def _lines(data: bytes | None) -> set[str]:
+    """What stands in a file, line by line, without blanks around."""
+    try:
+        text = "" if data is None else read_text(data).text
+    except NotText:
+        text = ""
+    return {line.strip() for line in text.split("\n")} - {""}

@@ -1,0 +1,184 @@
+"""Takes back what a task wrote: because the user wishes so, or because its server died in the middle."""
+
+import logging
+import shutil
+from pathlib import Path, PurePath
+
+import anyio.to_thread
+from pydantic import BaseModel
+
+from ...memory_store.ledger import Ledger
+from ...memory_store.under_way import standing
+from ..errors import BadArgument, CallerError
+from ..guarding.text import visible
+from ..workshop import Workshop
+from .file_form import NotText, read_text
+from .folder import folder_below
+from .journal import KEPT_DAYS, Entry, Journal, Journals, digest
+from .line_diff import unified_diff
+from .writing import UNDOING, UNDONE, take_back
+
+logger = logging.getLogger(__name__)
+
+DIFF_CHARACTERS_AT_MOST = 20_000
+
+_DELIVERED = ("succeeded", "unverified")
+_SECONDS_A_DAY = 86_400
+
+
+class ChangedSince(CallerError):
+    """A file is no longer as the task wrote it: taking the task back would lose somebody's work."""
+
+
+class UndoAnswer(BaseModel):
+    task_id: str
+    restored: list[str]
+    """Files that are as they were before the task."""
+    removed: list[str]
+    """Files that the task had made."""
+
+    def as_text(self) -> str:
+        did = [f"restored {path}" for path in self.restored] + [f"removed {path}" for path in self.removed]
+        return f"Task {self.task_id} was undone: {', '.join(did) or 'everything was already as before'}."
+
+
+async def undo_task(shop: Workshop, task_id: str) -> UndoAnswer:
+    """Take back what a task wrote, all of it or nothing; the memory hears that the work was rejected.
+
+    Raises BadArgument for a task that wrote nothing or is under way, ChangedSince with a diff, or LedgerError.
+    """
+    row = await standing(shop.ledger, task_id)
+    if row is not None and row.status == "running":
+        raise BadArgument(f"undo: task {task_id} is still running. Wait for it, or cancel it.")
+    answer = await anyio.to_thread.run_sync(_undo, shop.journals, task_id)
+    if row is not None:
+        await shop.ledger.record_outcome(task_id, "rejected", "undone")
+    return answer
+
+
+async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
+    """Take back what servers that died had half written, and finish what was being taken back.
+
+    What was put right is logged and stands in `journals.news`. now: seconds since 1970 UTC; journals that
+    have been kept long enough go.
+    """
+
+    async def status_of(task_id: str) -> str | None:
+        row = await standing(ledger, task_id)
+        return None if row is None else row.status
+
+    for task_id, folder in await anyio.to_thread.run_sync(journals.unfinished):
+        if await status_of(task_id) != "running":
+            await anyio.to_thread.run_sync(shutil.rmtree, folder, True)
+    for journal in await anyio.to_thread.run_sync(journals.all):
+        task_id, plan = journal.plan.task_id, journal.plan
+        status = await status_of(task_id)
+        is_half = not journal.has(UNDONE) and (
+            journal.has(UNDOING) or status not in (None, "running", *_DELIVERED)
+        )  # fmt: skip
+        if is_half:
+            await anyio.to_thread.run_sync(_put_right, journals, journal)
+        elif status != "running" and plan.at < now - KEPT_DAYS * _SECONDS_A_DAY:
+            await anyio.to_thread.run_sync(journal.drop)
+
+
+def _undo(journals: Journals, task_id: str) -> UndoAnswer:
+    with journals.alone():
+        journal = journals.find(task_id)
+        if journal is None:
+            raise BadArgument(
+                f"undo: task {visible(task_id)[:64]} wrote no files that are still remembered ({KEPT_DAYS} days). Use"
+                " the task_id of a receipt that lists files_changed."
+            )
+        if journal.has(UNDONE):
+            raise BadArgument(f"undo: task {task_id} was already undone.")
+        problems = [problem for number in range(len(journal.plan.files)) if (problem := _since(journal, number))]
+        if problems:
+            raise ChangedSince(
+                f"undo: nothing was undone, because files have changed since task {task_id} wrote them. Undo those"
+                f" changes first, or edit by hand.\n{_shortened(chr(10).join(problems))}"
+            )
+        journal.put(UNDOING)
+        journals.at_step("undo")
+        try:
+            taken = take_back(journal)
+        except OSError as error:
+            raise CallerError(
+                f"undo: {error.filename or journal.folder} cannot be written ({error.strerror}). Fix that and call"
+                " again to undo the rest."
+            ) from error
+        if taken.left:
+            raise ChangedSince(
+                f"undo: {', '.join(taken.left)} changed during the undo and was left alone; everything else is as"
+                " before the task. Call again once it is as the task wrote it."
+            )
+        journals.at_step("undone")
+        journal.put(UNDONE)
+    made = {entry.path for entry in journal.plan.files if entry.before is None}
+    return UndoAnswer(
+        task_id=task_id,
+        restored=[path for path in taken.restored if path not in made],
+        removed=[path for path in taken.restored if path in made],
+    )
+
+
+def _put_right(journals: Journals, journal: Journal) -> None:
+    plan = journal.plan
+    try:
+        with journals.alone():
+            if journal.has(UNDONE):
+                return  # another server was faster
+            taken = take_back(journal)
+            journal.put(UNDONE)
+    except OSError as error:
+        logger.warning("task %s was half written and cannot be undone: %s", plan.task_id, error)
+        journals.news.append(
+            f"Task {plan.task_id} was interrupted while writing, and cannot be undone: {error}. Fix that and run"
+            f" `chargehand undo {plan.task_id}`."
+        )
+        return
+    files = ", ".join(taken.restored)
+    said = f"Task {plan.task_id} was interrupted while writing files and was undone"
+    said += f": {files} restored." if files else "; nothing had been written yet."
+    if taken.left:
+        said += f" Changed by somebody else meanwhile, and left alone: {', '.join(taken.left)}."
+    logger.warning("%s", said)
+    journals.news.append(said)
+
+
+def _since(journal: Journal, number: int) -> str | None:
+    """How a file differs from what the task wrote, as a diff; None: it does not, or it is as before the task."""
+    entry = journal.plan.files[number]
+    data = now_at(entry)
+    if digest(data) in (entry.after, entry.before):
+        return None
+    if data is None:
+        return f"{entry.path} is gone, or is no longer a file."
+    written, found = _text(journal.after(number)), _text(data)
+    if written is None or found is None:
+        return f"{entry.path} has changed, and is not text."
+    diff = unified_diff(written, found, f"{entry.path} as written", f"{entry.path} as it is")
+    return visible(diff).rstrip("\n") or f"{entry.path} differs in bytes that do not show."
+
+
+def now_at(entry: Entry) -> bytes | None:
+    """The file of an entry as it is now. None: there is none."""
+    try:
+        with folder_below(Path(entry.root), PurePath(entry.relative).parent) as folder:
+            found = folder.look(PurePath(entry.relative).name)
+    except OSError:  # its folder is gone, or a link stands in its place: it is not what was written
+        return None
+    return None if found is None else found.data
+
+
+def _text(data: bytes) -> str | None:
+    try:
+        return read_text(data).text
+    except NotText:
+        return None
+
+
+def _shortened(diff: str) -> str:
+    if len(diff) <= DIFF_CHARACTERS_AT_MOST:
+        return diff
+    return f"{diff[:DIFF_CHARACTERS_AT_MOST]}\n[... {len(diff) - DIFF_CHARACTERS_AT_MOST:,} characters more]"

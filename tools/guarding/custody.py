@@ -1,0 +1,69 @@
+"""What a call brings, examined before anything is done with it: may its task leave the machine?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import anyio.to_thread
+
+from ..checking.answer_checks import TestsGiven
+from ..editing.context import ContextFile
+from ..workshop import Workshop
+from .privacy import Custody, Passage, examine
+
+
+async def take_custody(
+    shop: Workshop,
+    texts: Mapping[str, str | None],
+    files: Sequence[ContextFile] = (),
+    tests: TestsGiven | None = None,
+    *,
+    named: Sequence[str] = (),
+) -> Custody:
+    """What was found in the texts of a call, its files and its tests.
+
+    texts: by the argument they came in. named: paths whose place alone counts, such as that of a new file.
+    """
+    passages = [Passage(name, text) for name, text in texts.items() if text]
+    passages += [Passage(file.path, file.text, _place(shop, file.path)) for file in files]
+    if tests is not None and tests.code is not None:
+        passages.append(Passage("tests", tests.code))
+    places = [*_tested(tests), *(_place(shop, path) for path in named)]
+    return await examine(shop.rules.privacy, passages, shop.roots.folders, places)
+
+
+async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, in_project: bool) -> str | None:
+    """Why what the checks of a task print may not leave; None: it may.
+
+    in_project: whether any other check runs in a copy of the first root. Code that a model wrote runs
+    beside the project's files there, and could print them in any disguise.
+    """
+    local_paths, roots = shop.rules.privacy.local_paths, shop.roots.folders
+    project = tests.root if tests is not None and tests.root is not None else None
+    if project is None and in_project:
+        project = next(iter(roots), None)
+    if project is None or not local_paths.patterns:
+        return None
+
+    def first() -> str | None:
+        from ..checking.project_copy import copied_files  # with what runs code, which a server starts without
+
+        for file in copied_files(project):
+            if (pattern := local_paths.matching(file, roots)) is not None:
+                return (
+                    f"its checks run beside {file.relative_to(project)}, which is under [privacy] local_only"
+                    f" ({pattern}), and their output could contain it"
+                )
+        return None
+
+    return await anyio.to_thread.run_sync(first)
+
+
+def _place(shop: Workshop, path: str) -> Path:
+    root, relative = shop.roots.locate(path, "context_files")
+    return root / relative
+
+
+def _tested(tests: TestsGiven | None) -> Iterator[Path]:
+    """The test files: what a failing test says quotes them."""
+    if tests is not None and tests.root is not None:
+        yield from (tests.root / file.partition("::")[0] for file in tests.files)

@@ -1,0 +1,135 @@
+"""From a task's text to a decision: what kind of work it is, how hard, and who does it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import anyio.to_thread
+
+from ...profiles.vocabulary import Checkpoint, TaskType
+from ..asking.tokens import estimate_tokens
+from ..editing.context import ContextFile
+from ..editing.packing import Packing
+from ..workshop import Workshop
+from .candidates import Circumstances, Constraints
+from .complexity import Complexity, ContextFileFacts, score_complexity
+from .decision import Decision, Question
+from .expectation import expected_output_tokens
+from .plan import Check, Means
+from .selection import select_model
+from .task_type import infer_task_type
+
+# What goes out beside the caller's own text: the system prompt and the tags.
+_FRAME_TOKENS = 200
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task, read and understood."""
+
+    task: str
+    task_type: TaskType
+    complexity: Complexity
+    files: tuple[ContextFile, ...] = ()
+    context: str | None = None
+    target: str | None = None
+    """The file that the result goes into, as the caller named it."""
+    notes: tuple[str, ...] = ()
+    """What the caller is to know of the context files that were found."""
+
+    @cached_property
+    def packing(self) -> Packing:
+        return Packing(self.task, self.files, self.target)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """About how many tokens a prompt for it takes, all files whole."""
+        return self._beside_files_tokens + self.packing.whole_tokens
+
+    @property
+    def least_prompt_tokens(self) -> int:
+        """The same with only those parts of the files that must be there; reads them all by their grammars."""
+        return self._beside_files_tokens + self.packing.least_tokens
+
+    @property
+    def _beside_files_tokens(self) -> int:
+        return _FRAME_TOKENS + estimate_tokens(self.task) + estimate_tokens(self.context or "")
+
+
+def understand(
+    task: str,
+    task_type: TaskType | None,
+    files: Sequence[ContextFile],
+    context: str | None = None,
+    *,
+    target: str | None = None,
+    notes: Sequence[str] = (),
+) -> Job:
+    """The task with its type, inferred when it is not given, and its complexity."""
+    kind = task_type or infer_task_type(task)
+    facts = [ContextFileFacts(path=file.path, size_bytes=len(file.text.encode())) for file in files]
+    if context:
+        facts.append(ContextFileFacts(path="", size_bytes=len(context.encode())))
+    return Job(task, kind, score_complexity(task, kind, facts), tuple(files), context, target, tuple(notes))
+
+
+async def decide(
+    job: Job,
+    shop: Workshop,
+    circumstances: Circumstances,
+    *,
+    checkpoint: Checkpoint | None = None,
+    model: str | None = None,
+    local_only: bool = False,
+    max_cost_usd: float | None = None,
+    max_latency_s: float | None = None,
+    check: Check | None = None,
+    means: Means | None = None,
+    every_model: bool = False,
+) -> Decision:
+    """Who does the job under the caller's constraints and the user's. Raises UnknownModel.
+
+    check: what will be executed on an answer; None is nothing. means: what all attempts together may use.
+    every_model: a role may have several players, one after the other.
+    """
+    least: int | None = None
+    if _may_be_packed(job, circumstances):
+        least = await anyio.to_thread.run_sync(lambda: job.least_prompt_tokens)
+    return select_model(
+        Question(
+            complexity=job.complexity,
+            task_type=job.task_type,
+            checkpoint=checkpoint,
+            pinned=shop.catalogue.named(model, shop.today) if model else (),
+            constraints=Constraints(
+                local_only=local_only or shop.rules.local_only,
+                max_cost_usd=max_cost_usd,
+                max_latency_s=max_latency_s,
+                prompt_tokens=job.prompt_tokens,
+                least_prompt_tokens=least,
+            ),
+            policy=shop.rules.policy,
+            check=check,
+            means=means or Means(usd=max_cost_usd),
+            every_model=every_model,
+            task=job.task,
+        ),
+        circumstances,
+    )
+
+
+def assess(text: str) -> tuple[TaskType, float]:
+    """The kind of task that a text asks for, and its complexity, 1 to 10."""
+    job = understand(text, None, ())
+    return job.task_type, job.complexity.score
+
+
+def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:
+    """Whether the files are too much for the window of any model that is there."""
+    answer_tokens = expected_output_tokens(job.complexity.score, thinking=True)
+    windows = (
+        there.window_of(profile)
+        for profile in circumstances.catalogue
+        if (there := circumstances.availability.get(profile.id)) is not None and there.is_reachable
+    )
+    return bool(job.files) and any(w is not None and w < job.prompt_tokens + answer_tokens for w in windows)
