@@ -89,7 +89,7 @@ def instructions(form: Form | None, classes: Sequence[ClassUsage]) -> str:
     """The whole text. form: None is the advice alone. classes: what the books say of each kind of task."""
     losing = [c for c in classes if c.loses_money]
     lines = [
-        f"- it is {c.task_type}: over {c.judged} tasks here it cost {in_dollars(c.lost_usd)} more than its worth;"
+        f"- it is {c.task_type}: over {c.judged} tasks here it cost {in_dollars(c.lost_usd)} more than it was worth;"
         for c in losing
     ]
     advice = _ADVICE.format(losing="".join(f"{line}\n" for line in lines))

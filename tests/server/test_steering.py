@@ -84,7 +84,7 @@ def test_a_kind_of_task_that_loses_money_is_no_longer_recommended(tmp_path: Path
     main(["usage"])
     usage = " ".join(capsys.readouterr().out.split())
 
-    assert f"- it is translation: 6 tasks here cost {LOST} more than they were worth;" in text
+    assert f"- it is translation: over 6 tasks here it cost {LOST} more than it was worth;" in text
     assert f"translation loses money: {LOST} was spent on 6 task(s)" in usage
 
 
