@@ -47,6 +47,10 @@ _T = TypeVar("_T")
 _CHECKPOINT_PATIENCE_MS = 200
 _STANDING_AT_MOST = 64
 
+_OF_TODAY = (
+    "FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.begun_at >= ? AND a.begun_at < ? AND NOT t.elsewhere"
+)
+
 _TASK_COLUMNS = tuple(name for name in TaskRow.__dataclass_fields__ if name != "outcomes")
 
 
@@ -244,6 +248,11 @@ class Ledger:
         """
         return await self._turns.read(self._spent_today_usd)
 
+    async def settled_today_usd(self) -> float:
+        """The settled part of what `spent_today_usd` gives, as it stood at the last `look`."""
+        rows = await self.standing_rows(f"SELECT TOTAL(a.cost_usd) {_OF_TODAY}", self._today())
+        return rows[0][0]
+
     async def begun_today(self, kind: str) -> int:
         """How many tasks of a kind began in the UTC day so far, failed ones not counted."""
         return await self._turns.read(lambda db: self._begun_today(db, kind))
@@ -311,8 +320,7 @@ class Ledger:
 
     def _spent_today_usd(self, db: sqlite3.Connection) -> float:
         total = db.execute(
-            f"SELECT SUM({COST_USD}) FROM attempts a JOIN tasks t ON t.id = a.task_id"  # noqa: S608 - a constant
-            " WHERE a.begun_at >= ? AND a.begun_at < ? AND NOT t.elsewhere",
+            f"SELECT SUM({COST_USD}) {_OF_TODAY}",
             self._today(),
         ).fetchone()[0]
         return total or 0.0

@@ -157,7 +157,7 @@ async def _laid_out(
     custody = await take_custody(shop, {"goal": goal, "progress": progress, "question": question}, files)
     is_local = local_only or custody.stays or shop.rules.local_only
     circumstances = await shop.survey(local_only=is_local)
-    decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local)
+    decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False)
     return _Matter(goal, progress, question, found, job, custody, is_local, decision)
 
 

@@ -144,7 +144,9 @@ async def _laid_out(
     job = understand(task or "Review this code.", "review", (), code)
     is_local = local_only or custody.stays or is_of_a_local_task or shop.rules.local_only
     circumstances = await shop.survey(local_only=is_local)
-    decision = await decide(job, shop, circumstances, checkpoint="validation", local_only=is_local)
+    decision = await decide(
+        job, shop, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
+    )
     return _Matter(code, task, pieces[0].language, job, decision, is_local, tuple(notes))
 
 

@@ -16,6 +16,7 @@ LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
 )  # fmt: skip
 
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
+HARD = "Write a hard distributed consensus resolver with backtracking double(n)."
 TESTS = "assert double(4) == 8\nassert double(-1) == -2"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
@@ -127,8 +128,23 @@ async def test_a_days_budget_that_is_used_up_leaves_the_local_model_and_is_said_
     assert models == ["qwen3-30b-a3b"] * 2
     assert receipt["status"] == "over_budget"
     (said,) = [note for note in receipt["notes"] if "CHARGEHAND_DAILY_BUDGET_USD" in note]
-    assert "is left of CHARGEHAND_DAILY_BUDGET_USD, too little for its shortest answer" in said
+    assert "more than the $0.0000 left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC" in said
     assert "max_cost_usd" not in said
+
+
+@pytest.mark.parametrize("cap_usd", ["0", "0.001"])
+async def test_a_free_model_is_asked_where_only_the_days_budget_keeps_a_stronger_one_from_it(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, cap_usd: str
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", cap_usd)
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        hard = {"task": HARD, "task_type": "architecture"}
+        tested = await house.call("delegate_generation", **hard, tests=TESTS)
+        untested = await house.call("delegate_generation", **hard)
+
+    assert (tested["status"], tested["model"]) == ("succeeded", "qwen3-30b-a3b")
+    assert [attempt["model"] for attempt in untested["attempts"]] == ["qwen3-30b-a3b"]
+    assert any("CHARGEHAND_DAILY_BUDGET_USD" in note for note in untested["notes"])
 
 
 async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(open_house: OpenHouse):

@@ -11,6 +11,7 @@ from chargehand.evaluation.peers.reply import Reply
 pytestmark = pytest.mark.anyio
 
 TYPO = "Fix the typo in the word recieve"
+CLASS = "Write a class LRUCache with ttl, eviction and thread safety."
 SYSTEM = (
     "Design a distributed payment platform of five microservices with Kafka, sagas for consistency, multi-region"
     " failover, and a zero-downtime migration from the monolith"
@@ -181,3 +182,32 @@ async def test_no_model_is_called(open_house: OpenHouse):
     assert script.asked == []
     assert "/api/chat" not in paths
     assert cloud == []
+
+
+@pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])
+async def test_a_days_budget_that_pays_for_no_model_leads_to_a_free_one_and_is_named(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    async with open_house(Script()) as house:
+        decisions = [await house.call("route_task", task=task) for task in (SYSTEM, CLASS)]
+
+    assert [decision["model"] for decision in decisions] == ["qwen3-30b-a3b"] * 2
+    for decision in decisions:
+        assert "left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC" in " ".join(decision["warnings"])
+
+
+async def test_what_was_spent_today_counts_for_the_next_decision(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.5")
+    dear = Reply(fenced("def double(n):\n    return 2 * n"), thinking="Twice.", thinking_tokens=5_000)
+    async with open_house(Script({"claude-opus-5-5": [dear]})) as house:
+        before = await house.call("route_task", task=SYSTEM)
+        await house.call("delegate_generation", task="Write double(n).", model="opus")
+        after = await house.call("route_task", task=SYSTEM)
+
+    assert before["model"] == "claude-opus-5-5"
+    assert after["model"] != "claude-opus-5-5"
+    assert any("claude-opus-5-5" in text and "CHARGEHAND_DAILY_BUDGET_USD" in text for text in after["warnings"])

@@ -166,7 +166,7 @@ class Cascade:
         if plan.steps:
             return self._slip_corrected() or plan.steps[0]
         if not made:
-            return self._quickest()
+            return self._quickest() or self._another_free(means)
         if free := self._another_free(means):
             return free
         self._note_what_is_left(means)
@@ -250,9 +250,18 @@ class Cascade:
                 f" remaining options together have a {rest.success:.0%} chance. CHARGEHAND_POLICY=quality goes on for"
                 f' longer, and model="{step.model}" asks it alone.'
             )
+        elif (dear := self._beyond_the_day()) is not None:
+            self.too_dear.add(dear.profile.id)
+            self.notes.append(f"{dear.profile.id}: not asked: {dear.why_not}. Raise it to have it asked.")
         else:
             made = len(self.attempts.made)
             self.notes.append(f"Stopped after {made} of {self.contract.max_attempts} attempts: {self._why_it_ends()}")
+
+    def _beyond_the_day(self) -> Candidate | None:
+        """Who could be asked but for what the day's budget has left."""
+        out = self._left_out()
+        dear = (c for c in self.decision.candidates if c.is_beyond_the_day_alone and c.profile.id not in out)
+        return next(dear, None)
 
     def _why_it_ends(self) -> str:
         """Why nobody else is asked, when neither money nor time is the reason."""

@@ -29,11 +29,19 @@ class Constraints:
     local_only: bool = False
     max_cost_usd: float | None = None
     """US dollars for the one request. None: no limit of the caller's."""
+    of_the_day_usd: float | None = None
+    """US dollars that the day's budget has left. None: it has no limit, or none that counts here."""
     max_latency_s: float | None = None
     prompt_tokens: int = 0
     """An estimate of everything that must be sent."""
     least_prompt_tokens: int | None = None
     """The same with the files in their most needed parts. None: nothing can be left out."""
+
+    @property
+    def usd(self) -> float | None:
+        """US dollars that may be spent at all. None: no limit."""
+        limits = [usd for usd in (self.max_cost_usd, self.of_the_day_usd) if usd is not None]
+        return min(limits, default=None)
 
     def prompt_tokens_in(self, window_tokens: int | None, output_tokens: int) -> int:
         """What is sent to a model of this window: the files in part where they do not fit whole.
@@ -46,7 +54,7 @@ class Constraints:
         return min(whole, max(least, room_in(window_tokens, output_tokens)))
 
 
-ObstacleKind = Literal["retired", "not_local", "unreachable", "too_long", "too_dear", "too_slow"]
+ObstacleKind = Literal["retired", "not_local", "unreachable", "too_long", "too_dear", "day_spent", "too_slow"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +110,12 @@ class Candidate:
     @property
     def is_too_dear_alone(self) -> bool:
         """Whether it could be asked but for its cost."""
-        return bool(self.obstacles) and all(obstacle.kind == "too_dear" for obstacle in self.obstacles)
+        return bool(self.obstacles) and {obstacle.kind for obstacle in self.obstacles} <= {"too_dear", "day_spent"}
+
+    @property
+    def is_beyond_the_day_alone(self) -> bool:
+        """Whether it could be asked if the day's budget had more left."""
+        return [obstacle.kind for obstacle in self.obstacles] == ["day_spent"]
 
     @property
     def window_tokens(self) -> int | None:
@@ -242,13 +255,21 @@ def _obstacles(
             f"prompt and answer take about {needed:,} tokens ({prompt_tokens:,} of them the prompt{packed}),"
             f" its window holds {window:,}",
         )
-    if constraints.max_cost_usd is not None and expected.cost_usd > constraints.max_cost_usd:
-        limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
-        told = f"expected to cost {in_dollars(expected.cost_usd)}, more than max_cost_usd {limit}"
-        yield Obstacle("too_dear", told)
+    if constraints.usd is not None and expected.cost_usd > constraints.usd:
+        yield _beyond_the_money(expected.cost_usd, constraints)
     if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
         told = f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
         yield Obstacle("too_slow", told)
+
+
+def _beyond_the_money(cost_usd: float, constraints: Constraints) -> Obstacle:
+    """The narrower of the two limits, the caller's or the day's."""
+    told, of_the_day_usd = f"expected to cost {in_dollars(cost_usd)}, more than", constraints.of_the_day_usd
+    if of_the_day_usd is not None and of_the_day_usd == constraints.usd:
+        left = f"the {in_dollars(of_the_day_usd)} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
+        return Obstacle("day_spent", f"{told} {left}")
+    limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
+    return Obstacle("too_dear", f"{told} max_cost_usd {limit}")
 
 
 def _doubts(

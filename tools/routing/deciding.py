@@ -1,7 +1,7 @@
 """From a task's text to a decision: what kind of work it is, how hard, and who does it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import anyio.to_thread
@@ -86,12 +86,21 @@ async def decide(
     check: Check | None = None,
     means: Means | None = None,
     every_model: bool = False,
+    within_the_day: bool = True,
 ) -> Decision:
-    """Who does the job under the caller's constraints and the user's. Raises UnknownModel.
+    """Who does the job under the caller's constraints and the user's. Raises UnknownModel or a LedgerError.
 
     check: what will be executed on an answer; None is nothing. means: what all attempts together may use.
     every_model: a role may have several players, one after the other.
+    within_the_day: whether a model that the day's budget cannot pay makes way for another.
     """
+    constraints = Constraints(
+        local_only=local_only or shop.rules.local_only,
+        max_cost_usd=max_cost_usd,
+        of_the_day_usd=await _of_the_day_usd(shop) if within_the_day else None,
+        max_latency_s=max_latency_s,
+        prompt_tokens=job.prompt_tokens,
+    )
     least: int | None = None
     if _may_be_packed(job, circumstances):
         least = await anyio.to_thread.run_sync(lambda: job.least_prompt_tokens)
@@ -101,16 +110,10 @@ async def decide(
             task_type=job.task_type,
             checkpoint=checkpoint,
             pinned=shop.catalogue.named(model, shop.today) if model else (),
-            constraints=Constraints(
-                local_only=local_only or shop.rules.local_only,
-                max_cost_usd=max_cost_usd,
-                max_latency_s=max_latency_s,
-                prompt_tokens=job.prompt_tokens,
-                least_prompt_tokens=least,
-            ),
+            constraints=replace(constraints, least_prompt_tokens=least),
             policy=shop.rules.policy,
             check=check,
-            means=means or Means(usd=max_cost_usd),
+            means=replace(means or Means(), usd=constraints.usd),
             every_model=every_model,
             task=job.task,
         ),
@@ -122,6 +125,15 @@ def assess(text: str) -> tuple[TaskType, float]:
     """The kind of task that a text asks for, and its complexity, 1 to 10."""
     job = understand(text, None, ())
     return job.task_type, job.complexity.score
+
+
+async def _of_the_day_usd(shop: Workshop) -> float | None:
+    """US dollars that the day's budget has left when all requests under way are free of charge. None: no limit.
+
+    What those hold mostly comes back: a request waits for it, and a decision does not count it.
+    """
+    cap_usd = shop.rules.daily_budget_usd
+    return None if cap_usd is None else max(0.0, cap_usd - await shop.ledger.settled_today_usd())
 
 
 def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:

@@ -10,6 +10,7 @@ _RAISE = "Raise it to have it asked."
 _REMEDIES: Mapping[ObstacleKind, str] = {
     "too_long": "Give fewer or shorter files to have it asked.",
     "too_dear": _RAISE,
+    "day_spent": _RAISE,
     "too_slow": _RAISE,
 }
 """Of limits that the call itself sets."""

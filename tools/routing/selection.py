@@ -180,7 +180,10 @@ def _trial_in_words(chosen: Candidate, usual: Candidate, circumstances: Circumst
 
 
 def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
-    """Who would be asked first if every model that is offered, and allowed to see the text, could be asked."""
+    """Who would be asked first if every model that is offered, and allowed to see the text, could be asked.
+
+    What the day's budget has left does not count.
+    """
     all_there = [
         replace(candidate, obstacles=())
         for candidate in candidates
@@ -188,7 +191,7 @@ def _wished_for(question: Question, circumstances: Circumstances, candidates: tu
         and (candidate.availability.is_local or not question.constraints.local_only)
     ]
     planner = planner_for(question, circumstances, all_there)
-    plan = planner.start(question.means)
+    plan = planner.start(replace(question.means, usd=question.constraints.max_cost_usd))
     return planner.candidate(plan.steps[0].model) if plan else candidates[0]
 
 
