@@ -14,7 +14,7 @@ from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.errors import BadArgument, CallerError
 from ..tools.provider import AuthenticationFailed, Availability, MissingKey, OutOfCredit, UnknownModelId
-from ..tools.vocabulary import MAX_SECONDS
+from ..tools.vocabulary import DEFAULT_MAX_SECONDS
 from ..tools.workshop import Workshop
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import Want, lanes
@@ -117,7 +117,7 @@ class _Way:
     """How a model is asked."""
 
     shop: Workshop
-    max_seconds: float = MAX_SECONDS
+    max_seconds: float = DEFAULT_MAX_SECONDS
     patience_s: float = 0.0
     desk: Batching | None = None
     """Where its requests are handed in together. None: each by itself."""

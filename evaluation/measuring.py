@@ -13,7 +13,7 @@ from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.provider import Busy, ProviderError, RateLimited, VendorFailed
-from ..tools.vocabulary import MAX_SECONDS, AttemptOutcome
+from ..tools.vocabulary import DEFAULT_MAX_SECONDS, AttemptOutcome
 from ..tools.workshop import Workshop
 from .staging import Staged, staged
 from .suite.task import SuiteTask
@@ -57,7 +57,7 @@ async def measure(
     delegations: Delegations,
     place: Place,
     *,
-    max_seconds: float = MAX_SECONDS,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
     local_only: bool = False,
     patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,

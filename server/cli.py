@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from ..profiles.vocabulary import TASK_TYPES
-from ..tools.vocabulary import MOST_SECONDS, MOST_USD
+from ..tools.vocabulary import MAX_SECONDS, MAX_USD
 from .command.bench_arguments import add_bench_commands
 from .command.evaluate_arguments import add_evaluate_command
 from .command.help_text import sentence
@@ -135,8 +135,8 @@ def _take_an_order(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", help="a profile id, role or line (haiku, sonnet, opus); never replaced")
     parser.add_argument("--task-type", choices=TASK_TYPES, metavar="TYPE", help=", ".join(TASK_TYPES))
     parser.add_argument("--local-only", action="store_true", help="nothing may leave this machine")
-    parser.add_argument("--max-cost-usd", type=real(0, MOST_USD), metavar="USD", help="for all attempts")
-    seconds = real(1, MOST_SECONDS)
+    parser.add_argument("--max-cost-usd", type=real(0, MAX_USD), metavar="USD", help="for all attempts")
+    seconds = real(1, MAX_SECONDS)
     parser.add_argument("--max-seconds", type=seconds, metavar="S", help="for all attempts, 1 to 3600 (300)")
 
 
@@ -226,7 +226,7 @@ def _route(chosen: argparse.Namespace) -> int:
 
 def _delegate(chosen: argparse.Namespace) -> int:
     from ..tools.errors import BadArgument
-    from ..tools.vocabulary import MAX_SECONDS
+    from ..tools.vocabulary import DEFAULT_MAX_SECONDS
     from .command.delegating import Order, delegate_from_shell
     from .command.reports import complain
     from .command.typed import task_text
@@ -246,7 +246,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
         task_type=chosen.task_type,
         local_only=chosen.local_only,
         max_cost_usd=chosen.max_cost_usd,
-        max_seconds=chosen.max_seconds or MAX_SECONDS,
+        max_seconds=chosen.max_seconds or DEFAULT_MAX_SECONDS,
     )
     try:
         return anyio.run(partial(delegate_from_shell, recalling_workshop, order, as_json=chosen.json))

@@ -25,7 +25,7 @@ from .errors import BadArgument
 from .guarding.custody import take_custody, why_output_stays
 from .guarding.roots import Roots
 from .routing.deciding import understand
-from .vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Output
+from .vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS, DEFAULT_WAIT_S, Output
 from .workshop import Workshop
 
 
@@ -45,10 +45,10 @@ async def delegate_generation(
     output: Output = "inline",
     target: str | None = None,
     max_cost_usd: float | None = None,
-    max_seconds: float = MAX_SECONDS,
-    max_attempts: int = MAX_ATTEMPTS,
+    max_seconds: float = DEFAULT_MAX_SECONDS,
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS,
     local_only: bool = False,
-    wait_s: float = WAIT_S,
+    wait_s: float = DEFAULT_WAIT_S,
     cancel: bool = False,
     caller: str | None = None,
 ) -> Receipt:

@@ -36,11 +36,8 @@ Verdict = Literal["pass", "fail", "uncertain"]
 Direction = Literal["continue", "redirect", "stop"]
 """The director's verdict on a project."""
 
-MOST_USD = 100
-"""US dollars that a call may ask for."""
-MOST_SECONDS = 3600
-"""Seconds that a call may ask for."""
-
-MAX_SECONDS = 300
-MAX_ATTEMPTS = 6
-WAIT_S = 45
+# What a call may ask for at most, and what holds if it does not say.
+MAX_USD = 100
+MAX_SECONDS, DEFAULT_MAX_SECONDS = 3600, 300
+MAX_ATTEMPTS, DEFAULT_MAX_ATTEMPTS = 20, 6
+MAX_WAIT_S, DEFAULT_WAIT_S = 600, 45

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from ...tools.vocabulary import MOST_SECONDS, MOST_USD
+from ...tools.vocabulary import MAX_ATTEMPTS, MAX_SECONDS, MAX_USD, MAX_WAIT_S
 
 TaskText = Annotated[
     str,
@@ -38,11 +38,11 @@ Checks = Annotated[list[str], Field(description="Names of commands in the user's
 Code = Annotated[str, Field(max_length=2_000_000)]
 Language = Annotated[str, Field(max_length=40)]
 LocalOnly = Annotated[bool, Field(description="Nothing may leave this machine.")]
-MaxCostUsd = Annotated[float, Field(ge=0, le=MOST_USD)]
-MaxLatencyS = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
-MaxSeconds = Annotated[float, Field(description="For all attempts.", ge=1, le=MOST_SECONDS)]
-MaxAttempts = Annotated[int, Field(ge=1, le=20)]
-WaitS = Annotated[float, Field(description="Seconds to wait before returning `running`.", ge=0, le=600)]
+MaxCostUsd = Annotated[float, Field(ge=0, le=MAX_USD)]
+MaxLatencyS = Annotated[float, Field(gt=0, le=MAX_SECONDS)]
+MaxSeconds = Annotated[float, Field(description="For all attempts.", ge=1, le=MAX_SECONDS)]
+MaxAttempts = Annotated[int, Field(ge=1, le=MAX_ATTEMPTS)]
+WaitS = Annotated[float, Field(description="Seconds to wait before returning `running`.", ge=0, le=MAX_WAIT_S)]
 Resume = Annotated[str, Field(description="task_id of a running task, instead of `task`.", max_length=64)]
 Cancel = Annotated[bool, Field(description="With resume: stop it.")]
 Goal = Annotated[str, Field(min_length=1, max_length=50_000)]

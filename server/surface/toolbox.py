@@ -17,7 +17,7 @@ from ...tools.answers import OutcomeAnswer, ReviewAnswer, RouteAnswer, Validatio
 from ...tools.cascade.receipt import Receipt
 from ...tools.errors import CallerError
 from ...tools.guarding.text import plain, spoken
-from ...tools.vocabulary import MAX_ATTEMPTS, MAX_SECONDS, WAIT_S, Depth, Output
+from ...tools.vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS, DEFAULT_WAIT_S, Depth, Output
 from . import arguments as arg
 from .brevity import shortened
 from .callers import current_caller
@@ -91,10 +91,10 @@ async def delegate_generation(
     output: Output = "inline",
     target: arg.Target | None = None,
     max_cost_usd: arg.MaxCostUsd | None = None,
-    max_seconds: arg.MaxSeconds = MAX_SECONDS,
-    max_attempts: arg.MaxAttempts = MAX_ATTEMPTS,
+    max_seconds: arg.MaxSeconds = DEFAULT_MAX_SECONDS,
+    max_attempts: arg.MaxAttempts = DEFAULT_MAX_ATTEMPTS,
     local_only: arg.LocalOnly = False,
-    wait_s: arg.WaitS = WAIT_S,
+    wait_s: arg.WaitS = DEFAULT_WAIT_S,
     cancel: arg.Cancel = False,
 ) -> Receipt:
     from ...tools.delegate_generation import delegate_generation as delegate

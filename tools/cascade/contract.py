@@ -7,7 +7,7 @@ from ...memory_store.records import Origin
 from ..checking.answer_checks import TestsGiven
 from ..editing.change import Changes
 from ..editing.prompt import Changing
-from ..vocabulary import MAX_ATTEMPTS, MAX_SECONDS
+from ..vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS
 
 if TYPE_CHECKING:
     from ..checking.command_check import CommandCheck
@@ -22,8 +22,8 @@ class Contract:
     local_only: bool = False
     max_cost_usd: float | None = None
     """US dollars for all attempts. None: only the day's budget limits it."""
-    max_seconds: float = MAX_SECONDS
-    max_attempts: int = MAX_ATTEMPTS
+    max_seconds: float = DEFAULT_MAX_SECONDS
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
     commands: "tuple[CommandCheck, ...]" = ()
     """The user's own checks that must pass too."""
     changes: Changes | None = None

@@ -24,7 +24,7 @@ from ..route_task import new_decision
 from ..routing.candidates import Candidate
 from ..routing.deciding import Job, decide
 from ..routing.plan import Check, Means
-from ..vocabulary import MAX_ATTEMPTS
+from ..vocabulary import DEFAULT_MAX_ATTEMPTS
 from ..workshop import LookBack, Workshop
 from .applying import apply_result, checks_of
 from .attempt import Attempts, Tried
@@ -256,7 +256,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             max_cost_usd=contract.max_cost_usd,
             check=await _check(contract, shop),
             means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
-            every_model=contract.max_attempts > MAX_ATTEMPTS,
+            every_model=contract.max_attempts > DEFAULT_MAX_ATTEMPTS,
         )
         await shop.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
         delegation.attempt_seconds = decision.chosen.expected.seconds
