@@ -172,7 +172,7 @@ async def test_any_folder_name_will_do(tmp_path: Path, clock, name: str):
     assert (home / f"{LEDGER_FILE}.v1.bak").exists()
 
 
-async def test_a_clock_that_was_set_back_loses_nothing_and_frees_no_money(ledger, clock):
+async def test_a_clock_that_was_set_back_loses_nothing_and_counts_the_money_of_the_day_that_it_shows(ledger, clock):
     await delegate(ledger, "t1", ("m", True), cost_usd=1.0)
     clock.advance(days=-30)
 
@@ -180,7 +180,7 @@ async def test_a_clock_that_was_set_back_loses_nothing_and_frees_no_money(ledger
     await ledger.record_outcome("t1", "accepted", None)
     await ledger.reserve(attempt("t2", reserved_usd=0.5), daily_cap_usd=None)
 
-    assert await ledger.spent_today_usd() == 1.75
+    assert await ledger.spent_today_usd() == 0.75
     assert await ledger.rows("SELECT COUNT(*) FROM evidence WHERE kind = 'executed'") == [(2,)]
     row = await ledger.task("t1")
     assert row is not None
