@@ -2,6 +2,7 @@
 
 import argparse
 import datetime as dt
+import re
 from collections.abc import Callable
 
 
@@ -9,10 +10,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """The type of a whole number within these bounds, both included."""
 
     def number(text: str) -> int:
-        try:
-            value = int(text)
-        except ValueError:
-            value = None
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
         if value is None or not least <= value <= most:
             raise argparse.ArgumentTypeError(f"{text!r} is not a whole number between {least} and {most}")
         return value

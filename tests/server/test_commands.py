@@ -320,7 +320,7 @@ async def test_a_port_that_is_none_is_refused_with_what_would_be_one(environment
     seen = await typed(environment, "serve", "--http", "--port", typed_port)
 
     assert seen.code == 2
-    assert f"--port: {typed_port} is not a port. Give a number from 0 to 65535" in seen.error
+    assert f"--port: {typed_port!r} is not a whole number between 0 and 65535" in seen.error
 
 
 async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):

@@ -38,7 +38,7 @@ def remarks_on(tried: Tried) -> Iterator[str]:
                 " If it asks for something, put that into the task."
             )
         else:
-            yield f"{model}: empty: nothing stands in its code block."
+            yield f"{model}: empty: its code block is empty."
     if answer is None or generation is None:
         return
     if holds_placeholder(answer.code):

@@ -132,5 +132,5 @@ def test_a_port_that_is_taken_is_named_with_the_remedy():
         taken.listen()
         port = taken.getsockname()[1]
 
-        with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port}: .*Give another --port"):
+        with pytest.raises(CannotListen, match=rf"127\.0\.0\.1:{port}: .*Choose another --port"):
             listen(Binding(port=port))

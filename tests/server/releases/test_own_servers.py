@@ -77,7 +77,7 @@ async def test_its_key_is_taken_from_the_variable_that_the_profile_names(update,
     assert any("set MY_SERVERS_KEY" in notice for notice in without.json["notices"])
     assert asked_without == []
     assert (without.code, wrong.code, right.code) == (0, 1, 0)
-    assert "refuses the key (401): set MY_SERVERS_KEY" in wrong.error
+    assert "refuses the key (401): correct MY_SERVERS_KEY" in wrong.error
     assert ("new",) in right.proposed
     assert right.proposed["new",]["api_key_env"] == "MY_SERVERS_KEY"
     assert KEY not in right.out + right.error
