@@ -1,10 +1,12 @@
 """What a delegation costs: within its caps, and by what its vendors counted, however it ends."""
 
+from dataclasses import dataclass, field
+
 import anyio
 import pytest
 from house import OpenHouse, Script, fenced
 
-from chargehand.evaluation.peers.reply import Cut, ErrorInside, HttpFault, Reply, Stall, pieces
+from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, HttpFault, Reply, Stall, pieces
 
 pytestmark = pytest.mark.anyio
 
@@ -31,6 +33,56 @@ async def test_thinking_that_a_repair_sends_back_counts_against_the_cap(
     assert receipt["attempts"][0]["output_tokens"] > 11_000
     assert (receipt["status"], len(receipt["attempts"])) == ("over_budget", 1)
     assert receipt["cost_usd"] <= cap_usd
+
+
+@dataclass
+class SlowFirst:
+    """Answers at once, but for its first request: that one stalls until the gate is open."""
+
+    asked: anyio.Event = field(default_factory=anyio.Event)
+    gate: anyio.Event = field(default_factory=anyio.Event)
+
+    def __call__(self, _: Ask) -> Reply | Stall:
+        is_first = not self.asked.is_set()
+        self.asked.set()
+        return Stall(RIGHT, self.gate, after=4) if is_first else RIGHT
+
+
+async def test_money_that_a_request_under_way_holds_is_waited_for(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
+    answers = SlowFirst()
+    async with open_house(answers) as house:
+        call = {"task": TASK, "tests": TESTS, "model": "opus", "wait_s": 0}
+        first = await house.call("delegate_generation", **call)
+        await answers.asked.wait()
+        second = await house.call("delegate_generation", **call)
+        with anyio.fail_after(30):
+            while "claude-opus-5-5 waiting" not in second["notes"][0]:
+                second = await house.call("delegate_generation", resume=second["task_id"], wait_s=1)
+        answers.gate.set()
+        ended = [await house.call("delegate_generation", resume=begun["task_id"]) for begun in (first, second)]
+
+    assert [receipt["status"] for receipt in ended] == ["succeeded"] * 2
+    assert sum(receipt["cost_usd"] for receipt in ended) <= 0.1
+
+
+async def test_money_that_is_held_to_the_end_is_said_to_be_held_and_not_spent(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
+    answers = SlowFirst()
+    async with open_house(answers) as house:
+        call = {"task": TASK, "tests": TESTS, "model": "opus"}
+        await house.call("delegate_generation", **call, wait_s=0)
+        await answers.asked.wait()
+        receipt = await house.call("delegate_generation", **call, max_seconds=1)
+        answers.gate.set()
+
+    assert (receipt["status"], receipt["attempts"]) == ("over_budget", [])
+    assert "of CHARGEHAND_DAILY_BUDGET_USD is held by requests under way" in receipt["notes"][0]
+    assert "00:00" not in " ".join(receipt["notes"])
 
 
 # Before the last event: message_start, ping, three around the thinking, its pieces, two around the text, its

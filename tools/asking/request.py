@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import anyio
 import anyio.to_thread
 
+from ...memory_store.errors import BudgetExceeded
 from ...memory_store.records import NewAttempt, Settlement
 from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
@@ -51,6 +52,9 @@ _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
 # Less room than this brings no answer worth its prompt.
 _LEAST_TOKENS = 256
 _LEAST_THINKING_TOKENS = 1_024
+
+# While money is waited for, which another process may hold.
+_LOOK_EVERY_S = 0.25
 
 
 class NotAffordable(Exception):
@@ -205,25 +209,15 @@ class Desk:
     async def _ask(self, candidate: Candidate, ask: Ask) -> Asked:
         # At the price of the day on which it is asked, which may not be the one it was chosen on.
         profile = candidate.profile.priced_on(self.shop.today)
-        allowance = await self._allowance(replace(candidate, profile=profile), ask)
-        attempt_id = await self.shop.ledger.reserve(
-            NewAttempt(
-                task_id=self.task_id,
-                model=profile.id,
-                provider=profile.provider,
-                build=candidate.availability.build,
-                thinking=ask.thinking.on,
-                reserved_usd=allowance.worst_case_usd,
-            ),
-            daily_cap_usd=self.shop.rules.daily_budget_usd,
-        )
+        deadline = anyio.current_time() + ask.seconds
+        attempt_id, allowance = await self._set_aside(replace(candidate, profile=profile), ask)
         request = GenerationRequest(
             profile=profile,
             system=ask.prompt.system,
             turns=ask.prompt.turns,
             thinking=ask.thinking,
             max_output_tokens=allowance.max_output_tokens,
-            timeout_s=ask.seconds,
+            timeout_s=deadline - anyio.current_time(),
             answer_schema=ask.answer_schema,
             # What was not searched, because a local model may see all, must not go elsewhere after all.
             local_only=ask.local_only or candidate.availability.is_local,
@@ -262,6 +256,50 @@ class Desk:
                 stream_seconds=generation.seconds - first if generation and first is not None else None,
             ),
         )
+
+    async def _set_aside(self, candidate: Candidate, ask: Ask) -> tuple[int, Allowance]:
+        """The attempt's id, once its worst case is in the books, and what it may use.
+
+        Waits, as far as its time goes, for money that only requests under way keep from it.
+        """
+        profile = candidate.profile
+        latest = anyio.current_time() + ask.seconds - (ask.needed_seconds or 0.0)
+        while True:
+            try:
+                allowance = await self._allowance(candidate, ask)
+                attempt = NewAttempt(
+                    task_id=self.task_id,
+                    model=profile.id,
+                    provider=profile.provider,
+                    build=candidate.availability.build,
+                    thinking=ask.thinking.on,
+                    reserved_usd=allowance.worst_case_usd,
+                )
+                daily_cap_usd = self.shop.rules.daily_budget_usd
+                return await self.shop.ledger.reserve(attempt, daily_cap_usd=daily_cap_usd), allowance
+            except (NotAffordable, BudgetExceeded) as error:
+                held_usd = await self._held_usd(candidate, ask)
+                if held_usd is None:
+                    raise
+                if anyio.current_time() >= latest:
+                    raise NotAffordable(
+                        f"{profile.id}: {in_dollars(held_usd)} of CHARGEHAND_DAILY_BUDGET_USD is held by requests under"
+                        " way, and mostly comes back when they end. Try again in a moment."
+                    ) from error
+            self.watch.waits(0)
+            await anyio.sleep(_LOOK_EVERY_S)
+
+    async def _held_usd(self, candidate: Candidate, ask: Ask) -> float | None:
+        """US dollars of the day that requests under way hold. None: without them this one could not be paid either."""
+        cap_usd, ledger = self.shop.rules.daily_budget_usd, self.shop.ledger
+        if cap_usd is None:
+            return None
+        await ledger.look()
+        settled_usd = await ledger.settled_today_usd()
+        left_usd = cap_usd - settled_usd if ask.left_usd is None else min(ask.left_usd, cap_usd - settled_usd)
+        if affordable(candidate, ask, left_usd) is None:
+            return None
+        return await ledger.spent_today_usd() - settled_usd
 
     async def _allowance(self, candidate: Candidate, ask: Ask) -> Allowance:
         profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, ask.left_usd
