@@ -138,7 +138,7 @@ async def _laid_out(
         [ContextFile(piece.path, piece.code) for piece in pieces if piece.path is not None],
     )
     is_of_a_local_task = earlier is not None and earlier.local_only
-    of_a_local_task = f"{STAYS} the task that it is from does." if is_of_a_local_task else None
+    of_a_local_task = f"{STAYS} the task it comes from does." if is_of_a_local_task else None
     notes = [*custody.notes, *filter(None, [of_a_local_task, shop.catalogue.not_in_force])]
     code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
     job = understand(task or "Review this code.", "review", (), code)

@@ -176,7 +176,7 @@ async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, 
 
     assert "[privacy]" in before.out
     line = next(line for line in json.loads(seen.out)["lines"] if line["what"] == "privacy")
-    assert "what lies under src/billing/** stays on this machine" in line["finding"]
+    assert "files under src/billing/** stay on this machine" in line["finding"]
     assert "kinds and 1 of yours) keeps its task on this machine" in line["finding"]
     assert "privacy.secrets" in refused.out + refused.error
 

@@ -313,7 +313,7 @@ async def test_a_pattern_of_the_users_own_counts_like_any_other(open_house: Open
     ("line", "says"),
     [
         ('secrets = {a = "(x+)+y"}', "it repeats a group that can match in several ways"),
-        ('secrets = {a = "("}', "is no regular expression"),
+        ('secrets = {a = "("}', "is not a valid regular expression"),
         ('secrets = {a = "x*"}', "also matches an empty text"),
         ('secrets = {"a b" = "xyz"}', "is not a name for a secret"),
         ('local_only = ["/etc/**"]', "is not below a root"),

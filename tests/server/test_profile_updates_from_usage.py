@@ -286,7 +286,7 @@ def test_who_is_significantly_better_at_like_tasks_is_asked_first_and_suits_the_
     assert hand_written == list(load_catalogue().profiles[first].weaknesses)
     assert own.startswith("In use: debugging, 12 of 40 passed")
     assert found[first, "weaknesses"]["evidence"]["origin"] == "usage"
-    assert "Use is no experiment" in found[first, "weaknesses"]["warnings"][0]
+    assert "Use is not an experiment" in found[first, "weaknesses"]["warnings"][0]
 
 
 def test_what_use_says_stands_beside_what_was_measured(update, home: Path):

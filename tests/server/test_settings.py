@@ -316,7 +316,7 @@ def test_a_key_in_the_file_is_refused_and_not_repeated(home: Path, key: str):
 def test_the_file_cannot_say_where_it_lies(home: Path, key: str):
     _write(home, f'{key} = "/elsewhere"')
 
-    assert f"Set CHARGEHAND_{key.upper()} instead." in _problem(home)
+    assert f"Set the variable CHARGEHAND_{key.upper()} instead." in _problem(home)
 
 
 @pytest.mark.parametrize(
@@ -353,8 +353,8 @@ def test_a_config_file_that_is_not_there_is_said(home: Path, tmp_path: Path):
 def test_a_folder_or_a_pipe_is_no_config_file_and_nobody_waits_for_it(home: Path, tmp_path: Path):
     os.mkfifo(home / "config.toml")
 
-    assert "is no file" in _problem(home)
-    assert "is no file" in _problem(home, CHARGEHAND_CONFIG=str(tmp_path))
+    assert "is not a file" in _problem(home)
+    assert "is not a file" in _problem(home, CHARGEHAND_CONFIG=str(tmp_path))
 
 
 def test_keys_never_show(home: Path):
