@@ -164,7 +164,7 @@ def _remedy(path: Path, error: Exception) -> str:
             f" is readable: sqlite3 {path.name} .recover" + (f"; an older copy is in {backups}." if backups else ".")
         )
     if _code(error) == sqlite3.SQLITE_FULL:
-        return f"the ledger {path} cannot be written: the disk is full. Nothing was lost. Make room and try again."
+        return f"the ledger {path} cannot be written: the disk is full. What it holds is safe. Make room and try again."
     return (
         f"the ledger {path} cannot be used ({error}). Make the folder writable and free disk space, or set"
         " CHARGEHAND_HOME to another folder. If the file is damaged, move it aside: a new one is created."

@@ -1,6 +1,9 @@
 """What a delegation costs: within its caps, and by what its vendors counted, however it ends."""
 
+import contextlib
+import sqlite3
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import anyio
 import pytest
@@ -110,6 +113,28 @@ async def test_an_answer_that_breaks_off_costs_what_its_vendor_had_counted(open_
     assert (attempt["input_tokens"], attempt["output_tokens"]) == (exchange.input_tokens, exchange.output_tokens)
     assert exchange.output_tokens > 5_000
     assert receipt["cost_usd"] > 0.1
+
+
+async def test_an_answer_that_was_paid_for_is_handed_out_though_the_books_cannot_be_written(
+    open_house: OpenHouse, tmp_path: Path
+):
+    def with_ledger(*statements: str) -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db:
+            for statement in statements:
+                db.execute(statement)
+
+    def answers(_: Ask) -> Reply:
+        with_ledger("ALTER TABLE attempts RENAME TO attempts_away", "ALTER TABLE tasks RENAME TO tasks_away")
+        return RIGHT
+
+    async with open_house(answers) as house:
+        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus")
+        with_ledger("ALTER TABLE attempts_away RENAME TO attempts", "ALTER TABLE tasks_away RENAME TO tasks")
+
+    assert (receipt["status"], receipt["code"]) == ("succeeded", "def double(n):\n    return 2 * n\n")
+    assert receipt["cost_usd"] > 0
+    assert receipt["notes"][-1].startswith("Keep this receipt: it could not all be written down")
+    assert "ledger.sqlite3" in receipt["notes"][-1]
 
 
 async def test_a_vendor_that_refuses_before_it_answers_costs_nothing(open_house: OpenHouse):

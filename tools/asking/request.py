@@ -1,13 +1,13 @@
 """One request to one model: its money set aside before it leaves, its cost in the books however it ends."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass, field, replace
 
 import anyio
 import anyio.to_thread
 
-from ...memory_store.errors import BudgetExceeded
+from ...memory_store.errors import BudgetExceeded, LedgerError
 from ...memory_store.records import NewAttempt, Settlement
 from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
@@ -170,6 +170,16 @@ class Desk:
     watch: Watch
     interrupted: list[Asked] = field(default_factory=list[Asked])
     """Requests whose caller was cancelled while they were under way."""
+    unwritten: list[LedgerError] = field(default_factory=list[LedgerError])
+    """Why something that had happened already is not in the books."""
+
+    @contextlib.contextmanager
+    def booking(self) -> Generator[None]:
+        """Around writes of what has happened already: where they fail, what was paid for is handed out all the same."""
+        try:
+            yield
+        except LedgerError as error:
+            self.unwritten.append(error)
 
     async def ask(self, candidate: Candidate, ask: Ask) -> Asked:
         """Send the request and settle it.
@@ -240,22 +250,21 @@ class Desk:
         """Write how the request ended; the newest word counts."""
         usage, generation = asked.usage, asked.generation
         first = generation.first_token_seconds if generation else None
-        await self.shop.ledger.settle(
-            asked.attempt_id,
-            Settlement(
-                outcome=asked.outcome,
-                seconds=asked.seconds,
-                cost_usd=asked.cost_usd,
-                input_tokens=usage.input_tokens,
-                output_tokens=usage.output_tokens,
-                thinking_tokens=usage.thinking_tokens,
-                cache_read_tokens=usage.cache_read_tokens,
-                cache_write_tokens=usage.cache_write_tokens,
-                load_seconds=generation.load_seconds if generation else None,
-                first_token_seconds=first,
-                stream_seconds=generation.seconds - first if generation and first is not None else None,
-            ),
+        settlement = Settlement(
+            outcome=asked.outcome,
+            seconds=asked.seconds,
+            cost_usd=asked.cost_usd,
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            thinking_tokens=usage.thinking_tokens,
+            cache_read_tokens=usage.cache_read_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            load_seconds=generation.load_seconds if generation else None,
+            first_token_seconds=first,
+            stream_seconds=generation.seconds - first if generation and first is not None else None,
         )
+        with self.booking():
+            await self.shop.ledger.settle(asked.attempt_id, settlement)
 
     async def _set_aside(self, candidate: Candidate, ask: Ask) -> tuple[int, Allowance]:
         """The attempt's id, once its worst case is in the books, and what it may use.

@@ -170,7 +170,8 @@ class Attempts:
         finally:
             tried = replace(tried, seconds=asked.seconds + anyio.current_time() - begun)
             self.made.append(tried)
-            await self._record(tried)
+            with self.desk.booking():
+                await self._record(tried)
         return tried
 
     def _answer(self, asked: Asked) -> Answer | None:

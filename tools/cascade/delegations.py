@@ -313,21 +313,26 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
         egress=[Egress(host=h, requests=t.requests, bytes=t.bytes) for h, t in sorted(desk.watch.traffic.items())],
         notes=list(dict.fromkeys(filter(None, notes))),
     )
-    # The ledger shields its writes from cancellation.
-    await desk.shop.ledger.finish_task(
-        desk.task_id,
-        Finish(
-            status=status,
-            model=receipt.model,
-            verified_by=tuple(receipt.verified_by),
-            receipt=receipt.model_dump_json(exclude_none=True),
-            baseline_model=baseline.id if baseline and worth_usd is not None else None,
-            baseline_usd=worth_usd,
-        ),
+    finish = Finish(
+        status=status,
+        model=receipt.model,
+        verified_by=tuple(receipt.verified_by),
+        receipt=receipt.model_dump_json(exclude_none=True),
+        baseline_model=baseline.id if baseline and worth_usd is not None else None,
+        baseline_usd=worth_usd,
     )
-    return receipt
+    with desk.booking():
+        # The ledger shields its writes from cancellation.
+        await desk.shop.ledger.finish_task(desk.task_id, finish)
+    if not desk.unwritten:
+        return receipt
+    return receipt.model_copy(update={"notes": [*receipt.notes, f"{_NOT_IN_THE_BOOKS} {desk.unwritten[0]}"]})
 
 
+_NOT_IN_THE_BOOKS = (
+    "Keep this receipt: it could not all be written down, so `resume` may not give it again, and `chargehand usage` may"
+    " count its requests at the most that they could cost. The reason:"
+)
 _DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
 
 
