@@ -2,6 +2,7 @@
 
 import contextlib
 import sqlite3
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -86,6 +87,30 @@ async def test_money_that_is_held_to_the_end_is_said_to_be_held_and_not_spent(
     assert (receipt["status"], receipt["attempts"]) == ("over_budget", [])
     assert "of CHARGEHAND_DAILY_BUDGET_USD is held by requests under way" in receipt["notes"][0]
     assert "00:00" not in " ".join(receipt["notes"])
+
+
+async def test_money_that_a_dead_process_holds_is_not_waited_for(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
+    async with open_house(Script()) as house:
+        await house.call("route_task", task=TASK)
+        with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db, db:
+            db.execute(
+                "INSERT INTO tasks (id, kind, begun_at, text, text_form, task_type, complexity, local_only,"
+                " owner, status)"
+                " VALUES ('t', 'delegation', ?, '', 'full', 'other', 1, 0, 'nobody', 'running')",
+                (time.time(),),
+            )
+            db.execute(
+                "INSERT INTO attempts (task_id, model, provider, thinking, reserved_usd, begun_at)"
+                " VALUES ('t', 'claude-opus-5-5', 'anthropic', 0, 0.1, ?)",
+                (time.time(),),
+            )
+        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_seconds=5)
+
+    assert receipt["status"] == "over_budget"
+    assert "$0.0000 is left of CHARGEHAND_DAILY_BUDGET_USD" in receipt["notes"][0]
 
 
 # Before the last event: message_start, ping, three around the thinking, its pieces, two around the text, its

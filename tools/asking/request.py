@@ -9,6 +9,7 @@ import anyio.to_thread
 
 from ...memory_store.errors import BudgetExceeded, LedgerError
 from ...memory_store.records import NewAttempt, Settlement
+from ...memory_store.under_way import close_abandoned
 from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
 from ..editing.prompt import Prompt
@@ -287,6 +288,8 @@ class Desk:
                 daily_cap_usd = self.shop.rules.daily_budget_usd
                 return await self.shop.ledger.reserve(attempt, daily_cap_usd=daily_cap_usd), allowance
             except (NotAffordable, BudgetExceeded) as error:
+                # What a process that died had set aside does not come back.
+                await close_abandoned(self.shop.ledger, self.shop.owner, self.shop.now)
                 held_usd = await self._held_usd(candidate, ask)
                 if held_usd is None:
                     raise
