@@ -528,3 +528,19 @@ async def test_an_answer_that_needs_a_package_is_unverified_and_costs_no_stronge
     assert receipt["status"] == "unverified"
     assert script.models == [LOCAL, LOCAL]
     assert any("numpy_of_the_user is missing" in note for note in receipt["notes"])
+
+
+async def test_what_a_receipt_says_of_tests_is_of_the_attempt_whose_code_it_hands_out(open_house: OpenHouse):
+    needs_it = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
+    nearly = Reply(fenced("def double(count):\n    return 2 * count if count < 3 else 0"))
+    tests = "def test_one():\n    assert double(1) == 2\n\ndef test_four():\n    assert double(4) == 8\n"
+    async with open_house(Script({LOCAL: [needs_it, nearly]})) as house:
+        result = await house.client.call_tool(
+            "delegate_generation", {"task": RENAME, "tests": tests, "model": "qwen3-30b-a3b"}
+        )
+
+    receipt, text = result.structured_content, text_of(result)
+    assert "numpy_of_the_user" in receipt["code"]
+    assert [attempt.get("delivered") for attempt in receipt["attempts"]] == [True, None]
+    assert "1 of 2 tests passed" not in text
+    assert "double(4)" not in text

@@ -106,7 +106,8 @@ class Tried:
     def tests_passed(self) -> int:
         return sum(check.tests_passed or 0 for check in self.checks)
 
-    def as_receipt(self) -> AttemptReceipt:
+    def as_receipt(self, *, delivered: bool) -> AttemptReceipt:
+        """delivered: whether its work is what the receipt hands out."""
         usage = self.asked.usage
         return AttemptReceipt(
             model=self.candidate.profile.id,
@@ -117,6 +118,7 @@ class Tried:
             output_tokens=usage.output_tokens,
             cost_usd=round(self.cost_usd, 6),
             seconds=round(self.seconds, 2),
+            delivered=delivered or None,
         )
 
 

@@ -306,7 +306,7 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
         model=best.candidate.profile.id if best else None,
         code=applied.code,
         files_changed=list(applied.files),
-        attempts=[tried.as_receipt() for tried in attempts.made],
+        attempts=[tried.as_receipt(delivered=tried is best) for tried in attempts.made],
         verified_by=[c.name for c in best.checks if c.outcome == "passed"] if best and status in _DELIVERED else [],
         cost_usd=round(attempts.spent_usd, 6),
         saved_usd=saving,

@@ -47,6 +47,8 @@ class AttemptReceipt(BaseModel):
     cost_usd: float
     seconds: float
     """Generation and checks."""
+    delivered: bool | None = None
+    """True where `code` is this attempt's work; absent everywhere else."""
 
 
 class FileChange(BaseModel):
@@ -112,7 +114,7 @@ class Receipt(BaseModel):
         return _HEADLINES[self.status]
 
     def _checked(self) -> str:
-        tests = next((c for c in self._best.checks if c.name == "tests"), None) if self._best else None
+        tests = next((c for c in self._delivered.checks if c.name == "tests"), None) if self._delivered else None
         if tests is None or tests.tests_total is None:
             return f", checked by {', '.join(self.verified_by)}" if self.verified_by else ""
         return f", {tests.tests_passed} of {tests.tests_total} tests passed"
@@ -120,17 +122,11 @@ class Receipt(BaseModel):
     @property
     def failure(self) -> CheckReceipt | None:
         """The first check that the attempt behind `code` failed. None: it passed what was run, or there is none."""
-        return next((c for c in self._best.checks if c.outcome == "failed"), None) if self._best else None
+        return next((c for c in self._delivered.checks if c.outcome == "failed"), None) if self._delivered else None
 
     @property
-    def _best(self) -> AttemptReceipt | None:
-        """The attempt whose work `code` is, as `cascade.best_of` chose it. None: none delivered any."""
-
-        def nearness(attempt: AttemptReceipt) -> tuple[int, int]:
-            order = {"passed": 3, "unverified": 2, "failed_check": 1}
-            return order.get(attempt.outcome, 0), sum(check.tests_passed or 0 for check in attempt.checks)
-
-        return max((a for a in self.attempts if a.model == self.model), key=nearness, default=None)
+    def _delivered(self) -> AttemptReceipt | None:
+        return next((attempt for attempt in self.attempts if attempt.delivered), None)
 
 
 # What a failure may take of the text: about 400 tokens. Its end says most: the error itself.
