@@ -102,6 +102,14 @@ async def delegate_generation(
     return await _wait(delegation, report, wait_s)
 
 
+def unasked_at_most(limit_usd: float, option: str, who_is: str) -> str:
+    """The note on a delegation that ran out of what may be spent unasked. option: that asks for more, as it is typed."""
+    return (
+        f"Without {option} a delegation may spend at most ${limit_usd:g}; for a higher limit {who_is} asked"
+        " ([budget] ask_above_usd)."
+    )
+
+
 async def _with_target(context_files: Sequence[str], target: str | None, roots: Roots) -> Sequence[str]:
     """The files to be read: the target too, when it is there. Raises FileRefused for a target that is no text."""
     if target is None:

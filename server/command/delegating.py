@@ -20,7 +20,7 @@ from ...profiles.vocabulary import TaskType
 from ...tools.cascade.delegations import Stage
 from ...tools.cascade.receipt import AttemptReceipt, Receipt
 from ...tools.cascade.waiting import Report
-from ...tools.delegate_generation import Output, delegate_generation
+from ...tools.delegate_generation import Output, delegate_generation, unasked_at_most
 from ...tools.errors import BadArgument, FileRefused
 from ...tools.guarding.roots import Roots
 from ...tools.guarding.text import spoken
@@ -142,11 +142,7 @@ async def _delegated(place: Premises, order: Order, report: Report) -> Receipt |
             wait_s=float("inf"),
         )
         if receipt.status == "over_budget" and order.max_cost_usd is None and limit_usd is not None:
-            receipt.notes.append(
-                f"Without --max-cost-usd a delegation may spend at most ${limit_usd:g}; for a higher limit you are"
-                " asked ([budget]"
-                " ask_above_usd)."
-            )
+            receipt.notes.append(unasked_at_most(limit_usd, "--max-cost-usd", "you are"))
         return receipt
     except MENDABLE as error:
         return error

@@ -98,6 +98,7 @@ async def delegate_generation(
     cancel: arg.Cancel = False,
 ) -> Receipt:
     from ...tools.delegate_generation import delegate_generation as delegate
+    from ...tools.delegate_generation import unasked_at_most
 
     shop = await _premises(ctx).workshop()
     limit_usd = shop.rules.ask_above_usd
@@ -124,11 +125,7 @@ async def delegate_generation(
         caller=current_caller(),
     )
     if receipt.status == "over_budget" and max_cost_usd is None and limit_usd is not None:
-        receipt.notes.append(
-            f"Without max_cost_usd a delegation may spend at most ${limit_usd:g}; for a higher limit the user is asked"
-            " ([budget]"
-            " ask_above_usd)."
-        )
+        receipt.notes.append(unasked_at_most(limit_usd, "max_cost_usd", "the user is"))
     return receipt
 
 

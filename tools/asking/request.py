@@ -288,8 +288,6 @@ class Desk:
                 daily_cap_usd = self.shop.rules.daily_budget_usd
                 return await self.shop.ledger.reserve(attempt, daily_cap_usd=daily_cap_usd), allowance
             except (NotAffordable, BudgetExceeded) as error:
-                # What a process that died had set aside does not come back.
-                await close_abandoned(self.shop.ledger, self.shop.owner, self.shop.now)
                 held_usd = await self._held_usd(candidate, ask)
                 if held_usd is None:
                     raise
@@ -306,6 +304,8 @@ class Desk:
         cap_usd, ledger = self.shop.rules.daily_budget_usd, self.shop.ledger
         if cap_usd is None:
             return None
+        # What a process that died had set aside does not come back.
+        await close_abandoned(ledger, self.shop.owner, self.shop.now)
         await ledger.look()
         settled_usd = await ledger.settled_today_usd()
         left_usd = cap_usd - settled_usd if ask.left_usd is None else min(ask.left_usd, cap_usd - settled_usd)
