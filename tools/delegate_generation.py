@@ -103,7 +103,7 @@ async def delegate_generation(
 
 
 def unasked_at_most(limit_usd: float, option: str, who_is: str) -> str:
-    """The note on a delegation that ran out of what may be spent unasked. option: that asks for more, as it is typed."""
+    """The note on a delegation that ran out of what it may spend unasked. option: asks for more, as it is typed."""
     return (
         f"Without {option} a delegation may spend at most ${limit_usd:g}; for a higher limit {who_is} asked"
         " ([budget] ask_above_usd)."
