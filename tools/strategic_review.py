@@ -2,13 +2,21 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
 from ..profiles.price import in_dollars
 from .answers import ReviewAnswer
-from .asking.consulting import consult, cut_to, explain, price_above_unasked, visible_tokens_at_most
+from .asking.consulting import (
+    consult,
+    cut_to,
+    explain,
+    price_above_unasked,
+    visible_tokens_at_most,
+    within_the_day,
+)
 from .asking.request import NotAffordable
 from .asking.tokens import estimate_tokens
 from .editing.context import ContextFile, read_context
@@ -63,7 +71,7 @@ async def strategic_review(
             return await _without(shop, "refused", *custody.notes, *decision.warnings, *beside)
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
     limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
-    packed = matter.packed()
+    packed = matter.packed
     try:
         consultation = await consult(
             shop,
@@ -124,7 +132,7 @@ async def price_of_review(
     matter = await _laid_out(shop, goal, progress, question, context_files, local_only=local_only)
     if not matter.decision.chosen.is_usable:
         return None
-    return price_above_unasked(shop, matter.decision.chosen, matter.prompt(matter.packed().files))
+    return price_above_unasked(shop, matter.decision.chosen, matter.prompt(matter.packed.files))
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,7 @@ class _Matter:
     is_local: bool
     decision: Decision
 
+    @cached_property
     def packed(self) -> Packed:
         return packed_for(self.decision.chosen, self.job, beside_tokens=estimate_tokens(self.prompt(()).text))
 
@@ -158,7 +167,10 @@ async def _laid_out(
     is_local = local_only or custody.stays or shop.rules.local_only
     circumstances = await shop.survey(local_only=is_local)
     decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False)
-    return _Matter(goal, progress, question, found, job, custody, is_local, decision)
+    matter = _Matter(goal, progress, question, found, job, custody, is_local, decision)
+    prompt = matter.prompt(matter.packed.files)
+    affordable = await within_the_day(shop, decision, "strategic", prompt, job, circumstances)
+    return matter if affordable is decision else replace(matter, decision=affordable)
 
 
 async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:

@@ -10,7 +10,7 @@ import anyio.to_thread
 from ..memory_store.errors import BudgetExceeded
 from ..memory_store.records import TaskRow
 from .answers import FindingAnswer, ValidationAnswer
-from .asking.consulting import price_above_unasked
+from .asking.consulting import price_above_unasked, within_the_day
 from .asking.request import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
@@ -79,7 +79,7 @@ async def validate_code(
     )
     if depth == "static" or answer.verdict == "fail":
         return answer
-    matter = await _laid_out(shop, pieces, task, earlier, local_only=local_only)
+    matter = await _laid_out(shop, pieces, task, earlier, depth, local_only=local_only)
     answer = answer.model_copy(update={"notes": [*answer.notes, *matter.notes]})
     return await _reviewed(shop, answer, matter, depth, is_allowed=is_allowed)
 
@@ -106,7 +106,7 @@ async def price_of_validation(
     checks, _ = await _free_checks(shop, pieces, None)
     if _verdict(checks) == "fail":
         return None
-    matter = await _laid_out(shop, pieces, task, earlier, local_only=local_only)
+    matter = await _laid_out(shop, pieces, task, earlier, depth, local_only=local_only)
     if _why_no_review(matter.decision, depth, shop) is not None:
         return None
     return price_above_unasked(shop, matter.decision.chosen, matter.prompt)
@@ -130,7 +130,13 @@ class _Matter:
 
 
 async def _laid_out(
-    shop: Workshop, pieces: Sequence[_Piece], task: str | None, earlier: TaskRow | None, *, local_only: bool
+    shop: Workshop,
+    pieces: Sequence[_Piece],
+    task: str | None,
+    earlier: TaskRow | None,
+    depth: Depth | None,
+    *,
+    local_only: bool,
 ) -> _Matter:
     custody = await take_custody(
         shop,
@@ -147,7 +153,11 @@ async def _laid_out(
     decision = await decide(
         job, shop, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
     )
-    return _Matter(code, task, pieces[0].language, job, decision, is_local, tuple(notes))
+    matter = _Matter(code, task, pieces[0].language, job, decision, is_local, tuple(notes))
+    if depth != "review":  # then only a model as strong as a validator is asked
+        return matter
+    decision = await within_the_day(shop, decision, "validation", matter.prompt, job, circumstances)
+    return replace(matter, decision=decision)
 
 
 async def _earlier(shop: Workshop, task_id: str) -> TaskRow:

@@ -7,6 +7,7 @@ import pytest
 from house import OpenHouse, Script
 
 from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.peers.vendors import QWEN
 
 pytestmark = pytest.mark.anyio
 
@@ -105,10 +106,24 @@ async def test_what_may_not_leave_is_not_sent(open_house: OpenHouse):
 
 async def test_an_empty_purse_is_over_budget(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
-    async with open_house(Script()) as house:
+    async with open_house(Script(), installed=()) as house:
         answer = await house.call("strategic_review", goal="g", progress="p")
 
     assert (answer["status"], answer["reviews_left"]) == ("over_budget", 20)
+
+
+async def test_a_model_on_this_machine_answers_for_a_director_whom_the_days_budget_cannot_pay(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    script = Script({QWEN.name: [word("continue", "Go on.")]})
+    async with open_house(script) as house:
+        answer = await house.call("strategic_review", goal="g", progress="p")
+
+    assert (answer["status"], answer["model"], answer["reviews_left"]) == ("done", "qwen3-30b-a3b", 19)
+    assert any(
+        note.startswith("claude-opus-5-5: $0.0000 is left of CHARGEHAND_DAILY_BUDGET_USD") for note in answer["notes"]
+    )
 
 
 async def test_a_review_never_spends_what_the_user_wants_to_be_asked_about(open_house: OpenHouse, tmp_path):

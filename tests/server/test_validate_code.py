@@ -8,6 +8,7 @@ import pytest
 from house import OpenHouse, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
+from chargehand.evaluation.peers.vendors import QWEN
 
 pytestmark = pytest.mark.anyio
 
@@ -173,10 +174,37 @@ async def test_a_review_that_may_not_leave_and_finds_nobody_is_refused(open_hous
 
 async def test_a_review_that_cannot_be_paid_is_over_budget(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
-    async with open_house(Script()) as house:
+    async with open_house(Script(), installed=()) as house:
         answer = await house.call("validate_code", code=GOOD, depth="review")
 
     assert (answer["status"], answer["verdict"]) == ("over_budget", "pass")
+
+
+async def test_a_review_that_the_days_budget_cannot_pay_is_done_on_this_machine(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    script = Script({QWEN.name: [review("pass")]})
+    async with open_house(script) as house:
+        answer = await house.call("validate_code", code=GOOD, depth="review")
+
+    assert (answer["status"], answer["model"], answer["cost_usd"]) == ("done", "qwen3-30b-a3b", 0)
+    assert script.models == [QWEN.name]
+    assert (
+        "claude-sonnet-5-5: $0.0000 is left of CHARGEHAND_DAILY_BUDGET_USD until 00:00 UTC, too little for its shortest"
+        " answer, so qwen3-30b-a3b on this machine takes its place." in answer["notes"]
+    )
+
+
+async def test_unless_a_review_is_asked_for_no_weaker_model_takes_the_place_of_one_that_cannot_be_paid(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
+    async with open_house(script := Script()) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert (answer["status"], answer["verdict"], script.asked) == ("done", "pass", [])
+    assert any("is left of CHARGEHAND_DAILY_BUDGET_USD" in note for note in answer["notes"])
 
 
 async def test_files_are_read_by_the_server_and_findings_name_them(open_house: OpenHouse, tmp_path):

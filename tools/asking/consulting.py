@@ -8,11 +8,14 @@ from typing import Any, cast
 
 from ...memory_store.records import Finish, NewTask, TaskKind
 from ...profiles.model import ModelProfile
+from ...profiles.price import in_dollars
+from ...profiles.vocabulary import Checkpoint
 from ..editing.prompt import Prompt
 from ..errors import NobodyToAsk
 from ..provider import ProviderError
-from ..routing.candidates import Candidate
-from ..routing.deciding import Job
+from ..routing.candidates import Candidate, Circumstances
+from ..routing.deciding import Job, decide, of_the_day_usd
+from ..routing.decision import Decision
 from ..routing.thinking import LEAST, decide_thinking
 from ..workshop import Workshop
 from .request import Ask, Asked, Desk, NoTime, Watch, affordable
@@ -97,6 +100,26 @@ def price_above_unasked(shop: Workshop, candidate: Candidate, prompt: Prompt) ->
         return None
     whole = affordable(candidate, ask, None)
     return whole.worst_case_usd if whole else None
+
+
+async def within_the_day(
+    shop: Workshop, decision: Decision, checkpoint: Checkpoint, prompt: Prompt, job: Job, circumstances: Circumstances
+) -> Decision:
+    """The decision, or one for a model on this machine if the day's budget cannot pay the chosen one's answer.
+
+    Where none on this machine can be asked, it is the decision as it was.
+    """
+    chosen, left_usd = decision.chosen, await of_the_day_usd(shop)
+    if not chosen.is_usable or left_usd is None or affordable(chosen, _ask(chosen, prompt), left_usd) is not None:
+        return decision
+    here = await decide(job, shop, circumstances, checkpoint=checkpoint, local_only=True, within_the_day=False)
+    if not here.chosen.is_usable:
+        return decision
+    note = (
+        f"{chosen.profile.id}: {in_dollars(left_usd)} is left of CHARGEHAND_DAILY_BUDGET_USD until 00:00 UTC, too"
+        f" little for its shortest answer, so {here.chosen.profile.id} on this machine takes its place."
+    )
+    return replace(here, warnings=(note, *here.warnings))
 
 
 def visible_tokens_at_most(profile: ModelProfile, otherwise: int) -> int:

@@ -97,7 +97,7 @@ async def decide(
     constraints = Constraints(
         local_only=local_only or shop.rules.local_only,
         max_cost_usd=max_cost_usd,
-        of_the_day_usd=await _of_the_day_usd(shop) if within_the_day else None,
+        of_the_day_usd=await of_the_day_usd(shop) if within_the_day else None,
         max_latency_s=max_latency_s,
         prompt_tokens=job.prompt_tokens,
     )
@@ -127,7 +127,7 @@ def assess(text: str) -> tuple[TaskType, float]:
     return job.task_type, job.complexity.score
 
 
-async def _of_the_day_usd(shop: Workshop) -> float | None:
+async def of_the_day_usd(shop: Workshop) -> float | None:
     """US dollars that the day's budget has left when all requests under way are free of charge. None: no limit.
 
     What those hold mostly comes back: a request waits for it, and a decision does not count it.
