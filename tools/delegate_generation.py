@@ -61,44 +61,39 @@ async def delegate_generation(
     works on it: that one ends it for `cancel` alone.
     Raises a CallerError, ProfileError or LedgerError.
     """
-    if (task is None) == (resume is None):
+    if resume is not None and task is None:
+        return await _resumed(shop, delegations, report, resume, wait_s, cancel=cancel)
+    if task is None or resume is not None:
         raise BadArgument("task, resume: give exactly one: `task` begins a delegation, `resume` waits for one.")
-    if resume is not None:
-        delegation = delegations.find(resume)
-        if delegation is None:
-            return await wait_elsewhere(shop, resume, report, wait_s, cancel=cancel)
-    else:
-        if cancel:
-            raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
-        given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
-        found = await find_files(context_files, shop.roots)
-        files = await read_context(await _with_target(found.paths, target, shop.roots), shop.roots)
-        changes = await _changes(shop, output, target, files, given)
-        from .checking.command_check import configured  # with what runs code, which a server starts without
-
-        commands = configured(checks, shop.rules.checks)
-        places = [target] if target is not None else []
-        custody = await take_custody(shop, {"task": task, "context": context}, files, given, named=places)
-        contract = Contract(
-            tests=given,
-            model=model or None,
-            local_only=local_only or custody.stays,
-            max_cost_usd=max_cost_usd,
-            max_seconds=max_seconds,
-            max_attempts=max_attempts,
-            commands=commands,
-            changes=changes,
-            applies=output == "apply",
-            notes=custody.notes,
-            remedy=custody.remedy,
-            private_output=await why_output_stays(shop, given, in_project=bool(commands) or changes is not None),
-        )
-        await note_later_edits(shop)
-        written = changes.site.target if changes is not None else None
-        job = understand(task or "", task_type, files, context, target=written, notes=found.notes)
-        delegation = await delegations.begin(shop, job, contract, caller=caller)
     if cancel:
-        delegation.scope.cancel()
+        raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
+    given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
+    found = await find_files(context_files, shop.roots)
+    files = await read_context(await _with_target(found.paths, target, shop.roots), shop.roots)
+    changes = await _changes(shop, output, target, files, given)
+    from .checking.command_check import configured  # with what runs code, which a server starts without
+
+    commands = configured(checks, shop.rules.checks)
+    places = [target] if target is not None else []
+    custody = await take_custody(shop, {"task": task, "context": context}, files, given, named=places)
+    contract = Contract(
+        tests=given,
+        model=model or None,
+        local_only=local_only or custody.stays,
+        max_cost_usd=max_cost_usd,
+        max_seconds=max_seconds,
+        max_attempts=max_attempts,
+        commands=commands,
+        changes=changes,
+        applies=output == "apply",
+        notes=custody.notes,
+        remedy=custody.remedy,
+        private_output=await why_output_stays(shop, given, in_project=bool(commands) or changes is not None),
+    )
+    await note_later_edits(shop)
+    written = changes.site.target if changes is not None else None
+    job = understand(task, task_type, files, context, target=written, notes=found.notes)
+    delegation = await delegations.begin(shop, job, contract, caller=caller)
     return await _wait(delegation, report, wait_s)
 
 
@@ -108,6 +103,17 @@ def unasked_at_most(limit_usd: float, option: str, who_is: str) -> str:
         f"Without {option} a delegation may spend at most ${limit_usd:g}; for a higher limit {who_is} asked"
         " ([budget] ask_above_usd)."
     )
+
+
+async def _resumed(
+    shop: Workshop, delegations: Delegations, report: Report, task_id: str, wait_s: float, *, cancel: bool
+) -> Receipt:
+    delegation = delegations.find(task_id)
+    if delegation is None:
+        return await wait_elsewhere(shop, task_id, report, wait_s, cancel=cancel)
+    if cancel:
+        delegation.scope.cancel()
+    return await _wait(delegation, report, wait_s)
 
 
 async def _with_target(context_files: Sequence[str], target: str | None, roots: Roots) -> Sequence[str]:
