@@ -7,9 +7,11 @@ from functools import cached_property
 from typing import Literal
 
 from ..memory_store.errors import BudgetExceeded, DailyLimitReached
+from ..profiles.model import ModelProfile
 from ..profiles.price import in_dollars
 from .answers import ReviewAnswer
 from .asking.consulting import (
+    Consultation,
     consult,
     cut_to,
     explain,
@@ -17,7 +19,7 @@ from .asking.consulting import (
     visible_tokens_at_most,
     within_the_day,
 )
-from .asking.request import NotAffordable
+from .asking.request import Asked, NotAffordable
 from .asking.tokens import estimate_tokens
 from .editing.context import ContextFile, read_context
 from .editing.fitting import packed_for
@@ -63,50 +65,27 @@ async def strategic_review(
     Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
     """
     matter = await _laid_out(shop, goal, progress, question, context_files, local_only=local_only)
-    decision, custody, job, is_local = matter.decision, matter.custody, matter.job, matter.is_local
-    chosen = decision.chosen
+    chosen = matter.decision.chosen
     if not chosen.is_usable:
-        if is_local:
-            beside = filter(None, [custody.remedy, shop.catalogue.not_in_force])
-            return await _without(shop, "refused", *custody.notes, *decision.warnings, *beside)
-        raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
-    limit = visible_tokens_at_most(chosen.profile, VISIBLE_TOKENS_AT_MOST)
-    packed = matter.packed
+        return await _without_director(shop, matter)
     try:
-        consultation = await consult(
-            shop,
-            chosen,
-            task_id=secrets.token_hex(16),
-            kind="review",
-            job=job,
-            prompt=matter.prompt(packed.files),
-            schema=_SCHEMA,
-            local_only=is_local,
-            is_allowed=is_allowed,
-            at_most_per_day=shop.rules.reviews_per_day,
-        )
-    except DailyLimitReached as error:
-        raise LimitReached(
-            f"all {error.limit} reviews of the day are used. They reset at 00:00 UTC; CHARGEHAND_REVIEWS_PER_DAY"
-            " changes the limit."
-        ) from error
+        consultation = await _consult(shop, matter, is_allowed=is_allowed)
     except (NotAffordable, BudgetExceeded) as error:
         return await _without(shop, "over_budget", str(error))
     except MayNotLeave as error:
         return await _without(shop, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
-        asked = consultation.asked
-        cost = f" It cost {in_dollars(asked.cost_usd)}." if asked.cost_usd else ""
-        lasts = isinstance(asked.error, (Unavailable, RequestRefused))
-        remedy = "Or go on without a review." if lasts else "Try again, or go on without a review."
-        raise NobodyToAsk(f"{explain(asked.error, chosen.profile)}.{cost} {remedy}")
+        raise _no_verdict(consultation.asked, chosen.profile)
     said = visible(str(answer.get("guidance", ""))).strip()
-    guidance = cut_to(said, limit)
-    beside = filter(None, [packed.note, shop.catalogue.not_in_force])
-    notes = [*custody.notes, *matter.found.notes, *beside, *decision.warnings]
+    guidance = cut_to(said, matter.visible_tokens)
+    beside = filter(None, [matter.packed.note, shop.catalogue.not_in_force])
+    notes = [*matter.custody.notes, *matter.found.notes, *beside, *matter.decision.warnings]
     if guidance != said:
-        notes.append(f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {limit} are allowed")
+        notes.append(
+            f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {matter.visible_tokens} are"
+            " allowed"
+        )
     return ReviewAnswer(
         status="done",
         verdict=answer["verdict"],
@@ -153,8 +132,12 @@ class _Matter:
         return packed_for(self.decision.chosen, self.job, beside_tokens=estimate_tokens(self.prompt(()).text))
 
     def prompt(self, files: Sequence[ContextFile]) -> Prompt:
-        limit = visible_tokens_at_most(self.decision.chosen.profile, VISIBLE_TOKENS_AT_MOST)
-        return review_prompt(self.goal, self.progress, self.question, files=files, visible_tokens=limit)
+        return review_prompt(self.goal, self.progress, self.question, files=files, visible_tokens=self.visible_tokens)
+
+    @property
+    def visible_tokens(self) -> int:
+        """How many the answer may have."""
+        return visible_tokens_at_most(self.decision.chosen.profile, VISIBLE_TOKENS_AT_MOST)
 
 
 async def _laid_out(
@@ -171,6 +154,44 @@ async def _laid_out(
     prompt = matter.prompt(matter.packed.files)
     affordable = await within_the_day(shop, decision, "strategic", prompt, job, circumstances)
     return matter if affordable is decision else replace(matter, decision=affordable)
+
+
+async def _consult(shop: Workshop, matter: _Matter, *, is_allowed: bool) -> Consultation:
+    try:
+        return await consult(
+            shop,
+            matter.decision.chosen,
+            task_id=secrets.token_hex(16),
+            kind="review",
+            job=matter.job,
+            prompt=matter.prompt(matter.packed.files),
+            schema=_SCHEMA,
+            local_only=matter.is_local,
+            is_allowed=is_allowed,
+            at_most_per_day=shop.rules.reviews_per_day,
+        )
+    except DailyLimitReached as error:
+        raise LimitReached(
+            f"all {error.limit} reviews of the day are used. They reset at 00:00 UTC; CHARGEHAND_REVIEWS_PER_DAY"
+            " changes the limit."
+        ) from error
+
+
+def _no_verdict(asked: Asked, director: ModelProfile) -> NobodyToAsk:
+    """The error for a request that brought no usable answer: why, what it cost, and whether to try again."""
+    cost = f" It cost {in_dollars(asked.cost_usd)}." if asked.cost_usd else ""
+    lasts = isinstance(asked.error, (Unavailable, RequestRefused))
+    remedy = "Or go on without a review." if lasts else "Try again, or go on without a review."
+    return NobodyToAsk(f"{explain(asked.error, director)}.{cost} {remedy}")
+
+
+async def _without_director(shop: Workshop, matter: _Matter) -> ReviewAnswer:
+    """The refusal of what must stay on a machine without a director. Raises NobodyToAsk where nothing has to stay."""
+    decision, custody = matter.decision, matter.custody
+    if not matter.is_local:
+        raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
+    beside = filter(None, [custody.remedy, shop.catalogue.not_in_force])
+    return await _without(shop, "refused", *custody.notes, *decision.warnings, *beside)
 
 
 async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
