@@ -23,6 +23,7 @@ from ..errors import CallerError
 from ..route_task import new_decision
 from ..routing.candidates import Candidate
 from ..routing.deciding import Job, decide
+from ..routing.decision import Decision
 from ..routing.plan import Check, Means
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS
 from ..workshop import LookBack, Workshop
@@ -239,25 +240,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
     try:
         if contract.origin != "evaluation":
             await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
-        decision = await decide(
-            job,
-            shop,
-            await shop.survey(
-                LookBack(
-                    job.task,
-                    job.task_type,
-                    contract.local_only,
-                    job.complexity.score,
-                    except_for=(delegation.task_id,),
-                )
-            ),
-            model=contract.model,
-            local_only=contract.local_only,
-            max_cost_usd=contract.max_cost_usd,
-            check=await _check(contract, shop),
-            means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
-            every_model=contract.max_attempts > DEFAULT_MAX_ATTEMPTS,
-        )
+        decision = await _decide(delegation.task_id, shop, job, contract)
         await shop.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
         delegation.attempt_seconds = decision.chosen.expected.seconds
         cascade = Cascade(
@@ -278,6 +261,22 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         # What is begun to be written is also booked: between the two nobody is cancelled.
         with anyio.CancelScope(shield=True):
             delegation.receipt = await _close(status, attempts, notes, contract)
+
+
+async def _decide(task_id: str, shop: Workshop, job: Job, contract: Contract) -> Decision:
+    """Who is to do it, by what can be asked now and what memory says of other tasks."""
+    look_back = LookBack(job.task, job.task_type, contract.local_only, job.complexity.score, except_for=(task_id,))
+    return await decide(
+        job,
+        shop,
+        await shop.survey(look_back),
+        model=contract.model,
+        local_only=contract.local_only,
+        max_cost_usd=contract.max_cost_usd,
+        check=await _check(contract, shop),
+        means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
+        every_model=contract.max_attempts > DEFAULT_MAX_ATTEMPTS,
+    )
 
 
 async def _check(contract: Contract, shop: Workshop) -> Check | None:
