@@ -119,7 +119,7 @@ class _Way:
     shop: Workshop
     max_seconds: float = DEFAULT_MAX_SECONDS
     patience_s: float = 0.0
-    desk: Batching | None = None
+    batches: Batching | None = None
     """Where its requests are handed in together. None: each by itself."""
     is_booked: bool = False
     """Whether what it costs stands in the books already."""
@@ -172,8 +172,8 @@ class _Run:
         self.course.moved()
         handed_in = await batched_in(self.shop.ledger, self.course.evaluation_id)
         if self.in_batches or handed_in:
-            async with batching(self.shop, wait=self.wait) as desk:
-                await self._ask(left, desk, handed_in)
+            async with batching(self.shop, wait=self.wait) as batches:
+                await self._ask(left, batches, handed_in)
         else:
             await self._ask(left)
         if self.trouble is not None:
@@ -184,11 +184,11 @@ class _Run:
     async def _ask(
         self,
         wants: Sequence[Want],
-        desk: Batching | None = None,
+        batches: Batching | None = None,
         handed_in: Collection[tuple[str, str, int]] = (),
     ) -> None:
         """handed_in: what vendors have of an earlier batch, by item, model and repetition."""
-        in_a_batch = [want for want in wants if desk is not None and self._goes_in_a_batch(want, desk, handed_in)]
+        in_a_batch = [want for want in wants if batches is not None and self._goes_in_a_batch(want, batches, handed_in)]
         gone = {want.key for want in in_a_batch}
         self.there = (await self.shop.survey()).availability
         async with anyio.create_task_group() as group:
@@ -196,16 +196,16 @@ class _Run:
                 queue = iter(lane.wants)
                 for _ in range(lane.at_once):
                     group.start_soon(self._work_off, queue, self.by_itself, group.cancel_scope)
-            if desk is not None:
+            if batches is not None:
                 for want in in_a_batch:
-                    way = _Way(desk.shop, BATCH_SECONDS, desk=desk, is_booked=want.key in handed_in)
+                    way = _Way(batches.shop, BATCH_SECONDS, batches=batches, is_booked=want.key in handed_in)
                     group.start_soon(self._work_off, iter([want]), way, group.cancel_scope)
 
-    def _goes_in_a_batch(self, want: Want, desk: Batching, handed_in: Collection[tuple[str, str, int]]) -> bool:
+    def _goes_in_a_batch(self, want: Want, batches: Batching, handed_in: Collection[tuple[str, str, int]]) -> bool:
         (profile, *_) = self.shop.catalogue.named(want.model, self.shop.today)
-        if (why := desk.silent.get(profile.provider)) is not None:
+        if (why := batches.silent.get(profile.provider)) is not None:
             self.course.given_up[want.model] = why
-        return want.key in handed_in or (self.in_batches and desk.takes(profile.provider))
+        return want.key in handed_in or (self.in_batches and batches.takes(profile.provider))
 
     async def _prove(self, items: Sequence[SuiteTask]) -> None:
         limiter = anyio.CapacityLimiter(2)
@@ -248,8 +248,8 @@ class _Run:
                     patience_s=way.patience_s,
                     wait=self.wait,
                 )
-                if way.desk is not None and (task_id := measured.measurement.task_id) is not None:
-                    await way.desk.done_with(task_id)
+                if way.batches is not None and (task_id := measured.measurement.task_id) is not None:
+                    await way.batches.done_with(task_id)
         except DaySpent as error:
             self.course.given_up[want.model] = str(error)
         except Unaffordable:

@@ -8,7 +8,7 @@ import anyio
 
 from ..memory_store.evaluations import UNDER_WAY, Measurement, record_measurement
 from ..memory_store.under_way import attempts_of
-from ..tools.cascade.attempt import Tried
+from ..tools.cascade.attempt import Attempt
 from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
 from ..tools.cascade.receipt import Receipt
@@ -75,18 +75,18 @@ async def measure(
     async with staged(shop, place.item) as stage:
         pause_s, waited_s = _FIRST_WAIT_S, 0.0
         while True:
-            measurement, tried = await _once(stage, delegations, place, max_seconds, local_only=local_only)
-            least_s = _least_wait_s(tried)
+            measurement, attempt = await _once(stage, delegations, place, max_seconds, local_only=local_only)
+            least_s = _least_wait_s(attempt)
             pause_s = max(pause_s, least_s or 0.0)
             if least_s is None or waited_s + pause_s > patience_s:
-                return Measured(measurement, tried.asked.error if tried is not None else None)
+                return Measured(measurement, attempt.request.error if attempt is not None else None)
             await wait(pause_s)
             waited_s, pause_s = waited_s + pause_s, 2 * pause_s
 
 
 async def _once(
     stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
-) -> tuple[Measurement, Tried | None]:
+) -> tuple[Measurement, Attempt | None]:
     """The measurement, in the books, and the attempt that it comes from. None: none was made."""
     shop, item = stage.shop, place.item
     (profile, *_) = shop.catalogue.named(place.model, shop.today)
@@ -128,24 +128,24 @@ async def _once(
     try:
         delegation = await delegations.begin(shop, stage.job, contract, task_id=begun.task_id)
         receipt = await _ended(delegation)
-        tried = delegation.made[-1] if delegation.made else None
-        measurement = _measurement(begun, receipt, tried, stage)
+        attempt = delegation.made[-1] if delegation.made else None
+        measurement = _measurement(begun, receipt, attempt, stage)
     except BaseException:
         with anyio.CancelScope(shield=True):
             measurement = await _cut_short(begun, shop)
             await record_measurement(shop.ledger, measurement)
         raise
     await record_measurement(shop.ledger, measurement)
-    return measurement, tried
+    return measurement, attempt
 
 
-def _least_wait_s(tried: Tried | None) -> float | None:
+def _least_wait_s(attempt: Attempt | None) -> float | None:
     """What the vendor asks for, or 0, where its trouble may pass. None: it will not."""
-    error = tried.asked.error if tried is not None else None
-    if tried is None or not isinstance(error, Busy):
+    error = attempt.request.error if attempt is not None else None
+    if attempt is None or not isinstance(error, Busy):
         return None
     # A server on this machine that fails has no memory left or lacks a file: that does not pass by itself.
-    if isinstance(error, VendorFailed) and tried.candidate.availability.is_local:
+    if isinstance(error, VendorFailed) and attempt.candidate.availability.is_local:
         return None
     return (error.retry_after_s if isinstance(error, RateLimited) else None) or 0.0
 
@@ -167,31 +167,31 @@ async def _cut_short(begun: Measurement, shop: Workshop) -> Measurement:
     return replace(begun, outcome="cancelled", cost_usd=sum(attempt.cost_usd for attempt in made))
 
 
-def _measurement(begun: Measurement, receipt: Receipt, tried: Tried | None, stage: Staged) -> Measurement:
-    if tried is None:
+def _measurement(begun: Measurement, receipt: Receipt, attempt: Attempt | None, stage: Staged) -> Measurement:
+    if attempt is None:
         unasked = {"over_budget": "over_budget", "cancelled": "cancelled", "refused": "not_allowed"}
         return replace(begun, outcome=unasked.get(receipt.status, "not_asked"))
-    generation, usage = tried.asked.generation, tried.asked.usage
-    learnt = tried.outcome in _ITS_OWN and not _was_short_of_money(tried, stage)
+    generation, usage = attempt.request.generation, attempt.request.usage
+    learnt = attempt.outcome in _ITS_OWN and not _was_short_of_money(attempt, stage)
     return replace(
         begun,
-        build=tried.candidate.availability.build,
-        passed=tried.outcome == "passed" if learnt else None,
-        outcome=tried.outcome,
+        build=attempt.candidate.availability.build,
+        passed=attempt.outcome == "passed" if learnt else None,
+        outcome=attempt.outcome,
         at=stage.shop.now,
-        seconds=generation.seconds if generation else tried.seconds,
+        seconds=generation.seconds if generation else attempt.seconds,
         first_token_seconds=generation.first_token_seconds if generation else None,
         output_tokens=usage.output_tokens,
         thinking_tokens=usage.thinking_tokens,
-        cost_usd=tried.cost_usd,
+        cost_usd=attempt.cost_usd,
     )
 
 
-def _was_short_of_money(tried: Tried, stage: Staged) -> bool:
+def _was_short_of_money(attempt: Attempt, stage: Staged) -> bool:
     """Whether the answer was cut off before the length that it may have: the day's budget paid for no more."""
-    profile = tried.candidate.profile
+    profile = attempt.candidate.profile
     return (
-        tried.outcome == "truncated"
+        attempt.outcome == "truncated"
         and profile.price is not None
-        and tried.asked.usage.output_tokens < stage.wanted_tokens(profile)
+        and attempt.request.usage.output_tokens < stage.wanted_tokens(profile)
     )

@@ -19,7 +19,7 @@ from .asking.consulting import (
     visible_tokens_at_most,
     within_the_day,
 )
-from .asking.request import Asked, NotAffordable
+from .asking.request import NotAffordable, RequestResult
 from .asking.tokens import estimate_tokens
 from .editing.context import ContextFile, read_context
 from .editing.fitting import packed_for
@@ -76,7 +76,7 @@ async def strategic_review(
         return await _without(shop, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
-        raise _no_verdict(consultation.asked, chosen.profile)
+        raise _no_verdict(consultation.request, chosen.profile)
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, matter.visible_tokens)
     beside = filter(None, [matter.packed.note, shop.catalogue.not_in_force])
@@ -91,8 +91,8 @@ async def strategic_review(
         verdict=answer["verdict"],
         guidance=guidance,
         model=chosen.profile.id,
-        output_tokens=consultation.asked.usage.output_tokens,
-        cost_usd=round(consultation.asked.cost_usd, 6),
+        output_tokens=consultation.request.usage.output_tokens,
+        cost_usd=round(consultation.request.cost_usd, 6),
         reviews_left=await _reviews_left(shop),
         notes=notes,
     )
@@ -177,12 +177,12 @@ async def _consult(shop: Workshop, matter: _Matter, *, is_allowed: bool) -> Cons
         ) from error
 
 
-def _no_verdict(asked: Asked, director: ModelProfile) -> NobodyToAsk:
+def _no_verdict(request: RequestResult, director: ModelProfile) -> NobodyToAsk:
     """The error for a request that brought no usable answer: why, what it cost, and whether to try again."""
-    cost = f" It cost {in_dollars(asked.cost_usd)}." if asked.cost_usd else ""
-    lasts = isinstance(asked.error, (Unavailable, RequestRefused))
+    cost = f" It cost {in_dollars(request.cost_usd)}." if request.cost_usd else ""
+    lasts = isinstance(request.error, (Unavailable, RequestRefused))
     remedy = "Or go on without a review." if lasts else "Try again, or go on without a review."
-    return NobodyToAsk(f"{explain(asked.error, director)}.{cost} {remedy}")
+    return NobodyToAsk(f"{explain(request.error, director)}.{cost} {remedy}")
 
 
 async def _without_director(shop: Workshop, matter: _Matter) -> ReviewAnswer:

@@ -18,7 +18,7 @@ from ..routing.deciding import Job, decide, of_the_day_usd
 from ..routing.decision import Decision
 from ..routing.thinking import LEAST, decide_thinking
 from ..workshop import Workshop
-from .request import Ask, Asked, Desk, NoTime, Watch, affordable
+from .request import NoTime, Requester, RequestMonitor, RequestResult, RequestTerms, affordable
 from .tokens import BYTES_PER_TOKEN
 
 TIMEOUT_S = 120.0
@@ -33,13 +33,13 @@ _THINKING_TOKENS = 6_144
 class Consultation:
     """What came back."""
 
-    asked: Asked
+    request: RequestResult
     answer: Mapping[str, Any] | None
     """The JSON object, not yet checked field by field (hence Any). None: no usable answer came."""
 
     @property
     def visible_tokens(self) -> int:
-        return self.asked.usage.visible_tokens
+        return self.request.usage.visible_tokens
 
 
 async def consult(
@@ -74,8 +74,8 @@ async def consult(
         ),
         at_most_per_day=at_most_per_day,
     )
-    ask = replace(
-        _ask(candidate, prompt),
+    terms = replace(
+        _terms(candidate, prompt),
         left_usd=None if is_allowed else shop.rules.ask_above_usd,
         limit="[budget] ask_above_usd",
         local_only=local_only,
@@ -83,22 +83,22 @@ async def consult(
     )
     status = "failed"
     try:
-        asked = await Desk(shop, task_id, Watch()).ask(candidate, ask)
-        answer = _parsed(asked)
+        request = await Requester(shop, task_id, RequestMonitor()).ask(candidate, terms)
+        answer = _parsed(request)
         status = "failed" if answer is None else "done"
     except NoTime as error:
         raise NobodyToAsk(str(error)) from error
     finally:
         await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
-    return Consultation(asked, answer)
+    return Consultation(request, answer)
 
 
 def price_above_unasked(shop: Workshop, candidate: Candidate, prompt: Prompt) -> float | None:
     """What asking may cost at most, in US dollars, when not even a short answer is to be had unasked. None: one is."""
-    limit_usd, ask = shop.rules.ask_above_usd, _ask(candidate, prompt)
-    if limit_usd is None or affordable(candidate, ask, limit_usd) is not None:
+    limit_usd, terms = shop.rules.ask_above_usd, _terms(candidate, prompt)
+    if limit_usd is None or affordable(candidate, terms, limit_usd) is not None:
         return None
-    whole = affordable(candidate, ask, None)
+    whole = affordable(candidate, terms, None)
     return whole.worst_case_usd if whole else None
 
 
@@ -110,7 +110,7 @@ async def within_the_day(
     Where none on this machine can be asked, it is the decision as it was.
     """
     chosen, left_usd = decision.chosen, await of_the_day_usd(shop)
-    if not chosen.is_usable or left_usd is None or affordable(chosen, _ask(chosen, prompt), left_usd) is not None:
+    if not chosen.is_usable or left_usd is None or affordable(chosen, _terms(chosen, prompt), left_usd) is not None:
         return decision
     here = await decide(job, shop, circumstances, checkpoint=checkpoint, local_only=True, within_the_day=False)
     if not here.chosen.is_usable:
@@ -146,16 +146,16 @@ def explain(error: ProviderError | None, profile: ModelProfile) -> str:
     )
 
 
-def _ask(candidate: Candidate, prompt: Prompt) -> Ask:
+def _terms(candidate: Candidate, prompt: Prompt) -> RequestTerms:
     thinking = decide_thinking(candidate.profile, LEAST)
     wanted_tokens = _ANSWER_TOKENS + (_THINKING_TOKENS if thinking.on else 0)
-    return Ask(prompt, thinking, wanted_tokens, seconds=TIMEOUT_S)
+    return RequestTerms(prompt, thinking, wanted_tokens, seconds=TIMEOUT_S)
 
 
-def _parsed(asked: Asked) -> Mapping[str, Any] | None:
-    if asked.generation is None or asked.error is not None:
+def _parsed(request: RequestResult) -> Mapping[str, Any] | None:
+    if request.generation is None or request.error is not None:
         return None
-    text = asked.generation.text
+    text = request.generation.text
     begin, end = text.find("{"), text.rfind("}")
     try:
         found: object = json.loads(text[begin : end + 1])

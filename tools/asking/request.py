@@ -75,8 +75,8 @@ class Traffic:
 
 
 @dataclass
-class Watch:
-    """Sees what leaves and what comes; an `Observer` for the providers."""
+class RequestMonitor:
+    """Counts what leaves and follows what comes; an `Observer` for the providers."""
 
     tell: Callable[[str, int, int], None] | None = None
     """Called with the phase, the output tokens so far, and how many are ahead in line. None: nobody wants to know."""
@@ -114,7 +114,7 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class Ask:
+class RequestTerms:
     """What one request may use, and how it is to be answered."""
 
     prompt: Prompt
@@ -133,19 +133,19 @@ class Ask:
     answer_schema: Mapping[str, object] | None = None
 
 
-def affordable(candidate: Candidate, ask: Ask, left_usd: float | None) -> Allowance | None:
-    """What the request may use of the money, whatever `ask` itself says is left. None: not even a short answer."""
+def affordable(candidate: Candidate, terms: RequestTerms, left_usd: float | None) -> Allowance | None:
+    """What the request may use of the money, whatever `terms` itself says is left. None: not even a short answer."""
     return allow(
         candidate.profile,
-        prompt_tokens_at_most=ask.prompt.tokens_at_most,
-        wanted_tokens=_within_the_model(candidate, ask),
-        least_tokens=_LEAST_THINKING_TOKENS if ask.thinking.on else _LEAST_TOKENS,
+        prompt_tokens_at_most=terms.prompt.tokens_at_most,
+        wanted_tokens=_within_the_model(candidate, terms),
+        least_tokens=_LEAST_THINKING_TOKENS if terms.thinking.on else _LEAST_TOKENS,
         left_usd=left_usd,
     )
 
 
 @dataclass(frozen=True)
-class Asked:
+class RequestResult:
     """How one request ended."""
 
     attempt_id: int
@@ -163,13 +163,13 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Desk:
-    """Where the requests of one task go out."""
+class Requester:
+    """Sends the requests of one task, and books them."""
 
     shop: Workshop
     task_id: str
-    watch: Watch
-    interrupted: list[Asked] = field(default_factory=list[Asked])
+    monitor: RequestMonitor
+    interrupted: list[RequestResult] = field(default_factory=list[RequestResult])
     """Requests whose caller was cancelled while they were under way."""
     unwritten: list[LedgerError] = field(default_factory=list[LedgerError])
     """Why something that had happened already is not in the books."""
@@ -182,31 +182,31 @@ class Desk:
         except LedgerError as error:
             self.unwritten.append(error)
 
-    async def ask(self, candidate: Candidate, ask: Ask) -> Asked:
+    async def ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
         """Send the request and settle it.
 
         Raises MayNotLeave, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
         if not candidate.availability.is_local:
-            prompt = await anyio.to_thread.run_sync(fit_to_leave, ask.prompt, self.shop.rules.privacy)
-            ask = replace(ask, prompt=prompt)
-        deadline = anyio.current_time() + ask.seconds
-        _refuse_too_late(candidate, ask, ask.seconds)
-        async with self._turn(candidate, ask):
-            left = replace(ask, seconds=deadline - anyio.current_time())
+            prompt = await anyio.to_thread.run_sync(fit_to_leave, terms.prompt, self.shop.rules.privacy)
+            terms = replace(terms, prompt=prompt)
+        deadline = anyio.current_time() + terms.seconds
+        _refuse_too_late(candidate, terms, terms.seconds)
+        async with self._turn(candidate, terms):
+            left = replace(terms, seconds=deadline - anyio.current_time())
             _refuse_too_late(candidate, left, left.seconds)
             return await self._ask(candidate, left)
 
     @contextlib.asynccontextmanager
-    async def _turn(self, candidate: Candidate, ask: Ask) -> AsyncGenerator[None]:
+    async def _turn(self, candidate: Candidate, terms: RequestTerms) -> AsyncGenerator[None]:
         """The turn before a server that takes few requests at a time. Raises NoTime when it does not come."""
         server, line = candidate.availability.line, self.shop.line
         if server is None:
             yield
             return
         ticket: int | None = None
-        with anyio.move_on_after(max(0.0, ask.seconds - (ask.needed_seconds or 0.0))):
-            ticket = await line.take_turn(server, self.watch.waits)
+        with anyio.move_on_after(max(0.0, terms.seconds - (terms.needed_seconds or 0.0))):
+            ticket = await line.take_turn(server, self.monitor.waits)
         if ticket is None:
             raise NoTime(
                 f"{candidate.profile.id}: it did not get its turn in time; other requests are ahead of it on the same"
@@ -217,44 +217,44 @@ class Desk:
         finally:
             await line.leave(server, ticket)
 
-    async def _ask(self, candidate: Candidate, ask: Ask) -> Asked:
+    async def _ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
         # At the price of the day on which it is asked, which may not be the one it was chosen on.
         profile = candidate.profile.priced_on(self.shop.today)
-        deadline = anyio.current_time() + ask.seconds
-        attempt_id, allowance = await self._set_aside(replace(candidate, profile=profile), ask)
+        deadline = anyio.current_time() + terms.seconds
+        attempt_id, allowance = await self._set_aside(replace(candidate, profile=profile), terms)
         request = GenerationRequest(
             profile=profile,
-            system=ask.prompt.system,
-            turns=ask.prompt.turns,
-            thinking=ask.thinking,
+            system=terms.prompt.system,
+            turns=terms.prompt.turns,
+            thinking=terms.thinking,
             max_output_tokens=allowance.max_output_tokens,
             timeout_s=deadline - anyio.current_time(),
-            answer_schema=ask.answer_schema,
+            answer_schema=terms.answer_schema,
             # What was not searched, because a local model may see all, must not go elsewhere after all.
-            local_only=ask.local_only or candidate.availability.is_local,
+            local_only=terms.local_only or candidate.availability.is_local,
             attempt_id=attempt_id,
         )
         begun = anyio.current_time()
-        asked = Asked(attempt_id, "cancelled", ask.thinking.on, reserved_usd=allowance.worst_case_usd)
+        result = RequestResult(attempt_id, "cancelled", terms.thinking.on, reserved_usd=allowance.worst_case_usd)
         try:
-            asked = await self._answered(asked, request)
+            result = await self._answered(result, request)
         except BaseException:
-            asked = self._billed_so_far(asked, request)
-            self.interrupted.append(replace(asked, seconds=anyio.current_time() - begun))
+            result = self._billed_so_far(result, request)
+            self.interrupted.append(replace(result, seconds=anyio.current_time() - begun))
             raise
         finally:
-            asked = replace(asked, seconds=anyio.current_time() - begun)
-            await self.settle(asked)
-        return asked
+            result = replace(result, seconds=anyio.current_time() - begun)
+            await self.settle(result)
+        return result
 
-    async def settle(self, asked: Asked) -> None:
+    async def settle(self, result: RequestResult) -> None:
         """Write how the request ended; the newest word counts."""
-        usage, generation = asked.usage, asked.generation
+        usage, generation = result.usage, result.generation
         first = generation.first_token_seconds if generation else None
         settlement = Settlement(
-            outcome=asked.outcome,
-            seconds=asked.seconds,
-            cost_usd=asked.cost_usd,
+            outcome=result.outcome,
+            seconds=result.seconds,
+            cost_usd=result.cost_usd,
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             thinking_tokens=usage.thinking_tokens,
@@ -265,30 +265,30 @@ class Desk:
             stream_seconds=generation.seconds - first if generation and first is not None else None,
         )
         with self.booking():
-            await self.shop.ledger.settle(asked.attempt_id, settlement)
+            await self.shop.ledger.settle(result.attempt_id, settlement)
 
-    async def _set_aside(self, candidate: Candidate, ask: Ask) -> tuple[int, Allowance]:
+    async def _set_aside(self, candidate: Candidate, terms: RequestTerms) -> tuple[int, Allowance]:
         """The attempt's id, once its worst case is in the books, and what it may use.
 
         Waits, as far as its time goes, for money that only requests under way keep from it.
         """
         profile = candidate.profile
-        latest = anyio.current_time() + ask.seconds - (ask.needed_seconds or 0.0)
+        latest = anyio.current_time() + terms.seconds - (terms.needed_seconds or 0.0)
         while True:
             try:
-                allowance = await self._allowance(candidate, ask)
+                allowance = await self._allowance(candidate, terms)
                 attempt = NewAttempt(
                     task_id=self.task_id,
                     model=profile.id,
                     provider=profile.provider,
                     build=candidate.availability.build,
-                    thinking=ask.thinking.on,
+                    thinking=terms.thinking.on,
                     reserved_usd=allowance.worst_case_usd,
                 )
                 daily_cap_usd = self.shop.rules.daily_budget_usd
                 return await self.shop.ledger.reserve(attempt, daily_cap_usd=daily_cap_usd), allowance
             except (NotAffordable, BudgetExceeded) as error:
-                held_usd = await self._held_usd(candidate, ask)
+                held_usd = await self._held_usd(candidate, terms)
                 if held_usd is None:
                     raise
                 if anyio.current_time() >= latest:
@@ -296,10 +296,10 @@ class Desk:
                         f"{profile.id}: {in_dollars(held_usd)} of CHARGEHAND_DAILY_BUDGET_USD is held by requests under"
                         " way, and mostly comes back when they end. Try again in a moment."
                     ) from error
-            self.watch.waits(0)
+            self.monitor.waits(0)
             await anyio.sleep(_LOOK_EVERY_S)
 
-    async def _held_usd(self, candidate: Candidate, ask: Ask) -> float | None:
+    async def _held_usd(self, candidate: Candidate, terms: RequestTerms) -> float | None:
         """US dollars of the day that requests under way hold. None: without them this one could not be paid either."""
         cap_usd, ledger = self.shop.rules.daily_budget_usd, self.shop.ledger
         if cap_usd is None:
@@ -308,19 +308,19 @@ class Desk:
         await close_abandoned(ledger, self.shop.owner, self.shop.now)
         await ledger.look()
         settled_usd = await ledger.settled_today_usd()
-        left_usd = cap_usd - settled_usd if ask.left_usd is None else min(ask.left_usd, cap_usd - settled_usd)
-        if affordable(candidate, ask, left_usd) is None:
+        left_usd = cap_usd - settled_usd if terms.left_usd is None else min(terms.left_usd, cap_usd - settled_usd)
+        if affordable(candidate, terms, left_usd) is None:
             return None
         return await ledger.spent_today_usd() - settled_usd
 
-    async def _allowance(self, candidate: Candidate, ask: Ask) -> Allowance:
-        profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, ask.left_usd
-        limit, instead = ask.limit, ", or name a cheaper model" if ask.limit == Ask.limit else ""
+    async def _allowance(self, candidate: Candidate, terms: RequestTerms) -> Allowance:
+        profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, terms.left_usd
+        limit, instead = terms.limit, ", or name a cheaper model" if terms.limit == RequestTerms.limit else ""
         if cap_usd is not None and profile.price is not None:
             of_the_day_usd = max(0.0, cap_usd - await self.shop.ledger.spent_today_usd())
             if left_usd is None or of_the_day_usd <= left_usd:
                 left_usd, limit, instead = of_the_day_usd, "CHARGEHAND_DAILY_BUDGET_USD", ", or use a local model"
-        allowance = affordable(candidate, ask, left_usd)
+        allowance = affordable(candidate, terms, left_usd)
         if allowance is None:
             raise NotAffordable(
                 f"{profile.id}: {in_dollars(left_usd or 0)} is left of {limit}, too little for its shortest answer to"
@@ -328,27 +328,27 @@ class Desk:
             )
         return allowance
 
-    async def _answered(self, asked: Asked, request: GenerationRequest) -> Asked:
+    async def _answered(self, result: RequestResult, request: GenerationRequest) -> RequestResult:
         profile = request.profile
-        self.watch.begin()
+        self.monitor.begin()
         try:
-            generation = await self.shop.providers[profile.provider].generate(request, self.watch)
+            generation = await self.shop.providers[profile.provider].generate(request, self.monitor)
         except UnusableAnswer as error:
-            return _delivered(asked, profile, error.generation, outcome_of(error), error)
+            return _delivered(result, profile, error.generation, outcome_of(error), error)
         except ProviderError as error:
-            is_free = isinstance(error, (Unavailable, Busy, RequestRefused)) and not self.watch.has_begun
-            asked = asked if is_free else self._billed_so_far(asked, request)
-            return replace(asked, outcome=outcome_of(error), error=error)
-        return _delivered(asked, profile, generation, "unverified")
+            is_free = isinstance(error, (Unavailable, Busy, RequestRefused)) and not self.monitor.has_begun
+            result = result if is_free else self._billed_so_far(result, request)
+            return replace(result, outcome=outcome_of(error), error=error)
+        return _delivered(result, profile, generation, "unverified")
 
-    def _billed_so_far(self, asked: Asked, request: GenerationRequest) -> Asked:
+    def _billed_so_far(self, result: RequestResult, request: GenerationRequest) -> RequestResult:
         """What a request is billed at when its reply did not end: its prompt once it has left, and what came."""
-        if not self.watch.has_sent:
-            return asked
-        usage = self.watch.last.usage if self.watch.last else Usage()
+        if not self.monitor.has_sent:
+            return result
+        usage = self.monitor.last.usage if self.monitor.last else Usage()
         if not usage.input_tokens:
             usage = replace(usage, input_tokens=Prompt(request.system, tuple(request.turns)).tokens)
-        return replace(asked, usage=usage, cost_usd=_cost_usd(request.profile, usage))
+        return replace(result, usage=usage, cost_usd=_cost_usd(request.profile, usage))
 
 
 def outcome_of(error: ProviderError) -> AttemptOutcome:
@@ -356,33 +356,33 @@ def outcome_of(error: ProviderError) -> AttemptOutcome:
     return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
 
 
-def _refuse_too_late(candidate: Candidate, ask: Ask, seconds: float) -> None:
-    if ask.needed_seconds is not None and seconds < ask.needed_seconds:
+def _refuse_too_late(candidate: Candidate, terms: RequestTerms, seconds: float) -> None:
+    if terms.needed_seconds is not None and seconds < terms.needed_seconds:
         raise NoTime(
-            f"{candidate.profile.id}: not asked: needs about {ask.needed_seconds:.0f} s, {max(0.0, seconds):.0f} s are"
-            " left. Raise max_seconds to have it asked."
+            f"{candidate.profile.id}: not asked: needs about {terms.needed_seconds:.0f} s, {max(0.0, seconds):.0f} s"
+            " are left. Raise max_seconds to have it asked."
         )
 
 
-def _within_the_model(candidate: Candidate, ask: Ask) -> int:
+def _within_the_model(candidate: Candidate, terms: RequestTerms) -> int:
     """The output tokens wanted, as far as the model's limit and window go."""
-    tokens = min(ask.wanted_tokens, candidate.profile.max_output_tokens or ask.wanted_tokens)
+    tokens = min(terms.wanted_tokens, candidate.profile.max_output_tokens or terms.wanted_tokens)
     window = candidate.window_tokens
     if window is None:
         return tokens
-    return min(tokens, max(_LEAST_TOKENS, window - ask.prompt.tokens))
+    return min(tokens, max(_LEAST_TOKENS, window - terms.prompt.tokens))
 
 
 def _delivered(
-    asked: Asked,
+    result: RequestResult,
     profile: ModelProfile,
     generation: Generation,
     outcome: AttemptOutcome,
     error: ProviderError | None = None,
-) -> Asked:
+) -> RequestResult:
     usage = generation.usage
     cost_usd = _cost_usd(profile, usage)
-    return replace(asked, outcome=outcome, generation=generation, usage=usage, cost_usd=cost_usd, error=error)
+    return replace(result, outcome=outcome, generation=generation, usage=usage, cost_usd=cost_usd, error=error)
 
 
 def _cost_usd(profile: ModelProfile, usage: Usage) -> float:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import anyio.to_thread
 
-from ..asking.request import Desk
+from ..asking.request import Requester
 from ..checking.answer_checks import AnswerChecks
 from ..checking.change_checks import ChangeChecks
 from ..checking.executing import Executing
 from ..editing.change import Change
 from ..editing.writing import NotApplied, apply_change
 from ..workshop import Workshop
-from .attempt import Check, Tried
+from .attempt import Attempt, Check
 from .contract import Contract
 from .receipt import FileChange, Status
 
@@ -42,7 +42,7 @@ def checks_of(contract: Contract, shop: Workshop, *, began: Callable[[], None]) 
     ).run
 
 
-async def apply_result(status: Status, best: Tried | None, desk: Desk, contract: Contract) -> Applied:
+async def apply_result(status: Status, best: Attempt | None, requester: Requester, contract: Contract) -> Applied:
     """Write the best answer into the files when the contract wants that and its status allows it."""
     if best is None or best.answer is None:
         return Applied(status, None)
@@ -58,14 +58,14 @@ async def apply_result(status: Status, best: Tried | None, desk: Desk, contract:
     if not change.files:
         return Applied(status, None, notes=(*change.left_out, "The files already contain this: nothing was written."))
     try:
-        await anyio.to_thread.run_sync(_write, change, desk)
+        await anyio.to_thread.run_sync(_write, change, requester)
     except NotApplied as error:
         return Applied("failed", code, notes=(*change.left_out, str(error)))
     return Applied(status, None, _receipts(change), change.left_out)
 
 
-def _write(change: Change, desk: Desk) -> None:
-    apply_change(change, desk.task_id, desk.shop.journals, desk.shop.now)
+def _write(change: Change, requester: Requester) -> None:
+    apply_change(change, requester.task_id, requester.shop.journals, requester.shop.now)
 
 
 def _receipts(change: Change) -> tuple[FileChange, ...]:

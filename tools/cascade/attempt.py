@@ -7,7 +7,7 @@ import anyio
 
 from ...memory_store.records import NewCheck
 from ...profiles.model import ModelProfile
-from ..asking.request import Ask, Asked, Desk
+from ..asking.request import Requester, RequestResult, RequestTerms
 from ..checking.result import CheckResult
 from ..editing.answer import Answer, read_answer
 from ..editing.prompt import Prompt
@@ -43,7 +43,7 @@ Check = Callable[[Answer], Awaitable[Sequence[CheckResult]]]
 
 
 @dataclass(frozen=True)
-class Terms:
+class AttemptLimits:
     """What one attempt may use."""
 
     seconds: float
@@ -56,11 +56,11 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Tried:
+class Attempt:
     """How one attempt ended."""
 
     candidate: Candidate
-    asked: Asked
+    request: RequestResult
     outcome: AttemptOutcome
     seconds: float
     """Generation and checks."""
@@ -82,7 +82,7 @@ class Tried:
 
     @property
     def cost_usd(self) -> float:
-        return self.asked.cost_usd
+        return self.request.cost_usd
 
     @property
     def first_failure(self) -> str | None:
@@ -108,11 +108,11 @@ class Tried:
 
     def as_receipt(self, *, delivered: bool) -> AttemptReceipt:
         """delivered: whether its work is what the receipt hands out."""
-        usage = self.asked.usage
+        usage = self.request.usage
         return AttemptReceipt(
             model=self.candidate.profile.id,
             outcome=self.outcome,
-            thinking=self.asked.thinking,
+            thinking=self.request.thinking,
             checks=[CheckReceipt.of(check) for check in self.checks],
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -126,86 +126,88 @@ class Tried:
 class Attempts:
     """Makes the attempts at one job, and keeps them in order."""
 
-    desk: Desk
+    requester: Requester
     job: Job
     check: Check
     prose: bool
     """True: the answer is text, not code."""
-    made: list[Tried] = field(default_factory=list[Tried])
+    made: list[Attempt] = field(default_factory=list[Attempt])
 
     @property
     def spent_usd(self) -> float:
-        return sum(tried.cost_usd for tried in self.made)
+        return sum(attempt.cost_usd for attempt in self.made)
 
-    async def make(self, candidate: Candidate, prompt: Prompt, terms: Terms, *, is_repair: bool) -> Tried:
+    async def make(self, candidate: Candidate, prompt: Prompt, limits: AttemptLimits, *, is_repair: bool) -> Attempt:
         """One more attempt, in the books and in `made` however it ends.
 
         Raises NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
-        deadline = anyio.current_time() + terms.seconds
+        deadline = anyio.current_time() + limits.seconds
         complexity = self.job.complexity.score
         thinking = decide_thinking(candidate.profile, complexity, is_repair=is_repair)
-        ask = Ask(
+        terms = RequestTerms(
             prompt=prompt,
             thinking=thinking,
             wanted_tokens=wanted_tokens(candidate.profile, complexity, thinking),
-            seconds=terms.seconds,
-            needed_seconds=terms.needed_seconds,
-            left_usd=terms.left_usd,
-            local_only=terms.local_only,
+            seconds=limits.seconds,
+            needed_seconds=limits.needed_seconds,
+            left_usd=limits.left_usd,
+            local_only=limits.local_only,
         )
         try:
-            asked = await self.desk.ask(candidate, ask)
+            request = await self.requester.ask(candidate, terms)
         except anyio.get_cancelled_exc_class():
-            self.made.extend(Tried(candidate, a, "cancelled", a.seconds, is_repair) for a in self.desk.interrupted)
+            self.made.extend(
+                Attempt(candidate, a, "cancelled", a.seconds, is_repair) for a in self.requester.interrupted
+            )
             raise
-        tried = Tried(candidate, asked, asked.outcome, asked.seconds, is_repair, self._answer(asked))
+        attempt = Attempt(candidate, request, request.outcome, request.seconds, is_repair, self._answer(request))
         begun = anyio.current_time()
         try:
             with anyio.fail_after(max(0.0, deadline - begun)):
-                tried = await self._checked(tried)
+                attempt = await self._checked(attempt)
         except TimeoutError:
-            tried = replace(tried, outcome="timeout")
+            attempt = replace(attempt, outcome="timeout")
         except BaseException:
-            tried = replace(tried, outcome="cancelled")
+            attempt = replace(attempt, outcome="cancelled")
             raise
         finally:
-            tried = replace(tried, seconds=asked.seconds + anyio.current_time() - begun)
-            self.made.append(tried)
-            with self.desk.booking():
-                await self._record(tried)
-        return tried
+            attempt = replace(attempt, seconds=request.seconds + anyio.current_time() - begun)
+            self.made.append(attempt)
+            with self.requester.booking():
+                await self._record(attempt)
+        return attempt
 
-    def _answer(self, asked: Asked) -> Answer | None:
-        if asked.generation is None or asked.error is not None:
+    def _answer(self, request: RequestResult) -> Answer | None:
+        if request.generation is None or request.error is not None:
             return None
-        return read_answer(asked.generation.text, prose=self.prose)
+        return read_answer(request.generation.text, prose=self.prose)
 
-    async def _checked(self, tried: Tried) -> Tried:
-        if tried.answer is None:
-            return tried
-        if tried.answer.is_explanation:
-            return replace(tried, answer=None, outcome="failed_check", checks=(_NO_CODE,))
-        if not tried.answer.code.strip():
-            return replace(tried, answer=None, outcome="empty")
-        checks = tuple(await self.check(tried.answer))
+    async def _checked(self, attempt: Attempt) -> Attempt:
+        if attempt.answer is None:
+            return attempt
+        if attempt.answer.is_explanation:
+            return replace(attempt, answer=None, outcome="failed_check", checks=(_NO_CODE,))
+        if not attempt.answer.code.strip():
+            return replace(attempt, answer=None, outcome="empty")
+        checks = tuple(await self.check(attempt.answer))
         outcome = _judged(checks)
         is_untested = outcome == "unverified" and not any(check.executed for check in checks)
-        return replace(tried, checks=checks, outcome=outcome, doubt=self._doubt(tried) if is_untested else None)
+        return replace(attempt, checks=checks, outcome=outcome, doubt=self._doubt(attempt) if is_untested else None)
 
-    def _doubt(self, tried: Tried) -> str | None:
-        pace, thinking = tried.candidate.pace, tried.asked.thinking
+    def _doubt(self, attempt: Attempt) -> str | None:
+        pace, thinking = attempt.candidate.pace, attempt.request.thinking
         usual = pace.output_tokens(self.job.complexity.score, thinking=thinking) if pace else None
-        return tried.answer and doubt_about(tried.answer, tried.asked.usage.output_tokens, usual)
+        return attempt.answer and doubt_about(attempt.answer, attempt.request.usage.output_tokens, usual)
 
-    async def _record(self, tried: Tried) -> None:
-        if tried.outcome != tried.asked.outcome:
-            await self.desk.settle(replace(tried.asked, outcome=tried.outcome))
-        for check in tried.checks:
-            await self.desk.shop.ledger.record_check(
+    async def _record(self, attempt: Attempt) -> None:
+        if attempt.outcome != attempt.request.outcome:
+            await self.requester.settle(replace(attempt.request, outcome=attempt.outcome))
+        for check in attempt.checks:
+            await self.requester.shop.ledger.record_check(
                 NewCheck(
-                    task_id=self.desk.task_id,
-                    attempt_id=tried.asked.attempt_id,
+                    task_id=self.requester.task_id,
+                    attempt_id=attempt.request.attempt_id,
                     name=check.name,
                     outcome=check.outcome,
                     executed=check.executed,

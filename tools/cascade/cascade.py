@@ -20,7 +20,7 @@ from ..routing.candidates import Candidate
 from ..routing.decision import Decision
 from ..routing.foresight import foresee
 from ..routing.plan import Means, Plan, Step
-from .attempt import Attempts, Terms, Tried
+from .attempt import Attempt, AttemptLimits, Attempts
 from .contract import Contract
 from .receipt import Status
 from .remarks import remarks_on
@@ -51,7 +51,7 @@ class Cascade:
         step: Step | None = Step(self.decision.chosen.profile.id)
         while step is not None:
             try:
-                tried = await self._attempt(step, deadline - anyio.current_time())
+                attempt = await self._attempt(step, deadline - anyio.current_time())
             except MayNotLeave as error:
                 self.notes.append(str(error))
                 step = await self._kept_local(deadline - anyio.current_time())
@@ -63,39 +63,39 @@ class Cascade:
                 self.notes.append(str(error))
                 self.too_slow.append(step.model)
             else:
-                self._note(tried)
-                if tried.outcome == "passed":
+                self._note(attempt)
+                if attempt.outcome == "passed":
                     return "succeeded"
-                if tried.outcome == "unverified" and tried.doubt is None:
+                if attempt.outcome == "unverified" and attempt.doubt is None:
                     return "unverified"
-                if tried.lacks_a_package and (tried.is_repair or not self._can_be_repaired(tried)):
+                if attempt.lacks_a_package and (attempt.is_repair or not self._can_be_repaired(attempt)):
                     # A stronger model would import it too: asking on would cost money and prove nothing.
                     return "unverified"
-                if (why := self._why_it_stays(tried)) is not None:
+                if (why := self._why_it_stays(attempt)) is not None:
                     self.notes.append(why)
                     step = await self._kept_local(deadline - anyio.current_time())
                     continue
             step = await self._waited_out(deadline - anyio.current_time())
             step = step or self._next(deadline - anyio.current_time())
-        if any(tried.outcome == "unverified" or tried.lacks_a_package for tried in self.attempts.made):
+        if any(attempt.outcome == "unverified" or attempt.lacks_a_package for attempt in self.attempts.made):
             return "unverified"
         if self.too_dear:
             return "over_budget"
         return "refused" if self.local_only and not self.attempts.made and not self.too_slow else "failed"
 
-    def _why_it_stays(self, tried: Tried) -> str | None:
+    def _why_it_stays(self, attempt: Attempt) -> str | None:
         """Why the task must stay on this machine after what its checks printed. None: it need not, or does already."""
-        privacy = self.attempts.desk.shop.rules.privacy
-        if self.local_only or privacy.replaces_secrets or tried.first_failure is None:
+        privacy = self.attempts.requester.shop.rules.privacy
+        if self.local_only or privacy.replaces_secrets or attempt.first_failure is None:
             return None
-        secret = next(iter(privacy.secrets.find(tried.first_failure)), None)
+        secret = next(iter(privacy.secrets.find(attempt.first_failure)), None)
         if secret is None:
             return None
         return f"{STAYS} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."
 
     async def _kept_local(self, seconds: float) -> Step | None:
         """Keep the task on this machine from now on; gives how it goes on there, None when it cannot."""
-        await keep_local(self.attempts.desk.shop.ledger, self.attempts.desk.task_id)
+        await keep_local(self.attempts.requester.shop.ledger, self.attempts.requester.task_id)
         self.local_only = True
         step = self._next(seconds)
         if step is None:
@@ -123,12 +123,12 @@ class Cascade:
             self.notes.append(f"{candidate.profile.id}: {packed.note}")
         return draft(files=packed.files)
 
-    def _followed_up(self, draft: Prompt, tried: Tried) -> Prompt:
+    def _followed_up(self, draft: Prompt, attempt: Attempt) -> Prompt:
         """The conversation so far, and what the check says is wrong."""
-        generation, failure = tried.asked.generation, tried.first_failure
+        generation, failure = attempt.request.generation, attempt.first_failure
         if generation is None or failure is None:
             raise RuntimeError("an attempt that cannot be repaired was to be repaired")
-        rules = tried.candidate.profile.thinking
+        rules = attempt.candidate.profile.thinking
         state = generation.vendor_state if rules is not None and rules.sent_back else None
         # Whatever the vendor counted beyond the visible text comes back with it.
         tokens = generation.usage.output_tokens - estimate_tokens(generation.text) if state is not None else 0
@@ -136,19 +136,19 @@ class Cascade:
             Turn("assistant", generation.text, state, max(0, tokens)), repair_turn(failure, self.contract.changing)
         )
 
-    async def _attempt(self, step: Step, seconds: float) -> Tried:
+    async def _attempt(self, step: Step, seconds: float) -> Attempt:
         candidate, job = self.decision.candidate(step.model), self.attempts.job
         foreseen = foresee(candidate, job.complexity.score, is_repair=step.is_repair)
         # Whoever is asked once more, after being too slow, is asked because nobody else can be.
         is_optional = not foreseen.is_guess and step.model not in self.too_slow
         self.tell("repairing" if step.is_repair else "asking", candidate, foreseen.seconds)
-        terms = Terms(
+        limits = AttemptLimits(
             seconds=seconds,
             needed_seconds=foreseen.seconds if is_optional else None,
             left_usd=self._left_usd,
             local_only=self.local_only,
         )
-        return await self.attempts.make(candidate, self._prompt(step), terms, is_repair=step.is_repair)
+        return await self.attempts.make(candidate, self._prompt(step), limits, is_repair=step.is_repair)
 
     @property
     def _left_usd(self) -> float | None:
@@ -185,7 +185,7 @@ class Cascade:
     async def _waited_out(self, seconds: float) -> Step | None:
         """What a vendor put off for a moment, once that is over. None: nothing was, or another model can be asked."""
         made = self.attempts.made
-        waits = {tried.candidate.profile.id: _short_wait_s(tried) for tried in self._last_of_each()}
+        waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self._last_of_each()}
         brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
         means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
         if not brief or self._used_up(seconds) is not None:
@@ -205,7 +205,7 @@ class Cascade:
         made, heard = self.attempts.made, self._last_heard
         return self.decision.planner.plan(
             means,
-            [tried.step for tried in made if tried.has_failed],
+            [attempt.step for attempt in made if attempt.has_failed],
             left_out=self._left_out(again),
             may_repair=heard is not None and self._can_be_repaired(heard),
             at_any_price=at_any_price,
@@ -216,8 +216,8 @@ class Cascade:
 
         None: there is none, or none would answer in time.
         """
-        planner, tried = self.decision.planner, {tried.candidate.profile.id for tried in self.attempts.made}
-        free = [c for c in planner.candidates if c.profile.price is None and c.profile.id not in tried]
+        planner, attempt = self.decision.planner, {attempt.candidate.profile.id for attempt in self.attempts.made}
+        free = [c for c in planner.candidates if c.profile.price is None and c.profile.id not in attempt]
         plan = replace(planner, candidates=free, every_model=True).plan(
             means, left_out=self._left_out(), at_any_price=True
         )
@@ -267,8 +267,8 @@ class Cascade:
         """Why nobody else is asked, when neither money nor time is the reason."""
         if self.contract.model is not None:
             return f'model="{self.contract.model}" was named, so no other is asked.'
-        tried = {tried.candidate.profile.id for tried in self.attempts.made}
-        out = {*tried, *self._left_out()}
+        attempt = {attempt.candidate.profile.id for attempt in self.attempts.made}
+        out = {*attempt, *self._left_out()}
         rest = next((c.profile.id for c in self.decision.candidates if c.is_usable and c.profile.id not in out), None)
         if rest is not None:
             return f'of each role one model is asked. model="{rest}" asks another.'
@@ -283,18 +283,18 @@ class Cascade:
             if candidate.is_usable and planner.cost_usd(Step(candidate.profile.id)) >= cost_usd > 0:
                 yield candidate.profile.id
 
-    def _can_be_repaired(self, tried: Tried) -> bool:
+    def _can_be_repaired(self, attempt: Attempt) -> bool:
         """Whether the same model can be told what was wrong, and has not just said what was said before."""
-        if tried.outcome != "failed_check" or tried.first_failure is None or tried.asked.generation is None:
+        if attempt.outcome != "failed_check" or attempt.first_failure is None or attempt.request.generation is None:
             return False
-        if self._may_not_hear(tried):
+        if self._may_not_hear(attempt):
             return False
-        earlier = [t.answer.code for t in self.attempts.made if t is not tried and t.answer is not None]
-        return tried.answer is None or tried.answer.code not in earlier
+        earlier = [t.answer.code for t in self.attempts.made if t is not attempt and t.answer is not None]
+        return attempt.answer is None or attempt.answer.code not in earlier
 
-    def _may_not_hear(self, tried: Tried) -> bool:
+    def _may_not_hear(self, attempt: Attempt) -> bool:
         """Whether what the checks print may not be told to the model that gave the answer."""
-        return self.contract.private_output is not None and not tried.candidate.availability.is_local
+        return self.contract.private_output is not None and not attempt.candidate.availability.is_local
 
     def _elsewhere(self) -> Iterator[str]:
         """The models that are not on this machine, when nothing may leave it."""
@@ -303,23 +303,23 @@ class Cascade:
 
     def _silent(self) -> Iterator[str]:
         """The models that gave no answer to judge, and all of a vendor who answers nobody."""
-        for tried in self._last_of_each():
-            if tried.has_failed:
+        for attempt in self._last_of_each():
+            if attempt.has_failed:
                 continue
-            yield tried.candidate.profile.id
+            yield attempt.candidate.profile.id
             # No key, no credit, no connection: the vendor's other models have none either.
-            if isinstance(tried.asked.error, Unavailable) and not isinstance(tried.asked.error, UnknownModelId):
-                provider = tried.candidate.profile.provider
+            if isinstance(attempt.request.error, Unavailable) and not isinstance(attempt.request.error, UnknownModelId):
+                provider = attempt.candidate.profile.provider
                 yield from (c.profile.id for c in self.decision.candidates if c.profile.provider == provider)
 
-    def _last_of_each(self) -> Collection[Tried]:
+    def _last_of_each(self) -> Collection[Attempt]:
         """The last attempt of each model."""
-        return {tried.candidate.profile.id: tried for tried in self.attempts.made}.values()
+        return {attempt.candidate.profile.id: attempt for attempt in self.attempts.made}.values()
 
     @property
-    def _last_heard(self) -> Tried | None:
+    def _last_heard(self) -> Attempt | None:
         """The last attempt that its vendor let begin."""
-        return next((t for t in reversed(self.attempts.made) if not isinstance(t.asked.error, RateLimited)), None)
+        return next((t for t in reversed(self.attempts.made) if not isinstance(t.request.error, RateLimited)), None)
 
     def _quickest(self) -> Step | None:
         """Who is asked when all would come too late and nothing has been tried: whoever comes first."""
@@ -352,17 +352,18 @@ class Cascade:
             return "refused"
         return "failed"
 
-    def _note(self, tried: Tried) -> None:
-        if tried.asked.error is not None:
-            self.notes.append(f"{tried.candidate.profile.id}: {tried.outcome}: {tried.asked.error}")
-        if tried.doubt is not None:
-            self.notes.append(f"{tried.candidate.profile.id}: {tried.doubt}.")
-        if tried.answer is not None and not tried.answer.is_whole:
-            self.notes.append(f"{tried.candidate.profile.id}: its code block was never closed; the end may be missing.")
-        if tried.outcome == "failed_check" and self._may_not_hear(tried):
-            self.notes.append(f"{tried.candidate.profile.id}: not asked for a repair: {self.contract.private_output}.")
-        self.notes.extend(remarks_on(tried))
-        for check in tried.checks:
+    def _note(self, attempt: Attempt) -> None:
+        model = attempt.candidate.profile.id
+        if attempt.request.error is not None:
+            self.notes.append(f"{model}: {attempt.outcome}: {attempt.request.error}")
+        if attempt.doubt is not None:
+            self.notes.append(f"{model}: {attempt.doubt}.")
+        if attempt.answer is not None and not attempt.answer.is_whole:
+            self.notes.append(f"{model}: its code block was never closed; the end may be missing.")
+        if attempt.outcome == "failed_check" and self._may_not_hear(attempt):
+            self.notes.append(f"{model}: not asked for a repair: {self.contract.private_output}.")
+        self.notes.extend(remarks_on(attempt))
+        for check in attempt.checks:
             if check.note and check.outcome != "passed":
                 self.notes.append(f"{check.name}: {check.note}")
 
@@ -371,22 +372,22 @@ _SHORT_WAIT_S = 60.0
 """A limit per minute ends within it."""
 
 
-def _short_wait_s(tried: Tried) -> float | None:
+def _short_wait_s(attempt: Attempt) -> float | None:
     """The wait that its vendor asked for, in seconds. None: none, or a longer one than is waited out."""
-    error = tried.asked.error
+    error = attempt.request.error
     wait_s = error.retry_after_s if isinstance(error, RateLimited) else None
     return wait_s if wait_s is not None and wait_s <= _SHORT_WAIT_S else None
 
 
-def best_of(made: Sequence[Tried]) -> Tried | None:
+def best_of(made: Sequence[Attempt]) -> Attempt | None:
     """The attempt whose work is handed out: the one that ended the task, else the nearest to passing."""
     order = {"passed": 3, "unverified": 2}
-    with_code = [tried for tried in made if tried.answer is not None]
+    with_code = [attempt for attempt in made if attempt.answer is not None]
     return max(
         with_code,
-        key=lambda tried: (
-            order.get(tried.outcome, int(tried.lacks_a_package)) - (tried.doubt is not None),
-            tried.tests_passed,
+        key=lambda attempt: (
+            order.get(attempt.outcome, int(attempt.lacks_a_package)) - (attempt.doubt is not None),
+            attempt.tests_passed,
         ),
         default=None,
     )

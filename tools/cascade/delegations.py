@@ -17,7 +17,7 @@ from ...memory_store.records import Finish, NewTask
 from ...memory_store.under_way import is_wished_cancelled, write_stage
 from ...profiles.errors import ProfileError
 from ...profiles.model import ModelProfile
-from ..asking.request import Desk, Watch
+from ..asking.request import Requester, RequestMonitor
 from ..editing.answer import PROSE_TYPES
 from ..errors import CallerError
 from ..route_task import new_decision
@@ -28,7 +28,7 @@ from ..routing.plan import Check, Means
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS
 from ..workshop import LookBack, Workshop
 from .applying import apply_result, checks_of
-from .attempt import Attempts, Tried
+from .attempt import Attempt, Attempts
 from .cascade import Cascade, best_of
 from .contract import Contract
 from .receipt import Egress, Receipt, Saving, Status
@@ -88,7 +88,7 @@ class Delegation:
     error: BaseException | None = None
     """Why there will be no receipt."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
-    made: Sequence[Tried] = ()
+    made: Sequence[Attempt] = ()
     """The attempts so far, in order."""
     attempt_seconds: float | None = None
     """What the reply of the attempt under way is expected to take. None: nobody knows."""
@@ -225,10 +225,10 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         delegation.attempt_seconds, delegation.attempt_begun = seconds, time.monotonic()
         delegation.enter(Stage(phase, candidate.profile.id, len(attempts.made) + 1))
 
-    watch = Watch(tell=at_phase)
+    monitor = RequestMonitor(tell=at_phase)
     checks = checks_of(contract, shop, began=lambda: at_phase("checking", delegation.stage.output_tokens))
     attempts = Attempts(
-        desk=Desk(shop, delegation.task_id, watch),
+        requester=Requester(shop, delegation.task_id, monitor),
         job=job,
         check=checks,
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
@@ -290,26 +290,28 @@ async def _check(contract: Contract, shop: Workshop) -> Check | None:
 
 async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:
     """The receipt, once it is in the books; of a cancelled task too, so that whoever asks later gets it."""
-    desk, best = attempts.desk, best_of(attempts.made)
-    applied = await apply_result(status, best, desk, contract)
+    requester, best = attempts.requester, best_of(attempts.made)
+    applied = await apply_result(status, best, requester, contract)
     status = applied.status
     notes.extend(applied.notes)
-    baseline = _baseline(desk.shop)
+    baseline = _baseline(requester.shop)
     worth_usd = _price_on(baseline, best, attempts.made) if baseline and best else None
     saving = None
     if status == "succeeded" and baseline is not None and worth_usd is not None:
         saving = Saving(baseline_model=baseline.id, amount=round(worth_usd - attempts.spent_usd, 6))
     receipt = Receipt(
-        task_id=desk.task_id,
+        task_id=requester.task_id,
         status=status,
         model=best.candidate.profile.id if best else None,
         code=applied.code,
         files_changed=list(applied.files),
-        attempts=[tried.as_receipt(delivered=tried is best) for tried in attempts.made],
+        attempts=[attempt.as_receipt(delivered=attempt is best) for attempt in attempts.made],
         verified_by=[c.name for c in best.checks if c.outcome == "passed"] if best and status in _DELIVERED else [],
         cost_usd=round(attempts.spent_usd, 6),
         saved_usd=saving,
-        egress=[Egress(host=h, requests=t.requests, bytes=t.bytes) for h, t in sorted(desk.watch.traffic.items())],
+        egress=[
+            Egress(host=h, requests=t.requests, bytes=t.bytes) for h, t in sorted(requester.monitor.traffic.items())
+        ],
         notes=list(dict.fromkeys(filter(None, notes))),
     )
     finish = Finish(
@@ -320,12 +322,12 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
         baseline_model=baseline.id if baseline and worth_usd is not None else None,
         baseline_usd=worth_usd,
     )
-    with desk.booking():
+    with requester.booking():
         # The ledger shields its writes from cancellation.
-        await desk.shop.ledger.finish_task(desk.task_id, finish)
-    if not desk.unwritten:
+        await requester.shop.ledger.finish_task(requester.task_id, finish)
+    if not requester.unwritten:
         return receipt
-    return receipt.model_copy(update={"notes": [*receipt.notes, f"{_NOT_IN_THE_BOOKS} {desk.unwritten[0]}"]})
+    return receipt.model_copy(update={"notes": [*receipt.notes, f"{_NOT_IN_THE_BOOKS} {requester.unwritten[0]}"]})
 
 
 _NOT_IN_THE_BOOKS = (
@@ -342,14 +344,16 @@ def _baseline(shop: Workshop) -> ModelProfile | None:
     return next(iter(shop.catalogue.players(shop.catalogue.rules.baseline_role, shop.today)), None)
 
 
-def _price_on(baseline: ModelProfile, best: Tried, made: Sequence[Tried]) -> float:
+def _price_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:
     """What the work would have cost on the baseline model, in US dollars: the draft's prompt and the visible answer.
 
     Thinking and repairs are this model's own waste, not work that the baseline would have done. Where the baseline
     did the work itself, it is worth what its attempts cost.
     """
     if best.candidate.profile.id == baseline.id:
-        return sum(tried.cost_usd for tried in made if tried.candidate is best.candidate)
+        return sum(attempt.cost_usd for attempt in made if attempt.candidate is best.candidate)
     drafts = [t for t in made[: made.index(best) + 1] if t.candidate is best.candidate and not t.is_repair]
     draft = drafts[-1] if drafts else best
-    return baseline.cost_usd(input_tokens=draft.asked.usage.input_tokens, output_tokens=best.asked.usage.visible_tokens)
+    return baseline.cost_usd(
+        input_tokens=draft.request.usage.input_tokens, output_tokens=best.request.usage.visible_tokens
+    )

@@ -7,30 +7,30 @@ from ...profiles.price import in_dollars
 from ..editing.answer import declines
 from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in, visible
-from .attempt import Tried
+from .attempt import Attempt
 
 _SHOWN = 120
 """Characters of an answer that is no code."""
 
 
-def remarks_on(tried: Tried) -> Iterator[str]:
+def remarks_on(attempt: Attempt) -> Iterator[str]:
     """Notes for the receipt, each with the model's name before it."""
-    answer, generation, model = tried.answer, tried.asked.generation, tried.candidate.profile.id
-    asked = tried.asked
-    if generation is None and asked.thinking and 0 < asked.cost_usd < asked.reserved_usd:
+    answer, generation, model = attempt.answer, attempt.request.generation, attempt.candidate.profile.id
+    request = attempt.request
+    if generation is None and request.thinking and 0 < request.cost_usd < request.reserved_usd:
         yield (
             f"{model}: its answer broke off, and thinking that was not shown may be billed too: at least"
-            f" {in_dollars(asked.cost_usd)}, at most {in_dollars(asked.reserved_usd)}; the books have the former."
+            f" {in_dollars(request.cost_usd)}, at most {in_dollars(request.reserved_usd)}; the books have the former."
         )
     if generation is not None and generation.usage.is_estimated:
         cost = ", and their cost," if generation.usage.cost_usd is None else ""
         yield f"{model}: its server gives no usable token counts; those of this attempt{cost} are estimates."
-    if asked.cost_usd > asked.reserved_usd:
+    if request.cost_usd > request.reserved_usd:
         yield (
-            f"{model}: its server charges {in_dollars(asked.cost_usd)}, more than the worst case of"
-            f" {in_dollars(asked.reserved_usd)} that was set aside. Check the price in its profile."
+            f"{model}: its server charges {in_dollars(request.cost_usd)}, more than the worst case of"
+            f" {in_dollars(request.reserved_usd)} that was set aside. Check the price in its profile."
         )
-    if answer is None and generation is not None and tried.asked.error is None and tried.outcome == "empty":
+    if answer is None and generation is not None and attempt.request.error is None and attempt.outcome == "empty":
         if declines(generation.text):
             said = " ".join(visible(generation.text).split())
             yield (

@@ -91,20 +91,20 @@ async def review_code(
         local_only=local_only,
         is_allowed=is_allowed,
     )
-    asked, said = consultation.asked, consultation.answer
+    request, said = consultation.request, consultation.answer
     if said is None or said.get("verdict") not in ("pass", "fail", "uncertain"):
-        why = explain(asked.error, candidate.profile)
-        usage, notes = asked.usage, (f"review: {why}",)
-        return Review("uncertain", (), usage.output_tokens, asked.cost_usd, asked.seconds, notes, why_uncertain=why)
+        why = explain(request.error, candidate.profile)
+        usage, notes = request.usage, (f"review: {why}",)
+        return Review("uncertain", (), usage.output_tokens, request.cost_usd, request.seconds, notes, why_uncertain=why)
     found = list(_findings(said, candidate.profile.id))
     quoted = [finding for finding in found if finding.quote and finding.quote in code]
     kept = _within(quoted, limit)
     return Review(
         verdict=said["verdict"],
         findings=tuple(_placed(finding, code) for finding in kept),
-        output_tokens=asked.usage.output_tokens,
-        cost_usd=asked.cost_usd,
-        seconds=asked.seconds,
+        output_tokens=request.usage.output_tokens,
+        cost_usd=request.cost_usd,
+        seconds=request.seconds,
         notes=tuple(_remarks(consultation, len(found) - len(quoted), len(quoted) - len(kept), limit)),
     )
 
