@@ -147,6 +147,25 @@ async def test_a_free_model_is_asked_where_only_the_days_budget_keeps_a_stronger
     assert any("CHARGEHAND_DAILY_BUDGET_USD" in note for note in untested["notes"])
 
 
+async def test_what_follows_a_failure_is_planned_with_what_the_day_has_left_by_then(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.25")
+    costly = Reply(WRONG.text, thinking="Twice.", thinking_tokens=5_000)
+    script = Script({VALIDATOR: [costly, RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call(
+            "delegate_generation", task=HARD, task_type="architecture", tests=TESTS, model="sonnet"
+        )
+
+    assert (receipt["status"], script.models) == ("over_budget", [VALIDATOR])
+    (note,) = receipt["notes"]
+    assert note == (
+        "claude-sonnet-5-5: not asked: about $0.2430 is more than the $0.1995 left of CHARGEHAND_DAILY_BUDGET_USD,"
+        " which resets at 00:00 UTC. Raise it to have it asked."
+    )
+
+
 async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(open_house: OpenHouse):
     def answers(ask: Ask) -> Reply | HttpFault:
         if ask.model == "qwen-3.8-27b":

@@ -17,6 +17,7 @@ from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE, STAYS
 from ..provider import RateLimited, Turn, Unavailable, UnknownModelId
 from ..routing.candidates import Candidate
+from ..routing.deciding import of_the_day_usd
 from ..routing.decision import Decision
 from ..routing.foresight import foresee
 from ..routing.plan import Means, Plan, Step
@@ -42,6 +43,8 @@ class Cascade:
     """Models that were left out because their reply would come too late."""
     too_dear: set[str] = field(default_factory=set[str])
     """Models that were left out because not even a short answer fits the money that is left."""
+    of_the_day_usd: float | None = None
+    """US dollars that the day's budget had left after the last attempt. None: it has no limit."""
 
     async def run(self) -> Status:
         """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
@@ -75,6 +78,7 @@ class Cascade:
                     self.notes.append(why)
                     step = await self._kept_local(deadline - anyio.current_time())
                     continue
+            await self._look_at_the_day()
             step = await self._waited_out(deadline - anyio.current_time())
             step = step or self._next(deadline - anyio.current_time())
         if any(attempt.outcome == "unverified" or attempt.lacks_a_package for attempt in self.attempts.made):
@@ -155,17 +159,25 @@ class Cascade:
         cap_usd = self.contract.max_cost_usd
         return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
+    async def _look_at_the_day(self) -> None:
+        shop = self.attempts.requester.shop
+        await shop.ledger.look()
+        self.of_the_day_usd = await of_the_day_usd(shop)
+
+    def _means(self, seconds: float) -> Means:
+        limits = [usd for usd in (self._left_usd, self.of_the_day_usd) if usd is not None]
+        return Means(self.contract.max_attempts - len(self.attempts.made), seconds, min(limits, default=None))
+
     def _next(self, seconds: float) -> Step | None:
         """What is done next; None: the contract is used up or nothing left is worth its cost, which is noted."""
         if (stop := self._used_up(seconds)) is not None:
             self.notes.append(stop)
             return None
-        made = self.attempts.made
-        means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
+        means = self._means(seconds)
         plan = self._plan(means)
         if plan.steps:
             return self._slip_corrected() or plan.steps[0]
-        if not made:
+        if not self.attempts.made:
             return self._quickest() or self._another_free(means)
         if free := self._another_free(means):
             return free
@@ -184,10 +196,9 @@ class Cascade:
 
     async def _waited_out(self, seconds: float) -> Step | None:
         """What a vendor put off for a moment, once that is over. None: nothing was, or another model can be asked."""
-        made = self.attempts.made
         waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self._last_of_each()}
         brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
-        means = Means(self.contract.max_attempts - len(made), seconds, self._left_usd)
+        means = self._means(seconds)
         if not brief or self._used_up(seconds) is not None:
             return None
         if self._plan(means).steps or self._another_free(means) is not None:
@@ -231,10 +242,8 @@ class Cascade:
         planner = self.decision.planner
         if step := next(iter(self._plan(replace(means, usd=None)).steps), None):
             self.too_dear.add(step.model)
-            self.notes.append(
-                f"{step.model}: not asked: about {in_dollars(planner.cost_usd(step))} is more than is left of"
-                f" max_cost_usd {self.contract.max_cost_usd:g}. Raise it to have it asked."
-            )
+            dear = f"about {in_dollars(planner.cost_usd(step))} is more than {self._limit(means)}"
+            self.notes.append(f"{step.model}: not asked: {dear}. Raise it to have it asked.")
         elif step := next(iter(self._plan(untimed := replace(means, seconds=None)).steps), None) or (
             self._another_free(untimed)
         ):
@@ -250,12 +259,19 @@ class Cascade:
                 f" remaining options together have a {rest.success:.0%} chance. CHARGEHAND_POLICY=quality goes on for"
                 f' longer, and model="{step.model}" asks it alone.'
             )
-        elif (dear := self._beyond_the_day()) is not None:
-            self.too_dear.add(dear.profile.id)
-            self.notes.append(f"{dear.profile.id}: not asked: {dear.why_not}. Raise it to have it asked.")
+        elif (other := self._beyond_the_day()) is not None:
+            self.too_dear.add(other.profile.id)
+            self.notes.append(f"{other.profile.id}: not asked: {other.why_not}. Raise it to have it asked.")
         else:
             made = len(self.attempts.made)
             self.notes.append(f"Stopped after {made} of {self.contract.max_attempts} attempts: {self._why_it_ends()}")
+
+    def _limit(self, means: Means) -> str:
+        """The narrower of the two limits of money, as its user knows it."""
+        if means.usd is not None and means.usd == self.of_the_day_usd:
+            left = in_dollars(means.usd)
+            return f"the {left} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
+        return f"is left of max_cost_usd {self.contract.max_cost_usd:g}"
 
     def _beyond_the_day(self) -> Candidate | None:
         """Who could be asked but for what the day's budget has left."""
