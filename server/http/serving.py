@@ -51,11 +51,13 @@ async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Calla
     ready: called when the app answers, and a signal would end it in order.
     """
     say_once_that_files_run_out(asyncio.get_running_loop())
-    async with serving(app, listener):
-        if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+        async with serving(app, listener):
             ready()
             await anyio.sleep_forever()
-        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    # Received until the books are closed, which `CLOSING_S` bounds: a second signal does not end the process before.
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async with serving(app, listener):
             ready()
             async for _ in signals:
                 return

@@ -83,6 +83,33 @@ async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_e
         assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
 
 
+async def test_a_second_signal_does_not_end_it_before_its_books_are_closed(
+    environment: dict[str, str], tmp_path: Path, started: list[Server]
+):
+    script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
+    async with vendors(script) as peers:
+        server = Server(environment | peers.environment, tmp_path, "--port", "0")
+        started.append(server)
+        line = await anyio.to_thread.run_sync(server.next_line)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(_call, line.rpartition(" ")[2], "auto")
+            with anyio.fail_after(BOUND_S):
+                while not script.asked:
+                    await anyio.lowlevel.checkpoint()
+                with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+                    db.execute("BEGIN IMMEDIATE")  # nothing can be closed in the books until it ends
+                    server.popen.terminate()
+                    await peers.ollama.journal.to("/api/chat")[0].over.wait()
+                    server.popen.terminate()
+            code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+            group.cancel_scope.cancel()
+
+    assert code == 0
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
+        assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
+
+
 async def _call(url: str, era: str) -> None:
     async with Client(url, mode=era) as client:
         with contextlib.suppress(MCPError):  # its server goes away under it
