@@ -237,6 +237,25 @@ async def test_an_explanation_without_code_is_sent_back_and_never_handed_out(ope
     assert (stubborn["status"], stubborn.get("code")) == ("failed", None)
 
 
+@pytest.mark.parametrize(
+    ("task", "example"),
+    [
+        ("Write a README for the package m", "```python\nfrom m import add\n\nprint(add(1, 2))\n```"),
+        ("Write documentation for the npm package m", "```js\nimport { add } from 'm';\nconst x = add(1, 2);\n```"),
+        ("Review this code for leaks: f = open('x')", "```python\nimport os\nf = open('x')\n```"),
+        ("Propose an architecture for a key-value store", "```python\nclass Store:\n    def get(self, key): ...\n```"),
+    ],
+)
+async def test_prose_with_an_example_in_it_is_not_checked_as_code(open_house: OpenHouse, task: str, example: str):
+    prose = f"# m\n\nIt adds two numbers.\n\n{example}\n\nIt returns the sum of both.\n"
+    async with open_house(lambda _: Reply(prose)) as house:
+        receipt = await house.call("delegate_generation", task=task)
+
+    assert receipt["status"] == "unverified"
+    assert receipt["code"] == prose
+    assert len(receipt["attempts"]) == 1
+
+
 async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHouse):
     script = Script({ECONOMY: [WRONG, STILL_WRONG]})
     async with open_house(script) as house:

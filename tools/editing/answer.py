@@ -14,6 +14,8 @@ __all__ = ["PROSE_TYPES", "Answer", "Edit", "Part", "read_answer"]
 # Task types whose answer is prose unless the prose is only a wrapping around one block of code.
 PROSE_TYPES = frozenset({"documentation", "review", "architecture", "reasoning", "other"})
 
+_PROSE = "markdown"
+
 # Thinking that a server left in the answer. Chat templates that open it themselves leave only its end;
 # without an end there is no answer behind it.
 _THOUGHT = re.compile(
@@ -30,7 +32,7 @@ class Answer:
     """The code, or the whole prose where the task asks for prose. Empty: there is none, or the model declines or
     only explains."""
     language: str | None
-    """The language that its fence names. None: no fence, or no name."""
+    """The language that its fence names; `markdown` for prose that was asked for. None: no fence, or no name."""
     is_whole: bool
     """False: a fence was never closed, so the code may end too soon."""
     parts: tuple[Part, ...] = ()
@@ -63,9 +65,8 @@ def read_answer(reply: str, *, prose: bool) -> Answer:
         chosen = [fence for fence in fences if fence.language == language]
         code = "\n\n".join(fence.code.strip("\n") for fence in chosen)
         is_whole = all(fence.is_closed for fence in chosen)
-    return Answer(
-        _ended(code), language or None, is_whole, changes.parts, changes.edits, changes.faults, is_explanation
-    )
+    language = language or (_PROSE if prose else None)
+    return Answer(_ended(code), language, is_whole, changes.parts, changes.edits, changes.faults, is_explanation)
 
 
 def declines(reply: str) -> bool:

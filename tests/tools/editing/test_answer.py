@@ -55,7 +55,7 @@ def test_a_refusal_in_words_is_no_code_and_stays_where_words_are_asked_for(reply
 )
 def test_a_reply_that_only_explains_is_no_code_and_stays_where_words_are_asked_for(reply: str):
     assert _read(reply, prose=False) == Answer("", None, is_whole=True, is_explanation=True)
-    assert _read(reply, prose=True) == Answer(reply + "\n", None, is_whole=True)
+    assert _read(reply, prose=True) == Answer(reply + "\n", "markdown", is_whole=True)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_an_empty_fence_is_an_empty_answer():
 def test_prose_is_kept_whole_with_its_fences():
     text = "# Plan\n\nDo this:\n\n```python\nx = 1\n```\n\nand that.\n"
 
-    assert _read(text, prose=True) == Answer(text, None, is_whole=True)
+    assert _read(text, prose=True) == Answer(text, "markdown", is_whole=True)
 
 
 @pytest.mark.parametrize("mark", ["```markdown", "```", "~~~text"])
