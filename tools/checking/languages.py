@@ -35,6 +35,14 @@ _TAGS = {
 }
 """Language name to the fence tags and file suffixes that mean it."""
 
+# Languages that are taken for each other: one holds the other, or fences name one for both.
+_NEAR = (
+    frozenset({"javascript", "typescript"}),
+    frozenset({"c", "cpp"}),
+    frozenset({"json", "json5", "jsonl"}),
+    frozenset({"html", "xml", "php"}),
+)
+
 _LANGUAGES = {tag: language for language, tags in _TAGS.items() for tag in tags}
 
 _LOOKS = (
@@ -80,6 +88,13 @@ def language_of_file(path: str) -> str | None:
     """The language a file's name means. None: the name does not say."""
     name = PurePath(path).name.lower()
     return _LANGUAGES.get(PurePath(name).suffix.removeprefix(".")) or ("dockerfile" if name == "dockerfile" else None)
+
+
+def can_be(language: str | None, wanted: str | None) -> bool:
+    """Whether code that a fence calls one language can be a file of another; a word that is none can be any."""
+    if language is None or language == wanted or language not in _TAGS:
+        return True
+    return any({language, wanted} <= near for near in _NEAR)
 
 
 def guess_language(code: str) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
-from ..checking.languages import language_of_file
+from ..checking.languages import can_be, guess_language, language_of_file
 from .answer import Answer, Edit, Part
 from .fences import RANK_OF_CODE, rank
 from .fragment import lost_by, placeholder_in
@@ -92,9 +92,18 @@ class _Draft:
         if self.target is None:
             self.failures.append("The answer does not say which file it is. Write the path before each block.")
             return
-        wanted = language_of_file(self.target)
-        fitting = [part for part in parts if part.language == wanted and wanted is not None]
-        chosen = fitting[0] if fitting else max(parts, key=lambda part: (rank(part.language), len(part.text)))
+        wanted = _language_of(self.target)
+        possible = [part for part in parts if _can_be(part, wanted)]
+        if not possible:
+            named = ", ".join(dict.fromkeys(part.language or "" for part in parts))
+            self._fail(
+                self.target,
+                f"no block is this file: the answer has only {named}, without a path. Give the whole file in one"
+                " block, and write its path before it; use a fence of four marks where the file itself has fences.",
+            )
+            return
+        exact = [part for part in possible if part.language == wanted and wanted is not None]
+        chosen = exact[0] if exact else max(possible, key=lambda part: (rank(part.language), len(part.text)))
         self.write(Part(self.target, chosen.language, chosen.text, chosen.heading))
 
     def edit(self, edit: Edit) -> None:
@@ -172,6 +181,17 @@ class _Draft:
 
     def _fail(self, path: str, why: str) -> None:
         self.failures.append(f"`{_shown(path)}`: {why}")
+
+
+def _language_of(path: str) -> str | None:
+    """The language of a file, `text` for one that is read by people. None: its name does not say."""
+    is_text = PurePosixPath(path).suffix.lower() in (".txt", ".rst", ".adoc")
+    return "text" if is_text else language_of_file(path)
+
+
+def _can_be(part: Part, wanted: str | None) -> bool:
+    """Whether a block can be a file of a language, by its tag, or by its look where the tag is a wrong one."""
+    return wanted is None or can_be(part.language, wanted) or guess_language(part.text) == wanted
 
 
 def new_path(path: str) -> str | None:

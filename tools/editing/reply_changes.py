@@ -69,6 +69,8 @@ def read_changes(text: str, fences: Sequence[Fence]) -> Changes:
     reading.faults += _unclosed_tags(lines, fences)
     if not fences and not blocks:
         parts, reading.edits = _unfenced(text, reading)
+    if _is_document(text) and not reading.edits and all(p.path is None and p.language != "markdown" for p in parts):
+        parts = [*parts, Part(None, "markdown", text + "\n")]
     return Changes(tuple(parts), tuple(reading.edits), tuple(reading.faults))
 
 
@@ -163,6 +165,11 @@ def _unfenced(text: str, reading: _Reading) -> tuple[list[Part], list[Edit]]:
     path = path_in_comment(lines[0], language)
     heading = lines.pop(0) + "\n" if path is not None else ""
     return [Part(path, language, text_of(lines), heading)], []
+
+
+def _is_document(text: str) -> bool:
+    """Whether a reply may itself be a Markdown file: it begins with a title."""
+    return re.match(r"# \S.*(?:\n|\Z)", text) is not None
 
 
 def _joined(fences: Sequence[Fence]) -> Iterator[Part]:

@@ -152,6 +152,52 @@ def test_the_target_gets_the_fence_of_its_language():
     assert propose(read_answer(reply, prose=False), {}, "a.yaml").texts == {"a.yaml": "a: 1\n"}
 
 
+@pytest.mark.parametrize(
+    ("target", "reply"),
+    [
+        ("q.sql", "Run it:\n\n```bash\npsql -f q.sql\n```\n"),
+        ("style.css", "```html\n<p>x</p>\n```\n"),
+        ("a.py", "Do it in bash:\n```bash\nrm -rf build\n```\n"),
+        ("README.md", "Use it so:\n\n```python\nadd(1, 2)\n```\n\nMore text.\n"),
+        ("docs/usage.rst", "# Usage\n\n```python\nadd(1, 2)\n```\n"),
+        ("notes.txt", "Some notes.\n\n```python\nadd(1, 2)\n```\n"),
+    ],
+)
+def test_a_snippet_in_another_language_is_not_taken_for_the_target(target: str, reply: str):
+    proposal = propose(read_answer(reply, prose=False), {target: "as it was\n"}, target)
+
+    assert proposal.texts == {}
+    assert f"`{target}`: no block is this file" in proposal.failures[0]
+    assert "write its path before it" in proposal.failures[0]
+
+
+@pytest.mark.parametrize(
+    ("target", "tag"),
+    {
+        "a.ts": "javascript",
+        "a.js": "typescript",
+        "a.tsx": "jsx",
+        "a.h": "cpp",
+        "a.yml": "yaml",
+        "deploy.sh": "bash",
+        "q.sql": "postgresql",
+        "App.vue": "html",
+        "README.md": "",
+        "requirements.txt": "text",
+    }.items(),
+)
+def test_a_block_of_a_near_or_unknown_language_is_the_target(target: str, tag: str):
+    answer = read_answer(f"Here it is.\n\n```{tag}\nx\n```\n", prose=False)
+
+    assert propose(answer, {}, target).texts == {target: "x\n"}
+
+
+def test_a_reply_that_is_itself_a_markdown_file_is_the_target_with_its_examples():
+    document = "# Project\n\nNew text.\n\n```python\nfrom x import add\nadd(1, 2)\n```\n\nMore text.\n"
+
+    assert propose(read_answer(document, prose=False), {}, "README.md").texts == {"README.md": document}
+
+
 def test_several_fences_without_a_path_are_one_file():
     reply = "```python\nx = 1\n```\nand\n```python\ny = 2\n```"
 
