@@ -104,7 +104,7 @@ class Roots:
             os.close(descriptor)
         if len(data) > FILE_BYTES_AT_MOST:
             raise FileRefused(
-                f"{named} is larger than {FILE_BYTES_AT_MOST // 1_000_000} MB. Pass the part that matters as `context`."
+                f"{named} is larger than {FILE_BYTES_AT_MOST // 1_000_000} MB. Give the part that matters as text."
             )
         return data
 
@@ -218,7 +218,7 @@ def _decoded(data: bytes, named: str) -> str:
     try:
         return read_text(data).raw
     except NotText as error:
-        raise FileRefused(f"{named} is not text: {error}. Leave it out, or pass its text as `context`.") from error
+        raise FileRefused(f"{named} is not text: {error}. Leave it out, or name a text file.") from error
 
 
 def _shown(path: str) -> str:

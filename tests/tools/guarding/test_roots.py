@@ -192,7 +192,7 @@ def test_a_file_of_two_megabytes_is_read_and_a_larger_one_refused(roots: Roots, 
     (project / "more.txt").write_text("x" * (FILE_BYTES_AT_MOST + 1))
 
     assert len(roots.read("most.txt", "files")) == FILE_BYTES_AT_MOST
-    with pytest.raises(FileRefused, match=r"'more.txt' is larger than 2 MB. Pass the part that matters as `context`."):
+    with pytest.raises(FileRefused, match=r"'more.txt' is larger than 2 MB. Give the part that matters as text."):
         roots.read("more.txt", "files")
 
 
