@@ -218,6 +218,21 @@ async def test_files_are_read_by_the_server_and_findings_name_them(open_house: O
     assert {finding["path"] for finding in answer["findings"]} == {"bad.py"}
 
 
+async def test_tests_import_a_validated_file_and_its_neighbours_by_their_paths(open_house: OpenHouse, tmp_path):
+    tests = "from package.doubling import double\n\ndef test_double():\n    assert double(2) == 4\n"
+    async with open_house(Script()) as house:
+        package = tmp_path / "project" / "package"
+        package.mkdir()
+        (package / "__init__.py").write_text("")
+        (package / "times.py").write_text("TWICE = 2\n")
+        (package / "doubling.py").write_text("from .times import TWICE\n\n\ndef double(n):\n    return TWICE * n\n")
+        right = await house.call("validate_code", files=["package/doubling.py"], tests=tests, depth="static")
+        (package / "times.py").write_text("TWICE = 3\n")
+        wrong = await house.call("validate_code", files=["package/doubling.py"], tests=tests, depth="static")
+
+    assert (right["verdict"], wrong["verdict"]) == ("pass", "fail")
+
+
 async def test_a_delegations_code_is_found_by_its_task_id(open_house: OpenHouse):
     script = Script({"qwen3:30b-a3b": [Reply(fenced(GOOD))], VALIDATOR: [review("pass")]})
     async with open_house(script) as house:

@@ -168,6 +168,7 @@ class AnswerChecks:
         return None
 
     async def _tested(self, code: str, language: str | None, tests: TestsGiven) -> CheckResult:
+        from .in_project import run_in_project
         from .project_copy import copied_project
         from .running import run_project_tests, run_tests
         from .verdict import not_run
@@ -176,9 +177,10 @@ class AnswerChecks:
         if isinstance(sandbox, str):
             return not_run(f"the tests were not run: {sandbox}")
         try:
-            if self.file is not None and tests.code is not None and family(language) not in tests.languages:
-                async with copied_project(self.file.root, {self.file.relative: self.file.data}) as copy:
-                    return await self._executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
+            if self.file is not None:
+                root, relative = self.file.root, self.file.relative
+                written = {relative: self.file.data} if root == (tests.root or root) else {}
+                return await run_in_project(tests, (root, relative), code, language, written, self._executing, sandbox)
             if family(language) == "javascript":
                 return await self._executing.node_tests(code, tests.code or "", sandbox)
             if tests.root is None:

@@ -12,15 +12,13 @@ from typing import TYPE_CHECKING
 from ..editing.answer import Answer
 from ..editing.change import Change, Changes, FileChange
 from ..errors import FileRefused
-from .answer_checks import TestsGiven, family
+from .answer_checks import TestsGiven
 from .executing import Executing
 from .languages import guess_language, language_of_file
 from .result import CheckResult
 
 if TYPE_CHECKING:
     from .command_check import CommandCheck
-    from .running import InPlace
-    from .sandbox import Sandbox
 
 
 @dataclass(frozen=True)
@@ -53,39 +51,21 @@ class ChangeChecks:
         return tuple(checks)
 
     async def _tested(self, change: Change, tests: TestsGiven) -> CheckResult:
+        from .in_project import run_in_project
         from .verdict import not_run
 
         sandbox = await self.executing.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"the tests were not run: {sandbox}")
         main = self._main_file(change)
-        root = tests.root or (main[0] if main is not None else None)
-        if root is None or main is None:
+        if main is None:
             return not_run("nothing was tested: the answer changes no file that the tests could cover")
+        text, written = self._text(change, main), change.below(tests.root or main[0])
+        language = language_of_file(main[1].name) or guess_language(text)
         try:
-            return await self._in_a_copy(change, tests, root, main, sandbox)
+            return await run_in_project(tests, main, text, language, written, self.executing, sandbox)
         except FileRefused as error:
             return not_run(str(error))
-
-    async def _in_a_copy(
-        self, change: Change, tests: TestsGiven, root: Path, main: tuple[Path, Path], sandbox: "Sandbox"
-    ) -> CheckResult:
-        from .project_copy import copied_project
-        from .running import run_project_tests, run_tests
-        from .running_node import InProject
-
-        text, limits = self._text(change, main), self.executing.limits
-        language = family(language_of_file(main[1].name) or guess_language(text))
-        async with copied_project(root, change.below(root)) as copy:
-            in_place = _in_place(copy, change, root, main)
-            if tests.code is None:
-                answer = text if language == "python" else ""
-                return await run_project_tests(answer, tests.files, copy, sandbox, limits, in_place)
-            if language not in tests.languages:
-                return await self.executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
-            if language == "javascript":
-                return await self.executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
-            return await run_tests(text, tests.code, sandbox, limits, in_place)
 
     async def _commanded(self, change: Change, command: "CommandCheck") -> CheckResult:
         from .command_check import run_command_check
@@ -114,15 +94,6 @@ class ChangeChecks:
             return changed
         source = self.changes.site.source_at(place)
         return source.content.text if source is not None and source.content is not None else ""
-
-
-def _in_place(copy: Path, change: Change, root: Path, main: tuple[Path, Path]) -> "InPlace":
-    from .import_path import import_path
-    from .running import InPlace
-
-    written = [import_path(file.relative, copy) for file in change.files if file.root == root]
-    imported = import_path(main[1], copy) if main[0] == root else None
-    return InPlace(copy, imported, tuple(path.name for path in written if path is not None))
 
 
 async def _static(files: Sequence[FileChange]) -> list[CheckResult]:

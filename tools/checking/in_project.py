@@ -1,0 +1,45 @@
+"""Tests of an answer that stands in a file of a project, run in a copy of that project."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .answer_checks import TestsGiven, family
+from .executing import Executing
+from .import_path import import_path
+from .result import CheckResult
+
+if TYPE_CHECKING:
+    from .sandbox import Sandbox
+
+
+async def run_in_project(
+    tests: TestsGiven,
+    main: tuple[Path, Path],
+    text: str,
+    language: str | None,
+    written: Mapping[Path, bytes],
+    executing: Executing,
+    sandbox: "Sandbox",
+) -> CheckResult:
+    """What the tests say of a file, at its place and importable by its path.
+
+    main: its root, and the path from there. text, language: its own. written: what the answer changes, by the path
+    from the tests' root, or from the file's where the tests are text. Raises FileRefused when no copy can be made.
+    """
+    from .project_copy import copied_project
+    from .running import InPlace, run_project_tests, run_tests
+    from .running_node import InProject
+
+    root = tests.root or main[0]
+    async with copied_project(root, written) as copy:
+        names = [path.name for path in (import_path(relative, copy) for relative in written) if path is not None]
+        in_place = InPlace(copy, import_path(main[1], copy) if main[0] == root else None, tuple(names))
+        if tests.code is None:
+            answer = text if family(language) == "python" else ""
+            return await run_project_tests(answer, tests.files, copy, sandbox, executing.limits, in_place)
+        if family(language) not in tests.languages:
+            return await executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
+        if family(language) == "javascript":
+            return await executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
+        return await run_tests(text, tests.code, sandbox, executing.limits, in_place)
