@@ -12,7 +12,7 @@ from ..profiles.model import ModelProfile
 from ..tools.cascade.attempt import wanted_tokens
 from ..tools.checking.answer_checks import TestsGiven, tests_given
 from ..tools.checking.scratch import scratch_folder
-from ..tools.editing.change import Changes
+from ..tools.editing.change import PlannedChanges
 from ..tools.editing.context import ContextFile, read_context
 from ..tools.editing.prompt import Changing, Prompt, draft_prompt
 from ..tools.editing.protected import Protection
@@ -37,7 +37,7 @@ class Staged:
     """As it is, but that the item's folder is the only root: no file of the user's own can be reached."""
     job: Job
     tests: TestsGiven
-    changes: Changes | None
+    changes: PlannedChanges | None
     custody: Custody
     """What the user's privacy rules say of the item's texts."""
 
@@ -87,7 +87,7 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
         files = await read_context(_shown(item, tests), roots)
         changes = None
         if item.target is not None:
-            changes = Changes(await survey_site(item.target, files, roots, Protection(), judges))
+            changes = PlannedChanges(await survey_site(item.target, files, roots, Protection(), judges))
         job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
         if item.origin is None:
             custody = await take_custody(shop, {"task": item.prompt}, files, tests)

@@ -43,7 +43,7 @@ class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Change(_Group):
+class FactChange(_Group):
     """One fact that an update changed, with its evidence; the fields are those of `Proposal`."""
 
     profile: str
@@ -55,7 +55,7 @@ class Change(_Group):
     warnings: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, proposal: Proposal) -> "Change":
+    def of(cls, proposal: Proposal) -> "FactChange":
         """The change that a proposal is; whether it needed consent is no part of what happened."""
         return cls(**{name: value for name, value in asdict(proposal).items() if name in cls.model_fields})
 
@@ -68,7 +68,7 @@ class Generation(_Group):
     at: dt.datetime
     undoes: int | None = None
     """Number of the update that this one takes back."""
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FactChange, ...] = ()
     facts: dict[str, dict[str, Any]] = {}
     """By profile id, in the form of a profile's file."""
 
@@ -117,7 +117,7 @@ def add(folder: Path, base: Generation, proposals: Sequence[Proposal], at: dt.da
     facts: dict[str, dict[str, Any]] = {name: dict(group) for name, group in base.facts.items()}
     for proposal in proposals:
         facts[proposal.profile] = {"id": proposal.profile, **changed(facts.get(proposal.profile, {}), proposal)}
-    changes = tuple(map(Change.of, proposals))
+    changes = tuple(map(FactChange.of, proposals))
     return _publish(folder, Generation(number=base.number + 1, at=at, changes=changes, facts=facts))
 
 

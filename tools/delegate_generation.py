@@ -16,7 +16,7 @@ from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
 from .editing.aftermath import note_later_edits
-from .editing.change import Changes
+from .editing.change import PlannedChanges
 from .editing.context import ContextFile, read_context
 from .editing.patterns import find_files
 from .editing.protected import Protection
@@ -134,7 +134,7 @@ async def _with_target(context_files: Sequence[str], target: str | None, roots: 
 
 async def _changes(
     shop: Workshop, output: Output, target: str | None, files: Sequence[ContextFile], given: TestsGiven | None
-) -> Changes | None:
+) -> PlannedChanges | None:
     """What the result changes. None: nothing, it is code by itself."""
     if target is None and output == "inline":
         return None
@@ -145,7 +145,7 @@ async def _changes(
     judges = frozenset[Place]()
     if given is not None and given.root is not None:
         judges = frozenset((given.root, Path(file.partition("::")[0])) for file in given.files)
-    return Changes(await survey_site(target, files, shop.roots, Protection(shop.rules.apply_allow), judges))
+    return PlannedChanges(await survey_site(target, files, shop.roots, Protection(shop.rules.apply_allow), judges))
 
 
 async def _wait(delegation: Delegation, report: Report, wait_s: float) -> Receipt:

@@ -20,7 +20,7 @@ from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox_search import SandboxSearch, find_sandbox
 from ...tools.checking.scratch import scratch_folder
 from ...tools.editing.answer import read_answer
-from ...tools.editing.change import Changes
+from ...tools.editing.change import PlannedChanges
 from ...tools.editing.context import ContextFile
 from ...tools.editing.protected import Protection
 from ...tools.editing.site import survey_site
@@ -113,7 +113,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
         shown = task.files if task.shown is None else task.shown
         files = [ContextFile(path, task.files[path]) for path in shown]
         site = await survey_site(task.target, files, roots, Protection(), judges)
-        checks = ChangeChecks(Changes(site), Executing(find), given, project=root).run
+        checks = ChangeChecks(PlannedChanges(site), Executing(find), given, project=root).run
         yield lambda reply: checks(read_answer(reply, prose=False))
 
 

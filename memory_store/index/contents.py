@@ -34,7 +34,7 @@ class Entered:
 
 
 @dataclass(frozen=True)
-class Change:
+class LedgerUpdate:
     """What the ledger says since it was last read."""
 
     entered: Sequence[Entered]
@@ -96,7 +96,7 @@ class Contents:
             if not change.is_more:
                 return
 
-    async def next_change(self, limit: int) -> Change:
+    async def next_change(self, limit: int) -> LedgerUpdate:
         """What is new since what was applied last: at most `limit` rows."""
         rows = await embeddings.rows_after(self._ledger, self._embedder, self.row, limit + 1)
         row = rows.rows[:limit][-1] if rows.rows else self.row
@@ -109,9 +109,9 @@ class Contents:
             entering = {one.task_id for one in entered}
             gone = [t for t in suspects if t not in still and (t in self.register or t in entering)]
         is_more = len(rows) > limit or len(gone) > limit
-        return Change(entered, gone, row, removal_row, is_more)
+        return LedgerUpdate(entered, gone, row, removal_row, is_more)
 
-    def apply(self, change: Change) -> list[str]:
+    def apply(self, change: LedgerUpdate) -> list[str]:
         """Take a change over; gives the entries that no task stands behind any more."""
         emptied: set[str | None] = set()
         for one in change.entered:

@@ -13,7 +13,7 @@ from rich.prompt import Confirm
 from ...evaluation.profiling.found import Found
 from ...profiles.errors import Superseded
 from ...profiles.loading import load_catalogue
-from ...profiles.overlay import FOLDER, Change, Generation, add, newest, undo
+from ...profiles.overlay import FOLDER, FactChange, Generation, add, newest, undo
 from ...profiles.proposal import Proposal
 from ...profiles.sifting import Sifted, sift
 from ...profiles.staleness import stale_facts
@@ -177,7 +177,7 @@ def _report(outlook: Outlook, written: Generation | None, *, as_json: bool, besi
 
 
 def _facts(proposal: Proposal) -> dict[str, object]:
-    return {**Change.of(proposal).model_dump(mode="json"), "evidence_in_words": in_words(proposal.evidence)}
+    return {**FactChange.of(proposal).model_dump(mode="json"), "evidence_in_words": in_words(proposal.evidence)}
 
 
 def _agrees(*, as_json: bool) -> bool:

@@ -23,7 +23,7 @@ class ConfigRefused(CallerError):
 
 
 @dataclass(frozen=True)
-class Change:
+class ConfigChange:
     """What was done to a host's file."""
 
     file: Path
@@ -39,7 +39,7 @@ def own_command() -> tuple[str, ...]:
     return (str(script),) if script.exists() else (sys.executable, "-m", "chargehand.server")
 
 
-def install(host: Host, file: Path, command: Sequence[str], environment: Mapping[str, str]) -> Change:
+def install(host: Host, file: Path, command: Sequence[str], environment: Mapping[str, str]) -> ConfigChange:
     """Make an entry, or bring the one that there is up to date; what else it holds is left in it.
 
     environment: for the entry's `env`. A variable that is named there already keeps its value unless it
@@ -65,7 +65,7 @@ def install(host: Host, file: Path, command: Sequence[str], environment: Mapping
     return _change(host, file, edit, installs=True)
 
 
-def uninstall(host: Host, file: Path) -> Change:
+def uninstall(host: Host, file: Path) -> ConfigChange:
     """Take the entry out; the keys that were in it are in no file of ours then. Raises ConfigRefused."""
     return _change(host, file, lambda text: _without_us(text, host), installs=False)
 
@@ -136,11 +136,11 @@ def _read(file: Path, host: Host) -> str | None:
         raise ConfigRefused(f"{file}: it cannot be read ({error}). Nothing was changed.") from error
 
 
-def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: bool) -> Change:
+def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: bool) -> ConfigChange:
     file = Path(os.path.realpath(file))  # a link into somebody's dotfiles stays a link
     before = _read(file, host)
     if before is None and not installs:
-        return Change(file, is_changed=False, backup=None)
+        return ConfigChange(file, is_changed=False, backup=None)
     try:
         after = edit(before if before and before.strip() else "{}\n")
     except NotJson as error:
@@ -148,13 +148,13 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
     except TypeError as error:
         raise ConfigRefused(f"{file}: {error}, so nothing can be added to it. Nothing was changed.") from error
     if after == before:
-        return Change(file, is_changed=False, backup=None)
+        return ConfigChange(file, is_changed=False, backup=None)
     try:
         backup = _backed_up(host, file, before, installs=installs) if before and before.strip() else None
         replace_file(file, after.encode("utf-8"))
     except OSError as error:
         raise ConfigRefused(f"{file}: it cannot be written ({error}). It was not changed.") from error
-    return Change(file, is_changed=True, backup=backup)
+    return ConfigChange(file, is_changed=True, backup=backup)
 
 
 def _backed_up(host: Host, file: Path, before: str, *, installs: bool) -> Path | None:

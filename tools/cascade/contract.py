@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from ...memory_store.records import Origin
 from ..checking.answer_checks import TestsGiven
-from ..editing.change import Changes
+from ..editing.change import PlannedChanges
 from ..editing.prompt import Changing
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS
 
@@ -26,7 +26,7 @@ class Contract:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     commands: "tuple[CommandCheck, ...]" = ()
     """The user's own checks that must pass too."""
-    changes: Changes | None = None
+    changes: PlannedChanges | None = None
     """Of the files that the answer changes, which then happens in a copy first. None: it is code by itself."""
     applies: bool = False
     """Whether the change is written into the files once it may be. Only with `changes`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..editing.answer import Answer
-from ..editing.change import Change, Changes, FileChange
+from ..editing.change import Change, PlannedChanges, FileWrite
 from ..errors import FileRefused
 from .answer_checks import TestsGiven
 from .executing import Executing
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class ChangeChecks:
     """The checks of one task that changes files, for each of its answers."""
 
-    changes: Changes
+    changes: PlannedChanges
     executing: Executing
     tests: TestsGiven | None = None
     commands: "tuple[CommandCheck, ...]" = ()
@@ -96,7 +96,7 @@ class ChangeChecks:
         return source.content.text if source is not None and source.content is not None else ""
 
 
-async def _static(files: Sequence[FileChange]) -> list[CheckResult]:
+async def _static(files: Sequence[FileWrite]) -> list[CheckResult]:
     """`parse` and `lint` over all files: the first failure, else one of each that says what the worst file says."""
     from .parse import check_static
 

@@ -18,7 +18,7 @@ from .site import Place, Site, Source
 
 
 @dataclass(frozen=True)
-class FileChange:
+class FileWrite:
     """One file that is written."""
 
     path: str
@@ -46,7 +46,7 @@ class FileChange:
 
 @dataclass(frozen=True)
 class Change:
-    files: tuple[FileChange, ...] = ()
+    files: tuple[FileWrite, ...] = ()
     """Empty, and no failures: the files hold it already."""
     failures: tuple[str, ...] = ()
     """Why the answer cannot be placed, for its model to act on; with any, `files` is empty."""
@@ -73,7 +73,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Changes:
+class PlannedChanges:
     """What the answers of one task change, each planned once: what was checked is what is written."""
 
     site: Site
@@ -92,7 +92,7 @@ def plan_change(site: Site, answer: Answer) -> Change:
     proposal = propose(answer, site.current, site.target)
     if proposal.failures:
         return Change(failures=proposal.failures)
-    files: list[FileChange] = []
+    files: list[FileWrite] = []
     failures: list[str] = []
     left_out = list(proposal.notes)
     for path, text in proposal.texts.items():
@@ -158,9 +158,9 @@ def _why_not_new(site: Site, place: Place) -> str | None:
     return site.protection.why_not(relative, is_named=False)
 
 
-def _change(source: Source, text: str, after: bytes) -> FileChange:
+def _change(source: Source, text: str, after: bytes) -> FileWrite:
     if source.content is None:
-        return FileChange(source.path, source.place, source.data, after, "", text)
-    return FileChange(
+        return FileWrite(source.path, source.place, source.data, after, "", text)
+    return FileWrite(
         source.path, source.place, source.data, after, source.content.text, source.content.read_again(after)
     )

@@ -37,7 +37,7 @@ class Edit:
 
 
 @dataclass(frozen=True)
-class Changes:
+class ReplyChanges:
     parts: tuple[Part, ...]
     """Those without a path are joined, one for each language."""
     edits: tuple[Edit, ...]
@@ -45,7 +45,7 @@ class Changes:
     """What was meant as a file or an edit and cannot be read, each as a message to the model."""
 
 
-def read_changes(text: str, fences: Sequence[Fence]) -> Changes:
+def read_changes(text: str, fences: Sequence[Fence]) -> ReplyChanges:
     """The changes in a reply, in order.
 
     text: the reply, visible and without its thoughts. fences: those in it.
@@ -71,7 +71,7 @@ def read_changes(text: str, fences: Sequence[Fence]) -> Changes:
         parts, reading.edits = _unfenced(text, reading)
     if _is_document(text) and not reading.edits and all(p.path is None and p.language != "markdown" for p in parts):
         parts = [*parts, Part(None, "markdown", text + "\n")]
-    return Changes(tuple(parts), tuple(reading.edits), tuple(reading.faults))
+    return ReplyChanges(tuple(parts), tuple(reading.edits), tuple(reading.faults))
 
 
 # Stands for the lines of a block, whose text may hold fences, while fences are looked for.

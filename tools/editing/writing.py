@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Literal
 
-from .change import Change, FileChange
+from .change import Change, FileWrite
 from .folder import Folder, Standing, folder_below
 from .journal import Entry, Journal, Journals, Plan, digest
 
@@ -114,7 +114,7 @@ def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) 
     return Plan(task_id=task_id, at=at, files=tuple(entries), made_folders=tuple(missing))
 
 
-def _look_before(file: FileChange) -> int | None:
+def _look_before(file: FileWrite) -> int | None:
     """The mode of a file that is as it was read, and may be written; None for one that is still missing."""
     try:
         with folder_below(file.root, file.relative.parent) as folder:
@@ -133,7 +133,7 @@ def _look_before(file: FileChange) -> int | None:
     return standing.status.st_mode
 
 
-def _write(files: Sequence[FileChange], journal: Journal, journals: Journals) -> None:
+def _write(files: Sequence[FileWrite], journal: Journal, journals: Journals) -> None:
     journals.at_step("folders")
     _make_folders(journal)
     for file, entry in zip(files, journal.plan.files, strict=True):
@@ -170,7 +170,7 @@ def _give_up(journal: Journal, error: OSError | NotApplied) -> None:
     raise NotApplied(why if why.startswith("Nothing") else f"Nothing was written: {why}") from error
 
 
-def _folder(file: FileChange) -> AbstractContextManager[Folder]:
+def _folder(file: FileWrite) -> AbstractContextManager[Folder]:
     return folder_below(file.root, file.relative.parent)
 
 
@@ -222,12 +222,12 @@ def _remove_made_folders(journal: Journal) -> None:
             above.remove_folder_if_empty(place.name)
 
 
-def _require_unchanged(file: FileChange, standing: Standing | None) -> None:
+def _require_unchanged(file: FileWrite, standing: Standing | None) -> None:
     if digest(standing.data if standing else None) != digest(file.before):
         raise NotApplied(f"Nothing was written: {_changed(file)}")
 
 
-def _changed(file: FileChange) -> str:
+def _changed(file: FileWrite) -> str:
     return (
         f"{file.path} was changed by somebody else since it was read for this task. Call again to run the task on the"
         " current file, or apply the code below yourself."

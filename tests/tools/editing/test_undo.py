@@ -11,7 +11,7 @@ import pytest
 
 from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.cli import own_workshop
-from chargehand.tools.editing.change import Change, FileChange
+from chargehand.tools.editing.change import Change, FileWrite
 from chargehand.tools.editing.journal import KEPT_DAYS, Journals
 from chargehand.tools.editing.undo import ChangedSince, recover, undo_task
 from chargehand.tools.editing.writing import apply_change
@@ -54,7 +54,7 @@ async def write(shop: Workshop, project: Path, *, status: str = "succeeded", at_
         NewTask(TASK, "delegation", "Set A to 2", "code_generation", 1.0, local_only=False, owner=shop.owner.id)
     )
     files = tuple(
-        FileChange(name, (project, Path(name)), BEFORE.get(name), data, "", data.decode())
+        FileWrite(name, (project, Path(name)), BEFORE.get(name), data, "", data.decode())
         for name, data in AFTER.items()
     )
     try:
