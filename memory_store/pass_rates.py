@@ -21,7 +21,7 @@ _NEWEST = 1_000
 
 
 @dataclass(frozen=True)
-class Verdict:
+class MeasuredTask:
     """What became of one task of a suite."""
 
     task_type: TaskType
@@ -34,10 +34,10 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ModelPassRate:
     """What one model was measured at."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[MeasuredTask, ...]
     tasks: int
     """Those among them that are of its present build, or whose build nobody knows."""
 
@@ -46,7 +46,7 @@ class Measured:
 class PassRates:
     """What all models were measured at. The same object comes again until something changes."""
 
-    models: Mapping[str, Measured]
+    models: Mapping[str, ModelPassRate]
     """By profile id; absent: never measured."""
 
 
@@ -97,23 +97,23 @@ async def _read(ledger: Ledger, builds: Mapping[str, str | None], now: float) ->
     return PassRates({model: _measured(of_model, now) for model, of_model in rows.items()})
 
 
-def _measured(rows: Iterable[_Row], now: float) -> Measured:
+def _measured(rows: Iterable[_Row], now: float) -> ModelPassRate:
     """rows: of one model, the newest first."""
     by_task: defaultdict[tuple[bool, str], list[_Row]] = defaultdict(list)
     for row in rows:
         by_task[row.is_other_build, row.task].append(row)
     own = [_newest(group, now) for (is_other, _), group in by_task.items() if not is_other]
     others = [_newest(group, now) for (is_other, _), group in by_task.items() if is_other]
-    return Measured((*own, *_held_down(others)), len(own))
+    return ModelPassRate((*own, *_held_down(others)), len(own))
 
 
-def _newest(rows: list[_Row], now: float) -> Verdict:
+def _newest(rows: list[_Row], now: float) -> MeasuredTask:
     """The verdict of the newest evaluation of a task."""
     newest = rows[0]
     repetitions = [row.passed for row in rows if row.evaluation_id == newest.evaluation_id]
     # A clock that was set back makes the past lie ahead: that is new, not more than new.
     age_days = max(0.0, now - newest.at) / _SECONDS_PER_DAY
-    return Verdict(
+    return MeasuredTask(
         task_type=newest.task_type,
         complexity=newest.complexity,
         passed=sum(repetitions) / len(repetitions),
@@ -121,7 +121,7 @@ def _newest(rows: list[_Row], now: float) -> Verdict:
     )
 
 
-def _held_down(verdicts: list[Verdict]) -> Iterator[Verdict]:
+def _held_down(verdicts: list[MeasuredTask]) -> Iterator[MeasuredTask]:
     scale = min(1.0, _OTHER_BUILDS / max(1e-9, sum(verdict.weight for verdict in verdicts)))
     for verdict in verdicts:
         yield replace(verdict, weight=scale * verdict.weight)

@@ -29,7 +29,7 @@ from .ledger import Ledger
 from .recollection import Recollection
 from .tendency import Outcomes, Traits, expected_successes
 from .text_traits import FLOOR, traits_of
-from .verdict import Verdict, newest, verdict_of, weight_of
+from .verdict import TaskVerdict, newest, verdict_of, weight_of
 
 if TYPE_CHECKING:
     from .index.vector_index import Vector
@@ -118,7 +118,7 @@ async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Questi
 
 def sum_up(
     near: Mapping[str, float],
-    verdicts: Mapping[str, Sequence[Verdict]],
+    verdicts: Mapping[str, Sequence[TaskVerdict]],
     groups: Iterable[Sequence[str]],
     general: Mapping[str, Belief],
     question: Question,
@@ -155,7 +155,7 @@ def sum_up(
 
 def _chances(
     tasks: _Tasks,
-    verdicts: Mapping[str, Sequence[Verdict]],
+    verdicts: Mapping[str, Sequence[TaskVerdict]],
     groups: Iterable[Sequence[str]],
     general: Mapping[str, Belief],
     question: Question,
@@ -239,7 +239,7 @@ async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
     )
 
 
-async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence[Verdict]]:
+async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence[TaskVerdict]]:
     # The user's word is on a task, and the build of the model that did it stands with its attempts. The plus
     # keeps SQLite from going through all attempts of the model instead.
     rows = await ledger.rows(
@@ -251,7 +251,7 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
     found: defaultdict[tuple[str, str], list[tuple[str, float, float, str | None]]] = defaultdict(list)
     for task_id, model, kind, success, at, build in rows:
         found[task_id, model].append((kind, float(success), at, build))
-    verdicts: defaultdict[str, list[Verdict]] = defaultdict(list)
+    verdicts: defaultdict[str, list[TaskVerdict]] = defaultdict(list)
     for (task_id, model), facts in found.items():
         verdicts[task_id].append(verdict_of(model, facts))
     return verdicts

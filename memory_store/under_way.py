@@ -12,7 +12,7 @@ _LONGEST_TASK_S = 7_200
 
 
 @dataclass(frozen=True)
-class Standing:
+class TaskState:
     """A task as whoever did not begin it sees it."""
 
     kind: str
@@ -43,12 +43,12 @@ class AttemptRow:
     seconds: float | None
 
 
-async def standing(ledger: Ledger, task_id: str) -> Standing | None:
+async def read_state(ledger: Ledger, task_id: str) -> TaskState | None:
     """Where a task is; None when the ledger does not know it."""
     rows = await ledger.rows(
         "SELECT kind, status, owner, stage, expected_end, interrupted FROM tasks WHERE id = ?", (task_id,)
     )
-    return Standing(*rows[0]) if rows else None
+    return TaskState(*rows[0]) if rows else None
 
 
 async def keep_local(ledger: Ledger, task_id: str) -> None:

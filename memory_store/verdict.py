@@ -12,7 +12,7 @@ _SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
-class Verdict:
+class TaskVerdict:
     """How a model did on one task."""
 
     model: str
@@ -24,7 +24,7 @@ class Verdict:
     build: str | None
 
 
-def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]]) -> Verdict:
+def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]]) -> TaskVerdict:
     """The one verdict of a task on a model.
 
     rows: (kind, success, at, build), at least one, kinds as in the ledger's view `evidence`. The user's
@@ -33,18 +33,18 @@ def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]])
     """
     if len(rows) == 1:
         kind, success, at, build = rows[0]
-        return Verdict(model, success, _STRENGTH[kind], at, build)
+        return TaskVerdict(model, success, _STRENGTH[kind], at, build)
     build = next((build for *_, build in sorted(rows, key=lambda row: -row[2]) if build is not None), None)
     bad_words = [row for row in rows if row[0] == "word" and row[1] < 0.5]
     has_failed = any(kind == "executed" and success < 0.5 for kind, success, *_ in rows)
     candidates = bad_words if bad_words and not has_failed else rows
     kind, success, at, _ = max(candidates, key=lambda row: (_STRENGTH[row[0]], row[2]))
-    return Verdict(model, success, _STRENGTH[kind], at, build)
+    return TaskVerdict(model, success, _STRENGTH[kind], at, build)
 
 
-def newest(group: Sequence[str], verdicts: Mapping[str, Sequence[Verdict]]) -> Iterable[tuple[Verdict, str]]:
+def newest(group: Sequence[str], verdicts: Mapping[str, Sequence[TaskVerdict]]) -> Iterable[tuple[TaskVerdict, str]]:
     """The newest verdict of a group on each model, and the task it is from."""
-    newest: dict[str, tuple[Verdict, str]] = {}
+    newest: dict[str, tuple[TaskVerdict, str]] = {}
     for task_id in group:
         for verdict in verdicts.get(task_id, ()):
             known = newest.get(verdict.model)
@@ -53,7 +53,7 @@ def newest(group: Sequence[str], verdicts: Mapping[str, Sequence[Verdict]]) -> I
     return newest.values()
 
 
-def weight_of(verdict: Verdict, now: dt.datetime, builds: Mapping[str, str | None]) -> float:
+def weight_of(verdict: TaskVerdict, now: dt.datetime, builds: Mapping[str, str | None]) -> float:
     """What a verdict counts beside one that was executed today, 0 to 1. builds: today's, by profile id."""
     # A clock that was set back makes the past lie ahead: that is new, not more than new.
     age_days = max(0.0, now.timestamp() - verdict.at) / _SECONDS_PER_DAY

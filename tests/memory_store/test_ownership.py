@@ -10,7 +10,7 @@ from ledger_rows import attempt, finish, settlement, task
 
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.ownership import FOLDER, Owner
-from chargehand.memory_store.under_way import close_abandoned, close_task, standing, wish_cancelled
+from chargehand.memory_store.under_way import close_abandoned, close_task, read_state, wish_cancelled
 
 pytestmark = pytest.mark.anyio
 
@@ -80,7 +80,7 @@ async def test_the_task_of_a_dead_process_is_closed_once_and_its_request_counts_
     owner = await Owner.enter(home)
     with at_work("own_and_wait", "t1", "0.75") as (process, _):
         await close_abandoned(ledger, owner, clock().timestamp())
-        alive = await standing(ledger, "t1")
+        alive = await read_state(ledger, "t1")
         _kill(process)
         await close_abandoned(ledger, owner, clock().timestamp())
     closed_at = clock().timestamp()
@@ -105,7 +105,7 @@ async def test_a_dead_task_that_was_to_be_cancelled_is_cancelled(at_work, home: 
         _kill(process)
     await close_abandoned(ledger, owner, clock().timestamp())
 
-    closed = await standing(ledger, "t1")
+    closed = await read_state(ledger, "t1")
     assert closed is not None
     assert closed.status == "cancelled"
     await owner.leave()
@@ -134,10 +134,10 @@ async def test_a_task_of_an_older_version_is_left_alone_until_no_contract_could_
     await ledger.begin_task(task("t1"))
     clock.advance(minutes=90)
     await close_abandoned(ledger, owner, clock().timestamp())
-    during = await standing(ledger, "t1")
+    during = await read_state(ledger, "t1")
     clock.advance(minutes=31)
     await close_abandoned(ledger, owner, clock().timestamp())
-    after = await standing(ledger, "t1")
+    after = await read_state(ledger, "t1")
 
     assert during is not None
     assert after is not None

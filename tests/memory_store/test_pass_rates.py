@@ -8,7 +8,7 @@ from measurement_rows import begun
 
 from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
-from chargehand.memory_store.pass_rates import Measured, PassRateReader, Verdict
+from chargehand.memory_store.pass_rates import MeasuredTask, ModelPassRate, PassRateReader
 
 pytestmark = pytest.mark.anyio
 
@@ -33,7 +33,7 @@ MEASUREMENT = Measurement(
     thinking_tokens=0,
     cost_usd=0.0,
 )
-NEW = Verdict("code_generation", 3.0, passed=1.0, weight=1.0)
+NEW = MeasuredTask("code_generation", 3.0, passed=1.0, weight=1.0)
 
 
 async def write(ledger: Ledger, clock, *rows: dict[str, Any]) -> None:
@@ -46,7 +46,7 @@ async def write(ledger: Ledger, clock, *rows: dict[str, Any]) -> None:
         await record_measurement(ledger, measurement)
 
 
-async def read(ledger: Ledger, clock) -> Measured | None:
+async def read(ledger: Ledger, clock) -> ModelPassRate | None:
     return (await PassRateReader(ledger).read(BUILDS, clock().timestamp())).models.get("m")
 
 
@@ -61,26 +61,26 @@ async def test_a_task_with_another_seed_is_the_same_task_and_its_newest_verdict_
     clock.advance(days=7)
     await write(ledger, clock, {"evaluation_id": "e3", "item": "sort@3", "passed": False})
 
-    assert await read(ledger, clock) == Measured((dataclasses.replace(NEW, passed=0.0),), 1)
+    assert await read(ledger, clock) == ModelPassRate((dataclasses.replace(NEW, passed=0.0),), 1)
 
 
 async def test_repetitions_are_one_verdict(ledger, clock):
     await write(ledger, clock, {}, {"repetition": 1, "passed": False})
 
-    assert await read(ledger, clock) == Measured((dataclasses.replace(NEW, passed=0.5),), 1)
+    assert await read(ledger, clock) == ModelPassRate((dataclasses.replace(NEW, passed=0.5),), 1)
 
 
 async def test_what_told_nothing_counts_for_nothing(ledger, clock):
     await write(ledger, clock, {}, {"item": "parse@1", "passed": None, "outcome": "unreachable"})
 
-    assert await read(ledger, clock) == Measured((NEW,), 1)
+    assert await read(ledger, clock) == ModelPassRate((NEW,), 1)
 
 
 async def test_a_verdict_counts_half_after_ninety_days(ledger, clock):
     await write(ledger, clock, {})
     clock.advance(days=90)
 
-    assert await read(ledger, clock) == Measured((dataclasses.replace(NEW, weight=0.5),), 1)
+    assert await read(ledger, clock) == ModelPassRate((dataclasses.replace(NEW, weight=0.5),), 1)
 
 
 async def test_all_that_another_build_was_measured_at_counts_as_one_task(ledger, clock):

@@ -5,7 +5,7 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
-from ...memory_store.under_way import AttemptRow, Standing, attempts_of, close_task, standing, wish_cancelled
+from ...memory_store.under_way import AttemptRow, TaskState, attempts_of, close_task, read_state, wish_cancelled
 from ..editing.journal import Journals
 from ..editing.undo import recover
 from ..editing.writing import UNDONE
@@ -85,13 +85,13 @@ def _what_was_written(journals: Journals, task_id: str) -> list[str]:
     return [f"Files may be half written: {files}. `chargehand undo {task_id}` restores them."]
 
 
-async def _looked_up(shop: Workshop, task_id: str) -> Standing:
+async def _looked_up(shop: Workshop, task_id: str) -> TaskState:
     """Where the task is; nobody's any more, it is closed first. Raises UnknownTask."""
-    found = await standing(shop.ledger, task_id)
+    found = await read_state(shop.ledger, task_id)
     if found is not None and found.status == "running" and await _is_abandoned(shop, found.owner):
         await close_task(shop.ledger, task_id, shop.now)
         await recover(shop.ledger, shop.journals, shop.now)
-        found = await standing(shop.ledger, task_id)
+        found = await read_state(shop.ledger, task_id)
     if found is None or found.kind != "delegation":
         raise unknown_task(task_id)
     return found

@@ -27,7 +27,7 @@ _OUR_PATHS = re.compile(
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
-class Verdict(BaseModel):
+class RunnerReport(BaseModel):
     """What a runner reports."""
 
     status: Literal["passed", "failed", "broken_tests", "no_tests"]
@@ -52,7 +52,7 @@ class Runner:
 
 def judge(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
     """What a run of tests says. nonce: the secret of this run."""
-    result = _judged(run, _verdict(run, nonce), runner, limits)
+    result = _judged(run, _report(run, nonce), runner, limits)
     return replace(result, sandbox=sandbox.name, seconds=run.seconds)
 
 
@@ -61,37 +61,37 @@ def not_run(reason: str, name: CheckName = "tests") -> CheckResult:
     return CheckResult(name, "not_run", note=reason)
 
 
-def _verdict(run: SandboxRun, nonce: str) -> Verdict | None:
-    """The one verdict that knows the secret. None: there is none, or more than one, or the process was killed."""
+def _report(run: SandboxRun, nonce: str) -> RunnerReport | None:
+    """The one report that knows the secret. None: there is none, or more than one, or the process was killed."""
     secret = nonce.encode()
     if run.killed_by is not None or not run.report.startswith(secret) or run.report.count(secret) != 1:
         return None
     try:
-        return Verdict.model_validate_json(run.report.removeprefix(secret))
+        return RunnerReport.model_validate_json(run.report.removeprefix(secret))
     except ValidationError:
         return None
 
 
-def _judged(run: SandboxRun, verdict: Verdict | None, runner: Runner, limits: Limits) -> CheckResult:
-    if verdict is None:
+def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits: Limits) -> CheckResult:
+    if report is None:
         return CheckResult("tests", "failed", executed=True, first_failure=why_it_never_ended(run, limits))
-    if verdict.status == "broken_tests":
-        return not_run(f"the tests themselves cannot be run: {shown(verdict.failure or run.output, 1000)}")
-    if verdict.status == "no_tests":
-        found = "every test was skipped, or asserts nothing" if verdict.total else _NOTHING_COULD_FAIL
-        return not_run(f"nothing was tested: {shown(verdict.failure, 300) if verdict.failure else found}")
-    missing, note = verdict.missing_module, None
+    if report.status == "broken_tests":
+        return not_run(f"the tests themselves cannot be run: {shown(report.failure or run.output, 1000)}")
+    if report.status == "no_tests":
+        found = "every test was skipped, or asserts nothing" if report.total else _NOTHING_COULD_FAIL
+        return not_run(f"nothing was tested: {shown(report.failure, 300) if report.failure else found}")
+    missing, note = report.missing_module, None
     if missing is not None:
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
         if runner.imports(missing):
             return not_run(note)
     return CheckResult(
         "tests",
-        verdict.status,
+        report.status,
         executed=True,
-        tests_passed=verdict.passed if verdict.total else None,
-        tests_total=verdict.total or None,
-        first_failure=None if verdict.failure is None else shown(verdict.failure, FAILURE_CHARACTERS),
+        tests_passed=report.passed if report.total else None,
+        tests_total=report.total or None,
+        first_failure=None if report.failure is None else shown(report.failure, FAILURE_CHARACTERS),
         missing_module=None if runner.lacks is None else missing,
         note=note,
     )

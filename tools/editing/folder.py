@@ -17,7 +17,7 @@ _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, er
 
 
 @dataclass(frozen=True)
-class Standing:
+class FileNow:
     """A file as it is now."""
 
     data: bytes
@@ -37,7 +37,7 @@ class Folder:
     descriptor: int | None
     """None: this system has no calls relative to an open folder."""
 
-    def look(self, name: str) -> Standing | None:
+    def look(self, name: str) -> FileNow | None:
         """The file of that name. None: there is nothing. Raises OSError for a link, a folder and all else."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
@@ -48,9 +48,9 @@ class Folder:
             status = os.fstat(opened)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EISDIR, "it is not a regular file", name)
-            return Standing(file.read(), status, attributes_of(opened))
+            return FileNow(file.read(), status, attributes_of(opened))
 
-    def create(self, name: str, data: bytes, like: Standing | None, *, mode: int | None = None) -> None:
+    def create(self, name: str, data: bytes, like: FileNow | None, *, mode: int | None = None) -> None:
         """A new file with the data, on disk when this returns.
 
         like: whose owner, mode and attributes it gets. None: those of any new file. mode: another than that.

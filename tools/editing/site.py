@@ -109,5 +109,5 @@ def _read(path: str, argument: str, roots: Roots, protection: Protection) -> Sou
 def _read_only(place: Place) -> str | None:
     root, relative = place
     with folder_below(root, relative.parent) as folder:
-        standing = folder.look(relative.name)
-    return "is read-only; make it writable (chmod u+w) first" if standing and standing.is_read_only else None
+        now = folder.look(relative.name)
+    return "is read-only; make it writable (chmod u+w) first" if now and now.is_read_only else None

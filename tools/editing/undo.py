@@ -8,7 +8,7 @@ import anyio.to_thread
 from pydantic import BaseModel
 
 from ...memory_store.ledger import Ledger
-from ...memory_store.under_way import standing
+from ...memory_store.under_way import read_state
 from ..errors import BadArgument, CallerError
 from ..guarding.text import visible
 from ..workshop import Workshop
@@ -47,7 +47,7 @@ async def undo_task(shop: Workshop, task_id: str) -> UndoAnswer:
 
     Raises BadArgument for a task that wrote nothing or is under way, ChangedSince with a diff, or LedgerError.
     """
-    row = await standing(shop.ledger, task_id)
+    row = await read_state(shop.ledger, task_id)
     if row is not None and row.status == "running":
         raise BadArgument(f"undo: task {task_id} is still running. Wait for it, or cancel it.")
     answer = await anyio.to_thread.run_sync(_undo, shop.journals, task_id)
@@ -64,7 +64,7 @@ async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
     """
 
     async def status_of(task_id: str) -> str | None:
-        row = await standing(ledger, task_id)
+        row = await read_state(ledger, task_id)
         return None if row is None else row.status
 
     for task_id, folder in await anyio.to_thread.run_sync(journals.unfinished):

@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from .change import Change, FileWrite
-from .folder import Folder, Standing, folder_below
+from .folder import FileNow, Folder, folder_below
 from .journal import Entry, Journal, Journals, Plan, digest
 
 UNDOING, UNDONE = "undoing", "undone"
@@ -77,11 +77,11 @@ def take_back(journal: Journal) -> TakenBack:
                 continue
             folder.remove(entry.temporary)
             name = PurePath(entry.relative).name
-            standing = _look(folder, name)
-            found = digest(standing.data) if isinstance(standing, Standing) else None
-            if standing is not False and found == entry.before:
+            now = _look(folder, name)
+            found = digest(now.data) if isinstance(now, FileNow) else None
+            if now is not False and found == entry.before:
                 continue
-            if standing is False or found != entry.after:
+            if now is False or found != entry.after:
                 left.append(entry.path)
                 continue
             _put_back(folder, name, entry, journal.before(number))
@@ -118,19 +118,19 @@ def _look_before(file: FileWrite) -> int | None:
     """The mode of a file that is as it was read, and may be written; None for one that is still missing."""
     try:
         with folder_below(file.root, file.relative.parent) as folder:
-            standing = folder.look(file.relative.name)
+            now = folder.look(file.relative.name)
     except FileNotFoundError as error:
         if file.before is not None:
             raise NotApplied(f"Nothing was written: {_changed(file)}") from error
         return None
     except OSError as error:
         raise NotApplied(f"Nothing was written: {_why(error, Path(file.path))}, then call again.") from error
-    _require_unchanged(file, standing)
-    if standing is None:
+    _require_unchanged(file, now)
+    if now is None:
         return None
-    if standing.is_read_only:
+    if now.is_read_only:
         raise NotApplied(f"Nothing was written: {file.path} is read-only. Make it writable, then call again.")
-    return standing.status.st_mode
+    return now.status.st_mode
 
 
 def _write(files: Sequence[FileWrite], journal: Journal, journals: Journals) -> None:
@@ -139,9 +139,9 @@ def _write(files: Sequence[FileWrite], journal: Journal, journals: Journals) -> 
     for file, entry in zip(files, journal.plan.files, strict=True):
         journals.at_step(f"temporary {entry.path}")
         with _folder(file) as folder:
-            standing = folder.look(file.relative.name)
-            _require_unchanged(file, standing)
-            folder.create(entry.temporary, file.after, standing)
+            now = folder.look(file.relative.name)
+            _require_unchanged(file, now)
+            folder.create(entry.temporary, file.after, now)
     for file, entry in zip(files, journal.plan.files, strict=True):
         journals.at_step(f"replace {entry.path}")
         with _folder(file) as folder:
@@ -187,7 +187,7 @@ def _folder_of(entry: Entry) -> Generator[Folder | None]:
         yield folder
 
 
-def _look(folder: Folder, name: str) -> Standing | Literal[False] | None:
+def _look(folder: Folder, name: str) -> FileNow | Literal[False] | None:
     """The file; None: there is none; False: something else stands there."""
     try:
         return folder.look(name)
@@ -222,8 +222,8 @@ def _remove_made_folders(journal: Journal) -> None:
             above.remove_folder_if_empty(place.name)
 
 
-def _require_unchanged(file: FileWrite, standing: Standing | None) -> None:
-    if digest(standing.data if standing else None) != digest(file.before):
+def _require_unchanged(file: FileWrite, now: FileNow | None) -> None:
+    if digest(now.data if now else None) != digest(file.before):
         raise NotApplied(f"Nothing was written: {_changed(file)}")
 
 

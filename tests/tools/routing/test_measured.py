@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from routing_scene import CATALOGUE
 
-from chargehand.memory_store.pass_rates import Measured, PassRates, Verdict
+from chargehand.memory_store.pass_rates import MeasuredTask, ModelPassRate, PassRates
 from chargehand.profiles.vocabulary import TaskType
 from chargehand.tools.routing.prior import Ability, abilities
 
@@ -13,14 +13,14 @@ MODEL, OTHER = "qwen3-30b-a3b", "claude-haiku-5-5"
 BEFORE = abilities(CATALOGUE)
 
 
-def measured(passed: Sequence[float], task_type: TaskType = "code_generation") -> Measured:
+def measured(passed: Sequence[float], task_type: TaskType = "code_generation") -> ModelPassRate:
     """Verdicts on tasks of complexity 2 to 8, evenly spread."""
     step = 6 / max(1, len(passed) - 1)
-    verdicts = tuple(Verdict(task_type, 2 + place * step, share, 1.0) for place, share in enumerate(passed))
-    return Measured(verdicts, len(verdicts))
+    verdicts = tuple(MeasuredTask(task_type, 2 + place * step, share, 1.0) for place, share in enumerate(passed))
+    return ModelPassRate(verdicts, len(verdicts))
 
 
-def after(**models: Measured) -> dict[str, Ability]:
+def after(**models: ModelPassRate) -> dict[str, Ability]:
     return abilities(CATALOGUE, PassRates({name.replace("_", "-"): found for name, found in models.items()}))
 
 
