@@ -20,7 +20,7 @@ from ..profiles.vocabulary import TaskType
 from ..tools.errors import BadArgument
 from ..tools.workshop import Workshop
 from .suite.task import TASK_TYPE_OF, Kind, SuiteTask
-from .terms import Terms
+from .terms import EvaluationTerms
 
 SUITE = "remembered tasks"
 MOST_TASKS = 40
@@ -32,10 +32,10 @@ _KIND_OF: Mapping[TaskType, Kind] = {task_type: kind for kind, task_type in reve
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrialPlan:
     """What a trial is over."""
 
-    terms: Terms
+    terms: EvaluationTerms
     items: tuple[SuiteTask, ...]
     stays: frozenset[str]
     """Items that may not leave this machine; only where both models are on it."""
@@ -78,7 +78,7 @@ class Comparison:
         return f"{self.model} {'; '.join(parts)}. The difference is {what} (p = {self.p:.3f})."
 
 
-async def plan_trial(shop: Workshop, model: str, against: str, budget_usd: float | None) -> Plan:
+async def plan_trial(shop: Workshop, model: str, against: str, budget_usd: float | None) -> TrialPlan:
     """What there is to ask both. Raises BadArgument when it is nothing, or one of them cannot be asked."""
     ids = [shop.catalogue.named(name, shop.today)[0].id for name in (model, against)]
     if ids[0] == ids[1]:
@@ -101,8 +101,8 @@ async def plan_trial(shop: Workshop, model: str, against: str, budget_usd: float
             f"profiles trial: all {len(tasks)} remembered tasks with tests must stay on this machine, and one of the"
             " models is elsewhere. Name two local ones."
         )
-    return Plan(
-        terms=Terms(suite=SUITE, seed=0, models=(ids[0], ids[1]), budget_usd=budget_usd),
+    return TrialPlan(
+        terms=EvaluationTerms(suite=SUITE, seed=0, models=(ids[0], ids[1]), budget_usd=budget_usd),
         items=tuple(map(_item, asked)),
         stays=frozenset(task.id for task in asked if task.local_only),
         kept_back=len(tasks) - len(asked),

@@ -18,12 +18,12 @@ from ..tools.vocabulary import DEFAULT_MAX_SECONDS
 from ..tools.workshop import Workshop
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import Want, lanes
-from .measuring import PATIENCE_S, Measured, Place, Wait, measure
-from .spending import DaySpent, Purse, Unaffordable
+from .measuring import PATIENCE_S, MeasuredAnswer, Place, Wait, measure
+from .spending import DaySpent, EvaluationBudget, Unaffordable
 from .staging import staged
 from .suite.proof import prove
 from .suite.task import SuiteTask
-from .terms import Terms
+from .terms import EvaluationTerms
 
 GIVEN_UP_AFTER = 3
 """Items in a row of which nothing was learnt, before a model is left alone."""
@@ -33,8 +33,8 @@ _FOR_ALL_ITEMS = (MissingKey, AuthenticationFailed, OutOfCredit, UnknownModelId)
 
 
 @dataclass
-class Course:
-    """How an evaluation goes; whoever shows it reads it after each `moved`."""
+class EvaluationProgress:
+    """How far an evaluation has come; whoever shows it reads it after each `moved`."""
 
     evaluation_id: str = ""
     total: dict[str, int] = field(default_factory=dict[str, int])
@@ -60,9 +60,9 @@ async def evaluate(
     delegations: Delegations,
     items: Sequence[SuiteTask],
     models: Sequence[str],
-    terms: Terms,
+    terms: EvaluationTerms,
     *,
-    course: Course,
+    progress: EvaluationProgress,
     in_batches: bool = False,
     stays: frozenset[str] = frozenset(),
     proves: bool = True,
@@ -74,8 +74,9 @@ async def evaluate(
     when nothing is left that its budget pays for; a vendor who failed or has answers still, the day's budget, or a
     cancellation leave it unfinished.
 
-    models: profile ids. course: filled as it goes. in_batches: vendors who take batches are asked in them; answers that
-    they still have of an earlier one are fetched in any case. stays: ids of items that may not leave this machine.
+    models: profile ids. progress: filled as it goes. in_batches: vendors who take batches are asked in them;
+    answers that they still have of an earlier one are fetched in any case. stays: ids of items that may not
+    leave this machine.
     proves: False where the items' checks are known to hold, or no answers are known that would prove them.
 
     Raises EvaluationRuns when another process evaluates on the same data folder, BadArgument, or a LedgerError.
@@ -94,14 +95,14 @@ async def evaluate(
     evaluation_id = row.id if row is not None else secrets.token_hex(8)
     new = NewEvaluation(evaluation_id, terms.suite, terms.seed, terms.budget_usd, terms.as_json())
     await take_up(shop.ledger, shop.owner, new, shop.now)
-    course.evaluation_id, course.resumed = evaluation_id, row is not None
-    purse = Purse(shop, evaluation_id, terms.budget_usd)
+    progress.evaluation_id, progress.resumed = evaluation_id, row is not None
+    budget = EvaluationBudget(shop, evaluation_id, terms.budget_usd)
     run = _Run(
-        shop, delegations, terms, course, purse, _Way(shop, patience_s=PATIENCE_S), in_batches, wait, stays, proves
+        shop, delegations, terms, progress, budget, _Way(shop, patience_s=PATIENCE_S), in_batches, wait, stays, proves
     )
     try:
         await run.all(items, models)
-        if not course.given_up and not await batched_in(shop.ledger, evaluation_id):
+        if not progress.given_up and not await batched_in(shop.ledger, evaluation_id):
             await finish_evaluation(shop.ledger, evaluation_id, shop.now)
     finally:
         with anyio.CancelScope(shield=True):
@@ -133,9 +134,9 @@ class _Withheld(Exception):
 class _Run:
     shop: Workshop
     delegations: Delegations
-    terms: Terms
-    course: Course
-    purse: Purse
+    terms: EvaluationTerms
+    progress: EvaluationProgress
+    budget: EvaluationBudget
     by_itself: _Way
     in_batches: bool
     wait: Wait
@@ -153,7 +154,7 @@ class _Run:
     """What keeps results from being written down."""
 
     async def all(self, items: Sequence[SuiteTask], models: Sequence[str]) -> None:
-        known = await read_measurements(self.shop.ledger, evaluation_id=self.course.evaluation_id)
+        known = await read_measurements(self.shop.ledger, evaluation_id=self.progress.evaluation_id)
         learnt = {(m.item, m.model, m.repetition) for m in known if m.passed is not None}
         self.learnt.update(m.model for m in known if m.passed is not None)
         wanted = [
@@ -163,14 +164,14 @@ class _Run:
             for model in models
         ]
         for model in models:
-            self.course.total[model] = sum(want.model == model for want in wanted)
-            self.course.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
+            self.progress.total[model] = sum(want.model == model for want in wanted)
+            self.progress.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
         left = [want for want in wanted if want.key not in learnt]
         if self.proves:
             # What was mined was proved when it was.
             await self._prove([i for i in items if i.origin is None and any(want.item is i for want in left)])
-        self.course.moved()
-        handed_in = await batched_in(self.shop.ledger, self.course.evaluation_id)
+        self.progress.moved()
+        handed_in = await batched_in(self.shop.ledger, self.progress.evaluation_id)
         if self.in_batches or handed_in:
             async with batching(self.shop, wait=self.wait) as batches:
                 await self._ask(left, batches, handed_in)
@@ -179,7 +180,7 @@ class _Run:
         if self.trouble is not None:
             raise self.trouble
         unknown = {model: why for model, why in self.unlearnt.items() if model not in self.learnt}
-        self.course.given_up.update({**unknown, **self.course.given_up})
+        self.progress.given_up.update({**unknown, **self.progress.given_up})
 
     async def _ask(
         self,
@@ -204,7 +205,7 @@ class _Run:
     def _goes_in_a_batch(self, want: Want, batches: Batching, handed_in: Collection[tuple[str, str, int]]) -> bool:
         (profile, *_) = self.shop.catalogue.named(want.model, self.shop.today)
         if (why := batches.silent.get(profile.provider)) is not None:
-            self.course.given_up[want.model] = why
+            self.progress.given_up[want.model] = why
         return want.key in handed_in or (self.in_batches and batches.takes(profile.provider))
 
     async def _prove(self, items: Sequence[SuiteTask]) -> None:
@@ -213,32 +214,32 @@ class _Run:
         async def prove_one(item: SuiteTask) -> None:
             proof = await prove(item, self.shop.find_sandbox, limiter)
             if proof.verdict != "proved":
-                self.course.broken[item.id] = f"{proof.verdict}: {'; '.join(proof.faults)}"
+                self.progress.broken[item.id] = f"{proof.verdict}: {'; '.join(proof.faults)}"
 
         async with anyio.create_task_group() as group:
             for item in items:
                 group.start_soon(prove_one, item)
-        self.course.moved()
+        self.progress.moved()
 
     async def _work_off(self, queue: Iterator[Want], way: _Way, all_lanes: anyio.CancelScope) -> None:
         for want in queue:
-            if want.model in self.course.given_up:
+            if want.model in self.progress.given_up:
                 continue
             try:
-                if want.item.id not in self.course.broken:
+                if want.item.id not in self.progress.broken:
                     await self._one(want, way)
             except LedgerError as error:
                 # Raised at the end: out of a task group it would come as a group of errors.
                 self.trouble = error
                 all_lanes.cancel()
                 return
-            self.course.done[want.model] += 1
-            self.course.moved()
+            self.progress.done[want.model] += 1
+            self.progress.moved()
 
     async def _one(self, want: Want, way: _Way) -> None:
-        place = Place(self.course.evaluation_id, want.item, want.model, want.repetition)
+        place = Place(self.progress.evaluation_id, want.item, want.model, want.repetition)
         try:
-            async with self.purse.holding(await self._worst_case_usd(want, way)):
+            async with self.budget.holding(await self._worst_case_usd(want, way)):
                 measured = await measure(
                     way.shop,
                     self.delegations,
@@ -251,13 +252,13 @@ class _Run:
                 if way.batches is not None and (task_id := measured.measurement.task_id) is not None:
                     await way.batches.done_with(task_id)
         except DaySpent as error:
-            self.course.given_up[want.model] = str(error)
+            self.progress.given_up[want.model] = str(error)
         except Unaffordable:
-            self.course.unaffordable[want.model] = self.course.unaffordable.get(want.model, 0) + 1
+            self.progress.unaffordable[want.model] = self.progress.unaffordable.get(want.model, 0) + 1
         except _Withheld:
-            self.course.withheld[want.model] = self.course.withheld.get(want.model, 0) + 1
+            self.progress.withheld[want.model] = self.progress.withheld.get(want.model, 0) + 1
         except CallerError as error:
-            self.course.broken[want.item.id] = str(error)
+            self.progress.broken[want.item.id] = str(error)
         else:
             await self._heed(want.model, measured)
 
@@ -266,12 +267,12 @@ class _Run:
             return 0.0
         async with staged(way.shop, want.item) as stage:
             if stage.custody.stays and not self.there[want.model].is_local:
-                self.course.staying[want.item.id] = tuple(reason.text for reason in stage.custody.reasons)
+                self.progress.staying[want.item.id] = tuple(reason.text for reason in stage.custody.reasons)
                 raise _Withheld
             (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
             return stage.worst_case_usd(profile)
 
-    async def _heed(self, model: str, measured: Measured) -> None:
+    async def _heed(self, model: str, measured: MeasuredAnswer) -> None:
         """Leave a model alone of which nothing is to be learnt today."""
         measurement, error = measured.measurement, measured.error
         if measurement.passed is not None:
@@ -282,7 +283,7 @@ class _Run:
         why = self.unlearnt[model] = f"{measurement.outcome}: {error or await self._reason(measurement)}"
         is_over = measurement.outcome == "rate_limited" or isinstance(error, _FOR_ALL_ITEMS)
         if is_over or self.in_a_row[model] >= GIVEN_UP_AFTER:
-            self.course.given_up[model] = why
+            self.progress.given_up[model] = why
 
     async def _reason(self, measurement: Measurement) -> str:
         """What the last note of its receipt that names the model says of it."""

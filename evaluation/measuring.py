@@ -33,7 +33,7 @@ Wait = Callable[[float], Awaitable[None]]
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredAnswer:
     """What an answer showed, or why there is none."""
 
     measurement: Measurement
@@ -61,7 +61,7 @@ async def measure(
     local_only: bool = False,
     patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,
-) -> Measured:
+) -> MeasuredAnswer:
     """Ask the model for one answer to the item, check it, and write down what it showed.
 
     The evaluation stands in the ledger already. It costs `Staged.worst_case_usd` at most, and the day's budget
@@ -79,7 +79,7 @@ async def measure(
             least_s = _least_wait_s(attempt)
             pause_s = max(pause_s, least_s or 0.0)
             if least_s is None or waited_s + pause_s > patience_s:
-                return Measured(measurement, attempt.request.error if attempt is not None else None)
+                return MeasuredAnswer(measurement, attempt.request.error if attempt is not None else None)
             await wait(pause_s)
             waited_s, pause_s = waited_s + pause_s, 2 * pause_s
 

@@ -17,7 +17,7 @@ class DaySpent(Unaffordable):
     """It is the day's budget: tomorrow there is more."""
 
 
-class Purse:
+class EvaluationBudget:
     """What is left of an evaluation's budget, over its interruptions: the books say what is spent."""
 
     def __init__(self, shop: Workshop, evaluation_id: str, budget_usd: float | None) -> None:

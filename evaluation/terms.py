@@ -12,7 +12,7 @@ OWN_SUITE = "own"
 
 
 @dataclass(frozen=True)
-class Terms:
+class EvaluationTerms:
     suite: str
     """`own`, or the key of the project that the tasks were mined from."""
     seed: int

@@ -20,7 +20,7 @@ from .confidence import Belief
 from .embedding.embedder import Embedder, EmbedderUnavailable
 from .errors import LedgerError, LedgerUnusable
 from .ledger import Clock, Ledger
-from .recall import PLENTY, Question, Similar, are_plenty, recall
+from .recall import PLENTY, RecallQuery, Similar, are_plenty, recall
 from .recollection import Recollection
 from .tendency import NEIGHBOURS
 
@@ -136,7 +136,7 @@ class Memory:
     ) -> Recollection:
         """What the outcomes of similar tasks say of each model. Always an answer; its note says what is wrong.
 
-        builds, preference, complexity, expected: see `recall.Question`. except_for: ids of tasks that do
+        builds, preference, complexity, expected: see `recall.RecallQuery`. except_for: ids of tasks that do
         not count, such as the one that is asked for.
         """
         try:
@@ -152,7 +152,7 @@ class Memory:
                 found = await self._nearest(index, vector, NEIGHBOURS)
             if found is None:
                 return Recollection(note=_WARMING if index.state.phase == "absent" else index.state.as_text())
-            question = Question(
+            question = RecallQuery(
                 embedder=self._embedder.id,
                 similar_from=self._embedder.similar_from,
                 prior=self._prior,

@@ -56,7 +56,7 @@ class Similar(Protocol):
 
 
 @dataclass(frozen=True)
-class Question:
+class RecallQuery:
     """For whom and from where one looks back."""
 
     embedder: str
@@ -99,7 +99,7 @@ def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
     return len(neighbours) >= PLENTY and neighbours[PLENTY - 1].similarity >= close
 
 
-async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Question) -> Recollection:
+async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: RecallQuery) -> Recollection:
     """What the outcomes of the neighbours, nearest first, say of each model."""
     tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder) if neighbours else _NONE
     around = {n.task_id: min(1.0, n.similarity) for n in neighbours if n.task_id in tasks.vectors}
@@ -121,7 +121,7 @@ def sum_up(
     verdicts: Mapping[str, Sequence[TaskVerdict]],
     groups: Iterable[Sequence[str]],
     general: Mapping[str, Belief],
-    question: Question,
+    question: RecallQuery,
 ) -> Recollection:
     """The decision of `recall`, from plain values.
 
@@ -158,7 +158,7 @@ def _chances(
     verdicts: Mapping[str, Sequence[TaskVerdict]],
     groups: Iterable[Sequence[str]],
     general: Mapping[str, Belief],
-    question: Question,
+    question: RecallQuery,
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """What is to be expected of each model of which there is an outcome near, and of each that can be asked; and
     how many tasks near tell of it."""
@@ -187,7 +187,7 @@ def _chances(
     return chances, dict(zip(models, weights.sum(axis=0).tolist(), strict=True))
 
 
-def _before(model: str, question: Question) -> Belief:
+def _before(model: str, question: RecallQuery) -> Belief:
     prior = question.prior
     return question.expected.get(model) or belief_of(prior.success, prior.tasks)
 
@@ -209,7 +209,7 @@ def _together(similar: Belief | None, general: Belief | None) -> Belief:
     return Belief(one.successes + other.successes, one.failures + other.failures)
 
 
-def _best(models: Sequence[str], beliefs: Mapping[str, Belief], question: Question) -> str | None:
+def _best(models: Sequence[str], beliefs: Mapping[str, Belief], question: RecallQuery) -> str | None:
     """The cheapest of the models that are sure enough; where none is, the surest of those that can be asked."""
     place = {model: position for position, model in enumerate(question.preference)}
     confidence = {model: beliefs[model].confidence(question.prior) for model in models if not place or model in place}

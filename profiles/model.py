@@ -26,7 +26,7 @@ class Parameters(Facts):
     """Parameters used for one token, in billions. None: all of them (a dense model)."""
 
 
-class Memory(Facts):
+class MemoryNeed(Facts):
     weights_gb: float = Field(gt=0)
     """Gigabytes that the weights take at this quantization."""
     quantization: str
@@ -129,7 +129,7 @@ class ModelProfile(Facts):
     architecture: Literal["moe", "dense"] | None = None
     """Mixture of experts or dense. None: not published."""
     parameters: Parameters | None = None
-    memory: Memory | None = None
+    memory: MemoryNeed | None = None
     """What it needs on your machine. None: it runs elsewhere, or is not known."""
     speed: Speed | None = None
     context_tokens: int | None = Field(default=None, gt=0)

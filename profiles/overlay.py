@@ -60,7 +60,7 @@ class FactChange(_Group):
         return cls(**{name: value for name, value in asdict(proposal).items() if name in cls.model_fields})
 
 
-class Generation(_Group):
+class FactsVersion(_Group):
     """All measured facts after one update."""
 
     number: int
@@ -73,7 +73,7 @@ class Generation(_Group):
     """By profile id, in the form of a profile's file."""
 
 
-NONE = Generation(number=0, at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+NONE = FactsVersion(number=0, at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
 """Before the first update."""
 
 
@@ -103,13 +103,13 @@ def facts_in_force(folder: Path) -> InForce:
     return InForce({}, tuple(problems))
 
 
-def newest(folder: Path) -> Generation:
+def newest(folder: Path) -> FactsVersion:
     """What the next update starts from. Raises OverlayError when the newest file is broken or was changed by hand."""
     numbers = _numbers(folder)
     return _untouched(folder, numbers[-1]) if numbers else NONE
 
 
-def add(folder: Path, base: Generation, proposals: Sequence[Proposal], at: dt.datetime) -> Generation:
+def add(folder: Path, base: FactsVersion, proposals: Sequence[Proposal], at: dt.datetime) -> FactsVersion:
     """Write the facts with the proposals in, all or none.
 
     base: what the proposals were made from. Raises Superseded when it is no longer the newest, or OverlayError.
@@ -118,7 +118,7 @@ def add(folder: Path, base: Generation, proposals: Sequence[Proposal], at: dt.da
     for proposal in proposals:
         facts[proposal.profile] = {"id": proposal.profile, **changed(facts.get(proposal.profile, {}), proposal)}
     changes = tuple(map(FactChange.of, proposals))
-    return _publish(folder, Generation(number=base.number + 1, at=at, changes=changes, facts=facts))
+    return _publish(folder, FactsVersion(number=base.number + 1, at=at, changes=changes, facts=facts))
 
 
 def changed(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def changed(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
     return _with(facts, proposal.place, proposal.after)
 
 
-def to_undo(folder: Path) -> Generation:
+def to_undo(folder: Path) -> FactsVersion:
     """The last update that was not taken back. Raises NothingToUndo, or OverlayError when a file was changed since."""
     taken_back: set[int] = set()
     for number in reversed(_numbers(folder)):
@@ -140,11 +140,11 @@ def to_undo(folder: Path) -> Generation:
     raise NothingToUndo(f"{folder}: no update is in force, so there is nothing to revert.")
 
 
-def undo(folder: Path, at: dt.datetime) -> Generation:
+def undo(folder: Path, at: dt.datetime) -> FactsVersion:
     """Take the last update back; gives that update. Raises as `to_undo`, or Superseded when another came first."""
     base, undone = newest(folder), to_undo(folder)
     before = _untouched(folder, undone.number - 1) if undone.number > 1 else NONE
-    _publish(folder, Generation(number=base.number + 1, at=at, undoes=undone.number, facts=before.facts))
+    _publish(folder, FactsVersion(number=base.number + 1, at=at, undoes=undone.number, facts=before.facts))
     return undone
 
 
@@ -170,7 +170,7 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"{number:04d}.yaml"
 
 
-def _untouched(folder: Path, number: int) -> Generation:
+def _untouched(folder: Path, number: int) -> FactsVersion:
     generation, is_untouched = _read(folder, number)
     if not is_untouched:
         raise OverlayError(_touched(folder, number))
@@ -185,13 +185,13 @@ def _touched(folder: Path, number: int) -> str:
     )
 
 
-def _read(folder: Path, number: int) -> tuple[Generation, bool]:
+def _read(folder: Path, number: int) -> tuple[FactsVersion, bool]:
     """The facts of a number, and whether they are as they were written."""
     path = _path(folder, number)
     mend = f"Fix or remove it: then the previous update applies. {folder.parent} holds your own files."
     try:
         text = path.read_bytes().decode("utf-8")
-        generation = Generation.model_validate(parsed(text))
+        generation = FactsVersion.model_validate(parsed(text))
     except OSError as error:
         raise OverlayError(f"{path}: cannot be read ({error}). Make it readable, or remove it.") from error
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
@@ -211,7 +211,7 @@ def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def _publish(folder: Path, generation: Generation) -> Generation:
+def _publish(folder: Path, generation: FactsVersion) -> FactsVersion:
     body = yaml.safe_dump(generation.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
     text = _HEAD.format(digest=_digest(body)) + body
     target = _path(folder, generation.number)

@@ -15,7 +15,7 @@ from .proposal import Fact, Proposal
 
 
 @dataclass(frozen=True)
-class Refused:
+class RefusedProposal:
     proposal: Proposal
     why: str
 
@@ -24,7 +24,7 @@ class Refused:
 class Sifted:
     kept: tuple[Proposal, ...]
     """By profile, in the order given; each changes something, and together they leave every profile valid."""
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedProposal, ...]
 
 
 def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
@@ -32,12 +32,12 @@ def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
 
     Of several for one place the one that rests on more outcomes is kept. What changes nothing is dropped.
     """
-    refused: list[Refused] = []
+    refused: list[RefusedProposal] = []
     by_profile: dict[str, dict[tuple[str, ...], Proposal]] = {}
     for proposal in proposals:
         why = _why_refused(catalogue, proposal)
         if why is not None:
-            refused.append(Refused(proposal, why))
+            refused.append(RefusedProposal(proposal, why))
             continue
         places = by_profile.setdefault(proposal.profile, {})
         rival = places.get(proposal.place)
@@ -54,7 +54,7 @@ def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
         if problem is None:
             kept += changes
         else:
-            refused += [Refused(p, problem) for p in changes]
+            refused += [RefusedProposal(p, problem) for p in changes]
     return Sifted(tuple(kept), tuple(refused))
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import anyio
 from suite_rows import item
 
-from chargehand.evaluation.evaluating import Course, evaluate
+from chargehand.evaluation.evaluating import EvaluationProgress, evaluate
 from chargehand.evaluation.peers.vendors import Vendors
-from chargehand.evaluation.terms import Terms
+from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationRow
 from chargehand.memory_store.evaluations import read_measurements
 from chargehand.tools.cascade.delegations import Delegations
@@ -23,15 +23,15 @@ class Lab:
     peers: Vendors
     waited: list[float] = field(default_factory=list)
 
-    async def evaluate(self, *models: str, items=ITEMS, course=None, in_batches=False, **terms) -> EvaluationRow:
+    async def evaluate(self, *models: str, items=ITEMS, progress=None, in_batches=False, **terms) -> EvaluationRow:
         async def wait(seconds: float) -> None:
             self.waited.append(seconds)
             await anyio.lowlevel.checkpoint()
 
-        asked = Terms(suite="own", seed=1, models=models, **terms)
-        course = course or Course()
+        asked = EvaluationTerms(suite="own", seed=1, models=models, **terms)
+        progress = progress or EvaluationProgress()
         return await evaluate(
-            self.shop, self.delegations, items, models, asked, course=course, in_batches=in_batches, wait=wait
+            self.shop, self.delegations, items, models, asked, progress=progress, in_batches=in_batches, wait=wait
         )
 
     async def measured(self) -> list[tuple[str, str, bool | None]]:

@@ -24,7 +24,7 @@ from .asking.tokens import estimate_tokens
 from .editing.context import ContextFile, read_context
 from .editing.fitting import packed_for
 from .editing.packing import Packed
-from .editing.patterns import Found, find_files
+from .editing.patterns import FoundFiles, find_files
 from .editing.prompt import Prompt, review_prompt
 from .errors import LimitReached, NobodyToAsk
 from .guarding.custody import take_custody
@@ -121,7 +121,7 @@ class _Matter:
     goal: str
     progress: str
     question: str | None
-    found: Found
+    found: FoundFiles
     job: Job
     custody: Custody
     is_local: bool

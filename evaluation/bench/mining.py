@@ -34,8 +34,8 @@ async def mine_history(path: Path | None, releases: Sequence[Path], extent: Exte
             begun = time.perf_counter()
             if path is None:
                 path = await write_history(releases, Path(folder))
-            with searching(errors) as search:
-                mined = await mine(path, extent, find, search=search)
+            with searching(errors) as progress:
+                mined = await mine(path, extent, find, progress=progress)
         except CallerError as error:
             errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
             return 1

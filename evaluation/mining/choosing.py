@@ -61,7 +61,7 @@ class Dropped:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CommitCandidate:
     """A commit that changes code and tests together."""
 
     commit: Commit
@@ -73,7 +73,7 @@ class Candidate:
     """All else that it changed: data, documents, settings, what supports the tests."""
 
 
-def choose(commit: Commit, deltas: Sequence[Delta]) -> Candidate | Dropped:
+def choose(commit: Commit, deltas: Sequence[Delta]) -> CommitCandidate | Dropped:
     """The candidate that a commit is, or why it is none. deltas: against its one parent."""
     if commit.is_border:
         return Dropped(commit, "at the border of a shallow clone")
@@ -103,7 +103,7 @@ def choose(commit: Commit, deltas: Sequence[Delta]) -> Candidate | Dropped:
     if bad:
         return Dropped(commit, "names that cannot be given", ascii(bad[0]))
     given = tuple(delta for delta in deltas if delta not in sources and delta not in tests)
-    return Candidate(commit, sources, tests, given)
+    return CommitCandidate(commit, sources, tests, given)
 
 
 def is_test(path: str) -> bool:

@@ -14,7 +14,7 @@ from ...tools.guarding.text import visible
 from ..suite.proof import FindSandbox, JudgeReply, has_failed, has_passed, judge_of
 from ..suite.task import Origin, SuiteTask
 from .answers import halves, lines_changed, nothing, whole
-from .choosing import LINES_AT_MOST, REASONS, Candidate, Dropped, Reason, choose
+from .choosing import LINES_AT_MOST, REASONS, CommitCandidate, Dropped, Reason, choose
 from .errors import HistoryUnreadable
 from .git import History, open_history
 from .intent import kind_of, write_prompt
@@ -71,8 +71,8 @@ class Mined:
 
 
 @dataclass
-class Search:
-    """How mining goes; whoever shows it reads it after each `moved`."""
+class MiningProgress:
+    """How far mining has come; whoever shows it reads it after each `moved`."""
 
     candidates: int = 0
     tried: int = 0
@@ -80,12 +80,12 @@ class Search:
     moved: Callable[[], None] = field(default=lambda: None)
 
 
-async def mine(path: Path, extent: Extent, find: FindSandbox, *, search: Search | None = None) -> Mined:
+async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: MiningProgress | None = None) -> Mined:
     """The tasks of the repository that a folder belongs to. Nothing of it runs outside of the sandbox.
 
     Raises HistoryUnreadable.
     """
-    search = search or Search()
+    progress = progress or MiningProgress()
     async with open_history(path) as history:
         commits = await history.commits(since_s=extent.since_s, at_most=extent.commits)
         if commits and all(commit.is_border for commit in commits):
@@ -96,8 +96,8 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, search: Search 
         deltas = await history.deltas([commit.id for commit in commits if len(commit.parents) == 1])
         found = [choose(commit, deltas.get(commit.id, ())) for commit in commits]
         dropped = [one for one in found if isinstance(one, Dropped)]
-        candidates = [one for one in found if isinstance(one, Candidate)]
-        search.candidates = len(candidates)
+        candidates = [one for one in found if isinstance(one, CommitCandidate)]
+        progress.candidates = len(candidates)
         tasks: list[SuiteTask] = []
         subjects: dict[str, str] = {}
         texts = Texts(history)
@@ -106,14 +106,14 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, search: Search 
             if len(tasks) >= extent.tasks:
                 break
             some = candidates[first : first + at_once]
-            for candidate, result in zip(some, await _try_all(some, texts, find, search), strict=True):
+            for candidate, result in zip(some, await _try_all(some, texts, find, progress), strict=True):
                 if isinstance(result, Dropped):
                     dropped.append(result)
                 elif len(tasks) < extent.tasks:
                     tasks.append(result)
                     subjects[result.id] = candidate.commit.subject
-            search.kept = len(tasks)
-            search.moved()
+            progress.kept = len(tasks)
+            progress.moved()
         return Mined(
             folder=history.folder,
             head=history.head,
@@ -127,14 +127,14 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, search: Search 
 
 
 async def _try_all(
-    some: Sequence[Candidate], texts: Texts, find: FindSandbox, search: Search
+    some: Sequence[CommitCandidate], texts: Texts, find: FindSandbox, progress: MiningProgress
 ) -> Sequence[SuiteTask | Dropped]:
     results: dict[int, SuiteTask | Dropped] = {}
 
-    async def one(number: int, candidate: Candidate) -> None:
+    async def one(number: int, candidate: CommitCandidate) -> None:
         results[number] = await _task_of(candidate, texts, find)
-        search.tried += 1
-        search.moved()
+        progress.tried += 1
+        progress.moved()
 
     async with anyio.create_task_group() as group:
         for number, candidate in enumerate(some):
@@ -142,7 +142,7 @@ async def _try_all(
     return [results[number] for number in range(len(some))]
 
 
-async def _task_of(candidate: Candidate, texts: Texts, find: FindSandbox) -> SuiteTask | Dropped:
+async def _task_of(candidate: CommitCandidate, texts: Texts, find: FindSandbox) -> SuiteTask | Dropped:
     scene = await scene_of(candidate, texts)
     if isinstance(scene, Dropped):
         return scene
@@ -178,7 +178,7 @@ _MAY_BE_OTHERS: frozenset[Reason] = frozenset({"its own tests fail", "tests cann
 """What tests may do that stood in the commit's files before, and are not about it: they want a network, or time."""
 
 
-def _written(candidate: Candidate, scene: Scene, lines: int, history: History) -> SuiteTask:
+def _written(candidate: CommitCandidate, scene: Scene, lines: int, history: History) -> SuiteTask:
     """The task, not proved yet."""
     commit, changes = candidate.commit, scene.changes
     # The file that is changed most, and one that is there before one that is not.
@@ -200,7 +200,7 @@ def _written(candidate: Candidate, scene: Scene, lines: int, history: History) -
     )
 
 
-async def _proved(candidate: Candidate, scene: Scene, task: SuiteTask, find: FindSandbox) -> SuiteTask | Dropped:
+async def _proved(candidate: CommitCandidate, scene: Scene, task: SuiteTask, find: FindSandbox) -> SuiteTask | Dropped:
     """The task with all wrong answers that are known to fail, or why its check is none."""
     try:
         async with judge_of(task, find) as judge:
@@ -209,7 +209,7 @@ async def _proved(candidate: Candidate, scene: Scene, task: SuiteTask, find: Fin
         return Dropped(candidate.commit, "may not be written", str(error))
 
 
-async def _why_no_check(candidate: Candidate, task: SuiteTask, judge: JudgeReply) -> Dropped | None:
+async def _why_no_check(candidate: CommitCandidate, task: SuiteTask, judge: JudgeReply) -> Dropped | None:
     """Why its tests do not tell the project after the commit from the one before. None: they do."""
     commit = candidate.commit
     right = await judge(task.reference)

@@ -8,25 +8,25 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from ...tools.guarding.text import visible
-from .mining import Mined, Search
+from .mining import Mined, MiningProgress
 
 _PACKAGES_NAMED = 5
 
 
 @contextlib.contextmanager
-def searching(console: Console) -> Generator[Search]:
+def searching(console: Console) -> Generator[MiningProgress]:
     """A bar on a terminal, else nothing."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("proving tasks", total=None)
-        search = Search()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
+        bar = display.add_task("proving tasks", total=None)
+        progress = MiningProgress()
 
         def moved() -> None:
-            description = f"proving tasks ({search.kept} kept)"
-            progress.update(bar, description=description, completed=search.tried, total=search.candidates)
+            description = f"proving tasks ({progress.kept} kept)"
+            display.update(bar, description=description, completed=progress.tried, total=progress.candidates)
 
-        search.moved = moved
-        yield search
+        progress.moved = moved
+        yield progress
 
 
 def told(mined: Mined, *, has_packages: bool) -> Iterator[str]:

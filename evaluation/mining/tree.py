@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .choosing import Candidate, Dropped
+from .choosing import CommitCandidate, Dropped
 from .commit import Entry
 from .git import History
 from .intent import SourceChange
@@ -44,7 +44,7 @@ class Texts:
         return self.known
 
 
-async def scene_of(candidate: Candidate, texts: Texts) -> Scene | Dropped:
+async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
     """The files of a candidate, or why it is no task."""
     commit = candidate.commit
     entries = _kept(await texts.history.tree(commit.parents[0]))

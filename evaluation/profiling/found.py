@@ -6,7 +6,7 @@ from ...profiles.proposal import Proposal
 
 
 @dataclass(frozen=True)
-class Found:
+class ProfileFindings:
     proposals: tuple[Proposal, ...] = field(default=())
     problems: tuple[str, ...] = field(default=())
     """What could not be read or used, and the remedy."""

@@ -13,7 +13,7 @@ from ...profiles.proposal import Evidence, Fact, Proposal
 from ...profiles.vocabulary import TASK_TYPES
 from ..figures import BANDS, band_of
 from .difficulty import complexity_at_half, threshold
-from .found import Found
+from .found import ProfileFindings
 from .rivalry import fitness, role_orders
 from .same_items import LEAST_ITEMS, on_the_same_items
 from .speed import speed_proposal
@@ -24,11 +24,11 @@ _PROBATION_ENDS_AT = 0.5
 """The share of items that a new model must pass to play its roles. They are the last, or its predecessor's."""
 
 
-async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today: dt.date) -> Found:
+async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today: dt.date) -> ProfileFindings:
     """All that the measurements in the ledger speak for. Raises a LedgerError when they cannot be read."""
     rows = await read_measurements(ledger)
     if not rows:
-        return Found(
+        return ProfileFindings(
             notices=("Nothing was measured yet. `chargehand evaluate` measures the models that can be asked.",)
         )
     all_of = standings(rows)
@@ -52,7 +52,7 @@ async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today:
     rivals = on_the_same_items(known)
     proposals += fitness(catalogue, rivals, today)
     proposals += role_orders(catalogue, rivals, today)
-    return Found(tuple(sorted(proposals, key=lambda p: p.profile)), tuple(problems), tuple(notices))
+    return ProfileFindings(tuple(sorted(proposals, key=lambda p: p.profile)), tuple(problems), tuple(notices))
 
 
 def _of_model(profile: ModelProfile, standing: Standing) -> Iterator[Proposal]:

@@ -11,7 +11,7 @@ from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
 from ...profiles.sifting import fact_at
 from .drift import current_build, declines, told
-from .found import Found
+from .found import ProfileFindings
 from .like_tasks import at_like_tasks
 from .rivalry import fitness, role_orders
 from .service import LEAST_OUTCOMES, SOURCE, day_of, in_use, judged, speeds
@@ -24,7 +24,7 @@ _NEWEST_SPEEDS = 100
 
 async def proposals_from_usage(
     ledger: Ledger, catalogue: Catalogue, builds: Mapping[str, str | None], now: float
-) -> Found:
+) -> ProfileFindings:
     """All that the newest delegations in the ledger speak for. Raises a LedgerError when they cannot be read.
 
     builds: what each model is today, where its vendor says; what another build did is no evidence of it.
@@ -58,7 +58,7 @@ async def proposals_from_usage(
     proposals.sort(key=lambda p: p.profile)
     if not read.by_model:
         notices.append(f"Nothing to propose from use: 0 outcomes, at least {LEAST_OUTCOMES} are needed.")
-    return Found(tuple(proposals), problems if read.unsound else (), tuple(notices))
+    return ProfileFindings(tuple(proposals), problems if read.unsound else (), tuple(notices))
 
 
 def _of_model(profile: ModelProfile, mine: Sequence[Engagement], declined: tuple[str, ...]) -> Iterator[Proposal]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...memory_store.engagements import Engagement
 from ...profiles.vocabulary import TaskType
-from .rivalry import Rivals, Terms
+from .rivalry import ComparisonTerms, Rivals
 from .service import SOURCE, day_of, fading, usd_per_solved
 from .statistics import Count
 from .strata import like_for_like, shared
@@ -14,7 +14,7 @@ from .strata import like_for_like, shared
 LEAST_ALIKE = 20.0
 """Outcomes on either side, older ones counting less; more than in evaluations, where both were asked the same."""
 
-_TERMS = Terms(
+_TERMS = ComparisonTerms(
     "usage",
     "like tasks",
     "In use: ",

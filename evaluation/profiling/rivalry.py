@@ -35,7 +35,7 @@ _C = TypeVar("_C", bound=Contender)
 
 
 @dataclass(frozen=True)
-class Terms:
+class ComparisonTerms:
     """What is said of comparisons of one kind."""
 
     origin: Literal["evaluation", "usage"]
@@ -54,7 +54,7 @@ class Rivals(Generic[_C]):
     by_model: Mapping[str, _C]
     compare: Callable[[_C, _C, TaskType | None], tuple[Count, Count] | None]
     """How often the one passed, and the other, at tasks of a type or of all that are alike. None: too few are."""
-    terms: Terms
+    terms: ComparisonTerms
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Contest:
     """Of the difference, above 0."""
     compared: int
     """How many comparisons it was found among."""
-    terms: Terms
+    terms: ComparisonTerms
 
     def proposal(self, profile: str, place: tuple[str, ...], before: Fact, after: Fact) -> Proposal:
         """The change that follows from it."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from ...profiles.vocabulary import TaskType
-from .rivalry import Rivals, Terms
+from .rivalry import ComparisonTerms, Rivals
 from .standing import Item, Standing, count_of
 from .statistics import Count
 
@@ -14,7 +14,7 @@ LEAST_NAMES = 3
 
 def on_the_same_items(standings: Mapping[str, Standing]) -> Rivals[Standing]:
     """standings: by model."""
-    return Rivals(standings, _compare, Terms("evaluation", "the same tasks", "Measured: "))
+    return Rivals(standings, _compare, ComparisonTerms("evaluation", "the same tasks", "Measured: "))
 
 
 def _compare(one: Standing, other: Standing, task_type: TaskType | None) -> tuple[Count, Count] | None:

@@ -79,7 +79,7 @@ class LayeredIndex:
 
         Answers are given meanwhile. Raises IndexFailure; what was not moved then stays in the layer.
         """
-        pace = Pace()
+        pace = WorkPacer()
         while self.pending:
             await pace.take(self._settle_some)
 
@@ -96,7 +96,7 @@ class LayeredIndex:
         return len(ids)
 
 
-class Pace:
+class WorkPacer:
     """Finds the size of a piece of work that takes no longer than STALL_S, and leaves as much time between two."""
 
     def __init__(self) -> None:

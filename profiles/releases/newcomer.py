@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..catalogue import Catalogue
-from ..model import PROFILE_ID_PATTERN, Lifecycle, Memory, ModelProfile, Parameters, ThinkingRules
+from ..model import PROFILE_ID_PATTERN, Lifecycle, MemoryNeed, ModelProfile, Parameters, ThinkingRules
 from ..price import Price
 from ..proposal import Proposal
 from ..vocabulary import Capability, ProviderName, Role
@@ -97,7 +97,7 @@ def local_profile(listed: ListedModel, name: str, listing: Listing, catalogue: C
     line = lines.pop() if len(lines) == 1 else (family or base.rpartition("/")[2])
     memory = None
     if weights is not None and weights.size_gb is not None and weights.quantization:
-        memory = Memory(weights_gb=weights.size_gb, quantization=weights.quantization)
+        memory = MemoryNeed(weights_gb=weights.size_gb, quantization=weights.quantization)
     return ModelProfile(
         id=name,
         name=listed.name or listed.id,

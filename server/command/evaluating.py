@@ -16,7 +16,7 @@ import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from ...evaluation.evaluating import Course, evaluate
+from ...evaluation.evaluating import EvaluationProgress, evaluate
 from ...evaluation.mining.mining import Extent, Mined, mine
 from ...evaluation.mining.telling import searching, told
 from ...evaluation.report import Report, facts_of, show
@@ -24,7 +24,7 @@ from ...evaluation.report_html import page_of
 from ...evaluation.suite.loading import read_suite
 from ...evaluation.suite.task import KINDS, Kind, SuiteTask
 from ...evaluation.tables import standard_output
-from ...evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, Terms, seed_of_week
+from ...evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, EvaluationTerms, seed_of_week
 from ...memory_store.batched import batched_in
 from ...memory_store.evaluation_runs import EvaluationRuns, find_evaluation
 from ...memory_store.evaluations import read_measurements
@@ -80,13 +80,13 @@ async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     ended: Exception | None = None
     report: Report | None = None
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
-        call, course = anyio.CancelScope(), Course()
+        call, progress = anyio.CancelScope(), EvaluationProgress()
         await group.start(cancel_on_signal, call)
         try:
             shop = await place.workshop()
-            with call, bars(course, console):
-                await _measure(place, shop, order, course, console)
-            report = await _report(shop, course)
+            with call, bars(progress, console):
+                await _measure(place, shop, order, progress, console)
+            report = await _report(shop, progress)
         except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
             ended = error
@@ -121,7 +121,9 @@ async def report_from_shell(
     return 0
 
 
-async def _measure(place: Premises, shop: Workshop, order: Order, course: Course, console: Console) -> None:
+async def _measure(
+    place: Premises, shop: Workshop, order: Order, progress: EvaluationProgress, console: Console
+) -> None:
     if (wrong := shop.catalogue.not_in_force) is not None:
         console.print(wrong, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if order.quarry is not None:
@@ -135,10 +137,10 @@ async def _measure(place: Premises, shop: Workshop, order: Order, course: Course
     else:
         terms = await _resumed(shop) if order.resume else await _terms(shop, order, console)
         items = _items(terms, console)
-    await evaluate(shop, place.delegations, items, terms.models, terms, course=course, in_batches=order.in_batches)
+    await evaluate(shop, place.delegations, items, terms.models, terms, progress=progress, in_batches=order.in_batches)
 
 
-async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
+async def _terms(shop: Workshop, order: Order, console: Console) -> EvaluationTerms:
     """What the order means today; models that may not be asked are named."""
     refuse_unknown_kinds(order.kinds)
     there = (await shop.survey()).availability
@@ -155,7 +157,7 @@ async def _terms(shop: Workshop, order: Order, console: Console) -> Terms:
         console.print(left_out, markup=False, highlight=False, soft_wrap=True)
     if not models:
         raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
-    return Terms(
+    return EvaluationTerms(
         suite=OWN_SUITE,
         seed=seed_of_week(shop.today) if order.seed is None else order.seed,
         models=models,
@@ -177,7 +179,7 @@ def budget_of(order: Order) -> float | None:
     return None if math.isinf(budget_usd) else budget_usd
 
 
-async def _resumed(shop: Workshop) -> Terms:
+async def _resumed(shop: Workshop) -> EvaluationTerms:
     row = await find_evaluation(shop.ledger, only_unfinished=True, suite=OWN_SUITE)
     row = row or await find_evaluation(shop.ledger, only_unfinished=True)
     if row is None:
@@ -187,17 +189,17 @@ async def _resumed(shop: Workshop) -> Terms:
             f"--resume: evaluation {row.id[:8]} covers other tasks ({row.suite}). Repeat its own command to continue"
             " it, or omit --resume."
         )
-    return Terms.from_json(row.terms)
+    return EvaluationTerms.from_json(row.terms)
 
 
-def _items(terms: Terms, console: Console) -> Sequence[SuiteTask]:
+def _items(terms: EvaluationTerms, console: Console) -> Sequence[SuiteTask]:
     suite = read_suite(terms.seed)
     for problem in suite.unusable:
         console.print(f"Left out: {problem}", style="yellow", markup=False, highlight=False)
     return _of_kinds(suite.tasks, terms)
 
 
-def _of_kinds(tasks: Sequence[SuiteTask], terms: Terms) -> Sequence[SuiteTask]:
+def _of_kinds(tasks: Sequence[SuiteTask], terms: EvaluationTerms) -> Sequence[SuiteTask]:
     kinds = {cast(Kind, kind) for kind in terms.kinds}  # as they were checked when they were typed
     return [task for task in tasks if not kinds or task.kind in kinds]
 
@@ -210,8 +212,8 @@ async def _mined(shop: Workshop, quarry: Quarry, console: Console) -> Mined:
             f"--from-repo: tests cannot be run here, so nothing can be proved ({sandbox.reason})."
             f" {sandbox.remedy or ''}"
         )
-    with searching(console) as search:
-        mined = await mine(quarry.path, quarry.extent, shop.find_sandbox, search=search)
+    with searching(console) as progress:
+        mined = await mine(quarry.path, quarry.extent, shop.find_sandbox, progress=progress)
     for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not mined.tasks:
@@ -219,19 +221,19 @@ async def _mined(shop: Workshop, quarry: Quarry, console: Console) -> Mined:
     return mined
 
 
-async def _report(shop: Workshop, course: Course) -> Report | None:
-    row = await find_evaluation(shop.ledger, evaluation_id=course.evaluation_id) if course.evaluation_id else None
+async def _report(shop: Workshop, progress: EvaluationProgress) -> Report | None:
+    row = await find_evaluation(shop.ledger, evaluation_id=progress.evaluation_id) if progress.evaluation_id else None
     if row is None:
         return None
     measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
     return Report.of(
         row,
         measurements,
-        broken=course.broken,
-        given_up=course.given_up,
-        unaffordable=course.unaffordable,
-        staying=course.staying,
-        withheld=course.withheld,
+        broken=progress.broken,
+        given_up=progress.given_up,
+        unaffordable=progress.unaffordable,
+        staying=progress.staying,
+        withheld=progress.withheld,
         with_vendors=len(await batched_in(shop.ledger, row.id)),
     )
 
@@ -282,17 +284,17 @@ async def cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.Ta
 
 
 @contextlib.contextmanager
-def bars(course: Course, console: Console) -> Generator[None]:
+def bars(progress: EvaluationProgress, console: Console) -> Generator[None]:
     """A bar for each model on a terminal, else nothing until the end."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         shown: dict[str, TaskID] = {}
 
         def moved() -> None:
-            for model, total in course.total.items():
+            for model, total in progress.total.items():
                 if model not in shown:
-                    shown[model] = progress.add_task(model, total=total)
-                progress.update(shown[model], completed=course.done[model])
+                    shown[model] = display.add_task(model, total=total)
+                display.update(shown[model], completed=progress.done[model])
 
-        course.moved = moved
+        progress.moved = moved
         yield

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line knows the words before anything is imported
-    from ...evaluation.profiling.found import Found
+    from ...evaluation.profiling.found import ProfileFindings
     from ...tools.workshop import Workshop
 
 
-Read = Callable[["Workshop"], Awaitable["Found"]]
+Read = Callable[["Workshop"], Awaitable["ProfileFindings"]]
 """Gives what a source has to say."""
 
 
@@ -19,13 +19,13 @@ class Source:
     help: str
 
 
-async def _evaluation(shop: "Workshop") -> "Found":
+async def _evaluation(shop: "Workshop") -> "ProfileFindings":
     from ...evaluation.profiling.from_evaluation import proposals_from_evaluation
 
     return await proposals_from_evaluation(shop.ledger, shop.catalogue, shop.today)
 
 
-async def _usage(shop: "Workshop") -> "Found":
+async def _usage(shop: "Workshop") -> "ProfileFindings":
     from ...evaluation.profiling.from_usage import proposals_from_usage
 
     there = (await shop.survey(local_only=True)).availability
@@ -33,11 +33,11 @@ async def _usage(shop: "Workshop") -> "Found":
     return await proposals_from_usage(shop.ledger, shop.catalogue, builds, shop.now)
 
 
-async def _releases(shop: "Workshop") -> "Found":
-    from ...evaluation.profiling.found import Found
+async def _releases(shop: "Workshop") -> "ProfileFindings":
+    from ...evaluation.profiling.found import ProfileFindings
 
     findings = await shop.find_releases(shop.profiles, shop.today)
-    return Found(proposals=findings.proposals, problems=findings.problems, notices=findings.notes)
+    return ProfileFindings(proposals=findings.proposals, problems=findings.problems, notices=findings.notes)
 
 
 SOURCES: Mapping[str, Source] = {

@@ -7,9 +7,9 @@ from functools import partial
 import anyio
 from rich.console import Console
 
-from ...evaluation.comparison import Comparison, Plan, compare, plan_trial, proposals_of
-from ...evaluation.evaluating import Course, evaluate
-from ...evaluation.profiling.found import Found
+from ...evaluation.comparison import Comparison, TrialPlan, compare, plan_trial, proposals_of
+from ...evaluation.evaluating import EvaluationProgress, evaluate
+from ...evaluation.profiling.found import ProfileFindings
 from ...evaluation.terms import DEFAULT_BUDGET_USD
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
@@ -39,7 +39,7 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
     ended: Exception | None = None
     found: Comparison | None = None
     asked = 0
-    course, call = Course(), anyio.CancelScope()
+    progress, call = EvaluationProgress(), anyio.CancelScope()
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
         await group.start(cancel_on_signal, call)
         try:
@@ -49,9 +49,9 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
             plan = await plan_trial(shop, order.model, order.against, limit_usd)
             _announce(plan, console)
             asked = len(plan.items)
-            with call, bars(course, console):
-                await _measure(place, shop, plan, course)
-            measurements = await read_measurements(shop.ledger, evaluation_id=course.evaluation_id)
+            with call, bars(progress, console):
+                await _measure(place, shop, plan, progress)
+            measurements = await read_measurements(shop.ledger, evaluation_id=progress.evaluation_id)
             found = compare(measurements, *plan.terms.models)
         except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
@@ -59,12 +59,12 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
         group.cancel_scope.cancel()
     if ended is not None:
         return complain(ended)
-    if found is None or not course.evaluation_id:
+    if found is None or not progress.evaluation_id:
         console.print("Interrupted before anything was asked.")
         return 1
-    for model, why in course.given_up.items():
+    for model, why in progress.given_up.items():
         _say(f"{model} was skipped: {why}", console)
-    for model, count in course.unaffordable.items():
+    for model, count in progress.unaffordable.items():
         _say(f"{model}: the budget does not cover {count} task(s). Raise --budget-usd.", console)
     if 0 < found.n < asked:
         _say(f"{asked - found.n} of {asked} task(s) gave no result for one of the two.", console)
@@ -72,30 +72,30 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
         return complain(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
     if not as_json:
         _say(found.in_words(), Console())
-    is_whole = not call.cancel_called and not course.given_up and not course.unaffordable
-    source = partial(_found, found, course.evaluation_id)
+    is_whole = not call.cancel_called and not progress.given_up and not progress.unaffordable
+    source = partial(_found, found, progress.evaluation_id)
     code = await offer(open_workshop, [source], apply=False, as_json=as_json, beside={"trial": asdict(found)})
     return code if is_whole else INCOMPLETE
 
 
-async def _measure(place: Premises, shop: Workshop, plan: Plan, course: Course) -> None:
+async def _measure(place: Premises, shop: Workshop, plan: TrialPlan, progress: EvaluationProgress) -> None:
     await evaluate(
         shop,
         place.delegations,
         plan.items,
         plan.terms.models,
         plan.terms,
-        course=course,
+        progress=progress,
         stays=plan.stays,
         proves=False,
     )
 
 
-async def _found(comparison: Comparison, evaluation_id: str, shop: Workshop) -> Found:
-    return Found(proposals=tuple(proposals_of(comparison, shop.catalogue, evaluation_id, shop.today)))
+async def _found(comparison: Comparison, evaluation_id: str, shop: Workshop) -> ProfileFindings:
+    return ProfileFindings(proposals=tuple(proposals_of(comparison, shop.catalogue, evaluation_id, shop.today)))
 
 
-def _announce(plan: Plan, console: Console) -> None:
+def _announce(plan: TrialPlan, console: Console) -> None:
     model, against = plan.terms.models
     _say(f"{len(plan.items)} remembered task(s) with tests, each given to {model} and to {against}.", console)
     if plan.kept_back:

@@ -10,10 +10,10 @@ import anyio.to_thread
 from rich.console import Console
 from rich.prompt import Confirm
 
-from ...evaluation.profiling.found import Found
+from ...evaluation.profiling.found import ProfileFindings
 from ...profiles.errors import Superseded
 from ...profiles.loading import load_catalogue
-from ...profiles.overlay import FOLDER, FactChange, Generation, add, newest, undo
+from ...profiles.overlay import FOLDER, FactChange, FactsVersion, add, newest, undo
 from ...profiles.proposal import Proposal
 from ...profiles.sifting import Sifted, sift
 from ...profiles.staleness import stale_facts
@@ -37,9 +37,9 @@ _MOST_TRIES = 20
 class Outlook:
     """What may be changed, and what it was worked out from."""
 
-    base: Generation
+    base: FactsVersion
     sifted: Sifted
-    found: Found
+    found: ProfileFindings
     folder: Path
 
 
@@ -132,7 +132,9 @@ async def _look(open_workshop: OpenWorkshop, reads: Sequence[Read]) -> Outlook:
     return Outlook(
         base=base,
         sifted=sift(catalogue, proposals),
-        found=Found(problems=tuple(problems), notices=tuple(notice for one in found for notice in one.notices)),
+        found=ProfileFindings(
+            problems=tuple(problems), notices=tuple(notice for one in found for notice in one.notices)
+        ),
         folder=folder,
     )
 
@@ -153,7 +155,9 @@ def _show(outlook: Outlook) -> None:
         _say("No change is proposed.")
 
 
-def _report(outlook: Outlook, written: Generation | None, *, as_json: bool, beside: Mapping[str, object] | None) -> int:
+def _report(
+    outlook: Outlook, written: FactsVersion | None, *, as_json: bool, beside: Mapping[str, object] | None
+) -> int:
     kept, problems = outlook.sifted.kept, outlook.found.problems
     if as_json:
         print_json(

@@ -8,12 +8,12 @@ import anyio
 from rich.console import Console
 from rich.table import Table
 
-from ...evaluation.evaluating import Course, evaluate
+from ...evaluation.evaluating import EvaluationProgress, evaluate
 from ...evaluation.quick_trial import TRIAL, Trial, small_tasks, trial_of
 from ...evaluation.suite.loading import Suite, read_suite
 from ...evaluation.suite.proof import prove_all
 from ...evaluation.suite.task import KINDS, SuiteTask
-from ...evaluation.terms import Terms, seed_of_week
+from ...evaluation.terms import EvaluationTerms, seed_of_week
 from ...memory_store.evaluation_runs import EvaluationRuns
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
@@ -101,16 +101,16 @@ async def _try_all(
 
 
 async def _try(place: Premises, shop: Workshop, tried: _Tried, tasks: Sequence[SuiteTask], console: Console) -> None:
-    course = Course()
-    terms = Terms(suite=TRIAL, seed=seed_of_week(shop.today), models=(tried.model,), budget_usd=0.0)
+    progress = EvaluationProgress()
+    terms = EvaluationTerms(suite=TRIAL, seed=seed_of_week(shop.today), models=(tried.model,), budget_usd=0.0)
     try:
-        with bars(course, console):
-            await evaluate(shop, place.delegations, tasks, terms.models, terms, course=course, proves=False)
+        with bars(progress, console):
+            await evaluate(shop, place.delegations, tasks, terms.models, terms, progress=progress, proves=False)
     finally:
         with anyio.CancelScope(shield=True):
-            tried.trial = trial_of(await read_measurements(shop.ledger, evaluation_id=course.evaluation_id))
+            tried.trial = trial_of(await read_measurements(shop.ledger, evaluation_id=progress.evaluation_id))
             tried.memory = await _memory_of(shop, tried.model)
-        tried.why_not = course.given_up.get(tried.model, "")
+        tried.why_not = progress.given_up.get(tried.model, "")
 
 
 async def _models(shop: Workshop, names: Sequence[str]) -> Sequence[str]:

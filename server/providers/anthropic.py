@@ -22,7 +22,7 @@ from .complaint import Complaint, Translation, broken_stream, garbled, lost, sec
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
-from .reply import Clock, Ending, ReplySoFar, Stop
+from .reply import Clock, ReplyEnding, ReplySoFar, Stop
 from .strict_schema import strict_schema
 from .vendor import Vendor
 
@@ -120,8 +120,8 @@ class _MessageSoFar:
     def is_whole(self) -> bool:
         return self.has_ended and self.stop_reason is not None
 
-    def ending(self, model: str) -> Ending:
-        return Ending(
+    def ending(self, model: str) -> ReplyEnding:
+        return ReplyEnding(
             stop=_STOPS.get(self.stop_reason or "", "complete"),
             vendor_state=_Blocks(model, self.finished_blocks()),
             refusal=self.refusal,
@@ -203,7 +203,7 @@ class _MessageSoFar:
         reply.counted(self.usage)
 
 
-def _read_whole(message: "Message", reply: ReplySoFar) -> Ending:
+def _read_whole(message: "Message", reply: ReplySoFar) -> ReplyEnding:
     so_far = _MessageSoFar()
     so_far.take_whole(message, reply)
     return so_far.ending(message.model)

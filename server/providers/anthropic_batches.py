@@ -20,7 +20,7 @@ from ...tools.provider import (
 from .account import Account
 from .complaint import Complaint, typed_error
 from .egress import on_behalf_of
-from .reply import Ending, ReplySoFar
+from .reply import ReplyEnding, ReplySoFar
 
 if TYPE_CHECKING:
     import anthropic
@@ -32,7 +32,7 @@ PRICE_SHARE = 0.5
 Body = Callable[[GenerationRequest], dict[str, Any]]
 """The fields of one request, in the vendor's form, hence Any."""
 
-ReadMessage = Callable[["Message", ReplySoFar], Ending]
+ReadMessage = Callable[["Message", ReplySoFar], ReplyEnding]
 """Folds a whole message into a reply."""
 
 

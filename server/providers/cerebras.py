@@ -22,7 +22,7 @@ from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
 from .openai_wire import Chunk, ErrorBody
-from .reply import Clock, Ending, ReplySoFar, Stop
+from .reply import Clock, ReplyEnding, ReplySoFar, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
@@ -99,7 +99,7 @@ class CerebrasProvider:
             if finish_reason is None:
                 raise broken_stream(account.vendor)
         return reply.ended(
-            Ending(
+            ReplyEnding(
                 stop=_STOPS.get(finish_reason, "complete"),
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
             )

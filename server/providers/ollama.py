@@ -43,7 +43,7 @@ from .locality import ollama_url
 from .ollama_models import InstalledModel, LoadedModel, OllamaModels
 from .ollama_window import Window, choose_window, was_cut
 from .ollama_wire import is_named_as_remote
-from .reply import Clock, Ending, ReplySoFar, estimate_prompt_tokens
+from .reply import Clock, ReplyEnding, ReplySoFar, estimate_prompt_tokens
 from .sent_back import SentBack, sent_back
 from .vendor import Vendor
 
@@ -132,7 +132,7 @@ class OllamaProvider:
             raise context_too_long(request)
         load_seconds = (last.load_duration or 0) / _NANOSECONDS
         return reply.ended(
-            Ending(
+            ReplyEnding(
                 stop="length" if last.done_reason == "length" else "complete",
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
                 load_seconds=load_seconds if is_cold or load_seconds >= _COLD_LOAD_FROM_S else 0.0,

@@ -29,7 +29,7 @@ from .egress import Gate, client_options, not_local
 from .locality import InvalidAddress, vendor_url
 from .openai_listing import Listing, ModelList
 from .openai_wire import AnswerSoFar, Chunk, ErrorBody
-from .reply import Clock, Ending, Stop
+from .reply import Clock, ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
@@ -133,7 +133,7 @@ class OpenAICompatibleProvider:
             if answer.finish_reason is None or answer.finish_reason == "error":
                 raise broken_stream(account.vendor)
         return reply.ended(
-            Ending(
+            ReplyEnding(
                 stop=_STOPS.get(answer.finish_reason, "complete"),
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
             )

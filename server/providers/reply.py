@@ -30,7 +30,7 @@ def estimate_prompt_tokens(request: GenerationRequest) -> int:
 
 
 @dataclass(frozen=True)
-class Ending:
+class ReplyEnding:
     """How a reply ended."""
 
     stop: Stop
@@ -105,7 +105,7 @@ class ReplySoFar:
             self._charged_usd = cost_usd
             self.enters(self._phase)
 
-    def ended(self, ending: Ending) -> Generation:
+    def ended(self, ending: ReplyEnding) -> Generation:
         """The complete reply. Raises Truncated, Refused or EmptyAnswer when it holds no usable answer."""
         generation = Generation(
             text=self.text,
@@ -144,7 +144,7 @@ def _can_be_true(usage: Usage) -> bool:
     )
 
 
-def _usable(generation: Generation, ending: Ending, request: GenerationRequest) -> Generation:
+def _usable(generation: Generation, ending: ReplyEnding, request: GenerationRequest) -> Generation:
     model, usage = request.profile.id, generation.usage
     if ending.stop == "refused":
         about = f" ({ending.refusal})" if ending.refusal else ""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from ...evaluation.terms import OWN_SUITE, Terms, seed_of_week
+from ...evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
 from ...memory_store.evaluation_runs import evaluations_of
 from ...profiles.whole_files import replace_file
 from ...tools.provider import ProviderError
@@ -71,7 +71,7 @@ async def run_scheduled(
 async def _start(shop: Workshop, order: Order, now: dt.datetime, measures: Measures) -> _Start:
     order = replace(order, seed=seed_of_week(now.date()))
     rows = await evaluations_of(shop.ledger, OWN_SUITE, order.seed or 0)
-    of_week = [(row, Terms.from_json(row.terms)) for row in rows]
+    of_week = [(row, EvaluationTerms.from_json(row.terms)) for row in rows]
     wanted = await _wanted(shop, order)
     done = [terms for row, terms in of_week if row.finished_at is not None and _is_as_thorough(terms, order)]
     if done and wanted <= {model for terms in done for model in terms.models}:
@@ -97,11 +97,11 @@ async def _wanted(shop: Workshop, order: Order) -> set[str]:
     return {p.id for p in shop.catalogue if shop.can_be_asked(p, there.get(p.id), local_only=local_only)}
 
 
-def _is_as_thorough(terms: Terms, order: Order) -> bool:
+def _is_as_thorough(terms: EvaluationTerms, order: Order) -> bool:
     return set(terms.kinds) == set(order.kinds) and terms.repeat >= order.repeat
 
 
-def _is_order(terms: Terms, order: Order, wanted: set[str]) -> bool:
+def _is_order(terms: EvaluationTerms, order: Order, wanted: set[str]) -> bool:
     """Whether an evaluation asks what the order asks, and spends no more than it allows."""
     same_models = wanted == set(terms.models) if order.models else wanted <= set(terms.models)
     same_tasks = set(terms.kinds) == set(order.kinds) and terms.repeat == order.repeat

@@ -6,7 +6,7 @@ import pytest
 from house import Script, fenced
 from laboratory import ITEMS, Lab
 
-from chargehand.evaluation.evaluating import Course
+from chargehand.evaluation.evaluating import EvaluationProgress
 from chargehand.evaluation.peers.anthropic_batches import EXPIRED
 from chargehand.evaluation.peers.reply import HttpFault, Reply
 from chargehand.memory_store.batched import batched_in
@@ -71,14 +71,14 @@ async def test_a_batch_is_measured_at_half_the_price_while_others_are_asked_as_e
 
 
 async def test_what_the_vendor_did_not_answer_says_nothing_of_the_model_and_costs_nothing(lab):
-    course = Course()
+    progress = EvaluationProgress()
     async with lab(Script({HAIKU: [HttpFault(529), EXPIRED, HttpFault(400, message="odd")]})) as lab:
-        row = await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, course=course)
+        row = await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, progress=progress)
 
         assert row.finished_at is None
         assert {m.passed for m in await read_measurements(lab.shop.ledger)} == {None}
         assert await spent_usd(lab) == 0
-        assert HAIKU in course.given_up
+        assert HAIKU in progress.given_up
 
 
 async def test_an_answer_that_was_refused_is_the_models_own_failure(lab):
@@ -140,28 +140,28 @@ async def test_a_batch_that_never_left_is_struck_out_and_asked_anew(lab):
 
 
 async def test_a_batch_that_is_refused_costs_nothing_and_says_why(lab):
-    course = Course()
+    progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
         lab.peers.anthropic.batches.faults = [HttpFault(401)] * len(ITEMS)
-        await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, course=course)
+        await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, progress=progress)
 
         assert await spent_usd(lab) == 0
-        assert "ANTHROPIC_API_KEY" in course.given_up[HAIKU]
+        assert "ANTHROPIC_API_KEY" in progress.given_up[HAIKU]
         ((left,),) = await lab.shop.ledger.rows("SELECT COUNT(*) FROM batched")
         assert left == 0
 
 
 async def test_a_vendor_who_does_not_say_what_he_has_is_asked_nothing_anew(lab):
-    course = Course()
+    progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
         lab.peers.anthropic.batches.loses_receipts = True
         await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
         lab.peers.anthropic.batches.loses_receipts = False
         lab.peers.anthropic.batches.faults = [HttpFault(500)]
 
-        await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD, course=course)
+        await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD, progress=progress)
 
-        assert "nothing is asked again" in course.given_up[HAIKU]
+        assert "nothing is asked again" in progress.given_up[HAIKU]
         assert len(lab.peers.anthropic.batches.batches) == 1
 
 
@@ -176,9 +176,9 @@ async def test_looks_in_vain_are_repeated_before_a_batch_is_given_up(lab):
 
 
 async def test_what_a_budget_does_not_pay_for_at_half_the_price_is_not_handed_in(lab):
-    course = Course()
+    progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
-        await lab.evaluate(HAIKU, in_batches=True, budget_usd=0.0, course=course)
+        await lab.evaluate(HAIKU, in_batches=True, budget_usd=0.0, progress=progress)
 
-        assert course.unaffordable == {HAIKU: len(ITEMS)}
+        assert progress.unaffordable == {HAIKU: len(ITEMS)}
         assert lab.peers.anthropic.batches.batches == {}

@@ -6,10 +6,10 @@ from house import Script, fenced
 from laboratory import ITEMS
 from suite_rows import item
 
-from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, Course, evaluate
+from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, EvaluationProgress, evaluate
 from chargehand.evaluation.lanes import AT_ONCE
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
-from chargehand.evaluation.terms import Terms
+from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationRuns, spent_usd
 from chargehand.server.cli import own_workshop
 
@@ -41,19 +41,19 @@ async def test_each_model_answers_as_often_as_is_asked(lab):
 
 
 async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_counted(lab):
-    course = Course()
+    progress = EvaluationProgress()
     many = tuple(item(f"{number}@1", wrong=()) for number in range(12))
     long = Reply(fenced("# " + "x " * 30_000))
     async with lab(Script({SONNET: [long], HAIKU: [long]})) as lab:
         budget_usd = 0.06
-        row = await lab.evaluate(SONNET, HAIKU, items=many, course=course, budget_usd=budget_usd)
+        row = await lab.evaluate(SONNET, HAIKU, items=many, progress=progress, budget_usd=budget_usd)
 
         spent = await spent_usd(lab.shop.ledger, row.id)
         assert 0 < spent <= budget_usd
         assert spent == pytest.approx(await lab.shop.ledger.spent_today_usd())
         ((most,),) = await lab.shop.ledger.rows("SELECT MAX(reserved_usd) FROM attempts")
         assert most <= budget_usd
-        assert course.unaffordable[SONNET] > 0
+        assert progress.unaffordable[SONNET] > 0
         assert row.finished_at is not None
         assert all(
             outcome == "truncated" for (outcome,) in await lab.shop.ledger.rows("SELECT outcome FROM measurements")
@@ -62,24 +62,24 @@ async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_coun
 
 async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, monkeypatch):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.001")
-    course = Course()
+    progress = EvaluationProgress()
     async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
-        row = await lab.evaluate(LOCAL, HAIKU, course=course)
+        row = await lab.evaluate(LOCAL, HAIKU, progress=progress)
 
         assert row.finished_at is None
-        assert "CHARGEHAND_DAILY_BUDGET_USD" in course.given_up[HAIKU]
+        assert "CHARGEHAND_DAILY_BUDGET_USD" in progress.given_up[HAIKU]
         assert await lab.measured() == [(i.id, LOCAL, True) for i in ITEMS]
 
 
 async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(lab):
-    course = Course()
+    progress = EvaluationProgress()
     many = tuple(item(f"{number:02}@1", wrong=()) for number in range(20))
     script = Script({HAIKU: [RIGHT, RIGHT, HttpFault(400)], LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
-        row = await lab.evaluate(LOCAL, HAIKU, items=many, course=course)
+        row = await lab.evaluate(LOCAL, HAIKU, items=many, progress=progress)
 
         assert row.finished_at is None
-        assert course.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
+        assert progress.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
         # Two that are right, whose checks may each end after two failures and begin the count of them anew; then
         # three failures, and as many requests as were on their way.
         assert script.models.count(HAIKU) <= 2 + 2 * (GIVEN_UP_AFTER - 1) + GIVEN_UP_AFTER + AT_ONCE - 1
@@ -87,34 +87,34 @@ async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(l
 
 
 async def test_a_refused_key_is_said_at_once_and_its_model_left_alone(lab):
-    course = Course()
+    progress = EvaluationProgress()
     many = tuple(item(f"{number:02}@1", wrong=()) for number in range(20))
     script = Script({HAIKU: [HttpFault(401)]})
     async with lab(script) as lab:
-        await lab.evaluate(HAIKU, items=many, course=course)
+        await lab.evaluate(HAIKU, items=many, progress=progress)
 
-        assert course.given_up[HAIKU].startswith("unreachable: Anthropic does not accept the key.")
+        assert progress.given_up[HAIKU].startswith("unreachable: Anthropic does not accept the key.")
         # As many as were on their way when the first was refused.
         assert script.models.count(HAIKU) < 5
 
 
 async def test_a_model_of_which_nothing_was_learnt_is_named_with_the_reason_however_few_the_items(lab):
-    course = Course()
+    progress = EvaluationProgress()
     async with lab(Script({HAIKU: [HttpFault(400)]})) as lab:
-        row = await lab.evaluate(HAIKU, items=ITEMS[:1], course=course)
+        row = await lab.evaluate(HAIKU, items=ITEMS[:1], progress=progress)
 
         assert row.finished_at is None
-        assert course.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
+        assert progress.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
 
 
 async def test_what_was_not_learnt_is_asked_again_and_nothing_else(lab):
     script = Script({HAIKU: [HttpFault(400), HttpFault(400), HttpFault(400), RIGHT], LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
         first = await lab.evaluate(LOCAL, HAIKU)
-        course = Course()
-        second = await lab.evaluate(LOCAL, HAIKU, course=course)
+        progress = EvaluationProgress()
+        second = await lab.evaluate(LOCAL, HAIKU, progress=progress)
 
-        assert (first.id, course.resumed) == (second.id, True)
+        assert (first.id, progress.resumed) == (second.id, True)
         assert second.finished_at is not None
         assert script.models.count(LOCAL_WIRE) == 3
         assert all(passed for *_, passed in await lab.measured())
@@ -139,15 +139,15 @@ async def test_a_rate_limit_is_waited_for_and_counts_as_no_failure(lab):
 
 
 async def test_an_item_whose_check_is_wrong_is_named_and_asked_of_nobody(lab):
-    course = Course()
+    progress = EvaluationProgress()
     wrong = item("wrong@1", tests="assert shout('ab') == 'xx'")
     unreadable = item("unreadable@1", tests="assert shout('ab' ==")
     script = Script({LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
-        await lab.evaluate(LOCAL, items=(*ITEMS, wrong, unreadable), course=course)
+        await lab.evaluate(LOCAL, items=(*ITEMS, wrong, unreadable), progress=progress)
 
-        assert set(course.broken) == {"wrong@1", "unreadable@1"}
-        assert "the reference fails" in course.broken["wrong@1"]
+        assert set(progress.broken) == {"wrong@1", "unreadable@1"}
+        assert "the reference fails" in progress.broken["wrong@1"]
         assert len(script.asked) == 3
 
 
@@ -177,8 +177,8 @@ async def test_while_one_runs_another_process_begins_none(lab):
                 group.start_soon(lab.evaluate, LOCAL)
                 while not script.asked:
                     await anyio.lowlevel.checkpoint()
-                terms = Terms(suite="own", seed=2, models=(LOCAL,))
+                terms = EvaluationTerms(suite="own", seed=2, models=(LOCAL,))
                 with pytest.raises(EvaluationRuns, match="is already running"):
-                    await evaluate(other, lab.delegations, ITEMS, (LOCAL,), terms, course=Course())
+                    await evaluate(other, lab.delegations, ITEMS, (LOCAL,), terms, progress=EvaluationProgress())
                 group.cancel_scope.cancel()
         assert len(await lab.shop.ledger.rows("SELECT id FROM evaluations")) == 1

@@ -2,7 +2,7 @@
 
 import datetime as dt
 
-from chargehand.evaluation.terms import Terms, seed_of_week
+from chargehand.evaluation.terms import EvaluationTerms, seed_of_week
 
 
 def test_the_days_of_an_iso_week_have_one_seed_and_the_next_has_another():
@@ -15,6 +15,6 @@ def test_the_days_of_an_iso_week_have_one_seed_and_the_next_has_another():
 
 
 def test_terms_survive_the_ledger():
-    terms = Terms("own", 7, ("a", "b"), kinds=("repair",), repeat=2, budget_usd=None)
+    terms = EvaluationTerms("own", 7, ("a", "b"), kinds=("repair",), repeat=2, budget_usd=None)
 
-    assert Terms.from_json(terms.as_json()) == terms
+    assert EvaluationTerms.from_json(terms.as_json()) == terms

@@ -12,23 +12,23 @@ from chargehand.memory_store.duplicates import group_duplicates
 from chargehand.memory_store.embedding.lexical import embed
 from chargehand.memory_store.index.vector_index import Neighbour
 from chargehand.memory_store.ledger import Ledger
-from chargehand.memory_store.recall import Question, Verdict, recall, similarity_weight, sum_up, verdict_of
+from chargehand.memory_store.recall import RecallQuery, TaskVerdict, recall, similarity_weight, sum_up, verdict_of
 from chargehand.profiles.routing_rules import Prior
 
 pytestmark = pytest.mark.anyio
 
 PRIOR = Prior(tasks=2, success=0.6)
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
-QUESTION = Question("lexical-1-256", similar_from=0.5, prior=PRIOR, now=NOW)
+QUESTION = RecallQuery("lexical-1-256", similar_from=0.5, prior=PRIOR, now=NOW)
 GATE = 0.8
 THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
 
 
-def verdict(model="local", success=1.0, strength=1.0, days_ago=0.0, build=None) -> Verdict:
-    return Verdict(model, success, strength, NOW.timestamp() - days_ago * 86_400, build)
+def verdict(model="local", success=1.0, strength=1.0, days_ago=0.0, build=None) -> TaskVerdict:
+    return TaskVerdict(model, success, strength, NOW.timestamp() - days_ago * 86_400, build)
 
 
-def summed(*verdicts: Verdict, similarity: float = 1.0, question: Question = QUESTION):
+def summed(*verdicts: TaskVerdict, similarity: float = 1.0, question: RecallQuery = QUESTION):
     """Each verdict is of a distinct task."""
     ids = [f"t{number}" for number in range(len(verdicts))]
     return sum_up(

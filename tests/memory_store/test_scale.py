@@ -18,7 +18,7 @@ from chargehand.memory_store.index.vector_index import Neighbour
 from chargehand.memory_store.ledger import LEDGER_FILE, Ledger
 from chargehand.memory_store.ledger_file import open_file
 from chargehand.memory_store.pace import read_paces
-from chargehand.memory_store.recall import Question, recall
+from chargehand.memory_store.recall import RecallQuery, recall
 from chargehand.profiles.routing_rules import Prior
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.anyio
 FEW, MANY = 200, 4_000
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 NEAR = [Neighbour(f"t{number}", 0.9) for number in range(32)]
-QUESTION = Question(LexicalEmbedder.id, 0.5, Prior(success=0.6, tasks=2), NOW)
+QUESTION = RecallQuery(LexicalEmbedder.id, 0.5, Prior(success=0.6, tasks=2), NOW)
 
 Asked = Callable[[Ledger], Awaitable[object]]
 

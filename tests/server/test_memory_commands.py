@@ -21,7 +21,7 @@ from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.command.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
 from chargehand.server.wiring import INDEX_FOLDER, open_workshop, utc_now
-from chargehand.tools.editing.journal import Journals, Plan
+from chargehand.tools.editing.journal import Journals, WritePlan
 from chargehand.tools.guarding.roots import project_key
 from chargehand.tools.workshop import Workshop
 
@@ -309,7 +309,7 @@ def test_the_files_that_a_forgotten_task_wrote_can_no_longer_be_restored_from_wh
 
     anyio.run(delegate)
     with journals.alone():
-        journals.begin(Plan(task_id=task_id, at=1.0, files=()), [])
+        journals.begin(WritePlan(task_id=task_id, at=1.0, files=()), [])
 
     seen = typed("forget", task_id, "--yes")
 

@@ -16,7 +16,7 @@ from house import Script, fenced
 from chargehand.evaluation.comparison import Comparison, proposals_of
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import vendors
-from chargehand.evaluation.profiling.found import Found
+from chargehand.evaluation.profiling.found import ProfileFindings
 from chargehand.memory_store.evaluations import read_measurements
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewCheck, NewTask
@@ -173,8 +173,8 @@ BETTER = Comparison(
 )  # fmt: skip
 
 
-async def haiku_is_better(shop) -> Found:
-    return Found(proposals=tuple(proposals_of(BETTER, shop.catalogue, "e1" * 8, shop.today)))
+async def haiku_is_better(shop) -> ProfileFindings:
+    return ProfileFindings(proposals=tuple(proposals_of(BETTER, shop.catalogue, "e1" * 8, shop.today)))
 
 
 class Terminal(io.StringIO):

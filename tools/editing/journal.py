@@ -54,7 +54,7 @@ class Entry(BaseModel):
     removed: int
 
 
-class Plan(BaseModel):
+class WritePlan(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     task_id: str
@@ -70,7 +70,7 @@ class Journal:
     """What one task writes, or has written."""
 
     folder: Path
-    plan: Plan
+    plan: WritePlan
 
     @property
     def begun_s(self) -> float:
@@ -127,7 +127,7 @@ class Journals:
         finally:
             os.close(descriptor)
 
-    def begin(self, plan: Plan, contents: Sequence[tuple[bytes | None, bytes]]) -> Journal:
+    def begin(self, plan: WritePlan, contents: Sequence[tuple[bytes | None, bytes]]) -> Journal:
         """The journal of a change that is about to be made, whole on disk. Raises OSError, and then it is not there.
 
         contents: each file as it is and as it becomes.
@@ -152,7 +152,7 @@ class Journals:
     def find(self, task_id: str) -> Journal | None:
         folder = self.folder / Path(task_id).name
         try:
-            return Journal(folder, Plan.model_validate_json((folder / _PLAN).read_bytes()))
+            return Journal(folder, WritePlan.model_validate_json((folder / _PLAN).read_bytes()))
         except (FileNotFoundError, NotADirectoryError):
             return None
 

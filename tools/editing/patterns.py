@@ -35,7 +35,7 @@ _NEVER_MEANT = SECRET_FOLDERS | {"node_modules", "__pycache__", "venv"}
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundFiles:
     """What the paths and patterns of a call stand for."""
 
     paths: tuple[str, ...]
@@ -44,18 +44,18 @@ class Found:
     """What matched and was left out, for the receipt."""
 
 
-async def find_files(named: Sequence[str], roots: Roots) -> Found:
+async def find_files(named: Sequence[str], roots: Roots) -> FoundFiles:
     """The paths, with those that each pattern finds in its place.
 
     A name that exists to the letter is a path, whatever is in it. Raises NoRoots, FileRefused where a
     pattern finds nothing, or BadArgument where it finds too much.
     """
     if not any(map(_is_pattern, named)):
-        return Found(tuple(named), ())
+        return FoundFiles(tuple(named), ())
     return await anyio.to_thread.run_sync(_find_all, named, roots)
 
 
-def _find_all(named: Sequence[str], roots: Roots) -> Found:
+def _find_all(named: Sequence[str], roots: Roots) -> FoundFiles:
     paths: list[str] = []
     notes: list[str] = []
     for name in named:
@@ -65,7 +65,7 @@ def _find_all(named: Sequence[str], roots: Roots) -> Found:
         search = _Search(name, roots)
         paths += search.run()
         notes += search.notes
-    return Found(tuple(dict.fromkeys(paths)), tuple(notes))
+    return FoundFiles(tuple(dict.fromkeys(paths)), tuple(notes))
 
 
 def _is_pattern(name: str) -> bool:

@@ -13,7 +13,7 @@ from .matching import closest, find_matches
 
 
 @dataclass(frozen=True)
-class Proposal:
+class ProposedFiles:
     """The files as an answer wants them. Texts have `\\n` line ends."""
 
     texts: Mapping[str, str]
@@ -25,7 +25,7 @@ class Proposal:
     """What of the answer was left out on purpose, for the receipt."""
 
 
-def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> Proposal:
+def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> ProposedFiles:
     """The files after the answer's changes.
 
     current: the texts of the files that the caller named, by path, with `\\n` line ends; a target that
@@ -44,7 +44,7 @@ def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> P
     if not answer.parts and not answer.edits and not draft.failures:
         draft.failures.append("The answer contains neither a file in a fenced block nor a search/replace block.")
     changed = {path: text for path, text in draft.texts.items() if text != current.get(path)}
-    return Proposal(changed if not draft.failures else {}, tuple(draft.failures), tuple(draft.notes))
+    return ProposedFiles(changed if not draft.failures else {}, tuple(draft.failures), tuple(draft.notes))
 
 
 @dataclass

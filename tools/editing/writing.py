@@ -16,7 +16,7 @@ from typing import Literal
 
 from .change import Change, FileWrite
 from .folder import FileNow, Folder, folder_below
-from .journal import Entry, Journal, Journals, Plan, digest
+from .journal import Entry, Journal, Journals, WritePlan, digest
 
 UNDOING, UNDONE = "undoing", "undone"
 """Marks of a journal that is being taken back, and has been."""
@@ -90,7 +90,7 @@ def take_back(journal: Journal) -> TakenBack:
     return TakenBack(tuple(reversed(restored)), tuple(reversed(left)))
 
 
-def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) -> Plan:
+def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) -> WritePlan:
     entries = (
         Entry(
             path=file.path,
@@ -111,7 +111,7 @@ def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) 
         for parent in reversed(file.relative.parents)
         if not os.path.lexists(file.root / parent)
     }
-    return Plan(task_id=task_id, at=at, files=tuple(entries), made_folders=tuple(missing))
+    return WritePlan(task_id=task_id, at=at, files=tuple(entries), made_folders=tuple(missing))
 
 
 def _look_before(file: FileWrite) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 from chargehand.evaluation.peers.ollama import OllamaPeer
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import Vendors, vendors
-from chargehand.evaluation.terms import OWN_SUITE, Terms, seed_of_week
+from chargehand.evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
 from chargehand.memory_store.evaluation_runs import take_up
 from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
@@ -182,7 +182,7 @@ def orders(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
 
 async def evaluated_by_hand(order: Order, *, is_finished: bool) -> None:
     async with own_workshop() as shop:
-        terms = Terms(
+        terms = EvaluationTerms(
             OWN_SUITE,
             seed_of_week(shop.clock().astimezone().date()),
             order.models,

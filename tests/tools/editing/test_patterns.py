@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.tools.editing.patterns import ENTRIES_AT_MOST, FILES_AT_MOST, Found, find_files
+from chargehand.tools.editing.patterns import ENTRIES_AT_MOST, FILES_AT_MOST, FoundFiles, find_files
 from chargehand.tools.errors import BadArgument, FileRefused, NoRoots
 from chargehand.tools.guarding.roots import Roots
 
@@ -67,7 +67,7 @@ async def test_paths_and_patterns_keep_their_order_and_come_once(roots: Roots):
 
 
 async def test_paths_alone_are_not_looked_at(roots: Roots):
-    assert await find_files(["missing.py", "../x"], roots) == Found(("missing.py", "../x"), ())
+    assert await find_files(["missing.py", "../x"], roots) == FoundFiles(("missing.py", "../x"), ())
 
 
 async def test_a_name_that_exists_to_the_letter_is_no_pattern(roots: Roots):
@@ -127,7 +127,7 @@ async def test_what_is_no_text_is_left_out_and_said(roots: Roots, project: Path)
     (project / "d.py").write_bytes(b"\x00\x01")
     (project / "e.py").write_bytes(b"\x00")
 
-    assert await find_files(["*.py"], roots) == Found(
+    assert await find_files(["*.py"], roots) == FoundFiles(
         ("a.py",),
         ("context_files: of '*.py', d.py, e.py left out: binary, too large, or unreadable.",),
     )

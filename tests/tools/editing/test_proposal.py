@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from replies import A_MENDED, CURRENT, MENDS_THE_TARGET, OTHERS, REFUSED, TARGET
 
 from chargehand.tools.editing.answer import Answer, Edit, Part, read_answer
-from chargehand.tools.editing.proposal import Proposal, new_path, propose
+from chargehand.tools.editing.proposal import ProposedFiles, new_path, propose
 
 
-def _propose(reply: str, target: str | None = TARGET) -> Proposal:
+def _propose(reply: str, target: str | None = TARGET) -> ProposedFiles:
     return propose(read_answer(reply, prose=False), CURRENT, target)
 
 
@@ -57,7 +57,7 @@ def test_a_search_that_fits_at_several_places_names_their_lines():
 
     proposal = propose(_edits(Edit(None, "a = 1\n", "a = 3\n")), {"x.py": text}, None)
 
-    assert proposal == Proposal(
+    assert proposal == ProposedFiles(
         {},
         (
             "`x.py`: the text to search that begins with `a = 1` occurs in 2 places (lines 1, 3)."
