@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..editing.answer import Answer
-from ..editing.change import Change, PlannedChanges, FileWrite
+from ..editing.change import Change, FileWrite, PlannedChanges
 from ..errors import FileRefused
 from .answer_checks import TestsGiven
 from .executing import Executing
