@@ -17,7 +17,7 @@ from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_g
 from .checking.languages import language_of_file
 from .checking.parse import UNKNOWN
 from .checking.result import CheckResult, Finding
-from .checking.reviewer import Review, review_code, review_request
+from .checking.reviewer import Review, Texts, as_one, review_code, review_request
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
@@ -116,7 +116,7 @@ async def price_of_validation(
 class _Matter:
     """What the reviewer is to look at, and who that is."""
 
-    code: str
+    texts: Texts
     task: str | None
     language: str | None
     job: Job
@@ -126,7 +126,7 @@ class _Matter:
 
     @property
     def prompt(self) -> Prompt:
-        return review_request(self.decision.chosen, self.code, self.task, self.language)
+        return review_request(self.decision.chosen, self.texts, self.task, self.language)
 
 
 async def _laid_out(
@@ -146,14 +146,14 @@ async def _laid_out(
     is_of_a_local_task = earlier is not None and earlier.local_only
     of_a_local_task = f"{STAYS} the task it comes from does." if is_of_a_local_task else None
     notes = [*custody.notes, *filter(None, [of_a_local_task, shop.catalogue.not_in_force])]
-    code = "\n\n".join(f"# {piece.path}\n{piece.code}" if piece.path else piece.code for piece in pieces)
-    job = understand(task or "Review this code.", "review", (), code)
+    texts = {piece.path: piece.code for piece in pieces}
+    job = understand(task or "Review this code.", "review", (), as_one(texts))
     is_local = local_only or custody.stays or is_of_a_local_task or shop.rules.local_only
     circumstances = await shop.survey(local_only=is_local)
     decision = await decide(
         job, shop, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
     )
-    matter = _Matter(code, task, pieces[0].language, job, decision, is_local, tuple(notes))
+    matter = _Matter(texts, task, pieces[0].language, job, decision, is_local, tuple(notes))
     if depth != "review":  # then only a model as strong as a validator is asked
         return matter
     decision = await within_the_day(shop, decision, "validation", matter.prompt, job, circumstances)
@@ -249,13 +249,34 @@ async def _free_checks(
         runner = AnswerChecks(given, shop.find_sandbox, file=piece.file)
         for ran in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
             check = replace(ran, note=f"{ran.note}; name it in `language`") if ran == UNKNOWN else ran
-            checks.append(check)
+            checks.append(check if len(pieces) == 1 else _about(piece.path, check))
             findings += [_at(piece.path, finding) for finding in check.findings]
             if check.outcome == "failed" and not check.findings:
                 severity = "warning" if check.missing_module else "error"
                 said = check.first_failure or f"{check.name} failed"
                 findings.append(Finding(severity, said, check.name, piece.path))
-    return checks, findings
+    return _one_of_each(checks), findings
+
+
+def _about(path: str | None, check: CheckResult) -> CheckResult:
+    """The check with the file that it is about in what it says."""
+    failure = f"{path}: {check.first_failure}" if check.first_failure else None
+    return replace(check, first_failure=failure, note=f"{path}: {check.note}" if check.note else None)
+
+
+def _one_of_each(checks: Sequence[CheckResult]) -> list[CheckResult]:
+    """The worst check of each name, with what all of that name note."""
+    found: dict[str, list[CheckResult]] = {}
+    for check in checks:
+        found.setdefault(check.name, []).append(check)
+    ranks = ("passed", "not_run", "failed")
+    return [
+        replace(
+            max(same, key=lambda check: ranks.index(check.outcome)),
+            note="; ".join(dict.fromkeys(check.note for check in same if check.note)) or None,
+        )
+        for same in found.values()
+    ]
 
 
 async def _reviewed(
@@ -279,7 +300,7 @@ async def _reviewed(
             decision.chosen,
             matter.job,
             task_id=secrets.token_hex(16),
-            code=matter.code,
+            texts=matter.texts,
             task=matter.task,
             language=matter.language,
             local_only=is_local,

@@ -118,6 +118,40 @@ async def test_a_finding_whose_quote_is_not_in_the_code_is_dropped(open_house: O
     assert any("quote is not in the code" in note for note in answer["notes"])
 
 
+async def test_a_finding_says_its_file_and_the_line_in_it(open_house: OpenHouse, tmp_path: Path):
+    reply = review("fail", ("return 2 * n", "Doubles."), ("# other.py", "This is no code."))
+    async with open_house(Script({VALIDATOR: [reply]})) as house:
+        (tmp_path / "project" / "other.py").write_text("import os\n\nprint(os)\n")
+        (tmp_path / "project" / "good.py").write_text(GOOD)
+        answer = await house.call("validate_code", files=["other.py", "good.py"])
+
+    assert [(finding["path"], finding["line"]) for finding in answer["findings"]] == [("good.py", 2)]
+    assert any("1 finding(s) dropped" in note for note in answer["notes"])
+    assert [check["name"] for check in answer["checks_run"]] == ["parse", "lint", "review"]
+
+
+async def test_a_check_of_several_files_names_the_one_that_it_is_about(open_house: OpenHouse, tmp_path: Path):
+    async with open_house(Script()) as house:
+        (tmp_path / "project" / "good.py").write_text(GOOD)
+        (tmp_path / "project" / "notes.md").write_text("# Notes\n")
+        (tmp_path / "project" / "bad.py").write_text(BROKEN)
+        answer = await house.call("validate_code", files=["good.py", "notes.md", "bad.py"], depth="static")
+
+    parse = answer["checks_run"][0]
+    assert [check["name"] for check in answer["checks_run"]] == ["parse", "lint"]
+    assert parse["first_failure"].startswith("bad.py: line 1")
+    assert parse["note"].startswith("notes.md: not checked")
+
+
+async def test_a_pass_that_reports_an_error_is_uncertain(open_house: OpenHouse):
+    async with open_house(Script({VALIDATOR: [review("pass", ("2 * n", "Wrong factor."))]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "uncertain"
+    assert answer["findings"][0]["message"] == "Wrong factor."
+    assert answer["checks_run"][-1]["note"] == "the reviewer says pass, and reports an error"
+
+
 async def test_more_than_a_hundred_visible_tokens_are_cut_and_said(open_house: OpenHouse):
     long = "This goes wrong in many ways that take many words to tell. " * 6
     script = Script({VALIDATOR: [review("fail", ("2 * n", long), ("double", long))]})

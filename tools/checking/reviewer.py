@@ -1,7 +1,7 @@
 """The reviewer: a senior model reads all of the code and says in at most 100 visible tokens what is wrong."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from ..asking.consulting import Consultation, consult, cut_to, explain, visible_tokens_at_most
@@ -57,10 +57,19 @@ class Review:
         return CheckResult("review", outcome, findings=self.findings, seconds=self.seconds)
 
 
-def review_request(candidate: Candidate, code: str, task: str | None, language: str | None) -> Prompt:
+Texts = Mapping[str | None, str]
+"""What is reviewed, by its path. None: it is no file."""
+
+
+def as_one(texts: Texts) -> str:
+    """All that is reviewed, each file below its path."""
+    return "\n\n".join(text if path is None else f"# {path}\n{text}" for path, text in texts.items())
+
+
+def review_request(candidate: Candidate, texts: Texts, task: str | None, language: str | None) -> Prompt:
     """What the reviewer is asked."""
     limit = visible_tokens_at_most(candidate.profile, VISIBLE_TOKENS_AT_MOST)
-    return validation_prompt(code, task, language, visible_tokens=limit)
+    return validation_prompt(as_one(texts), task, language, visible_tokens=limit)
 
 
 async def review_code(
@@ -69,13 +78,15 @@ async def review_code(
     job: Job,
     *,
     task_id: str,
-    code: str,
+    texts: Texts,
     task: str | None,
     language: str | None,
     local_only: bool,
     is_allowed: bool,
 ) -> Review:
     """The reviewer's word; a finding whose quote is not in the code is dropped, and said to be.
+
+    A quote that stands in several files is taken to be of the first. A `pass` with an error in it counts as uncertain.
 
     is_allowed: as in `consult`. Raises NotAffordable, or a LedgerError (BudgetExceeded among them).
     """
@@ -86,7 +97,7 @@ async def review_code(
         task_id=task_id,
         kind="validation",
         job=job,
-        prompt=review_request(candidate, code, task, language),
+        prompt=review_request(candidate, texts, task, language),
         schema=_SCHEMA,
         local_only=local_only,
         is_allowed=is_allowed,
@@ -97,15 +108,17 @@ async def review_code(
         usage, notes = request.usage, (f"review: {why}",)
         return Review("uncertain", (), usage.output_tokens, request.cost_usd, request.seconds, notes, why_uncertain=why)
     found = list(_findings(said, candidate.profile.id))
-    quoted = [finding for finding in found if finding.quote and finding.quote in code]
+    quoted = [placed for finding in found if (placed := _placed(finding, texts)) is not None]
     kept = _within(quoted, limit)
+    contradicts = said["verdict"] == "pass" and any(finding.severity == "error" for finding in kept)
     return Review(
-        verdict=said["verdict"],
-        findings=tuple(_placed(finding, code) for finding in kept),
+        verdict="uncertain" if contradicts else said["verdict"],
+        findings=tuple(kept),
         output_tokens=request.usage.output_tokens,
         cost_usd=request.cost_usd,
         seconds=request.seconds,
         notes=tuple(_remarks(consultation, len(found) - len(quoted), len(quoted) - len(kept), limit)),
+        why_uncertain=_CONTRADICTS if contradicts else Review.why_uncertain,
     )
 
 
@@ -128,13 +141,20 @@ def _within(findings: Sequence[Finding], tokens: int) -> list[Finding]:
         if took <= tokens:
             kept.append(finding)
         elif not kept:
-            kept.append(Finding(finding.severity, cut_to(finding.message, tokens), finding.source, quote=finding.quote))
+            kept.append(replace(finding, message=cut_to(finding.message, tokens)))
     return kept
 
 
-def _placed(finding: Finding, code: str) -> Finding:
-    line = code[: code.index(finding.quote or "")].count("\n") + 1
-    return Finding(finding.severity, finding.message, finding.source, line=line, quote=finding.quote)
+def _placed(finding: Finding, texts: Texts) -> Finding | None:
+    """The finding with the place of its quote. None: it quotes nothing of the code."""
+    quote = finding.quote
+    for path, text in texts.items():
+        if quote and quote in text:
+            return replace(finding, path=path, line=text[: text.index(quote)].count("\n") + 1)
+    return None
+
+
+_CONTRADICTS = "the reviewer says pass, and reports an error"
 
 
 def _remarks(consultation: Consultation, unquoted: int, cut: int, limit: int) -> Iterator[str]:
