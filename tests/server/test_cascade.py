@@ -17,6 +17,10 @@ LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
 
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 HARD = "Write a hard distributed consensus resolver with backtracking double(n)."
+VERY_HARD = (
+    "Design and implement a thread-safe distributed LRU cache with TTL, sharding, async support, and crash recovery,"
+    " and double(n)."
+)
 TESTS = "assert double(4) == 8\nassert double(-1) == -2"
 RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
@@ -107,8 +111,34 @@ async def test_money_that_pays_for_nobody_else_leaves_the_machines_own_model(ope
     models, receipt = await asked_until_the_end(open_house, max_cost_usd=0.00001)
 
     assert set(models) == {"qwen3-30b-a3b"}
-    assert receipt["status"] == "failed"
+    assert receipt["status"] == "over_budget"
     assert receipt["cost_usd"] == 0
+    (note,) = receipt["notes"]
+    assert note.startswith("claude-haiku-5-5: not asked: expected to cost $0.000")
+    assert note.endswith("more than max_cost_usd 0.00001. Raise it to have it asked.")
+
+
+@pytest.mark.parametrize("policy", ["reference", "frugal", "quality"])
+async def test_a_free_model_that_is_named_gets_its_repair_however_long_it_takes(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
+    monkeypatch.setenv("CHARGEHAND_POLICY", policy)
+    async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=VERY_HARD, tests=TESTS, model="local", max_seconds=3600, wait_s=60
+        )
+
+    assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
+
+
+async def test_a_free_model_that_is_not_waited_for_is_named_with_the_wait(open_house: OpenHouse):
+    async with open_house(all_fail, without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")) as house:
+        receipt = await house.call("delegate_generation", task=VERY_HARD, tests=TESTS, max_seconds=3600, wait_s=60)
+
+    assert receipt["status"] == "failed"
+    assert len(receipt["attempts"]) == 1
+    assert "qwen3-30b-a3b's repair is not worth waiting about" in receipt["notes"][-1]
+    assert receipt["notes"][-1].endswith('model="qwen3-30b-a3b" asks it alone.')
 
 
 async def test_money_that_runs_out_on_the_way_ends_it_as_over_budget(open_house: OpenHouse):

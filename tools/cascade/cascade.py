@@ -174,7 +174,8 @@ class Cascade:
             self.notes.append(stop)
             return None
         means = self._means(seconds)
-        plan = self._plan(means)
+        # Whoever names a model wants its repair, be it worth its cost to others or not.
+        plan = self._plan(means, at_any_price=self.contract.model is not None)
         if plan.steps:
             return self._slip_corrected() or plan.steps[0]
         if not self.attempts.made:
@@ -211,10 +212,23 @@ class Cascade:
         await anyio.sleep(brief[step.model])
         return step
 
-    def _plan(self, means: Means, *, at_any_price: bool = False, again: Collection[str] = ()) -> Plan:
-        """again: models that are asked once more though they gave no answer."""
-        made, heard = self.attempts.made, self._last_heard
-        return self.decision.planner.plan(
+    def _plan(
+        self,
+        means: Means,
+        *,
+        at_any_price: bool = False,
+        beyond_the_money: bool = False,
+        again: Collection[str] = (),
+    ) -> Plan:
+        """beyond_the_money: with the models that only their cost kept from being asked, too.
+
+        again: models that are asked once more though they gave no answer.
+        """
+        made, heard, planner = self.attempts.made, self._last_heard, self.decision.planner
+        if beyond_the_money:
+            candidates = [replace(c, obstacles=()) if c.is_too_dear_alone else c for c in planner.candidates]
+            planner = replace(planner, candidates=candidates)
+        return planner.plan(
             means,
             [attempt.step for attempt in made if attempt.has_failed],
             left_out=self._left_out(again),
@@ -240,10 +254,8 @@ class Cascade:
     def _note_what_is_left(self, means: Means) -> None:
         """Say who is not asked any more, and what would have them asked."""
         planner = self.decision.planner
-        if step := next(iter(self._plan(replace(means, usd=None)).steps), None):
-            self.too_dear.add(step.model)
-            dear = f"about {in_dollars(planner.cost_usd(step))} is more than {self._limit(means)}"
-            self.notes.append(f"{step.model}: not asked: {dear}. Raise it to have it asked.")
+        if step := next(iter(self._plan(replace(means, usd=None), beyond_the_money=True).steps), None):
+            self._note_too_dear(step.model, self._why_too_dear(step, means))
         elif step := next(iter(self._plan(untimed := replace(means, seconds=None)).steps), None) or (
             self._another_free(untimed)
         ):
@@ -254,17 +266,28 @@ class Cascade:
         elif (rest := self._plan(means, at_any_price=True)).steps:
             step = rest.steps[0]
             what = f"{step.model}'s repair" if step.is_repair else step.model
+            cost_usd = planner.cost_usd(step)
+            price = f"about {in_dollars(cost_usd)}" if cost_usd else f"waiting about {planner.seconds(step):.0f} s"
+            remedy = "CHARGEHAND_POLICY=quality goes on for longer, and " if cost_usd else ""
             self.notes.append(
-                f"Stopped: after these failures {what} is not worth about {in_dollars(planner.cost_usd(step))}; the"
-                f" remaining options together have a {rest.success:.0%} chance. CHARGEHAND_POLICY=quality goes on for"
-                f' longer, and model="{step.model}" asks it alone.'
+                f"Stopped: after these failures {what} is not worth {price}; the remaining options together have a"
+                f' {rest.success:.0%} chance. {remedy}model="{step.model}" asks it alone.'
             )
-        elif (other := self._beyond_the_day()) is not None:
-            self.too_dear.add(other.profile.id)
-            self.notes.append(f"{other.profile.id}: not asked: {other.why_not}. Raise it to have it asked.")
+        elif (other := self._beyond_the_money()) is not None:
+            self._note_too_dear(other.profile.id, other.why_not)
         else:
             made = len(self.attempts.made)
             self.notes.append(f"Stopped after {made} of {self.contract.max_attempts} attempts: {self._why_it_ends()}")
+
+    def _note_too_dear(self, model: str, why: str | None) -> None:
+        self.too_dear.add(model)
+        self.notes.append(f"{model}: not asked: {why}. Raise it to have it asked.")
+
+    def _why_too_dear(self, step: Step, means: Means) -> str | None:
+        planner = self.decision.planner
+        if not any(c.is_usable for c in planner.candidates if c.profile.id == step.model):
+            return next(c.why_not for c in planner.candidates if c.profile.id == step.model and c.is_too_dear_alone)
+        return f"about {in_dollars(planner.cost_usd(step))} is more than {self._limit(means)}"
 
     def _limit(self, means: Means) -> str:
         """The narrower of the two limits of money, as its user knows it."""
@@ -273,10 +296,10 @@ class Cascade:
             return f"the {left} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
         return f"is left of max_cost_usd {self.contract.max_cost_usd:g}"
 
-    def _beyond_the_day(self) -> Candidate | None:
-        """Who could be asked but for what the day's budget has left."""
+    def _beyond_the_money(self) -> Candidate | None:
+        """Who could be asked but for its cost."""
         out = self._left_out()
-        dear = (c for c in self.decision.candidates if c.is_beyond_the_day_alone and c.profile.id not in out)
+        dear = (c for c in self.decision.planner.candidates if c.is_too_dear_alone and c.profile.id not in out)
         return next(dear, None)
 
     def _why_it_ends(self) -> str:

@@ -113,11 +113,6 @@ class Candidate:
         return bool(self.obstacles) and {obstacle.kind for obstacle in self.obstacles} <= {"too_dear", "day_spent"}
 
     @property
-    def is_beyond_the_day_alone(self) -> bool:
-        """Whether it could be asked if the day's budget had more left."""
-        return [obstacle.kind for obstacle in self.obstacles] == ["day_spent"]
-
-    @property
     def window_tokens(self) -> int | None:
         """What prompt and answer may take together. None: it is not known."""
         return self.availability.window_of(self.profile)

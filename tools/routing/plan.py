@@ -13,8 +13,8 @@ from .odds import Difficulty, Odds, times, weighed
 
 # Waiting is not free: at this many seconds it has used up what a solved task is worth. No attempt is
 # taken for shorter than the least, nor one of unknown length for longer. Our own judgement.
-_WORTH_SECONDS = 3_000.0
-_LEAST_SECONDS = 30.0
+WORTH_SECONDS = 3_000.0
+LEAST_SECONDS = 30.0
 
 # Plans whose values differ by less than this share of a solved task's worth count as equal, so that
 # another wording of a task changes nothing: the one that begins on this machine is taken, else the cheaper.
@@ -101,15 +101,17 @@ def make_plan(
     failed: Sequence[Step] = (),
     *,
     without: Collection[str] = (),
+    worth_seconds: float = WORTH_SECONDS,
 ) -> Plan:
     """The plan of greatest expected value from here on.
 
     prospects: those that have failed are among them. check: None where nothing can be executed.
     worth_usd: what a solved task is worth, above 0; nothing is tried that costs more than it brings.
     failed: the attempts that were made and did not pass, in order. A model's repair follows its own draft
-    at once or never. without: models of which no further answer can be had.
+    at once or never. without: models of which no further answer can be had. worth_seconds: the wait, above 0,
+    that uses up what a solved task is worth.
     """
-    return _Search(prospects, check, worth_usd, means).plan(failed, without)
+    return _Search(prospects, check, worth_usd, means, worth_seconds).plan(failed, without)
 
 
 @dataclass(frozen=True)
@@ -155,13 +157,20 @@ class _Search:
     to fail anyway is skipped for what would follow it.
     """
 
-    def __init__(self, prospects: Sequence[Prospect], check: Check | None, worth_usd: float, means: Means) -> None:
+    def __init__(
+        self,
+        prospects: Sequence[Prospect],
+        check: Check | None,
+        worth_usd: float,
+        means: Means,
+        worth_seconds: float,
+    ) -> None:
         self._means = means
         self._worth_usd = worth_usd
         self._refused_usd = worth_usd * check.worth_of_refused if check else 0.0
         self._goes_on = check is not None
         self._difficulty = Difficulty.of([prospect.success for prospect in prospects])
-        self._options = list(_options(prospects, self._difficulty, check or Check(), worth_usd))
+        self._options = list(_options(prospects, self._difficulty, check or Check(), worth_usd / worth_seconds))
         self._values: dict[tuple[int, int, str | None], float] = {}
 
     def plan(self, failed: Sequence[Step], without: Collection[str]) -> Plan:
@@ -251,7 +260,7 @@ def _after(node: _Node, option: _Option) -> _Node:
 
 
 def _options(
-    prospects: Sequence[Prospect], difficulty: Difficulty, check: Check, worth_usd: float
+    prospects: Sequence[Prospect], difficulty: Difficulty, check: Check, usd_per_second: float
 ) -> Iterator[_Option]:
     place = itertools.count()
     for prospect in prospects:
@@ -262,13 +271,13 @@ def _options(
         for is_repair, outlay in ((False, prospect.draft), (True, prospect.repair)):
             if outlay is None:
                 continue
-            wait_s = max(_LEAST_SECONDS, outlay.seconds or 0.0)
+            wait_s = max(LEAST_SECONDS, outlay.seconds or 0.0)
             yield _Option(
                 step=Step(prospect.model, is_repair),
                 bit=1 << next(place),
                 is_local=prospect.is_local,
                 cost_usd=outlay.cost_usd,
-                price_usd=outlay.cost_usd + worth_usd * wait_s / _WORTH_SECONDS,
+                price_usd=outlay.cost_usd + usd_per_second * wait_s,
                 seconds=0.0 if outlay.is_guess else outlay.seconds or 0.0,
                 passes_right=passes_right,
                 fails=fails,

@@ -7,14 +7,14 @@ from ...profiles.vocabulary import Role
 from .candidates import Candidate, Circumstances
 from .expectation import usual_output_tokens
 from .foresight import foresee
-from .plan import Check, Means, Plan, Prospect, Step, make_plan
+from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Means, Plan, Prospect, Step, make_plan
 from .policy import WORTH_IN_DIRECTORS, Policy
 from .thinking import decide_thinking
 
 # What a director's answer is taken to cost where no profile with a price plays the role, in US dollars.
 _DIRECTORS_ANSWER_USD = 0.02
 
-# Worth so much that no cost matters, only the chance.
+# Worth so much that no cost and no wait matters, only the chance.
 _NO_OBJECT = 1e6
 
 
@@ -49,7 +49,7 @@ class Planner:
 
         failed: the attempts that were made and did not pass, in order. left_out: ids of models that are
         not asked (again). may_repair: whether the last of the failed gets a second try. at_any_price: what
-        would be done if money were no object.
+        would be done if neither money nor a wait mattered.
         """
         unrepaired = None if may_repair or not failed else failed[-1].model
         return make_plan(
@@ -59,6 +59,7 @@ class Planner:
             means,
             failed,
             without=left_out,
+            worth_seconds=WORTH_SECONDS * (_NO_OBJECT if at_any_price else 1),
         )
 
     def start(self, means: Means) -> Plan | None:
@@ -78,6 +79,11 @@ class Planner:
     def candidate(self, model: str) -> Candidate:
         """Who a step's model is."""
         return next(c for c in self.candidates if c.is_usable and c.profile.id == model)
+
+    def seconds(self, step: Step) -> float:
+        """What a step is expected to take; the least that a wait counts where nobody knows."""
+        expected = foresee(self.candidate(step.model), self.complexity, is_repair=step.is_repair).seconds
+        return max(LEAST_SECONDS, expected or 0.0)
 
     def cost_usd(self, step: Step) -> float:
         """What a step is expected to cost."""
