@@ -1,9 +1,9 @@
 """Keeps an index level with the ledger, and answers from it.
 
 Answers never wait for Chroma: until it is loaded, built, or well again, the same vectors are searched
-exactly, in memory, and so they are where it misses too many of them. Before each answer the rows that came
-since the last one are read from the ledger, so what another process wrote counts at once; into Chroma they
-move in the background.
+exactly, in memory, and so they are where it misses too many of them. As long as nothing is remembered Chroma
+is not even loaded. Before each answer the rows that came since the last one are read from the ledger, so what
+another process wrote counts at once; into Chroma they move in the background.
 """
 
 import logging
@@ -90,6 +90,8 @@ class IndexKeeper:
         self._turn = anyio.Lock()
         self._wake = anyio.Event()
         self._is_started = False
+        self._is_idle = False
+        """Whether Chroma waits for the first vector."""
         self._write_failures = 0
         self._level_at: object = None
         """How the ledger stood when what answers was level with it. None: it may not be."""
@@ -144,9 +146,9 @@ class IndexKeeper:
         await self._shelf.aclose()
 
     async def _search(self, index: VectorIndex, vector: "Vector", count: int) -> Sequence[Neighbour]:
-        if not self._contents.fits(vector) or count < 1:
-            return ()
         register = self._contents.register
+        if not register.entries or not self._contents.fits(vector) or count < 1:
+            return ()
         similarities = {match.id: match.similarity for match in await index.nearest(vector, count)}
         # Chroma's graph is an approximation: among near-duplicates one of 100 is not found, and the very
         # same vector must be.
@@ -169,6 +171,10 @@ class IndexKeeper:
                 await index.add(change.added, change.vectors)
             await index.remove(self._contents.apply(change))
         if isinstance(index, LayeredIndex) and index.is_due:
+            self._wake.set()
+        if self._is_idle and self._contents.register.entries:
+            self._is_idle = False
+            self._state = IndexState("warming")
             self._wake.set()
         self._level_at = looked
         if self._choice is not None and not self._holds(self._choice):
@@ -213,6 +219,10 @@ class IndexKeeper:
         if not isinstance(self._standing.index, ExactIndex):
             await self._load()
         if await self._is_exact_chosen():
+            return
+        if isinstance(self._standing.index, ExactIndex) and not self._contents.register.entries:
+            self._is_idle = True
+            self._state = IndexState("ready")
             return
         if self._load_after_s:
             pause_s, self._load_after_s = self._load_after_s, 0.0

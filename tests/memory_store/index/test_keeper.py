@@ -195,6 +195,24 @@ async def test_an_empty_ledger_has_no_neighbours(open_keeper):
         assert await keeper.nearest(vectors(1)[0], 5, patience_s=WAIT_S) == ()
 
 
+async def test_chroma_is_opened_for_the_first_task_that_is_remembered(ledger, open_keeper):
+    shelf = _CrowdedShelf(blind_up_to=0)
+    async with open_keeper(shelf=shelf) as keeper:
+        await until(keeper, "ready")
+        assert await keeper.nearest(vectors(1)[0], 5, patience_s=WAIT_S) == ()
+        opened_for_nothing = list(shelf.calls)
+
+        ids = await remember(ledger, vectors(1))
+        assert await found(keeper, vectors(1)) == ids
+        with anyio.fail_after(WAIT_S):
+            while keeper.state != IndexState("ready", 1, 1):  # noqa: ASYNC110 - there is only a state
+                await anyio.sleep(0.01)
+        opened = list(shelf.calls)
+
+    assert opened_for_nothing == []
+    assert opened == ["open"]
+
+
 async def test_it_answers_before_chroma_is_loaded(ledger, open_keeper):
     some = vectors(200)
     ids = await remember(ledger, some)
