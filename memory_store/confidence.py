@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ..profiles.routing_rules import Prior
 
@@ -47,6 +48,7 @@ def belief_of(success: float, tasks: float) -> Belief:
     return Belief(tasks * success, tasks * (1 - success))
 
 
+@lru_cache(maxsize=256)  # most decisions are about models with the same evidence as a moment ago
 def _beta_quantile(probability: float, alpha: float, beta: float) -> float:
     """The value that a Beta(alpha, beta) variable stays below with a probability.
 

@@ -4,7 +4,7 @@ import bisect
 import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 from .errors import InvalidProfile, UnknownModel
@@ -46,14 +46,7 @@ class Catalogue:
         task_type: a profile that suits it comes before the others, and one that avoids it after them.
         reference_first: the reference's own profile before all others, as policy `reference` wants.
         """
-        places = self._inherited(role, today)
-        places |= {p.id: p.roles[role] for p in self if role in p.roles and p.plays_roles_on(today)}
-
-        def order(profile: ModelProfile) -> tuple[bool, int, int, str]:
-            fitness = (task_type in profile.avoids) - (task_type in profile.suits)
-            return not (reference_first and profile.in_reference), fitness, places[profile.id], profile.id
-
-        return tuple(sorted((self.profiles[model] for model in places), key=order))
+        return _players(self, role, today, task_type, reference_first=reference_first)
 
     def on(self, day: dt.date) -> "Catalogue":
         """The catalogue with the prices that are charged on a day."""
@@ -87,19 +80,9 @@ class Catalogue:
                 return profile
         return None
 
-    def _inherited(self, role: Role, today: dt.date) -> dict[str, int]:
-        """By the id of a successor that has no place of its own in the role: the one its predecessor left."""
-        places: dict[str, int] = {}
-        for gone in self.retired_players(role, today):
-            heir = self.successor_of(gone, today)
-            if heir is not None and heir.plays_roles_on(today) and role not in heir.roles_taken_away:
-                places.setdefault(heir.id, gone.roles[role])
-        return places
-
     def retired_players(self, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
         """The profiles that once played the role and are no longer offered, the preferred first."""
-        gone = [p for p in self if role in p.roles and not p.is_offered_on(today)]
-        return tuple(sorted(gone, key=lambda p: (p.roles[role], p.id)))
+        return _retired_players(self, role, today)
 
     def named(self, name: str, today: dt.date) -> tuple[ModelProfile, ...]:
         """The profiles that a user's word for a model means, the preferred first, never empty.
@@ -143,6 +126,40 @@ class Catalogue:
 
         names = [*self.profiles, *ROLES, *{p.line for p in self if p.line}]
         return difflib.get_close_matches(wanted, names, n=3, cutoff=0.0)
+
+
+# Each decision asks for every role, and the answers change with the day.
+_ANSWERS_KEPT = 256
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _players(
+    catalogue: Catalogue, role: Role, today: dt.date, task_type: TaskType | None, *, reference_first: bool
+) -> tuple[ModelProfile, ...]:
+    places = _inherited(catalogue, role, today)
+    places |= {p.id: p.roles[role] for p in catalogue if role in p.roles and p.plays_roles_on(today)}
+
+    def order(profile: ModelProfile) -> tuple[bool, int, int, str]:
+        fitness = (task_type in profile.avoids) - (task_type in profile.suits)
+        return not (reference_first and profile.in_reference), fitness, places[profile.id], profile.id
+
+    return tuple(sorted((catalogue.profiles[model] for model in places), key=order))
+
+
+def _inherited(catalogue: Catalogue, role: Role, today: dt.date) -> dict[str, int]:
+    """By the id of a successor that has no place of its own in the role: the one its predecessor left."""
+    places: dict[str, int] = {}
+    for gone in catalogue.retired_players(role, today):
+        heir = catalogue.successor_of(gone, today)
+        if heir is not None and heir.plays_roles_on(today) and role not in heir.roles_taken_away:
+            places.setdefault(heir.id, gone.roles[role])
+    return places
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _retired_players(catalogue: Catalogue, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
+    gone = [p for p in catalogue if role in p.roles and not p.is_offered_on(today)]
+    return tuple(sorted(gone, key=lambda p: (p.roles[role], p.id)))
 
 
 _UNPLACED = 99

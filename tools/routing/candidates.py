@@ -4,6 +4,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal
 
 from ...memory_store.confidence import Belief
@@ -37,7 +38,7 @@ class Constraints:
     least_prompt_tokens: int | None = None
     """The same with the files in their most needed parts. None: nothing can be left out."""
 
-    @property
+    @cached_property
     def usd(self) -> float | None:
         """US dollars that may be spent at all. None: no limit."""
         limits = [usd for usd in (self.max_cost_usd, self.of_the_day_usd) if usd is not None]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import anyio.to_thread
 
@@ -66,11 +66,17 @@ def understand(
     notes: Sequence[str] = (),
 ) -> Job:
     """The task with its type, inferred when it is not given, and its complexity."""
-    kind = task_type or infer_task_type(task)
     facts = [ContextFileFacts(path=file.path, size_bytes=len(file.text.encode())) for file in files]
     if context:
         facts.append(ContextFileFacts(path="", size_bytes=len(context.encode())))
-    return Job(task, kind, score_complexity(task, kind, facts), tuple(files), context, target, tuple(notes))
+    kind, complexity = _read(task, task_type, tuple(facts))
+    return Job(task, kind, complexity, tuple(files), context, target, tuple(notes))
+
+
+@lru_cache(maxsize=16)  # the same task is routed, delegated and asked about again
+def _read(task: str, task_type: TaskType | None, facts: tuple[ContextFileFacts, ...]) -> tuple[TaskType, Complexity]:
+    kind = task_type or infer_task_type(task)
+    return kind, score_complexity(task, kind, facts)
 
 
 async def decide(

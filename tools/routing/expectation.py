@@ -95,6 +95,8 @@ def expected_seconds(
     tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     if pace is None:
         guess = None if profile.speed is None else tokens / profile.speed.typical_tokens_per_second
+        if not overruns:
+            return guess
         least = least_seconds(overruns, complexity, thinking=thinking, prompt_tokens=prompt_tokens)
         return max((seconds for seconds in (guess, least) if seconds is not None), default=None)
     first_seconds = pace.first_token_seconds(thinking=thinking)
