@@ -85,6 +85,11 @@ class SecretSearch:
         """The patterns of the data file, read at first use."""
         return _shipped()
 
+    @cached_property
+    def _needles(self) -> Sequence[tuple[str, bool, Pattern]]:
+        """All needles in the patterns' order, each with whether it is looked for in the text in lower case."""
+        return [(needle, needle == needle.lower(), p) for p in self.shipped for needle in p.needles]
+
     def find(self, text: str) -> tuple[Secret, ...]:
         """All secrets in the text, in order, none within another."""
         spans = self._spans(text)
@@ -101,7 +106,9 @@ class SecretSearch:
     def _spans(self, text: str) -> list[tuple[int, int, str]]:
         # One character for one, as `str.lower` does not promise for letters beyond ASCII.
         lowered = text.encode("ascii", "replace").lower().decode("ascii")
-        spans = [(*span, pattern.name) for pattern in self.shipped for span in pattern.spans(text, lowered)]
+        # Hardly any needle stands in a text, and whether one does is asked in one pass over all of them.
+        hinted = [p for needle, is_lower, p in self._needles if needle in (lowered if is_lower else text)]
+        spans = [(*span, pattern.name) for pattern in dict.fromkeys(hinted) for span in pattern.spans(text, lowered)]
         return spans + [(*span, pattern.name) for pattern in self.own for span in pattern.spans(text)]
 
     def _encoded(self, text: str) -> list[tuple[int, int, str]]:

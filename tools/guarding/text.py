@@ -71,12 +71,17 @@ def for_models(text: str) -> str:
 
 def plain(text: str) -> str:
     """A remark as people are shown it: visible, and without anything that is fetched to be shown."""
-    return _LOADING.sub("&lt;", _IMAGE_MARK.sub("", visible(text)))
+    seen = visible(text)
+    if "[" in seen:
+        seen = _IMAGE_MARK.sub("", seen)
+    return _LOADING.sub("&lt;", seen) if "<" in seen else seen
 
 
 def spoken(answer: _Answer) -> _Answer:
     """An answer as it goes back: its remarks plain, its code visible."""
-    return type(answer).model_validate(_cleaned(answer.model_dump()))
+    said = answer.model_dump()
+    cleaned = _cleaned(said)
+    return answer if cleaned == said else type(answer).model_validate(cleaned)
 
 
 def fenced(code: str) -> str:
