@@ -77,6 +77,13 @@ class Journal:
         """When the change was about to be made, in seconds of the epoch. Raises OSError."""
         return (self.folder / _PLAN).stat().st_mtime
 
+    def missing_root(self) -> str | None:
+        """A project that was renamed or is not mounted: nothing can be said of its files. None: all are there."""
+        for entry in self.plan.files:
+            if not os.path.isdir(entry.root):  # noqa: PTH112 - Path.is_dir raises for a mount that is dead
+                return entry.root
+        return None
+
     def before(self, number: int) -> bytes | None:
         """The file of that number as it was. None: there was none."""
         return None if self.plan.files[number].before is None else (self.folder / f"{number}.before").read_bytes()

@@ -78,7 +78,7 @@ async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
         )  # fmt: skip
         if is_half:
             await anyio.to_thread.run_sync(_put_right, journals, journal)
-        elif status != "running" and plan.at < now - KEPT_DAYS * _SECONDS_A_DAY:
+        if status != "running" and plan.at < now - KEPT_DAYS * _SECONDS_A_DAY:
             await anyio.to_thread.run_sync(journal.drop)
 
 
@@ -92,6 +92,10 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
             )
         if journal.has(UNDONE):
             raise BadArgument(f"undo: task {task_id} was already undone.")
+        if (root := journal.missing_root()) is not None:
+            raise CallerError(
+                f"undo: the project folder {root} is not there. Mount it or move it back, then call again."
+            )
         problems = [problem for number in range(len(journal.plan.files)) if (problem := _since(journal, number))]
         if problems:
             raise ChangedSince(
@@ -132,14 +136,19 @@ def _put_right(journals: Journals, journal: Journal) -> None:
             journal.put(UNDONE)
     except OSError as error:
         logger.warning("task %s was half written and cannot be undone: %s", plan.task_id, error)
+        why = f"{error.filename or journal.folder}: {error.strerror or error}"
         journals.news.append(
-            f"Task {plan.task_id} was interrupted while writing, and cannot be undone: {error}. Fix that and run"
-            f" `chargehand undo {plan.task_id}`."
+            f"Task {plan.task_id} was interrupted while writing, and could not be undone ({why}). Fix that and run"
+            f" `chargehand undo {plan.task_id}`, or start a server again."
         )
         return
-    files = ", ".join(taken.restored)
-    said = f"Task {plan.task_id} was interrupted while writing files and was undone"
-    said += f": {files} restored." if files else "; nothing had been written yet."
+    said = f"Task {plan.task_id} was interrupted while writing files"
+    if taken.restored:
+        said += f" and was undone: {', '.join(taken.restored)} restored."
+    elif not taken.left:
+        said += " and was undone; nothing had been written yet."
+    else:
+        said += "."
     if taken.left:
         said += f" Changed by somebody else meanwhile, and left alone: {', '.join(taken.left)}."
     logger.warning("%s", said)

@@ -67,6 +67,8 @@ def take_back(journal: Journal) -> TakenBack:
 
     For a task that was interrupted, too: what had not been written yet is as it was.
     """
+    if (root := journal.missing_root()) is not None:
+        raise FileNotFoundError(errno.ENOENT, "the project folder is not there", root)
     restored: list[str] = []
     left: list[str] = []
     for number, entry in reversed(list(enumerate(journal.plan.files))):

@@ -3,6 +3,7 @@
 import datetime as dt
 import errno
 import os
+import shutil
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -230,6 +231,75 @@ async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_lef
 
     assert contents(project) == {**BEFORE, "a.py": b"mine\n"}
     assert "left alone: a.py" in shop.journals.news[0]
+
+
+async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once_it_is_there_again(
+    shop: Workshop, project: Path
+):
+    def crash(step: str) -> None:
+        if step == "replace sub/b.py":
+            raise Crash
+
+    await write(shop, project, at_step=crash)
+    shutil.move(project, project.parent / "away")
+    await recover(shop.ledger, shop.journals, shop.now)
+    [said] = shop.journals.take_news()
+    assert f"could not be undone ({project}: the project folder is not there). Fix that" in said
+
+    (project.parent / "away").rename(project)
+    await recover(shop.ledger, shop.journals, shop.now)
+
+    assert contents(project) == BEFORE
+    assert "was undone: a.py restored." in shop.journals.news[0]
+
+
+async def test_a_half_written_file_that_somebody_changed_is_not_said_to_be_unwritten(shop: Workshop, project: Path):
+    def crash(step: str) -> None:
+        if step == "replace sub/b.py":
+            raise Crash
+
+    await write(shop, project, at_step=crash)
+    (project / "a.py").write_bytes(b"mine\n")
+    await recover(shop.ledger, shop.journals, shop.now)
+
+    assert shop.journals.news == [
+        f"Task {TASK} was interrupted while writing files. Changed by somebody else meanwhile, and left alone: a.py."
+    ]
+
+
+async def test_what_cannot_be_taken_back_is_forgotten_after_its_days(shop: Workshop, project: Path):
+    def crash(step: str) -> None:
+        if step == "written":
+            raise Crash
+
+    await write(shop, project, at_step=crash)
+    shutil.move(project, project.parent / "away")
+    await recover(shop.ledger, shop.journals, shop.now + dt.timedelta(days=KEPT_DAYS + 1).total_seconds())
+
+    assert shop.journals.find(TASK) is None
+
+
+async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back(shop: Workshop, tmp_path: Path):
+    project = tmp_path / "project"
+    project.mkdir()
+    await shop.ledger.begin_task(
+        NewTask(TASK, "delegation", "Make new.py", "code_generation", 1.0, local_only=False, owner=shop.owner.id)
+    )
+    apply_change(Change((FileChange("new.py", (project, Path("new.py")), None, b"N = 1\n", "", "N = 1\n"),)), TASK,
+                 shop.journals, shop.now)  # fmt: skip
+    await shop.ledger.finish_task(TASK, Finish("succeeded", "claude-haiku-5-5", (), None))
+    shutil.move(project, tmp_path / "away")
+
+    with pytest.raises(CallerError, match=f"the project folder {project} is not there. Mount it or move it back"):
+        await undo_task(shop, TASK)
+    row = await shop.ledger.task(TASK)
+    assert row is not None
+    assert row.outcomes == ()
+
+    (tmp_path / "away").rename(project)
+    answer = await undo_task(shop, TASK)
+    assert answer.removed == ["new.py"]
+    assert contents(project) == {}
 
 
 async def test_what_was_delivered_or_is_unknown_to_the_ledger_is_not_taken_back_at_a_start(
