@@ -514,6 +514,21 @@ async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
     assert row.outcomes == outcomes
 
 
+async def test_a_project_that_was_renamed_says_nothing_about_work_on_its_new_files(
+    open_house: OpenHouse, project: Path, tmp_path: Path
+):
+    async with open_house(Script({LOCAL: [RIGHT, RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", **APPLY | {"target": "new.py"}, tests=TESTS)
+        assert receipt["files_changed"], receipt
+        shutil.move(project, tmp_path / "renamed")
+        await house.call("delegate_generation", task="Write something else")
+        async with own_workshop() as shop:
+            row = await shop.ledger.task(receipt["task_id"])
+
+    assert row is not None
+    assert row.outcomes == ()
+
+
 def git(project: Path, *arguments: str) -> None:
     identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
     subprocess.run(["git", *identity, *arguments], cwd=project, check=True, capture_output=True)

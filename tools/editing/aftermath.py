@@ -2,7 +2,8 @@
 
 Only two things are clear: all files are as before the task again (the work was rejected), or lines that
 it wrote are gone while the rest stands (it was edited). Files that were kept say nothing yet. Nor do files that git
-may have changed: another branch, a stash or a reset is no word on the work, and what was committed was kept.
+may have changed: another branch, a stash or a reset is no word on the work, and what was committed was kept. Nor
+does a project whose folder is away.
 """
 
 from pathlib import Path
@@ -52,6 +53,8 @@ def _look(journals: Journals) -> list[tuple[Journal, Outcome]]:
 
 def became_of(journal: Journal) -> Outcome | None:
     """What the files say of the task that wrote them. None: nothing clear."""
+    if journal.missing_root() is not None:
+        return None
     if any(has_moved(Path(root), journal.begun_s) for root in {entry.root for entry in journal.plan.files}):
         return None
     now = [now_at(entry) for entry in journal.plan.files]
