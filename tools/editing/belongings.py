@@ -38,7 +38,7 @@ def attributes_of(opened: int) -> Mapping[str, bytes]:
     return found
 
 
-def give(opened: int, owner: os.stat_result, mode: int, attributes: Mapping[str, bytes]) -> None:
+def give(opened: int, like: os.stat_result, attributes: Mapping[str, bytes]) -> None:
     """Give an open file the owner, as far as this user may, the mode and the attributes of another.
 
     Raises OSError when an access list or an attribute of the user's cannot be set; of the others, which the
@@ -47,12 +47,12 @@ def give(opened: int, owner: os.stat_result, mode: int, attributes: Mapping[str,
     if sys.platform == "win32":
         return  # a new file there inherits what its folder says
     own = os.fstat(opened)
-    if (own.st_uid, own.st_gid) != (owner.st_uid, owner.st_gid):
+    if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
         # Without the right to give it away it stays ours; what matters is that it can be read and written.
         with contextlib.suppress(PermissionError):
-            os.fchown(opened, owner.st_uid, owner.st_gid)
+            os.fchown(opened, like.st_uid, like.st_gid)
     _set_attributes(opened, attributes)
-    os.fchmod(opened, stat.S_IMODE(mode))  # last: in an access list it is the mask
+    os.fchmod(opened, stat.S_IMODE(like.st_mode))  # last: in an access list it is the mask
 
 
 def _set_attributes(opened: int, wanted: Mapping[str, bytes]) -> None:

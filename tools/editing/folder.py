@@ -50,10 +50,10 @@ class Folder:
                 raise OSError(errno.EISDIR, "it is not a regular file", name)
             return FileNow(file.read(), status, attributes_of(opened))
 
-    def create(self, name: str, data: bytes, like: FileNow | None, *, mode: int | None = None) -> None:
+    def create(self, name: str, data: bytes, like: FileNow | None) -> None:
         """A new file with the data, on disk when this returns.
 
-        like: whose owner, mode and attributes it gets. None: those of any new file. mode: another than that.
+        like: whose owner, mode and attributes it gets. None: those of any new file.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         # Nobody else may read it before it has the mode of the file whose place it takes.
@@ -62,7 +62,7 @@ class Folder:
             file.write(data)
             file.flush()
             if like is not None:
-                give(opened, like.status, like.status.st_mode if mode is None else mode, like.attributes)
+                give(opened, like.status, like.attributes)
             os.fsync(opened)
 
     def replace(self, temporary: str, name: str) -> None:

@@ -45,10 +45,8 @@ class Entry(BaseModel):
     """From the root, with slashes."""
     temporary: str
     """What it is called until it is whole."""
-    mode: int | None
-    """Of the file as it was. None, here and below: there was no such file."""
     before: str | None
-    """SHA-256."""
+    """SHA-256. None: there was no such file."""
     after: str
     added: int
     removed: int

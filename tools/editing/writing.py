@@ -50,8 +50,9 @@ def apply_change(change: Change, task_id: str, journals: Journals, at: float) ->
     """Write all files of a change, or none. at: now, in seconds since 1970 UTC. Raises NotApplied."""
     try:
         with journals.alone():
-            modes = [_look_before(file) for file in change.files]
-            plan = _plan(change, modes, task_id, at)
+            for file in change.files:
+                _require_writable(file)
+            plan = _plan(change, task_id, at)
             journal = journals.begin(plan, [(file.before, file.after) for file in change.files])
             try:
                 _write(change.files, journal, journals)
@@ -92,20 +93,19 @@ def take_back(journal: Journal) -> TakenBack:
     return TakenBack(tuple(reversed(restored)), tuple(reversed(left)))
 
 
-def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) -> WritePlan:
+def _plan(change: Change, task_id: str, at: float) -> WritePlan:
     entries = (
         Entry(
             path=file.path,
             root=str(file.root),
             relative=file.relative.as_posix(),
             temporary=f".chargehand-{task_id[:16]}-{number}",
-            mode=mode,
             before=digest(file.before),
             after=digest(file.after) or "",
             added=file.lines.added,
             removed=file.lines.removed,
         )
-        for number, (file, mode) in enumerate(zip(change.files, modes, strict=True))
+        for number, file in enumerate(change.files)
     )
     missing = {
         (str(file.root), parent.as_posix()): None
@@ -116,23 +116,20 @@ def _plan(change: Change, modes: Sequence[int | None], task_id: str, at: float) 
     return WritePlan(task_id=task_id, at=at, files=tuple(entries), made_folders=tuple(missing))
 
 
-def _look_before(file: FileWrite) -> int | None:
-    """The mode of a file that is as it was read, and may be written; None for one that is still missing."""
+def _require_writable(file: FileWrite) -> None:
+    """Raises NotApplied for a file that is not as it was read, or may not be written."""
     try:
         with folder_below(file.root, file.relative.parent) as folder:
             now = folder.look(file.relative.name)
     except FileNotFoundError as error:
         if file.before is not None:
             raise NotApplied(f"Nothing was written: {_changed(file)}") from error
-        return None
+        return
     except OSError as error:
         raise NotApplied(f"Nothing was written: {_why(error, Path(file.path))}, then call again.") from error
     _require_unchanged(file, now)
-    if now is None:
-        return None
-    if now.is_read_only:
+    if now is not None and now.is_read_only:
         raise NotApplied(f"Nothing was written: {file.path} is read-only. Make it writable, then call again.")
-    return now.status.st_mode
 
 
 def _write(files: Sequence[FileWrite], journal: Journal, journals: Journals) -> None:
@@ -203,7 +200,7 @@ def _put_back(folder: Folder, name: str, entry: Entry, before: bytes | None) -> 
     if before is None:
         folder.remove(name)
     else:
-        folder.create(entry.temporary, before, folder.look(name), mode=entry.mode)
+        folder.create(entry.temporary, before, folder.look(name))
         folder.replace(entry.temporary, name)
     folder.sync()
 

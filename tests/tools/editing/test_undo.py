@@ -4,6 +4,7 @@ import datetime as dt
 import errno
 import os
 import shutil
+import stat
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
@@ -76,6 +77,16 @@ async def test_undo_brings_back_the_old_bytes_and_removes_what_is_new(shop: Work
     row = await shop.ledger.task(TASK)
     assert row is not None
     assert row.outcomes == ("rejected",)
+
+
+async def test_undo_keeps_the_mode_that_a_file_was_given_since(shop: Workshop, project: Path):
+    await write(shop, project)
+    (project / "a.py").chmod(0o750)
+
+    await undo_task(shop, TASK)
+
+    assert contents(project) == BEFORE
+    assert stat.S_IMODE((project / "a.py").stat().st_mode) == 0o750
 
 
 async def test_undo_refuses_with_a_diff_when_a_file_has_changed_since_and_touches_none(shop: Workshop, project: Path):
@@ -285,7 +296,7 @@ async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back
     await shop.ledger.begin_task(
         NewTask(TASK, "delegation", "Make new.py", "code_generation", 1.0, local_only=False, owner=shop.owner.id)
     )
-    apply_change(Change((FileChange("new.py", (project, Path("new.py")), None, b"N = 1\n", "", "N = 1\n"),)), TASK,
+    apply_change(Change((FileWrite("new.py", (project, Path("new.py")), None, b"N = 1\n", "", "N = 1\n"),)), TASK,
                  shop.journals, shop.now)  # fmt: skip
     await shop.ledger.finish_task(TASK, Finish("succeeded", "claude-haiku-5-5", (), None))
     shutil.move(project, tmp_path / "away")
