@@ -256,6 +256,28 @@ async def test_prose_with_an_example_in_it_is_not_checked_as_code(open_house: Op
     assert len(receipt["attempts"]) == 1
 
 
+async def test_an_explanation_that_was_asked_for_comes_back_whole(open_house: OpenHouse):
+    told = "Here is what it does: it adds the two:\n\n```python\nadd(1, 2)  # 3\n```\n\nStrings are joined.\n"
+    async with open_house(lambda _: Reply(told)) as house:
+        receipt = await house.call(
+            "delegate_generation", task="Explain what this function does: def add(a, b): return a + b"
+        )
+
+    assert (receipt["status"], receipt["code"]) == ("unverified", told)
+    assert len(receipt["attempts"]) == 1
+
+
+async def test_much_prose_that_is_left_out_around_a_snippet_is_said(open_house: OpenHouse):
+    told = f"It doubles. {'It returns twice the number that it is given. ' * 10}\n\n{RIGHT.text}"
+    async with open_house(lambda _: Reply(told)) as house:
+        long = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_house(Script({LOCAL: [RIGHT]})) as house:
+        short = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+
+    assert any("words around its code were left out" in note for note in long["notes"])
+    assert not any("left out" in note for note in short["notes"])
+
+
 async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHouse):
     script = Script({ECONOMY: [WRONG, STILL_WRONG]})
     async with open_house(script) as house:

@@ -4,13 +4,16 @@ import textwrap
 from collections.abc import Iterator
 
 from ...profiles.price import in_dollars
-from ..editing.answer import declines
+from ..editing.answer import Answer, declines
 from ..guarding.secrets import holds_placeholder
 from ..guarding.text import hidden_in, visible
 from .attempt import Attempt
 
 _SHOWN = 120
 """Characters of an answer that is no code."""
+
+_FEW_WORDS = 40
+"""What models say beside code that was asked for."""
 
 
 def remarks_on(attempt: Attempt) -> Iterator[str]:
@@ -43,5 +46,19 @@ def remarks_on(attempt: Attempt) -> Iterator[str]:
         return
     if holds_placeholder(answer.code):
         yield f"{model}: its answer has a placeholder where a secret was. Put the secret back before you use it."
+    if (words := _words_left_out(generation.text, answer)) is not None:
+        yield (
+            f"{model}: about {words} words around its code were left out."
+            ' If you want them, call again with task_type="reasoning".'
+        )
     if (hidden := hidden_in(generation.text)) is not None:
         yield f"{model}: {hidden.count} invisible character(s) were taken out of its answer before it was checked."
+
+
+def _words_left_out(reply: str, answer: Answer) -> int | None:
+    """How many words of a reply stand around its code. None: few beside it, or it is about files."""
+    if answer.edits or any(part.path for part in answer.parts) or "</think" in reply:
+        return None
+    in_code = len(answer.code.split())
+    around = len(reply.split()) - in_code
+    return around if around > max(_FEW_WORDS, 2 * in_code) else None

@@ -129,6 +129,10 @@ _TABLE: tuple[tuple[TaskType, float, str], ...] = (
         r"approach|option) (is|are|would|should|scales)|pros and cons|what is the (time |space |big o |"
         r"worst case )*complexity|what (does|would|happens)|reason about|estimate (the|how)|erkläre|"
         r"explique|explica|докажи|объясни)\b"),
+    # An opening that asks for words outweighs the noun that they are about, unless there is something to do as well.
+    ("reasoning", 5.5,
+        r"^ (please |can you |could you )?(explain|describe|summari[sz]e) (?!.*\b(fix|repair|correct|write|implement|"
+        r"create|refactor|rewrite|simplify|convert|port|translate|improve|optimi[sz]e|generate|debug) )"),
     ("reasoning", 3, r"(解释|证明|说明为什么|説明して|証明|설명|증명)"),
     ("code_generation", 3,
         r" (write|implement|create|build|develop|code|generate|program|make|schreibe?|implementiere|"

@@ -22,6 +22,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "Fix the bug in the pagination of the orders list",
         "The function returns the wrong result for negative numbers; correct it",
         "Make the failing test test_login pass",
+        "Explain the bug in this function and fix it",
         "Repair this broken parser: it does not work with empty input",
         "Patch the off-by-one error in range_sum",
         "Behebe den Fehler in der Anmeldung",
@@ -100,6 +101,10 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
         "What is the time complexity of this algorithm?",
         "Which approach is better for our booking table, and what are the pros and cons?",
         "What does this function do?",
+        "Explain what this function does: def add(a, b): return a + b",
+        "Explain this function: def add(a, b): return a + b",
+        "Describe the algorithm in quicksort.py",
+        "Please summarise what the class in store.py does",
     ),
     "other": (
         "hello",
