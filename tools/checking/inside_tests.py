@@ -26,7 +26,7 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -241,6 +241,7 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
 
     # Before pytest's own, which puts a skip of its own in the place of unittest's.
     pytest.hookimpl(tryfirst=True)(Count.pytest_runtest_makereport)
+    pytest.hookimpl(hookwrapper=True)(Count.pytest_make_collect_report)
     count = Count()
     options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
     code = pytest.main([*options, *arguments], plugins=[count])
@@ -297,6 +298,12 @@ class Count:
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
         if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):
             self.idle.add(nodeid)
+
+    def pytest_make_collect_report(self) -> Generator[None, Any, None]:
+        report = (yield).get_result()
+        call = report.__dict__.get("call")
+        if report.skipped and call is not None and passes_through_the_answer(call.excinfo.tb):
+            self.note(report.nodeid, "the code under test skipped its tests when it was imported")
 
     def pytest_collectreport(self, report: Any) -> None:
         if report.failed:

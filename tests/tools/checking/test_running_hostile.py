@@ -84,6 +84,28 @@ async def test_an_answer_does_not_pass_by_skipping_what_is_hard(sandbox: Sandbox
     assert "skipped its test" in (result.first_failure or "")
 
 
+@pytest.mark.parametrize(
+    "way",
+    [
+        "pytest.skip('hard', allow_module_level=True)",
+        "pytest.importorskip('numbers_2')",
+        "raise unittest.SkipTest('hard')",
+    ],
+)
+async def test_an_answer_does_not_escape_its_tests_by_skipping_at_import(sandbox: Sandbox, way):
+    result = await run_tests(f"import pytest, unittest\n{way}\ndef add(a, b): ...\n", MODULE, sandbox, LIMITS)
+
+    assert (result.outcome, result.tests_passed) == ("failed", None)
+    assert "skipped its tests when it was imported" in (result.first_failure or "")
+
+
+async def test_tests_that_skip_themselves_prove_nothing(sandbox: Sandbox):
+    tests = "import pytest\npytest.importorskip('numbers_2')\n" + MODULE
+    result = await run_tests("def add(a, b):\n    return a + b\n", tests, sandbox, LIMITS)
+
+    assert result.outcome == "not_run"
+
+
 async def test_an_answer_that_is_right_passes_though_it_spoils_the_exit(sandbox: Sandbox):
     answer = "import atexit, os, threading, time\natexit.register(os._exit, 9)\n"
     answer += "threading.Thread(target=time.sleep, args=(60,)).start()\ndef add(a, b): return a + b\n"
