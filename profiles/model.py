@@ -60,7 +60,7 @@ class ThinkingRules(Facts):
     """True: the vendor refuses to turn it off."""
     turned_off_by: str | None = None
     """The vendor's word that turns thinking off (`thinking.type`, or `reasoning_effort`).
-    None: it is turned off by a plain false (Ollama), or not at all."""
+    None: it is turned off by a plain false (Ollama), or not at all: see `ModelProfile.thinks_always`."""
     efforts: tuple[str, ...] = ()
     """The vendor's words for how hard to think, least first. Empty: on or off only."""
     on_from_complexity: float = Field(default=5.0, ge=1, le=10)
@@ -205,6 +205,15 @@ class ModelProfile(Facts):
         if self.lifecycle.status == "deprecated" and self.lifecycle.retires_on is None:
             raise ValueError("lifecycle.status is deprecated, so lifecycle.retires_on must give the day it stops")
         return self
+
+    @property
+    def thinks_always(self) -> bool:
+        """Whether no request can turn its thinking off: `reasoning_effort` has no word for it but the profile's."""
+        rules = self.thinking
+        if rules is None:
+            return False
+        is_by_effort = self.provider in ("cerebras", "openai_compatible")
+        return rules.always_on or (is_by_effort and bool(rules.efforts) and rules.turned_off_by is None)
 
     def is_offered_on(self, day: dt.date) -> bool:
         """Whether the vendor still answers for it: active, or deprecated with its last day ahead."""

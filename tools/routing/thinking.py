@@ -16,7 +16,7 @@ def decide_thinking(profile: ModelProfile, complexity: float, *, is_repair: bool
     rules = profile.thinking
     if rules is None:
         return Thinking(on=False)
-    on = rules.always_on or is_repair or complexity >= rules.on_from_complexity
+    on = profile.thinks_always or is_repair or complexity >= rules.on_from_complexity
     return Thinking(on=on, effort=_effort(rules, complexity, is_repair=is_repair))
 
 

@@ -4,6 +4,8 @@ import pytest
 from routing_scene import CATALOGUE
 
 from chargehand.memory_store.confidence import Belief
+from chargehand.profiles.model import ThinkingRules
+from chargehand.tools.provider import Thinking
 from chargehand.tools.routing.expectation import expect, expected_output_tokens
 from chargehand.tools.routing.thinking import LEAST, decide_thinking
 
@@ -104,3 +106,13 @@ def test_a_repair_thinks_a_step_harder_and_never_with_the_dearest_efforts():
     sonnet = CATALOGUE.profiles["claude-sonnet-5-5"]
 
     assert [decide_thinking(sonnet, s, is_repair=True).effort for s in (1, 5, 9)] == ["medium", "high", "high"]
+
+
+@pytest.mark.parametrize("provider", ["openai_compatible", "cerebras"])
+def test_a_model_of_efforts_without_a_word_for_off_always_thinks(provider: str):
+    rules = ThinkingRules(efforts=("low", "high"))
+    profile = CATALOGUE.profiles["gpt-oss-120b"].model_copy(update={"provider": provider, "thinking": rules})
+    with_a_word = profile.model_copy(update={"thinking": rules.model_copy(update={"turned_off_by": "none"})})
+
+    assert decide_thinking(profile, LEAST) == Thinking(on=True, effort="low")
+    assert not decide_thinking(with_a_word, LEAST).on
