@@ -76,6 +76,26 @@ async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receip
     assert texts(project) == {"doubling.py": AFTER}
 
 
+async def test_an_empty_file_can_be_made_and_no_file_be_emptied(open_house: OpenHouse, project: Path):
+    answer = Reply("pkg/__init__.py\n```python\n```\n")
+    emptied = Reply("doubling.py\n```python\n```\n")
+    async with open_house(Script({ECONOMY: [answer, emptied]})) as house:
+        made = await house.call(
+            "delegate_generation",
+            task="Create an empty pkg/__init__.py",
+            output="apply",
+            target="pkg/__init__.py",
+            model="haiku",
+        )
+        refused = await house.call("delegate_generation", **APPLY, model="haiku", max_attempts=1)
+
+    assert made["status"] == "unverified"
+    assert made["files_changed"] == [{"path": "pkg/__init__.py", "added": 0, "removed": 0}]
+    assert refused["status"] == "failed"
+    assert "nothing of it would be left" in refused["attempts"][0]["checks"][0]["first_failure"]
+    assert texts(project) == {"doubling.py": BEFORE, "pkg/__init__.py": b""}
+
+
 async def test_undo_brings_the_bytes_back_and_the_memory_hears_of_it(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)

@@ -131,6 +131,8 @@ class Attempts:
     check: Check
     prose: bool
     """True: the answer is text, not code."""
+    changes_files: bool = False
+    """True: the answer is changes to files, and a new one may be empty."""
     made: list[Attempt] = field(default_factory=list[Attempt])
 
     @property
@@ -188,7 +190,7 @@ class Attempts:
             return attempt
         if attempt.answer.is_explanation:
             return replace(attempt, answer=None, outcome="failed_check", checks=(_NO_CODE,))
-        if not attempt.answer.code.strip():
+        if not attempt.answer.code.strip() and not (self.changes_files and _names_a_file(attempt.answer)):
             return replace(attempt, answer=None, outcome="empty")
         checks = tuple(await self.check(attempt.answer))
         outcome = _judged(checks)
@@ -217,6 +219,10 @@ class Attempts:
                     first_failure=check.first_failure,
                 )
             )
+
+
+def _names_a_file(answer: Answer) -> bool:
+    return any(part.path is not None for part in answer.parts)
 
 
 def _judged(checks: Sequence[CheckResult]) -> AttemptOutcome:

@@ -232,6 +232,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         job=job,
         check=checks,
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
+        changes_files=contract.changes is not None,
     )
     delegation.made = attempts.made
     notes: list[str] = [*contract.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
