@@ -96,6 +96,16 @@ async def test_an_empty_file_can_be_made_and_no_file_be_emptied(open_house: Open
     assert texts(project) == {"doubling.py": BEFORE, "pkg/__init__.py": b""}
 
 
+async def test_a_folder_is_no_target_and_nobody_is_asked(open_house: OpenHouse, project: Path):
+    script = Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        refusal = await house.refusal("delegate_generation", task=RENAME, output="apply", target="pkg/new/")
+
+    assert "target: 'pkg/new/' is a folder. Name the file in it" in refusal
+    assert script.asked == []
+    assert texts(project) == {"doubling.py": BEFORE}
+
+
 async def test_undo_brings_the_bytes_back_and_the_memory_hears_of_it(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)

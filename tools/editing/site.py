@@ -1,5 +1,6 @@
 """The files that a task may change, as they were when it began."""
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,8 @@ def _survey(
         sources[file.path] = source
     name: str | None = None
     if target is not None:
+        if target.endswith(("/", os.sep)):
+            raise FileRefused(f"target: {target!r} is a folder. Name the file in it that is to be written.")
         wanted = _read(target, "target", roots, protection)
         named = next((source for source in sources.values() if source.place == wanted.place), None)
         name = named.path if named is not None else target
