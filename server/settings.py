@@ -65,7 +65,7 @@ class _Group(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
-class Privacy(_Group):
+class PrivacySettings(_Group):
     """`[privacy]` of the config file."""
 
     local_hosts: frozenset[str] = frozenset()
@@ -99,35 +99,35 @@ class Privacy(_Group):
         )
 
 
-class Usage(_Group):
+class UsageSettings(_Group):
     """`[usage]` of the config file."""
 
     baseline_model: str | None = None
     """The model that savings are measured against. None: the one that plays the validator."""
 
 
-class Budget(_Group):
+class BudgetSettings(_Group):
     """`[budget]` of the config file."""
 
     ask_above_usd: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     """US dollars: a call that wants to spend more asks the user through the host. None: never."""
 
 
-class MemoryText(_Group):
+class MemorySettings(_Group):
     """`[memory]` of the config file."""
 
     text: Literal["full", "redacted", "hash"] = "full"
     """What is kept of a task's text: all of it, all but code and what looks like a name or a secret, or a hash."""
 
 
-class Applying(_Group):
+class ApplySettings(_Group):
     """`[apply]` of the config file."""
 
     allow: tuple[str, ...] = ()
     """Patterns of files that may be written though they are protected: `["pyproject.toml", ".github/"]`."""
 
 
-class Sandboxing(_Group):
+class SandboxSettings(_Group):
     """`[sandbox]` of the config file."""
 
     backend: Literal["auto", "unsafe-local"] = "auto"
@@ -181,7 +181,7 @@ class Http(_Group):
         return {**default, **given}
 
 
-class Check(_Group):
+class CheckSettings(_Group):
     """`[checks.NAME]` of the config file: a command that may check answers."""
 
     command: tuple[str, ...] = Field(min_length=1)
@@ -263,14 +263,14 @@ class Settings(_Group):
     """Key for Cerebras. Unset: Cerebras is not asked."""
     cerebras_base_url: str = "https://api.cerebras.ai"
     """Where Cerebras' API is."""
-    privacy: Privacy = Privacy()
-    usage: Usage = Usage()
-    budget: Budget = Budget()
-    memory: MemoryText = MemoryText()
-    sandbox: Sandboxing = Sandboxing()
+    privacy: PrivacySettings = PrivacySettings()
+    usage: UsageSettings = UsageSettings()
+    budget: BudgetSettings = BudgetSettings()
+    memory: MemorySettings = MemorySettings()
+    sandbox: SandboxSettings = SandboxSettings()
     http: Http = Http()
-    apply: Applying = Applying()
-    checks: dict[str, Check] = {}
+    apply: ApplySettings = ApplySettings()
+    checks: dict[str, CheckSettings] = {}
 
     @field_validator("home", "config")
     @classmethod
@@ -280,7 +280,7 @@ class Settings(_Group):
 
     @field_validator("checks")
     @classmethod
-    def _named_apart(cls, checks: dict[str, Check]) -> dict[str, Check]:
+    def _named_apart(cls, checks: dict[str, CheckSettings]) -> dict[str, CheckSettings]:
         for name in checks:
             if name in BUILT_IN or not re.fullmatch(r"[A-Za-z][\w-]{0,39}", name):
                 taken = ", ".join(BUILT_IN)

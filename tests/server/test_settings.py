@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.server.settings import BadSetting, Privacy, Settings, Usage, facts_of_fields, load_settings, variable_of
+from chargehand.server.settings import (
+    BadSetting,
+    PrivacySettings,
+    Settings,
+    UsageSettings,
+    facts_of_fields,
+    load_settings,
+    variable_of,
+)
 
 EVERY_VARIABLE = {
     "CHARGEHAND_HOME": ("home", "/data", Path("/data")),
@@ -187,8 +195,8 @@ def test_the_file_can_say_everything_but_keys_and_where_it_lies(home: Path):
         ollama_host="box:1",
         anthropic_base_url="http://127.0.0.1:1",
         cerebras_base_url="http://127.0.0.1:2",
-        privacy=Privacy(local_hosts=frozenset({"gpu-box.lan"})),
-        usage=Usage(baseline_model="sonnet"),
+        privacy=PrivacySettings(local_hosts=frozenset({"gpu-box.lan"})),
+        usage=UsageSettings(baseline_model="sonnet"),
     )
 
 
