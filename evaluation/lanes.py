@@ -40,7 +40,7 @@ def lanes(wants: Sequence[Want], there: Mapping[str, Availability], shop: Worksh
     before_servers: dict[str, list[Want]] = {}
     at_vendors: dict[str, list[Want]] = {}
     for want in wants:
-        server = there[want.model].line if want.model in there else None
+        server = there[want.model].queue if want.model in there else None
         if server is None:
             (profile, *_) = shop.catalogue.named(want.model, shop.today)
             at_vendors.setdefault(profile.provider, []).append(want)

@@ -21,10 +21,10 @@ from ..memory_store.index.chroma_server import ChromaServer
 from ..memory_store.index.chroma_slot import ChromaSlot
 from ..memory_store.index.keeper import IndexKeeper
 from ..memory_store.ledger import Ledger
-from ..memory_store.line import Line
 from ..memory_store.memory import Memory
 from ..memory_store.ownership import Owner
 from ..memory_store.pass_rates import PassRateReader
+from ..memory_store.request_queue import RequestQueue
 from ..memory_store.under_way import close_abandoned
 from ..profiles.catalogue import Catalogue
 from ..profiles.errors import ProfileError
@@ -97,7 +97,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             memory=memory,
             pass_rates=PassRateReader(ledger),
             owner=owner,
-            line=Line(ledger, owner, at_once=settings.ollama_num_parallel or 1),
+            queue=RequestQueue(ledger, owner, at_once=settings.ollama_num_parallel or 1),
             find_sandbox=partial(find_sandbox, sandbox),
             roots=roots,
             journals=journals,

@@ -149,7 +149,7 @@ class Availability:
     is_set_up: bool | None = True
     """False: it lacks the key that its user would have to get. None: it needs nothing of the kind, and nothing
     tells whether it is used here (Ollama, while it does not answer)."""
-    line: str | None = None
+    queue: str | None = None
     """The server before which requests wait for their turn: it takes few at a time. None: it takes them all."""
 
     def window_of(self, profile: ModelProfile) -> int | None:

@@ -10,7 +10,6 @@ import anyio
 from ..memory_store.adherence import is_told_of_unchecked
 from ..memory_store.confidence import Belief
 from ..memory_store.ledger import Clock, Ledger
-from ..memory_store.line import Line
 from ..memory_store.memory import Memory
 from ..memory_store.overruns import read_overruns
 from ..memory_store.ownership import Owner
@@ -18,6 +17,7 @@ from ..memory_store.pace import read_paces
 from ..memory_store.pass_rates import PassRateReader
 from ..memory_store.recollection import Recollection
 from ..memory_store.records import TaskRow
+from ..memory_store.request_queue import RequestQueue
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
@@ -85,7 +85,7 @@ class Workshop:
     """Of evaluations on this ledger."""
     owner: Owner
     """This process, as others on the same ledger see it."""
-    line: Line
+    queue: RequestQueue
     """Before the servers that take few requests at a time."""
     find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
     """Looks once, and gives the same result ever after."""

@@ -224,7 +224,7 @@ class OllamaProvider:
             is_loaded=None if model.is_remote else model.loaded_tokens is not None,
             context_tokens=model.context_tokens,
             build=model.build,
-            line=None if model.is_remote else self._vendor.url,
+            queue=None if model.is_remote else self._vendor.url,
         )
 
     def _absent(self, profile: ModelProfile, why_not: str, *, is_set_up: bool | None = True) -> Availability:

@@ -9,8 +9,8 @@ from ledger_rows import attempt, settlement, task
 
 from chargehand.memory_store.errors import BudgetExceeded
 from chargehand.memory_store.ledger import Ledger
-from chargehand.memory_store.line import Line
 from chargehand.memory_store.ownership import Owner
+from chargehand.memory_store.request_queue import RequestQueue
 
 
 def _say(word: str) -> None:
@@ -68,7 +68,7 @@ async def own_and_wait(ledger: Ledger, owner: Owner, name: str, wanted_usd: str)
 
 
 async def hold_turn(ledger: Ledger, owner: Owner, server: str) -> None:
-    await Line(ledger, owner, at_once=1).take_turn(server, lambda _: None)
+    await RequestQueue(ledger, owner, at_once=1).take_turn(server, lambda _: None)
     _say("turn")
     await anyio.sleep_forever()
 

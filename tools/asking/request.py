@@ -79,7 +79,7 @@ class RequestMonitor:
     """Counts what leaves and follows what comes; an `Observer` for the providers."""
 
     tell: Callable[[str, int, int], None] | None = None
-    """Called with the phase, the output tokens so far, and how many are ahead in line. None: nobody wants to know."""
+    """Called with the phase, the output tokens so far, and how many are ahead of it. None: nobody wants to know."""
     traffic: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
     """By host, over all requests."""
     last: Progress | None = None
@@ -200,13 +200,13 @@ class Requester:
     @contextlib.asynccontextmanager
     async def _turn(self, candidate: Candidate, terms: RequestTerms) -> AsyncGenerator[None]:
         """The turn before a server that takes few requests at a time. Raises NoTime when it does not come."""
-        server, line = candidate.availability.line, self.shop.line
+        server, queue = candidate.availability.queue, self.shop.queue
         if server is None:
             yield
             return
         ticket: int | None = None
         with anyio.move_on_after(max(0.0, terms.seconds - (terms.needed_seconds or 0.0))):
-            ticket = await line.take_turn(server, self.monitor.waits)
+            ticket = await queue.take_turn(server, self.monitor.waits)
         if ticket is None:
             raise NoTime(
                 f"{candidate.profile.id}: it did not get its turn in time; other requests are ahead of it on the same"
@@ -215,7 +215,7 @@ class Requester:
         try:
             yield
         finally:
-            await line.leave(server, ticket)
+            await queue.leave(server, ticket)
 
     async def _ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
         # At the price of the day on which it is asked, which may not be the one it was chosen on.

@@ -55,7 +55,7 @@ class Stage:
     output_tokens: int = 0
     """Of the attempt under way."""
     ahead: int = 0
-    """How many requests have their turn first, in the line before the model's server."""
+    """How many requests have their turn first, in the queue before the model's server."""
     task_id: str | None = None
     """What to come back for. None: whoever is told knows it."""
 
@@ -93,7 +93,7 @@ class Delegation:
     attempt_seconds: float | None = None
     """What the reply of the attempt under way is expected to take. None: nobody knows."""
     attempt_begun: float = field(default_factory=time.monotonic)
-    """When it was sent; while it waits in line, now."""
+    """When it was sent; while it waits in the queue, now."""
     done: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
     """Set at the next change of phase, model or attempt; then there is a new one."""

@@ -13,8 +13,8 @@ from .ownership import Owner
 _LOOK_EVERY_S = 0.2
 
 
-class Line:
-    """The lines before all servers, as this process stands in them."""
+class RequestQueue:
+    """The queues before all servers, as this process stands in them."""
 
     def __init__(self, ledger: Ledger, owner: Owner, *, at_once: int) -> None:
         """at_once: how many requests one server takes at a time."""
@@ -22,7 +22,7 @@ class Line:
         self._owner = owner
         self._at_once = at_once
         self._moved: dict[str, anyio.Event] = defaultdict(anyio.Event)
-        """By server; set when somebody of this process left its line, then there is a new one."""
+        """By server; set when somebody of this process left its queue, then there is a new one."""
 
     async def take_turn(self, server: str, waits: Callable[[int], None]) -> int:
         """A ticket whose turn has come; give it back with `leave`. Cancelled, it holds none.

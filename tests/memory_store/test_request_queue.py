@@ -1,4 +1,4 @@
-"""The line before a server: first come, first served, whichever process asks; the dead do not stand in it."""
+"""The queue before a server: first come, first served, whichever process asks; the dead do not stand in it."""
 
 import signal
 from pathlib import Path
@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from chargehand.memory_store.ledger import Ledger
-from chargehand.memory_store.line import Line
 from chargehand.memory_store.ownership import Owner
+from chargehand.memory_store.request_queue import RequestQueue
 
 pytestmark = pytest.mark.anyio
 
@@ -27,44 +27,44 @@ async def owner(home: Path):
 
 
 async def test_a_server_takes_as_many_at_once_as_it_is_said_to(ledger: Ledger, owner: Owner):
-    line = Line(ledger, owner, at_once=2)
+    queue = RequestQueue(ledger, owner, at_once=2)
     with anyio.fail_after(BOUND_S):
-        await line.take_turn(SERVER, _nobody)
-        await line.take_turn(SERVER, _nobody)
+        await queue.take_turn(SERVER, _nobody)
+        await queue.take_turn(SERVER, _nobody)
     with anyio.move_on_after(0.05) as third:
-        await line.take_turn(SERVER, _nobody)
+        await queue.take_turn(SERVER, _nobody)
 
     assert third.cancelled_caught
     assert await ledger.rows("SELECT COUNT(*) FROM tickets") == [(2,)]
 
 
-async def test_another_server_has_another_line(ledger: Ledger, owner: Owner):
-    line = Line(ledger, owner, at_once=1)
+async def test_another_server_has_another_queue(ledger: Ledger, owner: Owner):
+    queue = RequestQueue(ledger, owner, at_once=1)
     with anyio.fail_after(BOUND_S):
-        await line.take_turn(SERVER, _nobody)
-        await line.take_turn("http://gpu-box.lan:11434", _nobody)
+        await queue.take_turn(SERVER, _nobody)
+        await queue.take_turn("http://gpu-box.lan:11434", _nobody)
 
 
 async def test_turns_come_in_order_over_processes_and_each_is_told_its_place(home: Path, clock, ledger: Ledger):
     openings = [await Ledger.open(home, clock) for _ in range(3)]
     owners = [await Owner.enter(home) for _ in openings]
-    lines = [Line(opened, owner, at_once=1) for opened, owner in zip(openings, owners, strict=True)]
-    first = await lines[0].take_turn(SERVER, _nobody)
+    queues = [RequestQueue(opened, owner, at_once=1) for opened, owner in zip(openings, owners, strict=True)]
+    first = await queues[0].take_turn(SERVER, _nobody)
     order: list[int] = []
     places: dict[int, list[int]] = {n: [] for n in range(1, 5)}
 
-    async def stand(number: int, line: Line) -> None:
-        ticket = await line.take_turn(SERVER, places[number].append)
+    async def stand(number: int, queue: RequestQueue) -> None:
+        ticket = await queue.take_turn(SERVER, places[number].append)
         order.append(number)
-        await line.leave(SERVER, ticket)
+        await queue.leave(SERVER, ticket)
 
     with anyio.fail_after(BOUND_S):
         async with anyio.create_task_group() as group:
             for number in places:
-                group.start_soon(stand, number, lines[number % 3])
+                group.start_soon(stand, number, queues[number % 3])
                 while not places[number]:
                     await anyio.lowlevel.checkpoint()
-            await lines[0].leave(SERVER, first)
+            await queues[0].leave(SERVER, first)
 
     assert order == [1, 2, 3, 4]
     assert [told[0] for told in places.values()] == [1, 2, 3, 4]
@@ -79,7 +79,7 @@ async def test_the_ticket_of_a_killed_process_is_dropped(at_work, ledger: Ledger
     told: list[int] = []
     with at_work("hold_turn", SERVER) as (process, _), anyio.fail_after(BOUND_S):
         async with anyio.create_task_group() as group:
-            group.start_soon(Line(ledger, owner, at_once=1).take_turn, SERVER, told.append)
+            group.start_soon(RequestQueue(ledger, owner, at_once=1).take_turn, SERVER, told.append)
             while not told:
                 await anyio.lowlevel.checkpoint()
             process.send_signal(signal.SIGKILL)
@@ -90,13 +90,13 @@ async def test_the_ticket_of_a_killed_process_is_dropped(at_work, ledger: Ledger
 
 
 async def test_whoever_stops_waiting_holds_no_ticket(ledger: Ledger, owner: Owner):
-    line = Line(ledger, owner, at_once=1)
-    first = await line.take_turn(SERVER, _nobody)
+    queue = RequestQueue(ledger, owner, at_once=1)
+    first = await queue.take_turn(SERVER, _nobody)
     async with anyio.create_task_group() as group:
         waiting = anyio.Event()
-        group.start_soon(line.take_turn, SERVER, lambda _: waiting.set())
+        group.start_soon(queue.take_turn, SERVER, lambda _: waiting.set())
         await waiting.wait()
         group.cancel_scope.cancel()
-    await line.leave(SERVER, first)
+    await queue.leave(SERVER, first)
 
     assert await ledger.rows("SELECT * FROM tickets") == []
