@@ -241,8 +241,8 @@ class Cascade:
 
         None: there is none, or none would answer in time.
         """
-        planner, attempt = self.decision.planner, {attempt.candidate.profile.id for attempt in self.attempts.made}
-        free = [c for c in planner.candidates if c.profile.price is None and c.profile.id not in attempt]
+        planner, tried = self.decision.planner, {attempt.candidate.profile.id for attempt in self.attempts.made}
+        free = [c for c in planner.candidates if c.profile.price is None and c.profile.id not in tried]
         plan = replace(planner, candidates=free, every_model=True).plan(
             means, left_out=self._left_out(), at_any_price=True
         )
@@ -306,8 +306,8 @@ class Cascade:
         """Why nobody else is asked, when neither money nor time is the reason."""
         if self.contract.model is not None:
             return f'model="{self.contract.model}" was named, so no other is asked.'
-        attempt = {attempt.candidate.profile.id for attempt in self.attempts.made}
-        out = {*attempt, *self._left_out()}
+        tried = {attempt.candidate.profile.id for attempt in self.attempts.made}
+        out = {*tried, *self._left_out()}
         rest = next((c.profile.id for c in self.decision.candidates if c.is_usable and c.profile.id not in out), None)
         if rest is not None:
             return f'of each role one model is asked. model="{rest}" asks another.'
