@@ -42,7 +42,7 @@ from ..tools.workshop import Rules, Workshop
 from .data_folder import PROFILES_FOLDER
 from .providers.discreet_embedder import DiscreetEmbedder
 from .providers.egress import Gate
-from .providers.locality import InvalidAddress, is_local_url
+from .providers.locality import InvalidAddress, is_local_url, vendor_url
 from .providers.ollama_embedder import OllamaEmbedder
 from .providers.registry import LOADERS, VendorSettings
 from .settings import BadSetting, Settings
@@ -165,7 +165,7 @@ async def _find_releases(vendors: VendorSettings, catalogue: Catalogue, today: d
 
 
 def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: Privacy, gate: Gate) -> Memory:
-    local_hosts = settings.privacy.local_hosts
+    local_hosts, url = settings.privacy.local_hosts, _chroma_url(settings)
 
     def ollama(model: str) -> Embedder:
         return OllamaEmbedder(
@@ -173,16 +173,10 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
         )
 
     def open_index(embedder: str) -> IndexKeeper:
-        folder, url = settings.home / INDEX_FOLDER, settings.chroma_url
+        folder = settings.home / INDEX_FOLDER
         shelf = ChromaServer(url, ledger, embedder) if url else ChromaSlot(folder, embedder)
         return IndexKeeper(ledger, embedder, shelf, load_after_s=_LOAD_INDEX_AFTER_S, folder=folder)
 
-    if settings.chroma_url is not None and not is_local_url(settings.chroma_url, local_hosts):
-        raise BadSetting(
-            f"CHARGEHAND_CHROMA_URL: {settings.chroma_url} is not on this machine, and vectors reveal what tasks are"
-            " about. List its"
-            " host under [privacy] local_hosts if it is yours, or unset it."
-        )
     try:
         embedder = load_embedder(settings.embedder, {**LOADERS_OF_EMBEDDERS, "ollama": ollama})
     except UnknownEmbedder as error:
@@ -191,6 +185,27 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
         embedder = DiscreetEmbedder(embedder, privacy.secrets, local_only=settings.local_only)
     rules = catalogue.rules
     return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above, clock=utc_now)
+
+
+def chroma_server(settings: Settings, ledger: Ledger) -> ChromaServer | None:
+    """The Chroma server that the user names, to be checked and closed; None for none. Raises BadSetting."""
+    url = _chroma_url(settings)
+    return ChromaServer(url, ledger, settings.embedder) if url else None
+
+
+def _chroma_url(settings: Settings) -> str | None:
+    if settings.chroma_url is None:
+        return None
+    try:
+        url = vendor_url(settings.chroma_url, "CHARGEHAND_CHROMA_URL", "")
+    except InvalidAddress as error:
+        raise BadSetting(str(error)) from error
+    if not is_local_url(url, settings.privacy.local_hosts):
+        raise BadSetting(
+            f"CHARGEHAND_CHROMA_URL: {url} is not on this machine, and vectors reveal what tasks are about. List its"
+            " host under [privacy] local_hosts if it is yours, or unset it."
+        )
+    return url
 
 
 def _refuse_unknown_baseline(model: str | None, catalogue: Catalogue) -> None:

@@ -39,6 +39,10 @@ class ChromaConnection:
         self._api = self._system.instance(_DirectAPI)
         self._system.start()
 
+    def heartbeat(self) -> None:
+        """Nothing, once the server has answered."""
+        self._api.heartbeat()
+
     def collection(self, name: str, *, renew: bool) -> Collection:
         """The collection of that name, made where there is none. renew: it is empty, what was there is gone."""
         if renew and name in {known.name for known in self._api.list_collections()}:

@@ -7,13 +7,14 @@ import contextlib
 import hashlib
 import logging
 import re
-from collections.abc import AsyncGenerator
-from typing import TYPE_CHECKING
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from .chroma_collection import ChromaCollection
 from .chroma_library import load_chroma, quiet_settings
-from .errors import IndexFailed, IndexUnavailable
+from .errors import IndexFailed, IndexFailure, IndexUnavailable
 from .vector_index import Filling, Opened, VectorIndex
 from .worker import Worker
 
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from .chroma_connection import ChromaConnection
 
 _OPEN_LIMIT_S = 30.0
+_CHECK_LIMIT_S = 5.0
 _CLOSE_LIMIT_S = 2.0
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +41,22 @@ class ChromaServer:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"CHARGEHAND_CHROMA_URL must be like http://127.0.0.1:8000, got {url}")
-        self._address = f"{parts.scheme}://{parts.hostname}"
-        self._host = parts.hostname
+        self._host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
         self._ssl = parts.scheme == "https"
         self._port = parts.port or (443 if self._ssl else 8000)
+        self.address = f"{parts.scheme}://{self._host}:{self._port}"
         self._ledger = ledger
         self._embedder = embedder
         self._worker: Worker | None = None
         self._connection: ChromaConnection | None = None
+
+    async def check(self, *, limit_s: float = _CHECK_LIMIT_S) -> None:
+        """Whether it answers now; nothing is changed there. Raises IndexUnavailable."""
+
+        def ask(_: Worker) -> None:
+            self._reconnect().heartbeat()
+
+        await self._work(ask, limit_s=limit_s)
 
     async def open(self) -> Opened:
         return await self._connect(renew=False)
@@ -71,27 +83,35 @@ class ChromaServer:
         worker.stop()
 
     async def _connect(self, *, renew: bool) -> Opened:
+        name = collection_name(await self._ledger.identity(), self._embedder)
+
+        def connect(worker: Worker) -> Opened:
+            return Opened(ChromaCollection(worker, self._reconnect().collection(name, renew=renew)), None)
+
+        return await self._work(connect, limit_s=_OPEN_LIMIT_S)
+
+    async def _work(self, work: Callable[[Worker], _T], limit_s: float) -> _T:
         if self._worker is None or self._worker.is_stuck:
             self._worker = Worker("chargehand-chroma-server")
         worker = self._worker
-        name = collection_name(await self._ledger.identity(), self._embedder)
-
-        def connect() -> Opened:
-            self._close()
-            load_chroma()
-            from .chroma_connection import ChromaConnection
-
-            settings = quiet_settings()
-            self._connection = ChromaConnection(self._host, self._port, ssl=self._ssl, settings=settings)
-            return Opened(ChromaCollection(worker, self._connection.collection(name, renew=renew)), None)
-
         try:
-            return await worker.run(connect, limit_s=_OPEN_LIMIT_S)
-        except IndexFailed as failure:
+            return await worker.run(partial(work, worker), limit_s=limit_s)
+        except IndexFailure as failure:
+            if isinstance(failure, IndexUnavailable) and not worker.is_stuck:
+                raise
+            why = f"no answer in {limit_s:g} s" if worker.is_stuck else failure
             raise IndexUnavailable(
-                f"the Chroma server {self._address}:{self._port} cannot be used ({failure}). Start it with"
-                " `chroma run`, or unset CHARGEHAND_CHROMA_URL to use the built-in index"
+                f"the Chroma server {self.address} cannot be used ({why}). Start it with `chroma run`, or unset"
+                " CHARGEHAND_CHROMA_URL to use the built-in index"
             ) from failure
+
+    def _reconnect(self) -> "ChromaConnection":
+        self._close()
+        load_chroma()
+        from .chroma_connection import ChromaConnection
+
+        self._connection = ChromaConnection(self._host, self._port, ssl=self._ssl, settings=quiet_settings())
+        return self._connection
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None

@@ -12,6 +12,8 @@ from rich.table import Table
 
 from ...evaluation.profiling.drift import declines, told
 from ...memory_store.engagements import read_engagements
+from ...memory_store.index.chroma_server import ChromaServer
+from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.exact_choice import choices_in
 from ...profiles.retirement import Notice, notices
 from ...profiles.vocabulary import ProviderName, Role
@@ -22,7 +24,7 @@ from ...tools.workshop import Workshop
 from ..hosts.examining import examine_host
 from ..hosts.known import Host
 from ..settings import load_settings
-from ..wiring import INDEX_FOLDER, open_workshop
+from ..wiring import INDEX_FOLDER, chroma_server, open_workshop
 from .reports import MENDABLE, complain, print_json
 
 Health = Literal["ok", "missing", "broken"]
@@ -56,8 +58,9 @@ class Diagnosis:
 async def doctor(*, as_json: bool) -> int:
     """Print the diagnosis; gives 0, or 1 when nothing can generate."""
     try:
-        async with open_workshop(load_settings(), Path.cwd()) as shop:
-            diagnosis = await examine(shop)
+        settings = load_settings()
+        async with open_workshop(settings, Path.cwd()) as shop:
+            diagnosis = await examine(shop, chroma_server(settings, shop.ledger))
     except MENDABLE as error:
         return complain(error)
     _show(diagnosis, as_json=as_json)
@@ -77,8 +80,11 @@ async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int
     return 0 if diagnosis.can_generate else 1
 
 
-async def examine(shop: Workshop) -> Diagnosis:
-    """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money."""
+async def examine(shop: Workshop, chroma: ChromaServer | None = None) -> Diagnosis:
+    """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money.
+
+    chroma: the server that the user has set up for the memory; it is closed in the end.
+    """
     await shop.survey()
     access = await shop.check_access()
     # Looked at again: a provider with several servers tells what each of them said in its models' availability.
@@ -95,6 +101,7 @@ async def examine(shop: Workshop) -> Diagnosis:
         _privacy(shop),
         _budget(shop, await shop.ledger.spent_today_usd()),
         *await _exact_search(shop),
+        *await _chroma(chroma),
         *await _declines(shop, availability),
     ]
     usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
@@ -222,6 +229,19 @@ async def _exact_search(shop: Workshop) -> Sequence[Line]:
     """That Chroma is not used, and why; nothing where it is."""
     chosen = await anyio.to_thread.run_sync(choices_in, shop.ledger.path.parent / INDEX_FOLDER)
     return [Line("memory", "ok", f"{choice.embedder}: {choice.as_text()}") for choice in chosen]
+
+
+async def _chroma(server: ChromaServer | None) -> Sequence[Line]:
+    """Whether the memory's server answers: a running server opens it only once something is remembered."""
+    if server is None:
+        return []
+    try:
+        await server.check()
+    except IndexUnavailable as problem:
+        return [Line("memory", "broken", f"{problem}.")]
+    finally:
+        await server.aclose()
+    return [Line("memory", "ok", f"the Chroma server {server.address} answers")]
 
 
 def _privacy(shop: Workshop) -> Line:

@@ -138,6 +138,41 @@ async def test_the_doctor_says_that_tasks_are_searched_exactly(environment: dict
     assert (line["health"], line["finding"]) == ("ok", f"lexical-256-1: {choice.as_text()}")
 
 
+async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environment: dict[str, str]):
+    url = "http://127.0.0.1:9"
+
+    seen = await typed(environment | {"CHARGEHAND_CHROMA_URL": f"{url}/"}, "doctor", "--json")
+
+    (line,) = (line for line in json.loads(seen.out)["lines"] if line["what"] == "memory")
+    assert line["health"] == "broken"
+    assert line["finding"].startswith(f"the Chroma server {url} cannot be used (")
+    assert line["finding"].endswith(
+        "Start it with `chroma run`, or unset CHARGEHAND_CHROMA_URL to use the built-in index."
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://127.0.0.1:99999", "Write it as http://HOST:PORT, without a user name."),
+        ("http://[::1", "Write it as http://HOST:PORT, without a user name."),
+        ("http://me:hunter2@127.0.0.1:8000", "Write it as http://HOST:PORT, without a user name."),
+        ("127.0.0.1:8000", "must begin with https:// or http://"),
+        ("ftp://localhost", "must begin with https:// or http://"),
+        ("http://example.com:8000", "http://example.com:8000 is not on this machine"),
+    ],
+)
+async def test_a_chroma_server_that_no_client_could_use_is_refused_before_anything_is_asked(
+    environment: dict[str, str], url: str, said: str
+):
+    seen = await typed(environment | {"CHARGEHAND_CHROMA_URL": url}, "doctor")
+
+    assert seen.code == 1
+    assert seen.error.startswith("CHARGEHAND_CHROMA_URL")
+    assert said in seen.error
+    assert "hunter2" not in seen.error
+
+
 async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_it_has(
     environment: dict[str, str], tmp_path: Path
 ):

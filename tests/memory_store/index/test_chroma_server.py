@@ -9,13 +9,14 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from socket import create_connection, socket
+from socket import AF_INET6, create_connection, socket
 
 import anyio
 import pytest
 from index_rows import EMBEDDER, found, remember, until, vectors
 
 from chargehand.memory_store.index.chroma_server import ChromaServer, collection_name
+from chargehand.memory_store.index.errors import IndexUnavailable
 from chargehand.memory_store.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -30,23 +31,23 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(folder: Path, port: int) -> Iterator[None]:
+def _running(folder: Path, port: int, host: str = "127.0.0.1") -> Iterator[None]:
     # What `chroma run` calls, without the second that it takes to import all of Chroma.
     run = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', 'run', *sys.argv[1:]])"
-    command = [sys.executable, "-c", run, "--path", str(folder), "--host", "127.0.0.1", "--port", str(port)]
+    command = [sys.executable, "-c", run, "--path", str(folder), "--host", host, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            _await_port(port)
+            _await_port(port, host)
             yield
         finally:
             server.kill()
 
 
-def _await_port(port: int) -> None:
+def _await_port(port: int, host: str) -> None:
     deadline = time.monotonic() + WAIT_S
     while True:
         try:
-            create_connection(("127.0.0.1", port), timeout=1).close()
+            create_connection((host, port), timeout=1).close()
         except OSError:
             assert time.monotonic() < deadline, "the Chroma server does not come up"
             time.sleep(0.05)
@@ -191,6 +192,35 @@ async def test_closed_it_leaves_no_connection_open(ledger, shelf):
         gc.collect()
 
     assert [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)] == []
+
+
+async def test_a_check_tells_whether_it_answers_and_changes_nothing(url: str, ledger, shelf):
+    server = shelf()
+    await server.check()
+    await server.aclose()
+
+    with closing(socket()) as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(IndexUnavailable, match=rf"{address} cannot be used \(no answer in 0.2 s\). Start it with"):
+            await ChromaServer(address, ledger, EMBEDDER).check(limit_s=0.2)
+
+
+async def test_it_is_reached_by_an_address_of_ipv6(ledger, tmp_path: Path):
+    try:
+        with closing(socket(AF_INET6)) as one:
+            one.bind(("::1", 0))
+            port = one.getsockname()[1]
+    except OSError:
+        pytest.skip("this machine has no ::1")
+    with _running(tmp_path / "chroma", port, "::1"):
+        server = ChromaServer(f"http://[::1]:{port}", ledger, EMBEDDER)
+
+        opened = await server.open()
+
+        assert await opened.index.size() == 0
+        await server.aclose()
 
 
 async def test_a_collection_is_named_for_its_ledger_and_embedder(ledger, tmp_path: Path, clock):
