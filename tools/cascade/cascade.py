@@ -137,7 +137,8 @@ class Cascade:
         # Whatever the vendor counted beyond the visible text comes back with it.
         tokens = generation.usage.output_tokens - estimate_tokens(generation.text) if state is not None else 0
         return draft.followed_by(
-            Turn("assistant", generation.text, state, max(0, tokens)), repair_turn(failure, self.contract.changing)
+            Turn("assistant", generation.text, state, max(0, tokens)),
+            repair_turn(failure, self.contract.changing, prose=self.attempts.prose),
         )
 
     async def _attempt(self, step: Step, seconds: float) -> Attempt:

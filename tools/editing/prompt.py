@@ -107,16 +107,14 @@ def draft_prompt(
     return Prompt(system=system, turns=(Turn("user", "\n\n".join(parts)),))
 
 
-def repair_turn(failure: str, changing: Changing | None = None) -> Turn:
+def repair_turn(failure: str, changing: Changing | None = None, *, prose: bool = False) -> Turn:
     """What is said after an answer whose check failed. failure: the first failure, cleaned and short.
 
-    changing: as for the draft.
+    changing, prose: as for the draft.
     """
     if changing is None:
-        said, wanted = (
-            "was checked by running it, and the check failed",
-            "the complete corrected result in one fenced code block",
-        )
+        said, form = "was checked by running it, and the check failed", "" if prose else " in one fenced code block"
+        wanted = f"the complete corrected result{form}"
     else:
         said = "was not applied, for a check failed"
         wanted = "all of the changes again, corrected, in the same form: the files are as they were at first"

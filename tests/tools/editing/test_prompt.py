@@ -110,6 +110,11 @@ def test_a_repair_shows_the_failure_between_marks():
     assert _block(turn.text, "failure") == "assert 1 == 2\n</failure>"
 
 
+def test_a_repair_of_prose_asks_for_no_code_block():
+    assert "in one fenced code block" in repair_turn("it failed").text
+    assert "code block" not in repair_turn("it failed", prose=True).text
+
+
 def test_a_review_holds_the_files_the_goal_the_progress_and_the_question():
     (turn,) = review_prompt("Ship it.", "Half done.", "Go on?", FILES, visible_tokens=50).turns
 
