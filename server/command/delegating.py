@@ -1,14 +1,12 @@
 """`chargehand delegate`: a cascade from the shell; code on standard output, its course on standard error."""
 
 import contextlib
-import signal
 import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 from rich.console import Console
 from rich.markup import escape
@@ -28,6 +26,7 @@ from ..surface import arguments as arg
 from ..surface.premises import OpenWorkshop, Premises, premises
 from .kept_output import still_has
 from .reports import MENDABLE, complain, print_json
+from .signals import cancel_on_signal
 from .typed import keep_bounds
 
 EXIT_CODES = {"succeeded": 0, "unverified": 3}
@@ -88,7 +87,7 @@ async def _carry_out(
                 return error
         async with anyio.create_task_group() as group:
             call = anyio.CancelScope()
-            await group.start(_cancel_on_signal, place, call)
+            await group.start(cancel_on_signal, lambda: place.delegations.cancel_all() or call.cancel())
             with call, _course(console) as report:
                 ended = await _delegated(place, order, report)
             group.cancel_scope.cancel()
@@ -156,19 +155,6 @@ def _keep_bounds(order: Order) -> None:
         keep_bounds("--target", arg.Target, order.target)
     if order.model is not None:
         keep_bounds("--model", arg.Model, order.model)
-
-
-async def _cancel_on_signal(
-    place: Premises, call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]
-) -> None:
-    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
-        task_status.started()
-        return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            if not place.delegations.cancel_all():
-                call.cancel()
 
 
 def _tests(given: str, roots: Roots) -> str:

@@ -2,8 +2,6 @@
 
 import contextlib
 import math
-import signal
-import sys
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import anyio
-import anyio.abc
 import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -33,6 +30,7 @@ from ...tools.errors import BadArgument
 from ...tools.workshop import Workshop
 from ..surface.premises import OpenWorkshop, Premises, premises
 from .reports import MENDABLE, complain, print_json
+from .signals import cancel_on_signal
 
 MENDABLE_HERE = (*MENDABLE, EvaluationRuns)
 INCOMPLETE = 3
@@ -81,7 +79,7 @@ async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
     report: Report | None = None
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
         call, progress = anyio.CancelScope(), EvaluationProgress()
-        await group.start(cancel_on_signal, call)
+        await group.start(cancel_on_signal, call.cancel)
         try:
             shop = await place.workshop()
             with call, bars(progress, console):
@@ -270,17 +268,6 @@ def _exit_code(report: Report) -> int:
     if not any(figures.all.asked for figures in report.models):
         return 1
     return 0 if report.evaluation.finished_at is not None and not report.broken else INCOMPLETE
-
-
-async def cancel_on_signal(call: anyio.CancelScope, *, task_status: anyio.abc.TaskStatus[None]) -> None:
-    """Cancel what is under way when SIGINT or SIGTERM comes, so that its books are closed."""
-    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
-        task_status.started()
-        return
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            call.cancel()
 
 
 @contextlib.contextmanager

@@ -15,9 +15,10 @@ from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.workshop import Workshop
 from ..surface.premises import OpenWorkshop, Premises, premises
-from .evaluating import INCOMPLETE, MENDABLE_HERE, bars, cancel_on_signal
+from .evaluating import INCOMPLETE, MENDABLE_HERE, bars
 from .profile_updates import offer
 from .reports import complain
+from .signals import cancel_on_signal
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
     asked = 0
     progress, call = EvaluationProgress(), anyio.CancelScope()
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
-        await group.start(cancel_on_signal, call)
+        await group.start(cancel_on_signal, call.cancel)
         try:
             shop = await place.workshop()
             budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd

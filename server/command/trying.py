@@ -23,8 +23,9 @@ from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
 from ..providers.ollama_wire import full_name
 from ..surface.premises import OpenWorkshop, Premises, premises
-from .evaluating import bars, cancel_on_signal
+from .evaluating import bars
 from .reports import MENDABLE, complain, print_json
+from .signals import cancel_on_signal
 
 LONGEST_MINUTES = 5.0
 
@@ -66,7 +67,7 @@ async def try_from_shell(
     trials = _Trials()
     async with premises(open_workshop) as place, anyio.create_task_group() as group:
         call = anyio.CancelScope()
-        await group.start(cancel_on_signal, call)
+        await group.start(cancel_on_signal, call.cancel)
         try:
             with call:
                 shop = await place.workshop()
