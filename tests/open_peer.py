@@ -113,7 +113,7 @@ class OpenAICompatiblePeer:
         habit: Habit = "vllm",
         api_key: str | None = None,
         counts: bool = True,
-        cost_usd: float = 0.0,
+        cost_usd: object = 0.0,
         claims: Mapping[str, Any] | None = None,
     ) -> None:
         """api_key: None lets everybody in. counts: False leaves the usage out.

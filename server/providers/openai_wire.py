@@ -1,6 +1,8 @@
 """The forms of OpenAI's API as its many servers fill them, and an answer gathered from them."""
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from ...tools.provider import Usage
 from .reply import ReplySoFar
@@ -44,7 +46,16 @@ class Counters(_Part):
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
     cost: float | None = None
-    """US dollars that OpenRouter charged."""
+    """US dollars that OpenRouter charged. None: not stated, or as something that is no amount ("free")."""
+
+    @field_validator("cost", mode="wrap")
+    @classmethod
+    def _as_an_amount(cls, given: Any, handler: ValidatorFunctionWrapHandler) -> float | None:
+        # An answer that was paid for is not lost over it, hence no error; the price and the counters say what it cost.
+        try:
+            return handler(given)
+        except ValidationError:
+            return None
 
     def tell(self, reply: ReplySoFar) -> None:
         """Tell the reply what was counted, as far as anything was, and what was charged."""

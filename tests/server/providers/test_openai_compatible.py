@@ -167,7 +167,7 @@ async def test_counts_that_are_missing_or_cannot_be_true_are_estimated(compatibl
     assert (usage.cache_read_tokens, usage.cache_write_tokens) == (0, 0)
 
 
-@pytest.mark.parametrize("cost_usd", [-3, 1e300])
+@pytest.mark.parametrize("cost_usd", [-3, 1e300, "free", {"amount": 1}])
 async def test_a_charge_that_cannot_be_true_is_not_booked(compatible, ask, observer, cost_usd):
     async with compatible(lambda _: SAYS, habit="openrouter", cost_usd=cost_usd) as (_, provider):
         generation = await provider.generate(ask("own-qwen"), observer)
