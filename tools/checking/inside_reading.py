@@ -112,15 +112,45 @@ def can_fail(statement: ast.stmt) -> bool:
     return False
 
 
+def nothing_looked_at(tree: ast.Module) -> str | None:
+    """The line of the first assert, with its remedy, if none can fail and nothing else looks. None: something does."""
+    nodes = [*ast.walk(tree)]
+    lines = [node.lineno for node in nodes if isinstance(node, ast.Assert) and is_always_true(node)]
+    if not lines or any(map(may_look, nodes)):
+        return None
+    return f"line {min(lines)} asserts what is always true, and nothing else is looked at; assert what the answer gives"
+
+
+def may_look(node: ast.AST) -> bool:
+    """Whether the statement can find an answer wrong; a call that stands alone may assert, if it does not print."""
+    if isinstance(node, ast.Expr):
+        is_print = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "print"
+        return not is_print and not isinstance(node.value, ast.Constant)
+    return isinstance(node, LOOKING) and not is_always_true(node)
+
+
 def is_always_true(node: ast.AST) -> bool:
-    """Whether it is `assert (something, "message")`: a tuple, which is true."""
-    return isinstance(node, ast.Assert) and isinstance(node.test, ast.Tuple) and bool(node.test.elts)
+    """Whether it asserts what is true by its form: `assert True`, `assert x or 1`, `assert (something, "message")`."""
+    return isinstance(node, ast.Assert) and is_true(node.test)
+
+
+def is_true(value: ast.expr) -> bool:
+    """Whether the expression is true whatever its names stand for."""
+    if isinstance(value, ast.Constant):
+        return bool(value.value)
+    if isinstance(value, ast.Tuple | ast.List | ast.Set):
+        return any(not isinstance(element, ast.Starred) for element in value.elts)
+    if isinstance(value, ast.BoolOp):
+        return (any if isinstance(value.op, ast.Or) else all)(map(is_true, value.values))
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.Not):
+        return isinstance(value.operand, ast.Constant) and not value.operand.value
+    return isinstance(value, ast.Lambda | ast.GeneratorExp)
 
 
 def only_computes(function: Any) -> bool:
     """Whether a test does nothing but compute and return values, which nobody looks at.
 
-    A call that stands alone may assert; False also where the source cannot be read.
+    False also where the source cannot be read.
     """
     try:
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
@@ -129,10 +159,8 @@ def only_computes(function: Any) -> bool:
     if not isinstance(definition, ast.FunctionDef | ast.AsyncFunctionDef):
         return False
     nodes = [node for statement in definition.body for node in ast.walk(statement)]
-    looks = any(isinstance(node, LOOKING) and not is_always_true(node) for node in nodes)
-    calls = any(isinstance(node, ast.Expr) and not isinstance(node.value, ast.Constant) for node in nodes)
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
-    return not looks and not calls and (returns or any(map(is_always_true, nodes)))
+    return not any(map(may_look, nodes)) and (returns or any(map(is_always_true, nodes)))
 
 
 LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)

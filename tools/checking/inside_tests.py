@@ -97,7 +97,7 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     try:
         tree = ast.parse(job["tests"], "tests.py")
         is_idle = not any(reading.can_fail(statement) for statement in tree.body)
-        slip = slips.first_slip(tree)
+        slip = slips.first_slip(tree) or reading.nothing_looked_at(tree)
         leaving = reading.Leaving()
         tests = compile(leaving.visit(reading.Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
     except reading.UNREADABLE as error:
@@ -174,7 +174,8 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     """The tests as a pytest module, into which the answer's public names are imported."""
     try:
         line = first_line_of_code(job["tests"])
-        slip = slips.first_slip(ast.parse(job["tests"]))
+        tree = ast.parse(job["tests"])
+        slip = slips.first_slip(tree) or reading.nothing_looked_at(tree)
     except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if slip:

@@ -63,8 +63,8 @@ async def test_a_failure_shows_no_step_of_the_checkers_own(sandbox: Sandbox, tmp
     (tmp_path / "sums.py").write_text(answer)
     place = InPlace(tmp_path, ImportPath("sums", (".",)))
 
-    alone = await run_tests(answer, "assert True", sandbox)
-    in_place = await run_tests(answer, "assert True", sandbox, in_place=place)
+    alone = await run_tests(answer, "assert max(1, 2) == 2", sandbox)
+    in_place = await run_tests(answer, "assert max(1, 2) == 2", sandbox, in_place=place)
 
     for result, file in ((alone, "solution.py"), (in_place, "sums.py")):
         failure = result.first_failure or ""
@@ -74,7 +74,7 @@ async def test_a_failure_shows_no_step_of_the_checkers_own(sandbox: Sandbox, tmp
 
 
 async def test_an_answer_that_does_not_compile_fails(sandbox: Sandbox):
-    result = await run_tests("def", "assert True", sandbox)
+    result = await run_tests("def", "assert max(1, 2) == 2", sandbox)
 
     assert result.outcome == "failed"
     assert "SyntaxError" in (result.first_failure or "")
@@ -140,6 +140,12 @@ SLIPS = {
     "from unittest.mock import Mock\ndone = Mock()\ndone(add(1, 2))\ndone.assert_called_with": "line 4 names",
     "import unittest\nclass A(unittest.TestCase):\n    def test_a(self):\n"
     "        self.assertTrue(add(1, 2), 3)": "line 4 gives `assertTrue` a number",
+    "assert True": "line 1 asserts what is always true, and nothing else is looked at; assert what the answer gives",
+    "total = add(1, 2)\nprint(total)\nassert 1": "line 3 asserts what is always true",
+    "assert add(1, 2) == 3 or True": "line 1 asserts what is always true",
+    "assert not None and [add]": "line 1 asserts what is always true",
+    "def test_a():\n    total = add(1, 2)\n    print(total)\n    assert True": "line 4 asserts what is always true",
+    "class TestA:\n    def test_a(self):\n        total = add(1, 2)\n        assert True, total": "line 4 asserts what",
 }
 
 
@@ -166,6 +172,12 @@ async def test_a_line_that_cannot_fail_is_told_and_verifies_nothing(sandbox: San
         "import unittest\nclass A(unittest.TestCase):\n    def test_a(self):\n"
         "        self.assertTrue(add(1, 2) == 3, 'sum')",
         "assert () == () and add(1, 2) == 3",
+        "assert True\nassert add(1, 2) == 3",
+        "def test_a():\n    check(3)\n    assert True\n\ndef check(sum):\n    assert add(1, 2) == sum",
+        "def test_a():\n    if add(1, 2) != 3:\n        raise ValueError\n    assert True",
+        "total = add(1, 2)\nassert [*(total,)] == [3]\nassert True",
+        "def test_a():\n    assert True\n\ndef test_b():\n    assert add(1, 2) == 3",
+        "try:\n    [1, 2][add(1, 2) - 2]\nexcept IndexError:\n    assert False\nassert True",
     ],
 )
 async def test_tests_that_look_like_a_slip_and_are_none_are_run(sandbox: Sandbox, tests: str):
@@ -345,7 +357,7 @@ async def test_a_teardown_that_fails_takes_the_pass_back(sandbox: Sandbox):
 
 
 async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox: Sandbox):
-    for tests in ("assert True", "def test_it():\n    assert True"):
+    for tests in ("assert max(1, 2) == 2", "def test_it():\n    assert max(1, 2) == 2"):
         result = await run_tests("import numpy.linalg\n", tests, sandbox)
 
         assert result.outcome == "failed"
@@ -357,7 +369,7 @@ async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox:
 
 
 async def test_tests_that_need_a_package_are_not_the_answers_fault(sandbox: Sandbox):
-    for tests in ("import numpy\nassert True", "import os, numpy\ndef test_it():\n    assert True"):
+    for tests in ("import numpy\nassert max(1, 2) == 2", "import os, numpy\ndef test_it():\n    assert max(1, 2) == 2"):
         result = await run_tests(ADD, tests, sandbox)
 
         assert (result.outcome, result.executed) == ("not_run", False)
@@ -382,7 +394,9 @@ async def test_a_deep_recursion_fails_and_says_so(sandbox: Sandbox):
 
 
 async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(sandbox: Sandbox):
-    result = await run_tests("print('begun', flush=True)\nwhile True: pass", "assert True", sandbox, Limits(wall_s=3))
+    result = await run_tests(
+        "print('begun', flush=True)\nwhile True: pass", "assert max(1, 2) == 2", sandbox, Limits(wall_s=3)
+    )
 
     assert (result.outcome, result.executed) == ("failed", True)
     assert result.first_failure == "the tests did not finish within 3 s\nthe last it printed:\nbegun"
@@ -391,7 +405,7 @@ async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(san
 async def test_without_a_sandbox_nothing_is_run(tmp_path):
     mark = tmp_path / "ran"
 
-    result = await run_tests(f"open({str(mark)!r}, 'w')", "assert True", None)
+    result = await run_tests(f"open({str(mark)!r}, 'w')", "assert max(1, 2) == 2", None)
 
     assert (result.outcome, result.executed, result.sandbox) == ("not_run", False, None)
     assert "no sandbox works on this machine" in (result.note or "")
@@ -406,7 +420,7 @@ async def test_a_sandbox_that_fails_proves_nothing_about_the_answer():
         async def run(self, *_: object, **__: object):
             raise SandboxFailed("no namespaces here")
 
-    result = await run_tests(ADD, "assert True", Broken())
+    result = await run_tests(ADD, "assert max(1, 2) == 2", Broken())
 
     assert (result.outcome, result.note) == ("not_run", "the tests were not run: no namespaces here")
 
