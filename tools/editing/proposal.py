@@ -93,9 +93,10 @@ class _Draft:
             self.failures.append("The answer does not say which file it is. Write the path before each block.")
             return
         wanted = _language_of(self.target)
-        possible = [part for part in parts if _can_be(part, wanted)]
+        before = self.current.get(self.target)
+        possible = [part for part in parts if _can_be(part, wanted) and not (before and _retitles(part, before))]
         if not possible:
-            named = ", ".join(dict.fromkeys(part.language or "" for part in parts))
+            named = ", ".join(dict.fromkeys(p.language or "" for p in parts if not p.is_whole_reply)) or "prose"
             self._fail(
                 self.target,
                 f"no block is this file: the answer has only {named}, without a path. Give the whole file in one"
@@ -192,6 +193,11 @@ def _language_of(path: str) -> str | None:
 def _can_be(part: Part, wanted: str | None) -> bool:
     """Whether a block can be a file of a language, by its tag, or by its look where the tag is a wrong one."""
     return wanted is None or can_be(part.language, wanted) or guess_language(part.text) == wanted
+
+
+def _retitles(part: Part, before: str) -> bool:
+    """Whether a reply that stands for a file has another title than the file: it may be about the change."""
+    return part.is_whole_reply and part.text.split("\n", 1)[0] != before.lstrip("\n").split("\n", 1)[0]
 
 
 def new_path(path: str) -> str | None:

@@ -22,6 +22,8 @@ class Part:
     text: str
     heading: str = ""
     """The comment that named the path, taken off the text; a file may have had it before."""
+    is_whole_reply: bool = False
+    """True: the reply as it stands, which reads like a Markdown file and may only talk about one."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def read_changes(text: str, fences: Sequence[Fence]) -> ReplyChanges:
     if not fences and not blocks:
         parts, reading.edits = _unfenced(text, reading)
     if _is_document(text) and not reading.edits and all(p.path is None and p.language != "markdown" for p in parts):
-        parts = [*parts, Part(None, "markdown", text + "\n")]
+        parts = [*parts, Part(None, "markdown", text + "\n", is_whole_reply=True)]
     return ReplyChanges(tuple(parts), tuple(reading.edits), tuple(reading.faults))
 
 

@@ -195,7 +195,18 @@ def test_a_block_of_a_near_or_unknown_language_is_the_target(target: str, tag: s
 def test_a_reply_that_is_itself_a_markdown_file_is_the_target_with_its_examples():
     document = "# Project\n\nNew text.\n\n```python\nfrom x import add\nadd(1, 2)\n```\n\nMore text.\n"
 
-    assert propose(read_answer(document, prose=False), {}, "README.md").texts == {"README.md": document}
+    answer = read_answer(document, prose=False)
+
+    assert propose(answer, {}, "README.md").texts == {"README.md": document}
+    assert propose(answer, {"README.md": "# Project\n\nOld.\n"}, "README.md").texts == {"README.md": document}
+
+
+def test_a_report_on_a_change_does_not_take_the_place_of_the_file():
+    answer = read_answer("# Changes\n\nI added an example:\n\n```python\nadd(1, 2)\n```\n", prose=False)
+    proposal = propose(answer, {"README.md": "# Project\n\nOld.\n"}, "README.md")
+
+    assert proposal.texts == {}
+    assert "no block is this file: the answer has only python" in proposal.failures[0]
 
 
 def test_several_fences_without_a_path_are_one_file():
