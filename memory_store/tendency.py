@@ -34,7 +34,7 @@ NEIGHBOURS = 256
 # anew): between half and twice of each, the results move by less than their error.
 _WORDS_BROAD, _WORDS_CLOSE, _FORM = 0.5, 0.3, 0.5
 _CLOSENESS = 6.0
-_FORM_WIDTH = 0.15
+_FORM_WIDTH = 0.19
 _NOISE, _NOISE_OF_ONE = 1.6, 2.4
 """Of a task's difficulty: with any number of outcomes, and what one alone adds."""
 _NOISE_OF_GAIN = 2.0

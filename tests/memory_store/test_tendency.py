@@ -98,3 +98,17 @@ def test_the_order_of_tasks_and_models_makes_no_difference():
     mixed = expected([texts[n] for n in shuffled], success[shuffled][:, ::-1], asked=asked, models=(STRONG, WEAK))
 
     assert mixed == pytest.approx(straight, abs=1e-9)
+
+
+def test_larger_bounds_than_any_before_are_taken_for_harder():
+    texts = [
+        f"Count the pairs of {thing}, of which there are at most 10^{power}" for power in (11, 17) for thing in THINGS
+    ]
+    success = [[1, 1]] * 10 + [[0, 0]] * 10
+
+    small, large = (
+        expected(texts, success, asked=f"Count the pairs of invoices, of which there are at most 10^{power}")
+        for power in (10, 18)
+    )
+
+    assert small[STRONG] - large[STRONG] > 0.1
