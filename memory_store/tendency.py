@@ -6,7 +6,8 @@ What a model makes of a task is taken as four parts, each of which changes smoot
     how hard it is       how far all models fall short of their levels there
     what strength buys   by how much more the better ones gain on the weaker there: harder is not always
                          better for the strong, the hardest tasks everybody fails
-    its own bent         what is left for the model alone, believed least
+    its own bent         what is left for the model alone, believed least, and only as far as the near tasks would
+                         have told it of each other
 
 Each part is a Gaussian process over the same kernel of words and of the text's form (kernel ridge
 regression: https://gaussianprocess.org/gpml/chapters/RW2.pdf, 2.25). One outcome of one model tells of
@@ -39,6 +40,8 @@ _NOISE, _NOISE_OF_ONE = 1.6, 2.4
 """Of a task's difficulty: with any number of outcomes, and what one alone adds."""
 _NOISE_OF_GAIN = 2.0
 _NOISE_OF_BENT = 10.0
+_TRUST_IN_BENT = 0.01
+"""What speaks for bents before the near tasks do: as much as two dozen outcomes that they move by 0.02 each."""
 _SAME_FROM = 0.8
 _WORTH_OF_THE_REST = 2.0
 """In tasks: what all else says, beside what was tried on the same task."""
@@ -195,10 +198,14 @@ def _with_the_same(chances: "Block", success: "Block", weight: "Block", cosines:
 
 
 def _bents(kernel: "Block", reach: "Block", rest: "Block", weight: "Block") -> "Block":
-    """What is left for each model; models that were tried on the same tasks are worked out together."""
+    """What is left for each model; models that were tried on the same tasks are worked out together.
+
+    Each task is told by the others, too: where what is left is chance, that misses, and no bent is believed.
+    """
     import numpy as np
 
     bents = np.zeros(rest.shape[1])
+    agreement = spread = _TRUST_IN_BENT
     alike: dict[bytes, list[int]] = {}
     for column in range(rest.shape[1]):
         alike.setdefault(np.round(weight[:, column], 3).tobytes(), []).append(column)
@@ -207,6 +214,12 @@ def _bents(kernel: "Block", reach: "Block", rest: "Block", weight: "Block") -> "
         told = of_one > 0
         if told.any():
             noise = np.diag(_NOISE_OF_BENT / of_one[told])
-            shares = np.linalg.solve(kernel[np.ix_(told, told)] + noise, rest[np.ix_(told, np.asarray(columns))])
+            inverse = np.linalg.inv(kernel[np.ix_(told, told)] + noise)
+            left = rest[np.ix_(told, np.asarray(columns))]
+            shares = inverse @ left
             bents[columns] = reach[told] @ shares
-    return bents
+            # Leave-one-out, in closed form: https://gaussianprocess.org/gpml/chapters/RW5.pdf, 5.12.
+            by_others = left - shares / inverse.diagonal()[:, None]
+            agreement += float(of_one[told] @ (left * by_others).sum(axis=1))
+            spread += float(of_one[told] @ (by_others**2).sum(axis=1))
+    return bents * min(1.0, max(0.0, agreement / spread))

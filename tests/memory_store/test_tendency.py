@@ -100,6 +100,24 @@ def test_the_order_of_tasks_and_models_makes_no_difference():
     assert mixed == pytest.approx(straight, abs=1e-9)
 
 
+def test_what_befalls_each_model_by_chance_is_not_taken_for_its_bent():
+    """Neither model gains on any kind of task: where one fails, the other solves the next that is alike."""
+    success = [[1, 0], [0, 1]] * 5
+    chances = [
+        expected(EASY, success, asked=f"Show how {thing} were sorted before they are stored") for thing in THINGS
+    ]
+
+    assert [c[STRONG] for c in chances] == pytest.approx([c[WEAK] for c in chances], abs=0.001)
+
+
+def test_a_kind_of_task_that_one_of_two_equal_models_solves_is_its_bent():
+    success = [[1, 0]] * 10 + [[0, 1]] * 10
+
+    easy = expected([*EASY, *HARD], success, asked="Sort the list of invoices")
+
+    assert easy[WEAK] - easy[STRONG] > 0.1
+
+
 def test_larger_bounds_than_any_before_are_taken_for_harder():
     texts = [
         f"Count the pairs of {thing}, of which there are at most 10^{power}" for power in (11, 17) for thing in THINGS
