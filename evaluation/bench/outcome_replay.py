@@ -1,7 +1,8 @@
 """`bench replay` on a file of outcomes: what the product's judgement and its plans buy, beside simple rivals.
 
 Three parts of the tasks take turns: of each part the other two are remembered, so every figure is of
-tasks that were not seen; what a plan is tuned by is tuned on other tasks, too. Every attempt is paid.
+tasks that were not seen, but by the weights of complexity where those were fitted on the same set
+(docs/benchmarks.md). What a plan is tuned by is tuned on other tasks, too. Every attempt is paid.
 The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the share of the
 gap between two models that is won, over the share of calls that go to the stronger; random is 0.5.
 """
