@@ -1,0 +1,74 @@
+"""Why a task stops before its contract is used up, and what would have it go on."""
+
+from dataclasses import replace
+
+from ...profiles.price import in_dollars
+from ..routing.candidates import Candidate
+from ..routing.plan import Means, Step
+from .options import Options
+
+
+def why_it_stops(options: Options, means: Means) -> str:
+    """Who is not asked any more, and what would have them asked; one whom only money keeps out is `too_dear` now."""
+    planner = options.decision.planner
+    if step := next(iter(options.plan(replace(means, usd=None), beyond_the_money=True).steps), None):
+        return _left_out_as_too_dear(options, step.model, _why_too_dear(options, step, means))
+    untimed = replace(means, seconds=None)
+    if step := next(iter(options.plan(untimed).steps), None) or options.another_free(untimed):
+        return (
+            f"{step.model}: not asked: it would not answer within the {means.seconds:.0f} s that are left of"
+            f" max_seconds {options.contract.max_seconds:g}. Raise it to have it asked."
+        )
+    if (rest := options.plan(means, at_any_price=True)).steps:
+        step = rest.steps[0]
+        what = f"{step.model}'s repair" if step.is_repair else step.model
+        cost_usd = planner.cost_usd(step)
+        price = f"about {in_dollars(cost_usd)}" if cost_usd else f"waiting about {planner.seconds(step):.0f} s"
+        remedy = "CHARGEHAND_POLICY=quality goes on for longer, and " if cost_usd else ""
+        return (
+            f"Stopped: after these failures {what} is not worth {price}; the remaining options together have a"
+            f' {rest.success:.0%} chance. {remedy}model="{step.model}" asks it alone.'
+        )
+    if (other := _beyond_the_money(options)) is not None:
+        return _left_out_as_too_dear(options, other.profile.id, other.why_not)
+    made = len(options.attempts.made)
+    return f"Stopped after {made} of {options.contract.max_attempts} attempts: {_why_it_ends(options)}"
+
+
+def _left_out_as_too_dear(options: Options, model: str, why: str | None) -> str:
+    options.too_dear.add(model)
+    return f"{model}: not asked: {why}. Raise it to have it asked."
+
+
+def _why_too_dear(options: Options, step: Step, means: Means) -> str | None:
+    planner = options.decision.planner
+    if not any(c.is_usable for c in planner.candidates if c.profile.id == step.model):
+        return next(c.why_not for c in planner.candidates if c.profile.id == step.model and c.is_too_dear_alone)
+    return f"about {in_dollars(planner.cost_usd(step))} is more than {_limit(options, means)}"
+
+
+def _limit(options: Options, means: Means) -> str:
+    """The narrower of the two limits of money, as its user knows it."""
+    if means.usd is not None and means.usd == options.of_the_day_usd:
+        left = in_dollars(means.usd)
+        return f"the {left} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
+    return f"is left of max_cost_usd {options.contract.max_cost_usd:g}"
+
+
+def _beyond_the_money(options: Options) -> Candidate | None:
+    """Who could be asked but for its cost."""
+    out = options.left_out()
+    dear = (c for c in options.decision.planner.candidates if c.is_too_dear_alone and c.profile.id not in out)
+    return next(dear, None)
+
+
+def _why_it_ends(options: Options) -> str:
+    """Why nobody else is asked, when neither money nor time is the reason."""
+    if options.contract.model is not None:
+        return f'model="{options.contract.model}" was named, so no other is asked.'
+    tried = {attempt.candidate.profile.id for attempt in options.attempts.made}
+    out = {*tried, *options.left_out()}
+    rest = next((c.profile.id for c in options.decision.candidates if c.is_usable and c.profile.id not in out), None)
+    if rest is not None:
+        return f'of each role one model is asked. model="{rest}" asks another.'
+    return "no other model can be asked."
