@@ -5,6 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
+import anyio
 from mcp import Client
 from mcp.types import CallToolResult
 
@@ -18,10 +19,13 @@ class Script:
 
     answers: dict[str, list[Reply | Fault]] = field(default_factory=dict)
     asked: list[Ask] = field(default_factory=list)
+    was_asked: anyio.Event = field(default_factory=anyio.Event)
+    """Set with the first request; waiting for it leaves the processor to a server in a process of its own."""
 
     def __call__(self, ask: Ask) -> Reply | Fault:
         earlier = sum(other.model == ask.model for other in self.asked)
         self.asked.append(ask)
+        self.was_asked.set()
         answers = self.answers[ask.model]
         return answers[min(earlier, len(answers) - 1)]
 

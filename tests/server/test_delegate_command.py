@@ -28,6 +28,8 @@ CODE = "def double(count):\n    return 2 * count\n"
 RIGHT = Reply(fenced(CODE.rstrip()))
 WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
 COMMAND = (sys.executable, "-m", "chargehand.server", "delegate")
+BOUND_S = 60
+"""For a process to start, be interrupted and end on a busy machine; nothing here tests how long it takes."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,7 @@ async def test_code_that_cannot_be_printed_is_said_to_be_lost_and_where_it_is_ke
 async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(project: Path, ending: signal.Signals):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with vendors(script, installed=()) as peers:
-        with anyio.fail_after(30):
+        with anyio.fail_after(BOUND_S):
             async with await anyio.open_process(
                 [*COMMAND, RENAME],
                 env=environment(project, **peers.environment),
@@ -298,8 +300,7 @@ async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(proj
                 stdin=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
             ) as process:
-                while not script.asked:
-                    await anyio.lowlevel.checkpoint()
+                await script.was_asked.wait()
                 process.send_signal(ending)
                 assert process.stderr is not None
                 said = b"".join([piece async for piece in process.stderr]).decode()

@@ -79,8 +79,7 @@ async def test_a_server_in_the_middle_of_a_call_ends_at_once_and_closes_its_book
             await anyio.to_thread.run_sync(process.shake_hands)
             process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME}}, 2)
             with anyio.fail_after(60):
-                while not script.asked:
-                    await anyio.lowlevel.checkpoint()
+                await script.was_asked.wait()
 
             end(process, ending)
             code = await anyio.to_thread.run_sync(process.popen.wait, BOUND_S)

@@ -71,8 +71,7 @@ async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_e
         async with anyio.create_task_group() as group:
             group.start_soon(_call, line.rpartition(" ")[2], era)
             with anyio.fail_after(BOUND_S):
-                while not script.asked:
-                    await anyio.lowlevel.checkpoint()
+                await script.was_asked.wait()
             server.popen.send_signal(number)
             code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
             group.cancel_scope.cancel()
@@ -95,8 +94,7 @@ async def test_a_second_signal_does_not_end_it_before_its_books_are_closed(
         async with anyio.create_task_group() as group:
             group.start_soon(_call, line.rpartition(" ")[2], "auto")
             with anyio.fail_after(BOUND_S):
-                while not script.asked:
-                    await anyio.lowlevel.checkpoint()
+                await script.was_asked.wait()
                 with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
                     db.execute("BEGIN IMMEDIATE")  # nothing can be closed in the books until it ends
                     server.popen.terminate()
@@ -135,8 +133,7 @@ async def test_a_call_under_way_when_the_server_ends_is_told_so(
         async with anyio.create_task_group() as group:
             group.start_soon(call)
             with anyio.fail_after(BOUND_S):
-                while not script.asked:
-                    await anyio.lowlevel.checkpoint()
+                await script.was_asked.wait()
             server.popen.terminate()
             code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
 
