@@ -25,6 +25,8 @@ class TaskState:
     """Seconds since 1970 UTC. None: not known."""
     interrupted: int
     """1: its process ended before it did."""
+    elsewhere: int
+    """1: it came with an import, so another machine has to say how it ended."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class AttemptRow:
 async def read_state(ledger: Ledger, task_id: str) -> TaskState | None:
     """Where a task is; None when the ledger does not know it."""
     rows = await ledger.rows(
-        "SELECT kind, status, owner, stage, expected_end, interrupted FROM tasks WHERE id = ?", (task_id,)
+        "SELECT kind, status, owner, stage, expected_end, interrupted, elsewhere FROM tasks WHERE id = ?", (task_id,)
     )
     return TaskState(*rows[0]) if rows else None
 
@@ -93,7 +95,7 @@ async def is_wished_cancelled(ledger: Ledger, task_id: str) -> bool:
 
 
 async def close_abandoned(ledger: Ledger, owner: Owner, now: float) -> None:
-    """Close the books of every task whose process has died: its open requests at their worst case.
+    """Close the books of every task of this machine whose process has died: its open requests at their worst case.
 
     It may be called by all processes at any time; each task is closed once. now: seconds since 1970 UTC.
     """
@@ -103,7 +105,8 @@ async def close_abandoned(ledger: Ledger, owner: Owner, now: float) -> None:
     )
     dead = [name for (name,) in owners if not await owner.is_alive(name)]
     unknown = await ledger.rows(
-        "SELECT 1 FROM tasks WHERE status = 'running' AND owner IS NULL AND begun_at < ?", (now - _LONGEST_TASK_S,)
+        f"SELECT 1 FROM tasks WHERE status = 'running' AND {_OWNERLESS}",  # noqa: S608 - a constant
+        (now - _LONGEST_TASK_S,),
     )
     if not dead and not unknown:
         return
@@ -112,7 +115,7 @@ async def close_abandoned(ledger: Ledger, owner: Owner, now: float) -> None:
         for name in dead:
             _close(db, "owner = ?", (name,), now)
             db.execute("DELETE FROM tickets WHERE owner = ?", (name,))
-        _close(db, "owner IS NULL AND begun_at < ?", (now - _LONGEST_TASK_S,), now)
+        _close(db, _OWNERLESS, (now - _LONGEST_TASK_S,), now)
 
     await ledger.write(write)
 
@@ -126,6 +129,8 @@ def _close(db: sqlite3.Connection, which: str, parameters: tuple[object, ...], n
     db.execute(_SETTLE_AT_WORST.format(which=which), parameters)
     db.execute(_END_INTERRUPTED.format(which=which), (now, *parameters))
 
+
+_OWNERLESS = "owner IS NULL AND NOT elsewhere AND begun_at < ?"
 
 _SETTLE_AT_WORST = """
 UPDATE attempts SET cost_usd = reserved_usd, outcome = 'cancelled'

@@ -20,7 +20,9 @@ from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.care.importing import import_memory
 from chargehand.memory_store.errors import ImportRefused
 from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.text_form import fingerprint
+from chargehand.memory_store.under_way import close_abandoned
 
 pytestmark = pytest.mark.anyio
 
@@ -141,6 +143,19 @@ async def test_two_machines_histories_merge_to_the_same_in_either_order(ledger, 
     assert row is not None
     assert (row.status, row.outcomes) == ("succeeded", ("rejected",))
     assert await ledger.rows("SELECT COUNT(*) FROM attempts WHERE task_id = 'shared'") == [(2,)]
+
+
+async def test_a_task_that_was_imported_while_it_ran_ends_as_a_later_file_says(ledger, home, tmp_path, clock):
+    running = {**TASK, "finished_at": None, "status": "running", "attempts": [{**ATTEMPT, "cost_usd": None}]}
+    owner = await Owner.enter(home)
+
+    await take(ledger, export_file(tmp_path, running))
+    await close_abandoned(ledger, owner, clock().timestamp())
+    await take(ledger, export_file(tmp_path, TASK))
+
+    assert await ledger.rows("SELECT status, finished_at, interrupted FROM tasks") == [("succeeded", 20.0, 0)]
+    assert await ledger.rows("SELECT outcome, cost_usd FROM attempts") == [("passed", 0.25)]
+    await owner.leave()
 
 
 async def test_a_settled_attempt_and_a_note_count_more_than_none(ledger, tmp_path):

@@ -13,6 +13,12 @@ from server_process import Process
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.memory_store.care.exporting import export_memory
+from chargehand.memory_store.care.importing import ImportRules, import_memory
+from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.records import NewTask
+from chargehand.server.cli import own_workshop
+from chargehand.server.wiring import utc_now
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +111,23 @@ async def test_whoever_stops_waiting_elsewhere_does_not_end_the_delegation(open_
         receipt = await house.call("delegate_generation", resume=begun["task_id"])
 
     assert receipt["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("cancel", [False, True])
+async def test_a_delegation_that_was_imported_while_it_ran_is_said_to_be_on_another_machine(
+    open_house: OpenHouse, tmp_path: Path, cancel: bool
+):
+    theirs = await Ledger.open(tmp_path / "theirs", utc_now)
+    await theirs.begin_task(NewTask("t1", "delegation", RENAME, "refactoring", 1.0, local_only=False, owner="theirs"))
+    await export_memory(theirs, tmp_path / "memory.jsonl")
+    await theirs.aclose()
+    async with own_workshop() as shop:
+        await import_memory(shop.ledger, tmp_path / "memory.jsonl", ImportRules(lambda _: ("refactoring", 1.0)))
+
+    async with open_house(Script({})) as house:
+        said = await house.refusal("delegate_generation", resume="t1", cancel=cancel, wait_s=BOUND_S)
+
+    assert "task t1 was imported while it ran on another machine. Resume or cancel it there" in said
 
 
 class Doomed:

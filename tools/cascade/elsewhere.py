@@ -9,7 +9,7 @@ from ...memory_store.under_way import AttemptRow, TaskState, attempts_of, close_
 from ..editing.journal import Journals
 from ..editing.undo import recover
 from ..editing.writing import UNDONE
-from ..errors import OF_ANOTHER_PROJECT, unknown_task
+from ..errors import OF_ANOTHER_PROJECT, CallerError, unknown_task
 from ..vocabulary import AttemptOutcome
 from ..workshop import Workshop
 from .delegations import LEAST_LEFT_S, UNKNOWN_S, Stage
@@ -25,9 +25,14 @@ async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: f
     """The receipt that the owner writes, or one of status `running` when `wait_s` seconds were not enough.
 
     cancel: the owner is asked to end the task first. A task whose process has died is closed here.
-    Raises UnknownTask or a LedgerError.
+    Raises CallerError for one that another machine has, UnknownTask or a LedgerError.
     """
     now = await _looked_up(shop, task_id)
+    if now.status == "running" and now.elsewhere:
+        raise CallerError(
+            f"resume: task {task_id} was imported while it ran on another machine. Resume or cancel it there, or import"
+            " that machine's memory again once it has ended."
+        )
     if cancel and now.status == "running":
         await wish_cancelled(shop.ledger, task_id, shop.now)
     with anyio.move_on_after(wait_s):
