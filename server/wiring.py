@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from ..memory_store.embedding.embedder import Embedder
 from ..memory_store.embedding.registry import LOADERS as LOADERS_OF_EMBEDDERS
-from ..memory_store.embedding.registry import UnknownEmbedder, load_embedder
+from ..memory_store.embedding.registry import UnknownEmbedder, load_embedder, named
 from ..memory_store.index.chroma_server import ChromaServer
 from ..memory_store.index.chroma_slot import ChromaSlot
 from ..memory_store.index.keeper import IndexKeeper
@@ -168,9 +168,8 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
     local_hosts, url = settings.privacy.local_hosts, _chroma_url(settings)
 
     def ollama(model: str) -> Embedder:
-        return OllamaEmbedder(
-            model, host=settings.ollama_host, local_hosts=local_hosts, clock=time.monotonic, gate=gate
-        )
+        name = named("ollama", model, "nomic-embed-text")
+        return OllamaEmbedder(name, host=settings.ollama_host, local_hosts=local_hosts, clock=time.monotonic, gate=gate)
 
     def open_index(embedder: str) -> IndexKeeper:
         folder = settings.home / INDEX_FOLDER

@@ -29,7 +29,7 @@ def _lexical(name: str) -> Embedder:
 def _chroma(name: str) -> Embedder:
     from .chroma_functions import ChromaFunctionEmbedder
 
-    return ChromaFunctionEmbedder(_named("chroma", name, "onnx_mini_lm_l6_v2"))
+    return ChromaFunctionEmbedder(named("chroma", name, "onnx_mini_lm_l6_v2"))
 
 
 LOADERS: Mapping[str, Loader] = {"lexical": _lexical, "chroma": _chroma}
@@ -45,7 +45,8 @@ def load_embedder(setting: str, loaders: Mapping[str, Loader] = LOADERS) -> Embe
     return loader(name.strip())
 
 
-def _named(kind: str, name: str, example: str) -> str:
+def named(kind: str, name: str, example: str) -> str:
+    """The name that an embedder of this kind needs. example: of one. Raises UnknownEmbedder when it is empty."""
     if not name:
         raise UnknownEmbedder(f"{kind} needs a name, such as {kind}:{example}")
     return name

@@ -138,6 +138,15 @@ async def test_the_doctor_says_that_tasks_are_searched_exactly(environment: dict
     assert (line["health"], line["finding"]) == ("ok", f"lexical-256-1: {choice.as_text()}")
 
 
+@pytest.mark.parametrize("embedder", ["ollama:", "ollama", "chroma:"])
+async def test_an_embedder_without_its_name_is_refused_with_an_example(environment: dict[str, str], embedder: str):
+    seen = await typed(environment | {"CHARGEHAND_EMBEDDER": embedder}, "doctor")
+
+    kind = embedder.rstrip(":")
+    assert seen.code == 1
+    assert seen.error.startswith(f"CHARGEHAND_EMBEDDER: {kind} needs a name, such as {kind}:")
+
+
 async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environment: dict[str, str]):
     url = "http://127.0.0.1:9"
 
