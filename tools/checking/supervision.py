@@ -86,53 +86,18 @@ async def supervise(
     Raises SandboxFailed when the launcher did not say `ok`, or when something survives its end.
     """
     output, report, setup = _Pipe(limits.output_kb * 1024), _Pipe(_REPORT_CAP), _Pipe(4096)
-    pipes = (output, report, setup)
-    killed_by: KilledBy | None = None
-    process: Process | None = None
-    exit_code: int | None = None
-    is_gone = False
+    child = _Child((output, report, setup))
     began = time.monotonic()
-
-    def too_much() -> None:
-        nonlocal killed_by
-        killed_by = killed_by or "output"
-        kill()
-
-    def kill() -> None:
-        if process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of it is left
-                os.killpg(process.pid, signal.SIGKILL)
-
     try:
         passed = (report.write_fd, setup.write_fd, *also_pass)
-        process = await _start(build(*passed[:2]), output.write_fd, passed, environment, folder)
-        for pipe in pipes:
-            pipe.close_child_end()
-        async with anyio.create_task_group() as tasks:
-            for pipe in pipes:
-                tasks.start_soon(pipe.read, too_much)
-            tasks.start_soon(_feed, process, stdin)
-            with anyio.move_on_after(_START_S):
-                await (report if setup_before_report else setup).arrived.wait()
-            with anyio.move_on_after(limits.wall_s) as clock:
-                await process.wait()
-            if clock.cancelled_caught:
-                killed_by = "wall_time"
-            kill()
-            # Whatever still runs holds an end of a pipe.
-            tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
-            exit_code = await process.wait()
-        is_gone = not tasks.cancel_scope.cancelled_caught
+        child.process = await _start(build(*passed[:2]), output.write_fd, passed, environment, folder)
+        is_gone = await child.run(stdin, limits.wall_s, (report if setup_before_report else setup).arrived)
     except OSError as error:
         raise SandboxFailed(f"the sandbox could not be started: {error.strerror}") from error
     finally:
-        with anyio.CancelScope(shield=True):
-            if process is not None:
-                kill()
-                await _end(process, pipes)
-        for pipe in pipes:
-            pipe.close()
+        await child.close()
 
+    seconds = time.monotonic() - began
     text = visible(output.received.decode("utf-8", "replace"))
     said = setup.received.decode("utf-8", "replace")
     reported = bytes(report.received)
@@ -143,14 +108,67 @@ async def supervise(
     if said != "ok":
         why = visible(said.removeprefix("ok")) or text.strip() or "it ended before it could start the command"
         raise SandboxFailed(why[:500])
-    seconds = time.monotonic() - began
-    if killed_by is not None:
-        exit_code = None
-    elif exit_code is not None and (exit_code < 0 or 128 < exit_code <= 192):
-        # A command that died of signal N: bubblewrap, like a shell, answers with 128 + N.
-        killed_by = "cpu_time" if exit_code in (-_CPU_SIGNAL, 128 + _CPU_SIGNAL) else "signal"
-        exit_code = None
-    return SandboxRun(exit_code, text, reported, seconds, killed_by)
+    killed_by = child.killed_by or _fatal_signal(child.exit_code)
+    return SandboxRun(None if killed_by else child.exit_code, text, reported, seconds, killed_by)
+
+
+@dataclass
+class _Child:
+    """The process of a sandbox, from its start until nothing of it is left."""
+
+    pipes: Sequence[_Pipe]
+    process: Process | None = None
+    killed_by: KilledBy | None = None
+    """What of ours ended it. None: nothing did."""
+    exit_code: int | None = None
+
+    async def run(self, stdin: bytes, wall_s: float, started: anyio.Event) -> bool:
+        """Feed and read it to its end; False when something of it survives that. started: when its clock begins."""
+        process = self.process
+        if process is None:
+            raise RuntimeError("a process that was not started cannot be run")
+        for pipe in self.pipes:
+            pipe.close_child_end()
+        async with anyio.create_task_group() as tasks:
+            for pipe in self.pipes:
+                tasks.start_soon(pipe.read, self._stop_output)
+            tasks.start_soon(_feed, process, stdin)
+            with anyio.move_on_after(_START_S):
+                await started.wait()
+            with anyio.move_on_after(wall_s) as clock:
+                await process.wait()
+            if clock.cancelled_caught:
+                self.killed_by = "wall_time"
+            self._kill()
+            # Whatever still runs holds an end of a pipe.
+            tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
+            self.exit_code = await process.wait()
+        return not tasks.cancel_scope.cancelled_caught
+
+    async def close(self) -> None:
+        """Kill what is left of it, and close our ends."""
+        if self.process is not None:
+            with anyio.CancelScope(shield=True):
+                self._kill()
+                await _end(self.process, self.pipes)
+        for pipe in self.pipes:
+            pipe.close()
+
+    def _stop_output(self) -> None:
+        self.killed_by = self.killed_by or "output"
+        self._kill()
+
+    def _kill(self) -> None:
+        if self.process is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of it is left
+                os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def _fatal_signal(exit_code: int | None) -> KilledBy | None:
+    """The signal that a command died of: negative, or 128 + N, as bubblewrap and shells say it. None: of none."""
+    if exit_code is None or not (exit_code < 0 or 128 < exit_code <= 192):
+        return None
+    return "cpu_time" if exit_code in (-_CPU_SIGNAL, 128 + _CPU_SIGNAL) else "signal"
 
 
 async def _start(
