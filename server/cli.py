@@ -227,7 +227,7 @@ def _route(chosen: argparse.Namespace) -> int:
 def _delegate(chosen: argparse.Namespace) -> int:
     from ..tools.errors import BadArgument
     from ..tools.vocabulary import DEFAULT_MAX_SECONDS
-    from .command.delegating import Order, delegate_from_shell
+    from .command.delegating import DelegateArguments, delegate_from_shell
     from .command.reports import complain
     from .command.typed import task_text
 
@@ -235,7 +235,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
         task = task_text(chosen.task)
     except BadArgument as error:
         return complain(error)
-    order = Order(
+    arguments = DelegateArguments(
         task=task,
         tests=chosen.tests,
         checks=chosen.checks,
@@ -249,7 +249,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
         max_seconds=chosen.max_seconds or DEFAULT_MAX_SECONDS,
     )
     try:
-        return anyio.run(partial(delegate_from_shell, recalling_workshop, order, as_json=chosen.json))
+        return anyio.run(partial(delegate_from_shell, recalling_workshop, arguments, as_json=chosen.json))
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 1
 

@@ -34,7 +34,7 @@ EXIT_CODES = {"succeeded": 0, "unverified": 3}
 
 
 @dataclass(frozen=True)
-class Order:
+class DelegateArguments:
     """What was typed."""
 
     task: str
@@ -53,10 +53,10 @@ class Order:
     max_seconds: float
 
 
-async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool) -> int:
-    """Carry the order out in this process; gives the exit code. A signal cancels it and closes its books."""
+async def delegate_from_shell(open_workshop: OpenWorkshop, arguments: DelegateArguments, *, as_json: bool) -> int:
+    """Carry it out in this process; gives the exit code. A signal cancels it and closes its books."""
     console = Console(stderr=True)
-    ended = await _carry_out(open_workshop, order, console, may_ask=not as_json and sys.stdin.isatty())
+    ended = await _carry_out(open_workshop, arguments, console, may_ask=not as_json and sys.stdin.isatty())
     if isinstance(ended, Exception):
         return complain(ended)
     if ended is None:
@@ -74,22 +74,22 @@ async def delegate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
 
 
 async def _carry_out(
-    open_workshop: OpenWorkshop, order: Order, console: Console, *, may_ask: bool
+    open_workshop: OpenWorkshop, arguments: DelegateArguments, console: Console, *, may_ask: bool
 ) -> Receipt | Exception | None:
     """The receipt, or what its user can mend, or None when a signal came before it had begun."""
     ended: Receipt | Exception | None = None
     async with premises(open_workshop) as place:
-        if order.max_cost_usd is not None:
+        if arguments.max_cost_usd is not None:
             try:
                 # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
-                await _consent(place, order.max_cost_usd, console, may_ask=may_ask)
+                await _consent(place, arguments.max_cost_usd, console, may_ask=may_ask)
             except MENDABLE as error:
                 return error
         async with anyio.create_task_group() as group:
             call = anyio.CancelScope()
             await group.start(cancel_on_signal, lambda: place.delegations.cancel_all() or call.cancel())
             with call, _course(console) as report:
-                ended = await _delegated(place, order, report)
+                ended = await _delegated(place, arguments, report)
             group.cancel_scope.cancel()
     return ended
 
@@ -113,48 +113,48 @@ async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_
         raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
 
 
-async def _delegated(place: Premises, order: Order, report: Report) -> Receipt | Exception:
+async def _delegated(place: Premises, arguments: DelegateArguments, report: Report) -> Receipt | Exception:
     # Given, not raised: on its way out of a task group an error would become a group of errors.
     try:
-        _keep_bounds(order)
+        _keep_bounds(arguments)
         shop = await place.workshop()
         tests = None
-        if order.tests is not None:
-            tests = await anyio.to_thread.run_sync(_tests, order.tests, shop.roots)
+        if arguments.tests is not None:
+            tests = await anyio.to_thread.run_sync(_tests, arguments.tests, shop.roots)
             keep_bounds("--tests", arg.Tests, tests)
         limit_usd = shop.rules.ask_above_usd
         receipt = await delegate_generation(
             shop,
             place.delegations,
             report,
-            task=order.task,
-            context_files=order.context_files,
-            output=order.output,
-            target=order.target,
-            task_type=order.task_type,
-            model=order.model,
+            task=arguments.task,
+            context_files=arguments.context_files,
+            output=arguments.output,
+            target=arguments.target,
+            task_type=arguments.task_type,
+            model=arguments.model,
             tests=tests,
-            checks=order.checks,
-            max_cost_usd=limit_usd if order.max_cost_usd is None else order.max_cost_usd,
-            max_seconds=order.max_seconds,
-            local_only=order.local_only,
+            checks=arguments.checks,
+            max_cost_usd=limit_usd if arguments.max_cost_usd is None else arguments.max_cost_usd,
+            max_seconds=arguments.max_seconds,
+            local_only=arguments.local_only,
             wait_s=float("inf"),
         )
-        if receipt.status == "over_budget" and order.max_cost_usd is None and limit_usd is not None:
+        if receipt.status == "over_budget" and arguments.max_cost_usd is None and limit_usd is not None:
             receipt.notes.append(unasked_at_most(limit_usd, "--max-cost-usd", "you are"))
         return receipt
     except MENDABLE as error:
         return error
 
 
-def _keep_bounds(order: Order) -> None:
+def _keep_bounds(arguments: DelegateArguments) -> None:
     """Raise BadArgument for what the server would refuse; the task and numbers were looked at when they were read."""
-    keep_bounds("--checks", arg.Checks, list(order.checks))
-    keep_bounds("--context", arg.ContextFiles, list(order.context_files))
-    if order.target is not None:
-        keep_bounds("--target", arg.Target, order.target)
-    if order.model is not None:
-        keep_bounds("--model", arg.Model, order.model)
+    keep_bounds("--checks", arg.Checks, list(arguments.checks))
+    keep_bounds("--context", arg.ContextFiles, list(arguments.context_files))
+    if arguments.target is not None:
+        keep_bounds("--target", arg.Target, arguments.target)
+    if arguments.model is not None:
+        keep_bounds("--model", arg.Model, arguments.model)
 
 
 def _tests(given: str, roots: Roots) -> str:

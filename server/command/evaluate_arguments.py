@@ -14,7 +14,7 @@ from .option_values import day, usd, whole
 
 if TYPE_CHECKING:
     from ..surface.premises import OpenWorkshop
-    from .evaluating import Order, Quarry
+    from .evaluating import EvaluateArguments, MinedRepository
 
 _EPILOG = (
     "Exit code 0: everything that the budget covers was measured. 3: some of it was not (a vendor failed, the day's"
@@ -94,17 +94,19 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
         )
     try:
         return anyio.run(
-            partial(evaluate_from_shell, open_workshop, order_of(chosen), as_json=chosen.json, page=chosen.html)
+            partial(
+                evaluate_from_shell, open_workshop, evaluate_arguments_of(chosen), as_json=chosen.json, page=chosen.html
+            )
         )
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 3
 
 
-def order_of(chosen: argparse.Namespace) -> "Order":
+def evaluate_arguments_of(chosen: argparse.Namespace) -> "EvaluateArguments":
     """What was typed."""
-    from .evaluating import Order
+    from .evaluating import EvaluateArguments
 
-    return Order(
+    return EvaluateArguments(
         models=tuple(chosen.models or ()),
         kinds=tuple(chosen.kinds or ()),
         budget_usd=chosen.budget_usd,
@@ -112,21 +114,21 @@ def order_of(chosen: argparse.Namespace) -> "Order":
         seed=chosen.seed,
         resume=chosen.resume,
         in_batches=chosen.batch,
-        quarry=_quarry(chosen),
+        repository=_repository(chosen),
     )
 
 
-def _quarry(chosen: argparse.Namespace) -> "Quarry | None":
+def _repository(chosen: argparse.Namespace) -> "MinedRepository | None":
     """What --from-repo and its companions name."""
     from ...evaluation.mining.mining import Extent
-    from .evaluating import Quarry
+    from .evaluating import MinedRepository
 
     if chosen.from_repo is None:
         return None
     usual = Extent()
     since = None if chosen.since is None else dt.datetime.combine(chosen.since, dt.time(), dt.UTC).timestamp()
     extent = Extent(chosen.commits or usual.commits, since, chosen.tasks or usual.tasks)
-    return Quarry(chosen.from_repo, extent, chosen.python)
+    return MinedRepository(chosen.from_repo, extent, chosen.python)
 
 
 def _python(text: str) -> Path:

@@ -38,7 +38,7 @@ INCOMPLETE = 3
 
 
 @dataclass(frozen=True)
-class Quarry:
+class MinedRepository:
     """A git repository, and how tasks are mined from it."""
 
     path: Path
@@ -48,7 +48,7 @@ class Quarry:
 
 
 @dataclass(frozen=True)
-class Order:
+class EvaluateArguments:
     """What was typed."""
 
     models: tuple[str, ...] = ()
@@ -63,11 +63,13 @@ class Order:
     resume: bool = False
     in_batches: bool = False
     """Whether vendors who take batches are asked in them."""
-    quarry: Quarry | None = None
+    repository: MinedRepository | None = None
     """The repository whose tasks are asked. None: the tasks that come with Chargehand."""
 
 
-async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool, page: Path | None) -> int:
+async def evaluate_from_shell(
+    open_workshop: OpenWorkshop, arguments: EvaluateArguments, *, as_json: bool, page: Path | None
+) -> int:
     """Measure, and print what there is, however it ends; gives the exit code. A signal closes the books."""
     console = Console(stderr=True)
     if page is not None:
@@ -83,7 +85,7 @@ async def evaluate_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_j
         try:
             shop = await place.workshop()
             with call, bars(progress, console):
-                await _measure(place, shop, order, progress, console)
+                await _measure(place, shop, arguments, progress, console)
             report = await _report(shop, progress)
         except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
@@ -120,30 +122,32 @@ async def report_from_shell(
 
 
 async def _measure(
-    place: Premises, shop: Workshop, order: Order, progress: EvaluationProgress, console: Console
+    place: Premises, shop: Workshop, arguments: EvaluateArguments, progress: EvaluationProgress, console: Console
 ) -> None:
     if (wrong := shop.catalogue.not_in_force) is not None:
         console.print(wrong, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    if order.quarry is not None:
-        if order.quarry.python is not None:
-            choice = replace(shop.rules.sandbox, python=order.quarry.python)
+    if arguments.repository is not None:
+        if arguments.repository.python is not None:
+            choice = replace(shop.rules.sandbox, python=arguments.repository.python)
             shop = replace(shop, find_sandbox=partial(find_sandbox, choice))
-        terms = await _terms(shop, order, console)
-        mined = await _mined(shop, order.quarry, console)
+        terms = await _terms(shop, arguments, console)
+        mined = await _mined(shop, arguments.repository, console)
         terms = replace(terms, suite=mined.label, seed=0)
         items = _of_kinds(mined.tasks, terms)
     else:
-        terms = await _resumed(shop) if order.resume else await _terms(shop, order, console)
+        terms = await _resumed(shop) if arguments.resume else await _terms(shop, arguments, console)
         items = _items(terms, console)
-    await evaluate(shop, place.delegations, items, terms.models, terms, progress=progress, in_batches=order.in_batches)
+    await evaluate(
+        shop, place.delegations, items, terms.models, terms, progress=progress, in_batches=arguments.in_batches
+    )
 
 
-async def _terms(shop: Workshop, order: Order, console: Console) -> EvaluationTerms:
-    """What the order means today; models that may not be asked are named."""
-    refuse_unknown_kinds(order.kinds)
+async def _terms(shop: Workshop, arguments: EvaluateArguments, console: Console) -> EvaluationTerms:
+    """The terms that the arguments mean today; models that may not be asked are named."""
+    refuse_unknown_kinds(arguments.kinds)
     there = (await shop.survey()).availability
-    if order.models:
-        models = tuple(dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in order.models))
+    if arguments.models:
+        models = tuple(dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in arguments.models))
         silent = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
         if silent:
             raise BadArgument(f"--models: {'; '.join(silent)}")
@@ -157,11 +161,11 @@ async def _terms(shop: Workshop, order: Order, console: Console) -> EvaluationTe
         raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
     return EvaluationTerms(
         suite=OWN_SUITE,
-        seed=seed_of_week(shop.today) if order.seed is None else order.seed,
+        seed=seed_of_week(shop.today) if arguments.seed is None else arguments.seed,
         models=models,
-        kinds=tuple(kind for kind in KINDS if kind in order.kinds),
-        repeat=order.repeat,
-        budget_usd=budget_of(order),
+        kinds=tuple(kind for kind in KINDS if kind in arguments.kinds),
+        repeat=arguments.repeat,
+        budget_usd=budget_of(arguments),
     )
 
 
@@ -171,9 +175,9 @@ def refuse_unknown_kinds(kinds: Sequence[str]) -> None:
         raise BadArgument(f"--kinds: {', '.join(unknown)} is unknown. The kinds are: {', '.join(KINDS)}.")
 
 
-def budget_of(order: Order) -> float | None:
-    """US dollars that the order may spend in all. None: the day's limit alone counts."""
-    budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
+def budget_of(arguments: EvaluateArguments) -> float | None:
+    """US dollars that may be spent in all. None: the day's limit alone counts."""
+    budget_usd = DEFAULT_BUDGET_USD if arguments.budget_usd is None else arguments.budget_usd
     return None if math.isinf(budget_usd) else budget_usd
 
 
@@ -202,7 +206,7 @@ def _of_kinds(tasks: Sequence[SuiteTask], terms: EvaluationTerms) -> Sequence[Su
     return [task for task in tasks if not kinds or task.kind in kinds]
 
 
-async def _mined(shop: Workshop, quarry: Quarry, console: Console) -> Mined:
+async def _mined(shop: Workshop, repository: MinedRepository, console: Console) -> Mined:
     """The tasks of a repository; how they were come by is told."""
     sandbox = await shop.find_sandbox()
     if sandbox.sandbox is None:
@@ -211,7 +215,7 @@ async def _mined(shop: Workshop, quarry: Quarry, console: Console) -> Mined:
             f" {sandbox.remedy or ''}"
         )
     with searching(console) as progress:
-        mined = await mine(quarry.path, quarry.extent, shop.find_sandbox, progress=progress)
+        mined = await mine(repository.path, repository.extent, shop.find_sandbox, progress=progress)
     for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not mined.tasks:

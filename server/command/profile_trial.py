@@ -22,7 +22,7 @@ from .signals import cancel_on_signal
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialArguments:
     """What was typed."""
 
     model: str
@@ -31,7 +31,7 @@ class Order:
     """None: the usual one; infinite: only the day's limits it."""
 
 
-async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json: bool) -> int:
+async def trial_from_shell(open_workshop: OpenWorkshop, arguments: TrialArguments, *, as_json: bool) -> int:
     """Ask both, print how they did, and offer the change; gives the exit code. A signal closes the books.
 
     It is `INCOMPLETE` when something is left to ask; the same command goes on with it.
@@ -45,9 +45,9 @@ async def trial_from_shell(open_workshop: OpenWorkshop, order: Order, *, as_json
         await group.start(cancel_on_signal, call.cancel)
         try:
             shop = await place.workshop()
-            budget_usd = DEFAULT_BUDGET_USD if order.budget_usd is None else order.budget_usd
+            budget_usd = DEFAULT_BUDGET_USD if arguments.budget_usd is None else arguments.budget_usd
             limit_usd = None if math.isinf(budget_usd) else budget_usd
-            plan = await plan_trial(shop, order.model, order.against, limit_usd)
+            plan = await plan_trial(shop, arguments.model, arguments.against, limit_usd)
             _announce(plan, console)
             asked = len(plan.items)
             with call, bars(progress, console):

@@ -85,10 +85,10 @@ def _update(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
 
 
 def _trial(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
-    from .profile_trial import Order, trial_from_shell
+    from .profile_trial import TrialArguments, trial_from_shell
 
-    order = Order(chosen.model, chosen.against, chosen.budget_usd)
-    return anyio.run(partial(trial_from_shell, open_workshop, order, as_json=chosen.json))
+    arguments = TrialArguments(chosen.model, chosen.against, chosen.budget_usd)
+    return anyio.run(partial(trial_from_shell, open_workshop, arguments, as_json=chosen.json))
 
 
 def _undo(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:

@@ -199,7 +199,7 @@ def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) 
 
 def _scheduled(chosen: argparse.Namespace, open_workshop: "OpenWorkshop") -> int:
     from ...tools.errors import CallerError
-    from ..command.evaluate_arguments import order_of
+    from ..command.evaluate_arguments import evaluate_arguments_of
     from ..command.reports import complain
     from ..settings import load_settings
     from .environment import read_variables
@@ -212,7 +212,7 @@ def _scheduled(chosen: argparse.Namespace, open_workshop: "OpenWorkshop") -> int
             os.environ.setdefault(name, value)
     except CallerError as error:
         return complain(error)
-    return anyio.run(partial(run_scheduled, open_workshop, order_of(chosen), page=chosen.html))
+    return anyio.run(partial(run_scheduled, open_workshop, evaluate_arguments_of(chosen), page=chosen.html))
 
 
 def told(command: Sequence[str]) -> str | None:

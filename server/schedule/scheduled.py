@@ -13,7 +13,7 @@ from ...memory_store.evaluation_runs import evaluations_of
 from ...profiles.whole_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.workshop import Workshop
-from ..command.evaluating import Order, budget_of, evaluate_from_shell
+from ..command.evaluating import EvaluateArguments, budget_of, evaluate_from_shell
 from ..command.reports import MENDABLE, complain
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
@@ -34,15 +34,15 @@ def measures_of_this_machine() -> tuple[bool | None, float | None]:
 
 @dataclass(frozen=True)
 class _Start:
-    """What is to be done: an order, or nothing and why."""
+    """What is to be done: an evaluation, or nothing and why."""
 
-    order: Order | None = None
+    arguments: EvaluateArguments | None = None
     why_not: str = ""
 
 
 async def run_scheduled(
     open_workshop: OpenWorkshop,
-    order: Order,
+    arguments: EvaluateArguments,
     *,
     page: Path | None = None,
     measures: Measures = measures_of_this_machine,
@@ -55,25 +55,25 @@ async def run_scheduled(
     try:
         async with open_workshop() as shop:
             home, began = shop.ledger.path.parent, shop.clock().astimezone()
-            start = await _start(shop, order, began, measures)
+            start = await _start(shop, arguments, began, measures)
     except MENDABLE as error:
         return complain(error)
-    if start.order is None:
+    if start.arguments is None:
         await _log(home, began, f"skipped: {start.why_not}")
         return 0
     await _log(home, began, "begun")
-    code = await evaluate_from_shell(open_workshop, start.order, as_json=False, page=page)
+    code = await evaluate_from_shell(open_workshop, start.arguments, as_json=False, page=page)
     ended = {0: "finished", 3: "not finished: the next run continues it"}
     await _log(home, dt.datetime.now().astimezone(), ended.get(code, f"failed (exit code {code})"))
     return code
 
 
-async def _start(shop: Workshop, order: Order, now: dt.datetime, measures: Measures) -> _Start:
-    order = replace(order, seed=seed_of_week(now.date()))
-    rows = await evaluations_of(shop.ledger, OWN_SUITE, order.seed or 0)
+async def _start(shop: Workshop, arguments: EvaluateArguments, now: dt.datetime, measures: Measures) -> _Start:
+    arguments = replace(arguments, seed=seed_of_week(now.date()))
+    rows = await evaluations_of(shop.ledger, OWN_SUITE, arguments.seed or 0)
     of_week = [(row, EvaluationTerms.from_json(row.terms)) for row in rows]
-    wanted = await _wanted(shop, order)
-    done = [terms for row, terms in of_week if row.finished_at is not None and _is_as_thorough(terms, order)]
+    wanted = await _wanted(shop, arguments)
+    done = [terms for row, terms in of_week if row.finished_at is not None and _is_as_thorough(terms, arguments)]
     if done and wanted <= {model for terms in done for model in terms.models}:
         return _Start(why_not="this week's evaluation is done")
     on_battery, load = await anyio.to_thread.run_sync(measures)
@@ -82,30 +82,30 @@ async def _start(shop: Workshop, order: Order, now: dt.datetime, measures: Measu
     if why_not is not None:
         return _Start(why_not=why_not)
     # What a run began in this week is gone on with, its budget too: a run a day must not spend one a day.
-    begun = [terms for row, terms in of_week if row.finished_at is None and _is_order(terms, order, wanted)]
+    begun = [terms for row, terms in of_week if row.finished_at is None and _asks_the_same(terms, arguments, wanted)]
     if begun:
-        return _Start(replace(order, models=begun[0].models, budget_usd=_limit(begun[0].budget_usd)))
-    return _Start(order)
+        return _Start(replace(arguments, models=begun[0].models, budget_usd=_limit(begun[0].budget_usd)))
+    return _Start(arguments)
 
 
-async def _wanted(shop: Workshop, order: Order) -> set[str]:
-    """The models that the order is about: those that it names, else all that can be asked now."""
-    if order.models:
-        return {shop.catalogue.named(name, shop.today)[0].id for name in order.models}
+async def _wanted(shop: Workshop, arguments: EvaluateArguments) -> set[str]:
+    """The models that are to be measured: those that were named, else all that can be asked now."""
+    if arguments.models:
+        return {shop.catalogue.named(name, shop.today)[0].id for name in arguments.models}
     there = (await shop.survey()).availability
     local_only = shop.rules.local_only
     return {p.id for p in shop.catalogue if shop.can_be_asked(p, there.get(p.id), local_only=local_only)}
 
 
-def _is_as_thorough(terms: EvaluationTerms, order: Order) -> bool:
-    return set(terms.kinds) == set(order.kinds) and terms.repeat >= order.repeat
+def _is_as_thorough(terms: EvaluationTerms, arguments: EvaluateArguments) -> bool:
+    return set(terms.kinds) == set(arguments.kinds) and terms.repeat >= arguments.repeat
 
 
-def _is_order(terms: EvaluationTerms, order: Order, wanted: set[str]) -> bool:
-    """Whether an evaluation asks what the order asks, and spends no more than it allows."""
-    same_models = wanted == set(terms.models) if order.models else wanted <= set(terms.models)
-    same_tasks = set(terms.kinds) == set(order.kinds) and terms.repeat == order.repeat
-    within_budget = _limit(terms.budget_usd) <= _limit(budget_of(order))
+def _asks_the_same(terms: EvaluationTerms, arguments: EvaluateArguments, wanted: set[str]) -> bool:
+    """Whether an evaluation asks what is to be asked now, and spends no more than may be."""
+    same_models = wanted == set(terms.models) if arguments.models else wanted <= set(terms.models)
+    same_tasks = set(terms.kinds) == set(arguments.kinds) and terms.repeat == arguments.repeat
+    within_budget = _limit(terms.budget_usd) <= _limit(budget_of(arguments))
     return same_models and same_tasks and within_budget
 
 

@@ -16,7 +16,7 @@ from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import main, own_workshop
-from chargehand.server.command.evaluating import Order
+from chargehand.server.command.evaluating import EvaluateArguments
 from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
 KIND = "repair"
 """Few tasks, and quickly checked."""
 IDLE = (False, 0.1)
-ORDER = Order(models=(LOCAL,), kinds=(KIND,))
+ARGUMENTS = EvaluateArguments(models=(LOCAL,), kinds=(KIND,))
 
 
 class Wrong:
@@ -55,8 +55,8 @@ def log(home: Path) -> list[str]:
     return [line.partition(" ")[2] for line in (home / LOG_FILE).read_text().splitlines()]
 
 
-async def run(measures=IDLE, order: Order = ORDER) -> int:
-    return await run_scheduled(own_workshop, order, measures=lambda: measures)
+async def run(measures=IDLE, arguments: EvaluateArguments = ARGUMENTS) -> int:
+    return await run_scheduled(own_workshop, arguments, measures=lambda: measures)
 
 
 async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: Path):
@@ -77,7 +77,7 @@ async def test_what_was_evaluated_by_hand_with_less_does_not_count(monkeypatch: 
     async with vendors(answer) as peers:
         known_to(monkeypatch, peers)
         await run()
-        await run(order=Order(models=(LOCAL,), kinds=(KIND,), repeat=2))
+        await run(arguments=EvaluateArguments(models=(LOCAL,), kinds=(KIND,), repeat=2))
 
     assert log(home) == ["begun", "finished"] * 2
 
@@ -154,12 +154,12 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
 ):
     answer = Wrong()
     answer.fault = HttpFault(401)
-    order = Order(models=(LOCAL, HAIKU), kinds=(KIND,), budget_usd=0.5)
+    arguments = EvaluateArguments(models=(LOCAL, HAIKU), kinds=(KIND,), budget_usd=0.5)
     async with vendors(answer) as peers:
         known_to(monkeypatch, peers)
-        failed = await run(order=order)
+        failed = await run(arguments=arguments)
         answer.fault = None
-        done = await run(order=replace(order, budget_usd=0.7))
+        done = await run(arguments=replace(arguments, budget_usd=0.7))
         async with own_workshop() as shop:
             rows = await shop.ledger.rows("SELECT budget_usd, finished_at IS NULL FROM evaluations")
 
@@ -168,29 +168,29 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
 
 
 @pytest.fixture
-def orders(monkeypatch: pytest.MonkeyPatch) -> list[Order]:
+def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[EvaluateArguments]:
     """What would be evaluated, in place of evaluating it."""
-    given: list[Order] = []
+    given: list[EvaluateArguments] = []
 
-    async def evaluate(_: object, order: Order, **__: object) -> int:
-        given.append(order)
+    async def evaluate(_: object, arguments: EvaluateArguments, **__: object) -> int:
+        given.append(arguments)
         return 0
 
     monkeypatch.setattr("chargehand.server.schedule.scheduled.evaluate_from_shell", evaluate)
     return given
 
 
-async def evaluated_by_hand(order: Order, *, is_finished: bool) -> None:
+async def evaluated_by_hand(arguments: EvaluateArguments, *, is_finished: bool) -> None:
     async with own_workshop() as shop:
         terms = EvaluationTerms(
             OWN_SUITE,
             seed_of_week(shop.clock().astimezone().date()),
-            order.models,
-            order.kinds,
-            order.repeat,
-            order.budget_usd,
+            arguments.models,
+            arguments.kinds,
+            arguments.repeat,
+            arguments.budget_usd,
         )
-        row = NewEvaluation("e1", OWN_SUITE, terms.seed, order.budget_usd, terms.as_json())
+        row = NewEvaluation("e1", OWN_SUITE, terms.seed, arguments.budget_usd, terms.as_json())
         await take_up(shop.ledger, shop.owner, row, 0.0)
         if is_finished:
             await finish_evaluation(shop.ledger, "e1", 1.0)
@@ -199,42 +199,44 @@ async def evaluated_by_hand(order: Order, *, is_finished: bool) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        Order(models=(HAIKU,), kinds=(KIND,), budget_usd=0.5),
-        Order(models=(LOCAL,), kinds=(KIND,), budget_usd=4),
-        Order(models=(LOCAL,), budget_usd=0.5),
+        EvaluateArguments(models=(HAIKU,), kinds=(KIND,), budget_usd=0.5),
+        EvaluateArguments(models=(LOCAL,), kinds=(KIND,), budget_usd=4),
+        EvaluateArguments(models=(LOCAL,), budget_usd=0.5),
     ],
     ids=["other models", "more money", "other tasks"],
 )
 async def test_what_somebody_began_by_hand_is_left_to_them(
-    monkeypatch: pytest.MonkeyPatch, orders: list[Order], other: Order
+    monkeypatch: pytest.MonkeyPatch, evaluated: list[EvaluateArguments], other: EvaluateArguments
 ):
     async with vendors(Wrong()) as peers:
         known_to(monkeypatch, peers)
         await evaluated_by_hand(other, is_finished=False)
-        await run(order=replace(ORDER, budget_usd=0.5, in_batches=True))
+        await run(arguments=replace(ARGUMENTS, budget_usd=0.5, in_batches=True))
 
-    assert [(o.models, o.kinds, o.budget_usd) for o in orders] == [((LOCAL,), (KIND,), 0.5)]
-
-
-async def test_what_is_gone_on_with_is_asked_in_batches_as_before(monkeypatch: pytest.MonkeyPatch, orders: list[Order]):
-    async with vendors(Wrong()) as peers:
-        known_to(monkeypatch, peers)
-        await evaluated_by_hand(replace(ORDER, budget_usd=0.25), is_finished=False)
-        await run(order=replace(ORDER, budget_usd=0.5, in_batches=True))
-
-    assert [(o.models, o.budget_usd, o.in_batches) for o in orders] == [((LOCAL,), 0.25, True)]
+    assert [(o.models, o.kinds, o.budget_usd) for o in evaluated] == [((LOCAL,), (KIND,), 0.5)]
 
 
-async def test_one_model_that_was_evaluated_by_hand_is_not_all_of_them(
-    monkeypatch: pytest.MonkeyPatch, orders: list[Order]
+async def test_what_is_gone_on_with_is_asked_in_batches_as_before(
+    monkeypatch: pytest.MonkeyPatch, evaluated: list[EvaluateArguments]
 ):
     async with vendors(Wrong()) as peers:
         known_to(monkeypatch, peers)
-        await evaluated_by_hand(replace(ORDER, budget_usd=0.5), is_finished=True)
-        await run(order=Order(kinds=(KIND,)))
+        await evaluated_by_hand(replace(ARGUMENTS, budget_usd=0.25), is_finished=False)
+        await run(arguments=replace(ARGUMENTS, budget_usd=0.5, in_batches=True))
+
+    assert [(o.models, o.budget_usd, o.in_batches) for o in evaluated] == [((LOCAL,), 0.25, True)]
+
+
+async def test_one_model_that_was_evaluated_by_hand_is_not_all_of_them(
+    monkeypatch: pytest.MonkeyPatch, evaluated: list[EvaluateArguments]
+):
+    async with vendors(Wrong()) as peers:
+        known_to(monkeypatch, peers)
+        await evaluated_by_hand(replace(ARGUMENTS, budget_usd=0.5), is_finished=True)
+        await run(arguments=EvaluateArguments(kinds=(KIND,)))
         await run()
 
-    assert [o.models for o in orders] == [()]
+    assert [o.models for o in evaluated] == [()]
 
 
 def test_variables_come_from_the_file_and_the_environment_goes_before_it(
