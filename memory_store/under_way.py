@@ -1,6 +1,8 @@
 """Tasks under way, as other processes see them: where they are, the wish to end them, and who has died over them."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .judgement import COST_USD
@@ -51,6 +53,16 @@ async def read_state(ledger: Ledger, task_id: str) -> TaskState | None:
         "SELECT kind, status, owner, stage, expected_end, interrupted, elsewhere FROM tasks WHERE id = ?", (task_id,)
     )
     return TaskState(*rows[0]) if rows else None
+
+
+async def owned(ledger: Ledger, task_ids: Sequence[str]) -> list[str]:
+    """Which of these a process of this machine is at work on, in order; see `close_abandoned` for the dead."""
+    rows = await ledger.rows(
+        "SELECT id FROM tasks WHERE status = 'running' AND owner IS NOT NULL"
+        " AND id IN (SELECT value FROM json_each(?)) ORDER BY begun_at, id",
+        (json.dumps(list(task_ids)),),
+    )
+    return [task_id for (task_id,) in rows]
 
 
 async def keep_local(ledger: Ledger, task_id: str) -> None:

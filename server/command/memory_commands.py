@@ -32,6 +32,7 @@ from ...memory_store.embedding.embedder import EmbedderUnavailable
 from ...memory_store.index.exact_choice import choices_in, forget_choices
 from ...memory_store.index.slots import remove_idle
 from ...memory_store.text_form import TextForm
+from ...memory_store.under_way import owned
 from ...tools.errors import BadArgument
 from ...tools.routing.deciding import assess
 from ...tools.workshop import Workshop
@@ -185,6 +186,12 @@ async def forget_tasks(
             found = await find_forgettable(shop.ledger, selection)
             if unknown := set(task_ids) - set(found):
                 raise BadArgument(f"forget: there is no task {', '.join(sorted(unknown))}. Nothing was forgotten.")
+            if running := await owned(shop.ledger, found):
+                # What it still writes, files and a receipt, would come back.
+                raise BadArgument(
+                    f"forget: still running: {', '.join(running)}. Wait until that has ended, or cancel it. Nothing was"
+                    " forgotten."
+                )
             question = (
                 f"Forget {'everything: ' if everything else ''}{_tasks(len(found))}, permanently? Their cost stays in"
                 " the books. Backups of earlier versions of the ledger are deleted too."

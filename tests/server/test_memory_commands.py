@@ -17,6 +17,7 @@ import pytest
 
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
 from chargehand.memory_store.ledger import Ledger
+from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.command.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
@@ -295,6 +296,27 @@ def test_forget_takes_the_tasks_of_a_folder(typed, home, tmp_path):
     forgotten = typed("forget", "--project", projects[0], "--yes")
 
     assert "1 task forgotten" in forgotten.out
+
+
+@pytest.mark.parametrize("which", ["busy", "--all"])
+def test_a_task_that_is_still_running_is_not_forgotten(typed, home, which):
+    begun(home, typed)
+    before = typed("stats", "--json").json["tasks"]
+
+    async def forget_while_it_runs() -> Typed:
+        ledger, owner = await Ledger.open(home, utc_now), await Owner.enter(home)
+        task = NewTask("busy", "delegation", "Sort a list", "code_generation", 2.0, local_only=False, owner=owner.id)
+        await ledger.begin_task(task)
+        seen = await anyio.to_thread.run_sync(typed, "forget", which, "--yes")
+        await owner.leave()
+        await ledger.aclose()
+        return seen
+
+    refused = anyio.run(forget_while_it_runs)
+
+    assert (refused.code, "forget: still running: busy." in refused.error) == (1, True)
+    assert typed("stats", "--json").json["tasks"] == before + 1
+    assert "1 task forgotten" in typed("forget", "busy", "--yes").out
 
 
 def test_the_files_that_a_forgotten_task_wrote_can_no_longer_be_restored_from_what_is_kept(typed, home):
