@@ -64,6 +64,7 @@ def figures_of(measurements: Iterable[Measurement]) -> tuple[ModelFigures, ...]:
 
 
 def band_of(complexity: float) -> str:
+    """The name of the band in BANDS that a complexity, 1 to 10, falls into."""
     return next(name for name, at_most in BANDS if complexity <= at_most)
 
 

@@ -196,6 +196,7 @@ def in_percent(rate: Rate) -> str:
 
 
 def number(value: float | None, form: str) -> str:
+    """A figure for a table; form: as for `str.format`. None: a dash."""
     return "-" if value is None else form.format(value)
 
 

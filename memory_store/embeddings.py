@@ -36,6 +36,7 @@ def encode(vector: "Vector") -> bytes:
 
 
 def decode(blobs: Sequence[bytes]) -> "Vectors":
+    """The vectors that `encode` wrote, a row for each in their order; at least one, all of one length."""
     import numpy as np
 
     return np.frombuffer(b"".join(blobs), dtype=_FORM).astype(np.float32, copy=False).reshape(len(blobs), -1)
@@ -83,10 +84,12 @@ async def removed_after(ledger: "Ledger", row: int) -> tuple[int, Sequence[str]]
 
 
 async def last_removal(ledger: "Ledger") -> int:
+    """The newest row of the removals, of any embedder; 0 when nothing was removed. Raises LedgerError."""
     return (await ledger.rows("SELECT COALESCE(MAX(row), 0) FROM removed_embeddings"))[0][0]
 
 
 async def count(ledger: "Ledger", embedder: str) -> int:
+    """How many tasks have a vector of this embedder. Raises LedgerError."""
     return (await ledger.rows("SELECT COUNT(*) FROM embeddings WHERE embedder = ?", (embedder,)))[0][0]
 
 

@@ -102,6 +102,7 @@ async def wish_cancelled(ledger: Ledger, task_id: str, now: float) -> None:
 
 
 async def is_wished_cancelled(ledger: Ledger, task_id: str) -> bool:
+    """Whether somebody asked for the end of the task with `wish_cancelled`, from any process. Raises LedgerError."""
     rows = await ledger.rows("SELECT 1 FROM tasks WHERE id = ? AND cancel_wished_at IS NOT NULL", (task_id,))
     return bool(rows)
 

@@ -50,6 +50,7 @@ def in_use(engagements: Sequence[Engagement]) -> Fact:
 
 
 def day_of(engagement: Engagement) -> dt.date:
+    """The UTC day of an engagement."""
     return dt.datetime.fromtimestamp(engagement.at, dt.UTC).date()
 
 

@@ -75,6 +75,7 @@ def standings(rows: Iterable[Measurement]) -> Standings:
 
 
 def count_of(items: Iterable[Item]) -> Count:
+    """How many items there are, and how many passed; an item that passed in part counts in part."""
     passed = [item.passed for item in items]
     return Count(sum(passed), len(passed))
 

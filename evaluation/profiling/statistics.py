@@ -54,5 +54,6 @@ def newcombe(one: Count, other: Count, *, comparisons: int = 1) -> tuple[float, 
 
 
 def tally(count: Count) -> Tally:
+    """A count as a profile states it, rounded, with its Wilson interval (see `wilson`)."""
     low, high = wilson(count)
     return Tally(n=round(count.n, 2), passed=round(count.passed, 2), at_least=round(low, 3), at_most=round(high, 3))

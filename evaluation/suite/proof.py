@@ -131,6 +131,7 @@ def has_passed(checks: Sequence[CheckResult]) -> bool:
 
 
 def has_failed(checks: Sequence[CheckResult]) -> bool:
+    """Whether a check found an answer wrong, executed or not."""
     return any(check.outcome == "failed" for check in checks)
 
 

@@ -72,6 +72,7 @@ async def find_prunable(ledger: Ledger, *, older_than_days: float | None, keep: 
 
 
 async def count_prunable(ledger: Ledger, prunable: Prunable) -> int:
+    """How many tasks `prune` would let go of now. Raises LedgerError."""
     return (await ledger.rows(f"SELECT COUNT(*) {_PRUNABLE}", _arguments(prunable)))[0][0]
 
 

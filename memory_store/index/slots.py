@@ -86,6 +86,7 @@ def remove_idle(root: Path, *, now: float | None = None, idle_after_s: float = I
 
 
 def remedy(folder: Path, error: object) -> str:
+    """The message on an index folder that cannot be used, with what to do about it."""
     return (
         f"the index in {folder} cannot be used ({error}). Make the folder writable and free disk space, or set"
         " CHARGEHAND_HOME to another folder"

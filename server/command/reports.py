@@ -29,6 +29,7 @@ MENDABLE = (CallerError, ProfileError, LedgerError)
 
 
 async def print_route(open_workshop: OpenWorkshop, task: str, *, as_json: bool) -> int:
+    """Print which model would do the task, and why; gives the exit code."""
     try:
         async with open_workshop() as shop:
             answer = await route_task(shop, task=task)
@@ -42,6 +43,7 @@ async def print_route(open_workshop: OpenWorkshop, task: str, *, as_json: bool) 
 
 
 async def print_usage(open_workshop: OpenWorkshop, *, days: float | None, as_json: bool) -> int:
+    """Print what was spent, saved and lost; gives the exit code. days: so many back from now. None: all time."""
     try:
         async with open_workshop() as shop:
             since = 0.0 if days is None else shop.clock().timestamp() - days * SECONDS_PER_DAY
@@ -134,6 +136,7 @@ def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
 
 
 def complain(error: Exception) -> int:
+    """Print an error on standard error; gives the exit code of a failure."""
     return complain_all([str(error)]) or 1
 
 

@@ -20,7 +20,6 @@ SAYS = Reply("hello", thinking="a greeting")
 USER = [{"role": "user", "content": "hi"}]
 CLAUDE = {"model": "opus", "max_tokens": 100, "messages": USER}
 OPEN_OBJECT = {"type": "object", "properties": {}}
-STRICTLY_OPEN = {"name": "answer", "strict": True, "schema": OPEN_OBJECT}
 BOUNDED = {
     "type": "object",
     "properties": {"n": {"type": "integer", "minimum": 1}},
