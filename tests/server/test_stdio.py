@@ -195,6 +195,26 @@ def test_nothing_heavy_is_imported_before_the_handshake(environment: dict[str, s
     assert not {"chargehand.tools.workshop", "chargehand.memory_store.ledger", "chargehand.server.wiring"} & imported
 
 
+@pytest.mark.parametrize("name", ["context_files", "target"])
+def test_a_path_that_the_locale_cannot_name_is_refused_with_the_variable_that_helps(
+    environment: dict[str, str], tmp_path: Path, name: str
+):
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    project = tmp_path / "project"
+    project.mkdir()
+    process = Process(environment | ascii_only | {"CHARGEHAND_ROOTS": str(project)}, project)
+    given = {"context_files": ["日.py"]} if name == "context_files" else {"target": "日.py", "output": "apply"}
+    try:
+        process.shake_hands()
+        process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME, **given}}, 2)
+        result = process.receive()["result"]
+    finally:
+        process.close()
+
+    assert result["isError"]
+    assert f"{name}: this server's locale (ascii) cannot name '日.py'. Set PYTHONUTF8=1" in result["content"][0]["text"]
+
+
 def test_starting_writes_nothing(process: Process, tmp_path: Path):
     process.shake_hands()
 

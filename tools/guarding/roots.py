@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,6 +66,13 @@ class Roots:
             raise NoRoots(f"{argument}: no folder may be read{because}. {HOW_TO_SET_ROOTS}")
         if not path or "\0" in path:
             raise FileRefused(f"{argument}: {_shown(path)} is not a path. Name a file below {self.folders[0]}.")
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError as error:
+            raise FileRefused(
+                f"{argument}: this server's locale ({sys.getfilesystemencoding()}) cannot name {_shown(path)}. Set"
+                ' PYTHONUTF8=1 in the "env" block of your host\'s config.'
+            ) from error
         wanted = Path(os.path.normpath(self.folders[0] / path))
         for root in self.folders:
             relative = _below(root, wanted)
