@@ -15,6 +15,7 @@ from ..memory_store.askable import AskableTask, read_askable
 from ..memory_store.evaluations import Measurement
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
+from ..profiles.price import in_dollars
 from ..profiles.proposal import Evidence, Fact, Proposal
 from ..profiles.vocabulary import TaskType
 from ..tools.errors import BadArgument
@@ -73,7 +74,7 @@ class Comparison:
             is_slower = self.times_faster < 1
             factor = 1 / self.times_faster if is_slower else self.times_faster
             parts.append(f"{factor:.1f} times {'slower' if is_slower else 'faster'}")
-        parts.append(f"${self.usd_each:.4f} each where the other took ${self.usd_each_against:.4f}")
+        parts.append(f"{in_dollars(self.usd_each)} each where the other took {in_dollars(self.usd_each_against)}")
         what = "significant at 5%" if self.is_significant else "not significant"
         return f"{self.model} {'; '.join(parts)}. The difference is {what} (p = {self.p:.3f})."
 

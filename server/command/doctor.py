@@ -15,6 +15,7 @@ from ...memory_store.engagements import read_engagements
 from ...memory_store.index.chroma_server import ChromaServer
 from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.exact_choice import choices_in
+from ...profiles.price import in_dollars
 from ...profiles.retirement import Notice, notices
 from ...profiles.vocabulary import ProviderName, Role
 from ...tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
@@ -263,5 +264,5 @@ def _budget(shop: Workshop, spent_usd: float) -> Line:
     if shop.rules.local_only:
         return Line("budget", "ok", "CHARGEHAND_LOCAL_ONLY: nothing leaves this machine")
     if cap_usd is None:
-        return Line("budget", "ok", f"no cap; ${spent_usd:.4f} spent today (UTC)")
-    return Line("budget", "ok", f"${cap_usd:g} a day; ${spent_usd:.4f} spent or reserved today (UTC)")
+        return Line("budget", "ok", f"no cap; {in_dollars(spent_usd)} spent today (UTC)")
+    return Line("budget", "ok", f"${cap_usd:g} a day; {in_dollars(spent_usd)} spent or reserved today (UTC)")

@@ -47,11 +47,11 @@ def test_only_items_of_which_something_was_learnt_of_both_are_compared():
 
 
 def test_the_result_is_said_in_a_sentence_with_its_significance():
-    better = compared("+" * 31 + "-" * 9, "+" * 22 + "-" * 18, seconds=(1.0, 2.1), usd=(0.004, 0.0))
+    better = compared("+" * 31 + "-" * 9, "+" * 22 + "-" * 18, seconds=(1.0, 2.1), usd=(0.00004, 0.0))
     alike = compared("++-", "+--")
 
     assert better.in_words() == (
-        f"{NEW} passed 31 of 40 where {OLD} passed 22; 2.1 times faster; $0.0040 each where the other took $0.0000."
+        f"{NEW} passed 31 of 40 where {OLD} passed 22; 2.1 times faster; $0.000040 each where the other took $0.0000."
         " The difference is significant at 5% (p = 0.004)."
     )
     assert "not significant (p = 1.000)" in alike.in_words()
