@@ -52,10 +52,13 @@ async def test_what_nobody_asked_for_is_not_counted(observer, ask):
     assert observer.requests == []
 
 
-async def test_the_sdks_cannot_log_a_prompt_even_when_all_else_logs_at_debug():
+async def test_the_sdks_cannot_log_a_prompt_even_when_all_else_logs_at_debug(caplog: pytest.LogCaptureFixture):
+    for name in (None, "anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2"):
+        caplog.set_level(logging.DEBUG, logger=name)
+
     client_options(anthropic_at("", frozenset()), Gate(frozenset()))
 
-    for name in ("anthropic", "anthropic._base_client", "cerebras.cloud.sdk", "httpx", "httpx2", "httpcore"):
+    for name in ("anthropic._base_client", "cerebras.cloud.sdk", "openai._base_client", "httpx", "httpx2", "httpcore"):
         assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
 
 
