@@ -84,6 +84,16 @@ async def test_a_gateway_on_this_machine_is_no_way_out_for_a_secret(observer, as
         await gate.let_out(outgoing)
 
 
+async def test_a_gateway_that_the_user_lists_as_local_may_be_sent_a_secret(observer, ask):
+    gate = Gate(frozenset({"127.0.0.1"}), secrets=SecretSearch())
+    outgoing = Outgoing(Address("127.0.0.1"), {"content-length": "12"}, json.dumps({"text": AWS_KEY}).encode())
+
+    with on_behalf_of(ask("claude-haiku-5-5"), observer):
+        await gate.let_out(outgoing)
+
+    assert observer.requests == [("127.0.0.1", 12)]
+
+
 async def test_with_the_setting_nothing_leaves_even_on_nobodys_behalf():
     gate = Gate(frozenset(), local_only=True)
 
