@@ -144,6 +144,18 @@ async def test_an_answer_with_a_placeholder_in_it_says_so(open_house: OpenHouse,
     assert any("Put the secret back before you use it" in note for note in receipt["notes"])
 
 
+async def test_a_secret_that_a_model_wrote_goes_back_to_it_as_a_placeholder(open_house: OpenHouse, configure):
+    configure('[privacy]\non_secret = "redact"')
+    leaking = Reply(fenced(f'KEY = "{AWS_KEY}"\n\ndef double(count):\n    return count ** 3'), thinking="A key.")
+    script = Script({DIRECTOR: [leaking, RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="opus")
+
+    assert (receipt["status"], script.models) == ("succeeded", [DIRECTOR, DIRECTOR])
+    assert "<redacted:aws-access-key>" in json.dumps(script.asked[1].messages)
+    assert SECRET not in sent_to_clouds(house)
+
+
 async def test_a_secret_in_a_tests_output_is_not_sent_back_for_a_repair(open_house: OpenHouse):
     # The answer prints what no prompt held: put together where it runs.
     leaking = f'def double(count):\n    raise ValueError("AK" + "IA" + "{SECRET}")'
