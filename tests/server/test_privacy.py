@@ -251,6 +251,16 @@ async def test_each_tool_keeps_a_local_path_local(open_house: OpenHouse, project
     assert sent_to_clouds(house) == ""
 
 
+async def test_a_new_file_in_a_local_folder_is_written_by_nobody_elsewhere(open_house: OpenHouse, configure):
+    configure('[privacy]\nlocal_only = ["billing/**"]')
+    async with open_house(Script({ECONOMY: [RIGHT]}), installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, target="billing/new.py")
+
+    assert receipt["status"] == "refused"
+    assert any("billing/new.py lies under [privacy] local_only (billing/**)" in note for note in receipt["notes"])
+    assert sent_to_clouds(house) == ""
+
+
 async def test_a_strategic_review_of_a_secret_is_refused(open_house: OpenHouse):
     async with open_house(Script({DIRECTOR: [PASS]}), installed=()) as house:
         answer = await house.call("strategic_review", goal="Ship it.", progress=f"We use {AWS_KEY} now.")
