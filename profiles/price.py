@@ -73,8 +73,6 @@ class Price(_Sourced):
         if not begun:
             return self
         facts = begun[-1].model_dump(exclude={"effective"})
-        # Seen no earlier than it began, so that the change is not weighed against itself a second time.
-        facts["seen"] = max(begun[-1].seen, begun[-1].effective)
         facts["changes"] = tuple(change for change in ahead if change.effective > day)
         return Price.model_validate(facts)
 

@@ -58,10 +58,15 @@ def test_a_change_brings_all_its_rates_and_none_of_the_old_ones():
     assert charged.cache_read_usd_per_million_tokens is None
 
 
-def test_a_price_that_was_read_after_a_change_is_the_newer_word():
-    stale = price(change(dt.date(2026, 11, 1), 2))
+@pytest.mark.parametrize("effective", [dt.date(2026, 11, 1), SEEN], ids=["before", "on that day"])
+def test_a_price_that_was_read_after_a_change_is_the_newer_word(effective: dt.date):
+    stale = price(change(effective, 2))
 
     assert per_million(stale.on(NEW_YEAR)) == 1
+
+
+def test_a_change_that_has_begun_says_when_it_was_read_and_not_when_it_began():
+    assert price(change(NEW_YEAR, 2)).on(MAY).seen == SEEN
 
 
 @pytest.mark.parametrize("usd", [float("inf"), float("nan")])
