@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 from planted import AWS_KEY
 
+from chargehand.tools.editing.prompt import Prompt
+from chargehand.tools.guarding.departure import MayNotLeave, fit_to_leave
 from chargehand.tools.guarding.local_paths import LocalPaths
+from chargehand.tools.guarding.own_patterns import own_pattern
 from chargehand.tools.guarding.privacy import Custody, Passage, Privacy, Reason, examine
+from chargehand.tools.guarding.secrets import SecretSearch
+from chargehand.tools.provider import Turn
 
 pytestmark = pytest.mark.anyio
 
@@ -62,3 +67,11 @@ async def test_many_findings_are_counted_and_not_listed():
     assert "a.py:5 holds" in note
     assert "a.py:6 holds" not in note
     assert note.endswith("; and 35 more.")
+
+
+def test_a_prompt_that_still_holds_a_secret_when_all_were_replaced_does_not_leave():
+    its_own_placeholder = SecretSearch((own_pattern("mark", "<redacted:[a-z]+|AB-[0-9]{4}"),))
+    prompt = Prompt("Be brief.", (Turn("user", "Use AB-1234."),))
+
+    with pytest.raises(MayNotLeave, match=r"line 1 of the prompt holds .*\(mark\)"):
+        fit_to_leave(prompt, Privacy(secrets=its_own_placeholder, on_secret="redact"))
