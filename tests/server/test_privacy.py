@@ -261,6 +261,17 @@ async def test_a_new_file_in_a_local_folder_is_written_by_nobody_elsewhere(open_
     assert sent_to_clouds(house) == ""
 
 
+async def test_tests_in_a_local_folder_keep_their_task_local(open_house: OpenHouse, project: Path, configure):
+    configure('[privacy]\nlocal_only = ["billing/**"]')
+    put(project, "billing/test_double.py", "from solution import double\n\ndef test_it():\n    assert double(4) == 8\n")
+    async with open_house(Script({ECONOMY: [RIGHT]}), installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests="billing/test_double.py::test_it")
+
+    assert receipt["status"] == "refused"
+    assert any("test_double.py lies under [privacy] local_only (billing/**)" in note for note in receipt["notes"])
+    assert sent_to_clouds(house) == ""
+
+
 async def test_a_strategic_review_of_a_secret_is_refused(open_house: OpenHouse):
     async with open_house(Script({DIRECTOR: [PASS]}), installed=()) as house:
         answer = await house.call("strategic_review", goal="Ship it.", progress=f"We use {AWS_KEY} now.")
