@@ -2,11 +2,9 @@
 
 import contextlib
 import datetime as dt
-import json
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.vendors import CEREBRAS_MODELS, CLAUDE_MODELS, KEY, Vendors
@@ -28,24 +26,6 @@ DEARER = (replace(CEREBRAS_MODELS[0], input_usd_per_million_tokens=0.4), CEREBRA
 NEW_WEIGHTS = OllamaModel("mistral-small:24b", family="mistral3", digest="feed" * 16)
 
 PriceOf = Callable[[str], Price | None]
-
-
-@dataclass(frozen=True)
-class Told:
-    """What a command said."""
-
-    code: int
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-    @property
-    def proposed(self) -> dict[tuple[str, ...], Any]:
-        """What is to stand at each place, by profile and keys."""
-        return {(p["profile"], *p["place"]): p["after"] for p in self.json["proposals"]}
 
 
 def opened(peers: Vendors, price_of: PriceOf = lambda _: None, *, in_days: int = 0) -> OpenWorkshop:

@@ -6,11 +6,11 @@ import re
 import shutil
 import sys
 import venv
-from dataclasses import dataclass
 from pathlib import Path
 
 import anyio
 import pytest
+from command_line import Typed, run_command
 from house import Script, fenced
 from mcp import Client, StdioServerParameters
 from open_peer import OpenAICompatiblePeer, OpenModel
@@ -27,30 +27,14 @@ pytestmark = pytest.mark.anyio
 RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 
 
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     home = {"HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
     return {"PATH": os.environ["PATH"], "COLUMNS": "300", "OLLAMA_HOST": "http://127.0.0.1:9", **home}
 
 
-async def typed(environment: dict[str, str], *arguments: str | bytes, standard_input: bytes = b"") -> Typed:
-    command = [sys.executable, "-m", "chargehand.server", *arguments]
-    with anyio.fail_after(60):
-        done = await anyio.run_process(
-            command, check=False, env=environment, cwd=environment["HOME"], input=standard_input
-        )
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-
 async def test_the_doctor_says_what_is_missing_and_exits_1_when_nothing_can_generate(environment: dict[str, str]):
-    seen = await typed(environment, "doctor")
+    seen = await run_command(environment, "doctor")
 
     assert seen.code == 1
     for remedy in ("ollama serve", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY", "CHARGEHAND_ROOTS"):
@@ -107,9 +91,9 @@ async def test_an_export_to_dev_stdout_is_added_to_the_file_that_it_goes_into(
 
 async def test_the_doctor_is_content_with_one_model(environment: dict[str, str]):
     async with vendors(Script()) as peers:
-        seen = await typed(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
+        seen = await run_command(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
 
-    diagnosis = json.loads(seen.out)
+    diagnosis = seen.json
     assert (seen.code, diagnosis["can_generate"]) == (0, True)
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
 
@@ -117,30 +101,30 @@ async def test_the_doctor_is_content_with_one_model(environment: dict[str, str])
 async def test_where_nothing_may_leave_no_vendor_elsewhere_is_called_reachable(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         kept_in = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
-        seen = await typed(kept_in, "doctor", "--json")
-        listed = await typed(kept_in, "profiles", "list", "--json")
+        seen = await run_command(kept_in, "doctor", "--json")
+        listed = await run_command(kept_in, "profiles", "list", "--json")
 
-    lines = {line["what"]: (line["health"], line["finding"]) for line in json.loads(seen.out)["lines"]}
+    lines = {line["what"]: (line["health"], line["finding"]) for line in seen.json["lines"]}
     why = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
     assert lines["anthropic"] == lines["cerebras"] == ("missing", why)
     assert lines["role economy"] == ("missing", f"claude-haiku-5-5: {why}")
     assert lines["role local"] == ("ok", "qwen3-30b-a3b")
-    assert [profile["id"] for profile in json.loads(listed.out) if profile["reachable"]] == ["qwen3-30b-a3b"]
+    assert [profile["id"] for profile in listed.json if profile["reachable"]] == ["qwen3-30b-a3b"]
 
 
 async def test_the_doctor_says_that_tasks_are_searched_exactly(environment: dict[str, str]):
     choice = ExactChoice("lexical-256-1", "chromadb 1", vectors=400, misses=9, looked_for=50)
     await ChoiceFile(Path(environment["CHARGEHAND_HOME"]) / INDEX_FOLDER, choice.embedder).write(choice)
 
-    seen = await typed(environment, "doctor", "--json")
+    seen = await run_command(environment, "doctor", "--json")
 
-    (line,) = (line for line in json.loads(seen.out)["lines"] if line["what"] == "memory")
+    (line,) = (line for line in seen.json["lines"] if line["what"] == "memory")
     assert (line["health"], line["finding"]) == ("ok", f"lexical-256-1: {choice.as_text()}")
 
 
 @pytest.mark.parametrize("embedder", ["ollama:", "ollama", "chroma:"])
 async def test_an_embedder_without_its_name_is_refused_with_an_example(environment: dict[str, str], embedder: str):
-    seen = await typed(environment | {"CHARGEHAND_EMBEDDER": embedder}, "doctor")
+    seen = await run_command(environment | {"CHARGEHAND_EMBEDDER": embedder}, "doctor")
 
     kind = embedder.rstrip(":")
     assert seen.code == 1
@@ -150,9 +134,9 @@ async def test_an_embedder_without_its_name_is_refused_with_an_example(environme
 async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environment: dict[str, str]):
     url = "http://127.0.0.1:9"
 
-    seen = await typed(environment | {"CHARGEHAND_CHROMA_URL": f"{url}/"}, "doctor", "--json")
+    seen = await run_command(environment | {"CHARGEHAND_CHROMA_URL": f"{url}/"}, "doctor", "--json")
 
-    (line,) = (line for line in json.loads(seen.out)["lines"] if line["what"] == "memory")
+    (line,) = (line for line in seen.json["lines"] if line["what"] == "memory")
     assert line["health"] == "broken"
     assert line["finding"].startswith(f"the Chroma server {url} cannot be used (")
     assert line["finding"].endswith(
@@ -174,7 +158,7 @@ async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environmen
 async def test_a_chroma_server_that_no_client_could_use_is_refused_before_anything_is_asked(
     environment: dict[str, str], url: str, said: str
 ):
-    seen = await typed(environment | {"CHARGEHAND_CHROMA_URL": url}, "doctor")
+    seen = await run_command(environment | {"CHARGEHAND_CHROMA_URL": url}, "doctor")
 
     assert seen.code == 1
     assert seen.error.startswith("CHARGEHAND_CHROMA_URL")
@@ -188,9 +172,9 @@ async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_i
     (tmp_path / "data").mkdir()
     venv.create(tmp_path / "env", symlinks=True)
     (tmp_path / "data" / "config.toml").write_text(f'[sandbox]\npython = "{tmp_path}/env/bin/python"\n')
-    seen = await typed(environment, "doctor", "--json")
+    seen = await run_command(environment, "doctor", "--json")
 
-    (sandbox,) = [line for line in json.loads(seen.out)["lines"] if line["what"] == "sandbox"]
+    (sandbox,) = [line for line in seen.json["lines"] if line["what"] == "sandbox"]
     assert sandbox["health"] == "ok"
     proved = rf"bubblewrap [\d.]+ works; its escape probe got nothing out; tests have the packages of {tmp_path}/env"
     assert re.fullmatch(proved, sandbox["finding"])
@@ -199,9 +183,9 @@ async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_i
 async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         wrong = environment | peers.environment | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
-        seen = await typed(wrong, "doctor", "--json")
+        seen = await run_command(wrong, "doctor", "--json")
 
-    lines = {line["what"]: line for line in json.loads(seen.out)["lines"]}
+    lines = {line["what"]: line for line in seen.json["lines"]}
     assert (lines["anthropic"]["health"], lines["cerebras"]["health"]) == ("broken", "ok")
     assert "ANTHROPIC_API_KEY" in lines["anthropic"]["finding"]
     director = lines["role director"]
@@ -212,14 +196,14 @@ async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
 async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data").mkdir()
     settings = tmp_path / "data" / "config.toml"
-    before = await typed(environment, "doctor")
+    before = await run_command(environment, "doctor")
     settings.write_text('[privacy]\nlocal_only = ["src/billing/**"]\nsecrets = {badge = "ACME-[0-9]{4}"}\n')
-    seen = await typed(environment, "doctor", "--json")
+    seen = await run_command(environment, "doctor", "--json")
     settings.write_text('[privacy]\nsecrets = {badge = "(x+)+"}\n')
-    refused = await typed(environment, "doctor")
+    refused = await run_command(environment, "doctor")
 
     assert "[privacy]" in before.out
-    line = next(line for line in json.loads(seen.out)["lines"] if line["what"] == "privacy")
+    line = next(line for line in seen.json["lines"] if line["what"] == "privacy")
     assert "files under src/billing/** stay on this machine" in line["finding"]
     assert "kinds and 1 of yours) keeps its task on this machine" in line["finding"]
     assert "privacy.secrets" in refused.out + refused.error
@@ -228,9 +212,9 @@ async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, 
 async def test_the_doctor_counts_no_model_elsewhere_when_nothing_may_leave(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         local = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
-        seen = await typed(local, "doctor", "--json")
+        seen = await run_command(local, "doctor", "--json")
 
-    lines = {line["what"]: line["health"] for line in json.loads(seen.out)["lines"]}
+    lines = {line["what"]: line["health"] for line in seen.json["lines"]}
     assert (lines["role local"], lines["role director"]) == ("ok", "missing")
     assert peers.ollama.journal.exchanges != []
 
@@ -238,7 +222,7 @@ async def test_the_doctor_counts_no_model_elsewhere_when_nothing_may_leave(envir
 async def test_the_doctor_names_a_profile_with_a_mistake(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data" / "profiles").mkdir(parents=True)
     (tmp_path / "data" / "profiles" / "mine.yaml").write_text("id: qwen3-14b\ncontext_tokens: -1\n")
-    seen = await typed(environment, "doctor")
+    seen = await run_command(environment, "doctor")
 
     assert "mine.yaml: context_tokens" in seen.out
     assert "-1" in seen.out
@@ -246,31 +230,31 @@ async def test_the_doctor_names_a_profile_with_a_mistake(environment: dict[str, 
 
 async def test_route_prints_the_decision_and_its_reasons(environment: dict[str, str]):
     async with vendors(Script()) as peers:
-        table = await typed(environment | peers.environment, "route", "Fix the typo in recieve")
-        answer = await typed(environment | peers.environment, "route", "Fix the typo in recieve", "--json")
+        table = await run_command(environment | peers.environment, "route", "Fix the typo in recieve")
+        answer = await run_command(environment | peers.environment, "route", "Fix the typo in recieve", "--json")
 
     assert (table.code, answer.code) == (0, 0)
     assert "qwen3-30b-a3b" in table.out
-    assert json.loads(answer.out)["model"] == "qwen3-30b-a3b"
+    assert answer.json["model"] == "qwen3-30b-a3b"
 
 
 async def test_a_task_that_the_server_would_refuse_is_refused_and_not_counted_as_offered(environment: dict[str, str]):
-    empty = await typed(environment, "route", "")
-    blank = await typed(environment, "route", "   ")
-    long = await typed(environment, "route", "-", standard_input=b"x" * 200_001)
-    usage = await typed(environment, "usage", "--json")
+    empty = await run_command(environment, "route", "")
+    blank = await run_command(environment, "route", "   ")
+    long = await run_command(environment, "route", "-", input=b"x" * 200_001)
+    usage = await run_command(environment, "usage", "--json")
 
     assert [(seen.code, seen.out) for seen in (empty, blank, long)] == [(1, "")] * 3
     assert empty.error == blank.error == "task: it is empty. Say what to do.\n"
     assert long.error.startswith("task: String should have at most 200000 characters; got 200,001 characters.")
-    assert json.loads(usage.out)["classes"] == []
+    assert usage.json["classes"] == []
 
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 @pytest.mark.parametrize("command", ["route", "delegate"])
 async def test_a_byte_that_is_no_text_is_refused_in_words(environment: dict[str, str], command: str, locale: str):
-    piped = await typed(environment | {"LC_ALL": locale}, command, "-", standard_input=b"caf\xe9")
-    argument = await typed(environment | {"LC_ALL": locale}, command, b"caf\xe9")
+    piped = await run_command(environment | {"LC_ALL": locale}, command, "-", input=b"caf\xe9")
+    argument = await run_command(environment | {"LC_ALL": locale}, command, b"caf\xe9")
 
     assert (piped.code, piped.error) == (
         1, "task: standard input is not utf-8 text. Convert it, and pipe it in again.\n"
@@ -292,7 +276,7 @@ async def test_a_task_from_a_standard_input_that_is_closed_is_refused_in_words(e
 
 @pytest.mark.parametrize("days", ["nan", "-3", "inf"])
 async def test_days_that_are_none_are_refused(environment: dict[str, str], days: str):
-    seen = await typed(environment, "usage", f"--days={days}")
+    seen = await run_command(environment, "usage", f"--days={days}")
 
     assert (seen.code, seen.out) == (2, "")
     assert f"'{days}' is not a number between 0 and 100000" in seen.error
@@ -353,7 +337,7 @@ async def test_a_host_is_installed_for_a_user_without_a_home_folder_where_its_fi
     ],
 )
 async def test_an_option_that_would_have_no_effect_is_refused(environment, arguments: tuple[str, ...], said: str):
-    seen = await typed(environment, *arguments)
+    seen = await run_command(environment, *arguments)
 
     assert (seen.code, seen.out) == (2, "")
     assert said in seen.error
@@ -361,7 +345,7 @@ async def test_an_option_that_would_have_no_effect_is_refused(environment, argum
 
 @pytest.mark.parametrize("typed_port", ["abc", "-1", "65536", "8_0"])
 async def test_a_port_that_is_none_is_refused_with_what_would_be_one(environment: dict[str, str], typed_port: str):
-    seen = await typed(environment, "serve", "--http", "--port", typed_port)
+    seen = await run_command(environment, "serve", "--http", "--port", typed_port)
 
     assert seen.code == 2
     assert f"--port: {typed_port!r} is not a whole number between 0 and 65535" in seen.error
@@ -377,10 +361,10 @@ async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[st
         async with Client(server) as client:
             arguments = {"task": RENAME, "tests": "assert double(2) == 4", "model": "haiku"}
             receipt = (await client.call_tool("delegate_generation", arguments)).structured_content or {}
-        seen = await typed(settings, "usage", "--json")
-        shown = await typed(settings | {"COLUMNS": "40"}, "usage")
+        seen = await run_command(settings, "usage", "--json")
+        shown = await run_command(settings | {"COLUMNS": "40"}, "usage")
 
-    usage = json.loads(seen.out)
+    usage = seen.json
     assert usage["tasks"] == {"succeeded": 1}
     assert usage["cost_usd"] == pytest.approx(receipt["cost_usd"], abs=1e-6)
     assert usage["saved_usd"] == pytest.approx(receipt["saved_usd"]["amount"], abs=1e-6)
@@ -391,10 +375,10 @@ async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[st
 async def test_a_narrow_terminal_cuts_no_id_and_no_price_and_a_pipe_is_as_wide_as_the_table(
     environment: dict[str, str],
 ):
-    facts = json.loads((await typed(environment, "profiles", "list", "--json")).out)
-    narrow = await typed(environment | {"COLUMNS": "60"}, "profiles", "list")
+    facts = json.loads((await run_command(environment, "profiles", "list", "--json")).out)
+    narrow = await run_command(environment | {"COLUMNS": "60"}, "profiles", "list")
     del environment["COLUMNS"]
-    piped = await typed(environment, "profiles", "list")
+    piped = await run_command(environment, "profiles", "list")
 
     for profile in facts:
         assert profile["id"] in narrow.out
@@ -405,17 +389,17 @@ async def test_a_narrow_terminal_cuts_no_id_and_no_price_and_a_pipe_is_as_wide_a
 
 
 async def test_profiles_lists_every_model_and_shows_one(environment: dict[str, str]):
-    listed = await typed(environment, "profiles", "list", "--json")
-    shown = await typed(environment, "profiles", "show", "opus", "--json")
+    listed = await run_command(environment, "profiles", "list", "--json")
+    shown = await run_command(environment, "profiles", "show", "opus", "--json")
 
-    profiles = {row["id"]: row for row in json.loads(listed.out)}
+    profiles = {row["id"]: row for row in listed.json}
     assert profiles["glm-4.7"]["status"] == "retired"
     assert profiles["claude-haiku-5-5"]["price"] == "0.1 / 0.5"
-    assert json.loads(shown.out)["id"] == "claude-opus-5-5"
+    assert shown.json["id"] == "claude-opus-5-5"
 
 
 async def test_an_unknown_profile_gets_the_nearest_and_exit_code_1(environment: dict[str, str]):
-    seen = await typed(environment, "profiles", "show", "claude-opsu-5-5")
+    seen = await run_command(environment, "profiles", "show", "claude-opsu-5-5")
 
     assert seen.code == 1
     assert "claude-opus-5-5" in seen.error
@@ -423,7 +407,7 @@ async def test_an_unknown_profile_gets_the_nearest_and_exit_code_1(environment: 
 
 
 async def test_a_bad_setting_is_named_and_not_a_traceback(environment: dict[str, str]):
-    seen = await typed(environment | {"CHARGEHAND_DAILY_BUDGET_USD": "lots"}, "usage")
+    seen = await run_command(environment | {"CHARGEHAND_DAILY_BUDGET_USD": "lots"}, "usage")
 
     assert seen.code == 1
     assert "CHARGEHAND_DAILY_BUDGET_USD" in seen.error
@@ -433,7 +417,7 @@ async def test_a_bad_setting_is_named_and_not_a_traceback(environment: dict[str,
 async def test_an_unknown_baseline_is_refused_before_anything_is_paid(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "config.toml").write_text('[usage]\nbaseline_model = "gpt-99"\n')
-    seen = await typed(environment, "usage")
+    seen = await run_command(environment, "usage")
 
     assert seen.code == 1
     assert "baseline_model" in seen.error
@@ -441,7 +425,7 @@ async def test_an_unknown_baseline_is_refused_before_anything_is_paid(environmen
 
 
 async def test_the_demo_rehearses_when_there_is_nobody_to_ask_and_says_so_first(environment: dict[str, str]):
-    seen = await typed(environment, "demo")
+    seen = await run_command(environment, "demo")
 
     assert seen.code == 0, seen.out + seen.error
     assert seen.out.startswith("This is a rehearsal")
@@ -461,7 +445,7 @@ async def test_the_demo_asks_the_users_own_models_when_there_are_any(environment
     script = Script({"qwen3:30b-a3b": [right]})
     async with vendors(lambda ask: review if "You review" in ask.messages[0][1] else script(ask)) as peers:
         own = environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}
-        seen = await typed(own, "demo")
+        seen = await run_command(own, "demo")
 
     assert seen.out.startswith("This demo asks your own models: qwen3-30b-a3b")
     assert script.models[0] == "qwen3:30b-a3b"
@@ -483,7 +467,7 @@ async def test_the_demo_keeps_to_what_the_user_allows(
         (tmp_path / "data" / "config.toml").write_text(config)
     script = Script({"qwen3:30b-a3b": [Reply(fenced("def median(numbers):\n    return 0"))]})
     async with vendors(script) as peers:
-        seen = await typed(environment | peers.environment | limit, "demo")
+        seen = await run_command(environment | peers.environment | limit, "demo")
 
     assert seen.out.startswith("This demo asks your own models: qwen3-30b-a3b. ")
     assert set(script.models) == {"qwen3:30b-a3b"}
@@ -498,11 +482,11 @@ async def test_the_demo_keeps_to_what_the_user_allows(
     ],
 )
 async def test_help_keeps_the_capitals_of_names(environment: dict[str, str], command: tuple[str, ...], said: str):
-    assert said in (await typed(environment, *command, "--help")).out
+    assert said in (await run_command(environment, *command, "--help")).out
 
 
 async def test_the_version_is_the_packages(environment: dict[str, str]):
-    seen = await typed(environment, "--version")
+    seen = await run_command(environment, "--version")
 
     assert (seen.code, seen.out.startswith("chargehand 0.")) == (0, True)
 
@@ -530,13 +514,13 @@ async def test_a_server_of_ones_own_is_diagnosed_and_delegated_to_by_its_profile
     )
     async with serving(peer.app) as url:
         own_profile(environment, OWN.replace("URL", url))
-        diagnosed = await typed(environment, "doctor", "--json")
-        done = await typed(environment, "delegate", RENAME, "--json")
+        diagnosed = await run_command(environment, "doctor", "--json")
+        done = await run_command(environment, "delegate", RENAME, "--json")
 
-    lines = json.loads(diagnosed.out)["lines"]
+    lines = diagnosed.json["lines"]
     assert {"what": "openai_compatible", "health": "ok", "finding": "127.0.0.1: own-qwen"} in lines
     assert {"what": "role local", "health": "ok", "finding": "own-qwen"} in lines
-    receipt = json.loads(done.out)
+    receipt = done.json
     assert (receipt["model"], receipt["cost_usd"]) == ("own-qwen", 0)
     assert any("own-qwen: its server gives no usable token counts" in note for note in receipt["notes"])
     assert receipt["egress"][0]["host"] == "127.0.0.1"
@@ -548,12 +532,12 @@ async def test_the_doctor_judges_each_server_that_profiles_name_by_itself(enviro
         own_profile(environment, OWN.replace("URL", url) + "api_key_env: MY_KEY\n")
         dead = OWN.replace("URL", "http://127.0.0.1:9").replace("own-qwen", "dead").replace("local: 1", "local: 2")
         own_profile(environment, dead, "dead")
-        right = await typed(environment | {"MY_KEY": "sk-the-one"}, "doctor", "--json")
-        wrong = await typed(environment | {"MY_KEY": "sk-not-the-one"}, "doctor", "--json")
-        without = await typed(environment, "doctor", "--json")
+        right = await run_command(environment | {"MY_KEY": "sk-the-one"}, "doctor", "--json")
+        wrong = await run_command(environment | {"MY_KEY": "sk-not-the-one"}, "doctor", "--json")
+        without = await run_command(environment, "doctor", "--json")
 
     def told(seen: Typed) -> list[tuple[str, str]]:
-        lines = json.loads(seen.out)["lines"]
+        lines = seen.json["lines"]
         return [(line["health"], line["finding"]) for line in lines if line["what"] == "openai_compatible"]
 
     assert sorted(health for health, _ in told(right)) == ["missing", "ok"]

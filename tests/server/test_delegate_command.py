@@ -1,20 +1,19 @@
 """`chargehand delegate` as a person, or a script, types it."""
 
-import json
 import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from command_line import Typed, run_command
 from house import Script, fenced
+from server_process import COMMAND
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Reply, Stall
@@ -27,16 +26,8 @@ RENAME = "Rename the variable n to count in this function: def double(n): return
 CODE = "def double(count):\n    return 2 * count\n"
 RIGHT = Reply(fenced(CODE.rstrip()))
 WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
-COMMAND = (sys.executable, "-m", "chargehand.server", "delegate")
 BOUND_S = 60
 """For a process to start, be interrupted and end on a busy machine; nothing here tests how long it takes."""
-
-
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
 
 
 @pytest.fixture
@@ -80,15 +71,8 @@ async def _ran(
     project: Path, script: Script, installed: tuple[OllamaModel, ...], arguments: Sequence[str | bytes], **stdin: Any
 ) -> Typed:
     async with vendors(script, installed=installed) as peers:
-        with anyio.fail_after(60):
-            done = await anyio.run_process(
-                [*COMMAND, *arguments],
-                check=False,
-                env=environment(project, **peers.environment),
-                cwd=project,
-                **stdin,
-            )
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+        own = environment(project, **peers.environment)
+        return await run_command(own, "delegate", *arguments, folder=project, **stdin)
 
 
 async def test_code_whose_tests_pass_is_all_of_standard_output_and_the_exit_code_is_0(project: Path):
@@ -125,7 +109,7 @@ async def test_the_task_comes_from_standard_input_and_the_receipt_as_json(projec
         standard_input=RENAME,
     )  # fmt: skip
 
-    receipt = json.loads(seen.out)
+    receipt = seen.json
     assert (seen.code, receipt["status"], receipt["code"]) == (0, "succeeded", CODE)
     assert RENAME in script.asked[0].messages[-1][1]
 
@@ -275,7 +259,7 @@ async def test_code_that_cannot_be_printed_is_said_to_be_lost_and_where_it_is_ke
     async with vendors(Script({LOCAL: [RIGHT]})) as peers:
         with anyio.fail_after(60):
             done = await anyio.run_process(
-                ["sh", "-c", f'"$@" {place}', "sh", *COMMAND, RENAME, *arguments],
+                ["sh", "-c", f'"$@" {place}', "sh", *COMMAND, "delegate", RENAME, *arguments],
                 check=False,
                 env=environment(project, **peers.environment),
                 cwd=project,
@@ -294,7 +278,7 @@ async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(proj
     async with vendors(script, installed=()) as peers:
         with anyio.fail_after(BOUND_S):
             async with await anyio.open_process(
-                [*COMMAND, RENAME],
+                [*COMMAND, "delegate", RENAME],
                 env=environment(project, **peers.environment),
                 cwd=project,
                 stdin=subprocess.DEVNULL,
@@ -343,12 +327,9 @@ async def test_apply_writes_the_target_instead_of_printing_and_undo_takes_it_bac
     (project / "double.py").write_bytes(b"def double(count):\r\n    return 2 * count\r\n")
     taken = await undone(project, task_id, "--json")
     assert taken.code == 0, taken.error
-    assert [answer["task_id"] for answer in json.loads(taken.out)] == [task_id]
+    assert [answer["task_id"] for answer in taken.json] == [task_id]
     assert (project / "double.py").read_bytes() == b"def double(n):\r\n    return 2 * n\r\n"
 
 
 async def undone(project: Path, *arguments: str) -> Typed:
-    command = [sys.executable, "-m", "chargehand.server", "undo", *arguments]
-    with anyio.fail_after(60):
-        done = await anyio.run_process(command, check=False, env=environment(project), cwd=project)
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return await run_command(environment(project), "undo", *arguments, folder=project)

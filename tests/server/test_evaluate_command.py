@@ -1,12 +1,10 @@
 """`chargehand evaluate` as a person types it: figures, page, signals, kills and what can be mended."""
 
-import json
 import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -14,6 +12,8 @@ from pathlib import Path
 
 import anyio
 import pytest
+from command_line import Typed, run_command
+from server_process import COMMAND
 
 from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
@@ -22,7 +22,6 @@ from chargehand.profiles.price import in_dollars
 
 pytestmark = pytest.mark.anyio
 
-COMMAND = (sys.executable, "-m", "chargehand.server", "evaluate")
 LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
 SEED = 7
 KIND = "repair"
@@ -54,13 +53,6 @@ class Class:
         return reply
 
 
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
     return {
         "PATH": os.environ["PATH"], "COLUMNS": "220", "HOME": str(folder), "CHARGEHAND_HOME": str(folder / "data"),
@@ -69,14 +61,8 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
 
 
 async def typed(folder: Path, peers: Vendors | None, *arguments: str, columns: int = 220) -> Typed:
-    with anyio.fail_after(120):
-        done = await anyio.run_process(
-            [*COMMAND, *arguments],
-            check=False,
-            env=environment(folder, peers.environment if peers is not None else None) | {"COLUMNS": str(columns)},
-            cwd=folder,
-        )
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+    own = environment(folder, peers.environment if peers is not None else None) | {"COLUMNS": str(columns)}
+    return await run_command(own, "evaluate", *arguments)
 
 
 def rows(folder: Path, query: str) -> list[tuple]:
@@ -93,13 +79,13 @@ async def test_models_are_measured_and_their_figures_printed_again_without_askin
     narrow = await typed(tmp_path, None, "--report", columns=80)
 
     assert seen.code == 0, seen.error
-    facts = json.loads(seen.out)
+    facts = seen.json
     assert [model["model"] for model in facts["models"]] == [LOCAL, HAIKU]
     good, bad = (model["all"] for model in facts["models"])
     assert (good["passed"], good["asked"], bad["passed"]) == (len(TASKS), len(TASKS), 0)
     assert facts["models"][0]["kinds"].keys() == {KIND}
     assert 0 < facts["cost_usd"] < 1
-    assert (again.code, json.loads(again.out)["models"]) == (0, facts["models"])
+    assert (again.code, again.json["models"]) == (0, facts["models"])
     assert f"{len(TASKS)} of {len(TASKS)}" in table.out
     assert "…" not in narrow.out
     for model in facts["models"]:
@@ -150,7 +136,7 @@ async def test_all_that_answer_are_measured_when_none_is_named(tmp_path: Path):
     async with vendors(Class(good=(LOCAL_WIRE, HAIKU))) as peers:
         seen = await typed(tmp_path, peers, *TERMS, "--json")
 
-    models = {model["model"]: model["all"]["passed"] for model in json.loads(seen.out)["models"]}
+    models = {model["model"]: model["all"]["passed"] for model in seen.json["models"]}
     assert len(models) >= 5
     assert {name for name, passed in models.items() if passed} == {LOCAL, HAIKU}
 
@@ -187,7 +173,7 @@ async def test_an_evaluation_that_is_cut_short_goes_on_and_asks_nothing_twice(tm
     wanted = 4 * len(TASKS)
     assert learnt == [(2,)]
     assert len(calm.asked) == wanted - 2
-    facts = json.loads(resumed.out)
+    facts = resumed.json
     assert (resumed.code, facts["models"][0]["all"]["passed"]) == (0, wanted), resumed.error
     assert rows(tmp_path, "SELECT COUNT(*), COUNT(passed) FROM measurements") == [(wanted, wanted)]
     assert rows(tmp_path, "SELECT COUNT(*) FROM evaluations") == [(1,)]
@@ -206,7 +192,7 @@ async def test_what_a_killed_process_had_reserved_counts_in_the_budget_when_it_g
         seen = await typed(tmp_path, peers, "--resume", "--json")
 
     ((spent, most),) = rows(tmp_path, "SELECT TOTAL(cost_usd), MAX(reserved_usd) FROM attempts")
-    facts = json.loads(seen.out)
+    facts = seen.json
     assert most <= spent <= 0.01
     assert facts["cost_usd"] == pytest.approx(spent, abs=1e-6)
 
@@ -249,7 +235,7 @@ async def test_what_can_be_mended_is_said_without_a_traceback(tmp_path: Path, ar
 
 async def _begun(folder: Path, peers: Vendors, *terms: str) -> anyio.abc.Process:
     return await anyio.open_process(
-        [*COMMAND, *TERMS, *(("--models", LOCAL) if "--models" not in terms else ()), *terms],
+        [*COMMAND, "evaluate", *TERMS, *(("--models", LOCAL) if "--models" not in terms else ()), *terms],
         env=environment(folder, peers.environment),
         cwd=folder,
         stdin=subprocess.DEVNULL,

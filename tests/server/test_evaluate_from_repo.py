@@ -1,14 +1,11 @@
 """`chargehand evaluate --from-repo` as a person types it, with vendors on this machine and elsewhere."""
 
-import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
+from command_line import Typed, run_command
 from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, Past, shop_history
 from house import Script
 
@@ -22,41 +19,24 @@ RIGHT = Reply(f"shop/total.py\n```python\n{ROUNDED}```\n")
 WRONG = Reply(f"shop/total.py\n```python\n{TOTAL.replace('sum', 'max')}```\n")
 
 
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return json.loads(self.out)
-
-    @property
-    def passed(self) -> dict[str, tuple[int, int]]:
-        """Passed and asked, by model."""
-        return {model["model"]: (model["all"]["passed"], model["all"]["asked"]) for model in self.facts["models"]}
-
-
 async def evaluate(folder: Path, script: Script, *arguments: str, config: str = "", **environment: str) -> Typed:
     (folder / "config.toml").write_text(config)
     async with vendors(script) as peers:
-        with anyio.fail_after(120):
-            done = await anyio.run_process(
-                [sys.executable, "-m", "chargehand.server", "evaluate", "--json", *arguments],
-                check=False,
-                env={
-                    "PATH": os.environ["PATH"],
-                    "COLUMNS": "200",
-                    "HOME": str(folder),
-                    "CHARGEHAND_HOME": str(folder / "data"),
-                    "CHARGEHAND_CONFIG": str(folder / "config.toml"),
-                    **peers.environment,
-                    **environment,
-                },
-                cwd=folder,
-            )
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+        own = {
+            "PATH": os.environ["PATH"],
+            "COLUMNS": "200",
+            "HOME": str(folder),
+            "CHARGEHAND_HOME": str(folder / "data"),
+            "CHARGEHAND_CONFIG": str(folder / "config.toml"),
+            **peers.environment,
+            **environment,
+        }
+        return await run_command(own, "evaluate", "--json", *arguments)
+
+
+def passed(seen: Typed) -> dict[str, tuple[int, int]]:
+    """Passed and asked, by model."""
+    return {model["model"]: (model["all"]["passed"], model["all"]["asked"]) for model in seen.json["models"]}
 
 
 @pytest.fixture
@@ -82,8 +62,8 @@ async def test_models_are_measured_on_the_tasks_of_a_history_and_its_commits_are
     seen = await evaluate(home(past), script, *repository(past))
 
     assert seen.code == 0, seen.error
-    assert seen.passed == {LOCAL: (0, 1), HAIKU: (1, 1)}
-    assert seen.facts["suite"] == f"shop@{(past.head or '')[:12]}, 200 commits, 20 tasks at most"
+    assert passed(seen) == {LOCAL: (0, 1), HAIKU: (1, 1)}
+    assert seen.json["suite"] == f"shop@{(past.head or '')[:12]}, 200 commits, 20 tasks at most"
     assert "1 of 2 commits became tasks." in seen.error
     assert "The others: the first commit (1)." in seen.error
 
@@ -121,9 +101,9 @@ async def test_a_task_with_files_that_must_stay_is_asked_of_local_models_alone(
 
     assert script.models == [LOCAL_WIRE]
     assert seen.code == 0, seen.error
-    assert seen.passed == {LOCAL: (1, 1)}
-    assert seen.facts["withheld"] == {HAIKU: 1}
-    ((reasons),) = seen.facts["staying"].values()
+    assert passed(seen) == {LOCAL: (1, 1)}
+    assert seen.json["withheld"] == {HAIKU: 1}
+    ((reasons),) = seen.json["staying"].values()
     assert why in "; ".join(reasons)
 
 
@@ -136,7 +116,7 @@ async def test_a_pattern_from_a_root_above_the_repository_holds_for_its_tasks(pa
     )  # fmt: skip
 
     assert script.asked == []
-    assert (seen.code, seen.facts["withheld"]) == (1, {HAIKU: 1})
+    assert (seen.code, seen.json["withheld"]) == (1, {HAIKU: 1})
 
 
 async def test_a_new_file_below_a_private_folder_keeps_its_task_here(past: Past):
@@ -153,7 +133,7 @@ async def test_a_new_file_below_a_private_folder_keeps_its_task_here(past: Past)
         home(past), script, *repository(past, HAIKU), config='[privacy]\nlocal_only = ["private/**"]\n'
     )
 
-    assert seen.facts["withheld"] == {HAIKU: 1}
+    assert seen.json["withheld"] == {HAIKU: 1}
     assert [("bill" in seen_by(ask)) for ask in script.asked] == [False]
 
 
@@ -172,7 +152,7 @@ async def test_a_secret_in_the_code_before_a_commit_keeps_its_task_here(past: Pa
     seen = await evaluate(home(past), script, *repository(past), "--tasks", "1")
 
     assert script.models == [LOCAL_WIRE]
-    ((reason,),) = seen.facts["staying"].values()
+    ((reason,),) = seen.json["staying"].values()
     assert "looks like a secret" in reason
 
 
@@ -183,7 +163,7 @@ async def test_where_nothing_may_leave_no_model_elsewhere_is_asked_and_that_is_s
         home(past), script, "--from-repo", str(past.folder), CHARGEHAND_LOCAL_ONLY="true"
     )  # fmt: skip
 
-    assert seen.passed == {LOCAL: (1, 1)}
+    assert passed(seen) == {LOCAL: (1, 1)}
     assert "Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: " in seen.error
     assert HAIKU in seen.error
 
@@ -197,8 +177,8 @@ async def test_a_finished_evaluation_prints_again_and_the_next_commit_begins_ano
     past.commit("Say what the shop is", {"README.md": "A shop.\n"})
     second = await evaluate(folder, script, *repository(past, LOCAL))
 
-    assert again.facts["id"] == first.facts["id"]
-    assert second.facts["suite"] != first.facts["suite"]
+    assert again.json["id"] == first.json["id"]
+    assert second.json["suite"] != first.json["suite"]
 
 
 @pytest.mark.parametrize(
@@ -233,7 +213,7 @@ async def test_another_python_runs_in_the_sandbox_of_the_users_config(past: Past
 
     assert "no commit became a task" in isolated.error
     assert unsafe.code == 0, unsafe.error
-    assert unsafe.passed == {LOCAL: (1, 1)}
+    assert passed(unsafe) == {LOCAL: (1, 1)}
 
 
 async def test_a_folder_without_a_history_is_refused_with_the_remedy(past: Past):

@@ -3,17 +3,16 @@
 import argparse
 import contextlib
 import gzip
-import io
 import json
 import os
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
+from command_line import Terminal, Typed
 
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
 from chargehand.memory_store.ledger import Ledger
@@ -29,25 +28,7 @@ from chargehand.tools.workshop import Workshop
 ROW = {"task_id": "set/1", "prompt": "Reverse a string", "outcomes": {"big": {"correct": 1, "cost_usd": 0.5}}}
 
 
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 Type = Callable[..., Typed]
-
-
-class Terminal(io.StringIO):
-    """Somebody who types an answer."""
-
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture

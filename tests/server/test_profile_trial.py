@@ -1,16 +1,13 @@
 """`chargehand profiles trial` as a person types it, over local vendors."""
 
 import datetime as dt
-import io
-import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-import anyio
 import pytest
+from command_line import Typed, run_command, standard_input
 from house import Script, fenced
 
 from chargehand.evaluation.comparison import Comparison, proposals_of
@@ -31,28 +28,10 @@ RIGHT, WRONG = Reply(fenced("def twice(n):\n    return 2 * n")), Reply(fenced("d
 TESTS = "def test_twice():\n    assert twice(3) == 6\n"
 
 
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-    @property
-    def json(self) -> dict:
-        return json.loads(self.out)
-
-
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
     home = {"HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
     return {"PATH": os.environ["PATH"], "COLUMNS": "300", **home}
-
-
-async def typed(environment: dict[str, str], *arguments: str) -> Typed:
-    command = [sys.executable, "-m", "chargehand.server", *arguments]
-    with anyio.fail_after(120):
-        done = await anyio.run_process(command, check=False, env=environment, cwd=environment["HOME"])
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 async def remember(environment: dict[str, str], count: int, *, local: Sequence[int] = ()) -> None:
@@ -77,10 +56,10 @@ async def test_a_delegation_with_tests_is_asked_again_and_the_models_are_compare
         here = environment | peers.environment
         for word in ("first", "second"):
             task = f"Write twice(n), which doubles a number, the {word} time."
-            made = await typed(here, "delegate", task, "--tests", TESTS, "--model", LOCAL)
+            made = await run_command(here, "delegate", task, "--tests", TESTS, "--model", LOCAL)
             assert made.code in (0, 1), made.error
-        seen = await typed(here, "profiles", "trial", "haiku", "--against", LOCAL, "--json")
-        words = await typed(here, "profiles", "trial", "haiku", "--against", LOCAL)
+        seen = await run_command(here, "profiles", "trial", "haiku", "--against", LOCAL, "--json")
+        words = await run_command(here, "profiles", "trial", "haiku", "--against", LOCAL)
 
     assert (seen.code, words.code) == (0, 0), seen.error
     trial = seen.json["trial"]
@@ -102,7 +81,9 @@ async def test_what_had_to_stay_on_the_machine_is_sent_to_no_model_elsewhere(env
     script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
     await remember(environment, 3, local=[1])
     async with vendors(script) as peers:
-        seen = await typed(environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json")
+        seen = await run_command(
+            environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json"
+        )
 
     assert seen.json["trial"]["n"] == 2
     assert "1 task(s) must stay on this machine" in seen.error
@@ -113,11 +94,11 @@ async def test_what_had_to_stay_on_the_machine_is_sent_to_no_model_elsewhere(env
 async def test_nothing_that_can_be_asked_again_is_said_with_what_it_takes(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         here = environment | peers.environment
-        empty = await typed(here, "profiles", "trial", HAIKU, "--against", LOCAL)
+        empty = await run_command(here, "profiles", "trial", HAIKU, "--against", LOCAL)
         await remember(environment, 2, local=[0, 1])
-        all_local = await typed(here, "profiles", "trial", HAIKU, "--against", LOCAL)
-        same = await typed(here, "profiles", "trial", "haiku", "--against", HAIKU)
-        unknown = await typed(here, "profiles", "trial", "nobody", "--against", HAIKU)
+        all_local = await run_command(here, "profiles", "trial", HAIKU, "--against", LOCAL)
+        same = await run_command(here, "profiles", "trial", "haiku", "--against", HAIKU)
+        unknown = await run_command(here, "profiles", "trial", "nobody", "--against", HAIKU)
 
     assert {empty.code, all_local.code, same.code, unknown.code} == {1}
     assert "no remembered task can be asked again" in empty.error
@@ -131,7 +112,7 @@ async def test_a_trial_stays_within_its_budget_and_says_what_it_left(environment
     await remember(environment, 3)
     async with vendors(script) as peers:
         command = ("profiles", "trial", HAIKU, "--against", LOCAL, "--budget-usd", "0.000001", "--json")
-        seen = await typed(environment | peers.environment, *command)
+        seen = await run_command(environment | peers.environment, *command)
 
     assert seen.code == 1
     assert "does not cover 3 task(s)" in seen.error
@@ -164,7 +145,9 @@ async def test_an_interrupted_trial_goes_on_where_it_was(environment: dict[str, 
 
 async def _trial(environment: dict[str, str], answer) -> Typed:
     async with vendors(answer) as peers:
-        return await typed(environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json")
+        return await run_command(
+            environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json"
+        )
 
 
 BETTER = Comparison(
@@ -177,15 +160,10 @@ async def haiku_is_better(shop) -> ProfileFindings:
     return ProfileFindings(proposals=tuple(proposals_of(BETTER, shop.catalogue, "e1" * 8, shop.today)))
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.mark.parametrize(("answer", "is_written"), [("y\n", True), ("n\n", False), (None, False)])
 async def test_the_change_is_written_only_when_a_person_agrees(answer, is_written, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
-    monkeypatch.setattr(sys, "stdin", io.StringIO() if answer is None else Terminal(answer))
+    monkeypatch.setattr(sys, "stdin", standard_input(answer))
     code = await offer(own_workshop, [haiku_is_better], apply=False, as_json=False)
 
     async with own_workshop() as shop:

@@ -1,17 +1,17 @@
 """`chargehand profiles update` and `undo` as a person types them."""
 
 import contextlib
-import io
 import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
+from command_line import Typed, standard_input
 from measurement_rows import begun
 
 from chargehand.memory_store.evaluations import Measurement, record_measurement
@@ -32,22 +32,6 @@ ONE = Measurement(
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     return tmp_path / "chargehand-home"
@@ -59,7 +43,7 @@ def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("COLUMNS", "300")
 
     def type_in(*words: str, answer: str | None = None) -> Typed:
-        monkeypatch.setattr(sys, "stdin", io.StringIO() if answer is None else Terminal(answer))
+        monkeypatch.setattr(sys, "stdin", standard_input(answer))
         code = main(["profiles", *words])
         printed = capsys.readouterr()
         return Typed(code, printed.out, printed.err)
@@ -84,10 +68,6 @@ def measured(home: Path, *rows: Measurement) -> None:
         await ledger.aclose()
 
     anyio.run(write)
-
-
-def proposed(update: Typed) -> dict[tuple[str, ...], Any]:
-    return {(p["profile"], *p["place"]): p["after"] for p in update.json["proposals"]}
 
 
 def facts(typed: Callable[..., Typed], model: str) -> Any:
@@ -201,7 +181,7 @@ def test_answers_of_an_older_build_are_those_of_another_model(typed, home: Path)
     old = items("qwen3-14b", 40, 40, build="sha256:old", at=AT - 99_999)
     measured(home, *old, *items("qwen3-14b", 10, 20, evaluation_id="e2"))
 
-    found = proposed(typed("update", "--from-evaluation", "--json"))["qwen3-14b", "measured"]
+    found = typed("update", "--from-evaluation", "--json").proposed["qwen3-14b", "measured"]
 
     assert (found["items"]["passed"], found["items"]["n"], found["build"]) == (10, 20, "sha256:new")
 
@@ -212,7 +192,7 @@ def test_who_is_significantly_better_is_asked_first_and_suits_the_type(typed, ho
     places = sorted(SHIPPED[model].roles["local"] for model in (first, second))
     measured(home, *items(first, 12, 40), *items(second, 38, 40))
 
-    found = proposed(typed("update", "--from-evaluation", "--json"))
+    found = typed("update", "--from-evaluation", "--json").proposed
 
     assert found[second, "roles", "local"] == places[0]
     assert found[first, "roles", "local"] == places[1]
@@ -227,7 +207,7 @@ def test_a_difference_that_chance_explains_moves_nobody(typed, home: Path):
     first, second = [p.id for p in load_catalogue().players("local", utc_now().date(), reference_first=False)][:2]
     measured(home, *items(first, 25, 40), *items(second, 30, 40))
 
-    found = proposed(typed("update", "--from-evaluation", "--json"))
+    found = typed("update", "--from-evaluation", "--json").proposed
 
     assert {place[1] for place in found} == {"measured", "speed"}
 
@@ -236,7 +216,7 @@ def test_where_a_model_begins_to_fail_a_line_is_drawn(typed, home: Path):
     easy, hard = items("qwen3-14b", 28, 30), items("qwen3-14b", 3, 30, complexity=7.0)
     measured(home, *easy, *(replace(row, item=f"hard {row.item}") for row in hard))
 
-    found = proposed(typed("update", "--from-evaluation", "--json"))
+    found = typed("update", "--from-evaluation", "--json").proposed
 
     # Seven places of the line tell the same items apart; the lowest is as good as any and promises least.
     assert found["qwen3-14b", "complexity_at_most"] == 3

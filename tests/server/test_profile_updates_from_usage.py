@@ -5,13 +5,14 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anyio
 import anyio.to_thread
 import pytest
+from command_line import Typed
 from house import OpenHouse, Script, fenced
 from usage_rows import Work, works, write_works
 
@@ -24,17 +25,6 @@ from chargehand.server.wiring import utc_now
 
 OLD, NEW = "sha256:old Q4", "sha256:new Q4"
 OTHERS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
-
-
-@dataclass(frozen=True)
-class Typed:
-    code: int
-    out: str
-    error: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @pytest.fixture
@@ -153,7 +143,7 @@ def test_imported_work_counts_but_for_its_speed_and_cost(
 
     capsys.readouterr()
 
-    found = proposed(update("--json"))
+    found = proposals(update("--json"))
 
     assert found.keys() == {("qwen3-30b-a3b", "in_use")}
     after = found["qwen3-30b-a3b", "in_use"]["after"]
@@ -267,7 +257,7 @@ def local_rivals() -> tuple[str, str]:
     return first.id, second.id
 
 
-def proposed(update: Typed) -> dict[tuple[str, ...], Any]:
+def proposals(update: Typed) -> dict[tuple[str, ...], Any]:
     return {(p["profile"], *p["place"]): p for p in update.json["proposals"]}
 
 
@@ -276,7 +266,7 @@ def test_who_is_significantly_better_at_like_tasks_is_asked_first_and_suits_the_
     places = sorted(load_catalogue().profiles[model].roles["local"] for model in (first, second))
     used(home, *works(12, 40, models=(first,)), *works(38, 40, models=(second,)))
 
-    found = proposed(update("--json"))
+    found = proposals(update("--json"))
 
     assert found[second, "roles", "local"]["after"] == places[0]
     assert found[first, "roles", "local"]["after"] == places[1]
@@ -296,7 +286,7 @@ def test_what_use_says_stands_beside_what_was_measured(update, home: Path):
     update("--apply")
     used(home, *works(60, 60, models=(second,), days_ago=0.5))
 
-    kept = proposed(update("--json"))[first, "weaknesses"]["after"]
+    kept = proposals(update("--json"))[first, "weaknesses"]["after"]
 
     assert sum(sentence.startswith("In use: ") for sentence in kept) == 1
 
@@ -313,14 +303,14 @@ def test_models_are_not_compared_at_tasks_that_are_not_alike(update, home: Path,
     theirs = [replace(work, passed=passed) for work in works(38, 40, **{**unlike, "models": models})]
     used(home, *works(12, 40, models=(first,)), *theirs)
 
-    assert {place[1] for place in proposed(update("--json"))} == {"in_use", "speed"}
+    assert {place[1] for place in proposals(update("--json"))} == {"in_use", "speed"}
 
 
 def test_a_difference_that_chance_explains_moves_nobody(update, home: Path):
     first, second = local_rivals()
     used(home, *works(25, 40, models=(first,)), *works(31, 40, models=(second,)))
 
-    assert {place[1] for place in proposed(update("--json"))} == {"in_use", "speed"}
+    assert {place[1] for place in proposals(update("--json"))} == {"in_use", "speed"}
 
 
 @pytest.mark.anyio

@@ -1,23 +1,18 @@
 """The vendors of tests/changed_vendors.py, and the command that reads them."""
 
 import contextlib
-import io
 import sys
 from collections.abc import AsyncGenerator
 
 import pytest
-from changed_vendors import CLAUDES, DEARER, NEW_WEIGHTS, Told
+from changed_vendors import CLAUDES, DEARER, NEW_WEIGHTS
+from command_line import Typed, standard_input
 
 from chargehand.evaluation.peers.reply import Answer, Reply
 from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
 from chargehand.server.cli import own_workshop
 from chargehand.server.command.profile_updates import update_profiles
 from chargehand.server.surface.premises import OpenWorkshop
-
-
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
 
 
 @pytest.fixture
@@ -41,10 +36,10 @@ def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
     async def run(
         *, apply: bool = False, as_json: bool = True, answer: str | None = None, workshop: OpenWorkshop = own_workshop
-    ) -> Told:
-        monkeypatch.setattr(sys, "stdin", io.StringIO() if answer is None else Terminal(answer))
+    ) -> Typed:
+        monkeypatch.setattr(sys, "stdin", standard_input(answer))
         code = await update_profiles(workshop, ["releases"], apply=apply, as_json=as_json)
         printed = capsys.readouterr()
-        return Told(code, printed.out, printed.err)
+        return Typed(code, printed.out, printed.err)
 
     return run

@@ -12,7 +12,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from changed_vendors import NEWCOMER, SONNET, Told, opened
+from changed_vendors import NEWCOMER, SONNET, opened
+from command_line import Typed
 from starlette.responses import Response
 
 from chargehand.evaluation.peers.vendors import KEY, Vendors
@@ -109,7 +110,7 @@ async def listed(peers: Vendors, vendor: str) -> Any:
         return (await client.get(url, params=params, headers=headers)).json()
 
 
-def others_are_proposed(told: Told, vendor: str) -> bool:
+def others_are_proposed(told: Typed, vendor: str) -> bool:
     return {p["profile"] for p in told.json["proposals"]} == set(THEIRS.values()) - {THEIRS[vendor]}
 
 
