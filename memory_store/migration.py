@@ -12,12 +12,16 @@ from .schema import MIGRATIONS, write_transaction
 _WAIT_MS = 120_000
 """How long a process waits while another one migrates: copying a large ledger takes its time."""
 
+_NOT_AS_EXPECTED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
+"""What a step meets in a file whose tables or rows are not those of its version."""
+
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
     """Bring the file to this version, all steps or none; several processes may do so at once.
 
     Before an existing ledger changes, it is copied to `backup_of(path, version)`. Killed at any moment
-    the file is the old one or the new one. Raises LedgerUnusable when a newer Chargehand wrote it.
+    the file is the old one or the new one. Raises LedgerUnusable when a newer Chargehand wrote it, or it holds
+    something that no Chargehand put there.
     """
     if _version(connection) == len(MIGRATIONS):
         _clear_away(connection, path)
@@ -34,9 +38,19 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         if 0 < version < len(MIGRATIONS):
             # This transaction keeps all other writers out, so the copy is what is about to change.
             _back_up(path, version)
-        for script in MIGRATIONS[version:]:
-            for statement in _statements(script):
-                connection.execute(statement)
+        for step, script in enumerate(MIGRATIONS[version:], start=version):
+            try:
+                for statement in _statements(script):
+                    connection.execute(statement)
+            except sqlite3.Error as error:
+                if error.sqlite_errorcode & 0xFF not in _NOT_AS_EXPECTED:
+                    raise
+                kept = f" Its copy {backup_of(path, version).name} beside it is as good." if version else ""
+                raise LedgerUnusable(
+                    f"the ledger {path} cannot be brought from version {step} to {step + 1} ({error}), and stays at"
+                    f" version {version}, unchanged.{kept} Use the Chargehand that wrote it, or set CHARGEHAND_HOME to"
+                    " another folder."
+                ) from error
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
     connection.execute(f"PRAGMA busy_timeout = {patience}")
 

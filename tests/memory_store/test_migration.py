@@ -103,6 +103,23 @@ async def test_when_there_is_no_way_to_keep_a_copy_nothing_changes(home: Path, c
     assert not (home / f"{LEDGER_FILE}.v1.bak.unfinished").exists()
 
 
+async def test_a_step_that_cannot_be_taken_is_named_and_the_ledger_stays_as_it_was(home: Path, clock):
+    old_ledger(home)
+    with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
+        db.execute("CREATE TABLE identity (somebody TEXT)")
+
+    said = (
+        r"cannot be brought from version 3 to 4 \(table identity already exists\), and stays at version 1, unchanged."
+        rf" Its copy {LEDGER_FILE}\.v1\.bak beside it is as good. Use the Chargehand that wrote it"
+    )
+    with pytest.raises(LedgerUnusable, match=said):
+        await Ledger.open(home, clock)
+
+    with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("SELECT COUNT(*) FROM tasks").fetchone() == (5,)
+
+
 def test_several_processes_at_once_migrate_once(home: Path):
     old_ledger(home, tasks=300)
     processes = [
