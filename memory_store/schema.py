@@ -294,9 +294,17 @@ CREATE TRIGGER no_tests_without_text AFTER UPDATE ON tasks WHEN NEW.tests IS NOT
     BEGIN UPDATE tasks SET tests = NULL WHERE id = NEW.id; END;
 """
 
+# Some ledgers came to version 5 with other indexes, or without.
+_VERSION_11 = """
+DROP INDEX IF EXISTS tasks_by_type;
+CREATE INDEX IF NOT EXISTS tasks_of_use ON tasks (task_type, begun_at)
+    WHERE kind = 'delegation' AND origin = 'use' AND NOT elsewhere;
+CREATE INDEX IF NOT EXISTS decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
+"""
+
 MIGRATIONS: tuple[str, ...] = (
     _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8, _VERSION_9,
-    _VERSION_10,
+    _VERSION_10, _VERSION_11,
 )  # fmt: skip
 """`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
 

@@ -120,6 +120,24 @@ async def test_a_step_that_cannot_be_taken_is_named_and_the_ledger_stays_as_it_w
         assert db.execute("SELECT COUNT(*) FROM tasks").fetchone() == (5,)
 
 
+async def test_ledgers_that_came_to_a_version_by_other_ways_have_the_same_indexes_in_the_end(home: Path, clock):
+    indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
+    for folder in (home / "new", home / "old"):
+        await (await Ledger.open(folder, clock)).aclose()
+    with closing(sqlite3.connect(home / "new" / LEDGER_FILE)) as db:
+        expected = db.execute(indexes).fetchall()
+    with closing(sqlite3.connect(home / "old" / LEDGER_FILE)) as db:
+        db.executescript(
+            "DROP INDEX tasks_of_use; CREATE INDEX tasks_by_type ON tasks (kind, task_type, begun_at);"
+            " PRAGMA user_version = 10;"
+        )
+
+    ledger = await Ledger.open(home / "old", clock)
+
+    assert await ledger.rows(indexes) == expected
+    await ledger.aclose()
+
+
 def test_several_processes_at_once_migrate_once(home: Path):
     old_ledger(home, tasks=300)
     processes = [
