@@ -155,7 +155,9 @@ class Journals:
         return Journal(self.folder / plan.task_id, plan)
 
     def find(self, task_id: str) -> Journal | None:
-        folder = self.folder / Path(task_id).name
+        if Path(task_id).name != task_id:  # a path is no id, wherever it leads
+            return None
+        folder = self.folder / task_id
         try:
             return Journal(folder, WritePlan.model_validate_json((folder / _PLAN).read_bytes()))
         except (FileNotFoundError, NotADirectoryError):

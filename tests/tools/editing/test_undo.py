@@ -153,6 +153,16 @@ async def test_what_cannot_be_undone_says_why(shop: Workshop, project: Path):
         await undo_task(shop, TASK)
 
 
+async def test_a_path_to_what_a_task_wrote_is_no_task_id(shop: Workshop, project: Path):
+    await write(shop, project)
+
+    for path in (f"../{TASK}", f"{TASK}/", f"./{TASK}"):
+        with pytest.raises(BadArgument, match="wrote no files that are still remembered"):
+            await undo_task(shop, path)
+
+    assert contents(project) == AFTER
+
+
 async def test_a_running_task_is_not_undone(shop: Workshop, project: Path):
     await shop.ledger.begin_task(
         NewTask(TASK, "delegation", "x", "code_generation", 1.0, local_only=False, owner=shop.owner.id)
