@@ -58,6 +58,24 @@ async def test_what_is_not_settled_counts_at_its_worst_case(ledger):
     assert report.models == (ModelUsage("dead", 1, 0, 0, 0, 0, 0.75),)
 
 
+async def test_what_is_settled_counts_at_its_cost_and_no_longer_at_its_worst_case(ledger):
+    await ledger.begin_task(task("t1"))
+    attempt_id = await ledger.reserve(attempt("t1", reserved_usd=0.75), daily_cap_usd=None)
+    await ledger.settle(attempt_id, settlement(cost_usd=0.25))
+
+    report = await report_usage(ledger)
+
+    assert (report.cost_usd, report.unsettled_usd) == (0.25, 0)
+
+
+async def test_an_answer_on_which_nothing_was_run_has_neither_passed_nor_failed(ledger):
+    await ledger.begin_task(task("t1"))
+    attempt_id = await ledger.reserve(attempt("t1", model="m"), daily_cap_usd=None)
+    await ledger.settle(attempt_id, settlement(outcome="unverified"))
+
+    assert (await report_usage(ledger)).models == (ModelUsage("m", 1, 0, 0, 100, 50, 0),)
+
+
 async def test_reviews_and_validations_are_spending_too(ledger):
     await ledger.begin_task(task("r1", kind="review"))
     attempt_id = await ledger.reserve(attempt("r1", model="director", reserved_usd=1), daily_cap_usd=None)
