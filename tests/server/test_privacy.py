@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from house import House, OpenHouse, Script, fenced, text_of
 from planted import AWS_KEY, drawn
+from starlette.responses import JSONResponse
 
-from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import QWEN
 
 pytestmark = pytest.mark.anyio
@@ -390,3 +391,24 @@ async def test_a_cloud_model_of_a_local_ollama_gets_no_secret(open_house: OpenHo
 
     assert receipt["status"] == "refused"
     assert house.vendors.ollama.journal.to("/api/chat") == []
+
+
+async def test_a_local_model_that_becomes_a_cloud_model_meanwhile_is_sent_nothing_more(
+    open_house: OpenHouse, project: Path, configure
+):
+    configure('[privacy]\non_secret = "redact"')
+    put(project, "a.py", f'KEY = "{AWS_KEY}"\n')
+    in_the_cloud = {"name": LOCAL, "model": LOCAL, "digest": "ab" * 32, "remote_host": "https://ollama.com"}
+
+    def answers(ask: Ask) -> Reply:
+        house.vendors.ollama.listing = JSONResponse({"models": [in_the_cloud]})
+        return WRONG
+
+    async with open_house(answers) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, tests=TESTS, context_files=["a.py"], model="qwen3-30b-a3b"
+        )
+
+    assert receipt["status"] == "failed"
+    (only,) = house.vendors.ollama.journal.to("/api/chat")
+    assert AWS_KEY in json.dumps(only.body)
