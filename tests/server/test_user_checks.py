@@ -71,6 +71,17 @@ async def test_what_a_failing_command_says_goes_into_the_repair(open_house: Open
     assert "AssertionError: 16" in script.asked[1].messages[-1][1]
 
 
+async def test_the_first_check_that_fails_is_the_last_that_runs(open_house: OpenHouse):
+    unclosed = Reply(fenced("def double(count:\n    return 2 * count"))
+    async with open_house(Script({LOCAL: [unclosed, WRONG]})) as house:
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, tests="assert double(4) == 8", checks=["unit"], model="qwen3-30b-a3b"
+        )
+
+    ran = [[check["name"] for check in attempt["checks"]] for attempt in receipt["attempts"]]
+    assert ran == [["parse"], ["parse", "lint", "tests"]]
+
+
 async def test_any_language_can_be_verified_by_a_command(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [BASH]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, checks=["shell"])
