@@ -3,7 +3,8 @@
 import pytest
 
 from chargehand.tools.checking.running import run_tests
-from chargehand.tools.checking.sandbox import Limits, Sandbox
+from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxRun
+from chargehand.tools.checking.verdict import Runner, judge
 
 pytestmark = pytest.mark.anyio
 
@@ -72,6 +73,23 @@ async def test_a_pytest_module_does_not_pass_by(sandbox: Sandbox, attempt):
 
     assert result.outcome in ("failed", "not_run")
     assert not result.tests_passed
+
+
+@pytest.mark.parametrize(
+    ("report", "killed_by", "outcome"),
+    [
+        (b'N{"status": "passed"}', None, "passed"),
+        (b'N{"status": "passed"}N{"status": "passed"}', None, "failed"),
+        (b'{"status": "passed"}', None, "failed"),
+        (b'M{"status": "passed"}N{"status": "passed"}', None, "failed"),
+        (b'N{"status": "passed"}', "wall_time", "failed"),
+    ],
+    ids=["one", "two", "without the secret", "another secret first", "of a process that was killed"],
+)
+async def test_one_report_with_the_secret_counts_and_nothing_else(sandbox: Sandbox, report, killed_by, outcome):
+    run = SandboxRun(0, "", report, 0.1, killed_by)
+
+    assert judge(run, "N", Runner("", lambda _: False, None), sandbox, LIMITS).outcome == outcome
 
 
 @pytest.mark.parametrize("way", ["pytest.skip('hard')", "pytest.xfail('hard')", "raise unittest.SkipTest('hard')"])
