@@ -62,6 +62,8 @@ SECRETS: dict[str, tuple[str, ...]] = {
         _pem("RSA PRIVATE KEY"),
         _pem("OPENSSH PRIVATE KEY"),
         _pem("PRIVATE KEY"),
+        _pem("PRIVATE KEY").replace("\n", "\nE   "),
+        _pem("PRIVATE KEY").replace("\n", "\nE     - "),
         _pgp(),
         '{"private_key": "' + _pem("PRIVATE KEY").replace("\n", "\\n") + '"}',
         f'KEY = (\n    "-----BEGIN EC PRIVATE KEY-----\\n"\n    "{drawn(64)}\\n"\n)',

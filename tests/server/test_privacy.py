@@ -1,6 +1,7 @@
 """What must stay on the machine stays there: by call, setting, path, or because a secret is in it."""
 
 import base64
+import hashlib
 import json
 import sqlite3
 from pathlib import Path
@@ -170,6 +171,40 @@ async def test_a_secret_in_a_tests_output_is_not_sent_back_for_a_repair(open_hou
     assert review["status"] == "refused"
     assert any("a check's output holds what looks like a secret" in note for note in receipt["notes"])
     assert AWS_KEY not in sent_to_clouds(house)
+
+
+KEY_LINES = [base64.b64encode(hashlib.sha384(bytes([number])).digest()).decode() for number in range(50)]
+"""What stands in a private key of 3,072 bits and in no prompt: the answer that leaks it computes it."""
+LEAKING_A_KEY = """import base64, hashlib
+def double(count):
+    lines = [base64.b64encode(hashlib.sha384(bytes([number])).digest()).decode() for number in range(50)]
+    begins, ends = ("-----%s PRIVATE KEY-----" % word for word in ("BEGIN", "END"))
+    return "\\n".join([". " * 700, begins, *lines, ends, ". " * 50])
+"""
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"tests": "raise ValueError(double(4))"},
+        {"tests": "import os\nprint(double(4), flush=True)\nos._exit(1)"},
+        {"checks": ["unit"]},
+    ],
+    ids=["raised", "printed", "by a command"],
+)
+@pytest.mark.parametrize("on_secret", ["local", "redact"])
+async def test_a_private_key_in_an_output_too_long_to_be_told_whole_does_not_leave(
+    open_house: OpenHouse, configure, project: Path, on_secret: str, asked: dict[str, object]
+):
+    command = 'command = ["python3", "-c", "import answer; print(answer.double(4)); exit(1)"]'
+    configure(f'[privacy]\non_secret = "{on_secret}"\n[checks.unit]\n{command}\nanswer_path = "answer.py"')
+    script = Script({ECONOMY: [Reply(fenced(LEAKING_A_KEY)), RIGHT]})
+    async with open_house(script, installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, **asked)
+
+    assert receipt["attempts"][0]["outcome"] == "failed_check"
+    assert not any(line in sent_to_clouds(house) for line in KEY_LINES)
+    assert (script.models == [ECONOMY]) is (on_secret == "local")
 
 
 async def test_a_task_that_a_check_made_local_goes_on_with_a_local_model_and_is_local_in_the_books(

@@ -14,6 +14,7 @@ from ..editing.fitting import packed_for
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
 from ..guarding.departure import MayNotLeave
 from ..guarding.privacy import HOW_TO_LEAVE, STAYS
+from ..guarding.secrets import holds_placeholder
 from ..provider import RateLimited, Turn
 from ..routing.candidates import Candidate
 from ..routing.deciding import of_the_day_usd
@@ -103,6 +104,8 @@ class Cascade:
         if self.options.local_only or privacy.replaces_secrets or attempt.first_failure is None:
             return None
         secret = next(iter(privacy.secrets.find(attempt.first_failure)), None)
+        if secret is None and holds_placeholder(attempt.first_failure):
+            return f"{STAYS} a check's output holds what looks like a secret."
         if secret is None:
             return None
         return f"{STAYS} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."

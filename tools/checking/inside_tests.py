@@ -33,8 +33,9 @@ from typing import Any, NoReturn
 REPORT_FD = 3
 SITE = str(Path(__file__).with_name("site"))
 SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: PTH118, S108  # outside the project's copy
-ENOUGH = 16_000
-"""Characters of a failure that are handed out; the checker outside shortens further."""
+ENOUGH = 40_000
+"""Characters of a failure that are handed out, a third of them from its start. The checker outside keeps less of either
+end, and so sees where a secret begins that stands there; and all fits into a report."""
 
 UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
 """What Python warns of when a test takes a coroutine for its result (3.14, seen 2026-11-29)."""
@@ -156,8 +157,12 @@ def failed_script(error: BaseException) -> dict[str, object]:
     if isinstance(error, ModuleNotFoundError):
         verdict["missing_module"] = error.name
     theirs = error.with_traceback(without_our_frames(error.__traceback__))
-    verdict["failure"] = "".join(traceback.format_exception(theirs))[-ENOUGH:]
+    verdict["failure"] = cut("".join(traceback.format_exception(theirs)))
     return verdict
+
+
+def cut(failure: str) -> str:
+    return failure if len(failure) <= ENOUGH else f"{failure[: ENOUGH // 3]}\n[...]\n{failure[-ENOUGH * 2 // 3 :]}"
 
 
 def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType | None:
@@ -249,7 +254,7 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     verdict: dict[str, object] = {
         "passed": count.passed,
         "total": count.collected,
-        "failure": count.first_failure and count.first_failure[-ENOUGH:],
+        "failure": count.first_failure and cut(count.first_failure),
         "missing_module": count.missing_module,
     }
     ended = len(count.results)

@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
 from ..vocabulary import CheckName
 from .result import CheckResult
@@ -24,6 +25,7 @@ _OUR_PATHS = re.compile(
     + r")/|(?<![\w./+-])/[\w./+-]*/(?=(?:lib|lib64)/python3\.\d+/)"
 )
 """Folders of the sandbox, and of this machine's Python, as they stand in tracebacks."""
+_SECRETS = SecretSearch()
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
@@ -107,15 +109,21 @@ def why_it_never_ended(run: SandboxRun, limits: Limits) -> str:
     }
     ended = f"the code ended the process (exit code {run.exit_code}) before the tests had finished"
     reason = reasons[run.killed_by] if run.killed_by else ended
-    last = shown(run.output.strip()[-1500:], 1500)
+    last = _fitting(run.output, 1500)[-1500:]
     return f"{reason}\nthe last it printed:\n{last}" if last else reason
 
 
 def shown(text: str, characters: int) -> str:
     """The text without our paths and what nobody sees; a long one loses its middle, as causes stand at the ends."""
-    clean = _OUR_PATHS.sub("", visible(text)).strip()
+    clean = _fitting(text, characters)
     if len(clean) <= characters:
         return clean
     mark = f"\n[... {len(clean) - characters:,} characters and more cut ...]\n"
     head = (characters - len(mark)) // 3
     return clean[:head] + mark + clean[head + len(mark) - characters :]
+
+
+def _fitting(text: str, characters: int) -> str:
+    """The text cleaned; one that must be cut has no secret left, since nobody would know the rest of one for it."""
+    clean = _OUR_PATHS.sub("", visible(text)).strip()
+    return clean if len(clean) <= characters else _SECRETS.redact(clean)

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -385,6 +387,25 @@ async def test_a_failure_is_short_and_holds_no_path_of_ours_and_nothing_hidden(s
         assert len(failure) <= FAILURE_CHARACTERS
         assert failure.endswith("end")
         assert not any(part in failure for part in ("/work", "/checker", "/tmp", "\x1b", "\u202e"))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(1_200, 1_200), (12_000, 50_000), (50_000, 1_200), (0, 14_000), (20_000, 24_000)]
+)
+async def test_a_failure_cut_to_its_ends_has_no_part_of_a_private_key(sandbox: Sandbox, before: int, after: int):
+    leak = """import base64, hashlib
+def leak():
+    lines = [base64.b64encode(hashlib.sha384(bytes([n])).digest()).decode() for n in range(50)]
+    begins, ends = ("-----%s PRIVATE KEY-----" % word for word in ("BEGIN", "END"))
+    raise ValueError("\\n".join([BEFORE, begins, *lines, ends, AFTER]))
+"""
+    answer = f"BEFORE, AFTER = '. ' * {before // 2}, '. ' * {after // 2}\n{leak}"
+    lines = [base64.b64encode(hashlib.sha384(bytes([number])).digest()).decode() for number in range(50)]
+
+    for tests in ("leak()", "def test_leak():\n    leak()"):
+        failure = (await run_tests(answer, tests, sandbox)).first_failure or ""
+        assert ". . ." in failure
+        assert [line for line in lines if line in failure] == []
 
 
 async def test_a_deep_recursion_fails_and_says_so(sandbox: Sandbox):
