@@ -33,6 +33,8 @@ _SOURCES = ("/usr/src", "/usr/local/src")
 # What holds everybody's projects is nobody's.
 _EVERYBODYS_FOLDERS = ("/home", "/opt", "/private", "/private/var", "/srv", "/var", "/Users", "/Volumes", *_SOURCES)
 
+_INSTALLED_IN = Path(os.path.realpath(__file__)).parents[2]
+
 
 def project_key(folder: Path) -> str:
     """The key of the project in a folder, which is the same whatever link leads to it."""
@@ -120,7 +122,8 @@ class Roots:
 def find_roots(configured: Sequence[str], *, start: Path, home: Path | None, data_folder: Path) -> Roots:
     """The roots: the configured folders, else the start folder when it belongs to a project.
 
-    A filesystem root, the home folder itself, a system folder and our data folder are never roots.
+    A filesystem root, the home folder itself, a system folder and our data folder are never roots. The folder
+    that this server is installed in is one only when it is configured.
     home: None: the user has none.
     """
     folders: list[Path] = []
@@ -135,7 +138,12 @@ def find_roots(configured: Sequence[str], *, start: Path, home: Path | None, dat
             problems.append(f"CHARGEHAND_ROOTS: {name} {because}.")
     if not configured:
         folder = _resolved(start)
-        if _not_a_root(folder, resolved_home, own) is None and _belongs_to_a_project(folder, resolved_home):
+        is_ours = folder.is_relative_to(_INSTALLED_IN)  # a desktop bundle starts there, and it has a pyproject.toml
+        if (
+            not is_ours
+            and _not_a_root(folder, resolved_home, own) is None
+            and _belongs_to_a_project(folder, resolved_home)
+        ):
             folders.append(folder)
     return Roots(folders=tuple(dict.fromkeys(folders)), off_limits=(own,), problems=tuple(problems))
 

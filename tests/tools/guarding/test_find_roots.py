@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from chargehand import tools
 from chargehand.tools.guarding.roots import Roots, find_roots
 
 AsNobody = Callable[[], AbstractContextManager[None]]
@@ -96,6 +97,14 @@ def test_the_home_folder_is_no_root_though_it_bears_a_mark(home: Path):
 
 def test_a_system_folder_is_no_root_though_the_server_started_there(home: Path):
     assert _found(home, start=Path("/usr/lib")).folders == ()
+
+
+def test_the_folder_that_this_server_is_installed_in_is_a_root_only_when_it_is_configured(home: Path):
+    installed_in = Path(tools.__file__).parents[1]
+
+    assert _found(home, start=installed_in).folders == ()
+    assert _found(home, start=installed_in / "tools").folders == ()
+    assert _found(home, str(installed_in)).folders == (installed_in,)
 
 
 def test_a_folder_behind_a_closed_door_is_reported_not_raised(home: Path, as_nobody: AsNobody):
