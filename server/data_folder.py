@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from .environment import value_of
+
 VARIABLE = "CHARGEHAND_HOME"
 PROFILES_FOLDER = "profiles"
 """Of the data folder; holds the user's own profiles, and what was measured."""
@@ -17,5 +19,5 @@ def usual_folder() -> Path:
 
 def data_folder() -> Path:
     """What the environment names, else the usual one. Raises RuntimeError where there is no home folder."""
-    named = os.environ.get(VARIABLE, "")
+    named = value_of(VARIABLE, os.environ)
     return Path(named).expanduser().absolute() if named else usual_folder()

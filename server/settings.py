@@ -31,6 +31,7 @@ from ..tools.guarding.own_patterns import own_pattern
 from ..tools.guarding.secrets import SecretSearch
 from ..tools.routing.policy import Policy
 from .data_folder import usual_folder
+from .environment import is_placeholder, value_of
 
 PREFIX = "CHARGEHAND_"
 CONFIG_FILE = "config.toml"
@@ -313,8 +314,8 @@ _ONLY_IN_THE_FILE = ("privacy", "usage", "budget", "memory", "sandbox", "http", 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of a process. environment: None is this process's own. Raises BadSetting."""
     environment = os.environ if environment is None else environment
-    _warn_of_unknown(environment)
-    values = {field: environment.get(variable, "").strip() for field, variable in _VARIABLES.items()}
+    _warn_of_useless(environment)
+    values = {field: value_of(variable, environment) for field, variable in _VARIABLES.items()}
     given = {field: value for field, value in values.items() if value}
     settings = _validated(given, file=None)
     file = settings.config or settings.home / CONFIG_FILE
@@ -340,9 +341,11 @@ def facts_of_fields() -> dict[str, tuple[str, Any]]:
     return {v: (field.description or "", None if field.default_factory else field.default) for v, field in fields}
 
 
-def _warn_of_unknown(environment: Mapping[str, str]) -> None:
+def _warn_of_useless(environment: Mapping[str, str]) -> None:
     known = list(_VARIABLES.values())
-    for name in environment:
+    for name, value in environment.items():
+        if (name in known or name.endswith("_API_KEY")) and is_placeholder(value):
+            logger.warning("%s is treated as unset: your host did not fill in its value, %.80s.", name, value.strip())
         if name.startswith(PREFIX) and name not in known:
             logger.warning("%s is not a setting and has no effect.%s", name, _meant(name, known))
 

@@ -40,6 +40,7 @@ from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
 from ..tools.workshop import Rules, Workshop
 from .data_folder import PROFILES_FOLDER
+from .environment import value_of
 from .providers.discreet_embedder import DiscreetEmbedder
 from .providers.egress import Gate
 from .providers.locality import InvalidAddress, is_local_url, vendor_url
@@ -145,7 +146,7 @@ def _vendors(settings: Settings, gate: Gate) -> VendorSettings:
         cerebras_api_key=secret(settings.cerebras_api_key),
         cerebras_base_url=settings.cerebras_base_url,
         # Profiles name these variables, so that no list of settings can.
-        key_of=lambda variable: os.environ.get(variable, ""),
+        key_of=lambda variable: value_of(variable, os.environ),
         local_hosts=settings.privacy.local_hosts,
         gate=gate,
     )

@@ -95,6 +95,13 @@ def test_every_variable_that_is_offered_is_a_setting_and_keys_are_secret():
         assert field.get("sensitive", False) == name.endswith("_API_KEY")
 
 
+def test_no_option_of_the_bundle_that_is_left_blank_reaches_the_server_as_a_placeholder():
+    """Claude Desktop leaves `${user_config.…}` as it is where an option has neither a value nor a default."""
+    options = told("manifest.json")["user_config"]
+
+    assert {name for name, option in options.items() if "default" not in option} == set()
+
+
 @pytest.mark.anyio
 async def test_the_bundle_lists_the_tools_that_there_are():
     async with Client(build_app(own_workshop)) as client:

@@ -389,6 +389,19 @@ def test_a_variable_that_is_no_setting_is_warned_of(home: Path, caplog: pytest.L
     )
 
 
+@pytest.mark.parametrize("variable", ["CHARGEHAND_ROOTS", "ANTHROPIC_API_KEY", "OLLAMA_HOST"])
+def test_a_placeholder_that_a_host_did_not_fill_in_sets_nothing_and_is_warned_of(
+    home: Path, caplog: pytest.LogCaptureFixture, variable: str
+):
+    with caplog.at_level(logging.WARNING, logger="chargehand"):
+        settings = _load(home, **{variable: "${user_config.of_mine}"})
+
+    assert settings == Settings(home=home)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{variable} is treated as unset: your host did not fill in its value, ${{user_config.of_mine}}."
+    ]
+
+
 def test_settings_cannot_be_changed(home: Path):
     settings = _load(home)
 

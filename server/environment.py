@@ -1,0 +1,17 @@
+"""What an environment sets a variable to; a placeholder that a host did not fill in sets nothing."""
+
+import re
+from collections.abc import Mapping
+
+# Observed in @anthropic-ai/mcpb 2.1.2 (2026-11-30): an option that the user left blank stays as `${user_config.…}`.
+_PLACEHOLDER = re.compile(r"\s*\$\{[^{}]*\}\s*")
+
+
+def value_of(variable: str, environment: Mapping[str, str]) -> str:
+    """Without blanks around it. Empty: the variable is unset."""
+    return "" if is_placeholder(value := environment.get(variable, "")) else value.strip()
+
+
+def is_placeholder(value: str) -> bool:
+    """Whether the whole value is one `${…}`."""
+    return _PLACEHOLDER.fullmatch(value) is not None
