@@ -42,6 +42,15 @@ async def test_an_answer_that_passes_its_tests_has_succeeded(open_house: OpenHou
     assert [(e["host"], e["requests"]) for e in receipt["egress"]] == [("127.0.0.1", 1)]
 
 
+async def test_the_receipt_says_how_many_bytes_all_requests_took_to_each_host(open_house: OpenHouse):
+    async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+
+    sizes = [int(exchange.headers["content-length"]) for exchange in house.vendors.ollama.journal.to("/api/chat")]
+    assert len(sizes) == 2
+    assert [(e["host"], e["bytes"]) for e in receipt["egress"]] == [("127.0.0.1", sum(sizes))]
+
+
 async def test_without_tests_it_is_unverified_and_says_so(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         result = await house.client.call_tool("delegate_generation", {"task": RENAME})
