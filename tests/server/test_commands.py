@@ -526,6 +526,19 @@ async def test_a_server_of_ones_own_is_diagnosed_and_delegated_to_by_its_profile
     assert receipt["egress"][0]["host"] == "127.0.0.1"
 
 
+async def test_what_the_server_says_it_charged_is_booked_and_not_the_price_of_the_profile(environment: dict[str, str]):
+    price = "price: {input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2, source: x, seen: 2026-11-25}\n"
+    answer = Reply(fenced("def double(count): return 2 * count"))
+    peer = OpenAICompatiblePeer(lambda _: answer, [OpenModel("org/own-qwen")], habit="openrouter", cost_usd=0.0123)
+    async with serving(peer.app) as url:
+        own_profile(environment, OWN.replace("URL", url) + price)
+        done = await run_command(environment, "delegate", RENAME, "--model", "own-qwen", "--json")
+        spent = await run_command(environment, "usage", "--json")
+
+    assert done.json["cost_usd"] == 0.0123
+    assert spent.json["cost_usd"] == 0.0123
+
+
 async def test_the_doctor_judges_each_server_that_profiles_name_by_itself(environment: dict[str, str]):
     peer = OpenAICompatiblePeer(lambda _: Reply("x"), [OpenModel("org/own-qwen")], api_key="sk-the-one")
     async with serving(peer.app) as url:
