@@ -102,6 +102,14 @@ async def test_an_answer_does_not_pass_by_skipping_what_is_hard(sandbox: Sandbox
     assert "skipped its test" in (result.first_failure or "")
 
 
+async def test_an_answer_does_not_pass_by_ending_the_run_before_what_is_hard(sandbox: Sandbox):
+    answer = "import pytest\ndef add(a, b):\n    if a > 9: pytest.exit('hard', returncode=0)\n    return a + b\n"
+
+    result = await run_tests(answer, MODULE + "def test_hard():\n    assert add(10, 1) == 11\n", sandbox, LIMITS)
+
+    assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 1, 2)
+
+
 @pytest.mark.parametrize(
     "way",
     [
