@@ -79,6 +79,17 @@ def test_local_only_takes_a_cloud_role_when_the_user_runs_that_model_on_the_mach
     assert choice(select_model(question(6, local_only=True), scene)) == "own-vllm"
 
 
+def test_local_only_takes_the_machines_own_roles_before_a_cloud_role_that_is_played_there(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text(
+        "id: own-vllm\nname: Own\nprovider: openai_compatible\napi_model: org/own\n"
+        "base_url: http://127.0.0.1:1/v1\nroles: {validator: 1}\n"
+        "lifecycle: {status: active, source: me, seen: 2026-11-24}\n"
+    )
+    scene = circumstances({"own-vllm", "qwen3-14b"}, catalogue=load_catalogue(tmp_path), local={"own-vllm"})
+
+    assert choice(select_model(question(6, local_only=True), scene)) == "qwen3-14b"
+
+
 def test_a_profile_that_suits_the_task_type_goes_first_within_its_role_and_one_that_avoids_it_last(tmp_path: Path):
     (tmp_path / "a.yaml").write_text("id: gpt-oss-120b\navoids: [tests]\nsuits: [code_generation]\n")
     (tmp_path / "b.yaml").write_text(
@@ -130,6 +141,22 @@ def test_a_model_that_would_cost_too_much_is_passed_over():
     why = {c.profile.id: c.why_not for c in decision.candidates}
     assert why["claude-opus-5-5"] is not None
     assert "more than max_cost_usd 0.05" in why["claude-opus-5-5"]
+
+
+@pytest.mark.parametrize(
+    ("max_cost_usd", "of_the_day_usd", "told"),
+    [
+        (0.05, 1.0, "more than max_cost_usd 0.05"),
+        (1.0, 0.05, "more than the $0.0500 left of CHARGEHAND_DAILY_BUDGET_USD"),
+    ],
+)
+def test_of_two_limits_of_money_the_narrower_counts(max_cost_usd: float, of_the_day_usd: float, told: str):
+    asked = question(9, max_cost_usd=max_cost_usd, of_the_day_usd=of_the_day_usd, prompt_tokens=10_000)
+
+    decision = select_model(asked, circumstances())
+
+    why = {c.profile.id: c.why_not for c in decision.candidates}
+    assert told in (why["claude-opus-5-5"] or "")
 
 
 def test_without_a_cent_only_models_that_cost_nothing_are_asked():
