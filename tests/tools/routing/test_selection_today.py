@@ -125,6 +125,26 @@ def test_memory_that_prefers_a_model_nobody_knows_any_more_leaves_the_choice_to_
     assert any("memory prefers gone" in warning for warning in decision.warnings)
 
 
+def test_memory_that_prefers_a_model_on_probation_leaves_the_choice_to_the_rules(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text("id: claude-opus-5-5\nlifecycle: {on_probation: true}\n")
+    similar = Recollection(best_model="claude-opus-5-5", best_model_confidence=0.95)
+
+    decision = select_model(question(6), circumstances(catalogue=load_catalogue(tmp_path), recollection=similar))
+
+    assert (choice(decision), decision.source) == ("claude-sonnet-5-5", "rules")
+    assert any("memory prefers claude-opus-5-5, which is on probation" in warning for warning in decision.warnings)
+
+
+def test_a_model_of_several_roles_is_taken_for_the_one_that_it_plays_best(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text("id: claude-opus-5-5\nroles: {economy: 1, director: 9}\n")
+
+    catalogue = load_catalogue(tmp_path)
+
+    decision = select_model(question(6, model="opus", catalogue=catalogue), circumstances(catalogue=catalogue))
+
+    assert decision.chosen.role == "economy"
+
+
 def test_memory_does_not_send_private_text_away():
     similar = Recollection(best_model="claude-opus-5-5", best_model_confidence=0.95)
 
