@@ -21,6 +21,8 @@ ENVIRONMENT: Mapping[str, str] = {
     # Libraries for numbers start a thread for each processor, more than `Limits.processes` on a large machine.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    # Debian's Node.js does not start when it cannot read the one below /etc, of which there is nothing inside.
+    "OPENSSL_CONF": "/dev/null",
 }
 """All that code inside finds in its environment, where its temporary folder is /tmp."""
 

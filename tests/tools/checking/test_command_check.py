@@ -49,8 +49,15 @@ async def test_what_it_prints_is_cut_to_4000_characters(sandbox: Sandbox, projec
 
 
 async def test_it_sees_no_secret_file_no_network_and_none_of_our_environment(sandbox: Sandbox, project: Path):
-    words = "test ! -e .env && test $(env | grep -c .) -le 9 && ! grep -v lo: /proc/net/dev | grep :"
+    words = "test ! -e .env && test $(env | grep -c .) -le 10 && ! grep -v lo: /proc/net/dev | grep :"
     check = replace(CHECK, command=("sh", "-c", words))
+
+    assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
+
+
+@pytest.mark.skipif(not Path("/usr/bin/node").exists(), reason="this machine has no Node.js of the system's")
+async def test_a_command_can_run_the_systems_node(sandbox: Sandbox, project: Path):
+    check = replace(CHECK, command=("sh", "-c", "node -e 0"))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
