@@ -63,7 +63,10 @@ async function main() {
     process.removeAllListeners("exit");
   };
   if (job.kind === "module") await startNodeTest();
-  else watch();
+  else {
+    watch();
+    constant("process$exit", exitOfTheTests(send));
+  }
   try {
     await loadAnswer(job);
   } catch (error) {
@@ -83,8 +86,9 @@ async function main() {
   }
   isEnded = true;
   if (job.kind === "module") return; // node:test reports when the event loop is empty
-  if (job.waits) process.on("beforeExit", () => send({ status: "passed" }));
-  else send({ status: "passed" });
+  const end = () => send(ended(process.exitCode));
+  if (job.waits) process.on("beforeExit", end);
+  else end();
 }
 
 // What sends the verdict and ends the process there and then, with functions kept from before the answer.
@@ -98,6 +102,30 @@ function sender(nonce) {
     write(REPORT_FD, nonce + encode(assign(create(null), verdict)));
     leave(0);
   };
+}
+
+// What the tests' own `process.exit` calls. Anywhere else it ends the process, which proves nothing.
+function exitOfTheTests(send) {
+  const { captureStackTrace } = Error;
+  const exit = process.exit.bind(process);
+  return function leave(code = process.exitCode) {
+    const { prepareStackTrace, stackTraceLimit } = Error;
+    const trace = {};
+    Object.assign(Error, { stackTraceLimit: 100, prepareStackTrace: (_, sites) => sites.map((s) => s.getFileName()) });
+    captureStackTrace(trace, leave);
+    const files = trace.stack;
+    Object.assign(Error, { stackTraceLimit, prepareStackTrace });
+    const isTheirs = (file) => file === testsFile || file === `file://${testsFile}`;
+    const isNodes = (file) => file == null || file.startsWith("node:") || file === import.meta.url;
+    if (isTheirs(files[0]) && files.every((file) => isTheirs(file) || isNodes(file))) send(ended(code));
+    exit(code);
+  };
+}
+
+// How a script of tests ended by itself. Node.js takes a number as text too.
+function ended(code) {
+  if (Number(code ?? 0) === 0) return { status: "passed" };
+  return { status: "failed", failure: `the tests exited with code ${code}`, was_printed: true };
 }
 
 // Assertions that the answer cannot soften, as globals that it cannot replace.

@@ -141,7 +141,11 @@ def imported(name: str) -> types.ModuleType:
 def ended_by_the_tests(error: SystemExit) -> dict[str, object]:
     if error.code is None or (type(error.code) is int and error.code == 0):
         return {"status": "passed"}
-    return {"status": "failed", "failure": f"the tests exited with code {reading.shown(error.code)}"}
+    return {
+        "status": "failed",
+        "failure": f"the tests exited with code {reading.shown(error.code)}",
+        "was_printed": True,
+    }
 
 
 def remember_lines(file: str, text: str) -> None:

@@ -28,6 +28,7 @@ _WAITS = re.compile(
     r"\basync\b|\.(?:then|rejects|doesNotReject)\s*\(|\bset(?:Timeout|Interval|Immediate)\b|\bnew Promise\b"
     r"|\bnextTick\b"
 )
+_REPLACES_EXIT = re.compile(r"""\bprocess\.exit\s*=[^=]|\(\s*process\s*,\s*['"]exit['"]""")
 _SOLUTION = re.compile(r"""(['"])(?:\.{1,2}/)+(?:[\w-]+/)*solution(?:\.[cm]?[jt]sx?)?\1""")
 
 
@@ -94,6 +95,19 @@ def with_one_solution(tests: str, folder: str = ".") -> str:
     folder: where that is, from the tests' own.
     """
     return _SOLUTION.sub(rf"\1{folder}/solution.js\1", tests)
+
+
+def telling_exits(tests: str, language: str) -> str:
+    """The tests with every `process.exit(…)` that they call themselves as one that ends them, not the process.
+
+    Tests that put a function of their own in its place are left alone.
+    """
+    if "process.exit" not in tests or _REPLACES_EXIT.search(tests):
+        return tests
+    root = syntax_tree(tests, language)
+    called = (call.field("function") for call in root.find_all(kind="call_expression"))
+    exits = [callee for callee in called if callee is not None and callee.text() == "process.exit"]
+    return root.commit_edits([callee.replace("process$exit") for callee in exits])
 
 
 def exporting(code: str, program: Program, *, typescript: bool) -> str:

@@ -39,6 +39,14 @@ class Node:
         return self.version >= (22, 7) or (20, 19) <= self.version < (21, 0)
 
     @property
+    def can_fit_wasm(self) -> bool:
+        """Whether it has `--disable-wasm-trap-handler`.
+
+        https://nodejs.org/api/cli.html#--disable-wasm-trap-handler, seen 2026-11-30.
+        """
+        return self.version >= (22, 2) or (20, 15) <= self.version < (21, 0)
+
+    @property
     def inside(self) -> str:
         """Where a sandbox has it."""
         return str(self.executable) if self._is_the_systems else _INSIDE

@@ -16,6 +16,7 @@ from .javascript import (
     exporting,
     importing,
     read_program,
+    telling_exits,
     uses_a_test_framework,
     waits,
     with_one_solution,
@@ -31,8 +32,9 @@ _HAS = "the sandbox has Node.js with node:test and node:assert only"
 _REMEDY = "a check of yours, `[checks.NAME]` in config.toml, can have more"
 _MEMORY_MB = 3072
 """Address space that Node.js itself reserves, measured 2026-11-24: 24.19 starts within 2 GB, not within 1 GB."""
-_FLAGS = ("--max-old-space-size=512", "--no-warnings", "--openssl-config=/dev/null")
-"""The last: Debian's reads a file below /etc, of which there is nothing inside."""
+_FLAGS = ("--max-old-space-size=512", "--no-warnings")
+_FITS_WASM = "--disable-wasm-trap-handler"
+"""Without it each memory of WebAssembly, which `fetch` is made of too, reserves 10 GB of address space."""
 _FOREIGN = re.compile(r"\bexpect\s*\(|\b(?:jest|vi)\.\w+\s*\(|\bcy\.\w+")
 """Names that other test frameworks put into the air."""
 
@@ -95,6 +97,7 @@ async def run_node_tests(
     if in_project is not None and not in_project.loads_with(node):
         in_project = None
     folder = "." if in_project is None else f"./{_IN_PROJECT}"
+    told = tests if is_module else telling_exits(tests, language)
     nonce = secrets.token_hex(16)
     job = {
         "nonce": nonce,
@@ -102,7 +105,7 @@ async def run_node_tests(
         "typescript": typescript,
         "answer": exporting(answer, answers, typescript=typescript),
         "answerIs": answers.system,
-        "tests": importing(with_one_solution(tests, folder), theirs, answers, folder),
+        "tests": importing(with_one_solution(told, folder), theirs, answers, folder),
         "testsAre": theirs.system,
         "waits": waits(tests),
         "inProject": in_project is not None,
@@ -122,7 +125,7 @@ async def _run(
     folder: Path | None,
 ) -> CheckResult:
     shown = {_RUNNER: Path(__file__).with_name("inside_node.mjs"), **node.shown_inside}
-    flags = [*_FLAGS]
+    flags = _flags(node)
     if job["kind"] == "module":
         flags += [f"--test-reporter={_RUNNER}", "--test-reporter-destination=stderr"]
     limits = replace(limits, memory_mb=max(limits.memory_mb, _MEMORY_MB))
@@ -142,6 +145,10 @@ async def _run(
     return judge(run, nonce, runner, sandbox, limits)
 
 
+def _flags(node: Node) -> list[str]:
+    return [*_FLAGS, _FITS_WASM] if node.can_fit_wasm else [*_FLAGS]
+
+
 _started: set[tuple[str, Node]] = set()
 """Which Node.js has been seen to work in which sandbox; one that has not is tried again each time."""
 
@@ -151,7 +158,7 @@ async def _starts(node: Node, sandbox: Sandbox) -> bool:
     key = (sandbox.name, node)
     if key not in _started:
         limits = Limits(wall_s=10.0, memory_mb=_MEMORY_MB)
-        command = [node.inside, *_FLAGS, "-e", "0"]
+        command = [node.inside, *_flags(node), "-e", "0"]
         if (await sandbox.run(command, None, limits, read_only=node.shown_inside)).exit_code != 0:
             return False
         _started.add(key)

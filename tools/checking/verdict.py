@@ -37,6 +37,8 @@ class RunnerReport(BaseModel):
     passed: int | None = None
     total: int | None = None
     missing_module: str | None = None
+    was_printed: bool = False
+    """Whether what failed was printed: the tests said no more than an exit code."""
 
 
 @dataclass(frozen=True)
@@ -87,13 +89,16 @@ def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
         if runner.imports(missing):
             return not_run(note)
+    failure = report.failure
+    if failure is not None and report.was_printed:
+        failure = _with_the_last_printed(failure, run)
     return CheckResult(
         "tests",
         report.status,
         executed=True,
         tests_passed=report.passed if report.total else None,
         tests_total=report.total or None,
-        first_failure=None if report.failure is None else shown(report.failure, FAILURE_CHARACTERS),
+        first_failure=None if failure is None else shown(failure, FAILURE_CHARACTERS),
         missing_module=None if runner.lacks is None else missing,
         note=note,
     )
@@ -109,6 +114,10 @@ def why_it_never_ended(run: SandboxRun, limits: Limits) -> str:
     }
     ended = f"the code ended the process (exit code {run.exit_code}) before the tests had finished"
     reason = reasons[run.killed_by] if run.killed_by else ended
+    return _with_the_last_printed(reason, run)
+
+
+def _with_the_last_printed(reason: str, run: SandboxRun) -> str:
     last = _fitting(run.output, 1500)[-1500:]
     return f"{reason}\nthe last it printed:\n{last}" if last else reason
 

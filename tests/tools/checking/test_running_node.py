@@ -75,6 +75,62 @@ async def test_a_wrong_answer_fails_also_when_the_test_goes_on_after_its_last_li
     assert (result.outcome, result.executed) == ("failed", True)
 
 
+ENDING_THEMSELVES = [
+    "let bad = 0;\nif (add(5, 3) !== 8) { console.error('sum is', add(5, 3)); bad++; }\nif (bad) process.exitCode = 1;",
+    "try { assert.equal(add(5, 3), 8); } catch (e) { console.error('sum is', add(5, 3)); process.exitCode = 1; }",
+    "const ok = add(5, 3) === 8;\nif (!ok) console.error('sum is', add(5, 3));\nprocess.exit(ok ? 0 : 1);",
+    "if (add(5, 3) !== 8) { console.error('sum is', add(5, 3)); process.exit(2); }\nprocess.exit();",
+    "const main = async () => { if ((await add(5, 3)) !== 8) throw new Error('sum is ' + add(5, 3)); };\n"
+    "main().then(() => process.exit(0)).catch((e) => { console.error(e.message); process.exit(1); });",
+    "import process from 'node:process';\nif (add(5, 3) !== 8) console.error('sum is', add(5, 3));\n"
+    "process.exit(Number(add(5, 3) !== 8));",
+]
+
+
+@pytest.mark.parametrize("answer", [ESM, CJS])
+@pytest.mark.parametrize("tests", ENDING_THEMSELVES)
+async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sandbox, node: Node, answer, tests):
+    right = await run_node_tests(answer, tests, sandbox, node)
+    wrong = await run_node_tests(answer.replace("a + b", "a - b"), tests, sandbox, node)
+
+    assert (right.outcome, right.first_failure) == ("passed", None)
+    assert (wrong.outcome, (wrong.first_failure or "").partition("\n")[0][:28]) == (
+        "failed",
+        "the tests exited with code " + ("2" if "exit(2)" in tests else "1"),
+    )
+    assert "sum is 2" in (wrong.first_failure or "")
+
+
+@pytest.mark.parametrize("leave", ["process.exit(0)", "process$exit(0)", "[0].forEach(process$exit)"])
+async def test_an_exit_of_the_answer_never_passes(sandbox: Sandbox, node: Node, leave: str):
+    for tests in ("assert.equal(add(5, 3), 8);\nprocess.exit(0);", "try { add(5, 3); } catch {}\nprocess.exit(1);"):
+        result = await run_node_tests(f"function add() {{ {leave}; }}", tests, sandbox, node)
+
+        assert (result.outcome, result.executed) == ("failed", True)
+
+
+async def test_tests_may_put_an_exit_of_their_own_in_its_place(sandbox: Sandbox, node: Node):
+    tests = "let code;\nprocess.exit = (given) => { code = given; };\nmain();\nassert.equal(code, 3);\nprocess.exit(4);"
+
+    assert (await run_node_tests("function main() { process.exit(3); }", tests, sandbox, node)).outcome == "passed"
+
+
+async def test_fetch_and_webassembly_work_within_the_limit_of_memory(sandbox: Sandbox, node: Node):
+    fetching = (
+        "import http from 'node:http';\ntest('says hi', async () => {\n"
+        "  const server = http.createServer((_, reply) => reply.end(greet())).listen(0, '127.0.0.1');\n"
+        "  await new Promise((go) => server.on('listening', go));\n"
+        "  const reply = await fetch(`http://127.0.0.1:${server.address().port}/`);\n"
+        "  assert.equal(await reply.text(), 'hi');\n  server.closeAllConnections();\n  server.close();\n});"
+    )
+    memory = "assert.equal(greet(), 'hi');\nassert.ok(new WebAssembly.Memory({ initial: 1 }).buffer.byteLength);"
+
+    for any_node in (node, await find_node()):
+        for tests in (fetching, memory):
+            result = await run_node_tests("function greet() { return 'hi'; }", tests, sandbox, any_node)
+            assert (result.outcome, result.first_failure) == ("passed", None)
+
+
 async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbox, node: Node):
     result = await run_node_tests(WRONG, "\nassert.equal(add(5, 3), 8);", sandbox, node)
 
