@@ -269,6 +269,26 @@ async def test_a_path_that_must_stay_does_whatever_spelling_leads_to_it(
     assert "RATE" not in sent
 
 
+async def test_a_hard_link_to_a_local_file_stays_and_one_to_another_file_may_leave(
+    open_house: OpenHouse, project: Path, configure
+):
+    configure('[privacy]\nlocal_only = ["src/billing/**"]')
+    put(project, "src/billing/rates.py", "RATE = 0.19\n")
+    put(project, "src/other.py", "x = 1\n")
+    (project / "hard.py").hardlink_to(project / "src/billing/rates.py")
+    (project / "harmless.py").hardlink_to(project / "src/other.py")
+    async with open_house(Script({ECONOMY: [RIGHT]}), installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, context_files=["hard.py"])
+        other = await house.call("delegate_generation", task=RENAME, tests=TESTS, context_files=["harmless.py"])
+        sent = sent_to_clouds(house)
+
+    assert receipt["status"] == "refused"
+    told = f"hard.py is a hard link to {project}/src/billing/rates.py, which lies under [privacy] local_only"
+    assert any(told in note for note in receipt["notes"])
+    assert other["status"] == "succeeded"
+    assert "RATE" not in sent
+
+
 async def test_each_tool_keeps_a_local_path_local(open_house: OpenHouse, project: Path, configure):
     configure('[privacy]\nlocal_only = ["*.secret.py"]')
     put(project, "deep/down/rates.secret.py", "RATE = 0.19\n")

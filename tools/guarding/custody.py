@@ -47,12 +47,11 @@ async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, in_proje
     def first() -> str | None:
         from ..checking.project_copy import copied_files  # with what runs code, which a server starts without
 
-        for file in copied_files(project):
-            if (pattern := local_paths.matching(file, roots)) is not None:
-                return (
-                    f"its checks run beside {file.relative_to(project)}, which is under [privacy] local_only"
-                    f" ({pattern}), and their output could contain it"
-                )
+        for file, why in local_paths.keeping(copied_files(project), roots):
+            return (
+                f"its checks run beside {file.relative_to(project)}, which is under [privacy] local_only"
+                f" ({why.pattern}), and their output could contain it"
+            )
         return None
 
     return await anyio.to_thread.run_sync(first)

@@ -1,17 +1,28 @@
 """The user's patterns of paths whose text stays on the machine: `[privacy] local_only = ["src/billing/**"]`.
 
 A file is told by its path below each root, whatever spelling led to it: letter case, Unicode forms and
-what cannot be seen make no difference. A hard link elsewhere, or a copy, is another path.
+what cannot be seen make no difference. A file with several names (hard links) is told by each that lies
+below a root. A copy is another file.
 """
 
+import os
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePath, PureWindowsPath
 
 from .text import visible
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Why a file stays."""
+
+    pattern: str
+    name: Path
+    """The path that the pattern means: the file's own, or that of a hard link to it."""
 
 
 class BadPathPattern(ValueError):
@@ -43,6 +54,47 @@ class LocalPaths:
             if any(expression.fullmatch(relative) for relative in relatives):
                 return pattern
         return None
+
+    def keeping(self, paths: Iterable[Path], roots: Sequence[Path]) -> Iterator[tuple[Path, Kept]]:
+        """Those of the files that a pattern means by any of their names. paths: absolute; they need not exist.
+
+        Looks through all roots once if one of the files has several names, and not otherwise.
+        """
+        linked = dict[tuple[int, int], list[Path]]()
+        for path in paths if self.patterns else ():
+            if (pattern := self.matching(path, roots)) is not None:
+                yield path, Kept(pattern, path)
+            elif (file := _file_of(path)) is not None and file.st_nlink > 1:
+                linked.setdefault((file.st_dev, file.st_ino), []).append(path)
+        for name in _names(linked, roots):
+            if (pattern := self.matching(name, roots)) is not None and (file := _file_of(name)) is not None:
+                for path in linked.pop((file.st_dev, file.st_ino), ()):
+                    yield path, Kept(pattern, name)
+                if not linked:
+                    return
+
+
+def _file_of(path: Path) -> os.stat_result | None:
+    try:
+        return path.lstat()
+    except (OSError, ValueError):
+        return None
+
+
+def _names(wanted: Collection[tuple[int, int]], roots: Sequence[Path]) -> Iterator[Path]:
+    """The paths below the roots whose inode is that of a wanted file; the device is not looked at."""
+    inodes = {inode for _, inode in wanted}
+    folders = [*roots] if wanted else []
+    while folders:
+        try:
+            with os.scandir(folders.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        folders.append(Path(entry.path))
+                    elif entry.inode() in inodes:
+                        yield Path(entry.path)
+        except OSError:  # not a folder, or none that we may look into
+            continue
 
 
 def _refuse_useless(pattern: str) -> None:

@@ -114,7 +114,8 @@ async def examine(
 
     paths: files whose text may come out of a check, absolute; only their place counts.
     """
-    if sum(len(passage.text) for passage in passages) <= _AT_ONCE_CHARACTERS and not paths:
+    looks_at_files = bool(paths) or (privacy.local_paths.patterns and any(passage.path for passage in passages))
+    if sum(len(passage.text) for passage in passages) <= _AT_ONCE_CHARACTERS and not looks_at_files:
         return _examine(privacy, passages, roots, paths)
     return await anyio.to_thread.run_sync(_examine, privacy, passages, roots, paths)
 
@@ -122,10 +123,12 @@ async def examine(
 def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path]) -> Custody:
     reasons: list[Reason] = []
     secrets: list[str] = []
-    for place, path in [(p.place, p.path) for p in passages if p.path] + [(str(path), path) for path in paths]:
-        pattern = privacy.local_paths.matching(path, roots)
-        if pattern is not None:
-            reasons.append(Reason("path", f"{place} lies under [privacy] local_only ({pattern})"))
+    places = [(p.place, p.path) for p in passages if p.path] + [(str(path), path) for path in paths]
+    kept = dict(privacy.local_paths.keeping([path for _, path in places], roots))
+    for place, path in places:
+        if (why := kept.get(path)) is not None:
+            also = "" if why.name == path else f"is a hard link to {why.name}, which "
+            reasons.append(Reason("path", f"{place} {also}lies under [privacy] local_only ({why.pattern})"))
     for passage in passages:
         secrets += [
             f"{passage.place}:{secret.line} holds what looks like a secret ({secret.kind})"
