@@ -12,6 +12,7 @@ import anyio
 import pytest
 from house import OpenHouse, Script, fenced, text_of
 from planted import AWS_KEY
+from rename_task import RENAME, RIGHT, TESTS, WRONG
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.server.cli import own_workshop
@@ -20,10 +21,6 @@ from chargehand.tools.editing.undo import undo_task
 pytestmark = pytest.mark.anyio
 
 LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
 BEFORE, AFTER = b"def double(n):\r\n    return 2 * n\r\n", b"def double(count):\r\n    return 2 * count\r\n"
 APPLY = {"task": RENAME, "output": "apply", "target": "doubling.py"}
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from house import OpenHouse, Script, fenced
+from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Ask, HttpFault, Reply
@@ -15,16 +16,11 @@ LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
     "qwen3:30b-a3b", "gpt-oss-120b", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5",
 )  # fmt: skip
 
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 HARD = "Write a hard distributed consensus resolver with backtracking double(n)."
 VERY_HARD = (
     "Design and implement a thread-safe distributed LRU cache with TTL, sharding, async support, and crash recovery,"
     " and double(n)."
 )
-TESTS = "assert double(4) == 8\nassert double(-1) == -2"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
-STILL_WRONG = Reply(fenced("def double(count):\n    return count + 2"))
 
 
 def all_fail(ask: Ask) -> Reply:

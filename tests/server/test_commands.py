@@ -14,6 +14,7 @@ from command_line import Typed, run_command
 from house import Script, fenced
 from mcp import Client, StdioServerParameters
 from open_peer import OpenAICompatiblePeer, OpenModel
+from rename_task import RENAME
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.serving import serving
@@ -23,8 +24,6 @@ from chargehand.profiles.price import in_dollars
 from chargehand.server.wiring import INDEX_FOLDER
 
 pytestmark = pytest.mark.anyio
-
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Script, fenced
+from house import Script
+from rename_task import RENAME, STILL_WRONG, TESTS, WRONG
 
 from chargehand.evaluation.bench.stdio_host import Host, hosts
 from chargehand.evaluation.peers.reply import Reply
@@ -18,10 +19,6 @@ pytestmark = pytest.mark.anyio
 
 BOUND_S = 120
 LOCAL = "qwen3:30b-a3b"
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8"
-WRONG = Reply(fenced("def double(count):\n    return count ** 3"))
-STILL_WRONG = Reply(fenced("def double(count):\n    return count + 2"))
 CODE_REVIEW = Reply('{"verdict": "pass", "findings": []}')
 DIRECTION = Reply('{"verdict": "continue", "guidance": "Go on."}')
 

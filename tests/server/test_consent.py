@@ -5,16 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import House, OpenHouse, Script, fenced, text_of
+from house import House, OpenHouse, Script, text_of
 from mcp import MCPError
 from mcp.types import INVALID_PARAMS, CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
+from rename_task import RENAME, RIGHT
 
 from chargehand.evaluation.peers.reply import Reply
 
 pytestmark = pytest.mark.anyio
 
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 YES = ElicitResult(action="accept", content={"allow": True})
 
 

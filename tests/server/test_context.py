@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from house import OpenHouse, Script, fenced
+from house import OpenHouse, Script
+from rename_task import RIGHT, TESTS, WRONG
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Reply
@@ -13,9 +14,6 @@ pytestmark = pytest.mark.anyio
 LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
 SMALL = OllamaModel(LOCAL, context_tokens=4_096)
 TASK = "Rename the variable n to count in `double`"
-TESTS = "assert double(4) == 8"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
 NAMED = "def double(n):\n    return 2 * n  # a canary\n"
 
 

@@ -12,20 +12,18 @@ from typing import Any
 import anyio
 import pytest
 from command_line import Typed, run_command
-from house import Script, fenced
+from house import Script
+from rename_task import RENAME, RIGHT, WRONG
 from server_process import COMMAND
 
 from chargehand.evaluation.peers.ollama import OllamaModel
-from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import QWEN, vendors
 
 pytestmark = pytest.mark.anyio
 
 LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
 CODE = "def double(count):\n    return 2 * count\n"
-RIGHT = Reply(fenced(CODE.rstrip()))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
 BOUND_S = 60
 """For a process to start, be interrupted and end on a busy machine; nothing here tests how long it takes."""
 

@@ -5,6 +5,7 @@ import json
 import anyio
 import pytest
 from house import OpenHouse, Script, fenced, text_of
+from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,12 +19,6 @@ pytestmark = pytest.mark.anyio
 LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
     "qwen3:30b-a3b", "gpt-oss-120b", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5",
 )  # fmt: skip
-
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8\nassert double(-1) == -2"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
-STILL_WRONG = Reply(fenced("def double(count):\n    return count + 2"))
 
 
 async def test_an_answer_that_passes_its_tests_has_succeeded(open_house: OpenHouse, era: str):

@@ -9,6 +9,7 @@ import anyio
 import pytest
 from house import House, OpenHouse, Script, fenced
 from mcp import Client, StdioServerParameters
+from rename_task import TESTS
 
 from chargehand.evaluation.peers.reply import Ask, Reply
 from chargehand.evaluation.peers.vendors import vendors
@@ -18,7 +19,6 @@ pytestmark = pytest.mark.anyio
 LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
 
 NAMES = ("tax rate", "mean price", "net weight", "page count", "user age", "total cost", "cell width", "frame time")
-TESTS = "assert double(4) == 8"
 
 
 def similar_task(name: str) -> str:

@@ -7,11 +7,12 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Connect, OpenHouse, Script, fenced
+from house import Connect, OpenHouse, Script
 from mcp import Client
+from rename_task import RENAME, RIGHT, TESTS
 from server_process import Process
 
-from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.care.importing import ImportRules, import_memory
@@ -23,9 +24,6 @@ from chargehand.server.wiring import utc_now
 pytestmark = pytest.mark.anyio
 
 LOCAL, ECONOMY = "qwen3:30b-a3b", "claude-haiku-5-5"
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8\nassert double(-1) == -2"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 BOUND_S = 60
 
 

@@ -6,17 +6,14 @@ from pathlib import Path
 
 import anyio
 import pytest
-from house import House, OpenHouse, Script, fenced
+from house import House, OpenHouse, Script
+from rename_task import RENAME, RIGHT, TESTS, WRONG
 
 from chargehand.evaluation.peers.reply import Reply, Stall
 
 pytestmark = pytest.mark.anyio
 
 LOCAL, ECONOMY, FAST = "qwen3:30b-a3b", "claude-haiku-5-5", "gpt-oss-120b"
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
 
 
 async def seconds_expected(house: House) -> float:

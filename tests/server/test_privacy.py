@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from house import House, OpenHouse, Script, fenced, text_of
 from planted import AWS_KEY, drawn
+from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
 from starlette.responses import JSONResponse
 
 from chargehand.evaluation.peers.reply import Ask, Reply
@@ -20,11 +21,6 @@ LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
     "qwen3:30b-a3b", "gpt-oss-120b", "claude-haiku-5-5", "claude-sonnet-5-5", "claude-opus-5-5",
 )  # fmt: skip
 
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 3"))
-STILL_WRONG = Reply(fenced("def double(count):\n    return count + 2"))
 PASS = Reply('{"verdict": "pass", "findings": []}')
 SECRET = AWS_KEY.removeprefix("AKIA")
 

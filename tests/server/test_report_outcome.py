@@ -1,14 +1,10 @@
 """report_outcome over MCP: the user's word, once however often it is said."""
 
 import pytest
-from house import OpenHouse, Script, fenced
-
-from chargehand.evaluation.peers.reply import Reply
+from house import OpenHouse, Script
+from rename_task import RENAME, RIGHT
 
 pytestmark = pytest.mark.anyio
-
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 
 
 async def test_a_good_word_raises_what_is_believed_and_a_bad_one_lowers_it(open_house: OpenHouse, era: str):

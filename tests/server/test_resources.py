@@ -5,16 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from house import Connect, House, OpenHouse, Script, fenced, text_of
+from house import Connect, House, OpenHouse, Script, text_of
 from mcp import MCPError
 from mcp.types import PromptReference, ResourceTemplateReference
-
-from chargehand.evaluation.peers.reply import Reply
+from rename_task import RENAME, RIGHT
 
 pytestmark = pytest.mark.anyio
 
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")
 PROFILES = ResourceTemplateReference(type="ref/resource", uri="chargehand://profiles/{id}")
 DELEGATE = PromptReference(type="ref/prompt", name="delegate")

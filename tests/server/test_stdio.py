@@ -11,16 +11,14 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Script, fenced
+from house import Script
 from mcp import Client, StdioServerParameters
+from rename_task import RENAME, RIGHT, TESTS
 from server_process import COMMAND, Process
 
-from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import vendors
 
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-TESTS = "assert double(4) == 8"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 BOUND_S = 60
 """For waits; how long an end really takes is measured, not tested (`chargehand bench latency`)."""
 

@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 from house import OpenHouse, Script, fenced
+from rename_task import RENAME, RIGHT, WRONG
 
 from chargehand.evaluation.peers.reply import Reply
 
 pytestmark = pytest.mark.anyio
 
 LOCAL = "qwen3:30b-a3b"
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
-WRONG = Reply(fenced("def double(count):\n    return count ** 2"))
 BASH = Reply(fenced("double() { echo $(( $1 * 2 )); }", "bash"))
 
 CONFIG = """

@@ -11,21 +11,20 @@ from typing import Any
 
 import anyio
 import pytest
-from house import Script, fenced, text_of
+from house import Script, text_of
 from mcp import Client, MCPError
 from mcp.types import ResourceTemplateReference
 from mcp_http import INITIALIZE
+from rename_task import RENAME, RIGHT
 from starlette.types import Receive, Scope, Send
 
-from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import KEY, vendors
 
 pytestmark = pytest.mark.anyio
 
 Opening = Callable[..., AbstractAsyncContextManager[Any]]
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 BOUND_S = 60
 """For waits; nothing here tests how long it takes."""
 TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")

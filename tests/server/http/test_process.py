@@ -15,17 +15,16 @@ import anyio
 import anyio.to_thread
 import httpx2
 import pytest
-from house import Script, fenced
+from house import Script
 from mcp import Client, MCPError
 from mcp_http import HEADERS, LIST_TOOLS, tool_call
+from rename_task import RENAME, RIGHT
 
-from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import vendors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
-RENAME = "Rename the variable n to count in this function: def double(n): return 2 * n"
-RIGHT = Reply(fenced("def double(count):\n    return 2 * count"))
 BOUND_S = 20
 """For waits; nothing here tests how long it takes."""
 
