@@ -19,9 +19,9 @@ from .surface.completions import add_completions
 from .surface.icon import ICON
 from .surface.instructions import INSTRUCTIONS
 from .surface.middleware import strict_requests
-from .surface.premises import Address, OpenWorkshop, Premises, premises
 from .surface.prompts import prompts
 from .surface.resources import add_templates, resources
+from .surface.server_state import CurrentServer, OpenWorkshop, ServerState, open_server_state
 from .surface.toolbox import tools
 
 # The lists change with a release and with nothing else; whoever is served by one process gets the same ones.
@@ -56,7 +56,7 @@ def build_app(
     further: Sequence[ServerMiddleware[Any]] = (),
     offer: Offer | None = None,
     due: Callable[[], Sequence[Notice]] = notices_of_this_process,
-) -> MCPServer[Premises]:
+) -> MCPServer[ServerState]:
     """The server over a workshop, with both protocol eras and any transport.
 
     when_closed: called once all books are closed, which may be before the transport has ended.
@@ -64,19 +64,19 @@ def build_app(
     due: the retirements that are announced with each handshake.
     """
 
-    address = Address()
+    current = CurrentServer()
 
     @contextlib.asynccontextmanager
-    async def lifespan(_: MCPServer[Premises]) -> AsyncGenerator[Premises]:
+    async def lifespan(_: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
         try:
-            async with premises(open_workshop) as place:
-                with address.of(place):
-                    yield place
+            async with open_server_state(open_workshop) as state:
+                with current.set_to(state):
+                    yield state
         finally:
             when_closed()
 
     offer = offer or Offer(tools(), prompts())
-    app = MCPServer[Premises](
+    app = MCPServer[ServerState](
         name="chargehand",
         title="Chargehand",
         description="Hands each coding task to the cheapest model that verifiably gets it right.",
@@ -84,7 +84,7 @@ def build_app(
         instructions=INSTRUCTIONS,
         icons=[ICON],
         tools=list(offer.tools),
-        resources=resources(address),
+        resources=resources(current),
         lifespan=lifespan,
         log_level="WARNING",
         cache_hints=dict.fromkeys(_STABLE, _UNTIL_ASKED_AGAIN),
@@ -93,11 +93,11 @@ def build_app(
             *further,
             announcements(due),
             strict_requests(offer.tools, offer.prompts),
-            own_tasks_only(address),
+            own_tasks_only(current),
         ],
     )
     for prompt in offer.prompts:
         app.add_prompt(prompt)
-    add_templates(app, address)
-    add_completions(app, address, [prompt.name for prompt in offer.prompts])
+    add_templates(app, current)
+    add_completions(app, current, [prompt.name for prompt in offer.prompts])
     return app

@@ -19,7 +19,7 @@ from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
 from pydantic import ValidationError
 
 from .app import build_app
-from .surface.premises import OpenWorkshop, Premises
+from .surface.server_state import OpenWorkshop, ServerState
 
 GRACE_S = 0.8
 """How long closing the books may take after a signal."""
@@ -35,7 +35,7 @@ async def serve_stdio(open_workshop: OpenWorkshop) -> None:
         group.cancel_scope.cancel()
 
 
-async def _serve(app: MCPServer[Premises]) -> None:
+async def _serve(app: MCPServer[ServerState]) -> None:
     server = app._lowlevel_server  # pyright: ignore[reportPrivateUsage] - `run_stdio_async` with the lines looked at
     async with stdio_server() as (lines, answers), anyio.create_task_group() as group:
         onwards, messages = anyio.create_memory_object_stream[SessionMessage | Exception]()

@@ -12,7 +12,7 @@ from chargehand.profiles.price import Price
 from chargehand.server.cli import own_workshop
 from chargehand.server.providers.registry import VendorSettings
 from chargehand.server.releases.finding import find_releases
-from chargehand.server.surface.premises import OpenWorkshop
+from chargehand.server.surface.server_state import OpenWorkshop
 from chargehand.server.wiring import utc_now
 from chargehand.tools.workshop import Workshop
 

@@ -23,7 +23,7 @@ from ...tools.errors import BadArgument, FileRefused
 from ...tools.guarding.roots import Roots
 from ...tools.guarding.text import spoken
 from ..surface import arguments as arg
-from ..surface.premises import OpenWorkshop, Premises, premises
+from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
 from .kept_output import still_has
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
@@ -78,25 +78,25 @@ async def _carry_out(
 ) -> Receipt | Exception | None:
     """The receipt, or what its user can mend, or None when a signal came before it had begun."""
     ended: Receipt | Exception | None = None
-    async with premises(open_workshop) as place:
+    async with open_server_state(open_workshop) as state:
         if arguments.max_cost_usd is not None:
             try:
                 # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
-                await _consent(place, arguments.max_cost_usd, console, may_ask=may_ask)
+                await _consent(state, arguments.max_cost_usd, console, may_ask=may_ask)
             except MENDABLE as error:
                 return error
         async with anyio.create_task_group() as group:
             call = anyio.CancelScope()
-            await group.start(cancel_on_signal, lambda: place.delegations.cancel_all() or call.cancel())
+            await group.start(cancel_on_signal, lambda: state.delegations.cancel_all() or call.cancel())
             with call, _course(console) as report:
-                ended = await _delegated(place, arguments, report)
+                ended = await _delegated(state, arguments, report)
             group.cancel_scope.cancel()
     return ended
 
 
-async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_ask: bool) -> None:
+async def _consent(state: ServerState, wanted_usd: float, console: Console, *, may_ask: bool) -> None:
     """Ask the user when more is wanted than goes unasked. Raises BadArgument when they cannot be asked, or say no."""
-    limit_usd = (await place.workshop()).rules.ask_above_usd
+    limit_usd = (await state.workshop()).rules.ask_above_usd
     if limit_usd is None or wanted_usd <= limit_usd:
         return
     above = f"--max-cost-usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g})"
@@ -113,11 +113,11 @@ async def _consent(place: Premises, wanted_usd: float, console: Console, *, may_
         raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
 
 
-async def _delegated(place: Premises, arguments: DelegateArguments, report: Report) -> Receipt | Exception:
+async def _delegated(state: ServerState, arguments: DelegateArguments, report: Report) -> Receipt | Exception:
     # Given, not raised: on its way out of a task group an error would become a group of errors.
     try:
         _keep_bounds(arguments)
-        shop = await place.workshop()
+        shop = await state.workshop()
         tests = None
         if arguments.tests is not None:
             tests = await anyio.to_thread.run_sync(_tests, arguments.tests, shop.roots)
@@ -125,7 +125,7 @@ async def _delegated(place: Premises, arguments: DelegateArguments, report: Repo
         limit_usd = shop.rules.ask_above_usd
         receipt = await delegate_generation(
             shop,
-            place.delegations,
+            state.delegations,
             report,
             task=arguments.task,
             context_files=arguments.context_files,

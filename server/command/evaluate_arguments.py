@@ -13,7 +13,7 @@ from ..schedule.arguments import add_schedule_options, misfit, schedule_of
 from .option_values import day, usd, whole
 
 if TYPE_CHECKING:
-    from ..surface.premises import OpenWorkshop
+    from ..surface.server_state import OpenWorkshop
     from .evaluating import EvaluateArguments, MinedRepository
 
 _EPILOG = (

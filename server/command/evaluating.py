@@ -28,7 +28,7 @@ from ...memory_store.evaluations import read_measurements
 from ...tools.checking.sandbox_search import find_sandbox
 from ...tools.errors import BadArgument
 from ...tools.workshop import Workshop
-from ..surface.premises import OpenWorkshop, Premises, premises
+from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
 
@@ -79,13 +79,13 @@ async def evaluate_from_shell(
             return complain(error)
     ended: Exception | None = None
     report: Report | None = None
-    async with premises(open_workshop) as place, anyio.create_task_group() as group:
+    async with open_server_state(open_workshop) as state, anyio.create_task_group() as group:
         call, progress = anyio.CancelScope(), EvaluationProgress()
         await group.start(cancel_on_signal, call.cancel)
         try:
-            shop = await place.workshop()
+            shop = await state.workshop()
             with call, bars(progress, console):
-                await _measure(place, shop, arguments, progress, console)
+                await _measure(state, shop, arguments, progress, console)
             report = await _report(shop, progress)
         except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
@@ -122,7 +122,7 @@ async def report_from_shell(
 
 
 async def _measure(
-    place: Premises, shop: Workshop, arguments: EvaluateArguments, progress: EvaluationProgress, console: Console
+    state: ServerState, shop: Workshop, arguments: EvaluateArguments, progress: EvaluationProgress, console: Console
 ) -> None:
     if (wrong := shop.catalogue.not_in_force) is not None:
         console.print(wrong, style="yellow", markup=False, highlight=False, soft_wrap=True)
@@ -138,7 +138,7 @@ async def _measure(
         terms = await _resumed(shop) if arguments.resume else await _terms(shop, arguments, console)
         items = _items(terms, console)
     await evaluate(
-        shop, place.delegations, items, terms.models, terms, progress=progress, in_batches=arguments.in_batches
+        shop, state.delegations, items, terms.models, terms, progress=progress, in_batches=arguments.in_batches
     )
 
 

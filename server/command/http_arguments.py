@@ -9,7 +9,7 @@ import anyio
 from .option_values import whole
 
 if TYPE_CHECKING:
-    from ..surface.premises import OpenWorkshop
+    from ..surface.server_state import OpenWorkshop
 
 
 def add_http_arguments(parser: argparse.ArgumentParser) -> None:

@@ -12,7 +12,7 @@ from .help_text import sentence
 from .option_values import real, whole
 
 if TYPE_CHECKING:
-    from ..surface.premises import OpenWorkshop
+    from ..surface.server_state import OpenWorkshop
 
 
 def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:

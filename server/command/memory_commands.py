@@ -36,7 +36,7 @@ from ...memory_store.under_way import owned
 from ...tools.errors import BadArgument
 from ...tools.routing.deciding import assess
 from ...tools.workshop import Workshop
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from ..wiring import INDEX_FOLDER
 from .reports import MENDABLE, complain, print_json
 

@@ -14,7 +14,7 @@ from ...evaluation.terms import DEFAULT_BUDGET_USD
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.workshop import Workshop
-from ..surface.premises import OpenWorkshop, Premises, premises
+from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
 from .evaluating import INCOMPLETE, MENDABLE_HERE, bars
 from .profile_updates import offer
 from .reports import complain
@@ -41,17 +41,17 @@ async def trial_from_shell(open_workshop: OpenWorkshop, arguments: TrialArgument
     found: Comparison | None = None
     asked = 0
     progress, call = EvaluationProgress(), anyio.CancelScope()
-    async with premises(open_workshop) as place, anyio.create_task_group() as group:
+    async with open_server_state(open_workshop) as state, anyio.create_task_group() as group:
         await group.start(cancel_on_signal, call.cancel)
         try:
-            shop = await place.workshop()
+            shop = await state.workshop()
             budget_usd = DEFAULT_BUDGET_USD if arguments.budget_usd is None else arguments.budget_usd
             limit_usd = None if math.isinf(budget_usd) else budget_usd
             plan = await plan_trial(shop, arguments.model, arguments.against, limit_usd)
             _announce(plan, console)
             asked = len(plan.items)
             with call, bars(progress, console):
-                await _measure(place, shop, plan, progress)
+                await _measure(state, shop, plan, progress)
             measurements = await read_measurements(shop.ledger, evaluation_id=progress.evaluation_id)
             found = compare(measurements, *plan.terms.models)
         except MENDABLE_HERE as error:
@@ -79,10 +79,10 @@ async def trial_from_shell(open_workshop: OpenWorkshop, arguments: TrialArgument
     return code if is_whole else INCOMPLETE
 
 
-async def _measure(place: Premises, shop: Workshop, plan: TrialPlan, progress: EvaluationProgress) -> None:
+async def _measure(state: ServerState, shop: Workshop, plan: TrialPlan, progress: EvaluationProgress) -> None:
     await evaluate(
         shop,
-        place.delegations,
+        state.delegations,
         plan.items,
         plan.terms.models,
         plan.terms,

@@ -20,7 +20,7 @@ from ...profiles.staleness import stale_facts
 from ...tools.errors import BadArgument
 from ...tools.guarding.text import plain
 from ..data_folder import PROFILES_FOLDER
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from ..wiring import utc_now
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES, Read

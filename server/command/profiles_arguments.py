@@ -12,7 +12,7 @@ from .option_values import day, usd
 from .profile_sources import SOURCES
 
 if TYPE_CHECKING:
-    from ..surface.premises import OpenWorkshop
+    from ..surface.server_state import OpenWorkshop
 
 
 def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:

@@ -6,7 +6,7 @@ from rich.console import Console
 
 from ...evaluation.tables import print_table, standard_output
 from ...profiles.model import ModelProfile
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from .reports import MENDABLE, complain, complain_all, print_json
 
 

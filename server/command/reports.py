@@ -19,7 +19,7 @@ from ...profiles.errors import ProfileError
 from ...profiles.price import in_dollars
 from ...tools.errors import BadArgument, CallerError
 from ...tools.route_task import RouteAnswer, route_task
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from .steering import FORMS, instructions, write_instructions
 
 SECONDS_PER_DAY = 86_400

@@ -22,7 +22,7 @@ from ...tools.workshop import Workshop
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
 from ..providers.ollama_wire import full_name
-from ..surface.premises import OpenWorkshop, Premises, premises
+from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
 from .evaluating import bars
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
@@ -65,16 +65,16 @@ async def try_from_shell(
     console = Console(stderr=True)
     ended: Exception | None = None
     trials = _Trials()
-    async with premises(open_workshop) as place, anyio.create_task_group() as group:
+    async with open_server_state(open_workshop) as state, anyio.create_task_group() as group:
         call = anyio.CancelScope()
         await group.start(cancel_on_signal, call.cancel)
         try:
             with call:
-                shop = await place.workshop()
+                shop = await state.workshop()
                 chosen = await _models(shop, models)
                 with console.status("Verifying the tasks' own checks …"):
                     trials.tasks = await _provable(shop, suite(seed_of_week(shop.today)), console)
-                await _try_all(place, shop, trials, chosen, minutes, console)
+                await _try_all(state, shop, trials, chosen, minutes, console)
         except (*MENDABLE, EvaluationRuns) as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
             ended = error
@@ -89,7 +89,7 @@ async def try_from_shell(
 
 
 async def _try_all(
-    place: Premises, shop: Workshop, trials: _Trials, models: Sequence[str], minutes: float, console: Console
+    state: ServerState, shop: Workshop, trials: _Trials, models: Sequence[str], minutes: float, console: Console
 ) -> None:
     until = anyio.current_time() + 60 * minutes
     for number, model in enumerate(models):
@@ -97,16 +97,16 @@ async def _try_all(
         trials.tried.append(tried)
         share_s = (until - anyio.current_time()) / (len(models) - number)
         with anyio.move_on_after(max(0.0, share_s)) as limit:
-            await _try(place, shop, tried, trials.tasks, console)
+            await _try(state, shop, tried, trials.tasks, console)
         tried.is_cut_short = limit.cancelled_caught
 
 
-async def _try(place: Premises, shop: Workshop, tried: _Tried, tasks: Sequence[SuiteTask], console: Console) -> None:
+async def _try(state: ServerState, shop: Workshop, tried: _Tried, tasks: Sequence[SuiteTask], console: Console) -> None:
     progress = EvaluationProgress()
     terms = EvaluationTerms(suite=TRIAL, seed=seed_of_week(shop.today), models=(tried.model,), budget_usd=0.0)
     try:
         with bars(progress, console):
-            await evaluate(shop, place.delegations, tasks, terms.models, terms, progress=progress, proves=False)
+            await evaluate(shop, state.delegations, tasks, terms.models, terms, progress=progress, proves=False)
     finally:
         with anyio.CancelScope(shield=True):
             tried.trial = trial_of(await read_measurements(shop.ledger, evaluation_id=progress.evaluation_id))

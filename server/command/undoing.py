@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ...tools.editing.undo import UndoAnswer, undo_task
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from .reports import MENDABLE, complain, print_json
 
 

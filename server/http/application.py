@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..app import build_app
 from ..settings import Http
-from ..surface.premises import OpenWorkshop, Premises
+from ..surface.server_state import OpenWorkshop, ServerState
 from .binding import PATH, Binding, Entrance
 from .limits import limited
 from .sessions import IDLE_SESSION_S, SESSIONS_AT_MOST, Sessions
@@ -38,7 +38,7 @@ def http_app(open_workshop: OpenWorkshop, binding: Binding, entrance: Entrance, 
     return served_over_http(build_app(open_workshop, further=[limited(rules)]), binding, entrance)
 
 
-def served_over_http(app: MCPServer[Premises], binding: Binding, entrance: Entrance) -> ASGIApp:
+def served_over_http(app: MCPServer[ServerState], binding: Binding, entrance: Entrance) -> ASGIApp:
     """The server behind its checks.
 
     `json_response` and `stateless_http` stay off: they break cancellation and progress.

@@ -10,7 +10,7 @@ from mcp.types import CallToolResult, TextContent
 
 from ..settings import Http
 from ..surface.callers import current_caller
-from ..surface.premises import Premises
+from ..surface.server_state import ServerState
 
 if TYPE_CHECKING:
     from ...tools.cascade.delegations import Delegation
@@ -86,14 +86,14 @@ def _told(params: Mapping[str, Any]) -> tuple[bool, bool]:
     return not given.get("resume"), bool(given.get("resume") and given.get("cancel"))
 
 
-def _left_running(place: Premises, result: HandlerResult) -> "Delegation | None":
+def _left_running(state: ServerState, result: HandlerResult) -> "Delegation | None":
     """The delegation that a call began and did not wait for. The result is as the tool gave it, or as it is sent."""
     if isinstance(result, CallToolResult):
         receipt: object = result.structured_content
     else:
         receipt = result.get("structuredContent") if isinstance(result, dict) else None
     task_id = cast(dict[str, Any], receipt).get("task_id") if isinstance(receipt, dict) else None
-    return place.delegations.find(task_id) if isinstance(task_id, str) else None
+    return state.delegations.find(task_id) if isinstance(task_id, str) else None
 
 
 def _gauge(gauges: dict[tuple[str | None, str], _Gauge], who: tuple[str | None, str], per_minute: int) -> _Gauge:

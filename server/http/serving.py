@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from ...evaluation.in_loop_server import served_in_loop
 from ...tools.errors import CallerError
 from ..settings import load_settings
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from .application import http_app
 from .binding import Binding
 from .connections import ACCEPTED_AT_ONCE, Connection, say_once_that_files_run_out

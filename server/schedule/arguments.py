@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from ..surface.premises import OpenWorkshop
+    from ..surface.server_state import OpenWorkshop
     from .schedulers import Scheduler
     from .weekly import Weekly
 

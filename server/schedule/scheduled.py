@@ -17,7 +17,7 @@ from ..command.evaluating import EvaluateArguments, budget_of, evaluate_from_she
 from ..command.reports import MENDABLE, complain
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
-from ..surface.premises import OpenWorkshop
+from ..surface.server_state import OpenWorkshop
 from .power import is_on_battery, load_per_core
 from .readiness import Machine, reason_to_wait, tasks_of_others
 

@@ -12,8 +12,8 @@ from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
 
 from ...memory_store.errors import LedgerError
 from ...tools.errors import CallerError, unknown_task
-from .premises import Address
 from .resources import TASKS
+from .server_state import CurrentServer
 
 
 def current_caller() -> str | None:
@@ -25,7 +25,7 @@ def current_caller() -> str | None:
     return hashlib.sha256(principal.encode()).hexdigest()[:32]
 
 
-def own_tasks_only(address: Address) -> ServerMiddleware[Any]:
+def own_tasks_only(current: CurrentServer) -> ServerMiddleware[Any]:
     """A middleware that knows no task that is another caller's.
 
     Whoever needs no token sees all tasks: the data folder is theirs.
@@ -40,7 +40,7 @@ def own_tasks_only(address: Address) -> ServerMiddleware[Any]:
         params = ctx.params or {}
         named = _named_task(ctx.method, params)
         try:
-            shop = await address.workshop() if named is not None else None
+            shop = await current.workshop() if named is not None else None
             is_known = shop is None or await belongs_to(shop.ledger, str(named), caller)
         except (CallerError, LedgerError):
             return await call_next(ctx)  # the tool meets the same trouble, and says it

@@ -18,8 +18,8 @@ from ...memory_store.errors import LedgerError
 from ...profiles.vocabulary import ROLES
 from ...tools.errors import CallerError
 from .callers import current_caller
-from .premises import Address, Premises
 from .resources import PROFILE_TEMPLATE, TASK_TEMPLATE
+from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
     from ...tools.workshop import Workshop
@@ -33,7 +33,7 @@ _OF_A_CALLER = "SELECT task_id FROM task_callers WHERE caller = ?"
 Reference = PromptReference | ResourceTemplateReference
 
 
-def add_completions(app: MCPServer[Premises], address: Address, prompts: Iterable[str]) -> None:
+def add_completions(app: MCPServer[ServerState], current: CurrentServer, prompts: Iterable[str]) -> None:
     """Have the app answer `completion/complete`. prompts: the names of those that there are."""
     known = tuple(prompts)
 
@@ -51,7 +51,7 @@ def add_completions(app: MCPServer[Premises], address: Address, prompts: Iterabl
         if offered is None:
             return Completion(values=[], total=0, has_more=False)
         try:
-            shop = await address.workshop()
+            shop = await current.workshop()
             return await offered(shop, argument.value)
         except (CallerError, LedgerError) as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error

@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from ...memory_store.errors import LedgerError
 from ...profiles.errors import ProfileError
 from ...tools.errors import BadArgument, CallerError
-from .premises import Premises
+from .server_state import ServerState
 
 if TYPE_CHECKING:
     from ...tools.workshop import Workshop
@@ -36,7 +36,7 @@ class NotAsked(Consent):
 
 
 async def consent_to_delegation(
-    ctx: Context[Premises, Any], max_cost_usd: float | None = None
+    ctx: Context[ServerState, Any], max_cost_usd: float | None = None
 ) -> Consent | Elicit[Consent]:
     """The question, when the call wants to be allowed more than the user settled, and the host can ask."""
 
@@ -48,7 +48,7 @@ async def consent_to_delegation(
 
 
 async def consent_to_validation(
-    ctx: Context[Premises, Any],
+    ctx: Context[ServerState, Any],
     code: str | None = None,
     files: list[str] | None = None,
     task_id: str | None = None,
@@ -77,7 +77,7 @@ async def consent_to_validation(
 
 
 async def consent_to_review(
-    ctx: Context[Premises, Any],
+    ctx: Context[ServerState, Any],
     goal: str,
     progress: str,
     question: str | None = None,
@@ -102,7 +102,7 @@ async def consent_to_review(
 
 
 async def _question(
-    ctx: Context[Premises, Any], purpose: str, wanted_usd: Callable[["Workshop"], Awaitable[float | None]]
+    ctx: Context[ServerState, Any], purpose: str, wanted_usd: Callable[["Workshop"], Awaitable[float | None]]
 ) -> Consent | Elicit[Consent]:
     try:
         shop = await ctx.request_context.lifespan_context.workshop()

@@ -15,7 +15,7 @@ from ...profiles.errors import ProfileError, UnknownModel
 from ...tools.errors import OF_ANOTHER_PROJECT, CallerError, UnknownTask, unknown_task
 from ...tools.guarding.text import spoken, visible
 from .icon import ICON
-from .premises import Address, Premises
+from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
     from ...profiles.model import ModelProfile
@@ -29,7 +29,7 @@ TASK_TEMPLATE = f"{TASKS}{{task_id}}"
 _JSON = "application/json"
 
 
-def resources(address: Address) -> list[Resource]:
+def resources(current: CurrentServer) -> list[Resource]:
     """The resources that have a fixed address. They open the workshop when they are read."""
     return [
         FunctionResource(
@@ -39,21 +39,21 @@ def resources(address: Address) -> list[Resource]:
             description=description,
             mime_type=_JSON,
             icons=[ICON],
-            fn=_told(partial(_of_the_shop, address, read)),
+            fn=_told(partial(_of_the_shop, current, read)),
         )
         for name, title, description, read in _FIXED
     ]
 
 
-def add_templates(app: MCPServer[Premises], address: Address) -> None:
+def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
     """Add what is addressed by an id: one model, one task."""
 
     async def profile(id: str) -> str:  # noqa: A002 - the name stands in the address
-        shop = await address.workshop()
+        shop = await current.workshop()
         return _as_json(shop.catalogue.named(id, shop.today)[0].model_dump(mode="json", exclude_none=True))
 
     async def task(task_id: str) -> str:
-        return await _task(await address.workshop(), task_id)
+        return await _task(await current.workshop(), task_id)
 
     app.resource(
         PROFILE_TEMPLATE,
@@ -125,8 +125,8 @@ _FIXED: tuple[tuple[str, str, str, Callable[["Workshop"], Awaitable[str]]], ...]
 )
 
 
-async def _of_the_shop(address: Address, read: Callable[["Workshop"], Awaitable[str]]) -> str:
-    return await read(await address.workshop())
+async def _of_the_shop(current: CurrentServer, read: Callable[["Workshop"], Awaitable[str]]) -> str:
+    return await read(await current.workshop())
 
 
 def _told(read: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:

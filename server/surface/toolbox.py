@@ -31,13 +31,13 @@ from .consent import (
     why_not_spent,
 )
 from .instructions import DESCRIPTIONS
-from .premises import Premises
 from .schema import published
+from .server_state import ServerState
 
 if TYPE_CHECKING:
     from ...tools.cascade.delegations import Stage
 
-Context = McpContext[Premises, Any]  # the request's own type belongs to the transport
+Context = McpContext[ServerState, Any]  # the request's own type belongs to the transport
 
 
 _Answer: TypeAlias = RouteAnswer | Receipt | ValidationAnswer | ReviewAnswer | OutcomeAnswer
@@ -65,7 +65,7 @@ async def route_task(
     from ...tools.route_task import route_task as route
 
     return await route(
-        await _premises(ctx).workshop(),
+        await _state(ctx).workshop(),
         task=task,
         task_type=task_type,
         context_files=context_files or (),
@@ -100,11 +100,11 @@ async def delegate_generation(
     from ...tools.delegate_generation import delegate_generation as delegate
     from ...tools.delegate_generation import unasked_at_most
 
-    shop = await _premises(ctx).workshop()
+    shop = await _state(ctx).workshop()
     limit_usd = shop.rules.ask_above_usd
     receipt = await delegate(
         shop,
-        _premises(ctx).delegations,
+        _state(ctx).delegations,
         _reporter(ctx),
         task=task,
         resume=resume,
@@ -144,7 +144,7 @@ async def validate_code(
     from ...tools.validate_code import validate_code as validate
 
     answer = await validate(
-        await _premises(ctx).workshop(),
+        await _state(ctx).workshop(),
         code=code,
         files=files or (),
         task_id=task_id,
@@ -172,7 +172,7 @@ async def strategic_review(
     from ...tools.strategic_review import strategic_review as review
 
     answer = await review(
-        await _premises(ctx).workshop(),
+        await _state(ctx).workshop(),
         goal=goal,
         progress=progress,
         question=question,
@@ -190,7 +190,7 @@ async def report_outcome(
 ) -> OutcomeAnswer:
     from ...tools.report_outcome import report_outcome as report
 
-    return await report(await _premises(ctx).workshop(), task_id=task_id, outcome=outcome, note=note)
+    return await report(await _state(ctx).workshop(), task_id=task_id, outcome=outcome, note=note)
 
 
 def _hints(*, read_only: bool, idempotent: bool, open_world: bool) -> ToolAnnotations:
@@ -226,7 +226,7 @@ def _tool(function: Callable[..., Any], title: str, hints: ToolAnnotations) -> T
     return tool
 
 
-def _premises(ctx: Context) -> Premises:
+def _state(ctx: Context) -> ServerState:
     return ctx.request_context.lifespan_context
 
 

@@ -12,7 +12,7 @@ from chargehand.evaluation.peers.reply import Answer, Reply
 from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
 from chargehand.server.cli import own_workshop
 from chargehand.server.command.profile_updates import update_profiles
-from chargehand.server.surface.premises import OpenWorkshop
+from chargehand.server.surface.server_state import OpenWorkshop
 
 
 @pytest.fixture

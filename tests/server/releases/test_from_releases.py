@@ -16,7 +16,7 @@ from chargehand.server.app import build_app
 from chargehand.server.cli import own_workshop
 from chargehand.server.command.doctor import examine
 from chargehand.server.command.reports import print_usage
-from chargehand.server.surface.premises import OpenWorkshop
+from chargehand.server.surface.server_state import OpenWorkshop
 from chargehand.server.wiring import utc_now
 
 pytestmark = pytest.mark.anyio

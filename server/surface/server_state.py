@@ -1,4 +1,4 @@
-"""What one running server holds: a workshop that opens at the first call, and the delegations in it."""
+"""What one running server holds: a workshop that opens at the first call, and the delegations under way."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 OpenWorkshop = Callable[[], AbstractAsyncContextManager["Workshop"]]
 
 
-class Premises:
+class ServerState:
     """Made when the server starts, so that starting costs nothing; see `workshop`."""
 
     def __init__(
@@ -45,32 +45,32 @@ class Premises:
             return self._workshop
 
 
-class Address:
-    """Where the premises of a server are, for what is called without the context of a request."""
+class CurrentServer:
+    """The state of the server that runs now, for what is called without the context of a request."""
 
     def __init__(self) -> None:
-        self._here: Premises | None = None
+        self._state: ServerState | None = None
 
     @contextlib.contextmanager
-    def of(self, place: Premises) -> Generator[None]:
-        """To be found here until the block ends."""
-        self._here = place
+    def set_to(self, state: ServerState) -> Generator[None]:
+        """Known here until the block ends."""
+        self._state = state
         try:
             yield
         finally:
-            self._here = None
+            self._state = None
 
     async def workshop(self) -> "Workshop":
-        if self._here is None:
+        if self._state is None:
             raise RuntimeError("the server is not running")
-        return await self._here.workshop()
+        return await self._state.workshop()
 
 
 @contextlib.asynccontextmanager
-async def premises(open_workshop: OpenWorkshop) -> AsyncGenerator[Premises]:
-    """The premises; at the end delegations are cut off and their books closed, and then the workshop."""
+async def open_server_state(open_workshop: OpenWorkshop) -> AsyncGenerator[ServerState]:
+    """The state of a new server; at the end delegations are cut off and their books closed, and then the workshop."""
     async with contextlib.AsyncExitStack() as opened, anyio.create_task_group() as group:
         try:
-            yield Premises(open_workshop, group, opened)
+            yield ServerState(open_workshop, group, opened)
         finally:
             group.cancel_scope.cancel()
