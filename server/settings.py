@@ -164,7 +164,7 @@ _CALLS_AT_ONCE = {
 }
 
 
-class Http(_Group):
+class HttpSettings(_Group):
     """`[http]` of the config file: how much one caller of `serve --http` gets, by tool."""
 
     calls_per_minute: dict[str, PositiveInt] = _CALLS_PER_MINUTE
@@ -269,7 +269,7 @@ class Settings(_Group):
     budget: BudgetSettings = BudgetSettings()
     memory: MemorySettings = MemorySettings()
     sandbox: SandboxSettings = SandboxSettings()
-    http: Http = Http()
+    http: HttpSettings = HttpSettings()
     apply: ApplySettings = ApplySettings()
     checks: dict[str, CheckSettings] = {}
 

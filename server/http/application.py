@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..app import build_app
-from ..settings import Http
+from ..settings import HttpSettings
 from ..surface.server_state import OpenWorkshop, ServerState
 from .binding import PATH, Binding, Entrance
 from .limits import limited
@@ -33,7 +33,7 @@ HEALTH = "/health"
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
-def http_app(open_workshop: OpenWorkshop, binding: Binding, entrance: Entrance, rules: Http) -> ASGIApp:
+def http_app(open_workshop: OpenWorkshop, binding: Binding, entrance: Entrance, rules: HttpSettings) -> ASGIApp:
     """The app for a binding whose port is known."""
     return served_over_http(build_app(open_workshop, further=[limited(rules)]), binding, entrance)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from mcp.server.context import CallNext, HandlerResult, ServerMiddleware, ServerRequestContext
 from mcp.types import CallToolResult, TextContent
 
-from ..settings import Http
+from ..settings import HttpSettings
 from ..surface.callers import current_caller
 from ..surface.server_state import ServerState
 
@@ -40,7 +40,7 @@ class _Gauge:
         return self.calls + len(self.delegations)
 
 
-def limited(rules: Http) -> ServerMiddleware[Any]:
+def limited(rules: HttpSettings) -> ServerMiddleware[Any]:
     """A middleware that refuses what comes too often, with words that say when to come again."""
     gauges: dict[tuple[str | None, str], _Gauge] = {}
     per_minute, at_once = rules.calls_per_minute, rules.calls_at_once

@@ -46,7 +46,7 @@ from chargehand.server.http.application import served_over_http
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.limits import limited
 from chargehand.server.http.serving import listen, serve_until_signal
-from chargehand.server.settings import Http
+from chargehand.server.settings import HttpSettings
 from chargehand.server.surface.prompts import prompts
 from chargehand.server.surface.toolbox import tools
 
@@ -357,7 +357,7 @@ def fixture_app() -> MCPServer[Any]:
     fixtures[-1].parameters = _SCHEMA_2020_12
     picked = [Prompt.from_function(function, description=f"Fixture {function.__name__}.") for function in PROMPTS]
     offer = Offer([*tools(), *fixtures], [*prompts(), *picked], announces_changes=True)
-    app = build_app(own_workshop, further=[limited(Http())], offer=offer)
+    app = build_app(own_workshop, further=[limited(HttpSettings())], offer=offer)
 
     app.resource("test://static-text")(_static_text)
     app.resource("test://static-binary", mime_type="image/png")(_static_binary)

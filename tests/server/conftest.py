@@ -20,7 +20,7 @@ from chargehand.server.cli import own_workshop
 from chargehand.server.http.application import http_app
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.serving import listen, serving
-from chargehand.server.settings import Http
+from chargehand.server.settings import HttpSettings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -67,7 +67,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
             binding = Binding(port=0)
             with listen(binding) as listener:
                 binding = binding.at_port(listener.getsockname()[1])
-                app = http_app(own_workshop, binding, Entrance(), Http())
+                app = http_app(own_workshop, binding, Entrance(), HttpSettings())
                 async with serving(app, listener), Client(binding.url, mode=era, **of_the_client) as client:
                     yield client
 
