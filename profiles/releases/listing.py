@@ -36,11 +36,11 @@ Day = Annotated[dt.date, AfterValidator(_a_day_of_this_age)]
 Tokens = Annotated[int, Field(gt=0, le=100_000_000)]
 
 
-class _Said(BaseModel):
+class _ListingPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
-class ListedThinking(_Said):
+class ListedThinking(_ListingPart):
     """How a listed model's thinking can be steered. Every vendor has its own words for it."""
 
     turned_off_by: Text | None = None
@@ -50,7 +50,7 @@ class ListedThinking(_Said):
     """The vendor's words for how hard to think, least first."""
 
 
-class ListedWeights(_Said):
+class ListedWeights(_ListingPart):
     """What is known of weights on the user's own disk."""
 
     build: Text
@@ -65,7 +65,7 @@ class ListedWeights(_Said):
     """True: the server only passes requests on to a machine elsewhere."""
 
 
-class ListedModel(_Said):
+class ListedModel(_ListingPart):
     """One model of a listing. None, everywhere: the listing does not say."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
@@ -85,7 +85,7 @@ class ListedModel(_Said):
     weights: ListedWeights | None = None
 
 
-class Listing(_Said):
+class Listing(_ListingPart):
     """All models that a vendor, or one server, offers."""
 
     provider: ProviderName

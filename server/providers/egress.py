@@ -40,13 +40,15 @@ class OutgoingRequest(Protocol):
 
 
 @dataclass(frozen=True)
-class _Errand:
+class _Generation:
+    """What a request needs to know of the generation that it is made for."""
+
     observer: Observer
     local_only: bool
     is_priced: bool
 
 
-_errand: ContextVar[_Errand | None] = ContextVar("errand", default=None)
+_generation: ContextVar[_Generation | None] = ContextVar("generation", default=None)
 
 
 class Gate:
@@ -62,19 +64,19 @@ class Gate:
 
     async def let_out(self, request: OutgoingRequest) -> None:
         """The HTTP client's request hook. Raises NotLocal before a connection is made."""
-        errand, host = _errand.get(), request.url.host
+        generation, host = _generation.get(), request.url.host
         is_here = is_local_host(host, self._local_hosts)
-        if not is_here and (self.local_only or (errand is not None and errand.local_only)):
+        if not is_here and (self.local_only or (generation is not None and generation.local_only)):
             raise NotLocal(not_local(host))
         # Behind a loopback address a model with a price is reached through a gateway: see `Vendor.keeps_local`.
-        leaves = not is_here or (errand is not None and errand.is_priced and host not in self._local_hosts)
+        leaves = not is_here or (generation is not None and generation.is_priced and host not in self._local_hosts)
         if leaves and self._secrets is not None:
             # Whoever asks has looked before: this is for what comes by a way that nobody thought of.
             found = await anyio.to_thread.run_sync(_secret_in, await request.aread(), self._secrets)
             if found is not None:
                 raise NotLocal(f"What {host} was about to be sent holds what looks like a secret ({found.kind}).")
-        if errand is not None:
-            errand.observer.sent(host, int(request.headers.get("content-length", "0")))
+        if generation is not None:
+            generation.observer.sent(host, int(request.headers.get("content-length", "0")))
 
     def keeps_in(self, host: str, *, local_only: bool = False) -> bool:
         """Whether nothing may be sent to this host. local_only: of the call that would."""
@@ -116,11 +118,11 @@ def _certificates() -> ssl.SSLContext:
 @contextmanager
 def on_behalf_of(request: GenerationRequest, observer: Observer) -> Generator[None]:
     """Requests made inside the block are this generation's: counted for it, and held to its privacy."""
-    token = _errand.set(_Errand(observer, request.local_only, is_priced=request.profile.price is not None))
+    token = _generation.set(_Generation(observer, request.local_only, is_priced=request.profile.price is not None))
     try:
         yield
     finally:
-        _errand.reset(token)
+        _generation.reset(token)
 
 
 def not_local(host: str) -> str:

@@ -11,18 +11,18 @@ _DIGEST_LENGTH = 12
 """As many characters of a digest as `ollama list` shows."""
 
 
-class _Said(BaseModel):
+class _ResponsePart(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, protected_namespaces=())
 
 
-class _Details(_Said):
+class _Details(_ResponsePart):
     family: str = ""
     parameter_size: str = ""
     """In words: `30.5B`."""
     quantization_level: str = ""
 
 
-class _Remotable(_Said):
+class _Remotable(_ResponsePart):
     remote_host: str = ""
     remote_model: str = ""
 
@@ -45,11 +45,11 @@ class Listed(_Remotable):
         return f"{digest} {self.details.quantization_level}".strip()
 
 
-class Tags(_Said):
+class Tags(_ResponsePart):
     models: list[Listed]
 
 
-class _Loaded(_Said):
+class _Loaded(_ResponsePart):
     name: str
     context_length: int | None = None
     size: int = 0
@@ -57,7 +57,7 @@ class _Loaded(_Said):
     expires_at: dt.datetime | None = None
 
 
-class Running(_Said):
+class Running(_ResponsePart):
     models: list[_Loaded] = Field(default_factory=list[_Loaded])
 
 

@@ -25,18 +25,18 @@ _EPOCH_YEARS = 2015
 """An earlier day says that the vendor does not know it (`created_at`)."""
 
 
-class _Said(BaseModel):
+class _ResponsePart(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class _Support(_Said):
+class _Support(_ResponsePart):
     supported: bool
 
 
 _NO = _Support(supported=False)
 
 
-class _Types(_Said):
+class _Types(_ResponsePart):
     disabled: _Support = _NO
     between_tools: _Support = _NO
 
@@ -58,14 +58,14 @@ class _Effort(_Support):
         return tuple(word for word, level in levels.items() if level is not None and level.supported)
 
 
-class _Capabilities(_Said):
+class _Capabilities(_ResponsePart):
     thinking: _Thinking | None = None
     effort: _Effort | None = None
     image_input: _Support = _NO
     structured_outputs: _Support = _NO
 
 
-class _Model(_Said):
+class _Model(_ResponsePart):
     id: Annotated[str, Field(max_length=200)]
     type: Literal["model"]
     display_name: Annotated[str, Field(max_length=200)]
@@ -78,7 +78,7 @@ class _Model(_Said):
     capabilities: _Capabilities | None = None
 
 
-class _Page(_Said):
+class _Page(_ResponsePart):
     data: Annotated[list[_Model], Field(max_length=MODELS_AT_MOST)]
     has_more: bool
     last_id: str | None = None

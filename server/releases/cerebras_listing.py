@@ -21,23 +21,23 @@ _OLDEST = dt.datetime(2015, 1, 1, tzinfo=dt.UTC).timestamp()
 Usd = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
 
-class _Said(BaseModel):
+class _ResponsePart(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class _Pricing(_Said):
+class _Pricing(_ResponsePart):
     input: Usd
     """US dollars per million tokens, as is `output`."""
     output: Usd
 
 
-class _Capabilities(_Said):
+class _Capabilities(_ResponsePart):
     function_calling: bool | None = None
     structured_outputs: bool | None = None
     vision: bool | None = None
 
 
-class _Model(_Said):
+class _Model(_ResponsePart):
     id: Annotated[str, Field(max_length=200)]
     context_length: int
     created: Annotated[int, Field(ge=0, lt=4_102_444_800)]
@@ -46,7 +46,7 @@ class _Model(_Said):
     capabilities: _Capabilities | None = None
 
 
-class _Models(_Said):
+class _Models(_ResponsePart):
     data: Annotated[list[_Model], Field(max_length=MODELS_AT_MOST)]
 
 

@@ -33,7 +33,7 @@ from .ollama_listing import read_ollama
 
 
 @dataclass(frozen=True)
-class _Errand:
+class _Query:
     """One vendor to be asked."""
 
     vendor: Vendor
@@ -42,8 +42,8 @@ class _Errand:
 
 
 @dataclass
-class _Said:
-    """What became of an errand: one of the three."""
+class _Answer:
+    """What became of a query: one of the three."""
 
     listing: Listing | None = None
     note: str | None = None
@@ -59,39 +59,39 @@ async def find_releases(
     what a vendor says.
     """
     try:
-        errands = list(_errands(settings, catalogue, today))
+        queries = list(_queries(settings, catalogue, today))
     except InvalidAddress as error:
         return Findings(problems=(str(error),))
-    said = [_Said() for _ in errands]
+    answers = [_Answer() for _ in queries]
 
-    async def ask(errand: _Errand, answer: _Said) -> None:
+    async def ask(query: _Query, answer: _Answer) -> None:
         try:
-            if errand.lacks_key:
-                answer.note = f"{errand.vendor.name} was not asked. {errand.vendor.missing_key}"
+            if query.lacks_key:
+                answer.note = f"{query.vendor.name} was not asked. {query.vendor.missing_key}"
             else:
-                answer.listing = await errand.read()
+                answer.listing = await query.read()
         except NotLocal:
-            answer.note = f"{errand.vendor.name} was not asked: nothing may leave this machine."
+            answer.note = f"{query.vendor.name} was not asked: nothing may leave this machine."
         except NotThere as error:
-            if not errand.vendor.is_local:
+            if not query.vendor.is_local:
                 answer.problem = str(error)
             else:
-                answer.note = f"{errand.vendor.name} was not asked: {error}"
+                answer.note = f"{query.vendor.name} was not asked: {error}"
         except NotRead as error:
             answer.problem = str(error)
         except ValidationError as error:
-            answer.problem = why_not_believed(errand.vendor.name, error)
+            answer.problem = why_not_believed(query.vendor.name, error)
 
     async with anyio.create_task_group() as group:
-        for errand, answer in zip(errands, said, strict=True):
-            group.start_soon(ask, errand, answer)
+        for query, answer in zip(queries, answers, strict=True):
+            group.start_soon(ask, query, answer)
     # In a thread: the price list takes more than half a second to load.
-    listings = [answer.listing for answer in said if answer.listing is not None]
+    listings = [answer.listing for answer in answers if answer.listing is not None]
     found = await anyio.to_thread.run_sync(_compared, listings, catalogue, known_price or KnownPrices(today), today)
     return Findings(
         proposals=found.proposals,
-        notes=(*(answer.note for answer in said if answer.note), *found.notes),
-        problems=tuple(answer.problem for answer in said if answer.problem),
+        notes=(*(answer.note for answer in answers if answer.note), *found.notes),
+        problems=tuple(answer.problem for answer in answers if answer.problem),
     )
 
 
@@ -106,22 +106,22 @@ def _compared(listings: list[Listing], catalogue: Catalogue, known_price: KnownP
     return found
 
 
-def _errands(settings: VendorSettings, catalogue: Catalogue, today: dt.date) -> Iterator[_Errand]:
+def _queries(settings: VendorSettings, catalogue: Catalogue, today: dt.date) -> Iterator[_Query]:
     hosts = settings.local_hosts
     gate = settings.gate or Gate(hosts)
     anthropic = anthropic_at(settings.anthropic_base_url, hosts)
     key = settings.anthropic_api_key.strip()
-    yield _Errand(anthropic, partial(read_anthropic, anthropic, gate, key, today), lacks_key=not key)
+    yield _Query(anthropic, partial(read_anthropic, anthropic, gate, key, today), lacks_key=not key)
     cerebras = cerebras_at(settings.cerebras_base_url, hosts)
     key = settings.cerebras_api_key.strip()
-    yield _Errand(cerebras, partial(read_cerebras, cerebras, gate, key, today), lacks_key=not key)
+    yield _Query(cerebras, partial(read_cerebras, cerebras, gate, key, today), lacks_key=not key)
     ollama = ollama_at(settings.ollama_host, hosts)
     known = frozenset(full_name(p.api_model) for p in catalogue if p.provider == "ollama")
-    yield _Errand(ollama, partial(read_ollama, ollama, gate, known, today))
+    yield _Query(ollama, partial(read_ollama, ollama, gate, known, today))
     yield from _own_servers(settings, catalogue, gate, today)
 
 
-def _own_servers(settings: VendorSettings, catalogue: Catalogue, gate: Gate, today: dt.date) -> Iterator[_Errand]:
+def _own_servers(settings: VendorSettings, catalogue: Catalogue, gate: Gate, today: dt.date) -> Iterator[_Query]:
     """The servers that profiles name by `base_url`, each once."""
     asked = set[str]()
     for profile in catalogue:
@@ -130,7 +130,7 @@ def _own_servers(settings: VendorSettings, catalogue: Catalogue, gate: Gate, tod
         asked.add(profile.base_url)
         vendor = compatible_at(profile, settings.local_hosts)
         key = settings.key_of(profile.api_key_env).strip() if profile.api_key_env else ""
-        yield _Errand(
+        yield _Query(
             vendor,
             partial(read_compatible, vendor, gate, key or None, today, profile.base_url),
             lacks_key=profile.api_key_env is not None and not key,
