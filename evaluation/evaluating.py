@@ -266,8 +266,8 @@ class _Run:
         if way.is_booked:
             return 0.0
         async with staged(way.shop, want.item) as stage:
-            if stage.custody.stays and not self.there[want.model].is_local:
-                self.progress.staying[want.item.id] = tuple(reason.text for reason in stage.custody.reasons)
+            if stage.examined.stays and not self.there[want.model].is_local:
+                self.progress.staying[want.item.id] = tuple(reason.text for reason in stage.examined.reasons)
                 raise _Withheld
             (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
             return stage.worst_case_usd(profile)

@@ -113,12 +113,12 @@ async def _once(
     contract = Contract(
         tests=stage.tests,
         model=profile.id,
-        local_only=local_only or stage.custody.stays,
+        local_only=local_only or stage.examined.stays,
         max_cost_usd=None if profile.price is None else stage.worst_case_usd(profile),
         max_seconds=max_seconds,
         max_attempts=1,
         changes=stage.changes,
-        notes=stage.custody.notes,
+        notes=stage.examined.notes,
         origin="evaluation",
         shows_tests=False,
     )

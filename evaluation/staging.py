@@ -18,8 +18,8 @@ from ..tools.editing.prompt import Changing, Prompt, draft_prompt
 from ..tools.editing.protected import Protection
 from ..tools.editing.site import Place, survey_site
 from ..tools.guarding.budget import allow
-from ..tools.guarding.custody import take_custody
-from ..tools.guarding.privacy import Custody, Passage, examine
+from ..tools.guarding.examining import examine_call
+from ..tools.guarding.privacy import Examination, Passage, examine
 from ..tools.guarding.roots import Roots
 from ..tools.routing.deciding import Job, understand
 from ..tools.routing.thinking import decide_thinking
@@ -38,7 +38,7 @@ class Staged:
     job: Job
     tests: TestsGiven
     changes: PlannedChanges | None
-    custody: Custody
+    examined: Examination
     """What the user's privacy rules say of the item's texts."""
 
     @property
@@ -90,15 +90,15 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
             changes = PlannedChanges(await survey_site(item.target, files, roots, Protection(), judges))
         job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
         if item.origin is None:
-            custody = await take_custody(shop, {"task": item.prompt}, files, tests)
+            examined = await examine_call(shop, {"task": item.prompt}, files, tests)
         else:
-            custody = await _custody_at_home(item.origin, item.prompt, files, shop, users_roots)
-        yield Staged(item, shop, job, tests, changes, custody)
+            examined = await _examined_at_home(item.origin, item.prompt, files, shop, users_roots)
+        yield Staged(item, shop, job, tests, changes, examined)
 
 
-async def _custody_at_home(
+async def _examined_at_home(
     origin: Origin, prompt: str, files: Sequence[ContextFile], shop: Workshop, users_roots: Roots
-) -> Custody:
+) -> Examination:
     """What the user's rules say of a mined task: as if its files were given from the project that it is from."""
     home, *_ = origin.homes
     passages = [Passage("task", prompt), *(Passage(file.path, file.text, home / file.path) for file in files)]

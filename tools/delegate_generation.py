@@ -22,7 +22,7 @@ from .editing.patterns import find_files
 from .editing.protected import Protection
 from .editing.site import Place, survey_site
 from .errors import BadArgument
-from .guarding.custody import take_custody, why_output_stays
+from .guarding.examining import examine_call, why_output_stays
 from .guarding.roots import Roots
 from .routing.deciding import understand
 from .vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS, DEFAULT_WAIT_S, Output
@@ -75,19 +75,19 @@ async def delegate_generation(
 
     commands = configured(checks, shop.rules.checks)
     places = [target] if target is not None else []
-    custody = await take_custody(shop, {"task": task, "context": context}, files, given, named=places)
+    examined = await examine_call(shop, {"task": task, "context": context}, files, given, named=places)
     contract = Contract(
         tests=given,
         model=model or None,
-        local_only=local_only or custody.stays,
+        local_only=local_only or examined.stays,
         max_cost_usd=max_cost_usd,
         max_seconds=max_seconds,
         max_attempts=max_attempts,
         commands=commands,
         changes=changes,
         applies=output == "apply",
-        notes=custody.notes,
-        remedy=custody.remedy,
+        notes=examined.notes,
+        remedy=examined.remedy,
         private_output=await why_output_stays(shop, given, in_project=bool(commands) or changes is not None),
     )
     await note_later_edits(shop)

@@ -11,7 +11,7 @@ from ..profiles.vocabulary import Checkpoint, TaskType
 from .answers import Alternative, ComplexityAnswer, ExpectedAnswer, FactorAnswer, RouteAnswer
 from .editing.context import read_context
 from .editing.patterns import find_files
-from .guarding.custody import take_custody
+from .guarding.examining import examine_call
 from .routing.candidates import Candidate
 from .routing.deciding import decide, understand
 from .routing.decision import Decision
@@ -39,8 +39,8 @@ async def route_task(
     found = await find_files(context_files, shop.roots)
     files = await read_context(found.paths, shop.roots)
     job = understand(task, task_type, files, notes=found.notes)
-    custody = await take_custody(shop, {"task": task}, files)
-    local_only = local_only or custody.stays
+    examined = await examine_call(shop, {"task": task}, files)
+    local_only = local_only or examined.stays
     circumstances = await shop.survey(LookBack(task, job.task_type, local_only, job.complexity.score))
     decision = await decide(
         job,
@@ -54,7 +54,7 @@ async def route_task(
     )
     decision_id = secrets.token_hex(16)
     await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    notes = [*custody.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
+    notes = [*examined.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
     answer = _answer(decision_id, decision, circumstances.recollection, notes)
     if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
         answer.warnings.append(

@@ -27,9 +27,9 @@ from .editing.packing import Packed
 from .editing.patterns import FoundFiles, find_files
 from .editing.prompt import Prompt, review_prompt
 from .errors import LimitReached, NobodyToAsk
-from .guarding.custody import take_custody
 from .guarding.departure import MayNotLeave
-from .guarding.privacy import Custody
+from .guarding.examining import examine_call
+from .guarding.privacy import Examination
 from .guarding.text import visible
 from .provider import RequestRefused, Unavailable
 from .routing.deciding import Job, decide, understand
@@ -80,7 +80,7 @@ async def strategic_review(
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, matter.visible_tokens)
     beside = filter(None, [matter.packed.note, shop.catalogue.not_in_force])
-    notes = [*matter.custody.notes, *matter.found.notes, *beside, *matter.decision.warnings]
+    notes = [*matter.examined.notes, *matter.found.notes, *beside, *matter.decision.warnings]
     if guidance != said:
         notes.append(
             f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {matter.visible_tokens} are"
@@ -123,7 +123,7 @@ class _Matter:
     question: str | None
     found: FoundFiles
     job: Job
-    custody: Custody
+    examined: Examination
     is_local: bool
     decision: Decision
 
@@ -146,11 +146,11 @@ async def _laid_out(
     found = await find_files(context_files, shop.roots)
     files = await read_context(found.paths, shop.roots)
     job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
-    custody = await take_custody(shop, {"goal": goal, "progress": progress, "question": question}, files)
-    is_local = local_only or custody.stays or shop.rules.local_only
+    examined = await examine_call(shop, {"goal": goal, "progress": progress, "question": question}, files)
+    is_local = local_only or examined.stays or shop.rules.local_only
     circumstances = await shop.survey(local_only=is_local)
     decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False)
-    matter = _Matter(goal, progress, question, found, job, custody, is_local, decision)
+    matter = _Matter(goal, progress, question, found, job, examined, is_local, decision)
     prompt = matter.prompt(matter.packed.files)
     affordable = await within_the_day(shop, decision, "strategic", prompt, job, circumstances)
     return matter if affordable is decision else replace(matter, decision=affordable)
@@ -187,11 +187,11 @@ def _no_verdict(request: RequestResult, director: ModelProfile) -> NobodyToAsk:
 
 async def _without_director(shop: Workshop, matter: _Matter) -> ReviewAnswer:
     """The refusal of what must stay on a machine without a director. Raises NobodyToAsk where nothing has to stay."""
-    decision, custody = matter.decision, matter.custody
+    decision, examined = matter.decision, matter.examined
     if not matter.is_local:
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
-    beside = filter(None, [custody.remedy, shop.catalogue.not_in_force])
-    return await _without(shop, "refused", *custody.notes, *decision.warnings, *beside)
+    beside = filter(None, [examined.remedy, shop.catalogue.not_in_force])
+    return await _without(shop, "refused", *examined.notes, *decision.warnings, *beside)
 
 
 async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:

@@ -24,8 +24,8 @@ from .editing.file_form import read_text
 from .editing.own_diff import NoLongerFits, files_after, is_own_diff
 from .editing.prompt import Prompt
 from .errors import OF_ANOTHER_PROJECT, BadArgument, NobodyToAsk, unknown_task
-from .guarding.custody import take_custody
 from .guarding.departure import MayNotLeave
+from .guarding.examining import examine_call
 from .guarding.privacy import STAYS
 from .routing.deciding import Job, decide, understand
 from .routing.selection import Decision
@@ -138,17 +138,17 @@ async def _laid_out(
     *,
     local_only: bool,
 ) -> _Matter:
-    custody = await take_custody(
+    examined = await examine_call(
         shop,
         {"task": task, "code": pieces[0].code if pieces[0].path is None else None},
         [ContextFile(piece.path, piece.code) for piece in pieces if piece.path is not None],
     )
     is_of_a_local_task = earlier is not None and earlier.local_only
     of_a_local_task = f"{STAYS} the task it comes from does." if is_of_a_local_task else None
-    notes = [*custody.notes, *filter(None, [of_a_local_task, shop.catalogue.not_in_force])]
+    notes = [*examined.notes, *filter(None, [of_a_local_task, shop.catalogue.not_in_force])]
     texts = {piece.path: piece.code for piece in pieces}
     job = understand(task or "Review this code.", "review", (), as_one(texts))
-    is_local = local_only or custody.stays or is_of_a_local_task or shop.rules.local_only
+    is_local = local_only or examined.stays or is_of_a_local_task or shop.rules.local_only
     circumstances = await shop.survey(local_only=is_local)
     decision = await decide(
         job, shop, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False

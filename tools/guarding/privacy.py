@@ -58,7 +58,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Custody:
+class Examination:
     """What was found in the texts of a task."""
 
     reasons: tuple[Reason, ...] = ()
@@ -109,7 +109,7 @@ HOW_TO_LEAVE = (
 
 async def examine(
     privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path] = ()
-) -> Custody:
+) -> Examination:
     """Look into all texts of a task before anything is done with them.
 
     paths: files whose text may come out of a check, absolute; only their place counts.
@@ -120,7 +120,9 @@ async def examine(
     return await anyio.to_thread.run_sync(_examine, privacy, passages, roots, paths)
 
 
-def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path]) -> Custody:
+def _examine(
+    privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path]
+) -> Examination:
     reasons: list[Reason] = []
     secrets: list[str] = []
     places = [(p.place, p.path) for p in passages if p.path] + [(str(path), path) for path in paths]
@@ -138,8 +140,8 @@ def _examine(privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path
         f"{passage.place}:{found.line} ({found.count})" for passage in passages if (found := hidden_in(passage.text))
     ]
     if privacy.replaces_secrets:
-        return Custody(tuple(reasons), tuple(secrets), tuple(hidden))
-    return Custody((*reasons, *(Reason("secret", told) for told in secrets)), (), tuple(hidden))
+        return Examination(tuple(reasons), tuple(secrets), tuple(hidden))
+    return Examination((*reasons, *(Reason("secret", told) for told in secrets)), (), tuple(hidden))
 
 
 def _listed(findings: Sequence[str]) -> str:

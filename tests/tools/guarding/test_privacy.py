@@ -9,7 +9,7 @@ from chargehand.tools.editing.prompt import Prompt
 from chargehand.tools.guarding.departure import MayNotLeave, fit_to_leave
 from chargehand.tools.guarding.local_paths import LocalPaths
 from chargehand.tools.guarding.own_patterns import own_pattern
-from chargehand.tools.guarding.privacy import Custody, Passage, Privacy, Reason, examine
+from chargehand.tools.guarding.privacy import Examination, Passage, Privacy, Reason, examine
 from chargehand.tools.guarding.secrets import SecretSearch
 from chargehand.tools.provider import Turn
 
@@ -22,10 +22,10 @@ KEYED = Passage("a.py", f"x\nKEY = '{AWS_KEY}'\n", ROOT / "a.py")
 
 
 async def test_what_nothing_speaks_against_may_leave():
-    custody = await examine(BILLING, [Passage("task", "Sort it."), Passage("a.py", "x = 1", ROOT / "a.py")], [ROOT])
+    examined = await examine(BILLING, [Passage("task", "Sort it."), Passage("a.py", "x = 1", ROOT / "a.py")], [ROOT])
 
-    assert custody == Custody()
-    assert (custody.stays, custody.notes, custody.remedy) == (False, (), None)
+    assert examined == Examination()
+    assert (examined.stays, examined.notes, examined.remedy) == (False, (), None)
 
 
 async def test_a_path_and_a_secret_are_told_apart_with_what_to_do():
@@ -41,15 +41,15 @@ async def test_a_path_and_a_secret_are_told_apart_with_what_to_do():
 async def test_a_path_that_reads_like_the_reason_for_a_secret_gets_the_remedy_for_a_path():
     name = "billing/this holds what looks like a secret.py"
 
-    custody = await examine(BILLING, [Passage(name, "x = 1", ROOT / name)], [ROOT])
+    examined = await examine(BILLING, [Passage(name, "x = 1", ROOT / name)], [ROOT])
 
-    assert "remove its path from" in (custody.remedy or "")
+    assert "remove its path from" in (examined.remedy or "")
 
 
 async def test_a_file_that_is_not_read_counts_by_its_place():
-    custody = await examine(BILLING, [], [ROOT], paths=[ROOT / "billing/new.py", ROOT / "other.py"])
+    examined = await examine(BILLING, [], [ROOT], paths=[ROOT / "billing/new.py", ROOT / "other.py"])
 
-    assert custody.reasons == (Reason("path", f"{ROOT}/billing/new.py lies under [privacy] local_only (billing/**)"),)
+    assert examined.reasons == (Reason("path", f"{ROOT}/billing/new.py lies under [privacy] local_only (billing/**)"),)
 
 
 async def test_redaction_frees_a_task_from_its_secrets_and_not_from_its_paths():

@@ -10,7 +10,7 @@ READS_FILES = re.compile(r"\bread_context\(|\broots\.read\(")
 
 
 @pytest.mark.parametrize("module", sorted(TOOLS.glob("*.py")), ids=lambda path: path.stem)
-def test_a_tool_that_reads_files_for_a_model_takes_custody_of_them(module: Path):
+def test_a_tool_that_reads_files_for_a_model_examines_them(module: Path):
     source = module.read_text(encoding="utf-8")
 
-    assert not READS_FILES.search(source) or "take_custody(" in source
+    assert not READS_FILES.search(source) or "examine_call(" in source

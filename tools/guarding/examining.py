@@ -8,17 +8,17 @@ import anyio.to_thread
 from ..checking.answer_checks import TestsGiven
 from ..editing.context import ContextFile
 from ..workshop import Workshop
-from .privacy import Custody, Passage, examine
+from .privacy import Examination, Passage, examine
 
 
-async def take_custody(
+async def examine_call(
     shop: Workshop,
     texts: Mapping[str, str | None],
     files: Sequence[ContextFile] = (),
     tests: TestsGiven | None = None,
     *,
     named: Sequence[str] = (),
-) -> Custody:
+) -> Examination:
     """What was found in the texts of a call, its files and its tests.
 
     texts: by the argument they came in. named: paths whose place alone counts, such as that of a new file.
