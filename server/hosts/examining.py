@@ -26,7 +26,7 @@ _FILLED_IN = re.compile(r"\$\{[^}]*\}")
 
 
 @dataclass(frozen=True)
-class Finding:
+class HostFinding:
     what: str
     is_well: bool
     told: str
@@ -34,39 +34,39 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Examination:
-    findings: tuple[Finding, ...]
+class HostExamination:
+    findings: tuple[HostFinding, ...]
     diagnosis: Mapping[str, Any] | None
     """What the server's own `doctor --json` says there (its shape, hence Any). None: it could not be asked."""
 
 
-async def examine_host(host: Host, file: Path) -> Examination:
+async def examine_host(host: Host, file: Path) -> HostExamination:
     """Read the host's entry, and have its command judge the environment that it would get. Raises ConfigRefused."""
     entry = installed_entry(host, file)
     if entry is None:
         told = f"{file} has no entry for chargehand; `chargehand install {host.name}` adds one"
-        return Examination((Finding("entry", is_well=False, told=told),), None)
+        return HostExamination((HostFinding("entry", is_well=False, told=told),), None)
     given: object = entry.get("env")
     declared = {str(name): str(value) for name, value in cast(dict[str, Any], given or {}).items()}
     fixed = {name: value for name, value in declared.items() if not _FILLED_IN.search(value)}
     findings = [
-        Finding("entry", is_well=True, told=str(file)),
-        Finding("env", is_well=True, told=", ".join(declared) or "sets nothing"),
+        HostFinding("entry", is_well=True, told=str(file)),
+        HostFinding("env", is_well=True, told=", ".join(declared) or "sets nothing"),
     ]
     if later := [name for name in declared if name not in fixed]:
         findings.append(
-            Finding("filled in", is_well=True, told=f"{', '.join(later)}: by {host.title}, not visible from here")
+            HostFinding("filled in", is_well=True, told=f"{', '.join(later)}: by {host.title}, not visible from here")
         )
     environment = {**(os.environ if host.inherits else _bare()), **fixed}
     command = _command(entry, environment)
     findings.append(command)
     if not command.is_well:
-        return Examination(tuple(findings), None)
+        return HostExamination(tuple(findings), None)
     asked = await _asked(entry, environment)
     if isinstance(asked, str):
-        findings.append(Finding("start", is_well=False, told=asked))
-        return Examination(tuple(findings), None)
-    return Examination(tuple(findings), asked)
+        findings.append(HostFinding("start", is_well=False, told=asked))
+        return HostExamination(tuple(findings), None)
+    return HostExamination(tuple(findings), asked)
 
 
 def _bare() -> dict[str, str]:
@@ -74,14 +74,16 @@ def _bare() -> dict[str, str]:
     return {**kept, "PATH": _BARE_PATH.get(sys.platform, "/usr/local/bin:/usr/bin:/bin")}
 
 
-def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Finding:
+def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> HostFinding:
     command = str(entry.get("command", ""))
     found = shutil.which(command, path=environment.get("PATH", ""))
     if found is None:
-        return Finding("command", is_well=False, told=f"{command}: no such program was found, or it is not executable")
+        return HostFinding(
+            "command", is_well=False, told=f"{command}: no such program was found, or it is not executable"
+        )
     if not Path(command).is_absolute():
-        return Finding("command", is_well=True, told=f"{command}: found as {found}; an absolute path is safer")
-    return Finding("command", is_well=True, told=command)
+        return HostFinding("command", is_well=True, told=f"{command}: found as {found}; an absolute path is safer")
+    return HostFinding("command", is_well=True, told=command)
 
 
 async def _asked(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any] | str:
