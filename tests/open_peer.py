@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chargehand.evaluation.peers.journal import Exchange, Journal
+from chargehand.evaluation.peers.journal import Exchange, RequestJournal
 from chargehand.evaluation.peers.reply import (
     Answer,
     Ask,
@@ -120,7 +120,7 @@ class OpenAICompatiblePeer:
 
         cost_usd: what OpenRouter says that each answer cost. claims: fields of the usage, in place of the true ones.
         """
-        self.journal = Journal()
+        self.journal = RequestJournal()
         self.strange_headers: set[str] = set()
         """Headers of an account with OpenAI that came in; none should."""
         self._answer = answer

@@ -28,7 +28,7 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 @dataclass
-class Tally:
+class _Observed:
     """What the servers acknowledged, and what the others did not see."""
 
     acknowledged: dict[str, str] = field(default_factory=dict[str, str])
@@ -40,7 +40,7 @@ class Tally:
 
 async def crowd(*, servers: int, seconds: float) -> int:
     """Print what was found; gives the exit code: 1 when anything was lost or missed."""
-    tally = Tally()
+    observed = _Observed()
     with tempfile.TemporaryDirectory(prefix="chargehand-crowd-") as folder:
         async with vendors(_answer) as peers, contextlib.AsyncExitStack() as stack:
             environment = {"PATH": "/usr/bin:/bin", "HOME": folder, "CHARGEHAND_HOME": f"{folder}/data"}
@@ -55,23 +55,23 @@ async def crowd(*, servers: int, seconds: float) -> int:
             async with anyio.create_task_group() as group:
                 for number, client in enumerate(clients):
                     chance = random.Random(number)  # noqa: S311 - which call comes next is no secret
-                    group.start_soon(_use, client, clients, number, until, tally, chance)
+                    group.start_soon(_use, client, clients, number, until, observed, chance)
             async with Client(server) as fresh:
-                lost = [text for text in tally.acknowledged.values() if not await _finds(fresh, text)]
-        gone, integrity = await anyio.to_thread.run_sync(_books, Path(folder) / "data" / LEDGER_FILE, tally)
+                lost = [text for text in observed.acknowledged.values() if not await _finds(fresh, text)]
+        gone, integrity = await anyio.to_thread.run_sync(_books, Path(folder) / "data" / LEDGER_FILE, observed)
     table = Table("", "", show_header=False, title=f"{servers} servers on one data folder, {seconds:g} s")
-    table.add_row("tasks acknowledged", str(len(tally.acknowledged)))
+    table.add_row("tasks acknowledged", str(len(observed.acknowledged)))
     table.add_row("not in the ledger with their outcome", str(len(gone)))
-    table.add_row("looked for by another server in its next call", str(tally.looked_back))
-    table.add_row("not found by it", str(len(tally.missed)))
+    table.add_row("looked for by another server in its next call", str(observed.looked_back))
+    table.add_row("not found by it", str(len(observed.missed)))
     table.add_row("not found by a server started afterwards", str(len(lost)))
     table.add_row("the ledger's integrity check", integrity)
     Console().print(table)
-    return 1 if gone or lost or tally.missed or integrity != "ok" else 0
+    return 1 if gone or lost or observed.missed or integrity != "ok" else 0
 
 
 async def _use(
-    client: Client, clients: Sequence[Client], own: int, until: float, tally: Tally, chance: random.Random
+    client: Client, clients: Sequence[Client], own: int, until: float, observed: _Observed, chance: random.Random
 ) -> None:
     while time.monotonic() < until:
         # Words of no language, so that no two tasks are alike: found means that this very one was found.
@@ -79,12 +79,12 @@ async def _use(
         receipt = await _call(client, "delegate_generation", {"task": text, "tests": "assert double(2) == 4"})
         if receipt.get("status") != "succeeded":
             raise RuntimeError(f"a task ended as {receipt}")
-        tally.acknowledged[receipt["task_id"]] = text
+        observed.acknowledged[receipt["task_id"]] = text
         if len(clients) > 1 and chance.random() < 0.5:
             other = chance.choice([c for place, c in enumerate(clients) if place != own])
-            tally.looked_back += 1
+            observed.looked_back += 1
             if not await _finds(other, text):
-                tally.missed.append(text)
+                observed.missed.append(text)
 
 
 async def _finds(client: Client, text: str) -> bool:
@@ -104,8 +104,8 @@ def _answer(_: Ask) -> Reply:
     return Reply("```python\ndef double(n):\n    return 2 * n\n```")
 
 
-def _books(file: Path, tally: Tally) -> tuple[list[str], str]:
+def _books(file: Path, observed: _Observed) -> tuple[list[str], str]:
     with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as books:
         written = dict(books.execute("SELECT id, text FROM tasks WHERE status = 'succeeded'"))
         integrity = str(books.execute("PRAGMA integrity_check").fetchone()[0])
-    return [task_id for task_id, text in tally.acknowledged.items() if written.get(task_id) != text], integrity
+    return [task_id for task_id, text in observed.acknowledged.items() if written.get(task_id) != text], integrity

@@ -18,7 +18,7 @@ from starlette.routing import Route
 from .anthropic_batches import BatchPeer
 from .anthropic_errors import error_body, first_flaw, refuse
 from .anthropic_request import Block, ClaudeModel, CountRequest, MessagesRequest, TextBlock, ThinkingBlock
-from .journal import Journal
+from .journal import RequestJournal
 from .prompt_cache import CacheCount, PromptCache
 from .reply import (
     Answer,
@@ -44,7 +44,7 @@ class AnthropicPeer:
     """Answers `/v1/messages`, `/v1/messages/count_tokens` and `/v1/models` as the vendor does."""
 
     def __init__(self, answer: Answer, models: Sequence[ClaudeModel], *, api_key: str) -> None:
-        self.journal = Journal()
+        self.journal = RequestJournal()
         self.listing: Response | None = None
         """What is answered to the question for all models. None: the models."""
         self.batches = BatchPeer(self._answer_of_batch, self._turned_away, self.journal)

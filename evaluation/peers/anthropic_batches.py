@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .anthropic_errors import error_body, first_flaw, kind_of, refuse
-from .journal import Journal
+from .journal import RequestJournal
 from .reply import HttpFault
 from .streaming import whole
 
@@ -56,7 +56,7 @@ class BatchPeer:
         self,
         answer: Callable[[Mapping[str, Any]], dict[str, Any] | HttpFault],
         turned_away: Callable[[Request], HttpFault | None],
-        journal: Journal,
+        journal: RequestJournal,
     ) -> None:
         """answer: gives a request its message. turned_away: why nobody is let in."""
         self._answer = answer

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .journal import Exchange, Journal
+from .journal import Exchange, RequestJournal
 from .reply import Answer, Ask, Cut, ErrorInside, Fitted, HttpFault, Reply, Stall, count_tokens, fit, pieces, reply_of
 from .streaming import PieceStream, whole
 
@@ -112,7 +112,7 @@ class CerebrasPeer:
     """Answers `/v1/chat/completions` and `/v1/models` as the vendor does."""
 
     def __init__(self, answer: Answer, models: Sequence[CerebrasModel], *, api_key: str) -> None:
-        self.journal = Journal()
+        self.journal = RequestJournal()
         self.listing: Response | None = None
         """What is answered to the question for all models. None: the models."""
         self.connections_warmed = 0

@@ -31,7 +31,7 @@ class Exchange:
 
 
 @dataclass
-class Journal:
+class RequestJournal:
     """All exchanges, oldest first."""
 
     exchanges: list[Exchange] = field(default_factory=list[Exchange])

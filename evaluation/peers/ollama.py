@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .journal import Exchange, Journal
+from .journal import Exchange, RequestJournal
 from .reply import Answer, Ask, Cut, ErrorInside, Fitted, HttpFault, Reply, Stall, count_tokens, fit, pieces, reply_of
 from .streaming import PieceStream, whole
 
@@ -75,7 +75,7 @@ class OllamaPeer:
     """Answers `/api/version`, `tags`, `ps`, `show`, `chat` and `embed` as the server does."""
 
     def __init__(self, answer: Answer, models: Sequence[OllamaModel], *, version: str = "0.34.0") -> None:
-        self.journal = Journal()
+        self.journal = RequestJournal()
         self.listing: Response | None = None
         """What is answered to the question for all models. None: the models."""
         self.loaded: dict[str, int] = {}

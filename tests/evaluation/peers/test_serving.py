@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from chargehand.evaluation.peers.journal import Journal
+from chargehand.evaluation.peers.journal import RequestJournal
 from chargehand.evaluation.peers.reply import Reply, Stall, fit
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.streaming import PieceStream
@@ -45,7 +45,7 @@ async def test_an_error_in_the_block_leaves_it_as_it_is():
 
 
 async def test_leaving_the_block_cuts_a_stream_that_is_still_open():
-    journal, failures = Journal(), []
+    journal, failures = RequestJournal(), []
 
     async def stall(request: Request) -> Response:
         exchange = await journal.record(request)
@@ -72,7 +72,7 @@ async def test_leaving_the_block_cuts_a_stream_that_is_still_open():
 
 
 async def test_the_journal_keeps_no_keys():
-    journal = Journal()
+    journal = RequestJournal()
 
     async def take(request: Request) -> Response:
         await journal.record(request)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from chargehand.evaluation.peers.journal import Journal
+from chargehand.evaluation.peers.journal import RequestJournal
 from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, Fault, Garbled, HttpFault, Reply, Stall, Unfinished
 from chargehand.evaluation.peers.serving import serving
 from chargehand.server.providers.registry import LOADERS, VendorSettings
@@ -434,7 +434,7 @@ async def test_an_address_that_is_not_the_vendors_is_said_to_be_that(vendor, key
 
 @every_vendor
 async def test_a_redirect_is_not_followed(served, ask, vendor, observer):
-    journal = Journal()
+    journal = RequestJournal()
 
     async def trap(request: Request) -> Response:
         await journal.record(request)
