@@ -8,6 +8,7 @@ import anyio
 
 from ..memory_store.evaluations import UNDER_WAY, Measurement, record_measurement
 from ..memory_store.under_way import attempts_of
+from ..profiles.model import ModelProfile
 from ..tools.cascade.attempt import Attempt
 from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
@@ -88,43 +89,12 @@ async def _once(
     stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
 ) -> tuple[Measurement, Attempt | None]:
     """The measurement, in the books, and the attempt that it comes from. None: none was made."""
-    shop, item = stage.shop, place.item
+    shop = stage.shop
     (profile, *_) = shop.catalogue.named(place.model, shop.today)
-    begun = Measurement(
-        evaluation_id=place.evaluation_id,
-        item=item.id,
-        model=profile.id,
-        repetition=place.repetition,
-        build=None,
-        kind=item.kind,
-        task_type=stage.job.task_type,
-        language=item.language,
-        complexity=stage.job.complexity.score,
-        passed=None,
-        outcome=UNDER_WAY,
-        task_id=secrets.token_hex(16),
-        at=shop.now,
-        seconds=0.0,
-        first_token_seconds=None,
-        output_tokens=0,
-        thinking_tokens=0,
-        cost_usd=0.0,
-    )
-    contract = Contract(
-        tests=stage.tests,
-        model=profile.id,
-        local_only=local_only or stage.examined.stays,
-        max_cost_usd=None if profile.price is None else stage.worst_case_usd(profile),
-        max_seconds=max_seconds,
-        max_attempts=1,
-        changes=stage.changes,
-        notes=stage.examined.notes,
-        origin="evaluation",
-        shows_tests=False,
-    )
+    begun = _begun(stage, place, profile)
+    contract = _contract(stage, profile, max_seconds, local_only=local_only)
     # Written before anything can be spent, so that whoever finds it later knows what belongs to the evaluation.
     await record_measurement(shop.ledger, begun)
-    delegation: Delegation | None = None
     try:
         delegation = await delegations.begin(shop, stage.job, contract, task_id=begun.task_id)
         receipt = await _ended(delegation)
@@ -137,6 +107,46 @@ async def _once(
         raise
     await record_measurement(shop.ledger, measurement)
     return measurement, attempt
+
+
+def _begun(stage: Staged, place: Place, profile: ModelProfile) -> Measurement:
+    """The measurement before anybody was asked."""
+    return Measurement(
+        evaluation_id=place.evaluation_id,
+        item=place.item.id,
+        model=profile.id,
+        repetition=place.repetition,
+        build=None,
+        kind=place.item.kind,
+        task_type=stage.job.task_type,
+        language=place.item.language,
+        complexity=stage.job.complexity.score,
+        passed=None,
+        outcome=UNDER_WAY,
+        task_id=secrets.token_hex(16),
+        at=stage.shop.now,
+        seconds=0.0,
+        first_token_seconds=None,
+        output_tokens=0,
+        thinking_tokens=0,
+        cost_usd=0.0,
+    )
+
+
+def _contract(stage: Staged, profile: ModelProfile, max_seconds: float, *, local_only: bool) -> Contract:
+    """What the delegation may do: one answer of this model, without a repair, for the worst case's cost at most."""
+    return Contract(
+        tests=stage.tests,
+        model=profile.id,
+        local_only=local_only or stage.examined.stays,
+        max_cost_usd=None if profile.price is None else stage.worst_case_usd(profile),
+        max_seconds=max_seconds,
+        max_attempts=1,
+        changes=stage.changes,
+        notes=stage.examined.notes,
+        origin="evaluation",
+        shows_tests=False,
+    )
 
 
 def _least_wait_s(attempt: Attempt | None) -> float | None:
