@@ -95,35 +95,51 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: Minin
             )
         deltas = await history.deltas([commit.id for commit in commits if len(commit.parents) == 1])
         found = [choose(commit, deltas.get(commit.id, ())) for commit in commits]
-        dropped = [one for one in found if isinstance(one, Dropped)]
         candidates = [one for one in found if isinstance(one, CommitCandidate)]
         progress.candidates = len(candidates)
-        tasks: list[SuiteTask] = []
-        subjects: dict[str, str] = {}
-        texts = Texts(history)
-        at_once = os.cpu_count() or 1
-        for first in range(0, len(candidates), at_once):
-            if len(tasks) >= extent.tasks:
-                break
-            some = candidates[first : first + at_once]
-            for candidate, result in zip(some, await _try_all(some, texts, find, progress), strict=True):
-                if isinstance(result, Dropped):
-                    dropped.append(result)
-                elif len(tasks) < extent.tasks:
-                    tasks.append(result)
-                    subjects[result.id] = candidate.commit.subject
-            progress.kept = len(tasks)
-            progress.moved()
+        tried = await _try_in_turn(candidates, extent.tasks, Texts(history), find, progress)
+        dropped = (*(one for one in found if isinstance(one, Dropped)), *tried.dropped)
         return Mined(
             folder=history.folder,
             head=history.head,
             looked_at=len(commits),
-            tasks=tuple(tasks),
-            subjects=subjects,
-            dropped=tuple(dropped),
-            unproved=len(commits) - len(dropped) - len(tasks),
+            tasks=tuple(tried.tasks),
+            subjects=tried.subjects,
+            dropped=dropped,
+            unproved=len(commits) - len(dropped) - len(tried.tasks),
             extent=extent,
         )
+
+
+@dataclass
+class _Tried:
+    """What came of the candidates so far."""
+
+    tasks: list[SuiteTask] = field(default_factory=list[SuiteTask])
+    subjects: dict[str, str] = field(default_factory=dict[str, str])
+    """Of the tasks' commits, by the task's id."""
+    dropped: list[Dropped] = field(default_factory=list[Dropped])
+
+
+async def _try_in_turn(
+    candidates: Sequence[CommitCandidate], wanted: int, texts: Texts, find: FindSandbox, progress: MiningProgress
+) -> _Tried:
+    """As many tasks as are wanted, of the first candidates that are any; the rest is not tried."""
+    tried = _Tried()
+    at_once = os.cpu_count() or 1
+    for first in range(0, len(candidates), at_once):
+        if len(tried.tasks) >= wanted:
+            break
+        some = candidates[first : first + at_once]
+        for candidate, result in zip(some, await _try_all(some, texts, find, progress), strict=True):
+            if isinstance(result, Dropped):
+                tried.dropped.append(result)
+            elif len(tried.tasks) < wanted:
+                tried.tasks.append(result)
+                tried.subjects[result.id] = candidate.commit.subject
+        progress.kept = len(tried.tasks)
+        progress.moved()
+    return tried
 
 
 async def _try_all(
