@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from .javascript import (
+    Program,
     exporting,
     importing,
     read_program,
@@ -88,12 +89,8 @@ async def run_node_tests(
     if answers.has_jsx or theirs.has_jsx:
         return not_run("the tests were not run: Node.js does not run JSX without a build")
     is_module = uses_a_test_framework(tests)
-    if not is_module and not theirs.can_fail:
-        return not_run("nothing was tested: there is no test in it that could fail")
-    if (slip := first_slip(tests, language, theirs.values)) is not None:
-        return not_run(f"nothing was tested: {slip}")
-    if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b[^;\n]*\bexpect\b", tests):
-        return not_run(f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert.")
+    if (why := _why_no_test(tests, theirs, language, is_module=is_module)) is not None:
+        return not_run(why)
     if in_project is not None and not in_project.loads_with(node):
         in_project = None
     folder = "." if in_project is None else f"./{_IN_PROJECT}"
@@ -113,6 +110,17 @@ async def run_node_tests(
         "folder": folder,
     }
     return await _run(job, nonce, tests, sandbox, node, limits or Limits(), in_project and in_project.copy)
+
+
+def _why_no_test(tests: str, read: Program, language: str, *, is_module: bool) -> str | None:
+    """Why running the tests would say nothing of an answer. None: it would."""
+    if not is_module and not read.can_fail:
+        return "nothing was tested: there is no test in it that could fail"
+    if (slip := first_slip(tests, language, read.values)) is not None:
+        return f"nothing was tested: {slip}"
+    if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b[^;\n]*\bexpect\b", tests):
+        return f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert."
+    return None
 
 
 async def _run(
