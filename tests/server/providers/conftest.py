@@ -17,6 +17,7 @@ from chargehand.evaluation.peers.serving import serving
 from chargehand.profiles.catalogue import Catalogue
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.model import ModelProfile
+from chargehand.profiles.vocabulary import ProviderName
 from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import GenerationRequest, Progress, Provider, Thinking, Turn
 
@@ -152,88 +153,85 @@ def ask(catalogue: Catalogue, own: Own) -> Ask:
 
 
 Served = Callable[..., AbstractAsyncContextManager[tuple]]
+"""Opens a peer and the adapter that is pointed at it: `async with claude(answer) as (peer, provider)`."""
+
+
+@asynccontextmanager
+async def pointed_at(
+    peer: AnthropicPeer | CerebrasPeer | OllamaPeer | OpenAICompatiblePeer,
+    vendor: ProviderName,
+    settings_at: Callable[[str], VendorSettings],
+) -> AsyncGenerator[tuple]:
+    """The peer, served, and the vendor's adapter with the settings for the peer's URL."""
+    async with serving(peer.app) as url:
+        provider = LOADERS[vendor](settings_at(url))
+        try:
+            yield peer, provider
+        finally:
+            await provider.aclose()
 
 
 @pytest.fixture
 def claude() -> Served:
-    @asynccontextmanager
-    async def served(
+    def served(
         answer: Answer,
         *,
         key: str = KEY,
         models: Sequence[ClaudeModel] = CLAUDE_MODELS,
         local_hosts: frozenset[str] = frozenset(),
-    ) -> AsyncGenerator:
-        peer = AnthropicPeer(answer, models, api_key=KEY)
-        async with serving(peer.app) as url:
-            settings = VendorSettings(anthropic_api_key=key, anthropic_base_url=url, local_hosts=local_hosts)
-            provider = LOADERS["anthropic"](settings)
-            try:
-                yield peer, provider
-            finally:
-                await provider.aclose()
+    ) -> AbstractAsyncContextManager[tuple]:
+        def settings(url: str) -> VendorSettings:
+            return VendorSettings(anthropic_api_key=key, anthropic_base_url=url, local_hosts=local_hosts)
+
+        return pointed_at(AnthropicPeer(answer, models, api_key=KEY), "anthropic", settings)
 
     return served
 
 
 @pytest.fixture
 def cerebras() -> Served:
-    @asynccontextmanager
-    async def served(answer: Answer, *, key: str = KEY, local_hosts: frozenset[str] = frozenset()) -> AsyncGenerator:
-        peer = CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY)
-        async with serving(peer.app) as url:
-            settings = VendorSettings(cerebras_api_key=key, cerebras_base_url=url, local_hosts=local_hosts)
-            provider = LOADERS["cerebras"](settings)
-            try:
-                yield peer, provider
-            finally:
-                await provider.aclose()
+    def served(
+        answer: Answer, *, key: str = KEY, local_hosts: frozenset[str] = frozenset()
+    ) -> AbstractAsyncContextManager[tuple]:
+        def settings(url: str) -> VendorSettings:
+            return VendorSettings(cerebras_api_key=key, cerebras_base_url=url, local_hosts=local_hosts)
+
+        return pointed_at(CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY), "cerebras", settings)
 
     return served
 
 
 @pytest.fixture
 def local(clock: HandClock) -> Served:
-    @asynccontextmanager
-    async def served(
+    def served(
         answer: Answer, models: Sequence[OllamaModel] = OLLAMA_MODELS, *, local_hosts: frozenset[str] = frozenset()
-    ) -> AsyncGenerator:
-        peer = OllamaPeer(answer, models)
-        async with serving(peer.app) as url:
-            settings = VendorSettings(ollama_host=url, clock=clock, local_hosts=local_hosts)
-            provider = LOADERS["ollama"](settings)
-            try:
-                yield peer, provider
-            finally:
-                await provider.aclose()
+    ) -> AbstractAsyncContextManager[tuple]:
+        def settings(url: str) -> VendorSettings:
+            return VendorSettings(ollama_host=url, clock=clock, local_hosts=local_hosts)
+
+        return pointed_at(OllamaPeer(answer, models), "ollama", settings)
 
     return served
 
 
 @pytest.fixture
 def compatible(clock: HandClock, address: Address) -> Served:
-    @asynccontextmanager
-    async def served(
+    def served(
         answer: Answer,
         models: Sequence[OpenModel] = OPEN_MODELS,
         *,
         keys: Mapping[str, str] | None = None,
         local_hosts: frozenset[str] = frozenset(),
         **habits: Any,
-    ) -> AsyncGenerator:
+    ) -> AbstractAsyncContextManager[tuple]:
         """keys: what the environment holds."""
-        peer = OpenAICompatiblePeer(answer, models, **habits)
         environment = keys or {}
-        async with serving(peer.app) as url:
+
+        def settings(url: str) -> VendorSettings:
             address.url = url
-            settings = VendorSettings(
-                key_of=lambda name: environment.get(name, ""), clock=clock, local_hosts=local_hosts
-            )
-            provider = LOADERS["openai_compatible"](settings)
-            try:
-                yield peer, provider
-            finally:
-                await provider.aclose()
+            return VendorSettings(key_of=lambda name: environment.get(name, ""), clock=clock, local_hosts=local_hosts)
+
+        return pointed_at(OpenAICompatiblePeer(answer, models, **habits), "openai_compatible", settings)
 
     return served
 
