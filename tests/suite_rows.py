@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from house import fenced
+
+from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.suite.task import SuiteTask
 
 SHOUT = SuiteTask(
@@ -14,6 +17,10 @@ SHOUT = SuiteTask(
     reference="```python\ndef shout(text):\n    return text.upper()\n```\n",
     wrong=("```python\ndef shout(text):\n    return text\n```\n", "```python\ndef shout(text):\n    pass\n```\n"),
 )
+
+RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
+WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
+"""Answers to SHOUT, and to every `item`."""
 
 RIGHT_PROJECT = (
     "shop/total.py\n```python\n<<<<<<< SEARCH\n    return sum(prices)\n=======\n    return round(sum(prices), 2)\n"

@@ -3,8 +3,9 @@
 import anyio
 import anyio.lowlevel
 import pytest
-from house import Script, fenced
+from house import Script
 from laboratory import ITEMS, Lab
+from suite_rows import RIGHT, WRONG
 
 from chargehand.evaluation.evaluating import EvaluationProgress
 from chargehand.evaluation.peers.anthropic_batches import EXPIRED
@@ -15,8 +16,6 @@ from chargehand.memory_store.evaluations import read_measurements
 pytestmark = pytest.mark.anyio
 
 LOCAL, LOCAL_WIRE, HAIKU, SONNET = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5", "claude-sonnet-5-5"
-RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
-WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
 BUDGET_USD = 4.0
 
 

@@ -4,7 +4,7 @@ import anyio
 import pytest
 from house import Script, fenced
 from laboratory import ITEMS
-from suite_rows import item
+from suite_rows import RIGHT, WRONG, item
 
 from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, EvaluationProgress, evaluate
 from chargehand.evaluation.lanes import AT_ONCE
@@ -18,8 +18,6 @@ pytestmark = pytest.mark.anyio
 LOCAL, LOCAL_WIRE = "qwen3-30b-a3b", "qwen3:30b-a3b"
 HAIKU, SONNET = "claude-haiku-5-5", "claude-sonnet-5-5"
 OSS, OSS_WIRE = "gpt-oss-120b", "gpt-oss-120b"
-RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
-WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
 
 
 async def test_three_models_of_three_vendors_are_measured_on_every_item(lab):

@@ -9,7 +9,7 @@ import anyio
 import pytest
 from house import Script, fenced
 from measurement_rows import begun
-from suite_rows import RIGHT_PROJECT, SHOUT, item, project_item
+from suite_rows import RIGHT, RIGHT_PROJECT, SHOUT, WRONG, item, project_item
 
 from chargehand.evaluation.measuring import PATIENCE_S, Place, measure
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
@@ -25,8 +25,6 @@ pytestmark = pytest.mark.anyio
 
 LOCAL, LOCAL_WIRE = "qwen3-30b-a3b", "qwen3:30b-a3b"
 HAIKU = "claude-haiku-5-5"
-RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
-WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
 
 
 @dataclass
