@@ -2,18 +2,17 @@
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import anyio
 import pytest
-from house import Script, fenced
-from suite_rows import SHOUT, item
+from command_line import run_command
+from house import Script
+from suite_rows import RIGHT, SHOUT, WRONG, item
 
 from chargehand.evaluation.peers.ollama import OllamaModel
-from chargehand.evaluation.peers.reply import Reply, Stall
+from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.evaluation.suite.loading import Suite
 from chargehand.server.cli import own_workshop
@@ -22,8 +21,6 @@ from chargehand.server.command.trying import try_from_shell
 pytestmark = pytest.mark.anyio
 
 LOCAL, SMALL, SMALL_WIRE = "qwen3-30b-a3b", "qwen3-14b", "qwen3:14b"
-RIGHT = Reply(fenced("def shout(text):\n    return text.upper()"))
-WRONG = Reply(fenced("def shout(text):\n    return text.lower()"))
 TASKS = (item("a@1"), item("b@1"), item("c@1", kind="repair"), item("hard@1", complexity=8.0))
 
 
@@ -106,20 +103,16 @@ async def test_a_model_elsewhere_is_not_tried(as_set_up, capsys):
 
 
 async def test_without_a_local_model_it_says_how_to_get_one(tmp_path: Path):
-    done = await typed(tmp_path, "--try", OLLAMA_HOST="http://127.0.0.1:9")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "OLLAMA_HOST": "http://127.0.0.1:9"}
+    seen = await run_command(environment, "doctor", "--try")
 
-    assert (done.returncode, done.stdout) == (1, b"")
-    assert b"ollama" in done.stderr.lower()
-    assert b"Traceback" not in done.stderr
+    assert (seen.code, seen.out) == (1, "")
+    assert "ollama" in seen.error.lower()
+    assert "Traceback" not in seen.error
 
 
 async def test_its_options_go_with_it(tmp_path: Path):
-    done = await typed(tmp_path, "--minutes", "3")
+    environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+    seen = await run_command(environment, "doctor", "--minutes", "3")
 
-    assert (done.returncode, b"--try" in done.stderr) == (2, True)
-
-
-async def typed(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    command = [sys.executable, "-m", "chargehand.server", "doctor", *arguments]
-    environment = {"PATH": os.environ["PATH"], "HOME": str(folder), **variables}
-    return await anyio.run_process(command, check=False, env=environment, cwd=folder)
+    assert (seen.code, "--try" in seen.error) == (2, True)

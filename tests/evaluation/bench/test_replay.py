@@ -3,11 +3,10 @@
 import gzip
 import json
 import os
-import sys
 from pathlib import Path
 
-import anyio
 import pytest
+from command_line import run_command
 
 from chargehand.evaluation.bench.recorded import UnknownRecording, read_recording
 
@@ -39,9 +38,8 @@ def recording(tmp_path: Path) -> Path:
 
 async def bench(*arguments: str, folder: Path) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "200"}
-    command = [sys.executable, "-m", "chargehand.server", "bench", *arguments]
-    done = await anyio.run_process(command, check=False, env=environment, cwd=folder)
-    return done.returncode, done.stdout.decode() + done.stderr.decode()
+    done = await run_command(environment, "bench", *arguments)
+    return done.code, done.out + done.error
 
 
 async def test_a_task_climbs_the_tiers_until_a_recorded_answer_passes(recording: Path, tmp_path: Path):
