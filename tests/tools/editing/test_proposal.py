@@ -39,6 +39,12 @@ def test_what_cannot_be_placed_changes_nothing_and_says_why(reply: str, said: st
     assert said in "\n".join(proposal.failures)
 
 
+def test_an_edit_with_nothing_to_search_fills_an_empty_file():
+    proposal = propose(_edits(Edit("x.py", "", "a = 1\n")), {"x.py": ""}, None)
+
+    assert (proposal.failures, proposal.texts) == ((), {"x.py": "a = 1\n"})
+
+
 FENCED = {
     name: reply for name, reply in MENDS_THE_TARGET.items() if "```" in reply or "~~~" in reply or "<file" in reply
 }

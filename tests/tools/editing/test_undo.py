@@ -346,6 +346,16 @@ async def test_what_is_being_written_elsewhere_is_not_disturbed(shop: Workshop, 
     assert (shop.journals.folder / f"new-{TASK}").exists()
 
 
+async def test_what_a_task_wrote_stays_when_the_ledger_no_longer_knows_the_task(shop: Workshop, project: Path):
+    await write(shop, project)
+    await shop.ledger.write(lambda db: db.execute("DELETE FROM tasks"))
+
+    await recover(shop.ledger, shop.journals, shop.now)
+
+    assert contents(project) == AFTER
+    assert (await undo_task(shop, TASK)).restored == ["a.py", "sub/b.py"]
+
+
 async def test_journals_go_after_their_days_and_unfinished_ones_at_once(shop: Workshop, project: Path):
     await write(shop, project)
     (shop.journals.folder / "new-dead").mkdir()

@@ -148,6 +148,36 @@ async def test_a_file_that_somebody_changes_meanwhile_is_not_overwritten(project
     assert after == before
 
 
+async def test_a_failed_change_stays_in_the_journal_while_somebodys_work_stands_in_its_way(project: Path, home: Path):
+    change = await change_in(project)
+
+    def disturb(step: str) -> None:
+        if step == "replace src/b.py":
+            (project / "src/a.py").write_text("theirs")
+            raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(NotApplied, match="The disk is full"):
+        apply_change(change, TASK, Journals(home, disturb), NOW)
+
+    assert (project / "src/a.py").read_text() == "theirs"
+    journal = Journals(home).find(TASK)
+    assert journal is not None
+    assert take_back(journal).left == ("src/a.py",)
+
+
+async def test_a_folder_that_took_a_new_files_place_is_left_alone_and_named(project: Path, home: Path):
+    apply_change(await change_in(project), TASK, Journals(home), NOW)
+    (project / "src/new.py").unlink()
+    (project / "src/new.py").mkdir()
+    journal = Journals(home).find(TASK)
+    assert journal is not None
+
+    taken = take_back(journal)
+
+    assert taken.left == ("src/new.py",)
+    assert (project / "src/new.py").is_dir()
+
+
 async def test_a_file_that_was_changed_since_it_was_read_stops_all_of_it(project: Path, home: Path):
     change = await change_in(project)
     (project / "src/b.py").write_text("newer\n")
