@@ -73,10 +73,7 @@ async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
     for journal in await anyio.to_thread.run_sync(journals.all):
         task_id, plan = journal.plan.task_id, journal.plan
         status = await status_of(task_id)
-        is_half = not journal.has(UNDONE) and (
-            journal.has(UNDOING) or status not in (None, "running", *_DELIVERED)
-        )  # fmt: skip
-        if is_half:
+        if journal.has(UNDOING) or status not in (None, "running", *_DELIVERED):
             await anyio.to_thread.run_sync(_put_right, journals, journal)
         if status != "running" and plan.at < now - KEPT_DAYS * _SECONDS_A_DAY:
             await anyio.to_thread.run_sync(journal.drop)

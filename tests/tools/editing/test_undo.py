@@ -356,6 +356,18 @@ async def test_what_a_task_wrote_stays_when_the_ledger_no_longer_knows_the_task(
     assert (await undo_task(shop, TASK)).restored == ["a.py", "sub/b.py"]
 
 
+async def test_what_the_user_does_again_after_an_undo_stays(shop: Workshop, project: Path):
+    await write(shop, project)
+    await undo_task(shop, TASK)
+    for name, data in AFTER.items():
+        (project / name).write_bytes(data)
+
+    await recover(shop.ledger, shop.journals, shop.now)
+
+    assert contents(project) == AFTER
+    assert shop.journals.news == []
+
+
 async def test_journals_go_after_their_days_and_unfinished_ones_at_once(shop: Workshop, project: Path):
     await write(shop, project)
     (shop.journals.folder / "new-dead").mkdir()
