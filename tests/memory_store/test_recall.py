@@ -71,6 +71,12 @@ def test_six_distinct_executed_successes_at_similarity_1_open_the_gate_and_three
     assert recollection.evidence == successes
 
 
+def test_a_task_that_two_models_tried_is_one_piece_of_evidence():
+    tried = {"t": [verdict("local"), verdict("cloud", success=0.0)]}
+
+    assert sum_up({"t": 1.0}, tried, [["t"]], {}, QUESTION).evidence == 1
+
+
 async def test_six_tasks_with_different_texts_and_the_same_vector_are_distinct(ledger):
     neighbours = await remembered(ledger, [f"Write a parser for {thing}" for thing in THINGS[:6]], ("local", True))
     vectors = np.repeat(embed(["Write a parser"]), 6, axis=0)
