@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -117,6 +118,27 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_othe
     assert "route_task: more than 2 calls per minute. Call again in " in text_of(answers[2])
     assert not other_tool.is_error
     assert not other_caller.is_error
+
+
+async def test_a_caller_who_was_away_for_long_has_a_minutes_calls_and_no_more(
+    open_place: Opening, open_issuer: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    now_s = 1_000.0
+    monkeypatch.setattr("chargehand.server.http.limits.time", SimpleNamespace(monotonic=lambda: now_s))
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 2\n")
+    async with (
+        open_issuer() as issuer,
+        open_place(issuer=issuer.url) as place,
+        place.client(issuer.token(place.url)) as alice,
+    ):
+        await alice.call_tool("route_task", {"task": RENAME})
+        now_s += 3_600
+        answers = [await alice.call_tool("route_task", {"task": RENAME}) for _ in range(3)]
+
+    assert [bool(answer.is_error) for answer in answers] == [False, False, True]
+    assert text_of(answers[2]).endswith("Call again in 30 s.")
 
 
 async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_may_begin(
