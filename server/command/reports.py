@@ -83,10 +83,12 @@ async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None,
             raise BadArgument(f"--install: also give --for {' or '.join(FORMS)}.")
         if not await anyio.to_thread.run_sync(folder.is_dir):
             raise BadArgument(f"--install: {folder} is not a folder. Name your project's folder, or create it first.")
-        file = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
+        written = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
     except MENDABLE as error:
         return complain(error)
-    sys.stdout.write(f"{file}\n")
+    sys.stdout.write(f"{written.file}\n")
+    if written.backup is not None:
+        sys.stderr.write(f"The file was there and different; that version is kept as {written.backup}.\n")
     return 0
 
 

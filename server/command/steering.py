@@ -1,5 +1,6 @@
 """What a host's model is told, in a file of its own project, of when to delegate: a skill, a rule, or a section."""
 
+import itertools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from ...memory_store.adherence import ClassUsage
 from ...profiles.price import in_dollars
 from ...profiles.whole_files import replace_file
 from ...tools.errors import FileRefused
+from ..hosts.installing import BACKUP
 
 BEGIN = "<!-- chargehand: begin -->"
 END = "<!-- chargehand: end -->"
@@ -96,27 +98,59 @@ def instructions(form: Form | None, classes: Sequence[ClassUsage]) -> str:
     return advice if form is None else form.head + advice
 
 
-def write_instructions(form: Form, text: str, folder: Path) -> Path:
-    """Write the text where the host finds it; in a shared file only between our marks. Gives the file.
+@dataclass(frozen=True)
+class Written:
+    file: Path
+    backup: Path | None
+    """What the file was before. None: it was not there, was the same, or others' part of it stayed as it was."""
+
+
+def write_instructions(form: Form, text: str, folder: Path) -> Written:
+    """Write the text where the host finds it, with the line ends that the file has; in a shared file only between
+    our marks. A file of our own that differs is kept beside it.
 
     Raises FileRefused.
     """
     file = folder / form.path
     try:
-        before = file.read_text(encoding="utf-8") if file.exists() else ""
-        after = _put_in(before, text) if form.is_shared else text
-        if after != before:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            # A link stays a link.
-            replace_file(Path(os.path.realpath(file)), after.encode(), new_mode=0o644)
+        before = file.read_bytes().decode("utf-8") if file.exists() else ""
+        end_of_line = "\r\n" if "\r\n" in before else "\n"
+        text = text.replace("\n", end_of_line)
+        after = _put_in(before, text, end_of_line, file) if form.is_shared else text
+        if after == before:
+            return Written(file, backup=None)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        backup = None if form.is_shared or not before else _kept(file, before.encode())
+        # A link stays a link.
+        replace_file(Path(os.path.realpath(file)), after.encode(), new_mode=0o644)
     except (OSError, UnicodeDecodeError) as error:
         raise FileRefused(f"{file}: it cannot be written ({error}). Nothing was changed.") from error
-    return file
+    return Written(file, backup)
 
 
-def _put_in(before: str, text: str) -> str:
-    part = f"{BEGIN}\n{text}{END}\n"
-    marked = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}\n?", re.DOTALL)
-    if marked.search(before):
-        return marked.sub(lambda _: part, before, count=1)
-    return f"{before.rstrip()}\n\n{part}" if before.strip() else part
+_MARK = re.compile(rf"^[ \t]*(?:(?P<begin>{re.escape(BEGIN)})|{re.escape(END)})[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
+
+
+def _put_in(before: str, text: str, end_of_line: str, file: Path) -> str:
+    part = f"{BEGIN}{end_of_line}{text}{END}{end_of_line}"
+    marks = list(_MARK.finditer(before))
+    if not marks:
+        return f"{before.rstrip()}{end_of_line * 2}{part}" if before.strip() else part
+    for index, mark in enumerate(marks):
+        if index > 1 or (mark["begin"] is not None) != (index == 0) or len(marks) == 1:
+            line = before.count("\n", 0, mark.start()) + 1
+            raise FileRefused(
+                f"{file}, line {line}: {mark[0].strip()} has no partner, so which lines are Chargehand's is not"
+                f" clear. Keep one {BEGIN} with one {END} below it, or remove these lines. Nothing was changed."
+            )
+    begin, end = marks
+    return f"{before[: begin.start()]}{part}{before[end.end() :]}"
+
+
+def _kept(file: Path, before: bytes) -> Path:
+    """A copy beside the file; no other one is overwritten."""
+    names = (f"{file.name}{BACKUP}{f'-{number}' if number > 1 else ''}" for number in itertools.count(1))
+    backups = map(file.with_name, names)
+    backup = next(one for one in backups if not one.exists() or one.read_bytes() == before)
+    replace_file(backup, before, new_mode=0o644)
+    return backup

@@ -11,7 +11,7 @@ from memory_rows import losing_ledger
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.profiles.price import in_dollars
 from chargehand.server.cli import main
-from chargehand.server.command.steering import BEGIN, END
+from chargehand.server.command.steering import BEGIN, END, FORMS
 
 LOST = in_dollars(3.0)
 RULE_OF_THUMB = "more than about 200 tokens"
@@ -61,6 +61,67 @@ def test_a_file_that_others_write_in_keeps_their_words_and_ours_are_renewed(
     assert twice.startswith("# House rules\n\nUse spaces.\n")
     assert twice.endswith("\nMore of theirs.\n")
     assert (twice.count(BEGIN), twice.count(END), "## Outdated" in twice) == (1, 1, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (f"Before.\n{BEGIN}\nours\n\nTheirs.\n", 2),
+        (f"{END}\nTheirs.\n", 1),
+        (f"{BEGIN}\nours\n\nTheirs.\n{BEGIN}\nours\n{END}\n", 5),
+        (f"{BEGIN}\nours\n{END}\nTheirs.\n{END}\n", 5),
+    ],
+    ids=["begin alone", "end alone", "two begins", "two ends"],
+)
+def test_where_a_mark_has_no_partner_the_file_is_left_alone_and_the_line_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str, line: int
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    file = tmp_path / "AGENTS.md"
+    file.write_text(text)
+
+    assert main(["instructions", "--for", "agents-md", "--install", str(tmp_path)]) == 1
+
+    assert file.read_text() == text
+    assert f"AGENTS.md, line {line}:" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_mark_that_is_spoken_of_within_a_line_is_no_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    spoken_of = f"Never touch what lies after {BEGIN} and before {END}.\n"
+    file = tmp_path / "AGENTS.md"
+    file.write_text(spoken_of)
+
+    for _ in range(2):
+        printed(capsys, "--for", "agents-md", "--install", str(tmp_path))
+
+    text = printed(capsys, "--for", "agents-md")
+    assert file.read_text() == f"{spoken_of}\n{BEGIN}\n{text}{END}\n"
+
+
+@pytest.mark.parametrize("form", ["agents-md", "cursor"])
+def test_a_file_with_windows_line_ends_keeps_them(tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str):
+    file = tmp_path / FORMS[form].path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"# House rules\r\n")
+
+    printed(capsys, "--for", form, "--install", str(tmp_path))
+
+    written = file.read_bytes()
+    assert written.count(b"\n") == written.count(b"\r\n") > 20
+
+
+def test_a_skill_that_its_user_changed_is_kept_beside_the_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    printed(capsys, "--for", "claude-code", "--install", str(tmp_path))
+    file = tmp_path / ".claude/skills/chargehand/SKILL.md"
+    for words in ("Ask Ada first.\n", "Ask Grace first.\n"):
+        file.write_text(words)
+        main(["instructions", "--for", "claude-code", "--install", str(tmp_path)])
+
+    told = " ".join(capsys.readouterr().err.split())
+    kept = sorted(file.parent.glob("SKILL.md.*"))
+    assert [one.read_text() for one in kept] == ["Ask Ada first.\n", "Ask Grace first.\n"]
+    assert all(one.name in told for one in kept)
+    assert file.read_text() == printed(capsys, "--for", "claude-code")
 
 
 def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
