@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 from pydantic import ValidationError
 
-from chargehand.profiles.price import Price, PriceChange
+from chargehand.profiles.price import LongPromptRates, Price, PriceChange
 
 SEEN = dt.date(2026, 11, 25)
 NEW_YEAR, MAY = dt.date(2027, 1, 1), dt.date(2027, 5, 1)
@@ -67,6 +67,18 @@ def test_a_price_that_was_read_after_a_change_is_the_newer_word(effective: dt.da
 
 def test_a_change_that_has_begun_says_when_it_was_read_and_not_when_it_began():
     assert price(change(NEW_YEAR, 2)).on(MAY).seen == SEEN
+
+
+def test_a_share_of_a_price_is_that_share_of_long_prompts_and_of_later_prices_too():
+    long = LongPromptRates(above_prompt_tokens=100, input_usd_per_million_tokens=4, output_usd_per_million_tokens=40)
+    whole = price(change(NEW_YEAR, 2)).model_copy(update={"long_prompt": long})
+
+    half = whole.at_share(0.5)
+
+    for day in (SEEN, NEW_YEAR):
+        for tokens in (100, 101):
+            used = {"input_tokens": tokens, "output_tokens": 7, "cache_read_tokens": 50}
+            assert half.on(day).cost_usd(**used) == pytest.approx(whole.on(day).cost_usd(**used) / 2)
 
 
 @pytest.mark.parametrize("usd", [float("inf"), float("nan")])
