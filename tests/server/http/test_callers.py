@@ -141,6 +141,20 @@ async def test_a_caller_who_was_away_for_long_has_a_minutes_calls_and_no_more(
     assert text_of(answers[2]).endswith("Call again in 30 s.")
 
 
+async def test_asking_after_a_delegation_counts_as_a_call_and_ending_one_never_waits(
+    open_place: Opening, tmp_path: Path
+):
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[http.calls_per_minute]\ndelegate_generation = 2\n")
+    asks, ends = {"resume": "gone"}, {"resume": "gone", "cancel": True}
+    async with open_place() as place, place.client(None) as client:
+        answers = [await client.call_tool("delegate_generation", call) for call in (asks, asks, asks, ends)]
+
+    refused = ["calls per minute" in text_of(answer) for answer in answers]
+    assert refused == [False, False, True, False]
+
+
 async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_may_begin(
     open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
