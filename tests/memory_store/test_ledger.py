@@ -49,6 +49,16 @@ async def test_a_task_comes_back_as_it_was_recorded_by_another_opening_of_the_fi
     )
 
 
+@pytest.mark.parametrize(("form", "kept"), [("full", "assert total([1]) == 1"), ("redacted", None)])
+async def test_tests_are_kept_only_where_whole_texts_are(home: Path, clock, form, kept: str | None):
+    ledger = await Ledger.open(home, clock, text_form=form)
+
+    await ledger.begin_task(task("t1", tests="assert total([1]) == 1"))
+
+    assert await ledger.rows("SELECT tests FROM tasks") == [(kept,)]
+    await ledger.aclose()
+
+
 async def test_an_unknown_task_is_none(ledger):
     assert await ledger.task("nothing") is None
     assert not await ledger.record_outcome("nothing", "accepted", None)
