@@ -1,4 +1,4 @@
-"""Reads the tests inside the sandbox: what in them can fail, what ends them, and how an assert says what it saw.
+"""Reads the tests inside the sandbox: what in them can fail, what ends them, and what their asserts and errors say.
 
 Loaded by `inside_tests.py`, which it stands beside there, and by nothing else.
 """
@@ -6,6 +6,7 @@ Loaded by `inside_tests.py`, which it stands beside there, and by nothing else.
 import _sitebuiltins
 import ast
 import inspect
+import re
 import textwrap
 import traceback
 import types
@@ -161,6 +162,32 @@ def only_computes(function: Any) -> bool:
     nodes = [node for statement in definition.body for node in ast.walk(statement)]
     returns = any(isinstance(node, ast.Return) and node.value is not None for node in nodes)
     return not any(map(may_look, nodes)) and (returns or any(map(is_always_true, nodes)))
+
+
+def is_a_skip(error: BaseException) -> bool:
+    """Whether it ends a test without a result; any other error does so only where the tests expect it (`xfail`)."""
+    return any(kind.__name__ in ("Skipped", "SkipTest", "XFailed") for kind in type(error).__mro__)
+
+
+def trouble_with_a_fixture(error: BaseException) -> str | None:
+    """Why a test cannot have one of its fixtures, and what would help. None: it is something else."""
+    if type(error).__name__ == "FixtureLookupError":
+        return f"fixture {getattr(error, 'argname', '?')!r} not found; only pytest's own are available"
+    found = ASYNC_FIXTURE.search(str(error)) if type(error).__name__ == "Failed" else None
+    return found and f"fixture {found[1]} is `async`, for which there is no plugin; make it a plain function"
+
+
+ASYNC_FIXTURE = re.compile(r"^'[^']*' requested an async fixture ('\w+')")
+"""How pytest refuses one (9.2, seen 2026-11-30)."""
+
+
+def silence_unittest() -> None:
+    """Let `unittest.main()` do nothing: pytest runs the classes, and it would end the process."""
+    import unittest
+
+    def main(*_given: object, **_named: object) -> None: ...
+
+    unittest.main = main
 
 
 LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)

@@ -66,7 +66,9 @@ def main() -> NoReturn:
     ANSWERS.update(job.get("answers", ()))
     if job["kind"] == "project" or "async def" in job["tests"]:
         importlib.import_module("asyncio")  # now, while it is Python's own; it is half of what starting costs
-    sys.path[:0] = [str(Path.cwd() / folder) for folder in job.get("folders", ())]
+    folders = [str(Path.cwd() / folder) for folder in job.get("folders", ())]
+    sys.path[:0] = folders
+    os.environ["PYTHONPATH"] = os.pathsep.join([SOLUTION, *folders])  # for programs that the tests start
     report(KINDS[job["kind"]](job))
 
 
@@ -105,7 +107,8 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if is_idle or slip:
         return {"status": "no_tests", "failure": slip}
-    sys.path.append(SITE)  # there is something in it when the tests import pytest
+    sys.path += [SITE, SOLUTION]  # there is something in the first when the tests import pytest
+    put_solution(job)
     remember_lines("solution.py", job["answer"])
     remember_lines("tests.py", job["tests"])
     try:
@@ -190,6 +193,8 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     if slip:
         return {"status": "no_tests", "failure": slip}
     lines = job["tests"].splitlines(keepends=True)
+    if "unittest" in job["tests"]:
+        reading.silence_unittest()
     put_solution(job)
     put(SOLUTION, "test_solution.py", "".join([*lines[:line], "from solution import *\n", *lines[line:]]))
     verdict = run_pytest(["--rootdir", SOLUTION, "-c", os.devnull, f"{SOLUTION}/test_solution.py"])
@@ -241,6 +246,10 @@ def put(folder: str, name: str, text: str) -> None:
     (Path(folder) / name).write_text(text, encoding="utf-8", errors="surrogatepass")
 
 
+NOT_IN_PARTS = {"xdist": "-n0", "pytest_cov": "--no-cov"}
+"""By plugin, the option that has tests run in this process and judged by nothing but themselves."""
+
+
 def run_pytest(arguments: list[str]) -> dict[str, object]:
     sys.path[:0] = [SOLUTION]
     sys.path.append(SITE)
@@ -253,7 +262,10 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     pytest.hookimpl(tryfirst=True)(Count.pytest_runtest_makereport)
     pytest.hookimpl(hookwrapper=True)(Count.pytest_make_collect_report)
     count = Count()
-    options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:cacheprovider", "-p", "no:faulthandler"]
+    options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:faulthandler"]
+    # The project's own options may name the cache's folder, and be for plugins that are not there.
+    options += ["-o", f"cache_dir={SOLUTION}/.cache", "-W", "ignore::pytest.PytestConfigWarning"]
+    options += [option for plugin, option in NOT_IN_PARTS.items() if importlib.util.find_spec(plugin)]
     code = pytest.main([*options, *arguments], plugins=[count])
     verdict: dict[str, object] = {
         "passed": count.passed,
@@ -262,15 +274,12 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         "missing_module": count.missing_module,
     }
     ended = len(count.results)
-    if code == pytest.ExitCode.USAGE_ERROR:
+    if code == pytest.ExitCode.USAGE_ERROR or (count.has_broken_down and not ended):
         return verdict | {"status": "broken_tests"}
     if count.first_failure:
         return verdict | {"status": "failed"}
-    if count.unknown_fixture:
-        return verdict | {
-            "status": "broken_tests",
-            "failure": f"{count.unknown_fixture}; only pytest's own are available",
-        }
+    if count.unusable_fixture:
+        return verdict | {"status": "broken_tests", "failure": count.unusable_fixture}
     if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == count.collected:
         return verdict | {"status": "passed" if count.passed else "no_tests"}
     why = f"the test run was stopped after {ended} of {count.collected} tests (exit status {int(code)})"
@@ -284,7 +293,9 @@ class Count:
         self.collected = 0
         self.results: dict[str, str] = {}
         self.ended_by_the_answer: set[str] = set()
-        self.unknown_fixture: str | None = None
+        self.has_broken_down = False
+        """Whether pytest itself, or a plugin, ended the run where no code of the answer was running."""
+        self.unusable_fixture: str | None = None
         self.without_fixture: set[str] = set()
         self.idle: set[str] = set()
         """Tests that no answer could fail."""
@@ -320,10 +331,16 @@ class Count:
             self.note(report.nodeid, report.longreprtext)
 
     def pytest_runtest_makereport(self, item: Any, call: Any) -> None:
-        if call.excinfo is not None and type(call.excinfo.value).__name__ == "FixtureLookupError":
-            self.unknown_fixture = self.unknown_fixture or f"fixture {call.excinfo.value.argname!r} not found"
+        if call.excinfo is None:
+            return
+        if trouble := reading.trouble_with_a_fixture(call.excinfo.value):
+            self.unusable_fixture = self.unusable_fixture or trouble
             self.without_fixture.add(item.nodeid)
-        if call.excinfo is not None and passes_through_the_answer(call.excinfo.tb):
+        if (
+            call.excinfo is not None
+            and reading.is_a_skip(call.excinfo.value)
+            and passes_through_the_answer(call.excinfo.tb)
+        ):
             self.ended_by_the_answer.add(item.nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
@@ -341,6 +358,7 @@ class Count:
         if isinstance(excinfo.value, SystemExit):
             self.note("", f"the code called exit({excinfo.value.code!r}) before the tests had finished")
         else:
+            self.has_broken_down = not passes_through_the_answer(excinfo.tb)
             self.note("", str(excrepr))
 
     def pytest_exception_interact(self, call: Any) -> None:

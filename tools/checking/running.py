@@ -33,6 +33,7 @@ _SITE = "/checker/site"
 _PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))", re.MULTILINE)
 _NAMED_TEST = re.compile(r"^(?:async\s+)?def\s+test\w*\s*\(", re.MULTILINE)
 _CALLS_ITS_TESTS = re.compile(r"^test\w*\s*\(", re.MULTILINE)
+_FOREIGN_OPTIONS = re.compile(r"unrecognized arguments|Unknown config option")
 _BARE = "the sandbox has Python's standard library and pytest only"
 _REMEDY = "`[sandbox] python` in config.toml can name a Python whose packages it should have"
 
@@ -90,7 +91,7 @@ async def run_project_tests(
     project = {"kind": "project", "answer": answer, "tests": "", "paths": list(test_paths), "options": []}
     job: Mapping[str, object] = project if in_place is None else {**project, **in_place.job}
     result = await _run(job, copy, sandbox, limits or Limits())
-    if result.outcome == "not_run" and "unrecognized arguments" in (result.note or ""):
+    if result.outcome == "not_run" and _FOREIGN_OPTIONS.search(result.note or ""):
         # The project's own options ask for plugins, of which there are none inside.
         result = await _run({**job, "options": ["-o", "addopts="]}, copy, sandbox, limits or Limits())
     return result

@@ -16,13 +16,16 @@ pytestmark = pytest.mark.anyio
 ANSWER = "from greetings import hello\n\ndef greet(name):\n    return hello(name)\n"
 
 
+def packages_of(environment: Path) -> Path:
+    return next(environment.glob("lib/python3*/site-packages"))
+
+
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
     """A virtual environment with one package in it."""
     folder = tmp_path / "a project" / ".venv"
     venv.create(folder, symlinks=True)
-    packages = next(folder.glob("lib/python3*/site-packages"))
-    (packages / "greetings.py").write_text("def hello(name):\n    return f'hello {name}'\n")
+    (packages_of(folder) / "greetings.py").write_text("def hello(name):\n    return f'hello {name}'\n")
     return folder
 
 
@@ -54,6 +57,39 @@ async def test_a_project_is_tested_with_its_own_packages(sandbox: Sandbox, tmp_p
     result = await run_project_tests(ANSWER, ["test_greet.py"], copy, sandbox)
 
     assert (result.outcome, result.tests_passed) == ("passed", 1)
+
+
+PLUGINS = {
+    "xdist": "parser._addoption('-n', type=int); parser.addoption('--dist')",
+    "pytest_cov": "parser.addoption('--no-cov', action='store_true'); parser.addoption('--cov-fail-under')",
+}
+"""Of two plugins what their options are; here both end a run that they were not told to leave alone."""
+
+
+async def test_a_project_that_is_tested_in_parts_or_for_its_coverage_is_tested_plainly(
+    sandbox: Sandbox, environment: Path, tmp_path: Path
+):
+    packages = packages_of(environment)
+    for name, options in PLUGINS.items():
+        (packages / name).mkdir()
+        (packages / name / "__init__.py").touch()
+        (packages / name / "plugin.py").write_text(
+            f"def pytest_addoption(parser):\n    parser = parser.getgroup('{name}')\n    {options}\n"
+            "def pytest_sessionfinish(session):\n    options = vars(session.config.option)\n"
+            "    if options.get('n') or not options.get('no_cov', True):\n        session.exitstatus = 1\n"
+        )
+        about = packages / f"{name}-1.0.dist-info"
+        about.mkdir()
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (about / "entry_points.txt").write_text(f"[pytest11]\n{name} = {name}.plugin\n")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    (copy / "pytest.ini").write_text("[pytest]\naddopts = -n 2 --dist loadfile --cov-fail-under=90\n")
+    (copy / "test_greet.py").write_text("from solution import greet\n\ndef test_it():\n    assert greet('a')\n")
+
+    result = await run_project_tests(ANSWER, ["test_greet.py"], copy, sandbox)
+
+    assert (result.outcome, result.first_failure, result.tests_passed) == ("passed", None, 1)
 
 
 async def test_a_package_that_the_users_environment_lacks_is_the_answers_mistake(sandbox: Sandbox, environment: Path):

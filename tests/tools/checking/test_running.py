@@ -291,6 +291,63 @@ async def test_a_fixture_that_is_nowhere_is_not_the_answers_fault(sandbox: Sandb
     assert (await run_tests(WRONG, beside_one_that_fails, sandbox)).outcome == "failed"
 
 
+async def test_an_async_fixture_is_not_the_answers_fault(sandbox: Sandbox):
+    tests = "import pytest\n@pytest.fixture\nasync def one():\n    pass\ndef test_a(one):\n    assert add(1, 2) == 3"
+
+    result = await run_tests(ADD, tests, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "fixture 'one' is `async`, for which there is no plugin; make it a plain function" in (result.note or "")
+
+
+async def test_a_test_may_expect_an_error_of_the_answer(sandbox: Sandbox):
+    tests = (
+        "import pytest\n\ndef test_a():\n    assert half(4) == 2\n\n"
+        "@pytest.mark.xfail(raises={})\ndef test_b():\n    half(3)\n"
+    )
+    answer = "def half(n):\n    if n % 2:\n        raise NotImplementedError\n    return n // 2\n"
+
+    expected = await run_tests(answer, tests.format("NotImplementedError"), sandbox)
+    another = await run_tests(answer, tests.format("KeyError"), sandbox)
+
+    assert (expected.outcome, expected.tests_passed, expected.tests_total) == ("passed", 1, 2)
+    assert another.outcome == "failed"
+
+
+@pytest.mark.parametrize("end", ["unittest.main()", "unittest.main(argv=['tests'], exit=False)", "main(verbosity=2)"])
+async def test_unittest_classes_with_a_call_of_main_at_the_end_are_run(sandbox: Sandbox, end: str):
+    tests = (
+        "import unittest\nfrom unittest import main\n\nclass TestAdd(unittest.TestCase):\n"
+        f"    def test_add(self):\n        self.assertEqual(add(5, 3), 8)\n\n{end}\n"
+    )
+
+    right, wrong = await run_tests(ADD, tests, sandbox), await run_tests(WRONG, tests, sandbox)
+
+    assert (right.outcome, right.tests_passed) == ("passed", 1)
+    assert (wrong.outcome, wrong.tests_total) == ("failed", 1)
+
+
+STARTING = (
+    "import subprocess, sys\n"
+    "command = [sys.executable, '-c', 'from solution import add; print(add(5, 3))']\n"
+    "assert subprocess.run(command, capture_output=True, text=True).stdout == '8\\n'\n"
+)
+SPAWNING = (
+    "import multiprocessing\n"
+    "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+    "    assert pool.starmap(add, [(5, 3)]) == [8]\n"
+)
+
+
+@pytest.mark.parametrize("tests", [STARTING, SPAWNING])
+async def test_programs_that_the_tests_start_can_import_the_answer(sandbox: Sandbox, tests: str):
+    as_a_module = "def test_it():\n    " + tests.replace("\n", "\n    ")
+
+    for form in (tests, as_a_module):
+        assert (await run_tests(ADD, form, sandbox, Limits(wall_s=10))).outcome == "passed"
+        assert (await run_tests(WRONG, form, sandbox, Limits(wall_s=10))).outcome == "failed"
+
+
 async def test_a_failing_pytest_test_is_told_with_its_own_line_number(sandbox: Sandbox):
     tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
 
@@ -481,6 +538,33 @@ async def test_options_of_the_project_for_plugins_that_are_not_there_are_left_ou
     result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
 
     assert result.outcome == "passed"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "addopts = --strict-config\ncache_dir = .cache/pytest",
+        "addopts = --strict-config\nasyncio_mode = auto",
+        "filterwarnings = error\nasyncio_mode = auto",
+    ],
+)
+async def test_settings_of_the_project_that_are_for_its_own_plugins_fail_no_answer(
+    sandbox: Sandbox, project, settings: str
+):
+    (project / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py::test_area"], project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+async def test_a_plugin_that_breaks_down_before_the_first_test_is_not_the_answers_fault(sandbox: Sandbox, project):
+    (project / "conftest.py").write_text("def pytest_collection_finish():\n    raise RuntimeError('no display')\n")
+
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
+
+    assert result.outcome == "not_run"
+    assert "RuntimeError: no display" in (result.note or "")
 
 
 async def test_a_test_file_that_is_not_in_the_copy_is_not_the_answers_fault(sandbox: Sandbox, project):

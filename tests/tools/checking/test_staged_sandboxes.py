@@ -131,7 +131,7 @@ async def test_no_path_of_the_run_stands_in_a_failure(backend: Sandbox):
 
 async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
-    own = {*ENVIRONMENT, "LC_CTYPE"}
+    own = {*ENVIRONMENT, "LC_CTYPE", "PYTHONPATH"}
     tests = f"import os\nassert set(os.environ) <= {own}"
 
     assert (await run_tests(ADD, tests, backend, SMALL)).first_failure is None
