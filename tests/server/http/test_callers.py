@@ -186,6 +186,27 @@ async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_ma
     assert (ended_beside_a_waiting_call.structured_content or {})["status"] == "cancelled"
 
 
+async def test_other_callers_do_not_push_a_delegation_under_way_out_of_mind(
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr("chargehand.server.http.limits.CALLERS_AT_MOST", 1)
+    home = tmp_path / "chargehand-home"
+    home.mkdir()
+    (home / "config.toml").write_text("[http.calls_at_once]\ndelegate_generation = 1\n")
+    async with vendors(Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})) as peers:
+        for name, value in peers.environment.items():
+            monkeypatch.setenv(name, value)
+        async with open_place() as place, place.client(None) as client:
+            begun = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
+            await client.call_tool("route_task", {"task": RENAME})
+            refused = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
+            await client.call_tool(
+                "delegate_generation", {"resume": (begun.structured_content or {})["task_id"], "cancel": True}
+            )
+
+    assert "you have 1 under way" in text_of(refused)
+
+
 async def test_sessions_of_one_caller_take_nobody_elses_place(
     open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
 ):
