@@ -336,11 +336,7 @@ class Count:
         if trouble := reading.trouble_with_a_fixture(call.excinfo.value):
             self.unusable_fixture = self.unusable_fixture or trouble
             self.without_fixture.add(item.nodeid)
-        if (
-            call.excinfo is not None
-            and reading.is_a_skip(call.excinfo.value)
-            and passes_through_the_answer(call.excinfo.tb)
-        ):
+        if reading.is_a_skip(call.excinfo.value) and passes_through_the_answer(call.excinfo.tb):
             self.ended_by_the_answer.add(item.nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:

@@ -59,6 +59,30 @@ async def test_elsewhere_it_is_suspected_and_does_not_fail(language, code):
     assert (result.note or "").startswith(f"not certain: {language} may be wrong at line ")
 
 
+NEWER = {
+    "go": [
+        "package a\n\nvar Primes = []int{2, 3, 5}",
+        "package a\n\nconst Limit = 3",
+        "package a\n\nfunc f() *int64 {\n\treturn new(int64(300))\n}\n",
+    ],
+    "java": [
+        "import module java.base;\n\nclass A {\n}\n",
+        "class A extends B {\n  A(int x) {\n    if (x < 0) {\n      throw new E();\n    }\n    super(x);\n  }\n}\n",
+    ],
+    "ruby": ["def greet = puts 'hi'\n", "class A\n  private def put(a, b) = puts a, b\nend\n"],
+}
+"""What newer compilers take, and files without a line end."""
+
+
+@pytest.mark.parametrize(("language", "code"), programs(NEWER, languages=[*NEWER]))
+async def test_what_newer_compilers_take_passes_and_hides_no_error_beside_it(language: str, code: str):
+    broken = await check_parse(f"{code}\n)\n", language)
+
+    assert (await check_parse(code, language)).outcome == "passed"
+    assert broken.outcome == "failed"
+    assert [finding.line for finding in broken.findings] == [code.count("\n") + 2]
+
+
 async def test_a_token_that_is_missing_is_named_with_its_line():
     result = await check_parse("function f() {\n  g(1;\n}\n", "javascript")
 
