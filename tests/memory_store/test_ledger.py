@@ -64,6 +64,14 @@ async def test_an_unknown_task_is_none(ledger):
     assert not await ledger.record_outcome("nothing", "accepted", None)
 
 
+async def test_a_word_on_a_forgotten_task_is_not_recorded(ledger):
+    await ledger.begin_task(task("t1"))
+    await ledger.write(lambda db: db.execute("UPDATE tasks SET text = '', text_form = 'forgotten'"))
+
+    assert not await ledger.record_outcome("t1", "accepted", None)
+    assert await ledger.rows("SELECT * FROM outcomes") == []
+
+
 async def test_settling_or_finishing_what_was_never_begun_is_an_error(ledger):
     with pytest.raises(ValueError, match="no attempt 7"):
         await ledger.settle(7, settlement())
