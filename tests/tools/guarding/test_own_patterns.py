@@ -72,3 +72,9 @@ def test_the_slowest_pattern_that_is_allowed_ends_on_a_text_made_against_it():
     pattern = own_pattern("slow", r"\w+-?\w+!")
 
     list(pattern.spans("a" * 20_000 + "\n" + "b" * 20_000))
+
+
+def test_two_secrets_without_anything_between_them_are_both_replaced():
+    search = SecretSearch((own_pattern("first", "AB-[0-9]{4}"), own_pattern("second", "CD-[0-9]{4}")))
+
+    assert search.redact("AB-1234CD-5678") == "<redacted:first><redacted:second>"
