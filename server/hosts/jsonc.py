@@ -6,18 +6,22 @@ VS Code and Zed read such files, and their users write them by hand: what was th
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 # Values are JSON of any shape, hence Any in this module.
 
 
-_REMARK = re.compile(r"[ \t]*(?://[^\r\n]*|/\*[^\r\n]*?\*/(?=[ \t]*\r?\n))")
+_REMARK = re.compile(r"[ \t]*(?://[^\r\n]*|/\*(?:(?!\*/)[^\r\n])*\*/(?=[ \t]*\r?\n))")
 """A comment between a value and the end of its line."""
 
 
 class NotJson(ValueError):
     """The text is no JSON, comments and trailing commas allowed. The message names line and column."""
+
+
+class StandsTwice(NotJson):
+    """A member that is to be changed, and stands more than once in its object. The message names its line."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,14 @@ class Node:
     """Of an object."""
     elements: "Sequence[Node] | None" = None
     """Of an array."""
+    twice: "Mapping[str, StandsTwice]" = field(default_factory=dict[str, "StandsTwice"])
+    """Of an object: a complaint by each name that stands in it more than once; readers of JSON go by the last."""
+
+    def member(self, name: str) -> "Member | None":
+        """The one member of that name. Raises StandsTwice."""
+        if name in self.twice:
+            raise self.twice[name]
+        return self.members.get(name) if self.members is not None else None
 
 
 @dataclass(frozen=True)
@@ -60,14 +72,16 @@ def with_member(text: str, path: Sequence[str], value: Any) -> str:
     *way, name = path
     node, depth = parse(text), 0
     for depth, step in enumerate(way, start=1):
-        members = _members(node, way[: depth - 1])
-        if step not in members:
+        _refuse_no_object(node, way[: depth - 1])
+        member = node.member(step)
+        if member is None:
             made: Any = value
             for inner in reversed([*way[depth:], name]):
                 made = {inner: made}
             return _inserted(text, node, step, made, depth)
-        node = members[step].node
-    found = _members(node, way).get(name)
+        node = member.node
+    _refuse_no_object(node, way)
+    found = node.member(name)
     if found is None:
         return _inserted(text, node, name, value, depth + 1)
     if found.node.value == value:
@@ -78,14 +92,10 @@ def with_member(text: str, path: Sequence[str], value: Any) -> str:
 def without_member(text: str, path: Sequence[str]) -> str:
     """The text without a member; as it is when there is none. Raises NotJson."""
     *way, name = path
-    node = parse(text)
-    for step in way:
-        if node.members is None or step not in node.members:
-            return text
-        node = node.members[step].node
-    if node.members is None or name not in node.members:
+    node = _at(text, way)
+    member = node.member(name) if node is not None else None
+    if node is None or member is None:
         return text
-    member = node.members[name]
     return _cut(text, node, member.begin, member.node.end)
 
 
@@ -111,16 +121,16 @@ def without_element(text: str, path: Sequence[str], index: int) -> str:
 def _at(text: str, path: Sequence[str]) -> Node | None:
     node = parse(text)
     for step in path:
-        if node.members is None or step not in node.members:
+        member = node.member(step)
+        if member is None:
             return None
-        node = node.members[step].node
+        node = member.node
     return node
 
 
-def _members(node: Node, path: Sequence[str]) -> Mapping[str, Member]:
+def _refuse_no_object(node: Node, path: Sequence[str]) -> None:
     if node.members is None:
         raise TypeError(f"{'.'.join(path) or 'the file'} is not an object")
-    return node.members
 
 
 def _inserted(text: str, node: Node, name: str, value: Any, depth: int) -> str:
@@ -232,18 +242,20 @@ class _Reader:
         return NotJson(f"line {line}, column {column}: {what}")
 
     def _object(self) -> Node:
-        begin, members = self.at, dict[str, Member]()
+        begin, members, twice = self.at, dict[str, Member](), dict[str, StandsTwice]()
         self.at += 1
         while not self._closes("}", has_some=bool(members)):
             named = self.at
             name = self._string()
+            if name in members:
+                twice[name] = StandsTwice(f"line {self.text.count(chr(10), 0, named) + 1}: {name!r:.80} stands twice")
             self.skip()
             if self.text[self.at : self.at + 1] != ":":
                 raise self.wrong("a colon is missing")
             self.at += 1
             self.skip()
             members[name] = Member(named, self.value())
-        return Node(begin, self.at, {name: member.node.value for name, member in members.items()}, members)
+        return Node(begin, self.at, {name: member.node.value for name, member in members.items()}, members, twice=twice)
 
     def _array(self) -> Node:
         begin, elements = self.at, list[Node]()

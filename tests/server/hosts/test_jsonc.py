@@ -52,6 +52,12 @@ def test_a_comment_stays_with_what_it_speaks_of():
     assert after == '{\n  "a": 1, // one\n  "b": 2\n}\n'
 
 
+def test_two_comments_on_the_line_of_a_bracket_do_not_hide_it():
+    text = '{"a": 1 /* one */ } /* two */\n'
+
+    assert parse(with_member(text, ["b"], 2)).value == {"a": 1, "b": 2}
+
+
 def test_the_way_to_a_member_is_made():
     assert parse(with_member("{}", ["a", "b", "c"], 1)).value == {"a": {"b": {"c": 1}}}
 
