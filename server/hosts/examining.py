@@ -6,7 +6,8 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+import urllib.parse
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,9 @@ from typing import Any, cast
 import anyio
 
 from ...tools.guarding.home import home_folder
-from .installing import installed_entry
+from ..http.binding import HEALTH
+from ..providers.locality import is_local_url
+from .installing import address_in, installed_entry
 from .known import Host
 
 PATIENCE_S = 60.0
@@ -46,8 +49,17 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
     if entry is None:
         told = f"{file} has no entry for chargehand; `chargehand install {host.name}` adds one"
         return HostExamination((HostFinding("entry", is_well=False, told=told),), None)
-    given: object = entry.get("env")
-    declared = {str(name): str(value) for name, value in cast(dict[str, Any], given or {}).items()}
+    if (address := address_in(entry)) is not None:
+        return HostExamination((HostFinding("entry", is_well=True, told=str(file)), await _health(address)), None)
+    given: object = entry.get("env") or {}
+    arguments: object = entry.get("args") or []
+    if not isinstance(given, dict):
+        told = f'"env" in {file} is not an object of names and values'
+        return HostExamination((HostFinding("env", is_well=False, told=told),), None)
+    if not isinstance(arguments, list):
+        told = f'"args" in {file} is not a list'
+        return HostExamination((HostFinding("args", is_well=False, told=told),), None)
+    declared = {str(name): str(value) for name, value in cast(dict[str, Any], given).items()}
     fixed = {name: value for name, value in declared.items() if not _FILLED_IN.search(value)}
     findings = [
         HostFinding("entry", is_well=True, told=str(file)),
@@ -62,7 +74,8 @@ async def examine_host(host: Host, file: Path) -> HostExamination:
     findings.append(command)
     if not command.is_well:
         return HostExamination(tuple(findings), None)
-    asked = await _asked(entry, environment)
+    command_line = [str(entry["command"]), *map(str, cast(list[Any], arguments))]
+    asked = await _asked(command_line, environment)
     if isinstance(asked, str):
         findings.append(HostFinding("start", is_well=False, told=asked))
         return HostExamination(tuple(findings), None)
@@ -75,7 +88,9 @@ def _bare() -> dict[str, str]:
 
 
 def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> HostFinding:
-    command = str(entry.get("command", ""))
+    command = str(entry.get("command") or "")
+    if not command:
+        return HostFinding("command", is_well=False, told='the entry has neither a "command" nor a "url"')
     found = shutil.which(command, path=environment.get("PATH", ""))
     if found is None:
         return HostFinding(
@@ -86,16 +101,41 @@ def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> HostFi
     return HostFinding("command", is_well=True, told=command)
 
 
-async def _asked(entry: Mapping[str, Any], environment: Mapping[str, str]) -> Mapping[str, Any] | str:
+async def _health(address: str) -> HostFinding:
+    """What the server at an address says; one on another machine is not asked."""
+    if not is_local_url(address):
+        told = f"{address}: on another machine, and not asked; run `chargehand doctor` there"
+        return HostFinding("server", is_well=True, told=told)
+    import httpx2
+
+    try:
+        async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+            answer = await client.get(urllib.parse.urljoin(address, HEALTH))
+    except (httpx2.HTTPError, httpx2.InvalidURL):
+        told = f"{address}: nothing answers there; start it with `chargehand serve --http`"
+        return HostFinding("server", is_well=False, told=told)
+    if answer.status_code != 200:
+        return HostFinding("server", is_well=False, told=f"{address}: {HEALTH} answers {answer.status_code}")
+    return HostFinding("server", is_well=True, told=f"{address}: it runs; `chargehand doctor` there says what it has")
+
+
+async def _asked(command: Sequence[str], environment: Mapping[str, str]) -> Mapping[str, Any] | str:
     """The diagnosis, or why there is none."""
-    command = [str(entry["command"]), *map(str, entry.get("args") or ()), "doctor", "--json"]
+    command = [*command, "doctor", "--json"]
     try:
         with anyio.fail_after(PATIENCE_S):
             done = await anyio.run_process(
-                command, env=environment, cwd=home_folder(), check=False, stderr=subprocess.DEVNULL
+                [*command, "doctor", "--json"],
+                env=environment,
+                cwd=home_folder(),
+                check=False,
+                stderr=subprocess.DEVNULL,
             )
-        return cast(dict[str, Any], json.loads(done.stdout))
+        said: object = json.loads(done.stdout)
+        if isinstance(said, dict):
+            return cast(dict[str, Any], said)
     except TimeoutError:
         return f"it did not answer within {PATIENCE_S:.0f} s"
     except (OSError, ValueError):
-        return "it does not start; run its command with `doctor` appended in a shell to see why"
+        pass
+    return "it does not start; run its command with `doctor` appended in a shell to see why"

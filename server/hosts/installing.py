@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, cast
 
 from ...profiles.whole_files import replace_file
 from ...tools.errors import CallerError
-from .jsonc import NotJson, parse, with_element, with_member, without_element, without_member
+from .jsonc import NotJson, StandsTwice, parse, with_element, with_member, without_element, without_member
 from .known import SERVER, Host
 
 BACKUP = ".before-chargehand"
@@ -49,6 +50,11 @@ def install(host: Host, file: Path, command: Sequence[str], environment: Mapping
 
     def edit(text: str) -> str:
         at = [host.key, SERVER]
+        if (address := address_in(_value(text, at))) is not None:
+            raise ConfigRefused(
+                f"{file}: its entry for chargehand connects to {address}. Run `chargehand uninstall {host.name}` first"
+                f" if {host.title} is to start a server itself; nothing was changed."
+            )
         for name, value in host.form.items():
             if _value(text, [*at, name]) is None:
                 text = with_member(text, [*at, name], value)
@@ -76,7 +82,23 @@ def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
         entry: object = _value(_read(file, host) or "{}", [host.key, SERVER])
     except NotJson as error:
         raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there.") from error
-    return cast(dict[str, Any], entry) if isinstance(entry, dict) else None
+    if entry is not None and not isinstance(entry, dict):
+        raise ConfigRefused(
+            f"{file}: {host.key}.{SERVER} is not an object. Remove it, and run `chargehand install {host.name}`."
+        )
+    return cast(dict[str, Any] | None, entry)
+
+
+def address_in(entry: object) -> str | None:
+    """Where an entry has its host connect to, without user and query, for they may hold keys. None: to a process."""
+    told = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
+    if "url" not in told and told.get("type") in (None, "stdio"):
+        return None
+    try:
+        address = urllib.parse.urlsplit(str(told.get("url", "")))
+    except ValueError:
+        return "no address"
+    return urllib.parse.urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", ""))
 
 
 def question_for(key: str) -> str:
@@ -141,10 +163,21 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
     before = _read(file, host)
     if before is None and not installs:
         return ConfigChange(file, is_changed=False, backup=None)
+    text = before if before and before.strip() else "{}\n"
     try:
-        after = edit(before if before and before.strip() else "{}\n")
+        parse(text)
     except NotJson as error:
         raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there; nothing was changed.") from error
+    try:
+        after = edit(text)
+        parse(after)
+    except StandsTwice as error:
+        raise ConfigRefused(f"{file}, {error}. Leave only one there; nothing was changed.") from error
+    except NotJson as error:
+        raise ConfigRefused(
+            f"{file}: Chargehand cannot change it without breaking it ({error}). Change it by hand, as README.md shows;"
+            " nothing was changed."
+        ) from error
     except TypeError as error:
         raise ConfigRefused(f"{file}: {error}, so nothing can be added to it. Nothing was changed.") from error
     if after == before:

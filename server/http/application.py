@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..app import build_app
 from ..settings import HttpSettings
 from ..surface.server_state import OpenWorkshop, ServerState
-from .binding import PATH, Binding, Entrance
+from .binding import HEALTH, PATH, Binding, Entrance
 from .limits import limited
 from .sessions import IDLE_SESSION_S, SESSIONS_AT_MOST, Sessions
 from .tokens import undecided, verifier
@@ -27,8 +27,6 @@ BODY_BYTES_AT_MOST = 8 * 1024 * 1024
 """The longest `context` that a tool takes is 2,000,000 characters."""
 ROOM_AGAIN_AFTER_S = 60
 """When to come back while there is no room. A guess: nobody knows when sessions end."""
-
-HEALTH = "/health"
 
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 

@@ -13,6 +13,7 @@ from ..settings import BadSetting
 from .addresses import checked_host, checked_url
 
 PATH = "/mcp"
+HEALTH = "/health"
 SHORTEST_TOKEN = 24
 """Characters. Whoever can guess the token spends the user's money."""
 

@@ -290,3 +290,82 @@ def test_the_doctor_says_what_keeps_a_host_from_starting_the_server(file: Path, 
         "health": "broken",
         "finding": "/nowhere/chargehand: no such program was found, or it is not executable",
     }
+
+
+REMOTE = {"type": "http", "url": f"http://me:{KEY}@127.0.0.1:9/mcp?key={KEY}"}
+
+
+def test_an_entry_that_connects_to_an_address_is_left_alone_until_it_is_taken_out(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    written = json.dumps({"mcpServers": {"chargehand": REMOTE}})
+    file.write_text(written)
+
+    assert run("install", "claude-code", "--config", file) == 1
+
+    assert file.read_text() == written
+    told = capsys.readouterr().err
+    assert "its entry for chargehand connects to http://127.0.0.1:9/mcp. Run `chargehand uninstall claude-code`" in told
+    assert KEY not in told
+    assert run("uninstall", "claude-code", "--config", file) == 0
+    assert run("install", "claude-code", "--config", file) == 0
+
+
+def test_the_doctor_asks_the_address_of_an_entry_whether_a_server_runs_there(
+    file: Path, capsys: pytest.CaptureFixture[str]
+):
+    file.write_text(json.dumps({"mcpServers": {"chargehand": REMOTE}}))
+
+    assert run("doctor", "--host", "claude-code", "--config", file, "--json") == 1
+
+    told = capsys.readouterr().out
+    assert json.loads(told)["lines"][-1] == {
+        "what": "server",
+        "health": "broken",
+        "finding": "http://127.0.0.1:9/mcp: nothing answers there; start it with `chargehand serve --http`",
+    }
+    assert KEY not in told
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ({"command": "x", "env": ["A=1"]}, '"env" in {file} is not an object of names and values'),
+        ({"command": "x", "args": "serve"}, '"args" in {file} is not a list'),
+        ({"args": []}, 'the entry has neither a "command" nor a "url"'),
+    ],
+)
+def test_the_doctor_names_what_is_wrong_with_an_entry(
+    file: Path, capsys: pytest.CaptureFixture[str], broken: dict[str, Any], what: str
+):
+    file.write_text(json.dumps({"mcpServers": {"chargehand": broken}}))
+
+    assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
+
+    assert json.loads(capsys.readouterr().out)["lines"][-1]["finding"] == what.format(file=file)
+
+
+def test_an_entry_that_is_no_object_is_named_by_the_doctor(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    file.write_text('{"mcpServers": {"chargehand": "x"}}')
+
+    assert run("doctor", "--host", "cursor", "--config", file) == 1
+
+    assert "mcpServers.chargehand is not an object. Remove it" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["install", "uninstall"])
+def test_an_entry_that_stands_twice_is_left_alone_and_its_line_is_named(
+    file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+):
+    monkeypatch.setenv("COLUMNS", "400")
+    written = '{"mcpServers": {\n"chargehand": {"env": {}},\n"chargehand": {"command": "x"}}}'
+    file.write_text(written)
+
+    assert run(command, "cursor", "--config", file) == 1
+
+    assert file.read_text() == written
+    assert f"{file}, line 3: 'chargehand' stands twice. Leave only one there" in capsys.readouterr().err
