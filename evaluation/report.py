@@ -89,12 +89,12 @@ class Report:
             *(f"{item} was given to no model: {why}" for item, why in sorted(self.broken.items())),
             *(f"{model} was skipped: {why}" for model, why in sorted(self.given_up.items())),
             *(
-                f"{model}: {count} answers were not requested: the budget does not cover their worst case. Raise"
+                f"{model}: {_answers(count)} not requested: the budget does not cover the worst case. Raise"
                 " --budget-usd."
                 for model, count in sorted(self.unaffordable.items())
             ),
             *(
-                f"{model}: {count} answers were not requested, because their tasks stay on this machine."
+                f"{model}: {_answers(count)} not requested, as what stays on this machine is not sent."
                 for model, count in sorted(self.withheld.items())
             ),
             *(f"{item} stays on this machine: {'; '.join(why)}." for item, why in sorted(self.staying.items())),
@@ -110,6 +110,10 @@ class Report:
             f"{answers}, in a batch that continues by itself and is counted at its worst case. `chargehand evaluate"
             " --resume` fetches the results.",
         )
+
+
+def _answers(count: int) -> str:
+    return "1 answer was" if count == 1 else f"{count} answers were"
 
 
 def facts_of(report: Report) -> dict[str, Any]:
@@ -167,7 +171,8 @@ def show(report: Report, console: Console) -> None:
         )
         for f in report.models
     ]  # fmt: skip
-    print_table(console, columns, rows, whole=("model", "cost", "per solved"), title="Models")
+    if rows:
+        print_table(console, columns, rows, whole=("model", "cost", "per solved"), title="Models")
     _show_rates("By kind", report, report.kinds, lambda f: f.kinds, console)
     _show_rates("By complexity", report, report.bands, lambda f: f.bands, console)
     for remark in report.remarks:
@@ -181,6 +186,8 @@ def _show_rates(
     rates: Callable[[ModelFigures], Mapping[str, Rate]],
     console: Console,
 ) -> None:
+    if not rows:
+        return
     columns = ("", *(f.model for f in report.models))
     lines: list[Sequence[str]] = []
     for name in rows:

@@ -9,6 +9,7 @@ from suite_rows import RIGHT, WRONG, item
 from chargehand.evaluation.evaluating import GIVEN_UP_AFTER, EvaluationProgress, evaluate
 from chargehand.evaluation.lanes import AT_ONCE
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
+from chargehand.evaluation.report import Report
 from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationRuns, spent_usd
 from chargehand.server.cli import own_workshop
@@ -56,6 +57,18 @@ async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_coun
         assert all(
             outcome == "truncated" for (outcome,) in await lab.shop.ledger.rows("SELECT outcome FROM measurements")
         )
+
+
+async def test_answers_that_were_not_requested_are_counted_in_words(lab):
+    async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
+        row = await lab.evaluate(LOCAL, items=ITEMS[:1])
+
+    report = Report.of(row, [], unaffordable={HAIKU: 1, SONNET: 2})
+
+    assert [remark.split(":")[1] for remark in report.remarks] == [
+        " 1 answer was not requested",
+        " 2 answers were not requested",
+    ]
 
 
 async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, monkeypatch):

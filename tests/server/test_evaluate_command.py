@@ -183,6 +183,18 @@ async def test_an_evaluation_that_is_cut_short_goes_on_and_asks_nothing_twice(tm
         assert "unfinished" in out
 
 
+async def test_a_report_before_the_first_answer_has_no_empty_tables(tmp_path: Path):
+    stalling = Class(stalls_from=0)
+    async with vendors(stalling) as peers:
+        await _until_asked(tmp_path, peers, stalling, 1, signal.SIGKILL)
+        seen = await typed(tmp_path, None, "--report")
+
+    assert seen.code == 0
+    assert "0 of 0" in seen.out
+    assert "By kind" not in seen.out
+    assert "By complexity" not in seen.out
+
+
 async def test_what_a_killed_process_had_reserved_counts_in_the_budget_when_it_goes_on(tmp_path: Path):
     stalling = Class(good=(HAIKU,), stalls_from=0)
     terms = ("--models", HAIKU, "--repeat", "3", "--budget-usd", "0.01")
