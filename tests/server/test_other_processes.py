@@ -172,7 +172,10 @@ async def test_a_task_whose_server_was_killed_says_so_and_its_request_counts_at_
         again = await call(client, resume=killed_at_work)
 
     assert receipt["status"] == "failed"
-    assert receipt["notes"] == ["interrupted: its server ended; its open request counts at its highest possible cost."]
+    assert receipt["notes"] == [
+        "interrupted: its server ended, or could not record the result (a full disk, say);"
+        " an open request counts at its highest possible cost."
+    ]
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["cancelled"]
     assert reserved[0][0] > 0
     assert reserved[0][1] is None

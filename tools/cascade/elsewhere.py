@@ -18,7 +18,10 @@ from .waiting import REPORT_EVERY_S, Report, still_running
 
 LOOK_EVERY_S = 0.25
 
-INTERRUPTED = "interrupted: its server ended; its open request counts at its highest possible cost."
+INTERRUPTED = (
+    "interrupted: its server ended, or could not record the result (a full disk, say);"
+    " an open request counts at its highest possible cost."
+)
 
 
 async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: float, *, cancel: bool) -> Receipt:
