@@ -121,7 +121,6 @@ async def _health(address: str) -> HostFinding:
 
 async def _asked(command: Sequence[str], environment: Mapping[str, str]) -> Mapping[str, Any] | str:
     """The diagnosis, or why there is none."""
-    command = [*command, "doctor", "--json"]
     try:
         with anyio.fail_after(PATIENCE_S):
             done = await anyio.run_process(
