@@ -237,10 +237,11 @@ def test_only_json_reaches_standard_output(process: Process):
     [
         (b"{not json", -32700),
         (b"\xff\xfe", -32700),
-        (b"", -32700),
         (b"[]", -32600),
         (b"17", -32600),
-        (b'{"jsonrpc": "1.0", "method": "ping", "id": 3}', -32600),
+        (b'{"jsonrpc": "2.0", "method": "ping", "id": 1.5}', -32600),
+        (b'{"jsonrpc": "2.0", "method": "ping", "id": null}', -32600),
+        (b'{"jsonrpc": "2.0", "method": "ping", "id": true}', -32600),
     ],
 )
 def test_a_line_that_is_no_message_is_answered_and_the_next_one_is_served(process: Process, line: bytes, code: int):
@@ -251,6 +252,47 @@ def test_a_line_that_is_no_message_is_answered_and_the_next_one_is_served(proces
 
     assert (complaint["id"], complaint["error"]["code"]) == (None, code)
     assert process.shake_hands()["result"]["serverInfo"]["name"] == "chargehand"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "told"),
+    [
+        (b'{"jsonrpc": "1.0", "method": "ping", "id": "seven"}', -32600, "not a JSON-RPC 2.0 message"),
+        (b'{"jsonrpc": "2.0", "method": "ping", "params": [], "id": "seven"}', -32600, "params are an object"),
+        (b'{"jsonrpc": "2.0", "method": "ping", "params": {"x": "\\ud83d"}, "id": "seven"}', -32700, "\\ud83d"),
+    ],
+)
+def test_a_request_that_is_no_message_is_answered_by_its_id(process: Process, line: bytes, code: int, told: str):
+    assert process.popen.stdin is not None
+    process.popen.stdin.write(b"\n \r\n" + line + b"\n")
+    process.popen.stdin.flush()
+    complaint = process.receive()
+
+    assert (complaint["id"], complaint["error"]["code"]) == ("seven", code)
+    assert told in complaint["error"]["message"]
+
+
+def test_a_host_that_no_longer_reads_is_the_end_of_the_input(process: Process):
+    process.shake_hands()
+    assert process.popen.stdout is not None
+    assert process.popen.stderr is not None
+    process.popen.stdout.close()
+
+    process.send("ping", {}, 2)
+
+    assert process.popen.wait(BOUND_S) == 0
+    assert process.popen.stderr.read() == b""
+
+
+def test_a_host_that_closes_the_input_and_reads_nothing_is_not_waited_for_for_ever(process: Process):
+    process.shake_hands()
+    assert process.popen.stdin is not None
+    for number in range(2, 22):  # more than a pipe holds
+        process.send("tools/list", {}, number)
+
+    process.popen.stdin.close()
+
+    assert process.popen.wait(BOUND_S) == 0
 
 
 def test_every_process_lists_the_same_to_the_byte(environment: dict[str, str], tmp_path: Path):
