@@ -32,6 +32,10 @@ def undecided(_: HTTPConnection, __: Exception) -> Response:
     )
 
 
+class _NotTheToken(Exception):
+    """Another token than the fixed one."""
+
+
 class _Tokens(TokenVerifier):
     def __init__(self, entrance: Entrance, keys: IssuerKeys | None, resource: str) -> None:
         self._entrance = entrance
@@ -44,6 +48,7 @@ class _Tokens(TokenVerifier):
         if fixed is not None and secrets.compare_digest(token.encode(), fixed.get_secret_value().encode()):
             return AccessToken(token="", client_id="token", scopes=list(self._entrance.scopes))
         if self._keys is None:
+            self._tell(_NotTheToken("it is not the one in CHARGEHAND_HTTP_TOKEN"))
             return None
         try:
             claims = await self._claims(token, self._keys)

@@ -175,3 +175,18 @@ async def test_the_operator_learns_once_why_tokens_are_refused_and_each_time_at_
     assert said == [
         f"{level} chargehand.server.http.tokens: a token was refused: {reason}" for level in ("WARNING", "INFO")
     ]
+
+
+async def test_the_operator_learns_that_a_token_is_not_the_fixed_one(
+    environment: dict[str, str], tmp_path: Path, started: list[Server]
+):
+    server = Server(environment | {"CHARGEHAND_HTTP_TOKEN": "x" * 30}, tmp_path, "--port", "0")
+    started.append(server)
+    url = (await anyio.to_thread.run_sync(server.next_line)).rpartition(" ")[2]
+    async with httpx2.AsyncClient(headers={**HEADERS, "Authorization": "Bearer another"}) as http:
+        answer = await http.post(url, json=LIST_TOOLS)
+    with anyio.fail_after(BOUND_S):
+        said = await anyio.to_thread.run_sync(server.next_line, abandon_on_cancel=True)
+
+    assert answer.status_code == 401
+    assert said.endswith("a token was refused: it is not the one in CHARGEHAND_HTTP_TOKEN")
