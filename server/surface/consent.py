@@ -8,17 +8,24 @@ import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Literal
 
+import anyio
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult
+from mcp.shared.exceptions import MCPError
 from mcp.types import ClientCapabilities
+from mcp.types.version import is_version_at_least
 from pydantic import BaseModel, Field
 
 from ...memory_store.errors import LedgerError
 from ...profiles.errors import ProfileError
 from ...tools.errors import BadArgument, CallerError
+from ...tools.vocabulary import DEFAULT_WAIT_S
 from .server_state import ServerState
 
 if TYPE_CHECKING:
     from ...tools.workshop import Workshop
+
+_ASKED_IN_THE_RESULT = "2026-07-28"
+"""From this revision on a question is a result of the call, and the call comes again with the answer."""
 
 
 class Consent(BaseModel):
@@ -36,7 +43,7 @@ class NotAsked(Consent):
 
 
 async def consent_to_delegation(
-    ctx: Context[ServerState, Any], max_cost_usd: float | None = None
+    ctx: Context[ServerState, Any], max_cost_usd: float | None = None, wait_s: float = DEFAULT_WAIT_S
 ) -> Consent | Elicit[Consent]:
     """The question, when the call wants to be allowed more than the user settled, and the host can ask."""
 
@@ -44,7 +51,7 @@ async def consent_to_delegation(
         limit_usd = shop.rules.ask_above_usd
         return max_cost_usd if limit_usd is not None and (max_cost_usd or 0) > limit_usd else None
 
-    return await _question(ctx, "one task", wanted_usd)
+    return await _question(ctx, "one task", wanted_usd, wait_s or DEFAULT_WAIT_S)
 
 
 async def consent_to_validation(
@@ -102,7 +109,10 @@ async def consent_to_review(
 
 
 async def _question(
-    ctx: Context[ServerState, Any], purpose: str, wanted_usd: Callable[["Workshop"], Awaitable[float | None]]
+    ctx: Context[ServerState, Any],
+    purpose: str,
+    wanted_usd: Callable[["Workshop"], Awaitable[float | None]],
+    wait_s: float = DEFAULT_WAIT_S,
 ) -> Consent | Elicit[Consent]:
     try:
         shop = await ctx.request_context.lifespan_context.workshop()
@@ -112,11 +122,18 @@ async def _question(
     if usd is None or not _can_ask(ctx.client_capabilities):
         return NotAsked(wanted_usd=usd)
     # The very same words each time: in the 2026 era the answer is matched to its question.
-    return Elicit(
+    question = (
         f"Your assistant wants Chargehand to spend up to {_shown(usd)} on {purpose}. You asked to be consulted above"
-        f" ${shop.rules.ask_above_usd:g}. Allow it?",
-        Consent,
+        f" ${shop.rules.ask_above_usd:g}. Allow it?"
     )
+    if is_version_at_least(ctx.protocol_version or "", _ASKED_IN_THE_RESULT):
+        return Elicit(question, Consent)
+    try:
+        with anyio.fail_after(wait_s):
+            answer = await ctx.elicit(question, Consent)
+    except (MCPError, ValueError, TimeoutError):  # an error, no answer to the question, or none at all
+        return NotAsked(wanted_usd=usd)
+    return Consent(allow=isinstance(answer, AcceptedElicitation) and answer.data.allow)
 
 
 def is_allowed(consent: ElicitationResult[Consent]) -> bool:
@@ -132,7 +149,7 @@ def why_not_spent(consent: ElicitationResult[Consent]) -> str | None:
     if answer.wanted_usd is None:
         return None
     return (
-        f"It may cost {_shown(answer.wanted_usd)}, and this host cannot ask its user. Ask the user to raise [budget]"
+        f"It may cost {_shown(answer.wanted_usd)}, and this host could not ask its user. Ask the user to raise [budget]"
         " ask_above_usd in config.toml."
     )
 
@@ -152,7 +169,7 @@ def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: Elic
     answer = consent.data if isinstance(consent, AcceptedElicitation) else None
     if isinstance(answer, NotAsked):
         raise BadArgument(
-            f"max_cost_usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g}), and this host cannot ask"
+            f"max_cost_usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g}), and this host could not ask"
             f" its user. Give at most {limit_usd:g}, or ask the user to raise ask_above_usd in config.toml."
         )
     if answer is None or not answer.allow:

@@ -4,10 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 from house import House, OpenHouse, Script, text_of
 from mcp import MCPError
-from mcp.types import INVALID_PARAMS, CallToolResult, ElicitRequestParams, ElicitResult, InputRequiredResult
+from mcp.types import INVALID_PARAMS, CallToolResult, ElicitRequestParams, ElicitResult, ErrorData, InputRequiredResult
 from rename_task import RENAME, RIGHT
 
 from chargehand.evaluation.peers.reply import Reply
@@ -27,18 +28,16 @@ def _asked_above_half_a_dollar(tmp_path: Path) -> None:
 class User:
     """Whoever sits before the host, and gives one answer to every question."""
 
-    def __init__(self, answer: ElicitResult) -> None:
+    def __init__(self, answer: ElicitResult | ErrorData) -> None:
         self.answer = answer
         self.asked: list[str] = []
 
-    async def __call__(self, _: object, params: ElicitRequestParams) -> ElicitResult:
+    async def __call__(self, _: object, params: ElicitRequestParams) -> ElicitResult | ErrorData:
         self.asked.append(params.message)
         return self.answer
 
 
-async def delegate(
-    open_house: OpenHouse, era: str, user: User | None, **arguments: Any
-) -> tuple[CallToolResult, list[str]]:
+async def delegate(open_house: OpenHouse, era: str, user: Any, **arguments: Any) -> tuple[CallToolResult, list[str]]:
     """The result, and which models were asked."""
     script = Script({"qwen3:30b-a3b": [RIGHT]})
     async with open_house(script, era=era, elicitation_callback=user) as house:
@@ -79,7 +78,34 @@ async def test_where_the_host_cannot_ask_it_is_refused(open_house: OpenHouse, er
     result, models = await delegate(open_house, era, None, max_cost_usd=2)
 
     assert result.is_error
-    assert "2 is above [budget] ask_above_usd (0.5), and this host cannot ask its user" in text_of(result)
+    assert "2 is above [budget] ask_above_usd (0.5), and this host could not ask its user" in text_of(result)
+    assert models == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        ElicitResult(action="accept"),
+        ElicitResult(action="accept", content={"allow": "perhaps"}),
+        ErrorData(code=-32601, message="no"),
+    ],
+    ids=["nothing", "another answer", "an error"],
+)
+async def test_a_host_whose_answer_is_none_has_not_asked(open_house: OpenHouse, answer: ElicitResult | ErrorData):
+    result, models = await delegate(open_house, "legacy", User(answer), max_cost_usd=2)
+
+    assert result.is_error
+    assert "this host could not ask its user" in text_of(result)
+    assert models == []
+
+
+async def test_a_user_who_does_not_answer_is_not_waited_for_longer_than_the_call_says(open_house: OpenHouse):
+    async def silent(_: object, __: ElicitRequestParams) -> ElicitResult:
+        await anyio.sleep_forever()
+
+    result, models = await delegate(open_house, "legacy", silent, max_cost_usd=2, wait_s=0.1)
+
+    assert "this host could not ask its user" in text_of(result)
     assert models == []
 
 
@@ -221,7 +247,7 @@ async def test_where_the_host_cannot_ask_no_senior_model_is_paid_and_the_reason_
     answer, models = await ask_a_senior(open_house, era, None, tool, arguments)
 
     assert answer["status"] == ("done" if arguments == {"code": CODE} else "over_budget")
-    assert "and this host cannot ask its user. Ask the user to raise [budget] ask_above_usd" in answer["notes"][-1]
+    assert "and this host could not ask its user. Ask the user to raise [budget] ask_above_usd" in answer["notes"][-1]
     assert models == []
 
 
