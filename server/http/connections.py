@@ -11,6 +11,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+if sys.platform != "win32":  # at once: when it is wanted, no file may be left to read it from
+    import resource
+
 logger = logging.getLogger(__name__)
 
 HEAD_BYTES_AT_MOST = 64 * 1024
@@ -123,7 +126,5 @@ def _connections_at_most() -> int:
     """Half of what the process may have open: the other half is for answering them."""
     if sys.platform == "win32":
         return CONNECTIONS_AT_MOST
-    import resource  # there is none on Windows
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return CONNECTIONS_AT_MOST if soft == resource.RLIM_INFINITY else min(CONNECTIONS_AT_MOST, soft // 2)
