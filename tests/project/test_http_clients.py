@@ -11,6 +11,7 @@ LIBRARIES = {"httpx", "httpx2", "ollama", "anthropic", "sdk", "openai"}
 NO_VENDORS = {
     "server/http/issuer_keys.py": "asks the issuer of tokens that the user names",
     "memory_store/index/chroma_connection.py": "speaks to our own worker",
+    "server/hosts/examining.py": "asks a server of ours on this machine whether it runs",
 }
 
 
