@@ -28,8 +28,6 @@ from .surface.server_state import OpenWorkshop, ServerState
 
 GRACE_S = 0.8
 """How long closing the books may take after a signal."""
-
-
 UNREAD_S = 5.0
 """How long the process waits after the end of its input for the host to read what is still to be read."""
 

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
@@ -155,27 +155,33 @@ async def test_asking_after_a_delegation_counts_as_a_call_and_ending_one_never_w
     assert refused == [False, False, True, False]
 
 
-async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_may_begin(
-    open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-):
+@pytest.fixture
+async def one_delegation_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncGenerator[None]:
+    """The limit of each caller; the local model never ends its answer."""
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_at_once]\ndelegate_generation = 1\n")
     async with vendors(Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})) as peers:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
-        async with open_place() as place, place.client(None) as client:
-            call = partial(client.call_tool, "delegate_generation")
-            begun = (await call({"task": RENAME, "wait_s": 0})).structured_content or {}
-            waiting = await call({"resume": begun["task_id"], "wait_s": 0})
-            refused = await call({"task": RENAME, "wait_s": 0})
-            ended = await call({"resume": begun["task_id"], "cancel": True})
-            next_one = await call({"task": RENAME, "wait_s": 0})
+        yield
 
-            async with anyio.create_task_group() as group:
-                next_id = (next_one.structured_content or {})["task_id"]
-                group.start_soon(call, {"resume": next_id})
-                ended_beside_a_waiting_call = await call({"resume": next_id, "cancel": True})
+
+async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_may_begin(
+    open_place: Opening, one_delegation_at_once: None
+):
+    async with open_place() as place, place.client(None) as client:
+        call = partial(client.call_tool, "delegate_generation")
+        begun = (await call({"task": RENAME, "wait_s": 0})).structured_content or {}
+        waiting = await call({"resume": begun["task_id"], "wait_s": 0})
+        refused = await call({"task": RENAME, "wait_s": 0})
+        ended = await call({"resume": begun["task_id"], "cancel": True})
+        next_one = await call({"task": RENAME, "wait_s": 0})
+
+        async with anyio.create_task_group() as group:
+            next_id = (next_one.structured_content or {})["task_id"]
+            group.start_soon(call, {"resume": next_id})
+            ended_beside_a_waiting_call = await call({"resume": next_id, "cancel": True})
 
     assert (waiting.structured_content or {})["status"] == "running"
     assert text_of(refused) == (
@@ -187,22 +193,16 @@ async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_ma
 
 
 async def test_other_callers_do_not_push_a_delegation_under_way_out_of_mind(
-    open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    open_place: Opening, monkeypatch: pytest.MonkeyPatch, one_delegation_at_once: None
 ):
     monkeypatch.setattr("chargehand.server.http.limits.CALLERS_AT_MOST", 1)
-    home = tmp_path / "chargehand-home"
-    home.mkdir()
-    (home / "config.toml").write_text("[http.calls_at_once]\ndelegate_generation = 1\n")
-    async with vendors(Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})) as peers:
-        for name, value in peers.environment.items():
-            monkeypatch.setenv(name, value)
-        async with open_place() as place, place.client(None) as client:
-            begun = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
-            await client.call_tool("route_task", {"task": RENAME})
-            refused = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
-            await client.call_tool(
-                "delegate_generation", {"resume": (begun.structured_content or {})["task_id"], "cancel": True}
-            )
+    async with open_place() as place, place.client(None) as client:
+        begun = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
+        await client.call_tool("route_task", {"task": RENAME})
+        refused = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
+        await client.call_tool(
+            "delegate_generation", {"resume": (begun.structured_content or {})["task_id"], "cancel": True}
+        )
 
     assert "you have 1 under way" in text_of(refused)
 
