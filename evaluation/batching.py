@@ -40,7 +40,7 @@ from ..tools.provider import (
     UnknownModelId,
     Usage,
 )
-from ..tools.workshop import Workshop
+from ..tools.services import Services
 
 BATCH_SECONDS = 25 * 3600.0
 """What an answer may take: vendors promise a batch within 24 hours."""
@@ -89,14 +89,14 @@ class BatchingProvider:
         name: ProviderName,
         inner: Provider,
         batches: Batches,
-        shop: Workshop,
+        services: Services,
         wait: Wait,
         group: anyio.abc.TaskGroup,
     ) -> None:
         self._name: ProviderName = name
         self._inner = inner
         self._batches = batches
-        self._shop = shop
+        self._services = services
         self._wait = wait
         self._group = group
         self._earlier: list[Batched] = []
@@ -136,8 +136,8 @@ class BatchingProvider:
 
     async def done_with(self, task_id: str) -> None:
         """The answer to a task is checked, and in the books: the next may be, and the batch has nothing more of it."""
-        attempts = {attempt.id for attempt in await attempts_of(self._shop.ledger, task_id)}
-        await forget_batched(self._shop.ledger, task_id, attempts & self._settled)
+        attempts = {attempt.id for attempt in await attempts_of(self._services.ledger, task_id)}
+        await forget_batched(self._services.ledger, task_id, attempts & self._settled)
         for _ in attempts & self._to_be_checked:
             self._turns.release()
         self._to_be_checked -= attempts
@@ -155,7 +155,7 @@ class BatchingProvider:
 
     async def find_earlier(self) -> None:
         """Read what earlier processes handed in; of what has no receipt ask the vendor. Raises a ProviderError."""
-        self._earlier = list(await batched_by(self._shop.ledger, self._name))
+        self._earlier = list(await batched_by(self._services.ledger, self._name))
         unknown = {earlier.name for earlier in self._earlier if earlier.batch_id is None}
         if not unknown:
             return
@@ -166,10 +166,10 @@ class BatchingProvider:
                 continue
             await self._has_ended(batch_id)
             found = {name async for name, _ in self._batches.results(batch_id, {}) if name in unknown}
-            await name_batch(self._shop.ledger, found, batch_id)
+            await name_batch(self._services.ledger, found, batch_id)
             unknown -= found
-        await release(self._shop.ledger, unknown)
-        self._earlier = list(await batched_by(self._shop.ledger, self._name))
+        await release(self._services.ledger, unknown)
+        self._earlier = list(await batched_by(self._services.ledger, self._name))
 
     async def _taken_over(self, request: GenerationRequest, observer: Observer) -> _Waiting | None:
         """Wait for the answer to an equal request of an earlier process. None: there is none."""
@@ -178,7 +178,7 @@ class BatchingProvider:
         if earlier is None or earlier.batch_id is None:
             return None
         self._earlier.remove(earlier)
-        await take_over(self._shop.ledger, earlier.name, request.attempt_id or 0)
+        await take_over(self._services.ledger, earlier.name, request.attempt_id or 0)
         waiting = _Waiting(earlier.name, request, observer)
         await self._tell_it_left(waiting, bytes_sent=0)
         self._fetch(earlier.batch_id, waiting)
@@ -186,8 +186,10 @@ class BatchingProvider:
 
     async def _joining(self, request: GenerationRequest, observer: Observer) -> _Waiting:
         waiting = _Waiting(secrets.token_hex(16), request, observer)
-        row = Batched(waiting.name, _fingerprint(request), request.attempt_id or 0, self._name, None, self._shop.now)
-        await note_batched(self._shop.ledger, [row])
+        row = Batched(
+            waiting.name, _fingerprint(request), request.attempt_id or 0, self._name, None, self._services.now
+        )
+        await note_batched(self._services.ledger, [row])
         self._gathered.append(waiting)
         self._joined.set()
         return waiting
@@ -211,7 +213,7 @@ class BatchingProvider:
     async def _write_receipt(self, batch_id: str, waiting: Mapping[str, _Waiting]) -> None:
         try:
             # The ledger shields its writes from cancellation.
-            await name_batch(self._shop.ledger, waiting, batch_id)
+            await name_batch(self._services.ledger, waiting, batch_id)
         except LedgerError as error:
             for one in waiting.values():
                 one.give(error, is_settled=False)
@@ -272,7 +274,7 @@ class BatchingProvider:
 class Batching:
     """What an evaluation needs to ask in batches."""
 
-    shop: Workshop
+    services: Services
     """As it is, but that vendors who take batches are asked in them, at their price."""
     providers: Mapping[ProviderName, BatchingProvider]
     silent: Mapping[ProviderName, str]
@@ -288,18 +290,18 @@ class Batching:
 
 
 @asynccontextmanager
-async def batching(shop: Workshop, *, wait: Wait = anyio.sleep) -> AsyncGenerator[Batching]:
+async def batching(services: Services, *, wait: Wait = anyio.sleep) -> AsyncGenerator[Batching]:
     """Vendors are asked in batches while the block runs; what is not back at its end stays with them."""
     takers: dict[ProviderName, TakesBatches] = {
-        name: inner for name, inner in shop.providers.items() if isinstance(inner, TakesBatches)
+        name: inner for name, inner in services.providers.items() if isinstance(inner, TakesBatches)
     }
     shares = {name: inner.batches.price_share for name, inner in takers.items()}
-    repriced = {profile.id: profile.at_share(shares.get(profile.provider, 1.0)) for profile in shop.profiles}
+    repriced = {profile.id: profile.at_share(shares.get(profile.provider, 1.0)) for profile in services.profiles}
     async with anyio.create_task_group() as group:
         providers: dict[ProviderName, BatchingProvider] = {}
         silent: dict[ProviderName, str] = {}
         for name, inner in takers.items():
-            provider = BatchingProvider(name, shop.providers[name], inner.batches, shop, wait, group)
+            provider = BatchingProvider(name, services.providers[name], inner.batches, services, wait, group)
             try:
                 await provider.find_earlier()
             except ProviderError as error:
@@ -307,8 +309,10 @@ async def batching(shop: Workshop, *, wait: Wait = anyio.sleep) -> AsyncGenerato
                 continue
             providers[name] = provider
             group.start_soon(provider.run)
-        profiles = replace(shop.profiles, profiles=repriced)
-        yield Batching(replace(shop, profiles=profiles, providers={**shop.providers, **providers}), providers, silent)
+        profiles = replace(services.profiles, profiles=repriced)
+        yield Batching(
+            replace(services, profiles=profiles, providers={**services.providers, **providers}), providers, silent
+        )
         group.cancel_scope.cancel()
 
 

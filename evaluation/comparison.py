@@ -19,7 +19,7 @@ from ..profiles.price import in_dollars
 from ..profiles.proposal import Evidence, Fact, Proposal
 from ..profiles.vocabulary import TaskType
 from ..tools.errors import BadArgument
-from ..tools.workshop import Workshop
+from ..tools.services import Services
 from .suite.task import TASK_TYPE_OF, Kind, SuiteTask
 from .terms import EvaluationTerms
 
@@ -79,15 +79,15 @@ class Comparison:
         return f"{self.model} {'; '.join(parts)}. The difference is {what} (p = {self.p:.3f})."
 
 
-async def plan_trial(shop: Workshop, model: str, against: str, budget_usd: float | None) -> TrialPlan:
+async def plan_trial(services: Services, model: str, against: str, budget_usd: float | None) -> TrialPlan:
     """What there is to ask both. Raises BadArgument when it is nothing, or one of them cannot be asked."""
-    ids = [shop.catalogue.named(name, shop.today)[0].id for name in (model, against)]
+    ids = [services.catalogue.named(name, services.today)[0].id for name in (model, against)]
     if ids[0] == ids[1]:
         raise BadArgument(f"profiles trial: {model} and {against} are the same model, {ids[0]}. Name another.")
-    there = (await shop.survey()).availability
+    there = (await services.survey()).availability
     if silent := [f"{name}: {there[name].why_not}" for name in ids if not there[name].is_reachable]:
         raise BadArgument(f"profiles trial: {'; '.join(silent)}")
-    tasks = await read_askable(shop.ledger, at_most=MOST_TASKS)
+    tasks = await read_askable(services.ledger, at_most=MOST_TASKS)
     if not tasks:
         raise BadArgument(
             "profiles trial: no remembered task can be asked again. A trial needs delegations with `tests` given as"

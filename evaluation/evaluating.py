@@ -14,8 +14,8 @@ from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.errors import BadArgument, CallerError
 from ..tools.provider import AuthenticationFailed, Availability, MissingKey, OutOfCredit, UnknownModelId
+from ..tools.services import Services
 from ..tools.vocabulary import DEFAULT_MAX_SECONDS
-from ..tools.workshop import Workshop
 from .batching import BATCH_SECONDS, Batching, batching
 from .lanes import Want, lanes
 from .measuring import PATIENCE_S, MeasuredAnswer, Place, Wait, measure
@@ -56,7 +56,7 @@ class EvaluationProgress:
 
 
 async def evaluate(
-    shop: Workshop,
+    services: Services,
     delegations: Delegations,
     items: Sequence[SuiteTask],
     models: Sequence[str],
@@ -85,29 +85,38 @@ async def evaluate(
         raise BadArgument("evaluate: there is no task to ask. Name other --kinds.")
     if not models:
         raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
-    sandbox = await shop.find_sandbox()
+    sandbox = await services.find_sandbox()
     if sandbox.sandbox is None:
         raise BadArgument(
             f"evaluate: answers cannot be run here, so nothing would be measured ({sandbox.reason})."
             f" {sandbox.remedy or ''}"
         )
-    row = await find_evaluation(shop.ledger, terms=terms.as_json(), only_unfinished=True)
+    row = await find_evaluation(services.ledger, terms=terms.as_json(), only_unfinished=True)
     evaluation_id = row.id if row is not None else secrets.token_hex(8)
     new = NewEvaluation(evaluation_id, terms.suite, terms.seed, terms.budget_usd, terms.as_json())
-    await take_up(shop.ledger, shop.owner, new, shop.now)
+    await take_up(services.ledger, services.owner, new, services.now)
     progress.evaluation_id, progress.resumed = evaluation_id, row is not None
-    budget = EvaluationBudget(shop, evaluation_id, terms.budget_usd)
+    budget = EvaluationBudget(services, evaluation_id, terms.budget_usd)
     run = _Run(
-        shop, delegations, terms, progress, budget, _Way(shop, patience_s=PATIENCE_S), in_batches, wait, stays, proves
+        services,
+        delegations,
+        terms,
+        progress,
+        budget,
+        _Way(services, patience_s=PATIENCE_S),
+        in_batches,
+        wait,
+        stays,
+        proves,
     )
     try:
         await run.all(items, models)
-        if not progress.given_up and not await batched_in(shop.ledger, evaluation_id):
-            await finish_evaluation(shop.ledger, evaluation_id, shop.now)
+        if not progress.given_up and not await batched_in(services.ledger, evaluation_id):
+            await finish_evaluation(services.ledger, evaluation_id, services.now)
     finally:
         with anyio.CancelScope(shield=True):
-            await lay_down(shop.ledger, evaluation_id)
-    found = await find_evaluation(shop.ledger, evaluation_id=evaluation_id)
+            await lay_down(services.ledger, evaluation_id)
+    found = await find_evaluation(services.ledger, evaluation_id=evaluation_id)
     if found is None:
         raise RuntimeError("an evaluation is not in the ledger that began it")
     return found
@@ -117,7 +126,7 @@ async def evaluate(
 class _Way:
     """How a model is asked."""
 
-    shop: Workshop
+    services: Services
     max_seconds: float = DEFAULT_MAX_SECONDS
     patience_s: float = 0.0
     batches: Batching | None = None
@@ -132,7 +141,7 @@ class _Withheld(Exception):
 
 @dataclass
 class _Run:
-    shop: Workshop
+    services: Services
     delegations: Delegations
     terms: EvaluationTerms
     progress: EvaluationProgress
@@ -154,7 +163,7 @@ class _Run:
     """What keeps results from being written down."""
 
     async def all(self, items: Sequence[SuiteTask], models: Sequence[str]) -> None:
-        known = await read_measurements(self.shop.ledger, evaluation_id=self.progress.evaluation_id)
+        known = await read_measurements(self.services.ledger, evaluation_id=self.progress.evaluation_id)
         learnt = {(m.item, m.model, m.repetition) for m in known if m.passed is not None}
         self.learnt.update(m.model for m in known if m.passed is not None)
         wanted = [
@@ -171,9 +180,9 @@ class _Run:
             # What was mined was proved when it was.
             await self._prove([i for i in items if i.origin is None and any(want.item is i for want in left)])
         self.progress.moved()
-        handed_in = await batched_in(self.shop.ledger, self.progress.evaluation_id)
+        handed_in = await batched_in(self.services.ledger, self.progress.evaluation_id)
         if self.in_batches or handed_in:
-            async with batching(self.shop, wait=self.wait) as batches:
+            async with batching(self.services, wait=self.wait) as batches:
                 await self._ask(left, batches, handed_in)
         else:
             await self._ask(left)
@@ -191,19 +200,19 @@ class _Run:
         """handed_in: what vendors have of an earlier batch, by item, model and repetition."""
         in_a_batch = [want for want in wants if batches is not None and self._goes_in_a_batch(want, batches, handed_in)]
         gone = {want.key for want in in_a_batch}
-        self.there = (await self.shop.survey()).availability
+        self.there = (await self.services.survey()).availability
         async with anyio.create_task_group() as group:
-            for lane in lanes([want for want in wants if want.key not in gone], self.there, self.shop):
+            for lane in lanes([want for want in wants if want.key not in gone], self.there, self.services):
                 queue = iter(lane.wants)
                 for _ in range(lane.at_once):
                     group.start_soon(self._work_off, queue, self.by_itself, group.cancel_scope)
             if batches is not None:
                 for want in in_a_batch:
-                    way = _Way(batches.shop, BATCH_SECONDS, batches=batches, is_booked=want.key in handed_in)
+                    way = _Way(batches.services, BATCH_SECONDS, batches=batches, is_booked=want.key in handed_in)
                     group.start_soon(self._work_off, iter([want]), way, group.cancel_scope)
 
     def _goes_in_a_batch(self, want: Want, batches: Batching, handed_in: Collection[tuple[str, str, int]]) -> bool:
-        (profile, *_) = self.shop.catalogue.named(want.model, self.shop.today)
+        (profile, *_) = self.services.catalogue.named(want.model, self.services.today)
         if (why := batches.silent.get(profile.provider)) is not None:
             self.progress.given_up[want.model] = why
         return want.key in handed_in or (self.in_batches and batches.takes(profile.provider))
@@ -212,7 +221,7 @@ class _Run:
         limiter = anyio.CapacityLimiter(2)
 
         async def prove_one(item: SuiteTask) -> None:
-            proof = await prove(item, self.shop.find_sandbox, limiter)
+            proof = await prove(item, self.services.find_sandbox, limiter)
             if proof.verdict != "proved":
                 self.progress.broken[item.id] = f"{proof.verdict}: {'; '.join(proof.faults)}"
 
@@ -241,7 +250,7 @@ class _Run:
         try:
             async with self.budget.holding(await self._worst_case_usd(want, way)):
                 measured = await measure(
-                    way.shop,
+                    way.services,
                     self.delegations,
                     place,
                     max_seconds=way.max_seconds,
@@ -265,11 +274,11 @@ class _Run:
     async def _worst_case_usd(self, want: Want, way: _Way) -> float:
         if way.is_booked:
             return 0.0
-        async with staged(way.shop, want.item) as stage:
+        async with staged(way.services, want.item) as stage:
             if stage.examined.stays and not self.there[want.model].is_local:
                 self.progress.staying[want.item.id] = tuple(reason.text for reason in stage.examined.reasons)
                 raise _Withheld
-            (profile, *_) = way.shop.catalogue.named(want.model, way.shop.today)
+            (profile, *_) = way.services.catalogue.named(want.model, way.services.today)
             return stage.worst_case_usd(profile)
 
     async def _heed(self, model: str, measured: MeasuredAnswer) -> None:
@@ -287,7 +296,7 @@ class _Run:
 
     async def _reason(self, measurement: Measurement) -> str:
         """What the last note of its receipt that names the model says of it."""
-        task = await self.shop.ledger.task(measurement.task_id or "")
+        task = await self.services.ledger.task(measurement.task_id or "")
         receipt = Receipt.model_validate_json(task.receipt) if task is not None and task.receipt else None
         notes = [note for note in receipt.notes if measurement.model in note] if receipt is not None else []
         return notes[-1] if notes else "no answer came"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..tools.provider import Availability
-from ..tools.workshop import Workshop
+from ..tools.services import Services
 from .suite.task import SuiteTask
 
 AT_ONCE = 4
@@ -31,7 +31,7 @@ class Lane:
     at_once: int
 
 
-def lanes(wants: Sequence[Want], there: Mapping[str, Availability], shop: Workshop) -> Sequence[Lane]:
+def lanes(wants: Sequence[Want], there: Mapping[str, Availability], services: Services) -> Sequence[Lane]:
     """One lane for each vendor elsewhere, and for each server that takes one request at a time.
 
     In a lane of models on this machine each has all its items in a row, so that none is loaded twice; of a vendor
@@ -42,7 +42,7 @@ def lanes(wants: Sequence[Want], there: Mapping[str, Availability], shop: Worksh
     for want in wants:
         server = there[want.model].queue if want.model in there else None
         if server is None:
-            (profile, *_) = shop.catalogue.named(want.model, shop.today)
+            (profile, *_) = services.catalogue.named(want.model, services.today)
             at_vendors.setdefault(profile.provider, []).append(want)
         else:
             before_servers.setdefault(server, []).append(want)

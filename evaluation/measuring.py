@@ -14,8 +14,8 @@ from ..tools.cascade.contract import Contract
 from ..tools.cascade.delegations import Delegation, Delegations
 from ..tools.cascade.receipt import Receipt
 from ..tools.provider import Busy, ProviderError, RateLimited, VendorFailed
+from ..tools.services import Services
 from ..tools.vocabulary import DEFAULT_MAX_SECONDS, AttemptOutcome
-from ..tools.workshop import Workshop
 from .staging import Staged, staged
 from .suite.task import SuiteTask
 
@@ -54,7 +54,7 @@ class Place:
 
 
 async def measure(
-    shop: Workshop,
+    services: Services,
     delegations: Delegations,
     place: Place,
     *,
@@ -73,7 +73,7 @@ async def measure(
     Cancelling it cancels down to the connection, and closes the books. Raises a CallerError, ProfileError or
     LedgerError.
     """
-    async with staged(shop, place.item) as stage:
+    async with staged(services, place.item) as stage:
         pause_s, waited_s = _FIRST_WAIT_S, 0.0
         while True:
             measurement, attempt = await _once(stage, delegations, place, max_seconds, local_only=local_only)
@@ -89,23 +89,23 @@ async def _once(
     stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
 ) -> tuple[Measurement, Attempt | None]:
     """The measurement, in the books, and the attempt that it comes from. None: none was made."""
-    shop = stage.shop
-    (profile, *_) = shop.catalogue.named(place.model, shop.today)
+    services = stage.services
+    (profile, *_) = services.catalogue.named(place.model, services.today)
     begun = _begun(stage, place, profile)
     contract = _contract(stage, profile, max_seconds, local_only=local_only)
     # Written before anything can be spent, so that whoever finds it later knows what belongs to the evaluation.
-    await record_measurement(shop.ledger, begun)
+    await record_measurement(services.ledger, begun)
     try:
-        delegation = await delegations.begin(shop, stage.job, contract, task_id=begun.task_id)
+        delegation = await delegations.begin(services, stage.job, contract, task_id=begun.task_id)
         receipt = await _ended(delegation)
         attempt = delegation.made[-1] if delegation.made else None
         measurement = _measurement(begun, receipt, attempt, stage)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            measurement = await _cut_short(begun, shop)
-            await record_measurement(shop.ledger, measurement)
+            measurement = await _cut_short(begun, services)
+            await record_measurement(services.ledger, measurement)
         raise
-    await record_measurement(shop.ledger, measurement)
+    await record_measurement(services.ledger, measurement)
     return measurement, attempt
 
 
@@ -124,7 +124,7 @@ def _begun(stage: Staged, place: Place, profile: ModelProfile) -> Measurement:
         passed=None,
         outcome=UNDER_WAY,
         task_id=secrets.token_hex(16),
-        at=stage.shop.now,
+        at=stage.services.now,
         seconds=0.0,
         first_token_seconds=None,
         output_tokens=0,
@@ -172,8 +172,8 @@ async def _ended(delegation: Delegation) -> Receipt:
     return delegation.result()
 
 
-async def _cut_short(begun: Measurement, shop: Workshop) -> Measurement:
-    made = await attempts_of(shop.ledger, begun.task_id or "")
+async def _cut_short(begun: Measurement, services: Services) -> Measurement:
+    made = await attempts_of(services.ledger, begun.task_id or "")
     return replace(begun, outcome="cancelled", cost_usd=sum(attempt.cost_usd for attempt in made))
 
 
@@ -188,7 +188,7 @@ def _measurement(begun: Measurement, receipt: Receipt, attempt: Attempt | None, 
         build=attempt.candidate.availability.build,
         passed=attempt.outcome == "passed" if learnt else None,
         outcome=attempt.outcome,
-        at=stage.shop.now,
+        at=stage.services.now,
         seconds=generation.seconds if generation else attempt.seconds,
         first_token_seconds=generation.first_token_seconds if generation else None,
         output_tokens=usage.output_tokens,

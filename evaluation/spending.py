@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator
 import anyio
 
 from ..memory_store.evaluation_runs import spent_usd
-from ..tools.workshop import Workshop
+from ..tools.services import Services
 
 
 class Unaffordable(Exception):
@@ -20,8 +20,8 @@ class DaySpent(Unaffordable):
 class EvaluationBudget:
     """What is left of an evaluation's budget, over its interruptions: the books say what is spent."""
 
-    def __init__(self, shop: Workshop, evaluation_id: str, budget_usd: float | None) -> None:
-        self._shop = shop
+    def __init__(self, services: Services, evaluation_id: str, budget_usd: float | None) -> None:
+        self._services = services
         self._id = evaluation_id
         self._budget_usd = budget_usd
         self._held_usd = 0.0
@@ -53,11 +53,11 @@ class EvaluationBudget:
     async def _why_not(self, usd: float) -> Unaffordable | None:
         # What is under way counts twice until it is settled, as reserved in the books and as held here.
         if self._budget_usd is not None:
-            left_usd = self._budget_usd - await spent_usd(self._shop.ledger, self._id) - self._held_usd
+            left_usd = self._budget_usd - await spent_usd(self._services.ledger, self._id) - self._held_usd
             if usd > left_usd:
                 return Unaffordable(f"this evaluation's budget of ${self._budget_usd:g} is used up")
-        cap_usd = self._shop.rules.daily_budget_usd
-        if cap_usd is not None and usd > cap_usd - await self._shop.ledger.spent_today_usd() - self._held_usd:
+        cap_usd = self._services.rules.daily_budget_usd
+        if cap_usd is not None and usd > cap_usd - await self._services.ledger.spent_today_usd() - self._held_usd:
             return DaySpent(f"the day's budget of ${cap_usd:g} (CHARGEHAND_DAILY_BUDGET_USD) is used up")
         return None
 

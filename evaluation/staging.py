@@ -23,7 +23,7 @@ from ..tools.guarding.privacy import Examination, Passage, examine
 from ..tools.guarding.roots import Roots
 from ..tools.routing.deciding import Job, understand
 from ..tools.routing.thinking import decide_thinking
-from ..tools.workshop import Workshop
+from ..tools.services import Services
 from .suite.proof import unpack
 from .suite.task import TASK_TYPE_OF, Origin, SuiteTask
 
@@ -33,7 +33,7 @@ class Staged:
     """An item with all that a delegation of it needs, while its folder is there."""
 
     item: SuiteTask
-    shop: Workshop
+    services: Services
     """As it is, but that the item's folder is the only root: no file of the user's own can be reached."""
     job: Job
     tests: TestsGiven
@@ -71,15 +71,15 @@ class Staged:
 
 
 @asynccontextmanager
-async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
+async def staged(services: Services, item: SuiteTask) -> AsyncGenerator[Staged]:
     """The item ready to be asked; its folder, if it has any, goes at the end.
 
     Raises a CallerError when its tests cannot be read.
     """
     async with scratch_folder("item") as folder:
         await anyio.to_thread.run_sync(unpack, item, folder)
-        roots = Roots((folder,) if item.files else (), off_limits=shop.roots.off_limits)
-        users_roots, shop = shop.roots, replace(shop, roots=roots)
+        roots = Roots((folder,) if item.files else (), off_limits=services.roots.off_limits)
+        users_roots, services = services.roots, replace(services, roots=roots)
         tests = await tests_given(item.tests, roots)
         judges = frozenset[Place]()
         if tests.root is not None:
@@ -90,21 +90,21 @@ async def staged(shop: Workshop, item: SuiteTask) -> AsyncGenerator[Staged]:
             changes = PlannedChanges(await survey_site(item.target, files, roots, Protection(), judges))
         job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
         if item.origin is None:
-            examined = await examine_call(shop, {"task": item.prompt}, files, tests)
+            examined = await examine_call(services, {"task": item.prompt}, files, tests)
         else:
-            examined = await _examined_at_home(item.origin, item.prompt, files, shop, users_roots)
-        yield Staged(item, shop, job, tests, changes, examined)
+            examined = await _examined_at_home(item.origin, item.prompt, files, services, users_roots)
+        yield Staged(item, services, job, tests, changes, examined)
 
 
 async def _examined_at_home(
-    origin: Origin, prompt: str, files: Sequence[ContextFile], shop: Workshop, users_roots: Roots
+    origin: Origin, prompt: str, files: Sequence[ContextFile], services: Services, users_roots: Roots
 ) -> Examination:
     """What the user's rules say of a mined task: as if its files were given from the project that it is from."""
     home, *_ = origin.homes
     passages = [Passage("task", prompt), *(Passage(file.path, file.text, home / file.path) for file in files)]
     told_of = dict.fromkeys([*origin.touched, *(file.path for file in files)])
     places = [place / path for place in origin.homes for path in told_of]
-    return await examine(shop.rules.privacy, passages, (*origin.homes, *users_roots.folders), places)
+    return await examine(services.rules.privacy, passages, (*origin.homes, *users_roots.folders), places)
 
 
 def _shown(item: SuiteTask, tests: TestsGiven) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from .surface.instructions import INSTRUCTIONS
 from .surface.middleware import strict_requests
 from .surface.prompts import prompts
 from .surface.resources import add_templates, resources
-from .surface.server_state import CurrentServer, OpenWorkshop, ServerState, open_server_state
+from .surface.server_state import CurrentServer, OpenServices, ServerState, open_server_state
 from .surface.toolbox import tools
 
 # The lists change with a release and with nothing else; whoever is served by one process gets the same ones.
@@ -50,14 +50,14 @@ def version() -> str:
 
 
 def build_app(
-    open_workshop: OpenWorkshop,
+    open_services: OpenServices,
     *,
     when_closed: Callable[[], None] = lambda: None,
     further: Sequence[ServerMiddleware[Any]] = (),
     offer: Offer | None = None,
     due: Callable[[], Sequence[Notice]] = notices_of_this_process,
 ) -> MCPServer[ServerState]:
-    """The server over a workshop, with both protocol eras and any transport.
+    """The server over its services, with both protocol eras and any transport.
 
     when_closed: called once all books are closed, which may be before the transport has ended.
     further: what looks at requests before everything else. offer: None is what Chargehand offers.
@@ -69,7 +69,7 @@ def build_app(
     @contextlib.asynccontextmanager
     async def lifespan(_: MCPServer[ServerState]) -> AsyncGenerator[ServerState]:
         try:
-            async with open_server_state(open_workshop) as state:
+            async with open_server_state(open_services) as state:
                 with current.set_to(state):
                     yield state
         finally:

@@ -26,7 +26,7 @@ from .command.profiles_arguments import add_profile_commands
 from .hosts.known import HOSTS
 
 if TYPE_CHECKING:
-    from ..tools.workshop import Workshop
+    from ..tools.services import Services
 
 Run = Callable[[argparse.Namespace], int]
 
@@ -105,10 +105,10 @@ def _parser() -> argparse.ArgumentParser:
     told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
     for command in (doctor, route, delegate, undo, usage):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    add_profile_commands(commands, own_workshop)
-    add_memory_commands(commands, own_workshop)
+    add_profile_commands(commands, own_services)
+    add_memory_commands(commands, own_services)
     add_host_commands(commands)
-    add_evaluate_command(commands, own_workshop)
+    add_evaluate_command(commands, own_services)
     add_bench_commands(commands)
     return parser
 
@@ -166,14 +166,14 @@ def _serve(chosen: argparse.Namespace) -> int:
 
         complain_all([wrong])
         return 2
-    return serve_over_http(own_workshop, chosen) if chosen.http else _serve_stdio(chosen)
+    return serve_over_http(own_services, chosen) if chosen.http else _serve_stdio(chosen)
 
 
 def _serve_stdio(_: argparse.Namespace) -> int:
     from .stdio import serve_stdio
 
     with contextlib.redirect_stdout(sys.__stdout__):  # the protocol's own, whole
-        anyio.run(serve_stdio, own_workshop)
+        anyio.run(serve_stdio, own_services)
     return 0
 
 
@@ -208,7 +208,7 @@ def _try_models(chosen: argparse.Namespace) -> int:
 
     minutes = chosen.minutes or LONGEST_MINUTES
     return anyio.run(
-        partial(try_from_shell, own_workshop, models=chosen.models or (), minutes=minutes, as_json=chosen.json)
+        partial(try_from_shell, own_services, models=chosen.models or (), minutes=minutes, as_json=chosen.json)
     )
 
 
@@ -221,7 +221,7 @@ def _route(chosen: argparse.Namespace) -> int:
         task = task_text(chosen.task)
     except BadArgument as error:
         return complain(error)
-    return anyio.run(partial(print_route, recalling_workshop, task, as_json=chosen.json))
+    return anyio.run(partial(print_route, recalling_services, task, as_json=chosen.json))
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
@@ -249,7 +249,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
         max_seconds=chosen.max_seconds or DEFAULT_MAX_SECONDS,
     )
     try:
-        return anyio.run(partial(delegate_from_shell, recalling_workshop, arguments, as_json=chosen.json))
+        return anyio.run(partial(delegate_from_shell, recalling_services, arguments, as_json=chosen.json))
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 1
 
@@ -257,34 +257,34 @@ def _delegate(chosen: argparse.Namespace) -> int:
 def _undo(chosen: argparse.Namespace) -> int:
     from .command.undoing import undo_from_shell
 
-    return anyio.run(partial(undo_from_shell, own_workshop, chosen.task_ids, as_json=chosen.json))
+    return anyio.run(partial(undo_from_shell, own_services, chosen.task_ids, as_json=chosen.json))
 
 
 def _usage(chosen: argparse.Namespace) -> int:
     from .command.reports import print_usage
 
-    return anyio.run(partial(print_usage, own_workshop, days=chosen.days, as_json=chosen.json))
+    return anyio.run(partial(print_usage, own_services, days=chosen.days, as_json=chosen.json))
 
 
 def _instructions(chosen: argparse.Namespace) -> int:
     from .command.reports import print_instructions
 
-    return anyio.run(partial(print_instructions, own_workshop, chosen.form, chosen.install))
+    return anyio.run(partial(print_instructions, own_services, chosen.form, chosen.install))
 
 
 @contextlib.asynccontextmanager
-async def own_workshop() -> AsyncGenerator["Workshop"]:
-    """The workshop of this process's settings. Raises BadSetting, InvalidProfile or LedgerUnusable."""
+async def own_services() -> AsyncGenerator["Services"]:
+    """The services of this process's settings. Raises BadSetting, InvalidProfile or LedgerUnusable."""
     from .settings import load_settings
-    from .wiring import open_workshop
+    from .wiring import open_services
 
-    async with open_workshop(load_settings(), Path.cwd()) as shop:
-        yield shop
+    async with open_services(load_settings(), Path.cwd()) as services:
+        yield services
 
 
 @contextlib.asynccontextmanager
-async def recalling_workshop() -> AsyncGenerator["Workshop"]:
+async def recalling_services() -> AsyncGenerator["Services"]:
     """The same, for one decision from the shell: what is remembered is read first."""
-    async with own_workshop() as shop:
-        await shop.memory.load()
-        yield shop
+    async with own_services() as services:
+        await services.memory.load()
+        yield services

@@ -12,8 +12,8 @@ from dataclasses import replace
 import anyio
 
 from ..tools.editing.journal import Journals
-from ..tools.workshop import Workshop
-from .cli import own_workshop
+from ..tools.services import Services
+from .cli import own_services
 from .stdio import serve_stdio
 
 
@@ -25,11 +25,13 @@ def main(at: str) -> None:
             os._exit(9)  # as kill -9: nothing is closed, flushed or taken back
 
     @contextlib.asynccontextmanager
-    async def open_workshop() -> AsyncGenerator[Workshop]:
-        async with own_workshop() as shop:
-            yield replace(shop, journals=Journals(shop.journals.folder, at_step=die, news=shop.journals.news))
+    async def open_services() -> AsyncGenerator[Services]:
+        async with own_services() as services:
+            yield replace(
+                services, journals=Journals(services.journals.folder, at_step=die, news=services.journals.news)
+            )
 
-    anyio.run(serve_stdio, open_workshop)
+    anyio.run(serve_stdio, open_services)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, jso
 from pydantic import ValidationError
 
 from .app import build_app
-from .surface.server_state import OpenWorkshop, ServerState
+from .surface.server_state import OpenServices, ServerState
 
 GRACE_S = 0.8
 """How long closing the books may take after a signal."""
@@ -32,7 +32,7 @@ UNREAD_S = 5.0
 """How long the process waits after the end of its input for the host to read what is still to be read."""
 
 
-async def serve_stdio(open_workshop: OpenWorkshop) -> None:
+async def serve_stdio(open_services: OpenServices) -> None:
     """Serve until the host closes standard input or output, or a signal ends the process with exit code 0."""
     closed = anyio.Event()
 
@@ -40,7 +40,7 @@ async def serve_stdio(open_workshop: OpenWorkshop) -> None:
         await group.start(_end_on_signal, group.cancel_scope, closed)
         group.start_soon(_end_unread, closed)
         try:
-            await _serve(build_app(open_workshop, when_closed=closed.set))
+            await _serve(build_app(open_services, when_closed=closed.set))
         except* BrokenPipeError:
             pass  # whoever does not read is gone
         group.cancel_scope.cancel()

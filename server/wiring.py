@@ -38,7 +38,7 @@ from ..tools.guarding.home import home_folder
 from ..tools.guarding.privacy import Privacy
 from ..tools.guarding.roots import Roots, find_roots
 from ..tools.provider import Provider
-from ..tools.workshop import Rules, Workshop
+from ..tools.services import Rules, Services
 from .data_folder import PROFILES_FOLDER
 from .environment import value_of
 from .providers.discreet_embedder import DiscreetEmbedder
@@ -63,7 +63,7 @@ def utc_now() -> dt.datetime:
 
 
 @contextlib.asynccontextmanager
-async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Workshop]:
+async def open_services(settings: Settings, start: Path) -> AsyncGenerator[Services]:
     """Everything the tools work with, closed again at the end.
 
     start: the folder the server was started in. Raises BadSetting, InvalidProfile or LedgerUnusable.
@@ -91,7 +91,7 @@ async def open_workshop(settings: Settings, start: Path) -> AsyncGenerator[Works
             opened.push_async_callback(_closed_soon, provider.aclose)
         memory = _memory(settings, ledger, catalogue, privacy, gate)
         opened.push_async_callback(_closed_soon, memory.aclose)
-        yield Workshop(
+        yield Services(
             profiles=catalogue,
             providers=providers,
             ledger=ledger,

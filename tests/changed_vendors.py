@@ -9,12 +9,12 @@ from functools import partial
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.vendors import CEREBRAS_MODELS, CLAUDE_MODELS, KEY, Vendors
 from chargehand.profiles.price import Price
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.providers.registry import VendorSettings
 from chargehand.server.releases.finding import find_releases
-from chargehand.server.surface.server_state import OpenWorkshop
+from chargehand.server.surface.server_state import OpenServices
 from chargehand.server.wiring import utc_now
-from chargehand.tools.workshop import Workshop
+from chargehand.tools.services import Services
 
 LAST_DAY = utc_now().date() + dt.timedelta(days=21)
 SONNET, NEXT, NEWCOMER = "claude-sonnet-5-5", "claude-sonnet-6", "mistral-small-24b"
@@ -28,8 +28,8 @@ NEW_WEIGHTS = OllamaModel("mistral-small:24b", family="mistral3", digest="feed" 
 PriceOf = Callable[[str], Price | None]
 
 
-def opened(peers: Vendors, price_of: PriceOf = lambda _: None, *, in_days: int = 0) -> OpenWorkshop:
-    """The workshop with another price list, some days from now."""
+def opened(peers: Vendors, price_of: PriceOf = lambda _: None, *, in_days: int = 0) -> OpenServices:
+    """The services with another price list, some days from now."""
     settings = VendorSettings(
         ollama_host=peers.environment["OLLAMA_HOST"],
         anthropic_api_key=KEY,
@@ -39,10 +39,10 @@ def opened(peers: Vendors, price_of: PriceOf = lambda _: None, *, in_days: int =
     )
 
     @contextlib.asynccontextmanager
-    async def opening() -> AsyncGenerator[Workshop]:
-        async with own_workshop() as shop:
+    async def opening() -> AsyncGenerator[Services]:
+        async with own_services() as services:
             read = partial(find_releases, settings, known_price=lambda _, wire_id: price_of(wire_id))
             later = dt.timedelta(days=in_days)
-            yield replace(shop, find_releases=read, clock=lambda: utc_now() + later)
+            yield replace(services, find_releases=read, clock=lambda: utc_now() + later)
 
     return opening

@@ -1,4 +1,4 @@
-"""A house for evaluations: a workshop over the real adapters; only the vendors are local peers."""
+"""A house for evaluations: services over the real adapters; only the vendors are local peers."""
 
 from dataclasses import dataclass, field
 
@@ -11,14 +11,14 @@ from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationRow
 from chargehand.memory_store.evaluations import read_measurements
 from chargehand.tools.cascade.delegations import Delegations
-from chargehand.tools.workshop import Workshop
+from chargehand.tools.services import Services
 
 ITEMS = tuple(item(f"{name}@1") for name in ("a", "b", "c"))
 
 
 @dataclass
 class Lab:
-    shop: Workshop
+    services: Services
     delegations: Delegations
     peers: Vendors
     waited: list[float] = field(default_factory=list)
@@ -31,9 +31,9 @@ class Lab:
         asked = EvaluationTerms(suite="own", seed=1, models=models, **terms)
         progress = progress or EvaluationProgress()
         return await evaluate(
-            self.shop, self.delegations, items, models, asked, progress=progress, in_batches=in_batches, wait=wait
+            self.services, self.delegations, items, models, asked, progress=progress, in_batches=in_batches, wait=wait
         )
 
     async def measured(self) -> list[tuple[str, str, bool | None]]:
-        rows = await read_measurements(self.shop.ledger)
+        rows = await read_measurements(self.services.ledger)
         return sorted((row.item, row.model, row.passed) for row in rows)

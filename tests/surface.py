@@ -10,7 +10,7 @@ from mcp import Client
 from pydantic import BaseModel
 
 from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 
 SNAPSHOT = Path(__file__).with_name("surface.json")
 
@@ -26,7 +26,7 @@ async def surface(client: Client) -> dict[str, Any]:
 
 
 async def _surface_of_this_checkout() -> dict[str, Any]:
-    async with Client(build_app(own_workshop)) as client:
+    async with Client(build_app(own_services)) as client:
         return await surface(client)
 
 

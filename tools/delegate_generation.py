@@ -25,12 +25,12 @@ from .errors import BadArgument
 from .guarding.examining import examine_call, why_output_stays
 from .guarding.roots import Roots
 from .routing.deciding import understand
+from .services import Services
 from .vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS, DEFAULT_WAIT_S, Output
-from .workshop import Workshop
 
 
 async def delegate_generation(
-    shop: Workshop,
+    services: Services,
     delegations: Delegations,
     report: Report,
     *,
@@ -62,20 +62,20 @@ async def delegate_generation(
     Raises a CallerError, ProfileError or LedgerError.
     """
     if resume is not None and task is None:
-        return await _resumed(shop, delegations, report, resume, wait_s, cancel=cancel)
+        return await _resumed(services, delegations, report, resume, wait_s, cancel=cancel)
     if task is None or resume is not None:
         raise BadArgument("task, resume: give exactly one: `task` begins a delegation, `resume` waits for one.")
     if cancel:
         raise BadArgument("cancel: goes with `resume`, which names the delegation to cancel.")
-    given: TestsGiven | None = await tests_given(tests, shop.roots) if tests else None
-    found = await find_files(context_files, shop.roots)
-    files = await read_context(await _with_target(found.paths, target, shop.roots), shop.roots)
-    changes = await _changes(shop, output, target, files, given)
+    given: TestsGiven | None = await tests_given(tests, services.roots) if tests else None
+    found = await find_files(context_files, services.roots)
+    files = await read_context(await _with_target(found.paths, target, services.roots), services.roots)
+    changes = await _changes(services, output, target, files, given)
     from .checking.command_check import configured  # with what runs code, which a server starts without
 
-    commands = configured(checks, shop.rules.checks)
+    commands = configured(checks, services.rules.checks)
     places = [target] if target is not None else []
-    examined = await examine_call(shop, {"task": task, "context": context}, files, given, named=places)
+    examined = await examine_call(services, {"task": task, "context": context}, files, given, named=places)
     contract = Contract(
         tests=given,
         model=model or None,
@@ -88,12 +88,12 @@ async def delegate_generation(
         applies=output == "apply",
         notes=examined.notes,
         remedy=examined.remedy,
-        private_output=await why_output_stays(shop, given, in_project=bool(commands) or changes is not None),
+        private_output=await why_output_stays(services, given, in_project=bool(commands) or changes is not None),
     )
-    await note_later_edits(shop)
+    await note_later_edits(services)
     written = changes.site.target if changes is not None else None
     job = understand(task, task_type, files, context, target=written, notes=found.notes)
-    delegation = await delegations.begin(shop, job, contract, caller=caller)
+    delegation = await delegations.begin(services, job, contract, caller=caller)
     return await _wait(delegation, report, wait_s)
 
 
@@ -106,11 +106,11 @@ def unasked_at_most(limit_usd: float, option: str, who_is: str) -> str:
 
 
 async def _resumed(
-    shop: Workshop, delegations: Delegations, report: Report, task_id: str, wait_s: float, *, cancel: bool
+    services: Services, delegations: Delegations, report: Report, task_id: str, wait_s: float, *, cancel: bool
 ) -> Receipt:
     delegation = delegations.find(task_id)
     if delegation is None:
-        return await wait_elsewhere(shop, task_id, report, wait_s, cancel=cancel)
+        return await wait_elsewhere(services, task_id, report, wait_s, cancel=cancel)
     if cancel:
         delegation.scope.cancel()
     return await _wait(delegation, report, wait_s)
@@ -133,7 +133,7 @@ async def _with_target(context_files: Sequence[str], target: str | None, roots: 
 
 
 async def _changes(
-    shop: Workshop, output: Output, target: str | None, files: Sequence[ContextFile], given: TestsGiven | None
+    services: Services, output: Output, target: str | None, files: Sequence[ContextFile], given: TestsGiven | None
 ) -> PlannedChanges | None:
     """What the result changes. None: nothing, it is code by itself."""
     if target is None and output == "inline":
@@ -145,7 +145,9 @@ async def _changes(
     judges = frozenset[Place]()
     if given is not None and given.root is not None:
         judges = frozenset((given.root, Path(file.partition("::")[0])) for file in given.files)
-    return PlannedChanges(await survey_site(target, files, shop.roots, Protection(shop.rules.apply_allow), judges))
+    return PlannedChanges(
+        await survey_site(target, files, services.roots, Protection(services.rules.apply_allow), judges)
+    )
 
 
 async def _wait(delegation: Delegation, report: Report, wait_s: float) -> Receipt:

@@ -4,21 +4,23 @@ from ..memory_store.confidence import Belief
 from ..memory_store.records import Outcome
 from .answers import OutcomeAnswer
 from .errors import unknown_task
-from .workshop import Workshop
+from .services import Services
 
 
-async def report_outcome(shop: Workshop, *, task_id: str, outcome: Outcome, note: str | None = None) -> OutcomeAnswer:
+async def report_outcome(
+    services: Services, *, task_id: str, outcome: Outcome, note: str | None = None
+) -> OutcomeAnswer:
     """Record the word, once however often it is said. Raises UnknownTask or LedgerError."""
-    if not await shop.ledger.record_outcome(task_id, outcome, note):
+    if not await services.ledger.record_outcome(task_id, outcome, note):
         raise unknown_task(task_id)
-    row = await shop.ledger.task(task_id)
+    row = await services.ledger.task(task_id)
     if row is None:
         raise unknown_task(task_id)
     good = bad = 0
     if row.model is not None:
-        record = await shop.ledger.track_record(row.model, row.task_type)
+        record = await services.ledger.track_record(row.model, row.task_type)
         good, bad = record.good, record.bad
-    belief, prior = Belief(successes=good, failures=bad), shop.catalogue.rules.prior
+    belief, prior = Belief(successes=good, failures=bad), services.catalogue.rules.prior
     return OutcomeAnswer(
         task_id=task_id,
         outcome=outcome,

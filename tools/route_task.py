@@ -15,13 +15,13 @@ from .guarding.examining import examine_call
 from .routing.candidates import Candidate
 from .routing.deciding import decide, understand
 from .routing.decision import Decision
-from .workshop import LookBack, Workshop
+from .services import LookBack, Services
 
 ALTERNATIVES_AT_MOST = 5
 
 
 async def route_task(
-    shop: Workshop,
+    services: Services,
     *,
     task: str,
     task_type: TaskType | None = None,
@@ -36,15 +36,15 @@ async def route_task(
 
     Raises a CallerError, ProfileError or LedgerError.
     """
-    found = await find_files(context_files, shop.roots)
-    files = await read_context(found.paths, shop.roots)
+    found = await find_files(context_files, services.roots)
+    files = await read_context(found.paths, services.roots)
     job = understand(task, task_type, files, notes=found.notes)
-    examined = await examine_call(shop, {"task": task}, files)
+    examined = await examine_call(services, {"task": task}, files)
     local_only = local_only or examined.stays
-    circumstances = await shop.survey(LookBack(task, job.task_type, local_only, job.complexity.score))
+    circumstances = await services.survey(LookBack(task, job.task_type, local_only, job.complexity.score))
     decision = await decide(
         job,
-        shop,
+        services,
         circumstances,
         checkpoint=checkpoint,
         model=model,
@@ -53,10 +53,10 @@ async def route_task(
         max_latency_s=max_latency_s,
     )
     decision_id = secrets.token_hex(16)
-    await shop.ledger.record_decision(new_decision(decision_id, None, decision))
-    notes = [*examined.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
+    await services.ledger.record_decision(new_decision(decision_id, None, decision))
+    notes = [*examined.notes, *job.notes, *filter(None, [services.catalogue.not_in_force])]
     answer = _answer(decision_id, decision, circumstances.recollection, notes)
-    if (losing := await losing_class(shop.ledger, job.task_type)) is not None:
+    if (losing := await losing_class(services.ledger, job.task_type)) is not None:
         answer.warnings.append(
             f"Delegating {losing.task_type} has cost {in_dollars(losing.lost_usd)} more than it was worth over"
             f" {losing.judged} tasks: do such a task yourself, unless a local model takes it."

@@ -34,7 +34,7 @@ from .guarding.text import visible
 from .provider import RequestRefused, Unavailable
 from .routing.deciding import Job, decide, understand
 from .routing.selection import Decision
-from .workshop import Workshop
+from .services import Services
 
 VISIBLE_TOKENS_AT_MOST = 50
 
@@ -50,7 +50,7 @@ _SCHEMA: dict[str, object] = {
 
 
 async def strategic_review(
-    shop: Workshop,
+    services: Services,
     *,
     goal: str,
     progress: str,
@@ -64,22 +64,22 @@ async def strategic_review(
     is_allowed: whether the user allows what costs more than goes unasked: see `price_of_review`.
     Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
     """
-    matter = await _laid_out(shop, goal, progress, question, context_files, local_only=local_only)
+    matter = await _laid_out(services, goal, progress, question, context_files, local_only=local_only)
     chosen = matter.decision.chosen
     if not chosen.is_usable:
-        return await _without_director(shop, matter)
+        return await _without_director(services, matter)
     try:
-        consultation = await _consult(shop, matter, is_allowed=is_allowed)
+        consultation = await _consult(services, matter, is_allowed=is_allowed)
     except (NotAffordable, BudgetExceeded) as error:
-        return await _without(shop, "over_budget", str(error))
+        return await _without(services, "over_budget", str(error))
     except MayNotLeave as error:
-        return await _without(shop, "refused", str(error))
+        return await _without(services, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
         raise _no_verdict(consultation.request, chosen.profile)
     said = visible(str(answer.get("guidance", ""))).strip()
     guidance = cut_to(said, matter.visible_tokens)
-    beside = filter(None, [matter.packed.note, shop.catalogue.not_in_force])
+    beside = filter(None, [matter.packed.note, services.catalogue.not_in_force])
     notes = [*matter.examined.notes, *matter.found.notes, *beside, *matter.decision.warnings]
     if guidance != said:
         notes.append(
@@ -93,13 +93,13 @@ async def strategic_review(
         model=chosen.profile.id,
         output_tokens=consultation.request.usage.output_tokens,
         cost_usd=round(consultation.request.cost_usd, 6),
-        reviews_left=await _reviews_left(shop),
+        reviews_left=await _reviews_left(services),
         notes=notes,
     )
 
 
 async def price_of_review(
-    shop: Workshop,
+    services: Services,
     *,
     goal: str,
     progress: str,
@@ -108,10 +108,10 @@ async def price_of_review(
     local_only: bool = False,
 ) -> float | None:
     """What the user must be asked about: at most so many US dollars. None: nothing. Raises a CallerError."""
-    matter = await _laid_out(shop, goal, progress, question, context_files, local_only=local_only)
+    matter = await _laid_out(services, goal, progress, question, context_files, local_only=local_only)
     if not matter.decision.chosen.is_usable:
         return None
-    return price_above_unasked(shop, matter.decision.chosen, matter.prompt(matter.packed.files))
+    return price_above_unasked(services, matter.decision.chosen, matter.prompt(matter.packed.files))
 
 
 @dataclass(frozen=True)
@@ -141,25 +141,33 @@ class _Matter:
 
 
 async def _laid_out(
-    shop: Workshop, goal: str, progress: str, question: str | None, context_files: Sequence[str], *, local_only: bool
+    services: Services,
+    goal: str,
+    progress: str,
+    question: str | None,
+    context_files: Sequence[str],
+    *,
+    local_only: bool,
 ) -> _Matter:
-    found = await find_files(context_files, shop.roots)
-    files = await read_context(found.paths, shop.roots)
+    found = await find_files(context_files, services.roots)
+    files = await read_context(found.paths, services.roots)
     job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
-    examined = await examine_call(shop, {"goal": goal, "progress": progress, "question": question}, files)
-    is_local = local_only or examined.stays or shop.rules.local_only
-    circumstances = await shop.survey(local_only=is_local)
-    decision = await decide(job, shop, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False)
+    examined = await examine_call(services, {"goal": goal, "progress": progress, "question": question}, files)
+    is_local = local_only or examined.stays or services.rules.local_only
+    circumstances = await services.survey(local_only=is_local)
+    decision = await decide(
+        job, services, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False
+    )
     matter = _Matter(goal, progress, question, found, job, examined, is_local, decision)
     prompt = matter.prompt(matter.packed.files)
-    affordable = await within_the_day(shop, decision, "strategic", prompt, job, circumstances)
+    affordable = await within_the_day(services, decision, "strategic", prompt, job, circumstances)
     return matter if affordable is decision else replace(matter, decision=affordable)
 
 
-async def _consult(shop: Workshop, matter: _Matter, *, is_allowed: bool) -> Consultation:
+async def _consult(services: Services, matter: _Matter, *, is_allowed: bool) -> Consultation:
     try:
         return await consult(
-            shop,
+            services,
             matter.decision.chosen,
             task_id=secrets.token_hex(16),
             kind="review",
@@ -168,7 +176,7 @@ async def _consult(shop: Workshop, matter: _Matter, *, is_allowed: bool) -> Cons
             schema=_SCHEMA,
             local_only=matter.is_local,
             is_allowed=is_allowed,
-            at_most_per_day=shop.rules.reviews_per_day,
+            at_most_per_day=services.rules.reviews_per_day,
         )
     except DailyLimitReached as error:
         raise LimitReached(
@@ -185,18 +193,18 @@ def _no_verdict(request: RequestResult, director: ModelProfile) -> NobodyToAsk:
     return NobodyToAsk(f"{explain(request.error, director)}.{cost} {remedy}")
 
 
-async def _without_director(shop: Workshop, matter: _Matter) -> ReviewAnswer:
+async def _without_director(services: Services, matter: _Matter) -> ReviewAnswer:
     """The refusal of what must stay on a machine without a director. Raises NobodyToAsk where nothing has to stay."""
     decision, examined = matter.decision, matter.examined
     if not matter.is_local:
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
-    beside = filter(None, [examined.remedy, shop.catalogue.not_in_force])
-    return await _without(shop, "refused", *examined.notes, *decision.warnings, *beside)
+    beside = filter(None, [examined.remedy, services.catalogue.not_in_force])
+    return await _without(services, "refused", *examined.notes, *decision.warnings, *beside)
 
 
-async def _without(shop: Workshop, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
-    return ReviewAnswer(status=status, reviews_left=await _reviews_left(shop), notes=list(why))
+async def _without(services: Services, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
+    return ReviewAnswer(status=status, reviews_left=await _reviews_left(services), notes=list(why))
 
 
-async def _reviews_left(shop: Workshop) -> int:
-    return max(0, shop.rules.reviews_per_day - await shop.ledger.begun_today("review"))
+async def _reviews_left(services: Services) -> int:
+    return max(0, services.rules.reviews_per_day - await services.ledger.begun_today("review"))

@@ -29,8 +29,8 @@ from .guarding.examining import examine_call
 from .guarding.privacy import STAYS
 from .routing.deciding import Job, decide, understand
 from .routing.selection import Decision
+from .services import Services
 from .vocabulary import Depth, Verdict
-from .workshop import Workshop
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class _Piece:
 
 
 async def validate_code(
-    shop: Workshop,
+    services: Services,
     *,
     code: str | None = None,
     files: Sequence[str] = (),
@@ -64,12 +64,12 @@ async def validate_code(
     say the same. is_allowed: whether the user allows what costs more than goes unasked: see
     `price_of_validation`. Raises a CallerError or LedgerError.
     """
-    earlier = await _earlier(shop, task_id) if task_id is not None else None
-    pieces, task = await _pieces(shop, code, files, earlier, task, language)
-    given = await tests_given(tests, shop.roots) if tests else None
+    earlier = await _earlier(services, task_id) if task_id is not None else None
+    pieces, task = await _pieces(services, code, files, earlier, task, language)
+    given = await tests_given(tests, services.roots) if tests else None
     if given is not None and len(pieces) > 1:
         raise BadArgument("tests: they need exactly one piece of code. Give `code`, `task_id`, or one file.")
-    checks, findings = await _free_checks(shop, pieces, given)
+    checks, findings = await _free_checks(services, pieces, given)
     answer = ValidationAnswer(
         status="done",
         verdict=_verdict(checks),
@@ -79,13 +79,13 @@ async def validate_code(
     )
     if depth == "static" or answer.verdict == "fail":
         return answer
-    matter = await _laid_out(shop, pieces, task, earlier, depth, local_only=local_only)
+    matter = await _laid_out(services, pieces, task, earlier, depth, local_only=local_only)
     answer = answer.model_copy(update={"notes": [*answer.notes, *matter.notes]})
-    return await _reviewed(shop, answer, matter, depth, is_allowed=is_allowed)
+    return await _reviewed(services, answer, matter, depth, is_allowed=is_allowed)
 
 
 async def price_of_validation(
-    shop: Workshop,
+    services: Services,
     *,
     code: str | None = None,
     files: Sequence[str] = (),
@@ -99,17 +99,17 @@ async def price_of_validation(
 
     Raises a CallerError or LedgerError.
     """
-    if depth == "static" or shop.rules.ask_above_usd is None:
+    if depth == "static" or services.rules.ask_above_usd is None:
         return None
-    earlier = await _earlier(shop, task_id) if task_id is not None else None
-    pieces, task = await _pieces(shop, code, files, earlier, task, language)
-    checks, _ = await _free_checks(shop, pieces, None)
+    earlier = await _earlier(services, task_id) if task_id is not None else None
+    pieces, task = await _pieces(services, code, files, earlier, task, language)
+    checks, _ = await _free_checks(services, pieces, None)
     if _verdict(checks) == "fail":
         return None
-    matter = await _laid_out(shop, pieces, task, earlier, depth, local_only=local_only)
-    if _why_no_review(matter.decision, depth, shop) is not None:
+    matter = await _laid_out(services, pieces, task, earlier, depth, local_only=local_only)
+    if _why_no_review(matter.decision, depth, services) is not None:
         return None
-    return price_above_unasked(shop, matter.decision.chosen, matter.prompt)
+    return price_above_unasked(services, matter.decision.chosen, matter.prompt)
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class _Matter:
 
 
 async def _laid_out(
-    shop: Workshop,
+    services: Services,
     pieces: Sequence[_Piece],
     task: str | None,
     earlier: TaskRow | None,
@@ -139,32 +139,32 @@ async def _laid_out(
     local_only: bool,
 ) -> _Matter:
     examined = await examine_call(
-        shop,
+        services,
         {"task": task, "code": pieces[0].code if pieces[0].path is None else None},
         [ContextFile(piece.path, piece.code) for piece in pieces if piece.path is not None],
     )
     is_of_a_local_task = earlier is not None and earlier.local_only
     of_a_local_task = f"{STAYS} the task it comes from does." if is_of_a_local_task else None
-    notes = [*examined.notes, *filter(None, [of_a_local_task, shop.catalogue.not_in_force])]
+    notes = [*examined.notes, *filter(None, [of_a_local_task, services.catalogue.not_in_force])]
     texts = {piece.path: piece.code for piece in pieces}
     job = understand(task or "Review this code.", "review", (), as_one(texts))
-    is_local = local_only or examined.stays or is_of_a_local_task or shop.rules.local_only
-    circumstances = await shop.survey(local_only=is_local)
+    is_local = local_only or examined.stays or is_of_a_local_task or services.rules.local_only
+    circumstances = await services.survey(local_only=is_local)
     decision = await decide(
-        job, shop, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
+        job, services, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
     )
     matter = _Matter(texts, task, pieces[0].language, job, decision, is_local, tuple(notes))
     if depth != "review":  # then only a model as strong as a validator is asked
         return matter
-    decision = await within_the_day(shop, decision, "validation", matter.prompt, job, circumstances)
+    decision = await within_the_day(services, decision, "validation", matter.prompt, job, circumstances)
     return replace(matter, decision=decision)
 
 
-async def _earlier(shop: Workshop, task_id: str) -> TaskRow:
-    row = await shop.ledger.task(task_id)
+async def _earlier(services: Services, task_id: str) -> TaskRow:
+    row = await services.ledger.task(task_id)
     if row is None or row.kind != "delegation":
         raise unknown_task(task_id)
-    if not shop.shows(row):
+    if not services.shows(row):
         raise BadArgument(f"task_id: {OF_ANOTHER_PROJECT} Or give `code` or `files`.")
     if row.status == "running":
         raise BadArgument(
@@ -175,7 +175,7 @@ async def _earlier(shop: Workshop, task_id: str) -> TaskRow:
 
 
 async def _pieces(
-    shop: Workshop,
+    services: Services,
     code: str | None,
     files: Sequence[str],
     earlier: TaskRow | None,
@@ -185,35 +185,35 @@ async def _pieces(
     if sum((code is not None, bool(files), earlier is not None)) != 1:
         raise BadArgument("code, files, task_id: give exactly one of them.")
     if files:
-        return await anyio.to_thread.run_sync(_read, shop, files, language), task
+        return await anyio.to_thread.run_sync(_read, services, files, language), task
     if earlier is not None:
         task = task or earlier.text
-        return await anyio.to_thread.run_sync(_delivered, shop, earlier, language), task
+        return await anyio.to_thread.run_sync(_delivered, services, earlier, language), task
     if not code or not code.strip():
         raise BadArgument("code: it is empty. Give the code to check.")
     return [_Piece(None, code, language)], task
 
 
-def _read(shop: Workshop, files: Sequence[str], language: str | None) -> list[_Piece]:
+def _read(services: Services, files: Sequence[str], language: str | None) -> list[_Piece]:
     pieces: list[_Piece] = []
     for path in dict.fromkeys(files):
-        text, data = shop.roots.read(path, "files"), shop.roots.read_bytes(path, "files")
-        file = FileGiven(*shop.roots.locate(path, "files"), data)
+        text, data = services.roots.read(path, "files"), services.roots.read_bytes(path, "files")
+        file = FileGiven(*services.roots.locate(path, "files"), data)
         pieces.append(_Piece(path, text, language or language_of_file(path), file))
     return pieces
 
 
-def _delivered(shop: Workshop, earlier: TaskRow, language: str | None) -> list[_Piece]:
+def _delivered(services: Services, earlier: TaskRow, language: str | None) -> list[_Piece]:
     """What a delegation handed back: code, or files as it wrote them or as its diff makes them."""
     receipt = None if earlier.receipt is None else Receipt.model_validate_json(earlier.receipt)
     if receipt is not None and receipt.files_changed:
-        return _written(shop, earlier.id)
+        return _written(services, earlier.id)
     if receipt is None or not receipt.code:
         raise BadArgument(f"task_id: task {earlier.id} delivered no code ({earlier.status}).")
     if not is_own_diff(receipt.code):
         return [_Piece(None, receipt.code, language)]
     try:
-        files = files_after(receipt.code, shop.roots)
+        files = files_after(receipt.code, services.roots)
     except NoLongerFits as error:
         raise BadArgument(
             f"task_id: the diff of task {earlier.id} does not fit {error} as it is now, so its id is not enough."
@@ -227,26 +227,26 @@ def _delivered(shop: Workshop, earlier: TaskRow, language: str | None) -> list[_
     return pieces
 
 
-def _written(shop: Workshop, task_id: str) -> list[_Piece]:
+def _written(services: Services, task_id: str) -> list[_Piece]:
     """What a task wrote into files, as it wrote it."""
-    journal = shop.journals.find(task_id)
+    journal = services.journals.find(task_id)
     if journal is None:
         raise BadArgument(f"task_id: what task {task_id} wrote is no longer remembered. Name its files in `files`.")
     pieces: list[_Piece] = []
     for number, entry in enumerate(journal.plan.files):
         data, root = journal.after(number), Path(entry.root)
-        file = FileGiven(root, Path(entry.relative), data) if root in shop.roots.folders else None
+        file = FileGiven(root, Path(entry.relative), data) if root in services.roots.folders else None
         pieces.append(_Piece(entry.path, read_text(data).text, language_of_file(entry.path), file))
     return pieces
 
 
 async def _free_checks(
-    shop: Workshop, pieces: Sequence[_Piece], given: TestsGiven | None
+    services: Services, pieces: Sequence[_Piece], given: TestsGiven | None
 ) -> tuple[list[CheckResult], list[Finding]]:
     checks: list[CheckResult] = []
     findings: list[Finding] = []
     for piece in pieces:
-        runner = AnswerChecks(given, shop.find_sandbox, file=piece.file)
+        runner = AnswerChecks(given, services.find_sandbox, file=piece.file)
         for ran in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
             check = replace(ran, note=f"{ran.note}; name it in `language`") if ran == UNKNOWN else ran
             checks.append(check if len(pieces) == 1 else _about(piece.path, check))
@@ -280,7 +280,7 @@ def _one_of_each(checks: Sequence[CheckResult]) -> list[CheckResult]:
 
 
 async def _reviewed(
-    shop: Workshop,
+    services: Services,
     answer: ValidationAnswer,
     matter: _Matter,
     depth: Depth | None,
@@ -289,14 +289,14 @@ async def _reviewed(
 ) -> ValidationAnswer:
     """The answer with the reviewer's word in it, or with the reason why there is none."""
     decision, is_local = matter.decision, matter.is_local
-    why_not = _why_no_review(decision, depth, shop)
+    why_not = _why_no_review(decision, depth, services)
     if why_not is not None:
         refused = depth == "review" and is_local
         notes = [*answer.notes, f"review: not run: {why_not}"]
         return answer.model_copy(update={"status": "refused" if refused else "done", "notes": notes})
     try:
         review = await review_code(
-            shop,
+            services,
             decision.chosen,
             matter.job,
             task_id=secrets.token_hex(16),
@@ -327,12 +327,12 @@ async def _reviewed(
     )
 
 
-def _why_no_review(decision: Decision, depth: Depth | None, shop: Workshop) -> str | None:
+def _why_no_review(decision: Decision, depth: Depth | None, services: Services) -> str | None:
     """Why nobody is asked. Unless a review was asked for, only a model as strong as a validator is."""
-    chosen, ladder = decision.chosen, shop.catalogue.rules.ladder
+    chosen, ladder = decision.chosen, services.catalogue.rules.ladder
     if not chosen.is_usable:
         return " ".join(decision.warnings) or decision.reason
-    wanted = shop.catalogue.rules.checkpoints["validation"]
+    wanted = services.catalogue.rules.checkpoints["validation"]
     if depth is None and ladder.index(chosen.role) < ladder.index(wanted):
         return f"no validator is available; depth=review uses {chosen.profile.id}"
     return None

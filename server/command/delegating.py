@@ -23,7 +23,7 @@ from ...tools.errors import BadArgument, FileRefused
 from ...tools.guarding.roots import Roots
 from ...tools.guarding.text import spoken
 from ..surface import arguments as arg
-from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
+from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .kept_output import still_has
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
@@ -53,10 +53,10 @@ class DelegateArguments:
     max_seconds: float
 
 
-async def delegate_from_shell(open_workshop: OpenWorkshop, arguments: DelegateArguments, *, as_json: bool) -> int:
+async def delegate_from_shell(open_services: OpenServices, arguments: DelegateArguments, *, as_json: bool) -> int:
     """Carry it out in this process; gives the exit code. A signal cancels it and closes its books."""
     console = Console(stderr=True)
-    ended = await _carry_out(open_workshop, arguments, console, may_ask=not as_json and sys.stdin.isatty())
+    ended = await _carry_out(open_services, arguments, console, may_ask=not as_json and sys.stdin.isatty())
     if isinstance(ended, Exception):
         return complain(ended)
     if ended is None:
@@ -74,11 +74,11 @@ async def delegate_from_shell(open_workshop: OpenWorkshop, arguments: DelegateAr
 
 
 async def _carry_out(
-    open_workshop: OpenWorkshop, arguments: DelegateArguments, console: Console, *, may_ask: bool
+    open_services: OpenServices, arguments: DelegateArguments, console: Console, *, may_ask: bool
 ) -> Receipt | Exception | None:
     """The receipt, or what its user can mend, or None when a signal came before it had begun."""
     ended: Receipt | Exception | None = None
-    async with open_server_state(open_workshop) as state:
+    async with open_server_state(open_services) as state:
         if arguments.max_cost_usd is not None:
             try:
                 # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
@@ -96,7 +96,7 @@ async def _carry_out(
 
 async def _consent(state: ServerState, wanted_usd: float, console: Console, *, may_ask: bool) -> None:
     """Ask the user when more is wanted than goes unasked. Raises BadArgument when they cannot be asked, or say no."""
-    limit_usd = (await state.workshop()).rules.ask_above_usd
+    limit_usd = (await state.services()).rules.ask_above_usd
     if limit_usd is None or wanted_usd <= limit_usd:
         return
     above = f"--max-cost-usd: {wanted_usd:g} is above [budget] ask_above_usd ({limit_usd:g})"
@@ -117,14 +117,14 @@ async def _delegated(state: ServerState, arguments: DelegateArguments, report: R
     # Given, not raised: on its way out of a task group an error would become a group of errors.
     try:
         _keep_bounds(arguments)
-        shop = await state.workshop()
+        services = await state.services()
         tests = None
         if arguments.tests is not None:
-            tests = await anyio.to_thread.run_sync(_tests, arguments.tests, shop.roots)
+            tests = await anyio.to_thread.run_sync(_tests, arguments.tests, services.roots)
             keep_bounds("--tests", arg.Tests, tests)
-        limit_usd = shop.rules.ask_above_usd
+        limit_usd = services.rules.ask_above_usd
         receipt = await delegate_generation(
-            shop,
+            services,
             state.delegations,
             report,
             task=arguments.task,

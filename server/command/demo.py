@@ -22,10 +22,10 @@ from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
 from ...tools.errors import CallerError
 from ...tools.provider import Availability
-from ...tools.workshop import Workshop
+from ...tools.services import Services
 from ..app import version
 from ..settings import CONFIG_FILE, PREFIX, Settings, load_settings
-from ..wiring import open_workshop, utc_now
+from ..wiring import open_services, utc_now
 from .rehearsal import TASK, TESTS, recorded_answer
 from .reports import complain, show_usage
 
@@ -60,9 +60,9 @@ async def demo() -> int:
 async def _somebody_to_ask(home: Path, console: Console) -> AsyncGenerator[Mapping[str, str]]:
     """The environment of a server that has somebody to ask: the user's own models, or the local peers."""
     settings = load_settings()
-    async with open_workshop(settings.model_copy(update={"home": home}), Path.cwd()) as shop:
-        availability = (await shop.survey()).availability
-        usable = [p.id for p in shop.catalogue if p.roles and _may_be_asked(shop, p, availability[p.id])]
+    async with open_services(settings.model_copy(update={"home": home}), Path.cwd()) as services:
+        availability = (await services.survey()).availability
+        usable = [p.id for p in services.catalogue if p.roles and _may_be_asked(services, p, availability[p.id])]
     if usable:
         console.print(
             f"[bold]This demo asks your own models:[/] {', '.join(sorted(usable))}. It may cost a few cents at most."
@@ -78,10 +78,10 @@ async def _somebody_to_ask(home: Path, console: Console) -> AsyncGenerator[Mappi
         yield peers.environment
 
 
-def _may_be_asked(shop: Workshop, profile: ModelProfile, there: Availability) -> bool:
-    if profile.price is not None and shop.rules.daily_budget_usd == 0:
+def _may_be_asked(services: Services, profile: ModelProfile, there: Availability) -> bool:
+    if profile.price is not None and services.rules.daily_budget_usd == 0:
         return False
-    return shop.can_be_asked(profile, there, local_only=shop.rules.local_only)
+    return services.can_be_asked(profile, there, local_only=services.rules.local_only)
 
 
 def _own_environment(settings: Settings) -> Mapping[str, str]:

@@ -21,11 +21,11 @@ from ...profiles.vocabulary import ProviderName, Role
 from ...tools.checking.node import INSTALL, OLDEST, STRIPS_TYPES, Node, find_node
 from ...tools.checking.sandbox_search import SandboxSearch
 from ...tools.provider import Availability
-from ...tools.workshop import Workshop
+from ...tools.services import Services
 from ..hosts.examining import examine_host
 from ..hosts.known import Host
 from ..settings import load_settings
-from ..wiring import INDEX_FOLDER, chroma_server, open_workshop
+from ..wiring import INDEX_FOLDER, chroma_server, open_services
 from .reports import MENDABLE, complain, print_json
 
 Health = Literal["ok", "missing", "broken"]
@@ -60,8 +60,8 @@ async def doctor(*, as_json: bool) -> int:
     """Print the diagnosis; gives 0, or 1 when nothing can generate."""
     try:
         settings = load_settings()
-        async with open_workshop(settings, Path.cwd()) as shop:
-            diagnosis = await examine(shop, chroma_server(settings, shop.ledger))
+        async with open_services(settings, Path.cwd()) as services:
+            diagnosis = await examine(services, chroma_server(settings, services.ledger))
     except MENDABLE as error:
         return complain(error)
     _show(diagnosis, as_json=as_json)
@@ -81,31 +81,31 @@ async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int
     return 0 if diagnosis.can_generate else 1
 
 
-async def examine(shop: Workshop, chroma: ChromaServer | None = None) -> Diagnosis:
+async def examine(services: Services, chroma: ChromaServer | None = None) -> Diagnosis:
     """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money.
 
     chroma: the server that the user has set up for the memory; it is closed in the end.
     """
-    await shop.survey()
-    access = await shop.check_access()
+    await services.survey()
+    access = await services.check_access()
     # Looked at again: a provider with several servers tells what each of them said in its models' availability.
-    availability = (await shop.survey()).availability
-    vendors = _vendors(shop, availability, access)
+    availability = (await services.survey()).availability
+    vendors = _vendors(services, availability, access)
     lines = [
         *vendors,
-        *_roles(shop, availability, access, {line.finding: line.what for line in vendors}),
-        *_retirements(shop),
-        _sandbox(await shop.find_sandbox()),
+        *_roles(services, availability, access, {line.finding: line.what for line in vendors}),
+        *_retirements(services),
+        _sandbox(await services.find_sandbox()),
         _node(await find_node()),
-        *_roots(shop),
-        *(Line("profile", "broken", str(problem)) for problem in shop.catalogue.problems),
-        _privacy(shop),
-        _budget(shop, await shop.ledger.spent_today_usd()),
-        *await _exact_search(shop),
+        *_roots(services),
+        *(Line("profile", "broken", str(problem)) for problem in services.catalogue.problems),
+        _privacy(services),
+        _budget(services, await services.ledger.spent_today_usd()),
+        *await _exact_search(services),
         *await _chroma(chroma),
-        *await _declines(shop, availability),
+        *await _declines(services, availability),
     ]
-    usable = any(_can_be_asked(shop, p.id, availability, access) for p in shop.catalogue if p.roles)
+    usable = any(_can_be_asked(services, p.id, availability, access) for p in services.catalogue if p.roles)
     return Diagnosis(tuple(lines), can_generate=usable)
 
 
@@ -122,26 +122,28 @@ def _show(diagnosis: Diagnosis, *, as_json: bool) -> None:
         console.print("No model can be asked. Do one of the things above, then run `chargehand doctor` again.")
 
 
-def _can_be_asked(shop: Workshop, model: str, availability: Mapping[str, Availability], access: Access) -> bool:
-    profile = shop.catalogue.profiles[model]
+def _can_be_asked(services: Services, model: str, availability: Mapping[str, Availability], access: Access) -> bool:
+    profile = services.catalogue.profiles[model]
     if access.get(profile.provider) is not None:
         return False
-    return shop.can_be_asked(profile, availability.get(model), local_only=shop.rules.local_only)
+    return services.can_be_asked(profile, availability.get(model), local_only=services.rules.local_only)
 
 
-def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
+def _vendors(services: Services, availability: Mapping[str, Availability], access: Access) -> Sequence[Line]:
     lines: list[Line] = []
-    offered = [p for p in shop.catalogue if p.is_offered_on(shop.today)]
-    servers: list[tuple[ProviderName, str | None]] = [(n, None) for n in shop.providers if n != "openai_compatible"]
+    offered = [p for p in services.catalogue if p.is_offered_on(services.today)]
+    servers: list[tuple[ProviderName, str | None]] = [(n, None) for n in services.providers if n != "openai_compatible"]
     for profile in offered:
         server = (profile.provider, profile.base_url)
         if profile.base_url is not None and server not in servers:
             servers.append(server)
     for name, url in servers:
         mine = [p for p in offered if (p.provider, p.base_url) == (name, url)]
-        there = [p.id for p in mine if shop.can_be_asked(p, availability[p.id], local_only=shop.rules.local_only)]
+        there = [
+            p.id for p in mine if services.can_be_asked(p, availability[p.id], local_only=services.rules.local_only)
+        ]
         problem = access.get(name)
-        if mine and all(_is_kept_from(shop, availability[p.id]) for p in mine):
+        if mine and all(_is_kept_from(services, availability[p.id]) for p in mine):
             lines.append(Line(name, "missing", _KEPT_IN))
         elif there and problem is None:
             lines.append(Line(name, "ok", f"{availability[there[0]].host}: {', '.join(there)}"))
@@ -154,40 +156,40 @@ def _vendors(shop: Workshop, availability: Mapping[str, Availability], access: A
 
 
 def _roles(
-    shop: Workshop, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+    services: Services, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
 ) -> Sequence[Line]:
     """Who plays each role now. said: the line of a vendor by its finding, which is not told twice."""
-    return [_role(shop, role, availability, access, said) for role in shop.catalogue.rules.ladder]
+    return [_role(services, role, availability, access, said) for role in services.catalogue.rules.ladder]
 
 
 def _role(
-    shop: Workshop, role: Role, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+    services: Services, role: Role, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
 ) -> Line:
-    players = shop.catalogue.players(role, shop.today)
-    usable = [p for p in players if _can_be_asked(shop, p.id, availability, access)]
+    players = services.catalogue.players(role, services.today)
+    usable = [p for p in players if _can_be_asked(services, p.id, availability, access)]
     if usable:
         return Line(f"role {role}", "ok", usable[0].id)
     if not players:
         return Line(f"role {role}", "missing", "no active profile plays it")
-    first = next((p for p in players if not _is_kept_from(shop, availability[p.id])), players[0])
-    if _is_kept_from(shop, availability[first.id]):
+    first = next((p for p in players if not _is_kept_from(services, availability[p.id])), players[0])
+    if _is_kept_from(services, availability[first.id]):
         return Line(f"role {role}", "missing", f"{first.id}: {_KEPT_IN}")
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
     told = f"see {said[why_not]}" if why_not in said else why_not
     return Line(f"role {role}", "missing", f"{first.id}: {told}")
 
 
-def _is_kept_from(shop: Workshop, there: Availability) -> bool:
+def _is_kept_from(services: Services, there: Availability) -> bool:
     """Whether the user lets nothing leave for where the model is."""
-    return shop.rules.local_only and not there.is_local
+    return services.rules.local_only and not there.is_local
 
 
-def _retirements(shop: Workshop) -> Sequence[Line]:
+def _retirements(services: Services) -> Sequence[Line]:
     def health(notice: Notice) -> Health:
         is_provided_for = notice.successor is not None and not notice.successor_is_on_probation
         return "ok" if is_provided_for or not notice.roles else "missing"
 
-    return [Line("retirement", health(notice), notice.text) for notice in notices(shop.catalogue, shop.today)]
+    return [Line("retirement", health(notice), notice.text) for notice in notices(services.catalogue, services.today)]
 
 
 def _sandbox(search: SandboxSearch) -> Line:
@@ -208,27 +210,27 @@ def _node(node: Node | None) -> Line:
     return Line("node", "ok", f"{node.shown} runs tests in JavaScript and TypeScript")
 
 
-def _roots(shop: Workshop) -> Sequence[Line]:
-    lines = [Line("roots", "broken", problem) for problem in shop.roots.problems]
-    if shop.roots.folders:
-        lines.append(Line("roots", "ok", ", ".join(map(str, shop.roots.folders))))
+def _roots(services: Services) -> Sequence[Line]:
+    lines = [Line("roots", "broken", problem) for problem in services.roots.problems]
+    if services.roots.folders:
+        lines.append(Line("roots", "ok", ", ".join(map(str, services.roots.folders))))
     elif not lines:
         hint = "no folder may be read, so file arguments are refused. Set CHARGEHAND_ROOTS in your host's config."
         lines.append(Line("roots", "missing", hint))
     return lines
 
 
-async def _declines(shop: Workshop, availability: Mapping[str, Availability]) -> Sequence[Line]:
+async def _declines(services: Services, availability: Mapping[str, Availability]) -> Sequence[Line]:
     """What models got worse at in use; nothing where none did."""
-    used = await read_engagements(shop.ledger, shop.catalogue.profiles)
+    used = await read_engagements(services.ledger, services.catalogue.profiles)
     builds = {model: there.build for model, there in availability.items()}
-    declined = told(declines(used.by_model, builds, shop.now), shop.catalogue)
+    declined = told(declines(used.by_model, builds, services.now), services.catalogue)
     return [Line("drift", "missing", sentence) for sentences in declined.values() for sentence in sentences]
 
 
-async def _exact_search(shop: Workshop) -> Sequence[Line]:
+async def _exact_search(services: Services) -> Sequence[Line]:
     """That Chroma is not used, and why; nothing where it is."""
-    chosen = await anyio.to_thread.run_sync(choices_in, shop.ledger.path.parent / INDEX_FOLDER)
+    chosen = await anyio.to_thread.run_sync(choices_in, services.ledger.path.parent / INDEX_FOLDER)
     return [Line("memory", "ok", f"{choice.embedder}: {choice.as_text()}") for choice in chosen]
 
 
@@ -245,11 +247,11 @@ async def _chroma(server: ChromaServer | None) -> Sequence[Line]:
     return [Line("memory", "ok", f"the Chroma server {server.address} answers")]
 
 
-def _privacy(shop: Workshop) -> Line:
-    privacy = shop.rules.privacy
+def _privacy(services: Services) -> Line:
+    privacy = services.rules.privacy
     kinds = len({pattern.name for pattern in privacy.secrets.shipped})
     own = f" and {len(privacy.secrets.own)} of yours" if privacy.secrets.own else ""
-    if shop.rules.local_only:
+    if services.rules.local_only:
         stays = "CHARGEHAND_LOCAL_ONLY: every task stays on this machine"
     elif privacy.local_paths.patterns:
         stays = f"files under {', '.join(privacy.local_paths.patterns)} stay on this machine"
@@ -259,9 +261,9 @@ def _privacy(shop: Workshop) -> Line:
     return Line("privacy", "ok", f"{stays}; a secret ({kinds} kinds{own}) {becomes}")
 
 
-def _budget(shop: Workshop, spent_usd: float) -> Line:
-    cap_usd = shop.rules.daily_budget_usd
-    if shop.rules.local_only:
+def _budget(services: Services, spent_usd: float) -> Line:
+    cap_usd = services.rules.daily_budget_usd
+    if services.rules.local_only:
         return Line("budget", "ok", "CHARGEHAND_LOCAL_ONLY: nothing leaves this machine")
     if cap_usd is None:
         return Line("budget", "ok", f"no cap; {in_dollars(spent_usd)} spent today (UTC)")

@@ -13,7 +13,7 @@ from ..schedule.arguments import add_schedule_options, misfit, schedule_of
 from .option_values import day, usd, whole
 
 if TYPE_CHECKING:
-    from ..surface.server_state import OpenWorkshop
+    from ..surface.server_state import OpenServices
     from .evaluating import EvaluateArguments, MinedRepository
 
 _EPILOG = (
@@ -24,7 +24,7 @@ _EPILOG = (
 )
 
 
-def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
+def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
     """Add `evaluate`. commands: what `add_subparsers` gave; argparse does not export its type."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "evaluate",
@@ -61,10 +61,10 @@ def add_evaluate_command(commands: Any, open_workshop: "OpenWorkshop") -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained HTML report with plots")
     add_schedule_options(parser)
-    parser.set_defaults(run=partial(_evaluate, open_workshop))
+    parser.set_defaults(run=partial(_evaluate, open_services))
 
 
-def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .evaluating import evaluate_from_shell, report_from_shell
     from .reports import complain_all
 
@@ -87,15 +87,15 @@ def _evaluate(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
         complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
         return 2
     if schedule is not None:
-        return schedule(open_workshop)
+        return schedule(open_services)
     if chosen.report is not None:
         return anyio.run(
-            partial(report_from_shell, open_workshop, chosen.report or None, as_json=chosen.json, page=chosen.html)
+            partial(report_from_shell, open_services, chosen.report or None, as_json=chosen.json, page=chosen.html)
         )
     try:
         return anyio.run(
             partial(
-                evaluate_from_shell, open_workshop, evaluate_arguments_of(chosen), as_json=chosen.json, page=chosen.html
+                evaluate_from_shell, open_services, evaluate_arguments_of(chosen), as_json=chosen.json, page=chosen.html
             )
         )
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out

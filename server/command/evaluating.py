@@ -27,8 +27,8 @@ from ...memory_store.evaluation_runs import EvaluationRuns, find_evaluation
 from ...memory_store.evaluations import read_measurements
 from ...tools.checking.sandbox_search import find_sandbox
 from ...tools.errors import BadArgument
-from ...tools.workshop import Workshop
-from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
+from ...tools.services import Services
+from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
 
@@ -68,7 +68,7 @@ class EvaluateArguments:
 
 
 async def evaluate_from_shell(
-    open_workshop: OpenWorkshop, arguments: EvaluateArguments, *, as_json: bool, page: Path | None
+    open_services: OpenServices, arguments: EvaluateArguments, *, as_json: bool, page: Path | None
 ) -> int:
     """Measure, and print what there is, however it ends; gives the exit code. A signal closes the books."""
     console = Console(stderr=True)
@@ -79,14 +79,14 @@ async def evaluate_from_shell(
             return complain(error)
     ended: Exception | None = None
     report: Report | None = None
-    async with open_server_state(open_workshop) as state, anyio.create_task_group() as group:
+    async with open_server_state(open_services) as state, anyio.create_task_group() as group:
         call, progress = anyio.CancelScope(), EvaluationProgress()
         await group.start(cancel_on_signal, call.cancel)
         try:
-            shop = await state.workshop()
+            services = await state.services()
             with call, bars(progress, console):
-                await _measure(state, shop, arguments, progress, console)
-            report = await _report(shop, progress)
+                await _measure(state, services, arguments, progress, console)
+            report = await _report(services, progress)
         except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
             ended = error
@@ -104,17 +104,17 @@ async def evaluate_from_shell(
 
 
 async def report_from_shell(
-    open_workshop: OpenWorkshop, evaluation_id: str | None, *, as_json: bool, page: Path | None
+    open_services: OpenServices, evaluation_id: str | None, *, as_json: bool, page: Path | None
 ) -> int:
     """Print an evaluation again from the ledger, and ask nobody; gives the exit code."""
     try:
-        async with open_workshop() as shop:
-            row = await find_evaluation(shop.ledger, evaluation_id=evaluation_id)
+        async with open_services() as services:
+            row = await find_evaluation(services.ledger, evaluation_id=evaluation_id)
             if row is None:
                 which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
                 raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")
-            measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
-            report = Report.of(row, measurements, with_vendors=len(await batched_in(shop.ledger, row.id)))
+            measurements = await read_measurements(services.ledger, evaluation_id=row.id)
+            report = Report.of(row, measurements, with_vendors=len(await batched_in(services.ledger, row.id)))
         await _give_out(report, as_json=as_json, page=page)
     except MENDABLE_HERE as error:
         return complain(error)
@@ -122,38 +122,40 @@ async def report_from_shell(
 
 
 async def _measure(
-    state: ServerState, shop: Workshop, arguments: EvaluateArguments, progress: EvaluationProgress, console: Console
+    state: ServerState, services: Services, arguments: EvaluateArguments, progress: EvaluationProgress, console: Console
 ) -> None:
-    if (wrong := shop.catalogue.not_in_force) is not None:
+    if (wrong := services.catalogue.not_in_force) is not None:
         console.print(wrong, style="yellow", markup=False, highlight=False, soft_wrap=True)
     if arguments.repository is not None:
         if arguments.repository.python is not None:
-            choice = replace(shop.rules.sandbox, python=arguments.repository.python)
-            shop = replace(shop, find_sandbox=partial(find_sandbox, choice))
-        terms = await _terms(shop, arguments, console)
-        mined = await _mined(shop, arguments.repository, console)
+            choice = replace(services.rules.sandbox, python=arguments.repository.python)
+            services = replace(services, find_sandbox=partial(find_sandbox, choice))
+        terms = await _terms(services, arguments, console)
+        mined = await _mined(services, arguments.repository, console)
         terms = replace(terms, suite=mined.label, seed=0)
         items = _of_kinds(mined.tasks, terms)
     else:
-        terms = await _resumed(shop) if arguments.resume else await _terms(shop, arguments, console)
+        terms = await _resumed(services) if arguments.resume else await _terms(services, arguments, console)
         items = _items(terms, console)
     await evaluate(
-        shop, state.delegations, items, terms.models, terms, progress=progress, in_batches=arguments.in_batches
+        services, state.delegations, items, terms.models, terms, progress=progress, in_batches=arguments.in_batches
     )
 
 
-async def _terms(shop: Workshop, arguments: EvaluateArguments, console: Console) -> EvaluationTerms:
+async def _terms(services: Services, arguments: EvaluateArguments, console: Console) -> EvaluationTerms:
     """The terms that the arguments mean today; models that may not be asked are named."""
     refuse_unknown_kinds(arguments.kinds)
-    there = (await shop.survey()).availability
+    there = (await services.survey()).availability
     if arguments.models:
-        models = tuple(dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in arguments.models))
+        models = tuple(dict.fromkeys(services.catalogue.named(name, services.today)[0].id for name in arguments.models))
         silent = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
         if silent:
             raise BadArgument(f"--models: {'; '.join(silent)}")
     else:
-        models = tuple(sorted(p.id for p in shop.catalogue if there[p.id].is_reachable and p.is_offered_on(shop.today)))
-    if shop.rules.local_only and (elsewhere := [model for model in models if not there[model].is_local]):
+        models = tuple(
+            sorted(p.id for p in services.catalogue if there[p.id].is_reachable and p.is_offered_on(services.today))
+        )
+    if services.rules.local_only and (elsewhere := [model for model in models if not there[model].is_local]):
         models = tuple(model for model in models if there[model].is_local)
         left_out = f"Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: {', '.join(elsewhere)}."
         console.print(left_out, markup=False, highlight=False, soft_wrap=True)
@@ -161,7 +163,7 @@ async def _terms(shop: Workshop, arguments: EvaluateArguments, console: Console)
         raise BadArgument("evaluate: no model can be asked. `chargehand doctor` says what is missing.")
     return EvaluationTerms(
         suite=OWN_SUITE,
-        seed=seed_of_week(shop.today) if arguments.seed is None else arguments.seed,
+        seed=seed_of_week(services.today) if arguments.seed is None else arguments.seed,
         models=models,
         kinds=tuple(kind for kind in KINDS if kind in arguments.kinds),
         repeat=arguments.repeat,
@@ -181,9 +183,9 @@ def budget_of(arguments: EvaluateArguments) -> float | None:
     return None if math.isinf(budget_usd) else budget_usd
 
 
-async def _resumed(shop: Workshop) -> EvaluationTerms:
-    row = await find_evaluation(shop.ledger, only_unfinished=True, suite=OWN_SUITE)
-    row = row or await find_evaluation(shop.ledger, only_unfinished=True)
+async def _resumed(services: Services) -> EvaluationTerms:
+    row = await find_evaluation(services.ledger, only_unfinished=True, suite=OWN_SUITE)
+    row = row or await find_evaluation(services.ledger, only_unfinished=True)
     if row is None:
         raise BadArgument("--resume: there is no unfinished evaluation. Omit --resume to start one.")
     if row.suite != OWN_SUITE:
@@ -206,16 +208,16 @@ def _of_kinds(tasks: Sequence[SuiteTask], terms: EvaluationTerms) -> Sequence[Su
     return [task for task in tasks if not kinds or task.kind in kinds]
 
 
-async def _mined(shop: Workshop, repository: MinedRepository, console: Console) -> Mined:
+async def _mined(services: Services, repository: MinedRepository, console: Console) -> Mined:
     """The tasks of a repository; how they were come by is told."""
-    sandbox = await shop.find_sandbox()
+    sandbox = await services.find_sandbox()
     if sandbox.sandbox is None:
         raise BadArgument(
             f"--from-repo: tests cannot be run here, so nothing can be proved ({sandbox.reason})."
             f" {sandbox.remedy or ''}"
         )
     with searching(console) as progress:
-        mined = await mine(repository.path, repository.extent, shop.find_sandbox, progress=progress)
+        mined = await mine(repository.path, repository.extent, services.find_sandbox, progress=progress)
     for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not mined.tasks:
@@ -223,11 +225,13 @@ async def _mined(shop: Workshop, repository: MinedRepository, console: Console) 
     return mined
 
 
-async def _report(shop: Workshop, progress: EvaluationProgress) -> Report | None:
-    row = await find_evaluation(shop.ledger, evaluation_id=progress.evaluation_id) if progress.evaluation_id else None
+async def _report(services: Services, progress: EvaluationProgress) -> Report | None:
+    row = (
+        await find_evaluation(services.ledger, evaluation_id=progress.evaluation_id) if progress.evaluation_id else None
+    )
     if row is None:
         return None
-    measurements = await read_measurements(shop.ledger, evaluation_id=row.id)
+    measurements = await read_measurements(services.ledger, evaluation_id=row.id)
     return Report.of(
         row,
         measurements,
@@ -236,7 +240,7 @@ async def _report(shop: Workshop, progress: EvaluationProgress) -> Report | None
         unaffordable=progress.unaffordable,
         staying=progress.staying,
         withheld=progress.withheld,
-        with_vendors=len(await batched_in(shop.ledger, row.id)),
+        with_vendors=len(await batched_in(services.ledger, row.id)),
     )
 
 

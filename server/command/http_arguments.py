@@ -9,7 +9,7 @@ import anyio
 from .option_values import whole
 
 if TYPE_CHECKING:
-    from ..surface.server_state import OpenWorkshop
+    from ..surface.server_state import OpenServices
 
 
 def add_http_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +50,7 @@ def misfit(chosen: argparse.Namespace) -> str | None:
     return f"serve: {', '.join(alone)} goes with --http." if alone else None
 
 
-def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def serve_over_http(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     """Serve until a signal; gives the exit code."""
     from ...tools.errors import CallerError
     from ..http.binding import Binding
@@ -66,7 +66,7 @@ def serve_over_http(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -
         scopes=tuple(chosen.scope),
     )
     try:
-        anyio.run(partial(serve_http, open_workshop, binding))
+        anyio.run(partial(serve_http, open_services, binding))
     except CallerError as error:
         return complain(error)
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out

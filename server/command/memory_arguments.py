@@ -12,10 +12,10 @@ from .help_text import sentence
 from .option_values import real, whole
 
 if TYPE_CHECKING:
-    from ..surface.server_state import OpenWorkshop
+    from ..surface.server_state import OpenServices
 
 
-def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
+def add_memory_commands(commands: Any, open_services: "OpenServices") -> None:
     """Add `memory` with its actions. commands: what `add_subparsers` gave; argparse does not export its type."""
     memory = commands.add_parser(
         "memory", help="show and manage what is remembered", description="Show and manage what is remembered."
@@ -25,7 +25,7 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = actions.add_parser(name, help=help_text, description=sentence(help_text))
         parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
-        parser.set_defaults(run=partial(run, open_workshop))
+        parser.set_defaults(run=partial(run, open_services))
         return parser
 
     add("stats", _stats, "what it holds, and how accurate its predictions were")
@@ -65,25 +65,25 @@ def add_memory_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
         action.add_argument("--yes", action="store_true", help="do not ask")
 
 
-def _stats(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _stats(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .memory_commands import print_stats
 
-    return anyio.run(partial(print_stats, open_workshop, as_json=chosen.json))
+    return anyio.run(partial(print_stats, open_services, as_json=chosen.json))
 
 
-def _rebuild(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _rebuild(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .memory_commands import rebuild_memory
 
-    return anyio.run(partial(rebuild_memory, open_workshop, as_json=chosen.json))
+    return anyio.run(partial(rebuild_memory, open_services, as_json=chosen.json))
 
 
-def _export(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _export(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .memory_commands import export_to
 
     return anyio.run(
         partial(
             export_to,
-            open_workshop,
+            open_services,
             chosen.file,
             with_vectors=chosen.vectors,
             text_form=chosen.text,
@@ -92,13 +92,13 @@ def _export(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     )
 
 
-def _import(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _import(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .memory_commands import import_from
 
     return anyio.run(
         partial(
             import_from,
-            open_workshop,
+            open_services,
             chosen.files,
             names=chosen.map,
             restore=chosen.restore_forgotten,
@@ -107,13 +107,13 @@ def _import(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     )
 
 
-def _prune(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _prune(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .memory_commands import prune_memory
 
     return anyio.run(
         partial(
             prune_memory,
-            open_workshop,
+            open_services,
             older_than_days=chosen.older_than,
             keep=chosen.keep,
             yes=chosen.yes,
@@ -122,7 +122,7 @@ def _prune(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     )
 
 
-def _forget(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _forget(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from ...tools.guarding.roots import project_key
     from .memory_commands import forget_tasks
 
@@ -131,7 +131,7 @@ def _forget(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
     return anyio.run(
         partial(
             forget_tasks,
-            open_workshop,
+            open_services,
             chosen.task_ids,
             project=project,
             everything=chosen.all,

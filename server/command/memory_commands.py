@@ -35,20 +35,20 @@ from ...memory_store.text_form import TextForm
 from ...memory_store.under_way import owned
 from ...tools.errors import BadArgument
 from ...tools.routing.deciding import assess
-from ...tools.workshop import Workshop
-from ..surface.server_state import OpenWorkshop
+from ...tools.services import Services
+from ..surface.server_state import OpenServices
 from ..wiring import INDEX_FOLDER
 from .reports import MENDABLE, complain, print_json
 
 _MENDABLE = (*MENDABLE, EmbedderUnavailable, OSError)
 
 
-async def print_stats(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
     try:
-        async with open_workshop() as shop:
-            census = await take_census(shop.ledger)
-            missing = await _missing(shop)
-            exact = await anyio.to_thread.run_sync(choices_in, _index_folder(shop))
+        async with open_services() as services:
+            census = await take_census(services.ledger)
+            missing = await _missing(services)
+            exact = await anyio.to_thread.run_sync(choices_in, _index_folder(services))
     except _MENDABLE as error:
         return complain(error)
     if as_json:
@@ -60,14 +60,14 @@ async def print_stats(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
     return 0
 
 
-async def rebuild_memory(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+async def rebuild_memory(open_services: OpenServices, *, as_json: bool) -> int:
     """Make the missing vectors, and drop the indexes that no process uses: they are built anew when needed."""
     try:
-        async with open_workshop() as shop:
+        async with open_services() as services:
             with _progress("embedding", as_json) as tell:
-                embedded = await shop.memory.embed_missing(tell)
-            dropped = await _drop_idle_indexes(shop)
-            await anyio.to_thread.run_sync(forget_choices, _index_folder(shop))
+                embedded = await services.memory.embed_missing(tell)
+            dropped = await _drop_idle_indexes(services)
+            await anyio.to_thread.run_sync(forget_choices, _index_folder(services))
     except _MENDABLE as error:
         return complain(error)
     if as_json:
@@ -83,16 +83,16 @@ async def rebuild_memory(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
 
 
 async def export_to(
-    open_workshop: OpenWorkshop, file: str, *, with_vectors: bool, text_form: TextForm, as_json: bool
+    open_services: OpenServices, file: str, *, with_vectors: bool, text_form: TextForm, as_json: bool
 ) -> int:
     """file: a path, or - for standard output, which then gets nothing else."""
     if _is_standard_output(Path(file)):
         file = "-"
     try:
-        async with open_workshop() as shop:
+        async with open_services() as services:
             with _progress("exporting", as_json or file == "-") as tell:
                 count = await export_memory(
-                    shop.ledger, _target(file), with_vectors=with_vectors, text_form=text_form, progress=tell
+                    services.ledger, _target(file), with_vectors=with_vectors, text_form=text_form, progress=tell
                 )
     except OSError as error:
         return complain(
@@ -113,21 +113,21 @@ async def export_to(
 
 
 async def import_from(
-    open_workshop: OpenWorkshop, files: Sequence[Path], *, names: Sequence[str], restore: bool, as_json: bool
+    open_services: OpenServices, files: Sequence[Path], *, names: Sequence[str], restore: bool, as_json: bool
 ) -> int:
     """files: paths; - is standard input. names: `NAME=PROFILE_ID`, whom a data set means by a model's name."""
     reports: dict[str, ImportReport] = {}
     why_no_vectors: str | None = None
     try:
-        async with open_workshop() as shop:
+        async with open_services() as services:
             rules = ImportRules(
-                assess=assess, names=_mapping(names, shop), restore=restore, embed=shop.memory.vectors_of
+                assess=assess, names=_mapping(names, services), restore=restore, embed=services.memory.vectors_of
             )
             for file in files:
                 source = sys.stdin.buffer if file == Path("-") else file
                 try:
                     with _progress(f"importing {file.name}", as_json) as tell:
-                        reports[str(file)] = await import_memory(shop.ledger, source, rules, tell)
+                        reports[str(file)] = await import_memory(services.ledger, source, rules, tell)
                 except OSError as error:
                     raise BadArgument(
                         f"import: {file} cannot be read ({error.strerror or error}). Name an existing file that you"
@@ -135,7 +135,7 @@ async def import_from(
                     ) from error
             try:
                 with _progress("embedding", as_json) as tell:
-                    why_no_vectors = (await shop.memory.embed_missing(tell)).why_left
+                    why_no_vectors = (await services.memory.embed_missing(tell)).why_left
             except EmbedderUnavailable as error:
                 why_no_vectors = str(error)
     except _MENDABLE as error:
@@ -146,22 +146,22 @@ async def import_from(
 
 
 async def prune_memory(
-    open_workshop: OpenWorkshop, *, older_than_days: float | None, keep: int | None, yes: bool, as_json: bool
+    open_services: OpenServices, *, older_than_days: float | None, keep: int | None, yes: bool, as_json: bool
 ) -> int:
     try:
         if older_than_days is None and keep is None:
             raise BadArgument("prune: say which tasks to prune: --older-than DAYS, --keep N, or both.")
-        async with open_workshop() as shop:
-            prunable = await find_prunable(shop.ledger, older_than_days=older_than_days, keep=keep)
-            count = await count_prunable(shop.ledger, prunable) if prunable else 0
+        async with open_services() as services:
+            prunable = await find_prunable(services.ledger, older_than_days=older_than_days, keep=keep)
+            count = await count_prunable(services.ledger, prunable) if prunable else 0
             question = (
                 f"Prune {_tasks(count)}? Their texts, answers and vectors are deleted; counts and costs are kept."
             )
             done, is_smaller = 0, False
             if prunable and count and _agrees(question, yes=yes):
                 with _progress("pruning", as_json) as tell:
-                    done = await prune(shop.ledger, prunable, tell)
-                is_smaller = await shrink(shop.ledger, went=done)
+                    done = await prune(services.ledger, prunable, tell)
+                is_smaller = await shrink(services.ledger, went=done)
     except _MENDABLE as error:
         return complain(error)
     if as_json:
@@ -172,7 +172,7 @@ async def prune_memory(
 
 
 async def forget_tasks(
-    open_workshop: OpenWorkshop,
+    open_services: OpenServices,
     task_ids: Sequence[str],
     *,
     project: str | None,
@@ -182,11 +182,11 @@ async def forget_tasks(
 ) -> int:
     selection = Selection(tuple(task_ids), project, everything)
     try:
-        async with open_workshop() as shop:
-            found = await find_forgettable(shop.ledger, selection)
+        async with open_services() as services:
+            found = await find_forgettable(services.ledger, selection)
             if unknown := set(task_ids) - set(found):
                 raise BadArgument(f"forget: there is no task {', '.join(sorted(unknown))}. Nothing was forgotten.")
-            if running := await owned(shop.ledger, found):
+            if running := await owned(services.ledger, found):
                 # What it still writes, files and a receipt, would come back.
                 raise BadArgument(
                     f"forget: still running: {', '.join(running)}. Wait until that has ended, or cancel it. Nothing was"
@@ -203,10 +203,10 @@ async def forget_tasks(
                     _say("Nothing was forgotten.")
                 return 0
             with _progress("forgetting", as_json) as tell:
-                forgotten = await forget(shop.ledger, selection, tell)
-                await anyio.to_thread.run_sync(shop.journals.forget, None if everything else found)
-                await shrink(shop.ledger, went=forgotten.tasks)
-            await _drop_idle_indexes(shop)
+                forgotten = await forget(services.ledger, selection, tell)
+                await anyio.to_thread.run_sync(services.journals.forget, None if everything else found)
+                await shrink(services.ledger, went=forgotten.tasks)
+            await _drop_idle_indexes(services)
     except _MENDABLE as error:
         return complain(error)
     if as_json:
@@ -285,30 +285,30 @@ def _tell_of_export(file: str, count: int) -> None:
         Console(stderr=True).print(f"{_tasks(count)} written into {file}.", markup=False, highlight=False)
 
 
-async def _missing(shop: Workshop) -> int | None:
+async def _missing(services: Services) -> int | None:
     try:
-        return await shop.memory.missing()
+        return await services.memory.missing()
     except EmbedderUnavailable:
         return None  # shown as such
 
 
-async def _drop_idle_indexes(shop: Workshop) -> int:
-    folder = _index_folder(shop)
+async def _drop_idle_indexes(services: Services) -> int:
+    folder = _index_folder(services)
     return len(await anyio.to_thread.run_sync(lambda: remove_idle(folder, idle_after_s=0)))
 
 
-def _index_folder(shop: Workshop) -> Path:
-    return shop.ledger.path.parent / INDEX_FOLDER
+def _index_folder(services: Services) -> Path:
+    return services.ledger.path.parent / INDEX_FOLDER
 
 
-def _mapping(names: Sequence[str], shop: Workshop) -> Mapping[str, str]:
+def _mapping(names: Sequence[str], services: Services) -> Mapping[str, str]:
     mapping: dict[str, str] = {}
     for pair in names:
         # A model's name may hold a =, a profile id never does.
         name, _, profile = pair.rpartition("=")
         if not name or not profile:
             raise BadArgument(f"--map {pair}: write NAME=PROFILE_ID, e.g. --map gpt-4-1106-preview=claude-opus-5-5")
-        mapping[name] = shop.catalogue.named(profile, shop.today)[0].id
+        mapping[name] = services.catalogue.named(profile, services.today)[0].id
     return mapping
 
 

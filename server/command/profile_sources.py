@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line knows the words before anything is imported
     from ...evaluation.profiling.found import ProfileFindings
-    from ...tools.workshop import Workshop
+    from ...tools.services import Services
 
 
-Read = Callable[["Workshop"], Awaitable["ProfileFindings"]]
+Read = Callable[["Services"], Awaitable["ProfileFindings"]]
 """Gives what a source has to say."""
 
 
@@ -19,24 +19,24 @@ class Source:
     help: str
 
 
-async def _evaluation(shop: "Workshop") -> "ProfileFindings":
+async def _evaluation(services: "Services") -> "ProfileFindings":
     from ...evaluation.profiling.from_evaluation import proposals_from_evaluation
 
-    return await proposals_from_evaluation(shop.ledger, shop.catalogue, shop.today)
+    return await proposals_from_evaluation(services.ledger, services.catalogue, services.today)
 
 
-async def _usage(shop: "Workshop") -> "ProfileFindings":
+async def _usage(services: "Services") -> "ProfileFindings":
     from ...evaluation.profiling.from_usage import proposals_from_usage
 
-    there = (await shop.survey(local_only=True)).availability
+    there = (await services.survey(local_only=True)).availability
     builds = {model: found.build for model, found in there.items()}
-    return await proposals_from_usage(shop.ledger, shop.catalogue, builds, shop.now)
+    return await proposals_from_usage(services.ledger, services.catalogue, builds, services.now)
 
 
-async def _releases(shop: "Workshop") -> "ProfileFindings":
+async def _releases(services: "Services") -> "ProfileFindings":
     from ...evaluation.profiling.found import ProfileFindings
 
-    findings = await shop.find_releases(shop.profiles, shop.today)
+    findings = await services.find_releases(services.profiles, services.today)
     return ProfileFindings(proposals=findings.proposals, problems=findings.problems, notices=findings.notes)
 
 

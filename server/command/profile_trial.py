@@ -13,8 +13,8 @@ from ...evaluation.profiling.found import ProfileFindings
 from ...evaluation.terms import DEFAULT_BUDGET_USD
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
-from ...tools.workshop import Workshop
-from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
+from ...tools.services import Services
+from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .evaluating import INCOMPLETE, MENDABLE_HERE, bars
 from .profile_updates import offer
 from .reports import complain
@@ -31,7 +31,7 @@ class TrialArguments:
     """None: the usual one; infinite: only the day's limits it."""
 
 
-async def trial_from_shell(open_workshop: OpenWorkshop, arguments: TrialArguments, *, as_json: bool) -> int:
+async def trial_from_shell(open_services: OpenServices, arguments: TrialArguments, *, as_json: bool) -> int:
     """Ask both, print how they did, and offer the change; gives the exit code. A signal closes the books.
 
     It is `INCOMPLETE` when something is left to ask; the same command goes on with it.
@@ -41,18 +41,18 @@ async def trial_from_shell(open_workshop: OpenWorkshop, arguments: TrialArgument
     found: Comparison | None = None
     asked = 0
     progress, call = EvaluationProgress(), anyio.CancelScope()
-    async with open_server_state(open_workshop) as state, anyio.create_task_group() as group:
+    async with open_server_state(open_services) as state, anyio.create_task_group() as group:
         await group.start(cancel_on_signal, call.cancel)
         try:
-            shop = await state.workshop()
+            services = await state.services()
             budget_usd = DEFAULT_BUDGET_USD if arguments.budget_usd is None else arguments.budget_usd
             limit_usd = None if math.isinf(budget_usd) else budget_usd
-            plan = await plan_trial(shop, arguments.model, arguments.against, limit_usd)
+            plan = await plan_trial(services, arguments.model, arguments.against, limit_usd)
             _announce(plan, console)
             asked = len(plan.items)
             with call, bars(progress, console):
-                await _measure(state, shop, plan, progress)
-            measurements = await read_measurements(shop.ledger, evaluation_id=progress.evaluation_id)
+                await _measure(state, services, plan, progress)
+            measurements = await read_measurements(services.ledger, evaluation_id=progress.evaluation_id)
             found = compare(measurements, *plan.terms.models)
         except MENDABLE_HERE as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
@@ -75,13 +75,13 @@ async def trial_from_shell(open_workshop: OpenWorkshop, arguments: TrialArgument
         _say(found.in_words(), Console())
     is_whole = not call.cancel_called and not progress.given_up and not progress.unaffordable
     source = partial(_found, found, progress.evaluation_id)
-    code = await offer(open_workshop, [source], apply=False, as_json=as_json, beside={"trial": asdict(found)})
+    code = await offer(open_services, [source], apply=False, as_json=as_json, beside={"trial": asdict(found)})
     return code if is_whole else INCOMPLETE
 
 
-async def _measure(state: ServerState, shop: Workshop, plan: TrialPlan, progress: EvaluationProgress) -> None:
+async def _measure(state: ServerState, services: Services, plan: TrialPlan, progress: EvaluationProgress) -> None:
     await evaluate(
-        shop,
+        services,
         state.delegations,
         plan.items,
         plan.terms.models,
@@ -92,8 +92,8 @@ async def _measure(state: ServerState, shop: Workshop, plan: TrialPlan, progress
     )
 
 
-async def _found(comparison: Comparison, evaluation_id: str, shop: Workshop) -> ProfileFindings:
-    return ProfileFindings(proposals=tuple(proposals_of(comparison, shop.catalogue, evaluation_id, shop.today)))
+async def _found(comparison: Comparison, evaluation_id: str, services: Services) -> ProfileFindings:
+    return ProfileFindings(proposals=tuple(proposals_of(comparison, services.catalogue, evaluation_id, services.today)))
 
 
 def _announce(plan: TrialPlan, console: Console) -> None:

@@ -20,7 +20,7 @@ from ...profiles.staleness import stale_facts
 from ...tools.errors import BadArgument
 from ...tools.guarding.text import plain
 from ..data_folder import PROFILES_FOLDER
-from ..surface.server_state import OpenWorkshop
+from ..surface.server_state import OpenServices
 from ..wiring import utc_now
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES, Read
@@ -43,7 +43,7 @@ class Outlook:
     folder: Path
 
 
-async def update_profiles(open_workshop: OpenWorkshop, sources: Sequence[str], *, apply: bool, as_json: bool) -> int:
+async def update_profiles(open_services: OpenServices, sources: Sequence[str], *, apply: bool, as_json: bool) -> int:
     """Show what the sources propose, and write it when it is agreed to; gives the exit code.
 
     apply: write without asking. It is 1 when a source could not be read, though what the others say is shown.
@@ -55,11 +55,11 @@ async def update_profiles(open_workshop: OpenWorkshop, sources: Sequence[str], *
     except MENDABLE as error:
         return complain(error)
     reads = [SOURCES[name].read for name in dict.fromkeys(sources)]
-    return await offer(open_workshop, reads, apply=apply, as_json=as_json)
+    return await offer(open_services, reads, apply=apply, as_json=as_json)
 
 
 async def offer(
-    open_workshop: OpenWorkshop,
+    open_services: OpenServices,
     reads: Sequence[Read],
     *,
     apply: bool,
@@ -72,7 +72,7 @@ async def offer(
     """
     try:
         for _ in range(_MOST_TRIES):
-            outlook = await _look(open_workshop, reads)
+            outlook = await _look(open_services, reads)
             if not as_json:
                 _show(outlook)
             kept = outlook.sifted.kept
@@ -92,11 +92,11 @@ async def offer(
         return complain(error)
 
 
-async def undo_update(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+async def undo_update(open_services: OpenServices, *, as_json: bool) -> int:
     """Take the last update back, and print what it had changed; gives the exit code."""
     try:
-        async with open_workshop() as shop:
-            folder = _folder(shop.ledger.path)
+        async with open_services() as services:
+            folder = _folder(services.ledger.path)
         undone = await anyio.to_thread.run_sync(undo, folder, utc_now())
     except MENDABLE as error:
         return complain(error)
@@ -120,13 +120,13 @@ def check_shipped(today: dt.date | None, *, as_json: bool) -> int:
     return complain_all(stale)
 
 
-async def _look(open_workshop: OpenWorkshop, reads: Sequence[Read]) -> Outlook:
-    async with open_workshop() as shop:
-        folder = _folder(shop.ledger.path)
+async def _look(open_services: OpenServices, reads: Sequence[Read]) -> Outlook:
+    async with open_services() as services:
+        folder = _folder(services.ledger.path)
         # Read before the catalogue that is worked from, so that an update in between shows when this one is written.
         base = await anyio.to_thread.run_sync(newest, folder)
         catalogue = await anyio.to_thread.run_sync(load_catalogue, folder.parent)
-        found = [await read(shop) for read in reads]
+        found = [await read(services) for read in reads]
     proposals = [proposal for one in found for proposal in one.proposals]
     problems = [*map(str, catalogue.problems), *(problem for one in found for problem in one.problems)]
     return Outlook(

@@ -12,23 +12,23 @@ from .option_values import day, usd
 from .profile_sources import SOURCES
 
 if TYPE_CHECKING:
-    from ..surface.server_state import OpenWorkshop
+    from ..surface.server_state import OpenServices
 
 
-def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
+def add_profile_commands(commands: Any, open_services: "OpenServices") -> None:
     """Add `profiles` with its actions. commands: what `add_subparsers` gave; argparse does not export its type."""
     profiles = commands.add_parser(
         "profiles", help="the models that Chargehand knows", description="The models that Chargehand knows."
     )
     profiles.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    profiles.set_defaults(run=partial(_list, open_workshop))
+    profiles.set_defaults(run=partial(_list, open_services))
     actions = profiles.add_subparsers(title="actions", metavar="ACTION")
 
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = actions.add_parser(name, help=help_text, description=sentence(help_text))
         # Suppressed, so that `profiles --json list` is not taken back by the action's own default.
         parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON instead")
-        parser.set_defaults(run=partial(run, open_workshop))
+        parser.set_defaults(run=partial(run, open_services))
         return parser
 
     add("list", _list, "all models, with roles, price and availability (the default)")
@@ -62,36 +62,36 @@ def add_profile_commands(commands: Any, open_workshop: "OpenWorkshop") -> None:
     trial.add_argument("--budget-usd", type=usd, metavar="USD", help="the most it may spend, or none (1)")
 
 
-def _list(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _list(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profiles_commands import print_profiles
 
-    return anyio.run(partial(print_profiles, open_workshop, as_json=chosen.json))
+    return anyio.run(partial(print_profiles, open_services, as_json=chosen.json))
 
 
-def _show(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _show(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profiles_commands import print_profile
 
-    return anyio.run(partial(print_profile, open_workshop, chosen.model, as_json=chosen.json))
+    return anyio.run(partial(print_profile, open_services, chosen.model, as_json=chosen.json))
 
 
-def _update(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _update(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profile_updates import check_shipped, update_profiles
 
     if chosen.check:
         return check_shipped(chosen.today, as_json=chosen.json)
     return anyio.run(
-        partial(update_profiles, open_workshop, chosen.sources or (), apply=chosen.apply, as_json=chosen.json)
+        partial(update_profiles, open_services, chosen.sources or (), apply=chosen.apply, as_json=chosen.json)
     )
 
 
-def _trial(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _trial(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profile_trial import TrialArguments, trial_from_shell
 
     arguments = TrialArguments(chosen.model, chosen.against, chosen.budget_usd)
-    return anyio.run(partial(trial_from_shell, open_workshop, arguments, as_json=chosen.json))
+    return anyio.run(partial(trial_from_shell, open_services, arguments, as_json=chosen.json))
 
 
-def _undo(open_workshop: "OpenWorkshop", chosen: argparse.Namespace) -> int:
+def _undo(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profile_updates import undo_update
 
-    return anyio.run(partial(undo_update, open_workshop, as_json=chosen.json))
+    return anyio.run(partial(undo_update, open_services, as_json=chosen.json))

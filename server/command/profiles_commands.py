@@ -6,14 +6,14 @@ from rich.console import Console
 
 from ...evaluation.tables import print_table, standard_output
 from ...profiles.model import ModelProfile
-from ..surface.server_state import OpenWorkshop
+from ..surface.server_state import OpenServices
 from .reports import MENDABLE, complain, complain_all, print_json
 
 
-async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
+async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
     try:
-        async with open_workshop() as shop:
-            catalogue, availability = shop.catalogue, (await shop.survey()).availability
+        async with open_services() as services:
+            catalogue, availability = services.catalogue, (await services.survey()).availability
     except MENDABLE as error:
         return complain(error)
     rows: list[dict[str, Any]] = []
@@ -28,7 +28,7 @@ async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
                 "status": profile.lifecycle.status,
                 "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,
                 "price": _price_in_words(profile),
-                "reachable": shop.can_be_asked(profile, there, local_only=shop.rules.local_only),
+                "reachable": services.can_be_asked(profile, there, local_only=services.rules.local_only),
             }
         )
     if as_json:
@@ -41,10 +41,10 @@ async def print_profiles(open_workshop: OpenWorkshop, *, as_json: bool) -> int:
     return complain_all([str(problem) for problem in catalogue.problems])
 
 
-async def print_profile(open_workshop: OpenWorkshop, model: str, *, as_json: bool) -> int:
+async def print_profile(open_services: OpenServices, model: str, *, as_json: bool) -> int:
     try:
-        async with open_workshop() as shop:
-            profile = shop.catalogue.named(model, shop.today)[0]
+        async with open_services() as services:
+            profile = services.catalogue.named(model, services.today)[0]
     except MENDABLE as error:
         return complain(error)
     facts = profile.model_dump(mode="json", exclude_none=True)

@@ -19,7 +19,7 @@ from ...profiles.errors import ProfileError
 from ...profiles.price import in_dollars
 from ...tools.errors import BadArgument, CallerError
 from ...tools.route_task import RouteAnswer, route_task
-from ..surface.server_state import OpenWorkshop
+from ..surface.server_state import OpenServices
 from .steering import FORMS, instructions, write_instructions
 
 SECONDS_PER_DAY = 86_400
@@ -28,11 +28,11 @@ SECONDS_PER_DAY = 86_400
 MENDABLE = (CallerError, ProfileError, LedgerError)
 
 
-async def print_route(open_workshop: OpenWorkshop, task: str, *, as_json: bool) -> int:
+async def print_route(open_services: OpenServices, task: str, *, as_json: bool) -> int:
     """Print which model would do the task, and why; gives the exit code."""
     try:
-        async with open_workshop() as shop:
-            answer = await route_task(shop, task=task)
+        async with open_services() as services:
+            answer = await route_task(services, task=task)
     except MENDABLE as error:
         return complain(error)
     if as_json:
@@ -42,13 +42,13 @@ async def print_route(open_workshop: OpenWorkshop, task: str, *, as_json: bool) 
     return 0
 
 
-async def print_usage(open_workshop: OpenWorkshop, *, days: float | None, as_json: bool) -> int:
+async def print_usage(open_services: OpenServices, *, days: float | None, as_json: bool) -> int:
     """Print what was spent, saved and lost; gives the exit code. days: so many back from now. None: all time."""
     try:
-        async with open_workshop() as shop:
-            since = 0.0 if days is None else shop.clock().timestamp() - days * SECONDS_PER_DAY
-            report = await report_usage(shop.ledger, since=since)
-            classes = await report_classes(shop.ledger, since=since)
+        async with open_services() as services:
+            since = 0.0 if days is None else services.clock().timestamp() - days * SECONDS_PER_DAY
+            report = await report_usage(services.ledger, since=since)
+            classes = await report_classes(services.ledger, since=since)
     except MENDABLE as error:
         return complain(error)
     if as_json:
@@ -70,12 +70,12 @@ def usage_facts(report: UsageReport, classes: Sequence[ClassUsage]) -> dict[str,
     }
 
 
-async def print_instructions(open_workshop: OpenWorkshop, form_name: str | None, folder: Path | None) -> int:
+async def print_instructions(open_services: OpenServices, form_name: str | None, folder: Path | None) -> int:
     """Print the instructions for a host's model, or write them into a project's folder."""
     form = FORMS[form_name] if form_name else None
     try:
-        async with open_workshop() as shop:
-            text = instructions(form, await report_classes(shop.ledger))
+        async with open_services() as services:
+            text = instructions(form, await report_classes(services.ledger))
         if folder is None:
             sys.stdout.write(text)
             return 0

@@ -18,11 +18,11 @@ from ...memory_store.evaluation_runs import EvaluationRuns
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.provider import ProviderError
-from ...tools.workshop import Workshop
+from ...tools.services import Services
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
 from ..providers.ollama_wire import full_name
-from ..surface.server_state import OpenWorkshop, ServerState, open_server_state
+from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .evaluating import bars
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
@@ -50,7 +50,7 @@ class _Trials:
 
 
 async def try_from_shell(
-    open_workshop: OpenWorkshop,
+    open_services: OpenServices,
     *,
     models: Sequence[str],
     minutes: float,
@@ -65,16 +65,16 @@ async def try_from_shell(
     console = Console(stderr=True)
     ended: Exception | None = None
     trials = _Trials()
-    async with open_server_state(open_workshop) as state, anyio.create_task_group() as group:
+    async with open_server_state(open_services) as state, anyio.create_task_group() as group:
         call = anyio.CancelScope()
         await group.start(cancel_on_signal, call.cancel)
         try:
             with call:
-                shop = await state.workshop()
-                chosen = await _models(shop, models)
+                services = await state.services()
+                chosen = await _models(services, models)
                 with console.status("Verifying the tasks' own checks …"):
-                    trials.tasks = await _provable(shop, suite(seed_of_week(shop.today)), console)
-                await _try_all(state, shop, trials, chosen, minutes, console)
+                    trials.tasks = await _provable(services, suite(seed_of_week(services.today)), console)
+                await _try_all(state, services, trials, chosen, minutes, console)
         except (*MENDABLE, EvaluationRuns) as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
             ended = error
@@ -89,7 +89,7 @@ async def try_from_shell(
 
 
 async def _try_all(
-    state: ServerState, shop: Workshop, trials: _Trials, models: Sequence[str], minutes: float, console: Console
+    state: ServerState, services: Services, trials: _Trials, models: Sequence[str], minutes: float, console: Console
 ) -> None:
     until = anyio.current_time() + 60 * minutes
     for number, model in enumerate(models):
@@ -97,57 +97,59 @@ async def _try_all(
         trials.tried.append(tried)
         share_s = (until - anyio.current_time()) / (len(models) - number)
         with anyio.move_on_after(max(0.0, share_s)) as limit:
-            await _try(state, shop, tried, trials.tasks, console)
+            await _try(state, services, tried, trials.tasks, console)
         tried.is_cut_short = limit.cancelled_caught
 
 
-async def _try(state: ServerState, shop: Workshop, tried: _Tried, tasks: Sequence[SuiteTask], console: Console) -> None:
+async def _try(
+    state: ServerState, services: Services, tried: _Tried, tasks: Sequence[SuiteTask], console: Console
+) -> None:
     progress = EvaluationProgress()
-    terms = EvaluationTerms(suite=TRIAL, seed=seed_of_week(shop.today), models=(tried.model,), budget_usd=0.0)
+    terms = EvaluationTerms(suite=TRIAL, seed=seed_of_week(services.today), models=(tried.model,), budget_usd=0.0)
     try:
         with bars(progress, console):
-            await evaluate(shop, state.delegations, tasks, terms.models, terms, progress=progress, proves=False)
+            await evaluate(services, state.delegations, tasks, terms.models, terms, progress=progress, proves=False)
     finally:
         with anyio.CancelScope(shield=True):
-            tried.trial = trial_of(await read_measurements(shop.ledger, evaluation_id=progress.evaluation_id))
-            tried.memory = await _memory_of(shop, tried.model)
+            tried.trial = trial_of(await read_measurements(services.ledger, evaluation_id=progress.evaluation_id))
+            tried.memory = await _memory_of(services, tried.model)
         tried.why_not = progress.given_up.get(tried.model, "")
 
 
-async def _models(shop: Workshop, names: Sequence[str]) -> Sequence[str]:
+async def _models(services: Services, names: Sequence[str]) -> Sequence[str]:
     """Ids of the models to be tried. Raises BadArgument or UnknownModel."""
-    there = (await shop.survey(local_only=True)).availability
+    there = (await services.survey(local_only=True)).availability
     if names:
-        models = dict.fromkeys(shop.catalogue.named(name, shop.today)[0].id for name in names)
+        models = dict.fromkeys(services.catalogue.named(name, services.today)[0].id for name in names)
         for model in models:
             if model not in there or not there[model].is_local:
                 raise BadArgument(f"--models: {model} is not on this machine. `chargehand evaluate` measures it.")
             if not there[model].is_reachable:
                 raise BadArgument(f"--models: {model}: {there[model].why_not}")
         return tuple(models)
-    here = [profile.id for profile in shop.catalogue if profile.id in there and there[profile.id].is_local]
-    models = [model for model in here if there[model].is_reachable and shop.profiles.profiles[model].price is None]
+    here = [profile.id for profile in services.catalogue if profile.id in there and there[profile.id].is_local]
+    models = [model for model in here if there[model].is_reachable and services.profiles.profiles[model].price is None]
     if not models:
         remedies = dict.fromkeys(there[model].why_not for model in here if there[model].why_not)
         raise BadArgument(f"doctor --try: no model on this machine answers. {' '.join(filter(None, remedies))}")
     return sorted(models)
 
 
-async def _provable(shop: Workshop, suite: Suite, console: Console) -> Sequence[SuiteTask]:
+async def _provable(services: Services, suite: Suite, console: Console) -> Sequence[SuiteTask]:
     """Small tasks whose checks hold on this machine. Raises BadArgument."""
-    proofs = await prove_all(small_tasks(suite.tasks), shop.find_sandbox)
+    proofs = await prove_all(small_tasks(suite.tasks), services.find_sandbox)
     for proof in proofs:
         if proof.verdict == "broken":
             console.print(f"Left out: {proof.task.id}: {'; '.join(proof.faults)}", markup=False, highlight=False)
     tasks = [proof.task for proof in proofs if proof.verdict == "proved"]
     if not tasks:
-        sandbox = await shop.find_sandbox()
+        sandbox = await services.find_sandbox()
         raise BadArgument(f"doctor --try: answers cannot be run here ({sandbox.reason}). {sandbox.remedy or ''}")
     return tasks
 
 
-async def _memory_of(shop: Workshop, model: str) -> LoadedModel | None:
-    ollama, profile = shop.providers.get("ollama"), shop.catalogue.profiles[model]
+async def _memory_of(services: Services, model: str) -> LoadedModel | None:
+    ollama, profile = services.providers.get("ollama"), services.catalogue.profiles[model]
     if profile.provider != "ollama" or not isinstance(ollama, OllamaProvider):
         return None
     try:

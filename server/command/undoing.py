@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ...tools.editing.undo import UndoAnswer, undo_task
-from ..surface.server_state import OpenWorkshop
+from ..surface.server_state import OpenServices
 from .reports import MENDABLE, complain, print_json
 
 
-async def undo_from_shell(open_workshop: OpenWorkshop, task_ids: Sequence[str], *, as_json: bool) -> int:
+async def undo_from_shell(open_services: OpenServices, task_ids: Sequence[str], *, as_json: bool) -> int:
     """Take the tasks back, one after the other; gives the exit code.
 
     It is 1 when one could not be taken back: standard error says why, and those behind it are left.
@@ -17,9 +17,9 @@ async def undo_from_shell(open_workshop: OpenWorkshop, task_ids: Sequence[str], 
     done: list[UndoAnswer] = []
     problem: Exception | None = None
     try:
-        async with open_workshop() as shop:
+        async with open_services() as services:
             for task_id in task_ids:
-                answer = await undo_task(shop, task_id)
+                answer = await undo_task(services, task_id)
                 done.append(answer)
     except MENDABLE as error:
         problem = error

@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..app import build_app
 from ..settings import HttpSettings
-from ..surface.server_state import OpenWorkshop, ServerState
+from ..surface.server_state import OpenServices, ServerState
 from .binding import HEALTH, PATH, Binding, Entrance
 from .limits import limited
 from .sessions import IDLE_SESSION_S, SESSIONS_AT_MOST, Sessions
@@ -31,9 +31,9 @@ ROOM_AGAIN_AFTER_S = 60
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
-def http_app(open_workshop: OpenWorkshop, binding: Binding, entrance: Entrance, rules: HttpSettings) -> ASGIApp:
+def http_app(open_services: OpenServices, binding: Binding, entrance: Entrance, rules: HttpSettings) -> ASGIApp:
     """The app for a binding whose port is known."""
-    return served_over_http(build_app(open_workshop, further=[limited(rules)]), binding, entrance)
+    return served_over_http(build_app(open_services, further=[limited(rules)]), binding, entrance)
 
 
 def served_over_http(app: MCPServer[ServerState], binding: Binding, entrance: Entrance) -> ASGIApp:

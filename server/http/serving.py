@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from ...evaluation.in_loop_server import served_in_loop
 from ...tools.errors import CallerError
 from ..settings import load_settings
-from ..surface.server_state import OpenWorkshop
+from ..surface.server_state import OpenServices
 from .application import http_app
 from .binding import Binding
 from .connections import ACCEPTED_AT_ONCE, Connection, say_once_that_files_run_out
@@ -27,16 +27,16 @@ class CannotListen(CallerError):
     """The address cannot be listened on."""
 
 
-async def serve_http(open_workshop: OpenWorkshop, binding: Binding) -> None:
+async def serve_http(open_services: OpenServices, binding: Binding) -> None:
     """Serve until SIGTERM or SIGINT. Raises BadSetting or CannotListen before anything is served."""
     settings = load_settings()
-    # Before the workshop opens, with the first call: whoever is not let in is to be heard of too.
+    # Before the services open, with the first call: whoever is not let in is to be heard of too.
     logging.getLogger("chargehand").setLevel(settings.log_level)
     entrance = binding.entrance(settings.http_token)
     with listen(binding) as listener:
         port = int(listener.getsockname()[1])
         url = binding.at_port(port).url
-        app = http_app(open_workshop, binding.at_port(port), entrance, settings.http)
+        app = http_app(open_services, binding.at_port(port), entrance, settings.http)
 
         def say_where() -> None:
             sys.stderr.write(f"chargehand serves MCP at {url}\n")

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 import anyio
 
 if TYPE_CHECKING:
-    from ..surface.server_state import OpenWorkshop
+    from ..surface.server_state import OpenServices
     from .schedulers import Scheduler
     from .weekly import Weekly
 
-Schedule = Callable[["OpenWorkshop"], int]
+Schedule = Callable[["OpenServices"], int]
 
 Told = Callable[[Sequence[str]], str | None]
 """Runs a command of the scheduler's; gives why it failed, None when it did not."""
@@ -68,7 +68,7 @@ def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
     return None
 
 
-def _install(chosen: argparse.Namespace, _: "OpenWorkshop") -> int:
+def _install(chosen: argparse.Namespace, _: "OpenServices") -> int:
     from ...profiles.loading import load_catalogue
     from ..command.evaluating import refuse_unknown_kinds
     from ..command.reports import MENDABLE, complain
@@ -161,7 +161,7 @@ def _switch(scheduler: "Scheduler", tell: Told | None) -> int:
     return 0 if tell is None else _NOT_SWITCHED_ON
 
 
-def _uninstall(_: "OpenWorkshop") -> int:
+def _uninstall(_: "OpenServices") -> int:
     from ...tools.errors import CallerError
     from ..command.reports import complain
     from ..settings import load_settings
@@ -197,7 +197,7 @@ def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) 
     return 0
 
 
-def _scheduled(chosen: argparse.Namespace, open_workshop: "OpenWorkshop") -> int:
+def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int:
     from ...tools.errors import CallerError
     from ..command.evaluate_arguments import evaluate_arguments_of
     from ..command.reports import complain
@@ -212,7 +212,7 @@ def _scheduled(chosen: argparse.Namespace, open_workshop: "OpenWorkshop") -> int
             os.environ.setdefault(name, value)
     except CallerError as error:
         return complain(error)
-    return anyio.run(partial(run_scheduled, open_workshop, evaluate_arguments_of(chosen), page=chosen.html))
+    return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), page=chosen.html))
 
 
 def told(command: Sequence[str]) -> str | None:

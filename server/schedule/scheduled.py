@@ -12,12 +12,12 @@ from ...evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
 from ...memory_store.evaluation_runs import evaluations_of
 from ...profiles.whole_files import replace_file
 from ...tools.provider import ProviderError
-from ...tools.workshop import Workshop
+from ...tools.services import Services
 from ..command.evaluating import EvaluateArguments, budget_of, evaluate_from_shell
 from ..command.reports import MENDABLE, complain
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
-from ..surface.server_state import OpenWorkshop
+from ..surface.server_state import OpenServices
 from .power import is_on_battery, load_per_core
 from .readiness import Machine, reason_to_wait, tasks_of_others
 
@@ -41,7 +41,7 @@ class _Start:
 
 
 async def run_scheduled(
-    open_workshop: OpenWorkshop,
+    open_services: OpenServices,
     arguments: EvaluateArguments,
     *,
     page: Path | None = None,
@@ -53,31 +53,31 @@ async def run_scheduled(
     the figures.
     """
     try:
-        async with open_workshop() as shop:
-            home, began = shop.ledger.path.parent, shop.clock().astimezone()
-            start = await _start(shop, arguments, began, measures)
+        async with open_services() as services:
+            home, began = services.ledger.path.parent, services.clock().astimezone()
+            start = await _start(services, arguments, began, measures)
     except MENDABLE as error:
         return complain(error)
     if start.arguments is None:
         await _log(home, began, f"skipped: {start.why_not}")
         return 0
     await _log(home, began, "begun")
-    code = await evaluate_from_shell(open_workshop, start.arguments, as_json=False, page=page)
+    code = await evaluate_from_shell(open_services, start.arguments, as_json=False, page=page)
     ended = {0: "finished", 3: "not finished: the next run continues it"}
     await _log(home, dt.datetime.now().astimezone(), ended.get(code, f"failed (exit code {code})"))
     return code
 
 
-async def _start(shop: Workshop, arguments: EvaluateArguments, now: dt.datetime, measures: Measures) -> _Start:
+async def _start(services: Services, arguments: EvaluateArguments, now: dt.datetime, measures: Measures) -> _Start:
     arguments = replace(arguments, seed=seed_of_week(now.date()))
-    rows = await evaluations_of(shop.ledger, OWN_SUITE, arguments.seed or 0)
+    rows = await evaluations_of(services.ledger, OWN_SUITE, arguments.seed or 0)
     of_week = [(row, EvaluationTerms.from_json(row.terms)) for row in rows]
-    wanted = await _wanted(shop, arguments)
+    wanted = await _wanted(services, arguments)
     done = [terms for row, terms in of_week if row.finished_at is not None and _is_as_thorough(terms, arguments)]
     if done and wanted <= {model for terms in done for model in terms.models}:
         return _Start(why_not="this week's evaluation is done")
     on_battery, load = await anyio.to_thread.run_sync(measures)
-    machine = Machine(on_battery, load, await _loaded(shop), await tasks_of_others(shop.ledger, shop.owner))
+    machine = Machine(on_battery, load, await _loaded(services), await tasks_of_others(services.ledger, services.owner))
     why_not = reason_to_wait(machine, now)
     if why_not is not None:
         return _Start(why_not=why_not)
@@ -88,13 +88,13 @@ async def _start(shop: Workshop, arguments: EvaluateArguments, now: dt.datetime,
     return _Start(arguments)
 
 
-async def _wanted(shop: Workshop, arguments: EvaluateArguments) -> set[str]:
+async def _wanted(services: Services, arguments: EvaluateArguments) -> set[str]:
     """The models that are to be measured: those that were named, else all that can be asked now."""
     if arguments.models:
-        return {shop.catalogue.named(name, shop.today)[0].id for name in arguments.models}
-    there = (await shop.survey()).availability
-    local_only = shop.rules.local_only
-    return {p.id for p in shop.catalogue if shop.can_be_asked(p, there.get(p.id), local_only=local_only)}
+        return {services.catalogue.named(name, services.today)[0].id for name in arguments.models}
+    there = (await services.survey()).availability
+    local_only = services.rules.local_only
+    return {p.id for p in services.catalogue if services.can_be_asked(p, there.get(p.id), local_only=local_only)}
 
 
 def _is_as_thorough(terms: EvaluationTerms, arguments: EvaluateArguments) -> bool:
@@ -113,8 +113,8 @@ def _limit(budget_usd: float | None) -> float:
     return math.inf if budget_usd is None else budget_usd
 
 
-async def _loaded(shop: Workshop) -> Sequence[LoadedModel]:
-    ollama = shop.providers.get("ollama")
+async def _loaded(services: Services) -> Sequence[LoadedModel]:
+    ollama = services.providers.get("ollama")
     if not isinstance(ollama, OllamaProvider):
         return ()
     try:

@@ -40,8 +40,8 @@ def own_tasks_only(current: CurrentServer) -> ServerMiddleware[Any]:
         params = ctx.params or {}
         named = _named_task(ctx.method, params)
         try:
-            shop = await current.workshop() if named is not None else None
-            is_known = shop is None or await belongs_to(shop.ledger, str(named), caller)
+            services = await current.services() if named is not None else None
+            is_known = services is None or await belongs_to(services.ledger, str(named), caller)
         except (CallerError, LedgerError):
             return await call_next(ctx)  # the tool meets the same trouble, and says it
         if not is_known:

@@ -22,7 +22,7 @@ from .resources import PROFILE_TEMPLATE, TASK_TEMPLATE
 from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
-    from ...tools.workshop import Workshop
+    from ...tools.services import Services
 
 VALUES_AT_MOST = 100
 """The protocol's own limit."""
@@ -51,32 +51,32 @@ def add_completions(app: MCPServer[ServerState], current: CurrentServer, prompts
         if offered is None:
             return Completion(values=[], total=0, has_more=False)
         try:
-            shop = await current.workshop()
-            return await offered(shop, argument.value)
+            services = await current.services()
+            return await offered(services, argument.value)
         except (CallerError, LedgerError) as error:
             raise MCPError(INVALID_PARAMS, str(error)) from error
 
     app.completion()(complete)
 
 
-async def _models(shop: "Workshop", typed: str) -> Completion:
-    offered = [p for p in shop.catalogue if p.is_offered_on(shop.today)]
+async def _models(services: "Services", typed: str) -> Completion:
+    offered = [p for p in services.catalogue if p.is_offered_on(services.today)]
     lines = sorted({p.line for p in offered if p.line})
     return _matching([*ROLES, *lines, *sorted(p.id for p in offered)], typed)
 
 
-async def _profiles(shop: "Workshop", typed: str) -> Completion:
-    return _matching(sorted(shop.catalogue.profiles), typed)
+async def _profiles(services: "Services", typed: str) -> Completion:
+    return _matching(sorted(services.catalogue.profiles), typed)
 
 
-async def _tasks(shop: "Workshop", typed: str) -> Completion:
+async def _tasks(services: "Services", typed: str) -> Completion:
     """Those of this project, the newest first. What was typed is compared as it is: an id has no wildcards."""
     like = " AND substr(id, 1, ?) = ? AND (project IS NULL OR project = ?)"
-    parameters: tuple[object, ...] = (len(typed), typed, shop.roots.project)
+    parameters: tuple[object, ...] = (len(typed), typed, services.roots.project)
     if (caller := current_caller()) is not None:
         like, parameters = f"{like} AND id IN ({_OF_A_CALLER})", (*parameters, caller)
-    ((total,),) = await shop.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words
-    rows = await shop.ledger.rows(
+    ((total,),) = await services.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words
+    rows = await services.ledger.rows(
         f"{_TASKS}{like} ORDER BY begun_at DESC LIMIT {VALUES_AT_MOST}",
         parameters,
     )

@@ -22,7 +22,7 @@ from ...tools.vocabulary import DEFAULT_WAIT_S
 from .server_state import ServerState
 
 if TYPE_CHECKING:
-    from ...tools.workshop import Workshop
+    from ...tools.services import Services
 
 _ASKED_IN_THE_RESULT = "2026-07-28"
 """From this revision on a question is a result of the call, and the call comes again with the answer."""
@@ -47,8 +47,8 @@ async def consent_to_delegation(
 ) -> Consent | Elicit[Consent]:
     """The question, when the call wants to be allowed more than the user settled, and the host can ask."""
 
-    async def wanted_usd(shop: "Workshop") -> float | None:
-        limit_usd = shop.rules.ask_above_usd
+    async def wanted_usd(services: "Services") -> float | None:
+        limit_usd = services.rules.ask_above_usd
         return max_cost_usd if limit_usd is not None and (max_cost_usd or 0) > limit_usd else None
 
     return await _question(ctx, "one task", wanted_usd, wait_s or DEFAULT_WAIT_S)
@@ -66,11 +66,11 @@ async def consent_to_validation(
 ) -> Consent | Elicit[Consent]:
     """The question, when no reviewer is to be had for what goes unasked, and the host can ask."""
 
-    async def wanted_usd(shop: "Workshop") -> float | None:
+    async def wanted_usd(services: "Services") -> float | None:
         from ...tools.validate_code import price_of_validation
 
         return await price_of_validation(
-            shop,
+            services,
             code=code,
             files=files or (),
             task_id=task_id,
@@ -93,11 +93,11 @@ async def consent_to_review(
 ) -> Consent | Elicit[Consent]:
     """The question, when the director is not to be had for what goes unasked, and the host can ask."""
 
-    async def wanted_usd(shop: "Workshop") -> float | None:
+    async def wanted_usd(services: "Services") -> float | None:
         from ...tools.strategic_review import price_of_review
 
         return await price_of_review(
-            shop,
+            services,
             goal=goal,
             progress=progress,
             question=question,
@@ -111,12 +111,12 @@ async def consent_to_review(
 async def _question(
     ctx: Context[ServerState, Any],
     purpose: str,
-    wanted_usd: Callable[["Workshop"], Awaitable[float | None]],
+    wanted_usd: Callable[["Services"], Awaitable[float | None]],
     wait_s: float = DEFAULT_WAIT_S,
 ) -> Consent | Elicit[Consent]:
     try:
-        shop = await ctx.request_context.lifespan_context.workshop()
-        usd = None if shop.rules.ask_above_usd is None else await wanted_usd(shop)
+        services = await ctx.request_context.lifespan_context.services()
+        usd = None if services.rules.ask_above_usd is None else await wanted_usd(services)
     except (CallerError, ProfileError, LedgerError):
         return NotAsked()  # the tool meets the same trouble, and says it
     if usd is None or not _can_ask(ctx.client_capabilities):
@@ -124,7 +124,7 @@ async def _question(
     # The very same words each time: in the 2026 era the answer is matched to its question.
     question = (
         f"Your assistant wants Chargehand to spend up to {_shown(usd)} on {purpose}. You asked to be consulted above"
-        f" ${shop.rules.ask_above_usd:g}. Allow it?"
+        f" ${services.rules.ask_above_usd:g}. Allow it?"
     )
     if is_version_at_least(ctx.protocol_version or "", _ASKED_IN_THE_RESULT):
         return Elicit(question, Consent)

@@ -19,7 +19,7 @@ from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
     from ...profiles.model import ModelProfile
-    from ...tools.workshop import Workshop
+    from ...tools.services import Services
 
 SCHEME = "chargehand://"
 PROFILE_TEMPLATE = f"{SCHEME}profiles/{{id}}"
@@ -30,7 +30,7 @@ _JSON = "application/json"
 
 
 def resources(current: CurrentServer) -> list[Resource]:
-    """The resources that have a fixed address. They open the workshop when they are read."""
+    """The resources that have a fixed address. They open the services when they are read."""
     return [
         FunctionResource(
             uri=f"{SCHEME}{name}",
@@ -49,11 +49,11 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
     """Add what is addressed by an id: one model, one task."""
 
     async def profile(id: str) -> str:  # noqa: A002 - the name stands in the address
-        shop = await current.workshop()
-        return _as_json(shop.catalogue.named(id, shop.today)[0].model_dump(mode="json", exclude_none=True))
+        services = await current.services()
+        return _as_json(services.catalogue.named(id, services.today)[0].model_dump(mode="json", exclude_none=True))
 
     async def task(task_id: str) -> str:
-        return await _task(await current.workshop(), task_id)
+        return await _task(await current.services(), task_id)
 
     app.resource(
         PROFILE_TEMPLATE,
@@ -73,8 +73,8 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
     )(_told(task))
 
 
-async def _profiles(shop: "Workshop") -> str:
-    return _as_json([_line(profile) for profile in sorted(shop.catalogue, key=lambda p: (p.provider, p.id))])
+async def _profiles(services: "Services") -> str:
+    return _as_json([_line(profile) for profile in sorted(services.catalogue, key=lambda p: (p.provider, p.id))])
 
 
 def _line(profile: "ModelProfile") -> dict[str, Any]:
@@ -90,27 +90,27 @@ def _line(profile: "ModelProfile") -> dict[str, Any]:
     }
 
 
-async def _usage(shop: "Workshop") -> str:
+async def _usage(services: "Services") -> str:
     from ...memory_store.adherence import report_classes
     from ...memory_store.usage import report_usage
     from ..command.reports import usage_facts
 
-    return _as_json(usage_facts(await report_usage(shop.ledger), await report_classes(shop.ledger)))
+    return _as_json(usage_facts(await report_usage(services.ledger), await report_classes(services.ledger)))
 
 
-async def _memory(shop: "Workshop") -> str:
+async def _memory(services: "Services") -> str:
     from ...memory_store.care.census import take_census
 
-    return _as_json(asdict(await take_census(shop.ledger)))
+    return _as_json(asdict(await take_census(services.ledger)))
 
 
-async def _task(shop: "Workshop", task_id: str) -> str:
+async def _task(services: "Services", task_id: str) -> str:
     from ...tools.cascade.receipt import Receipt
 
-    row = await shop.ledger.task(task_id)
+    row = await services.ledger.task(task_id)
     if row is None:
         raise unknown_task(task_id)
-    if not shop.shows(row):
+    if not services.shows(row):
         return _as_json(asdict(row) | {"text": "", "receipt": None, "withheld": OF_ANOTHER_PROJECT})
     receipt = None
     if row.receipt is not None and row.kind == "delegation":
@@ -118,15 +118,15 @@ async def _task(shop: "Workshop", task_id: str) -> str:
     return _as_json(asdict(row) | {"text": visible(row.text), "receipt": receipt})
 
 
-_FIXED: tuple[tuple[str, str, str, Callable[["Workshop"], Awaitable[str]]], ...] = (
+_FIXED: tuple[tuple[str, str, str, Callable[["Services"], Awaitable[str]]], ...] = (
     ("profiles", "Models", "Every model that may be asked: roles, status, price.", _profiles),
     ("usage", "Usage", "Which models were asked, and what that cost, saved and lost.", _usage),
     ("memory", "Memory", "What is remembered, by model, and how accurate the confidence based on it was.", _memory),
 )
 
 
-async def _of_the_shop(current: CurrentServer, read: Callable[["Workshop"], Awaitable[str]]) -> str:
-    return await read(await current.workshop())
+async def _of_the_shop(current: CurrentServer, read: Callable[["Services"], Awaitable[str]]) -> str:
+    return await read(await current.services())
 
 
 def _told(read: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:

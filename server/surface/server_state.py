@@ -1,4 +1,4 @@
-"""What one running server holds: a workshop that opens at the first call, and the delegations under way."""
+"""What one running server holds: services that open at the first call, and the delegations under way."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -11,23 +11,23 @@ import anyio.abc
 
 if TYPE_CHECKING:
     from ...tools.cascade.delegations import Delegations
-    from ...tools.workshop import Workshop
+    from ...tools.services import Services
 
-OpenWorkshop = Callable[[], AbstractAsyncContextManager["Workshop"]]
+OpenServices = Callable[[], AbstractAsyncContextManager["Services"]]
 
 
 class ServerState:
-    """Made when the server starts, so that starting costs nothing; see `workshop`."""
+    """Made when the server starts, so that starting costs nothing; see `services`."""
 
     def __init__(
-        self, open_workshop: OpenWorkshop, group: anyio.abc.TaskGroup, opened: contextlib.AsyncExitStack
+        self, open_services: OpenServices, group: anyio.abc.TaskGroup, opened: contextlib.AsyncExitStack
     ) -> None:
-        """group: for what goes on in the background. opened: closes the workshop when the group has ended."""
-        self._open = open_workshop
+        """group: for what goes on in the background. opened: closes the services when the group has ended."""
+        self._open = open_services
         self._group = group
         self._opened = opened
         self._turn = anyio.Lock()
-        self._workshop: Workshop | None = None
+        self._services: Services | None = None
 
     @cached_property
     def delegations(self) -> "Delegations":
@@ -36,13 +36,13 @@ class ServerState:
 
         return Delegations(self._group)
 
-    async def workshop(self) -> "Workshop":
-        """The workshop, opened now if it is not yet; when that fails, the next call tries again."""
+    async def services(self) -> "Services":
+        """The services, opened now if they are not yet; when that fails, the next call tries again."""
         async with self._turn:
-            if self._workshop is None:
-                self._workshop = await self._opened.enter_async_context(self._open())
-                self._group.start_soon(self._workshop.memory.keep_up)
-            return self._workshop
+            if self._services is None:
+                self._services = await self._opened.enter_async_context(self._open())
+                self._group.start_soon(self._services.memory.keep_up)
+            return self._services
 
 
 class CurrentServer:
@@ -60,17 +60,17 @@ class CurrentServer:
         finally:
             self._state = None
 
-    async def workshop(self) -> "Workshop":
+    async def services(self) -> "Services":
         if self._state is None:
             raise RuntimeError("the server is not running")
-        return await self._state.workshop()
+        return await self._state.services()
 
 
 @contextlib.asynccontextmanager
-async def open_server_state(open_workshop: OpenWorkshop) -> AsyncGenerator[ServerState]:
-    """The state of a new server; at the end delegations are cut off and their books closed, and then the workshop."""
+async def open_server_state(open_services: OpenServices) -> AsyncGenerator[ServerState]:
+    """The state of a new server; at the end delegations are cut off and their books closed, and then the services."""
     async with contextlib.AsyncExitStack() as opened, anyio.create_task_group() as group:
         try:
-            yield ServerState(open_workshop, group, opened)
+            yield ServerState(open_services, group, opened)
         finally:
             group.cancel_scope.cancel()

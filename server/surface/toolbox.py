@@ -65,7 +65,7 @@ async def route_task(
     from ...tools.route_task import route_task as route
 
     return await route(
-        await _state(ctx).workshop(),
+        await _state(ctx).services(),
         task=task,
         task_type=task_type,
         context_files=context_files or (),
@@ -100,10 +100,10 @@ async def delegate_generation(
     from ...tools.delegate_generation import delegate_generation as delegate
     from ...tools.delegate_generation import unasked_at_most
 
-    shop = await _state(ctx).workshop()
-    limit_usd = shop.rules.ask_above_usd
+    services = await _state(ctx).services()
+    limit_usd = services.rules.ask_above_usd
     receipt = await delegate(
-        shop,
+        services,
         _state(ctx).delegations,
         _reporter(ctx),
         task=task,
@@ -144,7 +144,7 @@ async def validate_code(
     from ...tools.validate_code import validate_code as validate
 
     answer = await validate(
-        await _state(ctx).workshop(),
+        await _state(ctx).services(),
         code=code,
         files=files or (),
         task_id=task_id,
@@ -172,7 +172,7 @@ async def strategic_review(
     from ...tools.strategic_review import strategic_review as review
 
     answer = await review(
-        await _state(ctx).workshop(),
+        await _state(ctx).services(),
         goal=goal,
         progress=progress,
         question=question,
@@ -190,7 +190,7 @@ async def report_outcome(
 ) -> OutcomeAnswer:
     from ...tools.report_outcome import report_outcome as report
 
-    return await report(await _state(ctx).workshop(), task_id=task_id, outcome=outcome, note=note)
+    return await report(await _state(ctx).services(), task_id=task_id, outcome=outcome, note=note)
 
 
 def _hints(*, read_only: bool, idempotent: bool, open_world: bool) -> ToolAnnotations:

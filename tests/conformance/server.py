@@ -41,7 +41,7 @@ from mcp.types import (
 from pydantic import BaseModel, Field
 
 from chargehand.server.app import Offer, build_app
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.http.application import served_over_http
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.limits import limited
@@ -357,7 +357,7 @@ def fixture_app() -> MCPServer[Any]:
     fixtures[-1].parameters = _SCHEMA_2020_12
     picked = [Prompt.from_function(function, description=f"Fixture {function.__name__}.") for function in PROMPTS]
     offer = Offer([*tools(), *fixtures], [*prompts(), *picked], announces_changes=True)
-    app = build_app(own_workshop, further=[limited(HttpSettings())], offer=offer)
+    app = build_app(own_services, further=[limited(HttpSettings())], offer=offer)
 
     app.resource("test://static-text")(_static_text)
     app.resource("test://static-binary", mime_type="image/png")(_static_binary)

@@ -21,8 +21,8 @@ BUDGET_USD = 4.0
 
 async def booked_usd(lab: Lab) -> float:
     """What all attempts cost, at the vendor's price for requests that are answered at once."""
-    (profile, *_) = lab.shop.catalogue.named(HAIKU, lab.shop.today)
-    rows = await lab.shop.ledger.rows(
+    (profile, *_) = lab.services.catalogue.named(HAIKU, lab.services.today)
+    rows = await lab.services.ledger.rows(
         "SELECT input_tokens, output_tokens, cache_read_tokens, cache_write_tokens FROM attempts"
         " WHERE provider = 'anthropic' AND cost_usd > 0"
     )
@@ -31,7 +31,7 @@ async def booked_usd(lab: Lab) -> float:
 
 
 async def spent_usd(lab: Lab) -> float:
-    ((spent,),) = await lab.shop.ledger.rows("SELECT TOTAL(COALESCE(cost_usd, reserved_usd)) FROM attempts")
+    ((spent,),) = await lab.services.ledger.rows("SELECT TOTAL(COALESCE(cost_usd, reserved_usd)) FROM attempts")
     return spent
 
 
@@ -60,12 +60,12 @@ async def test_a_batch_is_measured_at_half_the_price_while_others_are_asked_as_e
         row = await lab.evaluate(HAIKU, LOCAL, in_batches=True, budget_usd=BUDGET_USD)
 
         assert row.finished_at is not None
-        measured = [m for m in await read_measurements(lab.shop.ledger) if m.model == HAIKU]
+        measured = [m for m in await read_measurements(lab.services.ledger) if m.model == HAIKU]
         assert sorted(m.passed for m in measured) == [False, True, True]
         assert sum(m.cost_usd for m in measured) == pytest.approx(await booked_usd(lab) / 2)
         assert {m.tokens_per_second for m in measured} == {None}
         assert lab.peers.anthropic.journal.to("/v1/messages") == []
-        (model, *_) = [m for m in await read_measurements(lab.shop.ledger) if m.model == LOCAL]
+        (model, *_) = [m for m in await read_measurements(lab.services.ledger) if m.model == LOCAL]
         assert model.passed
 
 
@@ -75,7 +75,7 @@ async def test_what_the_vendor_did_not_answer_says_nothing_of_the_model_and_cost
         row = await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, progress=progress)
 
         assert row.finished_at is None
-        assert {m.passed for m in await read_measurements(lab.shop.ledger)} == {None}
+        assert {m.passed for m in await read_measurements(lab.services.ledger)} == {None}
         assert await spent_usd(lab) == 0
         assert HAIKU in progress.given_up
 
@@ -84,7 +84,7 @@ async def test_an_answer_that_was_refused_is_the_models_own_failure(lab):
     async with lab(Script({HAIKU: [Reply("", stop="refusal")]})) as lab:
         await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, items=ITEMS[:1])
 
-        (measured,) = await read_measurements(lab.shop.ledger)
+        (measured,) = await read_measurements(lab.services.ledger)
         assert (measured.passed, measured.outcome) == (False, "refused")
 
 
@@ -93,20 +93,20 @@ async def test_an_interrupted_batch_is_booked_at_its_worst_and_then_fetched_and_
     async with lab(script) as lab:
         await interrupted(lab)
         worst_usd = await spent_usd(lab)
-        (first,) = {m.evaluation_id for m in await read_measurements(lab.shop.ledger)}
-        assert len(await batched_in(lab.shop.ledger, first)) == len(ITEMS)
+        (first,) = {m.evaluation_id for m in await read_measurements(lab.services.ledger)}
+        assert len(await batched_in(lab.services.ledger, first)) == len(ITEMS)
 
         row = await lab.evaluate(HAIKU, budget_usd=BUDGET_USD)
 
         assert row.id == first
         assert row.finished_at is not None
-        measured = await read_measurements(lab.shop.ledger)
+        measured = await read_measurements(lab.services.ledger)
         assert {m.passed for m in measured} == {True}
         assert len(script.asked) == len(ITEMS)
         assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
         assert sum(m.cost_usd for m in measured) == pytest.approx(await spent_usd(lab))
         assert worst_usd > 10 * await spent_usd(lab)
-        assert await batched_in(lab.shop.ledger, first) == frozenset()
+        assert await batched_in(lab.services.ledger, first) == frozenset()
 
 
 async def test_a_batch_whose_receipt_was_lost_is_found_again(lab):
@@ -146,7 +146,7 @@ async def test_a_batch_that_is_refused_costs_nothing_and_says_why(lab):
 
         assert await spent_usd(lab) == 0
         assert "ANTHROPIC_API_KEY" in progress.given_up[HAIKU]
-        ((left,),) = await lab.shop.ledger.rows("SELECT COUNT(*) FROM batched")
+        ((left,),) = await lab.services.ledger.rows("SELECT COUNT(*) FROM batched")
         assert left == 0
 
 

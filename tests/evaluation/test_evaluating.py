@@ -12,7 +12,7 @@ from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
 from chargehand.evaluation.report import Report
 from chargehand.evaluation.terms import EvaluationTerms
 from chargehand.memory_store.evaluation_runs import EvaluationRuns, spent_usd
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 
 pytestmark = pytest.mark.anyio
 
@@ -47,15 +47,15 @@ async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_coun
         budget_usd = 0.06
         row = await lab.evaluate(SONNET, HAIKU, items=many, progress=progress, budget_usd=budget_usd)
 
-        spent = await spent_usd(lab.shop.ledger, row.id)
+        spent = await spent_usd(lab.services.ledger, row.id)
         assert 0 < spent <= budget_usd
-        assert spent == pytest.approx(await lab.shop.ledger.spent_today_usd())
-        ((most,),) = await lab.shop.ledger.rows("SELECT MAX(reserved_usd) FROM attempts")
+        assert spent == pytest.approx(await lab.services.ledger.spent_today_usd())
+        ((most,),) = await lab.services.ledger.rows("SELECT MAX(reserved_usd) FROM attempts")
         assert most <= budget_usd
         assert progress.unaffordable[SONNET] > 0
         assert row.finished_at is not None
         assert all(
-            outcome == "truncated" for (outcome,) in await lab.shop.ledger.rows("SELECT outcome FROM measurements")
+            outcome == "truncated" for (outcome,) in await lab.services.ledger.rows("SELECT outcome FROM measurements")
         )
 
 
@@ -182,7 +182,7 @@ async def test_one_that_is_interrupted_goes_on_where_it_stopped(lab):
 
 async def test_while_one_runs_another_process_begins_none(lab):
     script = Script({LOCAL_WIRE: [Stall(RIGHT, anyio.Event(), after=1)]})
-    async with lab(script) as lab, own_workshop() as other:
+    async with lab(script) as lab, own_services() as other:
         with anyio.fail_after(60):
             async with anyio.create_task_group() as group:
                 group.start_soon(lab.evaluate, LOCAL)
@@ -192,4 +192,4 @@ async def test_while_one_runs_another_process_begins_none(lab):
                 with pytest.raises(EvaluationRuns, match="is already running"):
                     await evaluate(other, lab.delegations, ITEMS, (LOCAL,), terms, progress=EvaluationProgress())
                 group.cancel_scope.cancel()
-        assert len(await lab.shop.ledger.rows("SELECT id FROM evaluations")) == 1
+        assert len(await lab.services.ledger.rows("SELECT id FROM evaluations")) == 1

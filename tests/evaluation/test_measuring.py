@@ -17,9 +17,9 @@ from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.memory_store.adherence import report_classes
 from chargehand.memory_store.evaluations import Measurement, read_measurements
 from chargehand.memory_store.usage import report_usage
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.tools.cascade.delegations import Delegations
-from chargehand.tools.workshop import Workshop
+from chargehand.tools.services import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ HAIKU = "claude-haiku-5-5"
 
 @dataclass
 class Bench:
-    shop: Workshop
+    services: Services
     delegations: Delegations
     peers: Vendors
     waited: list[float] = field(default_factory=list)
@@ -39,7 +39,7 @@ class Bench:
             self.waited.append(seconds)
 
         place = Place("e1", task, model)
-        return (await measure(self.shop, self.delegations, place, wait=wait, **more)).measurement
+        return (await measure(self.services, self.delegations, place, wait=wait, **more)).measurement
 
 
 @pytest.fixture
@@ -49,9 +49,9 @@ def bench(monkeypatch: pytest.MonkeyPatch):
         async with vendors(script) as peers:
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
-            async with own_workshop() as shop, anyio.create_task_group() as group:
-                await begun(shop.ledger, "e1", shop.now)
-                yield Bench(shop, Delegations(group), peers)
+            async with own_services() as services, anyio.create_task_group() as group:
+                await begun(services.ledger, "e1", services.now)
+                yield Bench(services, Delegations(group), peers)
                 group.cancel_scope.cancel()
 
     return opening
@@ -65,8 +65,8 @@ async def test_a_right_answer_passes_and_is_in_the_books_with_what_it_took(bench
         assert measured.output_tokens > 0
         assert measured.first_token_seconds is not None
         assert measured.cost_usd > 0
-        assert await read_measurements(bench.shop.ledger, evaluation_id="e1") == (measured,)
-        (row,) = await bench.shop.ledger.rows("SELECT id, origin, status FROM tasks")
+        assert await read_measurements(bench.services.ledger, evaluation_id="e1") == (measured,)
+        (row,) = await bench.services.ledger.rows("SELECT id, origin, status FROM tasks")
         assert row == (measured.task_id, "evaluation", "succeeded")
 
 
@@ -112,7 +112,7 @@ async def test_a_vendor_that_wants_fewer_requests_is_waited_for(bench):
         measured = await bench.measure(HAIKU)
 
         assert (measured.passed, bench.waited) == (True, [7.0])
-        assert await read_measurements(bench.shop.ledger) == (measured,)
+        assert await read_measurements(bench.services.ledger) == (measured,)
 
 
 @pytest.mark.parametrize("status", [500, 529])
@@ -146,7 +146,7 @@ async def test_a_wait_beyond_patience_leaves_the_item_unlearnt_and_open_to_be_as
         second = await bench.measure(HAIKU)
 
         assert (first.passed, first.outcome, second.passed, bench.waited) == (None, "rate_limited", True, [])
-        assert await read_measurements(bench.shop.ledger) == (
+        assert await read_measurements(bench.services.ledger) == (
             replace(second, cost_usd=first.cost_usd + second.cost_usd),
         )
 
@@ -156,7 +156,7 @@ async def test_what_was_learnt_is_not_overwritten(bench):
         first = await bench.measure(LOCAL)
         await bench.measure(LOCAL)
 
-        assert await read_measurements(bench.shop.ledger) == (first,)
+        assert await read_measurements(bench.services.ledger) == (first,)
 
 
 async def test_an_answer_cut_off_because_the_day_could_pay_no_more_says_nothing_of_the_model(bench, monkeypatch):
@@ -178,22 +178,22 @@ async def test_one_that_is_cancelled_is_closed_at_what_it_cost(bench):
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
 
-        (measured,) = await read_measurements(bench.shop.ledger)
+        (measured,) = await read_measurements(bench.services.ledger)
         assert (measured.passed, measured.outcome) == (None, "cancelled")
-        assert measured.cost_usd == pytest.approx(await bench.shop.ledger.spent_today_usd())
+        assert measured.cost_usd == pytest.approx(await bench.services.ledger.spent_today_usd())
 
 
 async def test_measuring_leaves_no_trace_in_what_memory_and_savings_say(bench):
     async with bench(Script({HAIKU: [RIGHT], LOCAL_WIRE: [WRONG]})) as bench:
         paid = await bench.measure(HAIKU)
         await bench.measure(LOCAL, item("other@1"))
-        ledger = bench.shop.ledger
+        ledger = bench.services.ledger
 
         usage = await report_usage(ledger)
         assert (usage.tasks, usage.models, usage.baseline_usd, usage.cost_usd, usage.lost_usd) == ({}, (), 0, 0, 0)
         assert usage.evaluations_usd == pytest.approx(paid.cost_usd)
         assert await report_classes(ledger) == ()
         assert await ledger.rows("SELECT * FROM embeddings") == []
-        assert await bench.shop.memory.missing() == 0
+        assert await bench.services.memory.missing() == 0
         assert (await ledger.track_record(HAIKU, None)).good == 0
         assert await ledger.spent_today_usd() == pytest.approx(paid.cost_usd)

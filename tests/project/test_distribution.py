@@ -13,7 +13,7 @@ import pytest
 from mcp import Client
 
 from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.settings import facts_of_fields
 
 PROJECT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def test_no_option_of_the_bundle_that_is_left_blank_reaches_the_server_as_a_plac
 
 @pytest.mark.anyio
 async def test_the_bundle_lists_the_tools_that_there_are():
-    async with Client(build_app(own_workshop)) as client:
+    async with Client(build_app(own_services)) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
 
     assert [tool["name"] for tool in told("manifest.json")["tools"]] == tools

@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 
 from chargehand.server.app import build_app
-from chargehand.server.cli import main, own_workshop
+from chargehand.server.cli import main, own_services
 from chargehand.server.settings import facts_of_fields
 from chargehand.tools.cascade.receipt import Status
 
@@ -39,7 +39,7 @@ def test_the_settings_table_is_what_the_settings_are():
 
 @pytest.mark.anyio
 async def test_the_tools_and_their_arguments_are_those_of_the_server():
-    async with Client(build_app(own_workshop)) as client:
+    async with Client(build_app(own_services)) as client:
         offered = {tool.name: list(tool.input_schema["properties"]) for tool in (await client.list_tools()).tools}
 
     rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ((?:`\w+`(?:, )?)+) \|$", README, re.MULTILINE)

@@ -16,7 +16,7 @@ from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Answer
 from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.http.application import http_app
 from chargehand.server.http.binding import Binding, Entrance
 from chargehand.server.http.serving import listen, serving
@@ -56,7 +56,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
     @contextlib.asynccontextmanager
     async def connecting(era: str = "auto", **of_the_client: Any) -> AsyncGenerator[Client]:
         if over == "memory":
-            async with Client(build_app(own_workshop), mode=era, **of_the_client) as client:
+            async with Client(build_app(own_services), mode=era, **of_the_client) as client:
                 yield client
         elif over == "stdio":
             # A child process gets none of this environment by itself.
@@ -67,7 +67,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
             binding = Binding(port=0)
             with listen(binding) as listener:
                 binding = binding.at_port(listener.getsockname()[1])
-                app = http_app(own_workshop, binding, Entrance(), HttpSettings())
+                app = http_app(own_services, binding, Entrance(), HttpSettings())
                 async with serving(app, listener), Client(binding.url, mode=era, **of_the_client) as client:
                     yield client
 

@@ -15,7 +15,7 @@ from planted import AWS_KEY
 from rename_task import RENAME, RIGHT, TESTS, WRONG
 
 from chargehand.evaluation.peers.reply import Reply, Stall
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.tools.editing.undo import undo_task
 
 pytestmark = pytest.mark.anyio
@@ -106,9 +106,9 @@ async def test_a_folder_is_no_target_and_nobody_is_asked(open_house: OpenHouse, 
 async def test_undo_brings_the_bytes_back_and_the_memory_hears_of_it(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
-        async with own_workshop() as shop:
-            answer = await undo_task(shop, receipt["task_id"])
-            row = await shop.ledger.task(receipt["task_id"])
+        async with own_services() as services:
+            answer = await undo_task(services, receipt["task_id"])
+            row = await services.ledger.task(receipt["task_id"])
 
     assert texts(project) == {"doubling.py": BEFORE}
     assert (answer.restored, answer.removed) == (["doubling.py"], [])
@@ -140,8 +140,8 @@ async def test_access_list_and_attributes_of_a_file_outlive_its_change_and_the_u
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
         after, written = _belongings(file), file.read_bytes()
-        async with own_workshop() as shop:
-            await undo_task(shop, receipt["task_id"])
+        async with own_services() as services:
+            await undo_task(services, receipt["task_id"])
 
     assert before["user.note"] == b"mine"
     assert written == AFTER
@@ -534,8 +534,8 @@ async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
         (project / "doubling.py").write_bytes(becomes)
         await house.call("delegate_generation", task="Write something else")
-        async with own_workshop() as shop:
-            row = await shop.ledger.task(receipt["task_id"])
+        async with own_services() as services:
+            row = await services.ledger.task(receipt["task_id"])
 
     assert row is not None
     assert row.outcomes == outcomes
@@ -549,8 +549,8 @@ async def test_a_project_that_was_renamed_says_nothing_about_work_on_its_new_fil
         assert receipt["files_changed"], receipt
         shutil.move(project, tmp_path / "renamed")
         await house.call("delegate_generation", task="Write something else")
-        async with own_workshop() as shop:
-            row = await shop.ledger.task(receipt["task_id"])
+        async with own_services() as services:
+            row = await services.ledger.task(receipt["task_id"])
 
     assert row is not None
     assert row.outcomes == ()
@@ -590,8 +590,8 @@ async def test_files_are_a_word_on_the_work_only_where_git_did_not_move(
         for arguments in moves:
             git(repository, *arguments)
         await house.call("delegate_generation", task="Write something else")
-        async with own_workshop() as shop:
-            row = await shop.ledger.task(receipt["task_id"])
+        async with own_services() as services:
+            row = await services.ledger.task(receipt["task_id"])
 
     assert written != BEFORE
     assert (repository / "doubling.py").read_bytes() == BEFORE

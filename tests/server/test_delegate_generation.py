@@ -12,7 +12,7 @@ from starlette.responses import Response
 from chargehand.evaluation.peers.ollama import OllamaModel, OllamaPeer
 from chargehand.evaluation.peers.reply import Cut, HttpFault, Reply, Stall
 from chargehand.evaluation.peers.vendors import QWEN
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 
 pytestmark = pytest.mark.anyio
 
@@ -498,11 +498,11 @@ async def test_cancelling_the_call_while_its_text_is_embedded_closes_the_books(
             with anyio.fail_after(60):
                 await at_work.wait()
             group.cancel_scope.cancel()
-        async with own_workshop() as shop:
+        async with own_services() as services:
             with anyio.fail_after(10):
-                while await shop.ledger.rows("SELECT id FROM tasks WHERE status = 'running'"):
+                while await services.ledger.rows("SELECT id FROM tasks WHERE status = 'running'"):
                     await anyio.lowlevel.checkpoint()
-            (status,) = await shop.ledger.rows("SELECT status FROM tasks")
+            (status,) = await services.ledger.rows("SELECT status FROM tasks")
 
     assert status == ("cancelled",)
 

@@ -20,10 +20,10 @@ from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.command.memory_arguments import add_memory_commands
 from chargehand.server.settings import load_settings
-from chargehand.server.wiring import INDEX_FOLDER, open_workshop, utc_now
+from chargehand.server.wiring import INDEX_FOLDER, open_services, utc_now
 from chargehand.tools.editing.journal import Journals, WritePlan
 from chargehand.tools.guarding.roots import project_key
-from chargehand.tools.workshop import Workshop
+from chargehand.tools.services import Services
 
 ROW = {"task_id": "set/1", "prompt": "Reverse a string", "outcomes": {"big": {"correct": 1, "cost_usd": 0.5}}}
 
@@ -42,14 +42,14 @@ def typed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
     monkeypatch.setenv("COLUMNS", "200")
 
     @contextlib.asynccontextmanager
-    async def own_workshop() -> AsyncGenerator[Workshop]:
+    async def own_services() -> AsyncGenerator[Services]:
         settings = load_settings({"CHARGEHAND_HOME": str(home), "OLLAMA_HOST": "http://127.0.0.1:9"})
-        async with open_workshop(settings, tmp_path) as shop:
-            yield shop
+        async with open_services(settings, tmp_path) as services:
+            yield services
 
     def run(*arguments: object) -> Typed:
         parser = argparse.ArgumentParser()
-        add_memory_commands(parser.add_subparsers(), own_workshop)
+        add_memory_commands(parser.add_subparsers(), own_services)
         capsys.readouterr()
         try:
             chosen = parser.parse_args(["memory", *map(str, arguments)])

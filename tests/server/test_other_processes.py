@@ -18,7 +18,7 @@ from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.care.importing import ImportRules, import_memory
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import NewTask
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.wiring import utc_now
 
 pytestmark = pytest.mark.anyio
@@ -119,8 +119,8 @@ async def test_a_delegation_that_was_imported_while_it_ran_is_said_to_be_on_anot
     await theirs.begin_task(NewTask("t1", "delegation", RENAME, "refactoring", 1.0, local_only=False, owner="theirs"))
     await export_memory(theirs, tmp_path / "memory.jsonl")
     await theirs.aclose()
-    async with own_workshop() as shop:
-        await import_memory(shop.ledger, tmp_path / "memory.jsonl", ImportRules(lambda _: ("refactoring", 1.0)))
+    async with own_services() as services:
+        await import_memory(services.ledger, tmp_path / "memory.jsonl", ImportRules(lambda _: ("refactoring", 1.0)))
 
     async with open_house(Script({})) as house:
         said = await house.refusal("delegate_generation", resume="t1", cancel=cancel, wait_s=BOUND_S)

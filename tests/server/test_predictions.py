@@ -9,7 +9,7 @@ import pytest
 from house import OpenHouse, Script
 
 from chargehand.evaluation.bench.prediction import open_predictor, predict
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.command.memory_commands import import_from
 
 pytestmark = pytest.mark.anyio
@@ -56,7 +56,7 @@ async def test_route_task_after_an_import_expects_what_bench_predict_writes(
     assert await predict(outcomes, tasks, out) == 0
     written = [json.loads(line) for line in out.read_text(encoding="utf-8").splitlines()]
     async with open_house(Script({})) as house:
-        assert await import_from(own_workshop, [outcomes], names=(), restore=False, as_json=True) == 0
+        assert await import_from(own_services, [outcomes], names=(), restore=False, as_json=True) == 0
         with anyio.fail_after(60):
             while (await house.call("route_task", task=EASY[0]))["similar_tasks"] == 0:
                 """The index is being loaded."""

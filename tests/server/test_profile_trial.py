@@ -18,7 +18,7 @@ from chargehand.memory_store.evaluations import read_measurements
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewCheck, NewTask
 from chargehand.profiles.loading import load_catalogue
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.command.profile_updates import offer
 
 pytestmark = pytest.mark.anyio
@@ -156,18 +156,18 @@ BETTER = Comparison(
 )  # fmt: skip
 
 
-async def haiku_is_better(shop) -> ProfileFindings:
-    return ProfileFindings(proposals=tuple(proposals_of(BETTER, shop.catalogue, "e1" * 8, shop.today)))
+async def haiku_is_better(services) -> ProfileFindings:
+    return ProfileFindings(proposals=tuple(proposals_of(BETTER, services.catalogue, "e1" * 8, services.today)))
 
 
 @pytest.mark.parametrize(("answer", "is_written"), [("y\n", True), ("n\n", False), (None, False)])
 async def test_the_change_is_written_only_when_a_person_agrees(answer, is_written, monkeypatch, tmp_path: Path):
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setattr(sys, "stdin", standard_input(answer))
-    code = await offer(own_workshop, [haiku_is_better], apply=False, as_json=False)
+    code = await offer(own_services, [haiku_is_better], apply=False, as_json=False)
 
-    async with own_workshop() as shop:
-        places = {model: shop.catalogue.profiles[model].roles.get("local") for model in (HAIKU, LOCAL)}
+    async with own_services() as services:
+        places = {model: services.catalogue.profiles[model].roles.get("local") for model in (HAIKU, LOCAL)}
     assert code == 0
     assert places == ({HAIKU: 2, LOCAL: 3} if is_written else {HAIKU: None, LOCAL: 2})
 
@@ -201,7 +201,7 @@ def test_who_was_not_tried_overtakes_nobody(before: dict[str, int | None], after
 
 async def test_nothing_of_a_trial_is_written_without_being_asked(monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
-    await offer(own_workshop, [haiku_is_better], apply=True, as_json=True)
+    await offer(own_services, [haiku_is_better], apply=True, as_json=True)
 
-    async with own_workshop() as shop:
-        assert shop.catalogue.profiles[HAIKU].roles.get("local") is None
+    async with own_services() as services:
+        assert services.catalogue.profiles[HAIKU].roles.get("local") is None

@@ -190,7 +190,7 @@ def test_nothing_heavy_is_imported_before_the_handshake(environment: dict[str, s
 
     assert "chargehand.server.app" in imported
     assert not {"anthropic", "cerebras", "ollama", "chromadb", "openai", "numpy", "sqlite3"} & imported
-    assert not {"chargehand.tools.workshop", "chargehand.memory_store.ledger", "chargehand.server.wiring"} & imported
+    assert not {"chargehand.tools.services", "chargehand.memory_store.ledger", "chargehand.server.wiring"} & imported
 
 
 @pytest.mark.parametrize("name", ["context_files", "target"])

@@ -15,7 +15,7 @@ from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Stall
 from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.evaluation.suite.loading import Suite
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.command.trying import try_from_shell
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +26,7 @@ TASKS = (item("a@1"), item("b@1"), item("c@1", kind="repair"), item("hard@1", co
 
 async def tried(*, script: Script, models=(), minutes: float = 1.0, as_json: bool = True, tasks=TASKS, **more) -> int:
     return await try_from_shell(
-        own_workshop, models=models, minutes=minutes, as_json=as_json, suite=lambda _: Suite(tasks), **more
+        own_services, models=models, minutes=minutes, as_json=as_json, suite=lambda _: Suite(tasks), **more
     )
 
 

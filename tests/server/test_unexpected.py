@@ -9,7 +9,7 @@ from house import text_of
 from mcp import Client
 
 from chargehand.server.app import build_app
-from chargehand.tools.workshop import Workshop
+from chargehand.tools.services import Services
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +17,7 @@ CANARY = "canary-in-an-exception-0123456789"
 
 
 @contextlib.asynccontextmanager
-async def broken_workshop() -> AsyncGenerator[Workshop]:
+async def broken_services() -> AsyncGenerator[Services]:
     raise RuntimeError(CANARY)
     yield  # what makes this a generator
 
@@ -25,7 +25,7 @@ async def broken_workshop() -> AsyncGenerator[Workshop]:
 @pytest.mark.in_process("nothing that a user can do breaks the server so")
 async def test_the_text_of_an_unexpected_exception_is_logged_and_not_told(era: str, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.ERROR):
-        async with Client(build_app(broken_workshop), mode=era) as client:
+        async with Client(build_app(broken_services), mode=era) as client:
             result = await client.call_tool("route_task", {"task": "Rename a"})
 
     assert result.is_error

@@ -17,7 +17,7 @@ from ..routing.candidates import Candidate, Circumstances
 from ..routing.deciding import Job, decide, of_the_day_usd
 from ..routing.decision import Decision
 from ..routing.thinking import LEAST, decide_thinking
-from ..workshop import Workshop
+from ..services import Services
 from .request import NoTime, Requester, RequestMonitor, RequestResult, RequestTerms, affordable
 from .tokens import BYTES_PER_TOKEN
 
@@ -43,7 +43,7 @@ class Consultation:
 
 
 async def consult(
-    shop: Workshop,
+    services: Services,
     candidate: Candidate,
     *,
     task_id: str,
@@ -61,7 +61,7 @@ async def consult(
     `ask_above_usd`. Raises NobodyToAsk when its turn does not come, NotAffordable, or a LedgerError
     (BudgetExceeded and DailyLimitReached among them).
     """
-    await shop.ledger.begin_task(
+    await services.ledger.begin_task(
         NewTask(
             id=task_id,
             kind=kind,
@@ -69,33 +69,33 @@ async def consult(
             task_type=job.task_type,
             complexity=job.complexity.score,
             local_only=local_only,
-            owner=shop.owner.id,
-            project=shop.roots.project,
+            owner=services.owner.id,
+            project=services.roots.project,
         ),
         at_most_per_day=at_most_per_day,
     )
     terms = replace(
         _terms(candidate, prompt),
-        left_usd=None if is_allowed else shop.rules.ask_above_usd,
+        left_usd=None if is_allowed else services.rules.ask_above_usd,
         limit="[budget] ask_above_usd",
         local_only=local_only,
         answer_schema=schema,
     )
     status = "failed"
     try:
-        request = await Requester(shop, task_id, RequestMonitor()).ask(candidate, terms)
+        request = await Requester(services, task_id, RequestMonitor()).ask(candidate, terms)
         answer = _parsed(request)
         status = "failed" if answer is None else "done"
     except NoTime as error:
         raise NobodyToAsk(str(error)) from error
     finally:
-        await shop.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
+        await services.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
     return Consultation(request, answer)
 
 
-def price_above_unasked(shop: Workshop, candidate: Candidate, prompt: Prompt) -> float | None:
+def price_above_unasked(services: Services, candidate: Candidate, prompt: Prompt) -> float | None:
     """What asking may cost at most, in US dollars, when not even a short answer is to be had unasked. None: one is."""
-    limit_usd, terms = shop.rules.ask_above_usd, _terms(candidate, prompt)
+    limit_usd, terms = services.rules.ask_above_usd, _terms(candidate, prompt)
     if limit_usd is None or affordable(candidate, terms, limit_usd) is not None:
         return None
     whole = affordable(candidate, terms, None)
@@ -103,16 +103,21 @@ def price_above_unasked(shop: Workshop, candidate: Candidate, prompt: Prompt) ->
 
 
 async def within_the_day(
-    shop: Workshop, decision: Decision, checkpoint: Checkpoint, prompt: Prompt, job: Job, circumstances: Circumstances
+    services: Services,
+    decision: Decision,
+    checkpoint: Checkpoint,
+    prompt: Prompt,
+    job: Job,
+    circumstances: Circumstances,
 ) -> Decision:
     """The decision, or one for a model on this machine if the day's budget cannot pay the chosen one's answer.
 
     Where none on this machine can be asked, it is the decision as it was.
     """
-    chosen, left_usd = decision.chosen, await of_the_day_usd(shop)
+    chosen, left_usd = decision.chosen, await of_the_day_usd(services)
     if not chosen.is_usable or left_usd is None or affordable(chosen, _terms(chosen, prompt), left_usd) is not None:
         return decision
-    here = await decide(job, shop, circumstances, checkpoint=checkpoint, local_only=True, within_the_day=False)
+    here = await decide(job, services, circumstances, checkpoint=checkpoint, local_only=True, within_the_day=False)
     if not here.chosen.is_usable:
         return decision
     note = (

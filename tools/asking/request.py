@@ -34,8 +34,8 @@ from ..provider import (
     VendorFailed,
 )
 from ..routing.candidates import Candidate
+from ..services import Services
 from ..vocabulary import AttemptOutcome
-from ..workshop import Workshop
 
 # The most specific class first.
 _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
@@ -166,7 +166,7 @@ class RequestResult:
 class Requester:
     """Sends the requests of one task, and books them."""
 
-    shop: Workshop
+    services: Services
     task_id: str
     monitor: RequestMonitor
     interrupted: list[RequestResult] = field(default_factory=list[RequestResult])
@@ -188,7 +188,7 @@ class Requester:
         Raises MayNotLeave, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
         if not candidate.availability.is_local:
-            prompt = await anyio.to_thread.run_sync(fit_to_leave, terms.prompt, self.shop.rules.privacy)
+            prompt = await anyio.to_thread.run_sync(fit_to_leave, terms.prompt, self.services.rules.privacy)
             terms = replace(terms, prompt=prompt)
         deadline = anyio.current_time() + terms.seconds
         _refuse_too_late(candidate, terms, terms.seconds)
@@ -200,7 +200,7 @@ class Requester:
     @contextlib.asynccontextmanager
     async def _turn(self, candidate: Candidate, terms: RequestTerms) -> AsyncGenerator[None]:
         """The turn before a server that takes few requests at a time. Raises NoTime when it does not come."""
-        server, queue = candidate.availability.queue, self.shop.queue
+        server, queue = candidate.availability.queue, self.services.queue
         if server is None:
             yield
             return
@@ -219,7 +219,7 @@ class Requester:
 
     async def _ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
         # At the price of the day on which it is asked, which may not be the one it was chosen on.
-        profile = candidate.profile.priced_on(self.shop.today)
+        profile = candidate.profile.priced_on(self.services.today)
         deadline = anyio.current_time() + terms.seconds
         attempt_id, allowance = await self._set_aside(replace(candidate, profile=profile), terms)
         request = GenerationRequest(
@@ -265,7 +265,7 @@ class Requester:
             stream_seconds=generation.seconds - first if generation and first is not None else None,
         )
         with self.booking():
-            await self.shop.ledger.settle(result.attempt_id, settlement)
+            await self.services.ledger.settle(result.attempt_id, settlement)
 
     async def _set_aside(self, candidate: Candidate, terms: RequestTerms) -> tuple[int, Allowance]:
         """The attempt's id, once its worst case is in the books, and what it may use.
@@ -285,8 +285,8 @@ class Requester:
                     thinking=terms.thinking.on,
                     reserved_usd=allowance.worst_case_usd,
                 )
-                daily_cap_usd = self.shop.rules.daily_budget_usd
-                return await self.shop.ledger.reserve(attempt, daily_cap_usd=daily_cap_usd), allowance
+                daily_cap_usd = self.services.rules.daily_budget_usd
+                return await self.services.ledger.reserve(attempt, daily_cap_usd=daily_cap_usd), allowance
             except (NotAffordable, BudgetExceeded) as error:
                 held_usd = await self._held_usd(candidate, terms)
                 if held_usd is None:
@@ -301,11 +301,11 @@ class Requester:
 
     async def _held_usd(self, candidate: Candidate, terms: RequestTerms) -> float | None:
         """US dollars of the day that requests under way hold. None: without them this one could not be paid either."""
-        cap_usd, ledger = self.shop.rules.daily_budget_usd, self.shop.ledger
+        cap_usd, ledger = self.services.rules.daily_budget_usd, self.services.ledger
         if cap_usd is None:
             return None
         # What a process that died had set aside does not come back.
-        await close_abandoned(ledger, self.shop.owner, self.shop.now)
+        await close_abandoned(ledger, self.services.owner, self.services.now)
         await ledger.look()
         settled_usd = await ledger.settled_today_usd()
         left_usd = cap_usd - settled_usd if terms.left_usd is None else min(terms.left_usd, cap_usd - settled_usd)
@@ -314,10 +314,10 @@ class Requester:
         return await ledger.spent_today_usd() - settled_usd
 
     async def _allowance(self, candidate: Candidate, terms: RequestTerms) -> Allowance:
-        profile, cap_usd, left_usd = candidate.profile, self.shop.rules.daily_budget_usd, terms.left_usd
+        profile, cap_usd, left_usd = candidate.profile, self.services.rules.daily_budget_usd, terms.left_usd
         limit, instead = terms.limit, ", or name a cheaper model" if terms.limit == RequestTerms.limit else ""
         if cap_usd is not None and profile.price is not None:
-            of_the_day_usd = max(0.0, cap_usd - await self.shop.ledger.spent_today_usd())
+            of_the_day_usd = max(0.0, cap_usd - await self.services.ledger.spent_today_usd())
             if left_usd is None or of_the_day_usd <= left_usd:
                 left_usd, limit, instead = of_the_day_usd, "CHARGEHAND_DAILY_BUDGET_USD", ", or use a local model"
         allowance = affordable(candidate, terms, left_usd)
@@ -332,7 +332,7 @@ class Requester:
         profile = request.profile
         self.monitor.begin()
         try:
-            generation = await self.shop.providers[profile.provider].generate(request, self.monitor)
+            generation = await self.services.providers[profile.provider].generate(request, self.monitor)
         except UnusableAnswer as error:
             return _delivered(result, profile, error.generation, outcome_of(error), error)
         except ProviderError as error:

@@ -11,7 +11,7 @@ from ..checking.change_checks import ChangeChecks
 from ..checking.executing import Executing
 from ..editing.change import Change
 from ..editing.writing import NotApplied, apply_change
-from ..workshop import Workshop
+from ..services import Services
 from .attempt import Attempt, Check
 from .contract import Contract
 from .receipt import FileChange, Status
@@ -30,15 +30,15 @@ class Applied:
     notes: tuple[str, ...] = ()
 
 
-def checks_of(contract: Contract, shop: Workshop, *, began: Callable[[], None]) -> Check:
+def checks_of(contract: Contract, services: Services, *, began: Callable[[], None]) -> Check:
     """What checks each answer under a contract. began: called before something of it starts to run."""
-    project = next(iter(shop.roots.folders), None)
+    project = next(iter(services.roots.folders), None)
     if contract.changes is None:
         return AnswerChecks(
-            contract.tests, shop.find_sandbox, began=began, commands=contract.commands, project=project
+            contract.tests, services.find_sandbox, began=began, commands=contract.commands, project=project
         ).run
     return ChangeChecks(
-        contract.changes, Executing(shop.find_sandbox), contract.tests, contract.commands, project, began
+        contract.changes, Executing(services.find_sandbox), contract.tests, contract.commands, project, began
     ).run
 
 
@@ -65,7 +65,7 @@ async def apply_result(status: Status, best: Attempt | None, requester: Requeste
 
 
 def _write(change: Change, requester: Requester) -> None:
-    apply_change(change, requester.task_id, requester.shop.journals, requester.shop.now)
+    apply_change(change, requester.task_id, requester.services.journals, requester.services.now)
 
 
 def _receipts(change: Change) -> tuple[FileChange, ...]:

@@ -206,7 +206,7 @@ class Attempts:
         if attempt.outcome != attempt.request.outcome:
             await self.requester.settle(replace(attempt.request, outcome=attempt.outcome))
         for check in attempt.checks:
-            await self.requester.shop.ledger.record_check(
+            await self.requester.services.ledger.record_check(
                 NewCheck(
                     task_id=self.requester.task_id,
                     attempt_id=attempt.request.attempt_id,

@@ -100,7 +100,7 @@ class Cascade:
 
     def _why_it_stays(self, attempt: Attempt) -> str | None:
         """Why the task must stay on this machine after what its checks printed. None: it need not, or does already."""
-        privacy = self.attempts.requester.shop.rules.privacy
+        privacy = self.attempts.requester.services.rules.privacy
         if self.options.local_only or privacy.replaces_secrets or attempt.first_failure is None:
             return None
         secret = next(iter(privacy.secrets.find(attempt.first_failure)), None)
@@ -112,7 +112,7 @@ class Cascade:
 
     async def _kept_local(self, seconds: float) -> Step | None:
         """Keep the task on this machine from now on; gives how it goes on there, None when it cannot."""
-        await keep_local(self.attempts.requester.shop.ledger, self.attempts.requester.task_id)
+        await keep_local(self.attempts.requester.services.ledger, self.attempts.requester.task_id)
         self.options.local_only = True
         step = self._next(seconds)
         if step is None:
@@ -169,9 +169,9 @@ class Cascade:
         return await self.attempts.make(candidate, self._prompt(step), limits, is_repair=step.is_repair)
 
     async def _look_at_the_day(self) -> None:
-        shop = self.attempts.requester.shop
-        await shop.ledger.look()
-        self.options.of_the_day_usd = await of_the_day_usd(shop)
+        services = self.attempts.requester.services
+        await services.ledger.look()
+        self.options.of_the_day_usd = await of_the_day_usd(services)
 
     def _next(self, seconds: float) -> Step | None:
         """What is done next; None: the contract is used up or nothing left is worth its cost, which is noted."""

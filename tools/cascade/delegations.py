@@ -25,8 +25,8 @@ from ..routing.candidates import Candidate
 from ..routing.deciding import Job, decide
 from ..routing.decision import Decision
 from ..routing.plan import Check, Means
+from ..services import LookBack, Services
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS
-from ..workshop import LookBack, Workshop
 from .applying import apply_result, checks_of
 from .attempt import Attempt, Attempts
 from .cascade import Cascade, best_of
@@ -139,7 +139,7 @@ class Delegations:
         return self._under_way.get(task_id)
 
     async def begin(
-        self, shop: Workshop, job: Job, contract: Contract, *, task_id: str | None = None, caller: str | None = None
+        self, services: Services, job: Job, contract: Contract, *, task_id: str | None = None, caller: str | None = None
     ) -> Delegation:
         """Write the task in the books and start on it. Raises UnknownModel or a LedgerError.
 
@@ -147,35 +147,35 @@ class Delegations:
         caller: whose it is. None: the user's of this machine.
         """
         if contract.model is not None:
-            shop.catalogue.named(contract.model, shop.today)
+            services.catalogue.named(contract.model, services.today)
         delegation = Delegation(task_id=task_id or secrets.token_hex(16))
-        await shop.ledger.begin_task(
+        await services.ledger.begin_task(
             NewTask(
                 id=delegation.task_id,
                 kind="delegation",
                 text=job.task,
                 task_type=job.task_type,
                 complexity=job.complexity.score,
-                local_only=contract.local_only or shop.rules.local_only,
+                local_only=contract.local_only or services.rules.local_only,
                 origin=contract.origin,
-                owner=shop.owner.id,
+                owner=services.owner.id,
                 caller=caller,
-                project=shop.roots.project,
+                project=services.roots.project,
                 tests=_tests_by_themselves(job, contract),
             )
         )
         # No wait from here on: whoever is cancelled leaves nothing in the books that nobody carries out.
         self._under_way[delegation.task_id] = delegation
-        self._group.start_soon(self._carry_out, delegation, shop, job, contract)
+        self._group.start_soon(self._carry_out, delegation, services, job, contract)
         return delegation
 
-    async def _carry_out(self, delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> None:
+    async def _carry_out(self, delegation: Delegation, services: Services, job: Job, contract: Contract) -> None:
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(_keep_in_touch, delegation, shop)
+                group.start_soon(_keep_in_touch, delegation, services)
                 try:
                     with delegation.scope:
-                        await _delegate(delegation, shop, job, contract)
+                        await _delegate(delegation, services, job, contract)
                     if delegation.receipt is None:
                         delegation.receipt = Receipt(task_id=delegation.task_id, status="cancelled")
                 except (CallerError, ProfileError, LedgerError) as error:
@@ -198,7 +198,7 @@ def _tests_by_themselves(job: Job, contract: Contract) -> str | None:
     return contract.tests.code if is_work and not needs_more and contract.tests is not None else None
 
 
-async def _keep_in_touch(delegation: Delegation, shop: Workshop) -> None:
+async def _keep_in_touch(delegation: Delegation, services: Services) -> None:
     """Let other processes see where the delegation is, and end it when one of them wishes so."""
     written = ""
     while True:
@@ -207,15 +207,15 @@ async def _keep_in_touch(delegation: Delegation, shop: Workshop) -> None:
             stage = delegation.stage.as_json()
             if stage != written:
                 written = stage
-                await write_stage(shop.ledger, delegation.task_id, stage, shop.now + delegation.seconds_left())
-            if await is_wished_cancelled(shop.ledger, delegation.task_id):
+                await write_stage(services.ledger, delegation.task_id, stage, services.now + delegation.seconds_left())
+            if await is_wished_cancelled(services.ledger, delegation.task_id):
                 delegation.scope.cancel()
         except LedgerError as error:
             # The delegation itself meets the same ledger, and says so to whoever waits for it.
             logger.warning("delegation %s is out of touch: %s", delegation.task_id, error)
 
 
-async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: Contract) -> None:
+async def _delegate(delegation: Delegation, services: Services, job: Job, contract: Contract) -> None:
     """Carry it out; its receipt is there however that ends."""
 
     def at_phase(phase: str, output_tokens: int, ahead: int = 0) -> None:
@@ -226,23 +226,23 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
         delegation.enter(Stage(phase, candidate.profile.id, len(attempts.made) + 1))
 
     monitor = RequestMonitor(tell=at_phase)
-    checks = checks_of(contract, shop, began=lambda: at_phase("checking", delegation.stage.output_tokens))
+    checks = checks_of(contract, services, began=lambda: at_phase("checking", delegation.stage.output_tokens))
     attempts = Attempts(
-        requester=Requester(shop, delegation.task_id, monitor),
+        requester=Requester(services, delegation.task_id, monitor),
         job=job,
         check=checks,
         prose=job.task_type in PROSE_TYPES and not contract.asks_for_a_check and contract.changes is None,
         changes_files=contract.changes is not None,
     )
     delegation.made = attempts.made
-    notes: list[str] = [*contract.notes, *job.notes, *filter(None, [shop.catalogue.not_in_force])]
+    notes: list[str] = [*contract.notes, *job.notes, *filter(None, [services.catalogue.not_in_force])]
     status: Status = "failed"
-    local_only = contract.local_only or shop.rules.local_only
+    local_only = contract.local_only or services.rules.local_only
     try:
         if contract.origin != "evaluation":
-            await shop.memory.remember(delegation.task_id, job.task, local_only=local_only)
-        decision = await _decide(delegation.task_id, shop, job, contract)
-        await shop.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
+            await services.memory.remember(delegation.task_id, job.task, local_only=local_only)
+        decision = await _decide(delegation.task_id, services, job, contract)
+        await services.ledger.record_decision(new_decision(secrets.token_hex(16), delegation.task_id, decision))
         delegation.attempt_seconds = decision.chosen.expected.seconds
         cascade = Cascade(
             decision=decision,
@@ -253,7 +253,7 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             notes=notes,
         )
         notes.extend(decision.warnings)
-        notes.extend(shop.journals.take_news())
+        notes.extend(services.journals.take_news())
         status = await cascade.run()
     except anyio.get_cancelled_exc_class():
         status = "cancelled"
@@ -264,29 +264,29 @@ async def _delegate(delegation: Delegation, shop: Workshop, job: Job, contract: 
             delegation.receipt = await _close(status, attempts, notes, contract)
 
 
-async def _decide(task_id: str, shop: Workshop, job: Job, contract: Contract) -> Decision:
+async def _decide(task_id: str, services: Services, job: Job, contract: Contract) -> Decision:
     """Who is to do it, by what can be asked now and what memory says of other tasks."""
     look_back = LookBack(job.task, job.task_type, contract.local_only, job.complexity.score, except_for=(task_id,))
     return await decide(
         job,
-        shop,
-        await shop.survey(look_back),
+        services,
+        await services.survey(look_back),
         model=contract.model,
         local_only=contract.local_only,
         max_cost_usd=contract.max_cost_usd,
-        check=await _check(contract, shop),
+        check=await _check(contract, services),
         means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
         every_model=contract.max_attempts > DEFAULT_MAX_ATTEMPTS,
     )
 
 
-async def _check(contract: Contract, shop: Workshop) -> Check | None:
+async def _check(contract: Contract, services: Services) -> Check | None:
     """How far what will be run on an answer can be trusted, by what it missed so far. None: nothing will be run."""
     if contract.tests is None and not contract.commands:
         return None
-    if (await shop.find_sandbox()).sandbox is None:
+    if (await services.find_sandbox()).sandbox is None:
         return None
-    return Check(false_pass=(await read_missed(shop.ledger)).share)
+    return Check(false_pass=(await read_missed(services.ledger)).share)
 
 
 async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:
@@ -295,7 +295,7 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
     applied = await apply_result(status, best, requester, contract)
     status = applied.status
     notes.extend(applied.notes)
-    baseline = _baseline(requester.shop)
+    baseline = _baseline(requester.services)
     worth_usd = _price_on(baseline, best, attempts.made) if baseline and best else None
     saving = None
     if status == "succeeded" and baseline is not None and worth_usd is not None:
@@ -325,7 +325,7 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
     )
     with requester.booking():
         # The ledger shields its writes from cancellation.
-        await requester.shop.ledger.finish_task(requester.task_id, finish)
+        await requester.services.ledger.finish_task(requester.task_id, finish)
     if not requester.unwritten:
         return receipt
     return receipt.model_copy(update={"notes": [*receipt.notes, f"{_NOT_IN_THE_BOOKS} {requester.unwritten[0]}"]})
@@ -338,11 +338,11 @@ _NOT_IN_THE_BOOKS = (
 _DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
 
 
-def _baseline(shop: Workshop) -> ModelProfile | None:
+def _baseline(services: Services) -> ModelProfile | None:
     """The model that savings are measured against; None when no profile plays the role."""
-    if shop.rules.baseline_model is not None:
-        return shop.catalogue.named(shop.rules.baseline_model, shop.today)[0]
-    return next(iter(shop.catalogue.players(shop.catalogue.rules.baseline_role, shop.today)), None)
+    if services.rules.baseline_model is not None:
+        return services.catalogue.named(services.rules.baseline_model, services.today)[0]
+    return next(iter(services.catalogue.players(services.catalogue.rules.baseline_role, services.today)), None)
 
 
 def _price_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:

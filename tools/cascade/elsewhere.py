@@ -10,8 +10,8 @@ from ..editing.journal import Journals
 from ..editing.undo import recover
 from ..editing.writing import UNDONE
 from ..errors import OF_ANOTHER_PROJECT, CallerError, unknown_task
+from ..services import Services
 from ..vocabulary import AttemptOutcome
-from ..workshop import Workshop
 from .delegations import LEAST_LEFT_S, UNKNOWN_S, Stage
 from .receipt import AttemptReceipt, Receipt, Status
 from .waiting import REPORT_EVERY_S, Report, still_running
@@ -24,20 +24,20 @@ INTERRUPTED = (
 )
 
 
-async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: float, *, cancel: bool) -> Receipt:
+async def wait_elsewhere(services: Services, task_id: str, report: Report, wait_s: float, *, cancel: bool) -> Receipt:
     """The receipt that the owner writes, or one of status `running` when `wait_s` seconds were not enough.
 
     cancel: the owner is asked to end the task first. A task whose process has died is closed here.
     Raises CallerError for one that another machine has, UnknownTask or a LedgerError.
     """
-    now = await _looked_up(shop, task_id)
+    now = await _looked_up(services, task_id)
     if now.status == "running" and now.elsewhere:
         raise CallerError(
             f"resume: task {task_id} was imported while it ran on another machine. Resume or cancel it there, or import"
             " that machine's memory again once it has ended."
         )
     if cancel and now.status == "running":
-        await wish_cancelled(shop.ledger, task_id, shop.now)
+        await wish_cancelled(services.ledger, task_id, services.now)
     with anyio.move_on_after(wait_s):
         reported, told = None, 0.0
         while now.status == "running":
@@ -45,25 +45,25 @@ async def wait_elsewhere(shop: Workshop, task_id: str, report: Report, wait_s: f
                 reported, told = now.stage, anyio.current_time()
                 await report(Stage.from_json(now.stage))
             await anyio.sleep(LOOK_EVERY_S)
-            now = await _looked_up(shop, task_id)
+            now = await _looked_up(services, task_id)
     if now.status == "running":
-        left = UNKNOWN_S if now.expected_end is None else now.expected_end - shop.now
+        left = UNKNOWN_S if now.expected_end is None else now.expected_end - services.now
         return still_running(task_id, Stage.from_json(now.stage), max(LEAST_LEFT_S, left))
-    return await receipt_of(shop, task_id)
+    return await receipt_of(services, task_id)
 
 
-async def receipt_of(shop: Workshop, task_id: str) -> Receipt:
+async def receipt_of(services: Services, task_id: str) -> Receipt:
     """The receipt of a delegation that has ended, from the books; its figures alone when it is another project's.
 
     Raises UnknownTask or a LedgerError.
     """
-    row = await shop.ledger.task(task_id)
+    row = await services.ledger.task(task_id)
     if row is None or row.kind != "delegation":
         raise unknown_task(task_id)
     if row.receipt is not None:
         receipt = Receipt.model_validate_json(row.receipt)
-        return receipt if shop.shows(row) else _figures_of(receipt)
-    attempts = await attempts_of(shop.ledger, task_id)
+        return receipt if services.shows(row) else _figures_of(receipt)
+    attempts = await attempts_of(services.ledger, task_id)
     return Receipt(
         task_id=task_id,
         status=cast(Status, row.status),
@@ -71,7 +71,11 @@ async def receipt_of(shop: Workshop, task_id: str) -> Receipt:
         cost_usd=round(sum(attempt.cost_usd for attempt in attempts), 6),
         notes=[
             INTERRUPTED,
-            *(await anyio.to_thread.run_sync(_what_was_written, shop.journals, task_id) if shop.shows(row) else ()),
+            *(
+                await anyio.to_thread.run_sync(_what_was_written, services.journals, task_id)
+                if services.shows(row)
+                else ()
+            ),
         ],
     )
 
@@ -93,21 +97,21 @@ def _what_was_written(journals: Journals, task_id: str) -> list[str]:
     return [f"Files may be half written: {files}. `chargehand undo {task_id}` restores them."]
 
 
-async def _looked_up(shop: Workshop, task_id: str) -> TaskState:
+async def _looked_up(services: Services, task_id: str) -> TaskState:
     """Where the task is; nobody's any more, it is closed first. Raises UnknownTask."""
-    found = await read_state(shop.ledger, task_id)
-    if found is not None and found.status == "running" and await _is_abandoned(shop, found.owner):
-        await close_task(shop.ledger, task_id, shop.now)
-        await recover(shop.ledger, shop.journals, shop.now)
-        found = await read_state(shop.ledger, task_id)
+    found = await read_state(services.ledger, task_id)
+    if found is not None and found.status == "running" and await _is_abandoned(services, found.owner):
+        await close_task(services.ledger, task_id, services.now)
+        await recover(services.ledger, services.journals, services.now)
+        found = await read_state(services.ledger, task_id)
     if found is None or found.kind != "delegation":
         raise unknown_task(task_id)
     return found
 
 
-async def _is_abandoned(shop: Workshop, owner: str | None) -> bool:
+async def _is_abandoned(services: Services, owner: str | None) -> bool:
     # Our own tasks are in the hands of `Delegations`: what comes here has ended, or is nobody's.
-    return owner is not None and (owner == shop.owner.id or not await shop.owner.is_alive(owner))
+    return owner is not None and (owner == services.owner.id or not await services.owner.is_alive(owner))
 
 
 def _as_receipt(attempt: AttemptRow) -> AttemptReceipt:

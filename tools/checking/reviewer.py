@@ -10,7 +10,7 @@ from ..editing.prompt import Prompt, validation_prompt
 from ..guarding.text import visible
 from ..routing.candidates import Candidate
 from ..routing.deciding import Job
-from ..workshop import Workshop
+from ..services import Services
 from .result import CheckResult, Finding
 
 VISIBLE_TOKENS_AT_MOST = 100
@@ -73,7 +73,7 @@ def review_request(candidate: Candidate, texts: Texts, task: str | None, languag
 
 
 async def review_code(
-    shop: Workshop,
+    services: Services,
     candidate: Candidate,
     job: Job,
     *,
@@ -92,7 +92,7 @@ async def review_code(
     """
     limit = visible_tokens_at_most(candidate.profile, VISIBLE_TOKENS_AT_MOST)
     consultation = await consult(
-        shop,
+        services,
         candidate,
         task_id=task_id,
         kind="validation",

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from ...memory_store.records import Outcome
-from ..workshop import Workshop
+from ..services import Services
 from .branches import has_moved
 from .file_form import NotText, read_text
 from .journal import Journal, Journals, digest
@@ -25,14 +25,14 @@ _NEWEST = 20
 """How many tasks are looked at; older ones have had their chance."""
 
 
-async def note_later_edits(shop: Workshop) -> None:
+async def note_later_edits(services: Services) -> None:
     """Record what the files of earlier tasks say, unless the user has said something. Raises LedgerError."""
-    for journal, outcome in await anyio.to_thread.run_sync(_look, shop.journals):
-        row = await shop.ledger.task(journal.plan.task_id)
+    for journal, outcome in await anyio.to_thread.run_sync(_look, services.journals):
+        row = await services.ledger.task(journal.plan.task_id)
         if row is not None and row.finished_at is None:
             continue
         if row is not None and not row.outcomes:
-            await shop.ledger.record_outcome(row.id, outcome, "seen in the files")
+            await services.ledger.record_outcome(row.id, outcome, "seen in the files")
         await anyio.to_thread.run_sync(journal.put, JUDGED)
 
 

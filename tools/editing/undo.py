@@ -11,7 +11,7 @@ from ...memory_store.ledger import Ledger
 from ...memory_store.under_way import read_state
 from ..errors import BadArgument, CallerError
 from ..guarding.text import visible
-from ..workshop import Workshop
+from ..services import Services
 from .file_form import NotText, read_text
 from .folder import folder_below
 from .journal import KEPT_DAYS, Entry, Journal, Journals, digest
@@ -42,17 +42,17 @@ class UndoAnswer(BaseModel):
         return f"Task {self.task_id} was undone: {', '.join(did) or 'everything was already as before'}."
 
 
-async def undo_task(shop: Workshop, task_id: str) -> UndoAnswer:
+async def undo_task(services: Services, task_id: str) -> UndoAnswer:
     """Take back what a task wrote, all of it or nothing; the memory hears that the work was rejected.
 
     Raises BadArgument for a task that wrote nothing or is under way, ChangedSince with a diff, or LedgerError.
     """
-    row = await read_state(shop.ledger, task_id)
+    row = await read_state(services.ledger, task_id)
     if row is not None and row.status == "running":
         raise BadArgument(f"undo: task {task_id} is still running. Wait for it, or cancel it.")
-    answer = await anyio.to_thread.run_sync(_undo, shop.journals, task_id)
+    answer = await anyio.to_thread.run_sync(_undo, services.journals, task_id)
     if row is not None:
-        await shop.ledger.record_outcome(task_id, "rejected", "undone")
+        await services.ledger.record_outcome(task_id, "rejected", "undone")
     return answer
 
 

@@ -7,12 +7,12 @@ import anyio.to_thread
 
 from ..checking.answer_checks import TestsGiven
 from ..editing.context import ContextFile
-from ..workshop import Workshop
+from ..services import Services
 from .privacy import Examination, Passage, examine
 
 
 async def examine_call(
-    shop: Workshop,
+    services: Services,
     texts: Mapping[str, str | None],
     files: Sequence[ContextFile] = (),
     tests: TestsGiven | None = None,
@@ -24,20 +24,20 @@ async def examine_call(
     texts: by the argument they came in. named: paths whose place alone counts, such as that of a new file.
     """
     passages = [Passage(name, text) for name, text in texts.items() if text]
-    passages += [Passage(file.path, file.text, _place(shop, file.path)) for file in files]
+    passages += [Passage(file.path, file.text, _place(services, file.path)) for file in files]
     if tests is not None and tests.code is not None:
         passages.append(Passage("tests", tests.code))
-    places = [*_tested(tests), *(_place(shop, path) for path in named)]
-    return await examine(shop.rules.privacy, passages, shop.roots.folders, places)
+    places = [*_tested(tests), *(_place(services, path) for path in named)]
+    return await examine(services.rules.privacy, passages, services.roots.folders, places)
 
 
-async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, in_project: bool) -> str | None:
+async def why_output_stays(services: Services, tests: TestsGiven | None, *, in_project: bool) -> str | None:
     """Why what the checks of a task print may not leave; None: it may.
 
     in_project: whether any other check runs in a copy of the first root. Code that a model wrote runs
     beside the project's files there, and could print them in any disguise.
     """
-    local_paths, roots = shop.rules.privacy.local_paths, shop.roots.folders
+    local_paths, roots = services.rules.privacy.local_paths, services.roots.folders
     project = tests.root if tests is not None and tests.root is not None else None
     if project is None and in_project:
         project = next(iter(roots), None)
@@ -57,8 +57,8 @@ async def why_output_stays(shop: Workshop, tests: TestsGiven | None, *, in_proje
     return await anyio.to_thread.run_sync(first)
 
 
-def _place(shop: Workshop, path: str) -> Path:
-    root, relative = shop.roots.locate(path, "context_files")
+def _place(services: Services, path: str) -> Path:
+    root, relative = services.roots.locate(path, "context_files")
     return root / relative
 
 

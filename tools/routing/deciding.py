@@ -10,7 +10,7 @@ from ...profiles.vocabulary import Checkpoint, TaskType
 from ..asking.tokens import estimate_tokens
 from ..editing.context import ContextFile
 from ..editing.packing import Packing
-from ..workshop import Workshop
+from ..services import Services
 from .candidates import Circumstances, Constraints
 from .complexity import Complexity, ContextFileFacts, score_complexity
 from .decision import Decision, Question
@@ -81,7 +81,7 @@ def _read(task: str, task_type: TaskType | None, facts: tuple[ContextFileFacts, 
 
 async def decide(
     job: Job,
-    shop: Workshop,
+    services: Services,
     circumstances: Circumstances,
     *,
     checkpoint: Checkpoint | None = None,
@@ -101,9 +101,9 @@ async def decide(
     within_the_day: whether a model that the day's budget cannot pay makes way for another.
     """
     constraints = Constraints(
-        local_only=local_only or shop.rules.local_only,
+        local_only=local_only or services.rules.local_only,
         max_cost_usd=max_cost_usd,
-        of_the_day_usd=await of_the_day_usd(shop) if within_the_day else None,
+        of_the_day_usd=await of_the_day_usd(services) if within_the_day else None,
         max_latency_s=max_latency_s,
         prompt_tokens=job.prompt_tokens,
     )
@@ -115,9 +115,9 @@ async def decide(
             complexity=job.complexity,
             task_type=job.task_type,
             checkpoint=checkpoint,
-            pinned=shop.catalogue.named(model, shop.today) if model else (),
+            pinned=services.catalogue.named(model, services.today) if model else (),
             constraints=replace(constraints, least_prompt_tokens=least),
-            policy=shop.rules.policy,
+            policy=services.rules.policy,
             check=check,
             means=replace(means or Means(), usd=constraints.usd),
             every_model=every_model,
@@ -133,13 +133,13 @@ def assess(text: str) -> tuple[TaskType, float]:
     return job.task_type, job.complexity.score
 
 
-async def of_the_day_usd(shop: Workshop) -> float | None:
+async def of_the_day_usd(services: Services) -> float | None:
     """US dollars that the day's budget has left when all requests under way are free of charge. None: no limit.
 
     What those hold mostly comes back: a request waits for it, and a decision does not count it.
     """
-    cap_usd = shop.rules.daily_budget_usd
-    return None if cap_usd is None else max(0.0, cap_usd - await shop.ledger.settled_today_usd())
+    cap_usd = services.rules.daily_budget_usd
+    return None if cap_usd is None else max(0.0, cap_usd - await services.ledger.settled_today_usd())
 
 
 def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:

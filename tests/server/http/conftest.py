@@ -22,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from chargehand.evaluation.peers.serving import serving as serving_peer
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.http.application import http_app
 from chargehand.server.http.binding import Binding
 from chargehand.server.http.serving import listen, serving
@@ -135,7 +135,7 @@ def open_place() -> Callable[..., AbstractAsyncContextManager[Place]]:
         entrance = wanted.entrance(settings.http_token)
         with listen(wanted) as listener:
             bound = wanted.at_port(listener.getsockname()[1])
-            app = http_app(own_workshop, bound, entrance, settings.http)
+            app = http_app(own_services, bound, entrance, settings.http)
             async with serving(app, listener):
                 yield Place(f"http://127.0.0.1:{bound.port}/mcp")
 

@@ -10,9 +10,9 @@ from command_line import Typed, standard_input
 
 from chargehand.evaluation.peers.reply import Answer, Reply
 from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.command.profile_updates import update_profiles
-from chargehand.server.surface.server_state import OpenWorkshop
+from chargehand.server.surface.server_state import OpenServices
 
 
 @pytest.fixture
@@ -35,10 +35,10 @@ def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "300")
 
     async def run(
-        *, apply: bool = False, as_json: bool = True, answer: str | None = None, workshop: OpenWorkshop = own_workshop
+        *, apply: bool = False, as_json: bool = True, answer: str | None = None, services: OpenServices = own_services
     ) -> Typed:
         monkeypatch.setattr(sys, "stdin", standard_input(answer))
-        code = await update_profiles(workshop, ["releases"], apply=apply, as_json=as_json)
+        code = await update_profiles(services, ["releases"], apply=apply, as_json=as_json)
         printed = capsys.readouterr()
         return Typed(code, printed.out, printed.err)
 

@@ -13,10 +13,10 @@ from chargehand.evaluation.peers.vendors import KEY
 from chargehand.profiles.loading import load_catalogue
 from chargehand.profiles.price import Price, PriceChange
 from chargehand.server.app import build_app
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 from chargehand.server.command.doctor import examine
 from chargehand.server.command.reports import print_usage
-from chargehand.server.surface.server_state import OpenWorkshop
+from chargehand.server.surface.server_state import OpenServices
 from chargehand.server.wiring import utc_now
 
 pytestmark = pytest.mark.anyio
@@ -41,14 +41,14 @@ async def delegated(client: Client, model: str) -> dict:
     return result.structured_content
 
 
-async def delegated_on(workshop: OpenWorkshop, model: str) -> dict:
-    async with Client(build_app(workshop)) as client:
+async def delegated_on(services: OpenServices, model: str) -> dict:
+    async with Client(build_app(services)) as client:
         return await delegated(client, model)
 
 
 async def test_everything_that_vendors_announce_is_proposed_with_where_it_was_read(changed, update):
     async with changed() as peers:
-        told = await update(workshop=opened(peers, priced))
+        told = await update(services=opened(peers, priced))
 
     assert told.code == 0
     assert set(told.proposed) == {
@@ -65,9 +65,9 @@ async def test_everything_that_vendors_announce_is_proposed_with_where_it_was_re
 
 async def test_what_is_written_is_not_proposed_again_and_is_taken_back_at_once(changed, update, tmp_path):
     async with changed() as peers:
-        workshop = opened(peers, priced)
-        first = await update(apply=True, workshop=workshop)
-        again = await update(apply=True, workshop=workshop)
+        services = opened(peers, priced)
+        first = await update(apply=True, services=services)
+        again = await update(apply=True, services=services)
 
     assert (first.json["written"], again.json["written"]) == (1, None)
     assert again.proposed == {}
@@ -78,15 +78,15 @@ async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the
 ):
     folder = tmp_path / "chargehand-home" / "profiles"
     async with changed() as peers:
-        assert (await update(apply=True, workshop=opened(peers, priced))).code == 0
+        assert (await update(apply=True, services=opened(peers, priced))).code == 0
         # Somebody has evaluated the successor.
         (folder / "mine.yaml").write_text(f"id: {NEXT}\nlifecycle: {{on_probation: false}}\n", encoding="utf-8")
         async with connect(era) as client:
             await client.list_tools()
             instructions = client.instructions or ""
             result = await client.call_tool("route_task", {"task": HARD, "model": SONNET})
-        async with own_workshop() as shop:
-            diagnosis = await examine(shop)
+        async with own_services() as services:
+            diagnosis = await examine(services)
 
     said = f"{SONNET} stops answering on {LAST_DAY}, in 21 days; its successor is {NEXT}"
     assert instructions.endswith(f"{said}.")
@@ -101,7 +101,7 @@ async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the
 
 
 async def test_nobody_is_told_of_a_model_that_stays(era):
-    async with Client(build_app(own_workshop, due=lambda: ()), mode=era) as client:
+    async with Client(build_app(own_services, due=lambda: ()), mode=era) as client:
         await client.list_tools()
         instructions = client.instructions or ""
 
@@ -111,9 +111,9 @@ async def test_nobody_is_told_of_a_model_that_stays(era):
 
 async def test_the_doctor_warns_of_a_role_whose_successor_is_on_probation(changed, update):
     async with changed() as peers:
-        await update(apply=True, workshop=opened(peers, priced))
-        async with own_workshop() as shop:
-            diagnosis = await examine(shop)
+        await update(apply=True, services=opened(peers, priced))
+        async with own_services() as services:
+            diagnosis = await examine(services)
 
     (line,) = [line for line in diagnosis.lines if line.what == "retirement" and line.finding.startswith(SONNET)]
     assert line.health == "missing"
@@ -124,7 +124,7 @@ async def test_a_new_local_model_plays_no_role_until_it_was_measured_but_can_be_
     changed, update, connect: Connect
 ):
     async with changed(lambda _: Reply(fenced("def double(count):\n    return 2 * count"))) as peers:
-        await update(apply=True, workshop=opened(peers))
+        await update(apply=True, services=opened(peers))
         async with connect() as client:
             routed = await client.call_tool("route_task", {"task": "Rename n to count: def double(n): return 2 * n"})
             receipt = await delegated(client, NEWCOMER)
@@ -153,16 +153,16 @@ async def test_a_price_that_is_announced_shows_in_usage_from_its_day_on_and_not_
 
     async def spent() -> float:
         capsys.readouterr()
-        assert await print_usage(own_workshop, days=None, as_json=True) == 0
+        assert await print_usage(own_services, days=None, as_json=True) == 0
         return json.loads(capsys.readouterr().out)["cost_usd"]
 
     # Mostly thinking, which is billed as output: what the vendor's cache does to the prompt is lost in it.
     answer = Reply(fenced("def double(count):\n    return 2 * count"), thinking_tokens=5_000)
     async with changed(lambda _: answer) as peers:
-        await update(apply=True, workshop=opened(peers, announced))
+        await update(apply=True, services=opened(peers, announced))
         unseen = load_catalogue(tmp_path / "chargehand-home" / "profiles").profiles["claude-haiku-5-5"].price
         assert unseen == today, "a list without a day of its own is not believed unseen"
-        seen = await update(as_json=False, answer="y\n", workshop=opened(peers, announced))
+        seen = await update(as_json=False, answer="y\n", services=opened(peers, announced))
         assert "$7 / $35 per million tokens from" in seen.out
         await delegated_on(opened(peers, in_days=20), "claude-haiku-5-5")
         before = await spent()

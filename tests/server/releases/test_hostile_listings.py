@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from chargehand.evaluation.peers.vendors import KEY, Vendors
 from chargehand.profiles.loading import load_catalogue
-from chargehand.server.cli import own_workshop
+from chargehand.server.cli import own_services
 
 pytestmark = pytest.mark.anyio
 
@@ -123,7 +123,7 @@ async def test_a_listing_that_is_wrong_changes_nothing_of_its_vendor_and_all_of_
         right = await listed(peers, vendor)
         peer(peers, vendor).listing = FAULTS[fault](right)
 
-        told = await update(workshop=opened(peers))
+        told = await update(services=opened(peers))
 
     assert others_are_proposed(told, vendor)
     assert told.code == 1
@@ -139,7 +139,7 @@ async def test_pages_that_never_end_are_given_up(changed, update):
         right = await listed(peers, "Anthropic")
         peers.anthropic.listing = answering({**right, "has_more": True})
 
-        told = await update(workshop=opened(peers))
+        told = await update(services=opened(peers))
 
     assert others_are_proposed(told, "Anthropic")
     assert "more than 20 pages" in told.error
@@ -149,7 +149,7 @@ async def test_pages_that_never_end_are_given_up(changed, update):
 async def test_pages_are_followed_to_the_last(changed, update, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chargehand.server.releases.anthropic_listing._PER_PAGE", 2)
     async with changed() as peers:
-        told = await update(workshop=opened(peers))
+        told = await update(services=opened(peers))
 
     assert (SONNET, "lifecycle") in told.proposed
     assert len(peers.anthropic.journal.to("/v1/models")) == 2
@@ -160,7 +160,7 @@ async def test_a_page_that_does_not_say_how_it_goes_on_is_not_believed(changed, 
         right = await listed(peers, "Anthropic")
         peers.anthropic.listing = answering({**right, "has_more": True, "last_id": "another"})
 
-        told = await update(workshop=opened(peers))
+        told = await update(services=opened(peers))
 
     assert others_are_proposed(told, "Anthropic")
     assert "does not say where the next one is" in told.error
@@ -183,7 +183,7 @@ async def test_facts_that_cannot_be_are_not_believed(changed, update, facts: dic
         right = await listed(peers, "Anthropic")
         peers.anthropic.listing = changing(lambda first: first.update(facts))(right)
 
-        told = await update(workshop=opened(peers))
+        told = await update(services=opened(peers))
 
     assert others_are_proposed(told, "Anthropic")
     assert told.code == 1
@@ -195,7 +195,7 @@ async def test_a_price_that_cannot_be_is_not_believed(changed, update, usd: obje
         right = await listed(peers, "Cerebras")
         peers.cerebras.listing = changing(lambda first: first.update(pricing={"input": usd, "output": 1}))(right)
 
-        told = await update(workshop=opened(peers))
+        told = await update(services=opened(peers))
 
     assert others_are_proposed(told, "Cerebras")
 
@@ -266,7 +266,7 @@ async def test_a_kill_in_the_middle_leaves_all_of_an_update_or_nothing(
         with anyio.fail_after(120):
             killed = await anyio.run_process(command, check=False, env=dict(os.environ))
         catalogue = load_catalogue(folder)
-        told = await update(apply=True, workshop=own_workshop)
+        told = await update(apply=True, services=own_services)
 
     assert killed.returncode == -signal.SIGKILL
     assert catalogue.problems == ()

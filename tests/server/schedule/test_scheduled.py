@@ -15,7 +15,7 @@ from chargehand.memory_store.evaluation_runs import take_up
 from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
-from chargehand.server.cli import main, own_workshop
+from chargehand.server.cli import main, own_services
 from chargehand.server.command.evaluating import EvaluateArguments
 from chargehand.server.schedule.scheduled import LOG_FILE, run_scheduled
 
@@ -56,7 +56,7 @@ def log(home: Path) -> list[str]:
 
 
 async def run(measures=IDLE, arguments: EvaluateArguments = ARGUMENTS) -> int:
-    return await run_scheduled(own_workshop, arguments, measures=lambda: measures)
+    return await run_scheduled(own_services, arguments, measures=lambda: measures)
 
 
 async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: Path):
@@ -135,13 +135,13 @@ async def test_a_model_that_is_kept_loaded_for_good_does_not_keep_it_waiting(
 
 
 async def test_it_waits_while_another_process_has_a_task_under_way(monkeypatch: pytest.MonkeyPatch, home: Path):
-    async with vendors(Wrong()) as peers, own_workshop() as shop:
+    async with vendors(Wrong()) as peers, own_services() as services:
         known_to(monkeypatch, peers)
         other = await Owner.enter(home)
         task = NewTask(
             id="t1", kind="delegation", text="x", task_type="other", complexity=1.0, local_only=False, owner=other.id
         )
-        await shop.ledger.begin_task(task)
+        await services.ledger.begin_task(task)
         await run()
         await other.leave()
         await run()
@@ -160,8 +160,8 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
         failed = await run(arguments=arguments)
         answer.fault = None
         done = await run(arguments=replace(arguments, budget_usd=0.7))
-        async with own_workshop() as shop:
-            rows = await shop.ledger.rows("SELECT budget_usd, finished_at IS NULL FROM evaluations")
+        async with own_services() as services:
+            rows = await services.ledger.rows("SELECT budget_usd, finished_at IS NULL FROM evaluations")
 
     assert (failed, done) == (1, 0)
     assert rows == [(0.5, 0)]
@@ -181,19 +181,19 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[EvaluateArguments]:
 
 
 async def evaluated_by_hand(arguments: EvaluateArguments, *, is_finished: bool) -> None:
-    async with own_workshop() as shop:
+    async with own_services() as services:
         terms = EvaluationTerms(
             OWN_SUITE,
-            seed_of_week(shop.clock().astimezone().date()),
+            seed_of_week(services.clock().astimezone().date()),
             arguments.models,
             arguments.kinds,
             arguments.repeat,
             arguments.budget_usd,
         )
         row = NewEvaluation("e1", OWN_SUITE, terms.seed, arguments.budget_usd, terms.as_json())
-        await take_up(shop.ledger, shop.owner, row, 0.0)
+        await take_up(services.ledger, services.owner, row, 0.0)
         if is_finished:
-            await finish_evaluation(shop.ledger, "e1", 1.0)
+            await finish_evaluation(services.ledger, "e1", 1.0)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Everything that the tools work with, built once by `server/wiring.py` and passed in."""
+"""The services that the tools work with, built once by `server/wiring.py` and passed in."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
@@ -75,7 +75,7 @@ class LookBack:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class Services:
     profiles: Catalogue
     """All that is known of models, with what their vendors have announced for later."""
     providers: Mapping[ProviderName, Provider]
