@@ -21,6 +21,7 @@ from ..memory_store.request_queue import RequestQueue
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
+from .checking.executing import Executing
 from .checking.sandbox_search import Choice
 from .editing.journal import Journals
 from .guarding.privacy import Privacy
@@ -101,6 +102,11 @@ class Services:
     def catalogue(self) -> Catalogue:
         """The profiles with the prices that are charged today."""
         return self.profiles.on(self.today)
+
+    @property
+    def executing(self) -> Executing:
+        """Where answers are run, with what may not be cut in two in what is said of them."""
+        return Executing(self.find_sandbox, search=self.rules.privacy.secrets)
 
     @property
     def today(self) -> dt.date:

@@ -19,6 +19,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...tools.checking.answer_checks import AnswerChecks, TestsGiven
+from ...tools.checking.executing import Executing
 from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox import Limits, Sandbox
 from ...tools.checking.sandbox_search import Choice, SandboxSearch, find_sandbox
@@ -122,7 +123,7 @@ async def _judge(program: Program, sandbox: Sandbox) -> Judged:
     async def found() -> SandboxSearch:
         return SandboxSearch(sandbox, sandbox.name)
 
-    checks = AnswerChecks(tests, found)
+    checks = AnswerChecks(tests, Executing(found))
     results = await checks.run(Answer(code=program.code, language=program.language, is_whole=True))
     verdict = _verdict(results)
     expected, is_disputed = program.is_right, False

@@ -102,7 +102,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
     Raises a CallerError when the tests cannot be read.
     """
     if task.target is None:
-        checks = AnswerChecks(await tests_given(task.tests, Roots(())), find).run
+        checks = AnswerChecks(await tests_given(task.tests, Roots(())), Executing(find)).run
         yield lambda reply: checks(read_answer(reply, prose=False))
         return
     async with scratch_folder("item") as root:

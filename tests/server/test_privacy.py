@@ -203,6 +203,23 @@ async def test_a_private_key_in_an_output_too_long_to_be_told_whole_does_not_lea
     assert (script.models == [ECONOMY]) is (on_secret == "local")
 
 
+@pytest.mark.parametrize("asked", [{"tests": "double(4)"}, {"checks": ["unit"]}], ids=["raised", "by a command"])
+async def test_a_secret_of_your_own_kind_is_not_cut_in_two_in_an_output_too_long_to_be_told_whole(
+    open_house: OpenHouse, configure, asked: dict[str, object]
+):
+    command = 'command = ["python3", "-c", "import answer; answer.double(4)"]\nanswer_path = "answer.py"'
+    configure(f'[privacy]\nsecrets = {{ badge = "ACME-[0-9]{{4}}-[a-z]{{4}}" }}\n[checks.unit]\n{command}')
+    # Where a long text is cut, whole or in two, stands one of these.
+    leaking = "def double(count):\n    raise ValueError(('AC' + 'ME-2026-oryx ') * 1000)"
+    script = Script({ECONOMY: [Reply(fenced(leaking)), RIGHT]})
+    async with open_house(script, installed=()) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, **asked)
+
+    assert script.models == [ECONOMY]
+    assert "<redacted:badge>" in json.dumps(receipt)
+    assert "ACME-2026" not in json.dumps(receipt)
+
+
 async def test_a_task_that_a_check_made_local_goes_on_with_a_local_model_and_is_local_in_the_books(
     open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -8,7 +8,6 @@ import anyio.to_thread
 from ..asking.request import Requester
 from ..checking.answer_checks import AnswerChecks
 from ..checking.change_checks import ChangeChecks
-from ..checking.executing import Executing
 from ..editing.change import Change
 from ..editing.writing import NotApplied, apply_change
 from ..services import Services
@@ -35,11 +34,9 @@ def checks_of(contract: Contract, services: Services, *, began: Callable[[], Non
     project = next(iter(services.roots.folders), None)
     if contract.changes is None:
         return AnswerChecks(
-            contract.tests, services.find_sandbox, began=began, commands=contract.commands, project=project
+            contract.tests, services.executing, began=began, commands=contract.commands, project=project
         ).run
-    return ChangeChecks(
-        contract.changes, Executing(services.find_sandbox), contract.tests, contract.commands, project, began
-    ).run
+    return ChangeChecks(contract.changes, services.executing, contract.tests, contract.commands, project, began).run
 
 
 async def apply_result(status: Status, best: Attempt | None, requester: Requester, contract: Contract) -> Applied:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,10 @@ from ..guarding.text import visible
 from .executing import Executing
 from .languages import guess_language, language_named
 from .result import CheckResult
-from .sandbox import Limits
 
 # What reads and runs code is imported when there is code: a server starts without it.
 if TYPE_CHECKING:
     from .command_check import CommandCheck
-    from .node import Node
-    from .sandbox_search import SandboxSearch
 
 # A line that can only be the path of a Python test file or of a test in it.
 _TEST_PATH = re.compile(r"[\w.+/\\-]+\.py(?:::[\w.:\[\]-]+)?")
@@ -118,15 +115,12 @@ class AnswerChecks:
     """The checks of one task, for each of its answers."""
 
     tests: TestsGiven | None
-    find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
+    executing: Executing
     began: Callable[[], None] = lambda: None
     """Called before the tests of an answer start to run."""
-    limits: Limits = field(default_factory=Limits)
     commands: "tuple[CommandCheck, ...]" = ()
     """The user's own, to be run in a copy of `project`."""
     project: Path | None = None
-    find_node: "Callable[[], Awaitable[Node | None]] | None" = None
-    """None: the one on PATH."""
     file: FileGiven | None = None
     """The file that the answer is. None: it is code by itself."""
 
@@ -173,20 +167,23 @@ class AnswerChecks:
         from .running import run_project_tests, run_tests
         from .verdict import not_run
 
-        sandbox = await self._executing.sandbox()
+        sandbox = await self.executing.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"the tests were not run: {sandbox}")
         try:
             if self.file is not None:
                 root, relative = self.file.root, self.file.relative
                 written = {relative: self.file.data} if root == (tests.root or root) else {}
-                return await run_in_project(tests, (root, relative), code, language, written, self._executing, sandbox)
+                return await run_in_project(tests, (root, relative), code, language, written, self.executing, sandbox)
             if family(language) == "javascript":
-                return await self._executing.node_tests(code, tests.code or "", sandbox)
+                return await self.executing.node_tests(code, tests.code or "", sandbox)
             if tests.root is None:
-                return await run_tests(code, tests.code or "", sandbox, self.limits)
+                return await run_tests(
+                    code, tests.code or "", sandbox, self.executing.limits, search=self.executing.search
+                )
             async with copied_project(tests.root) as copy:
-                return await run_project_tests(code, tests.files, copy, sandbox, self.limits)
+                limits, search = self.executing.limits, self.executing.search
+                return await run_project_tests(code, tests.files, copy, sandbox, limits, search=search)
         except FileRefused as error:
             return not_run(str(error))
 
@@ -194,14 +191,10 @@ class AnswerChecks:
         from .command_check import run_command_check
         from .verdict import not_run
 
-        sandbox = await self._executing.sandbox()
+        sandbox = await self.executing.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"{command.name} was not run: {sandbox}", command.name)
-        return await run_command_check(command, code, language, self.project, sandbox)
-
-    @property
-    def _executing(self) -> Executing:
-        return Executing(self.find_sandbox, self.limits, self.find_node)
+        return await run_command_check(command, code, language, self.project, sandbox, search=self.executing.search)
 
 
 def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:

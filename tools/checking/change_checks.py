@@ -77,7 +77,7 @@ class ChangeChecks:
         languages = {language_of_file(file.path) for file in change.files}
         language = command.language if command.language in languages else next(iter(languages), None)
         changed: Mapping[Path, bytes] = change.below(self.project) if self.project is not None else {}
-        return await run_command_check(command, "", language, self.project, sandbox, changed)
+        return await run_command_check(command, "", language, self.project, sandbox, changed, self.executing.search)
 
     def _main_file(self, change: Change) -> tuple[Path, Path] | None:
         """The file that tests are about: the target, else the first Python file, else the first."""

@@ -11,11 +11,12 @@ from pathlib import Path, PurePosixPath
 import anyio.to_thread
 
 from ..errors import BadArgument, FileRefused
+from ..guarding.secrets import SecretSearch
 from ..guarding.text import visible
 from .project_copy import copied_project
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
-from .verdict import FAILURE_CHARACTERS, not_run, shown, why_it_never_ended
+from .verdict import FAILURE_CHARACTERS, SHIPPED, not_run, shown, why_it_never_ended
 
 BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Names that no command may have."""
@@ -77,11 +78,12 @@ async def run_command_check(
     project: Path | None,
     sandbox: Sandbox,
     change: Mapping[Path, bytes] | None = None,
+    search: SecretSearch = SHIPPED,
 ) -> CheckResult:
     """How the command ended: passed is exit code 0.
 
     project: the folder that is copied. None: there is none, and nothing is run. change: the answer as
-    files of the project. None: it goes where the check has its answers.
+    files of the project. None: it goes where the check has its answers. search: finds the secrets in what it prints.
     """
     if check.language is not None and language is not None and language != check.language:
         wrong = f"The check {check.name} is for {check.language} and the answer is {language}: use {check.language}."
@@ -100,12 +102,13 @@ async def run_command_check(
                 read_only=_shown(check.read_only),
             )
             if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
-                said = shown(run.output.strip(), 300)
+                said = shown(run.output.strip(), 300, search)
                 why = f"{check.command[0]} is not available in the sandbox; {_REMEDY}. {said}"
                 return not_run(f"{check.name} was not run: {why}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
-    return replace(_judged(check, run), sandbox=sandbox.name, seconds=run.seconds)
+    judged = await anyio.to_thread.run_sync(_judged, check, run, search)
+    return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
@@ -114,14 +117,14 @@ async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
     return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
 
 
-def _judged(check: CommandCheck, run: SandboxRun) -> CheckResult:
+def _judged(check: CommandCheck, run: SandboxRun, search: SecretSearch) -> CheckResult:
     if run.exit_code == 0:
         return CheckResult(check.name, "passed", executed=True)
     if run.killed_by is not None:
-        why = why_it_never_ended(run, check.limits).replace("the tests", check.name)
+        why = why_it_never_ended(run, check.limits, search).replace("the tests", check.name)
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
-    failure = shown(why, FAILURE_CHARACTERS)
+    failure = shown(why, FAILURE_CHARACTERS, search)
     note = f"if {check.name} itself calls something that is not available in the sandbox, {_REMEDY}"
     is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
     return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)

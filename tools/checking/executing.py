@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..guarding.secrets import SecretSearch
 from .result import CheckResult
 from .sandbox import Limits, Sandbox
 
@@ -21,6 +22,8 @@ class Executing:
     limits: Limits = field(default_factory=Limits)
     find_node: "Callable[[], Awaitable[Node | None]] | None" = None
     """None: the one on PATH."""
+    search: SecretSearch = field(default_factory=SecretSearch)
+    """Finds the secrets in what checks say."""
 
     async def sandbox(self) -> Sandbox | str:
         """The sandbox, or why there is none, with the remedy."""
@@ -36,7 +39,7 @@ class Executing:
         from .running_node import run_node_tests
 
         node = await (self.find_node or find_node)()
-        return await run_node_tests(code, tests, sandbox, node, self.limits, in_project)
+        return await run_node_tests(code, tests, sandbox, node, self.limits, in_project, self.search)
 
     async def tests_of_a_file(self, tests: str, language: str | None, copy: Path, sandbox: Sandbox) -> CheckResult:
         """Tests of a file that they cannot import (a README, a stylesheet, a query): they read it in the copy.
@@ -48,4 +51,4 @@ class Executing:
 
         if language == "javascript":
             return await self.node_tests("", tests, sandbox, InProject(copy, None))
-        return await run_tests("", tests, sandbox, self.limits, InPlace(copy, None))
+        return await run_tests("", tests, sandbox, self.limits, InPlace(copy, None), self.search)

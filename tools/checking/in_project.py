@@ -37,9 +37,11 @@ async def run_in_project(
         in_place = InPlace(copy, import_path(main[1], copy) if main[0] == root else None, tuple(names))
         if tests.code is None:
             answer = text if family(language) == "python" else ""
-            return await run_project_tests(answer, tests.files, copy, sandbox, executing.limits, in_place)
+            return await run_project_tests(
+                answer, tests.files, copy, sandbox, executing.limits, in_place, executing.search
+            )
         if family(language) not in tests.languages:
             return await executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
         if family(language) == "javascript":
             return await executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
-        return await run_tests(text, tests.code, sandbox, executing.limits, in_place)
+        return await run_tests(text, tests.code, sandbox, executing.limits, in_place, executing.search)

@@ -17,11 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio.to_thread
+
+from ..guarding.secrets import SecretSearch
 from .import_path import ImportPath
 from .interpreter import pytest_modules
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
-from .verdict import Runner, judge, not_run
+from .verdict import SHIPPED, Runner, judge, not_run
 
 _RUNNER = "/checker/tests.py"
 _CHECKER = {
@@ -62,18 +65,20 @@ async def run_tests(
     sandbox: Sandbox | None,
     limits: Limits | None = None,
     in_place: InPlace | None = None,
+    search: SecretSearch = SHIPPED,
 ) -> CheckResult:
     """Run tests given as text.
 
     Tests that pytest would collect are a pytest module: the answer is the module `solution`, and its
     public names are already imported. Others are a script, run after the answer in its namespace.
     sandbox: None when this machine has none: nothing is run. in_place: None when the answer is `answer` alone.
+    search: finds the secrets in what they say.
     """
     kind = "module" if _is_for_pytest(tests) else "script"
     job: Mapping[str, object] = {"kind": kind, "answer": answer, "tests": tests}
     if in_place is None:
-        return await _run(job, None, sandbox, limits or Limits())
-    return await _run({**job, **in_place.job}, in_place.copy, sandbox, limits or Limits())
+        return await _run(job, None, sandbox, limits or Limits(), search)
+    return await _run({**job, **in_place.job}, in_place.copy, sandbox, limits or Limits(), search)
 
 
 async def run_project_tests(
@@ -83,21 +88,25 @@ async def run_project_tests(
     sandbox: Sandbox | None,
     limits: Limits | None = None,
     in_place: InPlace | None = None,
+    search: SecretSearch = SHIPPED,
 ) -> CheckResult:
     """Run test files of a project by pytest in a copy of it, see `project_copy.py`.
 
-    answer: is importable as the module `solution`. test_paths: relative to the copy. in_place: as in `run_tests`.
+    answer: is importable as the module `solution`. test_paths: relative to the copy. in_place, search: as in
+    `run_tests`.
     """
     project = {"kind": "project", "answer": answer, "tests": "", "paths": list(test_paths), "options": []}
     job: Mapping[str, object] = project if in_place is None else {**project, **in_place.job}
-    result = await _run(job, copy, sandbox, limits or Limits())
+    result = await _run(job, copy, sandbox, limits or Limits(), search)
     if result.outcome == "not_run" and _FOREIGN_OPTIONS.search(result.note or ""):
         # The project's own options ask for plugins, of which there are none inside.
-        result = await _run({**job, "options": ["-o", "addopts="]}, copy, sandbox, limits or Limits())
+        result = await _run({**job, "options": ["-o", "addopts="]}, copy, sandbox, limits or Limits(), search)
     return result
 
 
-async def _run(job: Mapping[str, object], folder: Path | None, sandbox: Sandbox | None, limits: Limits) -> CheckResult:
+async def _run(
+    job: Mapping[str, object], folder: Path | None, sandbox: Sandbox | None, limits: Limits, search: SecretSearch
+) -> CheckResult:
     if sandbox is None:
         return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
     nonce = secrets.token_hex(16)
@@ -120,8 +129,9 @@ async def _run(job: Mapping[str, object], folder: Path | None, sandbox: Sandbox 
         has=_BARE if whose is None else f"the sandbox has the packages of {whose}",
         imports=lambda module: _imports(tests, module),
         lacks=_REMEDY if whose is None else None,
+        search=search,
     )
-    return judge(run, nonce, runner, sandbox, limits)
+    return await anyio.to_thread.run_sync(judge, run, nonce, runner, sandbox, limits)
 
 
 def _is_for_pytest(tests: str) -> bool:

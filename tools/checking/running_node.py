@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import anyio.to_thread
+
+from ..guarding.secrets import SecretSearch
 from .javascript import (
     Program,
     exporting,
@@ -26,7 +29,7 @@ from .javascript_slips import first_slip
 from .node import INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
-from .verdict import Runner, judge, not_run
+from .verdict import SHIPPED, Runner, judge, not_run
 
 _RUNNER = "/checker/node.mjs"
 _HAS = "the sandbox has Node.js with node:test and node:assert only"
@@ -68,6 +71,7 @@ async def run_node_tests(
     node: Node | None,
     limits: Limits | None = None,
     in_project: InProject | None = None,
+    search: SecretSearch = SHIPPED,
 ) -> CheckResult:
     """Run tests given as text.
 
@@ -75,6 +79,7 @@ async def run_node_tests(
     `./solution.js`; others are a script that runs after it. Either sees all names of the answer's top level.
     sandbox, node: None when this machine has none: nothing is run. in_project: None when the answer is `answer`
     alone. There it finds the files beside it, and tests import files of the project as from its root.
+    search: finds the secrets in what they say.
     """
     if sandbox is None:
         return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
@@ -109,7 +114,8 @@ async def run_node_tests(
         "file": in_project and in_project.file and in_project.file.as_posix(),
         "folder": folder,
     }
-    return await _run(job, nonce, tests, sandbox, node, limits or Limits(), in_project and in_project.copy)
+    runner = Runner(_HAS, lambda module: _imports(tests, module), lacks=_REMEDY, search=search)
+    return await _run(job, nonce, runner, sandbox, node, limits or Limits(), in_project and in_project.copy)
 
 
 def _why_no_test(tests: str, read: Program, language: str, *, is_module: bool) -> str | None:
@@ -126,7 +132,7 @@ def _why_no_test(tests: str, read: Program, language: str, *, is_module: bool) -
 async def _run(
     job: Mapping[str, object],
     nonce: str,
-    tests: str,
+    runner: Runner,
     sandbox: Sandbox,
     node: Node,
     limits: Limits,
@@ -149,8 +155,7 @@ async def _run(
         )
     except SandboxFailed as failure:
         return not_run(f"the tests were not run: {failure}")
-    runner = Runner(_HAS, lambda module: _imports(tests, module), lacks=_REMEDY)
-    return judge(run, nonce, runner, sandbox, limits)
+    return await anyio.to_thread.run_sync(judge, run, nonce, runner, sandbox, limits)
 
 
 def _flags(node: Node) -> list[str]:

@@ -25,7 +25,8 @@ _OUR_PATHS = re.compile(
     + r")/|(?<![\w./+-])/[\w./+-]*/(?=(?:lib|lib64)/python3\.\d+/)"
 )
 """Folders of the sandbox, and of this machine's Python, as they stand in tracebacks."""
-_SECRETS = SecretSearch()
+SHIPPED = SecretSearch()
+"""Finds the secrets that everybody has, and none by a pattern of the user's."""
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
@@ -52,6 +53,8 @@ class Runner:
     lacks: str | None
     """What would give code a module that is missing inside. None: it has all that the project has, and code that
     imports another one is wrong."""
+    search: SecretSearch = SHIPPED
+    """Finds the secrets in what is said too long to be kept whole."""
 
 
 def judge(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
@@ -77,13 +80,14 @@ def _report(run: SandboxRun, nonce: str) -> RunnerReport | None:
 
 
 def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits: Limits) -> CheckResult:
+    search = runner.search
     if report is None:
-        return CheckResult("tests", "failed", executed=True, first_failure=why_it_never_ended(run, limits))
+        return CheckResult("tests", "failed", executed=True, first_failure=why_it_never_ended(run, limits, search))
     if report.status == "broken_tests":
-        return not_run(f"the tests themselves cannot be run: {shown(report.failure or run.output, 1000)}")
+        return not_run(f"the tests themselves cannot be run: {shown(report.failure or run.output, 1000, search)}")
     if report.status == "no_tests":
         found = "every test was skipped, or asserts nothing" if report.total else _NOTHING_COULD_FAIL
-        return not_run(f"nothing was tested: {shown(report.failure, 300) if report.failure else found}")
+        return not_run(f"nothing was tested: {shown(report.failure, 300, search) if report.failure else found}")
     missing, note = report.missing_module, None
     if missing is not None:
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
@@ -91,20 +95,20 @@ def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits
             return not_run(note)
     failure = report.failure
     if failure is not None and report.was_printed:
-        failure = _with_the_last_printed(failure, run)
+        failure = _with_the_last_printed(failure, run, search)
     return CheckResult(
         "tests",
         report.status,
         executed=True,
         tests_passed=report.passed if report.total else None,
         tests_total=report.total or None,
-        first_failure=None if failure is None else shown(failure, FAILURE_CHARACTERS),
+        first_failure=None if failure is None else shown(failure, FAILURE_CHARACTERS, search),
         missing_module=None if runner.lacks is None else missing,
         note=note,
     )
 
 
-def why_it_never_ended(run: SandboxRun, limits: Limits) -> str:
+def why_it_never_ended(run: SandboxRun, limits: Limits, search: SecretSearch) -> str:
     """For a run that gave no verdict: what ended it, and the last it printed."""
     reasons = {
         "wall_time": f"the tests did not finish within {limits.wall_s:g} s",
@@ -114,17 +118,17 @@ def why_it_never_ended(run: SandboxRun, limits: Limits) -> str:
     }
     ended = f"the code ended the process (exit code {run.exit_code}) before the tests had finished"
     reason = reasons[run.killed_by] if run.killed_by else ended
-    return _with_the_last_printed(reason, run)
+    return _with_the_last_printed(reason, run, search)
 
 
-def _with_the_last_printed(reason: str, run: SandboxRun) -> str:
-    last = _fitting(run.output, 1500)[-1500:]
+def _with_the_last_printed(reason: str, run: SandboxRun, search: SecretSearch) -> str:
+    last = _fitting(run.output, 1500, search)[-1500:]
     return f"{reason}\nthe last it printed:\n{last}" if last else reason
 
 
-def shown(text: str, characters: int) -> str:
+def shown(text: str, characters: int, search: SecretSearch) -> str:
     """The text without our paths and what nobody sees; a long one loses its middle, as causes stand at the ends."""
-    clean = _fitting(text, characters)
+    clean = _fitting(text, characters, search)
     if len(clean) <= characters:
         return clean
     mark = f"\n[... {len(clean) - characters:,} characters and more cut ...]\n"
@@ -132,7 +136,7 @@ def shown(text: str, characters: int) -> str:
     return clean[:head] + mark + clean[head + len(mark) - characters :]
 
 
-def _fitting(text: str, characters: int) -> str:
+def _fitting(text: str, characters: int, search: SecretSearch) -> str:
     """The text cleaned; one that must be cut has no secret left, since nobody would know the rest of one for it."""
     clean = _OUR_PATHS.sub("", visible(text)).strip()
-    return clean if len(clean) <= characters else _SECRETS.redact(clean)
+    return clean if len(clean) <= characters else search.redact(clean)
