@@ -1,1 +1,1 @@
-"""What is allowed: which files, which hosts, how much money, which characters."""
+"""Limits on what a call may do: readable files, hosts that text may be sent to, spending, and safe characters."""

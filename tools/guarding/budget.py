@@ -1,4 +1,4 @@
-"""How many tokens a request may ask for, so that its worst case fits the money that is left."""
+"""Limits a request's output tokens so that its worst-case price fits the remaining budget."""
 
 from dataclasses import dataclass
 
@@ -7,20 +7,20 @@ from ...profiles.model import ModelProfile
 
 @dataclass(frozen=True)
 class Allowance:
-    """What one request may use."""
+    """The output tokens and the money that one request may use."""
 
     max_output_tokens: int
     worst_case_usd: float
-    """The price of the whole prompt, written to the cache, and of every output token allowed."""
+    """The price if the whole prompt is written to the cache and every allowed output token is used."""
 
 
 def allow(
     profile: ModelProfile, *, prompt_tokens_at_most: int, wanted_tokens: int, least_tokens: int, left_usd: float | None
 ) -> Allowance | None:
-    """The most that a request may use, or None when not even `least_tokens` of output can be paid.
+    """The most that a request may use, or None if the budget does not cover `least_tokens` of output.
 
-    wanted_tokens: output tokens, thinking included, that the task should have; shrunk to what
-    `left_usd` pays. left_usd: US dollars; None is no limit, and a model that costs nothing needs none.
+    wanted_tokens: the desired output tokens, thinking included; reduced to what `left_usd` pays for.
+    left_usd: remaining US dollars; None means no limit. Free models are never limited.
     """
 
     def worst_case_usd(output_tokens: int) -> float:
@@ -32,7 +32,7 @@ def allow(
         if spare_usd <= 0:
             return None
         tokens = int(spare_usd / (price_usd - worst_case_usd(0)) * wanted_tokens)
-        if worst_case_usd(tokens) > left_usd:  # by the last bit of a float
+        if worst_case_usd(tokens) > left_usd:  # floating-point rounding
             tokens -= 1
         if tokens < least_tokens:
             return None

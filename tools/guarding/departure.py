@@ -1,4 +1,4 @@
-"""The last look at a prompt before it goes to a model elsewhere."""
+"""The final check of a prompt for secrets before it is sent to a remote model."""
 
 from dataclasses import replace
 
@@ -10,11 +10,11 @@ _ROUNDS = 3
 
 
 class MayNotLeave(Exception):
-    """A prompt that holds a secret and was about to leave. The message says where, and never what."""
+    """A prompt for a remote model contains a secret. The message gives its location, never its text."""
 
 
 def fit_to_leave(prompt: Prompt, privacy: Privacy) -> Prompt:
-    """The prompt as it may leave: as it is, or without its secrets where the user settled that.
+    """The prompt, unchanged if it contains no secrets, else redacted if the user's settings allow that.
 
     Raises MayNotLeave.
     """
@@ -34,7 +34,7 @@ def _cleared(turn: Turn, privacy: Privacy) -> Turn:
     text = turn.text
     for _ in range(_ROUNDS):
         text = privacy.secrets.redact(text)
-    # A vendor's own form of an answer cannot be altered, so an altered answer goes as plain text.
+    # `vendor_state` is opaque and cannot be redacted, so a redacted answer is sent as plain text.
     return turn if text == turn.text else Turn(turn.author, text)
 
 

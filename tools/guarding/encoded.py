@@ -1,6 +1,7 @@
-"""Text that stands in another text in base64, in hexadecimal or percent-encoded, and what it says.
+"""Finds and decodes base64, hexadecimal and percent-encoded text within a text.
 
-Only whole runs that decode to text are read, once: what was encoded twice, in part, or in any other way is not.
+Only complete runs that decode to text are found, and they are decoded once: nested, partial and other encodings
+are missed.
 """
 
 import base64
@@ -14,32 +15,32 @@ from urllib.parse import unquote_to_bytes
 Encoding = Literal["base64", "hex", "percent"]
 
 _LEAST = 14
-"""Characters. Few secrets are shorter with the words that tell them, and chance makes text of fewer."""
+"""Characters of decoded text. Few secrets with their key word are shorter, and random bytes can decode to less."""
 _GLANCE = 32
-"""Characters that are decoded first: nearly all runs that are no text show it there."""
+"""Characters that are decoded first: enough to reject nearly every run that is not text."""
 _WORD = re.compile(r"[A-Za-z0-9_+/-]{22,}={0,2}")
-"""What can be base64, of either alphabet, and holds what can be hexadecimal."""
+"""Candidate base64 in either alphabet; hexadecimal runs are searched within these matches."""
 _WRAPPED = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n[ \t]*)+[A-Za-z0-9+/]{2,}={0,2}")
-"""Base64 in long lines and a last one, as tools wrap it."""
+"""Base64 wrapped into long lines and a last, shorter one."""
 _HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){16,}(?![0-9A-Fa-f])")
 _ESCAPES = re.compile(r"\\x[0-9A-Fa-f]{2}(?:\\x[0-9A-Fa-f]{2}){15,}")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
 _OF_ADDRESSES = re.compile(r"[\w.~!$&*+,;=:@/?%-]*")
 _BEFORE_PERCENT = 400
-"""Characters that are read before the first that is percent-encoded."""
+"""How far before the first percent-encoded character the start of the address is searched."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """A run of a text that is another text."""
+    """A run of characters that decodes to text."""
 
     encoding: Encoding
     start: int
     end: int
     text: str
-    """What it says."""
+    """The decoded text."""
 
 
 def encoded_in(text: str) -> Iterator[Encoded]:
@@ -60,7 +61,7 @@ def _words(text: str) -> Iterator[tuple[Encoding, int, int]]:
         if start >= wrapped_until and text[end : end + 1] in ("\r", "\n") and (lines := _WRAPPED.match(text, start)):
             wrapped_until = lines.end()
             yield "base64", start, wrapped_until
-            # A word below wrapped lines looks like their last one.
+            # An unrelated word on the line below matches as the last line, so try without that line too.
             yield "base64", start, start + len(lines[0].rpartition("\n")[0].rstrip())
         yield "base64", start, end
         for digits in _HEX.finditer(text, start, end):

@@ -1,4 +1,4 @@
-"""What a call brings, examined before anything is done with it: may its task leave the machine?"""
+"""Examines the input of a call before it is processed, to decide whether its task may leave the machine."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ async def examine_call(
     *,
     named: Sequence[str] = (),
 ) -> Examination:
-    """What was found in the texts of a call, its files and its tests.
+    """Examine the texts, files and tests of a call.
 
-    texts: by the argument they came in. named: paths whose place alone counts, such as that of a new file.
+    texts: by argument name. named: paths that are checked by location only, such as that of a new file.
     """
     passages = [Passage(name, text) for name, text in texts.items() if text]
     passages += [Passage(file.path, file.text, _place(services, file.path)) for file in files]
@@ -32,10 +32,10 @@ async def examine_call(
 
 
 async def why_output_stays(services: Services, tests: TestsGiven | None, *, in_project: bool) -> str | None:
-    """Why what the checks of a task print may not leave; None: it may.
+    """Why the output of a task's checks must stay on the machine. None: it may leave.
 
-    in_project: whether any other check runs in a copy of the first root. Code that a model wrote runs
-    beside the project's files there, and could print them in any disguise.
+    in_project: whether any other check runs in a copy of the first root. Model-written code can read the
+    project's files there and print them in any encoding.
     """
     local_paths, roots = services.rules.privacy.local_paths, services.roots.folders
     project = tests.root if tests is not None and tests.root is not None else None
@@ -45,7 +45,7 @@ async def why_output_stays(services: Services, tests: TestsGiven | None, *, in_p
         return None
 
     def first() -> str | None:
-        from ..checking.project_copy import copied_files  # with what runs code, which a server starts without
+        from ..checking.project_copy import copied_files  # deferred, so that the server starts faster
 
         for file, why in local_paths.keeping(copied_files(project), roots):
             return (
@@ -63,6 +63,6 @@ def _place(services: Services, path: str) -> Path:
 
 
 def _tested(tests: TestsGiven | None) -> Iterator[Path]:
-    """The test files: what a failing test says quotes them."""
+    """The test files, which the output of a failing test quotes."""
     if tests is not None and tests.root is not None:
         yield from (tests.root / file.partition("::")[0] for file in tests.files)

@@ -1,10 +1,10 @@
-"""The user's home folder, where there is one."""
+"""The user's home folder, if there is one."""
 
 from pathlib import Path
 
 
 def home_folder() -> Path | None:
-    """None: HOME is not set, and the system knows no user of this number, as in a container started for any."""
+    """The home folder. None: HOME is unset and the user id has no account, as in a container run with any uid."""
     try:
         return Path.home()
     except RuntimeError:

@@ -1,8 +1,8 @@
-"""The user's patterns of paths whose text stays on the machine: `[privacy] local_only = ["src/billing/**"]`.
+"""Path patterns for files whose text stays on the machine: `[privacy] local_only = ["src/billing/**"]`.
 
-A file is told by its path below each root, whatever spelling led to it: letter case, Unicode forms and
-what cannot be seen make no difference. A file with several names (hard links) is told by each that lies
-below a root. A copy is another file.
+Patterns are matched against a file's path below each root, ignoring case, Unicode normalization form and
+invisible characters. A file with several names (hard links) matches by any name below a root. A copy does
+not inherit the match.
 """
 
 import os
@@ -18,22 +18,22 @@ from .text import visible
 
 @dataclass(frozen=True)
 class Kept:
-    """Why a file stays."""
+    """The pattern that keeps a file on the machine."""
 
     pattern: str
     name: Path
-    """The path that the pattern means: the file's own, or that of a hard link to it."""
+    """The path that matched: the file's own, or that of a hard link to it."""
 
 
 class BadPathPattern(ValueError):
-    """A pattern that can match nothing below a root. The message says what to write instead."""
+    """A pattern that cannot match below a root. The message says what to write instead."""
 
 
 @dataclass(frozen=True)
 class LocalPaths:
-    """Which paths the patterns mean. `*` and `?` stay within a name, `**` crosses folders.
+    """The patterns. `*` and `?` match within a name, `**` crosses folders.
 
-    A pattern without a slash means a name anywhere; one that means a folder means all that is in it.
+    A pattern without a slash matches a name at any depth; one that matches a folder covers everything in it.
     """
 
     patterns: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class LocalPaths:
         return tuple((pattern, re.compile(_expression(pattern), re.DOTALL)) for pattern in self.patterns)
 
     def matching(self, path: Path, roots: Sequence[Path]) -> str | None:
-        """The first pattern that means a file, seen from each root it lies below. path: absolute. None: none does."""
+        """The first pattern that matches the path below any root, or None. path: absolute."""
         relatives = [_plain(path.relative_to(root)) for root in roots if path.is_relative_to(root)]
         for pattern, expression in self._compiled:
             if any(expression.fullmatch(relative) for relative in relatives):
@@ -56,9 +56,9 @@ class LocalPaths:
         return None
 
     def keeping(self, paths: Iterable[Path], roots: Sequence[Path]) -> Iterator[tuple[Path, Kept]]:
-        """Those of the files that a pattern means by any of their names. paths: absolute; they need not exist.
+        """The files that a pattern matches by any of their names. paths: absolute; they need not exist.
 
-        Looks through all roots once if one of the files has several names, and not otherwise.
+        Scans all roots once if a file has several names, otherwise not at all.
         """
         linked = dict[tuple[int, int], list[Path]]()
         for path in paths if self.patterns else ():
@@ -82,7 +82,7 @@ def _file_of(path: Path) -> os.stat_result | None:
 
 
 def _names(wanted: Collection[tuple[int, int]], roots: Sequence[Path]) -> Iterator[Path]:
-    """The paths below the roots whose inode is that of a wanted file; the device is not looked at."""
+    """The paths below the roots with the inode of a wanted file; the device is not compared."""
     inodes = {inode for _, inode in wanted}
     folders = [*roots] if wanted else []
     while folders:
@@ -93,7 +93,7 @@ def _names(wanted: Collection[tuple[int, int]], roots: Sequence[Path]) -> Iterat
                         folders.append(Path(entry.path))
                     elif entry.inode() in inodes:
                         yield Path(entry.path)
-        except OSError:  # not a folder, or none that we may look into
+        except OSError:  # not a folder, or not readable
             continue
 
 
@@ -124,9 +124,9 @@ def _parts(pattern: str) -> Iterator[str]:
 
 
 def _plain(path: PurePath) -> str:
-    """A path as file systems compare it that tell neither case nor forms of a letter apart.
+    """The path as compared by file systems that ignore case and Unicode normalization form.
 
-    Windows drops dots and spaces at the end of a name, and names a file's streams behind a colon.
+    Windows drops trailing dots and spaces of a name and puts a file's stream after a colon.
     """
     parts = (unicodedata.normalize("NFKC", visible(part)).casefold() for part in path.parts)
     return "/".join(part.partition(":")[0].rstrip(". ") or part for part in parts)

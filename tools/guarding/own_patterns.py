@@ -1,8 +1,8 @@
-"""The user's own patterns of secrets: searched line by line, in time that a text cannot stretch.
+"""User-defined secret patterns, searched line by line in bounded time.
 
-Python's `re` goes back over what it has tried, so a pattern such as `(a+)+b` would never end on a text
-made for it. What can do that is refused, and what is merely slow ends when its time is up: the rest of
-the text then counts as secret, so that nothing leaves unsearched.
+Python's `re` backtracks, so a pattern such as `(a+)+b` can take exponential time on a crafted text. Such
+patterns are refused, and slow ones stop at a timeout: the rest of the text then counts as secret, so that
+nothing leaves the machine unsearched.
 """
 
 import re
@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 
 PATTERN_CHARACTERS_AT_MOST = 300
 STRETCH = 512
-"""Characters of a line that are searched at once; neighbouring stretches share half."""
+"""Characters of a line that are searched at once; adjacent stretches overlap by half."""
 SEARCH_SECONDS_AT_MOST = 2.0
-"""Of one pattern in one text."""
+"""For one pattern in one text."""
 
 _WAYS_AT_MOST = 4 * STRETCH**2
-"""In how many ways the repeats of a pattern may share out a stretch."""
+"""In how many ways the quantifiers of a pattern may divide a stretch among themselves."""
 
 _TOKEN = re.compile(
     r"(?P<escape>\\.)|(?P<set>\[\^?\]?(?:\\.|[^\]\\])*\])"
@@ -34,14 +34,17 @@ class BadPattern(ValueError):
 
 @dataclass(frozen=True)
 class OwnPattern:
-    """A form of secret that the user described."""
+    """A user-defined secret pattern."""
 
     name: str
     regex: re.Pattern[str]
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
-        """Where what it describes stands; a group named `value` is the secret part of it."""
+        """The spans of all matches, or of their group named `value` if the pattern has one.
+
+        At the timeout the rest of the text is the last span.
+        """
         deadline = self.clock() + SEARCH_SECONDS_AT_MOST
         group = "value" if "value" in self.regex.groupindex else 0
         at = 0
@@ -59,7 +62,7 @@ class OwnPattern:
 
 
 def own_pattern(name: str, regex: str) -> OwnPattern:
-    """The user's pattern. Raises BadPattern when it is no regular expression, finds nothing, or could take for ever."""
+    """The compiled pattern. Raises BadPattern if it is invalid, too long, too slow, or matches an empty text."""
     if len(regex) > PATTERN_CHARACTERS_AT_MOST:
         raise BadPattern(f"{name}: it has {len(regex)} characters; at most {PATTERN_CHARACTERS_AT_MOST} are read")
     try:
@@ -74,9 +77,9 @@ def own_pattern(name: str, regex: str) -> OwnPattern:
 
 
 def _why_slow(regex: str) -> str | None:
-    """What in a pattern lets `re` try too many ways, with the remedy. None: nothing does."""
+    """The part of a pattern that can backtrack excessively, with the remedy. None: there is none."""
     opened: list[bool] = []
-    """For each group that is open, whether something in it can match in several ways."""
+    """For each open group, outermost first: whether the text before it in its parent can match in several ways."""
     varied, ways, last_group = False, 1, False
     for token in _TOKEN.finditer(regex):
         is_group_end = False
@@ -108,7 +111,7 @@ def _why_slow(regex: str) -> str | None:
 
 
 def _bounds(repeat: str) -> tuple[int, int]:
-    """The fewest and the most times; what has no upper bound may be as long as a stretch."""
+    """The minimum and maximum count of a quantifier; an unbounded maximum is STRETCH."""
     if repeat in _BOUNDS:
         return _BOUNDS[repeat]
     fewest, comma, most = repeat[1:-1].partition(",")

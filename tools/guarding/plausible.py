@@ -1,7 +1,7 @@
-"""Whether what stands where a secret would stand can be one, or is a placeholder, a name or a word.
+"""Tells plausible secrets from placeholders, identifiers and words in a position where secrets occur.
 
 The thresholds are our own, set so that no file of this repository and no program of HumanEval,
-BigCodeBench, QuixBugs and MBPP raises an alarm (`chargehand bench secrets`).
+BigCodeBench, QuixBugs and MBPP is a false positive (`chargehand bench secrets`).
 """
 
 import math
@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-# Words of which placeholders are made; what is left without them must still look like a secret.
+# Words that placeholders consist of; the rest of the value must still look like a secret.
 _PLACEHOLDER_WORDS = re.compile(
     r"change[-_ ]?(?:me|this|it)|example|sample|placeholder|dummy|fake|mock|your|redacted|hidden|insert|replace|"
     r"pass(?:word|wd|phrase)?|secret|token|credentials?|api|key|test(?:ing)?|todo|foo|bar|baz|qux|demo|default|"
@@ -18,7 +18,7 @@ _PLACEHOLDER_WORDS = re.compile(
     re.IGNORECASE,
 )
 
-# Where a program, a shell or a template puts the value in later.
+# Values that a program, a shell or a template fills in later.
 _DEFERRED = re.compile(r"\$\{|\$\(|^\$\w|%\(|%s|\{\{|^<.*>$|^\{.*\}$|^\[.*\]$|^\*+$|^\.+$|…|\.\.\.")
 
 _ADDRESS = re.compile(r"\.{0,2}/[\w.-]+/|[a-z][a-z0-9+.-]*://", re.IGNORECASE)
@@ -26,7 +26,7 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(?:[.:/-]+[A-Za-z_][A-Za-z0-9_]*)*")
 
 _MIXED = re.compile(r"^(?=[a-zA-Z]*\d)(?=\d*[a-zA-Z])\w{8}")
 _JUMBLED = re.compile(r"^(?=.{16})..(?:[^A-Z]*[a-z][A-Z]){3}(?=.*\d|.*[A-Z]{2})")
-"""Cases that change more often than in a name, beyond a beginning such as V1."""
+"""Upper and lower case alternate more often than in a name, not counting a prefix such as V1."""
 
 _FEWEST_CHARACTERS = 6
 _FEWEST_DISTINCT = 4
@@ -36,12 +36,12 @@ _BITS_PER_CHARACTER = 3.0
 
 
 def is_filler(value: str) -> bool:
-    """Whether it is made of hardly any different characters, as `xxxxxxxx` in a manual is."""
+    """Whether the value has very few distinct characters, such as `xxxxxxxx` in a manual."""
     return len(set(value)) < min(_FEWEST_DISTINCT, len(value))
 
 
 def _is_token(found: re.Match[str]) -> bool:
-    """Whether the value is random: digits and letters mixed, with more variety than words have."""
+    """Whether the value looks random: mixed digits and letters, with a higher entropy than words."""
     value = found["value"]
     rest = _PLACEHOLDER_WORDS.sub("", value)
     digits = sum(character.isdigit() for character in rest)
@@ -56,19 +56,19 @@ def _is_token(found: re.Match[str]) -> bool:
 
 
 def _is_password(found: re.Match[str]) -> bool:
-    """Whether somebody chose the value to be hard to guess: three kinds of characters, or two and length."""
+    """Whether the value looks like a chosen password: three kinds of characters, or two and enough length."""
     return _is_chosen(found["value"])
 
 
 def _is_bare_password(found: re.Match[str]) -> bool:
-    """The same where no quotes stand: there a name of the program is none, and names hold few digits."""
+    """The same for an unquoted value, which may be an identifier; identifiers have few digits."""
     value = found["value"]
     digits = sum(character.isdigit() for character in value)
     return _is_chosen(value) and (digits >= _FEWEST_DIGITS or not _NAME.fullmatch(value))
 
 
 def _is_url_password(found: re.Match[str]) -> bool:
-    """The same in an address, where the name of the user, again, is nobody's secret."""
+    """The same for a password in a URL, where a repeated user name is not a secret."""
     value, user = found["value"], found["user"]
     if _DEFERRED.search(value) or value.lower() == user.lower() or is_filler(value):
         return False
@@ -90,12 +90,12 @@ def _is_chosen(value: str) -> bool:
 
 
 def _kinds(text: str) -> int:
-    """How many kinds of characters there are: lower case, upper case, digits, others."""
+    """How many kinds of characters occur: lower case, upper case, digits, others."""
     return sum(bool(kind.search(text)) for kind in _KINDS)
 
 
 def _entropy(text: str) -> float:
-    """Bits per character, from how often each occurs."""
+    """Shannon entropy, in bits per character."""
     return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())
 
 
@@ -109,4 +109,4 @@ JUDGES: Mapping[str, Callable[[re.Match[str]], bool]] = {
     "bare": _is_bare_password,
     "url": _is_url_password,
 }
-"""By the word in the data file."""
+"""By the value of `judged` in the data file."""

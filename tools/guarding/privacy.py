@@ -1,8 +1,7 @@
-"""Whether a task may leave the machine: which of its texts must stay, why, and what leaves in their place.
+"""Decides whether a task may leave the machine: which texts keep it here, why, and which secrets are redacted.
 
-What is examined is text on its way into prompts; a task that must stay is local-only from then on, and
-so is everything that comes of it. What it does not protect against: text that the host itself has read
-and passes on in other words.
+It examines texts before they enter prompts; a task that must stay is local-only from then on, and so is
+everything derived from it. It does not protect against text that the host itself has read and rephrases.
 """
 
 from collections.abc import Sequence
@@ -20,17 +19,17 @@ OnSecret = Literal["local", "redact"]
 
 _SHOWN = 5
 _AT_ONCE_CHARACTERS = 1_000
-"""Looked through in a fifth of a millisecond, about what it costs to hand them to a thread and back."""
+"""Searched in 0.2 ms, about the cost of a round trip to a worker thread."""
 
 
 @dataclass(frozen=True)
 class Privacy:
-    """What the user settled about text that may not leave."""
+    """The user's settings for text that must stay on the machine."""
 
     local_paths: LocalPaths = field(default_factory=LocalPaths)
     secrets: SecretSearch = field(default_factory=SecretSearch)
-    on_secret: OnSecret = "local"  # noqa: S105 - a word of ours, and nobody's password
-    """local: a task with a secret in it stays here. redact: it may leave, without the secret."""
+    on_secret: OnSecret = "local"  # noqa: S105 - an enumeration value, not a password
+    """local: a task that contains a secret stays here. redact: it may leave, without the secret."""
 
     @property
     def replaces_secrets(self) -> bool:
@@ -42,10 +41,10 @@ class Passage:
     """One text that a model would be shown."""
 
     place: str
-    """Where it is from, for a message: a path or an argument."""
+    """Its origin, for messages: a path or an argument."""
     text: str
     path: Path | None = None
-    """Its file, absolute. None: it comes from no file."""
+    """Its file, absolute. None: it does not come from a file."""
 
 
 @dataclass(frozen=True)
@@ -54,19 +53,19 @@ class Reason:
 
     kind: Literal["path", "secret"]
     text: str
-    """For readers; nothing is decided by it."""
+    """For display only."""
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What was found in the texts of a task."""
+    """The result of examining the texts of a task."""
 
     reasons: tuple[Reason, ...] = ()
     """Why it must stay on the machine. Empty: it may leave."""
     replaced: tuple[str, ...] = ()
-    """The secrets that will be replaced in what leaves."""
+    """The secrets that will be replaced before anything is sent."""
     hidden: tuple[str, ...] = ()
-    """The texts with characters in them that nobody sees."""
+    """The texts that contain invisible characters."""
 
     @property
     def stays(self) -> bool:
@@ -74,7 +73,7 @@ class Examination:
 
     @property
     def remedy(self) -> str | None:
-        """What whoever has no local model can do. None: it may leave."""
+        """What a user without a local model can do. None: the task may leave."""
         if not self.reasons:
             return None
         holds_secret = any(reason.kind == "secret" for reason in self.reasons)
@@ -82,7 +81,7 @@ class Examination:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What the receipt says of it."""
+        """The notes for the receipt."""
         notes: list[str] = []
         if self.reasons:
             notes.append(f"{STAYS} {_listed([reason.text for reason in self.reasons])}.")
@@ -110,9 +109,9 @@ HOW_TO_LEAVE = (
 async def examine(
     privacy: Privacy, passages: Sequence[Passage], roots: Sequence[Path], paths: Sequence[Path] = ()
 ) -> Examination:
-    """Look into all texts of a task before anything is done with them.
+    """Examine all texts of a task before they are processed.
 
-    paths: files whose text may come out of a check, absolute; only their place counts.
+    paths: absolute paths of files whose text a check may print; only their location counts.
     """
     looks_at_files = bool(paths) or (privacy.local_paths.patterns and any(passage.path for passage in passages))
     if sum(len(passage.text) for passage in passages) <= _AT_ONCE_CHARACTERS and not looks_at_files:

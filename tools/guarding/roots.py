@@ -1,4 +1,4 @@
-"""Which folders may be read, and how a file below them is opened: never through a link."""
+"""The folders that may be read, and safe opening of files below them: symbolic links are never followed."""
 
 import errno
 import hashlib
@@ -16,7 +16,7 @@ FILE_BYTES_AT_MOST = 2_000_000
 
 HOW_TO_SET_ROOTS = "Set CHARGEHAND_ROOTS to your project's folder in the \"env\" block of your host's config."
 
-# A folder that holds one of these is somebody's project.
+# A folder that contains one of these is a project.
 _PROJECT_MARKS = (
     ".git", ".hg", "pyproject.toml", "setup.py", "package.json", "Cargo.toml", "go.mod", "pom.xml", "build.gradle",
     "build.gradle.kts", "Gemfile", "composer.json", "CMakeLists.txt", "Makefile", "mix.exs", "deno.json",
@@ -27,17 +27,17 @@ _SYSTEM_FOLDERS = (
     "/System", "/Library", "/private/etc", "C:\\Windows", "C:\\Program Files",
 )  # fmt: skip
 
-# Where containers and administrators keep sources, though it is below a system folder.
+# Source folders of containers and administrators, although below a system folder.
 _SOURCES = ("/usr/src", "/usr/local/src")
 
-# What holds everybody's projects is nobody's.
+# Folders that are shared by all users or all projects.
 _EVERYBODYS_FOLDERS = ("/home", "/opt", "/private", "/private/var", "/srv", "/var", "/Users", "/Volumes", *_SOURCES)
 
 _INSTALLED_IN = Path(os.path.realpath(__file__)).parents[2]
 
 
 def project_key(folder: Path) -> str:
-    """The key of the project in a folder, which is the same whatever link leads to it."""
+    """The key of the project in a folder, after resolving links."""
     return hashlib.sha256(os.fsencode(folder.resolve())).hexdigest()[:16]
 
 
@@ -48,20 +48,20 @@ class Roots:
     folders: tuple[Path, ...]
     """Resolved; relative paths are against the first."""
     off_limits: tuple[Path, ...] = ()
-    """Folders that are never read, even below a root: our own data."""
+    """Folders that are never read, even below a root: our own data folder."""
     problems: tuple[str, ...] = ()
-    """Why a configured folder is not among them, with what to do."""
+    """Why configured folders were rejected, each with its remedy."""
 
     @property
     def project(self) -> str | None:
-        """The key by which tasks of the first root are told from other projects'; it does not say where that lies."""
+        """The key that tells tasks of the first root from those of other projects; it does not reveal the path."""
         return project_key(self.folders[0]) if self.folders else None
 
     def locate(self, path: str, argument: str) -> tuple[Path, Path]:
-        """The root a path lies below, and the path from there; the file itself is not looked at.
+        """The root that contains a path, and the path relative to it; the file itself is not accessed.
 
-        An absolute path may lead to a root by another name of it, such as a link.
-        argument: the tool argument it came in, for the message. Raises NoRoots or FileRefused.
+        An absolute path may reach a root through an alias, such as a link. argument: the tool argument that the path
+        came in, for messages. Raises NoRoots or FileRefused.
         """
         because = f" ({' '.join(self.problems)})" if self.problems else ""
         if not self.folders:
@@ -94,7 +94,7 @@ class Roots:
         return _decoded(self.read_bytes(path, argument), f"{argument}: {_shown(path)}")
 
     def read_bytes(self, path: str, argument: str) -> bytes:
-        """The same as bytes, of whatever encoding. Raises NoRoots, FileMissing or another FileRefused."""
+        """The bytes of a file below a root. Raises NoRoots, FileMissing or another FileRefused."""
         root, relative = self.locate(path, argument)
         named = f"{argument}: {_shown(path)}"
         try:
@@ -120,17 +120,16 @@ class Roots:
 
 
 def find_roots(configured: Sequence[str], *, start: Path, home: Path | None, data_folder: Path) -> Roots:
-    """The roots: the configured folders, else the start folder when it belongs to a project.
+    """The roots: the configured folders, else the start folder if it belongs to a project.
 
-    A filesystem root, the home folder itself, a system folder and our data folder are never roots. The folder
-    that this server is installed in is one only when it is configured.
-    home: None: the user has none.
+    A filesystem root, the home folder itself, a system folder and our data folder are never roots. The folder that
+    this server is installed in is a root only if it is configured. home: None if the user has no home folder.
     """
     folders: list[Path] = []
     problems: list[str] = []
     resolved_home, own = home and _resolved(home), _resolved(data_folder)
     for name in configured:
-        folder = _resolved(os.path.expanduser(name))  # noqa: PTH111 - Path's raises where there is no such user
+        folder = _resolved(os.path.expanduser(name))  # noqa: PTH111 - Path.expanduser raises for an unknown user
         because = _not_a_root(folder, resolved_home, own)
         if because is None:
             folders.append(folder)
@@ -138,7 +137,7 @@ def find_roots(configured: Sequence[str], *, start: Path, home: Path | None, dat
             problems.append(f"CHARGEHAND_ROOTS: {name} {because}.")
     if not configured:
         folder = _resolved(start)
-        is_ours = folder.is_relative_to(_INSTALLED_IN)  # a desktop bundle starts there, and it has a pyproject.toml
+        is_ours = folder.is_relative_to(_INSTALLED_IN)  # desktop bundles start here, and it has a pyproject.toml
         if (
             not is_ours
             and _not_a_root(folder, resolved_home, own) is None
@@ -153,7 +152,7 @@ def _resolved(path: str | Path) -> Path:
 
 
 def _not_a_root(folder: Path, home: Path | None, own: Path) -> str | None:
-    if not os.path.isdir(folder):  # noqa: PTH112 - Path's raises where a parent may not be searched
+    if not os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises if a parent may not be searched
         return "is not a folder"
     if folder == Path(folder.anchor):
         return "is a whole filesystem"
@@ -178,7 +177,7 @@ def _belongs_to_a_project(folder: Path, home: Path | None) -> bool:
 
 
 def _up_to(folder: Path, home: Path | None) -> Iterator[Path]:
-    """The folder and its parents, without home and the filesystem's root."""
+    """The folder and its parents, up to but excluding home and the filesystem root."""
     for place in (folder, *folder.parents):
         if place == home or place == Path(place.anchor):
             return
@@ -186,25 +185,25 @@ def _up_to(folder: Path, home: Path | None) -> Iterator[Path]:
 
 
 def _below(folder: Path, wanted: Path) -> Path | None:
-    """The way from a folder to what lies in it, whatever name the folder has on the way; None: it does not."""
+    """The path of `wanted` relative to a folder, even if it reaches the folder by another name. None: it is outside."""
     if wanted.is_relative_to(folder):
         return wanted.relative_to(folder)
     for place in (wanted, *wanted.parents):
         try:
             is_it = place.samefile(folder)
-        except OSError:  # nothing is there, or nothing we may look at
+        except OSError:  # missing, or not accessible
             continue
         if is_it:
             return wanted.relative_to(place)
     return None
 
 
-# What O_NOFOLLOW answers at a link: ELOOP, EMLINK on FreeBSD, and ENOTDIR with O_DIRECTORY.
+# The errors of O_NOFOLLOW for a link: ELOOP, EMLINK on FreeBSD, and ENOTDIR with O_DIRECTORY.
 _LINK_ERRORS = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)
 
 
 def _open_beneath(root: Path, relative: Path) -> int:
-    """A descriptor of the file, reached part by part from the root so that no link is followed on the way."""
+    """A descriptor of the file, opened component by component from the root so that no link is followed."""
     flags = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     if os.open not in os.supports_dir_fd:
         return _open_checked(root, relative, flags)
@@ -221,7 +220,7 @@ def _open_beneath(root: Path, relative: Path) -> int:
 
 
 def _open_checked(root: Path, relative: Path, flags: int) -> int:
-    """The same where the system has no openat (Windows): each part is looked at, then the file is opened."""
+    """The same for systems without openat (Windows): checks each component, then opens the file."""
     place = root
     for part in relative.parts:
         place /= part

@@ -1,7 +1,7 @@
-"""Finds keys, tokens, private keys and passwords in text that is about to leave.
+"""Finds keys, tokens, private keys and passwords in text that is about to be sent.
 
-Told by their form, from `secret_patterns.yaml` and the user's own patterns, as they are or encoded (see
-`encoded.py`): a password in plain words is not found.
+They are recognized by form, using `secret_patterns.yaml` and the user's own patterns, in plain or encoded text (see
+`encoded.py`). A password without such a form is not found.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,13 +25,13 @@ PATTERNS_FILE = "secret_patterns.yaml"
 
 @dataclass(frozen=True)
 class Secret:
-    """Where a secret stands, and of what kind; never the secret itself."""
+    """The kind and position of a secret, without its text."""
 
     kind: str
-    """The name of its pattern; of one that was encoded with `-in-base64`, `-in-hex` or `-in-percent` behind it,
-    and the whole run is the secret."""
+    """The name of its pattern. For an encoded secret, with the suffix `-in-base64`, `-in-hex` or `-in-percent`; the
+    span is then the whole encoded run."""
     start: int
-    """Of the part that is secret, in characters; the word before it, such as `password =`, is none."""
+    """Character offset of the secret part, without a preceding key word such as `password =`."""
     end: int
     line: int
     """Counted from 1."""
@@ -39,7 +39,7 @@ class Secret:
 
 @dataclass(frozen=True)
 class Pattern:
-    """One form of secret, as the data file describes it."""
+    """One secret pattern of the data file."""
 
     name: str
     needles: tuple[str, ...]
@@ -50,11 +50,11 @@ class Pattern:
 
     @cached_property
     def _compiled(self) -> Regex[str]:
-        # Compiled when a needle is found: most texts hold few, and compiling all takes longer than searching.
+        # Compiled when a needle is first found: compiling all patterns takes longer than searching a typical text.
         return compile_regex(self.regex)
 
     def spans(self, text: str, lowered: str) -> Iterator[tuple[int, int]]:
-        """Where what it describes stands. lowered: the text with its ASCII letters in lower case."""
+        """The spans of all matches. lowered: the text with its ASCII letters in lower case."""
         judge = JUDGES[self.judged] if self.judged else None
         for needle in self.needles:
             hay = lowered if needle == needle.lower() else text
@@ -75,23 +75,23 @@ class Pattern:
 
 @dataclass(frozen=True)
 class SecretSearch:
-    """Looks for all that is known to be secret."""
+    """The search for secrets by shipped and user-defined patterns."""
 
     own: Sequence[OwnPattern] = ()
-    """The user's, beside those of the data file."""
+    """The user's patterns, in addition to those of the data file."""
 
     @cached_property
     def shipped(self) -> tuple[Pattern, ...]:
-        """The patterns of the data file, read at first use."""
+        """The patterns of the data file, loaded on first use."""
         return _shipped()
 
     @cached_property
     def _needles(self) -> Sequence[tuple[str, bool, Pattern]]:
-        """All needles in the patterns' order, each with whether it is looked for in the text in lower case."""
+        """All needles in the order of the patterns, each with whether it is case-insensitive."""
         return [(needle, needle == needle.lower(), p) for p in self.shipped for needle in p.needles]
 
     def find(self, text: str) -> tuple[Secret, ...]:
-        """All secrets in the text, in order, none within another."""
+        """All secrets in the text, in order and without overlaps."""
         spans = self._spans(text)
         spans += self._encoded(_without(text, spans))
         found: list[Secret] = []
@@ -104,15 +104,15 @@ class SecretSearch:
         return tuple(found)
 
     def _spans(self, text: str) -> list[tuple[int, int, str]]:
-        # One character for one, as `str.lower` does not promise for letters beyond ASCII.
+        # `str.lower` can change the length of non-ASCII text, which would shift the offsets.
         lowered = text.encode("ascii", "replace").lower().decode("ascii")
-        # Hardly any needle stands in a text, and whether one does is asked in one pass over all of them.
+        # Few needles occur in a text, so patterns without any are skipped up front.
         hinted = [p for needle, is_lower, p in self._needles if needle in (lowered if is_lower else text)]
         spans = [(*span, pattern.name) for pattern in dict.fromkeys(hinted) for span in pattern.spans(text, lowered)]
         return spans + [(*span, pattern.name) for pattern in self.own for span in pattern.spans(text)]
 
     def _encoded(self, text: str) -> list[tuple[int, int, str]]:
-        """The runs that say a secret, each as a whole."""
+        """The encoded runs that contain a secret, each as one span."""
         return [
             (run.start, run.end, f"{within[0][2]}-in-{run.encoding}")
             for run in encoded_in(text)
@@ -120,7 +120,7 @@ class SecretSearch:
         ]
 
     def redact(self, text: str) -> str:
-        """The text with a placeholder in the place of each secret."""
+        """The text with each secret replaced by a placeholder."""
         parts: list[str] = []
         done = 0
         for secret in self.find(text):
@@ -130,7 +130,7 @@ class SecretSearch:
 
 
 def _without(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
-    """The text with blanks for what stands in the spans."""
+    """The text with the spans overwritten by spaces."""
     parts: list[str] = []
     done = 0
     for start, end, _ in sorted(spans):
@@ -141,12 +141,12 @@ def _without(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
 
 
 def placeholder(kind: str) -> str:
-    """What stands in the place of a secret; it is found to be no secret itself."""
+    """The replacement for a secret; it is not itself detected as one."""
     return f"{PLACEHOLDER_BEGINS}{kind}>"
 
 
 def holds_placeholder(text: str) -> bool:
-    """Whether a secret was replaced in the text, or in what it was made from."""
+    """Whether the text, or a text it was derived from, had a secret replaced."""
     return PLACEHOLDER_BEGINS in text
 
 
@@ -154,7 +154,7 @@ PLACEHOLDER_BEGINS = "<redacted:"
 
 
 def _shipped() -> tuple[Pattern, ...]:
-    from ...profiles.yaml_text import parsed  # not before there is a text: a server starts without it
+    from ...profiles.yaml_text import parsed  # deferred, so that the server starts faster
 
     file = resources.files(__package__ or "") / PATTERNS_FILE
     return TypeAdapter(tuple[Pattern, ...]).validate_python(parsed(file.read_text(encoding="utf-8")))

@@ -1,4 +1,4 @@
-"""Removes from text what a reader cannot see and a terminal, a model or a host's window would obey."""
+"""Removes invisible characters and active content from text shown by terminals, models and host windows."""
 
 import re
 from collections.abc import Mapping
@@ -9,28 +9,27 @@ from pydantic import BaseModel
 
 _Answer = TypeVar("_Answer", bound=BaseModel)
 
-# Escape sequences of ECMA-48 (5th edition, sections 5 and 8.3): CSI, strings (OSC, DCS, SOS, PM, APC) that end
-# on their line, and the short ones. A string without its end is left readable.
+# Escape sequences of ECMA-48 (5th edition, sections 5 and 8.3): CSI, strings (OSC, DCS, SOS, PM, APC) that end on the
+# same line, and short sequences. An unterminated string is left readable.
 _ESCAPES = re.compile(
     "(?:\x1b\\[|\x9b)[0-?]*[ -/]*[@-~]"
     "|\x1b[\\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\\\)"
     "|\x1b(?:[#%()*+./-][0-~]|[78=>@-_cno|}~])"
 )  # fmt: skip
 
-# C0 and C1 controls but for tab and line feed; bidirectional marks, overrides and isolates
-# (https://trojansource.codes, seen 2026-11-24); zero-width space and invisible operators; the tag
-# characters, which spell invisible ASCII (https://www.unicode.org/charts/PDF/UE0000.pdf, seen
-# 2026-11-24); and variation selectors in a row, which spell invisible bytes: text has one at most.
-# The zero-width joiners stay: emoji, Persian and Indic scripts are written with them.
+# C0 and C1 controls except tab and line feed; bidirectional marks, overrides and isolates (https://trojansource.codes,
+# seen 2026-11-24); zero-width space and invisible operators; tag characters, which spell invisible ASCII
+# (https://www.unicode.org/charts/PDF/UE0000.pdf, seen 2026-11-24); and runs of variation selectors, which can encode
+# invisible bytes (normal text has at most one in a row). Zero-width joiners stay: emoji, Persian and Indic scripts
+# need them.
 _SMUGGLED = "\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\U000e0000-\U000e007f"
 _SELECTORS = "[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,}"
 _UNSEEN = re.compile(f"[\x00-\x08\x0b-\x1f{_SMUGGLED}]|{_SELECTORS}")
-# Without carriage returns and form feeds, which stand in honest source files.
+# Keeps carriage returns and form feeds, which are legitimate in source files.
 _HIDDEN = re.compile(f"[\x00-\x08\x0b\x0e-\x1f{_SMUGGLED}]|{_SELECTORS}")
 
-# What a host's window would fetch by itself, and tell the address's owner what stands in the address:
-# images of Markdown (https://spec.commonmark.org/0.31.2/#images), which are links without their mark, and
-# elements of HTML that load.
+# Content that a host's window fetches automatically, leaking any data in the URL: Markdown images
+# (https://spec.commonmark.org/0.31.2/#images), which become links without their mark, and HTML elements that load.
 _IMAGE_MARK = re.compile(r"!+(?=\[)")
 _LOADING = re.compile(
     r"<(?=/?(?:img|image|picture|source|video|audio|track|iframe|frame|embed|object|link|script|style|svg|base|meta|"
@@ -38,39 +37,39 @@ _LOADING = re.compile(
     re.IGNORECASE,
 )
 
-# Fields that are code or a tool's output, shown as such: an image in them is text.
+# Fields that are shown as code or tool output, where Markdown images are plain text.
 _AS_IT_IS = frozenset({"code", "quote", "first_failure"})
 
 
 def visible(text: str) -> str:
-    """The text without what cannot be seen; line ends become line feeds."""
-    if text.isascii() and text.isprintable():  # nearly every text of an answer, and nothing to look for in it
+    """The text without invisible characters and escape sequences; line ends become line feeds."""
+    if text.isascii() and text.isprintable():  # fast path for most texts
         return text
     return _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
 
 
 @dataclass(frozen=True)
 class Hidden:
-    """What cannot be seen in a text."""
+    """The invisible characters in a text."""
 
     count: int
     line: int
-    """Of the first, counted from 1."""
+    """Of the first one, counted from 1."""
 
 
 def hidden_in(text: str) -> Hidden | None:
-    """The characters in a text that nobody sees and `for_models` leaves out. None: there are none."""
+    """The invisible characters that `for_models` removes. None: there are none."""
     found = list(_HIDDEN.finditer(text))
     return Hidden(len(found), text.count("\n", 0, found[0].start()) + 1) if found else None
 
 
 def for_models(text: str) -> str:
-    """The text as models are shown it: to the letter, but for what people could not see in it."""
+    """The text as shown to models: unchanged except that invisible characters are removed."""
     return _HIDDEN.sub("", text)
 
 
 def plain(text: str) -> str:
-    """A remark as people are shown it: visible, and without anything that is fetched to be shown."""
+    """A remark as shown to people: visible characters only, with nothing that is fetched automatically."""
     seen = visible(text)
     if "[" in seen:
         seen = _IMAGE_MARK.sub("", seen)
@@ -78,21 +77,21 @@ def plain(text: str) -> str:
 
 
 def spoken(answer: _Answer) -> _Answer:
-    """An answer as it goes back: its remarks plain, its code visible."""
+    """The answer to return: its remarks made plain, its code visible."""
     said = answer.model_dump()
     cleaned = _cleaned(said)
     return answer if cleaned == said else type(answer).model_validate(cleaned)
 
 
 def fenced(code: str) -> str:
-    """The code in a fence that nothing in it can close."""
+    """The code in a fence long enough that the code cannot close it."""
     longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
     mark = "`" * (longest + 1)
     return f"{mark}\n{code.rstrip()}\n{mark}"
 
 
 def indented(remark: str) -> str:
-    """A remark of several lines as one item: none of its lines can pass for a line of ours."""
+    """A multi-line remark as one list item, so that its lines cannot pass for lines of our own."""
     return remark.replace("\n", "\n    ")
 
 
