@@ -102,7 +102,7 @@ def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
 async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: RecallQuery) -> Recollection:
     """What the outcomes of the neighbours, nearest first, say of each model."""
     tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder) if neighbours else _NONE
-    around = {n.task_id: min(1.0, n.similarity) for n in neighbours if n.task_id in tasks.vectors}
+    around = {n.task_id: n.similarity for n in neighbours if n.task_id in tasks.vectors}
     near = {task_id: at for task_id, at in list(around.items())[:_SIMILAR_AT_MOST] if at >= question.similar_from}
     general = await _general(ledger, question.task_type)
     if not around:

@@ -8,11 +8,20 @@ import pytest
 from ledger_rows import ATTEMPT, CHECK, SETTLEMENT, attempt, delegate, finish, task
 
 from chargehand.memory_store import embeddings
+from chargehand.memory_store.confidence import belief_of
 from chargehand.memory_store.duplicates import group_duplicates
 from chargehand.memory_store.embedding.lexical import embed
 from chargehand.memory_store.index.vector_index import Neighbour
 from chargehand.memory_store.ledger import Ledger
-from chargehand.memory_store.recall import RecallQuery, TaskVerdict, recall, similarity_weight, sum_up, verdict_of
+from chargehand.memory_store.recall import (
+    RecallQuery,
+    TaskVerdict,
+    are_plenty,
+    recall,
+    similarity_weight,
+    sum_up,
+    verdict_of,
+)
 from chargehand.profiles.routing_rules import Prior
 
 pytestmark = pytest.mark.anyio
@@ -88,6 +97,15 @@ async def test_six_tasks_with_different_texts_and_the_same_vector_are_distinct(l
     assert (recollection.similar_tasks, recollection.evidence) == (6, 6)
 
 
+async def test_of_many_similar_tasks_the_nearest_are_evidence_and_the_rest_are_not(ledger):
+    near = await remembered(ledger, [f"Write a parser for kind {number}" for number in range(32)], prefix="near")
+    farther = await remembered(ledger, ["Write a parser for dates"], ("local", True), similarity=0.9)
+
+    recollection = await recall(ledger, [*near, *farther], QUESTION)
+
+    assert (recollection.similar_tasks, recollection.evidence, recollection.best_model) == (32, 0, None)
+
+
 async def test_the_same_task_said_ten_times_is_one_piece_of_evidence(ledger):
     texts = [f"{hello}Write a parser for dates{end}" for hello in ("", "Please ", "HELLO, ") for end in (".", "", "!")]
     neighbours = await remembered(ledger, texts, ("local", True))
@@ -147,10 +165,14 @@ async def test_a_good_word_does_not_undo_a_check_that_failed(ledger):
     assert recollection.beliefs["local"].failures == pytest.approx(1)
 
 
-async def test_a_word_alone_counts_with_its_strength_and_its_models_build(ledger):
+async def test_a_word_alone_counts_with_its_strength_and_its_models_newest_build(ledger, clock):
     await ledger.begin_task(task("t", text="Write a parser"))
     await embeddings.store(ledger, QUESTION.embedder, ["t"], embed(["Write a parser"]))
-    await ledger.settle(await ledger.reserve(attempt("t", model="local"), daily_cap_usd=None), SETTLEMENT)
+    for model, build in (("local", "older"), ("local", ATTEMPT.build), ("cloud", "of the cloud")):
+        clock.advance(seconds=1)
+        await ledger.settle(
+            await ledger.reserve(attempt("t", model=model, build=build), daily_cap_usd=None), SETTLEMENT
+        )
     await ledger.finish_task("t", finish(model="local", status="unverified"))
     await ledger.record_outcome("t", "accepted", None)
     rebuilt = dataclasses.replace(QUESTION, builds={"local": "another"})
@@ -219,6 +241,13 @@ def test_where_none_is_sure_enough_the_surest_is_best():
     assert summed(*few, question=question).best_model == "dear"
 
 
+def test_of_those_that_are_about_as_sure_the_cheapest_is_best():
+    alike = [verdict("cheap", days_ago=0.1), verdict("dear")]
+    question = dataclasses.replace(QUESTION, preference=("cheap", "dear"))
+
+    assert summed(*alike, question=question).best_model == "cheap"
+
+
 def test_a_model_that_cannot_be_asked_is_never_best():
     question = dataclasses.replace(QUESTION, preference=("cheap",))
 
@@ -250,22 +279,50 @@ async def test_a_fractional_success_counts_on_both_sides(ledger):
     assert (belief.successes, belief.failures) == pytest.approx((0.25, 0.75))
 
 
-async def test_pruned_tasks_shift_a_belief_by_less_than_one_task_and_open_no_gate(ledger):
-    await ledger.rows(
-        "INSERT INTO aggregates VALUES ('local', 'code_generation', 'use', 1000, 1000, 0, 0),"
-        " ('local', 'review', 'use', 1000, 0, 1000, 0)"
-    )
+async def test_pruned_tasks_in_use_shift_a_belief_by_less_than_one_task_and_open_no_gate(ledger):
     texts = [f"Write a parser for {thing}" for thing in THINGS[:3]]
     neighbours = await remembered(ledger, texts, ("local", True))
-    question = dataclasses.replace(QUESTION, task_type="code_generation")
+    question = dataclasses.replace(
+        QUESTION,
+        task_type="code_generation",
+        vector=embed(["Write a parser"])[0],
+        expected={"cloud": belief_of(PRIOR.success, PRIOR.tasks)},
+    )
+    before = await recall(ledger, neighbours, question)
+    await ledger.write(
+        lambda db: db.execute(
+            "INSERT INTO aggregates VALUES ('local', 'code_generation', 'use', 1000, 1000, 0, 0),"
+            " ('local', 'review', 'use', 1000, 0, 1000, 0),"
+            " ('local', 'code_generation', 'evaluation', 1000, 0, 1000, 0),"
+            " ('cloud', 'code_generation', 'use', 10, 10, 0, 0)"
+        )
+    )
 
     alone = await recall(ledger, [], question)
     with_neighbours = await recall(ledger, neighbours, question)
 
     assert alone.best_model is None
     assert 0.9 < alone.beliefs["local"].successes < 1
+    assert alone.beliefs["cloud"].successes == 0.5
     assert 3.9 < with_neighbours.beliefs["local"].successes < 4
     assert with_neighbours.best_model_confidence < GATE
+    assert with_neighbours.chances["cloud"] > before.chances["cloud"]
+
+
+async def test_hashed_tasks_are_one_by_their_vectors_alone(ledger):
+    neighbours = await remembered(ledger, ["Write a parser for dates"] * 2, ("local", True))
+    await ledger.rows("UPDATE tasks SET text = 'hash of ' || id, text_form = 'hash'")
+
+    recollection = await recall(ledger, neighbours, QUESTION)
+
+    assert (recollection.similar_tasks, recollection.evidence) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("similarities", "plenty"), [([0.7] * 64, True), ([0.7] * 63, False), ([0.9] * 63 + [0.6], False)]
+)
+def test_so_many_close_tasks_are_enough_to_look_at(similarities, plenty):
+    assert are_plenty([Neighbour("t", similarity) for similarity in similarities], 0.5) == plenty
 
 
 def test_hashed_texts_are_merged_by_their_vectors_alone():
