@@ -15,18 +15,24 @@ async def test_an_empty_ledger_has_no_kinds(ledger):
     assert await losing_class(ledger, "tests") is None
 
 
-async def test_each_kind_is_told_by_the_last_word_on_each_task(ledger):
+async def test_each_kind_is_told_by_the_last_word_on_each_task_of_this_machine(ledger):
     offer = dataclasses.replace(DECISION, task_id=None)
     for number in range(3):
         await ledger.record_decision(dataclasses.replace(offer, id=f"offer{number}"))
     await delegate(ledger, "t1", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted",))
     await delegate(ledger, "t2", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted", "rejected"))
-    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("edited",))
+    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted", "edited"))
     await delegate(ledger, "t4", ("m", True), cost_usd=0.25, baseline_usd=1.0)
     await delegate(ledger, "t5", ("m", False), status="failed", task_type="tests", words=("tests_failed",))
+    await delegate(ledger, "t8", ("m", False), status="over_budget", task_type="review", cost_usd=0.25)
+    await ledger.record_decision(dataclasses.replace(DECISION, id="own", task_id="t1"))
+    for task_id, made in (("t6", "origin = 'evaluation'"), ("t7", "elsewhere = 1")):
+        await delegate(ledger, task_id, ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted",))
+        await ledger.rows(f"UPDATE tasks SET {made} WHERE id = ?", (task_id,))
 
     assert await report_classes(ledger) == (
         ClassUsage("code_generation", 3, 4, 1, 1, 1, 1, 4, 1.0, 1.0, 3.0),
+        ClassUsage("review", 0, 1, 0, 0, 0, 1, 1, 0.25, 0.25, 0.0),
         ClassUsage("tests", 0, 1, 0, 0, 1, 0, 1, 0.0, 0.0, 0.0),
     )
 
@@ -58,6 +64,7 @@ async def test_work_that_is_under_way_or_that_nobody_judged_loses_no_money_yet(l
     await ledger.look()
 
     assert unjudged is None
+    assert [kind.cost_usd for kind in await report_classes(ledger)] == [pytest.approx(3.66)]
     assert await losing_class(ledger, "tests") is not None
 
 
@@ -74,6 +81,9 @@ async def test_a_user_tells_who_says_of_most_unchecked_answers_what_became_of_th
     untold = await is_told_of_unchecked(ledger)
     for number in range(5):
         await delegate(ledger, f"told{number}", ("m", True), status="unverified", words=("edited",))
+        await delegate(ledger, f"elsewhere{number}", ("m", True), status="unverified")
+    await ledger.rows("UPDATE tasks SET elsewhere = 1 WHERE id LIKE 'elsewhere%'")
+    await delegate(ledger, "here", ("m", True), status="unverified")
     told = await is_told_of_unchecked(ledger)
     for number in range(6):
         await delegate(ledger, f"silent{number}", ("m", True), status="unverified")

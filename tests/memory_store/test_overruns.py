@@ -14,9 +14,15 @@ BUILD = "sha256:1"
 
 
 async def _ended(
-    ledger: Ledger, task_id: str, *, complexity: float = 5.0, thinking: bool = False, **facts: Any
+    ledger: Ledger,
+    task_id: str,
+    *,
+    complexity: float = 5.0,
+    thinking: bool = False,
+    kind: Any = "delegation",
+    **facts: Any,
 ) -> None:
-    await ledger.begin_task(task(task_id, complexity=complexity))
+    await ledger.begin_task(task(task_id, kind=kind, complexity=complexity))
     attempt_id = await ledger.reserve(attempt(task_id, thinking=thinking), daily_cap_usd=None)
     await ledger.settle(
         attempt_id, settlement(**({"outcome": "timeout", "seconds": 40.0, "input_tokens": 1_000} | facts))
@@ -24,9 +30,15 @@ async def _ended(
 
 
 async def _least(
-    ledger: Ledger, clock, *, complexity: float = 5.0, thinking: bool = False, prompt_tokens: int = 1_000
+    ledger: Ledger,
+    clock,
+    *,
+    complexity: float = 5.0,
+    thinking: bool = False,
+    prompt_tokens: int = 1_000,
+    build: str = BUILD,
 ) -> float | None:
-    found = await read_overruns(ledger, {"qwen3-14b": BUILD}, clock().timestamp())
+    found = await read_overruns(ledger, {"qwen3-14b": build}, clock().timestamp())
     return least_seconds(found.get("qwen3-14b", ()), complexity, thinking=thinking, prompt_tokens=prompt_tokens)
 
 
@@ -43,11 +55,12 @@ async def test_it_tells_nothing_of_easier_tasks_shorter_prompts_or_answers_witho
 
     assert await _least(ledger, clock, thinking=True, complexity=8.0, prompt_tokens=9_000) == 50.0
     assert await _least(ledger, clock, thinking=True, complexity=3.0) is None
+    assert await _least(ledger, clock, thinking=True, prompt_tokens=500) == 50.0
     assert await _least(ledger, clock, thinking=True, prompt_tokens=400) is None
     assert await _least(ledger, clock, thinking=False) is None
 
 
-@pytest.mark.parametrize(("complexity", "seconds", "least"), [(5.0, 10.0, None), (5.0, 90.0, 50.0), (2.0, 10.0, 50.0)])
+@pytest.mark.parametrize(("complexity", "seconds", "least"), [(5.0, 10.0, None), (5.0, 40.0, 50.0), (2.0, 10.0, 50.0)])
 async def test_a_quicker_reply_to_such_a_task_takes_it_back(ledger: Ledger, clock, complexity, seconds, least):
     await _ended(ledger, "a")
     await _ended(
@@ -61,6 +74,22 @@ async def test_a_quicker_reply_to_such_a_task_takes_it_back(ledger: Ledger, cloc
     )
 
     assert await _least(ledger, clock) == least
+
+
+async def test_neither_another_build_nor_a_review_tells_of_it(ledger: Ledger, clock):
+    await _ended(ledger, "a")
+    await _ended(ledger, "b", kind="review", seconds=90.0)
+
+    assert await _least(ledger, clock) == 50.0
+    assert await _least(ledger, clock, build="sha256:2") is None
+
+
+async def test_it_is_forgotten_after_forty_requests_to_the_model(ledger: Ledger, clock):
+    await _ended(ledger, "a")
+    for number in range(40):
+        await _ended(ledger, f"easy{number}", complexity=1.0, outcome="passed", first_token_seconds=1.0)
+
+    assert await _least(ledger, clock) is None
 
 
 async def test_it_is_forgotten_after_a_week(ledger: Ledger, clock):

@@ -41,9 +41,8 @@ async def test_two_replies_prove_nothing_and_three_give_a_pace(ledger: Ledger, c
 
 
 async def test_a_load_is_no_part_of_the_wait_for_the_first_token(ledger: Ledger, clock):
-    await _reply(ledger, "a", load_seconds=20.0, first_token_seconds=21.0)
-    await _reply(ledger, "b")
-    await _reply(ledger, "c")
+    for load_seconds in (0.0, 10.0, 20.0, 30.0):
+        await _reply(ledger, f"{load_seconds}", load_seconds=load_seconds, first_token_seconds=load_seconds + 1)
 
     pace = await _pace(ledger, clock)
     assert pace is not None
@@ -89,22 +88,24 @@ async def test_replies_of_another_build_do_not_count(ledger: Ledger, clock):
     assert await _pace(ledger, clock) is None
 
 
-async def test_tokens_are_those_of_tasks_as_hard_and_thought_about_as_much(ledger: Ledger, clock):
+async def test_tokens_and_waits_are_those_of_tasks_as_hard_and_thought_about_as_much(ledger: Ledger, clock):
     for name in "abc":
         await _reply(ledger, name, complexity=2.0, output_tokens=100)
-        await _reply(ledger, name * 2, complexity=8.0, output_tokens=3_000, thinking=True)
+        await _reply(ledger, name * 2, complexity=8.0, output_tokens=3_000, thinking=True, first_token_seconds=9.0)
 
     pace = await _pace(ledger, clock)
     assert pace is not None
-    assert pace.output_tokens(2.5, thinking=False) == 100
+    assert pace.output_tokens(3.0, thinking=False) == 100
     assert pace.output_tokens(7.5, thinking=True) == 3_000
     assert pace.output_tokens(7.5, thinking=False) is None
     assert pace.output_tokens(5.0, thinking=True) is None
+    assert [pace.first_token_seconds(thinking=thinking) for thinking in (False, True)] == [1.0, 9.0]
 
 
 async def test_replies_that_did_not_end_and_reviews_do_not_count(ledger: Ledger, clock):
     for name in "abc":
         await _reply(ledger, name, first_token_seconds=None, stream_seconds=None, load_seconds=None)
+        await _reply(ledger, f"uncounted-{name}", output_tokens=0)
     await ledger.begin_task(task("review", kind="review"))
     for _ in range(3):
         attempt_id = await ledger.reserve(attempt("review"), daily_cap_usd=None)
