@@ -2,15 +2,19 @@
 
 import contextlib
 import sqlite3
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import anyio
+import anyio.from_thread
+import anyio.to_thread
 import pytest
 from house import OpenHouse, Script, fenced
 
 from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, HttpFault, Reply, Stall, pieces
+from chargehand.server.providers import anthropic
 
 pytestmark = pytest.mark.anyio
 
@@ -166,6 +170,29 @@ async def test_a_vendor_that_refuses_before_it_answers_costs_nothing(open_house:
     async with open_house(lambda _: HttpFault(529)) as house:
         receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
 
+    assert receipt["cost_usd"] == 0
+
+
+@pytest.mark.in_process("the vendor's client is held up before it sends")
+async def test_a_request_that_is_cancelled_before_it_leaves_costs_nothing(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    is_held_up, never = threading.Event(), threading.Event()
+
+    def hold_up(*_: object) -> None:
+        is_held_up.set()
+        for _ in range(2_000):
+            never.wait(0.01)
+            anyio.from_thread.check_cancelled()
+
+    monkeypatch.setattr(anthropic, "_connect", hold_up)
+    async with open_house(Script()) as house:
+        begun = await house.call("delegate_generation", task=TASK, model="opus", wait_s=0)
+        await anyio.to_thread.run_sync(is_held_up.wait, 20)
+        receipt = await house.call("delegate_generation", resume=begun["task_id"], cancel=True)
+
+    (attempt,) = receipt["attempts"]
+    assert (attempt["outcome"], attempt["input_tokens"]) == ("cancelled", 0)
     assert receipt["cost_usd"] == 0
 
 
