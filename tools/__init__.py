@@ -1,1 +1,1 @@
-"""What shall we do: one module per MCP tool, and under it a room per concept."""
+"""The MCP tools, one module each, with one package per concept below."""

@@ -1,6 +1,6 @@
-"""What the tools answer: the shapes that become their result schemas, and their words for a reader.
+"""The result models of the tools, which define their MCP output schemas, and their text rendering.
 
-Apart from what makes them, because a server publishes the schemas at its start. The receipt of a delegation is in
+Separate from the tools themselves because a server publishes the schemas at startup. The receipt of a delegation is in
 `cascade/receipt.py`.
 """
 
@@ -19,7 +19,7 @@ from .vocabulary import Direction, Severity, Source, Verdict
 class FactorAnswer(BaseModel):
     name: str
     value: str
-    """What was seen, for people."""
+    """The observed value, for display."""
     contribution: float
 
 
@@ -33,11 +33,11 @@ class ExpectedAnswer(BaseModel):
     cost_usd: float
     seconds: float | None = None
     is_estimated: bool
-    """True: no result of the model's own is known, neither published nor measured nor remembered."""
+    """True: no published, measured or remembered result of this model exists."""
     estimated_from: str | None = None
-    """Of an estimate: the model of its line whose results it rests on. None: on where its role stands."""
+    """The model of the same line whose results the estimate is based on. None: it is based on its role."""
     measured_tasks: int
-    """Of a suite that the model was measured at on this machine, in its present build."""
+    """How many suite tasks this model, in its present build, was measured on here."""
 
 
 class Alternative(BaseModel):
@@ -92,7 +92,7 @@ class ValidationAnswer(BaseModel):
     model: str | None = None
     """The reviewer. Absent: no model was asked."""
     output_tokens: int = 0
-    """The reviewer's, thinking included, as billed."""
+    """The reviewer's billed output tokens, thinking included."""
     cost_usd: float = 0.0
     notes: list[str]
 
@@ -125,15 +125,15 @@ class OutcomeAnswer(BaseModel):
     task_id: str
     outcome: Outcome
     model: str | None = None
-    """The model whose work it was. None: no model had delivered anything."""
+    """The model that did the work. None: no model delivered an answer."""
     task_type: TaskType
     good: int
-    """Delegations of this type that ended well on the model."""
+    """Successful delegations of this type to the model."""
     bad: int
     expected_success: float
     """0 to 1, for the next task of this type."""
     confidence: float
-    """80% lower credible bound of the same."""
+    """80% lower credible bound of `expected_success`."""
 
     def as_text(self) -> str:
         if self.model is None:

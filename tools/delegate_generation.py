@@ -1,4 +1,4 @@
-"""`delegate_generation`: a whole cascade under a contract, waited for no longer than the host waits."""
+"""`delegate_generation`: runs a whole cascade under a contract, and returns before the host's timeout."""
 
 import os
 from collections.abc import Sequence
@@ -52,14 +52,12 @@ async def delegate_generation(
     cancel: bool = False,
     caller: str | None = None,
 ) -> Receipt:
-    """The receipt, or one of status `running` when `wait_s` seconds were not enough.
+    """The final receipt, or one of status `running` if `wait_s` seconds were not enough.
 
-    output: `apply` writes the result into `target`, the context files, and new files beside them.
-    target: the file that the result belongs to.
-    caller: whose the task is, if one begins. None: the user's of this machine.
-    Cancelling this call cancels the delegation, down to the vendor's connection, unless another process
-    works on it: that one ends it for `cancel` alone.
-    Raises a CallerError, ProfileError or LedgerError.
+    output: `apply` writes the result into `target`, the context files, and new files beside them. target: the file
+    that the result belongs to. caller: the owner of a new task; None is the user of this machine. Cancelling this call
+    cancels the delegation, including the vendor's connection, unless it runs in another process: that one stops only
+    for `cancel`. Raises a CallerError, ProfileError or LedgerError.
     """
     if resume is not None and task is None:
         return await _resumed(services, delegations, report, resume, wait_s, cancel=cancel)
@@ -71,7 +69,7 @@ async def delegate_generation(
     found = await find_files(context_files, services.roots)
     files = await read_context(await _with_target(found.paths, target, services.roots), services.roots)
     changes = await _changes(services, output, target, files, given)
-    from .checking.command_check import configured  # with what runs code, which a server starts without
+    from .checking.command_check import configured  # deferred, so that the server starts faster
 
     commands = configured(checks, services.rules.checks)
     places = [target] if target is not None else []
@@ -98,7 +96,7 @@ async def delegate_generation(
 
 
 def unasked_at_most(limit_usd: float, option: str, who_is: str) -> str:
-    """The note on a delegation that ran out of what it may spend unasked. option: asks for more, as it is typed."""
+    """The note for a delegation stopped at the limit that needs no approval. option: raises the limit, as typed."""
     return (
         f"Without {option} a delegation may spend at most ${limit_usd:g}; for a higher limit {who_is} asked"
         " ([budget] ask_above_usd)."
@@ -117,7 +115,7 @@ async def _resumed(
 
 
 async def _with_target(context_files: Sequence[str], target: str | None, roots: Roots) -> Sequence[str]:
-    """The files to be read: the target too, when it is there. Raises FileRefused for a target that is no text."""
+    """The files to read, including the target if it exists. Raises FileRefused for a target that is not text."""
     if target is None:
         return context_files
 
@@ -126,7 +124,7 @@ async def _with_target(context_files: Sequence[str], target: str | None, roots: 
         named = (roots.locate(path, "context_files") for path in context_files)
         is_more = (root, relative) not in named and os.path.lexists(root / relative)
         if is_more:
-            roots.read(target, "target")  # what cannot be read is the target's fault, and not the files'
+            roots.read(target, "target")  # so that the error names `target`, not `context_files`
         return is_more
 
     return [*context_files, target] if await anyio.to_thread.run_sync(is_to_be_read) else context_files
@@ -135,7 +133,7 @@ async def _with_target(context_files: Sequence[str], target: str | None, roots: 
 async def _changes(
     services: Services, output: Output, target: str | None, files: Sequence[ContextFile], given: TestsGiven | None
 ) -> PlannedChanges | None:
-    """What the result changes. None: nothing, it is code by itself."""
+    """The planned file changes. None: the result is code returned inline."""
     if target is None and output == "inline":
         return None
     if target is None and not files:

@@ -1,20 +1,20 @@
-"""What a caller can mend: each becomes an error that the calling model reads.
+"""Errors that the caller can fix; each becomes a tool error that the calling model reads.
 
 CallerError
-├── BadArgument      a value that cannot be used: correct it
-├── FileRefused      a file argument that may not, or cannot, be read
-│   └── FileMissing  there is no such file
+├── BadArgument      an invalid value: correct it
+├── FileRefused      a file argument that may not or cannot be read
+│   └── FileMissing  the file does not exist
 ├── NoRoots          file arguments without any folder that may be read
-├── UnknownTask      a task_id that nobody knows here
-├── NobodyToAsk      no model can take the question: set the key or run the command it names
-└── LimitReached     a daily limit is used up: the message says when it starts anew
+├── UnknownTask      a task_id that is not known here
+├── NobodyToAsk      no model is available: set the key or run the command it names
+└── LimitReached     a daily limit is used up: the message says when it resets
 
-Privacy and money are no errors: they end a call with a status.
+Privacy and budget limits are not errors: they end a call with a status.
 """
 
 
 class CallerError(Exception):
-    """A call that cannot be carried out as it stands. The message names value, place and remedy."""
+    """A call that cannot be carried out as given. The message names value, place and remedy."""
 
 
 class BadArgument(CallerError):
@@ -26,23 +26,23 @@ class FileRefused(CallerError):
 
 
 class FileMissing(FileRefused):
-    """There is nothing under the name."""
+    """The named file does not exist."""
 
 
 class NoRoots(CallerError):
-    """There is no folder from which files may be read."""
+    """No folder may be read."""
 
 
 class UnknownTask(CallerError):
-    """No task of that id is under way in this process or written in the ledger."""
+    """No task with that id is running in this process or recorded in the ledger."""
 
 
 class NobodyToAsk(CallerError):
-    """No model is there that could take the question, or it did not answer."""
+    """No model is available for the question, or the model did not answer."""
 
 
 class LimitReached(CallerError):
-    """As many calls as a day allows have been made."""
+    """The daily limit of calls is used up."""
 
 
 OF_ANOTHER_PROJECT = "It was done in another project: a server of that project shows its text and result."

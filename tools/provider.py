@@ -1,25 +1,26 @@
-"""The one seam between our decisions and the vendors: what is asked, what comes back, what goes wrong.
+"""The interface between our decisions and the vendors: requests, responses and errors.
 
 ProviderError
-├── Unavailable             ask another model; this one cannot answer at all
+├── Unavailable             this model cannot answer at all: ask another
 │   ├── Unreachable         nothing listens, or the connection fails
-│   ├── MissingKey          no key where hosts keep keys
+│   ├── MissingKey          the vendor's key is not in the environment
 │   ├── AuthenticationFailed
 │   ├── OutOfCredit
-│   └── UnknownModelId      not installed, or retired by its vendor
+│   └── UnknownModelId      not installed, misspelled, or retired by its vendor
 ├── Busy                    the same request may work later
-│   ├── RateLimited         with the wait the vendor named
-│   └── Overloaded
+│   ├── RateLimited         with the wait that the vendor requested
+│   ├── Overloaded
+│   └── VendorFailed
 ├── RequestRefused          the same request will never work on this model
 │   ├── ContextTooLong
-│   ├── NotLocal            local_only, and this model is elsewhere
+│   ├── NotLocal            local_only, and this model is remote
 │   └── InvalidRequest
-├── BrokenStream            the answer began and did not end
-├── GenerationTimeout       our own clock ran out
+├── BrokenStream            the reply began and did not end
+├── GenerationTimeout       our own timeout expired
 └── UnusableAnswer          a complete reply that holds no usable answer; it is billed
-    ├── Truncated           max_output_tokens cut it
+    ├── Truncated           max_output_tokens or the window cut it
     ├── Refused             the model declined
-    └── EmptyAnswer         nothing visible, as when thinking used the budget
+    └── EmptyAnswer         nothing visible, as when thinking used up the budget
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,11 +32,11 @@ from ..profiles.model import ModelProfile
 
 @dataclass(frozen=True)
 class Thinking:
-    """How hard the model is to think about this request."""
+    """How much the model should think about this request."""
 
     on: bool
     effort: str | None = None
-    """The vendor's word, one of the profile's `thinking.efforts`. None: the vendor's default."""
+    """The vendor's name for it, one of the profile's `thinking.efforts`. None: the vendor's default."""
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,15 @@ class Turn:
     author: Literal["user", "assistant"]
     text: str
     vendor_state: Any = None
-    """What the adapter gave with an earlier answer, thinking included: opaque (hence Any), only for
-    the model that made it, and only sent back where the profile says so. None: text only."""
+    """The adapter's state from an earlier answer, thinking included. Opaque (hence Any), valid only for the model that
+    produced it, and sent back only where the profile allows it. None: text only."""
     state_tokens: int = 0
-    """What `vendor_state` adds to the text, by the counters of the answer it came with."""
+    """The tokens that `vendor_state` adds to the text, as counted with the answer it came from."""
 
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """One request to one model; all limits are the caller's, and hard."""
+    """One request to one model; all limits are hard."""
 
     profile: ModelProfile
     system: str
@@ -68,12 +69,12 @@ class GenerationRequest:
     local_only: bool = False
     """True: the adapter refuses to send a byte to a host that is not local."""
     attempt_id: int | None = None
-    """Where it stands in the books, for whoever must find it there again. None: it is in no book."""
+    """The id of its attempt in the ledger. None: it is not recorded."""
 
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens by the vendor's own counters, where it has any."""
+    """Token counts, the vendor's own where it reports them."""
 
     input_tokens: int = 0
     """The whole prompt, cached parts included."""
@@ -83,9 +84,9 @@ class Usage:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     cost_usd: float | None = None
-    """What the vendor says it charged. None: it does not say, and the profile's price counts."""
+    """The cost reported by the vendor. None: not reported, so the profile's price applies."""
     is_estimated: bool = False
-    """True: the vendor counted nothing, and these are estimates from the text."""
+    """True: the vendor reported no counts, so these are estimated from the text."""
 
     @property
     def visible_tokens(self) -> int:
@@ -95,89 +96,89 @@ class Usage:
 
 @dataclass(frozen=True)
 class Generation:
-    """A model's whole reply."""
+    """A model's complete reply."""
 
     text: str
     usage: Usage
     seconds: float
     """From the first byte sent to the last byte read."""
     load_seconds: float = 0.0
-    """The part of `seconds` that went into loading the model into memory (Ollama's cold start)."""
+    """The part of `seconds` spent loading the model into memory (Ollama's cold start)."""
     first_token_seconds: float | None = None
-    """The part of `seconds` before the first piece of the reply, the load included. None: no piece came."""
+    """The part of `seconds` before the first chunk of the reply, loading included. None: no chunk arrived."""
     vendor_state: Any = None
-    """For `Turn.vendor_state` of a repair. Opaque, hence Any."""
+    """For `Turn.vendor_state` in a repair. Opaque, hence Any."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a reply has come."""
+    """The progress of a reply."""
 
     phase: Literal["waiting", "loading", "thinking", "answering"]
     usage: Usage
-    """What will be billed if it stops here: the vendor's counters so far, else an estimate from the text."""
+    """What is billed if it stops now: the vendor's counters so far, else an estimate from the text."""
 
 
 class Observer(Protocol):
-    """Whom an adapter tells what happens while it happens."""
+    """Receives an adapter's events during a request."""
 
     def progressed(self, progress: Progress) -> None:
-        """Called for each piece of the reply; must return at once."""
+        """Called for each chunk of the reply; must return immediately."""
         ...
 
     def sent(self, host: str, bytes_sent: int) -> None:
-        """Called for each HTTP request that leaves, before it leaves. bytes_sent: its body."""
+        """Called before each HTTP request is sent. bytes_sent: the size of its body."""
         ...
 
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a model can be asked now, as far as can be told without a paid request."""
+    """Whether a model can be asked now, as far as is known without a paid request."""
 
     is_reachable: bool
     is_local: bool
-    """True: what is sent to it stays on the machine (or on a host the user calls local)."""
+    """True: text sent to it stays on the machine (or on a host that the user declared local)."""
     host: str
     why_not: str | None = None
-    """The reason and the exact command or variable that would mend it. None: it is reachable."""
+    """The reason, with the exact command or variable that fixes it. None: it is reachable."""
     is_loaded: bool | None = None
-    """True: in memory already, no cold load ahead. None: does not apply, or not known."""
+    """True: already in memory, no cold load ahead. None: not applicable or unknown."""
     context_tokens: int | None = None
-    """The window the server itself states. None: not stated; the profile's figure counts."""
+    """The context window reported by the server. None: not reported; the profile's figure applies."""
     build: str | None = None
-    """Digest and quantization of the very weights (Ollama). None: the vendor does not say."""
+    """Digest and quantization of the weights (Ollama). None: the vendor does not report them."""
     is_set_up: bool | None = True
-    """False: it lacks the key that its user would have to get. None: it needs nothing of the kind, and nothing
-    tells whether it is used here (Ollama, while it does not answer)."""
+    """False: the required key is missing. None: no key is required, and whether the user has set it up is unknown
+    (Ollama while it does not respond)."""
     queue: str | None = None
-    """The server before which requests wait for their turn: it takes few at a time. None: it takes them all."""
+    """The server whose request queue applies, because it takes few requests at a time. None: no queue."""
 
     def window_of(self, profile: ModelProfile) -> int | None:
-        """What prompt and answer may take together, in tokens. None: it is not known."""
+        """The tokens that prompt and answer may take together. None: unknown."""
         return self.context_tokens or profile.context_tokens
 
 
 class Provider(Protocol):
-    """A vendor, as the tools see it. `server/providers/` holds the adapters."""
+    """The interface of a vendor's adapter. The adapters are in `server/providers/`."""
 
     async def availability(
         self, profiles: Sequence[ModelProfile], *, local_only: bool = False
     ) -> Mapping[str, Availability]:
-        """Whether each of this vendor's profiles can be asked, by profile id. Never raises for the network.
+        """The availability of each of this vendor's profiles, by profile id. Never raises for network errors.
 
-        local_only: no host elsewhere is spoken to, and what only it could tell is not known.
+        local_only: remote hosts are not contacted, so anything only they could report is unknown.
         """
         ...
 
     async def check_access(self) -> str | None:
-        """Why the vendor does not let us in, with the remedy; None when it does, or when nothing is set up.
+        """Why the vendor denies access, with the remedy; None if it grants access or nothing is set up.
 
-        Sends one free request, within a few seconds. Never raises for the network.
+        Sends one free request, within a few seconds. Never raises for network errors.
         """
         ...
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
-        """The model's whole reply. Raises a ProviderError; cancelling it closes the connection."""
+        """The model's complete reply. Raises a ProviderError; cancelling closes the connection."""
         ...
 
     async def aclose(self) -> None:
@@ -186,7 +187,7 @@ class Provider(Protocol):
 
 
 class ProviderError(Exception):
-    """A request that brought no usable answer. The message names the remedy, never a key or a prompt."""
+    """A request without a usable answer. The message names the remedy, never a key or a prompt."""
 
 
 class Unavailable(ProviderError):
@@ -206,7 +207,7 @@ class AuthenticationFailed(Unavailable):
 
 
 class OutOfCredit(Unavailable):
-    """The account has nothing left, or its spend limit is reached."""
+    """The account's credit or spend limit is used up."""
 
 
 class UnknownModelId(Unavailable):
@@ -221,13 +222,13 @@ class RateLimited(Busy):
     """Too many requests."""
 
     def __init__(self, message: str, retry_after_s: float | None) -> None:
-        """retry_after_s: the wait that the vendor named, in seconds. None: it named none."""
+        """retry_after_s: the wait that the vendor requested, in seconds. None: it requested none."""
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
 class Overloaded(Busy):
-    """The vendor, or the local queue, has no capacity now."""
+    """The vendor or the local queue has no capacity at present."""
 
 
 class VendorFailed(Busy):
@@ -239,15 +240,15 @@ class RequestRefused(ProviderError):
 
 
 class ContextTooLong(RequestRefused):
-    """Prompt and answer do not fit the model's window, or the prompt was cut to fit."""
+    """Prompt and answer exceed the model's window, or the server truncated the prompt."""
 
 
 class NotLocal(RequestRefused):
-    """The request may not leave the machine, and this model is not on it. Nothing was sent."""
+    """The request must stay on the machine, and this model is remote. Nothing was sent."""
 
 
 class InvalidRequest(RequestRefused):
-    """The vendor refuses the request's form: a defect in a profile's rules or in the adapter."""
+    """The vendor rejects the request's format: a defect in a profile's rules or in the adapter."""
 
 
 class BrokenStream(ProviderError):
@@ -262,7 +263,7 @@ class UnusableAnswer(ProviderError):
     """A complete reply without a usable answer."""
 
     def __init__(self, message: str, generation: Generation) -> None:
-        """generation: what came, and what it is billed at."""
+        """generation: the reply, with its billed usage."""
         super().__init__(message)
         self.generation = generation
 

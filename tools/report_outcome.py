@@ -1,4 +1,4 @@
-"""`report_outcome`: the user's word on a delegation, and what is believed of its model then."""
+"""`report_outcome`: records the user's verdict on a delegation, and returns the updated estimate for its model."""
 
 from ..memory_store.confidence import Belief
 from ..memory_store.records import Outcome
@@ -10,7 +10,7 @@ from .services import Services
 async def report_outcome(
     services: Services, *, task_id: str, outcome: Outcome, note: str | None = None
 ) -> OutcomeAnswer:
-    """Record the word, once however often it is said. Raises UnknownTask or LedgerError."""
+    """Record the outcome; repeating a call changes nothing. Raises UnknownTask or LedgerError."""
     if not await services.ledger.record_outcome(task_id, outcome, note):
         raise unknown_task(task_id)
     row = await services.ledger.task(task_id)

@@ -1,4 +1,4 @@
-"""`route_task`: who would do a task, what that is expected to bring, and why not another."""
+"""`route_task`: which model would do a task, with what expected result, and why not another."""
 
 import secrets
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ async def route_task(
     max_latency_s: float | None = None,
     model: str | None = None,
 ) -> RouteAnswer:
-    """The decision for a task, kept in the ledger. Asks vendors only whether they are there.
+    """The decision for a task, recorded in the ledger. Asks vendors only for availability, never for an answer.
 
     Raises a CallerError, ProfileError or LedgerError.
     """
@@ -65,7 +65,7 @@ async def route_task(
 
 
 def new_decision(decision_id: str, task_id: str | None, decision: Decision) -> NewDecision:
-    """The decision as the ledger keeps it."""
+    """The decision as a ledger record."""
     return NewDecision(
         id=decision_id,
         task_id=task_id,
@@ -108,7 +108,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection, no
 
 
 def _others(decision: Decision) -> list[Candidate]:
-    """One candidate per model, without the chosen; retired ones last, they can rarely be had."""
+    """One candidate per model, except the chosen one; retired models last, because they are rarely available."""
     first_of_model: dict[str, Candidate] = {}
     for candidate in decision.candidates:
         first_of_model.setdefault(candidate.profile.id, candidate)

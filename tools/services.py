@@ -1,4 +1,4 @@
-"""The services that the tools work with, built once by `server/wiring.py` and passed in."""
+"""The services that the tools use, built once by `server/wiring.py` and passed in."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Mapping
@@ -39,68 +39,68 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rules:
-    """What the user settled for all calls."""
+    """The user's settings for all calls."""
 
     policy: Policy = "balanced"
-    """How a model is chosen where neither the caller nor memory says."""
+    """How a model is chosen when neither the caller nor memory decides."""
     local_only: bool = False
-    """True: nothing leaves the machine, whatever a call says."""
+    """True: nothing leaves the machine, regardless of a call's arguments."""
     daily_budget_usd: float | None = 5.0
-    """US dollars for one UTC day; 0 is no paid calls, None no cap."""
+    """US dollars per UTC day; 0 allows no paid calls, None is no cap."""
     ask_above_usd: float | None = None
-    """US dollars that one call may spend before the user is asked. None: they never are."""
+    """US dollars that one call may spend without asking the user. None: the user is never asked."""
     reviews_per_day: int = 20
     """Strategic reviews in one UTC day."""
     baseline_model: str | None = None
-    """The model that savings are measured against. None: the validator's."""
+    """The model that savings are measured against. None: the validator."""
     privacy: Privacy = field(default_factory=Privacy)
     checks: "Mapping[str, CommandCheck]" = field(default_factory=dict[str, "CommandCheck"])
-    """The commands that may check an answer, by name."""
+    """The user's check commands, by name."""
     sandbox: Choice = field(default_factory=Choice)
     apply_allow: tuple[str, ...] = ()
-    """Patterns of files that may be written though they are protected."""
+    """Patterns of protected files that may be written nevertheless."""
 
 
 @dataclass(frozen=True)
 class LookBack:
-    """What memory is asked."""
+    """A query for similar tasks in memory."""
 
     task: str
     task_type: TaskType
     local_only: bool
-    """Of this call; the text does not leave the machine for an embedder elsewhere."""
+    """Of this call. True: the text is not sent to a remote embedder."""
     complexity: float
     """Of the task, 1 to 10."""
     except_for: tuple[str, ...] = ()
-    """Ids of tasks that do not count: the very one that is asked about."""
+    """Ids of tasks to ignore, such as the current one."""
 
 
 @dataclass(frozen=True)
 class Services:
     profiles: Catalogue
-    """All that is known of models, with what their vendors have announced for later."""
+    """All model profiles, including announced future changes."""
     providers: Mapping[ProviderName, Provider]
     ledger: Ledger
     memory: Memory
     pass_rates: PassRateReader
-    """Of evaluations on this ledger."""
+    """Reads the results of evaluations recorded in this ledger."""
     owner: Owner
-    """This process, as others on the same ledger see it."""
+    """This process's identity for other processes on the same ledger."""
     queue: RequestQueue
-    """Before the servers that take few requests at a time."""
+    """Limits concurrent requests to servers that take few at a time."""
     find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
-    """Looks once, and gives the same result ever after."""
+    """Searches on the first call; later calls return the same result."""
     roots: Roots
     journals: Journals
-    """What was written into files, to be taken back."""
+    """The files written for each task, for undo."""
     find_releases: "Callable[[Catalogue, dt.date], Awaitable[Findings]]"
-    """Asks the vendors what they offer, and says what that changes in the profiles."""
+    """Asks the vendors which models they offer, and returns the resulting changes to the profiles."""
     rules: Rules
     clock: Clock
 
     @property
     def catalogue(self) -> Catalogue:
-        """The profiles with the prices that are charged today."""
+        """The profiles at today's prices."""
         return self.profiles.on(self.today)
 
     @property
@@ -118,10 +118,10 @@ class Services:
         return self.clock().timestamp()
 
     async def survey(self, look_back: LookBack | None = None, *, local_only: bool = False) -> Circumstances:
-        """What can be asked right now, by asking all vendors at once, and what memory says of a task.
+        """The models that are available now, from all vendors concurrently, and what memory knows about a task.
 
-        look_back: the task. None: memory has nothing to say. local_only: nobody elsewhere is even
-        asked whether he is there; as it is when the look back is.
+        look_back: the memory query. None: memory is not consulted. local_only: remote providers are not contacted, not
+        even for availability; implied by a local-only query.
         """
         local_only = local_only or self.rules.local_only or (look_back is not None and look_back.local_only)
         await self.ledger.look()
@@ -173,17 +173,17 @@ class Services:
         )
 
     def can_be_asked(self, profile: ModelProfile, there: Availability | None, *, local_only: bool) -> bool:
-        """Whether the model is offered today, answers, and is where the task may go."""
+        """Whether the model is offered today, is reachable, and may receive the task."""
         if there is None or not there.is_reachable or not profile.is_offered_on(self.today):
             return False
         return there.is_local or not local_only
 
     def shows(self, task: TaskRow) -> bool:
-        """Whether the text and the result of a task may be shown here: it was done in this project, or in none."""
+        """Whether the text and result of a task may be shown here: it belongs to this project or to none."""
         return task.project is None or task.project == self.roots.project
 
     async def check_access(self) -> Mapping[ProviderName, str | None]:
-        """For each vendor why it lets nobody in, with the remedy, or None; free requests, all at once."""
+        """For each vendor, why it denies access, with the remedy, or None; sends free requests concurrently."""
         found: dict[ProviderName, str | None] = {}
 
         async def ask(name: ProviderName, provider: Provider) -> None:

@@ -1,4 +1,4 @@
-"""`strategic_review`: the director's word at a major checkpoint, in one sentence or two."""
+"""`strategic_review`: the director's verdict at a major checkpoint, in one or two sentences."""
 
 import secrets
 from collections.abc import Sequence
@@ -61,7 +61,7 @@ async def strategic_review(
 ) -> ReviewAnswer:
     """Ask the director once.
 
-    is_allowed: whether the user allows what costs more than goes unasked: see `price_of_review`.
+    is_allowed: whether the user has approved a cost above the limit that needs no approval: see `price_of_review`.
     Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
     """
     matter = await _laid_out(services, goal, progress, question, context_files, local_only=local_only)
@@ -107,7 +107,7 @@ async def price_of_review(
     context_files: Sequence[str] = (),
     local_only: bool = False,
 ) -> float | None:
-    """What the user must be asked about: at most so many US dollars. None: nothing. Raises a CallerError."""
+    """The maximum cost in US dollars, if it needs the user's approval, else None. Raises a CallerError."""
     matter = await _laid_out(services, goal, progress, question, context_files, local_only=local_only)
     if not matter.decision.chosen.is_usable:
         return None
@@ -116,7 +116,7 @@ async def price_of_review(
 
 @dataclass(frozen=True)
 class _Matter:
-    """What the director is to be asked about, and who that is."""
+    """The prepared question and the chosen director."""
 
     goal: str
     progress: str
@@ -136,7 +136,7 @@ class _Matter:
 
     @property
     def visible_tokens(self) -> int:
-        """How many the answer may have."""
+        """How many visible tokens the answer may have."""
         return visible_tokens_at_most(self.decision.chosen.profile, VISIBLE_TOKENS_AT_MOST)
 
 
@@ -186,7 +186,7 @@ async def _consult(services: Services, matter: _Matter, *, is_allowed: bool) -> 
 
 
 def _no_verdict(request: RequestResult, director: ModelProfile) -> NobodyToAsk:
-    """The error for a request that brought no usable answer: why, what it cost, and whether to try again."""
+    """The error for a request without a usable answer: the cause, the cost, and whether to try again."""
     cost = f" It cost {in_dollars(request.cost_usd)}." if request.cost_usd else ""
     lasts = isinstance(request.error, (Unavailable, RequestRefused))
     remedy = "Or go on without a review." if lasts else "Try again, or go on without a review."
@@ -194,7 +194,7 @@ def _no_verdict(request: RequestResult, director: ModelProfile) -> NobodyToAsk:
 
 
 async def _without_director(services: Services, matter: _Matter) -> ReviewAnswer:
-    """The refusal of what must stay on a machine without a director. Raises NobodyToAsk where nothing has to stay."""
+    """The refusal of a task that must stay on a machine without a director. Raises NobodyToAsk for any other task."""
     decision, examined = matter.decision, matter.examined
     if not matter.is_local:
         raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)

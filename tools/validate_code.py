@@ -1,4 +1,4 @@
-"""`validate_code`: whether code is right, by free checks first, then by a senior model's eye."""
+"""`validate_code`: checks code, first by free checks, then by a senior model's review."""
 
 import secrets
 from collections.abc import Sequence
@@ -35,14 +35,14 @@ from .vocabulary import Depth, Verdict
 
 @dataclass(frozen=True)
 class _Piece:
-    """One text to be judged."""
+    """One text to validate."""
 
     path: str | None
     code: str
     language: str | None
-    """A name or a fence's tag. None: to be seen from the code."""
+    """A language name or a fence's tag. None: detected from the code."""
     file: FileGiven | None = None
-    """None: it is no file below a root."""
+    """None: it is not a file below a root."""
 
 
 async def validate_code(
@@ -58,10 +58,10 @@ async def validate_code(
     local_only: bool = False,
     is_allowed: bool = False,
 ) -> ValidationAnswer:
-    """The verdict on code given as text, as files, or as the answer of an earlier delegation.
+    """The verdict on code given as text, as files, or as the result of an earlier delegation.
 
-    depth: None reviews when a validator can be asked. A failed free check ends it: no model is paid to
-    say the same. is_allowed: whether the user allows what costs more than goes unasked: see
+    depth: None reviews if a validator is available. A failed free check ends the validation, so that no model is paid
+    to confirm it. is_allowed: whether the user has approved a cost above the limit that needs no approval: see
     `price_of_validation`. Raises a CallerError or LedgerError.
     """
     earlier = await _earlier(services, task_id) if task_id is not None else None
@@ -95,7 +95,7 @@ async def price_of_validation(
     depth: Depth | None = None,
     local_only: bool = False,
 ) -> float | None:
-    """What the user must be asked about: at most so many US dollars, if no test fails. None: nothing.
+    """The maximum cost in US dollars, if it needs the user's approval, else None. Assumes that no test fails.
 
     Raises a CallerError or LedgerError.
     """
@@ -114,7 +114,7 @@ async def price_of_validation(
 
 @dataclass(frozen=True)
 class _Matter:
-    """What the reviewer is to look at, and who that is."""
+    """The prepared review and the chosen reviewer."""
 
     texts: Texts
     task: str | None
@@ -154,7 +154,7 @@ async def _laid_out(
         job, services, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
     )
     matter = _Matter(texts, task, pieces[0].language, job, decision, is_local, tuple(notes))
-    if depth != "review":  # then only a model as strong as a validator is asked
+    if depth != "review":  # without it, only a model as strong as a validator is asked
         return matter
     decision = await within_the_day(services, decision, "validation", matter.prompt, job, circumstances)
     return replace(matter, decision=decision)
@@ -204,7 +204,7 @@ def _read(services: Services, files: Sequence[str], language: str | None) -> lis
 
 
 def _delivered(services: Services, earlier: TaskRow, language: str | None) -> list[_Piece]:
-    """What a delegation handed back: code, or files as it wrote them or as its diff makes them."""
+    """The result of a delegation: its code, the files as written, or the files with its diff applied."""
     receipt = None if earlier.receipt is None else Receipt.model_validate_json(earlier.receipt)
     if receipt is not None and receipt.files_changed:
         return _written(services, earlier.id)
@@ -228,7 +228,7 @@ def _delivered(services: Services, earlier: TaskRow, language: str | None) -> li
 
 
 def _written(services: Services, task_id: str) -> list[_Piece]:
-    """What a task wrote into files, as it wrote it."""
+    """The files of a task as it wrote them."""
     journal = services.journals.find(task_id)
     if journal is None:
         raise BadArgument(f"task_id: what task {task_id} wrote is no longer remembered. Name its files in `files`.")
@@ -259,13 +259,13 @@ async def _free_checks(
 
 
 def _about(path: str | None, check: CheckResult) -> CheckResult:
-    """The check with the file that it is about in what it says."""
+    """The check with the file's path prefixed to its messages."""
     failure = f"{path}: {check.first_failure}" if check.first_failure else None
     return replace(check, first_failure=failure, note=f"{path}: {check.note}" if check.note else None)
 
 
 def _one_of_each(checks: Sequence[CheckResult]) -> list[CheckResult]:
-    """The worst check of each name, with what all of that name note."""
+    """The worst check of each name, with the notes of all checks of that name."""
     found: dict[str, list[CheckResult]] = {}
     for check in checks:
         found.setdefault(check.name, []).append(check)
@@ -287,7 +287,7 @@ async def _reviewed(
     *,
     is_allowed: bool,
 ) -> ValidationAnswer:
-    """The answer with the reviewer's word in it, or with the reason why there is none."""
+    """The answer with the review's result, or with the reason why there is none."""
     decision, is_local = matter.decision, matter.is_local
     why_not = _why_no_review(decision, depth, services)
     if why_not is not None:
@@ -328,7 +328,7 @@ async def _reviewed(
 
 
 def _why_no_review(decision: Decision, depth: Depth | None, services: Services) -> str | None:
-    """Why nobody is asked. Unless a review was asked for, only a model as strong as a validator is."""
+    """Why no model is asked. Unless a review was requested, only a model as strong as a validator is asked."""
     chosen, ladder = decision.chosen, services.catalogue.rules.ladder
     if not chosen.is_usable:
         return " ".join(decision.warnings) or decision.reason
@@ -339,9 +339,9 @@ def _why_no_review(decision: Decision, depth: Depth | None, services: Services) 
 
 
 def _verdict(checks: Sequence[CheckResult]) -> Verdict:
-    """fail: a check failed, for more than a package that the sandbox lacks. pass: every check ran, and passed.
+    """fail: a check failed for another reason than a package missing in the sandbox. pass: every check ran and passed.
 
-    Else uncertain.
+    uncertain: otherwise.
     """
     if any(check.outcome == "failed" and not check.missing_module for check in checks):
         return "fail"
@@ -351,8 +351,8 @@ def _verdict(checks: Sequence[CheckResult]) -> Verdict:
 def _with_review(checks: Sequence[CheckReceipt], review: Review) -> Verdict:
     """The verdict after a review, when no free check failed.
 
-    The reviewer's `fail` counts when a quoted finding stands behind it. Its `pass` makes up for a
-    parser that is missing, not for tests that were given and not run.
+    The reviewer's `fail` counts only with a quoted finding. Its `pass` can replace a missing parser, but not tests
+    that were given and not run.
     """
     if review.verdict == "fail" and review.findings:
         return "fail"

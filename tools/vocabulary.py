@@ -1,12 +1,12 @@
-"""The words that decisions, checks, receipts and tool schemas share, and what holds where a call is silent.
+"""Enumerations shared by decisions, checks, receipts and tool schemas, and the default limits of a call.
 
-Light to import: a server publishes its tools' schemas at its start, before it needs the tools.
+Light to import: a server publishes its tool schemas at startup, before it needs the tools.
 """
 
 from typing import Literal
 
 Source = Literal["memory", "rules", "checkpoint", "constraint", "override"]
-"""What decided for a model."""
+"""What determined the choice of a model."""
 
 AttemptOutcome = Literal[
     "passed",
@@ -25,10 +25,10 @@ AttemptOutcome = Literal[
 
 Severity = Literal["error", "warning", "info"]
 CheckName = str
-"""`edit` (whether it can be placed), `parse`, `lint`, `tests`, `review`, or a command that the user configured."""
+"""`edit` (whether the change fits its file), `parse`, `lint`, `tests`, `review`, or a user-configured command."""
 
 Output = Literal["inline", "apply"]
-"""Where the result goes: into the receipt, or into files."""
+"""Where the result goes: the receipt or files."""
 
 Depth = Literal["static", "review"]
 Verdict = Literal["pass", "fail", "uncertain"]
@@ -36,7 +36,7 @@ Verdict = Literal["pass", "fail", "uncertain"]
 Direction = Literal["continue", "redirect", "stop"]
 """The director's verdict on a project."""
 
-# What a call may ask for at most, and what holds if it does not say.
+# Maximum and default values of a call's arguments.
 MAX_USD = 100
 MAX_SECONDS, DEFAULT_MAX_SECONDS = 3600, 300
 MAX_ATTEMPTS, DEFAULT_MAX_ATTEMPTS = 20, 6
