@@ -1,1 +1,1 @@
-"""What we know of a model: the schema, the loader, the roles, and one YAML file per model."""
+"""Facts about models: schema, loader, roles and one YAML file per model."""

@@ -1,4 +1,4 @@
-"""All profiles at hand: who plays a role, and whom a name means."""
+"""All loaded profiles: finds the models that play a role and resolves model names."""
 
 import bisect
 import datetime as dt
@@ -15,22 +15,22 @@ from .vocabulary import ROLES, Role, TaskType
 
 @dataclass(frozen=True, eq=False)
 class Catalogue:
-    """The profiles by id, the routing rules, and the mistakes that kept a file out. Equal to itself alone."""
+    """The profiles by id, the routing rules, and an error for each rejected file. Compared by identity."""
 
     profiles: Mapping[str, ModelProfile]
     rules: RoutingRules
     problems: tuple[InvalidProfile, ...] = field(default=())
     own: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-    """What the user's own files say, by profile id, in the form of a file: nothing that is measured replaces it."""
+    """Facts from the user's own files, by profile id, structured as in YAML; measured facts never override them."""
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
-    """What is in force, in the same form."""
+    """The effective facts, merged from all layers, in the same structure."""
 
     def __iter__(self) -> Iterator[ModelProfile]:
         return iter(self.profiles.values())
 
     @property
     def not_in_force(self) -> str | None:
-        """One line on the user's own files that are wrong, without anything that stands in them. None: none is."""
+        """One line that names the user's invalid files, without quoting their contents. None: all are valid."""
         wrong = [f"profiles/{p.file} is not in force: {p.fault}" for p in self.problems if p.file is not None]
         more = [f"nor are {len(wrong) - _TOLD_AT_MOST} others"] if len(wrong) > _TOLD_AT_MOST else []
         told = "; ".join([*wrong[:_TOLD_AT_MOST], *more])
@@ -39,17 +39,17 @@ class Catalogue:
     def players(
         self, role: Role, today: dt.date, *, task_type: TaskType | None = None, reference_first: bool = True
     ) -> tuple[ModelProfile, ...]:
-        """The profiles that play the role today, the preferred first; none that is retired or on probation.
+        """The profiles that play the role today, most preferred first, without retired ones and those on probation.
 
-        From the day a model is gone its successor plays its roles, in its place unless it has one of its own.
+        When a model retires, its successor takes over its roles, at the same rank unless it has its own.
 
-        task_type: a profile that suits it comes before the others, and one that avoids it after them.
-        reference_first: the reference's own profile before all others, as policy `reference` wants.
+        task_type: profiles that suit it come first, those that avoid it last.
+        reference_first: profiles from the reference come before all others, as policy `reference` requires.
         """
         return _players(self, role, today, task_type, reference_first=reference_first)
 
     def on(self, day: dt.date) -> "Catalogue":
-        """The catalogue with the prices that are charged on a day."""
+        """The catalogue with the prices in effect on a day."""
         begun = bisect.bisect_right(self._price_changes, day)
         if not begun:
             return self
@@ -60,16 +60,16 @@ class Catalogue:
 
     @cached_property
     def _price_changes(self) -> tuple[dt.date, ...]:
-        """The days on which a price changes, the first first."""
+        """The days on which a price changes, earliest first."""
         return tuple(sorted({c.effective for p in self if p.price is not None for c in p.price.changes}))
 
     @cached_property
     def _after_changes(self) -> dict[int, "Catalogue"]:
-        """By how many of those days have come; each is made when it is first wanted."""
+        """Repriced catalogues by the number of price changes passed; filled on demand."""
         return {}
 
     def successor_of(self, profile: ModelProfile, today: dt.date) -> ModelProfile | None:
-        """The first of its successors that is still offered, on probation or not. None: there is none."""
+        """The first model in its chain of successors that is still offered, even if on probation. None: none is."""
         passed = {profile.id}
         while (name := profile.lifecycle.successor) is not None and name not in passed:
             passed.add(name)
@@ -81,16 +81,16 @@ class Catalogue:
         return None
 
     def retired_players(self, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
-        """The profiles that once played the role and are no longer offered, the preferred first."""
+        """The profiles with this role that are no longer offered, most preferred first."""
         return _retired_players(self, role, today)
 
     def named(self, name: str, today: dt.date) -> tuple[ModelProfile, ...]:
-        """The profiles that a user's word for a model means, the preferred first, never empty.
+        """The profiles that a user's name for a model refers to, most preferred first, never empty.
 
-        name: a profile id, a role, a line (`sonnet`), `provider/id`, `local/id`, or a wire id; case
-        does not matter. A profile id or wire id means that one model even when it is retired; a role or a
-        line means retired ones only when it has no others.
-        Raises UnknownModel with the nearest three.
+        name: a profile id, a role, a line (`sonnet`), `provider/id`, `local/id`, or a wire id; case-insensitive.
+        A profile id or wire id matches that model even when it is retired; a role or a line matches retired
+        models only when it has no others.
+        Raises UnknownModel with the three closest names.
         """
         wanted = name.strip().lower()
         if found := self._exactly(wanted):
@@ -100,7 +100,7 @@ class Catalogue:
                 return players
         if in_line := [p for p in self if p.line and p.line.lower() == wanted]:
             offered = [p for p in in_line if p.plays_roles_on(today)] or [p for p in in_line if p.is_offered_on(today)]
-            # Between equals the greater id is the newer model: claude-fable-5-2 before 5-1.
+            # On a tie the greater id is the newer model: claude-fable-5-2 before 5-1.
             newest_first = sorted(offered or in_line, key=lambda p: p.id, reverse=True)
             return tuple(sorted(newest_first, key=self._place_in_line))
         provider, slash, rest = wanted.partition("/")
@@ -111,7 +111,7 @@ class Catalogue:
         raise UnknownModel(name, self._nearest(wanted))
 
     def _place_in_line(self, profile: ModelProfile) -> tuple[int, int]:
-        """Sorts by preference; between equals, what plays the higher role goes first."""
+        """Sort key: by preference, then by the highest role."""
         preference = min(profile.roles.values(), default=_UNPLACED)
         height = max((self.rules.ladder.index(role) for role in profile.roles), default=0)
         return preference, -height
@@ -128,7 +128,7 @@ class Catalogue:
         return difflib.get_close_matches(wanted, names, n=3, cutoff=0.0)
 
 
-# Each decision asks for every role, and the answers change with the day.
+# Every decision looks up every role, and the results depend on the day.
 _ANSWERS_KEPT = 256
 
 
@@ -147,7 +147,7 @@ def _players(
 
 
 def _inherited(catalogue: Catalogue, role: Role, today: dt.date) -> dict[str, int]:
-    """By the id of a successor that has no place of its own in the role: the one its predecessor left."""
+    """The rank that each eligible successor inherits from a retired model in the role, by profile id."""
     places: dict[str, int] = {}
     for gone in catalogue.retired_players(role, today):
         heir = catalogue.successor_of(gone, today)
@@ -164,4 +164,4 @@ def _retired_players(catalogue: Catalogue, role: Role, today: dt.date) -> tuple[
 
 _UNPLACED = 99
 _TOLD_AT_MOST = 3
-"""Files: a decision is read by a model, who pays for each word."""
+"""Files listed by name; the limit saves tokens, since decisions are read by a model."""

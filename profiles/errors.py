@@ -1,10 +1,10 @@
-"""What can go wrong between a file of facts and the catalogue.
+"""Errors in profiles and in the files that hold them.
 
 ProfileError
-├── InvalidProfile    one file is wrong: fix the field it names
-├── UnknownModel      a name that no profile answers to: pick one of the nearest
-└── OverlayError      the measured facts cannot be read or written: mend what it names
-    ├── Superseded    another update came first: look again
+├── InvalidProfile    a file is invalid: fix the named field
+├── UnknownModel      no profile has this name: choose one of the closest
+└── OverlayError      measured facts cannot be read or written: follow the message
+├── Superseded    another update was written first: start again
     └── NothingToUndo
 """
 
@@ -12,24 +12,24 @@ from collections.abc import Sequence
 
 
 class ProfileError(Exception):
-    """Something about a model profile that its owner can mend."""
+    """A problem with a model profile that the user can fix."""
 
 
 class InvalidProfile(ProfileError):
-    """A YAML file that does not hold a profile: the message names file, field, value and remedy."""
+    """A YAML file that is not a valid profile; the message names file, field, value and remedy."""
 
     def __init__(self, message: str, file: str | None = None, fault: str = "") -> None:
-        """file: the one that is not in force for it. fault: what is wrong with it, in short and without a value."""
+        """file: the file that is ignored because of it. fault: a short description that quotes no value."""
         self.file = file
         self.fault = fault
         super().__init__(message)
 
 
 class UnknownModel(ProfileError):
-    """A model name that no profile, role, line or wire id answers to."""
+    """A model name that matches no profile, role, line or wire id."""
 
     def __init__(self, name: str, nearest: Sequence[str]) -> None:
-        """nearest: up to three known names, the most alike first."""
+        """nearest: up to three known names, closest first."""
         self.name = name
         self.nearest = tuple(nearest)
         known = ", ".join(nearest)
@@ -40,11 +40,11 @@ class UnknownModel(ProfileError):
 
 
 class OverlayError(ProfileError):
-    """The folder of measured facts, or a file in it, cannot be used: the message names it and the remedy."""
+    """The folder of measured facts, or a file in it, cannot be used; the message names it and the remedy."""
 
 
 class Superseded(OverlayError):
-    """Another update was written since the facts were read."""
+    """Another update was written after the facts were read."""
 
 
 class NothingToUndo(OverlayError):

@@ -1,4 +1,4 @@
-"""The group of a profile that use tells: what came of a model's work on this ledger, older work counting less."""
+"""Statistics of a model's real work on this ledger, kept in its profile; older work counts less."""
 
 import datetime as dt
 
@@ -9,32 +9,32 @@ from .vocabulary import TaskType
 
 
 class Service(BaseModel):
-    """What came of one kind of work."""
+    """Results of one kind of work."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     solved: Tally
-    """Of the tasks on which anybody knows: an executed check passed, or the user said so, who has the last word."""
+    """Judged tasks that were solved: an executed check passed, or the user said so; the user's report wins."""
     checked: Tally | None = None
-    """Executed checks that passed. None, here and below: there was none."""
+    """Executed checks that passed. None, here and below: no data."""
     accepted: Tally | None = None
-    """The user's good words among all of the user's words."""
+    """Positive reports among all reports by the user."""
     kept: Tally
-    """Of all it answered to, what no other model was asked about afterwards."""
+    """Answered tasks that were not passed on to another model."""
     tokens_per_second: float | None = Field(default=None, gt=0)
-    """Median, of answers without thinking."""
+    """Median over answers without thinking."""
     usd_per_solved_task: float | None = Field(default=None, ge=0)
-    """What the judged tasks cost on it, failures too, by what it solved. None: it solved none."""
+    """Cost of its judged tasks, failures included, divided by the number solved. None: it solved none."""
 
 
 class InUse(Service):
-    """The same over all its work, and in parts."""
+    """Results over all its work, with breakdowns."""
 
     by_task_type: dict[TaskType, Service] = {}
-    """Only types on which enough is known."""
+    """Only types with enough data."""
     by_complexity: dict[str, Tally] = {}
-    """Solved, by band of complexity: `up to 3`, `3 to 6`, `above 6`."""
+    """Tasks solved, by complexity band: `up to 3`, `3 to 6`, `above 6`."""
     build: str | None = None
-    """Digest and quantization of the weights that this is of. None: the vendor does not say."""
+    """Digest and quantization of the weights used. None: the vendor does not report them."""
     source: str
     seen: dt.date

@@ -1,4 +1,4 @@
-"""Reads the profiles that ship with Chargehand and the user's own, and reports each mistake."""
+"""Loads the profiles shipped with Chargehand and the user's own, and reports every error."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -24,12 +24,13 @@ _Schema = TypeVar("_Schema", bound=BaseModel)
 
 
 def load_catalogue(user_folder: Path | None = None) -> Catalogue:
-    """The catalogue of all profiles that are right, with a problem for each file that is not.
+    """The catalogue of all valid profiles, with a problem for each invalid file.
 
-    user_folder: a folder of `*.yaml` that override (fields of a known id) or add profiles, and may
-    hold a `routing.yaml`; its folder `measured` holds what `chargehand profiles update` wrote, which lies between
-    what ships and the user's own files. None or missing: only what ships. A mistake in a user's file leaves the
-    shipped profile in force. Raises InvalidProfile only when the shipped routing rules are wrong.
+    user_folder: a folder of `*.yaml` files that override fields of known ids or add profiles, and optionally a
+    `routing.yaml`. Its subfolder `measured`, written by `chargehand profiles update`, overrides the shipped facts
+    and is overridden by the user's files. None or missing: only the shipped profiles. A shipped profile stays in
+    effect when the user's file for it is invalid.
+    Raises InvalidProfile only when the shipped routing rules are invalid.
     """
     reading = _Reading()
     reading.take_folder(files(__name__.rpartition(".")[0]))
@@ -41,7 +42,7 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`: groups field by field, lists and single values whole."""
+    """`below` overridden by `above`: mappings merge recursively, other values are replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
@@ -53,11 +54,11 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 
 
 class _Reading:
-    """What was read so far, layer upon layer."""
+    """Accumulates the layers of facts as they are read."""
 
     def __init__(self) -> None:
         self.own: dict[str, dict[str, Any]] = {}
-        """What the layer at hand says, by profile id."""
+        """Facts from the layer being read, by profile id."""
         self._facts: dict[str, dict[str, Any]] = {}
         self._profiles: dict[str, ModelProfile] = {}
         self._routing: dict[str, Any] = {}
@@ -90,7 +91,7 @@ class _Reading:
         for name, facts in measured.facts.items():
             below = self._facts.get(name)
             if below is None and "provider" not in facts:
-                self._facts[name] = dict(facts)  # of a profile that the user's own file adds
+                self._facts[name] = dict(facts)  # the user's own file adds this profile
                 continue
             merged = _merged(below or {}, _still_newest(facts, below or {}))
             try:
@@ -117,7 +118,7 @@ class _Reading:
 
 
 def _still_newest(measured: Mapping[str, Any], shipped: Mapping[str, Any]) -> dict[str, Any]:
-    """Without what the vendor was asked for before the shipped fact was read: an upgrade brings newer ones."""
+    """Drop announced facts that are older than the shipped ones, since an upgrade may ship newer facts."""
     return {
         key: group
         for key, group in measured.items()
@@ -126,7 +127,7 @@ def _still_newest(measured: Mapping[str, Any], shipped: Mapping[str, Any]) -> di
 
 
 def _seen(group: object) -> str:
-    """The day of a group of facts, as text that sorts; empty where it has none."""
+    """The `seen` date of a group of facts as sortable text; empty when it has none."""
     return str(cast(dict[str, Any], group).get("seen", "")) if isinstance(group, dict) else ""
 
 
@@ -175,7 +176,7 @@ def _validated(schema: type[_Schema], name: str, data: Mapping[str, Any]) -> _Sc
 
 
 def _fault(schema: type[BaseModel], place: Sequence[str | int]) -> str:
-    """Without a name that the user gave, which may be a key that was pasted to the wrong place."""
+    """A short description that leaves out names the user typed, since one may be a misplaced API key."""
     if not place:
         return "its fields do not go together"
     return f"its {place[0]} is wrong" if place[0] in schema.model_fields else "it has a field that is unknown"
@@ -189,7 +190,7 @@ def _remedy(kind: str) -> str:
     return "Correct the value; profiles/model.py gives unit and range."
 
 
-# Where a key is pasted by mistake: the value is not repeated.
+# An API key may have been pasted here by mistake, so the value is not repeated.
 _MAY_HOLD_A_SECRET = re.compile(r"(key|key_env|token|secret|password|url)$", re.IGNORECASE)
 
 _ANNOUNCED = ("lifecycle", "price")

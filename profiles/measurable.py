@@ -1,4 +1,4 @@
-"""Which facts may be measured or announced, and so proposed and written by a command; all others are hand-written."""
+"""The facts that commands may measure and write; all others are hand-written."""
 
 from collections.abc import Mapping
 
@@ -22,12 +22,12 @@ MEASURABLE: Mapping[str, str] = {
     "suits": "evaluation, usage: task types at which it is significantly better than its rivals",
     "weaknesses": "evaluation, usage: a sentence for each type it avoids, beside the hand-written ones",
 }
-"""The first key of a place, and who measures it. Names, wire ids, addresses, keys and thinking rules are absent: a
-wrong one would send work elsewhere."""
+"""Measurable facts by top-level key, with who measures them. Names, wire ids, addresses, keys and thinking rules
+are excluded: a wrong value would send work elsewhere."""
 
 
 def why_not(proposal: Proposal, own: Mapping[str, object]) -> str | None:
-    """Why a proposal may not be written; None: it may. own: the hand-written facts of its profile."""
+    """Why a proposal may not be written; None: it may. own: its profile's hand-written facts, nested as in YAML."""
     where = ".".join(proposal.place) or "the whole profile"
     if not proposal.place:
         return f"{where} is hand-written in your own file" if own else None
@@ -39,7 +39,7 @@ def why_not(proposal: Proposal, own: Mapping[str, object]) -> str | None:
 
 
 def _says(own: Mapping[str, object], place: tuple[str, ...]) -> bool:
-    """Whether a hand-written value stands at, above or below the place."""
+    """Whether a hand-written value exists at, above or below the place."""
     at: object = own
     for key in place:
         if not isinstance(at, Mapping):

@@ -1,4 +1,4 @@
-"""The group of a profile that is measured: what evaluations found of a model."""
+"""Evaluation results of a model, kept in its profile."""
 
 import datetime as dt
 
@@ -8,15 +8,15 @@ from .vocabulary import TaskType
 
 
 class Tally(BaseModel):
-    """How often something went well, with what can be said of it."""
+    """A success count with its confidence interval."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     n: float = Field(ge=0)
-    """How many it rests on; a fraction where older ones count less."""
+    """Sample size; fractional where older samples are weighted down."""
     passed: float = Field(ge=0)
     at_least: float = Field(ge=0, le=1)
-    """Lower end of the 95% interval of the share (Wilson)."""
+    """Lower end of the 95% Wilson interval of the share."""
     at_most: float = Field(ge=0, le=1)
     """Its upper end."""
 
@@ -26,23 +26,23 @@ class Tally(BaseModel):
 
 
 class Measured(BaseModel):
-    """What evaluations found of a model; an item that was asked several times counts once, by its mean."""
+    """Evaluation results; an item that was repeated counts once, by its mean."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     items: Tally
     by_kind: dict[str, Tally] = {}
-    """By kind of task, as the suite names them."""
+    """By the suite's kinds of task."""
     by_task_type: dict[TaskType, Tally] = {}
     by_complexity: dict[str, Tally] = {}
-    """By band of complexity: `up to 3`, `3 to 6`, `above 6`."""
+    """By complexity band: `up to 3`, `3 to 6`, `above 6`."""
     complexity_at_half: float | None = Field(default=None, ge=1, le=10)
-    """The complexity at which half the tasks are solved. None: it does not fall clearly within what was asked."""
+    """The complexity at which half the tasks are solved. None: not clearly within the range tested."""
     seconds_per_answer: float | None = Field(default=None, ge=0)
     """Median."""
     usd_per_solved_task: float | None = Field(default=None, ge=0)
-    """Everything spent on it, failures too, by what it solved. None: it solved none."""
+    """Total cost, failures included, divided by the number solved. None: it solved none."""
     build: str | None = None
-    """Digest and quantization of the weights that this is of. None: the vendor does not say."""
+    """Digest and quantization of the weights measured. None: the vendor does not report them."""
     source: str
     seen: dt.date

@@ -1,4 +1,4 @@
-"""The schema of a model profile: every fact we hold of one model, units in the names."""
+"""The schema of a model profile; field names carry their units."""
 
 import datetime as dt
 from typing import Literal, Self, cast
@@ -14,55 +14,55 @@ PROFILE_ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 
 
 class Facts(BaseModel):
-    """A frozen group of facts; a field that the schema does not know is a mistake."""
+    """A frozen group of facts that rejects unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Parameters(Facts):
     total_billion: float = Field(gt=0)
-    """Parameters in all, in billions."""
+    """Total parameters, in billions."""
     active_billion: float | None = Field(default=None, gt=0)
-    """Parameters used for one token, in billions. None: all of them (a dense model)."""
+    """Parameters used per token, in billions. None: all of them (a dense model)."""
 
 
 class MemoryNeed(Facts):
     weights_gb: float = Field(gt=0)
-    """Gigabytes that the weights take at this quantization."""
+    """Size of the weights at this quantization, in gigabytes."""
     quantization: str
-    """The quantization the figure is for, as Ollama writes it: Q4, Q8_0."""
+    """As Ollama writes it: Q4, Q8_0."""
     with_overhead_gb: float | None = Field(default=None, gt=0)
-    """Gigabytes with context and runtime beside the weights. None: not known."""
+    """Weights, context and runtime together, in gigabytes. None: not known."""
 
 
 class Speed(Facts):
     slowest_tokens_per_second: float = Field(gt=0)
-    """Output tokens per second at the slow end of what was measured."""
+    """The slowest output speed measured."""
     fastest_tokens_per_second: float | None = Field(default=None, gt=0)
-    """The same at the fast end. None: the slow end is a floor ("1000 and more")."""
+    """The fastest output speed measured. None: the slowest is a lower bound ("1000 and more")."""
     measured_on: str
-    """The hardware or service that it was measured on."""
+    """The hardware or service it was measured on."""
     source: str
     seen: dt.date
 
     @property
     def typical_tokens_per_second(self) -> float:
-        """The middle of the range, or its floor where there is no upper end."""
+        """The middle of the range, or the slowest speed when no fastest is known."""
         if self.fastest_tokens_per_second is None:
             return self.slowest_tokens_per_second
         return (self.slowest_tokens_per_second + self.fastest_tokens_per_second) / 2
 
 
 class ThinkingRules(Facts):
-    """How a model's thinking is steered on the wire, and when it is worth its tokens."""
+    """How thinking is controlled in requests, and when it is worth its tokens."""
 
     always_on: bool = False
-    """True: the vendor refuses to turn it off."""
+    """True: the vendor does not allow turning it off."""
     turned_off_by: str | None = None
-    """The vendor's word that turns thinking off (`thinking.type`, or `reasoning_effort`).
-    None: it is turned off by a plain false (Ollama), or not at all: see `ModelProfile.thinks_always`."""
+    """The vendor's value that turns thinking off (of `thinking.type` or `reasoning_effort`).
+    None: `false` turns it off (Ollama), or nothing does: see `ModelProfile.thinks_always`."""
     efforts: tuple[str, ...] = ()
-    """The vendor's words for how hard to think, least first. Empty: on or off only."""
+    """The vendor's effort levels, lowest first. Empty: on or off only."""
     on_from_complexity: float = Field(default=5.0, ge=1, le=10)
     """Complexity (1 to 10) from which thinking is turned on. Repairs always think."""
     sent_back: bool = False
@@ -72,9 +72,9 @@ class ThinkingRules(Facts):
 class PrimaryUse(Facts):
     name: Literal["validation", "director"]
     how: tuple[str, ...]
-    """How the model is to be used in this place, a line each."""
+    """Instructions for using the model in this role, one per line."""
     visible_output_tokens_at_most: int = Field(gt=0)
-    """The most tokens its visible answer may have; thinking is not counted."""
+    """Token limit of its visible answer; thinking is not counted."""
 
 
 class Benchmark(Facts):
@@ -86,7 +86,7 @@ class Benchmark(Facts):
 
 
 class ReferenceFigures(Facts):
-    """What the reference document states where the true figure is another."""
+    """Figures in the reference document that differ from the real ones."""
 
     input_usd_per_million_tokens: float | None = Field(default=None, ge=0)
     output_usd_per_million_tokens: float | None = Field(default=None, ge=0)
@@ -94,87 +94,87 @@ class ReferenceFigures(Facts):
 
 class Lifecycle(Facts):
     status: Literal["active", "deprecated", "retired"]
-    """active: offered. deprecated: answers until `retires_on`. retired: refused by its vendor."""
+    """active: offered. deprecated: works until `retires_on`. retired: rejected by its vendor."""
     released: dt.date | None = None
     retires_on: dt.date | None = None
-    """The day it stops, or stopped, answering. None: none announced."""
+    """The first day on which it no longer answers. None: not announced."""
     successor: str | None = None
-    """Id of the profile that takes its place. None: none yet, or still active."""
+    """Id of the profile that replaces it. None: none yet, or still active."""
     note: str | None = None
-    """What became of it, in a sentence."""
+    """One sentence on its current state."""
     on_probation: bool = False
-    """True: new, and nobody has evaluated it here. It can be named, evaluated and tried, and plays no role."""
+    """True: new and not yet evaluated here. It can be named, evaluated and tried, but plays no role."""
     source: str
     seen: dt.date
 
 
 class ModelProfile(Facts):
-    """All facts of one model. One YAML file each; the file is named after `id`."""
+    """All facts about one model, from one YAML file that is named after `id`."""
 
     id: str = Field(pattern=PROFILE_ID_PATTERN)
-    """The name that decisions, receipts and users call it by."""
+    """The name used in decisions and receipts and by users."""
     name: str
-    """Its name for people."""
+    """Display name."""
     label: str | None = None
-    """What it is recommended as, in a few words."""
+    """What it is recommended for, in a few words."""
     provider: ProviderName
     api_model: str = Field(min_length=1, max_length=200)
-    """The model id on the vendor's wire."""
+    """The model id in the vendor's API."""
     base_url: str | None = Field(default=None, pattern=r"^https?://[^\s@]+$")
-    """Where an OpenAI-compatible server answers, as `http://127.0.0.1:8000/v1`. None: the vendor's own."""
+    """Address of an OpenAI-compatible server, such as `http://127.0.0.1:8000/v1`. None: the vendor's own."""
     api_key_env: str | None = Field(default=None, pattern=r"^[A-Z_][A-Z0-9_]{0,63}$")
-    """The variable that holds the server's key, never the key. None: the vendor's own, or none is needed."""
+    """Name of the environment variable that holds the server's key. None: the vendor's own, or no key is needed."""
     line: str | None = None
-    """The vendor's line it belongs to (haiku, sonnet, opus): names the newest of it."""
+    """The vendor's product line (haiku, sonnet, opus); as a model name it means the newest model of the line."""
     architecture: Literal["moe", "dense"] | None = None
     """Mixture of experts or dense. None: not published."""
     parameters: Parameters | None = None
     memory: MemoryNeed | None = None
-    """What it needs on your machine. None: it runs elsewhere, or is not known."""
+    """Memory needed on your machine. None: it runs elsewhere, or not known."""
     speed: Speed | None = None
     context_tokens: int | None = Field(default=None, gt=0)
-    """Prompt and answer together, in tokens. None: not known, and never a reason to refuse it."""
+    """Context window: prompt and answer together. None: not known, which never rules the model out."""
     max_output_tokens: int | None = Field(default=None, gt=0)
-    """The most output tokens one request may ask for, thinking included. None: not known."""
+    """Limit on output tokens per request, thinking included. None: not known."""
     price: Price | None = None
-    """What the vendor charges. None: nothing per token (a model on your own machine)."""
+    """The vendor's price. None: nothing is charged per token (a model on your own machine)."""
     thinking: ThinkingRules | None = None
-    """None: it has no thinking mode, and sending one is an error."""
+    """None: it has no thinking mode, and requesting one is an error."""
     capabilities: tuple[Capability, ...] = ()
     strengths: tuple[str, ...] = ()
     weaknesses: tuple[str, ...] = ()
     best_for: tuple[str, ...] = ()
     suits: tuple[TaskType, ...] = ()
-    """Task types that `best_for` speaks of: they draw such tasks to this model."""
+    """Task types that `best_for` describes; routing prefers the model for them."""
     avoids: tuple[TaskType, ...] = ()
-    """Task types that `weaknesses` speaks of: they push such tasks away from it."""
+    """Task types that `weaknesses` describes; routing prefers other models for them."""
     setup_command: str | None = None
-    """The command that makes it available here. None: a key is all it takes."""
+    """The command that installs it here. None: only a key is needed."""
     complexity_at_most: float | None = Field(default=None, ge=1, le=10)
-    """The hardest task (complexity 1 to 10) it is meant for. None: no such line is drawn."""
+    """The hardest task (complexity 1 to 10) it is meant for. None: no limit."""
     primary_use: PrimaryUse | None = None
     benchmarks: tuple[Benchmark, ...] = ()
     special_features: dict[str, str] = Field(default_factory=dict)
-    """What sets it apart, by name."""
+    """Descriptions of what sets it apart, by feature name."""
     roles: dict[Role, int] = Field(default_factory=dict[Role, int])
-    """The roles it can play, each with its place in the order of preference: 1 is asked first; null takes
-    away a role that a file below gave."""
+    """The roles it can play, each with its rank: 1 is asked first. In YAML, null removes a role that an
+    underlying file gave it."""
     roles_taken_away: tuple[Role, ...] = ()
-    """The roles that null took away: it does not come into them as somebody's successor either."""
+    """The roles removed with null; it does not inherit them as a successor either."""
     in_reference: bool = False
-    """True: one of the reference document's seven; policy `reference` prefers it in its roles."""
+    """True: one of the seven models in the reference document; policy `reference` prefers it in its roles."""
     measured: Measured | None = None
-    """What evaluations on this machine found. None: not evaluated."""
+    """Results of evaluations on this machine. None: not evaluated."""
     in_use: InUse | None = None
-    """What came of its work here. None: too little is known of it."""
+    """Results of its real work here. None: too little data."""
     reference: ReferenceFigures | None = None
-    """The reference's own figures where the true ones differ."""
+    """Figures in the reference document that differ from the real ones."""
     lifecycle: Lifecycle
 
     @model_validator(mode="before")
     @classmethod
     def _null_takes_a_role_away(cls, facts: object) -> object:
-        """So that a user's file can take a role from a profile that ships with it."""
+        """Lets a user's file remove a role from a shipped profile."""
         if not isinstance(facts, dict):
             return facts
         given = cast(dict[str, object], facts)
@@ -208,7 +208,10 @@ class ModelProfile(Facts):
 
     @property
     def thinks_always(self) -> bool:
-        """Whether no request can turn its thinking off: `reasoning_effort` has no word for it but the profile's."""
+        """Whether no request can turn its thinking off.
+
+        Also true when `reasoning_effort` controls it and the profile names no level that turns it off.
+        """
         rules = self.thinking
         if rules is None:
             return False
@@ -216,22 +219,22 @@ class ModelProfile(Facts):
         return rules.always_on or (is_by_effort and bool(rules.efforts) and rules.turned_off_by is None)
 
     def is_offered_on(self, day: dt.date) -> bool:
-        """Whether the vendor still answers for it: active, or deprecated with its last day ahead."""
+        """Whether the vendor still serves it: active, or deprecated with its last day ahead."""
         if self.lifecycle.status == "deprecated":
             return self.lifecycle.retires_on is None or day < self.lifecycle.retires_on
         return self.lifecycle.status == "active"
 
     def plays_roles_on(self, day: dt.date) -> bool:
-        """Whether it may be asked without being named."""
+        """Whether it may be chosen for a role: offered and not on probation."""
         return self.is_offered_on(day) and not self.lifecycle.on_probation
 
     def priced_on(self, day: dt.date) -> "ModelProfile":
-        """The profile with the price that is charged on a day."""
+        """The profile with the price in effect on a day."""
         price = self.price and self.price.on(day)
         return self if price is self.price else self.model_copy(update={"price": price})
 
     def at_share(self, share: float) -> "ModelProfile":
-        """The profile at a share of its price, as vendors grant it for requests that may wait."""
+        """The profile with its price multiplied by `share`, such as a vendor's discount for batched requests."""
         if self.price is None or share == 1:
             return self
         return self.model_copy(update={"price": self.price.at_share(share)})
@@ -244,7 +247,7 @@ class ModelProfile(Facts):
         cache_read_tokens: int = 0,
         cache_write_tokens: int = 0,
     ) -> float:
-        """What one request costs in US dollars; 0 where nothing is charged per token."""
+        """The cost of one request in US dollars; 0 when nothing is charged per token."""
         if self.price is None:
             return 0.0
         return self.price.cost_usd(

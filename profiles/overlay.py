@@ -1,9 +1,9 @@
-"""The measured facts, as a command wrote them: numbered files of which the newest is in force.
+"""Measured facts written by commands, in numbered files; the newest is in effect.
 
-Each file holds all measured facts and the changes that led to it, and none is ever changed: an update, and the
-taking back of one, add the next number. A file appears whole or not at all, and only one writer can add a number, so
-updates at once come one after the other and a kill at any moment leaves the old facts or the new ones.
-It does not protect against whoever may write in the folder.
+Each file holds all measured facts and the changes of its update, and is never modified: every update or undo
+adds the next number. Files are created atomically and only one writer can create a number, so concurrent updates
+are serialized, and a crash at any moment leaves either the old facts or the new ones.
+There is no protection against anyone with write access to the folder.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ from .whole_files import sync, write_through
 from .yaml_text import parsed
 
 FOLDER = "measured"
-"""Beside the user's own profiles."""
+"""A subfolder of the user's profiles."""
 
 _HEAD = (
     "# Written by `chargehand profiles update`, reverted by `chargehand profiles undo`. Your own facts belong in"
@@ -36,7 +36,7 @@ _HEAD = (
 _DIGEST = re.compile(r"\A#.*\n#.*: ([0-9a-f]{64})\n")
 _NAME = re.compile(r"(\d{4,9})\.yaml")
 _LEFT_AFTER_S = 3600.0
-"""An unfinished file of this age belongs to nobody who still writes it."""
+"""Unfinished files older than this are abandoned."""
 
 
 class _Group(BaseModel):
@@ -49,14 +49,14 @@ class FactChange(_Group):
     profile: str
     place: tuple[str, ...]
     before: Any
-    """As YAML has it, hence Any; so is `after`."""
+    """Any YAML value, hence Any; so is `after`."""
     after: Any
     evidence: dict[str, Any]
     warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, proposal: Proposal) -> "FactChange":
-        """The change that a proposal is; whether it needed consent is no part of what happened."""
+        """A proposal as a recorded change, without `needs_consent`."""
         return cls(**{name: value for name, value in asdict(proposal).items() if name in cls.model_fields})
 
 
@@ -64,28 +64,28 @@ class FactsVersion(_Group):
     """All measured facts after one update."""
 
     number: int
-    """Counted from 1; 0 before the first update."""
+    """From 1; 0 before the first update."""
     at: dt.datetime
     undoes: int | None = None
-    """Number of the update that this one takes back."""
+    """Number of the update that this one reverts."""
     changes: tuple[FactChange, ...] = ()
     facts: dict[str, dict[str, Any]] = {}
-    """By profile id, in the form of a profile's file."""
+    """By profile id, structured as in a profile's YAML."""
 
 
 NONE = FactsVersion(number=0, at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
-"""Before the first update."""
+"""The state before the first update."""
 
 
 @dataclass(frozen=True)
 class InForce:
     facts: Mapping[str, Mapping[str, Any]]
     problems: tuple[str, ...]
-    """What is wrong with the newer files, or with the folder."""
+    """Errors in newer files or in the folder."""
 
 
 def facts_in_force(folder: Path) -> InForce:
-    """The newest facts that can be read; never raises, for a model must be chosen even when a file is broken."""
+    """The newest readable facts. Never raises: routing must work even when a file is broken."""
     problems: list[str] = []
     try:
         numbers = _numbers(folder)
@@ -104,15 +104,15 @@ def facts_in_force(folder: Path) -> InForce:
 
 
 def newest(folder: Path) -> FactsVersion:
-    """What the next update starts from. Raises OverlayError when the newest file is broken or was changed by hand."""
+    """The base of the next update. Raises OverlayError when the newest file is broken or was edited by hand."""
     numbers = _numbers(folder)
     return _untouched(folder, numbers[-1]) if numbers else NONE
 
 
 def add(folder: Path, base: FactsVersion, proposals: Sequence[Proposal], at: dt.datetime) -> FactsVersion:
-    """Write the facts with the proposals in, all or none.
+    """Write a new version with all proposals applied, atomically.
 
-    base: what the proposals were made from. Raises Superseded when it is no longer the newest, or OverlayError.
+    base: the version the proposals were based on. Raises Superseded when it is no longer the newest, or OverlayError.
     """
     facts: dict[str, dict[str, Any]] = {name: dict(group) for name, group in base.facts.items()}
     for proposal in proposals:
@@ -122,14 +122,14 @@ def add(folder: Path, base: FactsVersion, proposals: Sequence[Proposal], at: dt.
 
 
 def changed(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
-    """The facts of a profile, in the form of its file, with the proposal in."""
+    """A profile's facts, structured as in YAML, with the proposal applied."""
     if not proposal.place:
         return dict(cast(dict[str, Any], proposal.after))
     return _with(facts, proposal.place, proposal.after)
 
 
 def to_undo(folder: Path) -> FactsVersion:
-    """The last update that was not taken back. Raises NothingToUndo, or OverlayError when a file was changed since."""
+    """The last update not yet reverted. Raises NothingToUndo, or OverlayError when a file was edited by hand."""
     taken_back: set[int] = set()
     for number in reversed(_numbers(folder)):
         generation = _untouched(folder, number)
@@ -141,7 +141,7 @@ def to_undo(folder: Path) -> FactsVersion:
 
 
 def undo(folder: Path, at: dt.datetime) -> FactsVersion:
-    """Take the last update back; gives that update. Raises as `to_undo`, or Superseded when another came first."""
+    """Revert the last update and return it. Raises as `to_undo`, or Superseded when another was written first."""
     base, undone = newest(folder), to_undo(folder)
     before = _untouched(folder, undone.number - 1) if undone.number > 1 else NONE
     _publish(folder, FactsVersion(number=base.number + 1, at=at, undoes=undone.number, facts=before.facts))
@@ -186,7 +186,7 @@ def _touched(folder: Path, number: int) -> str:
 
 
 def _read(folder: Path, number: int) -> tuple[FactsVersion, bool]:
-    """The facts of a number, and whether they are as they were written."""
+    """The version with this number, and whether its file is unmodified since it was written."""
     path = _path(folder, number)
     mend = f"Fix or remove it: then the previous update applies. {folder.parent} holds your own files."
     try:
@@ -221,7 +221,7 @@ def _publish(folder: Path, generation: FactsVersion) -> FactsVersion:
         _remove_leavings(folder)
         try:
             write_through(unfinished, text.encode())
-            # Fails where another process added the number first, which a plain rename would overwrite.
+            # Fails if another process created the file first; a plain rename would overwrite it.
             if os.name == "nt":
                 unfinished.rename(target)
             else:
@@ -242,8 +242,8 @@ def _publish(folder: Path, generation: FactsVersion) -> FactsVersion:
 
 
 def _remove_leavings(folder: Path) -> None:
-    """Remove what was left by who was killed while writing."""
+    """Remove unfinished files of killed writers."""
     for path in folder.glob(".*.unfinished"):
-        with contextlib.suppress(OSError):  # its writer finished it, or another removed it
+        with contextlib.suppress(OSError):  # finished, or removed by another process
             if time.time() - path.stat().st_mtime > _LEFT_AFTER_S:
                 path.unlink()

@@ -1,4 +1,4 @@
-"""What a call costs: the vendor's published price, and the one formula that applies it."""
+"""Vendors' published prices and the formula for the cost of a request."""
 
 import datetime as dt
 from typing import Self
@@ -7,67 +7,66 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Rates(BaseModel):
-    """US dollars per million tokens, by the kind of token the vendor counts."""
+    """US dollars per million tokens, by kind of token."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     input_usd_per_million_tokens: float = Field(ge=0)
-    """USD per million prompt tokens that were neither read from nor written to the cache."""
+    """For prompt tokens neither read from nor written to the cache."""
     output_usd_per_million_tokens: float = Field(ge=0)
-    """USD per million output tokens; thinking tokens are billed as output."""
+    """Thinking tokens are billed as output."""
     cache_read_usd_per_million_tokens: float | None = Field(default=None, ge=0)
-    """USD per million prompt tokens read from the cache. None: charged as input."""
+    """For prompt tokens read from the cache. None: charged as input."""
     cache_write_usd_per_million_tokens: float | None = Field(default=None, ge=0)
-    """USD per million prompt tokens written to the five-minute cache. None: charged as input."""
+    """For prompt tokens written to the five-minute cache. None: charged as input."""
 
     def at_share(self, share: float) -> Self:
-        """The same, each rate multiplied."""
+        """The rates multiplied by `share`."""
         rates = {name: getattr(self, name) for name in Rates.model_fields}
         return self.model_copy(update={name: rate and rate * share for name, rate in rates.items()})
 
 
 class LongPromptRates(Rates):
-    """The rates of every token of a request whose prompt is long."""
+    """The rates for all tokens of a request with a long prompt."""
 
     above_prompt_tokens: int = Field(gt=0)
-    """Prompt length, in tokens with cache reads and writes, above which these rates apply."""
+    """Prompt length, cache reads and writes included, above which these rates apply."""
 
 
 class _Sourced(Rates):
     long_prompt: LongPromptRates | None = None
-    """The rates for prompts over a length. None: one price for all lengths."""
+    """None: the same rates for all prompt lengths."""
     source: str
-    """Where the price was read: a link, or the name and version of the data set."""
+    """Where the price was read: a link, or the name and version of a data set."""
     seen: dt.date
     """The day it was read."""
 
     def at_share(self, share: float) -> Self:
-        """See `Rates`; for long prompts, too."""
+        """See `Rates`; applies to long prompts too."""
         long_prompt = self.long_prompt and self.long_prompt.at_share(share)
         return super().at_share(share).model_copy(update={"long_prompt": long_prompt})
 
 
 class PriceChange(_Sourced):
-    """The price from a day on."""
+    """The price from a given day on."""
 
     effective: dt.date
-    """The first day (UTC) on which it is charged."""
+    """The first day (UTC) it applies."""
 
 
 class Price(_Sourced):
-    """A vendor's price with where and when it was read, and what it will be later."""
+    """A vendor's current price and announced changes."""
 
     changes: tuple[PriceChange, ...] = ()
-    """What the vendor has announced for later, in any order. One that was in effect when the price itself was
-    read is part of it, and counts for nothing."""
+    """Announced changes, in any order. Those already in effect on `seen` are part of the price and are ignored."""
 
     def at_share(self, share: float) -> Self:
-        """See `Rates`; what it will be later, too."""
+        """See `Rates`; applies to announced changes too."""
         changes = tuple(change.at_share(share) for change in self.changes)
         return super().at_share(share).model_copy(update={"changes": changes})
 
     def on(self, day: dt.date) -> "Price":
-        """The price that is charged on a day, with what is to change after it."""
+        """The price in effect on a day, with the changes still to come."""
         ahead = sorted((c for c in self.changes if c.effective > self.seen), key=lambda c: c.effective)
         begun = [change for change in ahead if change.effective <= day]
         if not begun:
@@ -104,5 +103,5 @@ class Price(_Sourced):
 
 
 def in_dollars(usd: float) -> str:
-    """An amount for people: cents to four places, what is less to six."""
+    """An amount for display: four decimals from one cent (and for zero), six below."""
     return f"{'-' if usd < 0 else ''}${abs(usd):.{4 if abs(usd) >= 0.01 or usd == 0 else 6}f}"

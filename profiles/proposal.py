@@ -1,11 +1,11 @@
-"""A change of one fact of one profile that was measured or announced, with what speaks for it."""
+"""Proposed changes to measured or announced facts in profiles, with their evidence."""
 
 import datetime as dt
 from dataclasses import dataclass, field
 from typing import Literal
 
 Fact = str | int | float | bool | None | list["Fact"] | dict[str, "Fact"]
-"""A value as YAML has it."""
+"""A YAML value."""
 
 
 @dataclass(frozen=True)
@@ -15,24 +15,24 @@ class Evidence:
     """Where it was read or measured: `evaluation 3f2a…`, `Anthropic models.list`, `Ollama show`."""
     seen: dt.date
     n: int | None = None
-    """How many outcomes it rests on. None: it is no count."""
+    """Number of outcomes it is based on. None: not based on counting."""
     interval: tuple[float, float] | None = None
-    """95% interval of the figure. None: it is no estimate."""
+    """95% interval of the value. None: not an estimate."""
     note: str | None = None
-    """The evidence in one sentence for people."""
+    """The evidence in one sentence, for display."""
 
 
 @dataclass(frozen=True)
 class Proposal:
     profile: str
-    """Profile id; of a new one too."""
+    """Profile id, also of a new profile."""
     place: tuple[str, ...]
-    """The fact, as keys from the top: ("lifecycle", "retires_on"). Empty: the whole profile, which is new."""
+    """Path to the fact: ("lifecycle", "retires_on"). Empty: the whole profile, which is new."""
     before: Fact
-    """What stands there now; None when nothing does."""
+    """The current value; None when there is none."""
     after: Fact
     evidence: Evidence
     warnings: tuple[str, ...] = field(default=())
-    """What whoever agrees to it ought to know."""
+    """Shown to the user who decides on it."""
     needs_consent: bool = False
-    """True: it is so sweeping or doubtful that a person must have seen it, whatever was agreed to beforehand."""
+    """True: too sweeping or doubtful to apply unseen; the user must confirm it even if all were approved in advance."""

@@ -1,4 +1,4 @@
-"""Which models stop answering soon, and who takes their place."""
+"""Upcoming retirements of models, with their successors."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -8,26 +8,26 @@ from .model import ModelProfile
 from .vocabulary import ROLES, Role
 
 DAYS_OF_NOTICE = 30
-"""A retirement is announced so many days before it bites."""
+"""Retirements are announced this many days ahead."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """One model's last day, announced."""
+    """The upcoming retirement of one model."""
 
     model: str
     retires_on: dt.date
     days: int
-    """Days until it stops answering, at least 1."""
+    """Days until it retires, at least 1."""
     roles: tuple[Role, ...]
-    """The roles it plays until then."""
+    """The roles it plays now."""
     successor: str | None
-    """Who plays them from that day on. None: nobody is named, or nobody who is offered."""
+    """Id of the profile that then takes them over. None: none is known that is still offered."""
     successor_is_on_probation: bool
 
     @property
     def text(self) -> str:
-        """The notice in a sentence or two, without a full stop at the end."""
+        """The notice in words, without a final full stop."""
         days = "1 day" if self.days == 1 else f"{self.days} days"
         said = f"{self.model} stops answering on {self.retires_on}, in {days}"
         if self.successor is None:
@@ -41,7 +41,7 @@ class Notice:
 
 
 def notice_of(profile: ModelProfile, catalogue: Catalogue, today: dt.date) -> Notice | None:
-    """The notice that is due for a model. None: it stays, is gone, or goes later than is announced."""
+    """The notice due for a model. None: it stays, has retired, or retires later than DAYS_OF_NOTICE."""
     last = profile.lifecycle.retires_on
     if profile.lifecycle.status != "deprecated" or last is None:
         return None
@@ -60,6 +60,6 @@ def notice_of(profile: ModelProfile, catalogue: Catalogue, today: dt.date) -> No
 
 
 def notices(catalogue: Catalogue, today: dt.date) -> tuple[Notice, ...]:
-    """All that are due, the soonest first."""
+    """All notices due, earliest retirement first."""
     due = (notice_of(profile, catalogue, today) for profile in catalogue)
     return tuple(sorted(filter(None, due), key=lambda notice: (notice.retires_on, notice.model)))

@@ -1,4 +1,4 @@
-"""The schema of `routing.yaml`: roles, ladder, thresholds and rules, as data."""
+"""The schema of `routing.yaml`: roles, ladder, thresholds and rules."""
 
 from typing import Self
 
@@ -9,12 +9,12 @@ from .vocabulary import ROLES, Checkpoint, Role, TaskType
 
 
 class Rule(Facts):
-    """One line of the routing table; the first that fits names the role."""
+    """One row of the routing table; the first that fits determines the role."""
 
     complexity_at_most: float = Field(ge=1, le=10)
-    """The hardest task (complexity 1 to 10) the rule is for."""
+    """The highest complexity (1 to 10) the rule applies to."""
     task_types: tuple[TaskType, ...] = ()
-    """The task types it is for. Empty: all."""
+    """The task types it applies to. Empty: all."""
     role: Role
 
     def fits(self, complexity: float, task_type: TaskType) -> bool:
@@ -22,29 +22,29 @@ class Rule(Facts):
 
 
 class Prior(Facts):
-    """What is believed of a model before anything was measured."""
+    """The assumed success rate of a model without measurements."""
 
     tasks: float = Field(gt=0)
-    """How many imagined tasks the belief is worth."""
+    """Its weight, in tasks."""
     success: float = Field(gt=0, lt=1)
-    """The share of them that succeeded, 0 to 1."""
+    """The share that succeeds, 0 to 1."""
 
 
 class RoutingRules(Facts):
-    """Who is asked, when."""
+    """The contents of `routing.yaml`."""
 
     ladder: tuple[Role, ...]
     """All roles, weakest first."""
     local_roles: tuple[Role, ...]
-    """The roles whose models run on the user's own machine."""
+    """The roles whose models run on the user's machine."""
     memory_confidence_above: float = Field(ge=0, le=1)
-    """Memory overrules the rules only above this confidence."""
+    """Memory overrides the rules only above this confidence."""
     prior: Prior
     baseline_role: Role
-    """The role whose price a saving is measured against."""
+    """The role whose price is the baseline for savings."""
     checkpoints: dict[Checkpoint, Role]
     local_checkpoint_role: Role
-    """The role a checkpoint calls when nothing may leave the machine."""
+    """The role for checkpoints when nothing may leave the machine."""
     rules: tuple[Rule, ...]
     local_rules: tuple[Rule, ...]
     """The rules when nothing may leave the machine."""
@@ -63,6 +63,6 @@ class RoutingRules(Facts):
         return self
 
     def role_for(self, complexity: float, task_type: TaskType, *, local_only: bool) -> Role:
-        """The role that the table names for a task of this complexity (1 to 10) and type."""
+        """The role for a task of this complexity (1 to 10) and type."""
         table = self.local_rules if local_only else self.rules
         return next(rule.role for rule in table if rule.fits(complexity, task_type))

@@ -1,4 +1,4 @@
-"""Which of several proposals may be made, and what becomes of the rest: said, with the reason."""
+"""Filters proposals: keeps those that may be applied and gives a reason for each refused one."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
@@ -23,14 +23,14 @@ class RefusedProposal:
 @dataclass(frozen=True)
 class Sifted:
     kept: tuple[Proposal, ...]
-    """By profile, in the order given; each changes something, and together they leave every profile valid."""
+    """Grouped by profile, in the order given; each changes something, and together they leave every profile valid."""
     refused: tuple[RefusedProposal, ...]
 
 
 def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
-    """Sort out what is hand-written, no fact to be measured, or would leave a profile invalid.
+    """Refuse proposals for hand-written or unmeasurable facts, and those that would make a profile invalid.
 
-    Of several for one place the one that rests on more outcomes is kept. What changes nothing is dropped.
+    Of several for one place, the one based on most outcomes is kept. Those that change nothing are dropped.
     """
     refused: list[RefusedProposal] = []
     by_profile: dict[str, dict[tuple[str, ...], Proposal]] = {}
@@ -59,7 +59,7 @@ def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
 
 
 def fact_at(catalogue: Catalogue, profile: str, place: tuple[str, ...]) -> Fact:
-    """What stands at a place now, as YAML has it; None when nothing does."""
+    """The current value at a place, as in YAML; None when there is none."""
     at = _plain(catalogue.facts.get(profile))
     for key in place:
         at = at.get(key) if isinstance(at, dict) else None
@@ -67,7 +67,7 @@ def fact_at(catalogue: Catalogue, profile: str, place: tuple[str, ...]) -> Fact:
 
 
 def _plain(value: object) -> Fact:
-    """Days as text, as they are written in a proposal."""
+    """The value with dates as ISO text, as in proposals."""
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in cast(Mapping[object, object], value).items()}
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Which facts of the profiles time has overtaken: last days, old prices, roles that nobody plays any more."""
+"""Finds stale facts: models about to retire, old prices, roles that no active model plays."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ PRICE_AT_MOST_DAYS = 90
 
 
 def stale_facts(catalogue: Catalogue, today: dt.date) -> tuple[str, ...]:
-    """A sentence for each stale fact, by profile and then by role; each says what to do."""
+    """A sentence with the remedy for each problem: first invalid files, then by profile, then by role."""
     found = [str(problem) for problem in catalogue.problems]
     for profile in sorted(catalogue, key=lambda p: p.id):
         found += _of_profile(profile, today)
@@ -31,7 +31,7 @@ def _of_profile(profile: ModelProfile, today: dt.date) -> Iterator[str]:
             yield (
                 f"{profile.id}: {when}{then}. Set lifecycle.status to retired and remove its roles, or correct the day."
             )
-    # A price that nobody can be charged any more does not age.
+    # The price of a model that is no longer offered does not matter.
     if profile.price is not None and profile.is_offered_on(today):
         age_days = (today - profile.price.seen).days
         if age_days > PRICE_AT_MOST_DAYS:

@@ -1,4 +1,4 @@
-"""The words that profiles, decisions and tool schemas share, spelled the same everywhere."""
+"""Enumerations shared by profiles, decisions and tool schemas."""
 
 from typing import Literal, get_args
 

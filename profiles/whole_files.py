@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and are on the disk then."""
+"""Atomic and durable file writes."""
 
 import contextlib
 import os
@@ -11,9 +11,9 @@ from typing import BinaryIO
 
 @contextlib.contextmanager
 def whole_file(file: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
-    """A stream whose content takes a file's place at the end of the block; a link there is replaced by the file.
+    """A stream whose content replaces `file` when the block ends; a symbolic link there is itself replaced.
 
-    Raises OSError; then, and when the block raises, the file is as it was.
+    Raises OSError; then, and when the block raises, the file is unchanged.
     """
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
@@ -29,14 +29,14 @@ def whole_file(file: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
 
 
 def replace_file(file: Path, content: bytes, *, new_mode: int = 0o600) -> None:
-    """Put a file in another's place, with that one's mode; new_mode: where there is none. Raises OSError as above."""
+    """Replace a file's content atomically and keep its mode; new_mode: for a new file. Raises as `whole_file`."""
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else new_mode
     with whole_file(file, mode=mode) as written:
         written.write(content)
 
 
 def write_through(path: Path, data: bytes) -> None:
-    """Write a file that nobody reads yet, for its owner alone. Raises OSError, and then part of it may be there."""
+    """Write and sync a file, readable by its owner only. Not atomic: after an OSError it may be incomplete."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
@@ -45,9 +45,9 @@ def write_through(path: Path, data: bytes) -> None:
 
 
 def sync(path: Path) -> None:
-    """Returns when a file, or the names in a folder, are on the disk. Raises OSError."""
+    """Flush a file, or the entries of a folder, to disk. Raises OSError."""
     if os.name == "nt" and path.is_dir():
-        return  # a folder cannot be opened there; NTFS journals its names itself
+        return  # Windows cannot open a folder; NTFS journals its entries itself
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,1 +1,1 @@
-"""What vendors' listings change in what we know of models."""
+"""Turns vendors' model listings into proposed changes to profiles."""

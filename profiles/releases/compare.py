@@ -1,4 +1,4 @@
-"""What a vendor's listing changes in what we know: retirements, successors, newcomers and prices, as proposals."""
+"""Compares a vendor's listing with the profiles: retirements, successors, new models and prices, as proposals."""
 
 import datetime as dt
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from .repricing import limit_changes, price_changes
 class Findings:
     proposals: tuple[Proposal, ...] = ()
     notes: tuple[str, ...] = ()
-    """What was seen and changes nothing, for people."""
+    """Observations that change nothing, for display."""
     problems: tuple[str, ...] = ()
-    """Which vendors could not be read, and the remedy."""
+    """Vendors that could not be read, each with the remedy."""
 
 
 def compare(listing: Listing, catalogue: Catalogue, known_price: KnownPrice, today: dt.date) -> Findings:
-    """What a listing changes, as proposals: nothing of it is in force before somebody has agreed."""
+    """The changes that follow from a listing, as proposals; nothing is written."""
     comparison = Comparison(listing, catalogue, known_price, today)
     new, not_taken = newcomers(comparison)
     changes, notes = lifecycle_changes(comparison, new)

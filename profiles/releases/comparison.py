@@ -1,4 +1,4 @@
-"""A vendor's listing beside what is known of its models."""
+"""A vendor's listing together with the profiles of its models."""
 
 import datetime as dt
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from ..vocabulary import ProviderName
 from .listing import ListedModel, Listing
 
 KnownPrice = Callable[[ProviderName, str], Price | None]
-"""The price of a wire id where a vendor's own listing does not say. None: not known."""
+"""The price for a wire id when the vendor's listing states none. None: not known."""
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,19 @@ class Comparison:
 
     @property
     def mine(self) -> list[ModelProfile]:
-        """The profiles that the listing speaks of."""
+        """The profiles of the vendor or server listed."""
         asked = (self.listing.provider, self.listing.base_url)
         return [p for p in self.catalogue if (p.provider, p.base_url) == asked]
 
     @property
     def unknown(self) -> list[ListedModel]:
-        """What is offered and has no profile."""
+        """Offered models without a profile."""
         known = {listed.id for p in self.mine if (listed := self.listing.find(p.api_model)) is not None}
         offered = [listed for listed in self.listing.models if listed.lifecycle in (None, "active")]
         return [listed for listed in offered if listed.id not in known]
 
     def price_of(self, wire_id: str) -> Price | None:
-        """What the listing says it costs, else what is known from elsewhere."""
+        """The price in the listing, else from `known_price`."""
         listed = self.listing.find(wire_id)
         stated = listed.price if listed is not None else None
         return stated or self.known_price(self.listing.provider, wire_id)
@@ -55,15 +55,15 @@ class Comparison:
         source: str | None = None,
         needs_consent: bool = False,
     ) -> Proposal:
-        """source: where it was read. None: in the listing."""
+        """A proposal with this listing as evidence. source: where it was read; None: in the listing."""
         evidence = Evidence("releases", source or self.listing.source, self.listing.seen, note=note)
         return Proposal(profile, place, before, after, evidence, warnings, needs_consent)
 
 
 def as_fact(group: BaseModel, *, beside: BaseModel | None = None) -> dict[str, Fact]:
-    """A group as YAML has it, without what it does not state.
+    """A group as YAML values, without defaults.
 
-    beside: the group that it takes the place of; what that states, and this does not, is stated as nothing.
+    beside: the group it replaces; fields set there and default here are included, so that they are reset.
     """
     facts = cast(dict[str, Fact], group.model_dump(mode="json", exclude_defaults=True))
     if beside is not None:

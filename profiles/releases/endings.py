@@ -1,4 +1,4 @@
-"""Models that their vendor ends, and who follows them."""
+"""Lifecycle changes announced by vendors, with successors."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,14 +16,14 @@ from .newcomer import Newcomer
 class Ending:
     profile: ModelProfile
     lifecycle: Lifecycle
-    """As it is from now on."""
+    """The new lifecycle."""
     note: str
 
 
 def lifecycle_changes(comparison: Comparison, newcomers: Sequence[Newcomer]) -> tuple[list[Proposal], list[str]]:
-    """A proposal for each model whose lifecycle its vendor states otherwise, with its successor, and notes.
+    """A proposal for each model whose lifecycle in the listing differs from its profile, and notes.
 
-    When all the models that a vendor plays roles with would end at once, each of these proposals needs consent.
+    When every model of the vendor that plays a role would retire at once, each proposal needs consent.
     """
     changes: list[Ending] = []
     notes: list[str] = []
@@ -48,7 +48,7 @@ def lifecycle_changes(comparison: Comparison, newcomers: Sequence[Newcomer]) -> 
 
 
 def _stated(comparison: Comparison, profile: ModelProfile, listed: ListedModel) -> Ending | str | None:
-    """What the listing says of a known model, where that is something else than its profile does."""
+    """The change for a listed model, a note where no change can be made, or None."""
     known = profile.lifecycle
     status, last = listed.lifecycle or known.status, listed.retires_on
     if listed.lifecycle is None or status == known.status != "deprecated":
@@ -67,8 +67,8 @@ def _stated(comparison: Comparison, profile: ModelProfile, listed: ListedModel) 
 
 
 def _absent(comparison: Comparison, profile: ModelProfile) -> str | None:
-    """What is said of a model that is not in the listing: no more than that, for a list may be cut or an account's."""
-    # Ollama lists what is pulled, and whoever has not pulled a model is told so when it is asked for.
+    """A note on a model missing from the listing; not a change, since listings can be truncated or per account."""
+    # Ollama lists only pulled models; a request for a missing one gets its own error.
     if profile.provider == "ollama" or not profile.is_offered_on(comparison.today):
         return None
     last = profile.lifecycle.retires_on
@@ -94,7 +94,7 @@ def _changed(comparison: Comparison, profile: ModelProfile, *, status: str, last
 
 
 def _with_successor(change: Ending, after: Catalogue, comparison: Comparison) -> Ending:
-    """The newest model of its line that stays, one that is not on probation before all others."""
+    """The change with a successor: the newest active model of its line, preferably not on probation."""
     if change.lifecycle.status == "active":
         return change
     gone = change.profile

@@ -1,4 +1,4 @@
-"""What a vendor says of its models, as plain values with hard limits: nothing else of a listing is ever believed."""
+"""The validated form of a vendor's model listing: plain values with hard limits; all else is rejected."""
 
 import datetime as dt
 import re
@@ -10,12 +10,12 @@ from ..price import Price
 from ..vocabulary import Capability, ProviderName
 
 MODELS_AT_MOST = 1_000
-"""More than any vendor has; an aggregator's list is about half as long (openrouter.ai, seen 2026-11-23)."""
+"""More than any vendor offers; an aggregator's list is about half as long (openrouter.ai, seen 2026-11-23)."""
 
 _SEGMENT = r"[A-Za-z0-9_][A-Za-z0-9._:@+-]*"
 _PLAIN_ID = re.compile(_SEGMENT)
 _ID_WITH_NAMESPACE = re.compile(rf"{_SEGMENT}(/{_SEGMENT}){{0,3}}")
-# A registry and a namespace may stand before a name there: hf.co/unsloth/gemma-4:Q4_K_M, org/My-Model.
+# Their ids may start with a registry and a namespace: hf.co/unsloth/gemma-4:Q4_K_M, org/My-Model.
 _HAVE_NAMESPACES: tuple[ProviderName, ...] = ("ollama", "openai_compatible")
 
 
@@ -41,35 +41,35 @@ class _ListingPart(BaseModel):
 
 
 class ListedThinking(_ListingPart):
-    """How a listed model's thinking can be steered. Every vendor has its own words for it."""
+    """How a listed model's thinking is controlled, in its vendor's terms."""
 
     turned_off_by: Text | None = None
-    """The vendor's word that turns thinking off. None: it is a plain false, or nothing does."""
+    """The vendor's value that turns thinking off. None: `false` does, or nothing."""
     always_on: bool = False
     efforts: Annotated[tuple[Text, ...], Field(max_length=10)] = ()
-    """The vendor's words for how hard to think, least first."""
+    """The vendor's effort levels, lowest first."""
 
 
 class ListedWeights(_ListingPart):
-    """What is known of weights on the user's own disk."""
+    """Weights on the user's disk."""
 
     build: Text
-    """Digest and quantization, as attempts are booked under."""
+    """Digest and quantization, as recorded with attempts."""
     quantization: Text | None = None
     size_gb: Annotated[float, Field(gt=0, le=10_000)] | None = None
-    """Gigabytes on disk, which is about what they take in memory."""
+    """Gigabytes on disk; memory use is about the same."""
     total_billion: Annotated[float, Field(gt=0, le=100_000)] | None = None
     """Parameters, in billions."""
     family: Text | None = None
     is_remote: bool = False
-    """True: the server only passes requests on to a machine elsewhere."""
+    """True: the server forwards requests to another machine."""
 
 
 class ListedModel(_ListingPart):
-    """One model of a listing. None, everywhere: the listing does not say."""
+    """One model of a listing. None: the listing does not say."""
 
     id: Annotated[str, Field(min_length=1, max_length=200)]
-    """The id on the vendor's wire."""
+    """The id in the vendor's API."""
     name: Text | None = None
     lifecycle: Literal["active", "deprecated", "retired"] | None = None
     line: Text | None = None
@@ -78,7 +78,7 @@ class ListedModel(_ListingPart):
     context_tokens: Tokens | None = None
     max_output_tokens: Tokens | None = None
     capabilities: tuple[Capability, ...] = ()
-    """What it is said to be able to do; what is absent may only be unsaid."""
+    """Stated capabilities; others may exist unstated."""
     can_think: bool | None = None
     thinking: ListedThinking | None = None
     price: Price | None = None
@@ -86,24 +86,24 @@ class ListedModel(_ListingPart):
 
 
 class Listing(_ListingPart):
-    """All models that a vendor, or one server, offers."""
+    """The models offered by a vendor or by one server."""
 
     provider: ProviderName
     source: Text
-    """Who said it, for people: `Anthropic models.list`."""
+    """The origin, for display: `Anthropic models.list`."""
     seen: Day
     base_url: Text | None = None
-    """The server that was asked, where a provider has several."""
+    """The server queried, for providers with several."""
     models: Annotated[tuple[ListedModel, ...], Field(max_length=MODELS_AT_MOST)]
     leaves: bool = False
-    """Whether what a model of an own server is asked leaves the machine."""
+    """Whether requests to the user's own server leave this machine."""
 
     @model_validator(mode="after")
     def _ids_are_plain_and_unlike(self) -> Self:
         form = _ID_WITH_NAMESPACE if self.provider in _HAVE_NAMESPACES else _PLAIN_ID
         seen = set[str]()
         for model in self.models:
-            # An id becomes a profile's name, and with it a part of file names, logs and commands.
+            # An id becomes a profile name, which appears in file names, logs and commands.
             if not form.fullmatch(model.id) or ".." in model.id:
                 raise ValueError(f"{model.id[:60]!r} is not a model id")
             if model.id.lower() in seen:
@@ -112,7 +112,7 @@ class Listing(_ListingPart):
         return self
 
     def find(self, api_model: str) -> ListedModel | None:
-        """The model of a wire id; an id without a date means the dated one."""
+        """The model with this wire id; an undated id also matches a dated one."""
         for model in self.models:
             if model.id.lower() == api_model.lower():
                 return model

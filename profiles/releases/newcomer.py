@@ -1,4 +1,4 @@
-"""The profile of a model that nobody has described yet: from what its vendor says, and what its kin are like."""
+"""Profiles for new models, from their vendor's listing and from related models."""
 
 import datetime as dt
 import re
@@ -14,13 +14,13 @@ from .comparison import Comparison, as_fact
 from .listing import ListedModel, Listing
 
 NEWCOMERS_AT_MOST = 25
-"""New profiles from one listing: who has more models than that wants to choose."""
+"""Limit on new profiles per listing; users with more new models add profiles by hand."""
 
 _ID_LENGTH = 64
 _OTHER_FILES = frozenset({"routing"})
-"""Names that a file of the profiles' folder has for something else."""
+"""File names in the profiles folder that are not profiles."""
 _UNSAID: tuple[Capability, ...] = ("tools", "prompt_caching")
-"""What no listing of a cloud vendor says: a newcomer is believed to do what its predecessor does."""
+"""Never stated in cloud vendors' listings, so inherited from the predecessor."""
 _ELSEWHERE = (
     "It runs on another machine, so it is not asked when a task must stay on this one, and may be billed there."
 )
@@ -31,7 +31,7 @@ class Newcomer:
     listed: ListedModel
     profile: ModelProfile
     warnings: tuple[str, ...] = ()
-    """What speaks for a second look: whoever says --apply has not seen it."""
+    """Reasons for the user to confirm the profile even with --apply."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class NotTaken:
     """Why a new model gets no profile."""
 
     note: str | None
-    """None: nobody misses it."""
+    """None: not worth mentioning."""
 
 
 def newcomers(comparison: Comparison) -> tuple[list[Newcomer], list[str]]:
-    """The new models that can be described, each with a profile on probation, and a note on each that cannot."""
+    """The new models with their profiles, on probation, and notes on those left out."""
     found: list[Newcomer] = []
     notes: list[str] = []
     catalogue = comparison.catalogue
@@ -75,9 +75,9 @@ def newcomer_proposal(comparison: Comparison, newcomer: Newcomer) -> Proposal:
 
 
 def profile_id(wire_id: str, catalogue: Catalogue) -> str | None:
-    """A free id by the house's pattern, as near to the wire id as can be: `qwen3-14b` for `qwen3:14b`.
+    """A free profile id close to the wire id: `qwen3-14b` for `qwen3:14b`.
 
-    None: there is none.
+    None: no id is free.
     """
     plain = re.sub(r"[^a-z0-9._-]+", "-", wire_id.lower().removesuffix(":latest"))
     plain = plain.lstrip("._-")[:_ID_LENGTH].rstrip("-")
@@ -88,7 +88,7 @@ def profile_id(wire_id: str, catalogue: Catalogue) -> str | None:
 
 
 def local_profile(listed: ListedModel, name: str, listing: Listing, catalogue: Catalogue) -> ModelProfile:
-    """A model on the user's own machine, as Ollama describes it. It stands last in its nearest kin's roles."""
+    """The profile of a model on the user's machine. It gets the roles of the most similar model, ranked last."""
     weights = listed.weights
     size, family = (weights.total_billion, weights.family) if weights else (None, None)
     base = _base(listed.id)
@@ -118,9 +118,9 @@ def local_profile(listed: ListedModel, name: str, listing: Listing, catalogue: C
 def next_of_line(
     listed: ListedModel, name: str, predecessor: ModelProfile, price: Price, listing: Listing
 ) -> ModelProfile:
-    """A cloud model of a known line: as its vendor describes it, else as its predecessor is; roles included.
+    """The profile of a new cloud model in a known line; facts not listed come from its predecessor, as do roles.
 
-    What was written of the predecessor's worth is not taken over.
+    Strengths, weaknesses and measurements of the predecessor are not copied.
     """
     thinking = predecessor.thinking
     if listed.can_think is False:
@@ -155,7 +155,7 @@ def next_of_line(
 
 
 def neighbour(listed: ListedModel, name: str, sibling: ModelProfile, listing: Listing) -> ModelProfile:
-    """A model on an OpenAI-compatible server of which another model is known."""
+    """The profile of another model on a known OpenAI-compatible server."""
     return ModelProfile(
         id=name,
         name=listed.name or listed.id,
@@ -183,7 +183,7 @@ def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> N
     predecessor = max(dated, key=lambda p: (str(released[p.id]), p.id), default=max(mates, key=lambda p: p.id))
     since = released[predecessor.id]
     if listed.released is None or since is None or listed.released <= since:
-        return NotTaken(None)  # a vendor goes on offering older models, which nobody missed
+        return NotTaken(None)  # vendors keep offering older models
     price = comparison.price_of(listed.id)
     if price is None:
         return NotTaken(
@@ -196,7 +196,7 @@ def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> N
 def _neighbour_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | NotTaken:
     sibling = next(p for p in comparison.mine)
     if sibling.price is not None:
-        return NotTaken(None)  # an aggregator's hundreds; who wants one of them says so
+        return NotTaken(None)  # an aggregator lists hundreds; users add the ones they want
     warnings = (_ELSEWHERE,) if comparison.listing.leaves else ()
     return Newcomer(listed, neighbour(listed, name, sibling, comparison.listing), warnings)
 
@@ -215,7 +215,7 @@ def _released(profile: ModelProfile, comparison: Comparison) -> dt.date | None:
 
 
 def _line_by_name(wire_id: str, comparison: Comparison) -> str | None:
-    """The longest known line that the id begins with."""
+    """The longest known line that is a prefix of the id."""
     lines = {p.line for p in comparison.mine if p.line and wire_id.lower().startswith(f"{p.line.lower()}-")}
     return max(lines, key=len, default=None)
 
@@ -232,13 +232,13 @@ def _on_probation(listed: ListedModel, listing: Listing, note: str | None) -> Li
 
 
 def _base(wire_id: str) -> str:
-    """The model without its tag."""
+    """The lowercase id without its tag."""
     head, slash, last = wire_id.lower().rpartition("/")
     return f"{head}{slash}{last.partition(':')[0]}"
 
 
 def _roles_of_nearest(kin: list[ModelProfile], line: str, size: float | None, catalogue: Catalogue) -> dict[Role, int]:
-    """The roles of the model most alike in line and size, each with the last place. Empty: the size is not known."""
+    """The roles of the model closest in line, then size, each ranked last. Empty: the size is not known."""
     if size is None:
         return {}
 

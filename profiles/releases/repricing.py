@@ -1,4 +1,4 @@
-"""Prices and limits that are no longer what a profile says."""
+"""Changes to prices and token limits."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ _PRECISION_USD = 1e-9
 
 
 def price_changes(comparison: Comparison) -> Iterator[Proposal]:
-    """A proposal for each model that is offered and costs something else than its profile says."""
+    """A proposal for each offered model whose price differs from its profile."""
     for profile in comparison.mine:
         stated = comparison.price_of(profile.api_model)
         if profile.price is None or stated is None or not profile.is_offered_on(comparison.today):
@@ -37,9 +37,9 @@ def price_changes(comparison: Comparison) -> Iterator[Proposal]:
 
 
 def limit_changes(comparison: Comparison) -> Iterator[Proposal]:
-    """Windows that the vendor states otherwise.
+    """A proposal for each token limit that differs from the profile, for Anthropic only.
 
-    Cerebras states those of paid plans, which not everybody has; a local model is asked for its own when it is used.
+    Cerebras lists the limits of paid plans, which not every user has; local models report theirs at run time.
     """
     if comparison.listing.provider != "anthropic":
         return
@@ -55,7 +55,7 @@ def limit_changes(comparison: Comparison) -> Iterator[Proposal]:
 
 
 def _beside(stated: Price, today: Price, profile: ModelProfile, comparison: Comparison) -> Price:
-    """The stated price; where only the plain rates are stated, the others are as they were."""
+    """The stated price; if only input and output rates are stated, the rest of `today` is kept."""
     if not _is_listed(profile, comparison):
         return stated
     rates = {
@@ -98,7 +98,7 @@ def _long(rates: LongPromptRates | None) -> list[tuple[float, ...]]:
 
 
 def _in_words(before: Price, after: Price) -> str:
-    """The change in a sentence."""
+    """The change in words."""
     now = "" if _rates(before) == _rates(after) else f"{_shown(before)} becomes {_shown(after)}"
     later = [f"{_shown(change)} from {change.effective} on" for change in after.changes]
     return "; ".join([now, *later] if now else later) or "its rates for caching or for long prompts differ"
