@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ..profiles.whole_files import sync
+from ..profiles.durable_files import sync
 from .errors import LedgerUnusable
 from .schema import MIGRATIONS, write_transaction
 

@@ -32,9 +32,9 @@ class Catalogue:
     def not_in_force(self) -> str | None:
         """One line that names the user's invalid files, without quoting their contents. None: all are valid."""
         wrong = [f"profiles/{p.file} is not in force: {p.fault}" for p in self.problems if p.file is not None]
-        more = [f"nor are {len(wrong) - _TOLD_AT_MOST} others"] if len(wrong) > _TOLD_AT_MOST else []
-        told = "; ".join([*wrong[:_TOLD_AT_MOST], *more])
-        return f"{told}; `chargehand doctor` says more." if told else None
+        more = [f"nor are {len(wrong) - _FILES_LISTED_AT_MOST} others"] if len(wrong) > _FILES_LISTED_AT_MOST else []
+        summary = "; ".join([*wrong[:_FILES_LISTED_AT_MOST], *more])
+        return f"{summary}; `chargehand doctor` says more." if summary else None
 
     def players(
         self, role: Role, today: dt.date, *, task_type: TaskType | None = None, reference_first: bool = True
@@ -93,7 +93,7 @@ class Catalogue:
         Raises UnknownModel with the three closest names.
         """
         wanted = name.strip().lower()
-        if found := self._exactly(wanted):
+        if found := self._find_exact(wanted):
             return (found,)
         for role in ROLES:
             if wanted == role and (players := self.players(role, today) or self.retired_players(role, today)):
@@ -102,21 +102,21 @@ class Catalogue:
             offered = [p for p in in_line if p.plays_roles_on(today)] or [p for p in in_line if p.is_offered_on(today)]
             # On a tie the greater id is the newer model: claude-fable-5-2 before 5-1.
             newest_first = sorted(offered or in_line, key=lambda p: p.id, reverse=True)
-            return tuple(sorted(newest_first, key=self._place_in_line))
+            return tuple(sorted(newest_first, key=self._rank_in_line))
         provider, slash, rest = wanted.partition("/")
-        if slash and (found := self._exactly(rest)):
+        if slash and (found := self._find_exact(rest)):
             is_meant = found.provider == ("ollama" if provider == "local" else provider)
             if is_meant:
                 return (found,)
         raise UnknownModel(name, self._nearest(wanted))
 
-    def _place_in_line(self, profile: ModelProfile) -> tuple[int, int]:
+    def _rank_in_line(self, profile: ModelProfile) -> tuple[int, int]:
         """Sort key: by preference, then by the highest role."""
-        preference = min(profile.roles.values(), default=_UNPLACED)
+        preference = min(profile.roles.values(), default=_UNRANKED)
         height = max((self.rules.ladder.index(role) for role in profile.roles), default=0)
         return preference, -height
 
-    def _exactly(self, wanted: str) -> ModelProfile | None:
+    def _find_exact(self, wanted: str) -> ModelProfile | None:
         if wanted in self.profiles:
             return self.profiles[wanted]
         return next((p for p in self if p.api_model.lower() == wanted), None)
@@ -149,19 +149,19 @@ def _players(
 def _inherited(catalogue: Catalogue, role: Role, today: dt.date) -> dict[str, int]:
     """The rank that each eligible successor inherits from a retired model in the role, by profile id."""
     places: dict[str, int] = {}
-    for gone in catalogue.retired_players(role, today):
-        heir = catalogue.successor_of(gone, today)
-        if heir is not None and heir.plays_roles_on(today) and role not in heir.roles_taken_away:
-            places.setdefault(heir.id, gone.roles[role])
+    for retired in catalogue.retired_players(role, today):
+        successor = catalogue.successor_of(retired, today)
+        if successor is not None and successor.plays_roles_on(today) and role not in successor.roles_taken_away:
+            places.setdefault(successor.id, retired.roles[role])
     return places
 
 
 @lru_cache(maxsize=_ANSWERS_KEPT)
 def _retired_players(catalogue: Catalogue, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
-    gone = [p for p in catalogue if role in p.roles and not p.is_offered_on(today)]
-    return tuple(sorted(gone, key=lambda p: (p.roles[role], p.id)))
+    retired = [p for p in catalogue if role in p.roles and not p.is_offered_on(today)]
+    return tuple(sorted(retired, key=lambda p: (p.roles[role], p.id)))
 
 
-_UNPLACED = 99
-_TOLD_AT_MOST = 3
+_UNRANKED = 99
+_FILES_LISTED_AT_MOST = 3
 """Files listed by name; the limit saves tokens, since decisions are read by a model."""

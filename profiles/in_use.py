@@ -8,7 +8,7 @@ from .measured import Tally
 from .vocabulary import TaskType
 
 
-class Service(BaseModel):
+class UsageStats(BaseModel):
     """Results of one kind of work."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,10 +27,10 @@ class Service(BaseModel):
     """Cost of its judged tasks, failures included, divided by the number solved. None: it solved none."""
 
 
-class InUse(Service):
+class InUse(UsageStats):
     """Results over all its work, with breakdowns."""
 
-    by_task_type: dict[TaskType, Service] = {}
+    by_task_type: dict[TaskType, UsageStats] = {}
     """Only types with enough data."""
     by_complexity: dict[str, Tally] = {}
     """Tasks solved, by complexity band: `up to 3`, `3 to 6`, `above 6`."""

@@ -16,7 +16,7 @@ from .model import ModelProfile
 from .overlay import FOLDER as MEASURED_FOLDER
 from .overlay import InForce, facts_in_force
 from .routing_rules import RoutingRules
-from .yaml_text import parsed
+from .yaml_text import parse_yaml
 
 ROUTING_FILE = "routing.yaml"
 
@@ -33,21 +33,21 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
     Raises InvalidProfile only when the shipped routing rules are invalid.
     """
     reading = _Reading()
-    reading.take_folder(files(__name__.rpartition(".")[0]))
+    reading.add_folder(files(__name__.rpartition(".")[0]))
     reading.own = {}
     if user_folder is not None and user_folder.is_dir():
-        reading.take_measured(facts_in_force(user_folder / MEASURED_FOLDER))
-        reading.take_folder(user_folder)
+        reading.add_measured(facts_in_force(user_folder / MEASURED_FOLDER))
+        reading.add_folder(user_folder)
     return reading.catalogue()
 
 
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """`below` overridden by `above`: mappings merge recursively, other values are replaced."""
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
         if isinstance(value, dict) and isinstance(under, dict):
-            merged[key] = _merged(cast(dict[str, Any], under), cast(dict[str, Any], value))
+            merged[key] = _merge(cast(dict[str, Any], under), cast(dict[str, Any], value))
         else:
             merged[key] = value
     return merged
@@ -65,7 +65,7 @@ class _Reading:
         self._rules: RoutingRules | None = None
         self._problems: list[InvalidProfile] = []
 
-    def take_folder(self, folder: Traversable) -> None:
+    def add_folder(self, folder: Traversable) -> None:
         try:
             folder_files = _yaml_files(folder)
         except OSError as error:
@@ -75,25 +75,25 @@ class _Reading:
             try:
                 data = _read(file)
                 if file.name == ROUTING_FILE:
-                    self._rules = _validated(RoutingRules, file.name, _merged(self._routing, data))
-                    self._routing = _merged(self._routing, data)
+                    self._rules = _validated(RoutingRules, file.name, _merge(self._routing, data))
+                    self._routing = _merge(self._routing, data)
                 else:
                     name = _id(file, data)
-                    merged = _merged(self._facts.get(name, {}), data)
+                    merged = _merge(self._facts.get(name, {}), data)
                     self._profiles[name] = _validated(ModelProfile, file.name, merged)
                     self._facts[name] = merged
-                    self.own[name] = _merged(self.own.get(name, {}), data)
+                    self.own[name] = _merge(self.own.get(name, {}), data)
             except InvalidProfile as problem:
                 self._problems.append(problem)
 
-    def take_measured(self, measured: InForce) -> None:
+    def add_measured(self, measured: InForce) -> None:
         self._problems += [InvalidProfile(problem) for problem in measured.problems]
         for name, facts in measured.facts.items():
             below = self._facts.get(name)
             if below is None and "provider" not in facts:
                 self._facts[name] = dict(facts)  # the user's own file adds this profile
                 continue
-            merged = _merged(below or {}, _still_newest(facts, below or {}))
+            merged = _merge(below or {}, _still_newest(facts, below or {}))
             try:
                 self._profiles[name] = _validated(ModelProfile, f"{MEASURED_FOLDER}, {name}", merged)
                 self._facts[name] = merged
@@ -137,25 +137,25 @@ def _yaml_files(folder: Traversable) -> list[Traversable]:
 
 def _read(file: Traversable) -> dict[str, Any]:
     try:
-        data: object = parsed(file.read_text(encoding="utf-8"))
+        data: object = parse_yaml(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        told = f"{file.name}: cannot be read ({error}). Make it a readable UTF-8 file."
-        raise InvalidProfile(told, file.name, "it cannot be read") from error
+        message = f"{file.name}: cannot be read ({error}). Make it a readable UTF-8 file."
+        raise InvalidProfile(message, file.name, "it cannot be read") from error
     except yaml.YAMLError as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
         fault = "it is not YAML" if mark is None else f"line {mark.line + 1} is not YAML"
         raise InvalidProfile(f"{file.name}: not YAML: {error}. Fix that line.", file.name, fault) from error
     if not isinstance(data, dict):
-        told = f"{file.name}: must hold fields (`id: …`), but holds {type(data).__name__}."
-        raise InvalidProfile(told, file.name, "it holds no fields")
+        message = f"{file.name}: must hold fields (`id: …`), but holds {type(data).__name__}."
+        raise InvalidProfile(message, file.name, "it holds no fields")
     return cast(dict[str, Any], data)
 
 
 def _id(file: Traversable, data: Mapping[str, Any]) -> str:
     name = data.get("id")
     if not isinstance(name, str):
-        told = f"{file.name}: id: missing, or not text. Add `id: NAME`, the name the model is called by."
-        raise InvalidProfile(told, file.name, "it has no id")
+        message = f"{file.name}: id: missing, or not text. Add `id: NAME`, the name the model is called by."
+        raise InvalidProfile(message, file.name, "it has no id")
     return name
 
 
@@ -166,8 +166,8 @@ def _validated(schema: type[_Schema], name: str, data: Mapping[str, Any]) -> _Sc
         first = error.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or "the file as a whole"
         more = f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        is_told = first["loc"] and first["type"] != "missing" and not _MAY_HOLD_A_SECRET.search(field)
-        got = f", got {first['input']!r}"[:120] if is_told else ""
+        shows_value = first["loc"] and first["type"] != "missing" and not _MAY_HOLD_A_SECRET.search(field)
+        got = f", got {first['input']!r}"[:120] if shows_value else ""
         raise InvalidProfile(
             f"{name}: {field}: {first['msg'].removeprefix('Value error, ')}{got}{more}. {_remedy(first['type'])}",
             name,

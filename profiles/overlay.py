@@ -21,10 +21,10 @@ from typing import Any, cast
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from .durable_files import sync, write_and_sync
 from .errors import NothingToUndo, OverlayError, Superseded
 from .proposal import Proposal
-from .whole_files import sync, write_through
-from .yaml_text import parsed
+from .yaml_text import parse_yaml
 
 FOLDER = "measured"
 """A subfolder of the user's profiles."""
@@ -35,7 +35,7 @@ _HEAD = (
 )
 _DIGEST = re.compile(r"\A#.*\n#.*: ([0-9a-f]{64})\n")
 _NAME = re.compile(r"(\d{4,9})\.yaml")
-_LEFT_AFTER_S = 3600.0
+_ABANDONED_AFTER_S = 3600.0
 """Unfinished files older than this are abandoned."""
 
 
@@ -73,7 +73,7 @@ class FactsVersion(_Group):
     """By profile id, structured as in a profile's YAML."""
 
 
-NONE = FactsVersion(number=0, at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
+NO_UPDATES = FactsVersion(number=0, at=dt.datetime(1970, 1, 1, tzinfo=dt.UTC))
 """The state before the first update."""
 
 
@@ -93,20 +93,20 @@ def facts_in_force(folder: Path) -> InForce:
         return InForce({}, (str(error),))
     for number in reversed(numbers):
         try:
-            generation, is_untouched = _read(folder, number)
+            version, is_unmodified = _read(folder, number)
         except OverlayError as error:
             problems.append(f"{error} Until then the facts before it are in force.")
             continue
-        if not is_untouched:
-            problems.append(f"{_touched(folder, number)} Its facts are in force.")
-        return InForce(generation.facts, tuple(problems))
+        if not is_unmodified:
+            problems.append(f"{_modified_message(folder, number)} Its facts are in force.")
+        return InForce(version.facts, tuple(problems))
     return InForce({}, tuple(problems))
 
 
 def newest(folder: Path) -> FactsVersion:
     """The base of the next update. Raises OverlayError when the newest file is broken or was edited by hand."""
     numbers = _numbers(folder)
-    return _untouched(folder, numbers[-1]) if numbers else NONE
+    return _read_unmodified(folder, numbers[-1]) if numbers else NO_UPDATES
 
 
 def add(folder: Path, base: FactsVersion, proposals: Sequence[Proposal], at: dt.datetime) -> FactsVersion:
@@ -116,12 +116,12 @@ def add(folder: Path, base: FactsVersion, proposals: Sequence[Proposal], at: dt.
     """
     facts: dict[str, dict[str, Any]] = {name: dict(group) for name, group in base.facts.items()}
     for proposal in proposals:
-        facts[proposal.profile] = {"id": proposal.profile, **changed(facts.get(proposal.profile, {}), proposal)}
+        facts[proposal.profile] = {"id": proposal.profile, **apply_proposal(facts.get(proposal.profile, {}), proposal)}
     changes = tuple(map(FactChange.of, proposals))
     return _publish(folder, FactsVersion(number=base.number + 1, at=at, changes=changes, facts=facts))
 
 
-def changed(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
+def apply_proposal(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
     """A profile's facts, structured as in YAML, with the proposal applied."""
     if not proposal.place:
         return dict(cast(dict[str, Any], proposal.after))
@@ -130,22 +130,22 @@ def changed(facts: Mapping[str, Any], proposal: Proposal) -> dict[str, Any]:
 
 def to_undo(folder: Path) -> FactsVersion:
     """The last update not yet reverted. Raises NothingToUndo, or OverlayError when a file was edited by hand."""
-    taken_back: set[int] = set()
+    reverted_updates: set[int] = set()
     for number in reversed(_numbers(folder)):
-        generation = _untouched(folder, number)
-        if generation.undoes is not None:
-            taken_back.add(generation.undoes)
-        elif number not in taken_back:
-            return generation
+        version = _read_unmodified(folder, number)
+        if version.undoes is not None:
+            reverted_updates.add(version.undoes)
+        elif number not in reverted_updates:
+            return version
     raise NothingToUndo(f"{folder}: no update is in force, so there is nothing to revert.")
 
 
 def undo(folder: Path, at: dt.datetime) -> FactsVersion:
     """Revert the last update and return it. Raises as `to_undo`, or Superseded when another was written first."""
-    base, undone = newest(folder), to_undo(folder)
-    before = _untouched(folder, undone.number - 1) if undone.number > 1 else NONE
-    _publish(folder, FactsVersion(number=base.number + 1, at=at, undoes=undone.number, facts=before.facts))
-    return undone
+    base, reverted = newest(folder), to_undo(folder)
+    before = _read_unmodified(folder, reverted.number - 1) if reverted.number > 1 else NO_UPDATES
+    _publish(folder, FactsVersion(number=base.number + 1, at=at, undoes=reverted.number, facts=before.facts))
+    return reverted
 
 
 def _with(facts: Mapping[str, Any], place: tuple[str, ...], value: object) -> dict[str, Any]:
@@ -170,14 +170,14 @@ def _path(folder: Path, number: int) -> Path:
     return folder / f"{number:04d}.yaml"
 
 
-def _untouched(folder: Path, number: int) -> FactsVersion:
-    generation, is_untouched = _read(folder, number)
-    if not is_untouched:
-        raise OverlayError(_touched(folder, number))
-    return generation
+def _read_unmodified(folder: Path, number: int) -> FactsVersion:
+    version, is_unmodified = _read(folder, number)
+    if not is_unmodified:
+        raise OverlayError(_modified_message(folder, number))
+    return version
 
 
-def _touched(folder: Path, number: int) -> str:
+def _modified_message(folder: Path, number: int) -> str:
     path = _path(folder, number)
     return (
         f"{path}: was changed since it was written, so it is not overwritten. Move what you changed into a file"
@@ -188,39 +188,39 @@ def _touched(folder: Path, number: int) -> str:
 def _read(folder: Path, number: int) -> tuple[FactsVersion, bool]:
     """The version with this number, and whether its file is unmodified since it was written."""
     path = _path(folder, number)
-    mend = f"Fix or remove it: then the previous update applies. {folder.parent} holds your own files."
+    remedy = f"Fix or remove it: then the previous update applies. {folder.parent} holds your own files."
     try:
         text = path.read_bytes().decode("utf-8")
-        generation = FactsVersion.model_validate(parsed(text))
+        version = FactsVersion.model_validate(parse_yaml(text))
     except OSError as error:
         raise OverlayError(f"{path}: cannot be read ({error}). Make it readable, or remove it.") from error
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise OverlayError(f"{path}: not YAML ({' '.join(str(error).split())[:160]}). {mend}") from error
+        raise OverlayError(f"{path}: not YAML ({' '.join(str(error).split())[:160]}). {remedy}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "the file as a whole"
-        raise OverlayError(f"{path}: {field}: {first['msg']}. {mend}") from error
-    if generation.number != number:
-        raise OverlayError(f"{path}: number: is {generation.number}, and the name says {number}. {mend}")
+        raise OverlayError(f"{path}: {field}: {first['msg']}. {remedy}") from error
+    if version.number != number:
+        raise OverlayError(f"{path}: number: is {version.number}, and the name says {number}. {remedy}")
     written = _DIGEST.match(text)
-    is_untouched = written is not None and written[1] == _digest(text[written.end() :])
-    return generation, is_untouched
+    is_unmodified = written is not None and written[1] == _digest(text[written.end() :])
+    return version, is_unmodified
 
 
 def _digest(body: str) -> str:
     return hashlib.sha256(body.encode()).hexdigest()
 
 
-def _publish(folder: Path, generation: FactsVersion) -> FactsVersion:
-    body = yaml.safe_dump(generation.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
+def _publish(folder: Path, version: FactsVersion) -> FactsVersion:
+    body = yaml.safe_dump(version.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=110)
     text = _HEAD.format(digest=_digest(body)) + body
-    target = _path(folder, generation.number)
-    unfinished = folder / f".{generation.number:04d}.{secrets.token_hex(8)}.unfinished"
+    target = _path(folder, version.number)
+    unfinished = folder / f".{version.number:04d}.{secrets.token_hex(8)}.unfinished"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _remove_leavings(folder)
+        _remove_abandoned(folder)
         try:
-            write_through(unfinished, text.encode())
+            write_and_sync(unfinished, text.encode())
             # Fails if another process created the file first; a plain rename would overwrite it.
             if os.name == "nt":
                 unfinished.rename(target)
@@ -238,12 +238,12 @@ def _publish(folder: Path, generation: FactsVersion) -> FactsVersion:
             f"{folder}: measured facts cannot be written ({error}). Make the folder writable, on a disk of this machine"
             " that is not full, or set CHARGEHAND_HOME to another folder."
         ) from error
-    return generation
+    return version
 
 
-def _remove_leavings(folder: Path) -> None:
+def _remove_abandoned(folder: Path) -> None:
     """Remove unfinished files of killed writers."""
     for path in folder.glob(".*.unfinished"):
         with contextlib.suppress(OSError):  # finished, or removed by another process
-            if time.time() - path.stat().st_mtime > _LEFT_AFTER_S:
+            if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_S:
                 path.unlink()

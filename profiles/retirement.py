@@ -29,15 +29,15 @@ class Notice:
     def text(self) -> str:
         """The notice in words, without a final full stop."""
         days = "1 day" if self.days == 1 else f"{self.days} days"
-        said = f"{self.model} stops answering on {self.retires_on}, in {days}"
+        text = f"{self.model} stops answering on {self.retires_on}, in {days}"
         if self.successor is None:
-            return f"{said}; no successor is known: `chargehand profiles update --from-releases` looks for one"
+            return f"{text}; no successor is known: `chargehand profiles update --from-releases` looks for one"
         if self.successor_is_on_probation:
             return (
-                f"{said}; its successor is {self.successor}, which is on probation and takes its place once"
+                f"{text}; its successor is {self.successor}, which is on probation and takes its place once"
                 " `chargehand evaluate` has measured it"
             )
-        return f"{said}; its successor is {self.successor}"
+        return f"{text}; its successor is {self.successor}"
 
 
 def notice_of(profile: ModelProfile, catalogue: Catalogue, today: dt.date) -> Notice | None:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from .catalogue import Catalogue
 from .measurable import why_not
 from .model import ModelProfile
-from .overlay import changed
+from .overlay import apply_proposal
 from .proposal import Fact, Proposal
 
 
@@ -88,7 +88,7 @@ def _problem_with(catalogue: Catalogue, profile: str, changes: list[Proposal]) -
     for change in changes:
         if not change.place and not isinstance(change.after, dict):
             return "a new profile must be a group of fields"
-        facts = changed(facts, change)
+        facts = apply_proposal(facts, change)
     try:
         known = ModelProfile.model_validate(facts) if changes else None
     except ValidationError as error:

@@ -8,6 +8,6 @@ import yaml
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-def parsed(text: str) -> Any:
+def parse_yaml(text: str) -> Any:
     """The parsed text, of any type (hence Any). Raises yaml.YAMLError."""
     return yaml.load(text, Loader=_Loader)  # noqa: S506 - both are safe loaders

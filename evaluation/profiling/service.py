@@ -6,7 +6,7 @@ from statistics import median
 
 from ...memory_store.engagements import Engagement
 from ...memory_store.verdict import HALF_LIFE_DAYS
-from ...profiles.in_use import InUse, Service
+from ...profiles.in_use import InUse, UsageStats
 from ...profiles.measured import Tally
 from ...profiles.proposal import Fact
 from ...profiles.vocabulary import TASK_TYPES, TaskType
@@ -66,11 +66,11 @@ def speeds(engagements: Iterable[Engagement]) -> list[float]:
     return sorted(speed for e in engagements if e.is_here for speed in e.tokens_per_second)
 
 
-def _service(engagements: Sequence[Engagement], weight: Callable[[Engagement], float]) -> Service:
+def _service(engagements: Sequence[Engagement], weight: Callable[[Engagement], float]) -> UsageStats:
     checked = [e for e in engagements if e.is_checked is not None]
     accepted = [e for e in engagements if e.is_accepted is not None]
     seen, usd = speeds(engagements), usd_per_solved(engagements)
-    return Service(
+    return UsageStats(
         solved=_tally(judged(engagements), weight, lambda e: e.is_solved),
         checked=_tally(checked, weight, lambda e: e.is_checked) if checked else None,
         accepted=_tally(accepted, weight, lambda e: e.is_accepted) if accepted else None,

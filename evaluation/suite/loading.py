@@ -6,7 +6,7 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
-from ...profiles.yaml_text import parsed
+from ...profiles.yaml_text import parse_yaml
 from ...tools.checking.languages import language_of_file
 from .errors import UnusableTask
 from .filling import Unfilled, fill
@@ -45,7 +45,7 @@ def read_suite(seed: int, folder: Path = TASKS) -> Suite:
 def read_task_file(path: Path) -> TaskFile:
     """Raises UnusableTask, which names the field."""
     try:
-        return TaskFile.model_validate(parsed(path.read_text(encoding="utf-8")))
+        return TaskFile.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise UnusableTask(f"{path.name}: it cannot be read as YAML: {error}") from error
     except ValidationError as error:

@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import anyio.to_thread
 
-from ...profiles.whole_files import whole_file
+from ...profiles.durable_files import atomic_write
 from ..ledger import Ledger
 from ..ledger_file import connect, in_ledger
 from ..text_form import RICHNESS, TextForm, stored_text
@@ -169,7 +169,7 @@ def _whole(target: Path | TextIO) -> Generator[TextIO]:
             yield out
         return
     target = Path(os.path.realpath(target))  # a link stays a link
-    with whole_file(target) as file:
+    with atomic_write(target) as file:
         out = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         yield out
         out.detach()

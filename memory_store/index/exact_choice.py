@@ -14,7 +14,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from ...profiles.whole_files import replace_file
+from ...profiles.durable_files import replace_file
 
 _log = logging.getLogger(__name__)
 

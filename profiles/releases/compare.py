@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..catalogue import Catalogue
 from ..proposal import Proposal
 from .comparison import Comparison, KnownPrice
-from .endings import lifecycle_changes
+from .lifecycle import lifecycle_changes
 from .listing import Listing
 from .newcomer import newcomer_proposal, newcomers
 from .repricing import limit_changes, price_changes
@@ -24,7 +24,7 @@ class Findings:
 def compare(listing: Listing, catalogue: Catalogue, known_price: KnownPrice, today: dt.date) -> Findings:
     """The changes that follow from a listing, as proposals; nothing is written."""
     comparison = Comparison(listing, catalogue, known_price, today)
-    new, not_taken = newcomers(comparison)
+    new, skipped = newcomers(comparison)
     changes, notes = lifecycle_changes(comparison, new)
     proposals = (
         *changes,
@@ -32,4 +32,4 @@ def compare(listing: Listing, catalogue: Catalogue, known_price: KnownPrice, tod
         *limit_changes(comparison),
         *price_changes(comparison),
     )
-    return Findings(proposals, (*notes, *not_taken))
+    return Findings(proposals, (*notes, *skipped))

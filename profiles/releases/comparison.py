@@ -26,7 +26,7 @@ class Comparison:
     today: dt.date
 
     @property
-    def mine(self) -> list[ModelProfile]:
+    def profiles(self) -> list[ModelProfile]:
         """The profiles of the vendor or server listed."""
         asked = (self.listing.provider, self.listing.base_url)
         return [p for p in self.catalogue if (p.provider, p.base_url) == asked]
@@ -34,7 +34,7 @@ class Comparison:
     @property
     def unknown(self) -> list[ListedModel]:
         """Offered models without a profile."""
-        known = {listed.id for p in self.mine if (listed := self.listing.find(p.api_model)) is not None}
+        known = {listed.id for p in self.profiles if (listed := self.listing.find(p.api_model)) is not None}
         offered = [listed for listed in self.listing.models if listed.lifecycle in (None, "active")]
         return [listed for listed in offered if listed.id not in known]
 

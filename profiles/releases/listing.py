@@ -95,7 +95,7 @@ class Listing(_ListingPart):
     base_url: Text | None = None
     """The server queried, for providers with several."""
     models: Annotated[tuple[ListedModel, ...], Field(max_length=MODELS_AT_MOST)]
-    leaves: bool = False
+    is_remote: bool = False
     """Whether requests to the user's own server leave this machine."""
 
     @model_validator(mode="after")

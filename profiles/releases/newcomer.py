@@ -35,7 +35,7 @@ class Newcomer:
 
 
 @dataclass(frozen=True)
-class NotTaken:
+class Skipped:
     """Why a new model gets no profile."""
 
     note: str | None
@@ -56,7 +56,7 @@ def newcomers(comparison: Comparison) -> tuple[list[Newcomer], list[str]]:
             notes.append(f"{listed.id}: no profile id is free for it. Add a profile by hand to use it.")
             continue
         made = _MAKERS[comparison.listing.provider](replace(comparison, catalogue=catalogue), listed, name)
-        if isinstance(made, NotTaken):
+        if isinstance(made, Skipped):
             notes += [made.note] if made.note else []
             continue
         found.append(made)
@@ -92,8 +92,8 @@ def local_profile(listed: ListedModel, name: str, listing: Listing, catalogue: C
     weights = listed.weights
     size, family = (weights.total_billion, weights.family) if weights else (None, None)
     base = _base(listed.id)
-    kin = [p for p in catalogue if p.provider == "ollama" and p.id != name]
-    lines = {p.line for p in kin if p.line and _base(p.api_model) == base}
+    local_models = [p for p in catalogue if p.provider == "ollama" and p.id != name]
+    lines = {p.line for p in local_models if p.line and _base(p.api_model) == base}
     line = lines.pop() if len(lines) == 1 else (family or base.rpartition("/")[2])
     memory = None
     if weights is not None and weights.size_gb is not None and weights.quantization:
@@ -110,12 +110,12 @@ def local_profile(listed: ListedModel, name: str, listing: Listing, catalogue: C
         thinking=ThinkingRules(sent_back=True) if listed.can_think else None,
         capabilities=listed.capabilities,
         setup_command=f"ollama pull {listed.id}",
-        roles=_roles_of_nearest(kin, line, size, catalogue),
+        roles=_roles_of_nearest(local_models, line, size, catalogue),
         lifecycle=_on_probation(listed, listing, f"Weights {weights.build} when it was found." if weights else None),
     )
 
 
-def next_of_line(
+def successor_profile(
     listed: ListedModel, name: str, predecessor: ModelProfile, price: Price, listing: Listing
 ) -> ModelProfile:
     """The profile of a new cloud model in a known line; facts not listed come from its predecessor, as do roles.
@@ -133,8 +133,8 @@ def next_of_line(
             on_from_complexity=thinking.on_from_complexity if thinking else 5.0,
             sent_back=thinking.sent_back if thinking else False,
         )
-    said = set(listed.capabilities) if listed.capabilities else set(predecessor.capabilities)
-    believed = said | (set(predecessor.capabilities) & set(_UNSAID))
+    stated = set(listed.capabilities) if listed.capabilities else set(predecessor.capabilities)
+    capabilities = stated | (set(predecessor.capabilities) & set(_UNSAID))
     return ModelProfile(
         id=name,
         name=listed.name or listed.id,
@@ -145,7 +145,7 @@ def next_of_line(
         max_output_tokens=listed.max_output_tokens or predecessor.max_output_tokens,
         price=price,
         thinking=thinking,
-        capabilities=tuple(sorted(believed)),
+        capabilities=tuple(sorted(capabilities)),
         primary_use=predecessor.primary_use,
         roles=predecessor.roles,
         lifecycle=_on_probation(
@@ -154,7 +154,7 @@ def next_of_line(
     )
 
 
-def neighbour(listed: ListedModel, name: str, sibling: ModelProfile, listing: Listing) -> ModelProfile:
+def compatible_profile(listed: ListedModel, name: str, sibling: ModelProfile, listing: Listing) -> ModelProfile:
     """The profile of another model on a known OpenAI-compatible server."""
     return ModelProfile(
         id=name,
@@ -173,39 +173,39 @@ def _local_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> N
     return Newcomer(listed, local_profile(listed, name, comparison.listing, comparison.catalogue), warnings)
 
 
-def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | NotTaken:
+def _cloud_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | Skipped:
     line = listed.line or _line_by_name(listed.id, comparison)
-    mates = [p for p in comparison.mine if p.line == line and p.is_offered_on(comparison.today)]
-    if line is None or not mates:
-        return NotTaken(f"{listed.id}: it belongs to no known line of models. Add a profile by hand to use it.")
-    released = {p.id: _released(p, comparison) for p in mates}
-    dated = [p for p in mates if released[p.id] is not None]
-    predecessor = max(dated, key=lambda p: (str(released[p.id]), p.id), default=max(mates, key=lambda p: p.id))
+    same_line = [p for p in comparison.profiles if p.line == line and p.is_offered_on(comparison.today)]
+    if line is None or not same_line:
+        return Skipped(f"{listed.id}: it belongs to no known line of models. Add a profile by hand to use it.")
+    released = {p.id: _released(p, comparison) for p in same_line}
+    dated = [p for p in same_line if released[p.id] is not None]
+    predecessor = max(dated, key=lambda p: (str(released[p.id]), p.id), default=max(same_line, key=lambda p: p.id))
     since = released[predecessor.id]
     if listed.released is None or since is None or listed.released <= since:
-        return NotTaken(None)  # vendors keep offering older models
+        return Skipped(None)  # vendors keep offering older models
     price = comparison.price_of(listed.id)
     if price is None:
-        return NotTaken(
+        return Skipped(
             f"{listed.id}: follows {predecessor.id}, but its price is not known, and no model is asked without one."
             " Upgrade genai-prices, or add a profile by hand."
         )
-    return Newcomer(listed, next_of_line(listed, name, predecessor, price, comparison.listing))
+    return Newcomer(listed, successor_profile(listed, name, predecessor, price, comparison.listing))
 
 
-def _neighbour_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | NotTaken:
-    sibling = next(p for p in comparison.mine)
+def _compatible_newcomer(comparison: Comparison, listed: ListedModel, name: str) -> Newcomer | Skipped:
+    sibling = next(p for p in comparison.profiles)
     if sibling.price is not None:
-        return NotTaken(None)  # an aggregator lists hundreds; users add the ones they want
-    warnings = (_ELSEWHERE,) if comparison.listing.leaves else ()
-    return Newcomer(listed, neighbour(listed, name, sibling, comparison.listing), warnings)
+        return Skipped(None)  # an aggregator lists hundreds; users add the ones they want
+    warnings = (_ELSEWHERE,) if comparison.listing.is_remote else ()
+    return Newcomer(listed, compatible_profile(listed, name, sibling, comparison.listing), warnings)
 
 
-_MAKERS: Mapping[ProviderName, Callable[[Comparison, ListedModel, str], Newcomer | NotTaken]] = {
+_MAKERS: Mapping[ProviderName, Callable[[Comparison, ListedModel, str], Newcomer | Skipped]] = {
     "ollama": _local_newcomer,
     "anthropic": _cloud_newcomer,
     "cerebras": _cloud_newcomer,
-    "openai_compatible": _neighbour_newcomer,
+    "openai_compatible": _compatible_newcomer,
 }
 
 
@@ -216,7 +216,7 @@ def _released(profile: ModelProfile, comparison: Comparison) -> dt.date | None:
 
 def _line_by_name(wire_id: str, comparison: Comparison) -> str | None:
     """The longest known line that is a prefix of the id."""
-    lines = {p.line for p in comparison.mine if p.line and wire_id.lower().startswith(f"{p.line.lower()}-")}
+    lines = {p.line for p in comparison.profiles if p.line and wire_id.lower().startswith(f"{p.line.lower()}-")}
     return max(lines, key=len, default=None)
 
 
@@ -237,7 +237,9 @@ def _base(wire_id: str) -> str:
     return f"{head}{slash}{last.partition(':')[0]}"
 
 
-def _roles_of_nearest(kin: list[ModelProfile], line: str, size: float | None, catalogue: Catalogue) -> dict[Role, int]:
+def _roles_of_nearest(
+    local_models: list[ModelProfile], line: str, size: float | None, catalogue: Catalogue
+) -> dict[Role, int]:
     """The roles of the model closest in line, then size, each ranked last. Empty: the size is not known."""
     if size is None:
         return {}
@@ -246,7 +248,7 @@ def _roles_of_nearest(kin: list[ModelProfile], line: str, size: float | None, ca
         theirs = profile.parameters.total_billion if profile.parameters else 0.0
         return profile.line != line, abs(theirs - size), profile.id
 
-    players = [p for p in kin if p.roles and p.parameters]
+    players = [p for p in local_models if p.roles and p.parameters]
     nearest = min(players, key=distance, default=None)
     if nearest is None:
         return {}

@@ -13,13 +13,13 @@ _PRECISION_USD = 1e-9
 
 def price_changes(comparison: Comparison) -> Iterator[Proposal]:
     """A proposal for each offered model whose price differs from its profile."""
-    for profile in comparison.mine:
+    for profile in comparison.profiles:
         stated = comparison.price_of(profile.api_model)
         if profile.price is None or stated is None or not profile.is_offered_on(comparison.today):
             continue
         today = profile.price.on(comparison.today)
-        wanted = _beside(stated, today, profile, comparison)
-        if _are_alike(today, wanted):
+        wanted = _completed(stated, today, profile, comparison)
+        if _same_price(today, wanted):
             continue
         doubts = tuple(_doubts(today, wanted))
         if not _is_listed(profile, comparison):
@@ -29,7 +29,7 @@ def price_changes(comparison: Comparison) -> Iterator[Proposal]:
             ("price",),
             as_fact(profile.price),
             as_fact(wanted, beside=profile.price),
-            _in_words(today, wanted),
+            _description(today, wanted),
             *doubts,
             source=wanted.source,
             needs_consent=bool(doubts),
@@ -43,7 +43,7 @@ def limit_changes(comparison: Comparison) -> Iterator[Proposal]:
     """
     if comparison.listing.provider != "anthropic":
         return
-    for profile in comparison.mine:
+    for profile in comparison.profiles:
         listed = comparison.listing.find(profile.api_model)
         if listed is None or not profile.is_offered_on(comparison.today):
             continue
@@ -54,7 +54,7 @@ def limit_changes(comparison: Comparison) -> Iterator[Proposal]:
                 yield comparison.proposal(profile.id, (field,), before, after, note)
 
 
-def _beside(stated: Price, today: Price, profile: ModelProfile, comparison: Comparison) -> Price:
+def _completed(stated: Price, today: Price, profile: ModelProfile, comparison: Comparison) -> Price:
     """The stated price; if only input and output rates are stated, the rest of `today` is kept."""
     if not _is_listed(profile, comparison):
         return stated
@@ -71,10 +71,10 @@ def _is_listed(profile: ModelProfile, comparison: Comparison) -> bool:
     return listed is not None and listed.price is not None
 
 
-def _are_alike(one: Price, other: Price) -> bool:
+def _same_price(one: Price, other: Price) -> bool:
     def parts(price: Price) -> tuple[list[tuple[float, ...]], ...]:
         return (
-            [_rates(price), *_long(price.long_prompt)],
+            [_rates(price), *_long_prompt_rates(price.long_prompt)],
             [(c.effective.toordinal(), *_rates(c)) for c in price.changes],
         )
 
@@ -93,11 +93,11 @@ def _rates(rates: Rates) -> tuple[float, ...]:
     return tuple(round(usd / _PRECISION_USD) for usd in charged)
 
 
-def _long(rates: LongPromptRates | None) -> list[tuple[float, ...]]:
+def _long_prompt_rates(rates: LongPromptRates | None) -> list[tuple[float, ...]]:
     return [] if rates is None else [(rates.above_prompt_tokens, *_rates(rates))]
 
 
-def _in_words(before: Price, after: Price) -> str:
+def _description(before: Price, after: Price) -> str:
     """The change in words."""
     now = "" if _rates(before) == _rates(after) else f"{_shown(before)} becomes {_shown(after)}"
     later = [f"{_shown(change)} from {change.effective} on" for change in after.changes]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...memory_store.adherence import ClassUsage
+from ...profiles.durable_files import replace_file
 from ...profiles.price import in_dollars
-from ...profiles.whole_files import replace_file
 from ...tools.errors import FileRefused
 from ..hosts.installing import BACKUP
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ...profiles.whole_files import replace_file
+from ...profiles.durable_files import replace_file
 from ...tools.errors import CallerError
 from .jsonc import NotJson, StandsTwice, parse, with_element, with_member, without_element, without_member
 from .known import SERVER, Host

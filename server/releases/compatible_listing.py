@@ -25,5 +25,5 @@ async def read_compatible(vendor: Vendor, gate: Gate, api_key: str | None, today
         seen=today,
         base_url=base_url,
         models=tuple(ListedModel(id=model.id, context_tokens=model.full_window) for model in said.data),
-        leaves=not vendor.is_local,
+        is_remote=not vendor.is_local,
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from ...profiles.whole_files import replace_file
+from ...profiles.durable_files import replace_file
 from ...tools.errors import CallerError
 
 RECORD = "schedule.json"

@@ -10,7 +10,7 @@ import anyio.to_thread
 
 from ...evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
 from ...memory_store.evaluation_runs import evaluations_of
-from ...profiles.whole_files import replace_file
+from ...profiles.durable_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.services import Services
 from ..command.evaluating import EvaluateArguments, budget_of, evaluate_from_shell

@@ -17,7 +17,7 @@ from measurement_rows import begun
 from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
 from chargehand.profiles.loading import load_catalogue
-from chargehand.profiles.overlay import FOLDER, NONE, add
+from chargehand.profiles.overlay import FOLDER, NO_UPDATES, add
 from chargehand.profiles.proposal import Evidence, Fact, Proposal
 from chargehand.server.cli import main
 from chargehand.server.wiring import utc_now
@@ -162,7 +162,7 @@ def test_probation_ends_with_an_evaluation_in_which_half_is_passed(typed, home: 
     lifecycle: Fact = {"status": "active", "source": "Ollama show", "seen": "2026-11-25", "on_probation": True}
     whole: Fact = {"id": "new", "name": "New", "provider": "ollama", "api_model": "new:1b", "lifecycle": lifecycle}
     found = Proposal("new", (), None, whole, Evidence("releases", "Ollama show", utc_now().date()))
-    add(home / "profiles" / FOLDER, NONE, [found], utc_now())
+    add(home / "profiles" / FOLDER, NO_UPDATES, [found], utc_now())
     measured(home, *items("new", passed, 40))
 
     typed("update", "--from-evaluation", "--apply")

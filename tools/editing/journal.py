@@ -15,7 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from ...profiles.whole_files import sync, write_through
+from ...profiles.durable_files import sync, write_and_sync
 
 if sys.platform == "win32":
     import msvcrt
@@ -94,7 +94,7 @@ class Journal:
 
     def put(self, mark: str) -> None:
         """Remember something about it: the mark is on disk when this returns."""
-        write_through(self.folder / mark, b"")
+        write_and_sync(self.folder / mark, b"")
         sync(self.folder)
 
     def drop(self) -> None:
@@ -142,9 +142,9 @@ class Journals:
             unfinished.mkdir(mode=0o700)
             for number, (before, after) in enumerate(contents):
                 if before is not None:
-                    write_through(unfinished / f"{number}.before", before)
-                write_through(unfinished / f"{number}.after", after)
-            write_through(unfinished / _PLAN, plan.model_dump_json().encode())
+                    write_and_sync(unfinished / f"{number}.before", before)
+                write_and_sync(unfinished / f"{number}.after", after)
+            write_and_sync(unfinished / _PLAN, plan.model_dump_json().encode())
             sync(unfinished)
             self.at_step("journal")
             unfinished.rename(self.folder / plan.task_id)

@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 
 from pydantic import BaseModel, ConfigDict
 
-from ...profiles.yaml_text import parsed
+from ...profiles.yaml_text import parse_yaml
 from ..checking.project_copy import is_secret
 from ..guarding.text import visible
 
@@ -55,7 +55,7 @@ class Protection:
 @cache
 def shipped_patterns() -> Patterns:
     text = Path(__file__).with_name("protected.yaml").read_text(encoding="utf-8")
-    return Patterns.model_validate(parsed(text))
+    return Patterns.model_validate(parse_yaml(text))
 
 
 def _kind(parts: Sequence[str], patterns: Mapping[str, Sequence[str]]) -> str | None:

@@ -154,7 +154,7 @@ PLACEHOLDER_BEGINS = "<redacted:"
 
 
 def _shipped() -> tuple[Pattern, ...]:
-    from ...profiles.yaml_text import parsed  # deferred, so that the server starts faster
+    from ...profiles.yaml_text import parse_yaml  # deferred, so that the server starts faster
 
     file = resources.files(__package__ or "") / PATTERNS_FILE
-    return TypeAdapter(tuple[Pattern, ...]).validate_python(parsed(file.read_text(encoding="utf-8")))
+    return TypeAdapter(tuple[Pattern, ...]).validate_python(parse_yaml(file.read_text(encoding="utf-8")))

@@ -20,7 +20,7 @@ from ...profiles.catalogue import Catalogue
 from ...profiles.model import Benchmark, ModelProfile
 from ...profiles.routing_rules import Prior
 from ...profiles.vocabulary import Role, TaskType
-from ...profiles.yaml_text import parsed
+from ...profiles.yaml_text import parse_yaml
 from .measured import Before, Curve, fit
 
 # Complexity at which a benchmark's mean task lies, as our scorer rates its texts (`bench predict` on
@@ -180,7 +180,7 @@ def _known_ability(profile: ModelProfile, measured: Mapping[str, Ability]) -> fl
 @cache
 def _published() -> Mapping[str, Sequence[Benchmark]]:
     """By profile id, read at the first use."""
-    rows: list[dict[str, Any]] = parsed(_PUBLISHED.read_text(encoding="utf-8"))
+    rows: list[dict[str, Any]] = parse_yaml(_PUBLISHED.read_text(encoding="utf-8"))
     found: dict[str, list[Benchmark]] = {}
     for row in rows:
         found.setdefault(row.pop("model"), []).append(Benchmark.model_validate(row))

@@ -13,7 +13,7 @@ from .newcomer import Newcomer
 
 
 @dataclass(frozen=True)
-class Ending:
+class LifecycleChange:
     profile: ModelProfile
     lifecycle: Lifecycle
     """The new lifecycle."""
@@ -25,9 +25,9 @@ def lifecycle_changes(comparison: Comparison, newcomers: Sequence[Newcomer]) -> 
 
     When every model of the vendor that plays a role would retire at once, each proposal needs consent.
     """
-    changes: list[Ending] = []
+    changes: list[LifecycleChange] = []
     notes: list[str] = []
-    for profile in comparison.mine:
+    for profile in comparison.profiles:
         listed = comparison.listing.find(profile.api_model)
         found = _absent(comparison, profile) if listed is None else _stated(comparison, profile, listed)
         if isinstance(found, str):
@@ -47,7 +47,7 @@ def lifecycle_changes(comparison: Comparison, newcomers: Sequence[Newcomer]) -> 
     return proposals, notes
 
 
-def _stated(comparison: Comparison, profile: ModelProfile, listed: ListedModel) -> Ending | str | None:
+def _stated(comparison: Comparison, profile: ModelProfile, listed: ListedModel) -> LifecycleChange | str | None:
     """The change for a listed model, a note where no change can be made, or None."""
     known = profile.lifecycle
     status, last = listed.lifecycle or known.status, listed.retires_on
@@ -79,7 +79,7 @@ def _absent(comparison: Comparison, profile: ModelProfile) -> str | None:
     )
 
 
-def _changed(comparison: Comparison, profile: ModelProfile, *, status: str, last: object) -> Ending:
+def _changed(comparison: Comparison, profile: ModelProfile, *, status: str, last: object) -> LifecycleChange:
     facts = profile.lifecycle.model_dump() | {
         "status": status,
         "retires_on": last if status != "active" else None,
@@ -88,23 +88,23 @@ def _changed(comparison: Comparison, profile: ModelProfile, *, status: str, last
     }
     if status == "active":
         facts |= {"successor": None, "note": None}
-        return Ending(profile, Lifecycle.model_validate(facts), "its vendor lists it as active again")
+        return LifecycleChange(profile, Lifecycle.model_validate(facts), "its vendor lists it as active again")
     says = f"Stops answering on {last}." if status == "deprecated" else f"No longer offered since {last}."
-    return Ending(profile, Lifecycle.model_validate(facts | {"note": says}), says.rstrip("."))
+    return LifecycleChange(profile, Lifecycle.model_validate(facts | {"note": says}), says.rstrip("."))
 
 
-def _with_successor(change: Ending, after: Catalogue, comparison: Comparison) -> Ending:
+def _with_successor(change: LifecycleChange, after: Catalogue, comparison: Comparison) -> LifecycleChange:
     """The change with a successor: the newest active model of its line, preferably not on probation."""
     if change.lifecycle.status == "active":
         return change
-    gone = change.profile
-    heirs = [
+    retired = change.profile
+    candidates = [
         p
         for p in after
-        if p.provider == gone.provider
+        if p.provider == retired.provider
         and p.line is not None
-        and p.line == gone.line
-        and p.id != gone.id
+        and p.line == retired.line
+        and p.id != retired.id
         and p.lifecycle.status == "active"
     ]
 
@@ -113,21 +113,21 @@ def _with_successor(change: Ending, after: Catalogue, comparison: Comparison) ->
         released = (listed.released if listed else None) or profile.lifecycle.released
         return not profile.lifecycle.on_probation, str(released or ""), profile.id
 
-    heir = max(heirs, key=newness, default=None)
-    if heir is None:
+    successor = max(candidates, key=newness, default=None)
+    if successor is None:
         return change
-    return replace(change, lifecycle=change.lifecycle.model_copy(update={"successor": heir.id}))
+    return replace(change, lifecycle=change.lifecycle.model_copy(update={"successor": successor.id}))
 
 
-def _ends_all(comparison: Comparison, changes: Sequence[Ending]) -> bool:
+def _ends_all(comparison: Comparison, changes: Sequence[LifecycleChange]) -> bool:
     ending = {change.profile.id for change in changes if change.lifecycle.status != "active"}
     players = {
-        p.id for role in ROLES for p in comparison.catalogue.players(role, comparison.today) if p in comparison.mine
+        p.id for role in ROLES for p in comparison.catalogue.players(role, comparison.today) if p in comparison.profiles
     }
     return bool(players) and players <= ending
 
 
-def _proposal(change: Ending, after: Catalogue, comparison: Comparison) -> Proposal:
+def _proposal(change: LifecycleChange, after: Catalogue, comparison: Comparison) -> Proposal:
     profile, lifecycle = change.profile, change.lifecycle
     warnings = list(_warnings(change, after, comparison)) if lifecycle.status != "active" else []
     return comparison.proposal(
@@ -140,7 +140,7 @@ def _proposal(change: Ending, after: Catalogue, comparison: Comparison) -> Propo
     )
 
 
-def _warnings(change: Ending, after: Catalogue, comparison: Comparison) -> Iterator[str]:
+def _warnings(change: LifecycleChange, after: Catalogue, comparison: Comparison) -> Iterator[str]:
     last = max(change.lifecycle.retires_on or comparison.today, comparison.today)
     before, today = comparison.catalogue, comparison.today
     roles: list[Role] = [role for role in ROLES if change.profile in before.players(role, today)]

@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 
 @contextlib.contextmanager
-def whole_file(file: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
+def atomic_write(file: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
     """A stream whose content replaces `file` when the block ends; a symbolic link there is itself replaced.
 
     Raises OSError; then, and when the block raises, the file is unchanged.
@@ -29,13 +29,13 @@ def whole_file(file: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
 
 
 def replace_file(file: Path, content: bytes, *, new_mode: int = 0o600) -> None:
-    """Replace a file's content atomically and keep its mode; new_mode: for a new file. Raises as `whole_file`."""
+    """Replace a file's content atomically and keep its mode; new_mode: for a new file. Raises as `atomic_write`."""
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else new_mode
-    with whole_file(file, mode=mode) as written:
+    with atomic_write(file, mode=mode) as written:
         written.write(content)
 
 
-def write_through(path: Path, data: bytes) -> None:
+def write_and_sync(path: Path, data: bytes) -> None:
     """Write and sync a file, readable by its owner only. Not atomic: after an OSError it may be incomplete."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
     with os.fdopen(descriptor, "wb") as file:
