@@ -1,4 +1,4 @@
-"""How hosts follow the advice to delegate: by kind of task, what was offered, taken, kept, and what it was worth."""
+"""How often hosts delegate when advised to, by kind of task, and what it saved or lost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,67 +9,67 @@ from .judgement import BAD_WORDS, GOOD_WORDS, IS_GOOD, cost_of_task
 from .ledger import Ledger
 
 JUDGED_AT_LEAST = 5
-"""Judged delegations of a kind before its money says anything."""
+"""Minimum of judged delegations before a kind can count as losing money."""
 
 
 @dataclass(frozen=True)
 class ClassUsage:
-    """What became of one kind of task."""
+    """Totals for one kind of task."""
 
     task_type: TaskType
     offered: int
-    """Times that route_task was asked, and named a model."""
+    """Calls of route_task that returned a model."""
     delegated: int
     accepted: int
-    """Delegations whose last word of the user was that it was accepted, or that its tests passed."""
+    """Delegations whose latest user report is `accepted` or `tests_passed`."""
     edited: int
     rejected: int
-    """The same: rejected, or its tests failed."""
+    """Likewise for `rejected` or `tests_failed`."""
     without_word: int
     judged: int
-    """Delegations that a check verified or failed, or that the user has said a word of."""
+    """Delegations that a check verified or failed, or that the user reported on."""
     judged_usd: float
-    """What these cost."""
+    """Their cost."""
     cost_usd: float
-    """Settled, and the worst case of what is not."""
+    """Settled cost, plus the worst case of unsettled attempts."""
     baseline_usd: float
-    """What the verified or accepted ones would have cost on the baseline model."""
+    """What verified or accepted delegations would have cost on the baseline model."""
 
     @property
     def saved_usd(self) -> float:
-        """Negative: more was spent, unjudged work included, than the baseline model would have cost."""
+        """Negative: the delegations, unjudged ones included, cost more than the baseline model would have."""
         return self.baseline_usd - self.cost_usd
 
     @property
     def lost_usd(self) -> float:
-        """What the judged ones cost above their worth on the baseline model. Negative: they paid."""
+        """Cost of the judged delegations in excess of the baseline. Negative: they saved money."""
         return self.judged_usd - self.baseline_usd
 
     @property
     def loses_money(self) -> bool:
-        """Whether the books say not to delegate this kind of task."""
+        """Whether delegating this kind of task has cost more than it was worth, on enough evidence."""
         return self.judged >= JUDGED_AT_LEAST and self.lost_usd > 0
 
 
 async def report_classes(ledger: Ledger, *, since: float = 0.0) -> tuple[ClassUsage, ...]:
-    """One for each kind of task that was offered or delegated, the most delegated first.
+    """Totals for each kind of task that was offered or delegated, most delegated first.
 
-    since: seconds since 1970 UTC; 0 is everything. Raises LedgerUnusable.
+    since: seconds since 1970 UTC; 0 means everything. Raises LedgerUnusable.
     """
     return _as_classes(await ledger.rows(_BY_CLASS, {"since": since}))
 
 
 async def losing_class(ledger: Ledger, task_type: TaskType) -> ClassUsage | None:
-    """The kind of task, by its last 200 delegations, when it loses money. None: it does not, or nobody knows yet.
+    """Totals of the last 200 delegations of this kind if it loses money. None: it does not, or too little is known.
 
-    As of the ledger's last look; how often it was offered may be older. Raises LedgerUnusable.
+    As of the last `Ledger.look`; `offered` may be older. Raises LedgerUnusable.
     """
     (kind,) = _as_classes(await ledger.standing_rows(_OF_ONE_CLASS, {"since": 0.0, "kind": task_type})) or (None,)
     return kind if kind is not None and kind.loses_money else None
 
 
 async def is_told_of_unchecked(ledger: Ledger) -> bool:
-    """Whether the user says of most answers on which nothing was run what became of them. Raises LedgerUnusable."""
+    """Whether the user reports the outcome of most unverified answers. Raises LedgerUnusable."""
     ((told, of),) = await ledger.standing_rows(_UNCHECKED)
     return told >= _TOLD_AT_LEAST and 2 * told >= of
 

@@ -1,4 +1,4 @@
-"""Remembered tasks that can be asked again: their text is whole, and the code that an answer must pass is kept."""
+"""Remembered tasks that can be run again: both their full text and their tests are stored."""
 
 from dataclasses import dataclass
 
@@ -17,15 +17,15 @@ class AskableTask:
 
 
 async def read_askable(ledger: Ledger, *, at_most: int) -> tuple[AskableTask, ...]:
-    """The user's own tasks whose tests were run on an answer, the newest first, each text with its tests once.
+    """The user's tasks whose tests were executed on an answer, newest first, deduplicated by text and tests.
 
-    Those that came from callers over HTTP are theirs, and left out. Raises LedgerUnusable.
+    Tasks of HTTP callers belong to them and are left out. Raises LedgerUnusable.
     """
     rows = await ledger.rows(_ASKABLE, (at_most,))
     return tuple(AskableTask(*row[:4], local_only=bool(row[4]), tests=row[5]) for row in rows)
 
 
-# Of one task that was asked several times the newest stands for all, and it stays here if one of them had to.
+# The newest of several identical tasks represents them all, and is local-only if any of them was.
 _ASKABLE = """
 SELECT t.id, t.text, t.task_type, t.complexity, MAX(t.local_only), t.tests, MAX(t.begun_at) AS newest
 FROM remembered_tasks t

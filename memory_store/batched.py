@@ -1,4 +1,4 @@
-"""Requests in a vendor's batch: they outlive the process that handed them in, and are paid once."""
+"""Requests in vendors' batches; they outlive the submitting process and are paid for once."""
 
 import sqlite3
 from collections.abc import Collection, Iterable
@@ -9,23 +9,23 @@ from .ledger import Ledger
 
 @dataclass(frozen=True)
 class Batched:
-    """A request that was handed in, or was about to be."""
+    """A request that was submitted, or was about to be."""
 
     name: str
-    """What the vendor calls it by, among the requests of its batch."""
+    """The request's id within its batch."""
     fingerprint: str
-    """Of all that it asks: an equal request may take its answer."""
+    """Hash of the request; an identical request may reuse the answer."""
     attempt_id: int
-    """Where its cost stands: the attempt that waits for it, or waited last."""
+    """The attempt that waits for it, or waited last; its cost is recorded there."""
     provider: str
     batch_id: str | None
-    """None: its process ended before the vendor's receipt was written; whether it left is not known."""
+    """None: the process ended before the vendor's reply was stored, so it may or may not have been submitted."""
     written_at: float
     """Seconds since 1970 UTC."""
 
 
 async def note_batched(ledger: Ledger, requests: Iterable[Batched]) -> None:
-    """Write requests down before they leave."""
+    """Record requests before they are submitted."""
     rows = [astuple(request) for request in requests]
     await ledger.write(
         lambda db: db.executemany(
@@ -37,13 +37,13 @@ async def note_batched(ledger: Ledger, requests: Iterable[Batched]) -> None:
 
 
 async def name_batch(ledger: Ledger, names: Iterable[str], batch_id: str) -> None:
-    """Write into which batch the requests went."""
+    """Record the batch of submitted requests."""
     rows = [(batch_id, name) for name in names]
     await ledger.write(lambda db: db.executemany("UPDATE batched SET batch_id = ? WHERE name = ?", rows))
 
 
 async def batched_by(ledger: Ledger, provider: str) -> tuple[Batched, ...]:
-    """What one vendor still has, the oldest first."""
+    """A vendor's pending requests, oldest first."""
     rows = await ledger.rows(
         "SELECT name, fingerprint, attempt_id, provider, batch_id, written_at FROM batched WHERE provider = ?"
         " ORDER BY written_at, rowid",
@@ -53,7 +53,7 @@ async def batched_by(ledger: Ledger, provider: str) -> tuple[Batched, ...]:
 
 
 async def batched_in(ledger: Ledger, evaluation_id: str) -> frozenset[tuple[str, str, int]]:
-    """Item, model and repetition of each measurement of an evaluation whose answer is still with a vendor."""
+    """Item, model and repetition of each measurement of an evaluation with a pending request."""
     rows = await ledger.rows(
         "SELECT m.item, m.model, m.repetition FROM measurements m JOIN attempts a ON a.task_id = m.task_id"
         " JOIN batched b ON b.attempt_id = a.id WHERE m.evaluation_id = ? AND m.passed IS NULL",
@@ -63,7 +63,7 @@ async def batched_in(ledger: Ledger, evaluation_id: str) -> frozenset[tuple[str,
 
 
 async def take_over(ledger: Ledger, name: str, attempt_id: int) -> None:
-    """Let another attempt wait for a request: from now on its cost stands there, and with the first one no more."""
+    """Assign a request to another attempt; its cost moves there."""
 
     def write(db: sqlite3.Connection) -> None:
         _strike_cost(db, name, measured_by=attempt_id)
@@ -73,7 +73,7 @@ async def take_over(ledger: Ledger, name: str, attempt_id: int) -> None:
 
 
 async def release(ledger: Ledger, names: Iterable[str]) -> None:
-    """Strike out requests that never left: they cost nothing."""
+    """Delete requests that were never submitted, and their cost."""
 
     def write(db: sqlite3.Connection) -> None:
         for name in names:
@@ -84,10 +84,10 @@ async def release(ledger: Ledger, names: Iterable[str]) -> None:
 
 
 def _strike_cost(db: sqlite3.Connection, name: str, *, measured_by: int | None) -> None:
-    """Take a request's cost out of the books, and out of the measurement that holds it too.
+    """Remove a request's cost from its attempt and from the measurement that includes it.
 
-    measured_by: an attempt of the measurement that the request is for now; it held the cost before, or one that asked
-    the same did: they take each other's answers.
+    measured_by: an attempt of the measurement that the request now belongs to. The cost may be recorded there or with
+    a measurement that sent an identical request, since these share answers.
     """
     found = db.execute(
         "SELECT a.id, a.task_id, a.cost_usd FROM batched b JOIN attempts a ON a.id = b.attempt_id WHERE b.name = ?",
@@ -111,7 +111,7 @@ UPDATE measurements SET cost_usd = MAX(0, cost_usd - :usd) WHERE rowid = (
 
 
 async def forget_batched(ledger: Ledger, task_id: str, delivered: Collection[int]) -> None:
-    """Strike out what a task waited for and got. delivered: ids of attempts."""
+    """Delete a task's requests that were answered. delivered: ids of attempts."""
     rows = [(attempt_id, task_id) for attempt_id in delivered]
     await ledger.write(
         lambda db: db.executemany(

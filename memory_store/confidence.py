@@ -1,4 +1,4 @@
-"""How sure we are that a model will succeed, from what it did before."""
+"""The probability that a model succeeds, estimated from its past outcomes."""
 
 import math
 from dataclasses import dataclass
@@ -7,33 +7,33 @@ from functools import lru_cache
 from ..profiles.routing_rules import Prior
 
 CREDIBLE_LEVEL = 0.8
-"""One-sided: with this probability the true success rate lies above the bound."""
+"""One-sided: the probability that the true success rate lies above the bound."""
 
 
 @dataclass(frozen=True)
 class Belief:
-    """Evidence for and against a model; each piece counts with its weight, an executed check 1.0."""
+    """Weighted evidence for and against a model; an executed check weighs 1.0."""
 
     successes: float = 0.0
     failures: float = 0.0
 
     @property
     def evidence(self) -> float:
-        """The effective number of tasks it rests on."""
+        """The effective number of tasks."""
         return self.successes + self.failures
 
     @property
     def share(self) -> float:
-        """Of successes, 0 to 1, in a belief that rests on something."""
+        """The share of successes, 0 to 1. Requires evidence."""
         return self.successes / self.evidence
 
     def expected_success(self, prior: Prior) -> float:
-        """The mean of the posterior, 0 to 1."""
+        """The posterior mean, 0 to 1."""
         alpha, beta = self._posterior(prior)
         return alpha / (alpha + beta)
 
     def confidence(self, prior: Prior) -> float:
-        """The 80% lower credible bound of the success rate, 0 to 1: Beta posterior, the prior as its tasks."""
+        """The lower 80% credible bound of the success rate, 0 to 1, from a Beta posterior with the given prior."""
         return _beta_quantile(1 - CREDIBLE_LEVEL, *self._posterior(prior))
 
     def _posterior(self, prior: Prior) -> tuple[float, float]:
@@ -44,15 +44,15 @@ class Belief:
 
 
 def belief_of(success: float, tasks: float) -> Belief:
-    """A belief in this probability of success that is worth so many tasks."""
+    """A belief with this probability of success and the weight of so many tasks."""
     return Belief(tasks * success, tasks * (1 - success))
 
 
-@lru_cache(maxsize=256)  # most decisions are about models with the same evidence as a moment ago
+@lru_cache(maxsize=256)  # consecutive decisions mostly see the same evidence
 def _beta_quantile(probability: float, alpha: float, beta: float) -> float:
-    """The value that a Beta(alpha, beta) variable stays below with a probability.
+    """The quantile of Beta(alpha, beta) at a probability.
 
-    By Newton's method, and by halving where that leaves the bracket.
+    By Newton's method, with bisection when a step leaves the bracket.
     """
     low, high = 0.0, 1.0
     at = alpha / (alpha + beta)

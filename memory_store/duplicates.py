@@ -1,8 +1,8 @@
-"""Which remembered tasks are one task recorded again, and so one piece of evidence.
+"""Groups remembered tasks that are the same task recorded again and count as one piece of evidence.
 
-Two tasks are the same when their vectors all but coincide and so do the words that carry them: case,
-punctuation, order and politeness make no difference; another name, number or noun does. Where the
-ledger keeps no full text, the vectors alone decide, more strictly.
+Two tasks are duplicates when both their vectors and their content words nearly coincide. Case, punctuation,
+word order and polite phrases do not matter; a different name, number or noun does. Where the ledger keeps
+no full text, vectors alone decide, with a stricter threshold.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _VECTORS_COINCIDE = 0.95
 _VECTORS_COINCIDE_WITHOUT_TEXT = 0.97
 _WORDS_COINCIDE = 0.95
-"""The share of words in common. A short task is another one by a single word, a page of text is not."""
+"""Minimum share of words in common, so one word distinguishes short tasks but not long ones."""
 
 
 def group_duplicates(ids: Sequence[str], vectors: "Vectors", texts: Mapping[str, str]) -> tuple[tuple[str, ...], ...]:
-    """The ids in groups, each of which is one task; in the order in which they were given.
+    """The ids grouped by task, in their given order.
 
-    vectors: a row for each id. texts: the full texts by id, of the tasks of which they are known.
+    vectors: one row per id. texts: full texts by id, where known.
     """
     leader: dict[str, str] = {task_id: task_id for task_id in ids}
 
@@ -49,7 +49,7 @@ def group_duplicates(ids: Sequence[str], vectors: "Vectors", texts: Mapping[str,
 
 
 class _Content:
-    """The words that carry each task, read when they are first needed: few pairs come this far."""
+    """The content words of each task, computed on demand, since few pairs need them."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
         self._texts = texts

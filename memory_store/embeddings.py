@@ -1,4 +1,4 @@
-"""The vectors in the ledger: written beside the tasks, read in the order they came."""
+"""Embedding vectors in the ledger, stored per task and read in insertion order."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence
@@ -24,29 +24,29 @@ class EmbeddingRows:
     begun_at: Sequence[float]
     """When each task began, in seconds since 1970 UTC."""
     blobs: Sequence[bytes]
-    """The vectors as they stand in the ledger."""
+    """The vectors as stored in the ledger."""
 
     def __len__(self) -> int:
         return len(self.rows)
 
 
 def encode(vector: "Vector") -> bytes:
-    """A vector as the ledger keeps it."""
+    """A vector in the ledger's format."""
     return vector.astype(_FORM).tobytes()
 
 
 def decode(blobs: Sequence[bytes]) -> "Vectors":
-    """The vectors that `encode` wrote, a row for each in their order; at least one, all of one length."""
+    """The vectors that `encode` wrote, one row each, in order; requires at least one, all of equal length."""
     import numpy as np
 
     return np.frombuffer(b"".join(blobs), dtype=_FORM).astype(np.float32, copy=False).reshape(len(blobs), -1)
 
 
 async def store(ledger: "Ledger", embedder: str, task_ids: Sequence[str], vectors: "Vectors") -> None:
-    """Write a vector for each task; on disk when it returns.
+    """Store a vector for each task durably.
 
-    A task that has the same vector already keeps its row; a changed vector gets a new row, so that
-    whoever reads on from the last row sees it. Tasks that the ledger does not know are left out.
+    An unchanged vector keeps its row; a changed one gets a new row, so that readers that continue from the
+    last row see it. Unknown tasks are skipped.
     Raises LedgerUnusable.
     """
     rows = [
@@ -67,7 +67,7 @@ async def store(ledger: "Ledger", embedder: str, task_ids: Sequence[str], vector
 
 
 async def rows_after(ledger: "Ledger", embedder: str, row: int, limit: int) -> EmbeddingRows:
-    """The next rows of an embedder, at most `limit`."""
+    """An embedder's next rows after `row`, at most `limit`."""
     found = await ledger.rows(
         "SELECT e.row, e.task_id, t.begun_at, e.vector FROM embeddings e JOIN tasks t ON t.id = e.task_id"
         " WHERE e.embedder = ? AND e.row > ? ORDER BY e.row LIMIT ?",
@@ -78,23 +78,23 @@ async def rows_after(ledger: "Ledger", embedder: str, row: int, limit: int) -> E
 
 
 async def removed_after(ledger: "Ledger", row: int) -> tuple[int, Sequence[str]]:
-    """The tasks that lost a vector of any embedder since that row of the removals, and the last row now."""
+    """The latest row in the table of removals, and the tasks that lost a vector of any embedder after `row`."""
     found = await ledger.rows("SELECT row, task_id FROM removed_embeddings WHERE row > ? ORDER BY row", (row,))
     return (found[-1][0] if found else row), [task_id for _, task_id in found]
 
 
 async def last_removal(ledger: "Ledger") -> int:
-    """The newest row of the removals, of any embedder; 0 when nothing was removed. Raises LedgerError."""
+    """The latest row in the table of removals, for any embedder; 0 when there is none. Raises LedgerError."""
     return (await ledger.rows("SELECT COALESCE(MAX(row), 0) FROM removed_embeddings"))[0][0]
 
 
 async def count(ledger: "Ledger", embedder: str) -> int:
-    """How many tasks have a vector of this embedder. Raises LedgerError."""
+    """The number of tasks with a vector of this embedder. Raises LedgerError."""
     return (await ledger.rows("SELECT COUNT(*) FROM embeddings WHERE embedder = ?", (embedder,)))[0][0]
 
 
 async def begun_since(ledger: "Ledger", embedder: str, newest: int) -> float:
-    """When the oldest of the newest tasks with a vector began; minus infinity when there are no more than these."""
+    """When the oldest of the `newest` most recent tasks with a vector began; -inf when there are no older ones."""
     found = await ledger.rows(
         "SELECT t.begun_at FROM tasks t JOIN embeddings e ON e.task_id = t.id AND e.embedder = ?"
         " ORDER BY t.begun_at DESC, t.id DESC LIMIT 2 OFFSET ?",
@@ -104,12 +104,12 @@ async def begun_since(ledger: "Ledger", embedder: str, newest: int) -> float:
 
 
 async def blobs_of(ledger: "Ledger", embedder: str, task_ids: Sequence[str]) -> Mapping[str, bytes]:
-    """The vectors of some tasks; those without one are not in it."""
+    """The stored vectors by task; tasks without one are absent."""
     return dict(await _of(ledger, "task_id, vector", embedder, task_ids))
 
 
 async def known(ledger: "Ledger", embedder: str, task_ids: Sequence[str]) -> frozenset[str]:
-    """Those of the tasks that have a vector."""
+    """The tasks that have a vector."""
     return frozenset(task_id for (task_id,) in await _of(ledger, "task_id", embedder, task_ids))
 
 

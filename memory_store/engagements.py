@@ -1,7 +1,7 @@
-"""What each model was asked in use, and what came of it: the newest delegations of each, read as values.
+"""Each model's newest delegations in real use, with their results.
 
-Evaluations and imported data sets are no use; work that another ledger did and this one imported is. The same task
-again, by its text, is no new evidence: what came of it last counts.
+Evaluations and imported data sets do not count as use; work imported from another ledger does. Repeats of a task,
+by its text, are no new evidence: only the latest counts.
 """
 
 import datetime as dt
@@ -16,42 +16,42 @@ from .judgement import COST_USD, GOOD_WORDS
 from .ledger import Ledger
 
 NEWEST_ATTEMPTS = 1_000
-"""So many of each model are looked at: a ledger of any size is read in the same time."""
+"""Attempts read per model, so that reading takes the same time for any size of ledger."""
 _STEP = 250
-"""The begin of what is looked at moves by so many attempts at a time, and stays where it is in between."""
+"""The start of this window advances in steps of so many attempts."""
 _LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC).timestamp()
 
 
 @dataclass(frozen=True)
 class Engagement:
-    """One model's part in one delegation: all that it answered there, repairs too."""
+    """All of one model's answers in one delegation, repairs included."""
 
     model: str
     """Profile id."""
     build: str | None
-    """Digest and quantization of the weights. None: the vendor does not say."""
+    """Digest and quantization of the weights. None: the vendor does not report them."""
     task_type: TaskType
     complexity: float
     at: float
-    """When it was asked last; seconds since 1970 UTC."""
+    """Time of the last request; seconds since 1970 UTC."""
     is_checked: bool | None
-    """Whether its answer passed what was executed on answers to this task. None: nothing was, or not on its own."""
+    """Whether its answer passed the executed checks. None: none were executed, or none on its own answer."""
     is_accepted: bool | None
-    """The user's word on it: a bad one outweighs all good ones. None: there is none, or it is on another model."""
+    """The user's report; any bad one outweighs good ones. None: no report, or one on another model."""
     was_first: bool
-    """Whether no other model had answered before: who comes later gets what others failed at."""
+    """Whether no other model answered before it; later models get the tasks at which others failed."""
     was_last: bool
     """Whether no other model answered after it."""
     is_here: bool
-    """Whether this ledger's own machine did it."""
+    """Whether the work was done with this ledger, not imported."""
     cost_usd: float
-    """Settled cost, and the worst case of what is not settled."""
+    """Settled cost, plus the worst case of unsettled attempts."""
     tokens_per_second: tuple[float, ...]
-    """Of each answer without thinking that was long enough, once its first piece was there."""
+    """Output speed after the first chunk, for each sufficiently long answer without thinking."""
 
     @property
     def is_solved(self) -> bool | None:
-        """None: nobody knows. The user's bad word outweighs a check that passed: the check missed something."""
+        """None: not known. A bad report by the user outweighs a passed check."""
         if self.is_accepted is False or self.is_checked is None:
             return self.is_accepted
         return self.is_checked
@@ -60,15 +60,15 @@ class Engagement:
 @dataclass(frozen=True)
 class Engagements:
     by_model: Mapping[str, tuple[Engagement, ...]]
-    """The oldest first, at least one for each model."""
+    """Oldest first, at least one per model."""
     unsound: int
-    """How many hold what cannot be: they are left out."""
+    """Number of engagements left out because of impossible values."""
 
 
 async def read_engagements(ledger: Ledger, models: Iterable[str]) -> Engagements:
     """The newest engagements of each model. models: profile ids.
 
-    Pruned and forgotten tasks are not among them. Raises a LedgerError.
+    Pruned and forgotten tasks are excluded. Raises a LedgerError.
     """
     wanted, unsound = set(models), 0
     found: dict[str, tuple[Engagement, ...]] = {}
@@ -84,7 +84,7 @@ async def read_engagements(ledger: Ledger, models: Iterable[str]) -> Engagements
 
 
 def _is_sound(engagement: Engagement) -> bool:
-    """Whether it can be true; whoever may write to the ledger may write nonsense."""
+    """Whether its values are plausible; other programs can write to the ledger."""
     return (
         engagement.task_type in TASK_TYPES
         and 1 <= engagement.complexity <= 10
@@ -110,11 +110,11 @@ class _Attempt(NamedTuple):
     complexity: float
     elsewhere: int
     was_executed: int
-    """Whether anything was executed on any answer to the task."""
+    """Whether any check was executed on any answer to the task."""
     is_accepted: int | None
-    """Whether all of the user's words on its work are good. None: there is none."""
+    """Whether all user reports on its work are good. None: there are none."""
     first_other: int | None
-    """The first answer of another model to the task, as an id. None: there is none."""
+    """Attempt id of the first answer by another model. None: there is none."""
     last_other: int | None
 
     @property
@@ -124,17 +124,17 @@ class _Attempt(NamedTuple):
 
 
 def _engagements(model: str, attempts: Iterable[_Attempt]) -> list[Engagement]:
-    """attempts: the newest first."""
+    """attempts: newest first."""
     by_task: dict[str, list[_Attempt]] = {}
     for attempt in attempts:
         by_task.setdefault(attempt.task_id, []).append(attempt)
-    # The newest last, so that of several with one text it is the one that stays.
+    # Newest last, so that it overwrites older ones with the same text.
     newest = {(tries[0].text, tries[0].build): tries for tries in reversed(by_task.values())}
     return [_engagement(model, tries) for tries in newest.values()]
 
 
 def _engagement(model: str, attempts: Sequence[_Attempt]) -> Engagement:
-    """attempts: all of one task, the newest first."""
+    """attempts: all for one task, newest first."""
     newest, oldest = attempts[0], attempts[-1]
     outcomes = {attempt.outcome for attempt in attempts}
     is_known = newest.was_executed and outcomes != {"unverified"}
@@ -154,12 +154,12 @@ def _engagement(model: str, attempts: Sequence[_Attempt]) -> Engagement:
     )
 
 
-# An attempt without an answer (nobody there, cut short, cancelled) says nothing of the model.
+# An attempt without an answer (unreachable, interrupted, cancelled) is no evidence about the model.
 _ANSWERED = "IN ('passed', 'failed_check', 'unverified', 'truncated', 'refused', 'empty')"
 _EXECUTED = "k.executed AND k.outcome IN ('passed', 'failed')"
 _OF_ANOTHER = f"FROM attempts o WHERE o.task_id = a.task_id AND o.model <> a.model AND o.outcome {_ANSWERED}"
 
-# CROSS JOIN: in this order. Left to itself SQLite may go through all delegations.
+# CROSS JOIN fixes the join order; otherwise SQLite may scan all delegations.
 _NEWEST = f"""
 SELECT a.task_id, a.id, a.begun_at, a.build, a.outcome, {COST_USD}, a.thinking,
     a.output_tokens, a.stream_seconds, t.text, t.task_type, t.complexity, t.elsewhere,

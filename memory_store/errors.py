@@ -1,23 +1,23 @@
-"""What can go wrong with the books.
+"""Errors of the ledger.
 
 LedgerError
-├── LedgerUnusable     the file cannot be opened, read or written: the message says what to do
-├── BudgetExceeded     a reservation does not fit what the day's budget has left
-├── DailyLimitReached  a count of tasks per day is used up
-└── ImportRefused      a file holds something that is no history: the message names line, field and remedy
+├── LedgerUnusable     the file cannot be opened, read or written; the message gives the remedy
+├── BudgetExceeded     a reservation exceeds what is left of the day's budget
+├── DailyLimitReached  the day's limit on tasks of a kind is reached
+└── ImportRefused      a file is not a valid export; the message names line, field and remedy
 """
 
 
 class LedgerError(Exception):
-    """Something that keeps the ledger from recording."""
+    """The ledger cannot record something."""
 
 
 class LedgerUnusable(LedgerError):
-    """The ledger's file cannot be used at all."""
+    """The ledger's file cannot be used."""
 
 
 class BudgetExceeded(LedgerError):
-    """The worst case of a request is more than the day's budget has left."""
+    """The worst-case cost of a request exceeds what is left of the day's budget."""
 
     def __init__(self, *, cap_usd: float, spent_usd: float, wanted_usd: float) -> None:
         """spent_usd: settled cost and open reservations of the UTC day. wanted_usd: the reservation refused."""
@@ -29,7 +29,7 @@ class BudgetExceeded(LedgerError):
 
 
 class DailyLimitReached(LedgerError):
-    """As many tasks of a kind as the day allows have been begun."""
+    """The day's limit on tasks of a kind is reached."""
 
     def __init__(self, *, limit: int) -> None:
         self.limit = limit
@@ -37,4 +37,4 @@ class DailyLimitReached(LedgerError):
 
 
 class ImportRefused(LedgerError):
-    """A file that cannot be imported as it is; nothing of it was."""
+    """The file is invalid; none of it was imported."""

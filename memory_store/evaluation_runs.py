@@ -1,4 +1,4 @@
-"""Whose turn it is to evaluate: one at a time on a data folder, taken up again where it was interrupted."""
+"""Ensures one running evaluation per data folder, and lets interrupted ones be resumed."""
 
 import sqlite3
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from .ownership import Owner
 
 
 class EvaluationRuns(Exception):
-    """Another process evaluates on the same data folder. The message names it, and what to do."""
+    """Another process is evaluating on the same data folder; the message names it and the remedy."""
 
 
 @dataclass(frozen=True)
 class EvaluationRow:
-    """An evaluation as it stands in the ledger."""
+    """An evaluation as stored in the ledger."""
 
     id: str
     suite: str
@@ -23,7 +23,7 @@ class EvaluationRow:
     begun_at: float
     """Seconds since 1970 UTC."""
     finished_at: float | None
-    """None: something of it is left to do."""
+    """None: it is unfinished."""
     budget_usd: float | None
     owner: str | None
     terms: str
@@ -37,7 +37,7 @@ async def find_evaluation(
     suite: str | None = None,
     only_unfinished: bool = False,
 ) -> EvaluationRow | None:
-    """The newest evaluation that fits what is given; evaluation_id may be the beginning of one. None: there is none."""
+    """The newest evaluation that matches all arguments; evaluation_id may be a prefix. None: none matches."""
     rows = await ledger.rows(
         "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
         " WHERE (?1 IS NULL OR SUBSTR(id, 1, LENGTH(?1)) = ?1) AND (?2 IS NULL OR terms = ?2)"
@@ -49,7 +49,7 @@ async def find_evaluation(
 
 
 async def evaluations_of(ledger: Ledger, suite: str, seed: int) -> tuple[EvaluationRow, ...]:
-    """All that put one seed into a suite, the newest first."""
+    """All evaluations of a suite with this seed, newest first."""
     rows = await ledger.rows(
         "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
         " WHERE suite = ? AND seed = ? ORDER BY begun_at DESC, rowid DESC",
@@ -59,10 +59,10 @@ async def evaluations_of(ledger: Ledger, suite: str, seed: int) -> tuple[Evaluat
 
 
 async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: float) -> None:
-    """Be the one who carries it out, from now on: a new one, or one that was left unfinished.
+    """Claim a new or unfinished evaluation for this process.
 
-    Requests that its dead owner left under way are booked at their cost, or their worst case, and are to be asked
-    again. now: seconds since 1970 UTC. Raises EvaluationRuns, or a LedgerError.
+    Requests that a dead owner left unfinished are recorded at their cost, or worst case, and will be repeated.
+    now: seconds since 1970 UTC. Raises EvaluationRuns, or a LedgerError.
     """
     rows = await ledger.rows(
         "SELECT DISTINCT owner FROM evaluations WHERE finished_at IS NULL AND owner IS NOT NULL AND owner <> ?",
@@ -90,12 +90,12 @@ async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: 
 
 
 async def lay_down(ledger: Ledger, evaluation_id: str) -> None:
-    """Be no longer the one who carries it out; it stays unfinished."""
+    """Release this process's claim; the evaluation stays unfinished."""
     await ledger.write(lambda db: db.execute("UPDATE evaluations SET owner = NULL WHERE id = ?", (evaluation_id,)))
 
 
 async def spent_usd(ledger: Ledger, evaluation_id: str) -> float:
-    """What an evaluation has cost over all its interruptions; of requests under way the worst case."""
+    """Total cost of an evaluation over all its runs, plus the worst case of requests in progress."""
     ((spent,),) = await ledger.rows(
         "SELECT TOTAL(m.cost_usd) + TOTAL(CASE WHEN m.outcome = ?2 THEN"  # noqa: S608 - our own words
         f" {cost_of_task('m.task_id')} END) FROM measurements m WHERE m.evaluation_id = ?1",

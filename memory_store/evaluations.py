@@ -1,4 +1,4 @@
-"""What models were measured at: evaluations with their measurements, each counted once."""
+"""Evaluations and their measurements."""
 
 import sqlite3
 from dataclasses import astuple, dataclass, fields
@@ -15,9 +15,9 @@ class NewEvaluation:
     """`own`, or the key of the project whose history the tasks were mined from."""
     seed: int
     budget_usd: float | None
-    """The most it may spend, in US dollars. None: only the day's budget limits it."""
+    """Spending limit in US dollars. None: only the day's budget applies."""
     terms: str
-    """What was asked for, as JSON: whoever resumes it asks for the same."""
+    """The requested options as JSON; a resumed run uses the same."""
 
 
 @dataclass(frozen=True)
@@ -26,28 +26,28 @@ class Measurement:
 
     evaluation_id: str
     item: str
-    """Id of the suite's task."""
+    """Id of the task in the suite."""
     model: str
     """Profile id."""
     repetition: int
     """Counted from 0."""
     build: str | None
-    """Digest and quantization of the weights. None: the vendor does not say."""
+    """Digest and quantization of the weights. None: the vendor does not report them."""
     kind: str
     task_type: TaskType
     language: str
     complexity: float
     """1 to 10, by the product's own scorer."""
     passed: bool | None
-    """None: nothing was learnt of the model (nobody answered, or it was cut short)."""
+    """None: no evidence about the model (unreachable or interrupted)."""
     outcome: str
-    """Of the attempt: passed, failed_check, truncated, timeout …"""
+    """The attempt's outcome: passed, failed_check, truncated, timeout …"""
     task_id: str | None
-    """The delegation's, of origin `evaluation`."""
+    """Id of its delegation, of origin `evaluation`."""
     at: float
     """Seconds since 1970 UTC."""
     seconds: float
-    """From the first byte sent to the last byte read. 0: it came in a batch, and nobody knows."""
+    """From the first byte sent to the last byte read. 0: not known (batch)."""
     first_token_seconds: float | None
     output_tokens: int
     """Thinking included."""
@@ -56,13 +56,13 @@ class Measurement:
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of the output after its first piece. None: it was too short, or came in one piece."""
+        """Output speed after the first chunk. None: too short, or a single chunk."""
         seconds = self.seconds - (self.first_token_seconds or 0.0)
         return self.output_tokens / seconds if self.output_tokens >= LEAST_TOKENS and seconds > 0 else None
 
 
 LEAST_TOKENS = 16
-"""The speed of a shorter answer says more of the connection than of the model."""
+"""The speed of shorter answers depends more on the connection than on the model."""
 
 _COLUMNS = ", ".join(field.name for field in fields(Measurement))
 _PLACES = ", ".join("?" for _ in fields(Measurement))
@@ -77,14 +77,14 @@ _RECORD = (
     f" ON CONFLICT DO UPDATE SET {_NEW} WHERE measurements.passed IS NULL"
 )
 UNDER_WAY = "under_way"
-"""The outcome of a measurement that was begun: its delegation is in the books, or will be."""
+"""The outcome of a measurement in progress; its delegation is recorded, or will be."""
 
 
 async def record_measurement(ledger: Ledger, measurement: Measurement) -> None:
-    """Write one measurement. Raises a LedgerError.
+    """Store one measurement. Raises a LedgerError.
 
-    The same item, model and repetition again changes nothing, unless nothing was learnt before: then it
-    takes that one's place, and the cost of both counts.
+    A repeat for the same item, model and repetition is ignored, unless `passed` was None before: then it
+    replaces the earlier one and their costs are added.
     """
 
     def write(db: sqlite3.Connection) -> None:
@@ -94,14 +94,14 @@ async def record_measurement(ledger: Ledger, measurement: Measurement) -> None:
 
 
 async def finish_evaluation(ledger: Ledger, evaluation_id: str, now: float) -> None:
-    """Write that nothing of it is left to do. Raises a LedgerError."""
+    """Mark an evaluation as finished. Raises a LedgerError."""
     await ledger.write(
         lambda db: db.execute("UPDATE evaluations SET finished_at = ? WHERE id = ?", (now, evaluation_id))
     )
 
 
 async def read_measurements(ledger: Ledger, *, evaluation_id: str | None = None) -> tuple[Measurement, ...]:
-    """The measurements, the oldest first. evaluation_id None: of all."""
+    """The measurements, oldest first. evaluation_id None: of all evaluations."""
     rows = await ledger.rows(
         f"SELECT {_COLUMNS} FROM measurements WHERE ?1 IS NULL OR evaluation_id = ?1"  # noqa: S608 - our own columns
         " ORDER BY at, rowid",

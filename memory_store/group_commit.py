@@ -1,7 +1,7 @@
-"""Takes the work on one connection in groups: what waits at the same time shares one thread and one durable commit.
+"""Runs work on one SQLite connection in groups: concurrent requests share one thread hop and one durable commit.
 
-A commit waits for the disk, and takes as long for thirty rows as for one; so does a hop into a thread. Whoever comes
-while a group is under way waits, and is part of the next one. Each is answered only when its row is on the disk.
+A commit waits for the disk and takes as long for thirty rows as for one; so does a hop to a thread. Requests that
+arrive while a group runs form the next one. Each returns only when its rows are on disk.
 """
 
 import sqlite3
@@ -21,30 +21,30 @@ Work = Callable[[sqlite3.Connection], _T]
 
 @dataclass(eq=False)
 class _Job:
-    """One caller's work. What it gives is of the caller's own type, hence Any."""
+    """One caller's work; its result type is the caller's, hence Any."""
 
     work: Work[Any]
     is_write: bool
     is_news: bool
     woken: anyio.Event = field(default_factory=anyio.Event)
     leads: bool = False
-    """Whether its caller sees to the next group."""
+    """Whether its caller must run the next group."""
     result: Any = None
     error: BaseException | None = field(default_factory=lambda: RuntimeError("the ledger's thread was given up"))
-    """None: it was done."""
+    """None: it succeeded."""
 
     def run(self, connection: sqlite3.Connection) -> None:
         try:
             self.result, self.error = self.work(connection), None
-        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller
             self.error = error
 
 
 class GroupCommit:
-    """One connection, and whoever wants something of it. Calls may come from many tasks of one event loop."""
+    """Serializes access to one connection for concurrent tasks of one event loop."""
 
     def __init__(self, connection: sqlite3.Connection, in_words: Callable[[sqlite3.Error], Exception]) -> None:
-        """in_words: what is raised for what SQLite cannot do, made anew for each caller."""
+        """in_words: converts an SQLite error to the exception raised; called once per caller."""
         self._connection = connection
         self._in_words = in_words
         self._waiting: list[_Job] = []
@@ -54,17 +54,17 @@ class GroupCommit:
 
     @property
     def state(self) -> object:
-        """Equal as long as the last group found nothing new in the file, from here or from another process."""
+        """A token that stays equal while no group observes changes to the file, by this process or others."""
         return self._state
 
     async def read(self, work: Work[_T]) -> _T:
-        """What the work gives, outside of any transaction."""
+        """The result of the work, run outside any transaction."""
         return await self._done(_Job(work, is_write=False, is_news=False))
 
     async def write(self, work: Work[_T], *, is_news: bool = True) -> _T:
-        """What the work gives, once it is on the disk; if the work raises, nothing of it is.
+        """The result of the work, once it is on disk; if the work raises, its changes are rolled back.
 
-        is_news: whether it makes `state` another. A cancelled caller still gets its row written.
+        is_news: whether it changes `state`. The work completes even if the caller is cancelled.
         """
         with anyio.CancelScope(shield=True):
             return await self._done(_Job(work, is_write=True, is_news=is_news))
@@ -87,10 +87,10 @@ class GroupCommit:
         return job.result
 
     async def _lead(self) -> None:
-        """Have all that waits done, and whoever has come meanwhile lead the next group."""
+        """Run all waiting jobs, then let one that arrived meanwhile lead the next group."""
         group, self._waiting = self._waiting, []
         try:
-            # A thread cannot be called back: whoever gives up waits for its end all the same.
+            # A thread cannot be cancelled, so a cancelled caller still waits for it.
             with anyio.CancelScope(shield=True):
                 await anyio.to_thread.run_sync(self._do, group)
         finally:
@@ -106,7 +106,7 @@ class GroupCommit:
             self._is_led = False
 
     def _withdraw(self, job: _Job) -> None:
-        """Of a caller that was cancelled while it waited."""
+        """Remove the job of a caller that was cancelled while waiting."""
         if job in self._waiting:
             self._waiting.remove(job)
             if job.leads:
@@ -121,7 +121,7 @@ class GroupCommit:
         if writing:
             try:
                 self._commit(writing)
-            except Exception as error:  # noqa: BLE001 - the same
+            except Exception as error:  # noqa: BLE001 - raised again in each caller
                 for job in writing:
                     job.error = error
         for job in group:
@@ -129,16 +129,16 @@ class GroupCommit:
                 job.error = self._in_words(job.error)
 
     def _look(self) -> None:
-        # Counts what other connections have committed, and never what this one has.
+        # data_version counts commits of other connections only.
         try:
             (others,) = self._connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error:
-            self._state = object()  # equal to none before; whoever reads or writes meets the same trouble, and says it
+            self._state = object()  # equal to no earlier token; reads and writes will report the error
         else:
             self._state = (others, self._own_news)
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
-        """Raises what kept all of them from the disk."""
+        """Raises if none of the jobs could be committed."""
         with write_transaction(self._connection):
             for job in jobs:
                 self._run_apart(job)
@@ -147,12 +147,12 @@ class GroupCommit:
             self._look()
 
     def _run_apart(self, job: _Job) -> None:
-        """Run it so that its failure undoes its own rows and nobody else's."""
+        """Run a job in a savepoint, so that its failure rolls back only its own rows."""
         db = self._connection
         db.execute("SAVEPOINT job")
         job.run(db)
         if job.error is not None:
-            if not db.in_transaction:  # SQLite undid it all, as on some full disks
+            if not db.in_transaction:  # SQLite rolled back everything, as with some full disks
                 raise sqlite3.OperationalError(str(job.error)) from job.error
             db.execute("ROLLBACK TO job")
         db.execute("RELEASE job")

@@ -1,4 +1,4 @@
-"""What the books call good work, and what it cost: pieces of SQL for `tasks t` and `attempts a`."""
+"""Shared SQL expressions for good work and its cost, over `tasks t` and `attempts a`."""
 
 from .records import BAD_OUTCOMES, GOOD_OUTCOMES, Outcome
 
@@ -9,15 +9,15 @@ def _listed(outcomes: tuple[Outcome, ...]) -> str:
 
 GOOD_WORDS, BAD_WORDS = _listed(GOOD_OUTCOMES), _listed(BAD_OUTCOMES)
 
-IS_CALLED_BAD = f"EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN {BAD_WORDS})"  # noqa: S608 - our own words, here and below
+IS_CALLED_BAD = f"EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN {BAD_WORDS})"  # noqa: S608 - constants, here and below
 IS_VERIFIED_OR_PRAISED = f"""(t.status = 'succeeded'
     OR EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id AND o.outcome IN {GOOD_WORDS}))"""  # noqa: S608
 IS_GOOD = f"({IS_VERIFIED_OR_PRAISED} AND NOT {IS_CALLED_BAD})"
 
 COST_USD = "COALESCE(a.cost_usd, a.reserved_usd)"
-"""Settled, or the worst case of what is not."""
+"""Settled cost, or the worst case of an unsettled attempt."""
 
 
 def cost_of_task(task_id: str) -> str:
-    """What all attempts of a task cost, in US dollars. task_id: the column that holds its id."""
+    """SQL for the cost of all attempts of a task, in US dollars. task_id: the column with its id."""
     return f"(SELECT TOTAL({COST_USD}) FROM attempts a WHERE a.task_id = {task_id})"  # noqa: S608

@@ -1,7 +1,7 @@
-"""The books: every task, decision, attempt, check, outcome and cent, in one SQLite file.
+"""The ledger: all tasks, decisions, attempts, checks, outcomes and costs, in one SQLite file.
 
-It is the one truth. A row is on disk before the call that wrote it returns, so what was acknowledged
-survives a kill. Several processes may write to the same file at once.
+It is the single source of truth. Writes are durable before their call returns, so acknowledged rows
+survive a kill. Several processes may write to the file at once.
 """
 
 import datetime as dt
@@ -40,7 +40,7 @@ from .track_record import read_track_record
 LEDGER_FILE = "ledger.sqlite3"
 
 Clock = Callable[[], dt.datetime]
-"""Gives the present moment, with its time zone."""
+"""Returns the current time, with its time zone."""
 
 _T = TypeVar("_T")
 
@@ -55,7 +55,7 @@ _TASK_COLUMNS = tuple(name for name in TaskRow.__dataclass_fields__ if name != "
 
 
 class Ledger:
-    """One open ledger file. Calls may come from many tasks at once; those that wait share a commit."""
+    """An open ledger file. Safe for concurrent tasks; their writes share commits."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, clock: Clock, text_form: TextForm = "full") -> None:
         self._path = path
@@ -66,10 +66,10 @@ class Ledger:
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, text_form: TextForm = "full") -> "Ledger":
-        """The ledger in a data folder; folder and file are made when they are missing.
+        """Open the ledger in a data folder; missing folders and files are created.
 
-        text_form: what is kept of the texts of new tasks. Raises LedgerUnusable, which names the file
-        and what to do.
+        text_form: how the texts of new tasks are stored. Raises LedgerUnusable, which names the file and
+        the remedy.
         """
         path = home / LEDGER_FILE
         return cls(await anyio.to_thread.run_sync(open_file, path), path, clock, text_form)
@@ -84,7 +84,7 @@ class Ledger:
 
     @property
     def text_form(self) -> TextForm:
-        """What is kept of the texts of new tasks."""
+        """How the texts of new tasks are stored."""
         return self._text_form
 
     async def aclose(self) -> None:
@@ -92,10 +92,10 @@ class Ledger:
             await self._turns.read(sqlite3.Connection.close)
 
     async def begin_task(self, task: NewTask, *, at_most_per_day: int | None = None) -> None:
-        """Record that work on a task begins.
+        """Record the start of a task.
 
-        at_most_per_day: how many tasks of this kind may begin in one UTC day, failed ones not counted;
-        more raise DailyLimitReached. None: any number.
+        at_most_per_day: limit on tasks of this kind per UTC day, failed ones not counted; beyond it
+        DailyLimitReached is raised. None: no limit.
         """
         text = stored_text(task.text, self._text_form)
         tests = task.tests if self._text_form == "full" else None
@@ -118,7 +118,7 @@ class Ledger:
         await self._turns.write(write)
 
     async def record_decision(self, decision: NewDecision) -> None:
-        """Record what was decided. No decision rests on another, so `look` does not tell of it."""
+        """Record a decision. Decisions do not depend on each other, so it does not change what `look` returns."""
 
         def write(db: sqlite3.Connection) -> None:
             d = decision
@@ -131,10 +131,10 @@ class Ledger:
         await self._turns.write(write, is_news=False)
 
     async def reserve(self, attempt: NewAttempt, *, daily_cap_usd: float | None) -> int:
-        """Record that a request is about to leave, with its worst case set aside; gives the attempt's id.
+        """Record an attempt before its request is sent, reserve its worst-case cost, and return its id.
 
-        daily_cap_usd: the budget of the UTC day. None: no cap. Raises BudgetExceeded, and then
-        nothing is recorded. A request that costs nothing always fits.
+        daily_cap_usd: the budget of the UTC day. None: no cap. Raises BudgetExceeded and records nothing
+        when the reservation does not fit; a free request always fits.
         """
 
         def write(db: sqlite3.Connection) -> int:
@@ -152,9 +152,9 @@ class Ledger:
         return await self._turns.write(write)
 
     async def settle(self, attempt_id: int, settlement: Settlement) -> None:
-        """Record how an attempt ended; its reservation is replaced by its cost.
+        """Record how an attempt ended; its cost replaces its reservation.
 
-        Raises ValueError for an attempt that was never reserved.
+        Raises ValueError for an unknown attempt.
         """
         columns = ", ".join(f"{name} = ?" for name in Settlement.__dataclass_fields__)
 
@@ -176,7 +176,7 @@ class Ledger:
         await self._turns.write(write)
 
     async def finish_task(self, task_id: str, finish: Finish) -> None:
-        """Record how a task ended. Raises ValueError for one that was never begun."""
+        """Record how a task ended. Raises ValueError for an unknown task."""
 
         def write(db: sqlite3.Connection) -> None:
             f = finish
@@ -194,9 +194,9 @@ class Ledger:
         await self._turns.write(write)
 
     async def record_outcome(self, task_id: str, outcome: Outcome, note: str | None) -> bool:
-        """Record the user's word on a task, once however often it is said; False when the task is unknown.
+        """Record the user's report on a task, idempotently; False when the task is unknown.
 
-        The newest word counts: a good one takes back the bad ones before it, and a bad one the good ones.
+        The latest report counts: a good one deletes earlier bad ones, and vice versa.
         """
         taken_back = BAD_OUTCOMES if outcome in GOOD_OUTCOMES else GOOD_OUTCOMES
 
@@ -217,7 +217,7 @@ class Ledger:
         return await self._turns.write(write)
 
     async def task(self, task_id: str) -> TaskRow | None:
-        """The task as it stands; None when the ledger does not know it, or was told to forget it."""
+        """The task's current state; None when it is unknown or forgotten."""
         known = f"SELECT {', '.join(_TASK_COLUMNS)} FROM tasks WHERE id = ? AND text_form <> 'forgotten'"  # noqa: S608 - our own column names
 
         def read(db: sqlite3.Connection) -> TaskRow | None:
@@ -235,48 +235,48 @@ class Ledger:
         return await self._turns.read(read)
 
     async def track_record(self, model: str, task_type: TaskType | None) -> TrackRecord:
-        """How often delegations that ended on a model were found good and bad, pruned ones counted too.
+        """Counts of good and bad delegations that ended on a model, pruned ones included.
 
         See `track_record`. task_type None: all types.
         """
         return await self._turns.read(lambda db: read_track_record(db, model, task_type))
 
     async def spent_today_usd(self) -> float:
-        """US dollars of the UTC day so far: settled costs, and the worst case of what is not settled.
+        """US dollars spent in the current UTC day: settled costs, plus the worst case of unsettled attempts.
 
-        What was imported is not among it: that was spent under another ledger's budget.
+        Imported costs are excluded; they were spent under another ledger's budget.
         """
         return await self._turns.read(self._spent_today_usd)
 
     async def settled_today_usd(self) -> float:
-        """The settled part of what `spent_today_usd` gives, as it stood at the last `look`."""
+        """The settled part of `spent_today_usd`, as of the last `look`."""
         rows = await self.standing_rows(f"SELECT TOTAL(a.cost_usd) {_OF_TODAY}", self._today())
         return rows[0][0]
 
     async def begun_today(self, kind: str) -> int:
-        """How many tasks of a kind began in the UTC day so far, failed ones not counted."""
+        """The number of tasks of a kind begun in the current UTC day, failed ones not counted."""
         return await self._turns.read(lambda db: self._begun_today(db, kind))
 
     async def identity(self) -> str:
-        """Which ledger this is: twelve hexadecimal digits that it keeps wherever its file goes."""
+        """The ledger's id: twelve hexadecimal digits, stored in the file."""
         return (await self.rows("SELECT id FROM identity"))[0][0]
 
     async def rows(
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
-        """The rows of a reading query (of any type, hence Any), for the reports of this folder."""
+        """The rows of a read-only query (of any type, hence Any), for the reports of this folder."""
         return await self._turns.read(lambda db: db.execute(query, parameters).fetchall())
 
     async def look(self) -> object:
-        """What is equal as long as nothing but decisions of this process was written, here or elsewhere."""
+        """A token that stays equal until anything but this process's decisions is written, here or elsewhere."""
         return await self._turns.read(lambda _: self._turns.state)
 
     async def standing_rows(
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
-        """The same rows as `rows`, as they stood at the last `look`: read once until that finds something new.
+        """As `rows`, but cached: the result as of the last `look`, read again only after that sees a change.
 
-        For few rows that many decisions rest on, and none on what was decided.
+        For small results used by many decisions; they must not depend on recorded decisions.
         """
         key = (query, tuple(parameters.items()) if isinstance(parameters, Mapping) else parameters)
         known = self._standing.pop(key, None)
@@ -292,14 +292,14 @@ class Ledger:
         return known[1]
 
     async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """What the work gives, done in one transaction, for what this folder keeps beside the tasks."""
+        """The result of the work, run in one write transaction, for this folder's other tables."""
         return await self._turns.write(work)
 
     async def empty_log(self) -> bool:
-        """Move the write-ahead log into the file and cut it; False while a reader elsewhere needs it."""
+        """Checkpoint and truncate the write-ahead log; False while another process's reader needs it."""
 
         def checkpoint(db: sqlite3.Connection) -> bool:
-            # Whoever waits here keeps other writers out meanwhile, so not for long.
+            # Waiting here blocks other writers, so wait only briefly.
             (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
             db.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_PATIENCE_MS}")
             try:
@@ -313,7 +313,7 @@ class Ledger:
         return self._clock().timestamp()
 
     def _today(self) -> tuple[float, float]:
-        """The UTC day's first moment and the next day's; what a clock wrote that was ahead is in neither."""
+        """Start of the current UTC day and of the next; rows dated later by a fast clock are in neither."""
         now = self._clock().astimezone(dt.UTC)
         midnight = now.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
         return midnight, midnight + 86_400

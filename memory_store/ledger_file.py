@@ -1,4 +1,4 @@
-"""Opens the ledger's file, and says what to do when it cannot be used."""
+"""Opens the ledger's file and turns SQLite errors into messages with a remedy."""
 
 import os
 import sqlite3
@@ -13,16 +13,16 @@ from .migration import backups_of, migrate
 
 BUSY_TIMEOUT_S = 10.0
 
-# Nothing that another folder would mend.
+# Bugs of ours, which no other folder would fix.
 _OUR_MISTAKES = (sqlite3.IntegrityError, sqlite3.ProgrammingError)
 
 _T = TypeVar("_T")
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """A connection to the ledger's file, made and migrated where needed; its folder too.
+    """A connection to the ledger's file; creates file and folder and migrates as needed.
 
-    Raises LedgerUnusable, which names the file and what to do.
+    Raises LedgerUnusable, which names the file and the remedy.
     """
     try:
         _make_folder(path.parent)
@@ -46,7 +46,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """A connection that commits statement by statement and overwrites what it deletes."""
+    """A connection in autocommit mode that overwrites deleted data."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
@@ -58,7 +58,7 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def in_ledger(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection, path: Path) -> _T:
-    """What the work gives; what SQLite cannot do is raised as LedgerUnusable."""
+    """The result of the work; SQLite errors are raised as LedgerUnusable."""
     try:
         return work(connection)
     except _OUR_MISTAKES:
@@ -68,7 +68,7 @@ def in_ledger(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Conn
 
 
 def in_words(path: Path, error: sqlite3.Error) -> Exception:
-    """The same for an error that was caught: what is to be raised for it, made anew at each call."""
+    """The exception to raise for a caught SQLite error; a new one at each call, except for bugs of ours."""
     if isinstance(error, _OUR_MISTAKES):
         return error
     unusable = LedgerUnusable(_remedy(path, error))
@@ -77,17 +77,17 @@ def in_words(path: Path, error: sqlite3.Error) -> Exception:
 
 
 def files_of(path: Path) -> list[Path]:
-    """The ledger's files that exist: itself, its write-ahead log, and its backups."""
+    """The ledger's existing files: database, write-ahead log, shared memory and backups."""
     companions = (path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")), *backups_of(path))
     return [file for file in companions if file.exists()]
 
 
 def _make_folder(folder: Path) -> None:
-    """Make the data folder for its owner's eyes; one that was made by hand for us becomes so too."""
+    """Create the data folder as private to its owner; an existing empty one of ours is made private too."""
     try:
         folder.mkdir(mode=0o700, parents=True)
     except FileExistsError:
-        # A folder with other things in it serves others too: there the files' own modes must do.
+        # A folder with other content may be shared, so only the files' own modes protect the ledger.
         if _is_ours(folder.stat()) and not any(folder.iterdir()):
             folder.chmod(0o700)
 
@@ -104,13 +104,13 @@ def _is_ours(found: os.stat_result) -> bool:
 
 
 def _refuse_emptied(path: Path) -> None:
-    """Refuse an empty file beside a full log: SQLite would take it for a new one, and delete the log.
+    """Refuse an empty file beside a non-empty log: SQLite would treat it as new and delete the log.
 
-    A file that lost only its end SQLite refuses itself. It is never opened here: closing it again would
-    take the locks of this process's other connections away (https://www.sqlite.org/howtocorrupt.html,
-    2.2, seen 2026-11-24).
+    SQLite itself refuses a truncated file. The file is not opened here, since closing it would drop
+    the locks of this process's other connections (https://www.sqlite.org/howtocorrupt.html, 2.2,
+    seen 2026-11-24).
     """
-    # In this order: a log is only ever made after the first page of its file.
+    # The order matters: a log is only created after the first page of its file.
     has_log = _size(path.with_name(path.name + "-wal")) > 0
     if has_log and _size(path) == 0:
         raise sqlite3.DatabaseError("it is empty, and its log is not")
@@ -126,7 +126,7 @@ def _size(path: Path) -> int:
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
     """Switch the file to WAL.
 
-    SQLite does not wait for its busy timeout here when another process switches the same new file.
+    SQLite ignores its busy timeout here while another process switches the same new file.
     """
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
@@ -145,7 +145,7 @@ def _is_busy(error: Exception) -> bool:
 
 
 def _code(error: Exception) -> int:
-    """SQLite's primary result code; 0 for what it did not report."""
+    """SQLite's primary result code; 0 for errors it did not report."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.Error) else 0
 
 
@@ -172,5 +172,5 @@ def _remedy(path: Path, error: Exception) -> str:
 
 
 _RETRY_PAUSE_S = 0.02
-# 0: our own finding, that the file was emptied.
+# 0: raised by _refuse_emptied.
 _DAMAGE = (0, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

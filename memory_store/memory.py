@@ -1,7 +1,7 @@
-"""The memory as the tools hold it: an embedder, an index over its vectors, and the ledger behind both.
+"""The memory used by the tools: an embedder, an index over its vectors, and the ledger behind both.
 
-Nothing here fails a task. Where there are no vectors or no index, what is recalled is empty and its
-note says why; what could not be embedded is in the ledger all the same, and is embedded later.
+Failures here never fail a task. Without vectors or an index, recall returns nothing and its note says
+why; tasks that could not be embedded are in the ledger anyway and are embedded later.
 """
 
 import contextlib
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from .index.vector_index import Vector
 
 PATIENCE_S = 0.3
-"""How long an answer waits for embedder and index, each."""
+"""How long a recall waits for the embedder, and again for the index."""
 _LEAVES_S = 5.0
-"""How long a task that is being remembered waits for its vector."""
+"""How long `remember` waits for the vector."""
 _RETRY_S = 30.0
 _BATCH = 64
 _KNOWN_TEXTS = 8
-"""A task is looked up and then remembered: its text is embedded once."""
+"""Cached vectors, so that a task that is looked up and then remembered is embedded once."""
 _WARMING = "memory: warming"
 
 Progress = Callable[[int, int], None]
-"""Told how many tasks are embedded, and of how many."""
+"""Called with the number of tasks embedded so far and the total."""
 
 
 class IndexState(Protocol):
-    """How an index stands."""
+    """The state of an index."""
 
     @property
     def phase(self) -> str: ...
@@ -50,20 +50,20 @@ class IndexState(Protocol):
 
 
 class KeptIndex(Protocol):
-    """An index over the stored vectors of one embedder that keeps itself up to date."""
+    """A self-updating index over one embedder's stored vectors."""
 
     @property
     def state(self) -> IndexState: ...
     def start(self, group: anyio.abc.TaskGroup) -> None:
-        """Load it in the background of the group, once however often this is called."""
+        """Load it in a background task of the group; further calls do nothing."""
         ...
 
     async def load(self) -> None:
-        """Read what it holds now, and wait for it, where nothing is to run in the background. Raises LedgerError."""
+        """Load it and wait, for use without a background task. Raises LedgerError."""
         ...
 
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Similar] | None:
-        """The most similar tasks, nearest first. None: not ready in time, and `state` says why. Raises LedgerError."""
+        """The most similar tasks, nearest first. None: not ready in time; see `state`. Raises LedgerError."""
         ...
 
     async def aclose(self) -> None: ...
@@ -71,16 +71,16 @@ class KeptIndex(Protocol):
 
 @dataclass(frozen=True)
 class Embedded:
-    """What came of embedding the tasks that had no vector."""
+    """The result of embedding tasks without a vector."""
 
     done: int
     left: int
     why_left: str | None
-    """None: nothing is left."""
+    """None: none is left."""
 
 
 class Memory:
-    """Remembers tasks and recalls what became of similar ones. Safe to use from many tasks at once."""
+    """Remembers tasks and recalls the outcomes of similar ones. Safe for concurrent tasks."""
 
     def __init__(
         self,
@@ -93,7 +93,7 @@ class Memory:
         clock: Clock,
         patience_s: float = PATIENCE_S,
     ) -> None:
-        """open_index: gives the index of an embedder's id, which some embedders only know when asked."""
+        """open_index: opens the index for an embedder's id, which some embedders know only after `prepare`."""
         self._ledger = ledger
         self._embedder = embedder
         self._open_index = open_index
@@ -106,13 +106,13 @@ class Memory:
         self._under_way: tuple[int, int] | None = None
         self._again = anyio.Event()
         self._is_loading = anyio.Event()
-        """Set once the index was started."""
+        """Set when loading of the index has started."""
 
     async def remember(self, task_id: str, text: str, *, local_only: bool = False) -> None:
-        """Put the task's vector into the ledger; the task itself stands there already.
+        """Store the vector of a task that is already in the ledger.
 
-        text: the full text, whatever form of it the ledger keeps. Without an embedder the task waits for
-        `keep_up`, unless only a hash of its text is kept. Raises LedgerUnusable.
+        text: the full text, whatever form of it the ledger keeps. If the embedder is unavailable, `keep_up`
+        embeds the task later, unless the ledger keeps only a hash of its text. Raises LedgerUnusable.
         """
         try:
             with anyio.fail_after(_LEAVES_S):
@@ -134,10 +134,10 @@ class Memory:
         complexity: float | None = None,
         expected: Mapping[str, Belief] | None = None,
     ) -> Recollection:
-        """What the outcomes of similar tasks say of each model. Always an answer; its note says what is wrong.
+        """Evidence on each model from the outcomes of similar tasks. Never raises; problems are in its note.
 
-        builds, preference, complexity, expected: see `recall.RecallQuery`. except_for: ids of tasks that do
-        not count, such as the one that is asked for.
+        builds, preference, complexity, expected: see `recall.RecallQuery`. except_for: ids of tasks to
+        ignore, such as the task itself.
         """
         try:
             try:
@@ -147,7 +147,7 @@ class Memory:
                 return Recollection(note=_WARMING)
             index = self._opened()
             found = await self._nearest(index, vector, PLENTY)
-            # Fewer than were asked for are all that there are.
+            # Fewer than requested means these are all.
             if found is not None and len(found) == PLENTY and not are_plenty(found, self._embedder.similar_from):
                 found = await self._nearest(index, vector, NEIGHBOURS)
             if found is None:
@@ -176,7 +176,7 @@ class Memory:
         return replace(recollection, note=self._note(index))
 
     async def missing(self) -> int:
-        """How many remembered tasks have no vector of this embedder, and text to make one from.
+        """The number of remembered tasks that have text but no vector of this embedder.
 
         Raises EmbedderUnavailable or LedgerUnusable.
         """
@@ -184,21 +184,21 @@ class Memory:
         return await unembedded.count_missing(self._ledger, self._embedder.id)
 
     async def vectors_of(self, texts: Sequence[str], *, local_only: bool) -> tuple[str, Sequence[bytes]]:
-        """The embedder's id, and the vectors of the texts as the ledger keeps them. Raises EmbedderUnavailable."""
+        """The embedder's id, and the texts' vectors in the ledger's format. Raises EmbedderUnavailable."""
         await self._embedder.prepare()
         vectors = await self._embedder.embed(texts, local_only=local_only)
         return self._embedder.id, [embeddings.encode(vector) for vector in vectors]
 
     async def embed_missing(self, progress: Progress | None = None) -> Embedded:
-        """Embed all tasks that have no vector of this embedder, the newest first, from their stored text.
+        """Embed the stored text of all tasks without a vector of this embedder, newest first.
 
-        Each batch is in the ledger before the next: interrupted, it goes on where it was, here or in
-        another process. Raises EmbedderUnavailable or LedgerUnusable when nothing at all could be done.
+        Each batch is stored before the next, so an interrupted run resumes where it stopped, here or in
+        another process. Raises EmbedderUnavailable if no batch succeeded, or LedgerUnusable.
         """
         await self._embedder.prepare()
         total, done, why_left = await self.missing(), 0, None
         try:
-            # What may not leave comes last: an embedder elsewhere refuses it, and has done all else by then.
+            # Local-only tasks come last: a remote embedder refuses them after all others are done.
             for local_only in (False, True):
                 while batch := await unembedded.missing(self._ledger, self._embedder.id, _BATCH, local_only=local_only):
                     self._under_way = (done, total)
@@ -216,16 +216,16 @@ class Memory:
         return Embedded(done, await self.missing() if why_left else 0, why_left)
 
     async def load(self) -> None:
-        """Wait until what is remembered can be recalled: for a command, which has no background to `keep_up` in.
+        """Load the index and wait, for commands, which do not run `keep_up`.
 
-        Never raises for what is wrong: whoever recalls gets the reason in the note.
+        Does not raise for an unavailable memory: the recall's note gives the reason.
         """
         with contextlib.suppress(EmbedderUnavailable, LedgerError):
             await self._embedder.prepare()
             await self._opened().load()
 
     async def keep_up(self) -> None:
-        """Load the index, and embed what could not be embedded; until cancelled. For the background."""
+        """Load the index and embed tasks without a vector, in the background, until cancelled."""
         async with anyio.create_task_group() as group:
             while True:
                 self._again = anyio.Event()
@@ -237,12 +237,12 @@ class Memory:
                     left = await self.embed_missing()
                     pause_s = _RETRY_S if left.left else None
                 except (EmbedderUnavailable, LedgerUnusable):
-                    pause_s = _RETRY_S  # whoever recalls meanwhile gets the reason in the note
+                    pause_s = _RETRY_S  # recalls meanwhile get the reason in their note
                 with anyio.move_on_after(pause_s):
                     await self._again.wait()
 
     async def aclose(self) -> None:
-        """Close the index and the embedder; the ledger is its owner's. A caller may give it little time."""
+        """Close the index and the embedder; the ledger stays open. Callers may bound it with a timeout."""
         if self._index is not None:
             await self._index.aclose()
         await self._embedder.aclose()
@@ -250,7 +250,7 @@ class Memory:
     async def _nearest(self, index: KeptIndex, vector: "Vector", count: int) -> Sequence[Similar] | None:
         found = await index.nearest(vector, count, patience_s=self._patience_s)
         if found is None and index.state.phase == "absent":
-            # The first call of a process comes before the background has begun.
+            # A process's first call arrives before its background task has started.
             with anyio.move_on_after(self._patience_s):
                 await self._is_loading.wait()
                 found = await index.nearest(vector, count, patience_s=self._patience_s)
@@ -275,7 +275,7 @@ class Memory:
         if self._under_way is not None:
             done, total = self._under_way
             return f"memory: rebuilding, {done} of {total}"
-        # While the index loads, the same vectors are searched without it: nothing is missing.
+        # While the index loads, the same vectors are searched without it, so results are complete.
         return None if index.state.phase in ("ready", "warming") else index.state.as_text()
 
     def _now(self) -> dt.datetime:

@@ -1,4 +1,4 @@
-"""Brings a ledger's file to this version: once, forward, with a copy of the old one kept beside it."""
+"""Migrates a ledger's file to the current version, after a backup of the old one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -10,18 +10,18 @@ from .errors import LedgerUnusable
 from .schema import MIGRATIONS, write_transaction
 
 _WAIT_MS = 120_000
-"""How long a process waits while another one migrates: copying a large ledger takes its time."""
+"""How long to wait for another process's migration; copying a large ledger is slow."""
 
 _NOT_AS_EXPECTED = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT)
-"""What a step meets in a file whose tables or rows are not those of its version."""
+"""Errors of a migration step on a file whose tables or rows do not match its version."""
 
 
 def migrate(connection: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to this version, all steps or none; several processes may do so at once.
+    """Migrate the file to the current version in one transaction; safe for concurrent processes.
 
-    Before an existing ledger changes, it is copied to `backup_of(path, version)`. Killed at any moment
-    the file is the old one or the new one. Raises LedgerUnusable when a newer Chargehand wrote it, or it holds
-    something that no Chargehand put there.
+    An existing ledger is first copied to `backup_of(path, version)`. After a kill at any moment the file is
+    either the old or the new one. Raises LedgerUnusable when a newer Chargehand wrote the file, or when its
+    content does not match its version.
     """
     if _version(connection) == len(MIGRATIONS):
         _clear_away(connection, path)
@@ -36,7 +36,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
                 f" {len(MIGRATIONS)}). Upgrade this Chargehand, or set CHARGEHAND_HOME to another folder."
             )
         if 0 < version < len(MIGRATIONS):
-            # This transaction keeps all other writers out, so the copy is what is about to change.
+            # This transaction excludes other writers, so the copy matches what is about to be migrated.
             _back_up(path, version)
         for step, script in enumerate(MIGRATIONS[version:], start=version):
             try:
@@ -56,31 +56,31 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def backup_of(path: Path, version: int) -> Path:
-    """Where the copy of a ledger's file lies that was made before it left a version."""
+    """Path of the backup made before migrating from a version."""
     return path.with_name(f"{path.name}.v{version}.bak")
 
 
 def backups_of(path: Path) -> list[Path]:
-    """The copies there are, the oldest version first."""
+    """The existing backups, oldest version first."""
     copies = (backup_of(path, version) for version in range(1, len(MIGRATIONS)))
     return [copy for copy in copies if copy.exists()]
 
 
 def _clear_away(connection: sqlite3.Connection, path: Path) -> None:
-    """Remove copies that a process was killed over.
+    """Remove unfinished backups of killed processes.
 
-    One may be left although the ledger is new: a commit whose writer died within it is seen by the next
-    to open the file, and not by those who have it open and begin the same migration.
+    One may be left beside a migrated ledger: a commit whose writer died during it is seen by the next
+    process to open the file, but not by those that have it open and start the same migration.
     """
     left = [file for version in range(1, len(MIGRATIONS)) for file in _unfinished(path, version) if file.exists()]
     if left:
-        with write_transaction(connection):  # then nobody is writing one
+        with write_transaction(connection):  # so no process is writing one
             for file in left:
                 file.unlink(missing_ok=True)
 
 
 def _unfinished(path: Path, version: int) -> tuple[Path, Path]:
-    """A copy that is being written, and SQLite's journal of it."""
+    """Path of an unfinished backup, and of its SQLite journal."""
     name = backup_of(path, version).name + ".unfinished"
     return path.with_name(name), path.with_name(name + "-journal")
 
@@ -88,7 +88,7 @@ def _unfinished(path: Path, version: int) -> tuple[Path, Path]:
 def _back_up(path: Path, version: int) -> None:
     copy = backup_of(path, version)
     unfinished, journal = _unfinished(path, version)
-    # Left by a process that was killed: whoever holds the write lock is the only one here.
+    # Left by a killed process; the write lock excludes all others.
     for file in (journal, unfinished):
         file.unlink(missing_ok=True)
     try:
@@ -104,7 +104,7 @@ def _back_up(path: Path, version: int) -> None:
 
 
 def _statements(script: str) -> Iterator[str]:
-    """The statements of a script one by one; a trigger's own semicolons do not end it."""
+    """The statements of a script; semicolons within a trigger do not end one."""
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line

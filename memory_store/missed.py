@@ -1,37 +1,37 @@
-"""How many wrong answers pass their checks: what the user rejected although it had passed."""
+"""Estimates how many wrong answers pass their checks, from passed answers that the user rejected."""
 
 from dataclasses import dataclass
 
 from .ledger import Ledger
 
 _NEWEST = 1_000
-"""So many attempts are looked at."""
+"""Number of attempts read."""
 _BEFORE = 10.0
-"""Before anything was seen, so many wrong answers count as caught: one rejection is no rule."""
+"""Prior: imaginary wrong answers that were caught, so that one rejection does not weigh too much."""
 
 
 @dataclass(frozen=True)
 class Missed:
-    """Of the answers of late, those that were wrong, and who noticed."""
+    """Counts of recent wrong answers, missed and caught by checks."""
 
     rejected: int = 0
-    """Passed their checks, and the user rejected them."""
+    """Passed their checks but were rejected by the user."""
     failed: int = 0
     """Failed their checks."""
 
     @property
     def share(self) -> float:
-        """Of wrong answers, those that pass; 0 to 1. Silence counts as content, so that it is rather too low."""
+        """Share of wrong answers that pass, 0 to 1. Rather too low, since no report counts as acceptance."""
         return self.rejected / (_BEFORE + self.rejected + self.failed)
 
 
 async def read_missed(ledger: Ledger) -> Missed:
-    """What checks missed and caught in use, by the newest attempts. Raises a LedgerError."""
+    """The counts over the newest attempts in real use. Raises a LedgerError."""
     ((rejected, failed),) = await ledger.rows(_VERDICTS)
     return Missed(rejected, failed)
 
 
-# One verdict for each model and task: a repair that passed outweighs the draft that failed.
+# One verdict per model and task: a passed repair outweighs a failed draft.
 _VERDICTS = f"""
 SELECT COUNT(*) FILTER (WHERE success AND is_bad), COUNT(*) FILTER (WHERE NOT success) FROM (
     SELECT v.success, EXISTS (
