@@ -1,4 +1,4 @@
-"""What a model could not answer in its time, on this machine: the least that such a reply takes."""
+"""Estimates minimum reply times from requests that timed out on this machine."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,29 +6,29 @@ from dataclasses import dataclass
 
 from .ledger import Ledger
 
-# Our own figures. A machine that was busy is not held against a model for longer, and only the newest count.
+# Our own estimates. Overruns expire, since the machine may have been busy, and only the newest replies count.
 _COUNTS_FOR_S = 7 * 86_400
 _NEWEST = 40
 _NEAR_COMPLEXITY = 1.0
-# Our estimate of a prompt's tokens is generous: a vendor counts down to half of it.
+# We overestimate a prompt's tokens; vendors may count half as many.
 _NEAR_PROMPT = 2.0
-# A call with hardly more time than was used up for nothing would use it up again.
+# A call with barely more time would probably time out too.
 _MORE = 1.25
 
 
 @dataclass(frozen=True)
 class Overrun:
-    """One request that had no answer when its time was up."""
+    """A request that timed out without an answer."""
 
     complexity: float
-    """Of its task, 1 to 10."""
+    """The task's complexity, 1 to 10."""
     thinking: bool
     prompt_tokens: int
     seconds: float
-    """That it had."""
+    """Time limit that it exceeded."""
 
     def tells_of(self, complexity: float, *, thinking: bool, prompt_tokens: int) -> bool:
-        """Whether a reply to such a task is likely to take at least as long."""
+        """Whether a reply to this kind of task is likely to take at least as long."""
         return (
             complexity >= self.complexity - _NEAR_COMPLEXITY
             and (thinking or not self.thinking)
@@ -39,17 +39,17 @@ class Overrun:
 def least_seconds(
     overruns: Sequence[Overrun], complexity: float, *, thinking: bool, prompt_tokens: int
 ) -> float | None:
-    """What a reply takes at least, with a margin. None: no overrun tells of such a task."""
+    """The least time to allow for a reply, with a margin. None: no overrun applies to this kind of task."""
     of_such = (o for o in overruns if o.tells_of(complexity, thinking=thinking, prompt_tokens=prompt_tokens))
     longest = max((overrun.seconds for overrun in of_such), default=None)
     return None if longest is None else longest * _MORE
 
 
 async def read_overruns(ledger: Ledger, builds: Mapping[str, str | None], now: float) -> dict[str, tuple[Overrun, ...]]:
-    """The overruns of each model that had any lately, by profile id, as of the ledger's last look.
+    """Recent overruns per profile id, for models with any, as of the last `Ledger.look`.
 
-    A later reply to such a task that took less time takes an overrun back. builds: what each model is today,
-    by profile id; another build does not count. now: seconds since 1970 UTC.
+    A later, faster reply to a comparable task cancels an overrun. builds: each model's current build by profile
+    id; overruns of other builds are ignored. now: seconds since 1970 UTC.
     """
     rows = await ledger.standing_rows(_ENDED, (json.dumps(sorted(builds)),))
     found: dict[str, list[Overrun]] = {}
@@ -70,7 +70,7 @@ async def read_overruns(ledger: Ledger, builds: Mapping[str, str | None], now: f
     return {model: tuple(overruns) for model, overruns in found.items() if overruns}
 
 
-# CROSS JOIN: in this order, as in `pace`. A reply whose checks ran out of time has a first token.
+# CROSS JOIN fixes the join order, as in `pace`. An attempt whose checks timed out has a first token.
 _ENDED = f"""
 SELECT a.model, a.build, a.begun_at, a.first_token_seconds IS NOT NULL, t.complexity, a.thinking, a.input_tokens,
     a.seconds

@@ -1,7 +1,7 @@
-"""Which process works on what: each holds a lock on a file of its own for as long as it lives.
+"""Tracks live processes: each holds a lock on its own file while it runs.
 
-The kernel gives the lock back however the process ends, kill -9 included, so a lock that can be taken
-belongs to the dead. The data folder must be on a disk of this machine, which SQLite's log demands as well.
+The kernel releases the lock however the process ends, kill -9 included, so a file that can be locked
+belongs to a dead process. The data folder must be on a local disk, as SQLite's log also requires.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _PAUSE_S = 0.002
 
 
 class Owner:
-    """This process, as the others see it."""
+    """This process's registration, visible to others."""
 
     def __init__(self, owner_id: str, folder: Path, descriptor: int) -> None:
         self.id = owner_id
@@ -38,9 +38,9 @@ class Owner:
 
     @classmethod
     async def enter(cls, home: Path) -> Self:
-        """Be alive to all who use the data folder, until `leave` or the end of the process.
+        """Register this process in the data folder until `leave` or its end.
 
-        Raises LedgerUnusable, which names the folder and what to do.
+        Raises LedgerUnusable, which names the folder and the remedy.
         """
         folder, owner_id = home / FOLDER, f"{os.getpid()}-{secrets.token_hex(8)}"
 
@@ -59,38 +59,38 @@ class Owner:
             ) from error
 
     async def is_alive(self, owner_id: str) -> bool:
-        """Whether the process of that id still runs."""
+        """Whether the process with this id is still running."""
         if owner_id == self.id:
             return True
         return await anyio.to_thread.run_sync(_is_held, self._folder / Path(owner_id).name)
 
     async def leave(self) -> None:
-        """Be gone to all others."""
+        """End the registration."""
         with anyio.CancelScope(shield=True):
             await anyio.to_thread.run_sync(_let_go, self._folder / self.id, self._descriptor)
 
 
 def _hold(path: Path) -> int:
-    """The descriptor of a file that this process alone has locked; closing it lets go.
+    """Create and lock a file exclusively and return its descriptor; closing it releases the lock.
 
-    Whoever cleans up may lock and remove the file in the moment before it is locked here: then again.
+    Retries, since another process's cleanup may lock and remove the file before it is locked here.
     """
     for _ in range(_MOST_TRIES):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
         if _lock(descriptor) and _is_still(path, descriptor):
             return descriptor
         os.close(descriptor)
-        time.sleep(_PAUSE_S)  # on a busy machine whoever looks may be kept from going on
+        time.sleep(_PAUSE_S)  # lets the process that holds the lock proceed on a busy machine
     raise OSError(f"the lock on {path.name} was taken {_MOST_TRIES} times")
 
 
 def _is_held(path: Path) -> bool:
-    """Whether a living process holds the lock; the file of a dead one is removed."""
+    """Whether a live process holds the lock; the file of a dead one is removed."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
         return False
-    except OSError:  # such as too many open files: not known, so nobody is declared dead
+    except OSError:  # such as too many open files: unknown, so assume it is alive
         return True
     if not _lock(descriptor):
         os.close(descriptor)
@@ -100,7 +100,7 @@ def _is_held(path: Path) -> bool:
 
 
 def _let_go(path: Path, descriptor: int) -> None:
-    # Removed while it is locked, so that nobody locks a file that is about to go; Windows removes none that is open.
+    # Removed while locked, so that no process locks a file about to vanish; Windows cannot remove open files.
     if sys.platform == "win32":
         os.close(descriptor)
     with contextlib.suppress(OSError):

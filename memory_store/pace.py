@@ -1,4 +1,4 @@
-"""How fast each model answers on this machine, from its own latest replies."""
+"""How fast each model answers on this machine, from its recent replies."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .ledger import Ledger
 
-# Our own figures: fewer replies than this prove nothing, older ones fade, and the newest suffice.
+# Our own estimates: the minimum of replies, the decay of old ones, and how many of the newest to read.
 LEAST_REPLIES = 3
 _HALF_LIFE_S = 14 * 86_400
 _NEWEST_REPLIES = 40
@@ -15,65 +15,65 @@ _NEAR_COMPLEXITY = 1.0
 
 @dataclass(frozen=True)
 class Reply:
-    """What one reply took."""
+    """Time and tokens of one reply."""
 
     complexity: float
-    """Of its task, 1 to 10."""
+    """The task's complexity, 1 to 10."""
     thinking: bool
     prompt_tokens: int
     output_tokens: int
     """Thinking included."""
     load_seconds: float
     first_token_seconds: float
-    """From the first byte sent to the first piece, without the load."""
+    """From the first byte sent to the first chunk, without loading the model."""
     stream_seconds: float
-    """From the first piece to the last."""
+    """From the first chunk to the last."""
     weight: float
-    """0 to 1, less with age."""
+    """0 to 1, decreasing with age."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How fast one model, in one build, answers."""
+    """How fast one build of a model answers; all figures are weighted medians."""
 
     replies: tuple[Reply, ...]
     """At least LEAST_REPLIES."""
 
     @property
     def load_seconds(self) -> float:
-        """Of a cold load; 0 when none was seen."""
+        """Time of a cold load; 0 when none was seen."""
         return _median([r for r in self.replies if r.load_seconds > 0], lambda r: r.load_seconds) or 0.0
 
     def first_token_seconds(self, *, thinking: bool) -> float:
         return _median(self._like(thinking=thinking), lambda r: r.first_token_seconds) or 0.0
 
     def prompt_tokens(self) -> float:
-        """Of a usual prompt, with thinking and without."""
+        """Typical prompt length, with and without thinking."""
         return _median(self.replies, lambda r: r.prompt_tokens) or 0.0
 
     def seconds_per_token(self, *, thinking: bool) -> float:
-        """Of output, once the first piece is there."""
+        """Time per output token after the first chunk."""
         like = self._like(thinking=thinking)
         return _median(like, lambda r: r.stream_seconds / max(1, r.output_tokens)) or 0.0
 
     def output_tokens(self, complexity: float, *, thinking: bool) -> float | None:
-        """What it usually takes for tasks of about this complexity. None: too few of them were seen."""
+        """Typical output for tasks of about this complexity. None: too few replies."""
         near = [
             r for r in self.replies if r.thinking == thinking and abs(r.complexity - complexity) <= _NEAR_COMPLEXITY
         ]
         return _median(near, lambda r: r.output_tokens) if len(near) >= LEAST_REPLIES else None
 
     def _like(self, *, thinking: bool) -> Iterable[Reply]:
-        """The replies with, or without, thinking where there are enough: hidden thinking shifts the first piece."""
+        """Replies with the same thinking mode, else all if too few: hidden thinking delays the first chunk."""
         like = [r for r in self.replies if r.thinking == thinking]
         return like if len(like) >= LEAST_REPLIES else self.replies
 
 
 async def read_paces(ledger: Ledger, builds: Mapping[str, str | None], now: float) -> dict[str, Pace]:
-    """The pace of each model of which enough is known, by profile id, as of the ledger's last look.
+    """The pace of each model with enough replies, by profile id, as of the last `Ledger.look`.
 
-    builds: what each model is today, by profile id; replies of another build do not count. now: seconds
-    since 1970 UTC.
+    builds: each model's current build by profile id; replies of other builds are ignored. now: seconds since
+    1970 UTC.
     """
     rows = await ledger.standing_rows(_NEWEST, (json.dumps(sorted(builds)),))
     replies: dict[str, list[Reply]] = {}
@@ -107,7 +107,7 @@ def _reply(
 
 
 def _median(replies: Iterable[Reply], figure: Callable[[Reply], float]) -> float | None:
-    """The middle of the figures by weight; None when there are none."""
+    """The weighted median; None without replies."""
     figures = sorted((figure(reply), reply.weight) for reply in replies)
     half, passed = sum(weight for _, weight in figures) / 2, 0.0
     for value, weight in figures:
@@ -117,7 +117,7 @@ def _median(replies: Iterable[Reply], figure: Callable[[Reply], float]) -> float
     return None
 
 
-# CROSS JOIN: in this order. Left to itself SQLite 3.40 goes through all delegations, 30 ms for 100,000.
+# CROSS JOIN fixes the join order; otherwise SQLite 3.40 scans all delegations, 30 ms for 100,000.
 _NEWEST = f"""
 SELECT a.model, a.build, a.begun_at, t.complexity, a.thinking, a.input_tokens, a.output_tokens, a.load_seconds,
     a.first_token_seconds, a.stream_seconds

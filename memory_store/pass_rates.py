@@ -1,7 +1,7 @@
-"""What each model passed when it was last measured: one verdict for each task of a suite, the newest.
+"""Each model's latest evaluation results: one verdict per task of a suite, the newest.
 
-A task of a suite with another seed is the same task, and measured again it is no new evidence, so that a
-model that got worse is known by its next evaluation and not after as many as went before.
+Another seed or another run of a task replaces its verdict instead of adding evidence, so a model that got worse
+shows it at its next evaluation.
 """
 
 import json
@@ -15,36 +15,36 @@ from .ledger import Ledger
 _SECONDS_PER_DAY = 86_400
 _HALF_LIFE_DAYS = 90.0
 _OTHER_BUILDS = 1.0
-"""In tasks: what another build was measured at counts no more than this, all of it together."""
+"""Maximum total weight, in tasks, of all results from other builds."""
 _NEWEST = 1_000
-"""Measurements of each model that are looked at; the suite has some fifty tasks."""
+"""Measurements read per model; the suite has about fifty tasks."""
 
 
 @dataclass(frozen=True)
 class MeasuredTask:
-    """What became of one task of a suite."""
+    """A model's result on one task of a suite."""
 
     task_type: TaskType
     complexity: float
     """1 to 10."""
     passed: float
-    """Share of the repetitions, 0 to 1."""
+    """Share of repetitions passed, 0 to 1."""
     weight: float
-    """Beside one of today, 0 to 1."""
+    """Weight relative to a result of today, 0 to 1."""
 
 
 @dataclass(frozen=True)
 class ModelPassRate:
-    """What one model was measured at."""
+    """One model's results."""
 
     verdicts: tuple[MeasuredTask, ...]
     tasks: int
-    """Those among them that are of its present build, or whose build nobody knows."""
+    """How many of them are from its current build or an unknown one."""
 
 
 @dataclass(frozen=True, eq=False)
 class PassRates:
-    """What all models were measured at. The same object comes again until something changes."""
+    """All models' results. The same object is returned until something changes."""
 
     models: Mapping[str, ModelPassRate]
     """By profile id; absent: never measured."""
@@ -54,17 +54,17 @@ NOTHING_MEASURED = PassRates({})
 
 
 class PassRateReader:
-    """Reads the pass rates, and reads them anew when something was measured, here or in another process."""
+    """Reads pass rates and caches them until new measurements are stored, here or by another process."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._known: tuple[object, PassRates] = (None, NOTHING_MEASURED)
 
     async def read(self, builds: Mapping[str, str | None], now: float) -> PassRates:
-        """The pass rates of these models, as they stood at the ledger's last look.
+        """The pass rates of these models, as of the last `Ledger.look`.
 
-        builds: what each model is today, by profile id; None: not known, and every build counts. now: seconds
-        since 1970 UTC. Raises a LedgerError.
+        builds: each model's current build by profile id; None: not known, so all builds count as current.
+        now: seconds since 1970 UTC. Raises a LedgerError.
         """
         ((changes,),) = await self._ledger.standing_rows("SELECT changes FROM measuring")
         state = (changes, int(now // _SECONDS_PER_DAY), tuple(sorted(builds.items(), key=lambda item: item[0])))
@@ -98,7 +98,7 @@ async def _read(ledger: Ledger, builds: Mapping[str, str | None], now: float) ->
 
 
 def _measured(rows: Iterable[_Row], now: float) -> ModelPassRate:
-    """rows: of one model, the newest first."""
+    """rows: one model's, newest first."""
     by_task: defaultdict[tuple[bool, str], list[_Row]] = defaultdict(list)
     for row in rows:
         by_task[row.is_other_build, row.task].append(row)
@@ -108,10 +108,10 @@ def _measured(rows: Iterable[_Row], now: float) -> ModelPassRate:
 
 
 def _newest(rows: list[_Row], now: float) -> MeasuredTask:
-    """The verdict of the newest evaluation of a task."""
+    """The verdict of a task's newest evaluation."""
     newest = rows[0]
     repetitions = [row.passed for row in rows if row.evaluation_id == newest.evaluation_id]
-    # A clock that was set back makes the past lie ahead: that is new, not more than new.
+    # After a clock was set back, results may lie in the future; their age is 0.
     age_days = max(0.0, now - newest.at) / _SECONDS_PER_DAY
     return MeasuredTask(
         task_type=newest.task_type,
@@ -127,7 +127,7 @@ def _held_down(verdicts: list[MeasuredTask]) -> Iterator[MeasuredTask]:
         yield replace(verdict, weight=scale * verdict.weight)
 
 
-# CROSS JOIN: in this order, as in `pace`.
+# CROSS JOIN fixes the join order, as in `pace`.
 _OF_MODELS = f"""
 SELECT e.model, e.build, e.evaluation_id, e.item, e.task_type, e.complexity, e.passed, e.at
 FROM json_each(?) m CROSS JOIN measurements e ON e.rowid IN (

@@ -1,16 +1,15 @@
-"""From similar tasks to what may be expected of each model: neighbours and their outcomes, weighed.
+"""Estimates each model's success from the outcomes of similar tasks.
 
-How likely each model is to solve the task is told by all that is near (`tendency`). How sure that is, is
-told by what is similar alone: a model's belief is a sum over distinct similar tasks. Each counts at most 1, times
+The probability that a model solves the task comes from all near tasks (`tendency`). The confidence in a model
+comes from similar tasks only: its belief is a weighted sum over distinct ones. Each counts at most 1, times
 
     similarity   1 at cosine 1, falling to 0 at the embedder's threshold
-    strength     an executed check 1, the user's word 0.8, static findings 0.2
+    strength     executed check 1, user report 0.8, static check 0.2
     age          halved every 90 days
-    build        a quarter when the model's weights are others than today's
+    build        a quarter when the model's build has changed since
 
-One task gives one verdict on a model, and a task recorded again is the same task (`duplicates`): of
-its verdicts the newest counts. With the prior of two tasks at 0.6, five distinct executed successes at
-full weight open a gate at 0.8 confidence, three or four do not.
+Each task gives one verdict per model; of duplicates (`duplicates`) the newest verdict counts. With the prior of
+two tasks at 0.6, five distinct executed successes at full weight reach a confidence of 0.8; four do not.
 """
 
 import datetime as dt
@@ -35,19 +34,19 @@ if TYPE_CHECKING:
     from .index.vector_index import Vector
 
 _FALL = 3
-"""Of weight with distance, as a power: a reworded task (cosine 0.8 where the threshold is 0.5) keeps 0.94."""
+"""Exponent of the weight's decline with distance: a reworded task (cosine 0.8, threshold 0.5) keeps 0.94."""
 _SIMILAR_AT_MOST = 32
-"""So many of the nearest tasks are looked at for what is similar; the rest only tells what models tend to."""
+"""Nearest tasks considered for similarity; the others count only for tendencies."""
 PLENTY = 64
 _CLOSE = 0.3
-"""Of the way from the threshold to identity: where so many tasks are at least so similar, the farther ones tell
-nothing that these do not, and would cost as much again. In a set of contest problems that is one task in 100."""
+"""Fraction of the way from the threshold to identity. When PLENTY tasks are at least that similar, farther ones
+add cost but no information; in a set of contest problems that holds for one task in 100."""
 _GENERAL_TASKS = 10.0
-"""As many pruned tasks give half of the weight that all of them together can have: that of one task."""
+"""Number of pruned tasks at which their total weight reaches half its maximum, which is that of one task."""
 
 
 class Similar(Protocol):
-    """What an index says of a remembered task."""
+    """A search result of an index."""
 
     @property
     def task_id(self) -> str: ...
@@ -57,30 +56,30 @@ class Similar(Protocol):
 
 @dataclass(frozen=True)
 class RecallQuery:
-    """For whom and from where one looks back."""
+    """The parameters of a recall."""
 
     embedder: str
     """The id of the embedder whose vectors are compared."""
     similar_from: float
-    """Its threshold: tasks less similar do not count."""
+    """The embedder's similarity threshold; less similar tasks do not count."""
     prior: Prior
     now: dt.datetime
     task_type: TaskType | None = None
-    """Of the task that is asked about: pruned tasks of other types do not count. None: all do."""
+    """The task's type; pruned tasks of other types do not count. None: all count."""
     builds: Mapping[str, str | None] = field(default_factory=dict[str, str | None])
-    """Today's build of each model, by profile id. Absent or None: not known, and no build counts less."""
+    """Each model's current build by profile id. Absent or None: not known, so no build is discounted."""
     gate: float = 0.8
-    """Confidence above which a model is sure enough to be asked first, 0 to 1."""
+    """Confidence above which a model may be chosen first, 0 to 1."""
     preference: Sequence[str] = ()
-    """Profile ids of the models that can be asked, cheapest first. Empty: any, and none is preferred."""
+    """Profile ids of available models, cheapest first. Empty: any model, without preference."""
     text: str = ""
-    """Of the task that is asked about."""
+    """The task's text."""
     complexity: float | None = None
-    """Of the same, 1 to 10. None: not known."""
+    """The task's complexity, 1 to 10. None: not known."""
     vector: "Vector | None" = None
-    """Of the same. None: nothing but what is similar counts."""
+    """The task's vector. None: tendencies are not estimated."""
     expected: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
-    """What is believed of models before memory is asked, by profile id. Absent: the prior."""
+    """Beliefs independent of memory, by profile id. Absent: the prior."""
 
 
 @dataclass(frozen=True)
@@ -94,13 +93,13 @@ _NONE = _Tasks({}, {}, {})
 
 
 def are_plenty(neighbours: Sequence[Similar], similar_from: float) -> bool:
-    """Whether the nearest tasks, best first, are so many and so similar that no others need be looked at."""
+    """Whether the neighbours, nearest first, are so many and so similar that farther ones are not needed."""
     close = similar_from + _CLOSE * (1 - similar_from)
     return len(neighbours) >= PLENTY and neighbours[PLENTY - 1].similarity >= close
 
 
 async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: RecallQuery) -> Recollection:
-    """What the outcomes of the neighbours, nearest first, say of each model."""
+    """Evidence on each model from the neighbours' outcomes. neighbours: nearest first."""
     tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder) if neighbours else _NONE
     around = {n.task_id: n.similarity for n in neighbours if n.task_id in tasks.vectors}
     near = {task_id: at for task_id, at in list(around.items())[:_SIMILAR_AT_MOST] if at >= question.similar_from}
@@ -123,10 +122,10 @@ def sum_up(
     general: Mapping[str, Belief],
     question: RecallQuery,
 ) -> Recollection:
-    """The decision of `recall`, from plain values.
+    """The beliefs and the best model, computed from plain values.
 
-    near: similarity by task id. verdicts: by task id, one for each model. groups: the task ids, those
-    of one task together. general: what is known of each model apart from similar tasks.
+    near: similarity by task id. verdicts: by task id, one per model. groups: task ids grouped by
+    `duplicates`. general: beliefs about each model apart from similar tasks.
     """
     successes: defaultdict[str, float] = defaultdict(float)
     failures: defaultdict[str, float] = defaultdict(float)
@@ -160,8 +159,8 @@ def _chances(
     general: Mapping[str, Belief],
     question: RecallQuery,
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
-    """What is to be expected of each model of which there is an outcome near, and of each that can be asked; and
-    how many tasks near tell of it."""
+    """The success probability of each model in question or with a near outcome, and the weight of near tasks with
+    an outcome of the model; both by profile id."""
     told = [(group[0], found) for group in groups if (found := {v.model: v for v, _ in newest(group, verdicts)})]
     if not told or question.vector is None:
         return {}, {}
@@ -198,7 +197,7 @@ def _traits(text: str | None, complexity: float | None) -> tuple[float, ...]:
 
 
 def similarity_weight(similarity: float, similar_from: float) -> float:
-    """What a task this similar counts: 1 at similarity 1, little less for a rewording, 0 from the threshold down."""
+    """Weight by similarity: 1 at similarity 1, slightly less for a rewording, 0 at the threshold and below."""
     if similarity <= similar_from:
         return 0.0
     return 1.0 - ((1.0 - min(1.0, similarity)) / (1.0 - similar_from)) ** _FALL
@@ -210,7 +209,7 @@ def _together(similar: Belief | None, general: Belief | None) -> Belief:
 
 
 def _best(models: Sequence[str], beliefs: Mapping[str, Belief], question: RecallQuery) -> str | None:
-    """The cheapest of the models that are sure enough; where none is, the surest of those that can be asked."""
+    """The cheapest model whose confidence exceeds the gate; if none does, the one with the highest confidence."""
     place = {model: position for position, model in enumerate(question.preference)}
     confidence = {model: beliefs[model].confidence(question.prior) for model in models if not place or model in place}
 
@@ -227,7 +226,7 @@ def _groups(ids: Sequence[str], tasks: _Tasks) -> tuple[tuple[str, ...], ...]:
 
 async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
     rows = await ledger.rows(
-        "SELECT t.id, e.vector, t.complexity, CASE WHEN t.text_form = 'full' THEN t.text END"  # noqa: S608 - question marks
+        "SELECT t.id, e.vector, t.complexity, CASE WHEN t.text_form = 'full' THEN t.text END"  # noqa: S608 - placeholders
         " FROM remembered_tasks t JOIN embeddings e ON e.task_id = t.id AND e.embedder = ?"
         f" WHERE t.id IN ({_marks(ids)})",
         (embedder, *ids),
@@ -240,8 +239,8 @@ async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
 
 
 async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence[TaskVerdict]]:
-    # The user's word is on a task, and the build of the model that did it stands with its attempts. The plus
-    # keeps SQLite from going through all attempts of the model instead.
+    # User reports refer to a task; the model's build is stored with its attempts. The unary plus
+    # keeps SQLite from scanning all attempts of the model.
     rows = await ledger.rows(
         "SELECT task_id, model, kind, success, at, COALESCE(build, (SELECT a.build FROM attempts a"  # noqa: S608 - the same
         "  WHERE a.task_id = e.task_id AND +a.model = e.model ORDER BY a.begun_at DESC LIMIT 1))"
@@ -258,7 +257,7 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
 
 
 async def _general(ledger: Ledger, task_type: TaskType | None) -> dict[str, Belief]:
-    """What pruned tasks say of each model: however many there were, never more than one task does."""
+    """Evidence from pruned tasks per model, with a total weight below that of one task."""
     rows: list[tuple[Any, ...]] = await ledger.standing_rows(
         "SELECT model, SUM(successes), SUM(failures) FROM aggregates"
         " WHERE origin <> 'evaluation' AND (?1 IS NULL OR task_type = ?1)"

@@ -1,4 +1,4 @@
-"""What memory has to say about a task, as the selector reads it."""
+"""The result of a recall, as used for model selection."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,22 +8,22 @@ from .confidence import Belief
 
 @dataclass(frozen=True)
 class Recollection:
-    """The outcomes of similar tasks, summed up."""
+    """A summary of the outcomes of similar tasks."""
 
     best_model: str | None = None
-    """Profile id of the model that did best. None: nothing similar is remembered."""
+    """Profile id of the best model on them. None: no similar task is remembered."""
     best_model_confidence: float = 0.0
-    """Lower bound of its success on tasks like this, 0 to 1."""
+    """Lower bound of its success rate on such tasks, 0 to 1."""
     similar_tasks: int = 0
     """Remembered tasks within the similarity threshold."""
     evidence: float = 0.0
-    """Their effective number, near-duplicates merged."""
+    """Effective number of similar tasks, with near-duplicates merged."""
     beliefs: Mapping[str, Belief] = field(default_factory=dict[str, Belief])
-    """Per profile id; absent: nothing remembered of that model."""
+    """By profile id; absent: no evidence on that model."""
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Per profile id, the probability, 0 to 1, that the model solves the task, by all that is near; absent:
-    nothing near is remembered."""
+    """By profile id, the probability, 0 to 1, that the model solves the task, from all near tasks; absent:
+    no near task is remembered."""
     tasks_known: Mapping[str, float] = field(default_factory=dict[str, float])
-    """Per profile id, how many of the tasks near its chance rests on, old ones counted less; absent: none."""
+    """By profile id, the effective number of near tasks behind its chance, discounted by age; absent: none."""
     note: str | None = None
-    """Why there is nothing, where that needs saying."""
+    """Why memory is unavailable or incomplete. None: it is neither."""

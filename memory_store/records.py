@@ -1,4 +1,4 @@
-"""What the ledger keeps: a row of each kind, as values."""
+"""The ledger's rows as dataclasses."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +8,11 @@ from .text_form import TextForm
 
 TaskKind = Literal["delegation", "validation", "review"]
 Origin = Literal["use", "evaluation", "import"]
-"""Where a task comes from: somebody's work, a measurement of ours, or a file of outcomes."""
+"""Where a task comes from: real use, an evaluation, or an imported file of outcomes."""
 Outcome = Literal["accepted", "edited", "rejected", "tests_passed", "tests_failed"]
 
 GOOD_OUTCOMES: tuple[Outcome, ...] = ("accepted", "edited", "tests_passed")
-"""The user's words that say the work was of use."""
+"""User reports that the work was useful."""
 BAD_OUTCOMES: tuple[Outcome, ...] = ("rejected", "tests_failed")
 
 
@@ -26,22 +26,22 @@ class NewTask:
     """1.0 to 10.0."""
     local_only: bool
     project: str | None = None
-    """Key of the project it was done in. None: not known."""
+    """Key of its project. None: not known."""
     origin: Origin = "use"
     owner: str | None = None
-    """The process that works on it (`ownership.Owner.id`)."""
+    """Id of the process that works on it (`ownership.Owner.id`)."""
     caller: str | None = None
-    """Whose it is, where several callers share one server. None: the user's of this machine."""
+    """The caller it belongs to, on a shared server. None: the local user."""
     tests: str | None = None
-    """Code that an answer must pass, where text and tests are all it takes to ask it again; kept only beside a text
-    that is kept whole. None: there is none, or the task needs more than that."""
+    """Code that an answer must pass, if text and tests suffice to run the task again; stored only with the full
+    text. None: there is none, or the task needs more than that."""
 
 
 @dataclass(frozen=True)
 class NewDecision:
     id: str
     task_id: str | None
-    """None: asked for by route_task, nothing was delegated."""
+    """None: made by route_task, without a delegation."""
     model: str
     role: str
     source: str
@@ -50,7 +50,7 @@ class NewDecision:
     confidence: float
     reason: str
     expected_success: float | None = None
-    """Of the model, at this task; 0 to 1."""
+    """The model's estimated probability of success, 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,12 @@ class NewAttempt:
     build: str | None
     thinking: bool
     reserved_usd: float
-    """The most the request can cost."""
+    """The request's maximum cost."""
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """How an attempt ended, and what it really cost."""
+    """How an attempt ended, and its actual cost."""
 
     outcome: str
     seconds: float
@@ -77,11 +77,11 @@ class Settlement:
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     load_seconds: float | None = None
-    """Loading the model into memory. None, here and below: no whole reply came."""
+    """Loading the model into memory. None, here and below: no complete reply."""
     first_token_seconds: float | None = None
-    """From the first byte sent to the first piece of the reply, the load included."""
+    """From the first byte sent to the first chunk of the reply, loading included."""
     stream_seconds: float | None = None
-    """From the first piece to the last."""
+    """From the first chunk to the last."""
 
 
 @dataclass(frozen=True)
@@ -105,15 +105,15 @@ class Finish:
     model: str | None
     verified_by: tuple[str, ...]
     receipt: str | None
-    """The whole answer as JSON, for a later `resume`."""
+    """The complete result as JSON, for a later `resume`."""
     baseline_model: str | None = None
     baseline_usd: float | None = None
-    """What the same work would have cost on the baseline model. None: there is no answer to price."""
+    """What the work would have cost on the baseline model. None: there is no answer to price."""
 
 
 @dataclass(frozen=True)
 class TaskRow:
-    """A task as it stands in the ledger."""
+    """A task as stored in the ledger."""
 
     id: str
     kind: TaskKind
@@ -131,17 +131,17 @@ class TaskRow:
     project: str | None = None
     origin: Origin = "use"
     text_form: TextForm | Literal["pruned"] = "full"
-    """What is left of the text; of a pruned task nothing is."""
+    """How much of the text is stored; nothing for a pruned task."""
     local_only: bool = False
-    """Whether nothing of it may leave the machine."""
+    """Whether its content must not leave the machine."""
 
 
 @dataclass(frozen=True)
 class TrackRecord:
-    """How often a model's work was found good and bad."""
+    """Counts of a model's good and bad work."""
 
     model: str
     task_type: TaskType | None
-    """None: over all types."""
+    """None: all types."""
     good: int
     bad: int

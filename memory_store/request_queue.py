@@ -1,4 +1,4 @@
-"""Who asks a server next when it takes few requests at a time: first come, first served, over all processes."""
+"""FIFO queues across processes for servers with limited concurrency."""
 
 import sqlite3
 from collections import defaultdict
@@ -14,21 +14,21 @@ _LOOK_EVERY_S = 0.2
 
 
 class RequestQueue:
-    """The queues before all servers, as this process stands in them."""
+    """This process's access to the queues of all servers."""
 
     def __init__(self, ledger: Ledger, owner: Owner, *, at_once: int) -> None:
-        """at_once: how many requests one server takes at a time."""
+        """at_once: concurrent requests per server."""
         self._ledger = ledger
         self._owner = owner
         self._at_once = at_once
         self._moved: dict[str, anyio.Event] = defaultdict(anyio.Event)
-        """By server; set when somebody of this process left its queue, then there is a new one."""
+        """By server; set and replaced when a ticket of this process leaves its queue."""
 
     async def take_turn(self, server: str, waits: Callable[[int], None]) -> int:
-        """A ticket whose turn has come; give it back with `leave`. Cancelled, it holds none.
+        """Wait for a turn and return the ticket, to be released with `leave`. Releases it itself when cancelled.
 
-        server: any name that all processes give it, such as its address. waits: called with the number
-        of tickets that must leave first, whenever that changes.
+        server: a name shared by all processes, such as its address. waits: called with the number of tickets
+        that must leave first, whenever it changes.
         """
         ticket = await self._draw(server)
         told = 0
@@ -50,7 +50,7 @@ class RequestQueue:
             raise
 
     async def leave(self, server: str, ticket: int) -> None:
-        """Give a ticket back; the next one's turn may have come."""
+        """Release a ticket and wake this process's waiters."""
 
         def write(db: sqlite3.Connection) -> None:
             db.execute("DELETE FROM tickets WHERE id = ?", (ticket,))
@@ -66,12 +66,12 @@ class RequestQueue:
         return await self._ledger.write(write)
 
     async def _before(self, server: str, ticket: int) -> list[str]:
-        """The owner of each ticket that was drawn earlier."""
+        """The owners of all earlier tickets."""
         rows = await self._ledger.rows("SELECT owner FROM tickets WHERE server = ? AND id < ?", (server, ticket))
         return [owner for (owner,) in rows]
 
     async def _drop_dead(self, owners: set[str]) -> bool:
-        """Whether one of the owners had died, and their tickets are gone."""
+        """Remove the tickets of dead owners; whether there were any."""
         dead = [owner for owner in owners if not await self._owner.is_alive(owner)]
         if not dead:
             return False

@@ -1,11 +1,11 @@
-"""The ledger's tables, one version after the other, and how they are written to."""
+"""The ledger's schema as a series of migrations, and its write transactions."""
 
 import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 
-# Times are seconds since 1970 UTC. A cost of NULL in `attempts` is not settled: the request is under
-# way, or its owner died; until it is settled it counts at `reserved_usd`, its worst case.
+# Times are seconds since 1970 UTC. A NULL cost in `attempts` is unsettled: the request is in progress
+# or its owner died; until settled it counts as `reserved_usd`, its worst case.
 _VERSION_1 = """
 CREATE TABLE tasks (
     id               TEXT PRIMARY KEY,
@@ -83,14 +83,14 @@ CREATE TABLE outcomes (
 ) STRICT;
 """
 
-# `text_form` says what is left of the text; of a task that was pruned or forgotten only its money is,
-# and the triggers keep it so whatever comes in late. A task was done `elsewhere` when another ledger
-# did it and it was imported: it is history, and no part of this ledger's budget of the day.
-# Vectors are float32, little-endian, of unit length; those of different embedders are never compared.
-# `row` is never used twice, so whoever knows the last one he has seen can ask for what came after;
-# `removed_embeddings` says the same way what went.
-# An aggregate counts the pruned: delegations that were found good or bad as the track record has it,
-# or, of origin 'import', sums of success; `cost_usd` is what is known of it.
+# `text_form` says how much of the text is stored. Pruned or forgotten tasks keep only their costs; the
+# triggers reject later writes of anything else. `elsewhere` marks tasks imported from another ledger,
+# which do not count towards this ledger's daily budget.
+# Vectors are float32, little-endian, of unit length; vectors of different embedders are never compared.
+# `row` is never reused, so readers can continue after the last row they saw; `removed_embeddings` lists
+# deletions in the same way.
+# Aggregates count pruned tasks: good and bad delegations as in the track record, or, for origin 'import',
+# sums of success; `cost_usd` is the known cost.
 _VERSION_2 = """
 ALTER TABLE tasks ADD COLUMN project TEXT;
 ALTER TABLE tasks ADD COLUMN origin TEXT NOT NULL DEFAULT 'use' CHECK (origin IN ('use', 'evaluation', 'import'));
@@ -201,13 +201,13 @@ CREATE TABLE tickets (
 ) STRICT;
 """
 
-# Which ledger this is, wherever its file lies.
+# The ledger's id, which stays with its file.
 _VERSION_4 = """
 CREATE TABLE identity (id TEXT NOT NULL) STRICT;
 INSERT INTO identity (id) VALUES (LOWER(HEX(RANDOMBLOB(6))));
 """
 
-# Whose a task is that came from one of several callers; a task that is not here is the user's of this machine.
+# Callers' tasks on a shared server; tasks not listed belong to the local user.
 _VERSION_5 = """
 CREATE TABLE task_callers (
     task_id  TEXT PRIMARY KEY REFERENCES tasks (id) ON DELETE CASCADE,
@@ -217,8 +217,8 @@ CREATE INDEX tasks_of_use ON tasks (task_type, begun_at) WHERE kind = 'delegatio
 CREATE INDEX decisions_offered ON decisions (task_type, made_at) WHERE task_id IS NULL;
 """
 
-# What models were measured at. An item is one task of a suite with its seed, or one that was mined from a
-# repository; `passed` is NULL where nothing was learnt of the model (nobody answered, or it was cut short).
+# Evaluations of models. An item is a task of a suite with its seed, or one mined from a repository;
+# `passed` is NULL when the result is no evidence about the model (unreachable or interrupted).
 _VERSION_6 = """
 CREATE TABLE evaluations (
     id           TEXT PRIMARY KEY,
@@ -256,8 +256,8 @@ CREATE TABLE measurements (
 CREATE INDEX measurements_by_model ON measurements (model, at);
 """
 
-# Requests that were handed in with a batch, from before they leave until their answers are in the books. What they
-# cost stands with the attempt.
+# Requests submitted in a batch, from before submission until their answers are recorded. Their cost is recorded
+# with the attempt.
 _VERSION_7 = """
 CREATE TABLE batched (
     name         TEXT PRIMARY KEY,
@@ -269,8 +269,8 @@ CREATE TABLE batched (
 ) STRICT;
 """
 
-# `expected_success` is what was believed of the chosen model; NULL in decisions from before it was kept. `measuring`
-# says whether anything was measured since one last looked: a row of `measurements` may change in place.
+# `expected_success` is the estimate for the chosen model; NULL in decisions made before this version. `measuring`
+# counts changes to `measurements`, whose rows may be updated in place.
 _VERSION_8 = """
 ALTER TABLE decisions ADD COLUMN expected_success REAL;
 
@@ -281,20 +281,19 @@ CREATE TRIGGER measured_again AFTER UPDATE ON measurements BEGIN UPDATE measurin
 CREATE TRIGGER measured_no_more AFTER DELETE ON measurements BEGIN UPDATE measuring SET changes = changes + 1; END;
 """
 
-# The newest attempts of each model, whatever lies between.
+# Finds each model's newest attempts.
 _VERSION_9 = """
 CREATE INDEX attempts_in_order ON attempts (model, id);
 """
 
-# The code that an answer had to pass, of tasks that can be asked again by their text alone; kept only while the
-# text is kept whole.
+# Tests of tasks that can be run again from text and tests alone; stored only with the full text.
 _VERSION_10 = """
 ALTER TABLE tasks ADD COLUMN tests TEXT;
 CREATE TRIGGER no_tests_without_text AFTER UPDATE ON tasks WHEN NEW.tests IS NOT NULL AND NEW.text_form <> 'full'
     BEGIN UPDATE tasks SET tests = NULL WHERE id = NEW.id; END;
 """
 
-# Some ledgers came to version 5 with other indexes, or without.
+# Some ledgers reached version 5 with other indexes or none.
 _VERSION_11 = """
 DROP INDEX IF EXISTS tasks_by_type;
 CREATE INDEX IF NOT EXISTS tasks_of_use ON tasks (task_type, begun_at)
@@ -306,18 +305,18 @@ MIGRATIONS: tuple[str, ...] = (
     _VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7, _VERSION_8, _VERSION_9,
     _VERSION_10, _VERSION_11,
 )  # fmt: skip
-"""`MIGRATIONS[n]` takes a file from version n to n + 1. Entries are only ever added."""
+"""`MIGRATIONS[n]` migrates from version n to n + 1. Append only."""
 
 
 @contextmanager
 def write_transaction(connection: sqlite3.Connection) -> Generator[None]:
-    """One transaction that no other process can write beside; committed at the end, else undone."""
+    """A transaction that excludes other writers; committed at the end, rolled back if the block raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        # SQLite has already undone it after some errors, such as a full disk.
+        # SQLite has already rolled back after some errors, such as a full disk.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise

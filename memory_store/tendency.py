@@ -1,17 +1,17 @@
-"""How likely each model is to solve a task, from what became of the tasks nearest to it: all models together.
+"""Estimates the probability that each model solves a task from outcomes on the nearest tasks, for all models jointly.
 
-What a model makes of a task is taken as four parts, each of which changes smoothly from task to task:
+A model's success on a task is modelled as the sum of four parts, the last three varying smoothly between tasks:
 
-    its own level        the mean of the model, shrunk to the prior
-    how hard it is       how far all models fall short of their levels there
-    what strength buys   by how much more the better ones gain on the weaker there: harder is not always
-                         better for the strong, the hardest tasks everybody fails
-    its own bent         what is left for the model alone, believed least, and only as far as the near tasks would
-                         have told it of each other
+    level        the model's mean, shrunk towards the prior
+    difficulty   how far all models deviate from their levels on the task
+    gain         how much more stronger models succeed than weaker ones; it need not grow with difficulty,
+                 since everyone fails the hardest tasks
+    bent         the model's own residual, trusted least, and only as far as it is predictive in leave-one-out
+                 cross-validation on the near tasks
 
-Each part is a Gaussian process over the same kernel of words and of the text's form (kernel ridge
-regression: https://gaussianprocess.org/gpml/chapters/RW2.pdf, 2.25). One outcome of one model tells of
-the task's difficulty for all, so few outcomes go a long way.
+Each smooth part is a Gaussian process over the same kernel of words and text traits (kernel ridge regression:
+https://gaussianprocess.org/gpml/chapters/RW2.pdf, 2.25). One outcome of one model informs the difficulty for
+all, so few outcomes suffice.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,57 +29,58 @@ if TYPE_CHECKING:
     Block = npt.NDArray[np.float64]
 
 NEIGHBOURS = 256
-"""So many of the nearest tasks are looked at: half as many lose 0.01 APGR, twice as many cost four times the time."""
+"""Number of nearest tasks used: half as many lose 0.01 APGR, twice as many take four times as long."""
 
-# By measurement on the outcomes of LiveCodeBench, RouterBench, LLMRouter and SWE-bench (`bench replay` prints it
-# anew): between half and twice of each, the results move by less than their error.
+# Tuned on outcomes of LiveCodeBench, RouterBench, LLMRouter and SWE-bench (`bench replay` measures it again):
+# halving or doubling any of them changes the results by less than their error.
 _WORDS_BROAD, _WORDS_CLOSE, _FORM = 0.5, 0.3, 0.5
 _CLOSENESS = 6.0
 _FORM_WIDTH = 0.19
 _NOISE, _NOISE_OF_ONE = 1.6, 2.4
-"""Of a task's difficulty: with any number of outcomes, and what one alone adds."""
+"""Noise variance of a task's difficulty: a constant part, and a part divided by the number of outcomes."""
 _NOISE_OF_GAIN = 2.0
 _NOISE_OF_BENT = 10.0
 _TRUST_IN_BENT = 0.01
-"""What speaks for bents before the near tasks do: as much as two dozen outcomes that they move by 0.02 each."""
+"""Initial evidence for bents: as much as two dozen outcomes that they change by 0.02 each."""
 _SAME_FROM = 0.8
 _WORTH_OF_THE_REST = 2.0
-"""In tasks: what all else says, beside what was tried on the same task."""
+"""Weight, in tasks, of the estimate beside outcomes on the same task."""
 _ROUNDS = 2
-"""A model that only ever gets what others failed has a level above its rate: levels are found in turns."""
+"""Levels and difficulty are fitted alternately: a model that gets only what others failed has a level above its
+success rate."""
 _LEAST, _MOST = 0.01, 0.99
 _FAR = 3.0
 
 
 @dataclass(frozen=True)
 class Traits:
-    """The form of texts: a row for each, a column for each figure; not a number where nothing is known."""
+    """Numeric traits of texts: a row per text, a column per trait; NaN where not known."""
 
     near: "Block"
     asked: "Block"
     """One row."""
     floor: Sequence[float]
-    """For each column, the least spread that counts as a difference."""
+    """Minimum standard deviation per column."""
 
 
 @dataclass(frozen=True)
 class Outcomes:
-    """What models made of the near tasks: a row for each task, a column for each model."""
+    """Outcomes on the near tasks: a row per task, a column per model."""
 
     models: Sequence[str]
     success: "Block"
-    """0 to 1; anything where the weight is 0."""
+    """0 to 1; arbitrary where the weight is 0."""
     weight: "Block"
-    """0 to 1; 0: not known."""
+    """0 to 1; 0: no outcome."""
 
 
 def expected_successes(
     outcomes: Outcomes, vectors: "Vectors", asked: "Vector", traits: Traits, priors: Sequence[Belief]
 ) -> Mapping[str, float]:
-    """The probability, 0 to 1, that each of the models solves the task that is asked about.
+    """The probability, 0 to 1, that each model solves the task.
 
-    vectors: of unit length, a row for each of the near tasks; asked: the task's own. priors: of each
-    model, what is believed of it apart from the near tasks; not empty.
+    vectors: of unit length, one row per near task. asked: the task's own vector. priors: one per model, the belief
+    apart from the near tasks, with positive evidence.
     """
     import numpy as np
 
@@ -101,12 +102,12 @@ def expected_successes(
 @dataclass(frozen=True)
 class _Part:
     fitted: "Block"
-    """At the near tasks."""
+    """Values at the near tasks."""
     asked: float
 
 
 def _kernel(vectors: "Vectors", asked: "Vector", traits: Traits) -> "tuple[Block, Block]":
-    """How much each near task says of each other, and of the one that is asked about."""
+    """The kernel between near tasks, and between them and the task in question."""
     import numpy as np
 
     known = np.isfinite(traits.near)
@@ -134,7 +135,7 @@ def _kernel(vectors: "Vectors", asked: "Vector", traits: Traits) -> "tuple[Block
 def _levels_and_difficulty(
     kernel: "Block", reach: "Block", success: "Block", weight: "Block", prior: "Block"
 ) -> "tuple[Block, _Part]":
-    """Each model's own level, and how far all fall short of theirs, found in turns."""
+    """Each model's level, and the tasks' difficulty, fitted alternately."""
     import numpy as np
 
     counted = weight.sum(axis=1)
@@ -142,7 +143,7 @@ def _levels_and_difficulty(
     level = _levels(success, weight, np.zeros(len(success)), prior)
     if not told.any():
         return level, _Part(np.zeros(len(success)), 0.0)
-    # What is smoothed is a sum of what the levels are weighed by, so it is smoothed once, whatever they are.
+    # Difficulty is linear in the levels, so its linear system is solved once for all rounds.
     tries = weight[told] / counted[told, None]
     solved = (tries * success[told]).sum(axis=1)
     noise = np.diag(_NOISE + _NOISE_OF_ONE / counted[told])
@@ -157,13 +158,13 @@ def _levels_and_difficulty(
 
 
 def _levels(success: "Block", weight: "Block", difficulty: "Block", prior: "Block") -> "Block":
-    """Each model's mean, were all tasks as hard as the mean one."""
+    """Each model's mean success, adjusted for difficulty."""
     solved = ((success - difficulty[:, None]) * weight).sum(axis=0)
     return (solved + prior[0]) / (weight.sum(axis=0) + prior[1])
 
 
 def _fit(kernel: "Block", reach: "Block", values: "Block", noise: "Block", told: "npt.NDArray[np.bool_]") -> _Part:
-    """Values at the near tasks that were told of, smoothed, and carried over to the asked one."""
+    """Smooth the values of the tasks in `told`, and predict them for the near tasks and the one in question."""
     import numpy as np
 
     if not told.any():
@@ -174,7 +175,7 @@ def _fit(kernel: "Block", reach: "Block", values: "Block", noise: "Block", told:
 
 
 def _gain(kernel: "Block", reach: "Block", rest: "Block", weight: "Block", strength: "Block") -> _Part:
-    """What strength buys beyond its usual worth; told by tasks that models of different strength tried."""
+    """The extra advantage of stronger models, fitted on tasks with outcomes of models of different strength."""
     import numpy as np
 
     counted = np.maximum(weight.sum(axis=1), 1e-9)
@@ -189,7 +190,7 @@ def _gain(kernel: "Block", reach: "Block", rest: "Block", weight: "Block", stren
 
 
 def _with_the_same(chances: "Block", success: "Block", weight: "Block", cosines: "Vector") -> "Block":
-    """What was tried on this very task, or on one that differs by a few words, counts for itself."""
+    """Mix in direct outcomes on this task, or on one that differs by a few words."""
     import numpy as np
 
     sameness = np.clip((cosines.astype(np.float64) - _SAME_FROM) / (1 - _SAME_FROM), 0, 1)[:, None] * weight
@@ -198,9 +199,9 @@ def _with_the_same(chances: "Block", success: "Block", weight: "Block", cosines:
 
 
 def _bents(kernel: "Block", reach: "Block", rest: "Block", weight: "Block") -> "Block":
-    """What is left for each model; models that were tried on the same tasks are worked out together.
+    """Each model's smoothed residual; models with outcomes on the same tasks are fitted together.
 
-    Each task is told by the others, too: where what is left is chance, that misses, and no bent is believed.
+    The result is scaled by how well residuals predict each other in leave-one-out, down to 0 for pure noise.
     """
     import numpy as np
 

@@ -1,7 +1,7 @@
-"""What the ledger keeps of a task's text: all of it, its words without the code, or only a fingerprint.
+"""Forms in which the ledger stores a task's text: full, redacted, or only a hash.
 
-Redaction is by appearance and leans towards removing too much; a secret in plain words stays. `hash`
-keeps nothing. Recall works all the same: the vector is computed from the full text, before.
+Redaction matches patterns and tends to remove too much, but a secret in plain words stays. `hash` keeps no
+text. Recall works with every form, since the vector is computed from the full text beforehand.
 """
 
 import hashlib
@@ -11,14 +11,14 @@ from typing import Literal
 TextForm = Literal["full", "redacted", "hash"]
 
 GONE = ("pruned", "forgotten")
-"""The forms of a task of which only the money is left."""
+"""Text forms of tasks that keep only their costs."""
 
 RICHNESS: tuple[TextForm, ...] = ("hash", "redacted", "full")
-"""The forms, the one that keeps least first."""
+"""The forms, from the least text kept to the most."""
 
 
 def stored_text(text: str, form: TextForm) -> str:
-    """What is kept of a text."""
+    """The text in a form."""
     if form == "full":
         return text
     return redact(text) if form == "redacted" else fingerprint(text)
@@ -30,7 +30,7 @@ def fingerprint(text: str) -> str:
 
 
 def redact(text: str) -> str:
-    """The text with code, strings, paths, addresses and what looks like a secret replaced by their kind."""
+    """The text with code, strings, paths, addresses and likely secrets replaced by their kind."""
     for appearance, kind in _APPEARANCES:
         text = appearance.sub(kind, text)
     return text
@@ -63,8 +63,8 @@ def _any_case(appearance: str) -> re.Pattern[str]:
     return re.compile(appearance, re.IGNORECASE)
 
 
-# In this order: what is longest and surest first. What repeats inside a line has a bound, or a text
-# made for it would take hours.
+# Ordered by length and certainty. Repetitions within a line are bounded, since a crafted text could
+# otherwise take hours.
 _APPEARANCES: tuple[tuple[re.Pattern[str], str], ...] = (
     (_block(r"-----BEGIN [A-Z ]{3,40}-----.*?(?:-----END [A-Z ]{3,40}-----|\Z)"), "[secret]"),
     (_block(r"^[ \t]*(```+|~~~+).*?(?:^[ \t]*\1[`~]*[ \t]*$|\Z)"), "[code]"),

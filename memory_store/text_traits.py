@@ -1,7 +1,4 @@
-"""The form of a text in a few figures: how long, how many lines, digits and signs, how large the bounds it sets.
-
-Cheap, and no reading.
-"""
+"""Cheap numeric traits of a text: length, lines, digits, symbols and the size of stated bounds."""
 
 import math
 import re
@@ -9,20 +6,20 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 FLOOR: Sequence[float] = (0.2, 0.4, 0.3, 0.3, 0.4, 0.4, 0.3, 2.0, 0.5, 0.4)
-"""The least spread of each figure, complexity last, that makes a difference between texts of one kind."""
+"""Minimum standard deviation that matters for each trait; the last is for complexity."""
 
 _DIGITS = "0123456789"
 _POWER_OF_TEN = re.compile(r"10\s?(?:\^|\*\*)\s?\{?(\d{1,2})")
 _AT_MOST = ("<=", "≤", "\\le")
 _READ = 12_000
-"""Characters; what follows says no more of the form."""
+"""Characters read; the rest adds nothing."""
 
 
 @lru_cache(maxsize=2_048)
 def traits_of(text: str) -> tuple[float, ...]:
-    """Logarithms of counts, the mean length of a word, the greatest power of ten.
+    """Logarithms of counts, mean word length and the largest power of ten.
 
-    In the order of `FLOOR`, complexity left out.
+    In the order of `FLOOR`, without complexity.
     """
     read = text[:_READ]
     spaces = read.count(" ") + read.count("\n") + 1

@@ -1,7 +1,7 @@
-"""How delegations ended, counted for each model: of those that are remembered, and of those that were pruned.
+"""Counts good and bad delegations per model, including pruned ones.
 
-Good: verified by an executed check or well spoken of, and never called bad. Bad: the user's word, or an
-attempt of the model that failed its executed check and that it did not mend itself. Evaluations are no part of it.
+Good: verified by an executed check or reported good, and never reported bad. Bad: reported bad, or an attempt of the
+model failed an executed check and the model did not repair it. Evaluations are excluded.
 """
 
 import json
@@ -14,20 +14,20 @@ from .records import TrackRecord
 
 
 def read_track_record(db: sqlite3.Connection, model: str, task_type: TaskType | None) -> TrackRecord:
-    """How often delegations that ended on a model were found good and bad. task_type None: all types."""
+    """The counts for a model. task_type None: all types."""
     good, bad = db.execute(_OF_A_MODEL, {"model": model, "task_type": task_type}).fetchone()
     return TrackRecord(model, task_type, round(good), round(bad))
 
 
 def add_to_aggregates(db: sqlite3.Connection, task_ids: Sequence[str]) -> None:
-    """Count remembered tasks into the aggregates, before their rows go."""
+    """Add tasks to the aggregates, before their rows are pruned."""
     chosen = {"ids": json.dumps(task_ids)}
     db.execute(_INTO_AGGREGATES.format(counted=_DELEGATIONS), chosen)
     db.execute(_INTO_AGGREGATES.format(counted=_IMPORTED), chosen)
 
 
 def _judged(of_task: str, of_attempt: str) -> str:
-    """Rows for each model that took part in a task. The arguments choose among `tasks t`, `attempts a`."""
+    """SQL for a judged row per task and model. The arguments are conditions on `tasks t` and `attempts a`."""
     return f"""
 concerned AS (
     SELECT t.id AS task_id, t.model FROM tasks t WHERE t.model IS NOT NULL AND {of_task}

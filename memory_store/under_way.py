@@ -1,4 +1,4 @@
-"""Tasks under way, as other processes see them: where they are, the wish to end them, and who has died over them."""
+"""Running tasks as seen by all processes: progress, cancellation requests and abandoned tasks."""
 
 import json
 import sqlite3
@@ -10,45 +10,45 @@ from .ledger import Ledger
 from .ownership import Owner
 
 _LONGEST_TASK_S = 7_200
-"""Twice what a contract may take: of a task without an owner, begun by an older version, nobody knows more."""
+"""Twice the longest allowed task; after it, a running task without an owner (of an older version) is abandoned."""
 
 
 @dataclass(frozen=True)
 class TaskState:
-    """A task as whoever did not begin it sees it."""
+    """A task's state as stored for other processes."""
 
     kind: str
     status: str
-    """`running` until its end is written."""
+    """`running` until its end is recorded."""
     owner: str | None
     stage: str | None
-    """Where it was when that last changed, as its owner wrote it. None: nothing is written yet."""
+    """Its last stage recorded by its owner. None: none yet."""
     expected_end: float | None
     """Seconds since 1970 UTC. None: not known."""
     interrupted: int
-    """1: its process ended before it did."""
+    """1: its process ended first."""
     elsewhere: int
-    """1: it came with an import, so another machine has to say how it ended."""
+    """1: imported; only the other machine can record its end."""
 
 
 @dataclass(frozen=True)
 class AttemptRow:
-    """One request of a task, as the books have it."""
+    """One request of a task, as stored in the ledger."""
 
     id: int
     model: str
     outcome: str | None
     thinking: int
-    """1: it was asked to think."""
+    """1: thinking was requested."""
     input_tokens: int
     output_tokens: int
     cost_usd: float
-    """Settled, or the worst case."""
+    """Settled cost, or the worst case."""
     seconds: float | None
 
 
 async def read_state(ledger: Ledger, task_id: str) -> TaskState | None:
-    """Where a task is; None when the ledger does not know it."""
+    """A task's state; None when it is unknown."""
     rows = await ledger.rows(
         "SELECT kind, status, owner, stage, expected_end, interrupted, elsewhere FROM tasks WHERE id = ?", (task_id,)
     )
@@ -56,7 +56,7 @@ async def read_state(ledger: Ledger, task_id: str) -> TaskState | None:
 
 
 async def owned(ledger: Ledger, task_ids: Sequence[str]) -> list[str]:
-    """Which of these a process of this machine is at work on, in order; see `close_abandoned` for the dead."""
+    """The running tasks among these that have an owner here, oldest first; it may be dead: see `close_abandoned`."""
     rows = await ledger.rows(
         "SELECT id FROM tasks WHERE status = 'running' AND owner IS NOT NULL"
         " AND id IN (SELECT value FROM json_each(?)) ORDER BY begun_at, id",
@@ -66,12 +66,12 @@ async def owned(ledger: Ledger, task_ids: Sequence[str]) -> list[str]:
 
 
 async def keep_local(ledger: Ledger, task_id: str) -> None:
-    """Record that nothing of a task may leave the machine from now on, in this process and any other."""
+    """Record that a task's content must not leave the machine from now on, for all processes."""
     await ledger.write(lambda db: db.execute("UPDATE tasks SET local_only = 1 WHERE id = ?", (task_id,)))
 
 
 async def attempts_of(ledger: Ledger, task_id: str) -> list[AttemptRow]:
-    """In order."""
+    """A task's attempts, oldest first."""
     rows = await ledger.rows(
         f"SELECT id, model, outcome, thinking, input_tokens, output_tokens, {COST_USD}, seconds"  # noqa: S608 - a constant
         " FROM attempts a WHERE task_id = ? ORDER BY id",
@@ -81,7 +81,7 @@ async def attempts_of(ledger: Ledger, task_id: str) -> list[AttemptRow]:
 
 
 async def write_stage(ledger: Ledger, task_id: str, stage: str, expected_end: float | None) -> None:
-    """Let the others see where a task is."""
+    """Record a task's stage for other processes. expected_end: seconds since 1970 UTC; None: not known."""
 
     def write(db: sqlite3.Connection) -> None:
         db.execute("UPDATE tasks SET stage = ?, expected_end = ? WHERE id = ?", (stage, expected_end, task_id))
@@ -90,7 +90,7 @@ async def write_stage(ledger: Ledger, task_id: str, stage: str, expected_end: fl
 
 
 async def wish_cancelled(ledger: Ledger, task_id: str, now: float) -> None:
-    """Ask the owner of a task to end it. now: seconds since 1970 UTC."""
+    """Request the cancellation of a running task from its owner. now: seconds since 1970 UTC."""
 
     def write(db: sqlite3.Connection) -> None:
         db.execute(
@@ -102,15 +102,15 @@ async def wish_cancelled(ledger: Ledger, task_id: str, now: float) -> None:
 
 
 async def is_wished_cancelled(ledger: Ledger, task_id: str) -> bool:
-    """Whether somebody asked for the end of the task with `wish_cancelled`, from any process. Raises LedgerError."""
+    """Whether any process requested the task's cancellation. Raises LedgerError."""
     rows = await ledger.rows("SELECT 1 FROM tasks WHERE id = ? AND cancel_wished_at IS NOT NULL", (task_id,))
     return bool(rows)
 
 
 async def close_abandoned(ledger: Ledger, owner: Owner, now: float) -> None:
-    """Close the books of every task of this machine whose process has died: its open requests at their worst case.
+    """End the running tasks of dead processes and settle their open requests at the worst case.
 
-    It may be called by all processes at any time; each task is closed once. now: seconds since 1970 UTC.
+    Any process may call it at any time; each task is ended once. now: seconds since 1970 UTC.
     """
     owners = await ledger.rows(
         "SELECT DISTINCT owner FROM tasks WHERE status = 'running' AND owner IS NOT NULL"
@@ -134,7 +134,7 @@ async def close_abandoned(ledger: Ledger, owner: Owner, now: float) -> None:
 
 
 async def close_task(ledger: Ledger, task_id: str, now: float) -> None:
-    """Close the books of one task on which nobody works any more; one that has ended stays as it is."""
+    """End one abandoned task likewise; no effect on a task that has ended."""
     await ledger.write(lambda db: _close(db, "id = ?", (task_id,), now))
 
 

@@ -1,4 +1,4 @@
-"""The remembered delegations that have no vector of an embedder yet, and a text to make one from."""
+"""Remembered delegations that have text but no vector of an embedder yet."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,19 +12,19 @@ class Unembedded:
 
     id: str
     text: str
-    """As the ledger keeps it, whole or redacted."""
+    """As stored, full or redacted."""
 
 
 async def count_missing(ledger: Ledger, embedder: str) -> int:
-    """How many tasks have no vector of the embedder, and text to make one from."""
+    """The number of tasks with text but no vector of the embedder."""
     rows = await ledger.rows(f"SELECT COUNT(*) {_WITHOUT_VECTOR}", (embedder,))
     return rows[0][0]
 
 
 async def missing(ledger: Ledger, embedder: str, limit: int, *, local_only: bool) -> Sequence[Unembedded]:
-    """Tasks without a vector of the embedder, the newest first.
+    """Tasks with text but no vector of the embedder, newest first.
 
-    local_only: those whose text may not leave the machine; False: those whose text may.
+    local_only: tasks whose text must not leave the machine; False: the others.
     """
     rows = await ledger.rows(
         f"SELECT t.id, t.text {_WITHOUT_VECTOR} AND t.local_only = ? ORDER BY t.begun_at DESC, t.id DESC LIMIT ?",

@@ -1,4 +1,4 @@
-"""What was spent, saved and lost: the ledger read as a report."""
+"""A report from the ledger of money spent, saved and lost."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from .ledger import Ledger
 
 @dataclass(frozen=True)
 class ModelUsage:
-    """What one model was asked, and what came of it."""
+    """One model's totals."""
 
     model: str
     attempts: int
@@ -19,36 +19,36 @@ class ModelUsage:
     input_tokens: int
     output_tokens: int
     cost_usd: float
-    """Settled cost, and the worst case of what is not settled."""
+    """Settled cost, plus the worst case of unsettled attempts."""
 
 
 @dataclass(frozen=True)
 class UsageReport:
-    """The books of a span of time: somebody's work, beside which evaluations have a line of their own."""
+    """Totals for a period, over real use; evaluations are listed separately."""
 
     tasks: dict[str, int]
     """Delegations by status."""
     models: tuple[ModelUsage, ...]
-    """The dearest first."""
+    """Most expensive first."""
     cost_usd: float
-    """Everything spent on work, reviews and validations too."""
+    """Total cost, reviews and validations included."""
     unsettled_usd: float
-    """The part of `cost_usd` that is a worst case: requests under way, or whose server died."""
+    """The part of `cost_usd` that is a worst case: requests in progress or of dead processes."""
     baseline_usd: float
     """What the verified or accepted delegations would have cost on the baseline model."""
     lost_usd: float
-    """The part of `cost_usd` spent on delegations that ended and brought nothing verified or accepted."""
+    """The part of `cost_usd` spent on ended delegations without a verified or accepted result."""
     evaluations_usd: float = 0.0
-    """What measuring models cost: no part of any other figure, but of the day's budget."""
+    """Cost of evaluations; not in any other figure, but it counts towards the daily budget."""
 
     @property
     def saved_usd(self) -> float:
-        """Verified or accepted work at the baseline's price, minus everything spent; negative when it lost."""
+        """`baseline_usd` minus `cost_usd`; negative: a loss."""
         return self.baseline_usd - self.cost_usd
 
 
 async def report_usage(ledger: Ledger, *, since: float = 0.0) -> UsageReport:
-    """The report of all tasks that began at or after a moment, in seconds since 1970 UTC; 0 is everything."""
+    """The report on tasks begun at or after `since`, in seconds since 1970 UTC; 0 means everything."""
     statuses = await ledger.rows(
         "SELECT status, COUNT(*) FROM tasks WHERE kind = 'delegation' AND origin = 'use'"
         " AND begun_at >= ? GROUP BY status ORDER BY 1",

@@ -1,4 +1,4 @@
-"""What one task says of one model, and how much that counts."""
+"""Verdicts: a model's result on a task, and its weight as evidence."""
 
 import datetime as dt
 from collections.abc import Iterable, Mapping, Sequence
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 _STRENGTH = {"executed": 1.0, "word": 0.8, "static": 0.2}
 HALF_LIFE_DAYS = 90.0
-"""Our own estimate: models, prompts and projects change over months, and nothing here measures it yet."""
+"""Our own estimate, not measured: models, prompts and projects change over months."""
 _OTHER_BUILD = 0.25
 _SECONDS_PER_DAY = 86_400.0
 
 
 @dataclass(frozen=True)
 class TaskVerdict:
-    """How a model did on one task."""
+    """A model's result on one task."""
 
     model: str
     success: float
@@ -25,11 +25,11 @@ class TaskVerdict:
 
 
 def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]]) -> TaskVerdict:
-    """The one verdict of a task on a model.
+    """Combine all evidence on a model from one task into a verdict.
 
-    rows: (kind, success, at, build), at least one, kinds as in the ledger's view `evidence`. The user's
-    bad word outweighs a check that passed: the check missed something. Otherwise what was executed
-    comes first, then the word, then static findings; among equals the newest.
+    rows: (kind, success, at, build), at least one, kinds as in the ledger's view `evidence`. A bad user
+    report outweighs a passed check. Otherwise executed checks take precedence over user reports, and these
+    over static checks; on a tie the newest counts.
     """
     if len(rows) == 1:
         kind, success, at, build = rows[0]
@@ -43,7 +43,7 @@ def verdict_of(model: str, rows: Sequence[tuple[str, float, float, str | None]])
 
 
 def newest(group: Sequence[str], verdicts: Mapping[str, Sequence[TaskVerdict]]) -> Iterable[tuple[TaskVerdict, str]]:
-    """The newest verdict of a group on each model, and the task it is from."""
+    """The newest verdict per model in a group of duplicates, with the id of its task."""
     newest: dict[str, tuple[TaskVerdict, str]] = {}
     for task_id in group:
         for verdict in verdicts.get(task_id, ()):
@@ -54,8 +54,8 @@ def newest(group: Sequence[str], verdicts: Mapping[str, Sequence[TaskVerdict]]) 
 
 
 def weight_of(verdict: TaskVerdict, now: dt.datetime, builds: Mapping[str, str | None]) -> float:
-    """What a verdict counts beside one that was executed today, 0 to 1. builds: today's, by profile id."""
-    # A clock that was set back makes the past lie ahead: that is new, not more than new.
+    """A verdict's weight relative to an executed check of today, 0 to 1. builds: current builds by profile id."""
+    # After a clock was set back, verdicts may lie in the future; their age is 0.
     age_days = max(0.0, now.timestamp() - verdict.at) / _SECONDS_PER_DAY
     today = builds.get(verdict.model)
     is_other = today is not None and verdict.build is not None and verdict.build != today
