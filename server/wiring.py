@@ -41,10 +41,10 @@ from ..tools.provider import Provider
 from ..tools.services import Rules, Services
 from .data_folder import PROFILES_FOLDER
 from .environment import value_of
-from .providers.discreet_embedder import DiscreetEmbedder
 from .providers.egress import Gate
 from .providers.locality import InvalidAddress, is_local_url, vendor_url
 from .providers.ollama_embedder import OllamaEmbedder
+from .providers.redacting_embedder import RedactingEmbedder
 from .providers.registry import LOADERS, VendorSettings
 from .settings import BadSetting, Settings
 
@@ -182,7 +182,7 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
     except UnknownEmbedder as error:
         raise BadSetting(f"CHARGEHAND_EMBEDDER: {error}.") from error
     if embedder.leaves:
-        embedder = DiscreetEmbedder(embedder, privacy.secrets, local_only=settings.local_only)
+        embedder = RedactingEmbedder(embedder, privacy.secrets, local_only=settings.local_only)
     rules = catalogue.rules
     return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above, clock=utc_now)
 

@@ -18,11 +18,11 @@ from ...tools.provider import (
     Observer,
     ProviderError,
 )
-from .complaint import Translation, translating, unreachable
 from .deadline import ACCESS_TIMEOUT_S, deadline
 from .egress import Gate, not_local, on_behalf_of
-from .reply import Clock, ReplySoFar
+from .reply import Clock, PartialReply
 from .vendor import Vendor
+from .vendor_errors import Translation, translating, unreachable
 
 
 class Client(Protocol):
@@ -58,7 +58,7 @@ class Account(Generic[_Client]):
         self._translations = translations
         self._gate = gate
         self._client: _Client | None = None
-        self._opening = anyio.Lock()
+        self._client_lock = anyio.Lock()
 
     @property
     def lacks_key(self) -> bool:
@@ -82,7 +82,7 @@ class Account(Generic[_Client]):
 
     async def check_access(self, send: Callable[[_Client], Awaitable[object]]) -> str | None:
         """See `Provider`. send: makes a free request. A vendor that is merely busy has let us in."""
-        if self.lacks_key or self._gate.keeps_in(self.vendor.host):
+        if self.lacks_key or self._gate.blocks(self.vendor.host):
             return None
         client = await self.client()
         try:
@@ -108,16 +108,16 @@ class Account(Generic[_Client]):
     @asynccontextmanager
     async def asking(
         self, request: GenerationRequest, observer: Observer, clock: Clock
-    ) -> AsyncGenerator[tuple[_Client, ReplySoFar]]:
+    ) -> AsyncGenerator[tuple[_Client, PartialReply]]:
         """The client, and the reply that the block fills: in the request's time, on its behalf, with errors of ours.
 
         Raises NotLocal or MissingKey when the request may not, or cannot, be sent here.
         """
         self.check_before_sending(request)
         client = await self.client()
-        reply = ReplySoFar(request, observer, clock)
-        reply.enters("waiting")
-        with self.translating(request, lambda: reply.began), deadline(request), on_behalf_of(request, observer):
+        reply = PartialReply(request, observer, clock)
+        reply.enter_phase("waiting")
+        with self.translating(request, lambda: reply.has_begun), deadline(request), on_behalf_of(request, observer):
             yield client, reply
 
     def check_before_sending(self, request: GenerationRequest) -> None:
@@ -129,7 +129,7 @@ class Account(Generic[_Client]):
 
     async def client(self) -> _Client:
         """The vendor's client, made now if there is none yet."""
-        async with self._opening:
+        async with self._client_lock:
             if self._client is None:
                 # In a thread: importing an SDK takes up to a second, in which the server must go on answering.
                 connect = partial(self._connect, self.api_key, self.vendor, self._gate)

@@ -18,13 +18,21 @@ from ...tools.provider import (
 )
 from .account import Account
 from .anthropic_batches import AnthropicBatches
-from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
-from .reply import Clock, ReplyEnding, ReplySoFar, Stop
+from .reply import Clock, PartialReply, ReplyEnding, Stop
 from .strict_schema import strict_schema
 from .vendor import Vendor
+from .vendor_errors import (
+    ErrorResponse,
+    Translation,
+    broken_stream,
+    connection_lost,
+    malformed_reply,
+    seconds_of,
+    typed_error,
+)
 
 if TYPE_CHECKING:
     import anthropic
@@ -91,15 +99,15 @@ class AnthropicProvider:
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
         account = self._account
-        message = _MessageSoFar()
+        message = _PartialMessage()
         async with account.asking(request, observer, self._clock) as (client, reply):
             async with await client.messages.create(**_body(request), stream=True) as stream:
-                reply.began = True
+                reply.has_begun = True
                 async for event in stream:
                     message.take(event, reply)
             if not message.is_whole:
                 raise broken_stream(account.vendor)
-        return reply.ended(message.ending(request.profile.api_model))
+        return reply.finish(message.ending(request.profile.api_model))
 
     async def aclose(self) -> None:
         """See `Provider`."""
@@ -107,7 +115,7 @@ class AnthropicProvider:
 
 
 @dataclass
-class _MessageSoFar:
+class _PartialMessage:
     """The blocks and counters of a message while its events arrive."""
 
     blocks: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
@@ -127,18 +135,18 @@ class _MessageSoFar:
             refusal=self.refusal,
         )
 
-    def take_whole(self, message: "Message", reply: ReplySoFar) -> None:
+    def take_whole(self, message: "Message", reply: PartialReply) -> None:
         """A message that did not come in events."""
         for index, block in enumerate(message.content):
             self.blocks[index] = block.to_dict()
             if block.type == "text":
-                reply.answered(block.text)
+                reply.add_answer(block.text)
             elif block.type == "thinking":
-                reply.thought(block.thinking)
+                reply.add_thinking(block.thinking)
         self._count(message.usage.input_tokens, message.usage, reply)
         self._stopped(message.stop_reason, message.stop_details)
 
-    def take(self, event: "RawMessageStreamEvent", reply: ReplySoFar) -> None:
+    def take(self, event: "RawMessageStreamEvent", reply: PartialReply) -> None:
         """Fold one event in. Blocks are told apart by type: thinking comes first, when it comes at all."""
         match event.type:
             case "message_start":
@@ -147,7 +155,7 @@ class _MessageSoFar:
             case "content_block_start":
                 self.blocks[event.index] = event.content_block.to_dict()
                 if event.content_block.type in ("thinking", "redacted_thinking"):
-                    reply.thought("")
+                    reply.add_thinking("")
             case "content_block_delta":
                 self._extend(self.blocks[event.index], event.delta, reply)
             case "message_delta":
@@ -171,21 +179,21 @@ class _MessageSoFar:
         if details is not None:
             self.refusal = details.category
 
-    def _extend(self, block: dict[str, Any], delta: Any, reply: ReplySoFar) -> None:
+    def _extend(self, block: dict[str, Any], delta: Any, reply: PartialReply) -> None:
         # `delta` is a union that grows with the SDK, hence Any: only the kinds below concern us.
         match delta.type:
             case "text_delta":
                 block["text"] = block.get("text", "") + delta.text
-                reply.answered(delta.text)
+                reply.add_answer(delta.text)
             case "thinking_delta":
                 block["thinking"] = block.get("thinking", "") + delta.thinking
-                reply.thought(delta.thinking)
+                reply.add_thinking(delta.thinking)
             case "signature_delta":
                 block["signature"] = delta.signature
             case _:
                 pass
 
-    def _count(self, fresh_tokens: int | None, counters: Any, reply: ReplySoFar) -> None:
+    def _count(self, fresh_tokens: int | None, counters: Any, reply: PartialReply) -> None:
         # Two SDK classes with the same fields, hence Any. The whole prompt is the sum of the three.
         read = counters.cache_read_input_tokens
         written = counters.cache_creation_input_tokens
@@ -200,11 +208,11 @@ class _MessageSoFar:
             cache_read_tokens=self.usage.cache_read_tokens,
             cache_write_tokens=self.usage.cache_write_tokens,
         )
-        reply.counted(self.usage)
+        reply.set_usage(self.usage)
 
 
-def _read_whole(message: "Message", reply: ReplySoFar) -> ReplyEnding:
-    so_far = _MessageSoFar()
+def _read_whole(message: "Message", reply: PartialReply) -> ReplyEnding:
+    so_far = _PartialMessage()
     so_far.take_whole(message, reply)
     return so_far.ending(message.model)
 
@@ -221,22 +229,22 @@ def translations(
 
     def refused(error: Exception) -> ProviderError:
         status_error = cast(anthropic.APIStatusError, error)
-        complaint = Complaint(
+        error_response = ErrorResponse(
             status=status_error.status_code,
             kind=f"{status_error.type or ''} {status_error.error_code or ''}".strip(),
             text=status_error.api_message or "",
             retry_after_s=seconds_of(status_error.response.headers.get("retry-after")),
             began=began(),
         )
-        return typed_error(complaint, vendor, request, key)
+        return typed_error(error_response, vendor, request, key)
 
     return {
         anthropic.APIStatusError: refused,
-        anthropic.APIConnectionError: lost(vendor, began),
-        httpx2.HTTPError: lost(vendor, began),
+        anthropic.APIConnectionError: connection_lost(vendor, began),
+        httpx2.HTTPError: connection_lost(vendor, began),
         # Left over: credentials we do not use, retries that are off, and replies that make no sense.
-        anthropic.AnthropicError: garbled(vendor),
-        json.JSONDecodeError: garbled(vendor),
+        anthropic.AnthropicError: malformed_reply(vendor),
+        json.JSONDecodeError: malformed_reply(vendor),
     }
 
 

@@ -18,9 +18,9 @@ from ...tools.provider import (
     Usage,
 )
 from .account import Account
-from .complaint import Complaint, typed_error
 from .egress import on_behalf_of
-from .reply import ReplyEnding, ReplySoFar
+from .reply import PartialReply, ReplyEnding
+from .vendor_errors import ErrorResponse, typed_error
 
 if TYPE_CHECKING:
     import anthropic
@@ -32,7 +32,7 @@ PRICE_SHARE = 0.5
 Body = Callable[[GenerationRequest], dict[str, Any]]
 """The fields of one request, in the vendor's form, hence Any."""
 
-ReadMessage = Callable[["Message", ReplySoFar], ReplyEnding]
+ReadMessage = Callable[["Message", PartialReply], ReplyEnding]
 """Folds a whole message into a reply."""
 
 
@@ -55,7 +55,7 @@ class AnthropicBatches:
         first = next(iter(requests.values()))
         client = await self._account.client()
         bodies = [{"custom_id": name, "params": self._body(request)} for name, request in requests.items()]
-        with self._account.translating(first), on_behalf_of(first, _Nobody()):
+        with self._account.translating(first), on_behalf_of(first, _NullObserver()):
             batch = await client.messages.batches.create(requests=cast(Any, bodies))
         return batch.id
 
@@ -74,7 +74,7 @@ class AnthropicBatches:
         with self._account.translating():
             async for line in await client.messages.batches.results(batch_id):
                 request = requests.get(line.custom_id)
-                yield line.custom_id, _NOBODYS if request is None else self._result(line, request)
+                yield line.custom_id, _UNKNOWN_REQUEST if request is None else self._result(line, request)
 
     async def submitted_since(self, at: float) -> Sequence[str]:
         """See `Batches`. The account's newest are listed first."""
@@ -92,16 +92,16 @@ class AnthropicBatches:
         result, vendor = line.result, self._account.vendor
         match result.type:
             case "succeeded":
-                reply = ReplySoFar(request, _Nobody(), lambda: 0.0)
+                reply = PartialReply(request, _NullObserver(), lambda: 0.0)
                 try:
-                    return _untimed(reply.ended(self._read(result.message, reply)))
+                    return _untimed(reply.finish(self._read(result.message, reply)))
                 except UnusableAnswer as error:
                     error.generation = _untimed(error.generation)
                     return error
             case "errored":
-                said = result.error.error
-                complaint = Complaint(status=200, kind=said.type, text=said.message)
-                return typed_error(complaint, vendor, request, self._account.api_key)
+                error_body = result.error.error
+                error_response = ErrorResponse(status=200, kind=error_body.type, text=error_body.message)
+                return typed_error(error_response, vendor, request, self._account.api_key)
             case "expired" | "canceled":
                 return Overloaded(
                     f"{request.profile.id}: {vendor.name} did not answer it within 24 hours (its batch says"
@@ -109,7 +109,7 @@ class AnthropicBatches:
                 )
 
 
-class _Nobody:
+class _NullObserver:
     """Hears nothing: an `Observer` for replies that are there already."""
 
     def progressed(self, progress: Progress) -> None: ...
@@ -117,7 +117,7 @@ class _Nobody:
     def sent(self, host: str, bytes_sent: int) -> None: ...
 
 
-_NOBODYS = Generation("", Usage(), 0.0)
+_UNKNOWN_REQUEST = Generation("", Usage(), 0.0)
 
 
 def _untimed(generation: Generation) -> Generation:

@@ -17,15 +17,23 @@ from ...tools.provider import (
     Turn,
 )
 from .account import Account
-from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options
 from .locality import vendor_url
 from .openai_wire import Chunk, ErrorBody
-from .reply import Clock, ReplyEnding, ReplySoFar, Stop
+from .reply import Clock, PartialReply, ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
+from .vendor_errors import (
+    ErrorResponse,
+    Translation,
+    broken_stream,
+    connection_lost,
+    malformed_reply,
+    seconds_of,
+    typed_error,
+)
 
 if TYPE_CHECKING:
     from cerebras.cloud import sdk
@@ -92,13 +100,13 @@ class CerebrasProvider:
             # The SDK types every reply as stream or not, whatever `stream` says.
             opened = await client.chat.completions.create(**_body(request), stream=True)
             async with cast("sdk.AsyncStream[ChatCompletion]", opened) as stream:
-                reply.began = True
+                reply.has_begun = True
                 async for piece in stream:
                     chunk = _Chunk.model_validate(piece.to_dict())
                     finish_reason = self._take(chunk, reply, request) or finish_reason
             if finish_reason is None:
                 raise broken_stream(account.vendor)
-        return reply.ended(
+        return reply.finish(
             ReplyEnding(
                 stop=_STOPS.get(finish_reason, "complete"),
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
@@ -109,20 +117,20 @@ class CerebrasProvider:
         """See `Provider`."""
         await self._account.aclose()
 
-    def _take(self, chunk: _Chunk, reply: ReplySoFar, request: GenerationRequest) -> str | None:
+    def _take(self, chunk: _Chunk, reply: PartialReply, request: GenerationRequest) -> str | None:
         """Fold one chunk in; the reason to finish, when it names one."""
         if chunk.error is not None:
-            complaint = Complaint(chunk.status_code, chunk.error.kind, chunk.error.text, began=True)
-            raise typed_error(complaint, self._account.vendor, request, self._account.api_key)
+            error_response = ErrorResponse(chunk.status_code, chunk.error.kind, chunk.error.text, began=True)
+            raise typed_error(error_response, self._account.vendor, request, self._account.api_key)
         if chunk.usage is not None:
-            chunk.usage.tell(reply)
+            chunk.usage.apply_to(reply)
         if not chunk.choices:
             return None
         choice = chunk.choices[0]
         if choice.delta.reasoning:
-            reply.thought(choice.delta.reasoning)
+            reply.add_thinking(choice.delta.reasoning)
         if choice.delta.content:
-            reply.answered(choice.delta.content)
+            reply.add_answer(choice.delta.content)
         return choice.finish_reason
 
 
@@ -139,20 +147,22 @@ def translations(
     def refused(error: Exception) -> ProviderError:
         status_error = cast("sdk.APIStatusError", error)
         # The SDK has already taken the `error` field out of the body where there was one.
-        said = ErrorBody.of(status_error.body)
-        wait_s = _wait_s(status_error.response.headers, said.text)
+        error_body = ErrorBody.of(status_error.body)
+        wait_s = _wait_s(status_error.response.headers, error_body.text)
         # An error chunk is raised with the status of the stream, 200, unless it names its own.
-        complaint = Complaint(status_error.status_code, said.kind, said.text, wait_s, began=began())
-        return typed_error(complaint, vendor, request, key)
+        error_response = ErrorResponse(
+            status_error.status_code, error_body.kind, error_body.text, wait_s, began=began()
+        )
+        return typed_error(error_response, vendor, request, key)
 
     return {
         sdk.APIStatusError: refused,
-        sdk.APIConnectionError: lost(vendor, began),
-        httpx.HTTPError: lost(vendor, began),
+        sdk.APIConnectionError: connection_lost(vendor, began),
+        httpx.HTTPError: connection_lost(vendor, began),
         # Left over: a key that is always given, and replies that make no sense.
-        sdk.CerebrasError: garbled(vendor),
-        json.JSONDecodeError: garbled(vendor),
-        ValidationError: garbled(vendor),
+        sdk.CerebrasError: malformed_reply(vendor),
+        json.JSONDecodeError: malformed_reply(vendor),
+        ValidationError: malformed_reply(vendor),
     }
 
 

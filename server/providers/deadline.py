@@ -14,13 +14,13 @@ CONNECT_TIMEOUT_S = 5.0
 ACCESS_TIMEOUT_S = 3.0
 """For asking whether a vendor lets us in at all."""
 
-LIST_FRESH_FOR_S = 3.0
+LIST_TTL_S = 3.0
 """What a server said of its models counts for so long."""
 LIST_CONNECT_TIMEOUT_S = 1.0
 """A server of one's own is near: one that is switched off is not to hold up a decision."""
 LIST_TIMEOUT_S = 3.0
 
-_LATE_S = 0.1
+_LATE_TOLERANCE_S = 0.1
 
 _Answer = TypeVar("_Answer")
 
@@ -37,7 +37,7 @@ def deadline(request: GenerationRequest) -> Generator[None]:
         )
 
 
-async def listed_in_time(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+async def with_list_timeout(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
     """What a server says of its models, with LIST_TIMEOUT_S for it. Raises TimeoutError, and what `ask` raises.
 
     A time that ran out while this process was too busy to look (imports, at a first call) says nothing of the
@@ -51,7 +51,7 @@ async def listed_in_time(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
             return await ask()
     except (TimeoutError, httpx.ConnectTimeout) as error:
         given_s = LIST_TIMEOUT_S if isinstance(error, TimeoutError) else LIST_CONNECT_TIMEOUT_S
-        if anyio.current_time() - begun_s < given_s + _LATE_S:
+        if anyio.current_time() - begun_s < given_s + _LATE_TOLERANCE_S:
             raise
     with anyio.fail_after(LIST_TIMEOUT_S):
         return await ask()

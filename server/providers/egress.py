@@ -21,7 +21,7 @@ from .locality import is_local_host
 from .vendor import Vendor
 
 # Their debug records hold request bodies, and with them prompts and code.
-_TALKATIVE_LOGGERS = ("anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
+_VERBOSE_LOGGERS = ("anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
 
 class Url(Protocol):
@@ -62,14 +62,14 @@ class Gate:
         self._secrets = secrets
         self.local_only = local_only
 
-    async def let_out(self, request: OutgoingRequest) -> None:
+    async def check_outgoing(self, request: OutgoingRequest) -> None:
         """The HTTP client's request hook. Raises NotLocal before a connection is made."""
         generation, host = _generation.get(), request.url.host
-        is_here = is_local_host(host, self._local_hosts)
-        if not is_here and (self.local_only or (generation is not None and generation.local_only)):
+        is_local = is_local_host(host, self._local_hosts)
+        if not is_local and (self.local_only or (generation is not None and generation.local_only)):
             raise NotLocal(not_local(host))
         # Behind a loopback address a model with a price is reached through a gateway: see `Vendor.keeps_local`.
-        leaves = not is_here or (generation is not None and generation.is_priced and host not in self._local_hosts)
+        leaves = not is_local or (generation is not None and generation.is_priced and host not in self._local_hosts)
         if leaves and self._secrets is not None:
             # Whoever asks has looked before: this is for what comes by a way that nobody thought of.
             found = await anyio.to_thread.run_sync(_secret_in, await request.aread(), self._secrets)
@@ -78,7 +78,7 @@ class Gate:
         if generation is not None:
             generation.observer.sent(host, int(request.headers.get("content-length", "0")))
 
-    def keeps_in(self, host: str, *, local_only: bool = False) -> bool:
+    def blocks(self, host: str, *, local_only: bool = False) -> bool:
         """Whether nothing may be sent to this host. local_only: of the call that would."""
         return (self.local_only or local_only) and not is_local_host(host, self._local_hosts)
 
@@ -101,7 +101,7 @@ def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable
     _keep_bodies_out_of_logs()
     return {
         "follow_redirects": False,
-        "event_hooks": {"request": [*first, gate.let_out]},
+        "event_hooks": {"request": [*first, gate.check_outgoing]},
         # What stays on the machine must not go through a proxy of the environment.
         "trust_env": not vendor.is_local,
         "verify": _certificates() if vendor.is_local and vendor.url.startswith("https:") else True,
@@ -155,6 +155,6 @@ def _texts(value: object) -> Iterator[str]:
 
 def _keep_bodies_out_of_logs() -> None:
     """Raise the SDKs' loggers above the level at which they write request bodies."""
-    for name in _TALKATIVE_LOGGERS:
+    for name in _VERBOSE_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))

@@ -25,27 +25,27 @@ from ...tools.provider import (
     Unreachable,
     Usage,
 )
-from .complaint import (
-    Complaint,
+from .deadline import CONNECT_TIMEOUT_S, deadline
+from .egress import Gate, client_options, not_local, on_behalf_of
+from .locality import ollama_url
+from .ollama_models import InstalledModel, LoadedModel, OllamaModels
+from .ollama_window import Window, choose_window, was_truncated
+from .ollama_wire import is_named_as_remote
+from .reply import Clock, PartialReply, ReplyEnding, estimate_prompt_tokens
+from .sent_back import SentBack, sent_back
+from .vendor import Vendor
+from .vendor_errors import (
+    ErrorResponse,
     Translation,
     broken_stream,
+    connection_lost,
     context_too_long,
-    garbled,
-    lost,
+    malformed_reply,
     sanitised,
     translating,
     typed_error,
     unknown_model,
 )
-from .deadline import CONNECT_TIMEOUT_S, deadline
-from .egress import Gate, client_options, not_local, on_behalf_of
-from .locality import ollama_url
-from .ollama_models import InstalledModel, LoadedModel, OllamaModels
-from .ollama_window import Window, choose_window, was_cut
-from .ollama_wire import is_named_as_remote
-from .reply import Clock, ReplyEnding, ReplySoFar, estimate_prompt_tokens
-from .sent_back import SentBack, sent_back
-from .vendor import Vendor
 
 if TYPE_CHECKING:
     import ollama
@@ -80,28 +80,30 @@ class OllamaProvider:
         self._clock = clock
         self._models = OllamaModels(self._vendor, self._gate, clock)
         self._client: ollama.AsyncClient | None = None
-        self._opening = anyio.Lock()
+        self._client_lock = anyio.Lock()
 
     async def availability(
         self, profiles: Sequence[ModelProfile], *, local_only: bool = False
     ) -> Mapping[str, Availability]:
         """See `Provider`. Asks the server, at most every few seconds; takes a second when nothing listens."""
-        if self._gate.keeps_in(self._vendor.host, local_only=local_only):
-            return {profile.id: self._absent(profile, not_local(self._vendor.host)) for profile in profiles}
+        if self._gate.blocks(self._vendor.host, local_only=local_only):
+            return {profile.id: self._unavailable(profile, not_local(self._vendor.host)) for profile in profiles}
         try:
             found = [(profile, await self._models.installed(profile.api_model)) for profile in profiles]
             is_bare = not any(model for _, model in found)
-            unknown = await self._models.beside([profile.api_model for profile in profiles]) if is_bare else ()
+            unknown = (
+                await self._models.other_text_models([profile.api_model for profile in profiles]) if is_bare else ()
+            )
         except Unreachable as error:
-            return {profile.id: self._absent(profile, str(error), is_set_up=None) for profile in profiles}
+            return {profile.id: self._unavailable(profile, str(error), is_set_up=None) for profile in profiles}
         return {profile.id: self._availability(profile, model, unknown) for profile, model in found}
 
     async def check_access(self) -> str | None:
         """See `Provider`. Without a key, access is that something answers."""
-        if self._gate.keeps_in(self._vendor.host):
+        if self._gate.blocks(self._vendor.host):
             return None
         try:
-            await self._models.list_anew()
+            await self._models.refresh()
         except Unreachable as error:
             return str(error)
         return None
@@ -109,29 +111,29 @@ class OllamaProvider:
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
         if request.local_only:
-            self._refuse_to_leave(is_remote=is_named_as_remote(request.profile.api_model))
+            self._require_local(is_remote=is_named_as_remote(request.profile.api_model))
         client = await self._open()
-        reply = ReplySoFar(request, observer, self._clock)
-        table = translations(self._vendor, request, lambda: reply.began)
+        reply = PartialReply(request, observer, self._clock)
+        table = translations(self._vendor, request, lambda: reply.has_begun)
         with translating(table), deadline(request), on_behalf_of(request, observer):
             model = await self._installed(request)
             window = choose_window(
                 estimate_prompt_tokens(request),
                 request.max_output_tokens,
-                most_tokens=model.context_tokens or request.profile.context_tokens,
+                model_max_tokens=model.context_tokens or request.profile.context_tokens,
                 loaded_tokens=model.loaded_tokens,
             )
             if window is None:
                 raise context_too_long(request)
             is_cold = not model.is_remote and model.loaded_tokens not in (window.num_ctx, 0)
-            reply.enters("loading" if is_cold else "waiting")
+            reply.enter_phase("loading" if is_cold else "waiting")
             last = await self._stream(client, _body(request, model, window), reply)
         usage = _usage(last, reply, request)
-        reply.counted(usage)
-        if last.prompt_eval_count is not None and was_cut(last.prompt_eval_count, window.num_ctx):
+        reply.set_usage(usage)
+        if last.prompt_eval_count is not None and was_truncated(last.prompt_eval_count, window.num_ctx):
             raise context_too_long(request)
         load_seconds = (last.load_duration or 0) / _NANOSECONDS
-        return reply.ended(
+        return reply.finish(
             ReplyEnding(
                 stop="length" if last.done_reason == "length" else "complete",
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
@@ -141,7 +143,7 @@ class OllamaProvider:
 
     async def loaded(self) -> Sequence[LoadedModel]:
         """What the server has in memory at this moment. Raises Unreachable, or NotLocal where it may not be asked."""
-        if self._gate.keeps_in(self._vendor.host):
+        if self._gate.blocks(self._vendor.host):
             raise NotLocal(not_local(self._vendor.host))
         return await self._models.loaded()
 
@@ -152,7 +154,7 @@ class OllamaProvider:
             await self._client.close()
 
     async def _open(self) -> "ollama.AsyncClient":
-        async with self._opening:
+        async with self._client_lock:
             if self._client is None:
                 # In a thread: the server must go on answering while the SDK is imported.
                 self._client = await anyio.to_thread.run_sync(partial(_connect, self._vendor, self._gate))
@@ -167,11 +169,11 @@ class OllamaProvider:
         if model is None:
             raise unknown_model(self._vendor, request)
         if request.local_only:
-            self._refuse_to_leave(is_remote=model.is_remote)
+            self._require_local(is_remote=model.is_remote)
         return model
 
     async def _stream(
-        self, client: "ollama.AsyncClient", body: dict[str, Any], reply: ReplySoFar
+        self, client: "ollama.AsyncClient", body: dict[str, Any], reply: PartialReply
     ) -> "ollama.ChatResponse":
         """The last piece, which holds the counters; the others go into the reply. Raises BrokenStream without one."""
         last: ollama.ChatResponse | None = None
@@ -183,11 +185,11 @@ class OllamaProvider:
             )
             async with aclosing(await chat(**body, stream=True)) as stream:
                 async for part in stream:
-                    reply.began = True
+                    reply.has_begun = True
                     if part.message.thinking:
-                        reply.thought(part.message.thinking)
+                        reply.add_thinking(part.message.thinking)
                     if part.message.content:
-                        reply.answered(part.message.content)
+                        reply.add_answer(part.message.content)
                     if part.done:
                         last = part
         finally:
@@ -196,7 +198,7 @@ class OllamaProvider:
             raise broken_stream(self._vendor)
         return last
 
-    def _refuse_to_leave(self, *, is_remote: bool) -> None:
+    def _require_local(self, *, is_remote: bool) -> None:
         if not self._vendor.is_local:
             raise NotLocal(not_local(self._vendor.host))
         if is_remote:
@@ -208,7 +210,7 @@ class OllamaProvider:
         """unknown: installed models without a profile, where no other is installed."""
         if model is None and unknown:
             more = f" and {len(unknown) - _NAMES_SHOWN} more" if len(unknown) > _NAMES_SHOWN else ""
-            return self._absent(
+            return self._unavailable(
                 profile,
                 f"no model with a profile is installed in Ollama, which has"
                 f" {', '.join(sanitised(name, ()) for name in unknown[:_NAMES_SHOWN])}{more}."
@@ -216,7 +218,7 @@ class OllamaProvider:
             )
         if model is None:
             command = profile.setup_command or f"ollama pull {profile.api_model}"
-            return self._absent(profile, f"{profile.api_model} is not installed in Ollama. Run: {command}")
+            return self._unavailable(profile, f"{profile.api_model} is not installed in Ollama. Run: {command}")
         return Availability(
             is_reachable=True,
             is_local=self._vendor.is_local and not model.is_remote,
@@ -227,7 +229,7 @@ class OllamaProvider:
             queue=None if model.is_remote else self._vendor.url,
         )
 
-    def _absent(self, profile: ModelProfile, why_not: str, *, is_set_up: bool | None = True) -> Availability:
+    def _unavailable(self, profile: ModelProfile, why_not: str, *, is_set_up: bool | None = True) -> Availability:
         is_local = self._vendor.is_local and not is_named_as_remote(profile.api_model)
         return Availability(
             is_reachable=False, is_local=is_local, host=self._vendor.host, why_not=why_not, is_set_up=is_set_up
@@ -248,17 +250,17 @@ def translations(
         response_error = cast("ollama.ResponseError", error)
         # The SDK gives -1 for an error line inside a stream.
         status = response_error.status_code if response_error.status_code > 0 else 500
-        complaint = Complaint(status=status, text=str(response_error.error), began=began())
-        return typed_error(complaint, vendor, request)
+        error_response = ErrorResponse(status=status, text=str(response_error.error), began=began())
+        return typed_error(error_response, vendor, request)
 
     return {
         ollama.ResponseError: refused,
-        ConnectionError: lost(vendor, began),
-        httpx.HTTPError: lost(vendor, began),
+        ConnectionError: connection_lost(vendor, began),
+        httpx.HTTPError: connection_lost(vendor, began),
         # Left over: replies that are not Ollama's.
-        ollama.RequestError: garbled(vendor),
-        json.JSONDecodeError: garbled(vendor),
-        ValidationError: garbled(vendor),
+        ollama.RequestError: malformed_reply(vendor),
+        json.JSONDecodeError: malformed_reply(vendor),
+        ValidationError: malformed_reply(vendor),
     }
 
 
@@ -299,7 +301,7 @@ def _message(turn: Turn, profile: ModelProfile) -> dict[str, str]:
     return message
 
 
-def _usage(last: "ollama.ChatResponse", reply: ReplySoFar, request: GenerationRequest) -> Usage:
+def _usage(last: "ollama.ChatResponse", reply: PartialReply, request: GenerationRequest) -> Usage:
     output = last.eval_count or 0
     # Old versions leave the count out when the whole prompt was cached.
     prompt = last.prompt_eval_count if last.prompt_eval_count is not None else estimate_prompt_tokens(request)

@@ -48,7 +48,7 @@ class OllamaEmbedder:
         self._gate = gate or Gate(local_hosts)
         self._models = OllamaModels(self._vendor, self._gate, clock)
         self._client: httpx.AsyncClient | None = None
-        self._known: _Known | None = None
+        self._known: _Prepared | None = None
         self._preparing = anyio.Lock()
 
     async def prepare(self) -> None:
@@ -56,12 +56,12 @@ class OllamaEmbedder:
         async with self._preparing:
             if self._known is not None:
                 return
-            if self._gate.keeps_in(self._vendor.host):
+            if self._gate.blocks(self._vendor.host):
                 self._refuse(self._vendor.host)
             installed = await self._installed()
             vectors = await self._embed(probe_texts())
             threshold = await anyio.to_thread.run_sync(similar_from, vectors)
-            self._known = _Known(digest=_digest(installed), dimensions=int(vectors.shape[1]), similar_from=threshold)
+            self._known = _Prepared(digest=_digest(installed), dimensions=int(vectors.shape[1]), similar_from=threshold)
 
     @property
     def leaves(self) -> bool:
@@ -105,7 +105,7 @@ class OllamaEmbedder:
             await self._client.aclose()
 
     @property
-    def _prepared(self) -> "_Known":
+    def _prepared(self) -> "_Prepared":
         if self._known is None:
             raise EmbedderUnavailable(f"ollama:{self._model} has not been asked yet")
         return self._known
@@ -172,7 +172,7 @@ class OllamaEmbedder:
 
 
 @dataclass(frozen=True)
-class _Known:
+class _Prepared:
     """What `prepare` found out."""
 
     digest: str

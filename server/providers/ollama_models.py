@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 from pydantic import BaseModel, ValidationError
 
-from .complaint import unreachable
-from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
+from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
 from .ollama_wire import Listed, Running, Shown, Tags, full_name, is_remote
 from .reply import Clock
 from .vendor import Vendor
+from .vendor_errors import unreachable
 
 if TYPE_CHECKING:
     import httpx
@@ -63,7 +63,7 @@ class OllamaModels:
         self._latest: _Listing | None = None
         self._shown: dict[tuple[str, str], Shown] = {}
         """By name and digest: what `show` says of given weights does not change."""
-        self._asking = anyio.Lock()
+        self._lock = anyio.Lock()
         self._client: httpx.AsyncClient | None = None
 
     async def installed(self, api_model: str) -> InstalledModel | None:
@@ -71,7 +71,7 @@ class OllamaModels:
 
         What is loaded is at most a few seconds old. Raises Unreachable.
         """
-        async with self._asking:
+        async with self._lock:
             listing = self._latest = await self._fresh()
             if listing.models is None:
                 raise unreachable(self._vendor, listing.problem)
@@ -87,18 +87,18 @@ class OllamaModels:
             loaded_tokens=listing.loaded.get(full_name(listed.name)),
         )
 
-    async def beside(self, api_models: Collection[str]) -> Sequence[str]:
+    async def other_text_models(self, api_models: Collection[str]) -> Sequence[str]:
         """The installed models that write text and are none of these wire ids, by name. Raises Unreachable."""
         known = {full_name(api_model) for api_model in api_models}
-        async with self._asking:
+        async with self._lock:
             listing = self._latest = await self._fresh()
             others = [listed for name, listed in sorted((listing.models or {}).items()) if name not in known]
             shown = [(listed.name, await self._show(listed)) for listed in others]
-        return [name for name, said in shown if said is not None and "completion" in said.capabilities]
+        return [name for name, details in shown if details is not None and "completion" in details.capabilities]
 
-    async def list_anew(self) -> None:
+    async def refresh(self) -> None:
         """Ask the server now, whatever is remembered. Raises Unreachable."""
-        async with self._asking:
+        async with self._lock:
             self._latest = await self._list()
             if self._latest.models is None:
                 raise unreachable(self._vendor, self._latest.problem)
@@ -108,7 +108,7 @@ class OllamaModels:
         import httpx
 
         try:
-            running = await listed_in_time(lambda: self._get("/api/ps", Running))
+            running = await with_list_timeout(lambda: self._get("/api/ps", Running))
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
             raise unreachable(self._vendor, error) from error
         return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
@@ -125,7 +125,7 @@ class OllamaModels:
     async def _fresh(self) -> "_Listing":
         """The latest answer, asked for anew when it is too old."""
         latest = self._latest
-        if latest is None or self._clock() - latest.taken_s >= LIST_FRESH_FOR_S:
+        if latest is None or self._clock() - latest.taken_s >= LIST_TTL_S:
             return await self._list()
         return latest
 
@@ -134,7 +134,7 @@ class OllamaModels:
 
         taken_s = self._clock()
         try:
-            tags, running = await listed_in_time(self._tags_and_running)
+            tags, running = await with_list_timeout(self._tags_and_running)
         except (httpx.HTTPError, TimeoutError, ValidationError) as error:
             return _Listing(taken_s, None, {}, error)
         models = {full_name(model.name): model for model in tags.models}
@@ -150,7 +150,7 @@ class OllamaModels:
         known = self._shown.get((listed.name, listed.digest))
         if known is None:
             try:
-                known = await listed_in_time(lambda: self._ask("POST", "/api/show", Shown, {"model": listed.name}))
+                known = await with_list_timeout(lambda: self._ask("POST", "/api/show", Shown, {"model": listed.name}))
             except (httpx.HTTPStatusError, ValidationError):
                 return None
             except (httpx.HTTPError, TimeoutError) as error:

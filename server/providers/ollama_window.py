@@ -19,7 +19,7 @@ from dataclasses import dataclass
 STEPS = (4096, 8192, 16_384, 32_768, 65_536, 131_072, 262_144)
 
 _KEPT_TOKENS = (4, 5)
-_LEAST_ANSWER_TOKENS = 512
+_MIN_ANSWER_TOKENS = 512
 """An answer that has less room than this, or than was asked for, is not worth starting."""
 
 
@@ -32,7 +32,7 @@ class Window:
 
 
 def choose_window(
-    prompt_tokens: int, max_output_tokens: int, *, most_tokens: int | None, loaded_tokens: int | None
+    prompt_tokens: int, max_output_tokens: int, *, model_max_tokens: int | None, loaded_tokens: int | None
 ) -> Window | None:
     """The window for a prompt and its answer. None: they do not fit.
 
@@ -43,14 +43,14 @@ def choose_window(
     if loaded_tokens is not None and loaded_tokens >= needed:
         return Window(loaded_tokens, max_output_tokens)
     step = next((step for step in STEPS if step >= needed), needed)
-    num_ctx = step if most_tokens is None else min(step, most_tokens)
+    num_ctx = step if model_max_tokens is None else min(step, model_max_tokens)
     room = num_ctx - prompt_tokens
-    if room < min(max_output_tokens, _LEAST_ANSWER_TOKENS):
+    if room < min(max_output_tokens, _MIN_ANSWER_TOKENS):
         return None
     return Window(num_ctx, min(max_output_tokens, room))
 
 
-def was_cut(prompt_eval_count: int, num_ctx: int) -> bool:
+def was_truncated(prompt_eval_count: int, num_ctx: int) -> bool:
     """Whether the count bears the mark of a prompt that the server cut to fit."""
     halved = {num_ctx - max((num_ctx - kept) // 2, 1) for kept in _KEPT_TOKENS}
     return prompt_eval_count >= num_ctx - 1 or prompt_eval_count in halved

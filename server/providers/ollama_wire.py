@@ -22,7 +22,7 @@ class _Details(_ResponsePart):
     quantization_level: str = ""
 
 
-class _Remotable(_ResponsePart):
+class _MaybeRemote(_ResponsePart):
     remote_host: str = ""
     remote_model: str = ""
 
@@ -31,7 +31,7 @@ class _Remotable(_ResponsePart):
         return bool(self.remote_host or self.remote_model)
 
 
-class Listed(_Remotable):
+class Listed(_MaybeRemote):
     name: str
     digest: str = ""
     size: int = Field(default=0, ge=0)
@@ -61,7 +61,7 @@ class Running(_ResponsePart):
     models: list[_Loaded] = Field(default_factory=list[_Loaded])
 
 
-class Shown(_Remotable):
+class Shown(_MaybeRemote):
     capabilities: list[str] = Field(default_factory=list[str])
     model_info: dict[str, object] = Field(default_factory=dict[str, object])
     """Keys are prefixed with the architecture: `qwen3.context_length`."""

@@ -23,25 +23,33 @@ from ...tools.provider import (
     Unreachable,
 )
 from .account import Account
-from .complaint import Complaint, Translation, broken_stream, garbled, lost, seconds_of, typed_error
 from .deadline import CONNECT_TIMEOUT_S
 from .egress import Gate, client_options, not_local
 from .locality import InvalidAddress, vendor_url
 from .openai_listing import Listing, ModelList
-from .openai_wire import AnswerSoFar, Chunk, ErrorBody
+from .openai_wire import Chunk, ChunkAccumulator, ErrorBody
 from .reply import Clock, ReplyEnding, Stop
 from .sent_back import SentBack, sent_back
 from .strict_schema import strict_schema
 from .vendor import Vendor
+from .vendor_errors import (
+    ErrorResponse,
+    Translation,
+    broken_stream,
+    connection_lost,
+    malformed_reply,
+    seconds_of,
+    typed_error,
+)
 
 if TYPE_CHECKING:
     import openai
     from openai.types.chat import ChatCompletionChunk
 
 _STOPS: dict[str, Stop] = {"length": "length", "content_filter": "refused"}
-_NO_KEY = "none"
+_PLACEHOLDER_KEY = "none"
 """What the SDK sends where a server takes no key: it insists on one."""
-_HEADERS_THAT_LEAVE = frozenset(
+_ALLOWED_HEADERS = frozenset(
     {"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"}
 )
 
@@ -56,7 +64,7 @@ class _Server:
     """By wire id of the model: the name of the field that limits its output, once it refused the usual one."""
 
     @property
-    def is_asked(self) -> bool:
+    def is_polled(self) -> bool:
         """Whether it is asked what it has before each choice: the user's own is; a vendor with keys is not."""
         return self.account.vendor.is_local or self.account.vendor.key_variable is None
 
@@ -107,32 +115,32 @@ class OpenAICompatibleProvider:
 
         What the others said is in their models' availability for the next seconds.
         """
-        said: list[Listing] = []
+        listings: list[Listing] = []
 
         async def ask(server: _Server) -> None:
-            said.append(await server.models.read_anew())
+            listings.append(await server.models.refresh())
 
         async with anyio.create_task_group() as group:
             for server in self._servers.values():
-                if not server.account.lacks_key and not self._gate.keeps_in(server.account.vendor.host):
+                if not server.account.lacks_key and not self._gate.blocks(server.account.vendor.host):
                     group.start_soon(ask, server)
-        problems = [str(listing.problem) for listing in said if listing.problem is not None]
-        return problems[0] if problems and len(problems) == len(said) else None
+        problems = [str(listing.problem) for listing in listings if listing.problem is not None]
+        return problems[0] if problems and len(problems) == len(listings) else None
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
         """See `Provider`."""
         server = self._server_of(request.profile)
         account = server.account
         async with account.asking(request, observer, self._clock) as (client, reply):
-            answer = AnswerSoFar(reply)
-            async with await _opened(client, server, request) as stream:
-                reply.began = True
+            answer = ChunkAccumulator(reply)
+            async with await _open_stream(client, server, request) as stream:
+                reply.has_begun = True
                 async for piece in stream:
                     answer.take(Chunk.model_validate(piece))
             answer.end()
             if answer.finish_reason is None or answer.finish_reason == "error":
                 raise broken_stream(account.vendor)
-        return reply.ended(
+        return reply.finish(
             ReplyEnding(
                 stop=_STOPS.get(answer.finish_reason, "complete"),
                 vendor_state=SentBack(request.profile.api_model, reply.thinking),
@@ -152,15 +160,15 @@ class OpenAICompatibleProvider:
         known = server.account.availability([profile])[profile.id]
         if not known.is_reachable:
             return known
-        is_kept_in = self._gate.keeps_in(known.host, local_only=local_only)
-        if is_kept_in and server.is_asked:
-            return _absent(known, not_local(known.host))
-        asks = server.is_asked and not is_kept_in
-        listing = await server.models.read() if asks else server.models.remembered
+        is_blocked = self._gate.blocks(known.host, local_only=local_only)
+        if is_blocked and server.is_polled:
+            return _unavailable(known, not_local(known.host))
+        polls = server.is_polled and not is_blocked
+        listing = await server.models.read() if polls else server.models.cached
         if listing is None:
             return known
         if why_not := listing.why_not(profile.api_model, server.account.vendor.name):
-            return _absent(known, why_not)
+            return _unavailable(known, why_not)
         return Availability(
             is_reachable=True,
             is_local=known.is_local,
@@ -197,31 +205,33 @@ def translations(
 
     def refused(error: Exception) -> ProviderError:
         status_error = cast("openai.APIStatusError", error)
-        said = ErrorBody.of(status_error.body)
+        error_body = ErrorBody.of(status_error.body)
         wait_s = seconds_of(status_error.response.headers.get("retry-after"))
-        complaint = Complaint(status_error.status_code, said.kind, said.text, wait_s, began=began())
-        return typed_error(complaint, vendor, request, key)
+        error_response = ErrorResponse(
+            status_error.status_code, error_body.kind, error_body.text, wait_s, began=began()
+        )
+        return typed_error(error_response, vendor, request, key)
 
     def broken_off(error: Exception) -> ProviderError:
         # An error inside a stream: the SDK raises its bare base class, with what was said as the body.
-        said = ErrorBody.of(cast("openai.APIError", error).body)
-        complaint = Complaint(said.status or 200, said.kind, said.text, began=True)
-        return typed_error(complaint, vendor, request, key)
+        error_body = ErrorBody.of(cast("openai.APIError", error).body)
+        error_response = ErrorResponse(error_body.status or 200, error_body.kind, error_body.text, began=True)
+        return typed_error(error_response, vendor, request, key)
 
     return {
         openai.APIStatusError: refused,
-        openai.APIConnectionError: lost(vendor, began),
-        openai.APIResponseValidationError: garbled(vendor),
+        openai.APIConnectionError: connection_lost(vendor, began),
+        openai.APIResponseValidationError: malformed_reply(vendor),
         openai.APIError: broken_off,
-        httpx2.HTTPError: lost(vendor, began),
+        httpx2.HTTPError: connection_lost(vendor, began),
         # Left over: credentials and sockets we do not use, and replies that make no sense.
-        openai.OpenAIError: garbled(vendor),
-        json.JSONDecodeError: garbled(vendor),
-        ValidationError: garbled(vendor),
+        openai.OpenAIError: malformed_reply(vendor),
+        json.JSONDecodeError: malformed_reply(vendor),
+        ValidationError: malformed_reply(vendor),
     }
 
 
-async def _opened(
+async def _open_stream(
     client: "openai.AsyncOpenAI", server: _Server, request: GenerationRequest
 ) -> "openai.AsyncStream[ChatCompletionChunk]":
     """The stream of an answer. A model that wants the newer name for its limit is asked once more, under it.
@@ -252,10 +262,10 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
 
     async def strip(request: httpx2.Request) -> None:
         # The SDK adds what OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS say, whoever is spoken to.
-        for name in set(request.headers) - _HEADERS_THAT_LEAVE:
+        for name in set(request.headers) - _ALLOWED_HEADERS:
             del request.headers[name]
 
-    key = api_key or _NO_KEY
+    key = api_key or _PLACEHOLDER_KEY
     return openai.AsyncOpenAI(
         api_key=key,
         # By name as well, so that OPENAI_CUSTOM_HEADERS cannot put another key in its place.
@@ -301,5 +311,5 @@ def _message(turn: Turn, profile: ModelProfile) -> dict[str, str]:
     return message
 
 
-def _absent(known: Availability, why_not: str) -> Availability:
+def _unavailable(known: Availability, why_not: str) -> Availability:
     return Availability(is_reachable=False, is_local=known.is_local, host=known.host, why_not=why_not)

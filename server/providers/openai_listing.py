@@ -13,17 +13,17 @@ import anyio
 from pydantic import ValidationError
 
 from ...tools.provider import ProviderError, Unreachable
-from .complaint import Complaint, sanitised, seconds_of, typed_error, unreachable
-from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_FRESH_FOR_S, listed_in_time
+from .deadline import LIST_CONNECT_TIMEOUT_S, LIST_TTL_S, with_list_timeout
 from .egress import Gate, client_options
 from .openai_wire import ServedModels
 from .reply import Clock
 from .vendor import Vendor
+from .vendor_errors import ErrorResponse, sanitised, seconds_of, typed_error, unreachable
 
 if TYPE_CHECKING:
     import httpx
 
-_MOST_BYTES = 16_000_000
+_MAX_BYTES = 16_000_000
 """A router's list of some hundred models with prices takes about one."""
 _NAMES_SHOWN = 3
 _VERSIONED = re.compile(r"/v\d+$")
@@ -68,24 +68,24 @@ class ModelList:
         self._gate = gate
         self._clock = clock
         self._latest: Listing | None = None
-        self._asking = anyio.Lock()
+        self._lock = anyio.Lock()
 
     @property
-    def remembered(self) -> Listing | None:
+    def cached(self) -> Listing | None:
         """The latest answer while it is fresh. Nothing is sent."""
-        fresh = self._latest is not None and self._clock() - self._latest.taken_s < LIST_FRESH_FOR_S
+        fresh = self._latest is not None and self._clock() - self._latest.taken_s < LIST_TTL_S
         return self._latest if fresh else None
 
     async def read(self) -> Listing:
         """An answer that is at most a few seconds old. Never raises for the network."""
-        async with self._asking:
-            listing = self.remembered or await self._ask()
+        async with self._lock:
+            listing = self.cached or await self._ask()
             self._latest = listing
             return listing
 
-    async def read_anew(self) -> Listing:
+    async def refresh(self) -> Listing:
         """An answer from now, whatever is remembered."""
-        async with self._asking:
+        async with self._lock:
             self._latest = await self._ask()
             return self._latest
 
@@ -94,7 +94,7 @@ class ModelList:
 
         taken_s = self._clock()
         try:
-            return Listing(taken_s, context_tokens=await listed_in_time(self._fetch))
+            return Listing(taken_s, context_tokens=await with_list_timeout(self._fetch))
         except (httpx.HTTPError, TimeoutError) as error:
             return Listing(taken_s, unreachable(self._vendor, error))
         except ValidationError:
@@ -116,7 +116,7 @@ class ModelList:
             raw = b""
             async for piece in response.aiter_bytes():
                 raw += piece
-                if len(raw) > _MOST_BYTES:
+                if len(raw) > _MAX_BYTES:
                     raise _not_understood(self._vendor)
         return {model.id: model.window for model in ServedModels.model_validate_json(raw).data}
 
@@ -124,7 +124,7 @@ class ModelList:
         if response.status_code in (404, 405):
             return _no_list(self._vendor, response.status_code)
         wait_s = seconds_of(response.headers.get("retry-after"))
-        return typed_error(Complaint(response.status_code, retry_after_s=wait_s), self._vendor, None, self._api_key)
+        return typed_error(ErrorResponse(response.status_code, retry_after_s=wait_s), self._vendor, None, self._api_key)
 
 
 def _no_list(vendor: Vendor, status: int) -> ProviderError:

@@ -5,11 +5,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidatorFunctionWrapHandler, field_validator
 
 from ...tools.provider import Usage
-from .reply import ReplySoFar
+from .reply import PartialReply
 from .think_tags import Piece, ThinkTags
 
 _STATUS_LENGTH = 3
-_MOST_MODELS = 20_000
+_MAX_MODELS = 20_000
 
 
 class _Part(BaseModel):
@@ -57,14 +57,14 @@ class Counters(_Part):
         except ValidationError:
             return None
 
-    def tell(self, reply: ReplySoFar) -> None:
+    def apply_to(self, reply: PartialReply) -> None:
         """Tell the reply what was counted, as far as anything was, and what was charged."""
         if self.cost is not None:
-            reply.charged(self.cost)
+            reply.set_charge(self.cost)
         if (usage := self._usage(reply)) is not None:
-            reply.counted(usage)
+            reply.set_usage(usage)
 
-    def _usage(self, reply: ReplySoFar) -> Usage | None:
+    def _usage(self, reply: PartialReply) -> Usage | None:
         if not self.prompt_tokens or self.completion_tokens is None:
             return None
         details = self.completion_tokens_details
@@ -151,13 +151,13 @@ class ServedModel(_Part):
 
 
 class ServedModels(_Part):
-    data: list[ServedModel] = Field(max_length=_MOST_MODELS)
+    data: list[ServedModel] = Field(max_length=_MAX_MODELS)
 
 
-class AnswerSoFar:
+class ChunkAccumulator:
     """Folds the chunks of a stream into a reply."""
 
-    def __init__(self, reply: ReplySoFar) -> None:
+    def __init__(self, reply: PartialReply) -> None:
         self.finish_reason: str | None = None
         self._reply = reply
         self._tags = ThinkTags()
@@ -167,25 +167,25 @@ class AnswerSoFar:
         # Some servers count in each chunk, most in a last one without choices.
         if chunk.usage is not None:
             self._counters = chunk.usage
-            self._counters.tell(self._reply)
+            self._counters.apply_to(self._reply)
         if not chunk.choices:
             return
         choice = chunk.choices[0]
         if thinking := choice.delta.reasoning or choice.delta.reasoning_content:
-            self._reply.thought(thinking)
+            self._reply.add_thinking(thinking)
         for piece in self._tags.take(choice.delta.content or ""):
             self._add(piece)
         self.finish_reason = choice.finish_reason or self.finish_reason
 
     def end(self) -> None:
         """The stream has ended: what was held back is let go, and the counters are final."""
-        for piece in self._tags.rest():
+        for piece in self._tags.flush():
             self._add(piece)
         if self._counters is not None:
-            self._counters.tell(self._reply)
+            self._counters.apply_to(self._reply)
 
     def _add(self, piece: Piece) -> None:
         if piece.kind == "thinking":
-            self._reply.thought(piece.text)
+            self._reply.add_thinking(piece.text)
         else:
-            self._reply.answered(piece.text)
+            self._reply.add_answer(piece.text)

@@ -14,11 +14,11 @@ Stop = Literal["complete", "length", "refused"]
 Clock = Callable[[], float]
 """Seconds that only ever grow, from any start."""
 
-_TOKENS_AT_MOST = 100_000_000
-_CHARGE_AT_MOST_USD = 1_000.0
+_MAX_TOKENS = 100_000_000
+_MAX_CHARGE_USD = 1_000.0
 """More than one request to any model takes; whoever says so counts wrongly."""
 
-_TOKENS_AROUND_A_TURN = 8
+_TEMPLATE_TOKENS_PER_TURN = 8
 """What a chat template puts around one message, generously."""
 
 
@@ -26,7 +26,7 @@ def estimate_prompt_tokens(request: GenerationRequest) -> int:
     """About how many tokens the prompt takes, rather too many than too few; sent-back thinking included."""
     texts = [request.system, *(turn.text for turn in request.turns)]
     sent_back = sum(turn.state_tokens for turn in request.turns)
-    return sum(estimate_tokens(text) + _TOKENS_AROUND_A_TURN for text in texts) + sent_back
+    return sum(estimate_tokens(text) + _TEMPLATE_TOKENS_PER_TURN for text in texts) + sent_back
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ReplyEnding:
     """The vendor's category of a refusal. None: it gives none."""
 
 
-class ReplySoFar:
+class PartialReply:
     """Gathers a reply piece by piece, and tells the observer after each."""
 
     def __init__(self, request: GenerationRequest, observer: Observer, clock: Clock) -> None:
@@ -50,7 +50,7 @@ class ReplySoFar:
         self._clock = clock
         self._started = clock()
         self._first_piece: float | None = None
-        self.began = False
+        self.has_begun = False
         """Whether the vendor has begun to answer, be it without a word yet. The adapter says so."""
         self._text: list[str] = []
         self._thinking: list[str] = []
@@ -73,39 +73,39 @@ class ReplySoFar:
         """The part of so many output tokens that is thinking, by the reply's bytes."""
         return tokens * self._thinking_bytes // max(1, self._thinking_bytes + self._text_bytes)
 
-    def enters(self, phase: Phase) -> None:
+    def enter_phase(self, phase: Phase) -> None:
         """Say what the model is doing now."""
         self._phase = phase
         self._observer.progressed(Progress(phase, self._usage()))
 
-    def thought(self, piece: str) -> None:
+    def add_thinking(self, piece: str) -> None:
         """A piece of thinking has arrived."""
         if piece:
-            self._came()
+            self._mark_first_piece()
             self._thinking.append(piece)
             self._thinking_bytes += len(piece.encode(errors="replace"))
-        self.enters("thinking")
+        self.enter_phase("thinking")
 
-    def answered(self, piece: str) -> None:
+    def add_answer(self, piece: str) -> None:
         """A piece of the visible answer has arrived."""
         if piece:
-            self._came()
+            self._mark_first_piece()
             self._text.append(piece)
             self._text_bytes += len(piece.encode(errors="replace"))
-        self.enters("answering")
+        self.enter_phase("answering")
 
-    def counted(self, usage: Usage) -> None:
+    def set_usage(self, usage: Usage) -> None:
         """The vendor's counters have arrived: so far, or for good. What cannot be true counts as not told."""
-        self._counted = usage if _can_be_true(usage) else None
-        self.enters(self._phase)
+        self._counted = usage if _is_plausible(usage) else None
+        self.enter_phase(self._phase)
 
-    def charged(self, cost_usd: float) -> None:
+    def set_charge(self, cost_usd: float) -> None:
         """The vendor says what it charges, in US dollars. What cannot be true counts as not told."""
-        if 0 <= cost_usd <= _CHARGE_AT_MOST_USD:
+        if 0 <= cost_usd <= _MAX_CHARGE_USD:
             self._charged_usd = cost_usd
-            self.enters(self._phase)
+            self.enter_phase(self._phase)
 
-    def ended(self, ending: ReplyEnding) -> Generation:
+    def finish(self, ending: ReplyEnding) -> Generation:
         """The complete reply. Raises Truncated, Refused or EmptyAnswer when it holds no usable answer."""
         generation = Generation(
             text=self.text,
@@ -117,7 +117,7 @@ class ReplySoFar:
         )
         return _usable(generation, ending, self._request)
 
-    def _came(self) -> None:
+    def _mark_first_piece(self) -> None:
         if self._first_piece is None:
             self._first_piece = self._clock()
 
@@ -134,11 +134,11 @@ class ReplySoFar:
         )
 
 
-def _can_be_true(usage: Usage) -> bool:
+def _is_plausible(usage: Usage) -> bool:
     cached, written = usage.cache_read_tokens, usage.cache_write_tokens
     counts = (usage.input_tokens, usage.output_tokens, usage.thinking_tokens, cached, written)
     return (
-        all(0 <= count <= _TOKENS_AT_MOST for count in counts)
+        all(0 <= count <= _MAX_TOKENS for count in counts)
         and cached + written <= usage.input_tokens
         and usage.thinking_tokens <= usage.output_tokens
     )

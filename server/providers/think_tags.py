@@ -21,46 +21,46 @@ class ThinkTags:
     """Tells the pieces of a stream apart, however the tags fall across them."""
 
     def __init__(self) -> None:
-        self._held = ""
+        self._buffer = ""
         self._state: Literal["start", "inside", "after", "answer"] = "start"
 
     def take(self, text: str) -> Iterator[Piece]:
         """What is certain by now. What may be part of a tag is held back."""
-        self._held += text
+        self._buffer += text
         if self._state == "start":
             self._begin()
         if self._state == "inside":
             yield from self._think()
         if self._state == "after":
-            self._held = self._held.lstrip()
-            self._state = "answer" if self._held else "after"
-        if self._state == "answer" and self._held:
-            yield Piece("answer", self._let_go())
+            self._buffer = self._buffer.lstrip()
+            self._state = "answer" if self._buffer else "after"
+        if self._state == "answer" and self._buffer:
+            yield Piece("answer", self._take_buffer())
 
-    def rest(self) -> Iterator[Piece]:
+    def flush(self) -> Iterator[Piece]:
         """What was held back when the stream ended."""
-        if self._held:
-            yield Piece("thinking" if self._state == "inside" else "answer", self._let_go())
+        if self._buffer:
+            yield Piece("thinking" if self._state == "inside" else "answer", self._take_buffer())
 
     def _begin(self) -> None:
-        start = self._held.lstrip()
+        start = self._buffer.lstrip()
         if start.startswith(_OPENING):
-            self._held, self._state = start.removeprefix(_OPENING), "inside"
+            self._buffer, self._state = start.removeprefix(_OPENING), "inside"
         elif not _OPENING.startswith(start):
             self._state = "answer"
 
     def _think(self) -> Iterator[Piece]:
-        thinking, closing, after = self._held.partition(_CLOSING)
+        thinking, closing, after = self._buffer.partition(_CLOSING)
         if closing:
-            self._held, self._state = after, "after"
+            self._buffer, self._state = after, "after"
         else:
             certain = len(thinking) - _overlap(thinking)
-            thinking, self._held = thinking[:certain], thinking[certain:]
+            thinking, self._buffer = thinking[:certain], thinking[certain:]
         if thinking:
             yield Piece("thinking", thinking)
 
-    def _let_go(self) -> str:
-        held, self._held = self._held, ""
+    def _take_buffer(self) -> str:
+        held, self._buffer = self._buffer, ""
         return held
 
 

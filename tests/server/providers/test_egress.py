@@ -35,9 +35,9 @@ async def test_a_local_only_request_is_stopped_at_the_gate_whatever_client_makes
     request = replace(ask("qwen3-30b-a3b"), local_only=True)
 
     with on_behalf_of(request, observer):
-        await gate.let_out(Outgoing(Address("studio.lan"), {"content-length": "12"}))
+        await gate.check_outgoing(Outgoing(Address("studio.lan"), {"content-length": "12"}))
         with pytest.raises(NotLocal, match=r"elsewhere\.example"):
-            await gate.let_out(Outgoing(Address("elsewhere.example"), {"content-length": "12"}))
+            await gate.check_outgoing(Outgoing(Address("elsewhere.example"), {"content-length": "12"}))
 
     assert observer.requests == [("studio.lan", 12)]
 
@@ -47,7 +47,7 @@ async def test_what_nobody_asked_for_is_not_counted(observer, ask):
 
     with on_behalf_of(ask("qwen3-30b-a3b"), observer):
         pass
-    await gate.let_out(Outgoing(Address("elsewhere.example")))
+    await gate.check_outgoing(Outgoing(Address("elsewhere.example")))
 
     assert observer.requests == []
 
@@ -67,11 +67,11 @@ async def test_no_request_to_another_machine_holds_a_secret_whatever_way_it_came
     body = json.dumps({"messages": [{"content": [{"text": f"a\nkey: {AWS_KEY}\n"}]}]}).encode()
 
     with pytest.raises(NotLocal, match=r"elsewhere\.example was about to be sent holds .*\(aws-access-key\)"):
-        await gate.let_out(Outgoing(Address("elsewhere.example"), body=body))
+        await gate.check_outgoing(Outgoing(Address("elsewhere.example"), body=body))
     with pytest.raises(NotLocal, match="aws-access-key"):
-        await gate.let_out(Outgoing(Address("elsewhere.example"), body=f"no json {AWS_KEY}".encode()))
-    await gate.let_out(Outgoing(Address("elsewhere.example"), body=b'{"text": "nothing"}'))
-    await gate.let_out(Outgoing(Address("studio.lan"), body=body))
+        await gate.check_outgoing(Outgoing(Address("elsewhere.example"), body=f"no json {AWS_KEY}".encode()))
+    await gate.check_outgoing(Outgoing(Address("elsewhere.example"), body=b'{"text": "nothing"}'))
+    await gate.check_outgoing(Outgoing(Address("studio.lan"), body=body))
 
 
 async def test_a_gateway_on_this_machine_is_no_way_out_for_a_secret(observer, ask):
@@ -79,9 +79,9 @@ async def test_a_gateway_on_this_machine_is_no_way_out_for_a_secret(observer, as
     outgoing = Outgoing(Address("127.0.0.1"), body=json.dumps({"text": AWS_KEY}).encode())
 
     with on_behalf_of(ask("qwen3-30b-a3b"), observer):
-        await gate.let_out(outgoing)
+        await gate.check_outgoing(outgoing)
     with on_behalf_of(ask("claude-haiku-5-5"), observer), pytest.raises(NotLocal, match="aws-access-key"):
-        await gate.let_out(outgoing)
+        await gate.check_outgoing(outgoing)
 
 
 async def test_a_gateway_that_the_user_lists_as_local_may_be_sent_a_secret(observer, ask):
@@ -89,7 +89,7 @@ async def test_a_gateway_that_the_user_lists_as_local_may_be_sent_a_secret(obser
     outgoing = Outgoing(Address("127.0.0.1"), {"content-length": "12"}, json.dumps({"text": AWS_KEY}).encode())
 
     with on_behalf_of(ask("claude-haiku-5-5"), observer):
-        await gate.let_out(outgoing)
+        await gate.check_outgoing(outgoing)
 
     assert observer.requests == [("127.0.0.1", 12)]
 
@@ -97,6 +97,6 @@ async def test_a_gateway_that_the_user_lists_as_local_may_be_sent_a_secret(obser
 async def test_with_the_setting_nothing_leaves_even_on_nobodys_behalf():
     gate = Gate(frozenset(), local_only=True)
 
-    await gate.let_out(Outgoing(Address("localhost")))
+    await gate.check_outgoing(Outgoing(Address("localhost")))
     with pytest.raises(NotLocal, match=r"elsewhere\.example"):
-        await gate.let_out(Outgoing(Address("elsewhere.example")))
+        await gate.check_outgoing(Outgoing(Address("elsewhere.example")))

@@ -17,8 +17,8 @@ from chargehand.server.providers import anthropic as anthropic_adapter
 from chargehand.server.providers import cerebras as cerebras_adapter
 from chargehand.server.providers import ollama as ollama_adapter
 from chargehand.server.providers import openai_compatible as openai_adapter
-from chargehand.server.providers.complaint import sanitised, translating
 from chargehand.server.providers.vendor import Vendor
+from chargehand.server.providers.vendor_errors import sanitised, translating
 from chargehand.tools.provider import NotLocal, ProviderError
 
 VENDOR = Vendor("Vendor", "https://vendor.example", "VENDOR_BASE_URL", "VENDOR_API_KEY")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chargehand.server.providers.ollama_window import Window, choose_window, was_cut
+from chargehand.server.providers.ollama_window import Window, choose_window, was_truncated
 
 
 @pytest.mark.parametrize(
@@ -23,14 +23,14 @@ from chargehand.server.providers.ollama_window import Window, choose_window, was
     ],
 )
 def test_the_window_holds_prompt_and_answer_in_the_fewest_steps(prompt, output, most, loaded, expected):
-    assert choose_window(prompt, output, most_tokens=most, loaded_tokens=loaded) == expected
+    assert choose_window(prompt, output, model_max_tokens=most, loaded_tokens=loaded) == expected
 
 
 @pytest.mark.parametrize(("count", "cut"), [(4_098, True), (4_099, True), (8_191, True), (8_192, True), (8_190, False)])
 def test_a_cut_prompt_is_known_by_its_marks(count, cut):
-    assert was_cut(count, 8_192) is cut
+    assert was_truncated(count, 8_192) is cut
 
 
 def test_a_small_count_is_no_proof_of_a_cut():
     # Some versions leave cached tokens out of the count.
-    assert not was_cut(1, 8_192)
+    assert not was_truncated(1, 8_192)

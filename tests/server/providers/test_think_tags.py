@@ -8,7 +8,7 @@ from chargehand.server.providers.think_tags import ThinkTags
 def told_apart(pieces: list[str]) -> tuple[str, str]:
     """(thinking, answer)"""
     tags = ThinkTags()
-    found = [piece for text in pieces for piece in tags.take(text)] + list(tags.rest())
+    found = [piece for text in pieces for piece in tags.take(text)] + list(tags.flush())
     return tuple("".join(p.text for p in found if p.kind == kind) for kind in ("thinking", "answer"))
 
 

@@ -45,7 +45,7 @@ _NOT_ALLOWED = re.compile(r"\b(organization|parent_organization|workspace|cmek|c
 
 
 @dataclass(frozen=True)
-class Complaint:
+class ErrorResponse:
     """What a vendor said instead of an answer."""
 
     status: int
@@ -60,23 +60,23 @@ class Complaint:
 
 
 def typed_error(
-    complaint: Complaint, vendor: Vendor, request: GenerationRequest | None, key: str = ""
+    error_response: ErrorResponse, vendor: Vendor, request: GenerationRequest | None, key: str = ""
 ) -> ProviderError:
     """The typed error of a complaint. Its message never holds the key, the prompt, or more than a short reason.
 
     request: None when the vendor was only asked which models it has.
     A mid-stream error has no status of its own, so its kind stands in for one.
     """
-    case = _Case(complaint, vendor, request, key)
-    status = complaint.status if complaint.status >= 300 else _status_of(complaint.kind)
-    if status == 400 and _NOT_ALLOWED.search(complaint.kind):
+    case = _Case(error_response, vendor, request, key)
+    status = error_response.status if error_response.status >= 300 else _status_of(error_response.kind)
+    if status == 400 and _NOT_ALLOWED.search(error_response.kind):
         return _forbidden(case)
-    if status == 429 and "queue_exceeded" in complaint.kind:
+    if status == 429 and "queue_exceeded" in error_response.kind:
         # Cerebras's word for its own crowd, not for a limit of yours.
         return _overloaded(case)
     if status in _EXPLAINED_BY_TEXT:
         for pattern, make in _BY_TEXT:
-            if pattern.search(f"{complaint.kind} {complaint.text}"):
+            if pattern.search(f"{error_response.kind} {error_response.text}"):
                 return make(case)
     if make := _BY_STATUS.get(status):
         return make(case)
@@ -84,7 +84,7 @@ def typed_error(
         return _redirected(case)
     if status < 500:
         return _invalid(case)
-    return _broken(case) if complaint.began else _failed(case)
+    return _broken(case) if error_response.began else _failed(case)
 
 
 def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachable:
@@ -160,12 +160,12 @@ def seconds_of(header: str | None) -> float | None:
         return None
 
 
-def lost(vendor: Vendor, began: Callable[[], bool]) -> Translation:
+def connection_lost(vendor: Vendor, began: Callable[[], bool]) -> Translation:
     """For errors of the connection. began: says whether part of the answer had arrived."""
     return lambda error: broken_stream(vendor) if began() else unreachable(vendor, error)
 
 
-def garbled(vendor: Vendor) -> Translation:
+def malformed_reply(vendor: Vendor) -> Translation:
     """For replies that make no sense."""
     return lambda _: broken_stream(vendor)
 
@@ -191,7 +191,7 @@ def _status_of(kind: str) -> int:
 
 @dataclass(frozen=True)
 class _Case:
-    complaint: Complaint
+    response: ErrorResponse
     vendor: Vendor
     request: GenerationRequest | None
     key: str
@@ -206,12 +206,12 @@ class _Case:
         private = [self.key] if self.key else []
         if self.request is not None:
             private += [self.request.system, *(turn.text for turn in self.request.turns)]
-        reason = sanitised(self.complaint.text, private)
+        reason = sanitised(self.response.text, private)
         return f": {reason}" if reason else ""
 
 
 def _rate_limited(case: _Case) -> ProviderError:
-    wait_s = case.complaint.retry_after_s
+    wait_s = case.response.retry_after_s
     wait = "Wait" if wait_s is None else f"Wait {_as_time(wait_s)}"
     what = f"{case.vendor.name} limits the rate of requests to {case.model}{case.reason.rstrip('.')}"
     return RateLimited(f"{what}. {wait}, or ask another model.", wait_s)
@@ -254,16 +254,16 @@ def _no_credit(case: _Case) -> ProviderError:
 
 
 def _unknown(case: _Case) -> ProviderError:
-    return unknown_model(case.vendor, case.request) if case.request else _not_there(case)
+    return unknown_model(case.vendor, case.request) if case.request else _wrong_server(case)
 
 
 def _too_long(case: _Case) -> ProviderError:
-    return context_too_long(case.request) if case.request else _not_there(case)
+    return context_too_long(case.request) if case.request else _wrong_server(case)
 
 
-def _not_there(case: _Case) -> ProviderError:
+def _wrong_server(case: _Case) -> ProviderError:
     return Unreachable(
-        f"{case.vendor.url} does not answer like {case.vendor.name} ({case.complaint.status}). "
+        f"{case.vendor.url} does not answer like {case.vendor.name} ({case.response.status}). "
         f"Correct {case.vendor.address_variable}."
     )
 
@@ -271,24 +271,23 @@ def _not_there(case: _Case) -> ProviderError:
 def _redirected(case: _Case) -> ProviderError:
     vendor = case.vendor
     return Unreachable(
-        f"{vendor.name} at {vendor.url} answered with a redirect ({case.complaint.status}), which is not followed. "
+        f"{vendor.name} at {vendor.url} answered with a redirect ({case.response.status}), which is not followed. "
         f"Set {vendor.address_variable} to the final address."
     )
 
 
 def _invalid(case: _Case) -> ProviderError:
     if case.request is None:
-        return _not_there(case)
+        return _wrong_server(case)
     return InvalidRequest(
-        f"{case.vendor.name} refuses the form of the request for {case.model} ({case.complaint.status}{case.reason}). "
+        f"{case.vendor.name} refuses the form of the request for {case.model} ({case.response.status}{case.reason}). "
         f"The rules in the profile {case.request.profile.id} may be out of date; use another model meanwhile."
     )
 
 
 def _failed(case: _Case) -> ProviderError:
     return VendorFailed(
-        f"{case.vendor.name} failed on {case.model} ({case.complaint.status}{case.reason}). "
-        "Ask again, or another model."
+        f"{case.vendor.name} failed on {case.model} ({case.response.status}{case.reason}). Ask again, or another model."
     )
 
 

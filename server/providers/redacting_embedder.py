@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ...memory_store.index.vector_index import Vectors
 
 
-class DiscreetEmbedder:
+class RedactingEmbedder:
     """Implements `Embedder` around one that sends texts away, by whatever client."""
 
     def __init__(self, inner: Embedder, secrets: SecretSearch, *, local_only: bool) -> None:

@@ -5,7 +5,7 @@ import pytest
 from planted import AWS_KEY
 
 from chargehand.memory_store.embedding.embedder import EmbedderUnavailable
-from chargehand.server.providers.discreet_embedder import DiscreetEmbedder
+from chargehand.server.providers.redacting_embedder import RedactingEmbedder
 from chargehand.tools.guarding.secrets import SecretSearch
 
 pytestmark = pytest.mark.anyio
@@ -34,7 +34,7 @@ class Elsewhere:
 
 async def test_a_secret_is_replaced_in_what_is_embedded_elsewhere():
     inner = Elsewhere()
-    embedder = DiscreetEmbedder(inner, SecretSearch(), local_only=False)
+    embedder = RedactingEmbedder(inner, SecretSearch(), local_only=False)
 
     await embedder.prepare()
     vectors = await embedder.embed([f"Rotate {AWS_KEY} now", "Nothing here"])
@@ -48,14 +48,14 @@ async def test_a_text_that_must_stay_is_not_embedded_elsewhere():
     inner = Elsewhere()
 
     with pytest.raises(EmbedderUnavailable):
-        await DiscreetEmbedder(inner, SecretSearch(), local_only=False).embed(["private"], local_only=True)
+        await RedactingEmbedder(inner, SecretSearch(), local_only=False).embed(["private"], local_only=True)
 
     assert inner.received == []
 
 
 async def test_with_the_setting_an_embedder_elsewhere_is_not_asked_at_all():
     inner = Elsewhere()
-    embedder = DiscreetEmbedder(inner, SecretSearch(), local_only=True)
+    embedder = RedactingEmbedder(inner, SecretSearch(), local_only=True)
 
     with pytest.raises(EmbedderUnavailable, match="CHARGEHAND_EMBEDDER=lexical"):
         await embedder.prepare()
