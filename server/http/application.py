@@ -20,10 +20,10 @@ from ..settings import HttpSettings
 from ..surface.server_state import OpenServices, ServerState
 from .binding import HEALTH, PATH, Binding, Entrance
 from .limits import limited
-from .sessions import IDLE_SESSION_S, SESSIONS_AT_MOST, Sessions
+from .sessions import IDLE_SESSION_S, MAX_SESSIONS, Sessions
 from .tokens import undecided, verifier
 
-BODY_BYTES_AT_MOST = 8 * 1024 * 1024
+MAX_BODY_BYTES = 8 * 1024 * 1024
 """The longest `context` that a tool takes is 2,000,000 characters."""
 ROOM_AGAIN_AFTER_S = 60
 """When to come back while there is no room. A guess: nobody knows when sessions end."""
@@ -45,9 +45,9 @@ def served_over_http(app: MCPServer[ServerState], binding: Binding, entrance: En
     mcp: ASGIApp = Sessions(
         app.streamable_http_app(
             streamable_http_path=PATH,
-            max_request_body_size=BODY_BYTES_AT_MOST,
+            max_request_body_size=MAX_BODY_BYTES,
             session_idle_timeout=IDLE_SESSION_S,
-            max_sessions=SESSIONS_AT_MOST,
+            max_sessions=MAX_SESSIONS,
             transport_security=security,
             host=binding.host,
         )

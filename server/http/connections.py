@@ -16,11 +16,11 @@ if sys.platform != "win32":  # at once: when it is wanted, no file may be left t
 
 logger = logging.getLogger(__name__)
 
-HEAD_BYTES_AT_MOST = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 """More than that without an end of the headers is refused."""
 REQUEST_S = 30.0
 """For headers and body."""
-CONNECTIONS_AT_MOST = 1_000
+MAX_CONNECTIONS = 1_000
 ACCEPTED_AT_ONCE = 64
 """Connections that are accepted before one of them is looked at: they take file descriptors meanwhile."""
 
@@ -50,9 +50,9 @@ class Connection(HttpToolsProtocol):
             self._expect_request()
         self._head_bytes += len(data)
         super().data_received(data)
-        if self._is_in_head and self._head_bytes > HEAD_BYTES_AT_MOST:
+        if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(
-                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The headers are longer than {HEAD_BYTES_AT_MOST:,} bytes."
+                HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, f"The headers are longer than {MAX_HEAD_BYTES:,} bytes."
             )
 
     def on_headers_complete(self) -> None:
@@ -125,6 +125,6 @@ def say_once_that_files_run_out(loop: asyncio.AbstractEventLoop) -> None:
 def _connections_at_most() -> int:
     """Half of what the process may have open: the other half is for answering them."""
     if sys.platform == "win32":
-        return CONNECTIONS_AT_MOST
+        return MAX_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return CONNECTIONS_AT_MOST if soft == resource.RLIM_INFINITY else min(CONNECTIONS_AT_MOST, soft // 2)
+    return MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MAX_CONNECTIONS, soft // 2)

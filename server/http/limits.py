@@ -15,7 +15,7 @@ from ..surface.server_state import ServerState
 if TYPE_CHECKING:
     from ...tools.cascade.delegations import Delegation
 
-CALLERS_AT_MOST = 10_000
+MAX_CALLERS = 10_000
 """Kept in mind; who was away longest is forgotten first."""
 
 _DELEGATE = "delegate_generation"
@@ -102,7 +102,7 @@ def _gauge(gauges: dict[tuple[str | None, str], _Gauge], who: tuple[str | None, 
     gauge.left = min(float(per_minute), gauge.left + (now - gauge.seen) * per_minute / 60)
     gauge.seen = now
     gauges[who] = gauge  # the dict is in the order of last use
-    while len(gauges) > CALLERS_AT_MOST and not next(iter(gauges.values())).under_way:
+    while len(gauges) > MAX_CALLERS and not next(iter(gauges.values())).under_way:
         del gauges[next(iter(gauges))]
     return gauge
 

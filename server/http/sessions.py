@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..surface.callers import current_caller
 
-SESSIONS_AT_MOST = 1_000
+MAX_SESSIONS = 1_000
 SESSIONS_OF_ONE_CALLER = 100
 IDLE_SESSION_S = 1_800
 

@@ -1,4 +1,4 @@
-"""An account with a vendor that wants a key, and the one client that speaks for it."""
+"""An account with a vendor that requires a key, and its single SDK client."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, asynccontextmanager
@@ -34,11 +34,12 @@ _Client = TypeVar("_Client", bound=Client)
 Translations = Callable[
     [Vendor, GenerationRequest | None, str, Callable[[], bool]], Mapping[type[Exception], Translation]
 ]
-"""A vendor's table of foreign errors, by the key, which no message may hold, and whether an answer had begun."""
+"""Builds a vendor's error table. Arguments: vendor, request, API key (never shown in a message), and a function that
+says whether an answer had begun."""
 
 
 class Account(Generic[_Client]):
-    """What the adapters of vendors with keys have in common."""
+    """Shared by the adapters of vendors with API keys."""
 
     def __init__(
         self,
@@ -48,9 +49,9 @@ class Account(Generic[_Client]):
         translations: Translations,
         gate: Gate,
     ) -> None:
-        """api_key: empty means absent, which only a vendor without a key variable puts up with.
+        """api_key: empty means absent, which only a vendor without a key variable accepts.
 
-        connect: imports the SDK and makes its client; called once, in a thread.
+        connect: imports the SDK and creates its client; called once, in a thread.
         """
         self.vendor = vendor
         self.api_key = api_key.strip()
@@ -62,11 +63,11 @@ class Account(Generic[_Client]):
 
     @property
     def lacks_key(self) -> bool:
-        """Whether it cannot be asked for want of a key."""
+        """Whether a required key is missing."""
         return not self.api_key and self.vendor.key_variable is not None
 
     def availability(self, profiles: Sequence[ModelProfile]) -> Mapping[str, Availability]:
-        """Whether there is a key. Nothing is sent, so a wrong key shows only when it is used."""
+        """Whether there is a key. Nothing is sent, so a wrong key is detected only when it is used."""
         vendor, why_not = self.vendor, self.vendor.missing_key if self.lacks_key else None
         return {
             profile.id: Availability(
@@ -74,14 +75,14 @@ class Account(Generic[_Client]):
                 is_local=vendor.keeps_local(profile),
                 host=vendor.host,
                 why_not=why_not,
-                # A profile of the user's own is a vendor that they set up, with or without the key.
+                # A profile written by the user counts as set up, with or without the key.
                 is_set_up=why_not is None or profile.base_url is not None,
             )
             for profile in profiles
         }
 
     async def check_access(self, send: Callable[[_Client], Awaitable[object]]) -> str | None:
-        """See `Provider`. send: makes a free request. A vendor that is merely busy has let us in."""
+        """See `Provider`. send: makes a free request. A busy vendor counts as accessible."""
         if self.lacks_key or self._gate.blocks(self.vendor.host):
             return None
         client = await self.client()
@@ -99,9 +100,9 @@ class Account(Generic[_Client]):
     def translating(
         self, request: GenerationRequest | None = None, began: Callable[[], bool] = lambda: False
     ) -> AbstractContextManager[None]:
-        """Gives the vendor's errors inside the block our types. request: None where it is about no single one.
+        """Translates the vendor's errors inside the block into our types. request: None if no single one is concerned.
 
-        began: says whether part of the answer had arrived.
+        began: returns whether part of the answer had arrived.
         """
         return translating(self._translations(self.vendor, request, self.api_key, began))
 
@@ -109,9 +110,10 @@ class Account(Generic[_Client]):
     async def asking(
         self, request: GenerationRequest, observer: Observer, clock: Clock
     ) -> AsyncGenerator[tuple[_Client, PartialReply]]:
-        """The client, and the reply that the block fills: in the request's time, on its behalf, with errors of ours.
+        """The client, and the reply for the block to fill.
 
-        Raises NotLocal or MissingKey when the request may not, or cannot, be sent here.
+        Inside the block the request's deadline and privacy apply, and errors are translated. Raises NotLocal or
+        MissingKey when the request may not, or cannot, be sent here.
         """
         self.check_before_sending(request)
         client = await self.client()
@@ -128,10 +130,10 @@ class Account(Generic[_Client]):
             raise MissingKey(self.vendor.missing_key)
 
     async def client(self) -> _Client:
-        """The vendor's client, made now if there is none yet."""
+        """The vendor's client, created on the first call."""
         async with self._client_lock:
             if self._client is None:
-                # In a thread: importing an SDK takes up to a second, in which the server must go on answering.
+                # In a thread: importing an SDK takes up to a second and must not block the server.
                 connect = partial(self._connect, self.api_key, self.vendor, self._gate)
                 self._client = await anyio.to_thread.run_sync(connect)
             return self._client

@@ -52,14 +52,14 @@ _STOPS: dict[str, Stop] = {
 
 @dataclass(frozen=True)
 class _Blocks:
-    """An answer's content blocks as they came, signatures included; for the model that made them."""
+    """An answer's content blocks as received, signatures included. Only for the model that produced them."""
 
     model: str
     blocks: tuple[Mapping[str, Any], ...]
 
 
 def anthropic_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
-    """The vendor at its address; empty means its own. Raises InvalidAddress."""
+    """Anthropic at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Anthropic",
         url=vendor_url(base_url, "ANTHROPIC_BASE_URL", _DEFAULT_URL),
@@ -87,7 +87,7 @@ class AnthropicProvider:
         self,
         profiles: Sequence[ModelProfile],
         *,
-        local_only: bool = False,  # noqa: ARG002 - asks nobody
+        local_only: bool = False,  # noqa: ARG002 - sends nothing
     ) -> Mapping[str, Availability]:
         """See `Account`."""
         return self._account.availability(profiles)
@@ -116,7 +116,7 @@ class AnthropicProvider:
 
 @dataclass
 class _PartialMessage:
-    """The blocks and counters of a message while its events arrive."""
+    """The blocks and token counters of a message while its events arrive."""
 
     blocks: dict[int, dict[str, Any]] = field(default_factory=dict[int, dict[str, Any]])
     usage: Usage = field(default_factory=Usage)
@@ -136,7 +136,7 @@ class _PartialMessage:
         )
 
     def take_whole(self, message: "Message", reply: PartialReply) -> None:
-        """A message that did not come in events."""
+        """Take a complete, unstreamed message."""
         for index, block in enumerate(message.content):
             self.blocks[index] = block.to_dict()
             if block.type == "text":
@@ -147,7 +147,7 @@ class _PartialMessage:
         self._stopped(message.stop_reason, message.stop_details)
 
     def take(self, event: "RawMessageStreamEvent", reply: PartialReply) -> None:
-        """Fold one event in. Blocks are told apart by type: thinking comes first, when it comes at all."""
+        """Apply one event. Blocks are distinguished by type, not by order: thinking is optional and comes first."""
         match event.type:
             case "message_start":
                 counters = event.message.usage
@@ -164,10 +164,10 @@ class _PartialMessage:
             case "message_stop":
                 self.has_ended = True
             case _:
-                pass  # `content_block_stop` says nothing new; events of later versions are not for us
+                pass  # `content_block_stop` adds nothing; events of later API versions are ignored
 
     def finished_blocks(self) -> tuple[Mapping[str, Any], ...]:
-        """The blocks in order, as the vendor takes them back."""
+        """The blocks in order, in the form that the vendor accepts in a later request."""
         kept = {"text": ("type", "text"), "thinking": ("type", "thinking", "signature")}
         kept["redacted_thinking"] = ("type", "data")
         blocks = [self.blocks[index] for index in sorted(self.blocks)]
@@ -180,7 +180,7 @@ class _PartialMessage:
             self.refusal = details.category
 
     def _extend(self, block: dict[str, Any], delta: Any, reply: PartialReply) -> None:
-        # `delta` is a union that grows with the SDK, hence Any: only the kinds below concern us.
+        # `delta` is a union that grows with the SDK, hence Any: only the kinds below matter.
         match delta.type:
             case "text_delta":
                 block["text"] = block.get("text", "") + delta.text
@@ -194,7 +194,7 @@ class _PartialMessage:
                 pass
 
     def _count(self, fresh_tokens: int | None, counters: Any, reply: PartialReply) -> None:
-        # Two SDK classes with the same fields, hence Any. The whole prompt is the sum of the three.
+        # Two SDK classes with the same fields, hence Any. The prompt is the sum of fresh, cache-read and cache-written.
         read = counters.cache_read_input_tokens
         written = counters.cache_creation_input_tokens
         details = counters.output_tokens_details
@@ -220,9 +220,9 @@ def _read_whole(message: "Message", reply: PartialReply) -> ReplyEnding:
 def translations(
     vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
-    """Where each of the SDK's errors belongs. Imports the SDK.
+    """Our error for each of the SDK's. Imports the SDK.
 
-    request: None when only the list of models was asked for. began: says whether part of the answer had arrived.
+    request: None when only the model list was requested. began: returns whether part of the answer had arrived.
     """
     import anthropic
     import httpx2
@@ -242,7 +242,7 @@ def translations(
         anthropic.APIStatusError: refused,
         anthropic.APIConnectionError: connection_lost(vendor, began),
         httpx2.HTTPError: connection_lost(vendor, began),
-        # Left over: credentials we do not use, retries that are off, and replies that make no sense.
+        # The remaining errors: unused credential sources, disabled retries, and malformed replies.
         anthropic.AnthropicError: malformed_reply(vendor),
         json.JSONDecodeError: malformed_reply(vendor),
     }
@@ -256,7 +256,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthro
     import anthropic
     import httpx2
 
-    # The profile's lifecycle says it already, to the user instead of the terminal.
+    # The profile's lifecycle already reports deprecation to the user.
     warnings.filterwarnings("ignore", r"The model '.*' is deprecated", DeprecationWarning)
     timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
     return anthropic.AsyncAnthropic(
@@ -272,7 +272,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "anthropic.AsyncAnthro
 
 
 def _body(request: GenerationRequest) -> dict[str, Any]:
-    """The request's fields, the vendor's form, hence Any. Nothing that 5.x models refuse: no sampling, no prefill."""
+    """The request body in the vendor's format, hence Any. Without sampling and prefill, which 5.x models refuse."""
     profile = request.profile
     body: dict[str, Any] = {
         "model": profile.api_model,
@@ -308,7 +308,7 @@ def _message(turn: Turn, profile: ModelProfile) -> dict[str, Any]:
 
 
 def _mark_for_cache(body: dict[str, Any]) -> None:
-    """Breakpoints after the system prompt, which tasks share, and after the last turn, which a repair repeats."""
+    """Set cache breakpoints after the system prompt, shared by tasks, and the last turn, repeated by a repair."""
     if "system" in body:
         body["system"][-1]["cache_control"] = _CACHED
     body["messages"][-1]["content"][-1]["cache_control"] = _CACHED

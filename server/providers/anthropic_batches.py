@@ -1,7 +1,7 @@
-"""Anthropic's Message Batches: requests answered within 24 hours, at half the price.
+"""Anthropic's Message Batches API: requests answered within 24 hours, at half the price.
 
-https://platform.claude.com/docs/en/build-with-claude/batch-processing (seen 2026-11-25): what is refused, cancelled or
-too old is not billed, and results can be fetched for 29 days. Requests and results are kept there for as long.
+https://platform.claude.com/docs/en/build-with-claude/batch-processing (seen 2026-11-25): refused, cancelled and expired
+requests are not billed. Anthropic keeps requests and results for 29 days; results can be fetched for as long.
 """
 
 import datetime as dt
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 PRICE_SHARE = 0.5
 
 Body = Callable[[GenerationRequest], dict[str, Any]]
-"""The fields of one request, in the vendor's form, hence Any."""
+"""Builds the body of one request, in the vendor's format, hence Any."""
 
 ReadMessage = Callable[["Message", PartialReply], ReplyEnding]
-"""Folds a whole message into a reply."""
+"""Reads a complete message into a reply."""
 
 
 class AnthropicBatches:
@@ -77,7 +77,7 @@ class AnthropicBatches:
                 yield line.custom_id, _UNKNOWN_REQUEST if request is None else self._result(line, request)
 
     async def submitted_since(self, at: float) -> Sequence[str]:
-        """See `Batches`. The account's newest are listed first."""
+        """See `Batches`. The API lists the newest first."""
         since = dt.datetime.fromtimestamp(at, dt.UTC)
         found: list[str] = []
         client = await self._account.client()
@@ -110,7 +110,7 @@ class AnthropicBatches:
 
 
 class _NullObserver:
-    """Hears nothing: an `Observer` for replies that are there already."""
+    """An `Observer` that ignores all events, for replies that are already complete."""
 
     def progressed(self, progress: Progress) -> None: ...
 
@@ -121,5 +121,5 @@ _UNKNOWN_REQUEST = Generation("", Usage(), 0.0)
 
 
 def _untimed(generation: Generation) -> Generation:
-    """Nobody knows how long it took."""
+    """The generation without its duration, which is not known for a batch."""
     return Generation(generation.text, generation.usage, 0.0, vendor_state=generation.vendor_state)

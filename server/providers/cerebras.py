@@ -1,4 +1,4 @@
-"""Open models on Cerebras's own SDK, which is imported on first use."""
+"""Open models on Cerebras, through its own SDK, which is imported on first use."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -45,10 +45,10 @@ _STOPS: dict[str, Stop] = {"stop": "complete", "length": "length", "content_filt
 
 
 class _Chunk(Chunk):
-    """A piece of the stream, by its fields.
+    """A chunk of the stream, parsed by its fields.
 
-    The SDK's union of three classes is not to be trusted: a chunk without `system_fingerprint` becomes a
-    whole response whose delta is a dict, and an error may come as an object instead of an exception.
+    The SDK's union of three classes is unreliable: a chunk without `system_fingerprint` becomes a complete
+    response whose delta is a dict, and an error may arrive as an object instead of an exception.
     """
 
     error: ErrorBody | None = None
@@ -56,7 +56,7 @@ class _Chunk(Chunk):
 
 
 def cerebras_at(base_url: str, local_hosts: frozenset[str]) -> Vendor:
-    """The vendor at its address; empty means its own. Raises InvalidAddress."""
+    """Cerebras at `base_url`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Cerebras",
         url=vendor_url(base_url, "CEREBRAS_BASE_URL", _DEFAULT_URL),
@@ -83,7 +83,7 @@ class CerebrasProvider:
         self,
         profiles: Sequence[ModelProfile],
         *,
-        local_only: bool = False,  # noqa: ARG002 - asks nobody
+        local_only: bool = False,  # noqa: ARG002 - sends nothing
     ) -> Mapping[str, Availability]:
         """See `Account`."""
         return self._account.availability(profiles)
@@ -97,7 +97,7 @@ class CerebrasProvider:
         account = self._account
         finish_reason: str | None = None
         async with account.asking(request, observer, self._clock) as (client, reply):
-            # The SDK types every reply as stream or not, whatever `stream` says.
+            # The SDK types every reply as stream or response, regardless of `stream`.
             opened = await client.chat.completions.create(**_body(request), stream=True)
             async with cast("sdk.AsyncStream[ChatCompletion]", opened) as stream:
                 reply.has_begun = True
@@ -118,7 +118,7 @@ class CerebrasProvider:
         await self._account.aclose()
 
     def _take(self, chunk: _Chunk, reply: PartialReply, request: GenerationRequest) -> str | None:
-        """Fold one chunk in; the reason to finish, when it names one."""
+        """Apply one chunk. Returns its finish reason, if any."""
         if chunk.error is not None:
             error_response = ErrorResponse(chunk.status_code, chunk.error.kind, chunk.error.text, began=True)
             raise typed_error(error_response, self._account.vendor, request, self._account.api_key)
@@ -137,19 +137,19 @@ class CerebrasProvider:
 def translations(
     vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
-    """Where each of the SDK's errors belongs. Imports the SDK.
+    """Our error for each of the SDK's. Imports the SDK.
 
-    request: None when only the list of models was asked for. began: says whether part of the answer had arrived.
+    request: None when only the model list was requested. began: returns whether part of the answer had arrived.
     """
     import httpx
     from cerebras.cloud import sdk
 
     def refused(error: Exception) -> ProviderError:
         status_error = cast("sdk.APIStatusError", error)
-        # The SDK has already taken the `error` field out of the body where there was one.
+        # The SDK has already unwrapped the body's `error` field, if there was one.
         error_body = ErrorBody.of(status_error.body)
         wait_s = _wait_s(status_error.response.headers, error_body.text)
-        # An error chunk is raised with the status of the stream, 200, unless it names its own.
+        # An error chunk is raised with the stream's status, 200, unless it states its own.
         error_response = ErrorResponse(
             status_error.status_code, error_body.kind, error_body.text, wait_s, began=began()
         )
@@ -159,7 +159,7 @@ def translations(
         sdk.APIStatusError: refused,
         sdk.APIConnectionError: connection_lost(vendor, began),
         httpx.HTTPError: connection_lost(vendor, began),
-        # Left over: a key that is always given, and replies that make no sense.
+        # The remaining errors: a missing key (one is always passed) and malformed replies.
         sdk.CerebrasError: malformed_reply(vendor),
         json.JSONDecodeError: malformed_reply(vendor),
         ValidationError: malformed_reply(vendor),
@@ -167,9 +167,10 @@ def translations(
 
 
 def _wait_s(headers: Mapping[str, str], message: str) -> float | None:
-    """How long until the limit that was reached begins anew, in seconds. None: the headers do not say.
+    """Seconds until the exceeded limit resets. None: the headers do not say.
 
-    A limit is reached when nothing is left of it, or less than the request needs; then only the message names it.
+    A limit is exceeded when nothing of it remains, or when less remains than the request needs; in the latter case
+    only the message names it.
     https://inference-docs.cerebras.ai/support/rate-limits (seen 2026-11-30)
     """
     if (wait_s := seconds_of(headers.get("retry-after"))) is not None:
@@ -201,13 +202,13 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "sdk.AsyncCerebras":
             timeout=timeout,
             **client_options(vendor, gate),
         ),
-        # Otherwise the constructor makes a blocking request of its own.
+        # Otherwise the constructor makes a blocking request.
         warm_tcp_connection=False,
     )
 
 
 def _body(request: GenerationRequest) -> dict[str, Any]:
-    """The request's fields, the vendor's form, hence Any."""
+    """The request body in the vendor's format, hence Any."""
     profile, rules = request.profile, request.profile.thinking
     system = [{"role": "system", "content": request.system}] if request.system else []
     body: dict[str, Any] = {

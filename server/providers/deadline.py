@@ -1,4 +1,4 @@
-"""Our own clock: over a generation, whose SDK's timeouts are off or far away, and over what is asked before it."""
+"""Our own timeouts: for a generation, whose SDK timeouts are disabled or very long, and for the requests before it."""
 
 from collections.abc import Awaitable, Callable, Generator
 from contextlib import contextmanager
@@ -9,15 +9,15 @@ import anyio
 from ...tools.provider import GenerationRequest, GenerationTimeout
 
 CONNECT_TIMEOUT_S = 5.0
-"""For a generation or an embedding: a handshake that takes longer will not get better."""
+"""For a generation or an embedding: a connection that takes longer is not worth waiting for."""
 
 ACCESS_TIMEOUT_S = 3.0
-"""For asking whether a vendor lets us in at all."""
+"""For checking whether a vendor grants access."""
 
 LIST_TTL_S = 3.0
-"""What a server said of its models counts for so long."""
+"""How long a server's model list is cached."""
 LIST_CONNECT_TIMEOUT_S = 1.0
-"""A server of one's own is near: one that is switched off is not to hold up a decision."""
+"""The user's own servers are nearby; one that is switched off must not delay a decision."""
 LIST_TIMEOUT_S = 3.0
 
 _LATE_TOLERANCE_S = 0.1
@@ -27,7 +27,7 @@ _Answer = TypeVar("_Answer")
 
 @contextmanager
 def deadline(request: GenerationRequest) -> Generator[None]:
-    """Gives the block the request's seconds. Raises GenerationTimeout when they run out."""
+    """Limits the block to the request's timeout. Raises GenerationTimeout when it expires."""
     with anyio.move_on_after(request.timeout_s) as scope:
         yield
     if scope.cancelled_caught:
@@ -38,10 +38,10 @@ def deadline(request: GenerationRequest) -> Generator[None]:
 
 
 async def with_list_timeout(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """What a server says of its models, with LIST_TIMEOUT_S for it. Raises TimeoutError, and what `ask` raises.
+    """The result of `ask`, within LIST_TIMEOUT_S. Raises TimeoutError, and whatever `ask` raises.
 
-    A time that ran out while this process was too busy to look (imports, at a first call) says nothing of the
-    server, and would send the task to a vendor: it is asked once more.
+    A timeout that expired while this process was blocked (by imports, on a first call) says nothing about the server,
+    and would route the task to a vendor, so `ask` is retried once.
     """
     import httpx
 

@@ -1,7 +1,7 @@
-"""The one gate that every HTTP request of ours passes on its way out: chat, embedding, and questions who is there.
+"""The one gate that every outgoing HTTP request passes: chat, embedding, availability and model lists.
 
-The vendors' SDKs share one HTTP client for all requests, so the gate learns from a context variable
-on whose behalf a request leaves. It does not see what a proxy of the environment does with the bytes.
+Each vendor SDK uses one HTTP client for all requests, so a context variable tells the gate which generation a request
+belongs to. The gate cannot see what a proxy from the environment does with the data.
 """
 
 import json
@@ -20,7 +20,7 @@ from ...tools.provider import GenerationRequest, NotLocal, Observer
 from .locality import is_local_host
 from .vendor import Vendor
 
-# Their debug records hold request bodies, and with them prompts and code.
+# Their debug records contain request bodies, and thus prompts and code.
 _VERBOSE_LOGGERS = ("anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
 
 
@@ -30,7 +30,7 @@ class Url(Protocol):
 
 
 class OutgoingRequest(Protocol):
-    """What httpx and httpx2 have in common."""
+    """The interface shared by httpx and httpx2."""
 
     @property
     def url(self) -> Url: ...
@@ -41,7 +41,7 @@ class OutgoingRequest(Protocol):
 
 @dataclass(frozen=True)
 class _Generation:
-    """What a request needs to know of the generation that it is made for."""
+    """The generation that a request is made for."""
 
     observer: Observer
     local_only: bool
@@ -52,12 +52,12 @@ _generation: ContextVar[_Generation | None] = ContextVar("generation", default=N
 
 
 class Gate:
-    """Counts what leaves, and keeps what must stay from leaving."""
+    """Counts outgoing data, and blocks what must stay on the machine."""
 
     def __init__(
         self, local_hosts: frozenset[str], *, local_only: bool = False, secrets: SecretSearch | None = None
     ) -> None:
-        """local_only: nothing leaves at all. secrets: what no request to another machine may hold. None: anything."""
+        """local_only: block every remote host. secrets: block remote requests that contain one. None: no such check."""
         self._local_hosts = local_hosts
         self._secrets = secrets
         self.local_only = local_only
@@ -71,7 +71,7 @@ class Gate:
         # Behind a loopback address a model with a price is reached through a gateway: see `Vendor.keeps_local`.
         leaves = not is_local or (generation is not None and generation.is_priced and host not in self._local_hosts)
         if leaves and self._secrets is not None:
-            # Whoever asks has looked before: this is for what comes by a way that nobody thought of.
+            # Callers have already checked; this catches paths that were overlooked.
             found = await anyio.to_thread.run_sync(_secret_in, await request.aread(), self._secrets)
             if found is not None:
                 raise NotLocal(f"What {host} was about to be sent holds what looks like a secret ({found.kind}).")
@@ -79,37 +79,37 @@ class Gate:
             generation.observer.sent(host, int(request.headers.get("content-length", "0")))
 
     def blocks(self, host: str, *, local_only: bool = False) -> bool:
-        """Whether nothing may be sent to this host. local_only: of the call that would."""
+        """Whether requests to this host are blocked. local_only: the setting of the individual call."""
         return (self.local_only or local_only) and not is_local_host(host, self._local_hosts)
 
 
 class ClientOptions(TypedDict):
-    """What httpx, httpx2 and Ollama's SDK take alike."""
+    """Options accepted by httpx, httpx2 and Ollama's SDK."""
 
     follow_redirects: bool
     event_hooks: dict[str, list[Callable[[Any], Awaitable[None]]]]
-    """Each library gives its hooks requests of its own, hence Any."""
+    """Each library passes its own request type to the hooks, hence Any."""
     trust_env: bool
     verify: ssl.SSLContext | bool
 
 
 def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable[None]]) -> ClientOptions:
-    """What each HTTP client that speaks to a vendor is made with, after its SDK was imported.
+    """The options for every HTTP client that connects to a vendor. Call it after the SDK was imported.
 
-    From then on bodies stay out of logs. first: what is done to a request before the gate looks at it.
+    It also keeps request bodies out of the logs. first: hooks that run before the gate.
     """
     _keep_bodies_out_of_logs()
     return {
         "follow_redirects": False,
         "event_hooks": {"request": [*first, gate.check_outgoing]},
-        # What stays on the machine must not go through a proxy of the environment.
+        # Local traffic must not go through a proxy from the environment.
         "trust_env": not vendor.is_local,
         "verify": _certificates() if vendor.is_local and vendor.url.startswith("https:") else True,
     }
 
 
 def _certificates() -> ssl.SSLContext:
-    """What SSL_CERT_FILE and SSL_CERT_DIR name, which clients heed by themselves only with the proxies."""
+    """The certificates from SSL_CERT_FILE and SSL_CERT_DIR, which clients otherwise use only with `trust_env`."""
     import httpx
 
     return httpx.create_ssl_context()
@@ -117,7 +117,7 @@ def _certificates() -> ssl.SSLContext:
 
 @contextmanager
 def on_behalf_of(request: GenerationRequest, observer: Observer) -> Generator[None]:
-    """Requests made inside the block are this generation's: counted for it, and held to its privacy."""
+    """Attributes requests made inside the block to this generation: its observer and privacy rules apply."""
     token = _generation.set(_Generation(observer, request.local_only, is_priced=request.profile.price is not None))
     try:
         yield
@@ -134,7 +134,7 @@ def not_local(host: str) -> str:
 
 
 def _secret_in(body: bytes, secrets: SecretSearch) -> Secret | None:
-    """The first secret in the texts of a request. A body that is not JSON is searched as it is."""
+    """The first secret in the texts of a request. A body that is not JSON is searched as plain text."""
     try:
         texts = _texts(json.loads(body)) if body else ()
     except (ValueError, RecursionError):
@@ -154,7 +154,7 @@ def _texts(value: object) -> Iterator[str]:
 
 
 def _keep_bodies_out_of_logs() -> None:
-    """Raise the SDKs' loggers above the level at which they write request bodies."""
+    """Raise the SDKs' loggers above the level at which they log request bodies."""
     for name in _VERBOSE_LOGGERS:
         logger = logging.getLogger(name)
         logger.setLevel(max(logger.level, logging.WARNING))

@@ -1,7 +1,6 @@
-"""Whether a host is the user's own, and the addresses of the vendors' servers.
+"""Whether a host is local to the user, and the addresses of the vendors' servers.
 
-Names are judged by what they say, not by what they resolve to: a hosts file that points
-`localhost` elsewhere is not noticed.
+Host names are not resolved: a hosts file that points `localhost` elsewhere goes unnoticed.
 """
 
 import ipaddress
@@ -15,13 +14,13 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 class InvalidAddress(ValueError):
-    """An address in a setting that no client could use: the message names the variable."""
+    """An unusable address in a setting; the message names the variable."""
 
 
 def is_local_host(host: str, local_hosts: frozenset[str] = frozenset()) -> bool:
-    """Whether what is sent to this host stays with the user.
+    """Whether data sent to this host stays with the user.
 
-    local_hosts: names or addresses that the user calls local (`[privacy] local_hosts`).
+    local_hosts: names or addresses that the user declares local (`[privacy] local_hosts`).
     """
     name = _normal(host)
     if name in _LOOPBACK_NAMES or name.endswith(".localhost") or name in {_normal(local) for local in local_hosts}:
@@ -36,7 +35,7 @@ def is_local_host(host: str, local_hosts: frozenset[str] = frozenset()) -> bool:
     return address.is_loopback or address.is_unspecified
 
 
-@lru_cache(maxsize=256)  # asked of the same few addresses for every model of every decision
+@lru_cache(maxsize=256)  # called with the same few addresses for every model of every decision
 def is_local_url(url: str, local_hosts: frozenset[str] = frozenset()) -> bool:
     """The same for a URL; a unix socket (`unix:` or `http+unix:`) is local."""
     split = urllib.parse.urlsplit(url)
@@ -46,9 +45,9 @@ def is_local_url(url: str, local_hosts: frozenset[str] = frozenset()) -> bool:
 
 
 def vendor_url(value: str, variable: str, default: str) -> str:
-    """A vendor's address from a setting, as scheme, host, port and path only.
+    """A vendor's address from a setting, reduced to scheme, host, port and path.
 
-    value: what the variable holds; empty: the default. Raises InvalidAddress.
+    value: the variable's value; empty: the default. Raises InvalidAddress.
     """
     text = value.strip() or default
     scheme = text.partition("://")[0].lower()
@@ -58,10 +57,10 @@ def vendor_url(value: str, variable: str, default: str) -> str:
 
 
 def ollama_url(value: str) -> str:
-    """The address that Ollama's own client takes from OLLAMA_HOST: `http://` and port 11434 unless given.
+    """The address that Ollama's own client reads from OLLAMA_HOST: `http://` and port 11434 unless given.
 
-    With a scheme and without a port it is that scheme's port. The unspecified address, which tells the
-    server to listen everywhere, means this machine to a client. Raises InvalidAddress.
+    With a scheme but no port, the scheme's default port is used. The unspecified address, on which a server listens
+    on all interfaces, means this machine to a client. Raises InvalidAddress.
     (`_parse_host` of the ollama package 0.6.3.)
     """
     text = value.strip() or "127.0.0.1"
@@ -74,9 +73,9 @@ def ollama_url(value: str) -> str:
 
 
 def _plain_url(text: str, variable: str, *, port: int | None) -> str:
-    """The URL from its parts alone, so that every later reader sees the same host.
+    """The URL rebuilt from its parts, so that every later parser sees the same host.
 
-    port: used when the text names none. None: left to the scheme.
+    port: used when the text names none. None: the scheme's default.
     """
     remedy = f"{variable} does not hold a usable address. Write it as http://HOST:PORT, without a user name."
     if "\\" in text or any(character.isspace() or ord(character) < 32 for character in text):
@@ -86,7 +85,7 @@ def _plain_url(text: str, variable: str, *, port: int | None) -> str:
         named_port, host = split.port, split.hostname
     except ValueError as error:
         raise InvalidAddress(remedy) from error
-    # Only Ollama's address may leave the host out, and then means this machine.
+    # Only Ollama's address may omit the host, which then means this machine.
     if "@" in split.netloc or (not host and port is None):
         raise InvalidAddress(remedy)
     host = _reachable(host or "127.0.0.1")

@@ -1,7 +1,7 @@
-"""Models on the user's own Ollama, by its native API: only that carries num_ctx and the load time.
+"""Models on the user's own Ollama, through its native API: only that has num_ctx and the load time.
 
-The server counts output as a whole. Thinking and answer are told apart by their share of the bytes, so
-`Usage.thinking_tokens` is an estimate here; the sum is the server's.
+The server reports one total of output tokens. It is split into thinking and answer in proportion to their bytes, so
+`Usage.thinking_tokens` is an estimate; the total is exact.
 """
 
 import json
@@ -51,15 +51,15 @@ if TYPE_CHECKING:
     import ollama
 
 _KEEP_LOADED = "10m"
-"""Twice Ollama's own, so that checks and a repair do not end in another cold load."""
+"""Twice Ollama's default, so that checks followed by a repair do not cause another cold load."""
 _COLD_LOAD_FROM_S = 0.2
-"""A model in memory reports some milliseconds of `load_duration` as well."""
+"""A model that is already loaded also reports a few milliseconds of `load_duration`."""
 _NANOSECONDS = 1_000_000_000
 _NAMES_SHOWN = 3
 
 
 def ollama_at(host: str, local_hosts: frozenset[str]) -> Vendor:
-    """The server at its address; empty means its default. Raises InvalidAddress."""
+    """Ollama at `host`; empty means the default. Raises InvalidAddress."""
     return Vendor(
         name="Ollama",
         url=ollama_url(host),
@@ -74,7 +74,7 @@ class OllamaProvider:
     """Implements `Provider` for Ollama."""
 
     def __init__(self, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None) -> None:
-        """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
+        """host: the value of OLLAMA_HOST; empty means its default. Raises InvalidAddress."""
         self._vendor = ollama_at(host, local_hosts)
         self._gate = gate or Gate(local_hosts)
         self._clock = clock
@@ -85,7 +85,7 @@ class OllamaProvider:
     async def availability(
         self, profiles: Sequence[ModelProfile], *, local_only: bool = False
     ) -> Mapping[str, Availability]:
-        """See `Provider`. Asks the server, at most every few seconds; takes a second when nothing listens."""
+        """See `Provider`. Queries the server at most every few seconds; takes a second when nothing listens."""
         if self._gate.blocks(self._vendor.host, local_only=local_only):
             return {profile.id: self._unavailable(profile, not_local(self._vendor.host)) for profile in profiles}
         try:
@@ -99,7 +99,7 @@ class OllamaProvider:
         return {profile.id: self._availability(profile, model, unknown) for profile, model in found}
 
     async def check_access(self) -> str | None:
-        """See `Provider`. Without a key, access is that something answers."""
+        """See `Provider`. There is no key, so any answer counts as access."""
         if self._gate.blocks(self._vendor.host):
             return None
         try:
@@ -142,7 +142,7 @@ class OllamaProvider:
         )
 
     async def loaded(self) -> Sequence[LoadedModel]:
-        """What the server has in memory at this moment. Raises Unreachable, or NotLocal where it may not be asked."""
+        """The models in the server's memory now. Raises Unreachable, or NotLocal if requests to it are blocked."""
         if self._gate.blocks(self._vendor.host):
             raise NotLocal(not_local(self._vendor.host))
         return await self._models.loaded()
@@ -156,7 +156,7 @@ class OllamaProvider:
     async def _open(self) -> "ollama.AsyncClient":
         async with self._client_lock:
             if self._client is None:
-                # In a thread: the server must go on answering while the SDK is imported.
+                # In a thread: importing the SDK must not block the server.
                 self._client = await anyio.to_thread.run_sync(partial(_connect, self._vendor, self._gate))
             return self._client
 
@@ -164,7 +164,7 @@ class OllamaProvider:
         """The model as the server describes it. Raises Unreachable, UnknownModelId or NotLocal."""
         model = await self._models.installed(request.profile.api_model)
         if model is None:
-            self._models.forget()  # it may have been pulled a moment ago
+            self._models.forget()  # it may have been pulled since the last listing
             model = await self._models.installed(request.profile.api_model)
         if model is None:
             raise unknown_model(self._vendor, request)
@@ -175,10 +175,10 @@ class OllamaProvider:
     async def _stream(
         self, client: "ollama.AsyncClient", body: dict[str, Any], reply: PartialReply
     ) -> "ollama.ChatResponse":
-        """The last piece, which holds the counters; the others go into the reply. Raises BrokenStream without one."""
+        """Streams into the reply. Returns the final part, which has the counters; raises BrokenStream without one."""
         last: ollama.ChatResponse | None = None
         try:
-            # Cast, because the SDK says less than it gives: it leaves parts untyped, and hides `aclose`.
+            # Cast, because the SDK's types are incomplete: parts are untyped, and `aclose` is hidden.
             chat = cast(
                 Callable[..., Awaitable[AsyncGenerator["ollama.ChatResponse"]]],
                 client.chat,  # pyright: ignore[reportUnknownMemberType] - see above
@@ -207,7 +207,7 @@ class OllamaProvider:
     def _availability(
         self, profile: ModelProfile, model: InstalledModel | None, unknown: Sequence[str]
     ) -> Availability:
-        """unknown: installed models without a profile, where no other is installed."""
+        """unknown: installed models without a profile, given only when no model with a profile is installed."""
         if model is None and unknown:
             more = f" and {len(unknown) - _NAMES_SHOWN} more" if len(unknown) > _NAMES_SHOWN else ""
             return self._unavailable(
@@ -239,16 +239,16 @@ class OllamaProvider:
 def translations(
     vendor: Vendor, request: GenerationRequest, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
-    """Where each of the SDK's errors belongs. Imports the SDK.
+    """Our error for each of the SDK's. Imports the SDK.
 
-    began: says whether part of the answer had arrived.
+    began: returns whether part of the answer had arrived.
     """
     import httpx
     import ollama
 
     def refused(error: Exception) -> ProviderError:
         response_error = cast("ollama.ResponseError", error)
-        # The SDK gives -1 for an error line inside a stream.
+        # The SDK reports -1 for an error line inside a stream.
         status = response_error.status_code if response_error.status_code > 0 else 500
         error_response = ErrorResponse(status=status, text=str(response_error.error), began=began())
         return typed_error(error_response, vendor, request)
@@ -257,7 +257,7 @@ def translations(
         ollama.ResponseError: refused,
         ConnectionError: connection_lost(vendor, began),
         httpx.HTTPError: connection_lost(vendor, began),
-        # Left over: replies that are not Ollama's.
+        # The remaining errors: replies that are not Ollama's.
         ollama.RequestError: malformed_reply(vendor),
         json.JSONDecodeError: malformed_reply(vendor),
         ValidationError: malformed_reply(vendor),
@@ -276,7 +276,7 @@ def _connect(vendor: Vendor, gate: Gate) -> "ollama.AsyncClient":
 
 
 def _body(request: GenerationRequest, model: InstalledModel, window: Window) -> dict[str, Any]:
-    """The arguments of the SDK's `chat`, the vendor's form, hence Any."""
+    """The arguments of the SDK's `chat`, in the vendor's format, hence Any."""
     profile = request.profile
     system = [{"role": "system", "content": request.system}] if request.system else []
     body: dict[str, Any] = {
@@ -303,6 +303,6 @@ def _message(turn: Turn, profile: ModelProfile) -> dict[str, str]:
 
 def _usage(last: "ollama.ChatResponse", reply: PartialReply, request: GenerationRequest) -> Usage:
     output = last.eval_count or 0
-    # Old versions leave the count out when the whole prompt was cached.
+    # Old versions omit the count when the whole prompt was cached.
     prompt = last.prompt_eval_count if last.prompt_eval_count is not None else estimate_prompt_tokens(request)
     return Usage(input_tokens=prompt, output_tokens=output, thinking_tokens=reply.thinking_part_of(output))

@@ -1,6 +1,6 @@
-"""Vectors from a model on the user's own Ollama, by `/api/embed`.
+"""Embeds with a model on the user's own Ollama, through `/api/embed`.
 
-Its id carries the digest of the weights: a tag that was pulled again is another embedder, and its
+The embedder's id includes the digest of the weights: a tag that was pulled again is a different embedder, and its
 vectors are not compared with the old ones.
 """
 
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from ...memory_store.index.vector_index import Vectors
 
 _ANSWER_TIMEOUT_S = 60.0
-"""Long enough for a cold load; who cannot wait that long cancels."""
+"""Long enough for a cold load; a caller that cannot wait that long cancels."""
 _KEEP_LOADED = "10m"
 _LONGEST_TEXT = 24_000
-"""Characters. Embedding models have small windows, and the server cuts what is longer than theirs."""
+"""Characters. Embedding models have small windows, and the server truncates longer texts anyway."""
 _OR_LEXICAL = "or set CHARGEHAND_EMBEDDER=lexical"
 
 
@@ -42,7 +42,7 @@ class OllamaEmbedder:
     def __init__(
         self, model: str, *, host: str, local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
     ) -> None:
-        """host: what OLLAMA_HOST holds; empty means its default. Raises InvalidAddress."""
+        """host: the value of OLLAMA_HOST; empty means its default. Raises InvalidAddress."""
         self._model = model
         self._vendor = ollama_at(host, local_hosts)
         self._gate = gate or Gate(local_hosts)
@@ -52,7 +52,7 @@ class OllamaEmbedder:
         self._preparing = anyio.Lock()
 
     async def prepare(self) -> None:
-        """See `Embedder`. Has the server load the model and embed a dozen short sentences, none of the user's."""
+        """See `Embedder`. Makes the server load the model and embed a dozen short built-in sentences."""
         async with self._preparing:
             if self._known is not None:
                 return
@@ -84,7 +84,7 @@ class OllamaEmbedder:
         return self._prepared.similar_from
 
     async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":
-        """See `Embedder`. A text beyond the model's window counts with its beginning."""
+        """See `Embedder`. Of a text longer than the model's window, only the beginning counts."""
         prepared = self._prepared
         if local_only and not self._vendor.is_local:
             self._refuse(self._vendor.host)
@@ -116,7 +116,7 @@ class OllamaEmbedder:
         except Unreachable as error:
             raise EmbedderUnavailable(str(error).rstrip(".")) from error
         if installed is None:
-            self._models.forget()  # it may be pulled the next moment
+            self._models.forget()  # it may be pulled at any moment
             raise EmbedderUnavailable(
                 f"{self._model} is not installed in Ollama. Run: ollama pull {self._model}, {_OR_LEXICAL}"
             )
@@ -173,7 +173,7 @@ class OllamaEmbedder:
 
 @dataclass(frozen=True)
 class _Prepared:
-    """What `prepare` found out."""
+    """The results of `prepare`."""
 
     digest: str
     dimensions: int

@@ -1,6 +1,6 @@
-"""What an Ollama server says of its models: installed, loaded, able to think, here or elsewhere.
+"""An Ollama server's models: which are installed, loaded, able to think, local or remote.
 
-Read with plain HTTP: the ollama package drops `remote_host`, and with it whether a model is local.
+Read with plain HTTP: the ollama package drops `remote_host`, which tells whether a model is local.
 """
 
 import datetime as dt
@@ -26,17 +26,17 @@ _Form = TypeVar("_Form", bound=BaseModel)
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """A model that the server has, as it describes it."""
+    """An installed model, as the server describes it."""
 
     build: str
     """Digest and quantization of the weights."""
     is_remote: bool
-    """True: the server only passes requests on to a host elsewhere."""
+    """True: the server forwards requests to a remote host."""
     can_think: bool
     context_tokens: int | None
     """None: the server does not say."""
     loaded_tokens: int | None
-    """The window it is loaded with; 0 when loaded with one the server does not state. None: not loaded."""
+    """Context window it is loaded with, in tokens; 0: loaded, but the server does not state it. None: not loaded."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +44,17 @@ class LoadedModel:
     """A model in memory."""
 
     name: str
-    """With its tag."""
+    """Including the tag."""
     memory_bytes: int
-    """All that it takes; 0 where the server does not say."""
+    """Total memory; 0 if the server does not say."""
     video_memory_bytes: int
-    """That of it which lies in the memory of a graphics card."""
+    """The part of `memory_bytes` on a graphics card."""
     expires_at: dt.datetime | None
-    """When it goes if nobody asks it. None: the server does not say."""
+    """When it is unloaded if unused. None: the server does not say."""
 
 
 class OllamaModels:
-    """Asks the server, and remembers the answer for a few seconds. Safe to use from many tasks."""
+    """Queries the server and caches the result for LIST_TTL_S. Safe for concurrent use."""
 
     def __init__(self, vendor: Vendor, gate: Gate, clock: Clock) -> None:
         self._vendor = vendor
@@ -62,14 +62,14 @@ class OllamaModels:
         self._clock = clock
         self._latest: _Listing | None = None
         self._shown: dict[tuple[str, str], Shown] = {}
-        """By name and digest: what `show` says of given weights does not change."""
+        """By name and digest: the result of `show` for given weights does not change."""
         self._lock = anyio.Lock()
         self._client: httpx.AsyncClient | None = None
 
     async def installed(self, api_model: str) -> InstalledModel | None:
-        """The model of a wire id, whose tag is `latest` unless it names one. None: the server has no such model.
+        """The model with a wire id, whose tag defaults to `latest`. None: not installed.
 
-        What is loaded is at most a few seconds old. Raises Unreachable.
+        `loaded_tokens` is at most LIST_TTL_S old. Raises Unreachable.
         """
         async with self._lock:
             listing = self._latest = await self._fresh()
@@ -88,7 +88,7 @@ class OllamaModels:
         )
 
     async def other_text_models(self, api_models: Collection[str]) -> Sequence[str]:
-        """The installed models that write text and are none of these wire ids, by name. Raises Unreachable."""
+        """Sorted names of installed text models other than these wire ids. Raises Unreachable."""
         known = {full_name(api_model) for api_model in api_models}
         async with self._lock:
             listing = self._latest = await self._fresh()
@@ -97,14 +97,14 @@ class OllamaModels:
         return [name for name, details in shown if details is not None and "completion" in details.capabilities]
 
     async def refresh(self) -> None:
-        """Ask the server now, whatever is remembered. Raises Unreachable."""
+        """Query the server now, bypassing the cache. Raises Unreachable."""
         async with self._lock:
             self._latest = await self._list()
             if self._latest.models is None:
                 raise unreachable(self._vendor, self._latest.problem)
 
     async def loaded(self) -> Sequence[LoadedModel]:
-        """What is in memory at this moment. Raises Unreachable."""
+        """The models in memory now, bypassing the cache. Raises Unreachable."""
         import httpx
 
         try:
@@ -114,7 +114,7 @@ class OllamaModels:
         return [LoadedModel(full_name(m.name), m.size, m.size_vram, m.expires_at) for m in running.models]
 
     def forget(self) -> None:
-        """Ask anew next time: something has changed, such as which model is loaded."""
+        """Drop the cached listing, as when another model may have been loaded."""
         self._latest = None
 
     async def aclose(self) -> None:
@@ -123,7 +123,7 @@ class OllamaModels:
             await self._client.aclose()
 
     async def _fresh(self) -> "_Listing":
-        """The latest answer, asked for anew when it is too old."""
+        """The cached listing, or a new one when it has expired."""
         latest = self._latest
         if latest is None or self._clock() - latest.taken_s >= LIST_TTL_S:
             return await self._list()
@@ -144,7 +144,7 @@ class OllamaModels:
         return await self._get("/api/tags", Tags), await self._get("/api/ps", Running)
 
     async def _show(self, listed: "Listed") -> "Shown | None":
-        """What the server says of a model that it lists. None: it cannot describe it, so it cannot run it."""
+        """The server's details of a listed model. None: it cannot describe it, and so cannot run it."""
         import httpx
 
         known = self._shown.get((listed.name, listed.digest))
@@ -180,12 +180,12 @@ class OllamaModels:
 
 @dataclass(frozen=True)
 class _Listing:
-    """What the server had at one moment."""
+    """A snapshot of the server's models."""
 
     taken_s: float
     models: Mapping[str, Listed] | None
-    """By full name. None: it did not answer."""
+    """By full name. None: the server did not answer."""
     loaded: Mapping[str, int]
-    """The window of each loaded model, by full name; 0 where the server states none."""
+    """The context window of each loaded model, by full name; 0 if the server states none."""
     problem: Exception | None = None
-    """Why it did not answer."""
+    """Why the server did not answer."""

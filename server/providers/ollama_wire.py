@@ -1,4 +1,4 @@
-"""What Ollama's server says of its models, in its own forms.
+"""Ollama's response formats for models.
 
 `docs/openapi.yaml` and `api/types.go` of ollama/ollama (seen 2026-11-24).
 """
@@ -8,7 +8,7 @@ import datetime as dt
 from pydantic import BaseModel, ConfigDict, Field
 
 _DIGEST_LENGTH = 12
-"""As many characters of a digest as `ollama list` shows."""
+"""The number of digest characters that `ollama list` shows."""
 
 
 class _ResponsePart(BaseModel):
@@ -18,7 +18,7 @@ class _ResponsePart(BaseModel):
 class _Details(_ResponsePart):
     family: str = ""
     parameter_size: str = ""
-    """In words: `30.5B`."""
+    """With a unit: `30.5B`."""
     quantization_level: str = ""
 
 
@@ -79,10 +79,10 @@ def full_name(name: str) -> str:
 
 
 def is_named_as_remote(name: str) -> bool:
-    """Whether the name itself says that the model runs on Ollama's machines."""
+    """Whether the name marks a model that runs on Ollama's machines."""
     return full_name(name).endswith(("-cloud", ":cloud"))
 
 
 def is_remote(listed: Listed, shown: Shown) -> bool:
-    """Whether the server only passes requests on to a host elsewhere."""
+    """Whether the server forwards requests to a remote host."""
     return is_named_as_remote(listed.name) or listed.names_a_remote or shown.names_a_remote

@@ -1,6 +1,6 @@
-"""Models on any server that speaks OpenAI's chat completions, through OpenAI's SDK, imported on first use.
+"""Models on any server with OpenAI's chat completions API, through OpenAI's SDK, imported on first use.
 
-Each profile names its own server, so one adapter speaks to several. Fields and errors are those of vLLM,
+Each profile names its own server, so one adapter handles several. Fields and errors are those of vLLM,
 llama.cpp's server, LM Studio and OpenRouter (their pages and sources, seen 2026-11-25).
 """
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 _STOPS: dict[str, Stop] = {"length": "length", "content_filter": "refused"}
 _PLACEHOLDER_KEY = "none"
-"""What the SDK sends where a server takes no key: it insists on one."""
+"""Sent to a server that needs no key, because the SDK requires one."""
 _ALLOWED_HEADERS = frozenset(
     {"accept", "accept-encoding", "authorization", "connection", "content-length", "content-type", "host", "user-agent"}
 )
@@ -56,21 +56,21 @@ _ALLOWED_HEADERS = frozenset(
 
 @dataclass
 class _Server:
-    """One server, by address and key."""
+    """One server, identified by address and key."""
 
     account: "Account[openai.AsyncOpenAI]"
     models: ModelList
     limit_fields: dict[str, str] = field(default_factory=dict[str, str])
-    """By wire id of the model: the name of the field that limits its output, once it refused the usual one."""
+    """By wire id: the request field that limits the model's output, if the model refused the usual one."""
 
     @property
     def is_polled(self) -> bool:
-        """Whether it is asked what it has before each choice: the user's own is; a vendor with keys is not."""
+        """Whether its models are listed before each decision: true for the user's own servers, not for vendors."""
         return self.account.vendor.is_local or self.account.vendor.key_variable is None
 
 
 def compatible_at(profile: ModelProfile, local_hosts: frozenset[str]) -> Vendor:
-    """The server that a profile names. Raises InvalidAddress."""
+    """The server named by a profile. Raises InvalidAddress."""
     place = f"`base_url` in the profile {profile.id}"
     url = vendor_url(profile.base_url or "", place, "")
     return Vendor(
@@ -84,12 +84,12 @@ def compatible_at(profile: ModelProfile, local_hosts: frozenset[str]) -> Vendor:
 
 
 class OpenAICompatibleProvider:
-    """Implements `Provider` for the servers that profiles name by `base_url`."""
+    """Implements `Provider` for the servers that profiles name in `base_url`."""
 
     def __init__(
         self, *, key_of: Callable[[str], str], local_hosts: frozenset[str], clock: Clock, gate: Gate | None = None
     ) -> None:
-        """key_of: the key in a variable; empty means absent."""
+        """key_of: returns the key in a variable; empty means absent."""
         self._key_of = key_of
         self._local_hosts = local_hosts
         self._gate = gate or Gate(local_hosts)
@@ -99,7 +99,7 @@ class OpenAICompatibleProvider:
     async def availability(
         self, profiles: Sequence[ModelProfile], *, local_only: bool = False
     ) -> Mapping[str, Availability]:
-        """See `Provider`. Asks the user's own servers, all at once; of a vendor it looks for the key alone."""
+        """See `Provider`. Queries the user's own servers concurrently; for a vendor only the key is checked."""
         found: dict[str, Availability] = {}
 
         async def look(profile: ModelProfile) -> None:
@@ -111,9 +111,9 @@ class OpenAICompatibleProvider:
         return found
 
     async def check_access(self) -> str | None:
-        """See `Provider`. Asks all servers that have been looked at; one that lets us in is enough.
+        """See `Provider`. Queries all servers seen so far; access to one of them is enough.
 
-        What the others said is in their models' availability for the next seconds.
+        Errors of the others appear in their models' availability for LIST_TTL_S.
         """
         listings: list[Listing] = []
 
@@ -177,7 +177,7 @@ class OpenAICompatibleProvider:
         )
 
     def _server_of(self, profile: ModelProfile) -> _Server:
-        """The server of a profile. Raises Unreachable when its address is none."""
+        """The server of a profile. Raises Unreachable when its address is invalid."""
         try:
             vendor = compatible_at(profile, self._local_hosts)
         except InvalidAddress as error:
@@ -196,9 +196,9 @@ class OpenAICompatibleProvider:
 def translations(
     vendor: Vendor, request: GenerationRequest | None, key: str, began: Callable[[], bool]
 ) -> dict[type[Exception], Translation]:
-    """Where each of the SDK's errors belongs. Imports the SDK.
+    """Our error for each of the SDK's. Imports the SDK.
 
-    request: None when only the list of models was asked for. began: says whether part of the answer had arrived.
+    request: None when only the model list was requested. began: returns whether part of the answer had arrived.
     """
     import httpx2
     import openai
@@ -213,7 +213,7 @@ def translations(
         return typed_error(error_response, vendor, request, key)
 
     def broken_off(error: Exception) -> ProviderError:
-        # An error inside a stream: the SDK raises its bare base class, with what was said as the body.
+        # For an error inside a stream the SDK raises its base class, with the error object as the body.
         error_body = ErrorBody.of(cast("openai.APIError", error).body)
         error_response = ErrorResponse(error_body.status or 200, error_body.kind, error_body.text, began=True)
         return typed_error(error_response, vendor, request, key)
@@ -224,7 +224,7 @@ def translations(
         openai.APIResponseValidationError: malformed_reply(vendor),
         openai.APIError: broken_off,
         httpx2.HTTPError: connection_lost(vendor, began),
-        # Left over: credentials and sockets we do not use, and replies that make no sense.
+        # The remaining errors: unused credential sources and sockets, and malformed replies.
         openai.OpenAIError: malformed_reply(vendor),
         json.JSONDecodeError: malformed_reply(vendor),
         ValidationError: malformed_reply(vendor),
@@ -234,15 +234,15 @@ def translations(
 async def _open_stream(
     client: "openai.AsyncOpenAI", server: _Server, request: GenerationRequest
 ) -> "openai.AsyncStream[ChatCompletionChunk]":
-    """The stream of an answer. A model that wants the newer name for its limit is asked once more, under it.
+    """The stream of an answer. Retries once with `max_completion_tokens` for a model that requires that name.
 
-    OpenAI's reasoning models refuse `max_tokens`, and llama-cpp-python knows nothing else; a refusal is free.
+    OpenAI's reasoning models refuse `max_tokens`, and llama-cpp-python supports nothing else; a refusal is free.
     """
     import openai
 
     model = request.profile.api_model
     limit_field = server.limit_fields.get(model, "max_tokens")
-    # The bodies are ours to make, for servers that differ: the SDK's types describe OpenAI's own, hence Any.
+    # Servers differ, and the SDK's types describe only OpenAI's own, hence Any.
     create: Any = client.chat.completions.create
     try:
         return await create(**_body(request, limit_field), stream=True)
@@ -261,14 +261,14 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
     timeout = httpx2.Timeout(None, connect=CONNECT_TIMEOUT_S)
 
     async def strip(request: httpx2.Request) -> None:
-        # The SDK adds what OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS say, whoever is spoken to.
+        # The SDK adds headers from OPENAI_ORG_ID, OPENAI_PROJECT_ID and OPENAI_CUSTOM_HEADERS for every server.
         for name in set(request.headers) - _ALLOWED_HEADERS:
             del request.headers[name]
 
     key = api_key or _PLACEHOLDER_KEY
     return openai.AsyncOpenAI(
         api_key=key,
-        # By name as well, so that OPENAI_CUSTOM_HEADERS cannot put another key in its place.
+        # Also set explicitly, so that OPENAI_CUSTOM_HEADERS cannot replace the key.
         default_headers={"Authorization": f"Bearer {key}"},
         base_url=vendor.url,
         max_retries=0,
@@ -281,7 +281,7 @@ def _connect(api_key: str, vendor: Vendor, gate: Gate) -> "openai.AsyncOpenAI":
 
 
 def _body(request: GenerationRequest, limit_field: str) -> dict[str, Any]:
-    """The request's fields, the vendors' form, hence Any. No sampling: reasoning models refuse it."""
+    """The request body in the vendors' format, hence Any. Without sampling, which reasoning models refuse."""
     profile, rules = request.profile, request.profile.thinking
     system = [{"role": "system", "content": request.system}] if request.system else []
     body: dict[str, Any] = {
@@ -296,7 +296,7 @@ def _body(request: GenerationRequest, limit_field: str) -> dict[str, Any]:
         elif request.thinking.effort in rules.efforts:
             body["reasoning_effort"] = request.thinking.effort
         elif not (rules.always_on or rules.efforts or rules.turned_off_by):
-            # On or off only, as Qwen's template takes it from vLLM and llama.cpp.
+            # On or off only, as vLLM and llama.cpp pass it to Qwen's template.
             body["extra_body"] = {"chat_template_kwargs": {"enable_thinking": request.thinking.on}}
     if request.answer_schema is not None and "structured_output" in profile.capabilities:
         schema = {"name": "answer", "strict": True, "schema": strict_schema(request.answer_schema)}

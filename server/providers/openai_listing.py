@@ -1,6 +1,6 @@
-"""What an OpenAI-compatible server says of its models at `/models`.
+"""The models of an OpenAI-compatible server, from `/models`.
 
-Read with plain HTTP: the SDK takes most of a second to import, and knows neither `max_model_len` (vLLM)
+Read with plain HTTP: the SDK takes most of a second to import, and supports neither `max_model_len` (vLLM)
 nor `meta` (llama.cpp) nor `context_length` (OpenRouter). Seen 2026-11-25.
 """
 
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     import httpx
 
 _MAX_BYTES = 16_000_000
-"""A router's list of some hundred models with prices takes about one."""
+"""A router's list of a few hundred models with prices takes about 1 MB."""
 _NAMES_SHOWN = 3
 _VERSIONED = re.compile(r"/v\d+$")
 
 
 @dataclass(frozen=True)
 class Listing:
-    """An answer, or why there is none."""
+    """A model list, or the error that prevented it."""
 
     taken_s: float
     problem: ProviderError | None = None
     context_tokens: Mapping[str, int | None] | None = None
-    """By the ids of all models: the window in tokens, None where the server does not state one. None: no answer."""
+    """The context window of each model by id, None where the server does not state it. None: no answer."""
 
     def why_not(self, api_model: str, host: str) -> str | None:
-        """Why a model cannot be asked, with the remedy. None: it can."""
+        """Why a model is unavailable, with the remedy. None: it is available."""
         if self.problem is not None or self.context_tokens is None:
             return str(self.problem)
         if self._holds(api_model):
@@ -53,16 +53,16 @@ class Listing:
         return (self.context_tokens or {}).get(api_model)
 
     def _holds(self, api_model: str) -> bool:
-        # OpenRouter takes `model:nitro`, which it does not list; its list does have `model:free`.
+        # OpenRouter accepts `model:nitro`, which it does not list, although it does list `model:free`.
         known = self.context_tokens or {}
         return api_model in known or api_model.rpartition(":")[0] in known
 
 
 class ModelList:
-    """Asks one server, and remembers the answer for a few seconds. Safe to use from many tasks."""
+    """Queries one server and caches the result for LIST_TTL_S. Safe for concurrent use."""
 
     def __init__(self, vendor: Vendor, api_key: str, gate: Gate, clock: Clock) -> None:
-        """api_key: empty where there is none."""
+        """api_key: empty means none."""
         self._vendor = vendor
         self._api_key = api_key
         self._gate = gate
@@ -72,19 +72,19 @@ class ModelList:
 
     @property
     def cached(self) -> Listing | None:
-        """The latest answer while it is fresh. Nothing is sent."""
+        """The latest listing if it has not expired. Nothing is sent."""
         fresh = self._latest is not None and self._clock() - self._latest.taken_s < LIST_TTL_S
         return self._latest if fresh else None
 
     async def read(self) -> Listing:
-        """An answer that is at most a few seconds old. Never raises for the network."""
+        """A listing at most LIST_TTL_S old. Never raises for network errors."""
         async with self._lock:
             listing = self.cached or await self._ask()
             self._latest = listing
             return listing
 
     async def refresh(self) -> Listing:
-        """An answer from now, whatever is remembered."""
+        """A new listing, bypassing the cache."""
         async with self._lock:
             self._latest = await self._ask()
             return self._latest

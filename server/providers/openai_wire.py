@@ -1,4 +1,4 @@
-"""The forms of OpenAI's API as its many servers fill them, and an answer gathered from them."""
+"""OpenAI's response formats as various servers fill them, and the accumulation of a streamed answer."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ _MAX_MODELS = 20_000
 
 
 class _Part(BaseModel):
-    # The SDK checks nothing of what comes: its objects may hold anything, or be none.
+    # The SDK does not validate responses: its objects may hold anything, or be missing.
     model_config = ConfigDict(extra="ignore", frozen=True, from_attributes=True)
 
 
@@ -22,7 +22,7 @@ class _Delta(_Part):
     reasoning: str | None = None
     """vLLM and OpenRouter."""
     reasoning_content: str | None = None
-    """llama.cpp, LM Studio, and vLLM before 2026; some send both, with the same words."""
+    """llama.cpp, LM Studio, and vLLM before 2026; some send both, with the same text."""
 
 
 class _Choice(_Part):
@@ -39,26 +39,26 @@ class _CompletionDetails(_Part):
 
 
 class Counters(_Part):
-    """What a server says that an answer took."""
+    """The token counts and cost that a server reports for an answer."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _PromptDetails | None = None
     completion_tokens_details: _CompletionDetails | None = None
     cost: float | None = None
-    """US dollars that OpenRouter charged. None: not stated, or as something that is no amount ("free")."""
+    """US dollars that OpenRouter charged. None: not stated, or not a number ("free")."""
 
     @field_validator("cost", mode="wrap")
     @classmethod
     def _as_an_amount(cls, given: Any, handler: ValidatorFunctionWrapHandler) -> float | None:
-        # An answer that was paid for is not lost over it, hence no error; the price and the counters say what it cost.
+        # No error, so that a paid answer is not lost; its cost then follows from the price and the token counts.
         try:
             return handler(given)
         except ValidationError:
             return None
 
     def apply_to(self, reply: PartialReply) -> None:
-        """Tell the reply what was counted, as far as anything was, and what was charged."""
+        """Set the reply's usage and charge, as far as they are stated."""
         if self.cost is not None:
             reply.set_charge(self.cost)
         if (usage := self._usage(reply)) is not None:
@@ -79,14 +79,14 @@ class Counters(_Part):
 
 
 class Chunk(_Part):
-    """A piece of the stream, by the fields that servers agree on."""
+    """A chunk of the stream, reduced to the fields that all servers share."""
 
     choices: list[_Choice] = Field(default_factory=list[_Choice])
     usage: Counters | None = None
 
 
 class ErrorBody(_Part):
-    """What a server says of a failure. OpenRouter and llama.cpp give a number as code, OpenAI a word, vLLM either."""
+    """A server's error object. `code` is a number in OpenRouter and llama.cpp, a word in OpenAI, either in vLLM."""
 
     message: str | None = None
     type: str | None = None
@@ -95,7 +95,7 @@ class ErrorBody(_Part):
 
     @classmethod
     def of(cls, body: object) -> "ErrorBody":
-        """What a body says: an object, or bare text (LM Studio)."""
+        """The error in a body: an object, or plain text (LM Studio)."""
         if isinstance(body, dict):
             try:
                 return cls.model_validate(body)
@@ -109,7 +109,7 @@ class ErrorBody(_Part):
 
     @property
     def status(self) -> int | None:
-        """The HTTP status that the code states, for errors inside a stream."""
+        """The HTTP status in `code`, for errors inside a stream. None: `code` is not a status."""
         code = str(self.code)
         return int(code) if len(code) == _STATUS_LENGTH and code.isascii() and code.isdigit() else None
 
@@ -119,14 +119,14 @@ class ErrorBody(_Part):
 
 
 class _Meta(_Part):
-    """llama.cpp's: `n_ctx` is the window it was started with, `n_ctx_train` what the weights were trained for."""
+    """llama.cpp: `n_ctx` is the window it was started with, `n_ctx_train` the one the weights were trained for."""
 
     n_ctx: int | None = None
     n_ctx_train: int | None = None
 
 
 class ServedModel(_Part):
-    """A model in a server's list. None, everywhere: not stated."""
+    """A model in a server's list. None means not stated, in every field."""
 
     id: str = Field(min_length=1, max_length=300)
     max_model_len: int | None = None
@@ -137,12 +137,12 @@ class ServedModel(_Part):
 
     @property
     def window(self) -> int | None:
-        """What a request may take now."""
+        """The context window available to a request now, in tokens."""
         return self._stated(self.meta.n_ctx if self.meta else None)
 
     @property
     def full_window(self) -> int | None:
-        """What the model can take: a fact for its profile, which outlasts a start with a smaller window."""
+        """The model's own context window, for its profile, even if the server was started with a smaller one."""
         return self._stated(self.meta.n_ctx_train if self.meta else None)
 
     def _stated(self, by_llama_cpp: int | None) -> int | None:
@@ -155,7 +155,7 @@ class ServedModels(_Part):
 
 
 class ChunkAccumulator:
-    """Folds the chunks of a stream into a reply."""
+    """Adds the chunks of a stream to a reply."""
 
     def __init__(self, reply: PartialReply) -> None:
         self.finish_reason: str | None = None
@@ -164,7 +164,7 @@ class ChunkAccumulator:
         self._counters: Counters | None = None
 
     def take(self, chunk: Chunk) -> None:
-        # Some servers count in each chunk, most in a last one without choices.
+        # Some servers send counts in each chunk, most in a final one without choices.
         if chunk.usage is not None:
             self._counters = chunk.usage
             self._counters.apply_to(self._reply)
@@ -178,7 +178,7 @@ class ChunkAccumulator:
         self.finish_reason = choice.finish_reason or self.finish_reason
 
     def end(self) -> None:
-        """The stream has ended: what was held back is let go, and the counters are final."""
+        """Flush buffered text at the end of the stream, and apply the final counts."""
         for piece in self._tags.flush():
             self._add(piece)
         if self._counters is not None:

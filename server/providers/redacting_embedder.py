@@ -1,4 +1,4 @@
-"""An embedder whose texts leave the machine: it gets none that must stay, and none with a secret in it."""
+"""Wraps an embedder whose texts leave the machine: it receives no local-only text and no secrets."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
 
 class RedactingEmbedder:
-    """Implements `Embedder` around one that sends texts away, by whatever client."""
+    """Implements `Embedder` around one that sends texts to another machine."""
 
     def __init__(self, inner: Embedder, secrets: SecretSearch, *, local_only: bool) -> None:
-        """local_only: the user's setting for everything; then the inner one is never asked at all."""
+        """local_only: the user's global setting; if true, the inner embedder is never called."""
         self._inner = inner
         self._secrets = secrets
         self._local_only = local_only
@@ -45,7 +45,7 @@ class RedactingEmbedder:
         return self._inner.similar_from
 
     async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":
-        """See `Embedder`. Secrets are replaced first: how alike two tasks are does not hang on them."""
+        """See `Embedder`. Secrets are redacted first; they do not matter for similarity."""
         if self._local_only:
             self._refuse()
         if not local_only:

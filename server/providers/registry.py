@@ -1,4 +1,4 @@
-"""Which adapter speaks to which vendor. An adapter's module is imported when it is first asked for."""
+"""The adapter for each vendor. An adapter's module is imported on first use."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from .reply import Clock
 
 @dataclass(frozen=True)
 class VendorSettings:
-    """The vendors' own variables, as the settings hold them; an empty text means absent."""
+    """The vendors' own variables, from the settings; an empty string means absent."""
 
     ollama_host: str = ""
     anthropic_api_key: str = field(default="", repr=False)
@@ -20,16 +20,16 @@ class VendorSettings:
     cerebras_api_key: str = field(default="", repr=False)
     cerebras_base_url: str = ""
     key_of: Callable[[str], str] = field(default=lambda _: "", repr=False)
-    """The key in a variable that a profile names (`api_key_env`); empty means absent."""
+    """Returns the key in a variable that a profile names (`api_key_env`); empty means absent."""
     local_hosts: frozenset[str] = frozenset()
-    """Hosts that the user calls local."""
+    """Hosts that the user declares local."""
     clock: Clock = field(default=time.monotonic, repr=False)
     gate: Gate | None = None
-    """What every request passes. None: one for each vendor, that knows the local hosts only."""
+    """The gate for all requests. None: one per vendor, which knows only the local hosts."""
 
 
 Loader = Callable[[VendorSettings], Provider]
-"""Makes an adapter; no SDK is imported before the adapter's first use. Raises InvalidAddress."""
+"""Creates an adapter; its SDK is imported on the adapter's first use. Raises InvalidAddress."""
 
 
 def _ollama(settings: VendorSettings) -> Provider:

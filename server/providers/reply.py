@@ -1,4 +1,4 @@
-"""A reply while it arrives, and the verdict on it when it is complete."""
+"""A reply while it arrives, and the check that it is usable when complete."""
 
 import math
 from collections.abc import Callable
@@ -12,18 +12,18 @@ Phase = Literal["waiting", "loading", "thinking", "answering"]
 Stop = Literal["complete", "length", "refused"]
 
 Clock = Callable[[], float]
-"""Seconds that only ever grow, from any start."""
+"""A monotonic clock, in seconds."""
 
 _MAX_TOKENS = 100_000_000
 _MAX_CHARGE_USD = 1_000.0
-"""More than one request to any model takes; whoever says so counts wrongly."""
+"""More than a single request to any model can cost; a higher figure is an error of the vendor."""
 
 _TEMPLATE_TOKENS_PER_TURN = 8
-"""What a chat template puts around one message, generously."""
+"""A generous estimate of the chat template's overhead per message."""
 
 
 def estimate_prompt_tokens(request: GenerationRequest) -> int:
-    """About how many tokens the prompt takes, rather too many than too few; sent-back thinking included."""
+    """A generous estimate of the prompt's tokens, including thinking that is sent back."""
     texts = [request.system, *(turn.text for turn in request.turns)]
     sent_back = sum(turn.state_tokens for turn in request.turns)
     return sum(estimate_tokens(text) + _TEMPLATE_TOKENS_PER_TURN for text in texts) + sent_back
@@ -35,14 +35,14 @@ class ReplyEnding:
 
     stop: Stop
     vendor_state: Any = None
-    """For a repair; opaque, hence Any."""
+    """Passed back in a repair; opaque, hence Any."""
     load_seconds: float = 0.0
     refusal: str | None = None
-    """The vendor's category of a refusal. None: it gives none."""
+    """The vendor's category of a refusal. None: not given."""
 
 
 class PartialReply:
-    """Gathers a reply piece by piece, and tells the observer after each."""
+    """Accumulates a reply piece by piece, and notifies the observer after each."""
 
     def __init__(self, request: GenerationRequest, observer: Observer, clock: Clock) -> None:
         self._request = request
@@ -51,7 +51,7 @@ class PartialReply:
         self._started = clock()
         self._first_piece: float | None = None
         self.has_begun = False
-        """Whether the vendor has begun to answer, be it without a word yet. The adapter says so."""
+        """Whether the vendor has begun to answer, even without any text yet. Set by the adapter."""
         self._text: list[str] = []
         self._thinking: list[str] = []
         self._text_bytes = 0
@@ -70,16 +70,16 @@ class PartialReply:
         return "".join(self._thinking)
 
     def thinking_part_of(self, tokens: int) -> int:
-        """The part of so many output tokens that is thinking, by the reply's bytes."""
+        """How many of these output tokens are thinking, in proportion to the reply's bytes."""
         return tokens * self._thinking_bytes // max(1, self._thinking_bytes + self._text_bytes)
 
     def enter_phase(self, phase: Phase) -> None:
-        """Say what the model is doing now."""
+        """Report the phase that the model is in."""
         self._phase = phase
         self._observer.progressed(Progress(phase, self._usage()))
 
     def add_thinking(self, piece: str) -> None:
-        """A piece of thinking has arrived."""
+        """Add a piece of thinking."""
         if piece:
             self._mark_first_piece()
             self._thinking.append(piece)
@@ -87,7 +87,7 @@ class PartialReply:
         self.enter_phase("thinking")
 
     def add_answer(self, piece: str) -> None:
-        """A piece of the visible answer has arrived."""
+        """Add a piece of the visible answer."""
         if piece:
             self._mark_first_piece()
             self._text.append(piece)
@@ -95,18 +95,18 @@ class PartialReply:
         self.enter_phase("answering")
 
     def set_usage(self, usage: Usage) -> None:
-        """The vendor's counters have arrived: so far, or for good. What cannot be true counts as not told."""
+        """Store the vendor's token counts, interim or final. Implausible counts are discarded."""
         self._counted = usage if _is_plausible(usage) else None
         self.enter_phase(self._phase)
 
     def set_charge(self, cost_usd: float) -> None:
-        """The vendor says what it charges, in US dollars. What cannot be true counts as not told."""
+        """Store the vendor's charge in US dollars. An implausible charge is ignored."""
         if 0 <= cost_usd <= _MAX_CHARGE_USD:
             self._charged_usd = cost_usd
             self.enter_phase(self._phase)
 
     def finish(self, ending: ReplyEnding) -> Generation:
-        """The complete reply. Raises Truncated, Refused or EmptyAnswer when it holds no usable answer."""
+        """The complete reply. Raises Truncated, Refused or EmptyAnswer when it contains no usable answer."""
         generation = Generation(
             text=self.text,
             usage=replace(self._counted, cost_usd=self._charged_usd) if self._counted else self._usage(),
@@ -122,7 +122,7 @@ class PartialReply:
             self._first_piece = self._clock()
 
     def _usage(self) -> Usage:
-        """The vendor's counters, with at least what the pieces so far must have taken."""
+        """The vendor's counts, raised to at least the estimate for the pieces received so far."""
         thinking = math.ceil(self._thinking_bytes / BYTES_PER_TOKEN)
         output = thinking + math.ceil(self._text_bytes / BYTES_PER_TOKEN)
         usage = self._counted or Usage(input_tokens=self._prompt_estimate, is_estimated=True)

@@ -1,4 +1,4 @@
-"""Thinking that goes back as plain text with the turn it led to, where vendors keep no signatures."""
+"""Thinking that is sent back as plain text with its turn, for vendors without signed thinking blocks."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from ...tools.provider import Turn
 
 @dataclass(frozen=True)
 class SentBack:
-    """The thinking of an answer, for the model that thought it."""
+    """The thinking of an answer, for the model that produced it."""
 
     model: str
     thinking: str
 
 
 def sent_back(turn: Turn, profile: ModelProfile) -> str:
-    """The thinking that goes with a turn to this model; empty where there is none, or it is another's."""
+    """The thinking to send with a turn to this model; empty if there is none, or another model produced it."""
     state = turn.vendor_state
     may = profile.thinking is not None and profile.thinking.sent_back
     return state.thinking if may and isinstance(state, SentBack) and state.model == profile.api_model else ""

@@ -1,8 +1,8 @@
-"""An answer schema as the vendors' constrained decoding accepts it.
+"""Adapts an answer schema to the vendors' constrained decoding.
 
-Anthropic and Cerebras want objects closed and every property required, and refuse bounds on numbers,
-lengths and counts (structured-outputs pages of both, seen 2026-11-23). The bounds move into the
-description, where the model reads them; whoever asked checks them again.
+Anthropic and Cerebras require closed objects and every property as required, and refuse bounds on numbers, lengths and
+counts (structured-outputs pages of both, seen 2026-11-23). Bounds are moved into the description for the model to
+read; callers must validate them in the answer.
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,7 @@ _LISTED_CHILDREN = ("anyOf", "allOf")
 
 
 def strict_schema(schema: Mapping[str, object]) -> dict[str, Any]:
-    """The schema with closed objects, all properties required, and bounds turned into words."""
+    """The schema with closed objects, all properties required, and bounds moved into descriptions."""
     strict: dict[str, Any] = {key: value for key, value in schema.items() if key not in _BOUNDS}
     bounds = [f"{key}: {schema[key]}" for key in sorted(_BOUNDS & set(schema))]
     if bounds:

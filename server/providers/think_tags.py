@@ -1,7 +1,7 @@
-"""Thinking that a server leaves in the visible text, between `<think>` and `</think>`.
+"""Separates thinking that a server leaves in the visible text, between `<think>` and `</think>`.
 
-LM Studio, MLX and llama.cpp do so unless they are told to keep it apart; only a block at the very start
-counts, because code may well hold these words.
+LM Studio, MLX and llama.cpp do so unless configured otherwise. Only a block at the very start counts, because code may
+contain these tags.
 """
 
 from collections.abc import Iterator
@@ -18,14 +18,14 @@ class Piece:
 
 
 class ThinkTags:
-    """Tells the pieces of a stream apart, however the tags fall across them."""
+    """Splits a stream into thinking and answer, even where a tag spans several chunks."""
 
     def __init__(self) -> None:
         self._buffer = ""
         self._state: Literal["start", "inside", "after", "answer"] = "start"
 
     def take(self, text: str) -> Iterator[Piece]:
-        """What is certain by now. What may be part of a tag is held back."""
+        """The pieces that are certain so far. Text that may be part of a tag stays in the buffer."""
         self._buffer += text
         if self._state == "start":
             self._begin()
@@ -38,7 +38,7 @@ class ThinkTags:
             yield Piece("answer", self._take_buffer())
 
     def flush(self) -> Iterator[Piece]:
-        """What was held back when the stream ended."""
+        """The buffered text, once the stream has ended."""
         if self._buffer:
             yield Piece("thinking" if self._state == "inside" else "answer", self._take_buffer())
 
@@ -65,5 +65,5 @@ class ThinkTags:
 
 
 def _overlap(text: str) -> int:
-    """How many characters at the end may be the beginning of the closing tag."""
+    """How many characters at the end of the text may begin the closing tag."""
     return next((n for n in range(len(_CLOSING) - 1, 0, -1) if text.endswith(_CLOSING[:n])), 0)

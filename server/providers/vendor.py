@@ -1,4 +1,4 @@
-"""Who answers at the other end: what errors and remedies need to know of a vendor."""
+"""A vendor's facts, as needed for error messages and remedies."""
 
 import urllib.parse
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from .locality import is_local_url
 
 @dataclass(frozen=True)
 class Vendor:
-    """A vendor at its address."""
+    """A vendor and its address."""
 
     name: str
     url: str
     address_variable: str
-    """Where the address stands: a variable, or a field of a profile."""
+    """Where the address is configured: a variable, or a field of a profile."""
     key_variable: str | None = None
-    """The variable that holds the key. None: it takes none."""
+    """The variable that holds the key. None: no key is needed."""
     key_remedy: str = ""
-    """What to do when it wants a key all the same. Empty where it always takes one."""
+    """What to do if it requires a key nevertheless. Empty if it always requires one."""
     start_command: str | None = None
-    """The command that starts it here. None: it runs elsewhere."""
+    """The command that starts it on this machine. None: it runs elsewhere."""
     local_hosts: frozenset[str] = frozenset()
 
     @cached_property
@@ -33,15 +33,14 @@ class Vendor:
         return is_local_url(self.url, self.local_hosts)
 
     def keeps_local(self, profile: ModelProfile) -> bool:
-        """Whether what the model is sent stays on the machine.
+        """Whether data sent to the model stays on the machine.
 
-        A model with a price runs at its vendor: behind a loopback address it is reached through a
-        gateway, and its text leaves all the same. Such a gateway's host counts only when the user
-        lists it.
+        A model with a price runs at its vendor: a loopback address is then a gateway, through which the text leaves
+        the machine. Such a gateway counts as local only if the user lists its host.
         """
         return self.is_local and (profile.price is None or self.host in self.local_hosts)
 
     @property
     def missing_key(self) -> str:
-        """Why it cannot be asked without a key, and where hosts keep keys."""
+        """The error message for a missing key, which says where hosts keep keys."""
         return f'No key for {self.name}: set {self.key_variable} in the "env" block of your host\'s MCP config.'

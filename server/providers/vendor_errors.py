@@ -1,4 +1,4 @@
-"""A vendor's complaint in our words: one table from status and kind to the typed error with its remedy."""
+"""Translates a vendor's error response, by status and kind, into our typed error with its remedy."""
 
 import math
 import re
@@ -27,10 +27,10 @@ Translation = Callable[[Exception], ProviderError]
 
 _REASON_LENGTH = 160
 _QUOTE_LENGTH = 16
-"""A stretch of characters this long, found in both a reason and a prompt, is a quotation."""
+"""A substring of this length that occurs in both a reason and a prompt counts as a quotation."""
 
-# Vendors have no machine-readable word for these; the texts are Anthropic's, Cerebras's, Ollama's, vLLM's,
-# llama.cpp's and LM Studio's.
+# Vendors have no machine-readable code for these; the texts are from Anthropic, Cerebras, Ollama, vLLM, llama.cpp and
+# LM Studio.
 _TOO_LONG = re.compile(
     r"prompt is too long|exceeds? (the )?(available )?context|context.?(length|size).?exceeded"
     r"|longer than the context|exceed_context_size|reduce the length|maximum context length"
@@ -40,20 +40,20 @@ _TOO_LONG = re.compile(
 _NO_CREDIT = re.compile(
     r"credit balance|spend_limit|insufficient.?(credit|quota|funds)|payment_required", re.IGNORECASE
 )
-# Anthropic's words for an account that may not, answered with 400 all the same.
+# Anthropic's error codes for an account without permission, which it sends with status 400.
 _NOT_ALLOWED = re.compile(r"\b(organization|parent_organization|workspace|cmek|claude_code_key)_")
 
 
 @dataclass(frozen=True)
 class ErrorResponse:
-    """What a vendor said instead of an answer."""
+    """The error that a vendor returned instead of an answer."""
 
     status: int
-    """HTTP status; 200 for an error inside a stream that had begun well."""
+    """HTTP status; 200 for an error inside a stream that had begun successfully."""
     kind: str = ""
-    """The vendor's machine-readable words."""
+    """The vendor's machine-readable error type and code."""
     text: str = ""
-    """The vendor's free text. It may quote the prompt, so it is shown only through `sanitised`."""
+    """The vendor's message. It may quote the prompt, so it is shown only through `sanitised`."""
     retry_after_s: float | None = None
     began: bool = False
     """True: part of the answer had arrived."""
@@ -62,17 +62,17 @@ class ErrorResponse:
 def typed_error(
     error_response: ErrorResponse, vendor: Vendor, request: GenerationRequest | None, key: str = ""
 ) -> ProviderError:
-    """The typed error of a complaint. Its message never holds the key, the prompt, or more than a short reason.
+    """The typed error for a response. Its message never contains the key, the prompt, or more than a short reason.
 
-    request: None when the vendor was only asked which models it has.
-    A mid-stream error has no status of its own, so its kind stands in for one.
+    request: None when only the model list was requested.
+    A mid-stream error has no status of its own, so one is derived from its kind.
     """
     case = _Case(error_response, vendor, request, key)
     status = error_response.status if error_response.status >= 300 else _status_of(error_response.kind)
     if status == 400 and _NOT_ALLOWED.search(error_response.kind):
         return _forbidden(case)
     if status == 429 and "queue_exceeded" in error_response.kind:
-        # Cerebras's word for its own crowd, not for a limit of yours.
+        # Cerebras's code for its own overload, as opposed to a limit of the account.
         return _overloaded(case)
     if status in _EXPLAINED_BY_TEXT:
         for pattern, make in _BY_TEXT:
@@ -119,12 +119,12 @@ def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
 
 
 def broken_stream(vendor: Vendor) -> BrokenStream:
-    """The connection ended, or stopped making sense, in the middle of an answer."""
+    """The connection ended, or sent malformed data, in the middle of an answer."""
     return BrokenStream(f"The answer of {vendor.name} broke off before it was complete. Ask again, or another model.")
 
 
 def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
-    """The model is not installed or no longer offered; the message names what to do or use instead."""
+    """The model is not installed or no longer offered; the message names the remedy or a substitute."""
     profile = request.profile
     if profile.setup_command:
         return UnknownModelId(f"{profile.api_model} is not installed in {vendor.name}. Run: {profile.setup_command}")
@@ -137,7 +137,7 @@ def unknown_model(vendor: Vendor, request: GenerationRequest) -> UnknownModelId:
 
 
 def context_too_long(request: GenerationRequest) -> ContextTooLong:
-    """Prompt and answer do not fit the window, or the vendor cut the prompt to fit."""
+    """Prompt and answer do not fit the context window, or the vendor truncated the prompt to fit."""
     return ContextTooLong(
         f"The prompt does not fit the window of {request.profile.id}. Give fewer context files, or use a model "
         "with a longer context."
@@ -145,7 +145,7 @@ def context_too_long(request: GenerationRequest) -> ContextTooLong:
 
 
 def sanitised(text: str, private: Sequence[str]) -> str:
-    """A vendor's reason, fit to be shown: one short line, or nothing when it quotes what is private."""
+    """A vendor's message made safe to show: one short line, or empty when it quotes a text in `private`."""
     line = re.sub(r"\s+", " ", re.sub(r"[^\x20-\x7e]", " ", text)).strip()[:_REASON_LENGTH]
     windows = [line[start : start + _QUOTE_LENGTH] for start in range(max(1, len(line) - _QUOTE_LENGTH + 1))]
     is_quotation = any(window and window in secret for secret in private for window in windows)
@@ -153,7 +153,7 @@ def sanitised(text: str, private: Sequence[str]) -> str:
 
 
 def seconds_of(header: str | None) -> float | None:
-    """A `retry-after` header in seconds. None: absent, or a date, which no vendor here sends."""
+    """A `retry-after` header in seconds. None: absent, or a date, which none of these vendors sends."""
     try:
         return None if header is None else max(0.0, float(header))
     except ValueError:
@@ -161,25 +161,25 @@ def seconds_of(header: str | None) -> float | None:
 
 
 def connection_lost(vendor: Vendor, began: Callable[[], bool]) -> Translation:
-    """For errors of the connection. began: says whether part of the answer had arrived."""
+    """Translation for connection errors. began: returns whether part of the answer had arrived."""
     return lambda error: broken_stream(vendor) if began() else unreachable(vendor, error)
 
 
 def malformed_reply(vendor: Vendor) -> Translation:
-    """For replies that make no sense."""
+    """Translation for replies that cannot be parsed."""
     return lambda _: broken_stream(vendor)
 
 
 @contextmanager
 def translating(translations: Mapping[type[Exception], Translation]) -> Generator[None]:
-    """Foreign errors inside the block leave it as typed ones, chained; the nearest class in the table decides."""
+    """Re-raises foreign errors from the block as typed ones, chained; the nearest base class in the table decides."""
     try:
         yield
     except ProviderError:
         raise
     except tuple(translations) as error:
         if isinstance(error.__cause__, ProviderError):
-            # Our own gate refused the request, and the SDK wrapped that.
+            # Our own gate refused the request, and the SDK wrapped its error.
             raise error.__cause__ from error
         nearest = next(base for base in type(error).__mro__ if base in translations)
         raise translations[nearest](error) from error
@@ -202,7 +202,7 @@ class _Case:
 
     @property
     def reason(self) -> str:
-        """`: REASON`, or nothing when there is none fit to be shown."""
+        """`: REASON`, or empty when there is none that may be shown."""
         private = [self.key] if self.key else []
         if self.request is not None:
             private += [self.request.system, *(turn.text for turn in self.request.turns)]

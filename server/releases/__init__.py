@@ -1,1 +1,1 @@
-"""Asks the vendors which models they offer, and believes nothing of it that is not plain."""
+"""Reads the vendors' model listings, with strict validation."""

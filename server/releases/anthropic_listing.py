@@ -1,6 +1,6 @@
 """Anthropic's `GET /v1/models`.
 
-Fields, pages and the query's form: `types/model_info.py`, `types/model_capabilities.py`, `types/model_list_params.py`
+Fields, paging and query parameters: `types/model_info.py`, `types/model_capabilities.py`, `types/model_list_params.py`
 and `pagination.py` of anthropic 2.13.0, and https://platform.claude.com/docs/en/api/models/list (seen 2026-11-25).
 """
 
@@ -13,16 +13,16 @@ from ...profiles.releases.listing import MODELS_AT_MOST, ListedModel, ListedThin
 from ...profiles.vocabulary import Capability
 from ..providers.egress import Gate
 from ..providers.vendor import Vendor
-from .fetching import NotBelieved, Reader
+from .fetching import InvalidListing, Reader
 
 SOURCE = "Anthropic models.list"
 API_VERSION = "2026-10-21"
 """`ANTHROPIC_API_VERSION` of anthropic 2.13.0."""
 _PER_PAGE = 100
-_PAGES_AT_MOST = 20
+_MAX_PAGES = 20
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
-_EPOCH_YEARS = 2015
-"""An earlier day says that the vendor does not know it (`created_at`)."""
+_EARLIEST_YEAR = 2015
+"""An earlier `created_at` means that the vendor does not know the date."""
 
 
 class _ResponsePart(BaseModel):
@@ -85,25 +85,25 @@ class _Page(_ResponsePart):
 
 
 async def read_anthropic(vendor: Vendor, gate: Gate, api_key: str, today: dt.date) -> Listing:
-    """All models, retired ones too. Raises NotRead."""
+    """All models, including retired ones. Raises ListingUnavailable."""
     headers = {"authorization": f"Bearer {api_key}", "anthropic-version": API_VERSION}
     models: list[_Model] = []
     async with Reader(vendor, gate, headers) as reader:
         after: dict[str, str | list[str]] = {}
-        for _ in range(_PAGES_AT_MOST):
+        for _ in range(_MAX_PAGES):
             wanted = {"limit": str(_PER_PAGE), "lifecycle[]": ["active", "deprecated", "retired"], **after}
             page = await reader.get("/v1/models", _Page, wanted)
             models += page.data
             if not page.has_more:
                 break
             if page.last_id is None or not page.data or page.last_id != page.data[-1].id:
-                raise NotBelieved(
+                raise InvalidListing(
                     f"{vendor.name}: a page of the listing does not say where the next one is; nothing from it is used."
                 )
             after = {"after_id": page.last_id}
         else:
-            raise NotBelieved(
-                f"{vendor.name}: the listing has more than {_PAGES_AT_MOST} pages; nothing from it is used."
+            raise InvalidListing(
+                f"{vendor.name}: the listing has more than {_MAX_PAGES} pages; nothing from it is used."
             )
     listed = tuple(_listed(model) for model in models)
     return Listing(provider="anthropic", source=SOURCE, seen=today, models=listed)
@@ -117,7 +117,7 @@ def _listed(model: _Model) -> ListedModel:
         name=model.display_name,
         lifecycle=model.lifecycle,
         line=model.line,
-        released=model.created_at.date() if model.created_at.year >= _EPOCH_YEARS else None,
+        released=model.created_at.date() if model.created_at.year >= _EARLIEST_YEAR else None,
         retires_on=_utc_day(model.retires_at),
         context_tokens=model.max_input_tokens,
         max_output_tokens=model.max_tokens,
@@ -143,10 +143,10 @@ def _thinking(thinking: _Thinking, effort: _Effort | None) -> ListedThinking:
 
 
 def _utc_day(moment: dt.datetime | None) -> dt.date | None:
-    """The day on which it happens, so that nothing is asked on that day."""
+    """The UTC day of a retirement: the model is not used from that day on."""
     if moment is None:
         return None
     try:
         return moment.astimezone(dt.UTC).date()
-    except OverflowError:  # at the ends of the calendar; no such day is taken
+    except OverflowError:  # at the limits of `datetime`; validation rejects such a day later
         return moment.date()

@@ -1,4 +1,4 @@
-"""Cerebras's `GET /v1/models?format=huggingface`: what is served now, with prices; it has no lifecycle.
+"""Cerebras's `GET /v1/models?format=huggingface`: the models served now, with prices but without lifecycle.
 
 Fields: `types/model_list_response.py` of cerebras-cloud-sdk 1.91.0 (seen 2026-11-25).
 """
@@ -16,7 +16,7 @@ from ..providers.vendor import Vendor
 from .fetching import Reader
 
 SOURCE = "Cerebras models.list"
-_OLDEST = dt.datetime(2015, 1, 1, tzinfo=dt.UTC).timestamp()
+_EARLIEST_CREATED = dt.datetime(2015, 1, 1, tzinfo=dt.UTC).timestamp()
 
 Usd = Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)]
 
@@ -51,15 +51,15 @@ class _Models(_ResponsePart):
 
 
 async def read_cerebras(vendor: Vendor, gate: Gate, api_key: str, today: dt.date) -> Listing:
-    """All models that are served. Raises NotRead."""
+    """All models served now. Raises ListingUnavailable."""
     async with Reader(vendor, gate, {"authorization": f"Bearer {api_key}"}) as reader:
-        said = await reader.get("/v1/models", _Models, {"format": "huggingface"})
-    listed = tuple(_listed(model, today) for model in said.data)
+        response = await reader.get("/v1/models", _Models, {"format": "huggingface"})
+    listed = tuple(_listed(model, today) for model in response.data)
     return Listing(provider="cerebras", source=SOURCE, seen=today, models=listed)
 
 
 def _listed(model: _Model, today: dt.date) -> ListedModel:
-    created = dt.datetime.fromtimestamp(model.created, dt.UTC).date() if model.created >= _OLDEST else None
+    created = dt.datetime.fromtimestamp(model.created, dt.UTC).date() if model.created >= _EARLIEST_CREATED else None
     return ListedModel(
         id=model.id,
         released=created,
@@ -80,4 +80,4 @@ def _capabilities(can: _Capabilities) -> tuple[Capability, ...]:
         "vision": can.vision,
         "structured_output": can.structured_outputs,
     }
-    return tuple(name for name, is_said in named.items() if is_said)
+    return tuple(name for name, is_supported in named.items() if is_supported)

@@ -1,7 +1,7 @@
 """`GET /models` of an OpenAI-compatible server.
 
-Form: https://platform.openai.com/docs/api-reference/models/list; the window's place: `max_model_len` at vLLM
-(`entrypoints/openai/protocol.py`), `meta.n_ctx_train` at llama.cpp (`tools/server`), `context_length` at OpenRouter
+Format: https://platform.openai.com/docs/api-reference/models/list. The context window: `max_model_len` in vLLM
+(`entrypoints/openai/protocol.py`), `meta.n_ctx_train` in llama.cpp (`tools/server`), `context_length` in OpenRouter
 (seen 2026-11-25).
 """
 
@@ -15,15 +15,15 @@ from .fetching import Reader
 
 
 async def read_compatible(vendor: Vendor, gate: Gate, api_key: str | None, today: dt.date, base_url: str) -> Listing:
-    """All that the server offers. base_url: as its profiles write it. Raises NotRead."""
+    """All models of the server. base_url: as written in its profiles. Raises ListingUnavailable."""
     headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
     async with Reader(vendor, gate, headers) as reader:
-        said = await reader.get("/models", ServedModels)
+        response = await reader.get("/models", ServedModels)
     return Listing(
         provider="openai_compatible",
         source=f"{vendor.name} models",
         seen=today,
         base_url=base_url,
-        models=tuple(ListedModel(id=model.id, context_tokens=model.full_window) for model in said.data),
+        models=tuple(ListedModel(id=model.id, context_tokens=model.full_window) for model in response.data),
         is_remote=not vendor.is_local,
     )

@@ -1,6 +1,6 @@
-"""Reads one JSON document from a vendor, within limits, through the gate that every request passes.
+"""Reads JSON documents from a vendor, with limits on size and time, through the outgoing gate.
 
-Not through the vendors' SDKs: they read whatever comes, whole.
+The vendors' SDKs are not used because they read a response whole, whatever its size.
 """
 
 from collections.abc import Mapping
@@ -15,8 +15,8 @@ from ..providers.vendor import Vendor
 if TYPE_CHECKING:
     import httpx
 
-BODY_AT_MOST_BYTES = 2_000_000
-"""A list of a thousand models with all their facts takes about half of it."""
+MAX_BODY_BYTES = 2_000_000
+"""A listing of a thousand models with all fields takes about half of it."""
 _CONNECT_TIMEOUT_S = 3.0
 _ANSWER_TIMEOUT_S = 20.0
 _REASON_LENGTH = 160
@@ -24,23 +24,23 @@ _REASON_LENGTH = 160
 _Form = TypeVar("_Form", bound=BaseModel)
 
 
-class NotRead(Exception):
-    """A listing that nobody could read; the message says why, and what to do."""
+class ListingUnavailable(Exception):
+    """A listing could not be read; the message says why, and what to do."""
 
 
-class NotThere(NotRead):
-    """Nobody answers there."""
+class VendorUnreachable(ListingUnavailable):
+    """Nothing answers at the vendor's address."""
 
 
-class NotBelieved(NotRead):
-    """A listing that is not what it must be: nothing from it is used."""
+class InvalidListing(ListingUnavailable):
+    """The vendor refused, or the listing is invalid; nothing from it is used."""
 
 
 class Reader:
-    """Asks one vendor. Use it as a context, so that its connections are closed."""
+    """Sends requests to one vendor. Use it as an async context manager, which closes its connections."""
 
     def __init__(self, vendor: Vendor, gate: Gate, headers: Mapping[str, str] | None = None) -> None:
-        """headers: what every request carries, the key among them."""
+        """headers: sent with every request; the key is one of them."""
         self.vendor = vendor
         self._gate = gate
         self._headers = headers or {}
@@ -53,7 +53,7 @@ class Reader:
             base_url=self.vendor.url,
             timeout=httpx.Timeout(_ANSWER_TIMEOUT_S, connect=_CONNECT_TIMEOUT_S),
             **client_options(self.vendor, self._gate),
-            # Counted as it comes: what is packed could unpack to anything.
+            # Uncompressed, so that the size limit holds: a compressed body could expand to any size.
             headers={**self._headers, "accept": "application/json", "accept-encoding": "identity"},
         )
         return self
@@ -63,11 +63,11 @@ class Reader:
             await self._client.aclose()
 
     async def get(self, path: str, form: type[_Form], params: Mapping[str, str | list[str]] | None = None) -> _Form:
-        """The document in its form. Raises NotThere or NotBelieved, or NotLocal by the gate."""
+        """The document, parsed as `form`. Raises VendorUnreachable, InvalidListing, or NotLocal from the gate."""
         return self._validated(await self._read("GET", path, params=params), form)
 
     async def post(self, path: str, body: Mapping[str, str], form: type[_Form]) -> _Form:
-        """The same for a question with a body."""
+        """The same for a POST with a JSON body."""
         return self._validated(await self._read("POST", path, body=body), form)
 
     async def _read(
@@ -87,28 +87,30 @@ class Reader:
                 async with self._client.stream(method, path, params=params, json=body) as response:
                     return await self._body(response)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise NotThere(f"{self.vendor.name} does not answer at {self.vendor.host}.") from error
+            raise VendorUnreachable(f"{self.vendor.name} does not answer at {self.vendor.host}.") from error
         except (httpx.HTTPError, TimeoutError) as error:
-            raise NotBelieved(
+            raise InvalidListing(
                 f"{self.vendor.name}: the listing broke off ({type(error).__name__}), so nothing from it is used."
             ) from error
 
     async def _body(self, response: "httpx.Response") -> bytes:
         name = self.vendor.name
         if response.status_code in (401, 403):
-            raise NotBelieved(f"{name} refuses the key ({response.status_code}): correct {self.vendor.key_variable}.")
+            raise InvalidListing(
+                f"{name} refuses the key ({response.status_code}): correct {self.vendor.key_variable}."
+            )
         if response.status_code != 200:
-            raise NotBelieved(f"{name} answers with status {response.status_code} and no listing.")
+            raise InvalidListing(f"{name} answers with status {response.status_code} and no listing.")
         if response.headers.get("content-encoding", "identity") != "identity":
-            raise NotBelieved(
+            raise InvalidListing(
                 f"{name}: the listing is compressed, although it was requested uncompressed; nothing from it is used."
             )
         body = bytearray()
         async for piece in response.aiter_raw():
             body += piece
-            if len(body) > BODY_AT_MOST_BYTES:
-                raise NotBelieved(
-                    f"{name}: the listing is longer than {BODY_AT_MOST_BYTES:,} bytes; nothing from it is used."
+            if len(body) > MAX_BODY_BYTES:
+                raise InvalidListing(
+                    f"{name}: the listing is longer than {MAX_BODY_BYTES:,} bytes; nothing from it is used."
                 )
         return bytes(body)
 
@@ -116,11 +118,11 @@ class Reader:
         try:
             return form.model_validate_json(body, strict=True)
         except ValidationError as error:
-            raise NotBelieved(why_not_believed(self.vendor.name, error)) from error
+            raise InvalidListing(why_invalid(self.vendor.name, error)) from error
 
 
-def why_not_believed(name: str, error: ValidationError) -> str:
-    """The first thing that is wrong with a listing; what it held is shown by its beginning, and only if printable."""
+def why_invalid(name: str, error: ValidationError) -> str:
+    """An error message with the first validation error, clipped. Of the rejected data it quotes at most a model id."""
     first = error.errors(include_url=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])
     place = f"{field[:80]}: " if field else ""

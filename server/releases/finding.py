@@ -1,4 +1,4 @@
-"""Asks all vendors at once what they offer; what one of them says wrong keeps nothing of the others back."""
+"""Reads the listings of all vendors concurrently; an error from one does not affect the others."""
 
 import datetime as dt
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,14 +27,14 @@ from ..providers.vendor import Vendor
 from .anthropic_listing import read_anthropic
 from .cerebras_listing import read_cerebras
 from .compatible_listing import read_compatible
-from .fetching import NotRead, NotThere, why_not_believed
+from .fetching import ListingUnavailable, VendorUnreachable, why_invalid
 from .known_prices import KnownPrices
 from .ollama_listing import read_ollama
 
 
 @dataclass(frozen=True)
 class _Query:
-    """One vendor to be asked."""
+    """One vendor to query."""
 
     vendor: Vendor
     read: Callable[[], Awaitable[Listing]]
@@ -43,7 +43,7 @@ class _Query:
 
 @dataclass
 class _Answer:
-    """What became of a query: one of the three."""
+    """The result of a query: exactly one of these."""
 
     listing: Listing | None = None
     note: str | None = None
@@ -53,10 +53,10 @@ class _Answer:
 async def find_releases(
     settings: VendorSettings, catalogue: Catalogue, today: dt.date, known_price: KnownPrice | None = None
 ) -> Findings:
-    """What the vendors' listings change in the profiles, with a note on who was not asked and why.
+    """Changes to the profiles proposed by the vendors' listings, with a note for each vendor that was not queried.
 
-    known_price: where a price is looked up that a listing does not state. None: in genai-prices. Never raises for
-    what a vendor says.
+    known_price: looks up a price that a listing does not state. None: in genai-prices. Never raises for a vendor's
+    error or an invalid listing.
     """
     try:
         queries = list(_queries(settings, catalogue, today))
@@ -72,15 +72,15 @@ async def find_releases(
                 answer.listing = await query.read()
         except NotLocal:
             answer.note = f"{query.vendor.name} was not asked: nothing may leave this machine."
-        except NotThere as error:
+        except VendorUnreachable as error:
             if not query.vendor.is_local:
                 answer.problem = str(error)
             else:
                 answer.note = f"{query.vendor.name} was not asked: {error}"
-        except NotRead as error:
+        except ListingUnavailable as error:
             answer.problem = str(error)
         except ValidationError as error:
-            answer.problem = why_not_believed(query.vendor.name, error)
+            answer.problem = why_invalid(query.vendor.name, error)
 
     async with anyio.create_task_group() as group:
         for query, answer in zip(queries, answers, strict=True):
@@ -100,7 +100,7 @@ def _compared(listings: list[Listing], catalogue: Catalogue, known_price: KnownP
     for listing in listings:
         one = compare(listing, catalogue, known_price, today)
         found = Findings((*found.proposals, *one.proposals), (*found.notes, *one.notes))
-        # So that a newcomer of the next vendor gets another name.
+        # So that a new model of the next vendor gets a different profile id.
         new = {p.profile: ModelProfile.model_validate(p.after) for p in one.proposals if not p.place}
         catalogue = replace(catalogue, profiles={**catalogue.profiles, **new})
     return found

@@ -1,4 +1,4 @@
-"""Prices from the genai-prices package: the data in its wheel, never fetched anew (version in each price's source)."""
+"""Prices from the data in the genai-prices wheel, never updated online. Each price's source names the version."""
 
 import datetime as dt
 import importlib.metadata
@@ -11,7 +11,7 @@ from ...profiles.vocabulary import ProviderName
 if TYPE_CHECKING:
     from genai_prices.types import ModelPrice, TieredPrices
 
-_SOLD_BY_THEMSELVES: tuple[ProviderName, ...] = ("anthropic", "cerebras")
+_DIRECT_SELLERS: tuple[ProviderName, ...] = ("anthropic", "cerebras")
 _RATES = {
     "input_usd_per_million_tokens": "input_mtok",
     "output_usd_per_million_tokens": "output_mtok",
@@ -21,14 +21,14 @@ _RATES = {
 
 
 class KnownPrices:
-    """Looks prices up as of one day; the package is imported at the first question."""
+    """Looks up prices as of one day; the package is imported on the first lookup."""
 
     def __init__(self, today: dt.date) -> None:
         self._today = today
 
     def __call__(self, provider: ProviderName, wire_id: str) -> Price | None:
-        """The price of today, with the changes that are announced. None: it is not known, or of a form not ours."""
-        if provider not in _SOLD_BY_THEMSELVES:
+        """The price on that day, with announced changes. None: unknown, or in a form that `Price` cannot express."""
+        if provider not in _DIRECT_SELLERS:
             return None
         from genai_prices.data_snapshot import get_snapshot
         from genai_prices.types import ModelPrice, StartDateConstraint
@@ -46,7 +46,7 @@ class KnownPrices:
             elif isinstance(conditional.constraint, StartDateConstraint):
                 dated.append((conditional.constraint.start_date, conditional.prices))
             else:
-                return None  # by the hour of the day, which no price of ours knows
+                return None  # depends on the time of day, which `Price` cannot express
         begun = [prices for start, prices in dated if start <= self._today]
         return self._price(begun[-1], [(s, p) for s, p in dated if s > self._today]) if begun else None
 

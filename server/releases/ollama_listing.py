@@ -1,4 +1,4 @@
-"""Ollama's `GET /api/tags` and, for each model that nobody has described yet, `POST /api/show`."""
+"""Ollama's `GET /api/tags` and, for each model without a profile, `POST /api/show`."""
 
 import datetime as dt
 import re
@@ -12,27 +12,27 @@ from ..providers.vendor import Vendor
 from .fetching import Reader
 
 SOURCE = "Ollama show"
-_DESCRIBED_AT_MOST = 50
-"""New models of which more is asked than the name; who has more is told."""
+_MAX_DESCRIBED = 50
+"""New models whose details are requested; any further ones are left out of the listing."""
 _SIZE = re.compile(r"(\d{1,5}(?:\.\d{1,3})?)\s*([KMBT])")
 _BILLIONS = {"K": 1e-6, "M": 1e-3, "B": 1.0, "T": 1e3}
 
 
 async def read_ollama(vendor: Vendor, gate: Gate, known: AbstractSet[str], today: dt.date) -> Listing:
-    """All that is installed and writes text. Raises NotRead.
+    """The installed text models. Raises ListingUnavailable.
 
-    known: wire ids, with their tags, that have a profile: of these nothing more is asked than that they are there.
+    known: wire ids, with tags, that have a profile; for these no details are requested.
     """
     models: list[ListedModel] = []
     asked = 0
     async with Reader(vendor, gate) as reader:
-        said = await reader.get("/api/tags", Tags)
-        # Refused before a word of it goes into a request.
-        Listing(provider="ollama", source=SOURCE, seen=today, models=tuple(ListedModel(id=m.name) for m in said.models))
-        for tag in said.models:
+        tags = await reader.get("/api/tags", Tags)
+        # Validates the names before any of them is put into a request.
+        Listing(provider="ollama", source=SOURCE, seen=today, models=tuple(ListedModel(id=m.name) for m in tags.models))
+        for tag in tags.models:
             if full_name(tag.name) in known:
                 models.append(ListedModel(id=tag.name))
-            elif asked < _DESCRIBED_AT_MOST:
+            elif asked < _MAX_DESCRIBED:
                 asked += 1
                 shown = await reader.post("/api/show", {"model": tag.name}, Shown)
                 if "completion" in shown.capabilities:
@@ -50,7 +50,7 @@ def _listed(tag: Listed, shown: Shown) -> ListedModel:
         weights=ListedWeights(
             build=tag.build,
             quantization=tag.details.quantization_level or None,
-            # What runs elsewhere takes no memory here; its entry is a few hundred bytes.
+            # A remote model takes no memory here; its local entry is a few hundred bytes.
             size_gb=None if remote or not tag.size else max(0.001, round(tag.size / 1e9, 3)),
             total_billion=_billions(tag.details.parameter_size),
             family=tag.details.family or None,
@@ -70,7 +70,7 @@ def _capabilities(shown: Shown) -> tuple[Capability, ...]:
 
 
 def _billions(size: str) -> float | None:
-    """`30.5B`, as `parameter_size` has it. None: it does not say."""
+    """Billions of parameters from a `parameter_size` such as `30.5B`. None: not stated."""
     found = _SIZE.fullmatch(size.strip())
     count = float(found[1]) * _BILLIONS[found[2]] if found else 0.0
     return count or None

@@ -24,7 +24,7 @@ from .server_state import CurrentServer, ServerState
 if TYPE_CHECKING:
     from ...tools.services import Services
 
-VALUES_AT_MOST = 100
+MAX_VALUES = 100
 """The protocol's own limit."""
 
 _TASKS = "SELECT id FROM tasks WHERE kind = 'delegation' AND origin = 'use' AND text_form <> 'forgotten'"
@@ -77,7 +77,7 @@ async def _tasks(services: "Services", typed: str) -> Completion:
         like, parameters = f"{like} AND id IN ({_OF_A_CALLER})", (*parameters, caller)
     ((total,),) = await services.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words
     rows = await services.ledger.rows(
-        f"{_TASKS}{like} ORDER BY begun_at DESC LIMIT {VALUES_AT_MOST}",
+        f"{_TASKS}{like} ORDER BY begun_at DESC LIMIT {MAX_VALUES}",
         parameters,
     )
     return Completion(values=[task_id for (task_id,) in rows], total=total, has_more=total > len(rows))
@@ -91,4 +91,4 @@ def _matching(names: list[str], typed: str) -> Completion:
     wanted = typed.strip().lower()
     begin = [name for name in names if name.lower().startswith(wanted)]
     found = begin + [name for name in names if wanted in name.lower() and name not in begin]
-    return Completion(values=found[:VALUES_AT_MOST], total=len(found), has_more=len(found) > VALUES_AT_MOST)
+    return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)

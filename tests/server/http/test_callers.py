@@ -195,7 +195,7 @@ async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_ma
 async def test_other_callers_do_not_push_a_delegation_under_way_out_of_mind(
     open_place: Opening, monkeypatch: pytest.MonkeyPatch, one_delegation_at_once: None
 ):
-    monkeypatch.setattr("chargehand.server.http.limits.CALLERS_AT_MOST", 1)
+    monkeypatch.setattr("chargehand.server.http.limits.MAX_CALLERS", 1)
     async with open_place() as place, place.client(None) as client:
         begun = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
         await client.call_tool("route_task", {"task": RENAME})
@@ -235,7 +235,7 @@ async def test_sessions_of_one_caller_take_nobody_elses_place(
 
 
 async def test_no_room_for_a_session_says_when_to_come_back(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("chargehand.server.http.application.SESSIONS_AT_MOST", 1)
+    monkeypatch.setattr("chargehand.server.http.application.MAX_SESSIONS", 1)
     async with open_place() as place:
         answers = [
             await place.ask(headers={"MCP-Protocol-Version": "2025-11-25"}, content=json.dumps(INITIALIZE))
@@ -252,7 +252,7 @@ async def test_names_of_no_tool_push_no_tool_out_of_mind(
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 1\n")
-    monkeypatch.setattr("chargehand.server.http.limits.CALLERS_AT_MOST", 2)
+    monkeypatch.setattr("chargehand.server.http.limits.MAX_CALLERS", 2)
     async with open_place() as place, place.client(None) as client:
         first = await client.call_tool("route_task", {"task": RENAME})
         for number in range(5):

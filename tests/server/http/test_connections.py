@@ -111,7 +111,7 @@ async def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_idle_connections_keep_nobody_out(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(f"{LIMITS}.CONNECTIONS_AT_MOST", 4)
+    monkeypatch.setattr(f"{LIMITS}.MAX_CONNECTIONS", 4)
     async with open_place() as place, contextlib.AsyncExitStack() as idle:
         streams = [await idle.enter_async_context(await connected(place.url)) for _ in range(10)]
         health = await place.ask("GET", "/health")
