@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 from mcp.server.mcpserver import AcceptedElicitation, Context, Elicit, ElicitationResult
 from mcp.shared.exceptions import MCPError
-from mcp.types import ClientCapabilities
+from mcp.types import ClientCapabilities, ElicitResult
 from mcp.types.version import is_version_at_least
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
 from ...memory_store.errors import LedgerError
 from ...profiles.errors import ProfileError
@@ -127,7 +127,9 @@ async def _question(
         f" ${services.rules.ask_above_usd:g}. Allow it?"
     )
     if is_version_at_least(ctx.protocol_version or "", _ASKED_IN_THE_RESULT):
-        return Elicit(question, Consent)
+        # A host whose answer is none has not asked: the SDK would say so in its own words.
+        is_answered = all(map(_is_an_answer, (ctx.input_responses or {}).values()))
+        return Elicit(question, Consent) if is_answered else NotAsked(wanted_usd=usd)
     try:
         with anyio.fail_after(wait_s):
             answer = await ctx.elicit(question, Consent)
@@ -177,6 +179,19 @@ def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: Elic
             f"max_cost_usd: the user declined {wanted_usd:g}. Give at most {limit_usd:g}, or do it yourself."
         )
     return wanted_usd
+
+
+def _is_an_answer(response: object) -> bool:
+    """Whether what came back for the question says yes or no."""
+    if not isinstance(response, ElicitResult):
+        return False
+    if response.action != "accept":
+        return True
+    try:
+        Consent.model_validate(response.content)
+    except ValidationError:
+        return False
+    return True
 
 
 def _shown(usd: float) -> str:

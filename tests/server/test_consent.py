@@ -82,19 +82,25 @@ async def test_where_the_host_cannot_ask_it_is_refused(open_house: OpenHouse, er
     assert models == []
 
 
-@pytest.mark.parametrize(
+NO_ANSWERS = pytest.mark.parametrize(
     "answer",
-    [
-        ElicitResult(action="accept"),
-        ElicitResult(action="accept", content={"allow": "perhaps"}),
-        ErrorData(code=-32601, message="no"),
-    ],
-    ids=["nothing", "another answer", "an error"],
+    [ElicitResult(action="accept"), ElicitResult(action="accept", content={"allow": "perhaps"})],
+    ids=["nothing", "another answer"],
 )
-async def test_a_host_whose_answer_is_none_has_not_asked(open_house: OpenHouse, answer: ElicitResult | ErrorData):
-    result, models = await delegate(open_house, "legacy", User(answer), max_cost_usd=2)
+
+
+@NO_ANSWERS
+async def test_a_host_whose_answer_is_none_has_not_asked(open_house: OpenHouse, era: str, answer: ElicitResult):
+    result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
+    assert "this host could not ask its user" in text_of(result)
+    assert models == []
+
+
+async def test_a_host_that_answers_with_an_error_has_not_asked(open_house: OpenHouse):
+    result, models = await delegate(open_house, "legacy", User(ErrorData(code=-32601, message="no")), max_cost_usd=2)
+
     assert "this host could not ask its user" in text_of(result)
     assert models == []
 
@@ -248,6 +254,17 @@ async def test_where_the_host_cannot_ask_no_senior_model_is_paid_and_the_reason_
 
     assert answer["status"] == ("done" if arguments == {"code": CODE} else "over_budget")
     assert "and this host could not ask its user. Ask the user to raise [budget] ask_above_usd" in answer["notes"][-1]
+    assert models == []
+
+
+@NO_ANSWERS
+async def test_no_senior_model_is_paid_after_an_answer_that_is_none(
+    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, answer: ElicitResult
+):
+    told, models = await ask_a_senior(open_house, era, User(answer), "validate_code", {"code": CODE, "depth": "review"})
+
+    assert told["status"] == "over_budget"
+    assert "and this host could not ask its user" in told["notes"][-1]
     assert models == []
 
 
