@@ -91,9 +91,13 @@ def _what_was_written(journals: Journals, task_id: str) -> list[str]:
     journal = journals.find(task_id)
     if journal is None:
         return []
-    files = ", ".join(entry.path for entry in journal.plan.files)
+    written = [entry.path for entry in journal.plan.files]
     if journal.has(UNDONE):
-        return [f"Files are as they were before: {files}."]
+        left = journal.files_at(UNDONE)
+        restored = [path for path in written if path not in left]
+        notes = [f"Files are as they were before: {', '.join(restored)}."] if restored else []
+        return [*notes, f"Changed by somebody else meanwhile, and left alone: {', '.join(left)}."] if left else notes
+    files = ", ".join(written)
     return [f"Files may be half written: {files}. `chargehand undo {task_id}` restores them."]
 
 

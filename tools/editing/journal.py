@@ -6,6 +6,7 @@ first file is touched: a plan, and every file as it was and as it becomes.
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import sys
@@ -92,10 +93,14 @@ class Journal:
     def has(self, mark: str) -> bool:
         return (self.folder / mark).exists()
 
-    def put(self, mark: str) -> None:
-        """Remember something about it: the mark is on disk when this returns."""
-        write_and_sync(self.folder / mark, b"")
+    def put(self, mark: str, files: Sequence[str] = ()) -> None:
+        """Remember something about it, and which files it is about: the mark is on disk when this returns."""
+        write_and_sync(self.folder / mark, json.dumps(files).encode() if files else b"")
         sync(self.folder)
+
+    def files_at(self, mark: str) -> Sequence[str]:
+        """The files that were remembered with a mark that it has."""
+        return json.loads((self.folder / mark).read_bytes() or b"[]")
 
     def drop(self) -> None:
         """Forget it all. First the plan, without which nobody reads the rest."""

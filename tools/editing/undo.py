@@ -130,7 +130,7 @@ def _put_right(journals: Journals, journal: Journal) -> None:
             if journal.has(UNDONE):
                 return  # another server was faster
             taken = take_back(journal)
-            journal.put(UNDONE)
+            journal.put(UNDONE, taken.left)
     except OSError as error:
         logger.warning("task %s was half written and cannot be undone: %s", plan.task_id, error)
         why = f"{error.filename or journal.folder}: {error.strerror or error}"

@@ -19,7 +19,7 @@ from .folder import FileNow, Folder, folder_below
 from .journal import Entry, Journal, Journals, WritePlan, digest
 
 UNDOING, UNDONE = "undoing", "undone"
-"""Marks of a journal that is being taken back, and has been."""
+"""Marks of a journal that is being taken back, and has been, but for the files that the second mark names."""
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: make room",

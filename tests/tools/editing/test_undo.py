@@ -13,6 +13,7 @@ import pytest
 
 from chargehand.memory_store.records import Finish, NewTask
 from chargehand.server.cli import own_services
+from chargehand.tools.cascade.elsewhere import receipt_of
 from chargehand.tools.editing.change import Change, FileWrite
 from chargehand.tools.editing.journal import KEPT_DAYS, Journals
 from chargehand.tools.editing.undo import ChangedSince, recover, undo_task
@@ -256,6 +257,10 @@ async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_lef
 
     assert contents(project) == {**BEFORE, "a.py": b"mine\n"}
     assert "left alone: a.py" in services.journals.news[0]
+    assert (await receipt_of(services, TASK)).notes[1:] == [
+        "Files are as they were before: sub/b.py, sub/new.py.",
+        "Changed by somebody else meanwhile, and left alone: a.py.",
+    ]
 
 
 async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once_it_is_there_again(
