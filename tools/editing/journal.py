@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,8 @@ class WritePlan(BaseModel):
     files: tuple[Entry, ...]
     made_folders: tuple[tuple[str, str], ...] = ()
     """Root and relative path of folders that are missing, the outermost first."""
+    folders: Mapping[str, tuple[int, int]] = {}
+    """Device and inode of each root."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,8 @@ class Journal:
 
     def missing_root(self) -> str | None:
         """A project that was renamed or is not mounted: nothing can be said of its files. None: all are there."""
-        for entry in self.plan.files:
-            if not os.path.isdir(entry.root):  # noqa: PTH112 - Path.is_dir raises for a mount that is dead
-                return entry.root
-        return None
+        roots = dict.fromkeys(entry.root for entry in self.plan.files)
+        return next((root for root in roots if _is_away(root, self.plan.folders.get(root))), None)
 
     def before(self, number: int) -> bytes | None:
         """The file of that number as it was. None: there was none."""
@@ -190,6 +190,23 @@ class Journals:
         except FileNotFoundError:
             return []
         return [(path.name.removeprefix(_UNFINISHED), path) for path in paths]
+
+
+def identity(folder: str | Path) -> tuple[int, int]:
+    """Device and inode: what tells a folder from another of its name. Raises OSError."""
+    found = os.stat(folder)  # noqa: PTH116 - as below
+    return found.st_dev, found.st_ino
+
+
+def _is_away(root: str, known: tuple[int, int] | None) -> bool:
+    """Whether the folder is gone, or is the empty one that stays behind where a volume was mounted."""
+    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises for a mount that is dead
+        return True
+    # By itself another identity says little: a project that was copied back has one, and some mounts at each start.
+    try:
+        return known is not None and known != identity(root) and not os.listdir(root)  # noqa: PTH208 - as above
+    except OSError:
+        return True
 
 
 def digest(data: bytes | None) -> str | None:

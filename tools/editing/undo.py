@@ -91,7 +91,7 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
             raise BadArgument(f"undo: task {task_id} was already undone.")
         if (root := journal.missing_root()) is not None:
             raise CallerError(
-                f"undo: the project folder {root} is not there. Mount it or move it back, then call again."
+                f"undo: the project folder {root} is missing or empty. Mount it or move it back, then call again."
             )
         problems = [problem for number in range(len(journal.plan.files)) if (problem := _since(journal, number))]
         if problems:

@@ -16,7 +16,7 @@ from typing import Literal
 
 from .change import Change, FileWrite
 from .folder import FileNow, Folder, folder_below
-from .journal import Entry, Journal, Journals, WritePlan, digest
+from .journal import Entry, Journal, Journals, WritePlan, digest, identity
 
 UNDOING, UNDONE = "undoing", "undone"
 """Marks of a journal that is being taken back, and has been, but for the files that the second mark names."""
@@ -69,7 +69,7 @@ def take_back(journal: Journal) -> TakenBack:
     For a task that was interrupted, too: what had not been written yet is as it was.
     """
     if (root := journal.missing_root()) is not None:
-        raise FileNotFoundError(errno.ENOENT, "the project folder is not there", root)
+        raise FileNotFoundError(errno.ENOENT, "the project folder is missing or empty", root)
     restored: list[str] = []
     left: list[str] = []
     for number, entry in reversed(list(enumerate(journal.plan.files))):
@@ -113,7 +113,13 @@ def _plan(change: Change, task_id: str, at: float) -> WritePlan:
         for parent in reversed(file.relative.parents)
         if not os.path.lexists(file.root / parent)
     }
-    return WritePlan(task_id=task_id, at=at, files=tuple(entries), made_folders=tuple(missing))
+    return WritePlan(
+        task_id=task_id,
+        at=at,
+        files=tuple(entries),
+        made_folders=tuple(missing),
+        folders={str(file.root): identity(file.root) for file in change.files},
+    )
 
 
 def _require_writable(file: FileWrite) -> None:

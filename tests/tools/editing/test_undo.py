@@ -263,18 +263,29 @@ async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_lef
     ]
 
 
+IS_MOUNTED = pytest.mark.parametrize("is_mounted", [False, True], ids=["moved", "unmounted"])
+
+
+def take_away(project: Path, *, is_mounted: bool) -> None:
+    """Move the project away. is_mounted: as unmounting does, with an empty folder where it was."""
+    shutil.move(project, project.parent / "away")
+    if is_mounted:
+        project.mkdir()
+
+
+@IS_MOUNTED
 async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once_it_is_there_again(
-    services: Services, project: Path
+    services: Services, project: Path, *, is_mounted: bool
 ):
     def crash(step: str) -> None:
         if step == "replace sub/b.py":
             raise Crash
 
     await write(services, project, at_step=crash)
-    shutil.move(project, project.parent / "away")
+    take_away(project, is_mounted=is_mounted)
     await recover(services.ledger, services.journals, services.now)
     [said] = services.journals.take_news()
-    assert f"could not be undone ({project}: the project folder is not there). Fix that" in said
+    assert f"could not be undone ({project}: the project folder is missing or empty). Fix that" in said
 
     (project.parent / "away").rename(project)
     await recover(services.ledger, services.journals, services.now)
@@ -309,7 +320,10 @@ async def test_what_cannot_be_taken_back_is_forgotten_after_its_days(services: S
     assert services.journals.find(TASK) is None
 
 
-async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back(services: Services, tmp_path: Path):
+@IS_MOUNTED
+async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back(
+    services: Services, tmp_path: Path, *, is_mounted: bool
+):
     project = tmp_path / "project"
     project.mkdir()
     await services.ledger.begin_task(
@@ -318,9 +332,11 @@ async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back
     apply_change(Change((FileWrite("new.py", (project, Path("new.py")), None, b"N = 1\n", "", "N = 1\n"),)), TASK,
                  services.journals, services.now)  # fmt: skip
     await services.ledger.finish_task(TASK, Finish("succeeded", "claude-haiku-5-5", (), None))
-    shutil.move(project, tmp_path / "away")
+    take_away(project, is_mounted=is_mounted)
 
-    with pytest.raises(CallerError, match=f"the project folder {project} is not there. Mount it or move it back"):
+    with pytest.raises(
+        CallerError, match=f"the project folder {project} is missing or empty. Mount it or move it back"
+    ):
         await undo_task(services, TASK)
     row = await services.ledger.task(TASK)
     assert row is not None
@@ -330,6 +346,24 @@ async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back
     answer = await undo_task(services, TASK)
     assert answer.removed == ["new.py"]
     assert contents(project) == {}
+
+
+async def test_a_project_that_was_copied_back_is_not_away(services: Services, project: Path):
+    await write(services, project)
+    shutil.copytree(project, project.parent / "copy")
+    shutil.rmtree(project)
+    shutil.move(project.parent / "copy", project)
+
+    assert (await undo_task(services, TASK)).restored == ["a.py", "sub/b.py"]
+
+
+async def test_a_project_that_its_user_emptied_is_not_away(services: Services, project: Path):
+    await write(services, project)
+    shutil.rmtree(project / "sub")
+    (project / "a.py").unlink()
+
+    with pytest.raises(ChangedSince, match=r"a\.py is gone"):
+        await undo_task(services, TASK)
 
 
 async def test_what_was_delivered_or_is_unknown_to_the_ledger_is_not_taken_back_at_a_start(
