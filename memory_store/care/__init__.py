@@ -1,1 +1,1 @@
-"""Keeping the memory well: what is in it, taking it elsewhere and back, letting go, forgetting."""
+"""Maintenance of the memory: statistics, export, import, pruning and forgetting."""

@@ -1,4 +1,4 @@
-"""What the memory holds, counted; and how right the decisions were that it led to."""
+"""Statistics of the memory's contents, and the calibration of past decisions."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ from ..missed import Missed, read_missed
 
 @dataclass(frozen=True)
 class ModelEvidence:
-    """What is known of one model."""
+    """Evidence on one model."""
 
     model: str
     tasks: int
@@ -21,12 +21,12 @@ class ModelEvidence:
     pruned_tasks: int
     pruned_successes: float
     pruned_failures: float
-    """Pruned tasks are counted beside the others, not among them."""
+    """Pruned tasks are not included in the other counts."""
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """Decisions for which about the same was said, and what came of them."""
+    """Decisions with about the same predicted value, and their results."""
 
     said_from: float
     said_to: float
@@ -37,42 +37,42 @@ class Bucket:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How right one figure of the decisions was."""
+    """How well one predicted value matched the results."""
 
     buckets: tuple[Bucket, ...] = ()
     brier_score: float | None = None
-    """Mean squared distance of figure and outcome: 0 is perfect, 0.25 a coin's. None: nothing to go by."""
+    """Mean squared difference of prediction and result: 0 is perfect, 0.25 a coin toss. None: no data."""
     expected_error: float | None = None
-    """Mean distance of figure and rate of success, over the buckets; 0 is perfect."""
+    """Expected calibration error: mean difference of prediction and success rate over the buckets; 0 is perfect."""
 
 
 @dataclass(frozen=True)
 class Census:
     tasks: int
-    """Remembered ones."""
+    """Number of remembered tasks."""
     by_origin: dict[str, int]
     by_form: dict[str, int]
-    """By what is left of the text: full, redacted, hash, pruned, forgotten."""
+    """By stored form of the text: full, redacted, hash, pruned, forgotten."""
     outcomes: int
-    """Words of the user, and rows of outcomes imported."""
+    """User reports and imported outcomes."""
     models: tuple[ModelEvidence, ...]
     vectors: dict[str, int]
-    """By embedder."""
+    """Count by embedder."""
     oldest: float | None
     newest: float | None
-    """When the remembered tasks began, in seconds since 1970 UTC. None: there are none."""
+    """Times of the oldest and newest remembered task, in seconds since 1970 UTC. None: there are none."""
     bytes: int
-    """Of the ledger's files, log and backups too."""
+    """Size of the ledger's files, log and backups included."""
     expected_success: Calibration
-    """Of what was expected of the model, and should happen as often."""
+    """Of the expected success, which should equal the success rate."""
     confidence: Calibration
-    """Of a lower bound, which success should exceed."""
+    """Of the confidence, a lower bound that the success rate should exceed."""
     missed: Missed
-    """By executed checks."""
+    """Wrong answers missed and caught by executed checks."""
 
 
 async def take_census(ledger: Ledger) -> Census:
-    """Count everything. Raises LedgerUnusable."""
+    """Collect all statistics. Raises LedgerUnusable."""
     (tasks, oldest, newest), *_ = await ledger.rows(
         "SELECT COUNT(*), MIN(begun_at), MAX(begun_at) FROM remembered_tasks"
     )
@@ -123,7 +123,7 @@ SELECT model, TOTAL(l), TOTAL(ls), TOTAL(lf), TOTAL(p), TOTAL(ps), TOTAL(pf) FRO
 GROUP BY model ORDER BY 2 DESC, 1
 """
 
-# What was executed says most, then the user's word, the bad one first; static findings only ever say no.
+# A bad user report counts first, then executed checks, then the rest; failed static checks only count as failures.
 _CALIBRATION = """
 WITH verdicts AS (
     SELECT task_id, model, COALESCE(

@@ -1,7 +1,6 @@
-"""Writes what is remembered to a file of JSON lines, for another machine or for safe keeping.
+"""Exports the memory to a JSON lines file, for another machine or as a backup.
 
-The file is written beside its place and put there when it is whole. It is a picture of one moment:
-other processes go on writing meanwhile, and nothing of that is in it.
+The file is replaced atomically. It is a snapshot: concurrent writes by other processes are not included.
 """
 
 import base64
@@ -33,7 +32,7 @@ from .portable import (
 )
 
 Progress = Callable[[int, int], None]
-"""Told how much is done, and of how much. May be called from another thread."""
+"""Called with the amount done and the total, possibly from another thread."""
 
 _BATCH = 500
 
@@ -46,13 +45,13 @@ async def export_memory(
     text_form: TextForm = "full",
     progress: Progress | None = None,
 ) -> int:
-    """Write all remembered tasks, the oldest first; gives how many.
+    """Write all remembered tasks, oldest first, and return their number.
 
-    target: a file, made or replaced and readable by its owner alone; a link to one; a pipe or a device,
-    which is written into; or an open text stream.
-    with_vectors: those of all tasks; False: only those whose text is not kept in full, for theirs cannot
-    be computed again. text_form: less than full leaves receipts, notes and findings out too.
-    Raises LedgerUnusable, or OSError for the target.
+    target: a file, created or replaced, readable by its owner only; a link to one; a pipe or device, which is
+    written to directly; or an open text stream.
+    with_vectors: include all vectors; False: only those of tasks without their full text, since these cannot
+    be recomputed. text_form: the most text to include; less than full also omits receipts, tests, notes and
+    check failures. Raises LedgerUnusable, or OSError for the target.
     """
 
     def write() -> int:
@@ -63,7 +62,7 @@ async def export_memory(
 
 
 def _export(db: sqlite3.Connection, out: TextIO, vectors: bool, form: TextForm, progress: Progress | None) -> int:
-    db.execute("BEGIN")  # one moment for all that is read
+    db.execute("BEGIN")  # one snapshot for all reads
     total: int = db.execute("SELECT COUNT(*) FROM remembered_tasks").fetchone()[0]
     _write_line(out, {"format": FORMAT, "version": VERSION, "tasks": total})
     done = 0
@@ -77,7 +76,7 @@ def _export(db: sqlite3.Connection, out: TextIO, vectors: bool, form: TextForm, 
 
 
 def _batches(db: sqlite3.Connection) -> Iterator[Sequence[dict[str, Any]]]:
-    # Any: the values of a row, each as SQLite gives it.
+    # Any: a row's values, as SQLite returns them.
     last: tuple[float, str] = (-1.0, "")
     query = f"SELECT {', '.join(TASK_COLUMNS)} FROM remembered_tasks WHERE (begun_at, id) > (?, ?) ORDER BY begun_at, id LIMIT ?"  # noqa: S608, E501 - our own column names
     while rows := db.execute(query, (*last, _BATCH)).fetchall():
@@ -157,9 +156,9 @@ def _write_line(out: TextIO, value: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def _whole(target: Path | TextIO) -> Generator[TextIO]:
-    """A stream whose file appears in its place when all is written, and not at all otherwise.
+    """A stream whose file is created or replaced only after everything is written.
 
-    A pipe or a device cannot be replaced by a file: it is written into.
+    A pipe or device is written to directly.
     """
     if not isinstance(target, Path):
         yield target
@@ -168,7 +167,7 @@ def _whole(target: Path | TextIO) -> Generator[TextIO]:
         with target.open("w", encoding="utf-8", newline="\n") as out:
             yield out
         return
-    target = Path(os.path.realpath(target))  # a link stays a link
+    target = Path(os.path.realpath(target))  # keeps a symbolic link
     with atomic_write(target) as file:
         out = io.TextIOWrapper(file, encoding="utf-8", newline="\n")
         yield out

@@ -1,8 +1,8 @@
-"""Reads histories into the ledger: our own export, or a data set of outcomes; plain or gzip.
+"""Imports histories into the ledger: our own export or a data set of outcomes, plain or gzip.
 
-A file is read whole before anything is written: one bad line, and nothing of it is imported. Then it is
-written batch by batch, so that no other process waits long. Importing twice changes nothing, so after
-a kill in between the same import, said again, completes it.
+The whole file is validated before anything is written; one invalid line rejects it. It is then written in
+batches, so that other processes do not wait long. Imports are idempotent, so repeating one completes it
+after a kill.
 """
 
 import contextlib
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
     import sqlite3
 
 Assess = Callable[[str], tuple[TaskType, float]]
-"""Gives the type and the complexity of a task's text."""
+"""Returns the type and complexity of a task's text."""
 
 
 class Embed(Protocol):
-    """Gives the embedder's id and the vectors of some texts, as the ledger keeps them."""
+    """Returns the embedder's id and the texts' vectors, in the ledger's format."""
 
     def __call__(self, texts: Sequence[str], *, local_only: bool) -> Awaitable[tuple[str, Sequence[bytes]]]: ...
 
@@ -50,17 +50,17 @@ _PROBLEMS_AT_MOST = 10
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What became of the tasks of a file."""
+    """The number of tasks in a file, by result."""
 
     format: Literal["chargehand-memory", "outcomes"]
     added: int = 0
     merged: int = 0
-    """Known before, and now known better."""
+    """Already known, and extended by the import."""
     unchanged: int = 0
     pruned: int = 0
-    """Pruned here, and counted already: not written."""
+    """Pruned here, so already in the aggregates; not written."""
     forgotten: int = 0
-    """Forgotten here: not written."""
+    """Forgotten here; not written."""
 
     @property
     def tasks(self) -> int:
@@ -69,16 +69,16 @@ class ImportReport:
 
 @dataclass(frozen=True)
 class ImportRules:
-    """How a file is read."""
+    """Options of an import."""
 
     assess: Assess
-    """For the tasks of data sets, which say neither type nor complexity."""
+    """For data sets, which state neither type nor complexity."""
     names: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Profile id by a data set's name of a model."""
+    """Profile ids by the data set's model names."""
     restore: bool = False
-    """True: what was forgotten here is taken in again."""
+    """True: also import tasks that were forgotten here."""
     embed: Embed | None = None
-    """For texts that come in whole and are not kept so. None: these get no vector, and are not recalled."""
+    """For full texts that the ledger will not store in full. None: these get no vector and are not recalled."""
 
 
 async def import_memory(
@@ -86,9 +86,9 @@ async def import_memory(
 ) -> ImportReport:
     """Merge a file into the ledger.
 
-    file: a path, or an open stream, which messages call standard input. What can be read only once, as a pipe
-    can, is kept in a temporary file meanwhile. Raises ImportRefused when a line is not as it should be, and then
-    nothing was written; LedgerUnusable, or OSError for the file.
+    file: a path, or an open stream, which messages call standard input. A stream that cannot be rewound, such as a
+    pipe, is copied to a temporary file. Raises ImportRefused for an invalid line, before anything is written;
+    LedgerUnusable; or OSError for the file.
     """
     vector_bytes = dict(await ledger.rows("SELECT embedder, LENGTH(MIN(vector)) FROM embeddings GROUP BY embedder"))
     name = str(file) if isinstance(file, Path) else "standard input"
@@ -120,13 +120,13 @@ class _Line:
 
 
 class _Bad(Exception):
-    """What is wrong with a line."""
+    """A line is invalid; the message says why."""
 
 
 def _examine(
     stream: IO[bytes], name: str, vector_bytes: dict[str, int]
 ) -> tuple[Literal["chargehand-memory", "outcomes"], int]:
-    """What kind of file it is, and how many tasks it holds; raises ImportRefused when a line is bad."""
+    """Validate the file; its format and number of tasks. Raises ImportRefused."""
     problems: list[str] = []
     header: Header | None = None
     tasks = 0
@@ -162,7 +162,7 @@ def _examine(
 
 
 def _header(content: bytes) -> Header | None:
-    """The header of our own format; None: a data set. Raises _Bad for anything else."""
+    """The header of an export; None: a data set. Raises _Bad for anything else."""
     try:
         first = json.loads(content)
     except ValueError as error:
@@ -194,7 +194,7 @@ def _parsed(row: type[_Row], content: bytes) -> _Row:
 
 
 def _check_vectors(task: PortableTask, vector_bytes: dict[str, int]) -> None:
-    """Vectors of one embedder that have different lengths could not be compared."""
+    """Reject vectors whose length differs from others of the same embedder, since they cannot be compared."""
     for place, embedding in enumerate(task.embeddings):
         size = len(embedding.blob)
         expected = vector_bytes.setdefault(embedding.embedder, size)
@@ -216,7 +216,7 @@ def _task(line: _Line, kind: str, rules: ImportRules, at: float) -> PortableTask
 async def _vectors(
     batch: Sequence[PortableTask], ledger: Ledger, rules: ImportRules
 ) -> Mapping[str, Mapping[str, bytes]]:
-    """Vectors for what is whole in the file and will not be here, by task id and embedder."""
+    """Vectors of tasks whose full text is in the file but will not be stored, by task id and embedder."""
     if rules.embed is None or ledger.text_form == "full":
         return {}
     blobs: dict[str, Mapping[str, bytes]] = {}
@@ -244,13 +244,13 @@ def _merge(
 
 
 def _as_of_the_first_import(db: "sqlite3.Connection", task: PortableTask) -> PortableTask:
-    """A data set carries no time, so a row that was imported before keeps its moment; a changed outcome is new."""
+    """Keep the time of an earlier import of the row, since data sets have none; changed outcomes get the new time."""
     if task.status != "imported":
         return task
     known = db.execute("SELECT begun_at FROM tasks WHERE id = ?", (task.id,)).fetchone()
     if known is None:
         return task
-    before: dict[str, list[Any]] = {  # of what SQLite gives, hence Any
+    before: dict[str, list[Any]] = {  # values from SQLite, hence Any
         model: facts
         for model, *facts in db.execute(
             "SELECT model, at, success, cost_usd FROM imported_outcomes WHERE task_id = ?", (task.id,)
@@ -280,12 +280,12 @@ def _unpacked(stream: IO[bytes]) -> IO[bytes]:
     stream.seek(0)
     is_compressed = stream.read(2) == b"\x1f\x8b"
     stream.seek(0)
-    # A GzipFile reads like any file, though its type does not say so.
+    # GzipFile supports all we need of IO[bytes], though its type does not say so.
     return cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if is_compressed else stream
 
 
 def _lines(stream: IO[bytes], name: str) -> Iterator[_Line]:
-    """The lines that hold anything, from the first on, numbered from 1."""
+    """The non-empty lines from the start of the file, numbered from 1."""
     stream = _unpacked(stream)
     number = 0
     try:

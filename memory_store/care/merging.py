@@ -1,8 +1,7 @@
-"""Writes a portable task into the ledger, or merges it with what the ledger knows of it.
+"""Writes an imported task into the ledger, or merges it with an existing one.
 
-Of two accounts of the same thing the one that knows more is kept, and between equals always the same
-one, whichever came first. So importing twice changes nothing, and the order of imports does not matter.
-Attempts and checks have no names of their own: the third attempt of a task is the same everywhere.
+Of two versions of a row the more complete one wins, with a deterministic tie-break. So imports are idempotent
+and their order does not matter. Attempts and checks have no ids of their own; they are matched by position.
 """
 
 import json
@@ -22,10 +21,10 @@ from .portable import (
 )
 
 Merge = Literal["added", "merged", "unchanged", "pruned", "forgotten"]
-"""What became of a task; of one that was pruned or forgotten here nothing was written."""
+"""The result for a task; for tasks pruned or forgotten here nothing was written."""
 
 Row = Mapping[str, Any]
-"""Values by column, as SQLite takes them; hence Any."""
+"""SQLite values by column, hence Any."""
 
 
 def merge_task(
@@ -33,8 +32,8 @@ def merge_task(
 ) -> Merge:
     """Write one task.
 
-    blobs: more vectors, by embedder. form: what this ledger keeps of a text. restore: write it even when
-    it was forgotten here.
+    blobs: additional vectors by embedder. form: the text form of this ledger. restore: write it even if it
+    was forgotten here.
     """
     known = db.execute(f"SELECT {', '.join(TASK_COLUMNS)} FROM tasks WHERE id = ?", (task.id,)).fetchone()  # noqa: S608 - our own column names
     old = None if known is None else dict(zip(TASK_COLUMNS, known, strict=True))
@@ -46,7 +45,7 @@ def merge_task(
     if old is None:
         _insert(db, "tasks", {**facts, "elsewhere": 1})
     elif is_gone:
-        _update(db, "tasks", facts, "id = :id")  # its attempts are still there, and so is whose money it was
+        _update(db, "tasks", facts, "id = :id")  # its attempts and `elsewhere` are still stored
     else:
         _merge_facts(db, old, facts)
     _merge_attempts(db, task)
@@ -72,7 +71,7 @@ def _facts(task: PortableTask, form: TextForm) -> Row:
 
 
 def _merge_facts(db: sqlite3.Connection, old: Row, new: Row) -> None:
-    # Three questions, each with its own answer: how it went, what it said, and whether it may leave.
+    # Course, text and `local_only` are merged independently.
     text = max(old, new, key=lambda row: (RICHNESS.index(row["text_form"]), row["text"]))
     course = max(old, new, key=_knowledge_of_course)
     merged = {
@@ -126,7 +125,7 @@ def _merge_keyed(db: sqlite3.Connection, table: str, key: str, task_id: str, new
 
 
 def _merge_vector(db: sqlite3.Connection, task_id: str, embedder: str, blob: bytes) -> None:
-    # A changed vector gets a new row number, so that indexes see it.
+    # A changed vector gets a new row number, so that indexes notice it.
     db.execute(
         "INSERT OR REPLACE INTO embeddings (task_id, embedder, vector) SELECT ?1, ?2, ?3"
         " WHERE NOT EXISTS (SELECT 1 FROM embeddings WHERE task_id = ?1 AND embedder = ?2 AND vector >= ?3)",
@@ -135,7 +134,7 @@ def _merge_vector(db: sqlite3.Connection, task_id: str, embedder: str, blob: byt
 
 
 def _outranks(new: Row, old: Row, first: Sequence[str], but_for: str = "") -> bool:
-    """Whether an account says more. first: the columns that decide before all others, what is there over nothing."""
+    """Whether `new` is more complete. first: columns compared before all others; any value beats NULL."""
 
     def rank(row: Row) -> tuple[object, ...]:
         known = [(row[name] is not None, row[name] if isinstance(row[name], float) else 0.0) for name in first]
@@ -145,7 +144,7 @@ def _outranks(new: Row, old: Row, first: Sequence[str], but_for: str = "") -> bo
 
 
 def _canonical(row: Row) -> str:
-    # SQLite gives back 1 for true.
+    # SQLite returns 1 for true.
     return json.dumps({n: int(v) if isinstance(v, bool) else v for n, v in row.items()}, sort_keys=True)
 
 

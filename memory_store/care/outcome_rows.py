@@ -1,4 +1,4 @@
-"""Rows of public outcome data sets: a prompt, and how well each of several models did on it."""
+"""Rows of public outcome data sets: a prompt with the results of several models."""
 
 import hashlib
 from collections import defaultdict
@@ -14,13 +14,13 @@ _Name = Annotated[str, Field(min_length=1, max_length=400)]
 
 
 class _Open(BaseModel):
-    # A data set's own columns beside these are nothing to us, and no mistake.
+    # Additional columns of a data set are ignored.
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
 
 
 class ModelOutcome(_Open):
     correct: bool | Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-    """1 or true: right; between: the share of tries that were."""
+    """1 or true: correct; a fraction: the share of correct tries."""
     cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
 
@@ -35,8 +35,8 @@ def as_task(
 ) -> PortableTask:
     """The row as a task of origin `import`.
 
-    names: profile id by the data set's name of a model; others keep their name, and of several names of
-    one profile the mean counts. at: the moment of the import. The same row always gets the same id.
+    names: profile ids by the data set's model names; other names are kept, and several names of one profile
+    are averaged. at: the time of the import. The same row always gets the same id.
     """
     by_model: defaultdict[str, list[ModelOutcome]] = defaultdict(list)
     for name, outcome in row.outcomes.items():
@@ -64,7 +64,7 @@ def as_task(
 
 
 def id_of(row: OutcomeRow) -> str:
-    """Another data set may number its tasks the same way: a trace of the prompt keeps them apart."""
+    """A task id that includes a hash of the prompt, since data sets may number their tasks alike."""
     return f"import:{row.task_id}#{hashlib.sha256(row.prompt.encode()).hexdigest()[:8]}"
 
 

@@ -1,7 +1,7 @@
-"""A task with all that belongs to it, as one line of JSON: what is exported, imported and merged.
+"""The export format: a task with all its rows as one line of JSON.
 
-The format is described in docs/memory-format.md. A file begins with a `Header`, then has one
-`PortableTask` a line, in the order in which the tasks began.
+See docs/memory-format.md. A file starts with a `Header`, followed by one `PortableTask` per line, ordered
+by start time.
 """
 
 import base64
@@ -23,7 +23,7 @@ _OFF_BY_AT_MOST = 1e-2
 
 _Name = Annotated[str, Field(min_length=1, max_length=500)]
 _Moment = Annotated[float, Field(ge=0, le=253_402_300_799, allow_inf_nan=False)]
-"""Seconds since 1970 UTC, to the year 9999."""
+"""Seconds since 1970 UTC, up to the year 9999."""
 _Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Rate = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -37,24 +37,24 @@ def _unit_vector(encoded: str) -> str:
     if not blob or len(blob) % 4:
         raise ValueError("should be one or more float32 numbers of 4 bytes each")
     values = struct.unpack(f"<{len(blob) // 4}f", blob)
-    # Nothing at all can be said of an empty text: the one vector that has no length.
+    # Only the zero vector, that of an empty text, may have another length.
     if any(values) and not abs(sum(map(mul, values, values)) - 1.0) < _OFF_BY_AT_MOST:
         raise ValueError("should be finite numbers of unit length together")
     return encoded
 
 
 class _Line(BaseModel):
-    # A message that shows a value could show a key or a prompt.
+    # Error messages that quote values could leak a key or a prompt.
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", hide_input_in_errors=True)
 
 
 class Header(_Line):
-    """The first line."""
+    """The first line of a file."""
 
     format: Literal["chargehand-memory"]
     version: int
     tasks: _Count
-    """How many lines follow: fewer, and the end of the file is missing."""
+    """Number of lines that follow; fewer mean that the file was truncated."""
 
 
 class PortableDecision(_Line):
@@ -89,7 +89,7 @@ class PortableAttempt(_Line):
 
 class PortableCheck(_Line):
     attempt: _Count | None
-    """Its place among the attempts, from 0. None: it belongs to none."""
+    """Index of its attempt, from 0. None: it belongs to no attempt."""
     name: str
     outcome: str
     executed: bool
@@ -123,7 +123,7 @@ class PortableEmbedding(_Line):
 
 
 class PortableTask(_Line):
-    """A task and what belongs to it; lists in the order in which their entries were recorded."""
+    """A task and its rows; lists are in the order in which their entries were recorded."""
 
     id: _Name
     kind: TaskKind
@@ -143,7 +143,7 @@ class PortableTask(_Line):
     project: str | None
     origin: Origin
     tests: str | None = None
-    """The code that an answer must pass; only beside a text that is whole."""
+    """Code that an answer must pass; only with the full text."""
     decisions: tuple[PortableDecision, ...] = ()
     attempts: tuple[PortableAttempt, ...] = ()
     checks: tuple[PortableCheck, ...] = ()

@@ -1,8 +1,8 @@
-"""Lets go of tasks: prunes what is old, forgets what shall never have been.
+"""Removes tasks: prunes old ones, forgets selected ones.
 
-Either way the money stays, without the text it was spent on: no budget and no usage report changes. Of
-what is pruned the aggregates stay too, so models keep their track record. What is left of a task is a
-row with its id, so that an import of an older file does not count it twice or bring it back.
+In both cases costs are kept, so budgets and usage reports do not change. Pruned tasks are also kept in
+aggregates, so models keep their track record. A row with the task's id remains, so that importing an older
+file does not count it twice or restore it.
 """
 
 import json
@@ -24,24 +24,24 @@ _SECONDS_PER_DAY = 86_400
 _CHECKPOINT_TRIES = 5
 _CHECKPOINT_PAUSE_S = 0.1
 _WORTH_SHRINKING = 0.1
-"""This part of all tasks."""
+"""Minimum fraction of tasks removed."""
 
 
 @dataclass(frozen=True)
 class Prunable:
-    """Which tasks go: those that began before a place in the order of tasks."""
+    """The tasks to prune: those before a position in the order of (begun_at, id)."""
 
     begun_before: float
     """Seconds since 1970 UTC."""
     id_before: str
-    """Of tasks that began at that very moment, those with a lower id."""
+    """Of tasks begun at exactly `begun_before`, those with a lower id."""
     not_running_since: float
-    """Tasks under way go only when they began before this: their server died."""
+    """Running tasks are pruned only if begun before this, since their process must have died."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """Which tasks are to be forgotten: exactly one of these."""
+    """The tasks to forget; set exactly one field."""
 
     task_ids: Sequence[str] = ()
     project: str | None = None
@@ -52,13 +52,13 @@ class Selection:
 class Forgotten:
     tasks: int
     backups: tuple[str, ...]
-    """Names of the backups that held them, and were removed."""
+    """Names of the removed backups, which contained them."""
     is_scrubbed: bool
-    """False: a reader in another process keeps the write-ahead log, where traces stay until it is done."""
+    """False: traces remain in the write-ahead log until another process's reader finishes."""
 
 
 async def find_prunable(ledger: Ledger, *, older_than_days: float | None, keep: int | None) -> Prunable | None:
-    """What a prune would take; None: nothing. With both, what is older and not among the newest `keep`."""
+    """The tasks to prune; None: none. With both limits: those older and not among the newest `keep`."""
     now = ledger.clock().timestamp()
     end = (float("inf"), "") if older_than_days is None else (now - older_than_days * _SECONDS_PER_DAY, "")
     if keep is not None and keep > 0:
@@ -72,20 +72,20 @@ async def find_prunable(ledger: Ledger, *, older_than_days: float | None, keep: 
 
 
 async def count_prunable(ledger: Ledger, prunable: Prunable) -> int:
-    """How many tasks `prune` would let go of now. Raises LedgerError."""
+    """The number of tasks that `prune` would remove now. Raises LedgerError."""
     return (await ledger.rows(f"SELECT COUNT(*) {_PRUNABLE}", _arguments(prunable)))[0][0]
 
 
 async def prune(ledger: Ledger, prunable: Prunable, progress: Progress | None = None) -> int:
-    """Count the tasks into the aggregates and let their content go; gives how many.
+    """Add the tasks to the aggregates, delete their content, and return their number.
 
-    Batch by batch: killed in between, what is done is done and counted once.
+    It works in transactions per batch, so after a kill each task is either pruned and counted once, or untouched.
     """
     total, done = await count_prunable(ledger, prunable), 0
     last: tuple[float, str] = (-1.0, "")
 
     def prune_some(db: sqlite3.Connection) -> int:
-        # From where the last batch ended: what was pruned stands before it, and would be gone through each time.
+        # Continue after the last batch, so that pruned rows are not scanned again each time.
         nonlocal last
         query = f"SELECT begun_at, id {_PRUNABLE} AND (begun_at, id) > (:at, :id) ORDER BY begun_at, id LIMIT {_BATCH}"
         some = db.execute(query, {**_arguments(prunable), "at": last[0], "id": last[1]}).fetchall()
@@ -108,7 +108,7 @@ async def prune(ledger: Ledger, prunable: Prunable, progress: Progress | None = 
 
 
 async def find_forgettable(ledger: Ledger, selection: Selection) -> tuple[str, ...]:
-    """The ids of the tasks that the selection is about and that are not forgotten yet."""
+    """The ids of the selected tasks that are not forgotten yet."""
     if selection.everything:
         condition, arguments = "TRUE", ()
     elif selection.project is not None:
@@ -120,9 +120,9 @@ async def find_forgettable(ledger: Ledger, selection: Selection) -> tuple[str, .
 
 
 async def forget(ledger: Ledger, selection: Selection, progress: Progress | None = None) -> Forgotten:
-    """Remove all that was kept of the tasks but their money, from the backups too, and overwrite where it stood.
+    """Delete and overwrite everything but the tasks' costs, and remove backups.
 
-    Everything: aggregates and decisions without a task as well.
+    Selecting everything also deletes aggregates and decisions without a task.
     """
     ids = await find_forgettable(ledger, selection)
     for start in range(0, len(ids), _BATCH):
@@ -141,11 +141,10 @@ async def forget(ledger: Ledger, selection: Selection, progress: Progress | None
 
 
 async def shrink(ledger: Ledger, *, went: int) -> bool:
-    """Give the disk back what went; False when that is not worth the work.
+    """Return freed space to the file system; False when it is not worth the work.
 
-    went: how many tasks were pruned or forgotten just now. Nobody else can write meanwhile, for seconds
-    when the ledger is large. Raises LedgerUnusable when there is no room for the copy that it takes, or
-    another process holds the file.
+    went: number of tasks just pruned or forgotten. Blocks other writers, for seconds if the ledger is large.
+    Raises LedgerUnusable when there is no space for the temporary copy, or another process holds the file.
     """
     ((tasks,),) = await ledger.rows("SELECT COUNT(*) FROM tasks")
     if went < _WORTH_SHRINKING * tasks or not went:

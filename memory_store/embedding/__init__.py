@@ -1,1 +1,1 @@
-"""Texts as vectors: the embedders, and how a user names one."""
+"""Embedders, which turn texts into vectors, and their selection by setting."""

@@ -1,7 +1,7 @@
-"""Finds the similarity from which an embedder means `the same kind of work`, by asking it.
+"""Calibrates an embedder's similarity threshold for `the same kind of work`.
 
-Models spread their cosines differently: what is unrelated to one is 0.1, to another 0.6. So each is
-given a few tasks told twice, and the threshold is put halfway between those and the unrelated ones.
+The range of cosines differs between models: unrelated texts are at 0.1 for one, at 0.6 for another. So each
+embeds a few pairs of paraphrased tasks, and the threshold is set halfway between paraphrases and unrelated tasks.
 """
 
 from typing import TYPE_CHECKING
@@ -25,7 +25,7 @@ _UNRELATED_QUANTILE = 0.95
 
 
 def probe_texts() -> list[str]:
-    """What the embedder is to embed: first each task as told first, then each as told again."""
+    """The texts to embed: the first versions of all tasks, then their paraphrases."""
     return [first for first, _ in TOLD_TWICE] + [again for _, again in TOLD_TWICE]
 
 
@@ -38,5 +38,5 @@ def similar_from(vectors: "Vectors") -> float:
     same = np.diag(cosines)
     others = cosines[~np.eye(count, dtype=bool)]
     halfway = (float(same.mean()) + float(np.quantile(others, _UNRELATED_QUANTILE))) / 2
-    # One that cannot tell them apart must not make everything similar.
+    # An embedder that cannot tell them apart must not make all tasks similar.
     return min(0.95, max(0.05, halfway))

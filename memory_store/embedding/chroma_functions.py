@@ -1,8 +1,8 @@
-"""Chroma's own embedding functions, by the name that Chroma gives them: `chroma:NAME`.
+"""Chroma's embedding functions, by their names in Chroma: `chroma:NAME`.
 
-They read their keys from the environment and may download a model: only what the user named runs. All
-but a few send the texts to a vendor, past this program's own gate, so a text that may not leave is
-never given to those.
+They read keys from the environment and may download a model, so only the one named by the user runs. All
+but a few send texts to a vendor, bypassing this program's egress control, so these never get local-only
+texts.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from ..index.vector_index import Vectors
 
 _RUN_HERE = frozenset({"default", "onnx_mini_lm_l6_v2", "sentence_transformer", "text2vec", "instructor", "open_clip"})
-"""Those that compute on this machine (chromadb 1.5.9)."""
+"""Functions that run on this machine (chromadb 1.5.9)."""
 _SHOWN_OF_AN_ERROR = 200
 
 EmbeddingFunction = Callable[[list[str]], Sequence[Any]]
-"""What Chroma calls so: a list of texts in, a vector for each out, of whatever number type."""
+"""Chroma's interface: takes a list of texts, returns a vector for each, of any number type."""
 
 
 class ChromaFunctionEmbedder:
     """Implements `Embedder`."""
 
     def __init__(self, name: str, make: Callable[[str], EmbeddingFunction] | None = None) -> None:
-        """make: gives the function of a name, in a worker thread. None: Chroma's own."""
+        """make: creates the function with a name, in a worker thread. None: Chroma's own."""
         self.id = f"chroma:{name}"
         self._name = name
         self._make = make or _function_named
@@ -40,7 +40,7 @@ class ChromaFunctionEmbedder:
         self._preparing = anyio.Lock()
 
     async def prepare(self) -> None:
-        """See `Embedder`. Imports chromadb, which takes a second, and may download what the function needs."""
+        """See `Embedder`. Imports chromadb, which takes a second, and may download a model."""
         async with self._preparing:
             if self._similar_from is not None:
                 return
@@ -70,15 +70,15 @@ class ChromaFunctionEmbedder:
                 f"{self.id} sends texts to a vendor, and this one may not leave the machine."
                 " Set CHARGEHAND_EMBEDDER=lexical, or use an Ollama on this machine"
             )
-        # Abandoned, not awaited, when cancelled: a download takes minutes.
+        # Abandoned on cancellation, since a download can take minutes.
         return await anyio.to_thread.run_sync(self._embed, list(texts), abandon_on_cancel=True)
 
     async def aclose(self) -> None:
-        """See `Embedder`. The functions have nothing that could be closed."""
+        """See `Embedder`. There is nothing to close."""
 
     def _embed(self, texts: list[str]) -> "Vectors":
-        # Each function has errors of its own (httpx, the vendors' SDKs, ValueError for a missing package),
-        # so any error is the same to us: there are no vectors, and here is what it said.
+        # Each function has its own errors (httpx, the vendors' SDKs, ValueError for a missing package),
+        # so all are translated alike.
         try:
             if self._function is None:
                 self._function = self._make(self._name)
@@ -99,7 +99,7 @@ class ChromaFunctionEmbedder:
 def _function_named(name: str) -> EmbeddingFunction:
     from chromadb.utils import embedding_functions
 
-    # Cast, because chromadb leaves the type of its documents open.
+    # Cast, because chromadb does not fully type this mapping.
     known = cast(
         Mapping[str, Callable[[], EmbeddingFunction]],
         embedding_functions.known_embedding_functions,  # pyright: ignore[reportUnknownMemberType] - see above

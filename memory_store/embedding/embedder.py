@@ -1,4 +1,4 @@
-"""What an embedder is: it turns the texts of tasks into vectors whose cosine says how alike they are."""
+"""The embedder interface: turns texts of tasks into vectors whose cosine measures their similarity."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
@@ -8,16 +8,16 @@ if TYPE_CHECKING:
 
 
 class EmbedderUnavailable(Exception):
-    """There are no vectors now. The message says why, and what the user can do."""
+    """The embedder cannot be used now; the message gives cause and remedy."""
 
 
 class Embedder(Protocol):
-    """Gives each text a vector. Vectors of embedders with different ids are never compared."""
+    """Turns texts into vectors. Vectors of embedders with different ids are never compared."""
 
     async def prepare(self) -> None:
-        """Find out what `id`, `dimensions` and `similar_from` say. Does its work once; raises EmbedderUnavailable.
+        """Determine `id`, `dimensions` and `similar_from`, once. Raises EmbedderUnavailable.
 
-        A failure is not remembered: the next call tries again.
+        After a failure the next call tries again.
         """
         ...
 
@@ -28,7 +28,7 @@ class Embedder(Protocol):
 
     @property
     def id(self) -> str:
-        """Changes whenever the same text would get another vector. Raises EmbedderUnavailable before `prepare`."""
+        """Differs whenever a text could get a different vector. Raises EmbedderUnavailable before `prepare`."""
         ...
 
     @property
@@ -38,16 +38,16 @@ class Embedder(Protocol):
 
     @property
     def similar_from(self) -> float:
-        """The cosine from which texts ask for the same kind of work. Raises EmbedderUnavailable before `prepare`."""
+        """The minimum cosine of texts about the same kind of work. Raises EmbedderUnavailable before `prepare`."""
         ...
 
     async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":
-        """The vectors of the texts, in their order, each of unit length.
+        """The texts' vectors, in order, each of unit length.
 
-        local_only: the texts may not leave the machine. Raises EmbedderUnavailable, also where they would.
+        local_only: the texts must not leave the machine. Raises EmbedderUnavailable, also if they would.
         """
         ...
 
     async def aclose(self) -> None:
-        """Close what it holds open."""
+        """Release its resources."""
         ...

@@ -1,8 +1,8 @@
-"""The default embedder: hashed words and pieces of words. Nothing is downloaded, nothing leaves.
+"""The default embedder: hashed words and character n-grams. It downloads nothing and sends nothing.
 
-It sees which words two texts share, in any order, case or spelling of identifiers (`user_name`,
-`userName`) and form of a word (`parse`, `parser`), and half-sees words of which only a piece is the
-same. It knows no synonyms: a task told in quite other words is another task to it.
+It matches words regardless of order, case, identifier style (`user_name`, `userName`) and inflection (`parse`,
+`parser`), and partially matches words that share n-grams. It knows no synonyms, so it misses paraphrases in
+entirely different words.
 """
 
 import math
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 
 DIMENSIONS = 256
 _VERSION = 1
-"""To be raised with every change after which a text gets another vector."""
+"""To be incremented with every change that alters vectors."""
 _SIMILAR_FROM = 0.5
-"""Rewordings lie above (28 of 28 in the tests, the least 0.70), unrelated tasks below (at most 0.31).
+"""Rewordings are above it (28 of 28 in the tests, the lowest at 0.70), unrelated tasks below (at most 0.31).
 
-From about here up the outcomes of two tasks go together: correlation 0.05 to 0.5 on mixed work, contests
-and MMLU (half a step lower it is 0.01 on one kind of work). Short functions need 0.7, and of repository
-issues the text tells nothing at all.
+From about this value the outcomes of two tasks correlate: 0.05 to 0.5 on mixed work, contests and MMLU
+(slightly lower, 0.01 on one kind of work). Short functions need 0.7, and for repository issues the text does not
+predict outcomes at all.
 """
 
-# Weights by measurement (evaluation/bench/retrieval.py). Stems did most for rewordings (the least similar
-# pair from 0.56 to 0.69), pieces for finding the kind of work. Word pairs tell `merge two sorted lists`
-# from `sort two merged lists`. An IDF table drawn from the sets that may be shipped was left out: it
-# gained 0.005 AUROC on mixed kinds of work, lost 0.06 on MMLU, and moved rewordings 0.1 apart.
+# Weights were measured (evaluation/bench/retrieval.py). Stems helped most with rewordings (the least similar
+# pair rose from 0.56 to 0.69), n-grams with the kind of work. Word pairs distinguish `merge two sorted lists`
+# from `sort two merged lists`. An IDF table from redistributable data sets was rejected: it gained 0.005 AUROC
+# on mixed kinds of work, lost 0.06 on MMLU, and lowered the similarity of rewordings by 0.1.
 _PIECES_WEIGHT = 1.0
 _PIECE_LENGTHS = (3, 4, 5)
 _PAIR_WEIGHT = 0.15
 _STOP_WORD_WEIGHT = 0.1
 
-# Camel and snake case fall apart: HTTPServer, parse_v2, naïve.
+# Splits camel and snake case: HTTPServer, parse_v2, naïve.
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_]+")
 _STOP_STEMS = frozenset(map(stem, STOP_WORDS))
 _HEAD, _TAIL = 12_000, 4_000
-"""Of a longer text only its beginning and end are read, in characters."""
+"""Characters read from the beginning and the end of a longer text."""
 _KNOWN_WORDS = 4096
-"""As many words' vectors are kept, 1 kB each."""
+"""Cached word vectors, 1 kB each."""
 
 _stem = lru_cache(maxsize=4 * _KNOWN_WORDS)(stem)
 
@@ -69,8 +69,8 @@ class LexicalEmbedder:
         """See `Embedder`. Imports NumPy, which takes a tenth of a second."""
         await anyio.to_thread.run_sync(_warm_up)
 
-    async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":  # noqa: ARG002 - it never leaves
-        """See `Embedder`. A text without a word gets a vector too, the same for all such texts."""
+    async def embed(self, texts: Sequence[str], *, local_only: bool = False) -> "Vectors":  # noqa: ARG002 - always local
+        """See `Embedder`. All texts without words get the same vector."""
         return await anyio.to_thread.run_sync(embed, tuple(texts))
 
     async def aclose(self) -> None:
@@ -78,7 +78,7 @@ class LexicalEmbedder:
 
 
 def embed(texts: Sequence[str]) -> "Vectors":
-    """The vectors of the texts, in their order."""
+    """The texts' vectors, in order."""
     import numpy as np
 
     vectors = np.zeros((len(texts), DIMENSIONS), dtype=np.float32)
@@ -88,7 +88,7 @@ def embed(texts: Sequence[str]) -> "Vectors":
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in order: in lower case, identifiers in their parts, each form by its stem."""
+    """The lowercase stems of a text's words, in order, with identifiers split into parts."""
     if len(text) > _HEAD + _TAIL:
         text = f"{text[:_HEAD]} {text[-_TAIL:]}"
     if not text.isascii():
@@ -97,7 +97,7 @@ def words(text: str) -> list[str]:
 
 
 def is_stop_word(word: str) -> bool:
-    """Whether a word, of those `words` gives, says little: grammar, politeness, a letter by itself."""
+    """Whether a word from `words` carries little meaning: grammar, politeness or a single letter."""
     return word in _STOP_STEMS or (len(word) == 1 and word.isascii() and word.isalpha())
 
 
@@ -126,13 +126,13 @@ def _dampened(count: int) -> float:
 
 def _unit(vector: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":
     length = math.sqrt(float(vector @ vector))
-    # Hashed features can cancel each other; what is left then is as good as no word.
+    # Hashed features can cancel out; the text is then treated as having no words.
     return vector / length if length > 1e-6 else _unit(_word_vector(""))
 
 
 @lru_cache(maxsize=_KNOWN_WORDS)
 def _word_vector(word: str) -> "npt.NDArray[np.float32]":
-    """A word and its pieces, each hashed to one place. Not to be written to: it is shared."""
+    """The vector of a word and its n-grams, each hashed to one dimension. Cached, so it must not be modified."""
     import numpy as np
 
     vector = np.zeros(DIMENSIONS, dtype=np.float32)
@@ -146,7 +146,7 @@ def _word_vector(word: str) -> "npt.NDArray[np.float32]":
 
 
 def _pieces(word: str) -> list[str]:
-    # Scripts without spaces between words arrive in long runs; there two signs are a word.
+    # Scripts without spaces form long runs, in which two characters make a word.
     lengths = _PIECE_LENGTHS if word.isascii() else (2, 3)
     if len(word) < lengths[0]:
         return []
@@ -155,8 +155,8 @@ def _pieces(word: str) -> list[str]:
 
 
 def _place(feature: str) -> tuple[int, float]:
-    """Where a feature counts, and its sign; the same on every machine, unlike `hash`."""
-    # A CRC is linear, so features alike would fall alike; a multiplication breaks that up.
+    """The dimension and sign of a feature; the same on every machine, unlike `hash`."""
+    # A CRC is linear, so similar features would collide systematically; the multiplication prevents that.
     mixed = (zlib.crc32(feature.encode("utf-8", "surrogatepass")) * 0x9E3779B1) & 0xFFFFFFFF
     mixed ^= mixed >> 15
     return mixed % DIMENSIONS, 1.0 if (mixed >> 16) & 1 else -1.0

@@ -1,9 +1,9 @@
-"""Which embedder a setting means: `lexical`, `ollama:MODEL`, `chroma:NAME`.
+"""Creates the embedder named by a setting: `lexical`, `ollama:MODEL`, `chroma:NAME`.
 
 To add one:
-1. write a class that implements `Embedder`, here or, when it speaks to a server, in `server/providers/`;
-2. give its kind a loader: in `LOADERS` here, or in those that `server/wiring.py` passes in;
-3. name it in the settings table of the README.
+1. write a class that implements `Embedder`, here or, if it calls a server, in `server/providers/`;
+2. add a loader for its kind to `LOADERS`, or to those passed in by `server/wiring.py`;
+3. add it to the settings table in the README.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from .embedder import Embedder
 
 Loader = Callable[[str], Embedder]
-"""Makes an embedder from what stands after the colon. Asks nobody and imports nothing heavy."""
+"""Creates an embedder from the text after the colon, without network access or heavy imports."""
 
 
 class UnknownEmbedder(ValueError):
-    """A setting that names no embedder. The message lists those there are."""
+    """The setting names no known embedder; the message lists the known ones."""
 
 
 def _lexical(name: str) -> Embedder:
@@ -33,11 +33,11 @@ def _chroma(name: str) -> Embedder:
 
 
 LOADERS: Mapping[str, Loader] = {"lexical": _lexical, "chroma": _chroma}
-"""By the word before the colon. `ollama` needs a connection, so the server brings it."""
+"""By the word before the colon. `ollama` needs a connection, so the server adds it."""
 
 
 def load_embedder(setting: str, loaders: Mapping[str, Loader] = LOADERS) -> Embedder:
-    """The embedder that a setting means. Raises UnknownEmbedder."""
+    """Create the embedder named by a setting. Raises UnknownEmbedder."""
     kind, _, name = setting.strip().partition(":")
     loader = loaders.get(kind)
     if loader is None:
@@ -46,7 +46,7 @@ def load_embedder(setting: str, loaders: Mapping[str, Loader] = LOADERS) -> Embe
 
 
 def named(kind: str, name: str, example: str) -> str:
-    """The name that an embedder of this kind needs. example: of one. Raises UnknownEmbedder when it is empty."""
+    """The name, for kinds that require one. example: a valid name. Raises UnknownEmbedder when it is empty."""
     if not name:
         raise UnknownEmbedder(f"{kind} needs a name, such as {kind}:{example}")
     return name

@@ -1,15 +1,15 @@
-"""Gives the forms of an English word one stem, so that `parses`, `parsing` and `parser` count as one word.
+"""Stems English words, so that `parses`, `parsing` and `parser` match.
 
-By endings alone, so it is wrong at times; what counts is that it is wrong the same way every time.
+It only strips suffixes, so stems are sometimes wrong, but consistently so.
 """
 
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ers", "ed", "es", "er", "s")
-"""The longest first."""
+"""Longest first."""
 _SHORTEST_STEM = 3
 
 
 def stem(word: str) -> str:
-    """The stem of a word in lower case; words of other scripts are left alone."""
+    """The stem of a lowercase word; non-ASCII words are unchanged."""
     if not word.isascii() or len(word) <= _SHORTEST_STEM:
         return word
     for ending in _ENDINGS:

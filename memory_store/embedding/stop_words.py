@@ -1,4 +1,4 @@
-"""Words that say little of a programming task: English grammar, politeness, and how tasks are opened."""
+"""Words with little meaning in programming tasks: grammar, politeness and common opening words."""
 
 STOP_WORDS = frozenset(
     """

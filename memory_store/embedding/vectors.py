@@ -1,4 +1,4 @@
-"""Foreign embeddings in the form that the ledger keeps: float32, each of unit length."""
+"""Converts external embeddings to the ledger's form: float32, unit length."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -8,7 +8,8 @@ if TYPE_CHECKING:
 
 
 def unit_rows(rows: Sequence[Any]) -> "Vectors":
-    """The vectors, a row for each. Raises ValueError for what is not a table of numbers, or has no direction."""
+    """The normalized vectors, one per row. Raises ValueError unless the input is a table of finite numbers without
+    zero rows."""
     import numpy as np
 
     vectors = np.asarray(rows, dtype=np.float32)
