@@ -1,1 +1,1 @@
-"""The index over the task texts: Chroma in a slot of its own per process, kept level with the ledger."""
+"""The vector index over task texts: Chroma, in one slot per process, kept in sync with the ledger."""

@@ -1,4 +1,4 @@
-"""One collection of Chroma as an index, embedded or on a server."""
+"""A Chroma collection as an index, embedded or on a server."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .vector_index import Vector, Vectors
 
 CALL_LIMIT_S = 60.0
-"""A call that takes longer is taken to hang."""
+"""A call that takes longer is considered stuck."""
 
 _BATCH = 500
 _IDS_BATCH = 10_000
@@ -22,12 +22,12 @@ _T = TypeVar("_T")
 
 
 class ChromaCollection:
-    """Ids and vectors only: Chroma never sees a text, and never embeds one."""
+    """Stores only ids and vectors; Chroma never gets or embeds texts."""
 
     def __init__(
         self, worker: Worker, collection: "Collection", reading: AbstractContextManager[None] | None = None
     ) -> None:
-        """reading: entered around each call that reads."""
+        """reading: entered around each read."""
         self._worker = worker
         self._collection = collection
         self._reading = reading or nullcontext()
@@ -77,7 +77,7 @@ class ChromaCollection:
         await self.remove(sorted(await self.ids()))
 
     async def aclose(self) -> None:
-        """Nothing: the shelf closes what it opened."""
+        """Does nothing: the shelf closes what it opened."""
 
     async def _read(self, ask: Callable[[], _T]) -> _T:
         def marked() -> _T:

@@ -1,7 +1,7 @@
-"""A connection to a Chroma server that nobody stands between, and that is closed when it is closed.
+"""A direct connection to a Chroma server, with deterministic closing.
 
-Chroma's own client takes a proxy from the environment, even to this machine, and keeps its sockets until
-it is collected (chromadb 1.5.9). Imported when it is needed: this loads Chroma.
+Chroma's own client uses proxies from the environment, even for this machine, and keeps its sockets open until
+garbage collection (chromadb 1.5.9). Import this module lazily: it loads Chroma.
 """
 
 import httpx
@@ -13,12 +13,12 @@ from .chroma_library import COLLECTION_CONFIGURATION
 
 
 class _DirectAPI(FastAPI):
-    """Chroma's client of a server, with a session of its own."""
+    """Chroma's HTTP client with our own session."""
 
     def __init__(self, system: System) -> None:
         super().__init__(system)
         taken, verify = self._session, system.settings.chroma_server_ssl_verify
-        # A transport that is given is used for every address: no proxy of the environment is.
+        # An explicit transport applies to every address and disables proxies from the environment.
         transport = httpx.HTTPTransport(limits=self.http_limits, verify=True if verify is None else verify)
         self._session = httpx.Client(timeout=None, headers=taken.headers, transport=transport)  # noqa: S113 - the worker's limits hold
         taken.close()
@@ -28,10 +28,10 @@ class _DirectAPI(FastAPI):
 
 
 class ChromaConnection:
-    """What an index needs of a server. Raises Chroma's errors and httpx's."""
+    """The server operations that an index needs. Raises Chroma's and httpx's errors."""
 
     def __init__(self, host: str, port: int, *, ssl: bool, settings: Settings) -> None:
-        """Sends nothing yet."""
+        """Sends nothing."""
         settings.chroma_server_host = host
         settings.chroma_server_http_port = port
         settings.chroma_server_ssl_enabled = ssl
@@ -40,11 +40,11 @@ class ChromaConnection:
         self._system.start()
 
     def heartbeat(self) -> None:
-        """Nothing, once the server has answered."""
+        """Returns once the server has answered."""
         self._api.heartbeat()
 
     def collection(self, name: str, *, renew: bool) -> Collection:
-        """The collection of that name, made where there is none. renew: it is empty, what was there is gone."""
+        """The collection with this name, created if missing. renew: delete an existing one first."""
         if renew and name in {known.name for known in self._api.list_collections()}:
             self._api.delete_collection(name)
         model = self._api.get_or_create_collection(name, configuration=COLLECTION_CONFIGURATION)

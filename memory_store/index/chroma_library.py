@@ -1,4 +1,4 @@
-"""Chroma itself: loaded on first use, and told to keep to itself."""
+"""Loads Chroma on first use, configured to send nothing anywhere."""
 
 import json
 from functools import cache
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from chromadb.config import Settings
 
 _HNSW: dict[str, Any] = {
-    # With the defaults (16, 100, 100) 15 to 25 of 10,000 vectors were not found among near-duplicates,
-    # with these 0 or 1, at 0.3 instead of 0.2 ms (measured 2026-11-24, 256 dimensions).
+    # With the defaults (16, 100, 100), 15 to 25 of 10,000 vectors were not found among near-duplicates;
+    # with these, 0 or 1, at 0.3 instead of 0.2 ms (measured 2026-11-24, 256 dimensions).
     "space": "cosine",
     "max_neighbors": 32,
     "ef_construction": 200,
@@ -19,26 +19,26 @@ _HNSW: dict[str, Any] = {
 }
 
 COLLECTION_CONFIGURATION: Any = {"hnsw": _HNSW}
-"""Of Chroma's own type, which its wheels do not export for type checkers, hence Any."""
+"""Chroma does not export this type to type checkers, hence Any."""
 
 
 @cache
 def index_form() -> str:
-    """What the graph of a new index depends on beside its vectors: Chroma's version and our settings for it."""
+    """What determines a new index's graph besides its vectors: Chroma's version and our settings."""
     from importlib.metadata import version
 
     return f"chromadb {version('chromadb')} {json.dumps(_HNSW, sort_keys=True)}"
 
 
 def load_chroma() -> str:
-    """Import Chroma, which takes a second; gives its version. Raises IndexUnavailable."""
+    """Import Chroma, which takes a second, and return its version. Raises IndexUnavailable."""
     from pydantic import ValidationError
 
     try:
         import chromadb
     except ValidationError as error:
-        # Chroma reads its settings, on import, from the environment and the start folder's .env. Their
-        # values may be secret, so only names are told.
+        # On import, Chroma reads settings from the environment and the working directory's .env. Their
+        # values may be secret, so only the names are reported.
         names = ", ".join(sorted({".".join(map(str, fault["loc"])) for fault in error.errors()}))
         raise IndexUnavailable(
             "Chroma refuses settings that it finds in the environment or in the file .env of the start folder:"
@@ -52,9 +52,9 @@ def load_chroma() -> str:
 
 
 def quiet_settings() -> "Settings":
-    """Settings that take nothing from the .env of the user's project, and send nothing anywhere."""
+    """Settings that ignore the .env of the user's project and disable telemetry."""
     from chromadb.config import Settings
 
-    # An argument of pydantic-settings' constructor that type checkers do not see in Chroma's class.
+    # A pydantic-settings argument that type checkers do not see in Chroma's class.
     without_file: dict[str, Any] = {"_env_file": None}
     return Settings(**without_file, anonymized_telemetry=False, chroma_otel_collection_endpoint="")

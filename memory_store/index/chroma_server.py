@@ -1,6 +1,6 @@
-"""A Chroma server that several processes share: `chroma run`, named by CHARGEHAND_CHROMA_URL.
+"""An index on a Chroma server shared by several processes: `chroma run`, at CHARGEHAND_CHROMA_URL.
 
-Only vectors and their ids go there, no text.
+Only vectors and their ids are sent there, no text.
 """
 
 import contextlib
@@ -32,12 +32,12 @@ _log = logging.getLogger(__name__)
 
 
 class ChromaServer:
-    """A shelf: the index of one embedder, of one ledger, in a collection of its own on a server."""
+    """A `Shelf` in a collection on a server, separate for each ledger and embedder."""
 
     apart_from = 0
 
     def __init__(self, url: str, ledger: "Ledger", embedder: str) -> None:
-        """Raises ValueError for no URL."""
+        """Raises ValueError for an invalid URL."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError(f"CHARGEHAND_CHROMA_URL must be like http://127.0.0.1:8000, got {url}")
@@ -51,7 +51,7 @@ class ChromaServer:
         self._connection: ChromaConnection | None = None
 
     async def check(self, *, limit_s: float = _CHECK_LIMIT_S) -> None:
-        """Whether it answers now; nothing is changed there. Raises IndexUnavailable."""
+        """Check that the server answers, without changing anything. Raises IndexUnavailable."""
 
         def ask(_: Worker) -> None:
             self._reconnect().heartbeat()
@@ -66,11 +66,11 @@ class ChromaServer:
 
     @contextlib.asynccontextmanager
     async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
-        """See `Shelf`: the server builds its graph itself."""
+        """See `Shelf`. The server builds its own graph, so no other process is needed."""
         yield index
 
     async def note(self, row: int) -> None:
-        """Nothing: the server may have been emptied meanwhile, so each opening compares."""
+        """Does nothing: the server may be emptied at any time, so each opening compares contents."""
 
     async def aclose(self) -> None:
         worker, self._worker = self._worker, None
@@ -120,7 +120,7 @@ class ChromaServer:
 
 
 def collection_name(ledger: str, embedder: str) -> str:
-    """The collection of a ledger, by its identity, and an embedder; ledgers that share a server share none."""
+    """The collection's name for a ledger id and an embedder, so that ledgers on one server are kept apart."""
     readable = re.sub(r"[^A-Za-z0-9]+", "-", embedder).strip("-")[:40]
     digest = hashlib.blake2b(embedder.encode(), digest_size=4).hexdigest()
     return f"chargehand-{ledger}-{readable}-{digest}"

@@ -1,4 +1,4 @@
-"""Chroma inside this process, in a folder that no other process opens."""
+"""Embedded Chroma, in a folder that no other process opens."""
 
 import contextlib
 import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chromadb.api.client import Client
 
 APART_FROM = 2_000
-"""Another process takes a second to start, and this one as long to take so many in."""
+"""Starting another process takes a second, about as long as adding this many vectors in this one."""
 
 _COLLECTION = "tasks"
 _OPEN_LIMIT_S = 120.0
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass
 class _Held:
-    """What a shelf has taken: given back together, or, when Chroma hangs, kept until the process ends."""
+    """Resources of a shelf: released together, or kept until the process ends if Chroma hangs."""
 
     slot: Slot
     mark: CallMark
@@ -47,7 +47,7 @@ class _Held:
 
 
 class ChromaSlot:
-    """A shelf: the index of one embedder in this process's slot."""
+    """A `Shelf` in this process's slot."""
 
     def __init__(self, root: Path, embedder: str, *, apart_from: int = APART_FROM) -> None:
         """root: the folder of all slots. apart_from: see `Shelf`."""
@@ -55,12 +55,12 @@ class ChromaSlot:
         self._root = root
         self._embedder = embedder
         self._worker: Worker | None = None
-        # Set by the worker's thread: a caller that is cancelled meanwhile does not lose what was taken.
+        # Set in the worker's thread, so that resources are not lost when the caller is cancelled.
         self._held: _Held | None = None
 
     @property
     def folder(self) -> Path | None:
-        """The slot's folder, while one is held."""
+        """The slot's folder; None while no slot is held."""
         return self._held.slot.folder if self._held else None
 
     async def open(self) -> Opened:
@@ -71,7 +71,7 @@ class ChromaSlot:
 
     @contextlib.asynccontextmanager
     async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
-        """See `Shelf`. Another process does it, and holds the slot too; Windows cannot share what holds it."""
+        """See `Shelf`. Another process writes and inherits the slot's lock, which is impossible on Windows."""
         if sys.platform == "win32":
             yield index
             return
@@ -112,7 +112,7 @@ class ChromaSlot:
 
     async def _work(self, work: Callable[[_Held, Worker], _T]) -> _T:
         if self._worker is None or self._worker.is_stuck:
-            # A stuck thread may still be writing: its slot stays locked, and unused, until this process ends.
+            # A stuck thread may still be writing, so its slot stays locked and unused until this process ends.
             self._worker, self._held = Worker("chargehand-chroma"), None
         worker = self._worker
 
@@ -145,7 +145,7 @@ class ChromaSlot:
                 held.slot.release()
 
     def _open(self, held: _Held, worker: Worker) -> Opened:
-        """Raises IndexDamaged for everything that Chroma must not be let loose on."""
+        """Raises IndexDamaged for any folder that is not safe to open with Chroma."""
         _close(held)
         folder = held.slot.folder
         if not any(folder.glob("g-*")):
@@ -171,14 +171,14 @@ class ChromaSlot:
                 held.client = _client(folder / record.folder)
                 collection = held.client.get_collection(_COLLECTION, embedding_function=None)
             except Exception as error:
-                # Of any kind: Chroma's own errors, and what lies below. Whatever it is, it will not open.
+                # Any error, from Chroma or below, means that it cannot be opened.
                 raise IndexDamaged(f"Chroma does not open it ({type(error).__name__})") from error
         return Opened(ChromaCollection(worker, collection, held.mark), record.caught_up)
 
     def _renew(self, held: _Held, worker: Worker) -> Opened:
         _close(held)
         folder = held.slot.folder
-        # A name of its own each time: nothing that is still open below the old one can reach the new.
+        # A new name each time, so that handles still open on the old folder cannot affect it.
         record = SlotRecord(self._embedder, 0, held.chroma, folder=f"g-{secrets.token_hex(4)}")
         try:
             for old in folder.glob("g-*"):
@@ -191,9 +191,9 @@ class ChromaSlot:
             held.record = replace(record, seal=seal_of(folder / record.folder, {}))
             write_record(folder, held.record)
             with held.mark:
-                pass  # what the last process died of is gone
+                pass  # clears the mark, since the index that may have crashed a process is deleted
         except Exception as error:
-            # Of any kind, as above; there is nothing left that could be thrown away.
+            # Any error, as above; no index is left that could be discarded.
             raise IndexUnavailable(remedy(folder, f"{type(error).__name__}: {_first_line(error)}")) from error
         return Opened(ChromaCollection(worker, collection, held.mark), 0)
 
@@ -201,7 +201,7 @@ class ChromaSlot:
 def _client(folder: Path) -> "Client":
     import chromadb
 
-    # Only the class behind the interface can be closed.
+    # Only the implementation class has `close`.
     return cast("Client", chromadb.PersistentClient(folder, settings=quiet_settings()))
 
 
@@ -212,7 +212,7 @@ def _close(held: _Held) -> None:
 
 
 def _check_database(path: Path) -> None:
-    """SQLite's own look at Chroma's file, before Chroma opens it."""
+    """Run SQLite's integrity check on Chroma's database before Chroma opens it."""
     try:
         with contextlib.closing(sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)) as database:
             answer = database.execute("PRAGMA quick_check(1)").fetchone()[0]

@@ -1,4 +1,4 @@
-"""What belongs into the index, read from the ledger and followed as the ledger changes."""
+"""The expected contents of the index, read from the ledger and updated as it changes."""
 
 import math
 from collections.abc import AsyncGenerator, Sequence
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 _BATCH = 2000
 _FLOAT_BYTES = 4
 _SLACK = 1.02
-"""How far the capacity may be exceeded before the oldest go, so that not each new task sends one away."""
+"""The capacity may be exceeded by this factor before the oldest are evicted, so that eviction is batched."""
 
 
 @dataclass(frozen=True)
 class Entered:
-    """A task with the entry of its vector."""
+    """A task with the id (`entry`) of its vector."""
 
     task_id: str
     entry: str
@@ -35,15 +35,15 @@ class Entered:
 
 @dataclass(frozen=True)
 class LedgerUpdate:
-    """What the ledger says since it was last read."""
+    """Changes in the ledger since the last read."""
 
     entered: Sequence[Entered]
     gone: Sequence[str]
-    """Tasks without a vector now."""
+    """Tasks that no longer have a vector."""
     row: int
     removal_row: int
     is_more: bool
-    """There is more than was asked for."""
+    """Whether there are more changes than the limit."""
 
     @property
     def is_empty(self) -> bool:
@@ -63,11 +63,11 @@ class Batch:
     added: Sequence[str]
     vectors: "Vectors"
     row: int
-    """With it, everything up to this row is in the index."""
+    """With this batch, the index holds all vectors up to this row."""
 
 
 class Contents:
-    """The newest tasks with their vectors' entries, as far as the ledger was read."""
+    """The newest tasks and the entries of their vectors, as read from the ledger so far."""
 
     def __init__(self, ledger: "Ledger", embedder: str, capacity: int) -> None:
         self._ledger = ledger
@@ -78,10 +78,10 @@ class Contents:
         self._removal_row = 0
         self.register = Register()
         self.row = 0
-        """The ledger was read up to this row."""
+        """The last row read from the ledger."""
 
     async def load(self, exact: "VectorIndex | None") -> None:
-        """Read everything anew; the vectors go into `exact` too, when there is one."""
+        """Read everything again; vectors are also added to `exact` if given."""
         await anyio.to_thread.run_sync(_import_numpy)
         self.register, self.row, self._bytes = Register(), 0, 0
         self._removal_row = await embeddings.last_removal(self._ledger)
@@ -97,7 +97,7 @@ class Contents:
                 return
 
     async def next_change(self, limit: int) -> LedgerUpdate:
-        """What is new since what was applied last: at most `limit` rows."""
+        """The next changes, of at most `limit` rows, after those last applied."""
         rows = await embeddings.rows_after(self._ledger, self._embedder, self.row, limit + 1)
         row = rows.rows[:limit][-1] if rows.rows else self.row
         entered = [one for one in self._entered(rows) if one.row <= row]
@@ -105,14 +105,14 @@ class Contents:
         gone: Sequence[str] = ()
         if suspects:
             still = await embeddings.known(self._ledger, self._embedder, suspects)
-            # What went after its row was read above is entered and gone in one.
+            # A task removed after its row was read above is both entered and gone.
             entering = {one.task_id for one in entered}
             gone = [t for t in suspects if t not in still and (t in self.register or t in entering)]
         is_more = len(rows) > limit or len(gone) > limit
         return LedgerUpdate(entered, gone, row, removal_row, is_more)
 
     def apply(self, change: LedgerUpdate) -> list[str]:
-        """Take a change over; gives the entries that no task stands behind any more."""
+        """Apply a change and return the entries that no longer belong to any task."""
         emptied: set[str | None] = set()
         for one in change.entered:
             emptied.add(self.register.put(one.task_id, one.entry, row=one.row, begun_at=one.begun_at))
@@ -125,15 +125,15 @@ class Contents:
         return sorted(entry for entry in emptied if entry is not None and entry not in self.register.entries)
 
     def fits(self, vector: "Vector") -> bool:
-        """Whether a vector can be compared with these."""
+        """Whether a vector has the same dimensions."""
         return self._bytes == len(vector) * _FLOAT_BYTES
 
     def expected_at(self, row: int) -> AbstractSet[str]:
-        """The entries that an index holds whose last row was this one."""
+        """The entries that an index must hold after processing all rows up to this one."""
         return {entry for entry in self.register.entries if self.register.first_row(entry) <= row}
 
     async def missing(self, held: AbstractSet[str], limit: int) -> AsyncGenerator[Batch]:
-        """The entries that are not held, in the order of their rows; held is looked at anew for each batch."""
+        """Batches of the entries not in `held`, in row order; `held` may grow meanwhile."""
         missing = self.register.entries - held
         if not missing:
             return
@@ -149,7 +149,7 @@ class Contents:
                 yield Batch([one.entry for one in wanted], embeddings.decode([one.blob for one in wanted]), after)
 
     def _entered(self, rows: "EmbeddingRows") -> list[Entered]:
-        """The rows that belong into the index: new enough, and with a vector that can be compared."""
+        """The rows that belong in the index: recent enough, with a non-zero vector of the right size."""
         if not self._bytes and rows.blobs:
             self._bytes = len(rows.blobs[0])
         return [

@@ -1,23 +1,23 @@
-"""What can go wrong with the index; none of it reaches a caller of the keeper.
+"""Errors of the index; the keeper handles them all.
 
 IndexFailure
-├── IndexDamaged      what lies there is not what was put there: throw it away and build anew
-│   └── NotFindable   it does not find what is in it; where it was just built, that is its way
-├── IndexFailed       one piece of work failed: open again, look whether it is whole
-└── IndexUnavailable  it cannot be used for now: the message says what to do
+├── IndexDamaged      the contents are not what was written: discard and rebuild
+│   └── NotFindable   searches miss stored vectors; a rebuild does not help if it was just built
+├── IndexFailed       one operation failed: reopen and check for completeness
+└── IndexUnavailable  the index cannot be used for now; the message gives the remedy
 """
 
 
 class IndexFailure(Exception):
-    """Something that keeps the index from answering."""
+    """The index cannot answer."""
 
 
 class IndexDamaged(IndexFailure):
-    """The index must be built anew."""
+    """The index must be rebuilt."""
 
 
 class NotFindable(IndexDamaged):
-    """The index misses vectors that are in it."""
+    """Searches miss vectors that are in the index."""
 
     def __init__(self, misses: int, looked_for: int) -> None:
         super().__init__(f"{misses} of {looked_for} vectors in it are not found")
@@ -26,8 +26,8 @@ class NotFindable(IndexDamaged):
 
 
 class IndexFailed(IndexFailure):
-    """Chroma did not do what it was asked to."""
+    """An operation failed in Chroma."""
 
 
 class IndexUnavailable(IndexFailure):
-    """The index cannot be used until something outside of it changes."""
+    """The index cannot be used until something outside it changes."""

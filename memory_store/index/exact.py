@@ -1,4 +1,4 @@
-"""Search by comparing with every vector: no file, no build, no misses, and slower only for many."""
+"""Brute-force search in memory: exact, no files, nothing to build; slow only for many vectors."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ _FIRST_ROOM = 1024
 
 
 class ExactIndex:
-    """Vectors in one block of memory. Calls do not wait, so they never interleave."""
+    """Vectors in one array. No call awaits anything, so calls never interleave."""
 
     def __init__(self) -> None:
         self._ids: list[str] = []
@@ -23,7 +23,7 @@ class ExactIndex:
         return len(self._ids)
 
     def some(self, most: int) -> tuple[Sequence[str], "Vectors"]:
-        """Ids and vectors of up to `most` of them; there must be one."""
+        """Ids and vectors of up to `most` entries. Raises ValueError if none was ever added."""
         if self._block is None:
             raise ValueError("an index that never held anything has no vectors")
         some = self._ids[:most]
@@ -42,7 +42,7 @@ class ExactIndex:
             place = self._place.pop(id_, None)
             if place is None or self._block is None:
                 continue
-            # The last one moves into the gap.
+            # The last entry fills the gap.
             last = self._ids.pop()
             if last != id_:
                 self._ids[place] = last

@@ -1,8 +1,9 @@
-"""That exact search was chosen over Chroma, for every process on a data folder and until the memory has changed.
+"""Remembers, for all processes on a data folder, that exact search is used instead of Chroma.
 
-Chroma's graph can miss one in ten and more of tasks that differ in a word alone, with whatever settings: of 400
-that differ in a number 69 with ours, and 0 to 97 with seven others, none of which is best on other tasks too
-(chromadb 1.5.9, measured 2026-11-29). Building it once more from the same vectors does not help.
+With any settings, Chroma's graph can miss a tenth or more of tasks that differ in one word only: of 400 that
+differ in a number, ours miss 69, and seven others 0 to 97, none of which is best on other tasks too (chromadb
+1.5.9, measured 2026-11-29). Rebuilding it from the same vectors does not help, so the choice holds until the
+memory has doubled or halved, or Chroma or our settings change.
 """
 
 import hashlib
@@ -23,14 +24,14 @@ _log = logging.getLogger(__name__)
 class ExactChoice:
     embedder: str
     form: str
-    """What built the index that missed them: `index_form`."""
+    """`index_form` of the index with the misses."""
     vectors: int
-    """So many were in it."""
+    """Number of vectors in it."""
     misses: int
     looked_for: int
 
     def holds_at(self, vectors: int, form: str) -> bool:
-        """Whether another try would be the same try: with neither twice nor half as many, by the same Chroma."""
+        """Whether the choice still holds: same form, and fewer than twice and more than half as many vectors."""
         return form == self.form and self.vectors < 2 * vectors and vectors < 2 * self.vectors
 
     def as_text(self) -> str:
@@ -41,16 +42,16 @@ class ExactChoice:
 
 
 class ChoiceFile:
-    """Where the choice for one embedder is kept."""
+    """Stores the choice for one embedder."""
 
     def __init__(self, folder: Path | None, embedder: str) -> None:
-        """folder: None: it is kept in memory alone."""
+        """folder: None: only in memory."""
         digest = hashlib.blake2b(embedder.encode(), digest_size=4).hexdigest()
         self._file = None if folder is None else folder / f"exact-{digest}.json"
         self._kept: ExactChoice | None = None
 
     async def read(self) -> ExactChoice | None:
-        """The choice; None when there is none that can be read."""
+        """The choice; None when there is none or it is unreadable."""
         if self._file is not None:
             found = await anyio.to_thread.run_sync(_read, self._file)
             self._kept = found or self._kept
@@ -68,12 +69,12 @@ class ChoiceFile:
 
 
 def choices_in(folder: Path) -> Sequence[ExactChoice]:
-    """What was chosen, for each embedder."""
+    """The stored choices of all embedders."""
     return [choice for file in sorted(folder.glob("exact-*.json")) if (choice := _read(file)) is not None]
 
 
 def forget_choices(folder: Path) -> None:
-    """Have the next process on the folder try Chroma again."""
+    """Delete all choices, so that the next process tries Chroma again."""
     for file in folder.glob("exact-*.json"):
         file.unlink(missing_ok=True)
 

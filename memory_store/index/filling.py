@@ -1,8 +1,8 @@
-"""Puts many vectors into a Chroma folder from a process of its own, at a lower priority.
+"""Writes many vectors to a Chroma folder from a separate process at lower priority.
 
-While Chroma builds its graph it holds Python's interpreter lock: batches of 500 into 50,000 vectors kept
-all other threads of the process waiting for 2 to 9 s each (chromadb 1.5.9, two busy cores, measured
-2026-11-25). In another process that hinders nobody, and a crash there is an exit code here.
+Chroma holds Python's global interpreter lock while it builds its graph: each batch of 500 added to 50,000
+vectors blocked all other threads for 2 to 9 s (chromadb 1.5.9, two busy cores, measured 2026-11-25). In a
+separate process it blocks nothing, and a crash is only an exit code.
 """
 
 import contextlib
@@ -29,7 +29,7 @@ _MOST_BYTES_A_LINE = 10_000
 
 
 class Filler:
-    """The other process, while it runs."""
+    """A running child process."""
 
     def __init__(self, process: anyio.abc.Process) -> None:
         self.process = process
@@ -39,7 +39,7 @@ class Filler:
         self._answers = BufferedByteReceiveStream(process.stdout)
 
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None:
-        """Put vectors in; they are in the folder when it returns. Raises IndexFailed or IndexUnavailable."""
+        """Add vectors; returns when they are stored. Raises IndexFailed or IndexUnavailable."""
         head = {"ids": list(ids), "dimensions": vectors.shape[1]}
         try:
             with anyio.fail_after(_BATCH_LIMIT_S):
@@ -47,11 +47,11 @@ class Filler:
         except TimeoutError as error:
             raise IndexUnavailable(_STUCK) from error
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass  # it has ended: the answer says why
+            pass  # the process has ended: `done` raises with the cause
         await self.done(within_s=_BATCH_LIMIT_S)
 
     async def done(self, *, within_s: float) -> None:
-        """Wait until it says that it did what it was told."""
+        """Wait for its confirmation. Raises IndexFailed or IndexUnavailable."""
         try:
             with anyio.fail_after(within_s):
                 answer = json.loads(await self._answers.receive_until(b"\n", _MOST_BYTES_A_LINE))
@@ -65,13 +65,13 @@ class Filler:
 
 @contextlib.asynccontextmanager
 async def open_filler(folder: Path, collection: str, *, held: Sequence[int] = ()) -> AsyncGenerator[Filler]:
-    """Nobody else may have the folder open meanwhile; the process is gone at the end.
+    """Run a filler on a folder that must not be open elsewhere; the process is killed on exit.
 
-    held: file descriptors that stay open as long as that process runs, even should this one be killed.
+    held: file descriptors that the process inherits, so that they stay open even if this one is killed.
     Raises IndexFailed or IndexUnavailable.
     """
     try:
-        # In that folder: Chroma reads the .env of the folder it is started in, and the user's project has one.
+        # Chroma reads .env in its working directory, so it must not start in the user's project.
         process = await anyio.open_process(
             [*COMMAND, str(folder), collection], cwd=folder, stderr=None, pass_fds=held, start_new_session=True
         )

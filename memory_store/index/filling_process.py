@@ -1,6 +1,6 @@
-"""The process that `filling` starts: reads vectors from its input, and puts them into a Chroma folder.
+"""The process started by `filling`: reads vectors from stdin and writes them to a Chroma folder.
 
-It ends with its input, so it does not outlive whoever started it by more than one batch.
+It ends when stdin closes, so it outlives its parent by at most one batch.
 """
 
 import json
@@ -17,7 +17,7 @@ _FLOAT_BYTES = 4
 
 def main(folder: Path, collection: str) -> None:
     questions = sys.stdin.buffer
-    # What Chroma prints must not stand among the answers.
+    # Redirect stdout to stderr, so that Chroma's output does not mix with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb", buffering=0)
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     if hasattr(os, "nice"):
@@ -32,7 +32,7 @@ def main(folder: Path, collection: str) -> None:
         while head := questions.readline():
             _take(into, json.loads(head), questions)
             _say(answers, None)
-    except Exception as error:  # noqa: BLE001 - Chroma raises its own errors and built-in ones; whoever asked is told
+    except Exception as error:  # noqa: BLE001 - Chroma raises its own and built-in errors; they are reported to the parent
         _say(answers, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
 
 
@@ -49,7 +49,7 @@ def _say(answers: IO[bytes], failure: str | None) -> None:
     try:
         answers.write(json.dumps({"failure": failure}).encode() + b"\n")
     except BrokenPipeError:
-        sys.exit(0)  # nobody is there to hear it
+        sys.exit(0)  # the parent has ended
 
 
 if __name__ == "__main__":

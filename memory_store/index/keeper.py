@@ -1,9 +1,9 @@
-"""Keeps an index level with the ledger, and answers from it.
+"""Keeps an index in sync with the ledger and answers queries from it.
 
-Answers never wait for Chroma: until it is loaded, built, or well again, the same vectors are searched
-exactly, in memory, and so they are where it misses too many of them. As long as nothing is remembered Chroma
-is not even loaded. Before each answer the rows that came since the last one are read from the ledger, so what
-another process wrote counts at once; into Chroma they move in the background.
+Queries never wait for Chroma: while it is loading, being built or failing, and where it misses too many vectors,
+the same vectors are searched exactly in memory. Chroma is not loaded while the memory is empty. Before each query
+new rows are read from the ledger, so other processes' writes count at once; a background task moves them into
+Chroma.
 """
 
 import logging
@@ -33,31 +33,31 @@ if TYPE_CHECKING:
     from .vector_index import Vector, Vectors
 
 CAPACITY = 50_000
-"""The newest tasks that the index holds, when nothing else is asked for."""
+"""Default number of tasks in the index, the newest ones."""
 EXACT_UP_TO = 50_000
-"""So many vectors are searched exactly while Chroma cannot: 50 MB of 256 dimensions, a few milliseconds."""
+"""Limit on vectors searched exactly while Chroma is not ready: 50 MB at 256 dimensions, a few milliseconds."""
 RETRY_AFTER_S = 60.0
-"""How long what was unavailable is left alone."""
+"""Pause before retrying an unavailable index."""
 
 _AT_ONCE = 500
 _LAYER_AT_MOST = 2_000
-"""More than this above Chroma is a matter for the background."""
+"""With more pending changes than this, catching up is left to the background task."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass
 class _Standing:
-    """What answers at the moment. Replaced as a whole, so that whoever waits for a change sees it."""
+    """The index in use. Replaced as a whole, so that waiting queries notice a change."""
 
     index: VectorIndex | None = None
-    """Chroma when it is layered."""
+    """A LayeredIndex if it is Chroma, else exact. None: nothing can answer."""
     is_settled: anyio.Event = field(default_factory=anyio.Event)
-    """Set once it is known whether there is something to answer from."""
+    """Set when it is known whether there is an index."""
 
 
 class IndexKeeper:
-    """Owns the index of one embedder. Calls may come from many tasks at once."""
+    """Owns the index of one embedder. Safe for concurrent tasks."""
 
     def __init__(
         self,
@@ -71,11 +71,11 @@ class IndexKeeper:
         retry_after_s: float = RETRY_AFTER_S,
         folder: Path | None = None,
     ) -> None:
-        """embedder: its id. capacity: how many of the newest tasks are held. folder: where processes tell each
-        other that exact search was chosen; None: nowhere.
+        """embedder: its id. capacity: number of newest tasks held. folder: where the choice of exact search is
+        shared between processes; None: not shared.
 
-        load_after_s: how long Chroma is left alone at first, so that loading it does not slow the first
-        answers; what few vectors there are is searched exactly meanwhile.
+        load_after_s: delay before loading Chroma, so that it does not slow down the first answers; vectors are
+        searched exactly meanwhile, unless there are too many.
         """
         self._ledger = ledger
         self._embedder = embedder
@@ -103,25 +103,25 @@ class IndexKeeper:
         return self._state
 
     def start(self, group: anyio.abc.TaskGroup) -> None:
-        """Load the index in the background, once however often this is called; ends when the group is cancelled."""
+        """Load the index in a background task that ends when the group is cancelled; further calls do nothing."""
         if not self._is_started:
             self._is_started = True
             self._state = IndexState("warming")
             group.start_soon(self._serve)
 
     async def load(self) -> None:
-        """Read the ledger's vectors, however many, to be searched exactly, where `start` is not called. Chroma is left
-        alone. Raises LedgerError."""
+        """Load all of the ledger's vectors for exact search, without Chroma, for use without `start`. Raises
+        LedgerError."""
         if not self._is_started:
             await self._load(however_many=True)
             entries = len(self._contents.register.entries)
             self._state = IndexState("ready", entries, entries)
 
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Neighbour] | None:
-        """The tasks of the ledger most similar to a vector, best first, level with the ledger as it is now.
+        """The tasks most similar to a vector, best first, in sync with the ledger.
 
-        Of tasks with one and the same vector only the newest are among them. None: nothing answered within
-        patience_s, and the state says why. Raises LedgerError, and nothing else.
+        Of tasks with an identical vector only the newest are included. None: no answer within patience_s; see
+        `state`. Raises only LedgerError.
         """
         if self._state.phase == "absent":
             return None
@@ -142,7 +142,7 @@ class IndexKeeper:
         return None
 
     async def aclose(self) -> None:
-        """Whoever calls this has ended what `start` began. Of a caller that gives up, Chroma ends by itself."""
+        """Close the index, after the task group of `start` has ended. If cancelled, Chroma closes in its own thread."""
         await self._shelf.aclose()
 
     async def _search(self, index: VectorIndex, vector: "Vector", count: int) -> Sequence[Neighbour]:
@@ -150,8 +150,8 @@ class IndexKeeper:
         if not register.entries or not self._contents.fits(vector) or count < 1:
             return ()
         similarities = {match.id: match.similarity for match in await index.nearest(vector, count)}
-        # Chroma's graph is an approximation: among near-duplicates one of 100 is not found, and the very
-        # same vector must be.
+        # Chroma's search is approximate and misses one in 100 near-duplicates; an identical vector must
+        # always be found.
         same = entry_of(embeddings.encode(vector))
         if same in register.entries:
             similarities = {same: similarities.get(same, 1.0)} | similarities
@@ -159,7 +159,7 @@ class IndexKeeper:
         return found[:count]
 
     async def _catch_up(self, index: VectorIndex) -> bool:
-        """Put in and take out what changed in the ledger; False when that is too much to do before an answer."""
+        """Apply the ledger's changes to the index; False when there are too many to do before answering."""
         looked = await self._ledger.look()
         if looked == self._level_at:
             return True
@@ -183,9 +183,9 @@ class IndexKeeper:
         return True
 
     def _fall_back(self, standing: _Standing, failure: IndexFailure | None) -> None:
-        """Stop answering from what answered, and let the background see to it."""
+        """Stop using the active index and wake the background task to replace it."""
         if standing is not self._standing:
-            return  # someone was here before
+            return  # already replaced
         if failure is not None:
             _log.warning("the memory's index failed, and is opened again: %s", failure)
         self._state = IndexState("warming", reason=str(failure) if failure else None)
@@ -206,7 +206,7 @@ class IndexKeeper:
                 self._state = IndexState("unavailable", reason=str(failure))
                 self._standing.is_settled.set()
                 pause_s = self._retry_after_s
-            except Exception:  # noqa: BLE001 - the outermost loop: a mistake of ours must not end the server
+            except Exception:  # noqa: BLE001 - the outermost loop: a bug of ours must not end the server
                 _log.exception("the memory's index stopped")
                 self._state = IndexState("unavailable", reason=_OUR_MISTAKE)
                 self._standing.is_settled.set()
@@ -215,7 +215,7 @@ class IndexKeeper:
                 await self._wake.wait()
 
     async def _bring_up(self) -> None:
-        """From nothing, or from whatever failed, to an index that is ready."""
+        """Bring the index to the ready state, initially or after a failure."""
         if not isinstance(self._standing.index, ExactIndex):
             await self._load()
         if await self._is_exact_chosen():
@@ -240,7 +240,7 @@ class IndexKeeper:
         return await self._shelf.renew()
 
     async def _load(self, *, however_many: bool = False) -> None:
-        """Read the ledger's vectors; few enough, or however many, are searched exactly until Chroma is ready."""
+        """Read the ledger; use exact search until Chroma is ready, if vectors are few enough or however_many is set."""
         async with self._turn:
             exact = ExactIndex()
             count = await embeddings.count(self._ledger, self._embedder)
@@ -253,10 +253,10 @@ class IndexKeeper:
     def _stand(self, standing: _Standing) -> None:
         earlier, self._standing = self._standing, standing
         self._level_at = None
-        earlier.is_settled.set()  # whoever waits there looks again
+        earlier.is_settled.set()  # wakes waiting queries, which then use the new one
 
     async def _is_exact_chosen(self) -> bool:
-        """Whether exact search was chosen, by whichever process, and is not to be questioned yet."""
+        """Whether some process chose exact search and the choice still holds; if so, activate it."""
         choice = await self._choice_file.read()
         if choice is None:
             return False
@@ -277,10 +277,10 @@ class IndexKeeper:
         self._state = IndexState("ready", entries, entries, choice.as_text())
 
     async def _fill(self, opened: Opened) -> None:
-        """Make an opened index agree with the ledger, check it, and answer from it; a new one that misses too
-        much is given up for exact search.
+        """Sync an opened index with the ledger, check it and activate it; a newly built one with too many misses
+        is replaced by exact search.
 
-        Raises IndexDamaged when it is not what it should be, IndexUnavailable when it cannot be written.
+        Raises IndexDamaged when its contents are wrong, IndexUnavailable when it cannot be written.
         """
         index = opened.index
         try:
@@ -313,13 +313,13 @@ class IndexKeeper:
         _log.info("the memory's index is ready: %d vectors", entries)
 
     async def _drop_foreign(self, index: VectorIndex, held: set[str]) -> set[str]:
-        """Take out what the ledger no longer has; gives what is left."""
+        """Remove entries that are no longer in the ledger; the rest of `held`."""
         foreign = held - self._contents.register.entries
         await index.remove(sorted(foreign))
         return held - foreign
 
     async def _add_missing(self, index: VectorIndex, held: set[str]) -> VectorIndex:
-        """Put in whatever is not held; gives the index, which may have been opened anew."""
+        """Add all entries not in `held`; the index, which may have been reopened."""
         if len(self._contents.register.entries - held) <= self._shelf.apart_from:
             layered = LayeredIndex(index)
 
@@ -334,7 +334,7 @@ class IndexKeeper:
         return (await self._shelf.open()).index
 
     async def _fill_with(self, add: "Callable[[Sequence[str], Vectors], Awaitable[None]]", held: set[str]) -> None:
-        """Batch by batch, each noted: whoever is killed here goes on from there."""
+        """Add missing entries in batches and record progress after each, so that a killed process can resume."""
         async for batch in self._contents.missing(held, _AT_ONCE):
             total = len(self._contents.register.entries)
             if total - len(held) > len(batch.added):
@@ -344,7 +344,7 @@ class IndexKeeper:
             await self._shelf.note(batch.row)
 
     async def _why_exact(self, index: VectorIndex, held: set[str]) -> ExactChoice | None:
-        """The choice that a new index leaves. None: it finds what is in it."""
+        """The choice of exact search if a newly built index misses too much. None: it does not."""
         try:
             await check_findable(index, self._ledger, self._embedder, self._contents.register, held)
         except NotFindable as missed:
@@ -352,7 +352,7 @@ class IndexKeeper:
         return None
 
     async def _level(self, layered: LayeredIndex, held: set[str]) -> None:
-        """The last step, while no answer is given: what came in meanwhile goes into the layer."""
+        """Add changes that arrived meanwhile to the layer; the last step, while queries wait."""
         while True:
             change = await self._contents.next_change(_AT_ONCE)
             self._contents.apply(change)
@@ -365,7 +365,7 @@ class IndexKeeper:
                 return
 
     async def _settle(self) -> None:
-        """Move what lies above Chroma down into it, while answers are given."""
+        """Move pending changes into Chroma while queries continue."""
         standing = self._standing
         if not isinstance(standing.index, LayeredIndex):
             return

@@ -1,8 +1,8 @@
-"""Chroma with a thin layer over it: what is newer than Chroma is searched exactly, and moves down in the background.
+"""Chroma with an exact index of recent changes on top, which move into Chroma in the background.
 
-A vector put into Chroma holds Python's interpreter lock for 8 to 30 ms, 500 for half a second and more
-(chromadb 1.5.9, 50,000 vectors, measured 2026-11-25), and every answer waits with it. So no answer puts
-anything in, and what is moved is moved in small pieces, with pauses.
+Adding a vector to Chroma holds Python's global interpreter lock for 8 to 30 ms, adding 500 for half a second or
+more (chromadb 1.5.9, 50,000 vectors, measured 2026-11-25), which blocks all answers. So queries never write to
+Chroma, and changes move in small batches with pauses.
 """
 
 import time
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from .vector_index import Vector, Vectors
 
 STALL_S = 0.025
-"""What one piece should take, so that an answer hardly waits for it; never fewer than 32 vectors: four cost as much."""
+"""Target time per batch, so that answers hardly wait; 32 vectors at least, since four cost as much."""
 _LEAST, _MOST = 32, 500
 _SETTLE_FROM = 64
 
 
 class LayeredIndex:
-    """Implements `VectorIndex`; changes stay in the layer until `settle`."""
+    """Implements `VectorIndex`; changes stay in the upper layer until `settle`."""
 
     def __init__(self, base: VectorIndex) -> None:
         self.base = base
@@ -33,12 +33,12 @@ class LayeredIndex:
 
     @property
     def pending(self) -> int:
-        """How many changes the layer holds."""
+        """Number of changes in the layer."""
         return len(self._fresh) + len(self._gone)
 
     @property
     def is_due(self) -> bool:
-        """Whether to settle: at once when something was forgotten; of what is new, many cost as much as one."""
+        """Whether to call `settle`: at once for removals, in batches for additions, where many cost as much as one."""
         return bool(self._gone) or len(self._fresh) >= _SETTLE_FROM
 
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None:
@@ -53,7 +53,7 @@ class LayeredIndex:
         """See `VectorIndex`."""
         if count < 1:
             return ()
-        # Looked at before the wait: what moves down meanwhile is in the one, and may be in the other too.
+        # Snapshot before awaiting: entries that move down meanwhile are in the layer's results, maybe in both.
         gone = frozenset(self._gone)
         found = {match.id: match for match in await self._fresh.nearest(vector, count)}
         for match in await self.base.nearest(vector, count + len(gone)):
@@ -75,9 +75,9 @@ class LayeredIndex:
         await self.base.aclose()
 
     async def settle(self) -> None:
-        """Move down all that the layer holds, as many at once as an answer can wait for.
+        """Move all changes into Chroma, in batches small enough not to delay answers.
 
-        Answers are given meanwhile. Raises IndexFailure; what was not moved then stays in the layer.
+        Queries continue meanwhile. Raises IndexFailure; changes not yet moved stay in the layer.
         """
         pace = WorkPacer()
         while self.pending:
@@ -91,19 +91,19 @@ class LayeredIndex:
             return len(going)
         ids, vectors = self._fresh.some(most)
         await self.base.add(ids, vectors)
-        # One that was taken out meanwhile is among the gone by now, and is taken out below as well.
+        # Entries removed meanwhile are in `_gone` by now, so the base drops them too.
         await self._fresh.remove(ids)
         return len(ids)
 
 
 class WorkPacer:
-    """Finds the size of a piece of work that takes no longer than STALL_S, and leaves as much time between two."""
+    """Adapts the batch size to take at most STALL_S, and pauses for as long after each batch."""
 
     def __init__(self) -> None:
         self._most = 32
 
     async def take(self, work: Callable[[int], Awaitable[int]]) -> None:
-        """work: does at most so many, and says how many it did."""
+        """work: takes a limit, processes at most that many, and returns how many."""
         begun = time.monotonic()
         done = await work(self._most)
         took_s = time.monotonic() - begun

@@ -1,4 +1,4 @@
-"""Whether an index still finds what is in it."""
+"""Checks that an index finds its own vectors."""
 
 import random
 from collections.abc import Set as AbstractSet
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from ..ledger import Ledger
 
 SAMPLE = 50
-# The graph is an approximation: of 50,000 tasks that differ in a number alone it did not find one in 60
-# (measured 2026-11-25), which the keeper makes up for. Damage looks otherwise: a quarter and more is lost.
+# Search is approximate: of 50,000 tasks that differ only in a number it missed one in 60 (measured 2026-11-25),
+# which the keeper compensates for. A damaged index misses a quarter or more.
 _MISSES_ALLOWED = 5
 _SAME = 0.999
 
@@ -22,7 +22,7 @@ _SAME = 0.999
 async def check_findable(
     index: VectorIndex, ledger: "Ledger", embedder: str, register: Register, held: AbstractSet[str]
 ) -> None:
-    """Look for a sample of what the index holds. Raises NotFindable when vectors do not find themselves."""
+    """Search for a sample of the entries in `held`. Raises NotFindable when too many do not find themselves."""
     entries = sorted(held & register.entries)
     chosen = random.sample(entries, min(SAMPLE, len(entries)))
     tasks = [register.tasks(entry)[0] for entry in chosen]

@@ -1,8 +1,8 @@
-"""What a slot knows of its Chroma folder: what is in it, and the seal of its files.
+"""A slot's record of its Chroma folder: contents and file checksums (the seal).
 
-Chroma reads the files of its graph without looking: changed bytes in one end the process with SIGSEGV,
-a missing one empties the index in silence (chromadb 1.5.9, measured 2026-11-24). So the files are sealed
-after each write that changed them, and opened only when the seal holds.
+Chroma does not verify its graph files: altered bytes crash the process with SIGSEGV, and a missing file
+silently empties the index (chromadb 1.5.9, measured 2026-11-24). So the seal is updated after each write,
+and the files are opened only when it matches.
 """
 
 import hashlib
@@ -19,26 +19,26 @@ _DATABASE = "chroma.sqlite3"
 _CALL_FILE = "call"
 
 Seal = Mapping[str, tuple[int, int, str]]
-"""Per file of the graph: size in bytes, time of change in ns, digest."""
+"""Per graph file: size in bytes, modification time in ns, digest."""
 
 
 @dataclass(frozen=True)
 class SlotRecord:
     embedder: str
     dimensions: int
-    """0: no vector was put in yet."""
+    """0: no vector was added yet."""
     chroma: str
-    """The version that wrote the folder."""
+    """The Chroma version that wrote the folder."""
     folder: str
-    """Name of the Chroma folder inside the slot; a rebuilt index gets another."""
+    """Name of the Chroma folder in the slot; a rebuilt index gets a new one."""
     caught_up: int = 0
-    """The vectors of the ledger's rows up to this one are in."""
+    """The index holds all vectors of the ledger up to this row."""
     schema: int = RECORD_SCHEMA
     seal: Seal = field(default_factory=dict[str, tuple[int, int, str]])
 
 
 def read_record(slot: Path) -> SlotRecord | None:
-    """The record; None when there is none that this version can read."""
+    """The record; None when it is missing or unreadable by this version."""
     try:
         fields: Any = json.loads((slot / _RECORD_FILE).read_text(encoding="utf-8"))
         if fields["schema"] != RECORD_SCHEMA:
@@ -47,20 +47,20 @@ def read_record(slot: Path) -> SlotRecord | None:
         record = SlotRecord(**fields, seal=seal)
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
-    # The name comes from a file: it must not lead out of the slot.
+    # The name is read from a file and must not point outside the slot.
     return record if Path(record.folder).name == record.folder else None
 
 
 def write_record(slot: Path, record: SlotRecord) -> None:
-    """All of the record or nothing, should the process be killed. After a power cut it may be the old one or
-    none: both lead to an index that is compared or built anew."""
+    """Write the record atomically. After a power cut it may be the old one or missing; the index is then
+    compared or rebuilt."""
     draft = slot / f"{_RECORD_FILE}.new"
     draft.write_text(json.dumps(asdict(record)), encoding="utf-8")
     draft.replace(slot / _RECORD_FILE)
 
 
 def seal_of(chroma_folder: Path, before: Seal) -> Seal:
-    """The files of the graph as they are; those that have not changed since `before` are not read again."""
+    """The graph files' current seal; files with the size and time in `before` are not read again."""
     seal: dict[str, tuple[int, int, str]] = {}
     for path in sorted(chroma_folder.rglob("*")):
         if path.is_file() and not path.name.startswith(_DATABASE):
@@ -74,7 +74,7 @@ def seal_of(chroma_folder: Path, before: Seal) -> Seal:
 
 
 def seal_holds(chroma_folder: Path, seal: Seal) -> bool:
-    """Whether every byte of the graph's files is as it was."""
+    """Whether sizes and digests of all graph files match the seal."""
     now = seal_of(chroma_folder, {})
     return {name: (size, digest) for name, (size, _, digest) in now.items()} == {
         name: (size, digest) for name, (size, _, digest) in seal.items()
@@ -82,10 +82,10 @@ def seal_holds(chroma_folder: Path, seal: Seal) -> bool:
 
 
 class CallMark:
-    """Survives the process and says whether it died while it read from the index.
+    """A persistent mark that is set while a process reads from the index.
 
-    Then the index itself may be what killed it, and would kill the next one too. Dying while writing
-    is harmless: Chroma's log takes care of it.
+    If it is still set later, that process died while reading, and the index may crash the next one too. Dying
+    while writing is harmless, since Chroma recovers from its log.
     """
 
     def __init__(self, slot: Path) -> None:

@@ -1,8 +1,8 @@
-"""A folder for each process under a lock that ends with the process, however it ends.
+"""Gives each process its own folder, protected by a lock that is released when the process ends.
 
-No two processes may open the same Chroma folder: vectors are lost in silence, or the process crashes
-(chromadb 1.5.9, measured). The lock is the operating system's, so kill -9 releases it too. Lock files
-lie beside the folders and are never removed: else two processes could hold one of the same name.
+No two processes may open the same Chroma folder: vectors get lost silently, or the process crashes (chromadb
+1.5.9, measured). The operating system releases the lock even after kill -9. Lock files lie beside the folders
+and are never removed, since two processes could otherwise hold locks of the same name.
 """
 
 import os
@@ -22,11 +22,11 @@ else:
 
 SLOTS_AT_MOST = 64
 IDLE_AFTER_S = 7 * 24 * 3600.0
-"""A free slot that nobody used for so long is emptied."""
+"""Free slots unused for this long are emptied."""
 
 
 class Slot:
-    """A folder that is this process's alone until it is released or the process ends."""
+    """A folder owned by this process until it is released or the process ends."""
 
     def __init__(self, number: int, folder: Path, lock: BinaryIO) -> None:
         self.number = number
@@ -35,7 +35,7 @@ class Slot:
 
     @property
     def descriptors(self) -> tuple[int, ...]:
-        """What another process has to keep open for the slot to stay taken while it runs."""
+        """File descriptors for a child process to inherit, so that the slot stays locked while it runs."""
         return () if sys.platform == "win32" else (self._lock.fileno(),)
 
     def release(self) -> None:
@@ -43,7 +43,7 @@ class Slot:
 
 
 def take_slot(root: Path) -> Slot:
-    """The free slot of the lowest number, its folder made where needed.
+    """Take the lowest-numbered free slot and create its folder if needed.
 
     root: the folder of all slots. Raises IndexUnavailable.
     """
@@ -63,9 +63,10 @@ def take_slot(root: Path) -> Slot:
 
 
 def remove_idle(root: Path, *, now: float | None = None, idle_after_s: float = IDLE_AFTER_S) -> list[int]:
-    """Empty the free slots that were long not used; gives their numbers.
+    """Empty free slots that have been idle for long and return their numbers.
 
-    now: seconds since 1970. A slot was used when its folder last changed. What cannot be removed stays.
+    now: seconds since 1970. A slot's last use is its folder's modification time. Folders that cannot be removed
+    are skipped.
     """
     removed: list[int] = []
     for number, folder in _folders(root):
@@ -81,12 +82,12 @@ def remove_idle(root: Path, *, now: float | None = None, idle_after_s: float = I
             finally:
                 slot.release()
         except OSError:
-            continue  # another process emptied it first, or it is not ours to remove: neither hinders us
+            continue  # another process emptied it first, or we lack permission; both are harmless
     return removed
 
 
 def remedy(folder: Path, error: object) -> str:
-    """The message on an index folder that cannot be used, with what to do about it."""
+    """The error message for an unusable index folder, with the remedy."""
     return (
         f"the index in {folder} cannot be used ({error}). Make the folder writable and free disk space, or set"
         " CHARGEHAND_HOME to another folder"
@@ -126,7 +127,7 @@ else:
 
     def _lock(file: BinaryIO) -> bool:
         try:
-            # Held by the open file, not by the process: two servers in one process keep apart as well.
+            # flock belongs to the open file, not the process, so two servers in one process are separated too.
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False

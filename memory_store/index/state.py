@@ -1,4 +1,4 @@
-"""How the index stands, as values and as one line for people."""
+"""The state of the index, and its description in one line."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,9 +12,9 @@ class IndexState:
     done: int = 0
     """Vectors in the index."""
     total: int = 0
-    """Vectors that belong in it; identical ones count once."""
+    """Vectors that should be in it; identical ones count once."""
     reason: str | None = None
-    """Why, and what to do, where that needs saying."""
+    """Cause and remedy, where needed."""
 
     def as_text(self) -> str:
         """`memory: rebuilding, 120 of 900`."""

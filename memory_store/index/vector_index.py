@@ -1,4 +1,4 @@
-"""What an index of vectors does, whoever does it."""
+"""Interfaces of vector indexes and of their storage."""
 
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Vectors: TypeAlias = npt.NDArray[np.float32]
-    """A row for each, of unit length."""
+    """One vector of unit length per row."""
     Vector: TypeAlias = npt.NDArray[np.float32]
 
 
@@ -29,22 +29,22 @@ class Match:
 
 
 class VectorIndex(Protocol):
-    """Raises IndexFailure from every call that cannot be done."""
+    """An index of vectors by id. All methods may raise IndexFailure."""
 
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None:
-        """Put vectors in; one with a known id takes the place of the old."""
+        """Add vectors; one with a known id replaces the old one."""
         ...
 
     async def remove(self, ids: Sequence[str]) -> None:
-        """Take vectors out; unknown ids are ignored."""
+        """Remove vectors; unknown ids are ignored."""
         ...
 
     async def nearest(self, vector: "Vector", count: int) -> Sequence[Match]:
-        """Up to `count` of those most similar, best first."""
+        """Up to `count` most similar vectors, best first."""
         ...
 
     async def ids(self) -> frozenset[str]:
-        """The ids of all that is in."""
+        """All ids in the index."""
         ...
 
     async def size(self) -> int: ...
@@ -55,48 +55,48 @@ class VectorIndex(Protocol):
 
 
 class Filling(Protocol):
-    """Takes many vectors in. Raises IndexFailure."""
+    """Accepts many vectors. Raises IndexFailure."""
 
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None: ...
 
 
 @dataclass(frozen=True)
 class Opened:
-    """An index that stands open."""
+    """An open index."""
 
     index: VectorIndex
     caught_up: int | None
-    """Vectors of the ledger's rows up to this one are in. None: nobody knows, so compare."""
+    """The index holds all vectors of the ledger up to this row. None: not known, so compare."""
 
 
 class Shelf(Protocol):
-    """Where the index of one embedder is kept."""
+    """The storage of one embedder's index."""
 
     async def open(self) -> Opened:
-        """The index that is there, opened anew, or an empty one.
+        """Open, or reopen, the existing index, or create an empty one.
 
-        Raises IndexDamaged when it must be thrown away, IndexUnavailable when that would not help.
+        Raises IndexDamaged when it must be discarded, IndexUnavailable when that would not help.
         """
         ...
 
     async def renew(self) -> Opened:
-        """An empty index; the old one is gone."""
+        """Delete the index and create an empty one."""
         ...
 
     @property
     def apart_from(self) -> int:
-        """More vectors than this are worth `filling`."""
+        """Use `filling` to add more vectors than this."""
         ...
 
     def filling(self, index: VectorIndex) -> AbstractAsyncContextManager[Filling]:
-        """For very many vectors, without slowing this process down.
+        """Add very many vectors without slowing down this process.
 
-        The index that stands open is not to be used from here on: open it again afterwards.
+        The open index must not be used any more; open it again afterwards.
         """
         ...
 
     async def note(self, row: int) -> None:
-        """Remember that the vectors of all rows up to this one are in."""
+        """Record that the index holds all vectors up to this row."""
         ...
 
     async def aclose(self) -> None: ...

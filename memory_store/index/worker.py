@@ -1,7 +1,7 @@
-"""One thread of its own for all calls into Chroma.
+"""A dedicated thread for all calls into Chroma.
 
-Chroma's native code may take long, and may hang for ever (providers' measurements, 3.3): its thread is
-a daemon, so that even then the process can end, and whoever waits stops waiting.
+Chroma's native code may take long or hang forever (providers' measurements, 3.3). The thread is a daemon, so the
+process can still exit, and callers time out.
 """
 
 import logging
@@ -22,20 +22,20 @@ _log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Does one piece of work after the other, in the order they were given."""
+    """Runs jobs one at a time, in the order submitted."""
 
     def __init__(self, name: str) -> None:
         self._queue: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
         self.is_stuck = False
-        """It took longer than allowed, and may be at it still: what it had open must be left alone."""
+        """A job exceeded its limit and may still be running; files it has open must not be touched."""
 
     async def run(self, work: Callable[[], _T], *, limit_s: float) -> _T:
-        """What the work gives.
+        """Run the work in the thread and return its result.
 
-        Raises IndexFailed for whatever Chroma raises, and IndexUnavailable when it takes longer than
-        limit_s. Of a caller that is cancelled the work is done all the same.
+        Raises IndexFailed for any error from Chroma, and IndexUnavailable when it takes longer than limit_s. The
+        work completes even if the caller is cancelled.
         """
         if self.is_stuck:
             raise IndexUnavailable(_STUCK)
@@ -49,13 +49,13 @@ class Worker:
         return job.result()
 
     def stop(self) -> None:
-        """End after what was given so far."""
+        """Stop the thread after the jobs submitted so far."""
         self._queue.put(None)
 
     def _serve(self) -> None:
         while (job := self._queue.get()) is not None:
             job.do()
-            del job  # else its result lives until the next
+            del job  # otherwise its result stays alive until the next job
 
 
 class _Job(Generic[_T]):
@@ -72,7 +72,7 @@ class _Job(Generic[_T]):
             self._result = self._work()
         except IndexFailure as failure:
             self._failure = failure
-        except BaseException as error:  # noqa: BLE001 - Chroma raises its own errors, httpx's, built-in ones, and Rust panics, which are no Exceptions
+        except BaseException as error:  # noqa: BLE001 - Chroma raises its own, httpx's and built-in errors, and Rust panics, which are not Exceptions
             self._failure = IndexFailed(_line(error))
             self._failure.__cause__ = error
         self.is_over = True
