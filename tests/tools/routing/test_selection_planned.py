@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 from routing_scene import CATALOGUE, EVERYTHING, LOCAL, choice, circumstances, followers, question
 
 from chargehand.memory_store.confidence import Belief
 from chargehand.memory_store.recollection import Recollection
+from chargehand.profiles.loading import load_catalogue
 from chargehand.tools.routing.candidates import Circumstances
 from chargehand.tools.routing.decision import Decision
 from chargehand.tools.routing.plan import Check
@@ -87,6 +89,7 @@ def test_constraints_hold_in_every_plan(policy: Policy, score: float):
     free = decide(policy, circumstances(), score=score, max_cost_usd=0.0, check=Check())
 
     assert {choice(private), *followers(private)} <= LOCAL
+    assert (private.source, private.warnings) == ("rules", ())
     assert choice(free) in LOCAL
 
 
@@ -137,6 +140,15 @@ def test_no_retired_model_begins():
             assert CATALOGUE.profiles[model].lifecycle.status == "active"
 
 
+@pytest.mark.parametrize(("policy", "first"), [("reference", "glm-4.7"), ("balanced", "gpt-oss-120b")])
+def test_only_the_reference_prefers_its_own_models(policy: Policy, first: str, tmp_path: Path):
+    (tmp_path / "glm.yaml").write_text("id: glm-4.7\nlifecycle: {status: active}\n")
+
+    decision = decide(policy, circumstances(catalogue=load_catalogue(tmp_path)))
+
+    assert next(c.profile.id for c in decision.candidates if c.role == "fast_coder") == first
+
+
 def tried_out(policy: Policy, *, tasks_known: float = 0.0, is_told: bool = True, tasks=60, **asked) -> list[Decision]:
     """What is decided of that many tasks, for which the models are about as good as each other."""
     rates = dict(zip(MODELS, (0.6, 0.62, 0.62, 0.66, 0.68), strict=True))
@@ -153,7 +165,7 @@ def test_what_little_is_known_of_is_tried_out_now_and_then_and_it_is_said(policy
 
     tried = [decision for decision in decisions if "is tried instead of" in decision.reason]
     assert 0 < len(tried) < len(decisions)
-    assert all(decision.chosen.is_usable for decision in tried)
+    assert all(decision.chosen.is_usable and decision.plan is None for decision in tried)
 
 
 def test_the_same_task_is_tried_out_the_same_way_until_something_is_learnt():

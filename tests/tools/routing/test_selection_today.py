@@ -135,14 +135,22 @@ def test_memory_that_prefers_a_model_on_probation_leaves_the_choice_to_the_rules
     assert any("memory prefers claude-opus-5-5, which is on probation" in warning for warning in decision.warnings)
 
 
-def test_a_model_of_several_roles_is_taken_for_the_one_that_it_plays_best(tmp_path: Path):
-    (tmp_path / "own.yaml").write_text("id: claude-opus-5-5\nroles: {economy: 1, director: 9}\n")
+@pytest.mark.parametrize(
+    ("roles", "role"),
+    [("{economy: 1, director: 9}", "economy"), ("{economy: 9, director: 1}", "director"), ("{}", "director")],
+)
+def test_a_model_is_taken_for_the_role_that_it_plays_best_and_one_of_none_stands_above_all(
+    tmp_path: Path, roles: str, role: Role
+):
+    (tmp_path / "own.yaml").write_text(f"id: claude-opus-5-5\nline: own\nroles: {roles}\n")
 
     catalogue = load_catalogue(tmp_path)
 
-    decision = select_model(question(6, model="opus", catalogue=catalogue), circumstances(catalogue=catalogue))
+    decision = select_model(
+        question(6, model="claude-opus-5-5", catalogue=catalogue), circumstances(catalogue=catalogue)
+    )
 
-    assert decision.chosen.role == "economy"
+    assert decision.chosen.role == role
 
 
 def test_memory_does_not_send_private_text_away():
