@@ -1,8 +1,17 @@
 """What is Anthropic's own, against its strict peer with the real SDK."""
 
-import pytest
+import json
 
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from chargehand.evaluation.peers import anthropic
 from chargehand.evaluation.peers.reply import HttpFault, Reply
+from chargehand.evaluation.peers.serving import serving
+from chargehand.server.providers.registry import LOADERS, VendorSettings
 from chargehand.tools.provider import (
     ContextTooLong,
     EmptyAnswer,
@@ -11,6 +20,7 @@ from chargehand.tools.provider import (
     ProviderError,
     Refused,
     Thinking,
+    Truncated,
     Turn,
     UnknownModelId,
 )
@@ -101,6 +111,44 @@ async def test_a_repair_reads_the_first_prompt_from_the_cache(claude, ask, obser
     assert first.usage.cache_read_tokens == 0 < first.usage.cache_write_tokens
     assert second.usage.cache_read_tokens == first.usage.cache_write_tokens
     assert [e.input_tokens for e in peer.journal.exchanges] == [first.usage.input_tokens, second.usage.input_tokens]
+
+
+async def test_thinking_that_the_vendor_hides_goes_back_as_it_came_and_empty_text_does_not(ask, observer):
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-haiku-5-5", "content": []}
+    message |= {"stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
+    sealed, empty, text = {"type": "redacted_thinking", "data": "sealed"}, {"type": "text", "text": ""}, "x = 1"
+    blocks = enumerate((sealed, empty, empty))
+    events: list[dict] = [
+        {"type": "message_start", "message": message},
+        *({"type": "content_block_start", "index": index, "content_block": block} for index, block in blocks),
+        {"type": "content_block_delta", "index": 2, "delta": {"type": "text_delta", "text": text}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}},
+        {"type": "message_stop"},
+    ]
+    bodies: list[dict] = []
+
+    async def complete(request: Request) -> PlainTextResponse:
+        bodies.append(await request.json())
+        stream = "".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n" for event in events)
+        return PlainTextResponse(stream, media_type="text/event-stream")
+
+    async with serving(Starlette(routes=[Route("/v1/messages", complete, methods=["POST"])])) as url:
+        provider = LOADERS["anthropic"](VendorSettings(anthropic_api_key="sk-x", anthropic_base_url=url))
+        first = await provider.generate(ask("claude-haiku-5-5"), observer)
+        turns = (Turn("user", "Go."), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
+        await provider.generate(ask("claude-haiku-5-5", turns=turns), observer)
+        await provider.aclose()
+
+    assert bodies[1]["messages"][1]["content"] == [sealed, {"type": "text", "text": text}]
+    assert "thinking" in observer.phases
+
+
+async def test_an_answer_that_the_window_cut_is_truncated(claude, ask, observer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(anthropic._STOP_REASONS, "length", "model_context_window_exceeded")
+
+    async with claude(lambda _: Reply("x = 1", stop="length")) as (_, provider):
+        with pytest.raises(Truncated):
+            await provider.generate(ask("claude-haiku-5-5"), observer)
 
 
 async def test_a_refusal_is_an_error_with_the_vendors_category(claude, ask, observer):

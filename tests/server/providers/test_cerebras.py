@@ -89,6 +89,10 @@ NOT_REACHED = {"x-ratelimit-remaining-requests-day": "100", "x-ratelimit-reset-r
     [
         ({**PER_MINUTE, **PER_DAY}, "Requests per day limit exceeded - too many requests sent.", "Wait 9.2 h"),
         ({**PER_MINUTE, **NOT_REACHED}, "Tokens per minute limit exceeded - too many tokens.", "Wait 4 s"),
+        ({**PER_MINUTE, **PER_DAY}, "Tokens per minute limit exceeded - too many tokens.", "Wait 9.2 h"),
+        ({**PER_MINUTE, **NOT_REACHED}, "Too many requests.", "Wait"),
+        ({**PER_DAY, "retry-after": "7"}, "Too many requests.", "Wait 7 s"),
+        (PER_DAY, "Too many requests.", "Wait 9.2 h"),
     ],
 )
 async def test_a_rate_limit_says_which_it_is_and_when_it_ends(cerebras, ask, observer, headers, said, remedy):

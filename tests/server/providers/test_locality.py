@@ -91,7 +91,17 @@ def test_ollama_host_is_read_as_its_own_client_reads_it(value, url):
 
 
 @pytest.mark.parametrize(
-    "value", ["ftp://x", "http://user@x", "http://127.0.0.1\\@evil.example", "a b", "x:99999", "x:port", "http://[::1"]
+    "value",
+    [
+        "ftp://x",
+        "http://user@x",
+        "http://127.0.0.1\\@evil.example",
+        "http://evil.example\\.localhost",
+        "a b",
+        "x:99999",
+        "x:port",
+        "http://[::1",
+    ],
 )
 def test_an_ollama_host_that_could_mean_two_things_is_refused_by_name(value):
     with pytest.raises(InvalidAddress, match="OLLAMA_HOST"):
