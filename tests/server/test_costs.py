@@ -1,6 +1,7 @@
 """What a delegation costs: within its caps, and by what its vendors counted, however it ends."""
 
 import contextlib
+import datetime as dt
 import sqlite3
 import threading
 import time
@@ -14,6 +15,7 @@ import pytest
 from house import OpenHouse, Script, fenced
 
 from chargehand.evaluation.peers.reply import Ask, Cut, ErrorInside, HttpFault, Reply, Stall, pieces
+from chargehand.server import wiring
 from chargehand.server.providers import anthropic
 
 pytestmark = pytest.mark.anyio
@@ -166,8 +168,48 @@ async def test_an_answer_that_was_paid_for_is_handed_out_though_the_books_cannot
     assert "ledger.sqlite3" in receipt["notes"][-1]
 
 
-async def test_a_vendor_that_refuses_before_it_answers_costs_nothing(open_house: OpenHouse):
-    async with open_house(lambda _: HttpFault(529)) as house:
+async def test_an_answer_that_breaks_off_before_its_first_word_costs_what_its_vendor_had_counted(open_house: OpenHouse):
+    overloaded = ErrorInside(RIGHT, after=1, kind="overloaded_error", status=529)
+    async with open_house(lambda _: overloaded) as house:
+        receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
+        (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
+
+    assert receipt["attempts"][0]["input_tokens"] == exchange.input_tokens
+    assert receipt["cost_usd"] > 0
+
+
+@pytest.mark.in_process("its clock is set")
+async def test_each_answer_costs_what_its_model_costs_on_the_day_on_which_it_is_asked(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    now = dt.datetime(2026, 11, 30, 23, 59, tzinfo=dt.UTC)
+    monkeypatch.setattr(wiring, "utc_now", lambda: now)
+    profiles = tmp_path / "chargehand-home" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "own.yaml").write_text(
+        f"id: {DIRECTOR}\n"
+        "price:\n"
+        "  changes:\n"
+        "    - {effective: 2026-12-01, input_usd_per_million_tokens: 1000, output_usd_per_million_tokens: 1000,"
+        " source: a test, seen: 2026-11-30}\n"
+    )
+
+    def answers(ask: Ask) -> Reply:
+        nonlocal now
+        now += dt.timedelta(minutes=2)
+        return Reply(fenced(f"def double(n):\n    return n + {ask.index}"))
+
+    async with open_house(answers) as house:
+        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus", max_attempts=2)
+
+    before, after = receipt["attempts"]
+    assert before["cost_usd"] < 0.05
+    assert after["cost_usd"] == pytest.approx((after["input_tokens"] + after["output_tokens"]) / 1_000, rel=0.1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 529])
+async def test_a_vendor_that_refuses_before_it_answers_costs_nothing(open_house: OpenHouse, status: int):
+    async with open_house(lambda _: HttpFault(status)) as house:
         receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
 
     assert receipt["cost_usd"] == 0
@@ -196,6 +238,13 @@ async def test_a_request_that_is_cancelled_before_it_leaves_costs_nothing(
     assert receipt["cost_usd"] == 0
 
 
+async def test_a_refusal_after_an_answer_costs_no_more_than_the_answer(open_house: OpenHouse):
+    async with open_house(Script({DIRECTOR: [WRONG, HttpFault(529)]})) as house:
+        receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus", max_attempts=2)
+
+    assert [attempt["cost_usd"] > 0 for attempt in receipt["attempts"]] == [True, False]
+
+
 async def test_thinking_that_nobody_saw_is_said_to_be_missing_from_the_cost(open_house: OpenHouse):
     never = anyio.Event()
     async with open_house(lambda _: Stall(DEEP, never, after=4)) as house:
@@ -218,10 +267,14 @@ async def test_what_is_saved_does_not_grow_with_thinking_or_repairs(open_house: 
     assert 0 < at_once == after_a_repair
 
 
-async def test_the_baseline_model_saves_nothing_against_itself(open_house: OpenHouse):
+async def test_the_baseline_model_saves_nothing_against_itself_and_pays_less_for_what_was_cached(open_house: OpenHouse):
+    costs: list[float] = []
     async with open_house(lambda _: RIGHT) as house:
         for _ in range(2):  # the second reads the prompt from the vendor's cache
             receipt = await house.call(
                 "delegate_generation", task=TASK, context="A fact.\n" * 4_000, tests=TESTS, model="sonnet"
             )
             assert receipt["saved_usd"]["amount"] == 0
+            costs.append(receipt["cost_usd"])
+
+    assert costs[1] < costs[0] / 2

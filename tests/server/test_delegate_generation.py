@@ -327,14 +327,34 @@ async def test_a_model_in_the_cloud_behind_ollama_is_not_local(open_house: OpenH
     assert receipt["status"] == "refused"
 
 
-async def test_a_budget_shrinks_the_answer_before_it_refuses(open_house: OpenHouse):
+@pytest.mark.parametrize(("of_the_day_usd", "of_the_call_usd"), [(5, 0.03), (0.03, 5)])
+async def test_the_narrower_budget_shrinks_the_answer_before_it_refuses(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, of_the_day_usd: float, of_the_call_usd: float
+):
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", str(of_the_day_usd))
     script = Script({VALIDATOR: [RIGHT]})
     async with open_house(script) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="sonnet", max_cost_usd=0.03)
+        receipt = await house.call(
+            "delegate_generation", task=RENAME, tests=TESTS, model="sonnet", max_cost_usd=of_the_call_usd
+        )
 
     assert receipt["status"] == "succeeded"
     assert script.asked[0].body["max_tokens"] < 3_000
     assert receipt["cost_usd"] <= 0.03
+
+
+@pytest.mark.parametrize("limit", ["max_output_tokens: 1000", "context_tokens: 1500"])
+async def test_no_more_is_asked_for_than_the_models_limits_allow(open_house: OpenHouse, tmp_path, limit: str):
+    profiles = tmp_path / "chargehand-home" / "profiles"
+    profiles.mkdir(parents=True)
+    (profiles / "own.yaml").write_text(f"id: claude-sonnet-5-5\n{limit}\n")
+    script = Script({VALIDATOR: [RIGHT]})
+    async with open_house(script) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, model="sonnet")
+        (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
+
+    assert receipt["code"]
+    assert script.asked[0].body["max_tokens"] <= (1_000 if "output" in limit else 1_500 - exchange.input_tokens)
 
 
 async def test_a_budget_that_pays_for_nothing_is_over_budget_before_a_byte_leaves(open_house: OpenHouse):

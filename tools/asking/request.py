@@ -346,8 +346,6 @@ class Requester:
         if not self.monitor.has_sent:
             return result
         usage = self.monitor.last.usage if self.monitor.last else Usage()
-        if not usage.input_tokens:
-            usage = replace(usage, input_tokens=Prompt(request.system, tuple(request.turns)).tokens)
         return replace(result, usage=usage, cost_usd=_cost_usd(request.profile, usage))
 
 
