@@ -150,7 +150,7 @@ def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bo
     order = _outwards(wanted, rules.ladder)
     if not local_only:
         return order
-    return tuple(sorted(order, key=lambda role: (role != wanted, role not in rules.local_roles)))
+    return tuple(sorted(order, key=lambda role: role not in rules.local_roles))
 
 
 def _outwards(wanted: Role, ladder: tuple[Role, ...]) -> tuple[Role, ...]:

@@ -130,7 +130,10 @@ def test_the_window_that_the_server_states_counts_more_than_the_profiles():
     small = dataclasses.replace(scene.availability["claude-sonnet-5-5"], context_tokens=1_000)
     scene = dataclasses.replace(scene, availability={**scene.availability, "claude-sonnet-5-5": small})
 
-    assert choice(select_model(question(6, prompt_tokens=5_000), scene)) == "claude-opus-5-5"
+    decision = select_model(question(6, prompt_tokens=5_000), scene)
+
+    assert choice(decision) == "claude-opus-5-5"
+    assert next(c.window_tokens for c in decision.candidates if c.profile.id == "claude-sonnet-5-5") == 1_000
 
 
 def test_a_model_that_would_cost_too_much_is_passed_over():
@@ -161,7 +164,10 @@ def test_of_two_limits_of_money_the_narrower_counts(max_cost_usd: float, of_the_
 
 def test_without_a_cent_only_models_that_cost_nothing_are_asked():
     for score in (1, 3, 6, 10):
-        assert chosen(score, max_cost_usd=0.0) in LOCAL
+        decision = select_model(question(score, max_cost_usd=0.0), circumstances())
+
+        assert choice(decision) in LOCAL
+        assert decision.chosen.is_usable
 
 
 def test_a_model_that_would_take_too_long_is_passed_over():

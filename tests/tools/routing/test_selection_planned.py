@@ -78,6 +78,7 @@ def test_memory_that_is_sure_pins_and_checkpoints_come_before_any_plan(policy: P
     checkpoint = decide(policy, circumstances(), checkpoint="validation")
 
     assert (choice(remembered), remembered.source) == ("qwen3-14b", "memory")
+    assert [candidate.profile.id for candidate in remembered.candidates].count("qwen3-14b") == 1
     assert (choice(pinned), pinned.source, followers(pinned)) == ("claude-opus-5-5", "override", set())
     assert (choice(checkpoint), checkpoint.source) == ("claude-sonnet-5-5", "checkpoint")
 
@@ -89,8 +90,14 @@ def test_constraints_hold_in_every_plan(policy: Policy, score: float):
     free = decide(policy, circumstances(), score=score, max_cost_usd=0.0, check=Check())
 
     assert {choice(private), *followers(private)} <= LOCAL
-    assert (private.source, private.warnings) == ("rules", ())
     assert choice(free) in LOCAL
+    assert free.chosen.is_usable
+
+
+def test_whom_a_local_task_may_not_be_shown_to_is_not_missed():
+    decision = decide("quality", RISING, local_only=True)
+
+    assert (choice(decision), decision.source, decision.warnings) == ("qwen3-30b-a3b", "rules", ())
 
 
 @pytest.mark.parametrize("policy", PLANNED)

@@ -74,7 +74,7 @@ def test_a_role_nobody_can_play_goes_up_the_ladder_with_the_missing_key_named():
 
 
 def test_with_nothing_above_the_next_below_takes_the_place():
-    decision = select_model(question(9), circumstances(CEREBRAS))
+    decision = select_model(question(9), circumstances(CEREBRAS | LOCAL))
 
     assert (choice(decision), decision.source) == ("gpt-oss-120b", "constraint")
     assert "ANTHROPIC_API_KEY is not set" in decision.warnings[0]
@@ -136,13 +136,10 @@ def test_memory_that_prefers_a_model_on_probation_leaves_the_choice_to_the_rules
 
 
 @pytest.mark.parametrize(
-    ("roles", "role"),
-    [("{economy: 1, director: 9}", "economy"), ("{economy: 9, director: 1}", "director"), ("{}", "director")],
+    ("roles", "role"), [("{economy: 1, director: 9}", "economy"), ("{economy: 9, director: 1}", "director")]
 )
-def test_a_model_is_taken_for_the_role_that_it_plays_best_and_one_of_none_stands_above_all(
-    tmp_path: Path, roles: str, role: Role
-):
-    (tmp_path / "own.yaml").write_text(f"id: claude-opus-5-5\nline: own\nroles: {roles}\n")
+def test_a_model_of_several_roles_is_taken_for_the_one_that_it_plays_best(tmp_path: Path, roles: str, role: Role):
+    (tmp_path / "own.yaml").write_text(f"id: claude-opus-5-5\nroles: {roles}\n")
 
     catalogue = load_catalogue(tmp_path)
 
@@ -151,6 +148,18 @@ def test_a_model_is_taken_for_the_role_that_it_plays_best_and_one_of_none_stands
     )
 
     assert decision.chosen.role == role
+
+
+def test_a_model_of_no_role_stands_above_all(tmp_path: Path):
+    (tmp_path / "own.yaml").write_text(
+        "id: own\nname: Own\nprovider: ollama\napi_model: own\n"
+        "lifecycle: {status: active, source: a test, seen: 2026-11-25}\n"
+    )
+    catalogue = load_catalogue(tmp_path)
+
+    decision = select_model(question(6, model="own", catalogue=catalogue), circumstances(catalogue=catalogue))
+
+    assert (choice(decision), decision.chosen.role) == ("own", "director")
 
 
 def test_memory_does_not_send_private_text_away():
