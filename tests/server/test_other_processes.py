@@ -20,6 +20,7 @@ from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import NewTask
 from chargehand.server.cli import own_services
 from chargehand.server.wiring import utc_now
+from chargehand.tools.asking import consulting
 
 pytestmark = pytest.mark.anyio
 
@@ -283,6 +284,22 @@ async def test_whoever_is_cancelled_in_line_has_asked_nothing_and_leaves_it(
     assert len(script.asked) == 1
     assert in_line == [(1,)]
     assert books(tmp_path, "SELECT COUNT(*) FROM tickets") == [(0,)]
+
+
+@pytest.mark.in_process("a review's time is made short")
+async def test_a_review_whose_turn_does_not_come_says_what_is_ahead_of_it(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(consulting, "TIMEOUT_S", 0.1)
+    gate = anyio.Event()
+    script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
+    async with open_house(script) as house:
+        await house.call("delegate_generation", task=RENAME, wait_s=0)
+        await asked(script)
+        refusal = await house.refusal("strategic_review", goal="g", progress="p", local_only=True)
+        gate.set()
+
+    assert "it did not get its turn in time" in refusal
 
 
 async def test_a_turn_that_does_not_come_in_time_goes_to_another_model(open_house: OpenHouse):

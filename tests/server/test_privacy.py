@@ -320,6 +320,20 @@ async def test_each_tool_keeps_a_local_path_local(open_house: OpenHouse, project
     assert sent_to_clouds(house) == ""
 
 
+async def test_a_review_of_a_local_file_is_local_and_of_its_project_in_the_books(
+    open_house: OpenHouse, project: Path, configure, tmp_path: Path
+):
+    configure('[privacy]\nlocal_only = ["*.secret.py"]')
+    put(project, "rates.secret.py", "RATE = 0.19\n")
+    async with open_house(Script({LOCAL: [PASS]})) as house:
+        validation = await house.call("validate_code", files=["rates.secret.py"], depth="review")
+
+    assert validation["model"] == "qwen3-30b-a3b"
+    with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
+        rows = db.execute("SELECT kind, local_only, project IS NOT NULL FROM tasks").fetchall()
+    assert rows == [("validation", 1, 1)]
+
+
 async def test_a_new_file_in_a_local_folder_is_written_by_nobody_elsewhere(open_house: OpenHouse, configure):
     configure('[privacy]\nlocal_only = ["billing/**"]')
     async with open_house(Script({ECONOMY: [RIGHT]}), installed=()) as house:

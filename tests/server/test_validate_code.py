@@ -109,7 +109,7 @@ async def test_the_reviewer_reads_task_and_code_and_answers_by_schema(open_house
 
 
 async def test_a_finding_whose_quote_is_not_in_the_code_is_dropped(open_house: OpenHouse):
-    script = Script({VALIDATOR: [review("fail", ("eval(n)", "Runs its input."))]})
+    script = Script({VALIDATOR: [review("fail", ("eval(n)", "Runs its input."), ("", "Quotes nothing."))]})
     async with open_house(script) as house:
         answer = await house.call("validate_code", code=GOOD)
 
@@ -143,6 +143,15 @@ async def test_a_check_of_several_files_names_the_one_that_it_is_about(open_hous
     assert parse["note"].startswith("notes.md: not checked")
 
 
+async def test_a_pass_that_reports_no_more_than_a_warning_stands(open_house: OpenHouse):
+    finding = {"severity": "warning", "quote": "2 * n", "message": "Use a shift."}
+    said = Reply(json.dumps({"verdict": "pass", "findings": [finding]}))
+    async with open_house(Script({VALIDATOR: [said]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert (answer["verdict"], len(answer["findings"])) == ("pass", 1)
+
+
 async def test_a_pass_that_reports_an_error_is_uncertain(open_house: OpenHouse):
     async with open_house(Script({VALIDATOR: [review("pass", ("2 * n", "Wrong factor."))]})) as house:
         answer = await house.call("validate_code", code=GOOD)
@@ -170,13 +179,23 @@ async def test_a_reviewer_who_passes_it_makes_it_pass(open_house: OpenHouse):
     assert answer["verdict"] == "pass"
 
 
-async def test_an_answer_that_is_not_json_leaves_it_uncertain(open_house: OpenHouse):
-    async with open_house(Script({VALIDATOR: [Reply("Looks fine to me!")]})) as house:
+@pytest.mark.parametrize("said", ["Looks fine to me!", '{"a":' + "[" * 3_000 + "}"], ids=["words", "nested"])
+async def test_an_answer_that_is_not_json_leaves_it_uncertain(open_house: OpenHouse, said: str):
+    async with open_house(Script({VALIDATOR: [Reply(said)]})) as house:
         answer = await house.call("validate_code", code=GOOD)
 
     assert answer["verdict"] == "uncertain"
     assert any("not the JSON asked for" in note for note in answer["notes"])
     assert answer["checks_run"][-1]["note"] == "claude-sonnet-5-5: its answer was not the JSON asked for"
+
+
+async def test_an_answer_that_was_cut_leaves_it_uncertain_though_what_came_is_a_verdict(open_house: OpenHouse):
+    cut = Reply('{"verdict": "pass", "findings": []}', stop="length")
+    async with open_house(Script({VALIDATOR: [cut]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert answer["verdict"] == "uncertain"
+    assert "was cut after" in answer["notes"][-1]
 
 
 async def test_an_overloaded_reviewer_leaves_it_uncertain_and_says_why(open_house: OpenHouse):

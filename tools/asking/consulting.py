@@ -163,7 +163,6 @@ def _parsed(request: RequestResult) -> Mapping[str, Any] | None:
     text = request.generation.text
     begin, end = text.find("{"), text.rfind("}")
     try:
-        found: object = json.loads(text[begin : end + 1])
+        return cast(Mapping[str, Any], json.loads(text[begin : end + 1]))
     except (ValueError, RecursionError):
         return None
-    return cast(Mapping[str, Any], found) if isinstance(found, dict) else None
