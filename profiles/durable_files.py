@@ -1,6 +1,7 @@
 """Atomic and durable file writes."""
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -28,8 +29,15 @@ def atomic_write(file: Path, *, mode: int = 0o600) -> Generator[BinaryIO]:
         raise
 
 
+def refuse_special_file(file: Path) -> None:
+    """Raises OSError for a device or a pipe: reading one may block forever, and replacing it would destroy it."""
+    if file.exists() and not file.is_file() and not file.is_dir():
+        raise OSError(errno.EINVAL, "It is a device or a pipe, not a file", str(file))
+
+
 def replace_file(file: Path, content: bytes, *, new_mode: int = 0o600) -> None:
     """Replace a file's content atomically and keep its mode; new_mode: for a new file. Raises as `atomic_write`."""
+    refuse_special_file(file)
     mode = stat.S_IMODE(file.stat().st_mode) if file.exists() else new_mode
     with atomic_write(file, mode=mode) as written:
         written.write(content)

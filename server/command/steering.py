@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...memory_store.adherence import ClassUsage
-from ...profiles.durable_files import replace_file
+from ...profiles.durable_files import refuse_special_file, replace_file
 from ...profiles.price import in_dollars
 from ...tools.errors import FileRefused
 from ..hosts.installing import BACKUP
@@ -113,6 +113,7 @@ def write_instructions(form: Form, text: str, folder: Path) -> Written:
     """
     file = folder / form.path
     try:
+        refuse_special_file(file)
         before = file.read_bytes().decode("utf-8") if file.exists() else ""
         end_of_line = "\r\n" if "\r\n" in before else "\n"
         text = text.replace("\n", end_of_line)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-from ...profiles.durable_files import replace_file
+from ...profiles.durable_files import refuse_special_file, replace_file
 from ...tools.errors import CallerError
 from .jsonc import NotJson, StandsTwice, parse, with_element, with_member, without_element, without_member
 from .known import SERVER, Host
@@ -79,7 +79,8 @@ def uninstall(host: Host, file: Path) -> ConfigChange:
 def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
     """The entry as the host reads it (of any shape, hence Any). None: there is none. Raises ConfigRefused."""
     try:
-        entry: object = _value(_read(file, host) or "{}", [host.key, SERVER])
+        text = _read(file, host) or ""
+        entry: object = _value(text if text.strip() else "{}", [host.key, SERVER])
     except NotJson as error:
         raise ConfigRefused(f"{file}: it is not valid JSON: {error}. Correct it there.") from error
     if entry is not None and not isinstance(entry, dict):
@@ -146,6 +147,7 @@ def _value(text: str, path: Sequence[str]) -> Any:
 def _read(file: Path, host: Host) -> str | None:
     """The file's text. None: it is not there, while its host is."""
     try:
+        refuse_special_file(file)
         return file.read_bytes().decode("utf-8")
     except FileNotFoundError as error:
         if file.parent.is_dir():

@@ -1,5 +1,6 @@
 """`chargehand instructions`, and what the books change in the advice."""
 
+import os
 from pathlib import Path
 
 import anyio
@@ -44,6 +45,17 @@ def test_a_skill_is_written_where_its_host_looks_with_a_head_that_it_can_read(
     head = yaml.safe_load(written.split("---")[1])
     assert RULE_OF_THUMB in head["description"]
     assert written == printed(capsys, "--for", form)
+
+
+def test_a_pipe_or_a_device_where_the_advice_belongs_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    os.mkfifo(tmp_path / "AGENTS.md")
+
+    assert main(["instructions", "--for", "agents-md", "--install", str(tmp_path)]) == 1
+
+    assert "It is a device or a pipe" in " ".join(capsys.readouterr().err.split())
+    assert (tmp_path / "AGENTS.md").is_fifo()
 
 
 def test_a_file_that_others_write_in_keeps_their_words_and_ours_are_renewed(

@@ -101,6 +101,26 @@ def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.Ca
     assert "mcpServers is not an object" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("command", ["install", "uninstall", "doctor"])
+def test_a_pipe_or_a_device_is_neither_waited_for_nor_replaced(
+    file: Path, capsys: pytest.CaptureFixture[str], command: str
+):
+    os.mkfifo(file)
+
+    assert run(command, *(["--host"] if command == "doctor" else []), "cursor", "--config", file) == 1
+
+    assert "It is a device or a pipe, not a file" in " ".join(capsys.readouterr().err.split())
+    assert stat.S_ISFIFO(file.stat().st_mode)
+
+
+def test_a_file_that_holds_white_space_alone_gets_the_entry(file: Path):
+    file.write_text(" \n\n")
+
+    assert run("install", "cursor", "--config", file) == 0
+
+    assert entry(file, "cursor")["command"] == own_command()[0]
+
+
 def test_a_host_that_was_never_started_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run("install", "zed", "--config", tmp_path / "nowhere" / "settings.json") == 1
 
