@@ -7,10 +7,13 @@ belongs to. The gate cannot see what a proxy from the environment does with the 
 import json
 import logging
 import ssl
+import urllib.request
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
 from typing import Any, Protocol, TypedDict, cast
 
 import anyio.to_thread
@@ -99,13 +102,38 @@ def client_options(vendor: Vendor, gate: Gate, *first: Callable[[Any], Awaitable
     It also keeps request bodies out of the logs. first: hooks that run before the gate.
     """
     _keep_bodies_out_of_logs()
+    # Local traffic must not go through a proxy from the environment.
+    unusable = None if vendor.is_local else _unusable_proxy()
+    last = gate.check_outgoing if unusable is None else partial(_refuse, unusable)
     return {
         "follow_redirects": False,
-        "event_hooks": {"request": [*first, gate.check_outgoing]},
-        # Local traffic must not go through a proxy from the environment.
-        "trust_env": not vendor.is_local,
+        "event_hooks": {"request": [*first, last]},
+        # A client cannot even be constructed with a proxy that it cannot use.
+        "trust_env": not vendor.is_local and unusable is None,
         "verify": _certificates() if vendor.is_local and vendor.url.startswith("https:") else True,
     }
+
+
+def _unusable_proxy() -> str | None:
+    """Why the proxies in the environment cannot be used. None: they can, or there are none."""
+    import httpx
+
+    for kind, address in urllib.request.getproxies().items():
+        if kind in ("http", "https", "all") and address:
+            variable = f"{kind.upper()}_PROXY"
+            try:
+                proxy = httpx.Proxy(address if "://" in address else f"http://{address}")
+            except (ValueError, httpx.InvalidURL):
+                return f"{variable} is not the address of a proxy over HTTP. Correct it, or unset it."
+            if proxy.url.scheme.startswith("socks") and find_spec("socksio") is None:
+                return f"{variable} names a SOCKS proxy. Name one over HTTP, or install `socksio` beside Chargehand."
+    return None
+
+
+async def _refuse(why: str, _: object) -> None:
+    import httpx
+
+    raise httpx.ProxyError(why)
 
 
 def _certificates() -> ssl.SSLContext:

@@ -92,7 +92,9 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
 
     cause: what the HTTP client raised.
     """
-    broken_tls = _tls_error(cause)
+    if (proxy := _among_causes(cause, _is_about_a_proxy)) is not None:
+        return Unreachable(f"{vendor.name} cannot be reached through the proxy of the environment. {proxy}")
+    broken_tls = _among_causes(cause, lambda error: isinstance(error, ssl.SSLError))
     if isinstance(broken_tls, ssl.SSLCertVerificationError):
         return Unreachable(
             f"The certificate of {vendor.url} is not trusted ({broken_tls.verify_message}). Set SSL_CERT_FILE, in the "
@@ -112,10 +114,14 @@ def unreachable(vendor: Vendor, cause: BaseException | None = None) -> Unreachab
     return Unreachable(f"{vendor.name} does not answer at {vendor.url}. {remedy}")
 
 
-def _tls_error(error: BaseException | None) -> ssl.SSLError | None:
-    while error is not None and not isinstance(error, ssl.SSLError):
+def _among_causes(error: BaseException | None, matches: Callable[[BaseException], bool]) -> BaseException | None:
+    while error is not None and not matches(error):
         error = error.__cause__ or error.__context__
     return error
+
+
+def _is_about_a_proxy(error: BaseException) -> bool:
+    return type(error).__name__ == "ProxyError"  # httpx has one, and httpx2 has another
 
 
 def broken_stream(vendor: Vendor) -> BrokenStream:

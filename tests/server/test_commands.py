@@ -192,6 +192,27 @@ async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
     assert "sk-ant-wrong" not in seen.out + seen.error
 
 
+@pytest.mark.parametrize(
+    ("variable", "address", "told"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY names a SOCKS proxy"),
+        ("https_proxy", "ftp://somebody:pa55word@127.0.0.1:9", "HTTPS_PROXY is not the address of a proxy"),
+    ],
+)
+async def test_a_proxy_that_cannot_be_used_is_named_and_keeps_nothing_else_from_work(
+    environment: dict[str, str], variable: str, address: str, told: str
+):
+    async with vendors(Script()) as peers:
+        here = {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"], "CEREBRAS_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
+        seen = await run_command(environment | here | {variable: address}, "doctor", "--json")
+
+    assert seen.code == 0, seen.error
+    lines = {line["what"]: line for line in json.loads(seen.out)["lines"]}
+    assert lines["ollama"]["health"] == "ok"
+    assert all(told in lines[vendor]["finding"] for vendor in ("cerebras", "anthropic"))
+    assert "pa55word" not in seen.out
+
+
 async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data").mkdir()
     settings = tmp_path / "data" / "config.toml"
