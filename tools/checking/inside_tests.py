@@ -263,8 +263,10 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     pytest.hookimpl(hookwrapper=True)(Count.pytest_make_collect_report)
     count = Count()
     options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:faulthandler"]
-    # The project's own options may name the cache's folder, and be for plugins that are not there.
-    options += ["-o", f"cache_dir={SOLUTION}/.cache", "-W", "ignore::pytest.PytestConfigWarning"]
+    # The project may name the cache's folder, and have options and marks of plugins that are not there.
+    settings = (f"cache_dir={SOLUTION}/.cache", "strict_config=false", "strict_markers=false")
+    options += [option for setting in settings for option in ("-o", setting)]
+    options += ["-W", "ignore::pytest.PytestConfigWarning", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
     options += [option for plugin, option in NOT_IN_PARTS.items() if importlib.util.find_spec(plugin)]
     code = pytest.main([*options, *arguments], plugins=[count])
     verdict: dict[str, object] = {

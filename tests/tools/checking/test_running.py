@@ -546,12 +546,27 @@ async def test_options_of_the_project_for_plugins_that_are_not_there_are_left_ou
         "addopts = --strict-config\ncache_dir = .cache/pytest",
         "addopts = --strict-config\nasyncio_mode = auto",
         "filterwarnings = error\nasyncio_mode = auto",
+        "strict_config = true\nasyncio_mode = auto",
+        "strict = true\nasyncio_mode = auto",
     ],
 )
 async def test_settings_of_the_project_that_are_for_its_own_plugins_fail_no_answer(
     sandbox: Sandbox, project, settings: str
 ):
     (project / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+
+    result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py::test_area"], project, sandbox)
+
+    assert (result.outcome, result.first_failure) == ("passed", None)
+
+
+@pytest.mark.parametrize(
+    "settings", ["strict = true", "strict_markers = true", "addopts = --strict-markers", "filterwarnings = error"]
+)
+async def test_a_mark_of_a_plugin_that_is_not_there_fails_no_answer(sandbox: Sandbox, project, settings: str):
+    (project / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+    tests = project / "tests" / "test_shapes.py"
+    tests.write_text("import pytest\n" + tests.read_text().replace("def test_area", "@pytest.mark.slow\ndef test_area"))
 
     result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py::test_area"], project, sandbox)
 
