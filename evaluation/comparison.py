@@ -17,7 +17,7 @@ from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.price import in_dollars
 from ..profiles.proposal import Evidence, Fact, Proposal
-from ..profiles.vocabulary import TaskType
+from ..profiles.vocabulary import ROLES, TaskType
 from ..tools.errors import BadArgument
 from ..tools.services import Services
 from .suite.task import TASK_TYPE_OF, Kind, SuiteTask
@@ -154,7 +154,7 @@ def proposals_of(found: Comparison, catalogue: Catalogue, evaluation_id: str, to
         return
     evidence = Evidence("trial", f"trial {evaluation_id[:8]}", today, n=found.n, note=found.in_words())
     warnings = () if found.is_significant else (_IS_CHANCE,)
-    changes: list[tuple[str, tuple[str, ...], Fact, Fact]] = list(_places(model, against, catalogue))
+    changes: list[tuple[str, tuple[str, ...], Fact, Fact]] = list(_places(model, against, catalogue, today))
     if changes and model.lifecycle.on_probation:
         changes.insert(0, (model.id, ("lifecycle", "on_probation"), True, False))
     for profile, place, before, after in changes:
@@ -165,12 +165,14 @@ _IS_CHANCE = "The two may be equally good: so small a difference can arise by ch
 
 
 def _places(
-    model: ModelProfile, against: ModelProfile, catalogue: Catalogue
+    model: ModelProfile, against: ModelProfile, catalogue: Catalogue, today: dt.date
 ) -> Iterator[tuple[str, tuple[str, ...], Fact, Fact]]:
     """In each role that the other is asked in first: the model in its place, and all from there on behind, in their
     order."""
-    for role, place in against.roles.items():
-        old = model.roles.get(role)
+    for role in ROLES:
+        place, old = (catalogue.place_of(profile, role, today) for profile in (against, model))
+        if place is None:
+            continue
         if old is not None and old < place:
             continue
         last = place

@@ -48,6 +48,10 @@ class Catalogue:
         """
         return _players(self, role, today, task_type, reference_first=reference_first)
 
+    def place_of(self, profile: ModelProfile, role: Role, today: dt.date) -> int | None:
+        """Its place in the order of a role: its own, or the one that its predecessor left it. None: it has neither."""
+        return profile.roles.get(role, _inherited(self, role, today).get(profile.id))
+
     def on(self, day: dt.date) -> "Catalogue":
         """The catalogue with the prices in effect on a day."""
         begun = bisect.bisect_right(self._price_changes, day)

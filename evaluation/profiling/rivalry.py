@@ -102,12 +102,13 @@ def role_orders(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> lis
         order, reasons = _reordered([p.id for p in players], contests)
         if order == [p.id for p in players]:
             continue
+        places = {p.id: place for p in players if (place := catalogue.place_of(p, role, today)) is not None}
         place = 0
-        for profile, wanted in zip(order, sorted(p.roles[role] for p in players), strict=True):
+        for profile, wanted in zip(order, sorted(places.values()), strict=True):
             place = max(wanted, place + 1)
             reason = reasons.get(profile)
-            if catalogue.profiles[profile].roles[role] != place and reason is not None:
-                before: Fact = catalogue.profiles[profile].roles[role]
+            if places[profile] != place and reason is not None:
+                before: Fact = catalogue.profiles[profile].roles.get(role)
                 proposal = reason.proposal(profile, ("roles", role), before, place)
                 proposals.append(replace(proposal, warnings=(*proposal.warnings, *_dearer(reason))))
     return proposals

@@ -203,6 +203,21 @@ def test_who_is_significantly_better_is_asked_first_and_suits_the_type(typed, ho
     assert found[first, "weaknesses"][-1].startswith("Measured: debugging, 12 of 40 passed")
 
 
+def test_a_successor_that_was_left_a_place_is_ordered_like_the_others(typed, home: Path):
+    (home / "profiles").mkdir(parents=True)
+    facts_of = "name: {0}\nprovider: ollama\napi_model: {0}:1\nlifecycle: {{source: me, seen: 2026-11-01, {1}}}\n"
+    gone = facts_of.format("gone", "status: retired, successor: heir") + "roles: {local: 1}\n"
+    for name, text in {"gone": gone, "heir": facts_of.format("heir", "status: active")}.items():
+        (home / "profiles" / f"{name}.yaml").write_text(f"id: {name}\n{text}")
+    second = load_catalogue().players("local", utc_now().date(), reference_first=False)[0].id
+    measured(home, *items("heir", 12, 40), *items(second, 38, 40))
+
+    update = typed("update", "--from-evaluation", "--json")
+
+    assert update.code == 0, update.error
+    assert update.proposed["heir", "roles", "local"] > SHIPPED[second].roles["local"]
+
+
 def test_a_difference_that_chance_explains_moves_nobody(typed, home: Path):
     first, second = [p.id for p in load_catalogue().players("local", utc_now().date(), reference_first=False)][:2]
     measured(home, *items(first, 25, 40), *items(second, 30, 40))
