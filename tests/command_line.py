@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,10 +42,16 @@ async def run_command(
 
 
 class Terminal(io.StringIO):
-    """A standard input at which somebody types an answer."""
+    """A standard input at which somebody types an answer; `\\x03` before it is Ctrl-C, which ends the question."""
 
     def isatty(self) -> bool:
         return True
+
+    def readline(self, size: int | None = -1, /) -> str:
+        line = super().readline(size)
+        if line.startswith("\x03"):
+            signal.raise_signal(signal.SIGINT)
+        return line.lstrip("\x03")
 
 
 def standard_input(answer: str | None) -> io.StringIO:

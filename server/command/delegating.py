@@ -11,7 +11,6 @@ import anyio.to_thread
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.prompt import Confirm
 
 from ...profiles.price import in_dollars
 from ...profiles.vocabulary import TaskType
@@ -25,6 +24,7 @@ from ...tools.guarding.text import spoken
 from ..surface import arguments as arg
 from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .kept_output import still_has
+from .question import agrees
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
 from .typed import keep_bounds
@@ -82,7 +82,7 @@ async def _carry_out(
         if arguments.max_cost_usd is not None:
             try:
                 # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
-                await _consent(state, arguments.max_cost_usd, console, may_ask=may_ask)
+                await _consent(state, arguments.max_cost_usd, may_ask=may_ask)
             except MENDABLE as error:
                 return error
         async with anyio.create_task_group() as group:
@@ -94,7 +94,7 @@ async def _carry_out(
     return ended
 
 
-async def _consent(state: ServerState, wanted_usd: float, console: Console, *, may_ask: bool) -> None:
+async def _consent(state: ServerState, wanted_usd: float, *, may_ask: bool) -> None:
     """Ask the user when more is wanted than goes unasked. Raises BadArgument when they cannot be asked, or say no."""
     limit_usd = (await state.services()).rules.ask_above_usd
     if limit_usd is None or wanted_usd <= limit_usd:
@@ -105,11 +105,7 @@ async def _consent(state: ServerState, wanted_usd: float, console: Console, *, m
             f"{above}, and there is no terminal to ask on. Give at most {limit_usd:g}, or raise ask_above_usd"
             " in config.toml."
         )
-    try:
-        is_allowed = Confirm.ask(escape(f"{above}. Allow it?"), console=console, default=False)
-    except EOFError:
-        is_allowed = False
-    if not is_allowed:
+    if not agrees(f"{above}. Allow it?"):
         raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
 
 

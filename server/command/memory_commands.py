@@ -12,7 +12,6 @@ from typing import TextIO
 import anyio.to_thread
 from rich.console import Console
 from rich.progress import Progress
-from rich.prompt import Confirm
 from rich.table import Table
 
 from ...memory_store.care.census import Census, take_census
@@ -38,6 +37,7 @@ from ...tools.routing.deciding import assess
 from ...tools.services import Services
 from ..surface.server_state import OpenServices
 from ..wiring import INDEX_FOLDER
+from .question import agrees
 from .reports import MENDABLE, complain, print_json
 
 _MENDABLE = (*MENDABLE, EmbedderUnavailable, OSError)
@@ -340,7 +340,7 @@ def _agrees(question: str, *, yes: bool) -> bool:
         return True
     if not sys.stdin.isatty():
         raise BadArgument(f"{question} There is no terminal to ask on: use --yes.")
-    return Confirm.ask(question, console=Console(stderr=True), default=False)
+    return agrees(question)
 
 
 def _tasks(count: int) -> str:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import anyio.to_thread
 from rich.console import Console
-from rich.prompt import Confirm
 
 from ...evaluation.profiling.found import ProfileFindings
 from ...profiles.errors import Superseded
@@ -24,6 +23,7 @@ from ..surface.server_state import OpenServices
 from ..wiring import utc_now
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES, Read
+from .question import agrees
 from .reports import MENDABLE, complain, complain_all, print_json
 
 _COLOURS = {"profile": "bold", "goes": "red", "comes": "green", "because": "dim", "warning": "yellow"}
@@ -79,7 +79,7 @@ async def offer(
             if apply:
                 # Nobody saw these: whoever said --apply did not know of them.
                 kept = tuple(proposal for proposal in kept if not proposal.needs_consent)
-            if not kept or not (apply or _agrees(as_json=as_json)):
+            if not kept or not (apply or _may_write(as_json=as_json)):
                 return _report(outlook, None, as_json=as_json, beside=beside)
             try:
                 written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
@@ -184,10 +184,8 @@ def _facts(proposal: Proposal) -> dict[str, object]:
     return {**FactChange.of(proposal).model_dump(mode="json"), "evidence_in_words": in_words(proposal.evidence)}
 
 
-def _agrees(*, as_json: bool) -> bool:
-    if as_json or not sys.stdin.isatty():
-        return False
-    return Confirm.ask("Write these changes?", console=Console(stderr=True), default=False)
+def _may_write(*, as_json: bool) -> bool:
+    return not as_json and sys.stdin.isatty() and agrees("Write these changes?")
 
 
 def _print(line: Line) -> None:

@@ -226,7 +226,7 @@ def test_prune_says_what_went(typed, home):
     assert [(row["tasks"], row["pruned_tasks"]) for row in models] == [(1, 2)]
 
 
-@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 3), ("\n", 3)])
+@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 3), ("\n", 3), ("", 3), ("\x03y\n", 3)])
 def test_on_a_terminal_it_asks_first(typed, home, monkeypatch, answer, left):
     begun(home, typed)
     monkeypatch.setattr("sys.stdin", Terminal(answer))

@@ -94,7 +94,9 @@ def test_what_was_measured_is_shown_with_its_evidence_and_not_written_without_a_
     assert not (home / "profiles").exists()
 
 
-@pytest.mark.parametrize(("answer", "is_written"), [("y\n", True), ("n\n", False), ("\n", False)])
+@pytest.mark.parametrize(
+    ("answer", "is_written"), [("y\n", True), ("n\n", False), ("\n", False), ("", False), ("\x03y\n", False)]
+)
 def test_on_a_terminal_it_asks(typed, home: Path, answer: str, is_written: bool):
     measured(home, *items("qwen3-14b", 30, 40))
 
