@@ -80,6 +80,10 @@ class History:
         """What files held, by the id of their content; what is too large, or not in the clone, is left out."""
         return await self._objects(ids)
 
+    async def holds(self, one: str) -> bool:
+        """Whether the content of an id is there: a partial clone lacks some."""
+        return not (await self._run("cat-file", "--batch-check", given=f"{one}\n".encode())).endswith(b" missing\n")
+
     async def _objects(self, ids: Sequence[str]) -> Mapping[str, bytes]:
         asked = "".join(f"{one}\n" for one in dict.fromkeys(ids)).encode()
         if not asked:

@@ -40,6 +40,8 @@ def told(mined: Mined, *, has_packages: bool) -> Iterator[str]:
         yield f"The others: {', '.join(f'{reason} ({count})' for reason, count in mined.reasons.items())}."
     if mined.unproved:
         yield f"Not tried, because there are enough tasks: {mined.unproved}. --tasks sets how many."
+    if "not in the clone" in mined.reasons:
+        yield "The clone is partial, and lacks what some files held: clone the repository without --filter."
     lacking = Counter(dropped.detail for dropped in mined.dropped if dropped.reason == "needs a package")
     if lacking:
         names = ", ".join(visible(name) for name, _ in lacking.most_common(_PACKAGES_NAMED))

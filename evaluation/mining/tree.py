@@ -61,15 +61,17 @@ async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
     for delta in candidate.sources:
         before = None if delta.before is None else text_of[delta.before]
         after = text_of[delta.after or ""]
-        if after is None or (delta.before is not None and before is None):
-            return Dropped(commit, "not text", delta.path)
+        if delta.before is not None and before is None:
+            return await _unread(candidate, delta.path, delta.before, texts)
+        if after is None:
+            return await _unread(candidate, delta.path, delta.after, texts)
         changes.append(SourceChange(delta.path, before, after))
     tests: dict[str, str] = {}
     tests_before: dict[str, str] = {}
     for delta in candidate.tests:
         text = text_of[delta.after or ""]
         if text is None:
-            return Dropped(commit, "not text", delta.path)
+            return await _unread(candidate, delta.path, delta.after, texts)
         tests[delta.path] = text
         if delta.before is not None and (old := text_of[delta.before]) is not None:
             tests_before[delta.path] = old
@@ -81,6 +83,12 @@ async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
     if missing := [path for path in (*tests, *(c.path for c in changes if c.before is not None)) if path not in files]:
         return Dropped(commit, "names that cannot be given", missing[0])
     return Scene({**stand_ins(files), **files}, tuple(changes), tests, tests_before)
+
+
+async def _unread(candidate: CommitCandidate, path: str, content: str | None, texts: Texts) -> Dropped:
+    """Why a file whose content has this id could not be read."""
+    is_there = content is not None and await texts.history.holds(content)
+    return Dropped(candidate.commit, "not text" if is_there else "not in the clone", path)
 
 
 def is_safe(path: str) -> bool:

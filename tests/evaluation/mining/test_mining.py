@@ -178,6 +178,20 @@ async def test_a_bare_clone_gives_the_same_tasks(tmp_path: Path, *, bare: bool):
     assert [task.id for task in theirs.tasks] == [(past.head or "")[:12]]
 
 
+async def test_what_a_partial_clone_lacks_is_told_from_what_is_not_text(tmp_path: Path):
+    past = shop_history(tmp_path / "shop")
+    past.commit("Name the shop in its own letters", {"shop/name.py": b"NAME = '\xe9'\n", "tests/test_name.py": "1\n"})
+    past.git("config", "uploadpack.allowFilter", "true")
+    clone = tmp_path / "clone"
+    past.git("clone", "--quiet", "--filter=blob:none", "--no-checkout", past.folder.as_uri(), str(clone))
+
+    whole, partial = [await mine(folder, Extent(), find_sandbox) for folder in (past.folder, clone)]
+
+    assert whole.reasons == {"the first commit": 1, "not text": 1}
+    assert partial.reasons == {"the first commit": 1, "not in the clone": 2}
+    assert any("without --filter" in line for line in told(partial, has_packages=False))
+
+
 async def test_a_repository_with_sha256_ids_gives_the_same_task(tmp_path: Path):
     usual, newer = (shop_history(tmp_path / name, name) for name in ("sha1", "sha256"))
 
