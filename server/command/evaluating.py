@@ -221,7 +221,8 @@ async def _mined(services: Services, repository: MinedRepository, console: Conso
     for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not mined.tasks:
-        raise BadArgument("--from-repo: no commit became a task. Look at more --commits, or at another repository.")
+        remedy = "Look at more --commits, or at another repository" if mined.looked_at else "Name an earlier --since"
+        raise BadArgument(f"--from-repo: no commit became a task. {remedy}.")
     return mined
 
 

@@ -199,6 +199,13 @@ async def test_what_cannot_go_together_is_refused(past: Past, arguments: tuple[s
     assert remedy in seen.error
 
 
+async def test_a_day_after_the_newest_commit_is_named_as_the_trouble(past: Past):
+    seen = await evaluate(home(past), Script(), *repository(past, LOCAL), "--since", "2100-01-01")
+
+    assert seen.code == 1
+    assert "no commit became a task. Name an earlier --since." in seen.error
+
+
 async def test_another_python_runs_in_the_sandbox_of_the_users_config(past: Past):
     outside = home(past) / "outside"
     outside.write_text("")
