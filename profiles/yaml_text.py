@@ -7,7 +7,22 @@ import yaml
 # libyaml's loader gives the same result in a tenth of the time.
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
+_MISREAD = (ValueError, KeyError, AttributeError)
+"""What PyYAML lets out of a value that looks like a day or a number, and is none: `2026-02-30`."""
+
 
 def parse_yaml(text: str) -> Any:
     """The parsed text, of any type (hence Any). Raises yaml.YAMLError."""
-    return yaml.load(text, Loader=_Loader)  # noqa: S506 - both are safe loaders
+    try:
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - both are safe loaders
+    except _MISREAD:
+        return yaml.load(text, Loader=_TellingLoader)  # noqa: S506 - a safe loader, which says where it is
+
+
+class _TellingLoader(yaml.SafeLoader):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)  # pyright: ignore[reportUnknownMemberType] - it has no types
+        except _MISREAD as error:
+            kind = node.tag.rpartition(":")[2]
+            raise yaml.constructor.ConstructorError(None, None, f"no {kind}: {error}", node.start_mark) from error

@@ -104,6 +104,8 @@ def test_a_mistake_in_the_users_routing_leaves_the_shipped_one_in_force(tmp_path
     [
         ("id: qwen3-14b\ncontext_tokens: -1\n", ["context_tokens", "greater than 0", "got -1", "Correct the value"]),
         ("id: qwen3-14b\nroles: {boss: 1}\n", ["roles.boss", "local_coder"]),
+        ("id: qwen3-14b\nlifecycle:\n  retires_on: 2027-02-30\n", ["day is out of range", "line 3", "Fix that line"]),
+        ("id: qwen3-14b\ncontext_tokens: !!int many\n", ["not YAML: no int", "line 2"]),
         ("id: qwen3-14b\ncontxt_tokens: 1\n", ["contxt_tokens", "got 1", "correct its spelling"]),
         ("id: new-one\nname: New\n", ["provider", "Field required", "Add the field"]),
         ("id: claude-opus-5-5\nprice: null\n", ["anthropic", "needs a `price`"]),
