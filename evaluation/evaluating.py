@@ -275,7 +275,7 @@ class _Run:
         if way.is_booked:
             return 0.0
         async with staged(way.services, want.item) as stage:
-            if stage.examined.stays and not self.there[want.model].is_local:
+            if stage.examined.must_stay_local and not self.there[want.model].is_local:
                 self.progress.staying[want.item.id] = tuple(reason.text for reason in stage.examined.reasons)
                 raise _Withheld
             (profile, *_) = way.services.catalogue.named(want.model, way.services.today)

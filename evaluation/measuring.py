@@ -138,7 +138,7 @@ def _contract(stage: Staged, profile: ModelProfile, max_seconds: float, *, local
     return Contract(
         tests=stage.tests,
         model=profile.id,
-        local_only=local_only or stage.examined.stays,
+        local_only=local_only or stage.examined.must_stay_local,
         max_cost_usd=None if profile.price is None else stage.worst_case_usd(profile),
         max_seconds=max_seconds,
         max_attempts=1,

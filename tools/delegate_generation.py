@@ -77,7 +77,7 @@ async def delegate_generation(
     contract = Contract(
         tests=given,
         model=model or None,
-        local_only=local_only or examined.stays,
+        local_only=local_only or examined.must_stay_local,
         max_cost_usd=max_cost_usd,
         max_seconds=max_seconds,
         max_attempts=max_attempts,
@@ -95,7 +95,7 @@ async def delegate_generation(
     return await _wait(delegation, report, wait_s)
 
 
-def unasked_at_most(limit_usd: float, option: str, who_is: str) -> str:
+def approval_limit_note(limit_usd: float, option: str, who_is: str) -> str:
     """The note for a delegation stopped at the limit that needs no approval. option: raises the limit, as typed."""
     return (
         f"Without {option} a delegation may spend at most ${limit_usd:g}; for a higher limit {who_is} asked"

@@ -6,7 +6,7 @@ CallerError
 │   └── FileMissing  the file does not exist
 ├── NoRoots          file arguments without any folder that may be read
 ├── UnknownTask      a task_id that is not known here
-├── NobodyToAsk      no model is available: set the key or run the command it names
+├── NoModelAvailable no model is available: set the key or run the command it names
 └── LimitReached     a daily limit is used up: the message says when it resets
 
 Privacy and budget limits are not errors: they end a call with a status.
@@ -37,7 +37,7 @@ class UnknownTask(CallerError):
     """No task with that id is running in this process or recorded in the ledger."""
 
 
-class NobodyToAsk(CallerError):
+class NoModelAvailable(CallerError):
     """No model is available for the question, or the model did not answer."""
 
 

@@ -15,7 +15,7 @@ from .guarding.examining import examine_call
 from .routing.candidates import Candidate
 from .routing.deciding import decide, understand
 from .routing.decision import Decision
-from .services import LookBack, Services
+from .services import MemoryQuery, Services
 
 ALTERNATIVES_AT_MOST = 5
 
@@ -40,8 +40,8 @@ async def route_task(
     files = await read_context(found.paths, services.roots)
     job = understand(task, task_type, files, notes=found.notes)
     examined = await examine_call(services, {"task": task}, files)
-    local_only = local_only or examined.stays
-    circumstances = await services.survey(LookBack(task, job.task_type, local_only, job.complexity.score))
+    local_only = local_only or examined.must_stay_local
+    circumstances = await services.survey(MemoryQuery(task, job.task_type, local_only, job.complexity.score))
     decision = await decide(
         job,
         services,

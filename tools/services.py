@@ -62,7 +62,7 @@ class Rules:
 
 
 @dataclass(frozen=True)
-class LookBack:
+class MemoryQuery:
     """A query for similar tasks in memory."""
 
     task: str
@@ -117,13 +117,13 @@ class Services:
         """Seconds since 1970 UTC."""
         return self.clock().timestamp()
 
-    async def survey(self, look_back: LookBack | None = None, *, local_only: bool = False) -> Circumstances:
+    async def survey(self, query: MemoryQuery | None = None, *, local_only: bool = False) -> Circumstances:
         """The models that are available now, from all vendors concurrently, and what memory knows about a task.
 
-        look_back: the memory query. None: memory is not consulted. local_only: remote providers are not contacted, not
+        query: the memory query. None: memory is not consulted. local_only: remote providers are not contacted, not
         even for availability; implied by a local-only query.
         """
-        local_only = local_only or self.rules.local_only or (look_back is not None and look_back.local_only)
+        local_only = local_only or self.rules.local_only or (query is not None and query.local_only)
         await self.ledger.look()
         found: dict[str, Availability] = {}
 
@@ -134,15 +134,15 @@ class Services:
         async with anyio.create_task_group() as group:
             for name, provider in self.providers.items():
                 group.start_soon(ask, name, provider)
-        builds = {model: there.build for model, there in found.items()}
+        builds = {model: availability.build for model, availability in found.items()}
         able: Mapping[str, Ability] = {}
         before: Mapping[str, Belief] = {}
         recollection = Recollection()
-        if look_back is not None:
+        if query is not None:
             able = abilities(self.catalogue, await self.pass_rates.read(builds, self.now))
             prior = self.catalogue.rules.prior
-            before = beliefs_before(able, look_back.complexity, look_back.task_type, prior)
-            recollection = await self._recall(look_back, found, before)
+            before = beliefs_before(able, query.complexity, query.task_type, prior)
+            recollection = await self._recall(query, found, before)
         return Circumstances(
             catalogue=self.catalogue,
             availability=found,
@@ -152,31 +152,31 @@ class Services:
             overruns=await read_overruns(self.ledger, builds, self.now),
             chances=chances_of(before, recollection.chances),
             abilities=able,
-            is_told=look_back is not None and await is_told_of_unchecked(self.ledger),
+            is_told=query is not None and await is_told_of_unchecked(self.ledger),
         )
 
     async def _recall(
-        self, look_back: LookBack, found: Mapping[str, Availability], before: Mapping[str, Belief]
+        self, query: MemoryQuery, found: Mapping[str, Availability], before: Mapping[str, Belief]
     ) -> Recollection:
-        local_only = look_back.local_only or self.rules.local_only
+        local_only = query.local_only or self.rules.local_only
         askable = [p for p in self.catalogue if self.can_be_asked(p, found.get(p.id), local_only=local_only)]
         cheapest_first = sorted(askable, key=lambda p: (p.cost_usd(input_tokens=1_000, output_tokens=1_000), p.id))
         return await self.memory.retrieve_similar(
-            look_back.task,
-            task_type=look_back.task_type,
-            builds={model: there.build for model, there in found.items()},
+            query.task,
+            task_type=query.task_type,
+            builds={model: availability.build for model, availability in found.items()},
             preference=[profile.id for profile in cheapest_first],
             local_only=local_only,
-            except_for=look_back.except_for,
-            complexity=look_back.complexity,
+            except_for=query.except_for,
+            complexity=query.complexity,
             expected=before,
         )
 
-    def can_be_asked(self, profile: ModelProfile, there: Availability | None, *, local_only: bool) -> bool:
+    def can_be_asked(self, profile: ModelProfile, availability: Availability | None, *, local_only: bool) -> bool:
         """Whether the model is offered today, is reachable, and may receive the task."""
-        if there is None or not there.is_reachable or not profile.is_offered_on(self.today):
+        if availability is None or not availability.is_reachable or not profile.is_offered_on(self.today):
             return False
-        return there.is_local or not local_only
+        return availability.is_local or not local_only
 
     def shows(self, task: TaskRow) -> bool:
         """Whether the text and result of a task may be shown here: it belongs to this project or to none."""

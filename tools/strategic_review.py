@@ -26,9 +26,9 @@ from .editing.fitting import packed_for
 from .editing.packing import Packed
 from .editing.patterns import FoundFiles, find_files
 from .editing.prompt import Prompt, review_prompt
-from .errors import LimitReached, NobodyToAsk
-from .guarding.departure import MayNotLeave
+from .errors import LimitReached, NoModelAvailable
 from .guarding.examining import examine_call
+from .guarding.outgoing import MustStayLocal
 from .guarding.privacy import Examination
 from .guarding.text import visible
 from .provider import RequestRefused, Unavailable
@@ -62,29 +62,28 @@ async def strategic_review(
     """Ask the director once.
 
     is_allowed: whether the user has approved a cost above the limit that needs no approval: see `price_of_review`.
-    Raises LimitReached when the day's reviews are used up, NobodyToAsk, or another CallerError or LedgerError.
+    Raises LimitReached when the day's reviews are used up, NoModelAvailable, or another CallerError or LedgerError.
     """
-    matter = await _laid_out(services, goal, progress, question, context_files, local_only=local_only)
-    chosen = matter.decision.chosen
+    plan = await _plan_review(services, goal, progress, question, context_files, local_only=local_only)
+    chosen = plan.decision.chosen
     if not chosen.is_usable:
-        return await _without_director(services, matter)
+        return await _without_director(services, plan)
     try:
-        consultation = await _consult(services, matter, is_allowed=is_allowed)
+        consultation = await _consult(services, plan, is_allowed=is_allowed)
     except (NotAffordable, BudgetExceeded) as error:
-        return await _without(services, "over_budget", str(error))
-    except MayNotLeave as error:
-        return await _without(services, "refused", str(error))
+        return await _no_review(services, "over_budget", str(error))
+    except MustStayLocal as error:
+        return await _no_review(services, "refused", str(error))
     answer = consultation.answer
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
         raise _no_verdict(consultation.request, chosen.profile)
-    said = visible(str(answer.get("guidance", ""))).strip()
-    guidance = cut_to(said, matter.visible_tokens)
-    beside = filter(None, [matter.packed.note, services.catalogue.not_in_force])
-    notes = [*matter.examined.notes, *matter.found.notes, *beside, *matter.decision.warnings]
-    if guidance != said:
+    text = visible(str(answer.get("guidance", ""))).strip()
+    guidance = cut_to(text, plan.visible_tokens)
+    beside = filter(None, [plan.packed.note, services.catalogue.not_in_force])
+    notes = [*plan.examined.notes, *plan.found.notes, *beside, *plan.decision.warnings]
+    if guidance != text:
         notes.append(
-            f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {matter.visible_tokens} are"
-            " allowed"
+            f"guidance was cut: it took {consultation.visible_tokens} visible tokens, {plan.visible_tokens} are allowed"
         )
     return ReviewAnswer(
         status="done",
@@ -108,14 +107,14 @@ async def price_of_review(
     local_only: bool = False,
 ) -> float | None:
     """The maximum cost in US dollars, if it needs the user's approval, else None. Raises a CallerError."""
-    matter = await _laid_out(services, goal, progress, question, context_files, local_only=local_only)
-    if not matter.decision.chosen.is_usable:
+    plan = await _plan_review(services, goal, progress, question, context_files, local_only=local_only)
+    if not plan.decision.chosen.is_usable:
         return None
-    return price_above_unasked(services, matter.decision.chosen, matter.prompt(matter.packed.files))
+    return price_above_unasked(services, plan.decision.chosen, plan.prompt(plan.packed.files))
 
 
 @dataclass(frozen=True)
-class _Matter:
+class _ReviewPlan:
     """The prepared question and the chosen director."""
 
     goal: str
@@ -140,7 +139,7 @@ class _Matter:
         return visible_tokens_at_most(self.decision.chosen.profile, VISIBLE_TOKENS_AT_MOST)
 
 
-async def _laid_out(
+async def _plan_review(
     services: Services,
     goal: str,
     progress: str,
@@ -148,33 +147,33 @@ async def _laid_out(
     context_files: Sequence[str],
     *,
     local_only: bool,
-) -> _Matter:
+) -> _ReviewPlan:
     found = await find_files(context_files, services.roots)
     files = await read_context(found.paths, services.roots)
     job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
     examined = await examine_call(services, {"goal": goal, "progress": progress, "question": question}, files)
-    is_local = local_only or examined.stays or services.rules.local_only
+    is_local = local_only or examined.must_stay_local or services.rules.local_only
     circumstances = await services.survey(local_only=is_local)
     decision = await decide(
         job, services, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False
     )
-    matter = _Matter(goal, progress, question, found, job, examined, is_local, decision)
-    prompt = matter.prompt(matter.packed.files)
+    plan = _ReviewPlan(goal, progress, question, found, job, examined, is_local, decision)
+    prompt = plan.prompt(plan.packed.files)
     affordable = await within_the_day(services, decision, "strategic", prompt, job, circumstances)
-    return matter if affordable is decision else replace(matter, decision=affordable)
+    return plan if affordable is decision else replace(plan, decision=affordable)
 
 
-async def _consult(services: Services, matter: _Matter, *, is_allowed: bool) -> Consultation:
+async def _consult(services: Services, plan: _ReviewPlan, *, is_allowed: bool) -> Consultation:
     try:
         return await consult(
             services,
-            matter.decision.chosen,
+            plan.decision.chosen,
             task_id=secrets.token_hex(16),
             kind="review",
-            job=matter.job,
-            prompt=matter.prompt(matter.packed.files),
+            job=plan.job,
+            prompt=plan.prompt(plan.packed.files),
             schema=_SCHEMA,
-            local_only=matter.is_local,
+            local_only=plan.is_local,
             is_allowed=is_allowed,
             at_most_per_day=services.rules.reviews_per_day,
         )
@@ -185,24 +184,24 @@ async def _consult(services: Services, matter: _Matter, *, is_allowed: bool) -> 
         ) from error
 
 
-def _no_verdict(request: RequestResult, director: ModelProfile) -> NobodyToAsk:
+def _no_verdict(request: RequestResult, director: ModelProfile) -> NoModelAvailable:
     """The error for a request without a usable answer: the cause, the cost, and whether to try again."""
     cost = f" It cost {in_dollars(request.cost_usd)}." if request.cost_usd else ""
     lasts = isinstance(request.error, (Unavailable, RequestRefused))
     remedy = "Or go on without a review." if lasts else "Try again, or go on without a review."
-    return NobodyToAsk(f"{explain(request.error, director)}.{cost} {remedy}")
+    return NoModelAvailable(f"{explain(request.error, director)}.{cost} {remedy}")
 
 
-async def _without_director(services: Services, matter: _Matter) -> ReviewAnswer:
-    """The refusal of a task that must stay on a machine without a director. Raises NobodyToAsk for any other task."""
-    decision, examined = matter.decision, matter.examined
-    if not matter.is_local:
-        raise NobodyToAsk(" ".join(decision.warnings) or decision.reason)
+async def _without_director(services: Services, plan: _ReviewPlan) -> ReviewAnswer:
+    """The refusal of a task that must stay on a machine without a director. Else raises NoModelAvailable."""
+    decision, examined = plan.decision, plan.examined
+    if not plan.is_local:
+        raise NoModelAvailable(" ".join(decision.warnings) or decision.reason)
     beside = filter(None, [examined.remedy, services.catalogue.not_in_force])
-    return await _without(services, "refused", *examined.notes, *decision.warnings, *beside)
+    return await _no_review(services, "refused", *examined.notes, *decision.warnings, *beside)
 
 
-async def _without(services: Services, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
+async def _no_review(services: Services, status: Literal["refused", "over_budget"], *why: str) -> ReviewAnswer:
     return ReviewAnswer(status=status, reviews_left=await _reviews_left(services), notes=list(why))
 
 

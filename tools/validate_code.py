@@ -23,10 +23,10 @@ from .editing.context import ContextFile
 from .editing.file_form import read_text
 from .editing.own_diff import NoLongerFits, files_after, is_own_diff
 from .editing.prompt import Prompt
-from .errors import OF_ANOTHER_PROJECT, BadArgument, NobodyToAsk, unknown_task
-from .guarding.departure import MayNotLeave
+from .errors import OF_ANOTHER_PROJECT, BadArgument, NoModelAvailable, unknown_task
 from .guarding.examining import examine_call
-from .guarding.privacy import STAYS
+from .guarding.outgoing import MustStayLocal
+from .guarding.privacy import STAYS_LOCAL
 from .routing.deciding import Job, decide, understand
 from .routing.selection import Decision
 from .services import Services
@@ -73,15 +73,15 @@ async def validate_code(
     answer = ValidationAnswer(
         status="done",
         verdict=_verdict(checks),
-        findings=[_shown(finding) for finding in findings],
+        findings=[_as_answer(finding) for finding in findings],
         checks_run=[CheckReceipt.of(check) for check in checks],
         notes=[check.note for check in checks if check.note],
     )
     if depth == "static" or answer.verdict == "fail":
         return answer
-    matter = await _laid_out(services, pieces, task, earlier, depth, local_only=local_only)
-    answer = answer.model_copy(update={"notes": [*answer.notes, *matter.notes]})
-    return await _reviewed(services, answer, matter, depth, is_allowed=is_allowed)
+    plan = await _plan_review(services, pieces, task, earlier, depth, local_only=local_only)
+    answer = answer.model_copy(update={"notes": [*answer.notes, *plan.notes]})
+    return await _reviewed(services, answer, plan, depth, is_allowed=is_allowed)
 
 
 async def price_of_validation(
@@ -106,14 +106,14 @@ async def price_of_validation(
     checks, _ = await _free_checks(services, pieces, None)
     if _verdict(checks) == "fail":
         return None
-    matter = await _laid_out(services, pieces, task, earlier, depth, local_only=local_only)
-    if _why_no_review(matter.decision, depth, services) is not None:
+    plan = await _plan_review(services, pieces, task, earlier, depth, local_only=local_only)
+    if _why_no_review(plan.decision, depth, services) is not None:
         return None
-    return price_above_unasked(services, matter.decision.chosen, matter.prompt)
+    return price_above_unasked(services, plan.decision.chosen, plan.prompt)
 
 
 @dataclass(frozen=True)
-class _Matter:
+class _ReviewPlan:
     """The prepared review and the chosen reviewer."""
 
     texts: Texts
@@ -129,7 +129,7 @@ class _Matter:
         return review_request(self.decision.chosen, self.texts, self.task, self.language)
 
 
-async def _laid_out(
+async def _plan_review(
     services: Services,
     pieces: Sequence[_Piece],
     task: str | None,
@@ -137,27 +137,27 @@ async def _laid_out(
     depth: Depth | None,
     *,
     local_only: bool,
-) -> _Matter:
+) -> _ReviewPlan:
     examined = await examine_call(
         services,
         {"task": task, "code": pieces[0].code if pieces[0].path is None else None},
         [ContextFile(piece.path, piece.code) for piece in pieces if piece.path is not None],
     )
     is_of_a_local_task = earlier is not None and earlier.local_only
-    of_a_local_task = f"{STAYS} the task it comes from does." if is_of_a_local_task else None
+    of_a_local_task = f"{STAYS_LOCAL} the task it comes from does." if is_of_a_local_task else None
     notes = [*examined.notes, *filter(None, [of_a_local_task, services.catalogue.not_in_force])]
     texts = {piece.path: piece.code for piece in pieces}
     job = understand(task or "Review this code.", "review", (), as_one(texts))
-    is_local = local_only or examined.stays or is_of_a_local_task or services.rules.local_only
+    is_local = local_only or examined.must_stay_local or is_of_a_local_task or services.rules.local_only
     circumstances = await services.survey(local_only=is_local)
     decision = await decide(
         job, services, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
     )
-    matter = _Matter(texts, task, pieces[0].language, job, decision, is_local, tuple(notes))
+    plan = _ReviewPlan(texts, task, pieces[0].language, job, decision, is_local, tuple(notes))
     if depth != "review":  # without it, only a model as strong as a validator is asked
-        return matter
-    decision = await within_the_day(services, decision, "validation", matter.prompt, job, circumstances)
-    return replace(matter, decision=decision)
+        return plan
+    decision = await within_the_day(services, decision, "validation", plan.prompt, job, circumstances)
+    return replace(plan, decision=decision)
 
 
 async def _earlier(services: Services, task_id: str) -> TaskRow:
@@ -249,22 +249,22 @@ async def _free_checks(
         runner = AnswerChecks(given, services.executing, file=piece.file)
         for ran in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
             check = replace(ran, note=f"{ran.note}; name it in `language`") if ran == UNKNOWN else ran
-            checks.append(check if len(pieces) == 1 else _about(piece.path, check))
-            findings += [_at(piece.path, finding) for finding in check.findings]
+            checks.append(check if len(pieces) == 1 else _with_path_in_messages(piece.path, check))
+            findings += [_with_path(piece.path, finding) for finding in check.findings]
             if check.outcome == "failed" and not check.findings:
                 severity = "warning" if check.missing_module else "error"
-                said = check.first_failure or f"{check.name} failed"
-                findings.append(Finding(severity, said, check.name, piece.path))
-    return _one_of_each(checks), findings
+                message = check.first_failure or f"{check.name} failed"
+                findings.append(Finding(severity, message, check.name, piece.path))
+    return _merged_by_name(checks), findings
 
 
-def _about(path: str | None, check: CheckResult) -> CheckResult:
+def _with_path_in_messages(path: str | None, check: CheckResult) -> CheckResult:
     """The check with the file's path prefixed to its messages."""
     failure = f"{path}: {check.first_failure}" if check.first_failure else None
     return replace(check, first_failure=failure, note=f"{path}: {check.note}" if check.note else None)
 
 
-def _one_of_each(checks: Sequence[CheckResult]) -> list[CheckResult]:
+def _merged_by_name(checks: Sequence[CheckResult]) -> list[CheckResult]:
     """The worst check of each name, with the notes of all checks of that name."""
     found: dict[str, list[CheckResult]] = {}
     for check in checks:
@@ -282,13 +282,13 @@ def _one_of_each(checks: Sequence[CheckResult]) -> list[CheckResult]:
 async def _reviewed(
     services: Services,
     answer: ValidationAnswer,
-    matter: _Matter,
+    plan: _ReviewPlan,
     depth: Depth | None,
     *,
     is_allowed: bool,
 ) -> ValidationAnswer:
     """The answer with the review's result, or with the reason why there is none."""
-    decision, is_local = matter.decision, matter.is_local
+    decision, is_local = plan.decision, plan.is_local
     why_not = _why_no_review(decision, depth, services)
     if why_not is not None:
         refused = depth == "review" and is_local
@@ -298,18 +298,18 @@ async def _reviewed(
         review = await review_code(
             services,
             decision.chosen,
-            matter.job,
+            plan.job,
             task_id=secrets.token_hex(16),
-            texts=matter.texts,
-            task=matter.task,
-            language=matter.language,
+            texts=plan.texts,
+            task=plan.task,
+            language=plan.language,
             local_only=is_local,
             is_allowed=is_allowed,
         )
-    except MayNotLeave as error:
+    except MustStayLocal as error:
         status = "refused" if depth == "review" else "done"
         return answer.model_copy(update={"status": status, "notes": [*answer.notes, f"review: not run: {error}"]})
-    except NobodyToAsk as error:
+    except NoModelAvailable as error:
         return answer.model_copy(update={"notes": [*answer.notes, f"review: not run: {error}"]})
     except (NotAffordable, BudgetExceeded) as error:
         status = "over_budget" if depth == "review" else "done"
@@ -317,7 +317,7 @@ async def _reviewed(
     return answer.model_copy(
         update={
             "verdict": _with_review(answer.checks_run, review),
-            "findings": answer.findings + [_shown(finding) for finding in review.findings],
+            "findings": answer.findings + [_as_answer(finding) for finding in review.findings],
             "checks_run": [*answer.checks_run, CheckReceipt.of(review.as_check())],
             "model": decision.chosen.profile.id,
             "output_tokens": review.output_tokens,
@@ -360,11 +360,11 @@ def _with_review(checks: Sequence[CheckReceipt], review: Review) -> Verdict:
     return "pass" if review.verdict == "pass" and not untested else "uncertain"
 
 
-def _at(path: str | None, finding: Finding) -> Finding:
+def _with_path(path: str | None, finding: Finding) -> Finding:
     return Finding(finding.severity, finding.message, finding.source, path, finding.line, finding.quote)
 
 
-def _shown(finding: Finding) -> FindingAnswer:
+def _as_answer(finding: Finding) -> FindingAnswer:
     return FindingAnswer(
         severity=finding.severity,
         path=finding.path,

@@ -17,10 +17,10 @@ from ...profiles.vocabulary import TaskType
 from ...tools.cascade.delegations import Stage
 from ...tools.cascade.receipt import AttemptReceipt, Receipt
 from ...tools.cascade.waiting import Report
-from ...tools.delegate_generation import Output, delegate_generation, unasked_at_most
+from ...tools.delegate_generation import Output, approval_limit_note, delegate_generation
 from ...tools.errors import BadArgument, FileRefused
 from ...tools.guarding.roots import Roots
-from ...tools.guarding.text import spoken
+from ...tools.guarding.text import sanitized
 from ..surface import arguments as arg
 from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .kept_output import still_has
@@ -62,7 +62,7 @@ async def delegate_from_shell(open_services: OpenServices, arguments: DelegateAr
     if ended is None:
         console.print("Cancelled before it started.")
         return 1
-    ended = spoken(ended)
+    ended = sanitized(ended)
     still_has(f"chargehand://tasks/{ended.task_id}")
     if as_json:
         print_json(ended.model_dump(mode="json", exclude_none=True))
@@ -137,7 +137,7 @@ async def _delegated(state: ServerState, arguments: DelegateArguments, report: R
             wait_s=float("inf"),
         )
         if receipt.status == "over_budget" and arguments.max_cost_usd is None and limit_usd is not None:
-            receipt.notes.append(unasked_at_most(limit_usd, "--max-cost-usd", "you are"))
+            receipt.notes.append(approval_limit_note(limit_usd, "--max-cost-usd", "you are"))
         return receipt
     except MENDABLE as error:
         return error

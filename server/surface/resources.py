@@ -13,7 +13,7 @@ from mcp.server.mcpserver.resources import FunctionResource, Resource
 from ...memory_store.errors import LedgerError
 from ...profiles.errors import ProfileError, UnknownModel
 from ...tools.errors import OF_ANOTHER_PROJECT, CallerError, UnknownTask, unknown_task
-from ...tools.guarding.text import spoken, visible
+from ...tools.guarding.text import sanitized, visible
 from .icon import ICON
 from .server_state import CurrentServer, ServerState
 
@@ -114,7 +114,7 @@ async def _task(services: "Services", task_id: str) -> str:
         return _as_json(asdict(row) | {"text": "", "receipt": None, "withheld": OF_ANOTHER_PROJECT})
     receipt = None
     if row.receipt is not None and row.kind == "delegation":
-        receipt = spoken(Receipt.model_validate_json(row.receipt)).model_dump(mode="json", exclude_none=True)
+        receipt = sanitized(Receipt.model_validate_json(row.receipt)).model_dump(mode="json", exclude_none=True)
     return _as_json(asdict(row) | {"text": visible(row.text), "receipt": receipt})
 
 

@@ -16,7 +16,7 @@ from ...profiles.vocabulary import Checkpoint, TaskType
 from ...tools.answers import OutcomeAnswer, ReviewAnswer, RouteAnswer, ValidationAnswer
 from ...tools.cascade.receipt import Receipt
 from ...tools.errors import CallerError
-from ...tools.guarding.text import plain, spoken
+from ...tools.guarding.text import plain, sanitized
 from ...tools.vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS, DEFAULT_WAIT_S, Depth, Output
 from . import arguments as arg
 from .brevity import shortened
@@ -97,8 +97,8 @@ async def delegate_generation(
     wait_s: arg.WaitS = DEFAULT_WAIT_S,
     cancel: arg.Cancel = False,
 ) -> Receipt:
+    from ...tools.delegate_generation import approval_limit_note
     from ...tools.delegate_generation import delegate_generation as delegate
-    from ...tools.delegate_generation import unasked_at_most
 
     services = await _state(ctx).services()
     limit_usd = services.rules.ask_above_usd
@@ -125,7 +125,7 @@ async def delegate_generation(
         caller=current_caller(),
     )
     if receipt.status == "over_budget" and max_cost_usd is None and limit_usd is not None:
-        receipt.notes.append(unasked_at_most(limit_usd, "max_cost_usd", "the user is"))
+        receipt.notes.append(approval_limit_note(limit_usd, "max_cost_usd", "the user is"))
     return receipt
 
 
@@ -239,7 +239,7 @@ def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awai
     @functools.wraps(function)
     async def speak(*arguments: Any, **named: Any) -> CallToolResult:
         try:
-            answer = spoken(await function(*arguments, **named))
+            answer = sanitized(await function(*arguments, **named))
         except (CallerError, ProfileError, LedgerError) as error:
             text = TextContent(type="text", text=plain(f"{function.__name__}: {error}"))
             return CallToolResult(content=[text], is_error=True)

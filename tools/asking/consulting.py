@@ -11,7 +11,7 @@ from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
 from ...profiles.vocabulary import Checkpoint
 from ..editing.prompt import Prompt
-from ..errors import NobodyToAsk
+from ..errors import NoModelAvailable
 from ..provider import ProviderError
 from ..routing.candidates import Candidate, Circumstances
 from ..routing.deciding import Job, decide, of_the_day_usd
@@ -58,7 +58,7 @@ async def consult(
     """Ask once, and write task, request and cost in the books.
 
     is_allowed: whether the user was asked and said yes; else it spends no more than goes unasked, their
-    `ask_above_usd`. Raises NobodyToAsk when its turn does not come, NotAffordable, or a LedgerError
+    `ask_above_usd`. Raises NoModelAvailable when its turn does not come, NotAffordable, or a LedgerError
     (BudgetExceeded and DailyLimitReached among them).
     """
     await services.ledger.begin_task(
@@ -87,7 +87,7 @@ async def consult(
         answer = _parsed(request)
         status = "failed" if answer is None else "done"
     except NoTime as error:
-        raise NobodyToAsk(str(error)) from error
+        raise NoModelAvailable(str(error)) from error
     finally:
         await services.ledger.finish_task(task_id, Finish(status, candidate.profile.id, (), receipt=None))
     return Consultation(request, answer)

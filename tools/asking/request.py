@@ -14,7 +14,7 @@ from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
 from ..editing.prompt import Prompt
 from ..guarding.budget import Allowance, allow
-from ..guarding.departure import fit_to_leave
+from ..guarding.outgoing import clear_for_sending
 from ..provider import (
     Busy,
     ContextTooLong,
@@ -185,10 +185,10 @@ class Requester:
     async def ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
         """Send the request and settle it.
 
-        Raises MayNotLeave, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        Raises MustStayLocal, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
         """
         if not candidate.availability.is_local:
-            prompt = await anyio.to_thread.run_sync(fit_to_leave, terms.prompt, self.services.rules.privacy)
+            prompt = await anyio.to_thread.run_sync(clear_for_sending, terms.prompt, self.services.rules.privacy)
             terms = replace(terms, prompt=prompt)
         deadline = anyio.current_time() + terms.seconds
         _refuse_too_late(candidate, terms, terms.seconds)

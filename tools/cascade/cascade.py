@@ -12,8 +12,8 @@ from ..asking.request import NotAffordable, NoTime
 from ..asking.tokens import estimate_tokens
 from ..editing.fitting import packed_for
 from ..editing.prompt import Prompt, draft_prompt, repair_turn
-from ..guarding.departure import MayNotLeave
-from ..guarding.privacy import HOW_TO_LEAVE, STAYS
+from ..guarding.outgoing import MustStayLocal
+from ..guarding.privacy import HOW_TO_LEAVE, STAYS_LOCAL
 from ..guarding.secrets import holds_placeholder
 from ..provider import RateLimited, Turn
 from ..routing.candidates import Candidate
@@ -55,7 +55,7 @@ class Cascade:
         while step is not None:
             try:
                 attempt = await self._attempt(step, deadline - anyio.current_time())
-            except MayNotLeave as error:
+            except MustStayLocal as error:
                 self.notes.append(str(error))
                 step = await self._kept_local(deadline - anyio.current_time())
                 continue
@@ -105,10 +105,10 @@ class Cascade:
             return None
         secret = next(iter(privacy.secrets.find(attempt.first_failure)), None)
         if secret is None and holds_placeholder(attempt.first_failure):
-            return f"{STAYS} a check's output holds what looks like a secret."
+            return f"{STAYS_LOCAL} a check's output holds what looks like a secret."
         if secret is None:
             return None
-        return f"{STAYS} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."
+        return f"{STAYS_LOCAL} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."
 
     async def _kept_local(self, seconds: float) -> Step | None:
         """Keep the task on this machine from now on; gives how it goes on there, None when it cannot."""

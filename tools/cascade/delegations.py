@@ -25,7 +25,7 @@ from ..routing.candidates import Candidate
 from ..routing.deciding import Job, decide
 from ..routing.decision import Decision
 from ..routing.plan import Check, Means
-from ..services import LookBack, Services
+from ..services import MemoryQuery, Services
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS
 from .applying import apply_result, checks_of
 from .attempt import Attempt, Attempts
@@ -266,11 +266,11 @@ async def _delegate(delegation: Delegation, services: Services, job: Job, contra
 
 async def _decide(task_id: str, services: Services, job: Job, contract: Contract) -> Decision:
     """Who is to do it, by what can be asked now and what memory says of other tasks."""
-    look_back = LookBack(job.task, job.task_type, contract.local_only, job.complexity.score, except_for=(task_id,))
+    query = MemoryQuery(job.task, job.task_type, contract.local_only, job.complexity.score, except_for=(task_id,))
     return await decide(
         job,
         services,
-        await services.survey(look_back),
+        await services.survey(query),
         model=contract.model,
         local_only=contract.local_only,
         max_cost_usd=contract.max_cost_usd,

@@ -14,9 +14,9 @@ from urllib.parse import unquote_to_bytes
 
 Encoding = Literal["base64", "hex", "percent"]
 
-_LEAST = 14
+_MIN_CHARACTERS = 14
 """Characters of decoded text. Few secrets with their key word are shorter, and random bytes can decode to less."""
-_GLANCE = 32
+_PROBE_CHARACTERS = 32
 """Characters that are decoded first: enough to reject nearly every run that is not text."""
 _WORD = re.compile(r"[A-Za-z0-9_+/-]{22,}={0,2}")
 """Candidate base64 in either alphabet; hexadecimal runs are searched within these matches."""
@@ -25,7 +25,7 @@ _WRAPPED = re.compile(r"(?:[A-Za-z0-9+/]{40,}\r?\n[ \t]*)+[A-Za-z0-9+/]{2,}={0,2
 _HEX = re.compile(r"(?<![0-9A-Fa-f])(?:[0-9A-Fa-f]{2}){16,}(?![0-9A-Fa-f])")
 _ESCAPES = re.compile(r"\\x[0-9A-Fa-f]{2}(?:\\x[0-9A-Fa-f]{2}){15,}")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
-_OF_ADDRESSES = re.compile(r"[\w.~!$&*+,;=:@/?%-]*")
+_ADDRESS_CHARACTERS = re.compile(r"[\w.~!$&*+,;=:@/?%-]*")
 _BEFORE_PERCENT = 400
 """How far before the first percent-encoded character the start of the address is searched."""
 
@@ -46,12 +46,12 @@ class Encoded:
 def encoded_in(text: str) -> Iterator[Encoded]:
     """All runs of a text that decode to text; runs of different encodings may overlap."""
     for encoding, start, end in (*_words(text), *_percent_encoded(text)):
-        said = _said(text[start:end], encoding)
-        if said is not None:
-            yield Encoded(encoding, start, end, said)
+        decoded = _decode(text[start:end], encoding)
+        if decoded is not None:
+            yield Encoded(encoding, start, end, decoded)
     for run in _ESCAPES.finditer(text):
-        if (said := _said(run[0], "hex")) is not None:
-            yield Encoded("hex", run.start(), run.end(), said)
+        if (decoded := _decode(run[0], "hex")) is not None:
+            yield Encoded("hex", run.start(), run.end(), decoded)
 
 
 def _words(text: str) -> Iterator[tuple[Encoding, int, int]]:
@@ -79,23 +79,25 @@ def _percent_encoded(text: str) -> Iterator[tuple[Encoding, int, int]]:
 
 
 def _end_of_address(text: str, start: int = 0) -> int:
-    found = _OF_ADDRESSES.match(text, start)
+    found = _ADDRESS_CHARACTERS.match(text, start)
     return found.end() if found is not None else start
 
 
-def _said(run: str, encoding: Encoding) -> str | None:
+def _decode(run: str, encoding: Encoding) -> str | None:
     decode = _DECODERS[encoding]
-    if encoding != "percent" and not _is_text(decode(run[:_GLANCE]).decode("utf-8", "ignore"), _GLANCE // 4 - 3):
+    if encoding != "percent" and not _is_text(
+        decode(run[:_PROBE_CHARACTERS]).decode("utf-8", "ignore"), _PROBE_CHARACTERS // 4 - 3
+    ):
         return None
     try:
         text = decode(run).decode("utf-8")
     except UnicodeDecodeError:
         return None
-    return text if _is_text(text, _LEAST) else None
+    return text if _is_text(text, _MIN_CHARACTERS) else None
 
 
-def _is_text(text: str, least: int) -> bool:
-    return len(text) >= least and _CONTROL.search(text) is None
+def _is_text(text: str, min_characters: int) -> bool:
+    return len(text) >= min_characters and _CONTROL.search(text) is None
 
 
 def _from_base64(run: str) -> bytes:

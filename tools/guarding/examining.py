@@ -47,7 +47,7 @@ async def why_output_stays(services: Services, tests: TestsGiven | None, *, in_p
     def first() -> str | None:
         from ..checking.project_copy import copied_files  # deferred, so that the server starts faster
 
-        for file, why in local_paths.keeping(copied_files(project), roots):
+        for file, why in local_paths.local_files(copied_files(project), roots):
             return (
                 f"its checks run beside {file.relative_to(project)}, which is under [privacy] local_only"
                 f" ({why.pattern}), and their output could contain it"

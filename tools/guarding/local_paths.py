@@ -17,7 +17,7 @@ from .text import visible
 
 
 @dataclass(frozen=True)
-class Kept:
+class LocalPathMatch:
     """The pattern that keeps a file on the machine."""
 
     pattern: str
@@ -55,7 +55,7 @@ class LocalPaths:
                 return pattern
         return None
 
-    def keeping(self, paths: Iterable[Path], roots: Sequence[Path]) -> Iterator[tuple[Path, Kept]]:
+    def local_files(self, paths: Iterable[Path], roots: Sequence[Path]) -> Iterator[tuple[Path, LocalPathMatch]]:
         """The files that a pattern matches by any of their names. paths: absolute; they need not exist.
 
         Scans all roots once if a file has several names, otherwise not at all.
@@ -63,13 +63,13 @@ class LocalPaths:
         linked = dict[tuple[int, int], list[Path]]()
         for path in paths if self.patterns else ():
             if (pattern := self.matching(path, roots)) is not None:
-                yield path, Kept(pattern, path)
+                yield path, LocalPathMatch(pattern, path)
             elif (file := _file_of(path)) is not None and file.st_nlink > 1:
                 linked.setdefault((file.st_dev, file.st_ino), []).append(path)
         for name in _names(linked, roots):
             if (pattern := self.matching(name, roots)) is not None and (file := _file_of(name)) is not None:
                 for path in linked.pop((file.st_dev, file.st_ino), ()):
-                    yield path, Kept(pattern, name)
+                    yield path, LocalPathMatch(pattern, name)
                 if not linked:
                     return
 

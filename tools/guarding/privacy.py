@@ -68,7 +68,7 @@ class Examination:
     """The texts that contain invisible characters."""
 
     @property
-    def stays(self) -> bool:
+    def must_stay_local(self) -> bool:
         return bool(self.reasons)
 
     @property
@@ -84,7 +84,7 @@ class Examination:
         """The notes for the receipt."""
         notes: list[str] = []
         if self.reasons:
-            notes.append(f"{STAYS} {_listed([reason.text for reason in self.reasons])}.")
+            notes.append(f"{STAYS_LOCAL} {_listed([reason.text for reason in self.reasons])}.")
         if self.replaced:
             notes.append(f"Replaced by placeholders in what leaves this machine: {_listed(self.replaced)}.")
         if self.hidden:
@@ -94,7 +94,7 @@ class Examination:
         return tuple(notes)
 
 
-STAYS = "This task stays on this machine:"
+STAYS_LOCAL = "This task stays on this machine:"
 
 _HOW_TO_STAY = (
     "Install a local model (`chargehand doctor` says how), leave the file out, or remove its path from [privacy]"
@@ -125,7 +125,7 @@ def _examine(
     reasons: list[Reason] = []
     secrets: list[str] = []
     places = [(p.place, p.path) for p in passages if p.path] + [(str(path), path) for path in paths]
-    kept = dict(privacy.local_paths.keeping([path for _, path in places], roots))
+    kept = dict(privacy.local_paths.local_files([path for _, path in places], roots))
     for place, path in places:
         if (why := kept.get(path)) is not None:
             also = "" if why.name == path else f"is a hard link to {why.name}, which "
@@ -140,7 +140,7 @@ def _examine(
     ]
     if privacy.replaces_secrets:
         return Examination(tuple(reasons), tuple(secrets), tuple(hidden))
-    return Examination((*reasons, *(Reason("secret", told) for told in secrets)), (), tuple(hidden))
+    return Examination((*reasons, *(Reason("secret", description) for description in secrets)), (), tuple(hidden))
 
 
 def _listed(findings: Sequence[str]) -> str:

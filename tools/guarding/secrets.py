@@ -93,7 +93,7 @@ class SecretSearch:
     def find(self, text: str) -> tuple[Secret, ...]:
         """All secrets in the text, in order and without overlaps."""
         spans = self._spans(text)
-        spans += self._encoded(_without(text, spans))
+        spans += self._encoded(_blanked(text, spans))
         found: list[Secret] = []
         line, counted = 1, 0
         for start, end, name in sorted(spans, key=lambda span: (span[0], -span[1])):
@@ -129,7 +129,7 @@ class SecretSearch:
         return "".join(parts) + text[done:]
 
 
-def _without(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
+def _blanked(text: str, spans: Sequence[tuple[int, int, str]]) -> str:
     """The text with the spans overwritten by spaces."""
     parts: list[str] = []
     done = 0

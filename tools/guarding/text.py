@@ -76,7 +76,7 @@ def plain(text: str) -> str:
     return _LOADING.sub("&lt;", seen) if "<" in seen else seen
 
 
-def spoken(answer: _Answer) -> _Answer:
+def sanitized(answer: _Answer) -> _Answer:
     """The answer to return: its remarks made plain, its code visible."""
     said = answer.model_dump()
     cleaned = _cleaned(said)

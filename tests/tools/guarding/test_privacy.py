@@ -6,8 +6,8 @@ import pytest
 from planted import AWS_KEY
 
 from chargehand.tools.editing.prompt import Prompt
-from chargehand.tools.guarding.departure import MayNotLeave, fit_to_leave
 from chargehand.tools.guarding.local_paths import LocalPaths
+from chargehand.tools.guarding.outgoing import MustStayLocal, clear_for_sending
 from chargehand.tools.guarding.own_patterns import own_pattern
 from chargehand.tools.guarding.privacy import Examination, Passage, Privacy, Reason, examine
 from chargehand.tools.guarding.secrets import SecretSearch
@@ -25,7 +25,7 @@ async def test_what_nothing_speaks_against_may_leave():
     examined = await examine(BILLING, [Passage("task", "Sort it."), Passage("a.py", "x = 1", ROOT / "a.py")], [ROOT])
 
     assert examined == Examination()
-    assert (examined.stays, examined.notes, examined.remedy) == (False, (), None)
+    assert (examined.must_stay_local, examined.notes, examined.remedy) == (False, (), None)
 
 
 async def test_a_path_and_a_secret_are_told_apart_with_what_to_do():
@@ -55,8 +55,8 @@ async def test_a_file_that_is_not_read_counts_by_its_place():
 async def test_redaction_frees_a_task_from_its_secrets_and_not_from_its_paths():
     redacting = Privacy(local_paths=BILLING.local_paths, on_secret="redact")
 
-    assert not (await examine(redacting, [KEYED], [ROOT])).stays
-    assert (await examine(redacting, [KEYED, RATES], [ROOT])).stays
+    assert not (await examine(redacting, [KEYED], [ROOT])).must_stay_local
+    assert (await examine(redacting, [KEYED, RATES], [ROOT])).must_stay_local
 
 
 async def test_many_findings_are_counted_and_not_listed():
@@ -73,5 +73,5 @@ def test_a_prompt_that_still_holds_a_secret_when_all_were_replaced_does_not_leav
     its_own_placeholder = SecretSearch((own_pattern("mark", "<redacted:[a-z]+|AB-[0-9]{4}"),))
     prompt = Prompt("Be brief.", (Turn("user", "Use AB-1234."),))
 
-    with pytest.raises(MayNotLeave, match=r"line 1 of the prompt holds .*\(mark\)"):
-        fit_to_leave(prompt, Privacy(secrets=its_own_placeholder, on_secret="redact"))
+    with pytest.raises(MustStayLocal, match=r"line 1 of the prompt holds .*\(mark\)"):
+        clear_for_sending(prompt, Privacy(secrets=its_own_placeholder, on_secret="redact"))

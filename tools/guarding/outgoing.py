@@ -4,22 +4,22 @@ from dataclasses import replace
 
 from ..editing.prompt import Prompt
 from ..provider import Turn
-from .privacy import STAYS, Privacy
+from .privacy import STAYS_LOCAL, Privacy
 
-_ROUNDS = 3
+_REDACT_PASSES = 3
 
 
-class MayNotLeave(Exception):
+class MustStayLocal(Exception):
     """A prompt for a remote model contains a secret. The message gives its location, never its text."""
 
 
-def fit_to_leave(prompt: Prompt, privacy: Privacy) -> Prompt:
+def clear_for_sending(prompt: Prompt, privacy: Privacy) -> Prompt:
     """The prompt, unchanged if it contains no secrets, else redacted if the user's settings allow that.
 
-    Raises MayNotLeave.
+    Raises MustStayLocal.
     """
     find = privacy.secrets.find
-    found = [(_speaker(number, turn), s) for number, turn in enumerate(prompt.turns) for s in find(turn.text)]
+    found = [(_origin(number, turn), s) for number, turn in enumerate(prompt.turns) for s in find(turn.text)]
     if not found:
         return prompt
     if privacy.replaces_secrets:
@@ -27,18 +27,18 @@ def fit_to_leave(prompt: Prompt, privacy: Privacy) -> Prompt:
         if not any(find(turn.text) for turn in cleared.turns):
             return cleared
     where, secret = found[0]
-    raise MayNotLeave(f"{STAYS} line {secret.line} of {where} holds what looks like a secret ({secret.kind}).")
+    raise MustStayLocal(f"{STAYS_LOCAL} line {secret.line} of {where} holds what looks like a secret ({secret.kind}).")
 
 
 def _cleared(turn: Turn, privacy: Privacy) -> Turn:
     text = turn.text
-    for _ in range(_ROUNDS):
+    for _ in range(_REDACT_PASSES):
         text = privacy.secrets.redact(text)
     # `vendor_state` is opaque and cannot be redacted, so a redacted answer is sent as plain text.
     return turn if text == turn.text else Turn(turn.author, text)
 
 
-def _speaker(number: int, turn: Turn) -> str:
+def _origin(number: int, turn: Turn) -> str:
     if number == 0:
         return "the prompt"
     return "an earlier answer" if turn.author == "assistant" else "a check's output"
