@@ -1,1 +1,1 @@
-"""Text in and out of a model: context files, prompts' parts, and the code in an answer."""
+"""Text to and from models: context files, prompts, answers, and the file changes in them."""

@@ -1,9 +1,8 @@
-"""What became of files that a task wrote, as far as the files themselves say; the memory hears of it.
+"""Infers the outcome of a task from later changes to the files it wrote, and records it in memory.
 
-Only two things are clear: all files are as before the task again (the work was rejected), or lines that
-it wrote are gone while the rest stands (it was edited). Files that were kept say nothing yet. Nor do files that git
-may have changed: another branch, a stash or a reset is no word on the work, and what was committed was kept. Nor
-does a project whose folder is away.
+Only two cases are clear: all files have their old content again (rejected), or lines that the task wrote are gone
+while others remain (edited). Unchanged files say nothing yet. Files that git may have changed (by switching branches,
+a stash, a reset or a commit) and projects whose folder is missing are ignored.
 """
 
 from pathlib import Path
@@ -19,14 +18,14 @@ from .undo import now_at
 from .writing import UNDOING, UNDONE
 
 JUDGED = "judged"
-"""Mark of a journal whose task needs no further look."""
+"""Mark of a journal that needs no further inspection."""
 
 _NEWEST = 20
-"""How many tasks are looked at; older ones have had their chance."""
+"""How many of the newest tasks are examined."""
 
 
 async def note_later_edits(services: Services) -> None:
-    """Record what the files of earlier tasks say, unless the user has said something. Raises LedgerError."""
+    """Record the inferred outcomes of earlier tasks that have no reported outcome. Raises LedgerError."""
     for journal, outcome in await anyio.to_thread.run_sync(_look, services.journals):
         row = await services.ledger.task(journal.plan.task_id)
         if row is not None and row.finished_at is None:
@@ -37,13 +36,13 @@ async def note_later_edits(services: Services) -> None:
 
 
 def _look(journals: Journals) -> list[tuple[Journal, Outcome]]:
-    """What is clear now and was not before."""
+    """Outcomes that have become clear since the last look."""
     found: list[tuple[Journal, Outcome]] = []
     touched_later: set[tuple[str, str]] = set()
     for journal in reversed(journals.all()[-_NEWEST:]):
         places = {(entry.root, entry.relative) for entry in journal.plan.files}
         is_settled = any(map(journal.has, (UNDOING, UNDONE, JUDGED)))
-        # What another task wrote there since is no judgement on this one.
+        # A later task's writes to the same file are not a verdict on this one.
         if not is_settled and not places & touched_later and (outcome := became_of(journal)) is not None:
             found.append((journal, outcome))
         if not journal.has(UNDONE):
@@ -52,7 +51,7 @@ def _look(journals: Journals) -> list[tuple[Journal, Outcome]]:
 
 
 def became_of(journal: Journal) -> Outcome | None:
-    """What the files say of the task that wrote them. None: nothing clear."""
+    """The outcome of a task, inferred from its files. None: not clear."""
     if journal.missing_root() is not None:
         return None
     if any(has_moved(Path(root), journal.begun_s) for root in {entry.root for entry in journal.plan.files}):
@@ -71,12 +70,12 @@ def became_of(journal: Journal) -> Outcome | None:
 
 
 def _written_lines(journal: Journal, number: int) -> set[str]:
-    """The lines that the task brought into a file."""
+    """The lines that the task added to a file."""
     return _lines(journal.after(number)) - _lines(journal.before(number))
 
 
 def _lines(data: bytes | None) -> set[str]:
-    """What stands in a file, line by line, without blanks around."""
+    """The nonblank lines of a file, stripped."""
     try:
         text = "" if data is None else read_text(data).text
     except NotText:

@@ -1,4 +1,4 @@
-"""Finds the code, and the changes to files, in a model's answer."""
+"""Extracts the code and the file changes from a model's answer."""
 
 import re
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from .reply_changes import Edit, Part, read_changes
 
 __all__ = ["PROSE_TYPES", "Answer", "Edit", "Part", "read_answer"]
 
-# Task types whose answer is prose unless the prose is only a wrapping around one block of code.
+# Task types whose answer is prose, unless the prose only wraps a single block of code.
 PROSE_TYPES = frozenset({"documentation", "review", "architecture", "reasoning", "other"})
 
 _PROSE = "markdown"
 
-# Thinking that a server left in the answer. Chat templates that open it themselves leave only its end;
-# without an end there is no answer behind it.
+# Thinking that a server left in the answer. If the chat template emits the opening tag itself, only the closing tag
+# appears. Without a closing tag there is no answer.
 _THOUGHT = re.compile(
     r"\A\s*<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)|\A(?:(?!<think).)*?^[ \t]*</think(?:ing)?>[ \t]*$",
     re.DOTALL | re.IGNORECASE | re.MULTILINE,
@@ -26,29 +26,29 @@ _THOUGHT = re.compile(
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model's reply holds."""
+    """The parsed reply of a model."""
 
     code: str
-    """The code, or the whole prose where the task asks for prose. Empty: there is none, or the model declines or
-    only explains."""
+    """The code, or the whole prose if the task asks for prose. Empty: the reply has none, declines, or only explains.
+    """
     language: str | None
-    """The language that its fence names; `markdown` for prose that was asked for. None: no fence, or no name."""
+    """The language of its fence; `markdown` for requested prose. None: no fence, or no language tag."""
     is_whole: bool
-    """False: a fence was never closed, so the code may end too soon."""
+    """False: a fence was never closed, so the code may be truncated."""
     parts: tuple[Part, ...] = ()
-    """Whole files, for whoever applies them; those without a path are joined, one for each language."""
+    """Whole files; those without a path are joined into one part per language."""
     edits: tuple[Edit, ...] = ()
-    """Changes to files that are there already."""
+    """Changes to existing files."""
     faults: tuple[str, ...] = ()
-    """What was meant as a file or an edit and cannot be read, each as a message to the model."""
+    """Files or edits that could not be parsed, each as a message to the model."""
     is_explanation: bool = False
-    """True: it only says in words how the code would be written."""
+    """True: it only describes in prose how the code would be written."""
 
 
 def read_answer(reply: str, *, prose: bool) -> Answer:
-    """The answer in a reply; several fences of its language are joined in order.
+    """The answer in a reply; several fences of its main language are joined in order.
 
-    prose: True when the task asks for text: then the reply is kept whole unless it is one fence.
+    prose: True if the task asks for prose: the reply is then kept whole unless it consists of one fence.
     """
     text = visible(_THOUGHT.sub("", reply)).lstrip("\n").rstrip()
     lines = text.split("\n")
@@ -70,15 +70,15 @@ def read_answer(reply: str, *, prose: bool) -> Answer:
 
 
 def declines(reply: str) -> bool:
-    """Whether it is a refusal in words, and nothing in it looks like code.
+    """Whether the reply is a refusal in prose without anything that looks like code.
 
-    Only what is sure: code in whatever language, and prose that somebody asked for, are answers.
+    Conservative: code in any language and requested prose count as answers.
     """
     text = reply.strip().replace("\u2019", "'")
     return len(text) <= _REFUSAL_AT_MOST and _REFUSAL.match(text) is not None and guess_language(text) is None
 
 
-# How models decline, in the forms that their refusals begin with.
+# Common first sentences of refusals.
 _REFUSAL = re.compile(
     r"(?:(?:i'm |i am )(?:very |so |really )?sorry\b|sorry,? (?:but|i)\b|i apologi[sz]e\b|as an ai\b"
     r"|(?:unfortunately,? )?i (?:cannot|can't|can not|won't|will not|am unable to|am not able to|must decline)\b"

@@ -1,6 +1,6 @@
-"""What a system keeps beside the bytes of a file: owner, mode, access list, extended attributes.
+"""Copies file metadata: owner, mode, access control list, extended attributes.
 
-On Linux an access list is an extended attribute. Those of macOS are not kept: Python has no call for them.
+On Linux an ACL is an extended attribute. ACLs and attributes of macOS are not copied: Python has no API for them.
 """
 
 import contextlib
@@ -13,13 +13,13 @@ from collections.abc import Mapping
 ACCESS_LIST = "system.posix_acl_access"
 
 _VOUCH_FOR_THE_BYTES = {"security.capability", "security.evm", "security.ima"}
-"""They go with the old bytes: whoever writes into a file loses them too."""
+"""Bound to the old content: writing to a file removes them too."""
 
 _NOT_OURS_TO_SET = (errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.EINVAL)
 
 
 def attributes_of(opened: int) -> Mapping[str, bytes]:
-    """The extended attributes of an open file that its successor is to have; none where the system has none."""
+    """The extended attributes of an open file that its replacement should have; empty on unsupported systems."""
     if sys.platform != "linux":
         return {}
     try:
@@ -33,26 +33,25 @@ def attributes_of(opened: int) -> Mapping[str, bytes]:
         try:
             found[name] = os.getxattr(opened, name)
         except OSError as error:
-            if error.errno != errno.ENODATA:  # it is gone by now
+            if error.errno != errno.ENODATA:  # removed meanwhile
                 raise
     return found
 
 
 def give(opened: int, like: os.stat_result, attributes: Mapping[str, bytes]) -> None:
-    """Give an open file the owner, as far as this user may, the mode and the attributes of another.
+    """Copy owner (as far as permitted), mode and attributes of another file to an open file.
 
-    Raises OSError when an access list or an attribute of the user's cannot be set; of the others, which the
-    system itself may keep, those that can be.
+    Raises OSError if an ACL or a `user.` attribute cannot be set; system attributes are set where possible.
     """
     if sys.platform == "win32":
-        return  # a new file there inherits what its folder says
+        return  # new files inherit permissions from their folder
     own = os.fstat(opened)
     if (own.st_uid, own.st_gid) != (like.st_uid, like.st_gid):
-        # Without the right to give it away it stays ours; what matters is that it can be read and written.
+        # An unprivileged user cannot change the owner; the file stays readable and writable for its user.
         with contextlib.suppress(PermissionError):
             os.fchown(opened, like.st_uid, like.st_gid)
     _set_attributes(opened, attributes)
-    os.fchmod(opened, stat.S_IMODE(like.st_mode))  # last: in an access list it is the mask
+    os.fchmod(opened, stat.S_IMODE(like.st_mode))  # last, because with an ACL the group bits are its mask
 
 
 def _set_attributes(opened: int, wanted: Mapping[str, bytes]) -> None:
@@ -60,7 +59,7 @@ def _set_attributes(opened: int, wanted: Mapping[str, bytes]) -> None:
         return
     has = attributes_of(opened)
     if ACCESS_LIST in has and ACCESS_LIST not in wanted:
-        os.removexattr(opened, ACCESS_LIST)  # its folder gives one to each new file
+        os.removexattr(opened, ACCESS_LIST)  # inherited from the folder's default ACL
     for name, value in wanted.items():
         if has.get(name) == value:
             continue

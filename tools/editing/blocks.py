@@ -1,4 +1,4 @@
-"""Finds search/replace blocks and unified diffs in a reply, and reads them as edits."""
+"""Finds search/replace blocks and unified diffs in a reply, and parses them as edits."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,38 +6,38 @@ from dataclasses import dataclass
 
 from .fences import outdented
 
-# As Aider made them common (https://aider.chat/docs/more/edit-formats.html, seen 2026-11-25); Cline
-# writes hyphens and plus signs instead. Longer rows of marks hold a text with rows of its own.
+# The format that Aider made common (https://aider.chat/docs/more/edit-formats.html, seen 2026-11-25); Cline writes
+# hyphens and plus signs instead. Longer marks enclose text that itself contains marks.
 _OPEN = re.compile(r"(?P<indent>[ \t]*)(?P<mark><{5,}|-{5,})[ \t]*SEARCH\b:?[ \t]*(?P<path>\S*)[ \t]*", re.IGNORECASE)
 _DIVIDER = re.compile(r"[ \t]*(?P<mark>={5,})[ \t]*")
 _CLOSE = re.compile(r"[ \t]*(?P<mark>>{5,}|\+{5,})[ \t]*REPLACE\b[ \t]*", re.IGNORECASE)
 
 _HUNK = re.compile(r"@@.*")
 
-# OpenAI's models are trained on a form of their own (https://github.com/openai/codex, apply_patch
-# instructions, seen 2026-11-25): unified hunks without line numbers, below a line for each file.
+# OpenAI's models are trained on their own format (https://github.com/openai/codex, apply_patch instructions, seen
+# 2026-11-25): unified hunks without line numbers, with a header line per file.
 _PATCHED = re.compile(r"\*\*\* (?P<what>Update|Add|Delete) File: (?P<path>\S.*?)\s*")
 _PATCH_FRAME = re.compile(r"\*\*\* (?:Begin Patch|End Patch|End of File)\s*")
 
 
 @dataclass(frozen=True)
 class Block:
-    """One edit, or what was meant as one."""
+    """A search/replace block, well-formed or not."""
 
     first_line: int
     last_line: int
-    """Of the reply, counted from 0; the marks' own."""
+    """Line numbers in the reply, counted from 0, of the opening and closing marks."""
     path: str | None
-    """Behind the mark, which is where few put it."""
+    """The path after the opening mark, where models rarely put it."""
     search: str
     replace: str
     fault: str | None
-    """Why it cannot be read. None: it can."""
+    """Why it cannot be parsed. None: it is well-formed."""
 
 
 @dataclass(frozen=True)
 class Hunk:
-    """One place that a diff changes."""
+    """One hunk of a diff."""
 
     path: str | None
     is_new_file: bool
@@ -47,7 +47,7 @@ class Hunk:
 
 
 def find_blocks(lines: Sequence[str]) -> list[Block]:
-    """The search/replace blocks of a reply, in order, wherever they stand."""
+    """The search/replace blocks of a reply, in order, inside and outside fences."""
     found: list[Block] = []
     last = -1
     for number, line in enumerate(lines):
@@ -89,7 +89,7 @@ _FAULTS = {
 
 
 def _dividers(lines: Sequence[str], begin: int, end: int, width: int) -> list[int]:
-    """The lines that can divide a block: those as long as its mark, or all when none is."""
+    """The divider lines of a block: those as long as its opening mark, or all if there is none."""
     found = [(len(m["mark"]), n) for n in range(begin + 1, end) if (m := _DIVIDER.fullmatch(lines[n])) is not None]
     of_its_width = [number for size, number in found if size == width]
     return of_its_width or [number for _, number in found]
@@ -99,7 +99,7 @@ _HEAD_LINES = 6
 
 
 def is_diff(lines: Sequence[str], language: str) -> bool:
-    """Whether a block is a unified diff, by its tag or by its first lines."""
+    """Whether a fence is a unified diff, by its tag or its first lines."""
     if language in ("diff", "patch"):
         return True
     head = [line for line in lines if line.strip()][:_HEAD_LINES]
@@ -109,7 +109,7 @@ def is_diff(lines: Sequence[str], language: str) -> bool:
 
 
 def read_diff(lines: Sequence[str]) -> Iterator[Hunk]:
-    """The places that a unified diff changes, in order; its line numbers count for nothing, models invent them."""
+    """The hunks of a unified diff, in order; line numbers are ignored, because models make them up."""
     path, is_new, body, at = None, False, list[str](), 0
     while at < len(lines):
         line = lines[at]

@@ -1,15 +1,15 @@
-"""Whether git has changed what a project's files are: another branch, a commit, a reset, a stash."""
+"""Detects whether git may have changed a project's files: by a checkout, a commit, a reset or a stash."""
 
 from pathlib import Path
 
 _GIT = ".git"
 _GIT_FOLDER = "gitdir:"
-# Each of these moves writes one of them, and `git checkout -- FILE` none (git 2.39, seen 2026-11-29).
+# These operations write at least one of these files; `git checkout -- FILE` writes none (git 2.39, seen 2026-11-29).
 _WRITTEN_WHEN_IT_MOVES = ("HEAD", "logs/HEAD", "ORIG_HEAD", "refs/stash")
 
 
 def has_moved(folder: Path, since_s: float) -> bool:
-    """Whether the repository that a folder belongs to has moved. since_s: of the epoch. False without one."""
+    """Whether the repository of a folder has moved. since_s: seconds since 1970 UTC. False without a repository."""
     repository = next((git for place in (folder, *folder.parents) if (git := _repository(place))), None)
     if repository is None:
         return False
@@ -17,7 +17,7 @@ def has_moved(folder: Path, since_s: float) -> bool:
 
 
 def _repository(place: Path) -> Path | None:
-    """Where git keeps what it knows of this folder; a worktree's is elsewhere, as its file says."""
+    """The git directory of this folder; for a worktree, the one that its `.git` file names."""
     git = place / _GIT
     try:
         if git.is_dir():

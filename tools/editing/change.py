@@ -1,4 +1,4 @@
-"""What an answer changes in the files that it may change: what would be written, and what would not."""
+"""Plans the change of an answer: the files to write, and the ones that must not be written."""
 
 import os
 from collections.abc import Mapping
@@ -19,17 +19,17 @@ from .site import Place, Site, Source
 
 @dataclass(frozen=True)
 class FileWrite:
-    """One file that is written."""
+    """One file to write."""
 
     path: str
     """As the caller named it."""
     place: Place
     before: bytes | None
-    """None: it is new."""
+    """None: a new file."""
     after: bytes
     text_before: str
     text_after: str
-    """Both with \\n as line end."""
+    """Both with \\n line ends."""
 
     @property
     def root(self) -> Path:
@@ -47,14 +47,14 @@ class FileWrite:
 @dataclass(frozen=True)
 class Change:
     files: tuple[FileWrite, ...] = ()
-    """Empty, and no failures: the files hold it already."""
+    """Empty without failures: the files already contain the change."""
     failures: tuple[str, ...] = ()
-    """Why the answer cannot be placed, for its model to act on; with any, `files` is empty."""
+    """Why the answer cannot be applied, as messages to its model; if there are any, `files` is empty."""
     left_out: tuple[str, ...] = ()
-    """What the answer also holds, and why that is not written, in sentences for the caller."""
+    """Parts of the answer that are not written, with reasons, as sentences for the caller."""
 
     def as_text(self) -> str:
-        """The change for a reader: the text of one new file, else a diff that `git apply` takes."""
+        """The change as text: the content of a single new file, else a diff for `git apply`."""
         if len(self.files) == 1 and self.files[0].before is None:
             return self.files[0].text_after
         return "".join(
@@ -68,13 +68,13 @@ class Change:
         )
 
     def below(self, root: Path) -> Mapping[Path, bytes]:
-        """The new bytes by the path from a root."""
+        """The new contents by path relative to a root."""
         return {file.relative: file.after for file in self.files if file.root == root}
 
 
 @dataclass(frozen=True)
 class PlannedChanges:
-    """What the answers of one task change, each planned once: what was checked is what is written."""
+    """The changes of a task's answers, each planned once, so that the checked change is the one written."""
 
     site: Site
     _planned: dict[Answer, Change] = field(default_factory=dict[Answer, Change])
@@ -86,7 +86,7 @@ class PlannedChanges:
 
 
 def plan_change(site: Site, answer: Answer) -> Change:
-    """What the answer would change. It reads the site's folders and writes nothing."""
+    """Plan the answer's change. Reads the snapshot's folders and writes nothing."""
     if not answer.is_whole:
         return Change(failures=("A code block was never closed, so its end is missing. Answer again in full.",))
     proposal = propose(answer, site.current, site.target)
@@ -122,7 +122,7 @@ def plan_change(site: Site, answer: Answer) -> Change:
 
 
 def _unseen_lost(source: Source, text: str) -> str | None:
-    """What the new text would destroy because no model was shown it: invisible characters, secrets. None: nothing."""
+    """Invisible characters or secrets, never shown to the model, that the new text would destroy. None: none."""
     before = "" if source.content is None else source.content.text
     was, left = hidden_in(before), hidden_in(text)
     if was is not None and (left is None or left.count < was.count):
@@ -136,7 +136,7 @@ _LEAVE_ALONE = "Change the file by search/replace blocks that leave that line al
 
 
 def _source(site: Site, path: str) -> tuple[Source | None, str | None]:
-    """The file that a proposed path means, and why it is not written; None: it may be."""
+    """The file for a proposed path, and why it must not be written; None: it may be."""
     source = site.sources.get(path)
     if source is None:
         try:

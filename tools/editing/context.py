@@ -1,4 +1,4 @@
-"""The files and texts that a task is to be read with."""
+"""Reads the context files of a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ class ContextFile:
     """As the caller named it."""
     text: str
     is_whole: bool = True
-    """False: the text is parts of the file, and says where lines are left out."""
+    """False: the text is an excerpt that marks omitted lines."""
 
 
 async def read_context(paths: Sequence[str], roots: Roots) -> tuple[ContextFile, ...]:
-    """The files, whole and in order, each once.
+    """The files, complete and in order, without duplicates.
 
-    Raises NoRoots, FileRefused, or BadArgument when all together pass CONTEXT_CHARACTERS_AT_MOST.
+    Raises NoRoots, FileRefused, or BadArgument if together they exceed CONTEXT_CHARACTERS_AT_MOST.
     """
     return await anyio.to_thread.run_sync(_read_all, paths, roots) if paths else ()
 

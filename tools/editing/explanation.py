@@ -1,13 +1,13 @@
-"""Tells a reply that only says how the code would be written from code that came without a fence.
+"""Tells replies that only describe code in prose from code without a fence.
 
-Only what is sure: a reply in which a single line may be code, in whatever language, is code.
+Conservative: a reply counts as code if any line may be code, in any language.
 """
 
 import re
 
 from ..checking.grammar import reads_as
 
-# How models begin when they talk to whoever asked them.
+# Common openings of conversational replies.
 _OPENING = re.compile(
     r"(?:(?:sure|certainly|of course|absolutely|okay|ok|yes)\b[,.!:]"
     r"|here(?:'s| is| are)\b|i(?:'d|'ll|'ve|'m| would| will| have| think| need| could| can| do)\b"
@@ -20,9 +20,9 @@ _LEAST_WORDS = 8
 _LIST_MARK = re.compile(r"\s*(?:[-*+\u2022]|\d{1,2}[.)])\s+")
 _HEADING = re.compile(r"#{2,6} [A-Z][^`]*")
 _NAMED = re.compile(r"`[^`\n]*`|\*\*")
-# What hardly a sentence has and hardly a line of code lacks that is none of the words below.
+# Characters and patterns that are common in code and rare in sentences, other than the words below.
 _OF_CODE = re.compile(r"[{}\[\];=<>$\\|&@]")
-# Words that bind a sentence and are no word of a programming language. No `a`: it is a variable's name as well.
+# English function words that are no keywords of programming languages. Without `a`, a common variable name.
 _BINDING = re.compile(
     r"\b(?:the|an|to|that|would|will|this|these|you|your|we|be|are|is|should|can|which|it|its|of|and|then|[Ii]'?\w{0,2})\b"
 )
@@ -30,7 +30,7 @@ _SENTENCE_END = re.compile(r"[.:!?,]$")
 
 
 def explains(reply: str) -> bool:
-    """Whether it is nothing but sentences to whoever asked. reply: without a fence."""
+    """Whether the reply consists only of sentences addressed to the user. reply: without fences."""
     text = reply.strip().replace("\u2019", "'")
     lines = [line.rstrip() for line in text.split("\n") if line.strip()]
     if _OPENING.match(text) is None or len(re.findall(r"\b[A-Za-z']{2,}\b", text)) < _LEAST_WORDS:

@@ -7,15 +7,14 @@ from functools import lru_cache
 
 from ..checking.languages import language_named, language_of_file
 
-# A fence opens with at least three backticks or tildes and an info string (CommonMark 0.31.2 section
-# 4.5); models also put it deeper into a list than CommonMark lets them, or behind a list's mark.
+# A fence opens with at least three backticks or tildes and an info string (CommonMark 0.31.2 section 4.5). Models also
+# indent it deeper within a list than CommonMark allows, or put it after a list marker.
 _OPENING = re.compile(r"(?P<indent>[ \t]*(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?)(?P<mark>`{3,}|~{3,})[ \t]*(?P<info>[^`\n]*)")
 
 SESSION = "pycon"
 UNTAGGED = ""
 
-# Which fences are the answer when several languages stand side by side: any language before data, data
-# before how to install and call it, and sample output last.
+# Ranks the languages of fences to find the answer: code, then data, then commands, then sample output.
 _RANKS = {
     **dict.fromkeys(("text", "txt", "plaintext", "output", "log", "shell-session", SESSION), 0),
     **dict.fromkeys(("bash", "fish", "powershell", "ps1", "bat", "cmd", UNTAGGED), 1),
@@ -27,14 +26,14 @@ RANK_OF_CODE = 3
 @dataclass(frozen=True)
 class Fence:
     language: str
-    """UNTAGGED where its info string names none, SESSION where it is typed at Python's prompt."""
+    """UNTAGGED if the info string names no language, SESSION for a Python prompt session."""
     info: str
     mark: str
     lines: tuple[str, ...]
-    """Without what the fence is indented by."""
+    """Without the indentation of the fence."""
     first_line: int
     last_line: int
-    """Of the reply, counted from 0; the marks' own."""
+    """Line numbers in the reply, counted from 0, of the opening and closing marks."""
     is_closed: bool
 
     @property
@@ -54,7 +53,7 @@ def find_fences(lines: Sequence[str]) -> list[Fence]:
         end = _end(lines, begin + 1, opening)
         content = outdented(lines[begin + 1 : end], len(opening["indent"]))
         is_closed = end < len(lines)
-        if is_closed or any(map(str.strip, content)):  # a mark at the very end opens nothing
+        if is_closed or any(map(str.strip, content)):  # a mark on the last line opens nothing
             language = SESSION if _is_session(content) else _language(opening["info"])
             last = min(end, len(lines) - 1)
             found.append(
@@ -65,7 +64,7 @@ def find_fences(lines: Sequence[str]) -> list[Fence]:
 
 
 def main_language(fences: Sequence[Fence]) -> str:
-    """The language of the highest rank; between equals, the one that most of the code is in."""
+    """The language of the highest rank; ties go to the language with the most code."""
     size: dict[str, int] = {}
     for fence in fences:
         size[fence.language] = size.get(fence.language, 0) + len(fence.code)
@@ -73,27 +72,27 @@ def main_language(fences: Sequence[Fence]) -> str:
 
 
 def rank(language: str | None) -> int:
-    """How likely a fence of the language is the answer itself: RANK_OF_CODE, or less for what stands beside code."""
+    """How likely a fence of the language is the answer: RANK_OF_CODE, or less for data, commands and output."""
     return _RANKS.get(language or UNTAGGED, RANK_OF_CODE)
 
 
 def outdented(lines: Sequence[str], width: int) -> list[str]:
-    """The lines without what their fence is indented by; less where only the fence is, and not its code."""
+    """The lines without the indentation of their fence; less is removed if only the fence is indented."""
     first = next((line for line in lines if line.strip()), "")
     width = min(width, indentation(first))
     return [line[min(width, indentation(line)) :] for line in lines]
 
 
 def indentation(line: str) -> int:
-    """How many characters of white space a line begins with."""
+    """The number of leading whitespace characters."""
     return len(line) - len(line.lstrip())
 
 
 def _end(lines: Sequence[str], begin: int, opening: re.Match[str]) -> int:
-    """The line that closes a fence, or the number of lines when none does.
+    """The index of the closing line of a fence, or the number of lines if there is none.
 
-    A fence inside it, as Markdown and docstrings have them, opens with a language and takes the next
-    close for itself. What is indented further than CommonMark's three spaces belongs to the code.
+    A nested fence, as in Markdown and docstrings, opens with a language tag and takes the next closing mark. Marks
+    indented more than three spaces beyond the opening one (CommonMark's limit) belong to the code.
     """
     inner: list[str] = []
     deepest = len(opening["indent"]) + 3
@@ -114,11 +113,11 @@ def _end(lines: Sequence[str], begin: int, opening: re.Match[str]) -> int:
 
 @lru_cache(maxsize=256)
 def _language(info: str) -> str:
-    """From `python`, `python title="a.py"`, `{.python}`, `python:src/a.py` or `src/a.py`."""
+    """The language in `python`, `python title="a.py"`, `{.python}`, `python:src/a.py` or `src/a.py`."""
     word = (info.split() or [""])[0].strip("{}.")
     return language_of_file(word) or language_named(word) or UNTAGGED
 
 
 def _is_session(content: Sequence[str]) -> bool:
-    """Whether it is typed at Python's prompt: a sample, whatever its tag says, since it is no program."""
+    """Whether it is a Python prompt session: always a sample, whatever its tag, since it is not a program."""
     return next((line for line in content if line.strip()), "").lstrip().startswith(">>> ")

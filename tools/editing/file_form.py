@@ -1,6 +1,6 @@
-"""A text file as models see it, and back: encoding, byte order mark, line ends and the last line end survive.
+"""Converts files to text for models and back, preserving encoding, byte order mark, line ends and the final line end.
 
-A line that reads the same is the same line, and its very bytes stay, however odd they are.
+A line whose visible text is unchanged keeps its exact bytes.
 """
 
 import codecs
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from ..guarding.text import visible
 from .line_diff import kept_lines
 
-# The longer mark first: that of UTF-32 begins with that of UTF-16.
+# UTF-32 before UTF-16, whose mark is a prefix of it.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32-le"),
@@ -21,11 +21,11 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
-# How a file says its own encoding in its first two lines (PEP 263; Emacs and Vim read it too).
+# An encoding declared in the first two lines (PEP 263; Emacs and Vim read it too).
 _DECLARED = re.compile(rb"\A(?:[^\n]*\n)?[^\n]*?coding[:=][ \t]*([-\w.]+)")
 
 _FALLBACKS = ("cp1252", "latin-1")
-"""For what is no UTF-8 and says nothing; the last takes any byte."""
+"""For files that are not UTF-8 and declare no encoding; the last accepts any byte."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -33,11 +33,11 @@ _LINE = re.compile(r"([^\r\n]*)(\r\n|\n|\r)|([^\r\n]+)\Z")
 
 
 class NotText(ValueError):
-    """The bytes are no text that could be edited."""
+    """The bytes are not editable text."""
 
 
 class NotWritable(ValueError):
-    """A new text has a character that the file's encoding has not."""
+    """A new text contains a character that the file's encoding cannot represent."""
 
     def __init__(self, character: str, line: int, encoding: str) -> None:
         super().__init__(f"line {line}: {character!r} cannot be written in the file's encoding, {encoding}")
@@ -45,30 +45,30 @@ class NotWritable(ValueError):
 
 @dataclass(frozen=True)
 class FileText:
-    """What a file says, and how it says it."""
+    """The text of a file and its encoding details."""
 
     text: str
-    """With \\n as line end and without a byte order mark."""
+    """With \\n line ends, without a byte order mark."""
     raw: str
-    """The same with its own line ends."""
+    """The same with the original line ends."""
     encoding: str
     mark: bytes
-    """The byte order mark; empty when there is none."""
+    """The byte order mark; empty if there is none."""
     line_end: str
-    """What most of its lines end with."""
+    """Its most common line end."""
 
     def read_again(self, data: bytes) -> str:
-        """The text, with \\n as line end, of bytes that `in_form_of` gave for it."""
+        """The text, with \\n line ends, of bytes returned by `in_form_of` for this file."""
         return re.sub(r"\r\n?", "\n", data.removeprefix(self.mark).decode(self.encoding))
 
     @property
     def is_plain(self) -> bool:
-        """Whether all its lines end alike and nothing unseen is in it, so that `text` says everything."""
+        """Whether all line ends are the same and no character is invisible, so that `text` loses nothing."""
         return self.raw == self.text.replace("\n", self.line_end) and visible(self.text) == self.text
 
 
 def read_text(data: bytes) -> FileText:
-    """What the bytes of a file say. Raises NotText."""
+    """Decode the bytes of a file. Raises NotText."""
     mark, encoding = next(((m, e) for m, e in _MARKS if data.startswith(m)), (b"", ""))
     if not mark and b"\0" in data:
         raise NotText("it is binary")
@@ -83,9 +83,9 @@ def read_text(data: bytes) -> FileText:
 
 
 def in_form_of(text: str, original: FileText | None) -> bytes:
-    """The bytes of a new text, in the form of the one it takes the place of.
+    """The bytes of a new text, in the form of the original.
 
-    original: None for a new file, which is UTF-8 with \\n. Raises NotWritable.
+    original: None for a new file, which becomes UTF-8 with \\n. Raises NotWritable.
     """
     if original is None:
         return _encoded(text, "utf-8")
@@ -103,16 +103,16 @@ def _candidates(data: bytes) -> Iterator[str]:
 
 
 def _is_binary(text: str, encoding: str) -> bool:
-    """Whether it has what no text has; what any bytes can be read as must look like text besides."""
+    """Whether the text contains NUL, or was decoded by a fallback encoding and contains control characters."""
     return "\0" in text or (encoding in _FALLBACKS and _CONTROL.search(text) is not None)
 
 
 def _decoded(data: bytes, encoding: str) -> str | None:
-    """The text, if every byte of it comes back from it; None otherwise."""
+    """The decoded text, if it encodes back to the same bytes; else None."""
     try:
         text = data.decode(encoding)
         return text if text.encode(encoding) == data else None
-    except (UnicodeError, LookupError):  # a declared encoding may be none, or none of text
+    except (UnicodeError, LookupError):  # a declared encoding may be unknown, or not a text encoding
         return None
 
 
@@ -125,7 +125,7 @@ def _encoded(text: str, encoding: str) -> bytes:
 
 
 def _ended_like(text: str, original: str) -> str:
-    """The text with or without a last line end, as the original has it."""
+    """The text with or without a final line end, as in the original."""
     if not original or not text:
         return text
     if original.endswith("\n"):
@@ -134,7 +134,7 @@ def _ended_like(text: str, original: str) -> str:
 
 
 def _woven(text: str, original: FileText) -> str:
-    """The new text with the original's own lines wherever it reads the same."""
+    """The new text with the original's exact lines wherever their visible text is the same."""
     old, new = list(_lines(original.raw)), list(_lines(text))
     woven = [(content, original.line_end if end else "") for content, end in new]
     for run in kept_lines([visible(content) for content, _ in old], [visible(content) for content, _ in new]):
@@ -146,6 +146,6 @@ def _woven(text: str, original: FileText) -> str:
 
 
 def _lines(raw: str) -> Iterator[tuple[str, str]]:
-    """Each line's content and its end; the last may have none."""
+    """The content and line end of each line; the last may have none."""
     for match in _LINE.finditer(raw):
         yield (match[3], "") if match[3] is not None else (match[1], match[2])

@@ -1,4 +1,4 @@
-"""A folder below a root, held open: what is done in it cannot be led elsewhere by a link that appears meanwhile."""
+"""A folder below a root, held open so that a link created meanwhile cannot redirect operations in it."""
 
 import contextlib
 import errno
@@ -11,14 +11,14 @@ from pathlib import Path, PurePath
 from .belongings import attributes_of, give
 
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd
-"""Not on Windows: there each path is looked at before it is used, which leaves a moment between."""
+"""False on Windows, where each path is checked before use, which leaves a short race."""
 
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
 @dataclass(frozen=True)
 class FileNow:
-    """A file as it is now."""
+    """The current state of a file."""
 
     data: bytes
     status: os.stat_result
@@ -27,7 +27,7 @@ class FileNow:
 
     @property
     def is_read_only(self) -> bool:
-        """Whether nobody may write it, whatever the folder allows: replacing it would ignore that."""
+        """Whether no write permission is set. Replacing the file would bypass that."""
         return not stat.S_IMODE(self.status.st_mode) & 0o222
 
 
@@ -35,10 +35,10 @@ class FileNow:
 class Folder:
     path: Path
     descriptor: int | None
-    """None: this system has no calls relative to an open folder."""
+    """None: the system has no calls relative to an open folder."""
 
     def look(self, name: str) -> FileNow | None:
-        """The file of that name. None: there is nothing. Raises OSError for a link, a folder and all else."""
+        """The file of that name. None: it does not exist. Raises OSError for anything but a regular file."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
             opened = os.open(self._at(name), flags, dir_fd=self.descriptor)
@@ -51,12 +51,12 @@ class Folder:
             return FileNow(file.read(), status, attributes_of(opened))
 
     def create(self, name: str, data: bytes, like: FileNow | None) -> None:
-        """A new file with the data, on disk when this returns.
+        """Create a file with the data, on disk when this returns.
 
-        like: whose owner, mode and attributes it gets. None: those of any new file.
+        like: the file whose owner, mode and attributes to copy. None: defaults.
         """
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        # Nobody else may read it before it has the mode of the file whose place it takes.
+        # Private until it has the mode of the file that it replaces.
         opened = os.open(self._at(name), flags, 0o666 if like is None else 0o600, dir_fd=self.descriptor)
         with os.fdopen(opened, "wb") as file:
             file.write(data)
@@ -71,7 +71,7 @@ class Folder:
         )  # fmt: skip
 
     def place_new(self, temporary: str, name: str) -> None:
-        """Give a file its name unless another has it by now. Raises FileExistsError."""
+        """Rename a file unless the name is taken. Raises FileExistsError."""
         try:
             os.link(
                 self._at(temporary), self._at(name), src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor,
@@ -87,7 +87,7 @@ class Folder:
             self.remove(temporary)
 
     def remove(self, name: str) -> None:
-        """Remove a file; that it is gone already is no error."""
+        """Remove a file, if it exists."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._at(name), dir_fd=self.descriptor)
 
@@ -100,7 +100,7 @@ class Folder:
             os.rmdir(self._at(name), dir_fd=self.descriptor)
 
     def sync(self) -> None:
-        """Let the names in it survive a crash of the machine."""
+        """Flush the folder's entries to disk."""
         if self.descriptor is not None:
             os.fsync(self.descriptor)
 
@@ -110,7 +110,7 @@ class Folder:
 
 @contextlib.contextmanager
 def folder_below(root: Path, relative: PurePath) -> Generator[Folder]:
-    """The folder, reached part by part from the root so that no link is followed. Raises OSError."""
+    """The folder, opened component by component from the root so that no link is followed. Raises OSError."""
     path = root / relative
     if not _HAS_DESCRIPTORS:
         if os.path.realpath(path) != os.path.normpath(path):

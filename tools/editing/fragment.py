@@ -1,4 +1,4 @@
-"""Whether what was given as a whole file is a piece of it: it would take the place of all the rest."""
+"""Detects excerpts given as whole files, which would delete the rest of the file."""
 
 import re
 from collections.abc import Sequence
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from ..some_names import some_names
 from .outline import all_units, outline
 
-# A comment in the place of code, as models leave it where they do not want to repeat.
+# A comment in place of code that a model did not repeat.
 _PLACEHOLDER = re.compile(
     r"\s*(?:\#|//|--|/\*|<!--|;|\{/\*)+\s*"
     r"(?=.*(?:\.{3}|\u2026|\bunchanged\b|\bsame as before\b))"
@@ -15,14 +15,14 @@ _PLACEHOLDER = re.compile(
 )
 _LINE_CHARACTERS_AT_MOST = 200
 
-# From how many lines on a text without definitions may be told from a piece of itself.
+# Minimum length of a text without definitions for excerpts of it to be detected.
 _LEAST_LINES = 30
 
 _NAMES_SHOWN = 5
 
 
 def placeholder_in(text: str, before: str) -> str | None:
-    """The first line that stands for others, with its number; None: no line does that was not there before."""
+    """The first placeholder line, with its number; None: there is none that the old text lacks."""
     there = set(before.split("\n"))
     for number, line in enumerate(text.split("\n"), start=1):
         if len(line) <= _LINE_CHARACTERS_AT_MOST and _PLACEHOLDER.fullmatch(line) and line not in there:
@@ -31,9 +31,9 @@ def placeholder_in(text: str, before: str) -> str | None:
 
 
 def lost_by(path: str, before: str, text: str, elsewhere: Sequence[str]) -> str | None:
-    """What a file would lose to a text that is only a piece of it. None: the text is no such piece.
+    """What would be lost if an excerpt replaced the file. None: the text is not an excerpt.
 
-    elsewhere: the other texts of the answer, where definitions may have gone.
+    elsewhere: the other texts of the answer, to which definitions may have moved.
     """
     old_lines, new_lines = before.rstrip("\n").split("\n"), text.rstrip("\n").split("\n")
     if 2 * len(new_lines) >= len(old_lines):

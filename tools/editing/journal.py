@@ -1,7 +1,7 @@
-"""What was written for each task, kept so that it can be taken back: after a crash, or when the user wishes so.
+"""Journals of the files written for each task, for undo and crash recovery.
 
-Each task has a folder in the data folder, readable by its user alone, that appears in one step before the
-first file is touched: a plan, and every file as it was and as it becomes.
+Each task has a folder in the data folder, readable by its user only, which appears atomically before the first file is
+touched. It holds a plan, and every file's old and new content.
 """
 
 import contextlib
@@ -25,13 +25,13 @@ else:
 
 FOLDER = "undo"
 KEPT_DAYS = 30
-"""After so many days what a task wrote can no longer be taken back."""
+"""Days after which a task can no longer be undone."""
 
 _PLAN, _LOCK = "plan.json", "lock"
 _UNFINISHED = "new-"
 
 Step = Callable[[str], None]
-"""Called with the name of each step as it begins; a rehearsal of a crash ends the process there."""
+"""Called with the name of each step before it begins; crash tests end the process there."""
 
 
 class Entry(BaseModel):
@@ -45,9 +45,9 @@ class Entry(BaseModel):
     relative: str
     """From the root, with slashes."""
     temporary: str
-    """What it is called until it is whole."""
+    """Its temporary name until it is complete."""
     before: str | None
-    """SHA-256. None: there was no such file."""
+    """SHA-256 of the old content. None: the file did not exist."""
     after: str
     added: int
     removed: int
@@ -61,30 +61,30 @@ class WritePlan(BaseModel):
     """Seconds since 1970 UTC."""
     files: tuple[Entry, ...]
     made_folders: tuple[tuple[str, str], ...] = ()
-    """Root and relative path of folders that are missing, the outermost first."""
+    """Root and relative path of the folders to create, outermost first."""
     folders: Mapping[str, tuple[int, int]] = {}
     """Device and inode of each root."""
 
 
 @dataclass(frozen=True)
 class Journal:
-    """What one task writes, or has written."""
+    """The writes of one task, planned or done."""
 
     folder: Path
     plan: WritePlan
 
     @property
     def begun_s(self) -> float:
-        """When the change was about to be made, in seconds of the epoch. Raises OSError."""
+        """When the journal was written, in seconds since 1970 UTC. Raises OSError."""
         return (self.folder / _PLAN).stat().st_mtime
 
     def missing_root(self) -> str | None:
-        """A project that was renamed or is not mounted: nothing can be said of its files. None: all are there."""
+        """The first root that is missing or empty, because it was renamed or is not mounted. None: all exist."""
         roots = dict.fromkeys(entry.root for entry in self.plan.files)
         return next((root for root in roots if _is_away(root, self.plan.folders.get(root))), None)
 
     def before(self, number: int) -> bytes | None:
-        """The file of that number as it was. None: there was none."""
+        """The old content of the file with that number. None: it did not exist."""
         return None if self.plan.files[number].before is None else (self.folder / f"{number}.before").read_bytes()
 
     def after(self, number: int) -> bytes:
@@ -94,16 +94,16 @@ class Journal:
         return (self.folder / mark).exists()
 
     def put(self, mark: str, files: Sequence[str] = ()) -> None:
-        """Remember something about it, and which files it is about: the mark is on disk when this returns."""
+        """Set a mark, with the files that it applies to; it is on disk when this returns."""
         write_and_sync(self.folder / mark, json.dumps(files).encode() if files else b"")
         sync(self.folder)
 
     def files_at(self, mark: str) -> Sequence[str]:
-        """The files that were remembered with a mark that it has."""
+        """The files stored with a mark that is set."""
         return json.loads((self.folder / mark).read_bytes() or b"[]")
 
     def drop(self) -> None:
-        """Forget it all. First the plan, without which nobody reads the rest."""
+        """Delete the journal, beginning with the plan, without which the rest is ignored."""
         with contextlib.suppress(FileNotFoundError):
             (self.folder / _PLAN).unlink()
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -116,16 +116,16 @@ class Journals:
     folder: Path
     at_step: Step = lambda _: None
     news: list[str] = field(default_factory=list[str])
-    """What was put right at the start, to be said in the next answer."""
+    """Messages about tasks recovered at startup, for the next answer."""
 
     def take_news(self) -> list[str]:
-        """The news, once."""
+        """Return the messages and clear them."""
         news, self.news = self.news, []
         return news
 
     @contextlib.contextmanager
     def alone(self) -> Generator[None]:
-        """Nobody else writes or takes back meanwhile, in any process on this data folder. Raises OSError."""
+        """Hold the lock that serializes writes and undos of all processes on this data folder. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
@@ -138,9 +138,9 @@ class Journals:
             os.close(descriptor)
 
     def begin(self, plan: WritePlan, contents: Sequence[tuple[bytes | None, bytes]]) -> Journal:
-        """The journal of a change that is about to be made, whole on disk. Raises OSError, and then it is not there.
+        """Create the journal of a change, complete on disk. Raises OSError and leaves nothing behind then.
 
-        contents: each file as it is and as it becomes.
+        contents: the old and the new content of each file.
         """
         unfinished = self.folder / f"{_UNFINISHED}{plan.task_id}"
         try:
@@ -160,7 +160,7 @@ class Journals:
         return Journal(self.folder / plan.task_id, plan)
 
     def find(self, task_id: str) -> Journal | None:
-        if Path(task_id).name != task_id:  # a path is no id, wherever it leads
+        if Path(task_id).name != task_id:  # rejects paths
             return None
         folder = self.folder / task_id
         try:
@@ -169,7 +169,7 @@ class Journals:
             return None
 
     def all(self) -> list[Journal]:
-        """The oldest first."""
+        """Oldest first."""
         try:
             names = [path.name for path in self.folder.iterdir() if not path.name.startswith(_UNFINISHED)]
         except FileNotFoundError:
@@ -178,13 +178,13 @@ class Journals:
         return sorted(found, key=lambda journal: journal.plan.at)
 
     def forget(self, task_ids: Collection[str] | None) -> None:
-        """Forget what these tasks wrote; it cannot be taken back any more. None: all tasks."""
+        """Delete the journals of these tasks, which can then no longer be undone. None: all tasks."""
         for journal in self.all():
             if task_ids is None or journal.plan.task_id in task_ids:
                 journal.drop()
 
     def unfinished(self) -> list[tuple[str, Path]]:
-        """Task ids and folders of journals that never became whole: nothing was written for them."""
+        """Task ids and folders of incomplete journals, for which no file was written."""
         try:
             paths = list(self.folder.glob(f"{_UNFINISHED}*"))
         except FileNotFoundError:
@@ -193,16 +193,16 @@ class Journals:
 
 
 def identity(folder: str | Path) -> tuple[int, int]:
-    """Device and inode: what tells a folder from another of its name. Raises OSError."""
+    """Device and inode, which distinguish folders of the same path. Raises OSError."""
     found = os.stat(folder)  # noqa: PTH116 - as below
     return found.st_dev, found.st_ino
 
 
 def _is_away(root: str, known: tuple[int, int] | None) -> bool:
-    """Whether the folder is gone, or is the empty one that stays behind where a volume was mounted."""
-    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises for a mount that is dead
+    """Whether the folder is missing, or is an empty mount point whose volume is not mounted."""
+    if not os.path.isdir(root):  # noqa: PTH112 - Path.is_dir raises for a dead mount
         return True
-    # By itself another identity says little: a project that was copied back has one, and some mounts at each start.
+    # A different identity alone says little: a project copied back has one, and some mounts get one each time.
     try:
         return known is not None and known != identity(root) and not os.listdir(root)  # noqa: PTH208 - as above
     except OSError:
@@ -210,5 +210,5 @@ def _is_away(root: str, known: tuple[int, int] | None) -> bool:
 
 
 def digest(data: bytes | None) -> str | None:
-    """What tells one content from another. None: there is no file."""
+    """SHA-256 of the content. None: there is no file."""
     return None if data is None else hashlib.sha256(data).hexdigest()

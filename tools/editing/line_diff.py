@@ -1,4 +1,4 @@
-"""Which lines of a text are still there in another."""
+"""Compares texts line by line."""
 
 import difflib
 import re
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _THOROUGH_UP_TO = 25_000_000
-"""Pairs of lines that may be compared one by one; beyond, common lines are no anchors and the match is coarser."""
+"""Pairs of lines that may be compared exactly; above this, frequent lines are not used as anchors."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A run of lines that both texts have."""
+    """A run of lines common to both texts."""
 
     before: int
-    """Where it begins in the first text, counted from 0."""
+    """First line in the first text, counted from 0."""
     after: int
     lines: int
 
@@ -27,7 +27,7 @@ class LineCount:
 
 
 def kept_lines(before: Sequence[str], after: Sequence[str]) -> list[Kept]:
-    """The runs that both have, in order."""
+    """The common runs, in order."""
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
         start += 1
@@ -46,18 +46,18 @@ def kept_lines(before: Sequence[str], after: Sequence[str]) -> list[Kept]:
 
 
 def lines_of(text: str) -> list[str]:
-    """The lines with their ends, which are \\n and nothing else; the last may have none."""
+    """The lines with their line ends, split at \\n only; the last line may have none."""
     return re.findall(r"[^\n]*\n|[^\n]+", text)
 
 
 def unified_diff(text_before: str, text_after: str, name_before: str, name_after: str) -> str:
-    """The difference as patch(1) and git take it; empty when there is none."""
+    """A unified diff for patch(1) and git; empty if the texts are equal."""
     diff = difflib.unified_diff(lines_of(text_before), lines_of(text_after), name_before, name_after)
     return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in diff)
 
 
 def count_lines(text_before: str, text_after: str) -> LineCount:
-    """How many lines are new, and how many are gone; a changed one is both, as is one that loses its end."""
+    """The number of added and removed lines; a changed line counts as both, as does one that loses its line end."""
     before, after = lines_of(text_before), lines_of(text_after)
     kept = sum(run.lines for run in kept_lines(before, after))
     return LineCount(added=len(after) - kept, removed=len(before) - kept)

@@ -1,4 +1,4 @@
-"""Finds the lines that an edit names in a text, to the letter or but for white space; never by guess."""
+"""Finds the lines of an edit's search text in a file, exactly or up to whitespace; never by similarity."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from difflib import SequenceMatcher
 
 from ..guarding.text import visible
 
-# How many columns a tab may stand for, the likeliest first.
+# Columns per tab to try, most common first.
 _TAB_WIDTHS = (4, 8, 2)
 
 
 @dataclass(frozen=True)
 class Match:
-    """A place where an edit fits, and what stands there afterwards."""
+    """A place where an edit applies, and the lines after it."""
 
     first_line: int
     """Counted from 0."""
@@ -21,9 +21,9 @@ class Match:
 
 
 def find_matches(text: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> list[Match]:
-    """Every place where the edit fits, exact ones before all others: those are looked for only where none is exact.
+    """Every place where the edit applies; inexact matches are searched only if there is no exact one.
 
-    Not exact is: trailing blanks, what cannot be seen, another indentation of the whole, tabs for spaces.
+    Inexact matches may differ in trailing spaces, invisible characters, a uniform indentation, and tabs versus spaces.
     """
     exact = [Match(at, len(search), tuple(replace)) for at in _places(text, search)]
     if exact or not any(line.strip() for line in search):
@@ -32,9 +32,10 @@ def find_matches(text: Sequence[str], search: Sequence[str], replace: Sequence[s
 
 
 def closest(text: Sequence[str], search: Sequence[str]) -> int | None:
-    """The line, counted from 0, where the most lines of the search stand as it has them. None: none does.
+    """The line, counted from 0, where the search text aligns with the most characters of matching lines. None: no line
+    matches.
 
-    A line that stands in many places counts only as the first of them.
+    Of lines that occur very often, only the first occurrence counts.
     """
     lines: dict[str, list[int]] = {}
     for number, line in enumerate(text):
@@ -52,7 +53,7 @@ _PLACES_AT_MOST = 50
 
 
 def _places(text: Sequence[str], search: Sequence[str]) -> Iterator[int]:
-    """Where the lines stand, the first of each place; places may overlap."""
+    """The first line of each occurrence; occurrences may overlap."""
     hay, needle = "\n" + "\n".join(text) + "\n", "\n" + "\n".join(search) + "\n"
     line, counted = 0, 0
     found = hay.find(needle)
@@ -64,7 +65,7 @@ def _places(text: Sequence[str], search: Sequence[str]) -> Iterator[int]:
 
 
 def _without_outer_blanks(search: Sequence[str], replace: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Both without the blank lines that both begin and end with."""
+    """Both without the blank lines that both begin or end with."""
     search, replace = list(search), list(replace)
     while search and replace and not search[0].strip() and not replace[0].strip():
         del search[0], replace[0]
@@ -74,7 +75,7 @@ def _without_outer_blanks(search: Sequence[str], replace: Sequence[str]) -> tupl
 
 
 def _tolerant(text: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> list[Match]:
-    """The places where the edit fits but for white space; tabs count as many columns as makes it fit best."""
+    """The places where the edit applies up to whitespace; the tab width with the smallest shift wins."""
     bare = [_bare(line) for line in text]
     wanted = [_bare(line) for line in search]
     found: dict[int, Match] = {}
@@ -92,7 +93,7 @@ def _tolerant(text: Sequence[str], search: Sequence[str], replace: Sequence[str]
 
 
 def _shift(there: Sequence[str], search: Sequence[str], width: int) -> int | None:
-    """By how many columns all of the search is to be moved; None: not all by the same."""
+    """The number of columns by which the search text must be shifted; None: it differs between lines."""
     shifts = {
         _columns(line, width) - _columns(sought, width)
         for line, sought in zip(there, search, strict=True)
@@ -104,9 +105,9 @@ def _shift(there: Sequence[str], search: Sequence[str], width: int) -> int | Non
 def _rewritten(
     there: Sequence[str], search: Sequence[str], replace: Sequence[str], shift: int, width: int
 ) -> tuple[str, ...] | None:
-    """The replacement in the text's own indentation; what the edit keeps stays as it was there, to the letter.
+    """The replacement in the file's indentation; lines that the edit keeps stay exactly as in the file.
 
-    None: a line would have to begin left of the margin.
+    None: a line would start left of column 0.
     """
     uses_tabs = any("\t" in _indent(line) for line in there)
     lines: list[str] = []

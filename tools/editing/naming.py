@@ -1,10 +1,10 @@
-"""The path that a reply gives to a block: in its info string, in the line before it, or in its first comment."""
+"""Finds the path of a block in a reply: in its info string, in the line before it, or in its first comment."""
 
 import re
 
 from ..checking.languages import language_of_file
 
-# Files whose names have no suffix, and suffixes that mean no language of ours.
+# File names without a suffix, and suffixes that do not map to a known language.
 _NAMES = {
     "dockerfile", "makefile", "readme", "license", "changelog", "gemfile", "rakefile", "procfile", "justfile",
 }  # fmt: skip
@@ -14,7 +14,7 @@ _SUFFIXES = {
     "hcl", "properties", "sass", "scss", "less", "bat", "ps1", "psm1", "fish", "cmake", "mk", "gitignore", "in",
     "dockerignore", "gitattributes", "editorconfig", "npmrc", "tmpl", "j2", "ejs", "hbs", "snap",
 }  # fmt: skip
-# What looks like a file's name and is a product's.
+# Product names that look like file names.
 _PRODUCTS = {
     "node.js", "next.js", "nuxt.js", "vue.js", "react.js", "express.js", "three.js", "d3.js", "p5.js", "chart.js",
     "moment.js", "angular.js", "backbone.js", "alpine.js", "asp.net",
@@ -44,7 +44,7 @@ _QUOTATION = re.compile(r"\d+:\d+:\S+")
 
 
 def path_in_info(info: str) -> str | None:
-    """From `python:src/a.py`, `python title="a.py"`, `python src/a.py`, `src/a.py`; None: it names none."""
+    """The path in `python:src/a.py`, `python title="a.py"`, `python src/a.py` or `src/a.py`. None: there is none."""
     if (named := _ATTRIBUTE.search(info)) is not None:
         return next(filter(None, named.groups())).strip()
     words = info.strip("{}").split()
@@ -58,12 +58,13 @@ def path_in_info(info: str) -> str | None:
 
 
 def is_quotation(info: str) -> bool:
-    """Whether a fence shows lines of a file that is there already (`12:15:src/app.ts`), as editors' assistants do."""
+    """Whether a fence quotes lines of an existing file (`12:15:src/app.ts`), as editor assistants do."""
     return _QUOTATION.fullmatch(info.strip()) is not None
 
 
 def path_in_line(line: str, language: str) -> str | None:
-    """From a heading, a line of its own, or a sentence that ends in a colon and names one file of the language."""
+    """The path in a heading, alone on a line, or as the only file of the language named in a line that ends in a
+    colon."""
     if len(line) > _LINE_CHARACTERS_AT_MOST:
         return None
     if (found := _LINE.fullmatch(line)) is not None:
@@ -76,7 +77,7 @@ def path_in_line(line: str, language: str) -> str | None:
 
 
 def path_in_comment(line: str, language: str) -> str | None:
-    """From a comment that holds nothing else, such as `# path: src/a.py` or `// src/a.ts`."""
+    """The path in a comment that contains nothing else, such as `# path: src/a.py` or `// src/a.ts`."""
     found = _COMMENT.fullmatch(line) if len(line) <= _LINE_CHARACTERS_AT_MOST else None
     if found is None or (language == "markdown" and line.lstrip().startswith("#")):
         return None

@@ -1,4 +1,4 @@
-"""What a file is made of: its imports and its definitions, each with its signature, from the grammar's tree."""
+"""Outlines a file: its imports and definitions with their signatures, from the syntax tree."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from ast_grep_py import SgNode
 
 CHARACTERS_AT_MOST = 1_000_000
-"""A larger file is not read by its grammar, which takes about half a microsecond a character."""
+"""Larger files are not parsed; parsing takes about 0.5 µs per character."""
 
 _GRAMMARS = frozenset(
     ("bash", "c", "cpp", "csharp", "css", "go", "java", "javascript", "kotlin", "php", "python", "ruby", "rust")
 ) | {"swift", "typescript"}
-"""The languages that are read by their grammar; ast-grep calls them as we do."""
+"""The languages that are parsed; ast-grep uses the same names."""
 
 _IMPORTS = re.compile(
     r"\w*import\w*|use_declaration|preproc_include|package_\w+|using_directive|namespace_use_declaration"
@@ -30,27 +30,27 @@ _NAMING_KINDS = re.compile(r"\w+_(?:declarator|spec)|(?:simple|type)_identifier"
 _DEPTH_AT_MOST = 3
 _NAME_DEPTH_AT_MOST = 6
 
-# Without a body, a definition of so many lines is its own signature.
+# A definition without a body counts as its own signature up to this many lines.
 _SIGNATURE_LINES = 3
 
 
 @dataclass(frozen=True)
 class Unit:
-    """A piece of a file. Lines are counted from 0."""
+    """An import, a definition or a section of a file. Lines are counted from 0."""
 
     name: str
-    """Empty: it has none."""
+    """Empty: it has no name."""
     first_line: int
     last_line: int
     signature_last_line: int
-    """`first_line` up to this one says how to use it; comments before it are no part of that."""
+    """The last line of the signature, which begins at `signature_first_line`, after any comments."""
     signature_first_line: int
     is_import: bool = False
     members: tuple["Unit", ...] = ()
 
 
 def outline(path: str, text: str) -> tuple[Unit, ...]:
-    """The units of a file, in order; by blank lines and headings where no grammar reads it."""
+    """The units of a file, in order; split at headings (Markdown) or blank lines if the language is not parsed."""
     language = language_of_file(path)
     if language is None or language not in _GRAMMARS or len(text) > CHARACTERS_AT_MOST:
         return tuple(_sections(text) if language == "markdown" else _paragraphs(text))
@@ -69,7 +69,7 @@ def all_units(units: Sequence[Unit]) -> Iterator[Unit]:
 
 def _units(parent: "SgNode", depth: int) -> Iterator[Unit]:
     begins: int | None = None
-    """Where the comments begin that stand right before the next unit."""
+    """First line of the comments directly before the next unit."""
     comments_end = -2
     for node in parent.children():
         first, last = _lines(node)
@@ -104,7 +104,7 @@ def _unit(node: "SgNode", starts: int, depth: int) -> Unit:
 
 
 def _unwrapped(node: "SgNode") -> "SgNode":
-    """The definition inside of an export, a decoration or a template."""
+    """The definition inside an export, a decorator or a template."""
     while node.kind() in _WRAPPERS:
         inner = next((c for c in reversed(node.children()) if c.is_named() and not _COMMENTS.fullmatch(c.kind())), None)
         if inner is None:
@@ -114,7 +114,7 @@ def _unwrapped(node: "SgNode") -> "SgNode":
 
 
 def _defining(node: "SgNode") -> "SgNode":
-    """The function or class that a name is given to (`const f = () => …`), or the node itself."""
+    """The function or class assigned to a name (`const f = () => …`), or the node itself."""
     for child in node.children():
         if child.kind() in ("variable_declarator", "assignment", "type_spec"):
             return child.field("value") or child.field("right") or child.field("type") or node
@@ -147,7 +147,7 @@ _HEADING = re.compile(r"#{1,6}\s+\S")
 
 
 def _sections(text: str) -> Iterator[Unit]:
-    """What stands under each heading of a Markdown file, the heading its signature."""
+    """The sections of a Markdown file; the heading is the signature."""
     lines = text.split("\n")
     is_code = False
     begins = [0]
@@ -160,7 +160,7 @@ def _sections(text: str) -> Iterator[Unit]:
 
 
 def _paragraphs(text: str) -> Iterator[Unit]:
-    """What stands between blank lines; nothing of it is a signature but its first line."""
+    """The blocks between blank lines; the first line of each is the signature."""
     lines = text.split("\n")
     begins = [0, *(n for n in range(1, len(lines)) if lines[n].strip() and not lines[n - 1].strip())]
     yield from _between(begins, lines)

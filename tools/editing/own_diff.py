@@ -1,4 +1,4 @@
-"""Puts a diff that `Change.as_text` wrote on the files as they are now."""
+"""Applies a diff written by `Change.as_text` to the current files, in memory."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@\n")
 
 
 class NoLongerFits(Exception):
-    """A file is not what the diff was made from. The message is its name."""
+    """A file differs from what the diff was made from. The message is its path."""
 
 
 @dataclass(frozen=True)
 class FileAfter:
-    """A file as the diff makes it."""
+    """A file after the diff."""
 
     root: Path
     relative: Path
@@ -34,9 +34,9 @@ def is_own_diff(code: str) -> bool:
 
 
 def files_after(diff: str, roots: Roots) -> list[FileAfter]:
-    """The files that a diff of ours changes, in order. It reads below the roots and writes nothing.
+    """The files after a diff of our own, in order. Reads below the roots and writes nothing.
 
-    Only lines that stand where the diff has them are taken. Raises NoRoots, FileRefused or NoLongerFits.
+    Hunks apply only at their exact line numbers. Raises NoRoots, FileRefused or NoLongerFits.
     """
     return [_after(file, roots) for file in _read(diff)]
 
@@ -44,7 +44,7 @@ def files_after(diff: str, roots: Roots) -> list[FileAfter]:
 @dataclass(frozen=True)
 class _Hunk:
     first_line: int
-    """Of the text before, counted from 0."""
+    """Line in the old text, counted from 0."""
     before: Sequence[str]
     after: Sequence[str]
 
@@ -61,7 +61,7 @@ def _read(diff: str) -> Iterator[_FileDiff]:
     at = 0
     while at < len(lines):
         old, new = lines[at], "".join(lines[at + 1 : at + 2])
-        if not (old.startswith("--- ") and new.startswith("+++ b/")):  # a model's own diff, with wrong counts
+        if not (old.startswith("--- ") and new.startswith("+++ b/")):  # written by a model, with wrong line counts
             raise NoLongerFits("any file")
         at += 2
         hunks: list[_Hunk] = []
@@ -73,9 +73,9 @@ def _read(diff: str) -> Iterator[_FileDiff]:
 
 
 def _body(lines: Sequence[str], at: int, removed: int, added: int) -> tuple[list[str], list[str], int]:
-    """The lines that a hunk finds, those that it leaves, and where the next one begins.
+    """The old and the new lines of a hunk, and the index of the next hunk.
 
-    By their counts: a removed line of a text can look like the head of a file.
+    Uses the counts in the hunk header, because a removed line can look like a file header.
     """
     before: list[str] = []
     after: list[str] = []
@@ -105,7 +105,7 @@ def _after(file: _FileDiff, roots: Roots) -> FileAfter:
 
 
 def _content(file: _FileDiff, folder: Path, roots: Roots) -> FileText | None:
-    """What the file holds below a root. None: there is none."""
+    """The content of the file below a root. None: it does not exist."""
     try:
         return read_text(roots.read_bytes(str(folder / file.path), "task_id"))
     except FileMissing:
@@ -115,7 +115,7 @@ def _content(file: _FileDiff, folder: Path, roots: Roots) -> FileText | None:
 
 
 def _patched(lines: list[str], hunks: Sequence[_Hunk]) -> list[str] | None:
-    """The lines after all hunks. None: one finds other lines than it has."""
+    """The lines after all hunks. None: a hunk does not match."""
     for hunk in reversed(hunks):
         end = hunk.first_line + len(hunk.before)
         if lines[hunk.first_line : end] != hunk.before:

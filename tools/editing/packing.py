@@ -1,4 +1,4 @@
-"""Packs the context for a model's window: whole files while they fit, then the parts that the task needs most."""
+"""Packs the context for a model's window: whole files if they fit, else the most relevant parts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,32 +14,33 @@ _NAMES_SHOWN = 4
 
 
 def room_in(window_tokens: int, output_tokens: int) -> int:
-    """What a prompt may take of a window: what is left beside an answer twice as long as expected, if it can be.
+    """The tokens of a window available for the prompt. Leaves room for an answer twice as long as expected, if
+    possible.
 
-    output_tokens: what the answer is expected to take, thinking included.
+    output_tokens: the expected answer, thinking included.
     """
     return window_tokens - max(output_tokens, min(2 * output_tokens, window_tokens // 4), _LEAST_ANSWER_TOKENS)
 
 
 _LEAST_ANSWER_TOKENS = 512
-"""An answer with less room is not worth its prompt."""
+"""The minimum room for an answer."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The context as one model gets it."""
+    """The context for one model."""
 
     files: tuple[ContextFile, ...]
-    """In the order in which they were given; those in part say where lines are left out."""
+    """In the order given; excerpts mark omitted lines."""
     tokens: int
-    """An estimate, the marks around the files included."""
+    """Estimated, including the tags around the files."""
     note: str | None
-    """What is shown in part and what is left out, for the receipt. None: all files are whole."""
+    """The files shown in part or left out, for the receipt. None: all files are whole."""
 
 
 @dataclass(frozen=True)
 class Packing:
-    """The context of one task, which each model's window gets in its own measure."""
+    """The context of one task, to be packed for each model's window."""
 
     task: str
     files: tuple[ContextFile, ...]
@@ -48,12 +49,12 @@ class Packing:
 
     @cached_property
     def whole_tokens(self) -> int:
-        """An estimate of what all files take, whole."""
+        """Estimated tokens of all files, complete."""
         return sum(map(_tokens, self.files))
 
     @cached_property
     def least_tokens(self) -> int:
-        """What the parts take that a prompt must hold; reads every file by its grammar."""
+        """Estimated tokens of the required parts; parses every file."""
         if not self.files:
             return 0
         selection = self._selection()
@@ -61,9 +62,9 @@ class Packing:
         return min(self.whole_tokens, selection.tokens)
 
     def pack(self, room_tokens: int | None) -> Packed:
-        """As much as the room takes, the most useful first; never less than the parts that must be there.
+        """As much as fits, most useful first, but at least the required parts.
 
-        room_tokens: for all files together. None: there is no limit.
+        room_tokens: for all files together. None: unlimited.
         """
         if room_tokens is None or self.whole_tokens <= room_tokens:
             return Packed(self.files, self.whole_tokens, None)
@@ -88,25 +89,25 @@ class Packing:
 
 @dataclass
 class _Selection:
-    """The lines taken so far."""
+    """The lines selected so far."""
 
     files: Sequence[ContextFile]
     lines: Sequence[Sequence[str]]
     reading: Reading
     tokens: int = 0
-    """What the files take with the lines taken, rather too many."""
+    """Estimated tokens of the selected lines with the tags; tends to overestimate."""
     taken: dict[int, set[int]] = field(default_factory=dict[int, set[int]])
-    """Line numbers by file."""
+    """Selected line numbers by file."""
 
     def take_at(self, priority: int, *, room: int | None) -> None:
-        """Take the pieces of a priority, those of the most useful files first, as far as there is room."""
+        """Select the pieces of a priority, those of the most useful files first, as far as they fit."""
         place = {number: at for at, number in enumerate(self.reading.order)}
         pieces = [piece for piece in self.reading.pieces if piece.priority == priority]
         for piece in sorted(pieces, key=lambda piece: place[piece.file]):
             self._take(piece.file, piece.lines, room)
 
     def take_whole_files(self, *, room: int) -> None:
-        """Take all that is left of each file, the most useful first, where there is room for all of it."""
+        """Select the rest of each file, most useful first, if all of it fits."""
         for number in self.reading.order:
             self._take(number, range(len(self.lines[number])), room)
 
@@ -131,15 +132,15 @@ class _Selection:
 
 
 _GAP_TOKENS = 10
-"""What `[lines 1200-1300 left out]` takes."""
+"""Tokens of `[lines 1200-1300 left out]`."""
 
 
 def _more_gaps(taken: set[int], new: Sequence[int], lines: int) -> int:
-    """By how many the gaps between the lines taken grow with new ones; of nothing taken, all is one gap."""
+    """How many gaps between the selected lines the new lines add. Without selected lines, the whole file is one gap."""
     added = set(new)
     more = 0
     for line in new:
-        if line - 1 not in added:  # a run of new lines begins, inside of one gap
+        if line - 1 not in added:  # a run of new lines begins within a gap
             more += (line > 0 and line - 1 not in taken) - 1
         if line + 1 not in added:
             more += line + 1 < lines and line + 1 not in taken
@@ -147,7 +148,7 @@ def _more_gaps(taken: set[int], new: Sequence[int], lines: int) -> int:
 
 
 def _shown(file: ContextFile, lines: Sequence[str], taken: set[int]) -> ContextFile:
-    """The file with the lines taken, and a mark where others are left out, unless the mark would be the longer."""
+    """The file with the selected lines; omitted lines are replaced by a mark unless the mark would be longer."""
     if len(taken) == len(lines):
         return file
     shown: list[str] = []
@@ -184,7 +185,7 @@ def _tokens(file: ContextFile) -> int:
 
 
 def _frame_tokens(path: str) -> int:
-    """What the marks around a file take."""
+    """Tokens of the tags around a file."""
     return ceil((_FRAME_BYTES + len(path.encode(errors="replace"))) / BYTES_PER_TOKEN)
 
 

@@ -1,7 +1,7 @@
-"""The files that `context_files` names by patterns such as `src/**/*.py`.
+"""Resolves patterns in `context_files`, such as `src/**/*.py`, to files.
 
-A pattern finds what git would not ignore, never by way of a link, and neither dot-files nor files whose
-names say that they hold keys: those are read only when they are named exactly.
+A pattern skips files that git ignores, links, dot-files and files whose names suggest secrets; such files are read
+only if named exactly.
 """
 
 import os
@@ -20,35 +20,35 @@ from ..guarding.roots import Roots
 from ..some_names import some_names
 
 FILES_AT_MOST = 500
-"""For one pattern. More than a task is ever about, and more than a receipt can name."""
+"""Per pattern; more than a task needs or a receipt can list."""
 
 ENTRIES_AT_MOST = 100_000
-"""Files and folders looked at for one pattern."""
+"""Files and folders scanned per pattern."""
 
 _WILD = re.compile(r"[*?\[{]")
 _BRACES = re.compile(r"\{([^{}]*,[^{}]*)\}")
 _ALTERNATIVES_AT_MOST = 64
 _NAMES_SHOWN = 5
 
-# Heavy, and nobody's own text; not every project's .gitignore lists them.
+# Large folders of third-party files, which not every project's .gitignore lists.
 _NEVER_MEANT = SECRET_FOLDERS | {"node_modules", "__pycache__", "venv"}
 
 
 @dataclass(frozen=True)
 class FoundFiles:
-    """What the paths and patterns of a call stand for."""
+    """The files that the paths and patterns of a call resolve to."""
 
     paths: tuple[str, ...]
-    """Exact paths, in order: those of one pattern sorted."""
+    """Exact paths, in the order given; the matches of one pattern are sorted."""
     notes: tuple[str, ...]
-    """What matched and was left out, for the receipt."""
+    """Matches that were left out, for the receipt."""
 
 
 async def find_files(named: Sequence[str], roots: Roots) -> FoundFiles:
-    """The paths, with those that each pattern finds in its place.
+    """The paths, with each pattern replaced by its matches.
 
-    A name that exists to the letter is a path, whatever is in it. Raises NoRoots, FileRefused where a
-    pattern finds nothing, or BadArgument where it finds too much.
+    A name that exists literally is a path, whatever characters it contains. Raises NoRoots, FileRefused if a pattern
+    matches nothing, or BadArgument if it matches too much.
     """
     if not any(map(_is_pattern, named)):
         return FoundFiles(tuple(named), ())
@@ -79,7 +79,7 @@ def _exists(name: str, roots: Roots) -> bool:
 
 @dataclass
 class _Search:
-    """One pattern on its way through the folders."""
+    """The search for one pattern."""
 
     pattern: str
     roots: Roots
@@ -87,7 +87,7 @@ class _Search:
     looked_at: int = 0
 
     def run(self) -> list[str]:
-        """The paths found, each in the form of the pattern: absolute where that is."""
+        """The paths found, absolute if the pattern is."""
         found: list[str] = []
         for alternative in _alternatives(self.pattern):
             found += self._find(alternative)
@@ -132,12 +132,12 @@ class _Search:
                 yield str(PurePosixPath(prefix, *relative.parts))
 
     def _walk(self, folder: Path, ignoring: Ignoring, dotted: set[str], depth: int | None) -> Iterator[Path]:
-        """The files that a pattern may find; no link is followed, and what is opened later is checked anew."""
+        """The files that a pattern may match; links are not followed, and files are checked again when opened."""
         try:
             with os.scandir(folder) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name)
         except OSError:
-            return  # nobody may look into it, or it is no folder
+            return  # not readable, or not a folder
         for entry in inside:
             self.looked_at += 1
             if self.looked_at > ENTRIES_AT_MOST:
@@ -170,7 +170,7 @@ class _Search:
 
 
 def _alternatives(pattern: str) -> list[str]:
-    """The pattern once for each choice in its braces: `*.{js,ts}` is `*.js` and `*.ts`."""
+    """Expands braces: `*.{js,ts}` becomes `*.js` and `*.ts`."""
     waiting, done = [pattern], list[str]()
     while waiting:
         next_one = waiting.pop()
@@ -185,7 +185,7 @@ def _alternatives(pattern: str) -> list[str]:
 
 
 def _fits(parts: Sequence[str], wanted: Sequence[re.Pattern[str] | None]) -> bool:
-    """Whether a path fits, part by part. None stands for `**`: any number of folders, at the end also a file."""
+    """Whether a path matches by component. None stands for `**`: any number of folders, at the end also a file."""
     reached = {0}
     for part in parts:
         reached = _with_nothing(reached, wanted)
@@ -198,7 +198,7 @@ def _fits(parts: Sequence[str], wanted: Sequence[re.Pattern[str] | None]) -> boo
 
 
 def _with_nothing(reached: set[int], wanted: Sequence[re.Pattern[str] | None]) -> set[int]:
-    """Where one also is when each `**` may stand for nothing."""
+    """The positions reached if each `**` may also match nothing."""
     found = set(reached)
     for at, pattern in enumerate(wanted):
         if at in found and pattern is None:

@@ -1,4 +1,4 @@
-"""What a model is told: who it is, what it may look at, and the task, each between marks of its own."""
+"""Builds prompts: the role, the material and the task, each between tags."""
 
 import hashlib
 import html
@@ -46,24 +46,24 @@ _PROSE_SYSTEM = (
 
 @dataclass(frozen=True)
 class Prompt:
-    """The beginning of a conversation with a model."""
+    """The messages of a conversation with a model so far."""
 
     system: str
     turns: tuple[Turn, ...]
 
     @property
     def text(self) -> str:
-        """All that is sent in words; a turn may carry thinking beside them."""
+        """The text of all messages; a turn may carry thinking in addition."""
         return "\n".join((self.system, *(turn.text for turn in self.turns)))
 
     @property
     def tokens(self) -> int:
-        """About how many tokens it takes, thinking that is sent back included; rather too many than too few."""
+        """Estimated tokens, including thinking that is sent back; tends to overestimate."""
         return estimate_tokens(self.text) + self._state_tokens
 
     @property
     def tokens_at_most(self) -> int:
-        """More tokens than it will take in practice: what a reservation of money counts with."""
+        """An upper bound of its tokens in practice, used to reserve money."""
         return most_tokens(self.text) + self._state_tokens
 
     @property
@@ -76,10 +76,10 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Changing:
-    """That the answer is to change files, and which."""
+    """Requests an answer that changes files."""
 
     target: str | None = None
-    """The file that the result goes into, new or there already. None: the files given say which."""
+    """The file that the result goes into, new or existing. None: any of the given files."""
 
 
 def draft_prompt(
@@ -91,9 +91,9 @@ def draft_prompt(
     prose: bool,
     changing: Changing | None = None,
 ) -> Prompt:
-    """The prompt for a first answer. What changes least stands first, for the vendors' prompt caches.
+    """The prompt for a first answer. The most stable parts come first, for the vendors' prompt caches.
 
-    changing: the answer is changes to files, in a form that `propose` can place. None: it is code or prose.
+    changing: request changes to files, in a form that `propose` can parse. None: request code or prose.
     """
     parts = [_file(file) for file in files]
     if context:
@@ -108,7 +108,7 @@ def draft_prompt(
 
 
 def repair_turn(failure: str, changing: Changing | None = None, *, prose: bool = False) -> Turn:
-    """What is said after an answer whose check failed. failure: the first failure, cleaned and short.
+    """The message after an answer whose check failed. failure: the first failure, cleaned and short.
 
     changing, prose: as for the draft.
     """
@@ -126,7 +126,7 @@ def repair_turn(failure: str, changing: Changing | None = None, *, prose: bool =
 def review_prompt(
     goal: str, progress: str, question: str | None, files: Sequence[ContextFile], *, visible_tokens: int
 ) -> Prompt:
-    """The prompt for the director at a checkpoint. visible_tokens: the most its answer may take."""
+    """The prompt for the director at a checkpoint. visible_tokens: the maximum length of its answer."""
     parts = [_file(file) for file in files]
     parts += [_marked("goal", goal), _marked("progress", progress)]
     if question:
@@ -140,7 +140,7 @@ def review_prompt(
 
 
 def validation_prompt(code: str, task: str | None, language: str | None, *, visible_tokens: int) -> Prompt:
-    """The prompt for the validator. visible_tokens: the most its answer may take."""
+    """The prompt for the validator. visible_tokens: the maximum length of its answer."""
     parts = [_marked("code", code, f' language="{_attribute(language)}"' if language else "")]
     if task:
         parts.append(_marked("task", task))
@@ -153,12 +153,12 @@ def validation_prompt(code: str, task: str | None, language: str | None, *, visi
     return Prompt(system=system, turns=(Turn("user", "\n\n".join(parts)),))
 
 
-# Files up to this size may be given back whole: about 150 lines.
+# Files up to this size, about 150 lines, may be returned whole.
 _WHOLE_CHARACTERS_AT_MOST = 6_000
 
 
 def _forms(changing: Changing, files: Sequence[ContextFile]) -> str:
-    """Which form the change of each file may have."""
+    """The permitted form of the change for each file."""
     lines: list[str] = []
     target = next((file for file in files if file.path == changing.target), None)
     if changing.target is not None and target is None:
@@ -177,9 +177,9 @@ def _file(file: ContextFile) -> str:
 
 
 def _marked(tag: str, text: str, attributes: str = "") -> str:
-    """The text between tags that it cannot close itself: they carry a digest that it does not hold.
+    """The text between tags with a digest that does not occur in it, so that the text cannot close them.
 
-    It stands there to the letter, but for what nobody sees.
+    The text is unchanged except that invisible characters are removed.
     """
     text = for_models(text)
     digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()

@@ -1,4 +1,4 @@
-"""What an answer makes of the files: the whole new text of each, or why it cannot be placed."""
+"""Applies an answer to the current texts: the new text of each file, or why it cannot be applied."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,22 +14,22 @@ from .matching import closest, find_matches
 
 @dataclass(frozen=True)
 class ProposedFiles:
-    """The files as an answer wants them. Texts have `\\n` line ends."""
+    """The files after an answer. Texts have `\\n` line ends."""
 
     texts: Mapping[str, str]
-    """The whole new text by path, as the caller named it, or relative to the first root where the file is new.
-    What stays as it is is left out."""
+    """The new text of changed files by path, as the caller named it; for a new file, relative to the first root."""
     failures: tuple[str, ...]
-    """What could not be placed, each as a message that a model can act on. Any: nothing is to be applied."""
+    """Why parts of the answer cannot be applied, each as a message to the model. If there are any, nothing is applied.
+    """
     notes: tuple[str, ...] = ()
-    """What of the answer was left out on purpose, for the receipt."""
+    """Parts of the answer that were ignored on purpose, for the receipt."""
 
 
 def propose(answer: Answer, current: Mapping[str, str], target: str | None) -> ProposedFiles:
     """The files after the answer's changes.
 
-    current: the texts of the files that the caller named, by path, with `\\n` line ends; a target that
-    does not exist is not among them. target: where a part or an edit without a path goes. None: nowhere.
+    current: the texts of the existing files that the caller named, by path, with `\\n` line ends. target: the file for
+    parts and edits without a path. None: such parts are failures.
     """
     draft = _Draft(current, target)
     draft.failures += answer.faults
@@ -53,12 +53,12 @@ class _Draft:
     target: str | None
     texts: dict[str, str] = field(default_factory=dict[str, str])
     whole: set[str] = field(default_factory=set[str])
-    """The paths whose whole text the answer gave."""
+    """The paths of files that the answer gave whole."""
     failures: list[str] = field(default_factory=list[str])
     notes: list[str] = field(default_factory=list[str])
 
     def write(self, part: Part, elsewhere: Sequence[str] = ()) -> None:
-        """Put a whole file in its place. elsewhere: the answer's other texts."""
+        """Set the text of a whole file. elsewhere: the answer's other texts."""
         path = self._place(part.path or "")
         if path is None:
             return
@@ -78,7 +78,7 @@ class _Draft:
             self.whole.add(path)
 
     def write_pathless(self, parts: Sequence[Part], *, is_alone: bool) -> None:
-        """Put the one part that is the answer into the target, when there is a target and no doubt."""
+        """Write the most likely part without a path to the target, if there is a target and a plausible part."""
         if not is_alone:
             code = [part for part in parts if rank(part.language) >= RANK_OF_CODE]
             if self.target is not None and self._known(self.target) not in self.texts and code:
@@ -108,7 +108,7 @@ class _Draft:
         self.write(Part(self.target, chosen.language, chosen.text, chosen.heading))
 
     def edit(self, edit: Edit) -> None:
-        """Carry out an edit on the text as the edits before it left it."""
+        """Apply an edit to the text left by the preceding edits."""
         path = self._edited_path(edit)
         if path is None:
             return
@@ -150,7 +150,7 @@ class _Draft:
         return None
 
     def _place(self, path: str) -> str | None:
-        """The caller's name of the file, or the path of a new one; None after a failure."""
+        """The file's path as the caller named it, or the path of a new file; None after a failure."""
         known = self._known(path)
         if known is not None:
             return known
@@ -171,7 +171,7 @@ class _Draft:
         return next((name for name in names if wanted is not None and new_path(name) == wanted), None)
 
     def _ending_in(self, path: str) -> list[str]:
-        """The caller's files whose names end in the path."""
+        """The caller's files whose paths end in this path."""
         wanted = new_path(path)
         return [name for name in self._names() if wanted and f"/{name.replace(chr(92), '/')}".endswith(f"/{wanted}")]
 
@@ -185,23 +185,23 @@ class _Draft:
 
 
 def _language_of(path: str) -> str | None:
-    """The language of a file, `text` for one that is read by people. None: its name does not say."""
+    """The language of a file; `text` for prose files. None: not known from its name."""
     is_text = PurePosixPath(path).suffix.lower() in (".txt", ".rst", ".adoc")
     return "text" if is_text else language_of_file(path)
 
 
 def _can_be(part: Part, wanted: str | None) -> bool:
-    """Whether a block can be a file of a language, by its tag, or by its look where the tag is a wrong one."""
+    """Whether a part can be a file of a language, by its tag, or by its content if the tag is wrong."""
     return wanted is None or can_be(part.language, wanted) or guess_language(part.text) == wanted
 
 
 def _retitles(part: Part, before: str) -> bool:
-    """Whether a reply that stands for a file has another title than the file: it may be about the change."""
+    """Whether a whole-reply part has a different title than the file, and so may only discuss the change."""
     return part.is_whole_reply and part.text.split("\n", 1)[0] != before.lstrip("\n").split("\n", 1)[0]
 
 
 def new_path(path: str) -> str | None:
-    """The path as one below a folder, parts divided by slashes. None: it leads out, or is no path."""
+    """The normalized relative path, with slashes. None: it leads outside the folder, or is not a path."""
     slashed = path.replace("\\", "/")
     if re.search(r"[\x00-\x1f:*?\"<>|]", slashed) or slashed.startswith(("/", "~")) or len(slashed) > 400:
         return None
@@ -212,7 +212,7 @@ def new_path(path: str) -> str | None:
 
 
 def _what_is_there(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> str:
-    """What a model needs to mend a search that found nothing."""
+    """A hint that lets a model fix a search text that was not found."""
     if any(line.strip() for line in replace) and len(done := find_matches(lines, replace, replace)) == 1:
         return f" The replacement is already at line {done[0].first_line + 1}."
     at = closest(lines, search)
@@ -227,13 +227,13 @@ _GIVE_ALL = "Give the whole file, or change it with search/replace blocks."
 
 
 def _quoted(search: Sequence[str]) -> str:
-    """Which edit a message is about."""
+    """Identifies an edit in a message."""
     first = next((line.strip() for line in search if line.strip()), "a blank line")
     return f"the text to search that begins with `{first if len(first) <= 80 else f'{first[:80]}…'}`"
 
 
 def _ended_as(before: str | None, text: str) -> str:
-    """The text with the final newline of the one before it, or without, as that is."""
+    """The text, with or without a final newline as in the old text."""
     return text.removesuffix("\n") if before and not before.endswith("\n") else text
 
 

@@ -1,4 +1,4 @@
-"""Which files are not written for a model's answer: `protected.yaml`, and what the user allows of it."""
+"""Files that model answers must not change: `protected.yaml`, minus what the user allows."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from ..guarding.text import visible
 
 
 class Patterns(BaseModel):
-    """What `protected.yaml` says: for each kind of file, patterns of names."""
+    """The content of `protected.yaml`: name patterns by kind of file."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,15 +26,15 @@ class Patterns(BaseModel):
 
 @dataclass(frozen=True)
 class Protection:
-    """The shipped patterns, and what the user's config file allows."""
+    """The shipped patterns, with the exceptions in the user's config file."""
 
     allowed: tuple[str, ...] = ()
-    """Patterns of `[apply] allow`, of the same form."""
+    """The patterns of `[apply] allow`, in the same form."""
 
     def why_not(self, relative: PurePath, *, is_named: bool) -> str | None:
-        """Why a file is not written, with the remedy. None: it may be.
+        """Why a file must not be written, with the remedy. None: it may be.
 
-        relative: from its root. is_named: whether the caller named it.
+        relative: the path relative to its root. is_named: whether the caller named it.
         """
         parts = tuple(map(_folded, relative.parts))
         patterns = shipped_patterns()
@@ -75,10 +75,10 @@ def _matches(parts: Sequence[str], pattern: str) -> bool:
 
 
 def _folded(part: str) -> str:
-    """The name as the most generous file system would read it.
+    """The name, normalized as the most lenient file systems do.
 
-    macOS ignores case and some unseen characters, Windows case, dots and blanks at the end and what
-    stands behind a colon: `.GIT`, `.g\\u200cit` and `.git::$INDEX_ALLOCATION` are all `.git` somewhere.
+    macOS ignores case and some invisible characters; Windows ignores case, trailing dots and spaces, and anything
+    after a colon. `.GIT`, `.g\\u200cit` and `.git::$INDEX_ALLOCATION` are all `.git` on some system.
     """
     seen = "".join(c for c in unicodedata.normalize("NFKC", visible(part)) if unicodedata.category(c) != "Cf")
     folded = seen.casefold().split(":", 1)[0].rstrip(". ")

@@ -1,4 +1,4 @@
-"""Which lines of the context a task needs most, from what it names and what its target refers to."""
+"""Ranks the lines of the context files for a task, by the names in the task and in its target."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,7 @@ from pathlib import PurePath
 from .context import ContextFile
 from .outline import Unit, all_units, outline
 
-# Words that are names beyond doubt: marked as code, called, dotted, with an underscore or a capital inside.
+# Words that are certainly identifiers: in backticks, called, dotted, or with an underscore or an inner capital.
 _MARKED = re.compile(r"`([^`\n]+)`")
 _SURE = re.compile(
     r"\b(?:\w+_\w+|[A-Za-z]\w*[a-z0-9][A-Z]\w*)\b|\b([A-Za-z_]\w*)(?=\(\S*\))|\b[a-z_]\w*(?:\.[A-Za-z_]\w*)+"
@@ -20,40 +20,40 @@ _WORD = re.compile(r"[A-Za-z_]\w{2,}")
 
 @dataclass(frozen=True)
 class Piece:
-    """Lines of a file that are of use together. Lower priorities come first."""
+    """Lines of a file that belong together. Lower priorities come first."""
 
     priority: int
     file: int
-    """Its place among the context files."""
+    """Its index among the context files."""
     lines: tuple[int, ...]
     """Counted from 0."""
 
 
-# What a prompt must hold for its task to make sense, and in which order it gets more.
+# The priorities: MUST is required for the task to make sense, the others are added in this order.
 MUST = 0
-"""Definitions that the task names; imports and signatures of the files that hold them, of the target, and of
-files that the task names. Of all files when it names nothing."""
+"""Definitions that the task names; imports and signatures of their files, of the target, and of files that the task
+names. If the task names nothing: imports and signatures of all files."""
 TARGET = 1
-"""The target, whole, or as many of its definitions as there is room for."""
+"""The target and the files that the task names: whole, or as many definitions as fit."""
 REFERRED_SIGNATURES = 2
-"""Of definitions whose names are words of the task, or that the target or what the task names refers to."""
+"""Signatures of definitions named by any word of the task, or referred to by the target or the definitions above."""
 REFERRED = 3
-"""The same definitions, whole."""
+"""The same definitions, complete."""
 OUTLINE = 4
 """Imports and signatures of all other files."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What there is to choose from."""
+    """The ranked pieces of the context files."""
 
     pieces: tuple[Piece, ...]
     order: tuple[int, ...]
-    """The files, the most useful first."""
+    """Indexes of the files, most useful first."""
 
 
 def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Reading:
-    """The pieces of the files, and the files' order: the target, those that the task names, the rest as given."""
+    """The pieces of the files, and the files in order: the target, those that the task names, the rest as given."""
     units = [outline(file.path, file.text) for file in files]
     sure, words = _names(task)
     central = [file.path == target or _is_named(file.path, task) for file in files]
@@ -82,7 +82,7 @@ def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Readin
 
 
 def _names(task: str) -> tuple[set[str], set[str]]:
-    """What is surely a name in the task, and all its words."""
+    """The certain identifiers in the task, and all its words."""
     sure: set[str] = set()
     for marked in _MARKED.findall(task):
         sure.update(_NAME.findall(marked))
@@ -100,7 +100,7 @@ def _named_units(units: Sequence[Unit], names: AbstractSet[str]) -> Iterator[Uni
 
 
 def _whole_or_outline(unit: Unit, file: int, priority: int, names: AbstractSet[str]) -> Piece:
-    """The unit; of one whose members are named too, only its signatures: it is named to say where they are."""
+    """The whole unit, or only its signatures if its members are named too: then it merely locates them."""
     is_place = any(_named_units(unit.members, names))
     return _signatures([unit], file, priority) if is_place else _piece(unit, file, priority)
 
@@ -122,9 +122,9 @@ def _mentions(text: str, unit: Unit, names: AbstractSet[str]) -> bool:
 def _referred_to(
     files: Sequence[ContextFile], units: Sequence[Sequence[Unit]], central: Sequence[bool], sure: AbstractSet[str]
 ) -> set[str]:
-    """What the definitions that the task names refer to, and a target of which it names none.
+    """The names that the definitions named by the task refer to, or a target of which the task names no definition.
 
-    A method counts only where no other has its name: `get` and `run` are everywhere.
+    A member counts only if its name is unique: `get` and `run` are everywhere.
     """
     spoken: set[str] = set()
     for file, of_file, is_central in zip(files, units, central, strict=True):

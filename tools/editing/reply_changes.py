@@ -1,4 +1,4 @@
-"""What a model's reply wants changed: whole files and edits, each with the path that the reply gives it."""
+"""Parses the file changes in a model's reply: whole files and edits, each with its path if given."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -18,30 +18,30 @@ class Part:
     path: str | None
     """As the reply gives it. None: it gives none."""
     language: str | None
-    """The language that its fence names. None: it names none."""
+    """The language of its fence. None: no language tag."""
     text: str
     heading: str = ""
-    """The comment that named the path, taken off the text; a file may have had it before."""
+    """The comment that gave the path, removed from the text; it may be part of the existing file."""
     is_whole_reply: bool = False
-    """True: the reply as it stands, which reads like a Markdown file and may only talk about one."""
+    """True: the whole reply as a Markdown file; it may instead be prose about one."""
 
 
 @dataclass(frozen=True)
 class Edit:
-    """Lines to find in a file, and the lines to put in their place."""
+    """Lines to find in a file and their replacement."""
 
     path: str | None
     """As the reply gives it. None: it gives none."""
     search: str
-    """Whole lines. Empty: the file is new."""
+    """Whole lines. Empty: a new file."""
     replace: str
-    """Whole lines. Empty: they are deleted."""
+    """Whole lines. Empty: the lines are deleted."""
 
 
 @dataclass(frozen=True)
 class ReplyChanges:
     parts: tuple[Part, ...]
-    """Those without a path are joined, one for each language."""
+    """Parts without a path are joined into one per language."""
     edits: tuple[Edit, ...]
     faults: tuple[str, ...]
     """What was meant as a file or an edit and cannot be read, each as a message to the model."""
@@ -50,7 +50,7 @@ class ReplyChanges:
 def read_changes(text: str, fences: Sequence[Fence]) -> ReplyChanges:
     """The changes in a reply, in order.
 
-    text: the reply, visible and without its thoughts. fences: those in it.
+    text: the reply, visible characters only, without thinking. fences: the fences in it.
     """
     given = text.split("\n")
     lines = _without_file_tags(list(given))
@@ -76,13 +76,13 @@ def read_changes(text: str, fences: Sequence[Fence]) -> ReplyChanges:
     return ReplyChanges(tuple(parts), tuple(reading.edits), tuple(reading.faults))
 
 
-# Stands for the lines of a block, whose text may hold fences, while fences are looked for.
+# Replaces the lines of search/replace blocks, whose text may contain fences, while fences are searched.
 _MASK = "\x00"
 
 
 @dataclass
 class _Reading:
-    """What has been read of a reply so far."""
+    """The changes parsed from a reply so far."""
 
     lines: Sequence[str]
     parts: list[Part] = field(default_factory=list[Part])
@@ -90,11 +90,11 @@ class _Reading:
     edits: list[Edit] = field(default_factory=list[Edit])
     faults: list[str] = field(default_factory=list[str])
     last_line: int = -1
-    """The last line of what has been read."""
+    """The last line that has been parsed."""
     path_of_last_edit: str | None = None
 
     def path_before(self, line: int, language: str) -> str | None:
-        """The path in the line before, one blank line or two between them."""
+        """The path in the last nonblank line before, at most two blank lines away."""
         for number in range(line - 1, max(self.last_line, line - 4), -1):
             if self.lines[number].strip():
                 return path_in_line(self.lines[number], language) or path_in_comment(self.lines[number], language)
@@ -146,17 +146,17 @@ class _Reading:
             self.parts.append(Part(path, fence.language or None, text_of(lines), heading))
 
 
-# What breaks off without harm to the files: how to call them, and what comes out.
+# Languages of fences that may be unclosed without affecting files: commands and output.
 _BESIDE = ("bash", "text", "output", SESSION)
 
 _NOT_CLOSED = "the fence was never closed, so its end may be missing. Give it again, whole."
 
-# A sentence, as it stands before or behind code and never in it.
+# A sentence that introduces or follows code, never part of code.
 _SENTENCE = re.compile(r"[A-Z][\w',-]*(?: [\w`'\",()-]+){2,}[.:!?]?")
 
 
 def _unfenced(text: str, reading: _Reading) -> tuple[list[Part], list[Edit]]:
-    """A reply without any fence: a diff, or code when it looks like code."""
+    """A reply without fences: a diff, or code if it looks like code."""
     if is_diff(reading.lines, ""):
         reading.take_diff(reading.lines, None)
         return reading.parts, reading.edits
@@ -170,12 +170,12 @@ def _unfenced(text: str, reading: _Reading) -> tuple[list[Part], list[Edit]]:
 
 
 def _is_document(text: str) -> bool:
-    """Whether a reply may itself be a Markdown file: it begins with a title."""
+    """Whether the reply itself may be a Markdown file: it begins with a title."""
     return re.match(r"# \S.*(?:\n|\Z)", text) is not None
 
 
 def _joined(fences: Sequence[Fence]) -> Iterator[Part]:
-    """One part for each language; a lone fence keeps its blank lines."""
+    """One part per language; a single fence keeps its outer blank lines."""
     by_language: dict[str, list[Fence]] = {}
     for fence in fences:
         by_language.setdefault(fence.language, []).append(fence)
@@ -185,7 +185,7 @@ def _joined(fences: Sequence[Fence]) -> Iterator[Part]:
 
 
 def _broken_documents(fences: Sequence[Fence]) -> Iterator[str]:
-    """Markdown whose own fences end the fence around it, as an untagged fence behind it shows."""
+    """Reports Markdown files cut off by a fence of their own, which leaves an untagged fence after them."""
     for fence, behind in pairwise(fences):
         if fence.language == "markdown" and behind.language == UNTAGGED and behind.mark == fence.mark:
             yield "A Markdown file ends at a fence of its own: put it into a longer one (````) and give it again."
@@ -199,12 +199,12 @@ def _is_inside(block: Block, fence: Fence) -> bool:
     return fence.first_line < block.first_line <= fence.last_line
 
 
-# Our prompts give files between tags, and some models answer in kind.
+# Our prompts give files between tags, and some models reply in the same form.
 _FILE_TAG = re.compile(r"<file(?P<digest>-[0-9a-f]{8})?\s+(?:path|name)=\"(?P<path>[^\"]+)\"[^>]*>\s*")
 
 
 def _without_file_tags(lines: list[str]) -> list[str]:
-    """The reply with fences in the place of tags like those around the files of a prompt."""
+    """The reply with file tags like those of our prompts replaced by fences."""
     at = 0
     while at < len(lines):
         opening = _FILE_TAG.fullmatch(lines[at])
@@ -225,7 +225,7 @@ def _without_file_tags(lines: list[str]) -> list[str]:
 
 
 def _unclosed_tags(lines: Sequence[str], fences: Sequence[Fence]) -> Iterator[str]:
-    """The tags that opened a file and are no fences now, for nothing closed them."""
+    """Reports opening file tags that are never closed."""
     inside = {number for fence in fences for number in range(fence.first_line, fence.last_line + 1)}
     for number, line in enumerate(lines):
         if number not in inside and (tag := _FILE_TAG.fullmatch(line)) is not None:
@@ -233,7 +233,7 @@ def _unclosed_tags(lines: Sequence[str], fences: Sequence[Fence]) -> Iterator[st
 
 
 def _end_of_tag(lines: Sequence[str], begin: int, digest: str) -> int | None:
-    """The line that closes a tag. None: none does before the next one opens."""
+    """The line that closes a tag. None: there is none before the next tag opens."""
     for number in range(begin + 1, len(lines)):
         if lines[number].strip() in (f"</file{digest}>", "</file>"):
             return number

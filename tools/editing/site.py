@@ -1,4 +1,4 @@
-"""The files that a task may change, as they were when it began."""
+"""A snapshot of the files that a task may change, taken when it begins."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from .folder import folder_below
 from .protected import Protection
 
 Place = tuple[Path, Path]
-"""A root, and the path from there."""
+"""A root, and the path relative to it."""
 
 
 @dataclass(frozen=True)
@@ -23,36 +23,36 @@ class Source:
     """A file that the caller named."""
 
     path: str
-    """As it was named."""
+    """As the caller named it."""
     place: Place
     data: bytes | None
-    """None, here and below: there is no such file yet."""
+    """None, here and in `content`: the file does not exist yet."""
     content: FileText | None
     why_not: str | None = None
-    """Why it is not written, with the remedy. None: it may be."""
+    """Why it must not be written, with the remedy. None: it may be."""
 
 
 @dataclass(frozen=True)
 class Site:
     sources: Mapping[str, Source]
-    """By the path as it was named; each file once."""
+    """By the path as the caller named it; each file once."""
     target: str | None
-    """The file that the result belongs to, under a name of `sources`."""
+    """The file that the result belongs to, a key of `sources`."""
     roots: Roots
     protection: Protection
     judges: frozenset[Place] = frozenset()
-    """The test files that the answer is checked by: it does not rewrite them."""
+    """The test files that check the answer, which it must not change."""
 
     @property
     def current(self) -> dict[str, str]:
-        """The text of each file that there is, with \\n as line end."""
+        """The text of each existing file, with \\n line ends."""
         return {name: source.content.text for name, source in self.sources.items() if source.content is not None}
 
     def source_at(self, place: Place) -> Source | None:
         return next((source for source in self.sources.values() if source.place == place), None)
 
     def is_beside(self, place: Place) -> bool:
-        """Whether a file lies in the folder of one that was named."""
+        """Whether a file is in the same folder as a named file."""
         folders = {(root, relative.parent) for root, relative in (source.place for source in self.sources.values())}
         return (place[0], place[1].parent) in folders
 
@@ -64,10 +64,10 @@ async def survey_site(
     protection: Protection,
     judges: frozenset[Place] = frozenset(),
 ) -> Site:
-    """The site of a task: the target, and the files that it is to be read with.
+    """The snapshot for a task: its target and its context files.
 
-    Raises NoRoots, or FileRefused for a target that may not be written, and for a file that has
-    changed since it was read into `files`.
+    Raises NoRoots, or FileRefused if the target must not be written or a file has changed since it was read into
+    `files`.
     """
     return await anyio.to_thread.run_sync(_survey, target, files, roots, protection, judges)
 

@@ -1,4 +1,4 @@
-"""Takes back what a task wrote: because the user wishes so, or because its server died in the middle."""
+"""Undoes the writes of a task, on the user's request or because its server died while writing."""
 
 import logging
 import shutil
@@ -27,15 +27,15 @@ _SECONDS_A_DAY = 86_400
 
 
 class ChangedSince(CallerError):
-    """A file is no longer as the task wrote it: taking the task back would lose somebody's work."""
+    """A file has changed since the task wrote it; undoing the task would lose that change."""
 
 
 class UndoAnswer(BaseModel):
     task_id: str
     restored: list[str]
-    """Files that are as they were before the task."""
+    """Files restored to their content before the task."""
     removed: list[str]
-    """Files that the task had made."""
+    """Files that the task had created."""
 
     def as_text(self) -> str:
         did = [f"restored {path}" for path in self.restored] + [f"removed {path}" for path in self.removed]
@@ -43,9 +43,9 @@ class UndoAnswer(BaseModel):
 
 
 async def undo_task(services: Services, task_id: str) -> UndoAnswer:
-    """Take back what a task wrote, all of it or nothing; the memory hears that the work was rejected.
+    """Undo the writes of a task, all or none, and record the task as rejected.
 
-    Raises BadArgument for a task that wrote nothing or is under way, ChangedSince with a diff, or LedgerError.
+    Raises BadArgument for a task that wrote nothing or is still running, ChangedSince with a diff, or LedgerError.
     """
     row = await read_state(services.ledger, task_id)
     if row is not None and row.status == "running":
@@ -57,10 +57,10 @@ async def undo_task(services: Services, task_id: str) -> UndoAnswer:
 
 
 async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
-    """Take back what servers that died had half written, and finish what was being taken back.
+    """Roll back the unfinished writes of servers that died, and complete interrupted undos.
 
-    What was put right is logged and stands in `journals.news`. now: seconds since 1970 UTC; journals that
-    have been kept long enough go.
+    Recovered tasks are logged and reported in `journals.news`. Expired journals are deleted. now: seconds since 1970
+    UTC.
     """
 
     async def status_of(task_id: str) -> str | None:
@@ -128,7 +128,7 @@ def _put_right(journals: Journals, journal: Journal) -> None:
     try:
         with journals.alone():
             if journal.has(UNDONE):
-                return  # another server was faster
+                return  # another server has done it
             taken = take_back(journal)
             journal.put(UNDONE, taken.left)
     except OSError as error:
@@ -153,7 +153,7 @@ def _put_right(journals: Journals, journal: Journal) -> None:
 
 
 def _since(journal: Journal, number: int) -> str | None:
-    """How a file differs from what the task wrote, as a diff; None: it does not, or it is as before the task."""
+    """The diff from a file as the task wrote it to its current state. None: it is as written, or as before the task."""
     entry = journal.plan.files[number]
     data = now_at(entry)
     if digest(data) in (entry.after, entry.before):
@@ -168,11 +168,11 @@ def _since(journal: Journal, number: int) -> str | None:
 
 
 def now_at(entry: Entry) -> bytes | None:
-    """The file of an entry as it is now. None: there is none."""
+    """The current content of an entry's file. None: it does not exist."""
     try:
         with folder_below(Path(entry.root), PurePath(entry.relative).parent) as folder:
             found = folder.look(PurePath(entry.relative).name)
-    except OSError:  # its folder is gone, or a link stands in its place: it is not what was written
+    except OSError:  # its folder is gone or has been replaced by a link, so this is not the written file
         return None
     return None if found is None else found.data
 

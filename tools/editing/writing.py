@@ -1,8 +1,8 @@
-"""Writes a change to disk, all of it or nothing, and takes it back.
+"""Writes a change to disk atomically, and rolls it back.
 
-Every step leaves the journal able to say, for each file, whether it is as it was or as it was to become.
-What it does not protect against: whoever writes a file in the instant between its last reading and its
-replacement; what `belongings.py` does not keep of a replaced file.
+At every step the journal can tell for each file whether it has its old or its new content. It does not protect against
+another process that writes a file between the last check and the replacement, nor keep metadata that `belongings.py`
+does not copy.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from .folder import FileNow, Folder, folder_below
 from .journal import Entry, Journal, Journals, WritePlan, digest, identity
 
 UNDOING, UNDONE = "undoing", "undone"
-"""Marks of a journal that is being taken back, and has been, but for the files that the second mark names."""
+"""Marks of a journal whose rollback has begun, and is complete except for the files stored with the second mark."""
 
 _REMEDIES = {
     errno.ENOSPC: "The disk is full: make room",
@@ -39,11 +39,11 @@ class NotApplied(Exception):
 
 @dataclass(frozen=True)
 class TakenBack:
-    """What became of each file when a task was taken back."""
+    """The result of rolling back a task, by file."""
 
     restored: tuple[str, ...] = ()
     left: tuple[str, ...] = ()
-    """Neither as it was nor as the task wrote it: somebody's work, and not touched."""
+    """Files changed by somebody else since, which were left alone."""
 
 
 def apply_change(change: Change, task_id: str, journals: Journals, at: float) -> None:
@@ -64,9 +64,9 @@ def apply_change(change: Change, task_id: str, journals: Journals, at: float) ->
 
 
 def take_back(journal: Journal) -> TakenBack:
-    """Put every file back that is as the task wrote it; doing so again is harmless. Raises OSError.
+    """Restore every file that is still as the task wrote it; idempotent. Raises OSError.
 
-    For a task that was interrupted, too: what had not been written yet is as it was.
+    Also completes the rollback of an interrupted task, whose unwritten files still have their old content.
     """
     if (root := journal.missing_root()) is not None:
         raise FileNotFoundError(errno.ENOENT, "the project folder is missing or empty", root)
@@ -123,7 +123,7 @@ def _plan(change: Change, task_id: str, at: float) -> WritePlan:
 
 
 def _require_writable(file: FileWrite) -> None:
-    """Raises NotApplied for a file that is not as it was read, or may not be written."""
+    """Raises NotApplied if the file has changed since it was read, or is read-only."""
     try:
         with folder_below(file.root, file.relative.parent) as folder:
             now = folder.look(file.relative.name)
@@ -162,7 +162,7 @@ def _write(files: Sequence[FileWrite], journal: Journal, journals: Journals) -> 
 
 
 def _give_up(journal: Journal, error: OSError | NotApplied) -> None:
-    """Take back what was written of a change that cannot be completed. Raises NotApplied."""
+    """Roll back a change that cannot be completed. Raises NotApplied."""
     why = str(error) if isinstance(error, NotApplied) else f"{_why(error, journal.folder)}, then call again."
     try:
         taken = take_back(journal)
@@ -181,7 +181,7 @@ def _folder(file: FileWrite) -> AbstractContextManager[Folder]:
 
 @contextlib.contextmanager
 def _folder_of(entry: Entry) -> Generator[Folder | None]:
-    """The folder of an entry. None: it is gone, or no folder any more."""
+    """The folder of an entry. None: it no longer exists or is not a folder."""
     with contextlib.ExitStack() as opened:
         try:
             folder = opened.enter_context(folder_below(Path(entry.root), PurePath(entry.relative).parent))
@@ -193,7 +193,7 @@ def _folder_of(entry: Entry) -> Generator[Folder | None]:
 
 
 def _look(folder: Folder, name: str) -> FileNow | Literal[False] | None:
-    """The file; None: there is none; False: something else stands there."""
+    """The file; None: it does not exist; False: the name is not a regular file."""
     try:
         return folder.look(name)
     except OSError as error:
