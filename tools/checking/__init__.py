@@ -1,1 +1,1 @@
-"""Whether an answer is right: parsing, tests that run in a sandbox, the reviewer."""
+"""Checks answers: parsing, tests in a sandbox, and the reviewer model."""

@@ -1,6 +1,6 @@
-"""The checks of an answer that changes files: it can be placed, each file parses, and what runs passes in a copy.
+"""Checks an answer that changes files: it applies, each file parses, and tests and commands pass in a copy.
 
-Nothing of the project itself is touched: the change is made in a copy, and all that is executed runs there.
+The project itself is not touched: the change is made in a copy, where everything is executed.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ChangeChecks:
-    """The checks of one task that changes files, for each of its answers."""
+    """The checks of one file-changing task, applied to each of its answers."""
 
     changes: PlannedChanges
     executing: Executing
     tests: TestsGiven | None = None
     commands: "tuple[CommandCheck, ...]" = ()
     project: Path | None = None
-    """Where the commands run, in a copy."""
+    """The commands run in a copy of this folder."""
     began: Callable[[], None] = field(default=lambda: None)
 
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
-        """Place, then parse and lint, then tests, then commands; whatever fails ends them."""
+        """Apply the edits, parse and lint, run the tests, then the commands; the first failure ends the checks."""
         change = await self.changes.by(answer)
         if change.failures:
             return (CheckResult("edit", "failed", first_failure="\n".join(change.failures)),)
@@ -80,7 +80,7 @@ class ChangeChecks:
         return await run_command_check(command, "", language, self.project, sandbox, changed, self.executing.search)
 
     def _main_file(self, change: Change) -> tuple[Path, Path] | None:
-        """The file that tests are about: the target, else the first Python file, else the first."""
+        """The file under test: the target, else the first Python file, else the first file."""
         site = self.changes.site
         if site.target is not None:
             return site.sources[site.target].place
@@ -88,7 +88,7 @@ class ChangeChecks:
         return next((place for place in places if place[1].suffix == ".py"), next(iter(places), None))
 
     def _text(self, change: Change, place: tuple[Path, Path]) -> str:
-        """What the file says after the change."""
+        """The text of the file after the change."""
         changed = next((file.text_after for file in change.files if file.place == place), None)
         if changed is not None:
             return changed
@@ -97,7 +97,7 @@ class ChangeChecks:
 
 
 async def _static(files: Sequence[FileWrite]) -> list[CheckResult]:
-    """`parse` and `lint` over all files: the first failure, else one of each that says what the worst file says."""
+    """`parse` and `lint` of all files: the first failure, else the worst result of each check."""
     from .parse import check_static
 
     found: dict[str, CheckResult] = {}
@@ -116,7 +116,7 @@ async def _static(files: Sequence[FileWrite]) -> list[CheckResult]:
 
 
 def _excused(check: CheckResult, before: Sequence[CheckResult]) -> CheckResult:
-    """A failure that the file had before the change: it proves nothing about the answer."""
+    """Turns a failure that the file also had before the change into `not_run`: it says nothing about the answer."""
     if not any(old.name == check.name and old.outcome == "failed" for old in before):
         return check
     note = f"it failed before the change too: {check.first_failure}"
@@ -127,7 +127,7 @@ _RANK = {"passed": 0, "not_run": 1, "failed": 2}
 
 
 def _at(path: str, check: CheckResult) -> CheckResult:
-    """The check with the file it is about in what it says."""
+    """The check with the file's path prefixed to its messages."""
     return replace(
         check,
         first_failure=f"{path}: {check.first_failure}" if check.outcome == "failed" else None,

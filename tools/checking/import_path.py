@@ -1,4 +1,4 @@
-"""How a Python file of a project is imported by its tests."""
+"""Determines how the tests of a project import one of its Python files."""
 
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -9,14 +9,14 @@ class ImportPath:
     name: str
     """`package.module`."""
     folders: tuple[str, ...]
-    """What must be on sys.path, relative to the project, the first first."""
+    """The entries for sys.path, relative to the project, in order."""
 
 
 def import_path(relative: PurePath, project: Path) -> ImportPath | None:
-    """The way to import a file. None: it is no Python module, or its name cannot be imported.
+    """The import path of a file. None: it is not a Python module, or its name cannot be imported.
 
-    relative: from the project's root. In the `src` layout the package stands below `src`; a script beside
-    others sees them, as it does when it is run.
+    relative: from the project's root. In the `src` layout the package is below `src`. The folder of a file outside
+    a package is added to sys.path, as when the file is run as a script.
     """
     if relative.suffix != ".py":
         return None

@@ -1,4 +1,4 @@
-"""Tests of an answer that stands in a file of a project, run in a copy of that project."""
+"""Runs tests of an answer that is a file of a project, in a copy of that project."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,10 +22,11 @@ async def run_in_project(
     executing: Executing,
     sandbox: "Sandbox",
 ) -> CheckResult:
-    """What the tests say of a file, at its place and importable by its path.
+    """The result of the tests for a file at its place in the project, importable by its path.
 
-    main: its root, and the path from there. text, language: its own. written: what the answer changes, by the path
-    from the tests' root, or from the file's where the tests are text. Raises FileRefused when no copy can be made.
+    main: the root of the file, and its path relative to it. text, language: those of the file. written: the new
+    contents of the answer's files, by path relative to the tests' root, or to the file's root if the tests are text.
+    Raises FileRefused if the project cannot be copied.
     """
     from .project_copy import copied_project
     from .running import InPlace, run_project_tests, run_tests

@@ -1,6 +1,6 @@
-"""Reads the tests inside the sandbox: what in them can fail, what ends them, and what their asserts and errors say.
+"""Analyses the tests inside the sandbox: what can fail, what exits, and how failures are described.
 
-Loaded by `inside_tests.py`, which it stands beside there, and by nothing else.
+Loaded by `inside_tests.py`, which is next to it in the sandbox, and by nothing else.
 """
 
 import _sitebuiltins
@@ -13,13 +13,13 @@ import types
 from typing import Any
 
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
-"""What Python's parser raises for text that is no program: also for null bytes, surrogates and deep nesting."""
+"""What Python's parser raises for invalid source, including null bytes, surrogates and deep nesting."""
 
 
 class Explaining(ast.NodeTransformer):
-    """Lets `assert left == right` say both values when it fails; they are computed once, as before.
+    """Makes a failing `assert left == right` show both values, each evaluated once.
 
-    What is asserted by itself is looked at first, see `decided`.
+    Asserts without a single comparison are wrapped in `decided`.
     """
 
     def visit_Assert(self, node: ast.Assert) -> ast.AST:  # ast's own naming
@@ -27,7 +27,7 @@ class Explaining(ast.NodeTransformer):
         if not isinstance(test, ast.Compare) or len(test.ops) != 1:
             node.test = ast.Call(ast.Name("@decided", ast.Load()), [test], [])
             return ast.fix_missing_locations(node)
-        # Names that no program can write, so that none is shadowed.
+        # These names are not valid identifiers, so they shadow nothing.
         test.left = ast.NamedExpr(ast.Name("@left", ast.Store()), test.left)
         test.comparators = [ast.NamedExpr(ast.Name("@right", ast.Store()), test.comparators[0])]
         values = [ast.Name(name, ast.Load()) for name in ("@left", "@right")]
@@ -36,9 +36,9 @@ class Explaining(ast.NodeTransformer):
 
 
 class Leaving(ast.NodeTransformer):
-    """Knows the exits that the tests' own text asks for, `sys.exit(0 if ok else 1)`, from all others.
+    """Distinguishes exits written in the tests, such as `sys.exit(0 if ok else 1)`, from all others.
 
-    An answer's `exit` under another name raises it in the tests' frame too: the call must stand in the tests.
+    An aliased `exit` called by the answer also raises in the tests' frames, so the call itself must be in the tests.
     """
 
     def __init__(self) -> None:
@@ -57,7 +57,7 @@ class Leaving(ast.NodeTransformer):
         return code
 
     def has_ended_with(self, error: SystemExit, tests: types.CodeType) -> bool:
-        """Whether it is the last exit of the tests, and no code of the answer stands between."""
+        """Whether it is the last recorded exit of the tests, with no frame of the answer in between."""
         steps = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)][1:]
         if steps and steps[-1] is QUIT:
             steps.pop()
@@ -67,20 +67,20 @@ class Leaving(ast.NodeTransformer):
 
 
 QUIT = _sitebuiltins.Quitter.__call__.__code__
-"""The code of `exit` and `quit`."""
+"""The code object of `exit` and `quit`."""
 
 
 def codes_of(code: types.CodeType) -> list[types.CodeType]:
-    """The code and that of all functions in it."""
+    """The code object and those of all nested functions."""
     return [code, *(inner for one in code.co_consts if isinstance(one, types.CodeType) for inner in codes_of(one))]
 
 
 class AlwaysTrue(BaseException):
-    """The tests assert what is true whatever the answer does."""
+    """The tests contain an assertion that is always true."""
 
 
 def decided(value: object) -> object:
-    """The value. Raises AlwaysTrue for a coroutine that nobody awaited: its result was not looked at."""
+    """Return the value. Raises AlwaysTrue for a coroutine that was never awaited."""
     if inspect.iscoroutine(value):
         value.close()
         raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: it was never awaited")
@@ -94,13 +94,13 @@ def explain(left: object, right: object, message: object) -> str:
 def shown(value: object) -> str:
     try:
         text = repr(value)
-    except Exception:  # noqa: BLE001  # whatever the answer's own __repr__ raises
+    except Exception:  # noqa: BLE001  # the answer's __repr__ may raise anything
         return f"<{type(value).__name__} that cannot be shown>"
     return text if len(text) <= 600 else f"{text[:400]} ... {text[-180:]}"
 
 
 def can_fail(statement: ast.stmt) -> bool:
-    """Whether running the statement itself asserts, calls or raises; a definition alone does not."""
+    """Whether executing the statement asserts, calls or raises; a definition alone does not."""
     waiting: list[ast.AST] = [statement]
     while waiting:
         node = waiting.pop()
@@ -114,7 +114,8 @@ def can_fail(statement: ast.stmt) -> bool:
 
 
 def nothing_looked_at(tree: ast.Module) -> str | None:
-    """The line of the first assert, with its remedy, if none can fail and nothing else looks. None: something does."""
+    """The line of the first assert, with its remedy, if no assert can fail and nothing else is checked. None
+    otherwise."""
     nodes = [*ast.walk(tree)]
     lines = [node.lineno for node in nodes if isinstance(node, ast.Assert) and is_always_true(node)]
     if not lines or any(map(may_look, nodes)):
@@ -123,7 +124,7 @@ def nothing_looked_at(tree: ast.Module) -> str | None:
 
 
 def may_look(node: ast.AST) -> bool:
-    """Whether the statement can find an answer wrong; a call that stands alone may assert, if it does not print."""
+    """Whether the statement can detect a wrong answer; a bare call counts unless it prints."""
     if isinstance(node, ast.Expr):
         is_print = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "print"
         return not is_print and not isinstance(node.value, ast.Constant)
@@ -131,12 +132,13 @@ def may_look(node: ast.AST) -> bool:
 
 
 def is_always_true(node: ast.AST) -> bool:
-    """Whether it asserts what is true by its form: `assert True`, `assert x or 1`, `assert (something, "message")`."""
+    """Whether it is an assert that is true by its form: `assert True`, `assert x or 1`, `assert (something,
+    "message")`."""
     return isinstance(node, ast.Assert) and is_true(node.test)
 
 
 def is_true(value: ast.expr) -> bool:
-    """Whether the expression is true whatever its names stand for."""
+    """Whether the expression is true for any values of its names."""
     if isinstance(value, ast.Constant):
         return bool(value.value)
     if isinstance(value, ast.Tuple | ast.List | ast.Set):
@@ -149,9 +151,9 @@ def is_true(value: ast.expr) -> bool:
 
 
 def only_computes(function: Any) -> bool:
-    """Whether a test does nothing but compute and return values, which nobody looks at.
+    """Whether a test only computes and returns values, which nothing checks.
 
-    False also where the source cannot be read.
+    False also if the source cannot be read.
     """
     try:
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
@@ -165,12 +167,12 @@ def only_computes(function: Any) -> bool:
 
 
 def is_a_skip(error: BaseException) -> bool:
-    """Whether it ends a test without a result; any other error does so only where the tests expect it (`xfail`)."""
+    """Whether the error ends a test without a result; other errors do so only if the tests expect them (`xfail`)."""
     return any(kind.__name__ in ("Skipped", "SkipTest", "XFailed") for kind in type(error).__mro__)
 
 
 def trouble_with_a_fixture(error: BaseException) -> str | None:
-    """Why a test cannot have one of its fixtures, and what would help. None: it is something else."""
+    """Why a fixture of a test is unusable, with the remedy. None: another kind of error."""
     if type(error).__name__ == "FixtureLookupError":
         return f"fixture {getattr(error, 'argname', '?')!r} not found; only pytest's own are available"
     found = ASYNC_FIXTURE.search(str(error)) if type(error).__name__ == "Failed" else None
@@ -178,11 +180,11 @@ def trouble_with_a_fixture(error: BaseException) -> str | None:
 
 
 ASYNC_FIXTURE = re.compile(r"^'[^']*' requested an async fixture ('\w+')")
-"""How pytest refuses one (9.2, seen 2026-11-30)."""
+"""pytest's message for an async fixture (9.2, seen 2026-11-30)."""
 
 
 def silence_unittest() -> None:
-    """Let `unittest.main()` do nothing: pytest runs the classes, and it would end the process."""
+    """Turn `unittest.main()` into a no-op: pytest runs the classes, and it would exit the process."""
     import unittest
 
     def main(*_given: object, **_named: object) -> None: ...
@@ -191,4 +193,4 @@ def silence_unittest() -> None:
 
 
 LOOKING = (ast.Assert, ast.Raise, ast.With, ast.AsyncWith)
-"""Statements that can find an answer wrong."""
+"""Statements that can detect a wrong answer."""

@@ -1,6 +1,6 @@
-"""Finds in the text of Python tests what was meant to assert something and cannot fail, whatever the answer does.
+"""Finds statements in Python tests that look like assertions but can never fail.
 
-Loaded by `inside_tests.py`, which it stands beside there, and by nothing else.
+Loaded by `inside_tests.py`, which is next to it in the sandbox, and by nothing else.
 """
 
 import ast
@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 
 def first_slip(tree: ast.Module) -> str | None:
-    """The first line that was meant to assert something and never fails, with its remedy. None: there is none.
+    """The first line that looks like an assertion and can never fail, with its remedy. None: there is none.
 
-    Only what is sure, whatever the answer does: tests that hold such a line do not say what their writer meant.
+    Conservative: a line is reported only if it cannot fail whatever the answer does.
     """
     found = [(line, why) for node in ast.walk(tree) for line, why in _slips(node)]
     asynchronous = _coroutines(tree)
@@ -30,13 +30,13 @@ def first_slip(tree: ast.Module) -> str | None:
 
 
 RAISING = (ast.With, ast.AsyncWith, ast.Try)
-"""Where a comparison that stands alone may be there to raise."""
+"""Contexts in which a bare comparison may be meant to raise."""
 SWALLOWED = {None, "Exception", "BaseException", "AssertionError"}
-"""What an `except` names that takes a failed assert; None: it names nothing."""
+"""Exception names whose `except` clause catches a failed assert; None: a bare `except`."""
 
 
 def _slips(node: ast.AST) -> Iterator[tuple[int, str]]:
-    """What is wrong with a node by itself."""
+    """The defects of a single node."""
     if isinstance(node, ast.Assert):
         test = node.test
         if isinstance(test, ast.Tuple) and test.elts:
@@ -64,7 +64,7 @@ def _slips(node: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def _swallowed(node: ast.Try) -> int | None:
-    """The line of the last assert that stands in the `try` itself, where failing has no consequence but a print."""
+    """The line of the last assert in a `try` body whose failure is swallowed or merely printed."""
     asserts = [position for position, statement in enumerate(node.body) if isinstance(statement, ast.Assert)]
     if not asserts or node.orelse or not all(map(_only_prints, node.body[asserts[-1] + 1 :])):
         return None
@@ -84,7 +84,7 @@ def _only_prints(statement: ast.stmt) -> bool:
 
 
 def _coroutines(tree: ast.Module) -> set[str]:
-    """The names that the tests give to functions with `async` alone, outside of classes."""
+    """Names defined only as top-level `async` functions and never rebound."""
     definitions = [node for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
     named = {node.name for node in definitions if isinstance(node, ast.AsyncFunctionDef) and not node.decorator_list}
     bound = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}

@@ -1,7 +1,7 @@
-"""Which folders of this machine a Python needs, so that a sandbox can show these and no others.
+"""Determines which folders a Python needs, so that a sandbox can expose only these.
 
-It is our own, without anybody's packages, or the one that the user named, with its packages. The latter is
-found out by reading, since nothing of a project's may run outside of the sandbox.
+The Python is our own, without packages, or the one that the user configured, with its packages. The latter is
+inspected by reading files only, because no code of a project may run outside the sandbox.
 """
 
 import os
@@ -16,39 +16,39 @@ from ..guarding.home import home_folder
 from .sandbox import SandboxFailed
 
 _OLDEST = (3, 10)
-"""What pytest 9 and the checker's own files need."""
+"""The oldest version supported by pytest 9 and the checker's files."""
 _MOST_LINKS = 40
 
 _PYTEST_MODULES = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
-"""pytest 9 and what it imports on Linux (its METADATA, seen 2026-11-24)."""
+"""pytest 9 and its imports on Linux (its METADATA, seen 2026-11-24)."""
 
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A Python as a sandbox needs to know it."""
+    """A Python to run in a sandbox."""
 
     executable: Path
     folders: tuple[Path, ...]
-    """What it needs to run, outside /usr too."""
+    """The folders it needs to run, outside /usr."""
     package_folders: tuple[Path, ...]
-    """Where packages are installed inside `folders`: to be hidden."""
+    """The package folders inside `folders`, which must be hidden."""
     packages: str | None = None
-    """The environment whose packages can be imported. None: there are none."""
+    """The environment whose packages can be imported. None: no packages."""
 
 
 def base_interpreter() -> Interpreter:
-    """The Python under our virtual environment, wherever pyenv, uv, conda or the system keep it, without packages."""
-    # `_base_executable` is CPython's own word for the interpreter under a virtual environment.
+    """The base Python of our virtual environment (from pyenv, uv, conda or the system), without packages."""
+    # CPython stores the base interpreter of a virtual environment in `_base_executable`.
     executable = Path(getattr(sys, "_base_executable", "") or sys.executable).resolve()
     prefix = Path(sys.base_prefix).resolve()
     return Interpreter(executable, tuple(_needed(executable, prefix)), tuple(_package_folders(prefix)))
 
 
 def named_interpreter(executable: Path) -> Interpreter:
-    """The Python at a path of the user's choice, of a virtual environment or not, with all that is installed for it.
+    """The Python that the user configured, in a virtual environment or not, with its installed packages.
 
-    Raises SandboxFailed for one that is too old. What is installed as a link to a folder elsewhere (`pip install -e`)
-    is not seen.
+    Raises SandboxFailed if it is too old. Packages installed as a link to another folder (`pip install -e`) are not
+    visible.
     """
     if not re.match(r"(?i)python|pypy", executable.name):
         raise SandboxFailed(f"[sandbox] python: {executable} is not named like a Python; name its `bin/python`")
@@ -69,9 +69,9 @@ def named_interpreter(executable: Path) -> Interpreter:
 
 
 def pytest_modules() -> Mapping[str, Path]:
-    """pytest and what it needs from our environment: packages and single files, by their file name.
+    """pytest and its dependencies in our environment, packages and single files, by file name.
 
-    Raises ModuleNotFoundError, with the module's name, for one that is not installed.
+    Raises ModuleNotFoundError, with the module's name, if one is not installed.
     """
     found: dict[str, Path] = {}
     for name in _PYTEST_MODULES:
@@ -85,12 +85,12 @@ def pytest_modules() -> Mapping[str, Path]:
 
 
 def _needed(executable: Path, prefix: Path) -> Iterator[Path]:
-    """What a Python installed under a prefix needs to run, /usr apart, which every sandbox shows."""
+    """The paths that a Python under a prefix needs, except /usr, which every sandbox exposes."""
     home = home_folder()
     if prefix == Path("/usr") or Path("/usr") in prefix.parents:
         return
     if home is not None and home.is_relative_to(prefix):
-        # A Python installed straight into a home folder: only its own parts, never the home.
+        # A Python installed directly into a home folder: expose only its parts, never the home folder.
         yield from (executable, prefix / "lib")
     elif Path("/nix/store") in prefix.parents:
         yield Path("/nix/store")
@@ -101,7 +101,7 @@ def _needed(executable: Path, prefix: Path) -> Iterator[Path]:
 
 
 def _links(path: Path) -> Iterator[Path]:
-    """The path, and what it links to, one link after the other."""
+    """The path, and each target of its chain of symbolic links."""
     for _ in range(_MOST_LINKS):
         yield path
         if not path.is_symlink():
@@ -110,7 +110,7 @@ def _links(path: Path) -> Iterator[Path]:
 
 
 def _read_settings(file: Path) -> dict[str, str]:
-    """The lines `name = value` of a pyvenv.cfg (PEP 405); none when there is none."""
+    """The `name = value` lines of a pyvenv.cfg (PEP 405); empty if there is no file."""
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

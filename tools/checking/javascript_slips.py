@@ -1,4 +1,4 @@
-"""Finds in JavaScript tests what was meant to assert something and cannot fail, whatever the answer does."""
+"""Finds statements in JavaScript tests that look like assertions but can never fail."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,15 @@ _ASSERT = re.compile(r"(?:console\.)?assert|assert(?:\.\w+)+")
 _PRINT = re.compile(r"console\.(?:log|error|warn|info|debug|trace)")
 _TEST = re.compile(r"(?:\w+\.)?(?:test|it|describe|suite)(?:\.\w+)*")
 _OWN_ASSERT = re.compile(r"\bfunction\s+assert\b|\bassert\s*=(?!=)(?!\s*(?:require|await)\b)")
-"""It may count what is wrong instead of throwing."""
+"""A redefined `assert` may count failures instead of throwing."""
 _FUNCTIONS = ("arrow_function", "function_expression", "function_declaration", "method_definition")
 _EQUALITY = ("==", "!=", "===", "!==")
 
 
 def first_slip(tests: str, language: str, own: frozenset[str]) -> str | None:
-    """The first line that was meant to assert something and never fails, with its remedy. None: there is none.
+    """The first line that looks like an assertion and can never fail, with its remedy. None: there is none.
 
-    Only what is sure, as in `inside_slips.py`. language: a key of GRAMMARS. own: names that the tests define.
+    Conservative, as in `inside_slips.py`. language: a key of GRAMMARS. own: names that the tests define.
     """
     root = syntax_tree(tests, language)
     nodes = list(_all(root))
@@ -66,7 +66,7 @@ def _taken_by_catch(nodes: Sequence["SgNode"]) -> Iterator[tuple[int, str]]:
 
 
 def _rejections_printed(root: "SgNode", nodes: Sequence["SgNode"]) -> Iterator[tuple[int, str]]:
-    """`main().catch(console.error)` at the top level, where `main` ends with asserts and is called nowhere else."""
+    """`main().catch(console.error)` at the top level, if `main` ends with asserts and is called only there."""
     for statement in _statements(root):
         called = _only_child(statement) if statement.kind() == "expression_statement" else None
         if called is not None and called.kind() == "await_expression":
@@ -83,7 +83,7 @@ def _rejections_printed(root: "SgNode", nodes: Sequence["SgNode"]) -> Iterator[t
 
 
 def _link(call: "SgNode") -> tuple[str, "SgNode", list["SgNode"]] | None:
-    """The method, the receiver and the arguments of `receiver.method(...)`. None: it is no such call."""
+    """The method, the receiver and the arguments of `receiver.method(...)`. None: it is not such a call."""
     function, arguments = call.field("function"), call.field("arguments")
     if call.kind() != "call_expression" or function is None or arguments is None:
         return None
@@ -94,13 +94,13 @@ def _link(call: "SgNode") -> tuple[str, "SgNode", list["SgNode"]] | None:
 
 
 def _async_body(call: "SgNode", nodes: Sequence["SgNode"]) -> "SgNode | None":
-    """The body of the async function that is called: one on the spot, or one that nobody else calls."""
+    """The body of the called async function: an inline one, or one that is called only here."""
     function = call.field("function") if call.kind() == "call_expression" else None
     if function is not None and function.kind() == "parenthesized_expression":
         function = _only_child(function)
     elif function is not None and function.kind() == "identifier":
         name = function.text()
-        if sum(node.kind() == "identifier" and node.text() == name for node in nodes) != 2:  # declared, and called here
+        if sum(node.kind() == "identifier" and node.text() == name for node in nodes) != 2:  # declared, called
             return None
         declared = (node for node in nodes if node.kind() == "function_declaration")
         function = next((node for node in declared if _name(node) == name), None)
@@ -115,7 +115,7 @@ def _name(declaration: "SgNode") -> str | None:
 
 
 def _last_assert(block: "SgNode") -> int | None:
-    """The line of the last assert of a block after which it does nothing but print. None: there is none."""
+    """The line of the last assert of a block, if only prints follow it. None otherwise."""
     statements = _statements(block)
     while statements and _prints(statements[-1]):
         statements.pop()
@@ -131,7 +131,7 @@ def _prints(statement: "SgNode") -> bool:
 
 
 def _is_print(function: "SgNode") -> bool:
-    """Whether what is given to a promise does nothing but print."""
+    """Whether a promise callback only prints."""
     if function.kind() not in ("arrow_function", "function_expression"):
         return _PRINT.fullmatch(function.text()) is not None
     body = function.field("body")
@@ -158,7 +158,7 @@ def _is_equality(node: "SgNode | None") -> bool:
 
 
 def _may_be_there_to_raise(statement: "SgNode") -> bool:
-    """Whether it stands in a `try`, or in a function that is no test: `assert.throws` may call that."""
+    """Whether it is inside a `try`, or in a function that is not a test, which `assert.throws` may call."""
     return any(
         node.kind() == "try_statement" or (node.kind() in _FUNCTIONS and not _is_a_test(node))
         for node in statement.ancestors()

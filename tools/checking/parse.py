@@ -1,8 +1,8 @@
-"""Checks that cost nothing and run nothing: does the code parse, and does a linter see it break?
+"""Static checks: whether the code parses, and whether a linter finds errors.
 
-Python is read by ruff's parser and never by this interpreter's, which knows one version of Python and
-can be made to crash; data formats by exact readers, other languages by their grammars. What has no
-parser here is `not_run`, never valid.
+Python is parsed by ruff, never by the running interpreter, which knows a single Python version and can be crashed by
+crafted code. JSON, YAML and TOML are parsed by exact parsers, other languages by tree-sitter grammars. Languages
+without a parser are `not_run`, never valid.
 """
 
 import re
@@ -22,26 +22,27 @@ from .reading import finding_at, line_at, not_checked, read_result
 from .result import CheckResult, Finding
 
 NEWEST_PYTHON = "py315"
-"""The newest target that ruff 0.17 knows; a test holds it to `ruff check --help`."""
+"""The newest target of ruff 0.17; a test compares it with `ruff check --help`."""
 
 _BEFORE_LAZY_ANNOTATIONS = "py313"
-"""Python 3.14 (PEP 649) refuses some annotations that were valid before: code is only wrong if both do."""
+"""Python 3.14 (PEP 649) rejects some annotations that were valid before; code is wrong only if both versions reject
+it."""
 
 _COMPILE_ERRORS = re.compile(r"F(?:404|407|62[12]|707)|PLE01(?:00|1[568])")
-"""Rules whose findings CPython's compiler refuses, wherever the code stands."""
+"""Rules whose findings CPython's compiler rejects in any context."""
 
 _ONLY_IN_PLACE = re.compile(r"F70[1246]|PLE(?:0117|1142)")
-"""`return`, `yield`, `await`, `break`, `continue` and `nonlocal` without what must stand around them. No module can be
-loaded with them; a notebook's cell or a piece of a function may have them, as 23 of 99 valid snippets of ruff's own
-tests do (code_syntax, seen 2026-11-25)."""
+"""`return`, `yield`, `await`, `break`, `continue` and `nonlocal` outside the construct they need. They fail in a
+module but may be valid in a notebook cell or an excerpt of a function, as in 23 of 99 valid snippets of ruff's own
+tests (code_syntax, seen 2026-11-25)."""
 
 _LINT_RULES = "F,PLE,B006,E722"
 _NOISE = "F401,F403,F405,F841"
-"""Unused imports and variables, and star imports: untidy, and no sign that anything breaks."""
+"""Unused imports and variables, and star imports: untidy, but not errors."""
 
 _TIMEOUT_S = 10.0
 _SYNTAX = (None, "invalid-syntax")
-"""How ruff marks a syntax error: without a rule in its preview, by this word otherwise (0.17.6)."""
+"""The code of a syntax error: null in ruff's preview mode, else this string (0.17.6)."""
 
 
 class _Place(BaseModel):
@@ -50,7 +51,7 @@ class _Place(BaseModel):
 
 
 class _Diagnostic(BaseModel):
-    """One entry of ruff's JSON."""
+    """One entry of ruff's JSON output."""
 
     code: str | None
     message: str
@@ -60,24 +61,24 @@ class _Diagnostic(BaseModel):
 _DIAGNOSTICS = TypeAdapter(list[_Diagnostic])
 
 UNKNOWN = not_checked("unknown language")
-"""The outcome for code that does not look like any language, where none is named."""
+"""The result for code without a language tag whose language cannot be guessed."""
 
 
 class _Unread(Exception):
-    """ruff gave no answer; the message says why."""
+    """ruff returned no result; the message says why."""
 
 
 async def check_parse(code: str, language: str | None) -> CheckResult:
-    """Whether the code parses. language: a fence's tag or a name; None: by the look of the code."""
+    """Whether the code parses. language: a fence's tag or a name; None: guessed from the code."""
     return (await check_static(code, language))[0]
 
 
 async def check_static(code: str, language: str | None) -> tuple[CheckResult, ...]:
-    """`parse`; then, where the language has a linter and the code parses, `lint`.
+    """`parse`, then `lint` if the language has a linter and the code parses.
 
-    Lint fails only by what the compiler itself refuses, wherever the code stands. With a `return` or `await`
-    outside of a function it is `not_run`, as that may be meant so. All else that is found, an undefined
-    name too (it may be meant to stand in a larger file), is a warning. language: as in `check_parse`.
+    Lint fails only for errors that the compiler rejects in any context. A `return` or `await` outside a function makes
+    it `not_run`, because the code may be an excerpt. Everything else, including undefined names, is a warning, because
+    the code may belong in a larger file. language: as in `check_parse`.
     """
     began = time.monotonic()
     try:
@@ -120,7 +121,8 @@ def _lint(found: list[_Diagnostic], findings: list[Finding], began: float) -> Ch
 
 
 async def _diagnostics(source: bytes) -> list[_Diagnostic]:
-    """What ruff says about the source; its syntax errors are those of every Python we know. Raises _Unread."""
+    """ruff's diagnostics; syntax errors are reported only if every supported Python version rejects the code. Raises
+    _Unread."""
     found = await _ruff(source, NEWEST_PYTHON)
     return await _ruff(source, _BEFORE_LAZY_ANNOTATIONS) if any(one.code in _SYNTAX for one in found) else found
 
@@ -128,7 +130,7 @@ async def _diagnostics(source: bytes) -> list[_Diagnostic]:
 async def _ruff(source: bytes, target: str) -> list[_Diagnostic]:
     command = ["check", "--isolated", "--no-cache", "--ignore-noqa", "--output-format", "json"]
     rules = ["--select", _LINT_RULES, "--ignore", _NOISE, "--target-version", target]
-    with tempfile.TemporaryFile() as stdin:  # no pipe: ruff may end before it has read everything
+    with tempfile.TemporaryFile() as stdin:  # not a pipe, because ruff may exit before reading everything
         stdin.write(source)
         stdin.seek(0)
         try:
@@ -147,7 +149,7 @@ async def _ruff(source: bytes, target: str) -> list[_Diagnostic]:
 
 
 def _python_finding(diagnostic: _Diagnostic, code: str) -> Finding:
-    """An error for what the compiler refuses, else a warning."""
+    """An error if the compiler rejects the code, else a warning."""
     line = None if diagnostic.location is None else diagnostic.location.row
     if diagnostic.code is None or diagnostic.code in _SYNTAX:
         return finding_at(line, "error", diagnostic.message, "ruff", code)

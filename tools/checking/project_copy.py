@@ -1,7 +1,7 @@
-"""A copy of a project for tests to run in: without its history, ignored files, caches and secrets.
+"""Copies a project to run tests in, without its history, ignored files, caches and secrets.
 
-What it does not protect against: a secret in a file whose name does not look like one. The sandbox
-has no network, but what a test prints goes into the receipt and back to the model.
+It does not protect against secrets in files with inconspicuous names. The sandbox has no network, but test output goes
+into the receipt and back to the model.
 """
 
 import os
@@ -26,7 +26,7 @@ _HISTORY = {".git", ".hg", ".svn", ".jj"}
 _CACHES = {
     ".venv", "venv", "node_modules", "__pycache__", ".tox", ".nox", ".mypy_cache", ".pytest_cache", ".ruff_cache",
 }  # fmt: skip
-"""Heavy, and of no use inside: packages are not visible there."""
+"""Large and useless in the sandbox, where these packages are not visible."""
 
 SECRET_FILES = (
     ".env", ".env.*", "*.env", ".envrc", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.keystore", "*.kdbx", "*.ppk",
@@ -35,18 +35,17 @@ SECRET_FILES = (
     "secrets.toml", "secrets.y*ml", "*service-account*.json", "*service_account*.json", "*.tfstate", "*.tfstate.*",
     "*.tfvars", "local.settings.json",
 )  # fmt: skip
-"""Names of files that hold keys, in any case of letters; never copied."""
+"""Case-insensitive name patterns of files that contain secrets; never copied."""
 
 SECRET_FOLDERS = {".ssh", ".gnupg", ".aws", ".azure", ".gcloud", ".kube", ".docker"}
 
 
 @asynccontextmanager
 async def copied_project(root: Path, change: Mapping[Path, bytes] | None = None) -> AsyncGenerator[Path]:
-    """A folder of its own with the project's files, deleted at the end.
+    """A temporary copy of the project, deleted at the end.
 
-    Links stay links, and those that lead out of the project are left out, as are sockets and devices.
-    change: what files of the copy are to hold instead, by their path from the root.
-    Raises FileRefused when the project is larger than 128 MB or 20,000 files.
+    Links stay links; links out of the project, sockets and devices are left out. change: new contents of files in the
+    copy, by path relative to the root. Raises FileRefused if the project is larger than 128 MB or 20,000 files.
     """
     async with scratch_folder("copy") as folder:
         await anyio.to_thread.run_sync(_copy, root, folder)
@@ -82,12 +81,12 @@ def _put(folder: Path, change: Mapping[Path, bytes]) -> None:
 
 
 def copied_files(root: Path) -> Iterator[Path]:
-    """The files of a project that its copy will hold."""
+    """The files of a project that its copy contains."""
     return _wanted(root, ignoring_in(root))
 
 
 def _wanted(folder: Path, ignoring: Ignoring, root: Path | None = None) -> Iterator[Path]:
-    """The regular files and inward links below a folder that may be shown."""
+    """The files below a folder that may be copied: regular files, and links within the project."""
     root = root or folder
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
@@ -101,7 +100,7 @@ def _wanted(folder: Path, ignoring: Ignoring, root: Path | None = None) -> Itera
 
 
 def is_secret(name: str) -> bool:
-    """Whether a file's name says that it holds keys."""
+    """Whether a file's name suggests that it contains secrets."""
     return any(fnmatch(name.lower(), pattern) for pattern in SECRET_FILES)
 
 

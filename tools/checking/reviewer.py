@@ -1,4 +1,4 @@
-"""The reviewer: a senior model reads all of the code and says in at most 100 visible tokens what is wrong."""
+"""The reviewer: a senior model reads all of the code and reports defects in at most 100 visible tokens."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ from .result import CheckResult, Finding
 
 VISIBLE_TOKENS_AT_MOST = 100
 
-# Numeric and length bounds in a schema are not enforced by the vendors, so there are none: see `_findings`.
+# Without numeric and length bounds, which the vendors do not enforce: see `_findings`.
 _SCHEMA: dict[str, object] = {
     "type": "object",
     "properties": {
@@ -44,7 +44,7 @@ class Review:
     verdict: Literal["pass", "fail", "uncertain"]
     findings: tuple[Finding, ...]
     output_tokens: int
-    """Thinking included, as billed."""
+    """Billed tokens, thinking included."""
     cost_usd: float
     seconds: float
     notes: tuple[str, ...] = ()
@@ -58,16 +58,16 @@ class Review:
 
 
 Texts = Mapping[str | None, str]
-"""What is reviewed, by its path. None: it is no file."""
+"""The reviewed texts by path. None: not a file."""
 
 
 def as_one(texts: Texts) -> str:
-    """All that is reviewed, each file below its path."""
+    """All reviewed texts, each file after a line with its path."""
     return "\n\n".join(text if path is None else f"# {path}\n{text}" for path, text in texts.items())
 
 
 def review_request(candidate: Candidate, texts: Texts, task: str | None, language: str | None) -> Prompt:
-    """What the reviewer is asked."""
+    """The prompt for the reviewer."""
     limit = visible_tokens_at_most(candidate.profile, VISIBLE_TOKENS_AT_MOST)
     return validation_prompt(as_one(texts), task, language, visible_tokens=limit)
 
@@ -84,9 +84,10 @@ async def review_code(
     local_only: bool,
     is_allowed: bool,
 ) -> Review:
-    """The reviewer's word; a finding whose quote is not in the code is dropped, and said to be.
+    """The reviewer's verdict. Findings whose quote is not in the code are dropped, with a note.
 
-    A quote that stands in several files is taken to be of the first. A `pass` with an error in it counts as uncertain.
+    A quote that occurs in several files is attributed to the first. A `pass` with an error finding counts as
+    uncertain.
 
     is_allowed: as in `consult`. Raises NotAffordable, or a LedgerError (BudgetExceeded among them).
     """
@@ -134,7 +135,7 @@ def _findings(said: Mapping[str, Any], source: str) -> Iterator[Finding]:
 
 
 def _within(findings: Sequence[Finding], tokens: int) -> list[Finding]:
-    """The first findings that fit so many tokens; the worst one always stays, cut if need be."""
+    """The first findings that fit the token limit; at least one, truncated if necessary."""
     kept: list[Finding] = []
     for finding in findings:
         took = sum(estimate_tokens(f"{f.message}{f.quote}") for f in (*kept, finding))
@@ -146,7 +147,7 @@ def _within(findings: Sequence[Finding], tokens: int) -> list[Finding]:
 
 
 def _placed(finding: Finding, texts: Texts) -> Finding | None:
-    """The finding with the place of its quote. None: it quotes nothing of the code."""
+    """The finding with the path and line of its quote. None: the quote is not in the code."""
     quote = finding.quote
     for path, text in texts.items():
         if quote and quote in text:

@@ -1,7 +1,6 @@
-"""Folders for a while that hold code of the user: gone with whoever made them, after a kill too.
+"""Temporary folders for user code, removed even after a kill.
 
-Each is locked as long as its process lives. Whoever makes the first one of a process removes those that nobody
-holds any more.
+Each is locked while its process lives. The first one created by a process removes those that are no longer locked.
 """
 
 import contextlib
@@ -26,14 +25,14 @@ if sys.platform != "win32":
 Kind = Literal["copy", "run", "history", "item"]
 _OURS = re.compile(rf"chargehand-(?:{'|'.join(get_args(Kind))})-")
 _OLD_S = 60.0
-"""A younger one may not be locked yet."""
+"""Seconds; a younger folder may not be locked yet."""
 
 
 @asynccontextmanager
 async def scratch_folder(kind: Kind) -> AsyncGenerator[Path]:
-    """An empty folder in the system's temporary one, without links in its path, deleted at the end.
+    """An empty folder in the system's temporary folder, with a resolved path, deleted at the end.
 
-    kind: what it is for, in its name. Raises OSError when it cannot be made.
+    kind: its purpose, part of its name. Raises OSError if it cannot be created.
     """
     await anyio.to_thread.run_sync(sweep, tempfile.gettempdir())
     folder, lock = await anyio.to_thread.run_sync(_made, kind)
@@ -48,7 +47,7 @@ async def scratch_folder(kind: Kind) -> AsyncGenerator[Path]:
 
 @cache
 def sweep(place: str) -> None:
-    """Remove what killed processes left there; once in a process."""
+    """Remove the folders that killed processes left behind; once per process."""
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             if _OURS.match(entry.name):
@@ -56,13 +55,13 @@ def sweep(place: str) -> None:
 
 
 def _made(kind: Kind) -> tuple[Path, int | None]:
-    # Resolved: macOS' own temporary folder is a link, and its sandbox knows only true paths.
+    # Resolved: macOS' temporary folder is a link, and its sandbox needs real paths.
     folder = Path(tempfile.mkdtemp(prefix=f"chargehand-{kind}-")).resolve()
     return folder, _lock(folder)
 
 
 def _remove_if_left(entry: "os.DirEntry[str]") -> None:
-    with contextlib.suppress(OSError):  # somebody else is removing it
+    with contextlib.suppress(OSError):  # another process is removing it
         found = entry.stat(follow_symlinks=False)
         if not entry.is_dir(follow_symlinks=False) or time.time() - found.st_mtime < _OLD_S:
             return
@@ -75,8 +74,8 @@ def _remove_if_left(entry: "os.DirEntry[str]") -> None:
 
 
 def _lock(folder: Path) -> int | None:
-    """A descriptor that holds the folder until it is closed, or its process ends. None: somebody holds it, or there
-    are no locks here."""
+    """A descriptor that locks the folder until it is closed or the process ends. None: locked by another process, or
+    no locks on this system."""
     if sys.platform == "win32":
         return None
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)

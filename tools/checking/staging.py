@@ -1,7 +1,7 @@
-"""A folder of this machine for one run, where no sandbox can show a folder under another name.
+"""A temporary folder for one run, for backends that cannot mount a folder under another path.
 
-In it are `work` (the copy of the code's folder, in which the run starts), `tmp`, and `checker`: copies of
-what is to be read only. Paths below /checker in a command are those of the copies.
+It contains `work` (a copy of the code's folder, where the run starts), `tmp`, and `checker` (copies of the read-only
+files). Paths below /checker in a command are translated to those of the copies.
 """
 
 import shutil
@@ -24,7 +24,7 @@ LAUNCHER = f"{CHECKER}/launcher.py"
 class Stage:
     root: Path
     shown: tuple[Path, ...]
-    """What is shown under its own path: it is not copied."""
+    """Read-only paths that are visible under their own path and not copied."""
 
     @property
     def work(self) -> Path:
@@ -40,17 +40,17 @@ class Stage:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """All that code finds in its environment."""
+        """The complete environment of the code."""
         return {**ENVIRONMENT, "HOME": str(self.temporary), "TMPDIR": str(self.temporary)}
 
     def translated(self, command: Sequence[str]) -> list[str]:
-        """The command with the paths of this stage."""
+        """The command, with /checker paths translated to this stage."""
         return [word.replace(f"{CHECKER}/", f"{self.checker}/") for word in command]
 
 
 @asynccontextmanager
 async def staged(folder: Path | None, read_only: Mapping[str, Path]) -> AsyncGenerator[Stage]:
-    """A stage, deleted at the end. Raises OSError when it cannot be laid out."""
+    """A stage, deleted at the end. Raises OSError if it cannot be created."""
     async with scratch_folder("run") as root:
         yield await anyio.to_thread.run_sync(_lay_out, root, folder, read_only)
 

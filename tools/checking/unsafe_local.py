@@ -1,8 +1,8 @@
-"""No sandbox at all: the code runs as the user, with limits and in a folder of its own. Only by explicit config.
+"""No sandbox: the code runs as the user, with limits and in its own folder. Only by explicit config.
 
-It holds against accidents (an endless loop, too much memory, output or files) and against nothing else:
-the code can read and write what the user can, reach the network, and leave a process in a session of its
-own behind. Scratch space is not limited, and the number of processes is the user's in total.
+It protects against accidents only (an endless loop, too much memory, output or files): the code can read and write the
+user's files, reach the network, and leave a process in another session behind. Scratch space is not limited, and the
+process limit counts all of the user's processes.
 """
 
 import json
@@ -53,10 +53,10 @@ class UnsafeLocal:
 
 
 async def processes_of_all() -> int:
-    """How many processes and threads there are on this machine: the kernel counts those of a user together."""
+    """An estimate of the processes and threads on this machine, because the kernel's limit counts all of a user's."""
     try:
         with anyio.fail_after(_TIMEOUT_S):
             done = await anyio.run_process(["ps", "-A", "-o", "pid="], stderr=subprocess.DEVNULL, check=False)
     except (OSError, TimeoutError):
-        return 1000  # nobody to ask: room for what is usual
+        return 1000  # unknown: allow for a usual number
     return 2 * len(done.stdout.splitlines()) + 100
