@@ -74,7 +74,7 @@ async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int
         found = await examine_host(host, file or host.file())
     except MENDABLE as error:
         return complain(error)
-    lines = [Line(f.what, "ok" if f.is_well else "broken", f.told) for f in found.findings]
+    lines = [Line(f.what, "ok" if f.is_ok else "broken", f.text) for f in found.findings]
     lines += [Line(**line) for line in (found.diagnosis or {}).get("lines", ())]
     diagnosis = Diagnosis(tuple(lines), can_generate=bool((found.diagnosis or {}).get("can_generate")))
     _show(diagnosis, as_json=as_json)

@@ -15,8 +15,8 @@ _CARRIED = ("CHARGEHAND_LOCAL_ONLY", "OLLAMA_HOST", "ANTHROPIC_BASE_URL", "CEREB
 
 def add_host_commands(commands: Any) -> None:
     """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
-    told = "add this server to a host's configuration, with a backup of the file as it was before"
-    install = commands.add_parser("install", help=told, description=sentence(told))
+    text = "add this server to a host's configuration, with a backup of the file as it was before"
+    install = commands.add_parser("install", help=text, description=sentence(text))
     install.add_argument(
         "--roots", metavar="FOLDER", nargs="+", action="extend", default=[], help="folders whose files may be read"
     )
@@ -28,8 +28,8 @@ def add_host_commands(commands: Any) -> None:
         action="store_true",
         help="copy the vendors' keys of this shell into the file; VS Code always asks for them instead",
     )
-    told = "remove this server from a host's configuration, with the keys that were written there"
-    uninstall = commands.add_parser("uninstall", help=told, description=sentence(told))
+    text = "remove this server from a host's configuration, with the keys that were written there"
+    uninstall = commands.add_parser("uninstall", help=text, description=sentence(text))
     for command, run in ((install, _install), (uninstall, _uninstall)):
         command.add_argument("host", choices=tuple(HOSTS), metavar="HOST", help=", ".join(HOSTS))
         command.add_argument(
@@ -81,7 +81,7 @@ def _uninstall(chosen: argparse.Namespace) -> int:
 def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
     """The variables for the entry. Raises BadArgument."""
     from ...tools.errors import BadArgument
-    from ..hosts.installing import KEYS, installed_entry, question_for
+    from ..hosts.installing import KEYS, input_reference, installed_entry
 
     given: dict[str, str] = {}
     if chosen.roots:
@@ -97,9 +97,9 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
     given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
     env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
     for key in KEYS:
-        if host.asks_for_keys:
+        if host.prompts_for_keys:
             if chosen.with_keys or not (isinstance(env, dict) and key in env):
-                given[key] = question_for(key)
+                given[key] = input_reference(key)
         elif chosen.with_keys and os.environ.get(key):
             given[key] = os.environ[key]
     for pair in chosen.env:

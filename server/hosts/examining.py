@@ -1,4 +1,4 @@
-"""What a host would find: its entry for this server, and what the server it starts has to work with."""
+"""Examines a host's entry for this server, and the environment that the server would run in."""
 
 import json
 import os
@@ -20,109 +20,122 @@ from ..providers.locality import is_local_url
 from .installing import address_in, installed_entry
 from .known import Host
 
-PATIENCE_S = 60.0
+DIAGNOSIS_TIMEOUT_S = 60.0
 
-# What a desktop application gives its children where no shell has a word.
-_BARE_PATH = {"darwin": "/usr/bin:/bin:/usr/sbin:/sbin", "win32": os.environ.get("PATH", "")}
-_OF_THE_SESSION = ("HOME", "USER", "LOGNAME", "LANG", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "APPDATA", "LOCALAPPDATA")
-_FILLED_IN = re.compile(r"\$\{[^}]*\}")
+# The environment that a desktop application passes to child processes, without a shell's settings.
+_MINIMAL_PATH = {"darwin": "/usr/bin:/bin:/usr/sbin:/sbin", "win32": os.environ.get("PATH", "")}
+_SESSION_NAMES = (
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "LANG",
+    "TMPDIR",
+    "SYSTEMROOT",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+)
+_PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
 
 
 @dataclass(frozen=True)
 class HostFinding:
     what: str
-    is_well: bool
-    told: str
-    """Names, never values: a value may be a key."""
+    is_ok: bool
+    text: str
+    """Contains names of variables, never values, which may be keys."""
 
 
 @dataclass(frozen=True)
 class HostExamination:
     findings: tuple[HostFinding, ...]
     diagnosis: Mapping[str, Any] | None
-    """What the server's own `doctor --json` says there (its shape, hence Any). None: it could not be asked."""
+    """The output of `doctor --json` run as the host would run it (JSON, hence Any). None: it could not be run."""
 
 
 async def examine_host(host: Host, file: Path) -> HostExamination:
-    """Read the host's entry, and have its command judge the environment that it would get. Raises ConfigRefused."""
+    """Check the host's entry, and run its command's `doctor` in the environment that the host would give it.
+
+    Raises ConfigRefused.
+    """
     entry = installed_entry(host, file)
     if entry is None:
-        told = f"{file} has no entry for chargehand; `chargehand install {host.name}` adds one"
-        return HostExamination((HostFinding("entry", is_well=False, told=told),), None)
+        text = f"{file} has no entry for chargehand; `chargehand install {host.name}` adds one"
+        return HostExamination((HostFinding("entry", is_ok=False, text=text),), None)
     if (address := address_in(entry)) is not None:
-        return HostExamination((HostFinding("entry", is_well=True, told=str(file)), await _health(address)), None)
+        return HostExamination((HostFinding("entry", is_ok=True, text=str(file)), await _health(address)), None)
     given: object = entry.get("env") or {}
     arguments: object = entry.get("args") or []
     if not isinstance(given, dict):
-        told = f'"env" in {file} is not an object of names and values'
-        return HostExamination((HostFinding("env", is_well=False, told=told),), None)
+        text = f'"env" in {file} is not an object of names and values'
+        return HostExamination((HostFinding("env", is_ok=False, text=text),), None)
     if not isinstance(arguments, list):
-        told = f'"args" in {file} is not a list'
-        return HostExamination((HostFinding("args", is_well=False, told=told),), None)
+        text = f'"args" in {file} is not a list'
+        return HostExamination((HostFinding("args", is_ok=False, text=text),), None)
     declared = {str(name): str(value) for name, value in cast(dict[str, Any], given).items()}
-    fixed = {name: value for name, value in declared.items() if not _FILLED_IN.search(value)}
+    fixed = {name: value for name, value in declared.items() if not _PLACEHOLDER.search(value)}
     findings = [
-        HostFinding("entry", is_well=True, told=str(file)),
-        HostFinding("env", is_well=True, told=", ".join(declared) or "sets nothing"),
+        HostFinding("entry", is_ok=True, text=str(file)),
+        HostFinding("env", is_ok=True, text=", ".join(declared) or "sets nothing"),
     ]
     if later := [name for name in declared if name not in fixed]:
         findings.append(
-            HostFinding("filled in", is_well=True, told=f"{', '.join(later)}: by {host.title}, not visible from here")
+            HostFinding("filled in", is_ok=True, text=f"{', '.join(later)}: by {host.title}, not visible from here")
         )
-    environment = {**(os.environ if host.inherits else _bare()), **fixed}
+    environment = {**(os.environ if host.inherits else _minimal_environment()), **fixed}
     command = _command(entry, environment)
     findings.append(command)
-    if not command.is_well:
+    if not command.is_ok:
         return HostExamination(tuple(findings), None)
     command_line = [str(entry["command"]), *map(str, cast(list[Any], arguments))]
-    asked = await _asked(command_line, environment)
+    asked = await _diagnose(command_line, environment)
     if isinstance(asked, str):
-        findings.append(HostFinding("start", is_well=False, told=asked))
+        findings.append(HostFinding("start", is_ok=False, text=asked))
         return HostExamination(tuple(findings), None)
     return HostExamination(tuple(findings), asked)
 
 
-def _bare() -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _OF_THE_SESSION if name in os.environ}
-    return {**kept, "PATH": _BARE_PATH.get(sys.platform, "/usr/local/bin:/usr/bin:/bin")}
+def _minimal_environment() -> dict[str, str]:
+    kept = {name: os.environ[name] for name in _SESSION_NAMES if name in os.environ}
+    return {**kept, "PATH": _MINIMAL_PATH.get(sys.platform, "/usr/local/bin:/usr/bin:/bin")}
 
 
 def _command(entry: Mapping[str, Any], environment: Mapping[str, str]) -> HostFinding:
     command = str(entry.get("command") or "")
     if not command:
-        return HostFinding("command", is_well=False, told='the entry has neither a "command" nor a "url"')
+        return HostFinding("command", is_ok=False, text='the entry has neither a "command" nor a "url"')
     found = shutil.which(command, path=environment.get("PATH", ""))
     if found is None:
         return HostFinding(
-            "command", is_well=False, told=f"{command}: no such program was found, or it is not executable"
+            "command", is_ok=False, text=f"{command}: no such program was found, or it is not executable"
         )
     if not Path(command).is_absolute():
-        return HostFinding("command", is_well=True, told=f"{command}: found as {found}; an absolute path is safer")
-    return HostFinding("command", is_well=True, told=command)
+        return HostFinding("command", is_ok=True, text=f"{command}: found as {found}; an absolute path is safer")
+    return HostFinding("command", is_ok=True, text=command)
 
 
 async def _health(address: str) -> HostFinding:
-    """What the server at an address says; one on another machine is not asked."""
+    """Whether the server at an address is healthy; one on another machine is not contacted."""
     if not is_local_url(address):
-        told = f"{address}: on another machine, and not asked; run `chargehand doctor` there"
-        return HostFinding("server", is_well=True, told=told)
+        text = f"{address}: on another machine, and not asked; run `chargehand doctor` there"
+        return HostFinding("server", is_ok=True, text=text)
     import httpx2
 
     try:
-        async with httpx2.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+        async with httpx2.AsyncClient(trust_env=False, timeout=DIAGNOSIS_TIMEOUT_S) as client:
             answer = await client.get(urllib.parse.urljoin(address, HEALTH))
     except (httpx2.HTTPError, httpx2.InvalidURL):
-        told = f"{address}: nothing answers there; start it with `chargehand serve --http`"
-        return HostFinding("server", is_well=False, told=told)
+        text = f"{address}: nothing answers there; start it with `chargehand serve --http`"
+        return HostFinding("server", is_ok=False, text=text)
     if answer.status_code != 200:
-        return HostFinding("server", is_well=False, told=f"{address}: {HEALTH} answers {answer.status_code}")
-    return HostFinding("server", is_well=True, told=f"{address}: it runs; `chargehand doctor` there says what it has")
+        return HostFinding("server", is_ok=False, text=f"{address}: {HEALTH} answers {answer.status_code}")
+    return HostFinding("server", is_ok=True, text=f"{address}: it runs; `chargehand doctor` there says what it has")
 
 
-async def _asked(command: Sequence[str], environment: Mapping[str, str]) -> Mapping[str, Any] | str:
-    """The diagnosis, or why there is none."""
+async def _diagnose(command: Sequence[str], environment: Mapping[str, str]) -> Mapping[str, Any] | str:
+    """The output of the command's `doctor --json`, or the reason why there is none."""
     try:
-        with anyio.fail_after(PATIENCE_S):
+        with anyio.fail_after(DIAGNOSIS_TIMEOUT_S):
             done = await anyio.run_process(
                 [*command, "doctor", "--json"],
                 env=environment,
@@ -130,11 +143,11 @@ async def _asked(command: Sequence[str], environment: Mapping[str, str]) -> Mapp
                 check=False,
                 stderr=subprocess.DEVNULL,
             )
-        said: object = json.loads(done.stdout)
-        if isinstance(said, dict):
-            return cast(dict[str, Any], said)
+        diagnosis: object = json.loads(done.stdout)
+        if isinstance(diagnosis, dict):
+            return cast(dict[str, Any], diagnosis)
     except TimeoutError:
-        return f"it did not answer within {PATIENCE_S:.0f} s"
+        return f"it did not answer within {DIAGNOSIS_TIMEOUT_S:.0f} s"
     except (OSError, ValueError):
         pass
     return "it does not start; run its command with `doctor` appended in a shell to see why"

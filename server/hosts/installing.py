@@ -1,4 +1,4 @@
-"""Puts this server into a host's configuration, and takes it out again; all else in the file stays to the letter."""
+"""Adds this server to a host's configuration, and removes it; everything else in the file is preserved exactly."""
 
 import contextlib
 import os
@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from ...profiles.durable_files import refuse_special_file, replace_file
 from ...tools.errors import CallerError
-from .jsonc import NotJson, StandsTwice, parse, with_element, with_member, without_element, without_member
+from .jsonc import DuplicateMember, NotJson, parse, with_element, with_member, without_element, without_member
 from .known import SERVER, Host
 
 BACKUP = ".before-chargehand"
@@ -20,31 +20,30 @@ KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
 
 
 class ConfigRefused(CallerError):
-    """A host's configuration that cannot be read or changed; it is as it was."""
+    """A host's configuration cannot be read or changed; the file is unchanged."""
 
 
 @dataclass(frozen=True)
 class ConfigChange:
-    """What was done to a host's file."""
+    """The result of a change to a host's file."""
 
     file: Path
     is_changed: bool
     backup: Path | None
-    """The file as it was before Chargehand came. None: there was none, or nothing was changed."""
+    """A copy of the file from before Chargehand's entry was added. None: no copy was needed, or nothing changed."""
 
 
 def own_command() -> tuple[str, ...]:
-    """The absolute command that starts this very installation: hosts search a PATH that is not the shell's."""
+    """The absolute command that starts this installation: hosts use a different PATH from the shell's."""
     name = "chargehand.exe" if sys.platform == "win32" else "chargehand"
     script = Path(sys.executable).with_name(name)
     return (str(script),) if script.exists() else (sys.executable, "-m", "chargehand.server")
 
 
 def install(host: Host, file: Path, command: Sequence[str], environment: Mapping[str, str]) -> ConfigChange:
-    """Make an entry, or bring the one that there is up to date; what else it holds is left in it.
+    """Add an entry, or update the existing one and keep its other fields.
 
-    environment: for the entry's `env`. A variable that is named there already keeps its value unless it
-    is given here. Raises ConfigRefused.
+    environment: set in the entry's `env`; other variables already there are kept. Raises ConfigRefused.
     """
     program, *arguments = command
 
@@ -64,20 +63,20 @@ def install(host: Host, file: Path, command: Sequence[str], environment: Mapping
             text = with_member(text, [*at, "env"], {})
         for name, value in environment.items():
             text = with_member(text, [*at, "env", name], value)
-        if host.asks_for_keys:
-            text = _with_questions(text, environment)
+        if host.prompts_for_keys:
+            text = _with_inputs(text, environment)
         return text
 
     return _change(host, file, edit, installs=True)
 
 
 def uninstall(host: Host, file: Path) -> ConfigChange:
-    """Take the entry out; the keys that were in it are in no file of ours then. Raises ConfigRefused."""
-    return _change(host, file, lambda text: _without_us(text, host), installs=False)
+    """Remove the entry; its keys then remain in neither the file nor the backup. Raises ConfigRefused."""
+    return _change(host, file, lambda text: _without_entry(text, host), installs=False)
 
 
 def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
-    """The entry as the host reads it (of any shape, hence Any). None: there is none. Raises ConfigRefused."""
+    """The entry as the host reads it (any JSON, hence Any). None: there is none. Raises ConfigRefused."""
     try:
         text = _read(file, host) or ""
         entry: object = _value(text if text.strip() else "{}", [host.key, SERVER])
@@ -91,43 +90,43 @@ def installed_entry(host: Host, file: Path) -> Mapping[str, Any] | None:
 
 
 def address_in(entry: object) -> str | None:
-    """Where an entry has its host connect to, without user and query, for they may hold keys. None: to a process."""
-    told = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
-    if "url" not in told and told.get("type") in (None, "stdio"):
+    """The URL of an entry, without user and query, which may contain keys. None: the entry starts a process."""
+    fields = cast(dict[str, Any], entry) if isinstance(entry, dict) else {}
+    if "url" not in fields and fields.get("type") in (None, "stdio"):
         return None
     try:
-        address = urllib.parse.urlsplit(str(told.get("url", "")))
+        address = urllib.parse.urlsplit(str(fields.get("url", "")))
     except ValueError:
         return "no address"
     return urllib.parse.urlunsplit((address.scheme, address.netloc.rpartition("@")[2], address.path, "", ""))
 
 
-def question_for(key: str) -> str:
-    """What stands for a key that the host asks its user for."""
-    return f"${{input:{_question_id(key)}}}"
+def input_reference(key: str) -> str:
+    """The placeholder for a key that the host prompts its user for."""
+    return f"${{input:{_input_id(key)}}}"
 
 
-def _question_id(key: str) -> str:
+def _input_id(key: str) -> str:
     return f"chargehand-{key.lower().replace('_', '-')}"
 
 
-def _without_us(text: str, host: Host) -> str:
+def _without_entry(text: str, host: Host) -> str:
     text = without_member(text, [host.key, SERVER])
-    if host.asks_for_keys:
+    if host.prompts_for_keys:
         asked: object = _value(text, ["inputs"])
         inputs = cast(list[Any], asked) if isinstance(asked, list) else []
         for index in reversed(range(len(inputs))):
-            if _id_of(inputs[index]) in [_question_id(key) for key in KEYS]:
+            if _id_of(inputs[index]) in [_input_id(key) for key in KEYS]:
                 text = without_element(text, ["inputs"], index)
     return text
 
 
-def _with_questions(text: str, environment: Mapping[str, str]) -> str:
+def _with_inputs(text: str, environment: Mapping[str, str]) -> str:
     asked: object = _value(text, ["inputs"])
     known = [_id_of(question) for question in cast(list[Any], asked)] if isinstance(asked, list) else []
     for key in KEYS:
-        if environment.get(key) == question_for(key) and _question_id(key) not in known:
-            question = {"type": "promptString", "id": _question_id(key), "description": key, "password": True}
+        if environment.get(key) == input_reference(key) and _input_id(key) not in known:
+            question = {"type": "promptString", "id": _input_id(key), "description": key, "password": True}
             text = with_element(text, ["inputs"], question)
     return text
 
@@ -137,7 +136,7 @@ def _id_of(question: object) -> object:
 
 
 def _value(text: str, path: Sequence[str]) -> Any:
-    """The value at a path. None: there is none. Raises NotJson."""
+    """The value at a path. None: missing. Raises NotJson."""
     value = parse(text).value
     for step in path:
         value = cast(dict[str, Any], value).get(step) if isinstance(value, dict) else None
@@ -145,7 +144,7 @@ def _value(text: str, path: Sequence[str]) -> Any:
 
 
 def _read(file: Path, host: Host) -> str | None:
-    """The file's text. None: it is not there, while its host is."""
+    """The file's text. None: the file is missing, but its folder exists. Raises ConfigRefused."""
     try:
         refuse_special_file(file)
         return file.read_bytes().decode("utf-8")
@@ -161,7 +160,7 @@ def _read(file: Path, host: Host) -> str | None:
 
 
 def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: bool) -> ConfigChange:
-    file = Path(os.path.realpath(file))  # a link into somebody's dotfiles stays a link
+    file = Path(os.path.realpath(file))  # a symbolic link, as into dotfiles, stays a link
     before = _read(file, host)
     if before is None and not installs:
         return ConfigChange(file, is_changed=False, backup=None)
@@ -173,7 +172,7 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
     try:
         after = edit(text)
         parse(after)
-    except StandsTwice as error:
+    except DuplicateMember as error:
         raise ConfigRefused(f"{file}, {error}. Leave only one there; nothing was changed.") from error
     except NotJson as error:
         raise ConfigRefused(
@@ -193,18 +192,18 @@ def _change(host: Host, file: Path, edit: Callable[[str], str], *, installs: boo
 
 
 def _backed_up(host: Host, file: Path, before: str, *, installs: bool) -> Path | None:
-    """The file as it was before Chargehand came, without an entry of ours, for that may hold keys.
+    """Write the backup: the file from before Chargehand's entry was added. Our entry is removed, as it may hold keys.
 
-    While the file holds an entry, a backup that is there is of an earlier and better day than `before`.
+    If the file already has our entry, an existing backup is older than the entry, and is kept instead of `before`.
     """
     backup = file.with_name(file.name + BACKUP)
     kept = backup.read_bytes() if backup.exists() else None
     if kept is None and not installs:
         return None
-    clean = _without_us(before, host).encode("utf-8")
+    clean = _without_entry(before, host).encode("utf-8")
     if kept is not None and _value(before, [host.key, SERVER]) is not None:
-        with contextlib.suppress(NotJson, UnicodeDecodeError):  # then it is none of ours, or damaged
-            clean = _without_us(kept.decode("utf-8"), host).encode("utf-8")
+        with contextlib.suppress(NotJson, UnicodeDecodeError):  # the backup is damaged, or not ours
+            clean = _without_entry(kept.decode("utf-8"), host).encode("utf-8")
     if clean != kept:
         replace_file(backup, clean)
     return backup

@@ -1,6 +1,6 @@
-"""Changes single members of a JSON text that may hold comments and trailing commas, and nothing else in it.
+"""Changes single members of a JSON text that may contain comments and trailing commas, and leaves the rest as it is.
 
-VS Code and Zed read such files, and their users write them by hand: what was there stays to the letter.
+VS Code and Zed read such files, and their users edit them by hand, so all other text is preserved exactly.
 """
 
 import json
@@ -11,68 +11,67 @@ from typing import Any, cast
 
 # Values are JSON of any shape, hence Any in this module.
 
-
-_REMARK = re.compile(r"[ \t]*(?://[^\r\n]*|/\*(?:(?!\*/)[^\r\n])*\*/(?=[ \t]*\r?\n))")
+_TRAILING_COMMENT = re.compile(r"[ \t]*(?://[^\r\n]*|/\*(?:(?!\*/)[^\r\n])*\*/(?=[ \t]*\r?\n))")
 """A comment between a value and the end of its line."""
 
 
 class NotJson(ValueError):
-    """The text is no JSON, comments and trailing commas allowed. The message names line and column."""
+    """The text is not JSON, comments and trailing commas allowed. The message names line and column."""
 
 
-class StandsTwice(NotJson):
-    """A member that is to be changed, and stands more than once in its object. The message names its line."""
+class DuplicateMember(NotJson):
+    """The member to change occurs more than once in its object. The message names the line."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A value and where it stands."""
+    """A value and its position in the text."""
 
     begin: int
     end: int
-    """Just past its last character."""
+    """Offset past its last character."""
     value: Any
     members: "Mapping[str, Member] | None" = None
-    """Of an object."""
+    """For an object. None otherwise."""
     elements: "Sequence[Node] | None" = None
-    """Of an array."""
-    twice: "Mapping[str, StandsTwice]" = field(default_factory=dict[str, "StandsTwice"])
-    """Of an object: a complaint by each name that stands in it more than once; readers of JSON go by the last."""
+    """For an array. None otherwise."""
+    duplicates: "Mapping[str, DuplicateMember]" = field(default_factory=dict[str, "DuplicateMember"])
+    """For an object: an error for each name that occurs more than once. JSON parsers use the last occurrence."""
 
     def member(self, name: str) -> "Member | None":
-        """The one member of that name. Raises StandsTwice."""
-        if name in self.twice:
-            raise self.twice[name]
+        """The member of that name. Raises DuplicateMember if there are several."""
+        if name in self.duplicates:
+            raise self.duplicates[name]
         return self.members.get(name) if self.members is not None else None
 
 
 @dataclass(frozen=True)
 class Member:
     begin: int
-    """Where its name begins."""
+    """Offset of its name."""
     node: Node
 
 
 def parse(text: str) -> Node:
-    """Raises NotJson."""
+    """The root value. Raises NotJson."""
     reader = _Reader(text)
     reader.skip()
     node = reader.value()
     reader.skip()
     if reader.at < len(text):
-        raise reader.wrong("there is text after the end")
+        raise reader.error("there is text after the end")
     return node
 
 
 def with_member(text: str, path: Sequence[str], value: Any) -> str:
-    """The text with a member set; objects on the way to it are made.
+    """The text with a member set; missing objects on the path are created.
 
-    Raises NotJson, or TypeError where something on the way is no object.
+    Raises NotJson, or TypeError if a value on the path is not an object.
     """
     *way, name = path
     node, depth = parse(text), 0
     for depth, step in enumerate(way, start=1):
-        _refuse_no_object(node, way[: depth - 1])
+        _require_object(node, way[: depth - 1])
         member = node.member(step)
         if member is None:
             made: Any = value
@@ -80,17 +79,17 @@ def with_member(text: str, path: Sequence[str], value: Any) -> str:
                 made = {inner: made}
             return _inserted(text, node, step, made, depth)
         node = member.node
-    _refuse_no_object(node, way)
+    _require_object(node, way)
     found = node.member(name)
     if found is None:
         return _inserted(text, node, name, value, depth + 1)
     if found.node.value == value:
         return text
-    return text[: found.node.begin] + _written(value, text, _indent_of(text, found.begin)) + text[found.node.end :]
+    return text[: found.node.begin] + _encoded(value, text, _indent_of(text, found.begin)) + text[found.node.end :]
 
 
 def without_member(text: str, path: Sequence[str]) -> str:
-    """The text without a member; as it is when there is none. Raises NotJson."""
+    """The text without a member; unchanged if it is missing. Raises NotJson."""
     *way, name = path
     node = _at(text, way)
     member = node.member(name) if node is not None else None
@@ -100,17 +99,17 @@ def without_member(text: str, path: Sequence[str]) -> str:
 
 
 def with_element(text: str, path: Sequence[str], value: Any) -> str:
-    """The text with a value at the end of an array, which is made when it is missing. Raises NotJson or TypeError."""
+    """The text with a value appended to an array, created if missing. Raises NotJson or TypeError."""
     node = _at(text, path)
     if node is None:
         return with_member(text, path, [value])
     if node.elements is None:
         raise TypeError(f"{'.'.join(path)} is not an array")
-    return _appended(text, node, _written(value, text, _unit(text) * (len(path) + 1)), len(path) + 1)
+    return _appended(text, node, _encoded(value, text, _unit(text) * (len(path) + 1)), len(path) + 1)
 
 
 def without_element(text: str, path: Sequence[str], index: int) -> str:
-    """The text without the element of an array. Raises NotJson."""
+    """The text without one element of an array; unchanged if it is missing. Raises NotJson."""
     node = _at(text, path)
     if node is None or node.elements is None or index >= len(node.elements):
         return text
@@ -128,18 +127,18 @@ def _at(text: str, path: Sequence[str]) -> Node | None:
     return node
 
 
-def _refuse_no_object(node: Node, path: Sequence[str]) -> None:
+def _require_object(node: Node, path: Sequence[str]) -> None:
     if node.members is None:
         raise TypeError(f"{'.'.join(path) or 'the file'} is not an object")
 
 
 def _inserted(text: str, node: Node, name: str, value: Any, depth: int) -> str:
     indent = _unit(text) * depth
-    return _appended(text, node, f"{json.dumps(name, ensure_ascii=False)}: {_written(value, text, indent)}", depth)
+    return _appended(text, node, f"{json.dumps(name, ensure_ascii=False)}: {_encoded(value, text, indent)}", depth)
 
 
 def _appended(text: str, node: Node, written: str, depth: int) -> str:
-    """The text with something written at the end of an object or array, on a line of its own."""
+    """The text with an entry appended to an object or array, on a new line."""
     unit, end_of_line = _unit(text), _line_end(text)
     last = [m.node.end for m in (node.members or {}).values()] + [e.end for e in node.elements or ()]
     if not last:
@@ -150,10 +149,10 @@ def _appended(text: str, node: Node, written: str, depth: int) -> str:
     comma = _comma_after(text, end)
     if comma is None:
         text, node_end, at = f"{text[:end]},{text[end:]}", node.end + 1, end + 1
-    else:  # who ends the last line with a comma gets the new one so, too
+    else:  # the file uses trailing commas, so the new entry gets one too
         node_end, at, written = node.end, comma, f"{written},"
-    if remark := _REMARK.match(text, at):  # a comment that speaks of what stands before it stays with it
-        at = remark.end()
+    if comment := _TRAILING_COMMENT.match(text, at):  # a comment on the same line stays with its entry
+        at = comment.end()
     tail = text[at:]
     if "\n" not in text[at:node_end]:
         tail = f"{end_of_line}{unit * (depth - 1)}{tail.lstrip()}"
@@ -161,11 +160,11 @@ def _appended(text: str, node: Node, written: str, depth: int) -> str:
 
 
 def _cut(text: str, node: Node, begin: int, end: int) -> str:
-    """The text without a member or element of a node, its comma, and the line that it leaves empty."""
+    """The text without a member or element of a node, its comma, and the line if it is left empty."""
     after = _comma_after(text, end)
     if after is not None:
         end = after
-    else:  # the last: the comma before it goes instead
+    else:  # the last entry: remove the comma before it instead
         before = [m.node.end for m in (node.members or {}).values()] + [e.end for e in node.elements or ()]
         earlier = max((place for place in before if place <= begin), default=None)
         if earlier is not None and (comma := _comma_after(text, earlier)) is not None:
@@ -178,14 +177,14 @@ def _cut(text: str, node: Node, begin: int, end: int) -> str:
 
 
 def _comma_after(text: str, at: int) -> int | None:
-    """Just past the comma that follows a place, comments between them allowed. None: none does."""
+    """Offset past the comma that follows a position, comments between them allowed. None: no comma follows."""
     reader = _Reader(text, at)
     reader.skip()
     return reader.at + 1 if text[reader.at : reader.at + 1] == "," else None
 
 
-def _written(value: Any, text: str, indent: str) -> str:
-    """The value as the text would have it, its lines after the first indented."""
+def _encoded(value: Any, text: str, indent: str) -> str:
+    """The value as JSON in the style of the text; lines after the first are indented."""
     return json.dumps(value, indent=_unit(text), ensure_ascii=False).replace("\n", f"{_line_end(text)}{indent}")
 
 
@@ -194,7 +193,7 @@ def _line_end(text: str) -> str:
 
 
 def _unit(text: str) -> str:
-    """What the file indents by: its first indented line says."""
+    """One level of indentation, from the first indented line."""
     first = re.search(r"^[{\[].*\n([ \t]+)\S", text, re.MULTILINE)
     return first[1] if first else "  "
 
@@ -206,7 +205,7 @@ def _indent_of(text: str, at: int) -> str:
 
 
 class _Reader:
-    """Reads values from a place on."""
+    """A recursive-descent parser that starts at an offset."""
 
     _SPACE = re.compile(r"(?:[ \t\r\n\ufeff]|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
     _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
@@ -232,30 +231,38 @@ class _Reader:
             case _:
                 begin, plain = self.at, self._PLAIN.match(self.text, self.at)
                 if plain is None:
-                    raise self.wrong("a value is missing")
+                    raise self.error("a value is missing")
                 self.at = plain.end()
                 return Node(begin, self.at, json.loads(plain[0]))
 
-    def wrong(self, what: str) -> NotJson:
+    def error(self, what: str) -> NotJson:
         line = self.text.count("\n", 0, self.at) + 1
         column = self.at - self.text.rfind("\n", 0, self.at)
         return NotJson(f"line {line}, column {column}: {what}")
 
     def _object(self) -> Node:
-        begin, members, twice = self.at, dict[str, Member](), dict[str, StandsTwice]()
+        begin, members, duplicates = self.at, dict[str, Member](), dict[str, DuplicateMember]()
         self.at += 1
         while not self._closes("}", has_some=bool(members)):
             named = self.at
             name = self._string()
             if name in members:
-                twice[name] = StandsTwice(f"line {self.text.count(chr(10), 0, named) + 1}: {name!r:.80} stands twice")
+                duplicates[name] = DuplicateMember(
+                    f"line {self.text.count(chr(10), 0, named) + 1}: {name!r:.80} stands twice"
+                )
             self.skip()
             if self.text[self.at : self.at + 1] != ":":
-                raise self.wrong("a colon is missing")
+                raise self.error("a colon is missing")
             self.at += 1
             self.skip()
             members[name] = Member(named, self.value())
-        return Node(begin, self.at, {name: member.node.value for name, member in members.items()}, members, twice=twice)
+        return Node(
+            begin,
+            self.at,
+            {name: member.node.value for name, member in members.items()},
+            members,
+            duplicates=duplicates,
+        )
 
     def _array(self) -> Node:
         begin, elements = self.at, list[Node]()
@@ -265,7 +272,7 @@ class _Reader:
         return Node(begin, self.at, [element.value for element in elements], elements=elements)
 
     def _closes(self, bracket: str, *, has_some: bool) -> bool:
-        """Whether the bracket is next, and then past it; else past the comma that must stand there."""
+        """Whether the closing bracket is next, and consume it; otherwise consume the required comma."""
         self.skip()
         if has_some and self.text[self.at : self.at + 1] == ",":
             self.at += 1
@@ -275,16 +282,16 @@ class _Reader:
             self.at += 1
             return True
         if has_some:
-            raise self.wrong(f"a comma or {bracket} is missing")
+            raise self.error(f"a comma or {bracket} is missing")
         return False
 
     def _string(self) -> str:
         found = self._STRING.match(self.text, self.at)
         if found is None:
-            raise self.wrong("a string in double quotes is missing")
+            raise self.error("a string in double quotes is missing")
         try:
             value = cast(str, json.loads(found[0]))
         except ValueError as error:
-            raise self.wrong("a string contains an unknown escape") from error
+            raise self.error("a string contains an unknown escape") from error
         self.at = found.end()
         return value

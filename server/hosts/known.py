@@ -1,6 +1,6 @@
-"""The hosts that we know: where each keeps its servers, and in what form.
+"""The supported hosts: where each keeps its server entries, and in what format.
 
-Places and forms as their documentation had them on 2026-11-23; none was tried here in the host itself.
+Locations and formats follow their documentation (seen 2026-11-23); they have not been tried in the hosts themselves.
 """
 
 import os
@@ -17,20 +17,20 @@ SERVER = "chargehand"
 @dataclass(frozen=True)
 class Host:
     name: str
-    """As the command line has it."""
+    """Its name on the command line."""
     title: str
     places: Mapping[str, str]
-    """The user's file by platform (`sys.platform`); ~ is the home folder, %APPDATA% is Windows' own."""
+    """The user's configuration file by `sys.platform`; "linux" is the default. ~ and %APPDATA% are expanded."""
     key: str
-    """The member that holds the servers."""
+    """The member that contains the servers."""
     form: Mapping[str, object] = field(default_factory=dict[str, object])
-    """What an entry has beside command, args and env."""
+    """Fields of an entry besides command, args and env."""
     workspace: str | None = None
-    """What the host puts in for the open project. None: it has nothing of the kind."""
-    asks_for_keys: bool = False
-    """Whether it can ask for secrets itself and keep them."""
+    """The placeholder that the host replaces with the open project's folder. None: it has none."""
+    prompts_for_keys: bool = False
+    """Whether it can prompt for secrets and store them itself."""
     inherits: bool = False
-    """Whether a server gets the environment of the shell that the host was started from."""
+    """Whether a server inherits the environment of the shell that started the host."""
 
     def file(self) -> Path:
         """The user's file on this system. Raises BadArgument for a user without a home folder."""
@@ -79,7 +79,7 @@ HOSTS: Mapping[str, Host] = {
             "servers",
             form={"type": "stdio"},
             workspace="${workspaceFolder}",
-            asks_for_keys=True,
+            prompts_for_keys=True,
         ),
         Host(
             "zed",

@@ -1,1 +1,1 @@
-"""MCP over Streamable HTTP: who may come in, how often, and whose tasks are whose."""
+"""MCP over Streamable HTTP: authentication, rate limits and sessions."""

@@ -1,4 +1,4 @@
-"""What was typed as a URL or as the name of a host: checked once, and in the form in which clients send it."""
+"""Validates URLs and host names that a user typed, and normalizes them to the form that clients send."""
 
 import ipaddress
 import re
@@ -9,17 +9,20 @@ from ..settings import BadSetting
 
 
 def checked_url(place: str, typed: str) -> AnyHttpUrl:
-    """The URL in lower case, IDNA, and without a default port. place: where it was typed. Raises BadSetting."""
+    """The URL with its host in lower case and IDNA, and without a default port. place: the option's name.
+
+    Raises BadSetting.
+    """
     scheme, separator, rest = typed.partition("://")
     if (
         "@" in re.split(r"[/?#\\]", rest if separator else typed)[0]
-    ):  # before any message shows the value: there may be a password in it
+    ):  # checked before any message shows the value, which may contain a password
         raise BadSetting(f"{place}: it holds a user name or a password. Leave out what is before the @.")
     if not separator:
         raise BadSetting(f"{place}: {typed!r} has no scheme. Give a URL that begins with https://.")
     if scheme.lower() not in ("https", "http"):
         raise BadSetting(f"{place}: {typed!r} must begin with https:// or http://. Correct it.")
-    # The parser below is a browser's: it makes the best of white space, backslashes and missing hosts.
+    # The parser below is as lenient as a browser: it accepts white space, backslashes and missing hosts.
     if re.fullmatch(r"[^\s/?#\\]+(/[^\s?#\\]*)?", rest) is None:
         raise BadSetting(f"{place}: {typed!r} must be a host and a path, without spaces, ? and #. Correct it.")
     try:
@@ -33,7 +36,7 @@ def checked_url(place: str, typed: str) -> AnyHttpUrl:
 
 
 def checked_host(place: str, typed: str) -> str:
-    """The name or address as in a Host header, without a port. place: where it was typed. Raises BadSetting."""
+    """The name or address as in a Host header, without a port. place: the option's name. Raises BadSetting."""
     host = f"[{typed}]" if _is_ipv6(typed) else typed
     if re.fullmatch(r"\[[^\s/?#@\\]+\]|[^\s/?#@\\:]+", host):
         try:
@@ -42,7 +45,7 @@ def checked_host(place: str, typed: str) -> str:
             found = ""
         if _is_host(found):
             return found
-    # Not shown where a password may be in it.
+    # Not shown if it may contain a password.
     shown = "it" if "@" in typed else repr(typed)
     raise BadSetting(
         f"{place}: {shown} is not the name of a host. Give the name alone, as in box.lan: no scheme, port, path or *."

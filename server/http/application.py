@@ -1,4 +1,4 @@
-"""The ASGI application: checks of Host and Origin, then of the token, then MCP; and `/health`."""
+"""The ASGI application: Host and Origin checks, then authentication, then MCP; and `/health`."""
 
 import json
 
@@ -18,26 +18,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..app import build_app
 from ..settings import HttpSettings
 from ..surface.server_state import OpenServices, ServerState
-from .binding import HEALTH, PATH, Binding, Entrance
+from .binding import HEALTH, PATH, AccessRules, Binding
 from .limits import limited
 from .sessions import IDLE_SESSION_S, MAX_SESSIONS, Sessions
-from .tokens import undecided, verifier
+from .tokens import issuer_unavailable, verifier
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 """The longest `context` that a tool takes is 2,000,000 characters."""
-ROOM_AGAIN_AFTER_S = 60
-"""When to come back while there is no room. A guess: nobody knows when sessions end."""
+RETRY_WHEN_FULL_S = 60
+"""The Retry-After value while all sessions are taken. A guess: it is unknown when sessions end."""
 
 _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
-def http_app(open_services: OpenServices, binding: Binding, entrance: Entrance, rules: HttpSettings) -> ASGIApp:
-    """The app for a binding whose port is known."""
-    return served_over_http(build_app(open_services, further=[limited(rules)]), binding, entrance)
+def http_app(open_services: OpenServices, binding: Binding, access: AccessRules, rules: HttpSettings) -> ASGIApp:
+    """The app for a binding. Its port must be the actual one, not 0."""
+    return served_over_http(build_app(open_services, further=[limited(rules)]), binding, access)
 
 
-def served_over_http(app: MCPServer[ServerState], binding: Binding, entrance: Entrance) -> ASGIApp:
-    """The server behind its checks.
+def served_over_http(app: MCPServer[ServerState], binding: Binding, access: AccessRules) -> ASGIApp:
+    """The server, wrapped in the Host, Origin and token checks.
 
     `json_response` and `stateless_http` stay off: they break cancellation and progress.
     """
@@ -52,13 +52,13 @@ def served_over_http(app: MCPServer[ServerState], binding: Binding, entrance: En
             host=binding.host,
         )
     )
-    if not entrance.is_open:
-        mcp = _Guarded(mcp, binding, entrance)
-    return _Checked(mcp, security, binding.transport_security(of_health=True))
+    if not access.is_open:
+        mcp = _Authenticated(mcp, binding, access)
+    return _HostChecked(mcp, security, binding.transport_security(of_health=True))
 
 
-class _Checked:
-    """Answers nothing, not even with a refusal, to a page that a browser was lured to under another name."""
+class _HostChecked:
+    """Rejects requests with an unexpected Host or Origin header (DNS rebinding) before any other handling."""
 
     def __init__(self, app: ASGIApp, security: TransportSecuritySettings, of_health: TransportSecuritySettings) -> None:
         self._app = app
@@ -80,24 +80,24 @@ class _Checked:
                 present = {name.lower() for name, _ in message.get("headers", ())}
                 added = [header for header in _HEADERS if header[0] not in present]
                 if message["status"] == 503 and b"retry-after" not in present:
-                    added.append((b"retry-after", str(ROOM_AGAIN_AFTER_S).encode()))
+                    added.append((b"retry-after", str(RETRY_WHEN_FULL_S).encode()))
                 message = {**message, "headers": [*message.get("headers", ()), *added]}
             await send(message)
 
-        # White space around a value is no part of it (RFC 9110 section 5.5); httptools leaves it there.
-        # Without an event store mcp 2.3.0 answers a client that names its last event with nothing at all, which is
-        # HTTP 500. Such a client gets a fresh stream.
+        # White space around a header value is not part of it (RFC 9110 section 5.5), but httptools keeps it.
+        # Without an event store, mcp 2.3.0 sends no response to a Last-Event-ID header, which becomes HTTP 500. Without
+        # the header, the client gets a new stream.
         headers = [(name, value.strip(b" \t")) for name, value in scope["headers"] if name != b"last-event-id"]
-        # Names of hosts are the same in any case. A slash at the end is no other path: Starlette would redirect, to the
-        # plain http that it is asked in.
+        # Host names are case-insensitive. A trailing slash is removed, because Starlette would otherwise redirect, to
+        # plain http even behind a proxy with TLS.
         headers = [(name, value.lower() if name in (b"host", b"origin") else value) for name, value in headers]
         scope = {**scope, "headers": headers, "path": scope["path"].rstrip("/") or "/"}
         try:
             await self._answer(scope, receive, with_headers)
         except ClientDisconnect:
-            return  # in the middle of its request: there is nobody to answer, and nothing to mend
+            return  # the client disconnected during its request; no response is possible
         except anyio.get_cancelled_exc_class():
-            # Only the end of the server cancels a request from outside; raised any further it becomes HTTP 500.
+            # Only the server's shutdown cancels a request from outside. If it propagated, it would become HTTP 500.
             if has_begun and not has_ended:
                 await with_headers({"type": "http.response.body", "body": b"", "more_body": False})
             elif not has_begun:
@@ -122,17 +122,17 @@ def _unavailable() -> Response:
     return Response(body, 503, {"Connection": "close"}, "application/json")
 
 
-class _Guarded:
-    """Lets in who shows a token that counts, and tells the others where tokens come from (RFC 9728)."""
+class _Authenticated:
+    """Requires a valid token, and publishes where to get one (RFC 9728)."""
 
-    def __init__(self, app: ASGIApp, binding: Binding, entrance: Entrance) -> None:
+    def __init__(self, app: ASGIApp, binding: Binding, access: AccessRules) -> None:
         resource = AnyHttpUrl(binding.url)
         metadata_url = build_resource_metadata_url(resource)
-        required = RequireAuthMiddleware(app, list(entrance.scopes), metadata_url)
+        required = RequireAuthMiddleware(app, list(access.scopes), metadata_url)
         self._mcp = AuthenticationMiddleware(
             AuthContextMiddleware(required),
-            backend=BearerAuthBackend(verifier(entrance, binding.url)),
-            on_error=undecided,
+            backend=BearerAuthBackend(verifier(access, binding.url)),
+            on_error=issuer_unavailable,
         )
         self._app = app
         self._metadata_path = metadata_url.path
@@ -141,8 +141,8 @@ class _Guarded:
                 "resource": binding.url,
                 "resource_name": "Chargehand",
                 "bearer_methods_supported": ["header"],
-                **({"authorization_servers": [entrance.issuer]} if entrance.issuer else {}),
-                **({"scopes_supported": list(entrance.scopes)} if entrance.scopes else {}),
+                **({"authorization_servers": [access.issuer]} if access.issuer else {}),
+                **({"scopes_supported": list(access.scopes)} if access.scopes else {}),
             }
         )
 

@@ -1,4 +1,4 @@
-"""Where the server listens, under which names it answers, and what it asks of whoever comes."""
+"""The address that the server listens on, the host names that it accepts, and its access rules."""
 
 import ipaddress
 import re
@@ -14,41 +14,41 @@ from .addresses import checked_host, checked_url
 
 PATH = "/mcp"
 HEALTH = "/health"
-SHORTEST_TOKEN = 24
-"""Characters. Whoever can guess the token spends the user's money."""
+MIN_TOKEN_LENGTH = 24
+"""Characters. A guessed token would spend the user's money."""
 
 _LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
-_EVERY_ADDRESS = ("0.0.0.0", "[::]")  # noqa: S104 - compared, and not listened on
+_UNSPECIFIED_ADDRESSES = ("0.0.0.0", "[::]")  # noqa: S104 - only compared with, not bound
 
 
 @dataclass(frozen=True)
-class Entrance:
-    """What a request must bring."""
+class AccessRules:
+    """The credentials that a request needs."""
 
     token: SecretStr | None = None
-    """The one bearer token that opens. None: it is not by a fixed token."""
+    """The fixed bearer token. None: no fixed token is accepted."""
     issuer: str | None = None
-    """The OAuth issuer whose tokens open. None: it is not by OAuth."""
+    """The OAuth issuer whose tokens are accepted. None: no OAuth."""
     scopes: tuple[str, ...] = ()
-    """What a token of the issuer must allow."""
+    """The scopes that a token of the issuer must have."""
 
     @property
     def is_open(self) -> bool:
-        """Whether anybody may come in who reaches the address."""
+        """Whether requests need no credentials."""
         return self.token is None and self.issuer is None
 
 
 @dataclass(frozen=True)
 class Binding:
-    """What was typed."""
+    """The command-line options for the address."""
 
     host: str = "127.0.0.1"
     port: int = 8765
-    """0: any that is free."""
+    """0: any free port."""
     public_url: str | None = None
-    """The address that clients use, behind a proxy. None: the one that is listened on."""
+    """The address that clients use, behind a proxy. None: the listening address."""
     allowed_hosts: Sequence[str] = ()
-    """Further values of the Host header that are answered, without a port."""
+    """Further accepted values of the Host header, without a port."""
     issuer: str | None = None
     scopes: tuple[str, ...] = ()
 
@@ -63,7 +63,7 @@ class Binding:
 
     @property
     def url(self) -> str:
-        """The address of MCP: also the resource that OAuth tokens must be made out for. Raises BadSetting."""
+        """The MCP endpoint, which is also the audience required in OAuth tokens. Raises BadSetting."""
         if self.public_url is not None:
             url = str(checked_url("--public-url", self.public_url)).rstrip("/")
             if not re.fullmatch(rf"https?://[^/]+{PATH}", url):
@@ -74,14 +74,14 @@ class Binding:
     def at_port(self, port: int) -> Self:
         return replace(self, port=port)
 
-    def entrance(self, token: SecretStr | None) -> Entrance:
-        """What is asked of whoever comes. Raises BadSetting for what could not work or would leave a door open."""
+    def access_rules(self, token: SecretStr | None) -> AccessRules:
+        """The access rules. Raises BadSetting for options that cannot work or would be insecure."""
         self.transport_security()
         _check_issuer(self.issuer)
         _check_scopes(self.scopes)
         _check_token(token)
-        entrance = Entrance(token=token, issuer=self.issuer, scopes=self.scopes)
-        if entrance.is_open and not (self.is_loopback and self.public_url is None):
+        access = AccessRules(token=token, issuer=self.issuer, scopes=self.scopes)
+        if access.is_open and not (self.is_loopback and self.public_url is None):
             where = self.public_url or self.host
             raise BadSetting(
                 f"{where} can be reached from other machines, so calls need a token: set CHARGEHAND_HTTP_TOKEN, or"
@@ -92,12 +92,12 @@ class Binding:
                 f"--host: {self.host} is every address of this machine, and no name that clients could use. Add"
                 " --allow-host NAME or --public-url URL."
             )
-        return entrance
+        return access
 
     def transport_security(self, *, of_health: bool = False) -> TransportSecuritySettings:
-        """The Host and Origin headers that are answered, whatever is listened on. Raises BadSetting.
+        """The accepted Host and Origin headers. Raises BadSetting.
 
-        of_health: for `/health`, which a container's own check asks for by a name of the loopback.
+        of_health: for `/health`, which also accepts loopback names, as used by a container's health check.
         """
         names = [*(_LOOPBACK_NAMES if self.is_loopback or of_health else ()), *self._names]
         origins = [f"{scheme}://{name}{port}" for scheme in ("http", "https") for name in names for port in ("", ":*")]
@@ -111,10 +111,10 @@ class Binding:
 
     @property
     def _names(self) -> list[str]:
-        """The host's own name, where it has one, and the allowed ones, as in a Host header without its port."""
-        own = checked_host("--host", self.host.partition("%")[0])  # no header names a zone
+        """The host's own name, unless unspecified, and the allowed ones, as in a Host header without a port."""
+        own = checked_host("--host", self.host.partition("%")[0])  # a Host header has no IPv6 zone
         return [
-            *([] if own in _EVERY_ADDRESS else [own]),
+            *([] if own in _UNSPECIFIED_ADDRESSES else [own]),
             *(checked_host("--allow-host", name) for name in self.allowed_hosts),
         ]
 
@@ -140,7 +140,7 @@ def _check_token(token: SecretStr | None) -> None:
     if token is None:
         return
     remedy = "Make one with `python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`."
-    if len(token.get_secret_value()) < SHORTEST_TOKEN:
-        raise BadSetting(f"CHARGEHAND_HTTP_TOKEN: it is shorter than {SHORTEST_TOKEN} characters. {remedy}")
+    if len(token.get_secret_value()) < MIN_TOKEN_LENGTH:
+        raise BadSetting(f"CHARGEHAND_HTTP_TOKEN: it is shorter than {MIN_TOKEN_LENGTH} characters. {remedy}")
     if not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
         raise BadSetting(f"CHARGEHAND_HTTP_TOKEN: it must be in ASCII and without spaces, as a header is. {remedy}")

@@ -1,6 +1,6 @@
-"""What a client may take before its request is complete: bytes, seconds and connections.
+"""Limits on incomplete requests: header bytes, seconds, and connections.
 
-Requests are answered for as long as that takes, and answers are not hurried: limits.py has a say there.
+Once a request is complete, there is no time limit on its response; limits.py limits calls.
 """
 
 import asyncio
@@ -11,28 +11,28 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-if sys.platform != "win32":  # at once: when it is wanted, no file may be left to read it from
+if sys.platform != "win32":  # imported early: later the process may be out of file descriptors
     import resource
 
 logger = logging.getLogger(__name__)
 
 MAX_HEAD_BYTES = 64 * 1024
-"""More than that without an end of the headers is refused."""
-REQUEST_S = 30.0
-"""For headers and body."""
+"""Longer headers are refused."""
+REQUEST_TIMEOUT_S = 30.0
+"""For headers and body together."""
 MAX_CONNECTIONS = 1_000
-ACCEPTED_AT_ONCE = 64
-"""Connections that are accepted before one of them is looked at: they take file descriptors meanwhile."""
+ACCEPT_BACKLOG = 64
+"""Connections accepted before any is handled. Each takes a file descriptor."""
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection, which ends when a request takes too much before it is complete."""
+    """One client's connection, closed when an incomplete request exceeds a limit."""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:  # uvicorn's own, passed on
         super().__init__(*arguments, **named)
         self._is_in_head = True
         self._head_bytes = 0
-        self._asked_at = self.loop.time()
+        self._waiting_since = self.loop.time()
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
@@ -41,13 +41,13 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - as uvicorn has it
         super().connection_made(transport)
-        self._expect_request()
-        if len(self.connections) > _connections_at_most():
+        self._start_deadline()
+        if len(self.connections) > _connection_limit():
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
         if self._deadline is None:
-            self._expect_request()
+            self._start_deadline()
         self._head_bytes += len(data)
         super().data_received(data)
         if self._is_in_head and self._head_bytes > MAX_HEAD_BYTES:
@@ -62,32 +62,32 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         self._is_in_head, self._head_bytes = True, 0
-        self._expect_nothing()
+        self._cancel_deadline()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect_nothing()
+        self._cancel_deadline()
         super().connection_lost(exc)
 
-    def _expect_request(self) -> None:
-        self._asked_at = self.loop.time()
-        self._deadline = self.loop.call_later(REQUEST_S, self._too_late)
+    def _start_deadline(self) -> None:
+        self._waiting_since = self.loop.time()
+        self._deadline = self.loop.call_later(REQUEST_TIMEOUT_S, self._time_out)
 
-    def _expect_nothing(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
-    def _too_late(self) -> None:
+    def _time_out(self) -> None:
         self._deadline = None
-        if not self.is_answering:  # what it sends meanwhile is the next request, and can wait
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request was not complete after {REQUEST_S:g} s.")
+        if not self.is_answering:  # data received while answering belongs to the next request, and can wait
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"The request was not complete after {REQUEST_TIMEOUT_S:g} s.")
 
     def _make_room(self) -> None:
-        """End the connection that has been waiting longest for a request; when none is, this one."""
+        """Close the connection that has been waiting longest for a request, or this one if none is waiting."""
         others = (one for one in self.connections if isinstance(one, Connection) and one is not self)
         waiting = [one for one in others if not one.is_answering]
         if waiting:
-            longest = min(waiting, key=lambda one: one._asked_at)
+            longest = min(waiting, key=lambda one: one._waiting_since)
             self.connections.discard(longest)
             longest.transport.close()
         else:
@@ -95,7 +95,7 @@ class Connection(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "Too many requests are under way. Try again in a minute.")
 
     def _refuse(self, status: HTTPStatus, text: str) -> None:
-        """End the connection, with an answer where none has begun."""
+        """Close the connection, with an error response if none has begun."""
         if self.transport.is_closing():
             return
         if not self.cycle or self.cycle.response_complete or not self.cycle.response_started:
@@ -105,16 +105,16 @@ class Connection(HttpToolsProtocol):
         self.transport.close()
 
 
-def say_once_that_files_run_out(loop: asyncio.AbstractEventLoop) -> None:
-    """Have the loop say that no connection can be accepted once, and not at each attempt."""
-    has_said = False
+def log_accept_failure_once(loop: asyncio.AbstractEventLoop) -> None:
+    """Make the loop log only the first failure to accept a connection for lack of file descriptors."""
+    has_logged = False
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:  # asyncio's own, hence Any
-        nonlocal has_said
+        nonlocal has_logged
         if not str(context.get("message")).startswith("socket.accept() out of system resource"):
             loop.default_exception_handler(context)
-        elif not has_said:
-            has_said = True
+        elif not has_logged:
+            has_logged = True
             logger.error(
                 "%s: connections wait until others have ended. Raise the limit (ulimit -n).", context.get("exception")
             )
@@ -122,8 +122,8 @@ def say_once_that_files_run_out(loop: asyncio.AbstractEventLoop) -> None:
     loop.set_exception_handler(handle)
 
 
-def _connections_at_most() -> int:
-    """Half of what the process may have open: the other half is for answering them."""
+def _connection_limit() -> int:
+    """MAX_CONNECTIONS, or half of the process's file descriptors if fewer: the other half is needed to answer."""
     if sys.platform == "win32":
         return MAX_CONNECTIONS
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,4 +1,4 @@
-"""How often, and how many at once, one caller may call each tool."""
+"""Rate and concurrency limits per caller and tool."""
 
 import time
 from collections.abc import Mapping
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from ...tools.cascade.delegations import Delegation
 
 MAX_CALLERS = 10_000
-"""Kept in mind; who was away longest is forgotten first."""
+"""Entries kept, one per caller and tool; the least recently used is evicted first."""
 
 _DELEGATE = "delegate_generation"
 
 
 @dataclass
-class _Gauge:
-    """One caller's use of one tool."""
+class _Usage:
+    """One caller's use of one tool: a token bucket and the work in progress."""
 
     left: float
-    """Calls that may begin at once."""
-    seen: float
-    """When that was true, in seconds of the monotonic clock."""
+    """Calls left in the bucket."""
+    updated_at: float
+    """When `left` was computed, in seconds of the monotonic clock."""
     calls: int = 0
-    """That have not been answered, but for those that only ask after a delegation."""
+    """Calls not yet answered, except those that only resume a delegation."""
     delegations: "list[Delegation]" = field(default_factory=list["Delegation"])
-    """That go on although their calls have been answered."""
+    """Delegations still running after their calls were answered."""
 
     @property
     def under_way(self) -> int:
@@ -41,44 +41,44 @@ class _Gauge:
 
 
 def limited(rules: HttpSettings) -> ServerMiddleware[Any]:
-    """A middleware that refuses what comes too often, with words that say when to come again."""
-    gauges: dict[tuple[str | None, str], _Gauge] = {}
+    """A middleware that refuses calls over the limits, with a message that says when to retry."""
+    usages: dict[tuple[str | None, str], _Usage] = {}
     per_minute, at_once = rules.calls_per_minute, rules.calls_at_once
 
     async def limit(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         tool = (ctx.params or {}).get("name")
-        # A name that is no tool's is refused anyway, and made-up ones are to push nobody out of mind.
+        # Unknown tools are refused later anyway; counting them would let invented names evict real entries.
         if ctx.method != "tools/call" or not isinstance(tool, str) or tool not in per_minute or tool not in at_once:
             return await call_next(ctx)
-        begins, ends = _told(ctx.params or {})
+        begins, ends = _begins_or_ends(ctx.params or {})
         if ends:
             return await call_next(ctx)
-        gauge = _gauge(gauges, (current_caller(), tool), per_minute[tool])
-        if begins and gauge.under_way >= at_once[tool]:
+        usage = _usage(usages, (current_caller(), tool), per_minute[tool])
+        if begins and usage.under_way >= at_once[tool]:
             return _refusal(
-                f"{tool}: you have {gauge.under_way} under way, the most allowed at once. Call again when one has ended"
+                f"{tool}: you have {usage.under_way} under way, the most allowed at once. Call again when one has ended"
                 + (", or end one with `resume` and `cancel`." if tool == _DELEGATE else ".")
             )
-        if gauge.left < 1:
-            wait_s = (1 - gauge.left) * 60 / per_minute[tool]
+        if usage.left < 1:
+            wait_s = (1 - usage.left) * 60 / per_minute[tool]
             return _refusal(f"{tool}: more than {per_minute[tool]} calls per minute. Call again in {wait_s:.0f} s.")
-        gauge.left -= 1
+        usage.left -= 1
         if not begins:
             return await call_next(ctx)
-        gauge.calls += 1
+        usage.calls += 1
         try:
             result = await call_next(ctx)
             if tool == _DELEGATE and (left := _left_running(ctx.lifespan_context, result)) is not None:
-                gauge.delegations.append(left)
+                usage.delegations.append(left)
             return result
         finally:
-            gauge.calls -= 1
+            usage.calls -= 1
 
     return limit
 
 
-def _told(params: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Whether a call of a tool begins work, and whether it ends some."""
+def _begins_or_ends(params: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Whether a tool call begins work, and whether it cancels some."""
     arguments: object = params.get("arguments")
     if params.get("name") != _DELEGATE or not isinstance(arguments, dict):
         return True, False
@@ -87,7 +87,7 @@ def _told(params: Mapping[str, Any]) -> tuple[bool, bool]:
 
 
 def _left_running(state: ServerState, result: HandlerResult) -> "Delegation | None":
-    """The delegation that a call began and did not wait for. The result is as the tool gave it, or as it is sent."""
+    """The delegation that a call started and left running. result: as returned by the tool, or serialized."""
     if isinstance(result, CallToolResult):
         receipt: object = result.structured_content
     else:
@@ -96,15 +96,15 @@ def _left_running(state: ServerState, result: HandlerResult) -> "Delegation | No
     return state.delegations.find(task_id) if isinstance(task_id, str) else None
 
 
-def _gauge(gauges: dict[tuple[str | None, str], _Gauge], who: tuple[str | None, str], per_minute: int) -> _Gauge:
+def _usage(usages: dict[tuple[str | None, str], _Usage], key: tuple[str | None, str], per_minute: int) -> _Usage:
     now = time.monotonic()
-    gauge = gauges.pop(who, None) or _Gauge(left=per_minute, seen=now)
-    gauge.left = min(float(per_minute), gauge.left + (now - gauge.seen) * per_minute / 60)
-    gauge.seen = now
-    gauges[who] = gauge  # the dict is in the order of last use
-    while len(gauges) > MAX_CALLERS and not next(iter(gauges.values())).under_way:
-        del gauges[next(iter(gauges))]
-    return gauge
+    usage = usages.pop(key, None) or _Usage(left=per_minute, updated_at=now)
+    usage.left = min(float(per_minute), usage.left + (now - usage.updated_at) * per_minute / 60)
+    usage.updated_at = now
+    usages[key] = usage  # the dict is in the order of last use
+    while len(usages) > MAX_CALLERS and not next(iter(usages.values())).under_way:
+        del usages[next(iter(usages))]
+    return usage
 
 
 def _refusal(text: str) -> CallToolResult:

@@ -1,4 +1,4 @@
-"""Serves MCP over Streamable HTTP until a signal ends it, in order."""
+"""Serves MCP over Streamable HTTP until a signal shuts it down gracefully."""
 
 import asyncio
 import logging
@@ -17,45 +17,45 @@ from ..settings import load_settings
 from ..surface.server_state import OpenServices
 from .application import http_app
 from .binding import Binding
-from .connections import ACCEPTED_AT_ONCE, Connection, say_once_that_files_run_out
+from .connections import ACCEPT_BACKLOG, Connection, log_accept_failure_once
 
-CLOSING_S = 5.0
-"""How long what is under way may take to close its books."""
+SHUTDOWN_S = 5.0
+"""How long pending work may take to record its results at shutdown."""
 
 
 class CannotListen(CallerError):
-    """The address cannot be listened on."""
+    """The server cannot listen on the address."""
 
 
 async def serve_http(open_services: OpenServices, binding: Binding) -> None:
-    """Serve until SIGTERM or SIGINT. Raises BadSetting or CannotListen before anything is served."""
+    """Serve until SIGTERM or SIGINT. Raises BadSetting or CannotListen before serving."""
     settings = load_settings()
-    # Before the services open, with the first call: whoever is not let in is to be heard of too.
+    # Set here because the services open only with the first call, and rejected requests must be logged before.
     logging.getLogger("chargehand").setLevel(settings.log_level)
-    entrance = binding.entrance(settings.http_token)
+    access = binding.access_rules(settings.http_token)
     with listen(binding) as listener:
         port = int(listener.getsockname()[1])
         url = binding.at_port(port).url
-        app = http_app(open_services, binding.at_port(port), entrance, settings.http)
+        app = http_app(open_services, binding.at_port(port), access, settings.http)
 
-        def say_where() -> None:
+        def announce() -> None:
             sys.stderr.write(f"chargehand serves MCP at {url}\n")
             sys.stderr.flush()
 
-        await serve_until_signal(app, listener, say_where)
+        await serve_until_signal(app, listener, announce)
 
 
 async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
     """Serve an app on a socket until SIGTERM or SIGINT.
 
-    ready: called when the app answers, and a signal would end it in order.
+    ready: called when the app answers and signals are handled.
     """
-    say_once_that_files_run_out(asyncio.get_running_loop())
-    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+    log_accept_failure_once(asyncio.get_running_loop())
+    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as usual
         async with serving(app, listener):
             ready()
             await anyio.sleep_forever()
-    # Received until the books are closed, which `CLOSING_S` bounds: a second signal does not end the process before.
+    # Signals are received until shutdown is complete (at most SHUTDOWN_S), so that a second one does not cut it short.
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         async with serving(app, listener):
             ready()
@@ -64,15 +64,15 @@ async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Calla
 
 
 def serving(app: ASGIApp, listener: socket.socket) -> AbstractAsyncContextManager[None]:
-    """The app is served while the block runs; what it still answers at the end is cut off, and its books closed."""
+    """Serves the app while the block runs; at the end, pending responses are cut off and their results recorded."""
     return served_in_loop(
         app,
         listener,
         lifespan="on",
         log_level="warning",
-        closing_s=CLOSING_S,
+        closing_s=SHUTDOWN_S,
         protocol=Connection,
-        backlog=ACCEPTED_AT_ONCE,
+        backlog=ACCEPT_BACKLOG,
     )
 
 
@@ -82,7 +82,7 @@ def listen(binding: Binding) -> socket.socket:
         (family, kind, protocol, _, address), *_ = socket.getaddrinfo(
             binding.host, binding.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        # The protocol by name: asyncio turns Nagle's algorithm off only then, and 40 ms per reply with it.
+        # With an explicit protocol, because only then asyncio disables Nagle's algorithm, which costs 40 ms per reply.
         listener = socket.socket(family, kind, protocol or socket.IPPROTO_TCP)
         try:
             if sys.platform != "win32":

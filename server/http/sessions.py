@@ -1,4 +1,4 @@
-"""How many sessions of the old era one caller may have: one more closes the one that was idle longest."""
+"""Limits the legacy (stateful) MCP sessions per caller: one too many closes the one that was idle longest."""
 
 import time
 from collections.abc import Iterable
@@ -9,23 +9,23 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..surface.callers import current_caller
 
 MAX_SESSIONS = 1_000
-SESSIONS_OF_ONE_CALLER = 100
+MAX_SESSIONS_PER_CALLER = 100
 IDLE_SESSION_S = 1_800
 
 _SESSION_ID = b"mcp-session-id"
-_OF_A_BODY = (b"content-length", b"content-type", b"transfer-encoding")
+_BODY_HEADERS = (b"content-length", b"content-type", b"transfer-encoding")
 
 
 @dataclass
 class _Session:
     caller: str | None
     requests: int = 0
-    """Under way, an open stream among them."""
+    """Pending requests, including open streams."""
     used_at: float = field(default_factory=time.monotonic)
 
 
 class Sessions:
-    """The app, with no more sessions for one caller than they may have. Stands where it is known who calls."""
+    """ASGI middleware that limits the sessions per caller. It must run after authentication."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -56,20 +56,20 @@ class Sessions:
                 session.used_at = time.monotonic()
         if opened is not None:
             self._open[opened] = _Session(caller)
-            await self._keep_to_limit(scope, caller)
+            await self._enforce_limit(scope, caller)
 
-    async def _keep_to_limit(self, scope: Scope, caller: str | None) -> None:
+    async def _enforce_limit(self, scope: Scope, caller: str | None) -> None:
         ended = time.monotonic() - IDLE_SESSION_S
         self._open = {name: one for name, one in self._open.items() if one.requests or one.used_at > ended}
         own = {name: one for name, one in self._open.items() if one.caller == caller}
-        if len(own) > SESSIONS_OF_ONE_CALLER:
+        if len(own) > MAX_SESSIONS_PER_CALLER:
             longest = min(own, key=lambda name: (own[name].requests > 0, own[name].used_at))
             del self._open[longest]
             await self._close(longest, scope)
 
     async def _close(self, session_id: str, scope: Scope) -> None:
-        """End a session as its caller would. scope: of another request of theirs."""
-        headers = [(name, value) for name, value in scope["headers"] if name not in _OF_A_BODY]
+        """Delete a session on behalf of its caller. scope: of another request by the same caller."""
+        headers = [(name, value) for name, value in scope["headers"] if name not in _BODY_HEADERS]
         headers.append((_SESSION_ID, session_id.encode()))
 
         async def nothing() -> Message:

@@ -43,7 +43,7 @@ from pydantic import BaseModel, Field
 from chargehand.server.app import Offer, build_app
 from chargehand.server.cli import own_services
 from chargehand.server.http.application import served_over_http
-from chargehand.server.http.binding import Binding, Entrance
+from chargehand.server.http.binding import AccessRules, Binding
 from chargehand.server.http.limits import limited
 from chargehand.server.http.serving import listen, serve_until_signal
 from chargehand.server.settings import HttpSettings
@@ -389,7 +389,7 @@ async def _nothing(_: ServerRequestContext[Any, Any], __: BaseModel) -> EmptyRes
 async def main() -> None:
     with listen(Binding(port=0)) as listener:
         binding = Binding(port=listener.getsockname()[1])
-        app = served_over_http(fixture_app(), binding, Entrance())
+        app = served_over_http(fixture_app(), binding, AccessRules())
 
         def say_where() -> None:
             sys.stdout.write(f"{binding.url}\n")

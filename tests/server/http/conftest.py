@@ -1,4 +1,4 @@
-"""A server over HTTP with a chosen entrance, and an OAuth issuer on 127.0.0.1 whose tokens it may take."""
+"""A server over HTTP with chosen access rules, and an OAuth issuer on 127.0.0.1 whose tokens it may accept."""
 
 import contextlib
 import json
@@ -132,10 +132,10 @@ def open_place() -> Callable[..., AbstractAsyncContextManager[Place]]:
     async def opening(**binding: Any) -> AsyncGenerator[Place]:
         settings = load_settings()
         wanted = Binding(port=0, **binding)
-        entrance = wanted.entrance(settings.http_token)
+        access = wanted.access_rules(settings.http_token)
         with listen(wanted) as listener:
             bound = wanted.at_port(listener.getsockname()[1])
-            app = http_app(own_services, bound, entrance, settings.http)
+            app = http_app(own_services, bound, access, settings.http)
             async with serving(app, listener):
                 yield Place(f"http://127.0.0.1:{bound.port}/mcp")
 

@@ -12,7 +12,7 @@ TOKEN = SecretStr("a-token-of-thirty-two-characters")
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
 def test_this_machine_alone_may_be_served_without_a_token(host: str):
-    assert Binding(host=host).entrance(None).is_open
+    assert Binding(host=host).access_rules(None).is_open
 
 
 @pytest.mark.parametrize(
@@ -26,9 +26,9 @@ def test_this_machine_alone_may_be_served_without_a_token(host: str):
 )
 def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
     with pytest.raises(BadSetting, match="set CHARGEHAND_HTTP_TOKEN, or give --issuer URL"):
-        binding.entrance(None)
+        binding.access_rules(None)
 
-    assert not binding.entrance(TOKEN).is_open
+    assert not binding.access_rules(TOKEN).is_open
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_what_would_not_be_safe_is_refused_before_anything_is_served(
     binding: Binding, token: SecretStr | None, said: str
 ):
     with pytest.raises(BadSetting) as refused:
-        binding.entrance(token)
+        binding.access_rules(token)
 
     assert str(refused.value).startswith(said)
 
@@ -67,7 +67,7 @@ def test_what_would_not_be_safe_is_refused_before_anything_is_served(
 )
 def test_a_public_url_that_could_not_work_is_refused_with_the_reason(typed: str, said: str):
     with pytest.raises(BadSetting) as refused:
-        Binding(public_url=typed).entrance(TOKEN)
+        Binding(public_url=typed).access_rules(TOKEN)
 
     assert str(refused.value).startswith(f"--public-url: {said}")
 
@@ -75,7 +75,7 @@ def test_a_public_url_that_could_not_work_is_refused_with_the_reason(typed: str,
 @pytest.mark.parametrize("typed", ["https://u:secret@box.example/mcp", "u:secret@box.example/mcp"])
 def test_a_password_in_a_url_is_refused_and_not_shown(typed: str):
     with pytest.raises(BadSetting, match="it holds a user name or a password") as refused:
-        Binding(public_url=typed).entrance(TOKEN)
+        Binding(public_url=typed).access_rules(TOKEN)
 
     assert "secret" not in str(refused.value)
 
@@ -86,7 +86,7 @@ def test_what_is_not_the_name_of_a_host_is_refused(place: str, typed: str):
     binding = Binding(host=typed) if place == "--host" else Binding(host="0.0.0.0", allowed_hosts=(typed,))
 
     with pytest.raises(BadSetting) as refused:
-        binding.entrance(TOKEN)
+        binding.access_rules(TOKEN)
 
     assert str(refused.value).startswith(f"{place}: {typed!r} is not the name of a host. Give the name alone")
 
@@ -94,19 +94,19 @@ def test_what_is_not_the_name_of_a_host_is_refused(place: str, typed: str):
 @pytest.mark.parametrize("typed", ["", "https://", "ftp://x", "https://[::1", "https://a b", "login.example"])
 def test_an_issuer_that_is_no_url_is_refused(typed: str):
     with pytest.raises(BadSetting, match=r"^--issuer: "):
-        Binding(issuer=typed).entrance(None)
+        Binding(issuer=typed).access_rules(None)
 
 
 @pytest.mark.parametrize("typed", ["", "a b", 'a"b', "a\\b", "ü"])
 def test_a_scope_that_no_token_could_have_is_refused(typed: str):
     with pytest.raises(BadSetting, match=r"^--scope: .* must be one word"):
-        Binding(issuer="https://login.example", scopes=(typed,)).entrance(None)
+        Binding(issuer="https://login.example", scopes=(typed,)).access_rules(None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
 def test_where_every_address_is_listened_on_a_name_for_clients_is_demanded(host: str):
     with pytest.raises(BadSetting, match="Add --allow-host NAME or --public-url URL"):
-        Binding(host=host).entrance(TOKEN)
+        Binding(host=host).access_rules(TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_where_every_address_is_listened_on_a_name_for_clients_is_demanded(host:
     ],
 )
 def test_tokens_are_made_out_for_the_address_that_clients_use(binding: Binding, url: str):
-    binding.entrance(TOKEN)
+    binding.access_rules(TOKEN)
 
     assert binding.url == url
 

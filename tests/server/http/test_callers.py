@@ -210,7 +210,7 @@ async def test_other_callers_do_not_push_a_delegation_under_way_out_of_mind(
 async def test_sessions_of_one_caller_take_nobody_elses_place(
     open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr("chargehand.server.http.sessions.SESSIONS_OF_ONE_CALLER", 2)
+    monkeypatch.setattr("chargehand.server.http.sessions.MAX_SESSIONS_PER_CALLER", 2)
     version = {"MCP-Protocol-Version": "2025-11-25"}
     async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
 

@@ -72,7 +72,7 @@ async def test_headers_without_an_end_are_refused(open_place: Opening, endless: 
 async def test_a_client_that_never_completes_its_request_is_hung_up_on(
     open_place: Opening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: str
 ):
-    monkeypatch.setattr(f"{LIMITS}.REQUEST_S", 0.2)
+    monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
     async with open_place() as place, await connected(place.url, sent) as stream:
         answer = await all_of(stream)
 
@@ -82,7 +82,7 @@ async def test_a_client_that_never_completes_its_request_is_hung_up_on(
 
 
 async def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(f"{LIMITS}.REQUEST_S", 0.2)
+    monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
     asked, gate = anyio.Event(), anyio.Event()
     answers: list[httpx2.Response] = []
 

@@ -9,12 +9,12 @@ import anyio
 import pytest
 
 from chargehand.server.http.issuer_keys import (
-    KEYS_FRESH_S,
-    KEYS_KEPT_S,
-    KEYS_RENEWED_S,
+    KEYS_MAX_STALE_S,
+    KEYS_REFRESH_AFTER_S,
+    KEYS_TTL_S,
     RETRY_AFTER_S,
-    IssuerAway,
     IssuerKeys,
+    IssuerUnavailable,
     NoSuchKey,
 )
 
@@ -37,12 +37,12 @@ async def opens(keys: IssuerKeys, key_id: str = "one") -> str:
     try:
         with anyio.fail_after(BOUND_S):
             await keys.key("ES256", key_id)
-    except (IssuerAway, NoSuchKey) as error:
+    except (IssuerUnavailable, NoSuchKey) as error:
         return type(error).__name__
     return "opens"
 
 
-@pytest.mark.parametrize("age_s", [31, KEYS_RENEWED_S + 1])
+@pytest.mark.parametrize("age_s", [31, KEYS_REFRESH_AFTER_S + 1])
 async def test_a_key_at_hand_opens_while_a_strangers_token_waits_for_a_slow_issuer(open_issuer: Opening, age_s: float):
     clock = Clock()
     async with open_issuer() as issuer, anyio.create_task_group() as group:
@@ -89,14 +89,14 @@ async def test_old_keys_open_for_an_hour_while_the_issuer_is_away_and_then_no_mo
         await keys.key("ES256", "one")
         issuer.is_away = True
         found: dict[float, list[str]] = {}
-        for age_s in (KEYS_FRESH_S + 1, KEYS_KEPT_S, KEYS_KEPT_S + 1):
+        for age_s in (KEYS_TTL_S + 1, KEYS_MAX_STALE_S, KEYS_MAX_STALE_S + 1):
             clock.now_s = age_s
             found[age_s] = [await opens(keys) for _ in range(3)]
 
     assert found == {
-        KEYS_FRESH_S + 1: ["opens"] * 3,
-        KEYS_KEPT_S: ["opens"] * 3,
-        KEYS_KEPT_S + 1: ["IssuerAway"] * 3,
+        KEYS_TTL_S + 1: ["opens"] * 3,
+        KEYS_MAX_STALE_S: ["opens"] * 3,
+        KEYS_MAX_STALE_S + 1: ["IssuerUnavailable"] * 3,
     }
 
 
@@ -110,7 +110,7 @@ async def test_an_issuer_that_comes_back_opens_as_soon_as_callers_were_told_to_c
         issuer.is_away = False
         clock.now_s = RETRY_AFTER_S
 
-        assert (away, asked) == (["IssuerAway"] * 2, 1)
+        assert (away, asked) == (["IssuerUnavailable"] * 2, 1)
         assert await opens(keys) == "opens"
 
 
@@ -149,7 +149,7 @@ async def test_an_issuer_that_calls_itself_otherwise_than_typed_is_named_once(
     async with open_issuer() as issuer:
         keys = IssuerKeys(f"{issuer.url}/", clock)
         await keys.key("ES256", "one")
-        clock.now_s = KEYS_FRESH_S + 1
+        clock.now_s = KEYS_TTL_S + 1
         await keys.key("ES256", "one")
 
     said = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
