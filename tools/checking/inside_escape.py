@@ -5,16 +5,21 @@ Started as a file, with the standard library only: `escape.py JSON`, where JSON 
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import resource
 import signal
 import socket
+import struct
 import sys
 from pathlib import Path
 
 REPORT_FD = 3
 IS_MAC = sys.platform == "darwin"
+SIOCGIFFLAGS = 0x8913
+IFF_UP = 1
+"""netdevice(7): how an interface is asked for its flags, and the one that says it is up."""
 SECONDS = 0.3
 CHILD_SECONDS = 30
 """It ends at last by itself where no sandbox ends it."""
@@ -91,8 +96,24 @@ def connections(port: int) -> list[str]:
 
 
 def interfaces() -> list[str]:
-    """Networks but the own loopback. On macOS all are in sight, and what counts is whether one can be used."""
-    return [] if IS_MAC else [name for _, name in socket.if_nameindex() if name != "lo"]
+    """Networks that are up, except loopback. On macOS all are in sight, and what counts is whether one can be used.
+
+    Some kernels put tunnels that are down into every network namespace, Docker Desktop's among them
+    (https://github.com/docker/docs/issues/10415, seen 2026-11-30).
+    """
+    if IS_MAC:
+        return []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        return [name for _, name in socket.if_nameindex() if name != "lo" and is_up(name, asking)]
+
+
+def is_up(name: str, asking: socket.socket) -> bool:
+    """True, too, for an interface that cannot be asked about."""
+    request = struct.pack("16sh14x", name.encode(), 0)
+    try:
+        return bool(struct.unpack_from("h", fcntl.ioctl(asking, SIOCGIFFLAGS, request), 16)[0] & IFF_UP)
+    except OSError:
+        return True
 
 
 def status() -> dict[str, str]:

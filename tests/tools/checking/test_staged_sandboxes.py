@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import struct
 import sys
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import anyio
 import pytest
 
 from chargehand.evaluation.bench.orphans import adopting
+from chargehand.tools.checking import inside_escape
 from chargehand.tools.checking.container import Container
 from chargehand.tools.checking.interpreter import Interpreter
 from chargehand.tools.checking.node import find_node
@@ -195,6 +197,23 @@ async def test_a_container_gets_no_network_no_rights_and_nothing_but_the_copies(
     assert all("chargehand-run-" in mount for mount in mounts)
     assert not {"-v", "--volume", "--privileged", "-e", "--env"} & set(run)
     assert remove == ["rm", "--force", pairs["--name"]]
+
+
+def test_tunnels_that_are_down_are_no_network_and_an_interface_that_is_up_is(monkeypatch: pytest.MonkeyPatch):
+    flags = {"tunl0": 0x80, "eth0": 0x1043}
+    monkeypatch.setattr(
+        inside_escape.socket, "if_nameindex", lambda: [(1, "lo"), (2, "tunl0"), (3, "eth0"), (4, "odd")]
+    )
+
+    def answer(_: object, __: int, request: bytes) -> bytes:
+        name = request[:16].rstrip(b"\0").decode()
+        if name not in flags:
+            raise OSError
+        return struct.pack("16sh14x", name.encode(), flags[name])
+
+    monkeypatch.setattr(inside_escape.fcntl, "ioctl", answer)
+
+    assert inside_escape.interfaces() == ["eth0", "odd"]
 
 
 async def test_a_container_is_removed_when_the_run_is_cancelled(container: Container, tmp_path: Path):
