@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from ..guarding.text import visible
 from .interpreter import base_interpreter
 from .sandbox import ENVIRONMENT, WORK_FOLDER, Limits, SandboxFailed, SandboxRun
 from .staging import CHECKER, LAUNCHER, Stage, orders, staged
@@ -28,6 +29,9 @@ _TEMPORARY = "/tmp"  # noqa: S108  # a tmpfs of the container's own
 _TIMEOUT_S = 10.0
 _CONNECT = "import os, sys; os.dup2(1, 2); os.dup2(int(sys.argv[1]), 1); os.execv(sys.argv[2], sys.argv[2:])"
 """Makes the engine's standard output the report, and its other stream what is printed."""
+_KEPT = ("PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS")
+_KEPT_PREFIXES = ("XDG_", "DOCKER_", "CONTAINER", "PODMAN_")
+"""podman(1) and docker's CLI reference, seen 2026-11-30: podman keeps its images below XDG_DATA_HOME, for example."""
 _ENVIRONMENT = {**ENVIRONMENT, "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
@@ -49,12 +53,14 @@ class Container:
         command = [str(self._engine), "image", "inspect", "--format", "{{.Id}}", self._image]
         try:
             with anyio.fail_after(_TIMEOUT_S):
-                done = await anyio.run_process(command, stderr=subprocess.DEVNULL, check=False)
+                done = await anyio.run_process(command, check=False, env=_environment())
         except (OSError, TimeoutError) as error:
             raise SandboxFailed("the engine cannot be asked") from error
         if done.returncode != 0:
+            said = visible(done.stderr.decode("utf-8", "replace")).strip().rpartition("\n")[2][:200]
             raise SandboxFailed(
                 f"the engine does not answer, or has no image {self._image}: {self._engine.name} pull {self._image}"
+                + (f" (it says: {said})" if said else "")
             )
 
     async def run(
@@ -108,17 +114,17 @@ class Container:
     async def _remove(self, name: str) -> None:
         """End the container: ending the engine's command does not."""
         with anyio.move_on_after(_TIMEOUT_S):
-            await anyio.run_process([str(self._engine), "rm", "--force", name], check=False, stderr=subprocess.DEVNULL)
+            command = [str(self._engine), "rm", "--force", name]
+            await anyio.run_process(command, check=False, stderr=subprocess.DEVNULL, env=_environment())
 
 
 def _open_to_all(stage: Stage) -> None:
-    """Let the container's user read the copies."""
-    for path in (stage.root, *stage.root.rglob("*")):
+    """Let the container's user read the copies. Their folder stays closed to other users: the engine mounts past it."""
+    for path in stage.root.rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
 
 
 def _environment() -> Mapping[str, str]:
-    """What the engine's own command needs to find its engine; nothing of it goes inside."""
-    kept = ("PATH", "HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "CONTAINER_HOST")
-    return {name: os.environ[name] for name in kept if name in os.environ}
+    """What the engine's command needs to find its engine, images and settings; none of it is passed inside."""
+    return {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}

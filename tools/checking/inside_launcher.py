@@ -5,9 +5,11 @@ setup descriptor just before it becomes the command, or what went wrong. Where a
 on nothing but three streams, both descriptors are standard output, and what is printed goes to the other.
 """
 
+import errno
 import json
 import os
 import sys
+from collections.abc import Mapping
 
 REPORT_FD = 3
 MEGABYTE = 1024 * 1024
@@ -23,9 +25,12 @@ def main() -> None:
         if orders["uid"] is not None:
             give_up_root(orders["uid"])
         limit(orders)
+        environment = orders.get("environment", os.environ)
+        if setup_fd == orders["report_fd"]:
+            require_program(sys.argv[2], environment)
         setup_fd = keep_only_the_report(orders["report_fd"], setup_fd)
         os.write(setup_fd, b"ok")
-        os.execvpe(sys.argv[2], sys.argv[2:], orders.get("environment", os.environ))  # noqa: S606  # the whole purpose
+        os.execvpe(sys.argv[2], sys.argv[2:], environment)  # noqa: S606  # the whole purpose
     except (OSError, ValueError) as error:
         os.write(setup_fd, f"the sandbox could not be set up: {error}".encode())
         os._exit(96)
@@ -76,6 +81,14 @@ def limit(orders: dict[str, int]) -> None:
         hard = resource.getrlimit(kind)[1]
         ceiling = most + spare if hard == resource.RLIM_INFINITY else min(most + spare, hard)
         resource.setrlimit(kind, (min(most, ceiling), ceiling))
+
+
+def require_program(name: str, environment: Mapping[str, str]) -> None:
+    """Raises FileNotFoundError. Needed where an error after `ok` would be taken for the command's own report."""
+    import shutil  # as in `copy`
+
+    if shutil.which(name, path=environment.get("PATH")) is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
 def keep_only_the_report(report_fd: int, setup_fd: int) -> int:

@@ -82,7 +82,7 @@ async def supervise(
     latter the sandbox's launcher says `ok` when the untrusted command starts, or else what went wrong.
     also_pass: descriptors of ours that the command needs. folder: where it starts. It gets a session
     and process group of its own, without a terminal, all of which is ended with it.
-    setup_before_report: `ok` comes as the first bytes of the report, where there is no other way.
+    setup_before_report: the launcher has only the report to say `ok`, or what went wrong, before the command starts.
     Raises SandboxFailed when the launcher did not say `ok`, or when something survives its end.
     """
     output, report, setup = _Pipe(limits.output_kb * 1024), _Pipe(_REPORT_CAP), _Pipe(4096)
@@ -101,8 +101,10 @@ async def supervise(
     text = visible(output.received.decode("utf-8", "replace"))
     said = setup.received.decode("utf-8", "replace")
     reported = bytes(report.received)
-    if setup_before_report and reported.startswith(_OK):
-        said, reported = "ok", reported.removeprefix(_OK)
+    if setup_before_report:
+        began_well = reported.startswith(_OK)
+        said = "ok" if began_well else reported.decode("utf-8", "replace")
+        reported = reported.removeprefix(_OK)
     if not is_gone:
         raise SandboxFailed("the sandbox left a process behind: do not use it on this machine")
     if said != "ok":

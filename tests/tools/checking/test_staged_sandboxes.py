@@ -41,6 +41,7 @@ import json, os, sys
 with open({record!r}, "a") as record:
     record.write(json.dumps(sys.argv[1:]) + "\\n")
 if sys.argv[1] == "image":
+    sys.stderr.write("" if {image_status} == 0 else "Cannot connect to Podman\\n")
     sys.exit({image_status})
 if sys.argv[1] == "rm":
     sys.exit(0)
@@ -57,6 +58,15 @@ def here(word):
         word = word.replace('"' + path["target"] + '"', '"' + path["source"] + '"')
     return word.replace('"/tmp"', json.dumps(os.path.join(scratch, "tmp")))
 os.execv({python!r}, [{python!r}, *map(here, words[2:])])
+"""
+
+# An engine that writes down who may read the run's folder, what is mounted from it, and a file in that.
+MODES = """#!{python}
+import os, re, stat, sys
+mounted = re.search("source=([^,]+),target=/input", " ".join(sys.argv))
+if mounted:
+    paths = (os.path.dirname(mounted[1]), mounted[1], mounted[1] + "/code.py")
+    open({modes!r}, "w").write(" ".join(oct(stat.S_IMODE(os.stat(path).st_mode)) for path in paths))
 """
 
 
@@ -199,6 +209,43 @@ async def test_a_container_gets_no_network_no_rights_and_nothing_but_the_copies(
     assert remove == ["rm", "--force", pairs["--name"]]
 
 
+async def test_a_command_that_the_image_lacks_is_no_failure_of_the_answer(container: Container):
+    with pytest.raises(SandboxFailed, match="No such file or directory: 'no-such-command'"):
+        await container.run(["no-such-command"], None, SMALL)
+
+
+async def test_what_a_container_is_shown_is_closed_to_other_users_of_the_machine(tmp_path: Path):
+    project, modes = tmp_path / "project", tmp_path / "modes"
+    project.mkdir(0o700)
+    (project / "code.py").write_text("PRIVATE = 1\n")
+    engine = executable(tmp_path / "podman", MODES.format(python=sys.executable, modes=str(modes)))
+
+    with pytest.raises(SandboxFailed):
+        await Container(engine).run(["true"], project, SMALL)
+
+    assert modes.read_text() == "0o700 0o755 0o644"
+
+
+async def test_all_that_is_asked_of_an_engine_is_asked_with_the_same_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_DATA_HOME", "/images/here")
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary")
+    seen = tmp_path / "seen"
+    note = f"import os, sys; open({str(seen)!r}, 'a').write(' '.join([sys.argv[1], *sorted(os.environ)]) + '\\n')"
+    container = Container(executable(tmp_path / "podman", f"#!{sys.executable}\n{note}\n"))
+
+    await container.find_image()
+    with pytest.raises(SandboxFailed):
+        await container.run(["true"], None, SMALL)
+
+    asked = [set(line.split()) for line in seen.read_text().splitlines()]
+    assert [words & {"image", "run", "rm"} for words in asked] == [{"image"}, {"run"}, {"rm"}]
+    assert all({"XDG_DATA_HOME", "DOCKER_TLS_VERIFY"} <= words for words in asked)
+    assert not any("ANTHROPIC_API_KEY" in words for words in asked)
+
+
 def test_tunnels_that_are_down_are_no_network_and_an_interface_that_is_up_is(monkeypatch: pytest.MonkeyPatch):
     flags = {"tunl0": 0x80, "eth0": 0x1043}
     monkeypatch.setattr(
@@ -239,6 +286,7 @@ async def test_an_engine_that_does_not_answer_is_passed_over_with_the_remedy(tmp
 
     assert search.sandbox is None
     assert "has no image python:3.13-slim: podman pull python:3.13-slim" in search.reason
+    assert "Cannot connect to Podman" in search.reason
     assert "the engine cannot be asked" in search.reason
     assert "docker or podman" in (search.remedy or "")
 
