@@ -22,9 +22,11 @@ def nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
     None of them can be asked. A limit of the call is nearest, then a vendor whom the user has set up, then one who
     need not be set up, then one without a key; a model that may not see the text, or is retired, comes last.
     """
-    models = list({candidate.profile.id: candidate for candidate in reversed(candidates)}.values())[::-1]
-    least = min(map(_distance, models), default=0)
-    near = [candidate for candidate in models if _distance(candidate) == least]
+    models: dict[str, Candidate] = {}
+    for candidate in candidates:
+        models.setdefault(candidate.profile.id, candidate)
+    least = min(map(_distance, models.values()), default=0)
+    near = [candidate for candidate in models.values() if _distance(candidate) == least]
     if least > 0:
         return near
     return sorted(near, key=lambda candidate: (len(candidate.obstacles), candidate.expected.cost_usd))[:1]
