@@ -115,6 +115,38 @@ async def test_a_user_who_does_not_answer_is_not_waited_for_longer_than_the_call
     assert models == []
 
 
+@pytest.mark.parametrize(("max_cost_usd", "told"), [(1.1, "$1.1"), (1.00001, "$1.0001")])
+async def test_the_sum_that_is_asked_about_is_told_and_never_rounded_down_though_nobody_waits(
+    open_house: OpenHouse, max_cost_usd: float, told: str
+):
+    user = User(YES)
+
+    result, _ = await delegate(open_house, "legacy", user, max_cost_usd=max_cost_usd, wait_s=0)
+
+    assert not result.is_error
+    assert [f"up to {told} on one task" in question for question in user.asked] == [True]
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("config.toml", "[privacy]\nlocal_only = 3\n", "config.toml"),
+        ("config.toml", '[usage]\nbaseline_model = "gone"\n', "'gone'"),
+        ("ledger.sqlite3", "no ledger" * 500, "ledger.sqlite3"),
+    ],
+)
+async def test_what_keeps_a_call_from_being_priced_is_told_by_the_call(
+    open_house: OpenHouse, tmp_path: Path, file: str, content: str, says: str
+):
+    (tmp_path / "chargehand-home" / file).write_text(content)
+
+    result, models = await delegate(open_house, "auto", User(YES), max_cost_usd=2)
+
+    assert result.is_error
+    assert says in text_of(result)
+    assert models == []
+
+
 @pytest.mark.parametrize("arguments", [{}, {"max_cost_usd": 0.5}, {"max_cost_usd": 0}])
 async def test_what_stays_below_is_never_asked(open_house: OpenHouse, era: str, arguments: dict[str, Any]):
     user = User(YES)
@@ -232,6 +264,18 @@ async def test_a_senior_model_that_costs_more_than_goes_unasked_is_asked_once_th
     assert told, question
     assert (answer["status"], models) == ("done", [model])
     assert 0 < answer["cost_usd"] <= float(told[1])
+
+
+async def test_the_user_is_asked_about_the_validation_of_a_delegated_answer(
+    open_house: OpenHouse, asked_above_next_to_nothing: None
+):
+    user = User(YES)
+    script = Script({"qwen3:30b-a3b": [RIGHT], "claude-sonnet-5-5": [REVIEW]})
+    async with open_house(script, elicitation_callback=user) as house:
+        receipt = await house.call("delegate_generation", task=RENAME)
+        await house.call("validate_code", task_id=receipt["task_id"])
+
+    assert (len(user.asked), script.models) == (1, ["qwen3:30b-a3b", "claude-sonnet-5-5"])
 
 
 @SENIORS

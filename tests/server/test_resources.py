@@ -1,6 +1,8 @@
 """What a host can read and complete without calling a tool."""
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -128,16 +130,20 @@ async def test_names_of_models_are_completed(open_house: OpenHouse, era: str):
     assert all("glm" in value for value in read_of.values)
 
 
-async def test_ids_of_tasks_are_completed_the_newest_first(open_house: OpenHouse, era: str):
+async def test_ids_of_tasks_are_completed_the_newest_first(open_house: OpenHouse, tmp_path: Path, era: str):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         ids = [(await house.call("delegate_generation", task=RENAME))["task_id"] for _ in range(2)]
         everything = (await house.client.complete(TASKS, {"name": "task_id", "value": ""})).completion
         one = (await house.client.complete(TASKS, {"name": "task_id", "value": ids[0][:12]})).completion
         wild = (await house.client.complete(TASKS, {"name": "task_id", "value": "%"})).completion
+        with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db, db:
+            db.execute("UPDATE tasks SET text_form = 'forgotten' WHERE id = ?", ids[:1])
+            db.execute("UPDATE tasks SET origin = 'evaluation' WHERE id = ?", ids[1:])
+        later = (await house.client.complete(TASKS, {"name": "task_id", "value": ""})).completion
 
     assert everything.values == ids[::-1]
     assert (one.values, one.total, one.has_more) == ([ids[0]], 1, False)
-    assert wild.values == []
+    assert wild.values == later.values == []
 
 
 async def test_a_prompt_that_is_not_there_completes_nothing(open_house: OpenHouse, era: str):

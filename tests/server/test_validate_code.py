@@ -189,6 +189,22 @@ async def test_an_answer_that_is_not_json_leaves_it_uncertain(open_house: OpenHo
     assert answer["checks_run"][-1]["note"] == "claude-sonnet-5-5: its answer was not the JSON asked for"
 
 
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ({"verdict": "approved", "findings": []}, "uncertain"),
+        ({"verdict": "pass", "findings": None}, "pass"),
+        ({"verdict": "fail", "findings": [5, {"severity": "error", "quote": 3, "message": "x"}]}, "uncertain"),
+        ({"verdict": "fail", "findings": [{"severity": "huge", "quote": "2 * n", "message": "x"}]}, "uncertain"),
+    ],
+)
+async def test_of_a_review_only_what_has_its_form_counts(open_house: OpenHouse, said: dict, verdict: str):
+    async with open_house(Script({VALIDATOR: [Reply(json.dumps(said))]})) as house:
+        answer = await house.call("validate_code", code=GOOD)
+
+    assert (answer["verdict"], answer["findings"]) == (verdict, [])
+
+
 async def test_an_answer_that_was_cut_leaves_it_uncertain_though_what_came_is_a_verdict(open_house: OpenHouse):
     cut = Reply('{"verdict": "pass", "findings": []}', stop="length")
     async with open_house(Script({VALIDATOR: [cut]})) as house:
