@@ -8,7 +8,7 @@ import anyio
 
 from ..memory_store.batched import batched_in
 from ..memory_store.errors import LedgerError
-from ..memory_store.evaluation_runs import EvaluationRow, find_evaluation, lay_down, take_up
+from ..memory_store.evaluation_runs import EvaluationRow, claim_evaluation, find_evaluation, release_evaluation
 from ..memory_store.evaluations import Measurement, NewEvaluation, finish_evaluation, read_measurements
 from ..tools.cascade.delegations import Delegations
 from ..tools.cascade.receipt import Receipt
@@ -79,7 +79,7 @@ async def evaluate(
     leave this machine.
     proves: False where the items' checks are known to hold, or no answers are known that would prove them.
 
-    Raises EvaluationRuns when another process evaluates on the same data folder, BadArgument, or a LedgerError.
+    Raises EvaluationInProgress when another process evaluates on the same data folder, BadArgument, or a LedgerError.
     """
     if not items:
         raise BadArgument("evaluate: there is no task to ask. Name other --kinds.")
@@ -94,7 +94,7 @@ async def evaluate(
     row = await find_evaluation(services.ledger, terms=terms.as_json(), only_unfinished=True)
     evaluation_id = row.id if row is not None else secrets.token_hex(8)
     new = NewEvaluation(evaluation_id, terms.suite, terms.seed, terms.budget_usd, terms.as_json())
-    await take_up(services.ledger, services.owner, new, services.now)
+    await claim_evaluation(services.ledger, services.owner, new, services.now)
     progress.evaluation_id, progress.resumed = evaluation_id, row is not None
     budget = EvaluationBudget(services, evaluation_id, terms.budget_usd)
     run = _Run(
@@ -115,7 +115,7 @@ async def evaluate(
             await finish_evaluation(services.ledger, evaluation_id, services.now)
     finally:
         with anyio.CancelScope(shield=True):
-            await lay_down(services.ledger, evaluation_id)
+            await release_evaluation(services.ledger, evaluation_id)
     found = await find_evaluation(services.ledger, evaluation_id=evaluation_id)
     if found is None:
         raise RuntimeError("an evaluation is not in the ledger that began it")

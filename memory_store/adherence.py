@@ -62,16 +62,16 @@ async def report_classes(ledger: Ledger, *, since: float = 0.0) -> tuple[ClassUs
 async def losing_class(ledger: Ledger, task_type: TaskType) -> ClassUsage | None:
     """Totals of the last 200 delegations of this kind if it loses money. None: it does not, or too little is known.
 
-    As of the last `Ledger.look`; `offered` may be older. Raises LedgerUnusable.
+    As of the last `Ledger.refresh`; `offered` may be older. Raises LedgerUnusable.
     """
-    (kind,) = _as_classes(await ledger.standing_rows(_OF_ONE_CLASS, {"since": 0.0, "kind": task_type})) or (None,)
+    (kind,) = _as_classes(await ledger.cached_rows(_OF_ONE_CLASS, {"since": 0.0, "kind": task_type})) or (None,)
     return kind if kind is not None and kind.loses_money else None
 
 
-async def is_told_of_unchecked(ledger: Ledger) -> bool:
+async def reports_on_unchecked(ledger: Ledger) -> bool:
     """Whether the user reports the outcome of most unverified answers. Raises LedgerUnusable."""
-    ((told, of),) = await ledger.standing_rows(_UNCHECKED)
-    return told >= _TOLD_AT_LEAST and 2 * told >= of
+    ((reported, of),) = await ledger.cached_rows(_UNCHECKED)
+    return reported >= _REPORTED_AT_LEAST and 2 * reported >= of
 
 
 def _as_classes(rows: Sequence[tuple[Any, ...]]) -> tuple[ClassUsage, ...]:
@@ -79,7 +79,7 @@ def _as_classes(rows: Sequence[tuple[Any, ...]]) -> tuple[ClassUsage, ...]:
     return tuple(ClassUsage(**dict(zip(names, row, strict=True))) for row in rows)
 
 
-_TOLD_AT_LEAST, _UNCHECKED_READ = 5, 20
+_REPORTED_AT_LEAST, _UNCHECKED_READ = 5, 20
 _UNCHECKED = f"""
 SELECT COUNT(*) FILTER (WHERE EXISTS (SELECT 1 FROM outcomes o WHERE o.task_id = t.id)), COUNT(*) FROM (
     SELECT id FROM tasks WHERE kind = 'delegation' AND status = 'unverified' AND origin = 'use' AND NOT elsewhere

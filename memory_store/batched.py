@@ -66,7 +66,7 @@ async def take_over(ledger: Ledger, name: str, attempt_id: int) -> None:
     """Assign a request to another attempt; its cost moves there."""
 
     def write(db: sqlite3.Connection) -> None:
-        _strike_cost(db, name, measured_by=attempt_id)
+        _remove_cost(db, name, measured_by=attempt_id)
         db.execute("UPDATE batched SET attempt_id = ? WHERE name = ?", (attempt_id, name))
 
     await ledger.write(write)
@@ -77,13 +77,13 @@ async def release(ledger: Ledger, names: Iterable[str]) -> None:
 
     def write(db: sqlite3.Connection) -> None:
         for name in names:
-            _strike_cost(db, name, measured_by=None)
+            _remove_cost(db, name, measured_by=None)
             db.execute("DELETE FROM batched WHERE name = ?", (name,))
 
     await ledger.write(write)
 
 
-def _strike_cost(db: sqlite3.Connection, name: str, *, measured_by: int | None) -> None:
+def _remove_cost(db: sqlite3.Connection, name: str, *, measured_by: int | None) -> None:
     """Remove a request's cost from its attempt and from the measurement that includes it.
 
     measured_by: an attempt of the measurement that the request now belongs to. The cost may be recorded there or with
@@ -98,10 +98,10 @@ def _strike_cost(db: sqlite3.Connection, name: str, *, measured_by: int | None) 
     attempt_id, task_id, cost_usd = found
     db.execute("UPDATE attempts SET cost_usd = 0 WHERE id = ?", (attempt_id,))
     (now_for,) = db.execute("SELECT task_id FROM attempts WHERE id = ?", (measured_by or attempt_id,)).fetchone()
-    db.execute(_STRIKE, {"usd": cost_usd or 0.0, "before": task_id, "now": now_for})
+    db.execute(_REMOVE_COST, {"usd": cost_usd or 0.0, "before": task_id, "now": now_for})
 
 
-_STRIKE = """
+_REMOVE_COST = """
 UPDATE measurements SET cost_usd = MAX(0, cost_usd - :usd) WHERE rowid = (
     SELECT m.rowid FROM measurements m JOIN measurements own ON own.task_id IN (:before, :now)
         AND m.evaluation_id = own.evaluation_id AND m.model = own.model

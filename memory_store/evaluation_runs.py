@@ -9,7 +9,7 @@ from .ledger import Ledger
 from .ownership import Owner
 
 
-class EvaluationRuns(Exception):
+class EvaluationInProgress(Exception):
     """Another process is evaluating on the same data folder; the message names it and the remedy."""
 
 
@@ -58,11 +58,11 @@ async def evaluations_of(ledger: Ledger, suite: str, seed: int) -> tuple[Evaluat
     return tuple(EvaluationRow(*row) for row in rows)
 
 
-async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: float) -> None:
+async def claim_evaluation(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: float) -> None:
     """Claim a new or unfinished evaluation for this process.
 
     Requests that a dead owner left unfinished are recorded at their cost, or worst case, and will be repeated.
-    now: seconds since 1970 UTC. Raises EvaluationRuns, or a LedgerError.
+    now: seconds since 1970 UTC. Raises EvaluationInProgress, or a LedgerError.
     """
     rows = await ledger.rows(
         "SELECT DISTINCT owner FROM evaluations WHERE finished_at IS NULL AND owner IS NOT NULL AND owner <> ?",
@@ -74,7 +74,7 @@ async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: 
         unfinished = "SELECT id, owner FROM evaluations WHERE finished_at IS NULL AND owner IS NOT NULL"
         for running, name in db.execute(unfinished).fetchall():
             if name != owner.id and name not in dead:
-                raise EvaluationRuns(
+                raise EvaluationInProgress(
                     f"evaluation {running[:8]} is already running (process {name.partition('-')[0]}). Wait for it to"
                     " finish, or press Ctrl-C there; its measurements are kept, and the same command continues it."
                 )
@@ -89,7 +89,7 @@ async def take_up(ledger: Ledger, owner: Owner, evaluation: NewEvaluation, now: 
     await ledger.write(write)
 
 
-async def lay_down(ledger: Ledger, evaluation_id: str) -> None:
+async def release_evaluation(ledger: Ledger, evaluation_id: str) -> None:
     """Release this process's claim; the evaluation stays unfinished."""
     await ledger.write(lambda db: db.execute("UPDATE evaluations SET owner = NULL WHERE id = ?", (evaluation_id,)))
 

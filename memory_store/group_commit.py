@@ -25,9 +25,9 @@ class _Job:
 
     work: Work[Any]
     is_write: bool
-    is_news: bool
-    woken: anyio.Event = field(default_factory=anyio.Event)
-    leads: bool = False
+    changes_state: bool
+    wake: anyio.Event = field(default_factory=anyio.Event)
+    is_leader: bool = False
     """Whether its caller must run the next group."""
     result: Any = None
     error: BaseException | None = field(default_factory=lambda: RuntimeError("the ledger's thread was given up"))
@@ -43,13 +43,13 @@ class _Job:
 class GroupCommit:
     """Serializes access to one connection for concurrent tasks of one event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, in_words: Callable[[sqlite3.Error], Exception]) -> None:
-        """in_words: converts an SQLite error to the exception raised; called once per caller."""
+    def __init__(self, connection: sqlite3.Connection, to_error: Callable[[sqlite3.Error], Exception]) -> None:
+        """to_error: converts an SQLite error to the exception raised; called once per caller."""
         self._connection = connection
-        self._in_words = in_words
+        self._to_error = to_error
         self._waiting: list[_Job] = []
-        self._is_led = False
-        self._own_news = 0
+        self._has_leader = False
+        self._own_commits = 0
         self._state: object = None
 
     @property
@@ -59,28 +59,28 @@ class GroupCommit:
 
     async def read(self, work: Work[_T]) -> _T:
         """The result of the work, run outside any transaction."""
-        return await self._done(_Job(work, is_write=False, is_news=False))
+        return await self._done(_Job(work, is_write=False, changes_state=False))
 
-    async def write(self, work: Work[_T], *, is_news: bool = True) -> _T:
+    async def write(self, work: Work[_T], *, changes_state: bool = True) -> _T:
         """The result of the work, once it is on disk; if the work raises, its changes are rolled back.
 
-        is_news: whether it changes `state`. The work completes even if the caller is cancelled.
+        changes_state: whether it changes `state`. The work completes even if the caller is cancelled.
         """
         with anyio.CancelScope(shield=True):
-            return await self._done(_Job(work, is_write=True, is_news=is_news))
+            return await self._done(_Job(work, is_write=True, changes_state=changes_state))
         raise AssertionError("a shielded scope is never left early")
 
     async def _done(self, job: _Job) -> Any:
         self._waiting.append(job)
-        if self._is_led:
+        if self._has_leader:
             try:
-                await job.woken.wait()
+                await job.wake.wait()
             except BaseException:
                 self._withdraw(job)
                 raise
         else:
-            self._is_led = job.leads = True
-        if job.leads:
+            self._has_leader = job.is_leader = True
+        if job.is_leader:
             await self._lead()
         if job.error is not None:
             raise job.error
@@ -95,27 +95,27 @@ class GroupCommit:
                 await anyio.to_thread.run_sync(self._do, group)
         finally:
             for job in group:
-                job.woken.set()
-            self._hand_on()
+                job.wake.set()
+            self._pass_lead()
 
-    def _hand_on(self) -> None:
+    def _pass_lead(self) -> None:
         if self._waiting:
-            self._waiting[0].leads = True
-            self._waiting[0].woken.set()
+            self._waiting[0].is_leader = True
+            self._waiting[0].wake.set()
         else:
-            self._is_led = False
+            self._has_leader = False
 
     def _withdraw(self, job: _Job) -> None:
         """Remove the job of a caller that was cancelled while waiting."""
         if job in self._waiting:
             self._waiting.remove(job)
-            if job.leads:
-                self._hand_on()
+            if job.is_leader:
+                self._pass_lead()
 
     def _do(self, group: Sequence[_Job]) -> None:
         reading = [job for job in group if not job.is_write]
         writing = [job for job in group if job.is_write]
-        self._look()
+        self._refresh_state()
         for job in reading:
             job.run(self._connection)
         if writing:
@@ -126,27 +126,27 @@ class GroupCommit:
                     job.error = error
         for job in group:
             if isinstance(job.error, sqlite3.Error):
-                job.error = self._in_words(job.error)
+                job.error = self._to_error(job.error)
 
-    def _look(self) -> None:
+    def _refresh_state(self) -> None:
         # data_version counts commits of other connections only.
         try:
             (others,) = self._connection.execute("PRAGMA data_version").fetchone()
         except sqlite3.Error:
             self._state = object()  # equal to no earlier token; reads and writes will report the error
         else:
-            self._state = (others, self._own_news)
+            self._state = (others, self._own_commits)
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         """Raises if none of the jobs could be committed."""
         with write_transaction(self._connection):
             for job in jobs:
-                self._run_apart(job)
-        if any(job.is_news and job.error is None for job in jobs):
-            self._own_news += 1
-            self._look()
+                self._run_in_savepoint(job)
+        if any(job.changes_state and job.error is None for job in jobs):
+            self._own_commits += 1
+            self._refresh_state()
 
-    def _run_apart(self, job: _Job) -> None:
+    def _run_in_savepoint(self, job: _Job) -> None:
         """Run a job in a savepoint, so that its failure rolls back only its own rows."""
         db = self._connection
         db.execute("SAVEPOINT job")

@@ -20,7 +20,7 @@ from ..profiles.vocabulary import TaskType
 from .errors import BudgetExceeded, DailyLimitReached
 from .group_commit import GroupCommit
 from .judgement import COST_USD
-from .ledger_file import in_words, open_file
+from .ledger_file import open_file, to_ledger_error
 from .records import (
     BAD_OUTCOMES,
     GOOD_OUTCOMES,
@@ -45,7 +45,7 @@ Clock = Callable[[], dt.datetime]
 _T = TypeVar("_T")
 
 _CHECKPOINT_PATIENCE_MS = 200
-_STANDING_AT_MOST = 64
+_CACHED_AT_MOST = 64
 
 _OF_TODAY = (
     "FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.begun_at >= ? AND a.begun_at < ? AND NOT t.elsewhere"
@@ -61,8 +61,8 @@ class Ledger:
         self._path = path
         self._clock = clock
         self._text_form: TextForm = text_form
-        self._turns = GroupCommit(connection, partial(in_words, path))
-        self._standing: dict[object, tuple[object, list[tuple[Any, ...]]]] = {}
+        self._group_commit = GroupCommit(connection, partial(to_ledger_error, path))
+        self._cached: dict[object, tuple[object, list[tuple[Any, ...]]]] = {}
 
     @classmethod
     async def open(cls, home: Path, clock: Clock, *, text_form: TextForm = "full") -> "Ledger":
@@ -89,7 +89,7 @@ class Ledger:
 
     async def aclose(self) -> None:
         with anyio.CancelScope(shield=True):
-            await self._turns.read(sqlite3.Connection.close)
+            await self._group_commit.read(sqlite3.Connection.close)
 
     async def begin_task(self, task: NewTask, *, at_most_per_day: int | None = None) -> None:
         """Record the start of a task.
@@ -115,10 +115,10 @@ class Ledger:
             if task.caller is not None:
                 db.execute("INSERT INTO task_callers (task_id, caller) VALUES (?, ?)", (task.id, task.caller))
 
-        await self._turns.write(write)
+        await self._group_commit.write(write)
 
     async def record_decision(self, decision: NewDecision) -> None:
-        """Record a decision. Decisions do not depend on each other, so it does not change what `look` returns."""
+        """Record a decision. Decisions do not depend on each other, so it does not change what `refresh` returns."""
 
         def write(db: sqlite3.Connection) -> None:
             d = decision
@@ -128,7 +128,7 @@ class Ledger:
                 (*astuple(d), self._now()),
             )
 
-        await self._turns.write(write, is_news=False)
+        await self._group_commit.write(write, changes_state=False)
 
     async def reserve(self, attempt: NewAttempt, *, daily_cap_usd: float | None) -> int:
         """Record an attempt before its request is sent, reserve its worst-case cost, and return its id.
@@ -149,7 +149,7 @@ class Ledger:
             )
             return cast(int, cursor.lastrowid)
 
-        return await self._turns.write(write)
+        return await self._group_commit.write(write)
 
     async def settle(self, attempt_id: int, settlement: Settlement) -> None:
         """Record how an attempt ended; its cost replaces its reservation.
@@ -163,7 +163,7 @@ class Ledger:
             if db.execute(query, (*astuple(settlement), attempt_id)).rowcount == 0:
                 raise ValueError(f"there is no attempt {attempt_id} to settle")
 
-        await self._turns.write(write)
+        await self._group_commit.write(write)
 
     async def record_check(self, check: NewCheck) -> None:
         def write(db: sqlite3.Connection) -> None:
@@ -173,7 +173,7 @@ class Ledger:
                 astuple(check),
             )
 
-        await self._turns.write(write)
+        await self._group_commit.write(write)
 
     async def finish_task(self, task_id: str, finish: Finish) -> None:
         """Record how a task ended. Raises ValueError for an unknown task."""
@@ -191,7 +191,7 @@ class Ledger:
             if cursor.rowcount == 0:
                 raise ValueError(f"there is no task {task_id} to finish")
 
-        await self._turns.write(write)
+        await self._group_commit.write(write)
 
     async def record_outcome(self, task_id: str, outcome: Outcome, note: str | None) -> bool:
         """Record the user's report on a task, idempotently; False when the task is unknown.
@@ -214,7 +214,7 @@ class Ledger:
             )
             return True
 
-        return await self._turns.write(write)
+        return await self._group_commit.write(write)
 
     async def task(self, task_id: str) -> TaskRow | None:
         """The task's current state; None when it is unknown or forgotten."""
@@ -232,30 +232,30 @@ class Ledger:
             facts["verified_by"] = tuple(json.loads(facts["verified_by"]))
             return TaskRow(**facts, outcomes=tuple(word for (word,) in words))
 
-        return await self._turns.read(read)
+        return await self._group_commit.read(read)
 
     async def track_record(self, model: str, task_type: TaskType | None) -> TrackRecord:
         """Counts of good and bad delegations that ended on a model, pruned ones included.
 
         See `track_record`. task_type None: all types.
         """
-        return await self._turns.read(lambda db: read_track_record(db, model, task_type))
+        return await self._group_commit.read(lambda db: read_track_record(db, model, task_type))
 
     async def spent_today_usd(self) -> float:
         """US dollars spent in the current UTC day: settled costs, plus the worst case of unsettled attempts.
 
         Imported costs are excluded; they were spent under another ledger's budget.
         """
-        return await self._turns.read(self._spent_today_usd)
+        return await self._group_commit.read(self._spent_today_usd)
 
     async def settled_today_usd(self) -> float:
-        """The settled part of `spent_today_usd`, as of the last `look`."""
-        rows = await self.standing_rows(f"SELECT TOTAL(a.cost_usd) {_OF_TODAY}", self._today())
+        """The settled part of `spent_today_usd`, as of the last `refresh`."""
+        rows = await self.cached_rows(f"SELECT TOTAL(a.cost_usd) {_OF_TODAY}", self._today())
         return rows[0][0]
 
     async def begun_today(self, kind: str) -> int:
         """The number of tasks of a kind begun in the current UTC day, failed ones not counted."""
-        return await self._turns.read(lambda db: self._begun_today(db, kind))
+        return await self._group_commit.read(lambda db: self._begun_today(db, kind))
 
     async def identity(self) -> str:
         """The ledger's id: twelve hexadecimal digits, stored in the file."""
@@ -265,35 +265,35 @@ class Ledger:
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
         """The rows of a read-only query (of any type, hence Any), for the reports of this folder."""
-        return await self._turns.read(lambda db: db.execute(query, parameters).fetchall())
+        return await self._group_commit.read(lambda db: db.execute(query, parameters).fetchall())
 
-    async def look(self) -> object:
-        """A token that stays equal until anything but this process's decisions is written, here or elsewhere."""
-        return await self._turns.read(lambda _: self._turns.state)
+    async def refresh(self) -> object:
+        """Check for changes; a token that stays equal until anything but this process's decisions is written."""
+        return await self._group_commit.read(lambda _: self._group_commit.state)
 
-    async def standing_rows(
+    async def cached_rows(
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()
     ) -> list[tuple[Any, ...]]:
-        """As `rows`, but cached: the result as of the last `look`, read again only after that sees a change.
+        """As `rows`, but cached: the result as of the last `refresh`, read again only after that sees a change.
 
         For small results used by many decisions; they must not depend on recorded decisions.
         """
         key = (query, tuple(parameters.items()) if isinstance(parameters, Mapping) else parameters)
-        known = self._standing.pop(key, None)
-        if known is None or known[0] != self._turns.state:
+        known = self._cached.pop(key, None)
+        if known is None or known[0] != self._group_commit.state:
 
             def read(db: sqlite3.Connection) -> tuple[object, list[tuple[Any, ...]]]:
-                return self._turns.state, db.execute(query, parameters).fetchall()
+                return self._group_commit.state, db.execute(query, parameters).fetchall()
 
-            known = await self._turns.read(read)
-        self._standing[key] = known
-        while len(self._standing) > _STANDING_AT_MOST:
-            del self._standing[next(iter(self._standing))]
+            known = await self._group_commit.read(read)
+        self._cached[key] = known
+        while len(self._cached) > _CACHED_AT_MOST:
+            del self._cached[next(iter(self._cached))]
         return known[1]
 
     async def write(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """The result of the work, run in one write transaction, for this folder's other tables."""
-        return await self._turns.write(work)
+        return await self._group_commit.write(work)
 
     async def empty_log(self) -> bool:
         """Checkpoint and truncate the write-ahead log; False while another process's reader needs it."""
@@ -307,7 +307,7 @@ class Ledger:
             finally:
                 db.execute(f"PRAGMA busy_timeout = {patience}")
 
-        return await self._turns.read(checkpoint)
+        return await self._group_commit.read(checkpoint)
 
     def _now(self) -> float:
         return self._clock().timestamp()

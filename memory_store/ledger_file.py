@@ -57,7 +57,7 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def in_ledger(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection, path: Path) -> _T:
+def with_ledger_errors(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Connection, path: Path) -> _T:
     """The result of the work; SQLite errors are raised as LedgerUnusable."""
     try:
         return work(connection)
@@ -67,7 +67,7 @@ def in_ledger(work: Callable[[sqlite3.Connection], _T], connection: sqlite3.Conn
         raise LedgerUnusable(_remedy(path, error)) from error
 
 
-def in_words(path: Path, error: sqlite3.Error) -> Exception:
+def to_ledger_error(path: Path, error: sqlite3.Error) -> Exception:
     """The exception to raise for a caught SQLite error; a new one at each call, except for bugs of ours."""
     if isinstance(error, _OUR_MISTAKES):
         return error

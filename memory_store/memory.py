@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PATIENCE_S = 0.3
 """How long a recall waits for the embedder, and again for the index."""
-_LEAVES_S = 5.0
+_EMBED_TIMEOUT_S = 5.0
 """How long `remember` waits for the vector."""
 _RETRY_S = 30.0
 _BATCH = 64
@@ -115,7 +115,7 @@ class Memory:
         embeds the task later, unless the ledger keeps only a hash of its text. Raises LedgerUnusable.
         """
         try:
-            with anyio.fail_after(_LEAVES_S):
+            with anyio.fail_after(_EMBED_TIMEOUT_S):
                 vector = await self._vector(text, local_only=local_only)
         except (EmbedderUnavailable, TimeoutError):
             self._again.set()

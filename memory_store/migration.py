@@ -24,7 +24,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
     content does not match its version.
     """
     if _version(connection) == len(MIGRATIONS):
-        _clear_away(connection, path)
+        _remove_unfinished(connection, path)
         return
     patience = connection.execute("PRAGMA busy_timeout").fetchone()[0]
     connection.execute(f"PRAGMA busy_timeout = {_WAIT_MS}")
@@ -66,7 +66,7 @@ def backups_of(path: Path) -> list[Path]:
     return [copy for copy in copies if copy.exists()]
 
 
-def _clear_away(connection: sqlite3.Connection, path: Path) -> None:
+def _remove_unfinished(connection: sqlite3.Connection, path: Path) -> None:
     """Remove unfinished backups of killed processes.
 
     One may be left beside a migrated ledger: a commit whose writer died during it is seen by the next

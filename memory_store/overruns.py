@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from .ledger import Ledger
 
 # Our own estimates. Overruns expire, since the machine may have been busy, and only the newest replies count.
-_COUNTS_FOR_S = 7 * 86_400
+_EXPIRES_AFTER_S = 7 * 86_400
 _NEWEST = 40
 _NEAR_COMPLEXITY = 1.0
 # We overestimate a prompt's tokens; vendors may count half as many.
 _NEAR_PROMPT = 2.0
 # A call with barely more time would probably time out too.
-_MORE = 1.25
+_MARGIN = 1.25
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Overrun:
     seconds: float
     """Time limit that it exceeded."""
 
-    def tells_of(self, complexity: float, *, thinking: bool, prompt_tokens: int) -> bool:
+    def applies_to(self, complexity: float, *, thinking: bool, prompt_tokens: int) -> bool:
         """Whether a reply to this kind of task is likely to take at least as long."""
         return (
             complexity >= self.complexity - _NEAR_COMPLEXITY
@@ -40,32 +40,32 @@ def least_seconds(
     overruns: Sequence[Overrun], complexity: float, *, thinking: bool, prompt_tokens: int
 ) -> float | None:
     """The least time to allow for a reply, with a margin. None: no overrun applies to this kind of task."""
-    of_such = (o for o in overruns if o.tells_of(complexity, thinking=thinking, prompt_tokens=prompt_tokens))
+    of_such = (o for o in overruns if o.applies_to(complexity, thinking=thinking, prompt_tokens=prompt_tokens))
     longest = max((overrun.seconds for overrun in of_such), default=None)
-    return None if longest is None else longest * _MORE
+    return None if longest is None else longest * _MARGIN
 
 
 async def read_overruns(ledger: Ledger, builds: Mapping[str, str | None], now: float) -> dict[str, tuple[Overrun, ...]]:
-    """Recent overruns per profile id, for models with any, as of the last `Ledger.look`.
+    """Recent overruns per profile id, for models with any, as of the last `Ledger.refresh`.
 
     A later, faster reply to a comparable task cancels an overrun. builds: each model's current build by profile
     id; overruns of other builds are ignored. now: seconds since 1970 UTC.
     """
-    rows = await ledger.standing_rows(_ENDED, (json.dumps(sorted(builds)),))
+    rows = await ledger.cached_rows(_ENDED, (json.dumps(sorted(builds)),))
     found: dict[str, list[Overrun]] = {}
     for model, build, begun_at, has_answered, complexity, thinking, prompt_tokens, seconds in rows:
         if build != builds[model]:
             continue
         earlier = found.setdefault(model, [])
         if not has_answered:
-            if now - begun_at <= _COUNTS_FOR_S:
+            if now - begun_at <= _EXPIRES_AFTER_S:
                 earlier.append(Overrun(complexity, bool(thinking), prompt_tokens, seconds))
             continue
         earlier[:] = [
             overrun
             for overrun in earlier
             if seconds >= overrun.seconds
-            or not overrun.tells_of(complexity, thinking=bool(thinking), prompt_tokens=prompt_tokens)
+            or not overrun.applies_to(complexity, thinking=bool(thinking), prompt_tokens=prompt_tokens)
         ]
     return {model: tuple(overruns) for model, overruns in found.items() if overruns}
 

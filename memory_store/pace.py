@@ -70,12 +70,12 @@ class Pace:
 
 
 async def read_paces(ledger: Ledger, builds: Mapping[str, str | None], now: float) -> dict[str, Pace]:
-    """The pace of each model with enough replies, by profile id, as of the last `Ledger.look`.
+    """The pace of each model with enough replies, by profile id, as of the last `Ledger.refresh`.
 
     builds: each model's current build by profile id; replies of other builds are ignored. now: seconds since
     1970 UTC.
     """
-    rows = await ledger.standing_rows(_NEWEST, (json.dumps(sorted(builds)),))
+    rows = await ledger.cached_rows(_NEWEST, (json.dumps(sorted(builds)),))
     replies: dict[str, list[Reply]] = {}
     for model, build, begun_at, *facts in rows:
         if build == builds[model]:

@@ -61,12 +61,12 @@ class PassRateReader:
         self._known: tuple[object, PassRates] = (None, NOTHING_MEASURED)
 
     async def read(self, builds: Mapping[str, str | None], now: float) -> PassRates:
-        """The pass rates of these models, as of the last `Ledger.look`.
+        """The pass rates of these models, as of the last `Ledger.refresh`.
 
         builds: each model's current build by profile id; None: not known, so all builds count as current.
         now: seconds since 1970 UTC. Raises a LedgerError.
         """
-        ((changes,),) = await self._ledger.standing_rows("SELECT changes FROM measuring")
+        ((changes,),) = await self._ledger.cached_rows("SELECT changes FROM measuring")
         state = (changes, int(now // _SECONDS_PER_DAY), tuple(sorted(builds.items(), key=lambda item: item[0])))
         if self._known[0] != state:
             self._known = (state, await _read(self._ledger, builds, now) if changes else NOTHING_MEASURED)

@@ -258,7 +258,7 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
 
 async def _general(ledger: Ledger, task_type: TaskType | None) -> dict[str, Belief]:
     """Evidence from pruned tasks per model, with a total weight below that of one task."""
-    rows: list[tuple[Any, ...]] = await ledger.standing_rows(
+    rows: list[tuple[Any, ...]] = await ledger.cached_rows(
         "SELECT model, SUM(successes), SUM(failures) FROM aggregates"
         " WHERE origin <> 'evaluation' AND (?1 IS NULL OR task_type = ?1)"
         " GROUP BY model HAVING SUM(successes) + SUM(failures) > 0",

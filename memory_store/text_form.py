@@ -10,10 +10,10 @@ from typing import Literal
 
 TextForm = Literal["full", "redacted", "hash"]
 
-GONE = ("pruned", "forgotten")
+EMPTIED_FORMS = ("pruned", "forgotten")
 """Text forms of tasks that keep only their costs."""
 
-RICHNESS: tuple[TextForm, ...] = ("hash", "redacted", "full")
+FORMS_BY_DETAIL: tuple[TextForm, ...] = ("hash", "redacted", "full")
 """The forms, from the least text kept to the most."""
 
 

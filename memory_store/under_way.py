@@ -89,7 +89,7 @@ async def write_stage(ledger: Ledger, task_id: str, stage: str, expected_end: fl
     await ledger.write(write)
 
 
-async def wish_cancelled(ledger: Ledger, task_id: str, now: float) -> None:
+async def request_cancellation(ledger: Ledger, task_id: str, now: float) -> None:
     """Request the cancellation of a running task from its owner. now: seconds since 1970 UTC."""
 
     def write(db: sqlite3.Connection) -> None:
@@ -101,7 +101,7 @@ async def wish_cancelled(ledger: Ledger, task_id: str, now: float) -> None:
     await ledger.write(write)
 
 
-async def is_wished_cancelled(ledger: Ledger, task_id: str) -> bool:
+async def is_cancellation_requested(ledger: Ledger, task_id: str) -> bool:
     """Whether any process requested the task's cancellation. Raises LedgerError."""
     rows = await ledger.rows("SELECT 1 FROM tasks WHERE id = ? AND cancel_wished_at IS NOT NULL", (task_id,))
     return bool(rows)

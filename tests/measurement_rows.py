@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from chargehand.memory_store.evaluation_runs import lay_down, take_up
+from chargehand.memory_store.evaluation_runs import claim_evaluation, release_evaluation
 from chargehand.memory_store.evaluations import Measurement, NewEvaluation
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.ownership import Owner
@@ -36,6 +36,6 @@ def measurement(item: str, **changed) -> Measurement:
 async def begun(ledger: Ledger, evaluation_id: str, now: float) -> None:
     """An evaluation that measurements may belong to, and that nobody carries out any more."""
     owner = await Owner.enter(ledger.path.parent)
-    await take_up(ledger, owner, NewEvaluation(evaluation_id, "own", 1, None, "{}"), now)
-    await lay_down(ledger, evaluation_id)
+    await claim_evaluation(ledger, owner, NewEvaluation(evaluation_id, "own", 1, None, "{}"), now)
+    await release_evaluation(ledger, evaluation_id)
     await owner.leave()

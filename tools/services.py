@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from ..memory_store.adherence import is_told_of_unchecked
+from ..memory_store.adherence import reports_on_unchecked
 from ..memory_store.confidence import Belief
 from ..memory_store.ledger import Clock, Ledger
 from ..memory_store.memory import Memory
@@ -124,7 +124,7 @@ class Services:
         even for availability; implied by a local-only query.
         """
         local_only = local_only or self.rules.local_only or (query is not None and query.local_only)
-        await self.ledger.look()
+        await self.ledger.refresh()
         found: dict[str, Availability] = {}
 
         async def ask(name: ProviderName, provider: Provider) -> None:
@@ -152,7 +152,7 @@ class Services:
             overruns=await read_overruns(self.ledger, builds, self.now),
             chances=chances_of(before, recollection.chances),
             abilities=able,
-            is_told=query is not None and await is_told_of_unchecked(self.ledger),
+            is_told=query is not None and await reports_on_unchecked(self.ledger),
         )
 
     async def _recall(

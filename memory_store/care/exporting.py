@@ -18,8 +18,8 @@ import anyio.to_thread
 
 from ...profiles.durable_files import atomic_write
 from ..ledger import Ledger
-from ..ledger_file import connect, in_ledger
-from ..text_form import RICHNESS, TextForm, stored_text
+from ..ledger_file import connect, with_ledger_errors
+from ..text_form import FORMS_BY_DETAIL, TextForm, stored_text
 from .portable import (
     ATTEMPT_COLUMNS,
     CHECK_COLUMNS,
@@ -56,7 +56,7 @@ async def export_memory(
 
     def write() -> int:
         with _whole(target) as out, contextlib.closing(connect(ledger.path)) as db:
-            return in_ledger(lambda db: _export(db, out, with_vectors, text_form, progress), db, ledger.path)
+            return with_ledger_errors(lambda db: _export(db, out, with_vectors, text_form, progress), db, ledger.path)
 
     return await anyio.to_thread.run_sync(write)
 
@@ -138,7 +138,7 @@ def _by_task(
 def _in_form(task: dict[str, Any], form: TextForm) -> dict[str, Any]:
     if form == "full":
         return task
-    if RICHNESS.index(form) < RICHNESS.index(task["text_form"]):
+    if FORMS_BY_DETAIL.index(form) < FORMS_BY_DETAIL.index(task["text_form"]):
         task = {**task, "text": stored_text(task["text"], form), "text_form": form}
     return {
         **task,

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from ..text_form import GONE, RICHNESS, TextForm, stored_text
+from ..text_form import EMPTIED_FORMS, FORMS_BY_DETAIL, TextForm, stored_text
 from .portable import (
     ATTEMPT_COLUMNS,
     CHECK_COLUMNS,
@@ -37,7 +37,7 @@ def merge_task(
     """
     known = db.execute(f"SELECT {', '.join(TASK_COLUMNS)} FROM tasks WHERE id = ?", (task.id,)).fetchone()  # noqa: S608 - our own column names
     old = None if known is None else dict(zip(TASK_COLUMNS, known, strict=True))
-    is_gone = old is not None and old["text_form"] in GONE
+    is_gone = old is not None and old["text_form"] in EMPTIED_FORMS
     if old is not None and is_gone and not (restore and old["text_form"] == "forgotten"):
         return old["text_form"]
     changes = db.total_changes
@@ -65,14 +65,14 @@ def merge_task(
 
 def _facts(task: PortableTask, form: TextForm) -> Row:
     facts = {**_columns(task, TASK_COLUMNS), "verified_by": json.dumps(task.verified_by)}
-    if RICHNESS.index(form) < RICHNESS.index(task.text_form):
+    if FORMS_BY_DETAIL.index(form) < FORMS_BY_DETAIL.index(task.text_form):
         facts |= {"text": stored_text(task.text, form), "text_form": form}
     return facts if facts["text_form"] == "full" else {**facts, "tests": None}
 
 
 def _merge_facts(db: sqlite3.Connection, old: Row, new: Row) -> None:
     # Course, text and `local_only` are merged independently.
-    text = max(old, new, key=lambda row: (RICHNESS.index(row["text_form"]), row["text"]))
+    text = max(old, new, key=lambda row: (FORMS_BY_DETAIL.index(row["text_form"]), row["text"]))
     course = max(old, new, key=_knowledge_of_course)
     merged = {
         **course,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ..index.vector_index import Vectors
 
-TOLD_TWICE: tuple[tuple[str, str], ...] = (
+PARAPHRASES: tuple[tuple[str, str], ...] = (
     ("Write a function that counts the vowels in a sentence.", "Implement a vowel counter for sentences."),
     (
         "Fix the crash when the settings file is missing.",
@@ -26,14 +26,14 @@ _UNRELATED_QUANTILE = 0.95
 
 def probe_texts() -> list[str]:
     """The texts to embed: the first versions of all tasks, then their paraphrases."""
-    return [first for first, _ in TOLD_TWICE] + [again for _, again in TOLD_TWICE]
+    return [first for first, _ in PARAPHRASES] + [again for _, again in PARAPHRASES]
 
 
 def similar_from(vectors: "Vectors") -> float:
     """The threshold, from the vectors of `probe_texts`."""
     import numpy as np
 
-    count = len(TOLD_TWICE)
+    count = len(PARAPHRASES)
     cosines = vectors[:count] @ vectors[count:].T
     same = np.diag(cosines)
     others = cosines[~np.eye(count, dtype=bool)]

@@ -160,7 +160,7 @@ class IndexKeeper:
 
     async def _catch_up(self, index: VectorIndex) -> bool:
         """Apply the ledger's changes to the index; False when there are too many to do before answering."""
-        looked = await self._ledger.look()
+        looked = await self._ledger.refresh()
         if looked == self._level_at:
             return True
         while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:

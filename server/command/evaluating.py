@@ -23,7 +23,7 @@ from ...evaluation.suite.task import KINDS, Kind, SuiteTask
 from ...evaluation.tables import standard_output
 from ...evaluation.terms import DEFAULT_BUDGET_USD, OWN_SUITE, EvaluationTerms, seed_of_week
 from ...memory_store.batched import batched_in
-from ...memory_store.evaluation_runs import EvaluationRuns, find_evaluation
+from ...memory_store.evaluation_runs import EvaluationInProgress, find_evaluation
 from ...memory_store.evaluations import read_measurements
 from ...tools.checking.sandbox_search import find_sandbox
 from ...tools.errors import BadArgument
@@ -32,7 +32,7 @@ from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .reports import MENDABLE, complain, print_json
 from .signals import cancel_on_signal
 
-MENDABLE_HERE = (*MENDABLE, EvaluationRuns)
+MENDABLE_HERE = (*MENDABLE, EvaluationInProgress)
 INCOMPLETE = 3
 """The exit code when something is left to be measured."""
 

@@ -14,7 +14,7 @@ from ...evaluation.suite.loading import Suite, read_suite
 from ...evaluation.suite.proof import prove_all
 from ...evaluation.suite.task import KINDS, SuiteTask
 from ...evaluation.terms import EvaluationTerms, seed_of_week
-from ...memory_store.evaluation_runs import EvaluationRuns
+from ...memory_store.evaluation_runs import EvaluationInProgress
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.provider import ProviderError
@@ -75,7 +75,7 @@ async def try_from_shell(
                 with console.status("Verifying the tasks' own checks …"):
                     trials.tasks = await _provable(services, suite(seed_of_week(services.today)), console)
                 await _try_all(state, services, trials, chosen, minutes, console)
-        except (*MENDABLE, EvaluationRuns) as error:
+        except (*MENDABLE, EvaluationInProgress) as error:
             # Given on, not raised: on its way out of a task group an error would become a group of errors.
             ended = error
         group.cancel_scope.cancel()

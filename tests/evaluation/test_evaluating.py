@@ -11,7 +11,7 @@ from chargehand.evaluation.lanes import AT_ONCE
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
 from chargehand.evaluation.report import Report
 from chargehand.evaluation.terms import EvaluationTerms
-from chargehand.memory_store.evaluation_runs import EvaluationRuns, spent_usd
+from chargehand.memory_store.evaluation_runs import EvaluationInProgress, spent_usd
 from chargehand.server.cli import own_services
 
 pytestmark = pytest.mark.anyio
@@ -189,7 +189,7 @@ async def test_while_one_runs_another_process_begins_none(lab):
                 while not script.asked:
                     await anyio.lowlevel.checkpoint()
                 terms = EvaluationTerms(suite="own", seed=2, models=(LOCAL,))
-                with pytest.raises(EvaluationRuns, match="is already running"):
+                with pytest.raises(EvaluationInProgress, match="is already running"):
                     await evaluate(other, lab.delegations, ITEMS, (LOCAL,), terms, progress=EvaluationProgress())
                 group.cancel_scope.cancel()
         assert len(await lab.services.ledger.rows("SELECT id FROM evaluations")) == 1

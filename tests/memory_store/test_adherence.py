@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 from ledger_rows import DECISION, attempt, delegate, task
 
-from chargehand.memory_store.adherence import ClassUsage, is_told_of_unchecked, losing_class, report_classes
+from chargehand.memory_store.adherence import ClassUsage, losing_class, report_classes, reports_on_unchecked
 
 pytestmark = pytest.mark.anyio
 
@@ -61,7 +61,7 @@ async def test_work_that_is_under_way_or_that_nobody_judged_loses_no_money_yet(l
     unjudged = await losing_class(ledger, "tests")
     for number in range(5):
         await ledger.record_outcome(f"open{number}", "rejected", None)
-    await ledger.look()
+    await ledger.refresh()
 
     assert unjudged is None
     assert [kind.cost_usd for kind in await report_classes(ledger)] == [pytest.approx(3.66)]
@@ -78,15 +78,15 @@ async def test_work_that_cost_nothing_loses_no_money_however_bad(ledger):
 async def test_a_user_tells_who_says_of_most_unchecked_answers_what_became_of_them(ledger):
     for number in range(5):
         await delegate(ledger, f"checked{number}", ("m", True), words=("accepted",))
-    untold = await is_told_of_unchecked(ledger)
+    untold = await reports_on_unchecked(ledger)
     for number in range(5):
         await delegate(ledger, f"told{number}", ("m", True), status="unverified", words=("edited",))
         await delegate(ledger, f"elsewhere{number}", ("m", True), status="unverified")
     await ledger.rows("UPDATE tasks SET elsewhere = 1 WHERE id LIKE 'elsewhere%'")
     await delegate(ledger, "here", ("m", True), status="unverified")
-    told = await is_told_of_unchecked(ledger)
+    told = await reports_on_unchecked(ledger)
     for number in range(6):
         await delegate(ledger, f"silent{number}", ("m", True), status="unverified")
-    silent = await is_told_of_unchecked(ledger)
+    silent = await reports_on_unchecked(ledger)
 
     assert (untold, told, silent) == (False, True, False)

@@ -145,37 +145,37 @@ async def test_a_cancelled_writer_still_gets_its_row_written(ledger: Ledger):
     assert in_file(ledger) == {f"d{number}" for number in range(CALLERS)}
 
 
-async def test_standing_rows_follow_what_is_written_here_and_elsewhere(tmp_path: Path, clock):
+async def test_cached_rows_follow_what_is_written_here_and_elsewhere(tmp_path: Path, clock):
     query = "SELECT COUNT(*) FROM tasks"
     here, elsewhere = await Ledger.open(tmp_path, clock), await Ledger.open(tmp_path, clock)
-    nothing = await here.standing_rows(query)
+    nothing = await here.cached_rows(query)
     await here.begin_task(task("mine"))
-    mine = await here.standing_rows(query)
+    mine = await here.cached_rows(query)
     await elsewhere.begin_task(task("theirs"))
-    await here.look()
-    both = await here.standing_rows(query)
+    await here.refresh()
+    both = await here.cached_rows(query)
 
     assert (nothing, mine, both) == ([(0,)], [(1,)], [(2,)])
     await here.aclose()
     await elsewhere.aclose()
 
 
-async def test_standing_rows_are_read_once_while_only_decisions_are_written(traced):
+async def test_cached_rows_are_read_once_while_only_decisions_are_written(traced):
     ledger, statements = traced
     query = "SELECT model FROM aggregates"
     for number in range(3):
-        await ledger.look()
-        await ledger.standing_rows(query)
+        await ledger.refresh()
+        await ledger.cached_rows(query)
         await ledger.record_decision(decision(number))
 
     assert statements.count(query) == 1
 
 
 async def test_a_look_tells_of_nothing_until_something_is_written(ledger: Ledger):
-    first = await ledger.look()
+    first = await ledger.refresh()
     await ledger.record_decision(decision_of(None))
-    second = await ledger.look()
+    second = await ledger.refresh()
     await ledger.begin_task(task("t"))
 
     assert second == first
-    assert await ledger.look() != second
+    assert await ledger.refresh() != second

@@ -10,7 +10,7 @@ from ledger_rows import attempt, finish, settlement, task
 
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.ownership import FOLDER, Owner
-from chargehand.memory_store.under_way import close_abandoned, close_task, read_state, wish_cancelled
+from chargehand.memory_store.under_way import close_abandoned, close_task, read_state, request_cancellation
 
 pytestmark = pytest.mark.anyio
 
@@ -101,7 +101,7 @@ async def test_the_task_of_a_dead_process_is_closed_once_and_its_request_counts_
 async def test_a_dead_task_that_was_to_be_cancelled_is_cancelled(at_work, home: Path, ledger: Ledger, clock):
     owner = await Owner.enter(home)
     with at_work("own_and_wait", "t1", "0.5") as (process, _):
-        await wish_cancelled(ledger, "t1", clock().timestamp())
+        await request_cancellation(ledger, "t1", clock().timestamp())
         _kill(process)
     await close_abandoned(ledger, owner, clock().timestamp())
 

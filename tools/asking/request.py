@@ -306,7 +306,7 @@ class Requester:
             return None
         # What a process that died had set aside does not come back.
         await close_abandoned(ledger, self.services.owner, self.services.now)
-        await ledger.look()
+        await ledger.refresh()
         settled_usd = await ledger.settled_today_usd()
         left_usd = cap_usd - settled_usd if terms.left_usd is None else min(terms.left_usd, cap_usd - settled_usd)
         if affordable(candidate, terms, left_usd) is None:

@@ -170,7 +170,7 @@ class Cascade:
 
     async def _look_at_the_day(self) -> None:
         services = self.attempts.requester.services
-        await services.ledger.look()
+        await services.ledger.refresh()
         self.options.of_the_day_usd = await of_the_day_usd(services)
 
     def _next(self, seconds: float) -> Step | None:

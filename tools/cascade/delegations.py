@@ -14,7 +14,7 @@ import anyio.abc
 from ...memory_store.errors import LedgerError
 from ...memory_store.missed import read_missed
 from ...memory_store.records import Finish, NewTask
-from ...memory_store.under_way import is_wished_cancelled, write_stage
+from ...memory_store.under_way import is_cancellation_requested, write_stage
 from ...profiles.errors import ProfileError
 from ...profiles.model import ModelProfile
 from ..asking.request import Requester, RequestMonitor
@@ -208,7 +208,7 @@ async def _keep_in_touch(delegation: Delegation, services: Services) -> None:
             if stage != written:
                 written = stage
                 await write_stage(services.ledger, delegation.task_id, stage, services.now + delegation.seconds_left())
-            if await is_wished_cancelled(services.ledger, delegation.task_id):
+            if await is_cancellation_requested(services.ledger, delegation.task_id):
                 delegation.scope.cancel()
         except LedgerError as error:
             # The delegation itself meets the same ledger, and says so to whoever waits for it.

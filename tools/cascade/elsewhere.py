@@ -5,7 +5,7 @@ from typing import cast
 import anyio
 import anyio.to_thread
 
-from ...memory_store.under_way import AttemptRow, TaskState, attempts_of, close_task, read_state, wish_cancelled
+from ...memory_store.under_way import AttemptRow, TaskState, attempts_of, close_task, read_state, request_cancellation
 from ..editing.journal import Journals
 from ..editing.undo import recover
 from ..editing.writing import UNDONE
@@ -37,7 +37,7 @@ async def wait_elsewhere(services: Services, task_id: str, report: Report, wait_
             " that machine's memory again once it has ended."
         )
     if cancel and now.status == "running":
-        await wish_cancelled(services.ledger, task_id, services.now)
+        await request_cancellation(services.ledger, task_id, services.now)
     with anyio.move_on_after(wait_s):
         reported, told = None, 0.0
         while now.status == "running":

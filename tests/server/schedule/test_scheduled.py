@@ -11,7 +11,7 @@ from chargehand.evaluation.peers.ollama import OllamaPeer
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
-from chargehand.memory_store.evaluation_runs import take_up
+from chargehand.memory_store.evaluation_runs import claim_evaluation
 from chargehand.memory_store.evaluations import NewEvaluation, finish_evaluation
 from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.records import NewTask
@@ -191,7 +191,7 @@ async def evaluated_by_hand(arguments: EvaluateArguments, *, is_finished: bool) 
             arguments.budget_usd,
         )
         row = NewEvaluation("e1", OWN_SUITE, terms.seed, arguments.budget_usd, terms.as_json())
-        await take_up(services.ledger, services.owner, row, 0.0)
+        await claim_evaluation(services.ledger, services.owner, row, 0.0)
         if is_finished:
             await finish_evaluation(services.ledger, "e1", 1.0)
 
