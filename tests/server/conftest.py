@@ -18,7 +18,7 @@ from chargehand.evaluation.peers.vendors import QWEN, vendors
 from chargehand.server.app import build_app
 from chargehand.server.cli import own_services
 from chargehand.server.http.application import http_app
-from chargehand.server.http.binding import Binding, Entrance
+from chargehand.server.http.binding import AccessRules, Binding
 from chargehand.server.http.serving import listen, serving
 from chargehand.server.settings import HttpSettings
 
@@ -67,7 +67,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
             binding = Binding(port=0)
             with listen(binding) as listener:
                 binding = binding.at_port(listener.getsockname()[1])
-                app = http_app(own_services, binding, Entrance(), HttpSettings())
+                app = http_app(own_services, binding, AccessRules(), HttpSettings())
                 async with serving(app, listener), Client(binding.url, mode=era, **of_the_client) as client:
                     yield client
 
