@@ -8,10 +8,10 @@ it does, what it refuses is a suspicion and no failure. `chargehand bench checki
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .reading import finding_at, not_checked, read_result
 from .result import CheckResult, Finding
@@ -23,6 +23,9 @@ BYTES_AT_MOST = 500_000
 """Reading takes about a microsecond a byte, in one thread."""
 
 
+_Forms: TypeAlias = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
+
+
 @dataclass(frozen=True)
 class Grammar:
     names: tuple[str, ...]
@@ -30,16 +33,34 @@ class Grammar:
     A name that it does not know makes it panic."""
     refuses_only_what_is_wrong: bool
     """False: it also refuses valid code, more often than one time in fifty."""
-    newer: tuple[tuple[str, str], ...] = ()
-    """Valid forms that it does not know, and what it is given in their place when it refuses the code."""
+    newer: _Forms = ()
+    """Valid forms that it does not know, and what it is given in their place, in as many lines, when it refuses the
+    code."""
 
 
 # `new(300)`: any value (Go 1.26).
 _NEWER_GO = ((r"\bnew\(", "new_("),)
 # `import module java.base;`, and statements before `super(…)` or `this(…)` (Java 25, JEP 511 and 513).
-_NEWER_JAVA = ((r"(?m)^(\s*import\s+)module\s", r"\1"), (r"(?<![.\w>])(super|this)(?=\s*\()", r"\1_"))
+_NEWER_JAVA = ((r"(?m)^([ \t]*import\s+)module\s", r"\1"), (r"(?<![.\w>])(super|this)(?=\s*\()", r"\1_"))
 # `def greet = puts "hi"`: a call without parentheses as the whole method (Ruby 3.1).
 _NEWER_RUBY = ((r"(?:\bprivate\s+)?\bdef\s+(?:self\.)?\w+[?!]?(?:\([^()\n]*\))?[ \t]*=[ \t]+(?=[a-z_]\w*[?!]? )", ""),)
+_NEWER_JAVASCRIPT: _Forms = (
+    # `@(found.by()) class A {}`, and `static accessor x = 1` in a class.
+    (r"(?<![\w$)\]])@\(", "@a("),
+    (
+        r"(?m)((?:^|[{;}])[ \t]*(?:@[\w$.]+(?:\([^()\n]*\))?[ \t]+)*(?:static[ \t]+)?)accessor[ \t]+(?=[\w$#\['\"])",
+        r"\1",
+    ),
+    # `import defer * as a from 'a'`, `import source a from 'a'`, and both as calls.
+    (r"\b(import\s+)(?:defer\s+(?=\*)|source\s+(?=[\w$]+\s+from\b))", r"\1"),
+    (r"\bimport\.(?:source|defer)(?=\s*\()", "import"),
+    # `export * from 'a' with { type: 'json' }`, and `assert`, which Node.js took before version 22.
+    (r"""(\bfrom\s*(['"])[^'"\n]*\2[ \t]*)(?:with|assert)[ \t]*\{[^{}\n]*\}""", r"\1"),
+    # `String.raw`C:\users``: what is no escape elsewhere.
+    (r"(?<=\.raw)`(?:\\.|[^`\\])*`", lambda found: found[0].replace("\\", "_")),
+    # `[(a), b.c] = d` and `({ a: (b) } = c)`: brackets around what is assigned to.
+    (r"(?<=[\[:,])(\s*)\(([\w$.]+)\)(?=\s*[\],}=](?!>))", r"\1\2"),
+)
 
 GRAMMARS: Mapping[str, Grammar] = {
     # Valid code that is refused, measured 2026-11-24 with ast-grep 0.51 (share of files or snippets):
@@ -51,13 +72,17 @@ GRAMMARS: Mapping[str, Grammar] = {
     "go": Grammar(("go",), True, _NEWER_GO),  # none of 148 files of Go's own sources
     "html": Grammar(("html",), False),  # 22 of 145 pages; and HTML defines no invalid page
     "java": Grammar(("java",), True, _NEWER_JAVA),
-    "javascript": Grammar(("javascript",), True),  # 13 of 1,174 of test262's parser tests, none of 150 files
+    "javascript": Grammar(
+        ("javascript",), True, _NEWER_JAVASCRIPT
+    ),  # 8 of 1,174 of test262's parser tests, none of 150 files
     "kotlin": Grammar(("kotlin",), False),
     "php": Grammar(("php",), False),  # none of 150 files, but templates that begin outside of `<?php`
     "ruby": Grammar(("ruby",), True, _NEWER_RUBY),  # none of 150 files of Ruby's own library
     "rust": Grammar(("rust",), False),  # 50 of 187 of rust-analyzer's parser tests
     "swift": Grammar(("swift",), False),
-    "typescript": Grammar(("typescript", "tsx"), False),  # 14 of 150 files, by `in` and `out` of types
+    "typescript": Grammar(
+        ("typescript", "tsx"), False, _NEWER_JAVASCRIPT
+    ),  # 14 of 150 files, by `in` and `out` of types
 }
 """What can be read, by our name of the language."""
 
@@ -69,8 +94,8 @@ def check_grammar(code: str, language: str) -> CheckResult:
     if len(code) > BYTES_AT_MOST:
         return not_checked(f"larger than {BYTES_AT_MOST // 1000} kB")
     trouble = _trouble(code, grammar)
-    known = _in_known_forms(code, grammar)
-    if trouble is not None and known != code:
+    known = code if trouble is None else _in_known_forms(code, grammar)
+    if known != code:
         trouble = _trouble(known, grammar)
     if trouble is None:
         return read_result("parse", [], began)
@@ -85,6 +110,15 @@ def syntax_tree(code: str, language: str) -> "SgNode":
     """The root of the code's tree, by the first grammar that reads all of it. language: a key of GRAMMARS."""
     trees = [rough_tree(code, name) for name in GRAMMARS[language].names]
     return next((tree for tree in trees if next(_broken(tree), None) is None), trees[0])
+
+
+def readable(code: str, language: str) -> str:
+    """The code, with newer forms as older ones of as many lines where the grammar refuses it as it is.
+
+    language: a key of GRAMMARS.
+    """
+    grammar = GRAMMARS[language]
+    return code if _trouble(code, grammar) is None else _in_known_forms(code, grammar)
 
 
 def rough_tree(code: str, name: str) -> "SgNode":

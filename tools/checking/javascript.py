@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .grammar import syntax_tree
+from .grammar import readable, syntax_tree
 
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
@@ -51,7 +51,7 @@ class Program:
 
 def read_program(code: str, language: str) -> Program:
     """language: `javascript` or `typescript`."""
-    root = syntax_tree(code, language)
+    root = syntax_tree(readable(code, language), language)
     statements = root.children()
     values: set[str] = set()
     types: set[str] = set()

@@ -69,6 +69,15 @@ NEWER = {
         "import module java.base;\n\nclass A {\n}\n",
         "class A extends B {\n  A(int x) {\n    if (x < 0) {\n      throw new E();\n    }\n    super(x);\n  }\n}\n",
     ],
+    "javascript": [
+        "class A {\n  accessor a = 1; static accessor #b = 2\n  @logged @bounded(3) accessor ['c'] = 3;\n}",
+        "@(found.by('name'))\nclass A {\n  accessor = 1\n}",
+        "import defer * as a from 'a';\nimport source b from './b.wasm';\nimport source from 'c';",
+        "const a = await import.source('./a.wasm'), b = await import.defer('b');",
+        "export * from './a.json' with { type: 'json' };\nimport b from './b.json' assert { type: 'json' };",
+        "const path = String.raw`C:\\users\\${name}\\xavier`;",
+        "[(a), (b.c)] = d; ({ e: (f) = 1 } = g);",
+    ],
     "ruby": ["def greet = puts 'hi'\n", "class A\n  private def put(a, b) = puts a, b\nend\n"],
 }
 """What newer compilers take, and files without a line end."""

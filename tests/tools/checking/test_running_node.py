@@ -50,6 +50,13 @@ async def test_a_script_sees_all_names_of_an_answer_of_any_module_system(sandbox
     assert (result.executed, result.sandbox, result.tests_total) == (True, sandbox.name, None)
 
 
+async def test_an_answer_in_a_form_that_the_grammar_does_not_know_is_seen_by_its_names(sandbox: Sandbox, node: Node):
+    answer = "const home = (name) => String.raw`C:\\users-${name}`;\nfunction add(a, b) { return a + b; }\n"
+    tests = r"assert.equal(home('x'), 'C:\\users-x'); assert.equal(add(1, 2), 3);"
+
+    assert (await run_node_tests(answer, tests, sandbox, node)).outcome == "passed"
+
+
 @pytest.mark.parametrize("answer", [ESM, CJS])
 async def test_tests_may_import_the_answer_by_its_names(sandbox: Sandbox, node: Node, answer):
     by_import = "import { add } from './solution.js';\nassert.equal(add(1, 2), 3);"
