@@ -2,13 +2,30 @@
 
 import gzip
 import json
+import zlib
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+
+class UnreadableRows(ValueError):
+    """A file that holds no rows of a data set. The message names the line."""
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Rows in the data set's own form, hence Any. Raises OSError, or ValueError for what is no JSON."""
-    return rows_of(file.read_bytes())
+    """Rows in the data set's own form, hence Any. Raises OSError, or UnreadableRows."""
+    rows: list[dict[str, Any]] = []
+    for number, line in enumerate(unpacked(file.read_bytes()).splitlines(), start=1):
+        if line.strip():
+            try:
+                row: object = json.loads(line)
+            except ValueError as error:
+                raise UnreadableRows(f"{file}, line {number}: it is not JSON ({error}). Correct it there.") from error
+            if not isinstance(row, dict):
+                raise UnreadableRows(f"{file}, line {number}: it is not an object. Name a data set of JSON lines.")
+            rows.append(cast(dict[str, Any], row))
+    if not rows:
+        raise UnreadableRows(f"{file} is empty. Name a data set of JSON lines.")
+    return rows
 
 
 def rows_of(content: bytes) -> list[dict[str, Any]]:
@@ -17,5 +34,9 @@ def rows_of(content: bytes) -> list[dict[str, Any]]:
 
 
 def unpacked(content: bytes) -> bytes:
-    """The text of a file that may be packed."""
-    return gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    """The text of a file that may be packed, without a byte order mark. Raises OSError for a damaged file."""
+    try:
+        text = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
+    except (EOFError, zlib.error) as error:
+        raise gzip.BadGzipFile("it is cut off or damaged") from error
+    return text.removeprefix(b"\xef\xbb\xbf")

@@ -88,7 +88,9 @@ def weigh_plans(table: OutcomeTable, chances: Mapping[str, Block]) -> Weighed:
     parts = _divided(len(table.tasks))
     for contest in _CONTESTS:
         ways = _ways(table, models, chances, contest, dear)
-        tuned = {name: _tuned(parts, bills, table.solved[:, best], contest.goal) for name, bills in ways.items()}
+        tuned = {
+            name: _tuned(parts, bills, table.solved[:, best], contest.goal) for name, bills in ways.items() if bills
+        }
         for name, bill in tuned.items():
             add(f"{name}, {contest.name}, for {contest.goal:.0%}", bill, None if name == "plan" else tuned["plan"])
         losses.append(_lost(contest, tuned))

@@ -59,6 +59,12 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
     except (OSError, ValueError) as error:
         console.print(in_words(error, file), markup=False, soft_wrap=True)
         return 2
+    rates = table.solved.mean(axis=0)
+    if rates.max() - rates.min() < _LEAST_GAP:
+        console.print(
+            f"{file}: no two models differ by {_LEAST_GAP:.0%} in what they solve. Name another file.", soft_wrap=True
+        )
+        return 2
     parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
     console.print(_judgements(table, parts, chances))
@@ -68,8 +74,14 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
         console.print("\n".join(plans.losses), markup=False, soft_wrap=True)
         if picture is not None:
             drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
-            picture.write_text(drawn, encoding="utf-8")
+            try:
+                picture.write_text(drawn, encoding="utf-8")
+            except OSError as error:
+                console.print(in_words(error, picture), markup=False, soft_wrap=True)
+                return 2
             console.print(f"{picture} written", markup=False)
+    elif picture is not None:
+        console.print(f"{file} lacks costs, so {picture} was not drawn", markup=False, soft_wrap=True)
     if orders:
         console.print(learn_online(table, orders))
     return 0

@@ -11,7 +11,9 @@ from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import ValidationError
 
+from ...memory_store.care.outcome_rows import OutcomeRow
 from ...memory_store.confidence import Belief
 from ...memory_store.embedding.lexical import embed
 from ...memory_store.tendency import NEIGHBOURS, Outcomes, Traits, expected_successes
@@ -23,6 +25,8 @@ Block: TypeAlias = npt.NDArray[np.float64]
 Rows: TypeAlias = npt.NDArray[np.int64]
 
 _PRIOR = Belief(1.2, 0.8)
+LEAST_TASKS = 9
+"""Fewer leave nothing to remember when a third of them is asked about."""
 _PLACES = 4096
 _WORD = re.compile(r"[a-z]+|\d+")
 _NEIGHBOURS_TRIED = (10, 20, 40, 80)
@@ -35,7 +39,7 @@ class OutcomeTable:
     models: Sequence[str]
     solved: Block
     cost: Block
-    """Of one attempt of each model, mean over the tasks; all 1 where none is known."""
+    """Of one attempt of each model, mean over the tasks where it is known; all 1 where a model has none."""
     has_costs: bool
     lengths: Block
     vectors: npt.NDArray[np.float32]
@@ -53,12 +57,20 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
     rows = read_rows(file)[:limit]
     if not rows or "outcomes" not in rows[0]:
         raise ValueError(f"{file}: its rows hold no `outcomes`")
-    names = sorted(set[str].intersection(*(set(row["outcomes"]) for row in rows)))
-    solved = np.array([[float(row["outcomes"][name]["correct"]) for name in names] for row in rows])
-    costs = np.array([[row["outcomes"][name].get("cost_usd") or 0.0 for name in names] for row in rows]).mean(axis=0)
-    has_costs = bool(costs.any())
+    parsed = [_outcomes(row, file, number) for number, row in enumerate(rows, start=1)]
+    names = sorted(set[str].intersection(*(set(row.outcomes) for row in parsed)))
+    if len(rows) < LEAST_TASKS or len(names) < 2:
+        raise ValueError(
+            f"{file} has {len(rows)} tasks with outcomes of {len(names)} models in common. Name a file with at least"
+            f" {LEAST_TASKS} tasks and 2 models."
+        )
+    solved = np.array([[float(row.outcomes[name].correct) for name in names] for row in parsed])
+    told = [[row.outcomes[name].cost_usd for name in names] for row in parsed]
+    known = np.array([[cost is not None for cost in row] for row in told]).sum(axis=0)
+    costs = np.array([[cost or 0.0 for cost in row] for row in told]).sum(axis=0) / np.maximum(known, 1)
+    has_costs = bool(known.all() and costs.any())
     order = sorted(range(len(names)), key=lambda n: (costs[n] if has_costs else 0.0, solved[:, n].mean()))
-    texts = [row["prompt"] for row in rows]
+    texts = [row.prompt for row in parsed]
     return OutcomeTable(
         models=[names[n] for n in order],
         solved=solved[:, order],
@@ -69,6 +81,15 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
         traits=np.array([(*traits_of(text), understand(text, None, ()).complexity.score) for text in texts]),
         counts=np.stack([_counts(text) for text in texts]),
     )
+
+
+def _outcomes(row: object, file: Path, number: int) -> OutcomeRow:
+    try:
+        return OutcomeRow.model_validate(row)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"{file}, row {number}: {place}: {first['msg']}. Correct it there.") from error
 
 
 def product_chances(table: OutcomeTable, known: Rows, asked: Rows, weight: Block | None = None) -> Block:
@@ -121,8 +142,11 @@ def random_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
 
 
 def has_outcomes(file: Path) -> bool:
-    """Whether the file's first row is one of outcomes. Raises OSError."""
-    return b'"outcomes"' in unpacked(file.read_bytes()).partition(b"\n")[0]
+    """Whether the file's first row is one of outcomes. False, too, for a file that cannot be read."""
+    try:
+        return b'"outcomes"' in unpacked(file.read_bytes()).partition(b"\n")[0]
+    except OSError:
+        return False
 
 
 def _counts(text: str) -> npt.NDArray[np.float32]:

@@ -122,9 +122,11 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
     try:
         asked = list(read_tasks(tasks))
         async with open_predictor(outcomes) as predictor:
-            with out.open("w", encoding="utf-8") as lines:
-                for task in track(asked, "predicting", console=console):
-                    lines.write(json.dumps(_row(task, await predictor.predict(task.text))) + "\n")
+            rows = [
+                json.dumps(_row(task, await predictor.predict(task.text))) + "\n"
+                for task in track(asked, "predicting", console=console)
+            ]
+        await anyio.Path(out).write_text("".join(rows), encoding="utf-8")
     except (ImportRefused, UnknownTasks, OSError) as error:
         console.print(in_words(error, outcomes), markup=False, soft_wrap=True)
         return 2

@@ -26,7 +26,7 @@ from ...profiles.price import in_dollars
 from ..peers.reply import Ask, HttpFault, Reply
 from ..peers.vendors import Vendors, vendors
 from ..unusable import in_words
-from .recorded import RecordedAnswer, RecordedTask, UnknownRecording, read_recording
+from .recorded import RecordedAnswer, RecordedTask, read_recording
 
 AT_ONCE = 2
 PLAIN_RUN_TIMEOUT_S = 20
@@ -171,7 +171,7 @@ async def compare(data: Path, *, limit: int | None) -> int:
 def _read(data: Path, limit: int | None) -> list[RecordedTask] | None:
     try:
         return read_recording(data)[:limit]
-    except (OSError, UnknownRecording) as error:
+    except (OSError, ValueError) as error:
         Console(stderr=True).print(in_words(error, data), markup=False, soft_wrap=True)
         return None
 

@@ -14,6 +14,7 @@ from chargehand.evaluation.bench.outcome_online import learn_online
 from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, weigh_plans
 from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, replay_outcomes
 from chargehand.evaluation.bench.outcome_tables import has_outcomes, product_chances, read_outcomes
+from chargehand.server.cli import main
 
 THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
 
@@ -156,3 +157,51 @@ def test_whoever_sees_only_what_came_of_its_own_choices_learns_whom_to_ask(tmp_p
 
     reward = {str(name): float(str(value)) for name, value in zip(names, rewards, strict=True)}
     assert reward["Chargehand"] > max(reward["always cheap"], reward["always dear"])
+
+
+def test_files_that_cannot_be_measured_are_named_with_the_place(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+
+    def told(name: str, content: bytes) -> str:
+        (tmp_path / name).write_bytes(content)
+        assert main(["bench", "replay", str(tmp_path / name)]) == 2
+        seen = capsys.readouterr()
+        return " ".join(f"{seen.out}{seen.err}".split())
+
+    def lines(*changed: object) -> bytes:
+        return "".join(json.dumps(row) + "\n" for row in changed).encode()
+
+    assert "cut off or damaged" in told("cut.gz", file.read_bytes()[:200])
+    assert "empty.jsonl is empty" in told("empty.jsonl", b"\n")
+    assert "broken.jsonl, line 2: it is not JSON" in told("broken.jsonl", lines(rows[0]) + b'{"task_id":')
+    assert "list.jsonl, line 1: it is not an object" in told("list.jsonl", b"[1]\n")
+    assert "row 2: prompt: Field required" in told("bare.jsonl", lines(rows[0], {"task_id": "2", "outcomes": {}}))
+    assert "has 3 tasks" in told("three.jsonl", lines(*rows[:3]))
+    alike = [{**row, "outcomes": {name: {"correct": 1, "cost_usd": 1} for name in ("a", "b")}} for row in rows]
+    assert "no two models differ" in told("alike.jsonl", lines(*alike))
+
+
+def test_a_cost_that_some_rows_lack_is_the_mean_of_those_that_have_it(file: Path, tmp_path: Path):
+    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    for row in rows[::2]:
+        del row["outcomes"]["dear"]["cost_usd"]
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    table = read_outcomes(tmp_path / "some.jsonl")
+
+    assert dict(zip(table.models, table.cost, strict=True)) == {"cheap": pytest.approx(0.1), "dear": pytest.approx(1)}
+
+
+@pytest.mark.parametrize("measure", ["replay", "predict"])
+def test_a_file_that_cannot_be_written_is_named(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], measure: str
+):
+    missing = str(tmp_path / "missing" / "file")
+    given = ["--memory", str(file), "--tasks", str(file), "--out"] if measure == "predict" else [str(file), "--svg"]
+
+    assert main(["bench", measure, *given, missing]) == 2
+
+    seen = capsys.readouterr()
+    assert f"{missing} cannot be used (No such file or directory)" in f"{seen.out}{seen.err}"
