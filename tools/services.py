@@ -105,7 +105,7 @@ class Services:
 
     @property
     def executing(self) -> Executing:
-        """Where answers are run, with what may not be cut in two in what is said of them."""
+        """Executes answers, and redacts the user's secrets in truncated check output."""
         return Executing(self.find_sandbox, search=self.rules.privacy.secrets)
 
     @property

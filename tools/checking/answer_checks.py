@@ -1,4 +1,4 @@
-"""The checks that one answer gets, cheapest first: it parses, it names what exists, its tests and commands pass."""
+"""The checks of an answer, cheapest first: parse, lint, tests, commands."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -17,41 +17,41 @@ from .executing import Executing
 from .languages import guess_language, language_named
 from .result import CheckResult
 
-# What reads and runs code is imported when there is code: a server starts without it.
+# Imported only when there is code to check, so that the server starts faster.
 if TYPE_CHECKING:
     from .command_check import CommandCheck
 
-# A line that can only be the path of a Python test file or of a test in it.
+# A line that can only be the path of a Python test file, or of a test in it.
 _TEST_PATH = re.compile(r"[\w.+/\\-]+\.py(?:::[\w.:\[\]-]+)?")
-# What a text must have to assert, call or raise anything, in Python and in JavaScript.
+# Anything that can assert, call or raise, in Python and in JavaScript.
 _COULD_FAIL = re.compile(r"\(|\b(?:assert|raise|throw|new)\b|`")
 
 
 @dataclass(frozen=True)
 class TestsGiven:
-    """What must pass: the text of tests, or test files of the project."""
+    """The tests to pass: as text, or test files of the project."""
 
-    __test__ = False  # not a test class, though pytest would think so by its name
+    __test__ = False  # keeps pytest from collecting it as a test class
 
     code: str | None = None
     languages: tuple[str | None, ...] = ("python",)
-    """What the code may be: `python`, `javascript` (TypeScript too); a few lines can be both."""
+    """The possible languages of `code`: `python`, `javascript` (includes TypeScript); a few lines can be both."""
     files: tuple[str, ...] = ()
-    """Paths relative to `root`, each with a pytest selector behind `::` where one was given."""
+    """Paths relative to `root`, each with a pytest selector after `::` if given."""
     root: Path | None = None
 
     @property
     def likeliest(self) -> str | None:
-        """The language of code that could be several: the one that it looks like, else the first."""
+        """The most likely of the possible languages: as guessed from the code, else the first."""
         looks = family(guess_language(self.code or ""))
         return looks if looks in self.languages else self.languages[0]
 
 
 async def tests_given(tests: str, roots: Roots) -> TestsGiven:
-    """The `tests` argument, understood: paths of test files below one root, or code that says its language itself.
+    """The parsed `tests` argument: paths of test files below one root, or code whose language is detected.
 
-    Raises NoRoots, FileRefused, or BadArgument when it is code that cannot be parsed, which would fail every
-    answer, or in which nothing can fail, as the path `tests/a.test.js` is when it is read as code.
+    Raises NoRoots, FileRefused, or BadArgument for code that does not parse, which would fail every answer, or in
+    which nothing can fail, such as the path `tests/a.test.js` read as code.
     """
     from .parse import check_parse
 
@@ -71,13 +71,13 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
         raise BadArgument(
             f"tests: they do not parse as JavaScript: {parsed['javascript'].first_failure}. Correct them."
         )
-    if parsed["python"].outcome != "failed":  # nobody could read them: whoever runs them will say so
+    if parsed["python"].outcome != "failed":  # could not be parsed: the runner will report why
         return TestsGiven(code=tests)
     raise BadArgument(f"tests: they do not parse as Python: {parsed['python'].first_failure}. Correct them.")
 
 
 def family(language: str | None) -> str | None:
-    """What runs a language: Node.js takes TypeScript too."""
+    """The runtime of a language: TypeScript runs on Node.js too."""
     return "javascript" if language == "typescript" else language
 
 
@@ -97,7 +97,7 @@ def _files_below_one_root(lines: list[str], roots: Roots) -> TestsGiven:
 
 @dataclass(frozen=True)
 class FileGiven:
-    """An answer as the file of a project that it is."""
+    """An answer that is a file of a project."""
 
     root: Path
     relative: Path
@@ -112,20 +112,20 @@ class _Fitting:
 
 @dataclass(frozen=True)
 class AnswerChecks:
-    """The checks of one task, for each of its answers."""
+    """The checks of one task, applied to each of its answers."""
 
     tests: TestsGiven | None
     executing: Executing
     began: Callable[[], None] = lambda: None
-    """Called before the tests of an answer start to run."""
+    """Called before each test run or command of an answer."""
     commands: "tuple[CommandCheck, ...]" = ()
-    """The user's own, to be run in a copy of `project`."""
+    """The user's commands, run in a copy of `project`."""
     project: Path | None = None
     file: FileGiven | None = None
-    """The file that the answer is. None: it is code by itself."""
+    """The file that the answer is. None: it is standalone code."""
 
     async def run(self, answer: Answer) -> tuple[CheckResult, ...]:
-        """Parse, then lint, then tests, then commands; whatever fails ends them."""
+        """Parse, lint, run the tests, then the commands; the first failure ends the checks."""
         from .parse import check_static
 
         language = language_named(answer.language) or guess_language(answer.code)
@@ -147,16 +147,16 @@ class AnswerChecks:
         return tuple(checks)
 
     async def _language_for(self, tests: TestsGiven, code: str, language: str | None) -> _Fitting | None:
-        """The language to check the answer as. None: it is in another one than the tests."""
+        """The language to check the answer as. None: the answer and the tests differ in language."""
         from .parse import check_parse
 
         is_file = self.file is not None
         if family(language) in tests.languages or (language is None and "python" in tests.languages and not is_file):
             return _Fitting(language)
         if is_file and language is not None:
-            return None  # its name says so, and JSON parses as Python
+            return None  # its name is authoritative: JSON also parses as Python
         for wanted in tests.languages:
-            # A wrong tag is common; code that parses as Python is Python.
+            # Wrong tags are common; code that parses as Python is Python.
             if (language is None and not is_file) or (await check_parse(code, wanted)).outcome == "passed":
                 return _Fitting(wanted)
         return None
@@ -198,7 +198,7 @@ class AnswerChecks:
 
 
 def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:
-    """The tests' failure of an answer that they cannot be about."""
+    """The failed check of an answer in another language than the tests."""
     wanted = " or ".join("Python" if name == "python" else "JavaScript" for name in tests.languages)
     return CheckResult(
         "tests",

@@ -1,13 +1,12 @@
-"""The sandbox on Linux: bubblewrap (https://github.com/containers/bubblewrap) around a scratch copy.
+"""The Linux sandbox: bubblewrap (https://github.com/containers/bubblewrap) around a scratch copy.
 
-Inside there are: the system's programs and libraries and one interpreter, read-only; a working folder,
-`/tmp` and `/dev/shm` in memory, of limited size; no network, no other processes, none of our
-environment, an unprivileged user without capabilities, and on x86-64 and ARM64 a filter of system calls.
+Available inside: the system's programs and libraries and one interpreter, read-only; a working folder, `/tmp` and
+`/dev/shm` in memory, of limited size. There is no network, no other process, and nothing of our environment; the code
+runs as an unprivileged user without capabilities, on x86-64 and ARM64 under a system call filter.
 
-What it does not protect against: a hole in the kernel, which is shared; side channels between
-processes of one machine; what the system folder `/usr` itself reveals; and memory of all processes
-together, which is only bounded by `processes` times `memory_mb`. The paths of the interpreter and of
-what is shown read-only can be read in /proc/self/mountinfo.
+It does not protect against vulnerabilities of the shared kernel, side channels between processes of one machine, what
+`/usr` itself reveals, or the total memory of all processes, which is bounded only by `processes` times `memory_mb`.
+The paths of the interpreter and of the read-only files are visible in /proc/self/mountinfo.
 """
 
 import json
@@ -31,10 +30,10 @@ _NAMESPACES = ("--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts
 
 
 class Bubblewrap:
-    """Runs each command in a fresh set of namespaces; holds no state between runs."""
+    """Runs each command in new namespaces; keeps no state between runs."""
 
     def __init__(self, bwrap: Path, name: str, interpreter: Interpreter | None = None) -> None:
-        """bwrap: the executable, 0.8 or later. name: with its version, for receipts."""
+        """bwrap: the executable, 0.8 or later. name: name and version, for receipts."""
         self._bwrap = bwrap
         self._interpreter = interpreter or base_interpreter()
         self._filter = filter_program(os.uname().machine)
@@ -74,18 +73,18 @@ class Bubblewrap:
             return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits), "--", *launch, *command]
 
         with _opened(self._filter) as filters:
-            # An empty environment for bwrap itself too: the code inside can read /proc/1/environ.
+            # bwrap itself gets an empty environment too: the code inside can read /proc/1/environ.
             return await supervise(build, limits, stdin, {}, also_pass=filters)
 
     def _arguments(self, user: int | None, shown: Mapping[str, Path], limits: Limits) -> list[str]:
         scratch = ["--size", str(limits.scratch_mb * _MEGABYTE), "--perms", "1777", "--tmpfs"]
         arguments = [*_NAMESPACES, *_privileges(user), "--hostname", "sandbox", "--die-with-parent"]
-        # No --new-session, which would lead out of the group that is ended with us: until its namespaces are made,
-        # what bwrap has forked does not yet die with it (0.8 and 0.11, seen 2026-11-25).
+        # No --new-session, which would leave the process group that is killed on cancellation: until the namespaces
+        # exist, the forks of bwrap do not yet die with it (0.8 and 0.11, seen 2026-11-25).
         arguments += _system_folders()
         arguments += ["--proc", "/proc", "--dev", "/dev", *scratch, "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
         arguments += [*scratch, "/tmp", *scratch, WORK_FOLDER]  # noqa: S108
-        # After /tmp and the working folder: a Python may be installed below a path of that name.
+        # After /tmp and the working folder: a Python may be installed below such a path.
         for path in self._interpreter.folders:
             arguments += _read_only(str(path), path)
         for path in self._interpreter.package_folders:
@@ -100,7 +99,7 @@ class Bubblewrap:
 
 @contextmanager
 def _opened(data: bytes | None) -> Generator[Sequence[int]]:
-    """A descriptor from which the data can be read, if there is any."""
+    """A descriptor to read the data from, if there is any."""
     if data is None:
         yield ()
         return
@@ -112,11 +111,11 @@ def _opened(data: bytes | None) -> Generator[Sequence[int]]:
 
 
 def _spare_user() -> int | None:
-    """A user id that nobody has, for this run alone; None when we are not root, or root of one user only.
+    """An unused user id for this run; None if we are not root, or root with too few user ids.
 
-    Root may not run the code, and inside a user namespace it would still be root to the kernel, which
-    exempts root from RLIMIT_NPROC (kernel/fork.c, copy_process, seen 2026-11-24). So under root the
-    launcher changes to this user, whose processes are then those of this run and no others.
+    Code must not run as root, and inside a user namespace root would still be root for the kernel, which exempts it
+    from RLIMIT_NPROC (kernel/fork.c, copy_process, seen 2026-11-24). So under root the launcher switches to this user,
+    who owns only the processes of this run.
     """
     if os.geteuid() != 0:
         return None
@@ -132,15 +131,15 @@ def _privileges(user: int | None) -> list[str]:
     if user is None:
         nobody = str(_NOBODY)
         return ["--unshare-user", "--disable-userns", "--uid", nobody, "--gid", nobody, "--cap-drop", "ALL"]
-    # What the launcher needs to copy the folder and to become that user; the kernel takes them away as it does.
+    # What the launcher needs to copy the folder and switch users; the kernel drops them when it does.
     kept = ("CAP_SETUID", "CAP_SETGID", "CAP_CHOWN", "CAP_FOWNER", "CAP_DAC_OVERRIDE")
     return ["--cap-drop", "ALL", *(word for name in kept for word in ("--cap-add", name))]
 
 
 def _processes_already() -> int:
-    """How many threads of ours count against the sandbox's limit: none since Linux 5.14.
+    """How many existing threads count against the sandbox's process limit: none since Linux 5.14.
 
-    From then on the kernel counts per user namespace (ucounts); before, per user of the machine.
+    Since then the kernel counts per user namespace (ucounts); before, per user of the machine.
     """
     release = os.uname().release.split(".")
     if (int(release[0]), int(release[1])) >= (5, 14):
@@ -151,7 +150,7 @@ def _processes_already() -> int:
             if process.stat().st_uid == ours:
                 threads += sum(1 for _ in (process / "task").iterdir())
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # it has exited meanwhile
     return threads
 
 
@@ -167,7 +166,7 @@ def _system_folders() -> list[str]:
 
 
 def _read_only(inside: str, outside: Path) -> list[str]:
-    """Show a path of ours; the folders above it are made anew, empty and passable for every user."""
+    """Expose one of our paths; its parent folders are created empty and accessible for every user."""
     above = [parent for parent in reversed(Path(inside).parents) if parent != Path("/")]
     folders = [word for parent in above for word in ("--perms", "0755", "--dir", str(parent))]
     return [*folders, "--ro-bind", str(outside), inside]

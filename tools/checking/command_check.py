@@ -1,7 +1,7 @@
-"""A check by a command of the user's own: run in the sandbox, in a copy of the project that holds the answer.
+"""A check that runs a user-configured command in the sandbox, in a copy of the project with the answer.
 
-What it does not protect against: an answer that makes the command itself exit with 0, as a build script
-or a test file that ends the process can. Which commands there are only the user's config file says.
+It does not protect against an answer that makes the command itself exit with 0, as a build script or a test file that
+ends the process can. Only the user's config file defines commands.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,14 +19,14 @@ from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
 from .verdict import FAILURE_CHARACTERS, SHIPPED, not_run, shown, why_it_never_ended
 
 BUILT_IN = ("edit", "parse", "lint", "tests", "review")
-"""Names that no command may have."""
+"""Reserved names."""
 
 _PATH = "/usr/bin:/bin"
 _MAY_NOT_BE_THERE = (126, 127)
-"""How `env` says that a command cannot be run or found, and how a shell says it of one that a script calls
+"""Exit codes of `env` for a command that cannot be run or found; shells use them for commands within a script too
 (env(1), seen 2026-11-24)."""
 _IS_THERE = "import shutil, sys; sys.exit(shutil.which(sys.argv[1], path=sys.argv[2]) is None)"
-"""Run by the sandbox's Python, which exits with 1 when the command cannot be found or executed."""
+"""Run by the sandbox's Python; exits with 1 if the command cannot be found or executed."""
 _REMEDY = "name what it needs in `read_only` of the config file"
 
 
@@ -37,14 +37,14 @@ class CommandCheck:
     name: str
     command: tuple[str, ...]
     answer_path: str
-    """Where in the project the answer goes, relative to its root."""
+    """Path of the answer in the project, relative to its root."""
     timeout_s: float = 120.0
     memory_mb: int = 4096
-    """Address space of each process."""
+    """Address space per process."""
     language: str | None = None
-    """The language that the answer must be in. None: any."""
+    """The required language of the answer. None: any."""
     read_only: tuple[Path, ...] = ()
-    """Files and folders outside of /usr that the command needs; their `bin` folders are on its PATH."""
+    """Files and folders outside /usr that the command needs; their `bin` folders are on its PATH."""
 
     @property
     def limits(self) -> Limits:
@@ -60,7 +60,7 @@ class CommandCheck:
 
 
 def configured(names: Sequence[str], known: Mapping[str, CommandCheck]) -> tuple[CommandCheck, ...]:
-    """The user's checks of these names. Raises BadArgument for any other: a command never comes from a caller."""
+    """The user's checks with these names. Raises BadArgument for an unknown name: callers cannot supply commands."""
     for name in names:
         if name not in known:
             has = f"They are: {', '.join(sorted(known))}" if known else "There are none"
@@ -80,10 +80,10 @@ async def run_command_check(
     change: Mapping[Path, bytes] | None = None,
     search: SecretSearch = SHIPPED,
 ) -> CheckResult:
-    """How the command ended: passed is exit code 0.
+    """The result of the command; exit code 0 is a pass.
 
-    project: the folder that is copied. None: there is none, and nothing is run. change: the answer as
-    files of the project. None: it goes where the check has its answers. search: finds the secrets in what it prints.
+    project: the folder to copy. None: nothing is run. change: the answer as files of the project. None: it is written
+    to the check's `answer_path`. search: finds secrets in its output.
     """
     if check.language is not None and language is not None and language != check.language:
         wrong = f"The check {check.name} is for {check.language} and the answer is {language}: use {check.language}."
@@ -112,7 +112,7 @@ async def run_command_check(
 
 
 async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
-    """Whether the command could be started. It is asked in a run of its own, in which nothing of the answer runs."""
+    """Whether the command can be started, tested in a separate run without code of the answer."""
     command = [*sandbox.python, "-c", _IS_THERE, check.command[0], _path(check.read_only)]
     return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
 
@@ -131,7 +131,7 @@ def _judged(check: CommandCheck, run: SandboxRun, search: SecretSearch) -> Check
 
 
 def _place(answer: str, copy: Path, answer_path: str) -> None:
-    """Write the answer into the copy. Raises FileRefused for a path that would lead out of it."""
+    """Write the answer into the copy. Raises FileRefused for a path outside it."""
     relative = PurePosixPath(answer_path)
     target = copy / relative
     if relative.is_absolute() or ".." in relative.parts or not target.parent.resolve().is_relative_to(copy.resolve()):

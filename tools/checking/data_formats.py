@@ -1,6 +1,6 @@
-"""Whether a text is valid JSON, YAML or TOML, by a reader that knows the format exactly.
+"""Checks JSON, YAML and TOML with exact parsers.
 
-JSON by RFC 8259, TOML 1.0 by Python's own reader, YAML 1.1 by PyYAML (seen 2026-11-24).
+JSON by RFC 8259, TOML 1.0 by Python's own parser, YAML 1.1 by PyYAML (seen 2026-11-24).
 """
 
 import json
@@ -16,14 +16,14 @@ from .result import CheckResult, Finding
 
 _TOO_DEEP = "nested too deeply to read"
 _YAML_LOADER: type = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""The one in C is ten times as fast; a PyYAML built without it has the other."""
+"""The C loader is ten times as fast, but not every PyYAML is built with it."""
 
 
 def check_json(code: str) -> CheckResult:
     began = time.monotonic()
     findings: list[Finding] = []
     try:
-        # Numbers stay unread: a long one is valid, and int() refuses it.
+        # Numbers are not converted: long ones are valid JSON, but int() rejects them.
         json.loads(code, parse_constant=_refuse, parse_int=str, parse_float=str)
     except json.JSONDecodeError as error:
         findings = [finding_at(line_at(code, error.pos), "error", error.msg, "json", code)]
@@ -43,7 +43,7 @@ def check_toml(code: str) -> CheckResult:
         place = re.search(r"\(at line (\d+)", str(error))
         line = int(place[1]) if place else code.count("\n") + 1
         findings = [finding_at(line, "error", re.sub(r" \(at .*\)$", "", str(error)), "toml", code)]
-    except (RecursionError, ValueError):  # ValueError: a number longer than int() reads, which TOML leaves open
+    except (RecursionError, ValueError):  # ValueError: a number too long for int(), which TOML permits
         return not_checked(_TOO_DEEP)
     return read_result("parse", findings, began)
 
@@ -65,13 +65,13 @@ def check_yaml(code: str) -> CheckResult:
 
 
 EXACT: Mapping[str, Callable[[str], CheckResult]] = {"json": check_json, "toml": check_toml, "yaml": check_yaml}
-"""Language to what reads it."""
+"""Parsers by language."""
 
 
 def _undefined_alias(code: str) -> Finding | None:
-    """The first alias of nothing, by the events of every document. Raises YAMLError for what is no YAML.
+    """The first undefined alias, from the parser's events. Raises YAMLError for invalid YAML.
 
-    Nothing is composed: that recurses in C, where deep nesting crashes it.
+    The documents are not composed: the composer recurses in C and crashes on deep nesting.
     """
     anchors: set[str] = set()
     for event in yaml.parse(code, Loader=_YAML_LOADER):
@@ -87,7 +87,7 @@ def _undefined_alias(code: str) -> Finding | None:
 
 
 class _NotJson(ValueError):
-    """NaN or an infinity, which Python's reader takes and RFC 8259 does not."""
+    """NaN or an infinity, which Python's parser accepts and RFC 8259 does not."""
 
     def __init__(self, word: str) -> None:
         super().__init__(f"{word} is not JSON")
@@ -99,7 +99,7 @@ def _refuse(word: str) -> object:
 
 
 def _first(word: str, code: str) -> int:
-    """Where a bare word stands outside of strings."""
+    """The position of a bare word outside strings."""
     for match in re.finditer(rf'"(?:[^"\\]|\\.)*"|({re.escape(word)})', code):
         if match[1]:
             return match.start()

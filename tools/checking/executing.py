@@ -1,4 +1,4 @@
-"""Where answers are run on this machine, or why they are not."""
+"""Executes answers in this machine's sandbox, or says why it cannot."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from ..guarding.secrets import SecretSearch
 from .result import CheckResult
 from .sandbox import Limits, Sandbox
 
-# What reads and runs code is imported when there is code: a server starts without it.
+# Imported only when there is code to check, so that the server starts faster.
 if TYPE_CHECKING:
     from .node import Node
     from .running_node import InProject
@@ -21,12 +21,12 @@ class Executing:
     find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
     limits: Limits = field(default_factory=Limits)
     find_node: "Callable[[], Awaitable[Node | None]] | None" = None
-    """None: the one on PATH."""
+    """None: the `node` on PATH."""
     search: SecretSearch = field(default_factory=SecretSearch)
-    """Finds the secrets in what checks say."""
+    """Finds secrets in the output of checks."""
 
     async def sandbox(self) -> Sandbox | str:
-        """The sandbox, or why there is none, with the remedy."""
+        """The sandbox, or the reason why there is none, with the remedy."""
         search = await self.find_sandbox()
         if search.sandbox is not None:
             return search.sandbox
@@ -42,9 +42,9 @@ class Executing:
         return await run_node_tests(code, tests, sandbox, node, self.limits, in_project, self.search)
 
     async def tests_of_a_file(self, tests: str, language: str | None, copy: Path, sandbox: Sandbox) -> CheckResult:
-        """Tests of a file that they cannot import (a README, a stylesheet, a query): they read it in the copy.
+        """Run tests of a file that they cannot import (a README, a stylesheet, a query) and read in the copy instead.
 
-        language: what runs the tests, `python` or `javascript`.
+        language: that of the tests, `python` or `javascript`.
         """
         from .running import InPlace, run_tests
         from .running_node import InProject

@@ -1,7 +1,7 @@
-"""Which files below a folder git would ignore, told from the `.gitignore` files alone; git itself is not run.
+"""Determines which files git would ignore, from the `.gitignore` files alone; git itself is not run.
 
-Follows https://git-scm.com/docs/gitignore (seen 2026-11-24), with `.git/info/exclude` and without the
-user's own `core.excludesFile`. A tracked file that a pattern matches counts as ignored.
+Follows https://git-scm.com/docs/gitignore (seen 2026-11-24), including `.git/info/exclude` but not the user's
+`core.excludesFile`. A tracked file that matches a pattern counts as ignored.
 """
 
 import re
@@ -12,25 +12,25 @@ from pathlib import Path
 @dataclass(frozen=True)
 class _Rule:
     matches: re.Pattern[str]
-    """Against the path from the folder of the file that holds the rule."""
+    """Matched against the path relative to the folder of the `.gitignore` file."""
     ignores: bool
     folders_only: bool
 
 
 @dataclass(frozen=True)
 class Ignoring:
-    """The rules that hold in one folder: its own and those of the folders above, up to the repository."""
+    """The rules for one folder: its own and those of its parents up to the repository."""
 
     layers: tuple[tuple[Path, tuple[_Rule, ...]], ...] = ()
-    """Folder and its rules, the outermost first."""
+    """Folders and their rules, outermost first."""
 
     def below(self, folder: Path) -> "Ignoring":
-        """The rules that hold in a folder below, with those it adds."""
+        """The rules for a subfolder, including its own."""
         rules = _rules_in(folder / ".gitignore")
         return Ignoring((*self.layers, (folder, rules))) if rules else self
 
     def ignores(self, path: Path, *, is_folder: bool) -> bool:
-        """Whether a path directly in this folder is ignored; the last rule that matches decides."""
+        """Whether a path directly in this folder is ignored; the last matching rule decides."""
         for folder, rules in reversed(self.layers):
             relative = path.relative_to(folder).as_posix()
             for rule in reversed(rules):
@@ -40,7 +40,7 @@ class Ignoring:
 
 
 def ignoring_in(root: Path) -> Ignoring:
-    """The rules that hold in a folder, be it a repository, below one, or none."""
+    """The rules for a folder that is a repository, is inside one, or neither."""
     repository = next((folder for folder in (root, *root.parents) if (folder / ".git").exists()), root)
     ignoring = Ignoring(((repository, _rules_in(repository / ".git" / "info" / "exclude")),))
     between = [folder for folder in root.parents if folder == repository or repository in folder.parents]
@@ -53,7 +53,7 @@ def _rules_in(file: Path) -> tuple[_Rule, ...]:
     try:
         lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return ()  # there is none, which is the usual case
+        return ()  # usually because there is no such file
     return tuple(rule for line in lines if (rule := _rule(line)))
 
 
@@ -71,7 +71,7 @@ def _rule(line: str) -> _Rule | None:
     try:
         return _Rule(re.compile(anywhere + _expression(pattern.removeprefix("/"))), ignores, folders_only)
     except re.error:
-        return None  # git takes a pattern with a broken [ as one that matches nothing
+        return None  # git treats a pattern with an unclosed [ as matching nothing
 
 
 _PARTS = re.compile(r"^\*\*/|/\*\*/|/\*\*$|\*+|\?|\[[!^]?\]?[^\]]*\]|\\.|.")

@@ -1,9 +1,9 @@
-"""Whether code parses by the tree-sitter grammar of its language; they come inside the ast-grep wheel.
+"""Checks whether code parses, by the tree-sitter grammars in the ast-grep wheel.
 
-A tree-sitter grammar repairs what it cannot read, with `ERROR` nodes and with tokens of no width. It
-accepts some invalid programs (for JavaScript all that a compiler refuses later, as a name declared
-twice), and for several languages it refuses valid ones: newer syntax, macros, embedded languages. Where
-it does, what it refuses is a suspicion and no failure. `chargehand bench checking` measures both.
+A tree-sitter grammar recovers from errors with `ERROR` nodes and zero-width tokens. It accepts some invalid programs
+(for JavaScript, everything that is rejected after parsing, such as a duplicate declaration), and for several languages
+it rejects valid ones: newer syntax, macros, embedded languages. For those an error is only a suspicion, not a failure.
+`chargehand bench checking` measures both rates.
 """
 
 import re
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ast_grep_py import SgNode
 
 BYTES_AT_MOST = 500_000
-"""Reading takes about a microsecond a byte, in one thread."""
+"""Parsing takes about 1 µs per byte, in one thread."""
 
 
 _Forms: TypeAlias = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
@@ -29,12 +29,12 @@ _Forms: TypeAlias = tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...]
 @dataclass(frozen=True)
 class Grammar:
     names: tuple[str, ...]
-    """What ast-grep calls the grammars of the language; code that any of them accepts is accepted.
-    A name that it does not know makes it panic."""
+    """The names of the language's grammars in ast-grep; code that any of them accepts is accepted. ast-grep panics on
+    unknown names."""
     refuses_only_what_is_wrong: bool
-    """False: it also refuses valid code, more often than one time in fifty."""
+    """False: it also rejects valid code, in more than 2% of cases."""
     newer: _Forms = ()
-    """Valid forms that it does not know, and what it is given in their place, in as many lines, when it refuses the
+    """Valid forms that it does not know, and the replacements, of as many lines, that are tried when it rejects the
     code."""
 
 
@@ -54,41 +54,41 @@ _NEWER_JAVASCRIPT: _Forms = (
     # `import defer * as a from 'a'`, `import source a from 'a'`, and both as calls.
     (r"\b(import\s+)(?:defer\s+(?=\*)|source\s+(?=[\w$]+\s+from\b))", r"\1"),
     (r"\bimport\.(?:source|defer)(?=\s*\()", "import"),
-    # `export * from 'a' with { type: 'json' }`, and `assert`, which Node.js took before version 22.
+    # `export * from 'a' with { type: 'json' }`, and `assert`, which Node.js accepted before version 22.
     (r"""(\bfrom\s*(['"])[^'"\n]*\2[ \t]*)(?:with|assert)[ \t]*\{[^{}\n]*\}""", r"\1"),
-    # `String.raw`C:\users``: what is no escape elsewhere.
+    # `String.raw`C:\users``: invalid escapes elsewhere.
     (r"(?<=\.raw)`(?:\\.|[^`\\])*`", lambda found: found[0].replace("\\", "_")),
-    # `[(a), b.c] = d` and `({ a: (b) } = c)`: brackets around what is assigned to.
+    # `[(a), b.c] = d` and `({ a: (b) } = c)`: parenthesized assignment targets.
     (r"(?<=[\[:,])(\s*)\(([\w$.]+)\)(?=\s*[\],}=](?!>))", r"\1\2"),
 )
 
 GRAMMARS: Mapping[str, Grammar] = {
-    # Valid code that is refused, measured 2026-11-24 with ast-grep 0.51 (share of files or snippets):
+    # Valid code that is rejected, measured 2026-11-24 with ast-grep 0.51 (share of files or snippets):
     "bash": Grammar(("bash",), False),  # 9 of 132 scripts of a Debian system
     "c": Grammar(("c",), False),  # 70 of 150 files: macros, and #if around half a statement
     "cpp": Grammar(("cpp",), False),  # the same
     "csharp": Grammar(("csharp",), False),
-    "css": Grammar(("css",), False),  # 4 of 84 style sheets: old ones that browsers take
+    "css": Grammar(("css",), False),  # 4 of 84 style sheets: legacy ones that browsers accept
     "go": Grammar(("go",), True, _NEWER_GO),  # none of 148 files of Go's own sources
-    "html": Grammar(("html",), False),  # 22 of 145 pages; and HTML defines no invalid page
+    "html": Grammar(("html",), False),  # 22 of 145 pages; and HTML defines no page as invalid
     "java": Grammar(("java",), True, _NEWER_JAVA),
     "javascript": Grammar(
         ("javascript",), True, _NEWER_JAVASCRIPT
     ),  # 8 of 1,174 of test262's parser tests, none of 150 files
     "kotlin": Grammar(("kotlin",), False),
-    "php": Grammar(("php",), False),  # none of 150 files, but templates that begin outside of `<?php`
+    "php": Grammar(("php",), False),  # none of 150 files, but templates that begin outside `<?php`
     "ruby": Grammar(("ruby",), True, _NEWER_RUBY),  # none of 150 files of Ruby's own library
     "rust": Grammar(("rust",), False),  # 50 of 187 of rust-analyzer's parser tests
     "swift": Grammar(("swift",), False),
     "typescript": Grammar(
         ("typescript", "tsx"), False, _NEWER_JAVASCRIPT
-    ),  # 14 of 150 files, by `in` and `out` of types
+    ),  # 14 of 150 files, with `in` and `out` variance annotations
 }
-"""What can be read, by our name of the language."""
+"""The grammars, by our name of the language."""
 
 
 def check_grammar(code: str, language: str) -> CheckResult:
-    """`parse`; not_run, with a warning `syntax-suspect`, where the grammar's refusal proves nothing."""
+    """`parse`; `not_run`, with a warning `syntax-suspect`, if the grammar is unreliable and rejects the code."""
     began = time.monotonic()
     grammar = GRAMMARS[language]
     if len(code) > BYTES_AT_MOST:
@@ -107,13 +107,13 @@ def check_grammar(code: str, language: str) -> CheckResult:
 
 
 def syntax_tree(code: str, language: str) -> "SgNode":
-    """The root of the code's tree, by the first grammar that reads all of it. language: a key of GRAMMARS."""
+    """The root of the syntax tree, from the first grammar that parses without errors. language: a key of GRAMMARS."""
     trees = [rough_tree(code, name) for name in GRAMMARS[language].names]
     return next((tree for tree in trees if next(_broken(tree), None) is None), trees[0])
 
 
 def readable(code: str, language: str) -> str:
-    """The code, with newer forms as older ones of as many lines where the grammar refuses it as it is.
+    """The code, or a version with newer forms replaced by older ones of as many lines if the grammar rejects it.
 
     language: a key of GRAMMARS.
     """
@@ -122,12 +122,12 @@ def readable(code: str, language: str) -> str:
 
 
 def rough_tree(code: str, name: str) -> "SgNode":
-    """The root of the code's tree, with `ERROR` nodes where it cannot be read. name: one that ast-grep knows."""
+    """The root of the syntax tree, with `ERROR` nodes for invalid parts. name: a grammar that ast-grep knows."""
     return _parser()(code, name).root()
 
 
 def reads_as(code: str, name: str) -> bool:
-    """Whether the grammar reads all of the code. name: one that ast-grep knows, `python` too."""
+    """Whether the code parses without errors. name: a grammar that ast-grep knows, including `python`."""
     return next(_broken(rough_tree(code, name)), None) is None
 
 
@@ -149,9 +149,9 @@ class _Trouble:
 
 
 def _trouble(code: str, grammar: Grammar) -> _Trouble | None:
-    """The first place that no grammar of the language can read."""
+    """The first syntax error, if every grammar of the language finds one."""
     first: _Trouble | None = None
-    whole = code if code.endswith("\n") else f"{code}\n"  # Go's ends a declaration at a line's end alone
+    whole = code if code.endswith("\n") else f"{code}\n"  # Go's grammar needs a final line end
     for name in grammar.names:
         found = next(_broken(rough_tree(whole, name)), None)
         if found is None:
@@ -161,7 +161,7 @@ def _trouble(code: str, grammar: Grammar) -> _Trouble | None:
 
 
 def _broken(root: "SgNode") -> Iterator[_Trouble]:
-    """What the parser put in or left out to go on, in the order of the text."""
+    """The parser's error recoveries, in text order."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
@@ -176,13 +176,13 @@ def _broken(root: "SgNode") -> Iterator[_Trouble]:
 
 
 def _line_of_error(node: "SgNode") -> int:
-    """The line of the innermost error: one that swallowed the whole file says nothing by its first line."""
+    """The line of the innermost error, because an outer one may span the whole file."""
     inner = [child for child in node.children() if child.kind() == "ERROR"]
     return _line_of_error(inner[0]) if inner else node.range().start.line + 1
 
 
 @cache
 def _parser():
-    from ast_grep_py import SgRoot  # heavy, and not needed before the first answer in another language
+    from ast_grep_py import SgRoot  # slow to import, and only needed for languages other than Python
 
     return SgRoot

@@ -1,7 +1,7 @@
-"""Runs inside the sandbox as hostile code would, and reports what it reached on descriptor 3.
+"""Runs inside the sandbox, tries to escape as hostile code would, and reports what it reached on descriptor 3.
 
-Started as a file, with the standard library only: `escape.py JSON`, where JSON names what to reach for:
-`read` and `write` (paths), `port` (a listener of ours on 127.0.0.1). It exits 0 whatever it reached.
+Started as a file, with the standard library only: `escape.py JSON`. The JSON names the targets: `read` and `write`
+(paths), `port` (a listener of ours on 127.0.0.1). It exits 0 whatever it reached.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ REPORT_FD = 3
 IS_MAC = sys.platform == "darwin"
 SIOCGIFFLAGS = 0x8913
 IFF_UP = 1
-"""netdevice(7): how an interface is asked for its flags, and the one that says it is up."""
+"""netdevice(7): the request for an interface's flags, and the flag of an active one."""
 SECONDS = 0.3
 CHILD_SECONDS = 30
-"""It ends at last by itself where no sandbox ends it."""
+"""The child's own time limit, in case no sandbox ends it."""
 
 
 def main() -> None:
@@ -39,15 +39,15 @@ def main() -> None:
         "unlimited": unlimited(),
     }
     os.write(REPORT_FD, json.dumps(reached).encode())
-    os._exit(0)  # and leaves the child behind
+    os._exit(0)  # leaving the child behind
 
 
 def leave_a_child() -> None:
-    """Start a process that is nobody's child, in its own session, and that would outlive us by far."""
+    """Start a detached process in its own session that would far outlive this one."""
     try:
         first = os.fork()
     except OSError:
-        return  # no process can be started: none can be left
+        return  # processes cannot be started, so none can be left behind
     if first == 0:
         os.setsid()
         if os.fork() == 0:
@@ -72,7 +72,7 @@ def can_write(path: str) -> bool:
 
 
 def environment_names() -> list[str]:
-    """The variables of every process in sight."""
+    """The environment variables of every visible process."""
     names = set(os.environ)
     for path in Path("/proc").glob("[0-9]*/environ"):
         with contextlib.suppress(OSError):
@@ -81,7 +81,7 @@ def environment_names() -> list[str]:
 
 
 def connections(port: int) -> list[str]:
-    """Addresses that answer or have a route. Nothing is sent: connecting a datagram socket only asks for a route."""
+    """Addresses that respond or have a route. Nothing is sent: connecting a datagram socket only looks up a route."""
     reached: list[str] = []
     for kind, address in (
         (socket.SOCK_STREAM, ("127.0.0.1", port)),
@@ -96,9 +96,9 @@ def connections(port: int) -> list[str]:
 
 
 def interfaces() -> list[str]:
-    """Networks that are up, except loopback. On macOS all are in sight, and what counts is whether one can be used.
+    """Active network interfaces, except loopback. Not checked on macOS, where all are visible and only use matters.
 
-    Some kernels put tunnels that are down into every network namespace, Docker Desktop's among them
+    Some kernels put inactive tunnels into every network namespace, Docker Desktop's among them
     (https://github.com/docker/docs/issues/10415, seen 2026-11-30).
     """
     if IS_MAC:
@@ -108,7 +108,7 @@ def interfaces() -> list[str]:
 
 
 def is_up(name: str, asking: socket.socket) -> bool:
-    """True, too, for an interface that cannot be asked about."""
+    """Whether the interface is active. Also True if its flags cannot be read."""
     request = struct.pack("16sh14x", name.encode(), 0)
     try:
         return bool(struct.unpack_from("h", fcntl.ioctl(asking, SIOCGIFFLAGS, request), 16)[0] & IFF_UP)
@@ -117,8 +117,8 @@ def is_up(name: str, asking: socket.socket) -> bool:
 
 
 def status() -> dict[str, str]:
-    """Who the kernel says we are: user ids, effective capabilities, whether privileges can be gained."""
-    if IS_MAC:  # it has neither capabilities nor /proc, and its sandbox holds for set-uid programs too
+    """The process status reported by the kernel: user ids, effective capabilities, whether privileges can be gained."""
+    if IS_MAC:  # macOS has neither capabilities nor /proc, and its sandbox also applies to set-uid programs
         return {"Uid": str(os.getuid()), "CapEff": "0", "NoNewPrivs": "1"}
     lines = Path("/proc/self/status").read_text().splitlines()
     fields = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
@@ -127,7 +127,7 @@ def status() -> dict[str, str]:
 
 def unlimited() -> list[str]:
     kinds = ["RLIMIT_CPU", "RLIMIT_NPROC", "RLIMIT_FSIZE", "RLIMIT_NOFILE"]
-    kinds += [] if IS_MAC else ["RLIMIT_AS"]  # which macOS takes and does not enforce
+    kinds += [] if IS_MAC else ["RLIMIT_AS"]  # macOS accepts but does not enforce it
     return [kind for kind in kinds if resource.getrlimit(getattr(resource, kind))[1] == resource.RLIM_INFINITY]
 
 

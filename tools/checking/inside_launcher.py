@@ -1,8 +1,8 @@
-"""Runs inside the sandbox, first: copies the folder, gives up root, sets the limits, becomes the command.
+"""Runs first inside the sandbox: copies the folder, drops root, sets the limits, and executes the command.
 
-Started as a file, with the standard library only: `launcher.py JSON COMMAND...`. It says `ok` on the
-setup descriptor just before it becomes the command, or what went wrong. Where a container engine passes
-on nothing but three streams, both descriptors are standard output, and what is printed goes to the other.
+Started as a file, with the standard library only: `launcher.py JSON COMMAND...`. It writes `ok` to the setup
+descriptor right before it executes the command, or an error. If a container engine passes only the three standard
+streams, both descriptors are standard output, and printed output goes to standard error.
 """
 
 import errno
@@ -37,8 +37,8 @@ def main() -> None:
 
 
 def copy(source: str, owner: int | None) -> None:
-    """Copy a tree into the working folder, links as links, for the user who will run in it."""
-    import shutil  # these two only where there is something to copy: a quarter of what starting costs
+    """Copy a tree into the working folder, preserving links, owned by the user who will run in it."""
+    import shutil  # imported only if there is something to copy: a quarter of the startup time
     from pathlib import Path
 
     shutil.copytree(source, ".", symlinks=True, dirs_exist_ok=True)
@@ -52,21 +52,21 @@ def copy(source: str, owner: int | None) -> None:
 
 
 def prefer_to_be_killed() -> None:
-    """Let the kernel end this before anything of the user's when memory runs out; macOS has no such order."""
+    """Make this the first process that the kernel kills when memory runs out; macOS has no such setting."""
     if sys.platform == "linux":
         with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123  # see `copy`
             score.write("1000")
 
 
 def give_up_root(uid: int) -> None:
-    """Become a user who owns nothing; the kernel takes all capabilities away with it."""
+    """Become a user who owns nothing; the kernel then drops all capabilities."""
     os.setgroups([])
     os.setgid(uid)
     os.setuid(uid)
 
 
 def limit(orders: dict[str, int]) -> None:
-    import resource  # only where it runs: Windows, which reads this package too, has none
+    import resource  # imported here because Windows, where this module is also imported, lacks it
 
     for kind, most in (
         (resource.RLIMIT_CPU, orders["cpu_s"]),
@@ -76,7 +76,7 @@ def limit(orders: dict[str, int]) -> None:
         (resource.RLIMIT_NOFILE, orders["open_files"]),
         (resource.RLIMIT_CORE, 0),
     ):
-        # The soft limit on processor time is a signal that tells why; the hard one would only kill.
+        # The soft CPU limit sends a signal that identifies the cause; the hard limit would merely kill.
         spare = 1 if kind == resource.RLIMIT_CPU else 0
         hard = resource.getrlimit(kind)[1]
         ceiling = most + spare if hard == resource.RLIM_INFINITY else min(most + spare, hard)
@@ -92,7 +92,7 @@ def require_program(name: str, environment: Mapping[str, str]) -> None:
 
 
 def keep_only_the_report(report_fd: int, setup_fd: int) -> int:
-    """Leave the command its three streams and the report; the setup descriptor's new number is returned."""
+    """Keep only the standard streams and the report open for the command; returns the new setup descriptor."""
     import fcntl  # as `resource`
 
     above = max(report_fd, setup_fd, REPORT_FD) + 1

@@ -1,11 +1,11 @@
-// Runs inside the sandbox: the answer, then the tests, then one verdict that starts with a secret.
+// Runs inside the sandbox: the answer, then the tests, then writes one verdict that starts with a nonce.
 //
 // Started as `node --test-reporter=THIS --test-reporter-destination=stderr THIS < JOB`. The job is JSON,
 // see `running_node.py`. The verdict goes to descriptor 3: the nonce, then JSON with `status`, as
 // inside_tests.py has it. The nonce is read before the answer runs and lives in one closure.
 //
-// As a reporter of node:test it is handed the results of every test, and counts those of the tests' own
-// file: an answer may not judge itself.
+// As a reporter of node:test it receives the results of every test, and counts only those of the tests' own
+// file: tests defined by the answer do not count.
 
 import assert from "node:assert";
 import fs from "node:fs";
@@ -19,15 +19,15 @@ const { Module, createRequire } = nodeModule;
 const REPORT_FD = 3;
 const ENOUGH = 16000;
 
-// Where the answer is for its tests, and where they are. With a project both are in its copy, which is the
-// working folder, so that tests name its files as from its root.
+// The folders of the answer's modules and of the tests. With a project both are in its copy, which is the working
+// folder, so that tests use paths relative to its root.
 let folder = path.join(os.tmpdir(), "solution");
 let solution = null;
 let names = null;
 
-let isTaken = true; // open once, to node:test itself, before the answer is loaded
+let isTaken = true; // false only once, for node:test itself, before the answer is loaded
 
-// An async generator, since node:test takes anything else for a class.
+// An async generator, because node:test treats any other function as a class.
 export default async function* report(source) {
   if (isTaken) throw new Error("the reporter is taken");
   isTaken = true;
@@ -72,7 +72,7 @@ async function main() {
   } catch (error) {
     return fail(error);
   }
-  if (job.kind === "script") watch(); // what the answer listens for at its load is none of its business
+  if (job.kind === "script") watch(); // before this, the answer may have added listeners while loading
   testsFile = `${job.inProject ? path.resolve(".chargehand-tests") : `${folder}/tests`}.${job.testsAre === "esm" ? "mjs" : "cjs"}`;
   let isEnded = false;
   whenTestsEnded = () => isEnded && send(counted());
@@ -91,8 +91,8 @@ async function main() {
   else end();
 }
 
-// What sends the verdict and ends the process there and then, with functions kept from before the answer.
-// The verdict has no prototype, so nothing that the answer gave to objects is called for it.
+// Sends the verdict and exits at once, with functions saved before the answer was loaded.
+// The verdict has no prototype, so that nothing the answer added to Object.prototype is called.
 function sender(nonce) {
   const write = fs.writeSync;
   const leave = process.reallyExit.bind(process);
@@ -104,7 +104,7 @@ function sender(nonce) {
   };
 }
 
-// What the tests' own `process.exit` calls. Anywhere else it ends the process, which proves nothing.
+// Replaces `process.exit` in the tests. Elsewhere it ends the process without a verdict.
 function exitOfTheTests(send) {
   const { captureStackTrace } = Error;
   const exit = process.exit.bind(process);
@@ -122,20 +122,20 @@ function exitOfTheTests(send) {
   };
 }
 
-// How a script of tests ended by itself. Node.js takes a number as text too.
+// The result of a test script that exited by itself. Node.js also accepts a numeric string.
 function ended(code) {
   if (Number(code ?? 0) === 0) return { status: "passed" };
   return { status: "failed", failure: `the tests exited with code ${code}`, was_printed: true };
 }
 
-// Assertions that the answer cannot soften, as globals that it cannot replace.
+// Assertions that the answer cannot weaken, as globals that it cannot replace.
 function guard() {
   for (const one of [assert, assert.strict, assert.AssertionError]) Object.freeze(one);
   constant("assert", assert);
   const assertTrue = assert.ok;
   const check = (ok, ...said) => assertTrue(ok, said.length ? said.join(" ") : undefined);
   Object.defineProperty(console, "assert", { value: check });
-  process.binding = undefined; // the way to the functions that write the verdict
+  process.binding = undefined; // gives access to the functions that write the verdict
 }
 
 function constant(name, value) {
@@ -164,7 +164,7 @@ function withoutTypes(code) {
   }
 }
 
-// Lets node:test bind its one reporter, us, before any code of the answer runs.
+// Makes node:test bind its only reporter, this module, before any code of the answer runs.
 async function startNodeTest() {
   const nodeTest = await import("node:test");
   isTaken = false;
@@ -175,8 +175,8 @@ async function startNodeTest() {
   }
 }
 
-// The answer becomes the module ./solution.js for `import` and for `require`, and ./names.js gives every name
-// of its top level. One that stands in a project is loaded there, once, so that it finds its neighbours.
+// The answer becomes the module ./solution.js for `import` and for `require`, and ./names.js exports all of its
+// top-level names. The file of a project is loaded from there, once, so that it finds its neighbours.
 async function loadAnswer(job) {
   const file = job.file ? path.resolve(job.file) : solution;
   if (job.answerIs === "esm") {
@@ -215,7 +215,7 @@ function provide(file, exported) {
   Module._cache[file] = Object.assign(new Module(file), { filename: file, loaded: true, exports: exported });
 }
 
-// An ES module that exports what `require` gives.
+// An ES module that exports what `require` returns.
 function facade(file, exported) {
   const lines = [
     'import { createRequire } from "node:module";',
@@ -243,8 +243,8 @@ async function runTests(job) {
   module._compile(job.tests, testsFile);
 }
 
-// What node:test says of an error that comes when the test that made it has ended, or outside of any. It goes on and
-// has Node.js exit with 1 (lib/internal/test_runner/harness.js, seen 2026-11-30).
+// node:test's message for an error raised after its test has ended, or outside any test. node:test continues and
+// makes Node.js exit with 1 (lib/internal/test_runner/harness.js, seen 2026-11-30).
 const LATE =
   /^(?:Error|Warning): (.*?)(?: at \S+)? generated asynchronous activity after the test ended\..* created the error "(.*)" (?:and would have|which triggered) /s;
 

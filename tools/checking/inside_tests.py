@@ -1,17 +1,17 @@
-"""Runs inside the sandbox: the answer, then the tests, then one verdict that starts with a secret.
+"""Runs inside the sandbox: the answer, then the tests, then writes one verdict that starts with a nonce.
 
 Started as a file: `tests.py < JOB`, with `reading.py` and `slips.py` beside it. The job is JSON with `nonce`, `kind`
-(`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or none), `paths` and `options` (project:
-what to give to pytest); for an answer that stands in files of the working folder, `module` (how it is
-imported), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to
-descriptor 3: the nonce, then JSON with `status`:
+(`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or empty), `paths` and `options`
+(project: the arguments for pytest); for an answer that is part of a project in the working folder, `module` (its
+import name), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to descriptor 3: the
+nonce, then JSON with `status`:
 
     passed, failed      the tests ran to their end
-    broken_tests        the tests themselves do not compile or want a fixture that is nowhere, or pytest did not start
-    no_tests            nothing that could fail was run, or what was asserted is always true
+    broken_tests        the tests do not compile or need an unknown fixture, or pytest did not start
+    no_tests            nothing that could fail was run, or every assertion is always true
 
-The nonce is read before the answer runs, lives in one closure, and no file, variable of the
-environment or open descriptor holds it. See `running.py` for what that does not stop.
+The nonce is read before the answer runs and lives in one closure; no file, environment variable or open descriptor
+contains it. See `running.py` for what this does not prevent.
 """
 
 import ast
@@ -34,15 +34,15 @@ REPORT_FD = 3
 SITE = str(Path(__file__).with_name("site"))
 SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: PTH118, S108  # outside the project's copy
 ENOUGH = 40_000
-"""Characters of a failure that are handed out, a third of them from its start. The checker outside keeps less of either
-end, and so sees where a secret begins that stands there; and all fits into a report."""
+"""Maximum characters of a reported failure, a third of them from its start. The checker outside keeps less of either
+end, and so sees where a secret at the cut begins; everything fits into a report."""
 
 UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
-"""What Python warns of when a test takes a coroutine for its result (3.14, seen 2026-11-29)."""
+"""Python's warning for a coroutine that a test never awaited (3.14, seen 2026-11-29)."""
 
 
 def beside(name: str) -> types.ModuleType:
-    """A file of the checker's, as a module that `sys.modules` does not know."""
+    """A file of the checker, loaded as a module outside `sys.modules`."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     if spec is None or spec.loader is None:
         raise ImportError(name)
@@ -54,7 +54,7 @@ def beside(name: str) -> types.ModuleType:
 reading, slips = beside("reading"), beside("slips")
 
 ANSWERS = {"solution"}
-"""The names of the modules that are the answer's."""
+"""Names of the answer's modules."""
 
 
 def main() -> NoReturn:
@@ -65,17 +65,17 @@ def main() -> NoReturn:
     sys.stdin = io.TextIOWrapper(io.FileIO(0, closefd=False))
     ANSWERS.update(job.get("answers", ()))
     if job["kind"] == "project" or "async def" in job["tests"]:
-        importlib.import_module("asyncio")  # now, while it is Python's own; it is half of what starting costs
+        importlib.import_module("asyncio")  # before the answer can replace it; half of the startup time
     folders = [str(Path.cwd() / folder) for folder in job.get("folders", ())]
     sys.path[:0] = folders
-    os.environ["PYTHONPATH"] = os.pathsep.join([SOLUTION, *folders])  # for programs that the tests start
+    os.environ["PYTHONPATH"] = os.pathsep.join([SOLUTION, *folders])  # for subprocesses of the tests
     report(KINDS[job["kind"]](job))
 
 
 def reporter(nonce: str) -> Callable[[dict[str, object]], NoReturn]:
-    """What sends the verdict and ends the process there and then, before anything the answer registered.
+    """A function that sends the verdict and exits at once, before any exit handlers of the answer.
 
-    The functions are kept as they are now, before the answer can replace them.
+    It uses functions saved now, before the answer can replace them.
     """
     write, leave, own_id, getpid = os.write, os._exit, os.getpid(), os.getpid
     encode = json.JSONEncoder(ensure_ascii=False).encode
@@ -86,8 +86,8 @@ def reporter(nonce: str) -> Callable[[dict[str, object]], NoReturn]:
             try:
                 flush()
             except (OSError, ValueError):
-                break  # the answer closed it
-        if getpid() == own_id:  # a fork of the answer's has no say
+                break  # closed by the answer
+        if getpid() == own_id:  # not a fork of the answer
             text = encode(verdict).encode("utf-8", "backslashreplace")
             write(REPORT_FD, nonce.encode() + text)
         leave(0)
@@ -96,7 +96,7 @@ def reporter(nonce: str) -> Callable[[dict[str, object]], NoReturn]:
 
 
 def run_script(job: dict[str, Any]) -> dict[str, object]:
-    """The tests as a script after the answer, in one namespace."""
+    """Run the tests as a script after the answer, in one namespace."""
     try:
         tree = ast.parse(job["tests"], "tests.py")
         is_idle = not any(reading.can_fail(statement) for statement in tree.body)
@@ -107,7 +107,7 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
     if is_idle or slip:
         return {"status": "no_tests", "failure": slip}
-    sys.path += [SITE, SOLUTION]  # there is something in the first when the tests import pytest
+    sys.path += [SITE, SOLUTION]  # SITE has content if the tests import pytest
     put_solution(job)
     remember_lines("solution.py", job["answer"])
     remember_lines("tests.py", job["tests"])
@@ -115,7 +115,7 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
         module.__dict__.update({"@explain": reading.explain, "@decided": reading.decided, "@leaving": leaving.remember})
         sys.modules["__main__"] = module
-        module.__name__ = "__main__"  # an answer's own main block stays asleep, one in the tests runs
+        module.__name__ = "__main__"  # skips the answer's main block, runs that of the tests
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
     except reading.AlwaysTrue as error:
         return {"status": "no_tests", "failure": str(error)}
@@ -123,20 +123,20 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         if leaving.has_ended_with(error, tests):
             return ended_by_the_tests(error)
         return failed_script(error)
-    except BaseException as error:  # noqa: BLE001  # all else: the tests did not pass
+    except BaseException as error:  # noqa: BLE001  # anything else means that the tests failed
         return failed_script(error)
     return {"status": "passed"}
 
 
 def executed(answer: str) -> types.ModuleType:
-    """The answer as a module of its own."""
+    """Execute the answer as a standalone module."""
     module = sys.modules["solution"] = types.ModuleType("solution")
     exec(compile(answer, "solution.py", "exec", dont_inherit=True), module.__dict__)  # noqa: S102
     return module
 
 
 def imported(name: str) -> types.ModuleType:
-    """The answer as the module of the project that it is."""
+    """Import the answer as a module of the project."""
     module = sys.modules["solution"] = importlib.import_module(name)
     return module
 
@@ -152,7 +152,7 @@ def ended_by_the_tests(error: SystemExit) -> dict[str, object]:
 
 
 def remember_lines(file: str, text: str) -> None:
-    """Let tracebacks quote a file that is nowhere on disk."""
+    """Let tracebacks quote a file that is not on disk."""
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
 
 
@@ -173,7 +173,7 @@ def cut(failure: str) -> str:
 
 
 def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType | None:
-    """The steps from the first on that stands in the tests or in the answer."""
+    """The traceback from the first frame in the tests or the answer."""
     while steps is not None:
         file = steps.tb_frame.f_code.co_filename
         if file not in (__file__, importlib.__file__) and not file.startswith("<frozen importlib"):
@@ -183,7 +183,7 @@ def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType
 
 
 def run_module(job: dict[str, Any]) -> dict[str, object]:
-    """The tests as a pytest module, into which the answer's public names are imported."""
+    """Run the tests as a pytest module with the answer's public names imported."""
     try:
         line = first_line_of_code(job["tests"])
         tree = ast.parse(job["tests"])
@@ -204,7 +204,7 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
 
 
 def first_line_of_code(tests: str) -> int:
-    """How many lines stand before the first statement that is neither docstring nor `from __future__`."""
+    """The number of lines before the first statement that is neither docstring nor `from __future__`."""
     for position, node in enumerate(ast.parse(tests).body):
         is_docstring = position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
         if is_docstring or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
@@ -215,7 +215,7 @@ def first_line_of_code(tests: str) -> int:
 
 
 def without_our_line(failure: str, line: int) -> str:
-    """The failure with line numbers of the tests as they were given, without the import put into them."""
+    """The failure with the line numbers of the original tests, without the inserted import."""
 
     def theirs(match: re.Match[str]) -> str:
         number = int(match[2])
@@ -225,7 +225,7 @@ def without_our_line(failure: str, line: int) -> str:
 
 
 def run_project(job: dict[str, Any]) -> dict[str, object]:
-    """Test files of the project in its copy, which is the working folder."""
+    """Run test files of the project in its copy, the working folder."""
     put_solution(job)
     here = Path.cwd()
     sys.path[:0] = [str(path) for path in (here, here / "src") if path.is_dir()]
@@ -236,7 +236,7 @@ KINDS = {"script": run_script, "module": run_module, "project": run_project}
 
 
 def put_solution(job: dict[str, Any]) -> None:
-    """Let the answer be the module `solution`; one that stands in the project is imported there, and only once."""
+    """Make the answer importable as `solution`; a project module is aliased, so that it is imported only once."""
     alias = "import importlib, sys\nsys.modules[__name__] = importlib.import_module({!r})\n"
     put(SOLUTION, "solution.py", alias.format(job["module"]) if job.get("module") else job["answer"])
 
@@ -247,7 +247,7 @@ def put(folder: str, name: str, text: str) -> None:
 
 
 NOT_IN_PARTS = {"xdist": "-n0", "pytest_cov": "--no-cov"}
-"""By plugin, the option that has tests run in this process and judged by nothing but themselves."""
+"""By plugin, the option that makes tests run in this process and disables coverage."""
 
 
 def run_pytest(arguments: list[str]) -> dict[str, object]:
@@ -258,12 +258,12 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     except ImportError as error:
         return {"status": "broken_tests", "failure": f"pytest cannot be imported in the sandbox: {error}"}
 
-    # Before pytest's own, which puts a skip of its own in the place of unittest's.
+    # Before pytest's own hook, which replaces unittest's skip exception by its own.
     pytest.hookimpl(tryfirst=True)(Count.pytest_runtest_makereport)
     pytest.hookimpl(hookwrapper=True)(Count.pytest_make_collect_report)
     count = Count()
     options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:faulthandler"]
-    # The project may name the cache's folder, and have options and marks of plugins that are not there.
+    # The project's settings may move the cache, or use options and marks of plugins that are missing here.
     settings = (f"cache_dir={SOLUTION}/.cache", "strict_config=false", "strict_markers=false")
     options += [option for setting in settings for option in ("-o", setting)]
     options += ["-W", "ignore::pytest.PytestConfigWarning", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
@@ -289,18 +289,18 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
 
 
 class Count:
-    """A pytest plugin: how many tests there are, how each ended, and what failed first."""
+    """A pytest plugin that counts tests and records their outcomes and the first failure."""
 
     def __init__(self) -> None:
         self.collected = 0
         self.results: dict[str, str] = {}
         self.ended_by_the_answer: set[str] = set()
         self.has_broken_down = False
-        """Whether pytest itself, or a plugin, ended the run where no code of the answer was running."""
+        """Whether pytest or a plugin crashed while no code of the answer was running."""
         self.unusable_fixture: str | None = None
         self.without_fixture: set[str] = set()
         self.idle: set[str] = set()
-        """Tests that no answer could fail."""
+        """Tests that no answer can fail."""
         self.first_failure: str | None = None
         self.missing_module: str | None = None
 
@@ -309,7 +309,7 @@ class Count:
         return sum(result == "passed" and test not in self.idle for test, result in self.results.items())
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
-        """Drop tests that the answer brought along: its names are imported, and it may not judge itself."""
+        """Drop tests defined by the answer, which its imported names can bring in."""
         items[:] = [item for item in items if origin(item) not in ANSWERS]
 
     def pytest_collection_finish(self, session: Any) -> None:
@@ -367,12 +367,12 @@ class Count:
             self.missing_module = error.name
 
     def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
-        """Run `async def` tests too: no plugin that does is inside."""
+        """Run `async def` tests, because no plugin for them is installed."""
         if not inspect.iscoroutinefunction(pyfuncitem.obj):
             return None
         import asyncio
 
-        names = pyfuncitem._fixtureinfo.argnames  # what pytest's own runner passes on; it has no public name
+        names = pyfuncitem._fixtureinfo.argnames  # the arguments that pytest's own runner passes; no public API
         asyncio.run(pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in names}))
         return True
 
@@ -390,7 +390,7 @@ def passes_through_the_answer(trace: types.TracebackType | None) -> bool:
 
 
 def origin(item: Any) -> str:
-    """The module that a test's class or function was written in."""
+    """The module that defines a test's class or function."""
     return (getattr(item, "cls", None) or getattr(item, "function", item)).__module__
 
 

@@ -1,4 +1,4 @@
-"""What the text of a JavaScript or TypeScript program says about itself: its module system, its names, its tests."""
+"""Analyses JavaScript and TypeScript source: its module system, its names, its tests."""
 
 import re
 from collections.abc import Iterator
@@ -34,19 +34,19 @@ _SOLUTION = re.compile(r"""(['"])(?:\.{1,2}/)+(?:[\w-]+/)*solution(?:\.[cm]?[jt]
 
 @dataclass(frozen=True)
 class Program:
-    """What is known of one file."""
+    """The analysis of one file."""
 
     system: ModuleSystem
     values: frozenset[str]
-    """Names that the top level defines and that exist when it runs."""
+    """Names defined at the top level that exist at run time."""
     types: frozenset[str]
-    """Names that only TypeScript's compiler knows."""
+    """Names that exist only for TypeScript's compiler."""
     imported: frozenset[str]
     exported: frozenset[str]
-    """Names under which it exports, `default` among them. ES modules only."""
+    """Exported names, including `default`. ES modules only."""
     has_jsx: bool
     can_fail: bool
-    """Whether its top level calls, throws or constructs anything but what prints."""
+    """Whether its top level throws, constructs, or calls anything but printing."""
 
 
 def read_program(code: str, language: str) -> Program:
@@ -80,27 +80,28 @@ def read_program(code: str, language: str) -> Program:
 
 
 def uses_a_test_framework(tests: str) -> bool:
-    """Whether the tests are `describe`, `it` or `test` calls, and no plain script."""
+    """Whether the tests call `describe`, `it` or `test`, rather than being a plain script."""
     return _TEST_FRAMEWORK.search(tests) is not None
 
 
 def waits(tests: str) -> bool:
-    """Whether a script of tests may go on after its last line."""
+    """Whether a test script may continue asynchronously after its last line."""
     return _WAITS.search(tests) is not None
 
 
 def with_one_solution(tests: str, folder: str = ".") -> str:
-    """The tests with every way to name the answer's module, `../src/solution.ts` too, as `./solution.js`.
+    """The tests with every specifier of the answer's module, such as `../src/solution.ts`, replaced by
+    `./solution.js`.
 
-    folder: where that is, from the tests' own.
+    folder: the location of that module, relative to the tests.
     """
     return _SOLUTION.sub(rf"\1{folder}/solution.js\1", tests)
 
 
 def telling_exits(tests: str, language: str) -> str:
-    """The tests with every `process.exit(…)` that they call themselves as one that ends them, not the process.
+    """The tests with their `process.exit(…)` calls replaced by one that ends the tests, not the process.
 
-    Tests that put a function of their own in its place are left alone.
+    Tests that replace `process.exit` themselves are left alone.
     """
     if "process.exit" not in tests or _REPLACES_EXIT.search(tests):
         return tests
@@ -111,19 +112,19 @@ def telling_exits(tests: str, language: str) -> str:
 
 
 def exporting(code: str, program: Program, *, typescript: bool) -> str:
-    """The answer with all names of its top level to be had, also those that it keeps to itself."""
+    """The answer with all top-level names exported, including private ones."""
     hidden = sorted(program.values - program.exported)
     if program.system == "cjs":
         return f"{code}\n;module.names = {{ {', '.join(hidden)} }};\n"
     lines = [f"export {{ {', '.join(hidden)} }};"] if hidden else []
     if typescript:
-        # Who imports a type without saying `type` would find no such export once types are gone.
+        # Imports of types without the `type` keyword would fail after type stripping.
         lines += [f"export const {name} = undefined;" for name in sorted(program.types)]
     return "\n".join([code, *lines, ""])
 
 
 def importing(tests: str, program: Program, answer: Program, folder: str = ".") -> str:
-    """The tests with the answer's names imported on their first line, but for those they define themselves.
+    """The tests with the answer's names, except those they define themselves, imported on their first line.
 
     folder: as for `with_one_solution`.
     """
@@ -167,7 +168,7 @@ def _bound(pattern: "SgNode") -> Iterator[str]:
 
 
 def _names(statement: "SgNode") -> Iterator[str]:
-    """What an import binds."""
+    """The names that an import binds."""
     for node in statement.find_all(kind="import_specifier"):
         name = node.field("alias") or node.field("name")
         if name is not None:
@@ -192,7 +193,7 @@ def _exported(statement: "SgNode") -> Iterator[str]:
 
 
 def _outside(root: "SgNode") -> Iterator["SgNode"]:
-    """The nodes that run when the file does: nothing inside of functions and classes, unless called on the spot."""
+    """The nodes that run when the file is loaded: none inside functions and classes."""
     waiting = list(root.children())
     while waiting:
         node = waiting.pop()

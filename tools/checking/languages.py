@@ -1,4 +1,4 @@
-"""Which language a piece of code is in: by its fence's tag, its file's name, or the look of it."""
+"""Detects the language of code: by its fence's tag, its file's name, or its content."""
 
 import json
 import re
@@ -33,9 +33,9 @@ _TAGS = {
     "xml": ("xml", "svg"),
     "yaml": ("yaml", "yml"),
 }
-"""Language name to the fence tags and file suffixes that mean it."""
+"""Language name to its fence tags and file suffixes."""
 
-# Languages that are taken for each other: one holds the other, or fences name one for both.
+# Languages that are confused: one includes the other, or fences use one tag for both.
 _NEAR = (
     frozenset({"javascript", "typescript"}),
     frozenset({"c", "cpp"}),
@@ -62,7 +62,7 @@ _LOOKS = (
     ("sql", r"(?i:select .* from |insert into |create table |update \w+ set )"),
     ("html", r"<!DOCTYPE html|<html\b|</?(?:div|body|head|p|a)\b"),
 )
-"""What lines of a language begin with; each line that does counts for it."""
+"""Patterns that lines of a language begin with; each matching line is a vote."""
 
 _LOOKING = tuple((language, re.compile(rf"\s*(?:{pattern})")) for language, pattern in _LOOKS)
 
@@ -70,14 +70,14 @@ _LINES_LOOKED_AT = 200
 
 
 def language_of(code: str, named: str | None) -> str | None:
-    """The language of a piece of code: what it is called (a fence's tag), or else what it looks like."""
+    """The language of code: by the given name (a fence's tag), else guessed from the code."""
     return language_named(named) or guess_language(code)
 
 
 def language_named(tag: str | None) -> str | None:
-    """The language a fence's tag or a caller's word means; an unknown word stays as it is, in lower case.
+    """The language for a fence's tag or a caller's name; an unknown name is returned in lower case.
 
-    None when there is no word.
+    None if there is no name.
     """
     word = (tag or "").strip().lower().removeprefix(".")
     word = re.split(r"[\s,{:]", word, maxsplit=1)[0]
@@ -85,20 +85,20 @@ def language_named(tag: str | None) -> str | None:
 
 
 def language_of_file(path: str) -> str | None:
-    """The language a file's name means. None: the name does not say."""
+    """The language of a file, by its name. None: unknown."""
     name = PurePath(path).name.lower()
     return _LANGUAGES.get(PurePath(name).suffix.removeprefix(".")) or ("dockerfile" if name == "dockerfile" else None)
 
 
 def can_be(language: str | None, wanted: str | None) -> bool:
-    """Whether code that a fence calls one language can be a file of another; a word that is none can be any."""
+    """Whether code tagged as one language can be a file of another; an unknown tag can be any language."""
     if language is None or language == wanted or language not in _TAGS:
         return True
     return any({language, wanted} <= near for near in _NEAR)
 
 
 def guess_language(code: str) -> str | None:
-    """The language that the code looks like. None: it is not clear."""
+    """The language guessed from the code. None: unclear."""
     if _is_json(code):
         return "json"
     votes: dict[str, int] = {}

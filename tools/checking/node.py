@@ -14,9 +14,9 @@ _INSIDE = "/checker/node/bin/node"
 _ASK = "process.stdout.write(JSON.stringify([require('fs').realpathSync(process.execPath), process.versions.node]))"
 
 OLDEST = (20, 6)
-"""What `node:test` and its reporters are here needs it."""
+"""Required for `node:test` and its reporters."""
 STRIPS_TYPES = (22, 18)
-"""From here on TypeScript runs as it is (https://nodejs.org/api/typescript.html, seen 2026-11-24)."""
+"""The first version that runs TypeScript directly (https://nodejs.org/api/typescript.html, seen 2026-11-24)."""
 
 INSTALL = "install Node.js 22.18 or later and put `node` on the PATH of the server"
 
@@ -32,7 +32,7 @@ class Node:
 
     @property
     def tells_modules(self) -> bool:
-        """Whether it knows an ES module by its text, where no package.json says so.
+        """Whether it detects ES modules by their syntax if no package.json declares them.
 
         https://nodejs.org/api/packages.html#syntax-detection, seen 2026-11-25.
         """
@@ -48,12 +48,13 @@ class Node:
 
     @property
     def inside(self) -> str:
-        """Where a sandbox has it."""
+        """Its path inside the sandbox."""
         return str(self.executable) if self._is_the_systems else _INSIDE
 
     @property
     def shown_inside(self) -> Mapping[str, Path]:
-        """What a sandbox must show: itself, and a library of its own beside it. The system's are there anyway."""
+        """The files that a sandbox must expose: the executable and its bundled library. Empty for the system's
+        Node.js."""
         if self._is_the_systems:
             return {}
         libraries = self.executable.parent.parent.glob("lib/libnode*")
@@ -65,13 +66,13 @@ class Node:
 
 
 async def find_node() -> Node | None:
-    """The `node` on the PATH, with any shim before it resolved. None: there is none that answers."""
+    """The `node` on the PATH, with shims resolved. None: there is none that works."""
     found = shutil.which("node")
     return None if found is None else await ask_node(Path(found))
 
 
 async def ask_node(executable: Path) -> Node | None:
-    """The Node.js behind an executable, by its own word."""
+    """The Node.js that an executable runs, as it reports itself. None: it is not Node.js."""
     try:
         with anyio.fail_after(_TIMEOUT_S):
             done = await anyio.run_process([str(executable), "-e", _ASK], stderr=subprocess.DEVNULL, check=False)
@@ -79,4 +80,4 @@ async def ask_node(executable: Path) -> Node | None:
         major, minor = version.split(".")[:2]
         return Node(Path(path), (int(major), int(minor)))
     except (OSError, TimeoutError, ValueError, TypeError, AttributeError):
-        return None  # whatever it is, it is no Node.js
+        return None  # it is not Node.js

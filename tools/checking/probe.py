@@ -1,6 +1,6 @@
-"""The escape probe: hostile code in the sandbox reaches for what it must not have, and we look whether it did.
+"""The escape probe: runs hostile code in the sandbox and checks whether it reached anything forbidden.
 
-It shows that the doors it tries are closed on this machine. It is no proof that there are no others.
+It shows that the tested escapes are blocked on this machine, not that there are no others.
 """
 
 import contextlib
@@ -22,21 +22,21 @@ _PROBE = "/checker/escape.py"
 _OWN_VARIABLES = {*ENVIRONMENT, "LC_CTYPE", "PWD", "SHLVL", "_"}
 _SYSTEM_FILES = (Path("/etc/passwd"), Path("/etc/hostname"))
 _PROCESSES = 4
-"""bubblewrap's own, the probe, the child it leaves and that child's dead parent."""
+"""bubblewrap, the probe, the child it leaves behind and that child's dead parent."""
 
 
 @dataclass(frozen=True)
 class _Bait:
-    """What stands outside for the hostile code to find."""
+    """The targets outside the sandbox for the hostile code."""
 
     canaries: tuple[Path, ...]
     forbidden: tuple[Path, ...]
-    """Files that must not come into being."""
+    """Files that must not be created."""
     listener: socket.socket
 
 
 class _Status(BaseModel):
-    """Lines of /proc/self/status, by their names there."""
+    """Lines of /proc/self/status, by name."""
 
     Uid: str
     CapEff: str
@@ -44,7 +44,7 @@ class _Status(BaseModel):
 
 
 class _Reached(BaseModel):
-    """What inside_escape.py reports."""
+    """The report of inside_escape.py."""
 
     read: list[str]
     wrote: list[str]
@@ -57,11 +57,11 @@ class _Reached(BaseModel):
 
 
 async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
-    """What got out of the sandbox; None when nothing did.
+    """A description of what escaped from the sandbox; None if nothing did.
 
-    own_system: its /etc is not this machine's, and may be read.
-    Puts a file of a few bytes into the home and the temporary folder, listens on 127.0.0.1, and takes
-    both away again. Raises SandboxFailed when the probe could not be run.
+    own_system: its /etc is not this machine's, and may be read. Creates a small file in the home folder and in the
+    temporary folder, listens on 127.0.0.1, and removes both afterwards. Raises SandboxFailed if the probe could not be
+    run.
     """
     with _laid_out() as bait:
         targets = {
@@ -90,7 +90,7 @@ def _laid_out() -> Generator[_Bait]:
     with contextlib.ExitStack() as stack:
         for folder in (*homes, temporary):
             canary = folder / name
-            with contextlib.suppress(OSError):  # a home that cannot be written holds nothing of ours to read
+            with contextlib.suppress(OSError):  # without write permission, there is no canary to read
                 canary.write_text("canary")
                 stack.callback(canary.unlink, missing_ok=True)
                 canaries.append(canary)
@@ -129,7 +129,7 @@ def _exists(path: Path) -> bool:
     try:
         return path.exists()
     except OSError:
-        return False  # a folder that we may not look into ourselves
+        return False  # not accessible to us either
 
 
 def _was_called(listener: socket.socket) -> bool:

@@ -1,4 +1,4 @@
-"""How a check that only reads code says what it found; every parser and linter here answers in these shapes."""
+"""Builds the results of static checks, shared by all parsers and linters."""
 
 import re
 import time
@@ -12,11 +12,11 @@ _MOST_FINDINGS = 20
 _QUOTE_CHARACTERS = 200
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-"""What Python, ruff and most languages count as the end of a line."""
+"""Line ends as Python, ruff and most languages count them."""
 
 
 def read_result(name: Literal["parse", "lint"], findings: list[Finding], began: float) -> CheckResult:
-    """Failed by any error; errors stand first. began: of `time.monotonic()`."""
+    """The result: failed if there is any error. Errors come first. began: a `time.monotonic()` value."""
     ranked = sorted(findings, key=lambda finding: finding.severity != "error")[:_MOST_FINDINGS]
     seconds = time.monotonic() - began
     if not ranked or ranked[0].severity != "error":
@@ -27,7 +27,7 @@ def read_result(name: Literal["parse", "lint"], findings: list[Finding], began: 
 
 
 def not_checked(why: str) -> CheckResult:
-    """A parse that proves nothing either way."""
+    """A parse result that says nothing about the code."""
     return CheckResult("parse", "not_run", note=f"not checked: {why}")
 
 
@@ -39,5 +39,5 @@ def finding_at(line: int | None, severity: Severity, message: str, source: str, 
 
 
 def line_at(code: str, position: int) -> int:
-    """The line, counted from 1, of a character."""
+    """The line, counted from 1, of a character position."""
     return len(_LINE_END.findall(code, 0, position)) + 1

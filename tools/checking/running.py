@@ -1,13 +1,13 @@
-"""Tests of an answer, run in a sandbox: whether it is right, as far as the tests can tell.
+"""Runs Python tests of an answer in a sandbox.
 
-The answer and its tests share one interpreter, as they must (the tests call it). The checker's files
-are read-only, the verdict carries a secret that is read before the answer runs, and the process ends
-with the verdict. So an answer does not pass by exiting early, by what it registers for the exit, by
-printing, by writing files, by forking, or by replacing modules' functions that the checker holds.
+The answer and its tests share one interpreter, because the tests call the answer. The checker's files are read-only,
+the verdict carries a nonce that is read before the answer runs, and the process exits with the verdict. So an answer
+cannot pass by exiting early, by exit handlers, by printing, by writing files, by forking, or by replacing functions
+that the checker has saved.
 
-What it does not protect against: an answer written against this very checker. Code in the same
-interpreter can search its memory for the secret, replace parts of pytest or return objects that
-compare equal to anything. Nor does it judge the tests: weak ones pass wrong answers.
+It does not protect against an answer written to attack this checker: code in the same interpreter can search memory
+for the nonce, replace parts of pytest, or return objects that compare equal to anything. Nor does it judge the tests:
+weak ones pass wrong answers.
 """
 
 import json
@@ -43,14 +43,14 @@ _REMEDY = "`[sandbox] python` in config.toml can name a Python whose packages it
 
 @dataclass(frozen=True)
 class InPlace:
-    """An answer that stands in files of a project, as they are in a copy of it."""
+    """An answer that consists of files of a project, in a copy of it."""
 
     copy: Path
     imported: ImportPath | None
-    """How the file that the answer is for is imported; it is the module `solution` as well. None: it cannot be,
-    and tests import what the project has beside it."""
+    """The import path of the answer's main file, which is also the module `solution`. None: it cannot be imported, and
+    the tests import other modules of the project."""
     modules: tuple[str, ...] = ()
-    """The names of all modules that the answer wrote: none of them judges itself."""
+    """All modules that the answer wrote; tests in them do not count."""
 
     @property
     def job(self) -> Mapping[str, object]:
@@ -69,10 +69,9 @@ async def run_tests(
 ) -> CheckResult:
     """Run tests given as text.
 
-    Tests that pytest would collect are a pytest module: the answer is the module `solution`, and its
-    public names are already imported. Others are a script, run after the answer in its namespace.
-    sandbox: None when this machine has none: nothing is run. in_place: None when the answer is `answer` alone.
-    search: finds the secrets in what they say.
+    Tests that pytest would collect run as a pytest module: the answer is the module `solution`, and its public names
+    are already imported. Other tests run as a script after the answer, in its namespace. sandbox: None if this machine
+    has none; nothing is run. in_place: None if the answer is `answer` alone. search: finds secrets in their output.
     """
     kind = "module" if _is_for_pytest(tests) else "script"
     job: Mapping[str, object] = {"kind": kind, "answer": answer, "tests": tests}
@@ -92,14 +91,13 @@ async def run_project_tests(
 ) -> CheckResult:
     """Run test files of a project by pytest in a copy of it, see `project_copy.py`.
 
-    answer: is importable as the module `solution`. test_paths: relative to the copy. in_place, search: as in
-    `run_tests`.
+    answer: importable as the module `solution`. test_paths: relative to the copy. in_place, search: as in `run_tests`.
     """
     project = {"kind": "project", "answer": answer, "tests": "", "paths": list(test_paths), "options": []}
     job: Mapping[str, object] = project if in_place is None else {**project, **in_place.job}
     result = await _run(job, copy, sandbox, limits or Limits(), search)
     if result.outcome == "not_run" and _FOREIGN_OPTIONS.search(result.note or ""):
-        # The project's own options ask for plugins, of which there are none inside.
+        # The project's options need plugins that the sandbox lacks.
         result = await _run({**job, "options": ["-o", "addopts="]}, copy, sandbox, limits or Limits(), search)
     return result
 
@@ -135,7 +133,7 @@ async def _run(
 
 
 def _is_for_pytest(tests: str) -> bool:
-    """Whether it has tests by pytest's names (`def test1()` is one too), and does not run them itself."""
+    """Whether the tests have names that pytest collects (including `def test1()`), and do not call themselves."""
     if _PYTEST_STYLE.search(tests):
         return True
     return _NAMED_TEST.search(tests) is not None and _CALLS_ITS_TESTS.search(tests) is None

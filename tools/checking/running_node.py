@@ -1,8 +1,8 @@
-"""Tests of a JavaScript or TypeScript answer, run by Node.js in a sandbox.
+"""Runs tests of a JavaScript or TypeScript answer by Node.js in a sandbox.
 
-The same care as in `running.py`, whose limits hold here too: the verdict carries a secret that is read
-before the answer runs, and it ends the process. An answer does not pass by exiting early, by printing,
-by softening `assert`, by tests of its own, or by what it puts into the prototypes of objects.
+It takes the same care as `running.py` and has the same limitations: the verdict carries a nonce that is read before
+the answer runs, and the process exits with it. An answer cannot pass by exiting early, by printing, by weakening
+`assert`, by tests of its own, or by modifying prototypes.
 """
 
 import json
@@ -38,25 +38,32 @@ _MEMORY_MB = 3072
 """Address space that Node.js itself reserves, measured 2026-11-24: 24.19 starts within 2 GB, not within 1 GB."""
 _FLAGS = ("--max-old-space-size=512", "--no-warnings")
 _FITS_WASM = "--disable-wasm-trap-handler"
-"""Without it each memory of WebAssembly, which `fetch` is made of too, reserves 10 GB of address space."""
+"""Without this flag each WebAssembly memory, including the one behind `fetch`, reserves 10 GB of address space."""
 _FOREIGN = re.compile(r"\bexpect\s*\(|\b(?:jest|vi)\.\w+\s*\(|\bcy\.\w+")
-"""Names that other test frameworks put into the air."""
+"""Globals of other test frameworks."""
 
 
 _IN_PROJECT = ".chargehand"
-"""The folder of the copy in which the answer can be had under the names that its tests know it by."""
+"""The folder of the copy that contains the answer under the module names that its tests use."""
 
 
 @dataclass(frozen=True)
 class InProject:
-    """An answer that stands in a file of a project, as it is in a copy of it."""
+    """An answer that is a file of a project, in a copy of it."""
 
     copy: Path
     file: Path | None
-    """From the copy's root. None: it is no program, and its tests read it."""
+    """Relative to the copy. None: it is not a program, and the tests read it."""
 
     def loads_with(self, node: Node) -> bool:
-        """Whether Node.js takes the file as it stands there, or need not."""
+        """Whether Node.js can load the file unchanged, or does not need to.
+
+        Tests that call `describe`, `it` or `test` run under node:test, with the answer as the module `./solution.js`;
+        others run as a script after the answer. Both see all top-level names of the answer. sandbox, node: None if
+        this machine has none; nothing is run. in_project: None if the answer is `answer` alone. In a project the
+        answer finds its neighbouring files, and tests import files relative to the project's root. search: finds
+        secrets in their output.
+        """
         if self.file is None:
             return True
         if self.file.suffix in (".ts", ".mts", ".cts"):
@@ -163,11 +170,11 @@ def _flags(node: Node) -> list[str]:
 
 
 _started: set[tuple[str, Node]] = set()
-"""Which Node.js has been seen to work in which sandbox; one that has not is tried again each time."""
+"""Pairs of sandbox and Node.js that have worked; others are tried again each time."""
 
 
 async def _starts(node: Node, sandbox: Sandbox) -> bool:
-    """Whether Node.js runs inside at all: if it does not, no answer is to blame."""
+    """Whether Node.js starts in the sandbox; if not, the answer is not to blame."""
     key = (sandbox.name, node)
     if key not in _started:
         limits = Limits(wall_s=10.0, memory_mb=_MEMORY_MB)
@@ -179,7 +186,7 @@ async def _starts(node: Node, sandbox: Sandbox) -> bool:
 
 
 def _is_typescript(code: str) -> bool:
-    """Whether only TypeScript's grammar takes it."""
+    """Whether only TypeScript's grammar accepts the code."""
     from .grammar import check_grammar
 
     return (

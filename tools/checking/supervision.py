@@ -1,7 +1,8 @@
-"""Runs one process to its end: feeds it, reads it up to a cap, and ends it with the clock or a cancellation.
+"""Runs one process to completion: feeds its input, reads its output up to a cap, and kills it on timeout or
+cancellation.
 
-It must be awaited on the event loop's own thread: the kernel ends a sandbox with the *thread* that
-started it (prctl PR_SET_PDEATHSIG), and asyncio starts processes on that thread.
+It must be awaited on the event loop's thread: the kernel kills a sandbox when the *thread* that started it ends (prctl
+PR_SET_PDEATHSIG), and asyncio starts processes on that thread.
 """
 
 import contextlib
@@ -21,9 +22,9 @@ from .sandbox import KilledBy, Limits, SandboxFailed, SandboxRun
 
 _REPORT_CAP = 256 * 1024
 _PATIENCE_S = 3.0
-"""How long a killed process may take to be gone. The kernel needs milliseconds; more means a broken sandbox."""
+"""How long a killed process may take to disappear. The kernel needs milliseconds; more means a broken sandbox."""
 _START_S = 20.0
-"""How long making the sandbox may take, on a busy machine too; the clock of the code starts after it."""
+"""Timeout for setting up the sandbox, on a busy machine too; the code's wall clock starts afterwards."""
 _CPU_SIGNAL = 24
 """SIGXCPU on macOS and on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
 _OK = b"ok"
@@ -31,14 +32,14 @@ _OK = b"ok"
 
 @dataclass
 class _Pipe:
-    """One pipe from the child; our end is read to the cap, then only drained into nothing."""
+    """One pipe from the child; our end is read up to the cap, and the rest is discarded."""
 
     cap: int
     read_fd: int = -1
     write_fd: int = -1
     received: bytearray = field(default_factory=bytearray)
     arrived: anyio.Event = field(default_factory=anyio.Event)
-    """Set by the first that comes, the end included."""
+    """Set by the first data or the end of the stream."""
 
     def __post_init__(self) -> None:
         self.read_fd, self.write_fd = os.pipe()
@@ -76,14 +77,14 @@ async def supervise(
     folder: Path = Path("/"),
     setup_before_report: bool = False,
 ) -> SandboxRun:
-    """Run a sandbox's own command and wait until everything in it is gone.
+    """Run a sandbox's command and wait until all of its processes are gone.
 
-    build: gives the command, from the descriptors of the report pipe and of the setup pipe. On the
-    latter the sandbox's launcher says `ok` when the untrusted command starts, or else what went wrong.
-    also_pass: descriptors of ours that the command needs. folder: where it starts. It gets a session
-    and process group of its own, without a terminal, all of which is ended with it.
-    setup_before_report: the launcher has only the report to say `ok`, or what went wrong, before the command starts.
-    Raises SandboxFailed when the launcher did not say `ok`, or when something survives its end.
+    build: returns the command, given the descriptors of the report pipe and the setup pipe. On the latter the
+    sandbox's launcher writes `ok` when the untrusted command starts, or else an error. also_pass: our descriptors that
+    the command needs. folder: its working folder. It gets its own session and process group, without a terminal, which
+    are killed with it. setup_before_report: the launcher writes `ok` or the error to the report, before the command
+    starts, for backends without another channel. Raises SandboxFailed if the launcher did not write `ok`, or if a
+    process survives.
     """
     output, report, setup = _Pipe(limits.output_kb * 1024), _Pipe(_REPORT_CAP), _Pipe(4096)
     child = _Child((output, report, setup))
@@ -116,16 +117,16 @@ async def supervise(
 
 @dataclass
 class _Child:
-    """The process of a sandbox, from its start until nothing of it is left."""
+    """The process of a sandbox, from its start until it is completely gone."""
 
     pipes: Sequence[_Pipe]
     process: Process | None = None
     killed_by: KilledBy | None = None
-    """What of ours ended it. None: nothing did."""
+    """The limit that ended it. None: no limit."""
     exit_code: int | None = None
 
     async def run(self, stdin: bytes, wall_s: float, started: anyio.Event) -> bool:
-        """Feed and read it to its end; False when something of it survives that. started: when its clock begins."""
+        """Feed and read it until it ends; False if a process survives. started: starts its wall clock."""
         process = self.process
         if process is None:
             raise RuntimeError("a process that was not started cannot be run")
@@ -142,13 +143,13 @@ class _Child:
             if clock.cancelled_caught:
                 self.killed_by = "wall_time"
             self._kill()
-            # Whatever still runs holds an end of a pipe.
+            # A surviving process holds an end of a pipe.
             tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
             self.exit_code = await process.wait()
         return not tasks.cancel_scope.cancelled_caught
 
     async def close(self) -> None:
-        """Kill what is left of it, and close our ends."""
+        """Kill the remaining processes, and close our ends of the pipes."""
         if self.process is not None:
             with anyio.CancelScope(shield=True):
                 self._kill()
@@ -162,12 +163,13 @@ class _Child:
 
     def _kill(self) -> None:
         if self.process is not None:
-            with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of it is left
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # no process is left
                 os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _fatal_signal(exit_code: int | None) -> KilledBy | None:
-    """The signal that a command died of: negative, or 128 + N, as bubblewrap and shells say it. None: of none."""
+    """How a signal killed the command: its exit code is negative, or 128 + N from bubblewrap and shells. None: no
+    signal."""
     if exit_code is None or not (exit_code < 0 or 128 < exit_code <= 192):
         return None
     return "cpu_time" if exit_code in (-_CPU_SIGNAL, 128 + _CPU_SIGNAL) else "signal"
@@ -176,7 +178,7 @@ def _fatal_signal(exit_code: int | None) -> KilledBy | None:
 async def _start(
     command: Sequence[str], output: int, passed: Sequence[int], environment: Mapping[str, str], folder: Path
 ) -> Process:
-    with anyio.CancelScope(shield=True):  # cancelled in the middle it would leave a process that nobody knows
+    with anyio.CancelScope(shield=True):  # cancellation here would leave an untracked process
         return await anyio.open_process(
             command,
             stdin=subprocess.PIPE,
@@ -199,11 +201,11 @@ async def _feed(process: Process, data: bytes) -> None:
             await stream.send(data)
         await stream.aclose()
     except (anyio.BrokenResourceError, anyio.ClosedResourceError, BrokenPipeError, ConnectionResetError):
-        return  # it ended without reading its input: its exit and its report say enough
+        return  # it exited without reading its input: its exit code and report are enough
 
 
 async def _end(process: Process, pipes: Sequence[_Pipe]) -> None:
-    """Wait until a process that was killed is gone, and nothing holds its pipes."""
+    """Wait until a killed process is gone and no process holds its pipes."""
     with anyio.move_on_after(_PATIENCE_S):
         await process.wait()
         await process.aclose()

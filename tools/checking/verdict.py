@@ -1,7 +1,7 @@
-"""The verdict that a test runner inside the sandbox gives, and what it says about the answer.
+"""Interprets the verdict of a test runner inside the sandbox.
 
-A runner reads a secret before the answer runs and puts it before its verdict; anything else, and an
-end without a verdict, is a failure of the answer.
+A runner reads a nonce before the answer runs and puts it before its verdict; any other output, and an exit without a
+verdict, is a failure of the answer.
 """
 
 import re
@@ -24,14 +24,14 @@ _OUR_PATHS = re.compile(
     + WORK_FOLDER
     + r")/|(?<![\w./+-])/[\w./+-]*/(?=(?:lib|lib64)/python3\.\d+/)"
 )
-"""Folders of the sandbox, and of this machine's Python, as they stand in tracebacks."""
+"""Folders of the sandbox and of this machine's Python, as they appear in tracebacks."""
 SHIPPED = SecretSearch()
-"""Finds the secrets that everybody has, and none by a pattern of the user's."""
+"""The search for shipped secret patterns, without user-defined ones."""
 _NOTHING_COULD_FAIL = "there is no test in it that could fail"
 
 
 class RunnerReport(BaseModel):
-    """What a runner reports."""
+    """The report of a runner."""
 
     status: Literal["passed", "failed", "broken_tests", "no_tests"]
     failure: str | None = None
@@ -39,37 +39,37 @@ class RunnerReport(BaseModel):
     total: int | None = None
     missing_module: str | None = None
     was_printed: bool = False
-    """Whether what failed was printed: the tests said no more than an exit code."""
+    """Whether the failure is only in the printed output, because the tests merely set an exit code."""
 
 
 @dataclass(frozen=True)
 class Runner:
-    """What a runner cannot know about the tests it runs."""
+    """Facts about the tests and the sandbox that the runner does not know."""
 
     has: str
-    """What code inside can import, for the reader."""
+    """What code inside can import, as text for the reader."""
     imports: Callable[[str], bool]
     """Whether the tests themselves import a module."""
     lacks: str | None
-    """What would give code a module that is missing inside. None: it has all that the project has, and code that
-    imports another one is wrong."""
+    """How to make a missing module available. None: the sandbox has all of the project's packages, so the import is an
+    error in the code."""
     search: SecretSearch = SHIPPED
-    """Finds the secrets in what is said too long to be kept whole."""
+    """Finds secrets in texts that must be truncated."""
 
 
 def judge(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
-    """What a run of tests says. nonce: the secret of this run."""
+    """The result of a test run. nonce: the secret of this run."""
     result = _judged(run, _report(run, nonce), runner, limits)
     return replace(result, sandbox=sandbox.name, seconds=run.seconds)
 
 
 def not_run(reason: str, name: CheckName = "tests") -> CheckResult:
-    """Tests that could not be run; they prove nothing either way."""
+    """The result of tests that could not be run; says nothing about the answer."""
     return CheckResult(name, "not_run", note=reason)
 
 
 def _report(run: SandboxRun, nonce: str) -> RunnerReport | None:
-    """The one report that knows the secret. None: there is none, or more than one, or the process was killed."""
+    """The report that begins with the nonce. None: there is none, more than one, or the process was killed."""
     secret = nonce.encode()
     if run.killed_by is not None or not run.report.startswith(secret):
         return None
@@ -109,7 +109,7 @@ def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits
 
 
 def why_it_never_ended(run: SandboxRun, limits: Limits, search: SecretSearch) -> str:
-    """For a run that gave no verdict: what ended it, and the last it printed."""
+    """The reason why a run ended without a verdict, and the end of its output."""
     reasons = {
         "wall_time": f"the tests did not finish within {limits.wall_s:g} s",
         "cpu_time": f"the tests used more than {limits.cpu_s} s of processor time",
@@ -127,7 +127,8 @@ def _with_the_last_printed(reason: str, run: SandboxRun, search: SecretSearch) -
 
 
 def shown(text: str, characters: int, search: SecretSearch) -> str:
-    """The text without our paths and what nobody sees; a long one loses its middle, as causes stand at the ends."""
+    """The text without our paths and invisible characters; a long text is truncated in the middle, because causes are
+    at the ends."""
     clean = _fitting(text, characters, search)
     if len(clean) <= characters:
         return clean
@@ -137,6 +138,7 @@ def shown(text: str, characters: int, search: SecretSearch) -> str:
 
 
 def _fitting(text: str, characters: int, search: SecretSearch) -> str:
-    """The text cleaned; one that must be cut has no secret left, since nobody would know the rest of one for it."""
+    """The cleaned text; secrets are redacted if it must be truncated, because a partial secret would not be recognized
+    later."""
     clean = _OUR_PATHS.sub("", visible(text)).strip()
     return clean if len(clean) <= characters else search.redact(clean)
