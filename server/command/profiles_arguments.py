@@ -76,7 +76,14 @@ def _show(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
 
 def _update(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .profile_updates import check_shipped, update_profiles
+    from .reports import complain_all
 
+    if chosen.check and (chosen.sources or chosen.apply):
+        complain_all(["profiles update: --check proposes and writes nothing: leave out --apply and the sources."])
+        return 2
+    if chosen.today is not None and not chosen.check:
+        complain_all(["profiles update: --today goes with --check."])
+        return 2
     if chosen.check:
         return check_shipped(chosen.today, as_json=chosen.json)
     return anyio.run(

@@ -278,6 +278,21 @@ def test_a_source_must_be_named(typed):
     assert "--from-evaluation" in update.error
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--check", "--from-usage"), "leave out --apply and the sources"),
+        (("--check", "--apply"), "leave out --apply and the sources"),
+        (("--all", "--today", "2027-03-01"), "--today goes with --check"),
+    ],
+)
+def test_what_cannot_go_together_is_refused(typed, words: tuple[str, ...], said: str):
+    update = typed("update", *words)
+
+    assert (update.code, update.out) == (2, "")
+    assert said in update.error
+
+
 def test_the_check_names_what_time_has_overtaken(typed):
     fresh, later = (
         typed("update", "--check", "--today", "2026-11-30"),
