@@ -20,7 +20,7 @@ _EPILOG = (
     "Exit code 0: everything that the budget covers was measured. 3: some of it was not (a vendor failed, the day's"
     " budget"
     " is used up, a task is broken, or it was interrupted); run the same command to continue. 1: nothing was measured;"
-    " standard error says why. 2: the command is mistyped."
+    " the report, or standard error, says why. 2: the command is mistyped."
 )
 
 
@@ -85,6 +85,11 @@ def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     if given and (chosen.resume or chosen.report is not None):
         goes = "--resume" if chosen.resume else "--report"
         complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
+        return 2
+    if chosen.report is not None and (chosen.resume or chosen.batch):
+        complain_all(
+            [f"evaluate: {'--resume' if chosen.resume else '--batch'} cannot go with --report, which asks no model."]
+        )
         return 2
     if schedule is not None:
         return schedule(open_services)

@@ -235,6 +235,8 @@ async def test_a_second_one_says_that_one_runs(tmp_path: Path):
         (("--report",), 1, "nothing was evaluated yet"),
         (("--report", "beef"), 1, "no evaluation begins with beef"),
         (("--resume", "--seed", "1"), 2, "--seed cannot go with --resume"),
+        (("--resume", "--report"), 2, "--resume cannot go with --report"),
+        (("--batch", "--report"), 2, "--batch cannot go with --report"),
         (("--budget-usd", "-1"), 2, "between 0 and 1000"),
         (("--repeat", "0"), 2, "between 1 and 100"),
     ],
