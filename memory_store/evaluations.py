@@ -5,6 +5,7 @@ from dataclasses import astuple, dataclass, fields
 from typing import Any
 
 from ..profiles.vocabulary import TaskType
+from .judgement import cost_of_task
 from .ledger import Ledger
 
 
@@ -76,6 +77,8 @@ _RECORD = (
     f"INSERT INTO measurements ({_COLUMNS}) VALUES ({_PLACES})"  # noqa: S608 - our own columns
     f" ON CONFLICT DO UPDATE SET {_NEW} WHERE measurements.passed IS NULL"
 )
+_COST_SO_FAR = f"cost_usd + CASE WHEN outcome = ?2 THEN {cost_of_task('measurements.task_id')} ELSE 0 END AS cost_usd"
+_READ = ", ".join(_COST_SO_FAR if field.name == "cost_usd" else field.name for field in fields(Measurement))
 UNDER_WAY = "under_way"
 """The outcome of a measurement in progress; its delegation is recorded, or will be."""
 
@@ -101,11 +104,11 @@ async def finish_evaluation(ledger: Ledger, evaluation_id: str, now: float) -> N
 
 
 async def read_measurements(ledger: Ledger, *, evaluation_id: str | None = None) -> tuple[Measurement, ...]:
-    """The measurements, oldest first. evaluation_id None: of all evaluations."""
+    """The measurements, oldest first, those in progress at their worst case. evaluation_id None: of all evaluations."""
     rows = await ledger.rows(
-        f"SELECT {_COLUMNS} FROM measurements WHERE ?1 IS NULL OR evaluation_id = ?1"  # noqa: S608 - our own columns
+        f"SELECT {_READ} FROM measurements WHERE ?1 IS NULL OR evaluation_id = ?1"  # noqa: S608 - our own columns
         " ORDER BY at, rowid",
-        (evaluation_id,),
+        (evaluation_id, UNDER_WAY),
     )
     names = [field.name for field in fields(Measurement)]
     return tuple(_measurement(dict(zip(names, row, strict=True))) for row in rows)

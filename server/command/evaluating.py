@@ -137,9 +137,8 @@ async def _measure(
     else:
         terms = await _resumed(services) if arguments.resume else await _terms(services, arguments, console)
         items = _items(terms, console)
-    await evaluate(
-        services, state.delegations, items, terms.models, terms, progress=progress, in_batches=arguments.in_batches
-    )
+    in_batches = arguments.in_batches or (arguments.resume and await _is_in_batches(services, terms))
+    await evaluate(services, state.delegations, items, terms.models, terms, progress=progress, in_batches=in_batches)
 
 
 async def _terms(services: Services, arguments: EvaluateArguments, console: Console) -> EvaluationTerms:
@@ -194,6 +193,12 @@ async def _resumed(services: Services) -> EvaluationTerms:
             " it, or omit --resume."
         )
     return EvaluationTerms.from_json(row.terms)
+
+
+async def _is_in_batches(services: Services, terms: EvaluationTerms) -> bool:
+    """Whether the unfinished evaluation of these terms has answers with a vendor."""
+    row = await find_evaluation(services.ledger, terms=terms.as_json(), only_unfinished=True)
+    return row is not None and bool(await batched_in(services.ledger, row.id))
 
 
 def _items(terms: EvaluationTerms, console: Console) -> Sequence[SuiteTask]:

@@ -15,7 +15,9 @@ import pytest
 from command_line import Typed, run_command
 from measurement_rows import begun
 from server_process import COMMAND
+from starlette.requests import Request
 
+from chargehand.evaluation.peers.journal import Exchange
 from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.evaluation.suite.loading import read_suite
@@ -209,6 +211,35 @@ async def test_what_a_killed_process_had_reserved_counts_in_the_budget_when_it_g
     facts = seen.json
     assert most <= spent <= 0.01
     assert facts["cost_usd"] == pytest.approx(spent, abs=1e-6)
+
+
+async def test_what_a_kill_left_with_a_vendor_is_reported_at_its_worst_case_and_the_rest_goes_in_batches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    async with vendors(Class(good=(HAIKU,))) as peers:
+        looked, record = anyio.Event(), peers.anthropic.journal.record
+
+        async def noticing(request: Request) -> Exchange:
+            if "/msgbatch" in request.url.path:  # asked about only once its receipt is written
+                looked.set()
+            return await record(request)
+
+        monkeypatch.setattr(peers.anthropic.journal, "record", noticing)
+        peers.anthropic.batches.ends_at_look = 0
+        async with await _begun(tmp_path, peers, "--models", HAIKU, "--batch") as process:
+            with anyio.fail_after(60):
+                await looked.wait()
+            process.kill()
+        report = await typed(tmp_path, peers, "--report", "--json")
+        ((reserved,),) = rows(tmp_path, "SELECT TOTAL(reserved_usd) FROM attempts")
+        with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
+            db.execute("DELETE FROM batched WHERE rowid = (SELECT MIN(rowid) FROM batched)")
+        peers.anthropic.batches.ends_at_look = 1
+        resumed = await typed(tmp_path, peers, "--resume", "--json")
+
+    assert 0 < report.json["cost_usd"] == pytest.approx(reserved, abs=1e-6)
+    assert (resumed.code, resumed.json["models"][0]["all"]["passed"]) == (0, len(TASKS)), resumed.error
+    assert [len(batch.requests) for batch in peers.anthropic.batches.batches.values()] == [len(TASKS), 1]
 
 
 async def test_a_second_one_says_that_one_runs(tmp_path: Path):
