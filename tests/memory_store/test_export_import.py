@@ -99,14 +99,17 @@ async def test_the_file_is_for_its_owners_eyes_and_replaces_the_last_one_as_a_wh
 
 
 async def test_an_export_can_leave_the_texts_and_the_answers_out(ledger, clock):
-    await delegate(ledger, "t1", ("m", True), words=("accepted",))
+    await delegate(ledger, "t1", ("m", False), words=("accepted",))
     await ledger.record_outcome("t1", "accepted", "a note")
+    await ledger.rows("UPDATE tasks SET tests = 'assert f()'")
+    await ledger.rows("UPDATE checks SET first_failure = 'left: 1'")
 
     text = await exported(ledger, text_form="hash")
 
     row = json.loads(text.splitlines()[1])
     assert (row["text"], row["text_form"]) == (fingerprint("Write a function"), "hash")
-    assert (row["receipt"], row["outcomes"][0]["note"]) == (None, None)
+    assert (row["receipt"], row["tests"], row["outcomes"][0]["note"]) == (None, None, None)
+    assert [check["first_failure"] for check in row["checks"]] == [None]
 
 
 async def test_a_second_import_changes_nothing(ledger, clock, tmp_path):
@@ -158,7 +161,7 @@ async def test_a_task_that_was_imported_while_it_ran_ends_as_a_later_file_says(l
     await owner.leave()
 
 
-async def test_a_settled_attempt_and_a_note_count_more_than_none(ledger, tmp_path):
+async def test_a_settled_attempt_and_a_note_count_more_than_none(ledger, other, tmp_path):
     word = {"outcome": "accepted", "note": None, "recorded_at": 30.0}
     open_attempt = {**ATTEMPT, "cost_usd": None, "outcome": None}
     knows_less = {**TASK, "attempts": [open_attempt], "outcomes": [word], "local_only": True}
@@ -170,6 +173,11 @@ async def test_a_settled_attempt_and_a_note_count_more_than_none(ledger, tmp_pat
     assert await ledger.rows("SELECT cost_usd FROM attempts") == [(0.25,)]
     assert await ledger.rows("SELECT note FROM outcomes") == [("fine",)]
     assert await ledger.rows("SELECT receipt, local_only FROM tasks") == [("{}", 1)]
+
+    await take(other, export_file(tmp_path, knows_more))
+    await take(other, export_file(tmp_path, knows_less))
+
+    assert await other.rows("SELECT local_only FROM tasks") == [(1,)]
 
 
 async def test_money_spent_elsewhere_is_history_and_not_this_days_budget(ledger, clock, tmp_path):

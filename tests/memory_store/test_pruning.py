@@ -202,7 +202,7 @@ async def test_nothing_of_a_forgotten_task_is_left_in_any_file(home: Path, clock
         db.execute("UPDATE tasks SET text = ?", (f"{SECRET} from before",))
         db.commit()
     ledger = await Ledger.open(home, clock)
-    await ledger.begin_task(task("t1", text=f"{SECRET} " * 2_000, project=f"p-{SECRET}"))
+    await ledger.begin_task(task("t1", text=f"{SECRET} " * 2_000, project=f"p-{SECRET}", tests=SECRET))
     attempt_id = await ledger.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=None)
     await ledger.record_check(check_of("t1", attempt_id, first_failure=f"AssertionError {SECRET}"))
     await ledger.record_decision(decision_of("t1", reason=SECRET))
