@@ -209,7 +209,8 @@ class Ledger:
             )
             db.execute(
                 "INSERT INTO outcomes (task_id, outcome, note, recorded_at) VALUES (?, ?, ?, ?)"
-                " ON CONFLICT (task_id, outcome) DO UPDATE SET note = COALESCE(excluded.note, note)",
+                " ON CONFLICT (task_id, outcome) DO UPDATE"
+                " SET note = COALESCE(excluded.note, note), recorded_at = excluded.recorded_at",
                 (task_id, outcome, note, self._now()),
             )
             return True

@@ -15,14 +15,17 @@ async def test_an_empty_ledger_has_no_kinds(ledger):
     assert await losing_class(ledger, "tests") is None
 
 
-async def test_each_kind_is_told_by_the_last_word_on_each_task_of_this_machine(ledger):
+async def test_each_kind_is_told_by_the_last_word_on_each_task_of_this_machine(ledger, clock):
     offer = dataclasses.replace(DECISION, task_id=None)
     for number in range(3):
         await ledger.record_decision(dataclasses.replace(offer, id=f"offer{number}"))
     await delegate(ledger, "t1", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted",))
     await delegate(ledger, "t2", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted", "rejected"))
-    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted", "edited"))
+    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("edited",))
     await delegate(ledger, "t4", ("m", True), cost_usd=0.25, baseline_usd=1.0)
+    for word in ("accepted", "edited"):
+        clock.advance(seconds=1)
+        await ledger.record_outcome("t3", word, None)
     await delegate(ledger, "t5", ("m", False), status="failed", task_type="tests", words=("tests_failed",))
     await delegate(ledger, "t8", ("m", False), status="over_budget", task_type="review", cost_usd=0.25)
     await ledger.record_decision(dataclasses.replace(DECISION, id="own", task_id="t1"))
