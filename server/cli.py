@@ -18,7 +18,7 @@ from .command.bench_arguments import add_bench_commands
 from .command.evaluate_arguments import add_evaluate_command
 from .command.help_text import sentence
 from .command.hosts_arguments import add_host_commands
-from .command.http_arguments import add_http_arguments, misfit, serve_over_http
+from .command.http_arguments import add_http_arguments, option_conflict, serve_over_http
 from .command.kept_output import KeptOutput
 from .command.memory_arguments import add_memory_commands
 from .command.option_values import real
@@ -161,7 +161,7 @@ class _Version(argparse.Action):
 
 
 def _serve(chosen: argparse.Namespace) -> int:
-    if (wrong := misfit(chosen)) is not None:
+    if (wrong := option_conflict(chosen)) is not None:
         from .command.reports import complain_all
 
         complain_all([wrong])

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
-from ..schedule.arguments import add_schedule_options, misfit, schedule_of
+from ..schedule.arguments import add_schedule_options, option_conflict, schedule_of
 from .option_values import day, usd, whole
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .evaluating import evaluate_from_shell, report_from_shell
     from .reports import complain_all
 
-    if (wrong := misfit(chosen)) is not None:
+    if (wrong := option_conflict(chosen)) is not None:
         complain_all([wrong])
         return 2
     schedule = schedule_of(chosen)

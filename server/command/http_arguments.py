@@ -32,7 +32,7 @@ def add_http_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scope", metavar="SCOPE", action="append", default=[], help="a scope that tokens must have")
 
 
-def misfit(chosen: argparse.Namespace) -> str | None:
+def option_conflict(chosen: argparse.Namespace) -> str | None:
     """What was typed that would have no effect. None: all of it has."""
     if chosen.http:
         if chosen.scope and chosen.issuer is None:

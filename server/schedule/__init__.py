@@ -1,1 +1,1 @@
-"""The evaluation that starts by itself every week, when the machine has nothing better to do."""
+"""The scheduled weekly evaluation, which runs when the machine is idle."""

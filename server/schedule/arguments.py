@@ -1,4 +1,4 @@
-"""`chargehand evaluate --install-schedule` and its relatives on the command line."""
+"""The scheduling options of `chargehand evaluate`, such as `--install-schedule`."""
 
 import argparse
 import math
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 Schedule = Callable[["OpenServices"], int]
 
-Told = Callable[[Sequence[str]], str | None]
-"""Runs a command of the scheduler's; gives why it failed, None when it did not."""
+RunCommand = Callable[[Sequence[str]], str | None]
+"""Runs a scheduler command. Returns why it failed, None on success."""
 
-_NOT_SWITCHED_ON = 3
-_SWITCHING_TIMEOUT_S = 60.0
+_NOT_ENABLED = 3
+_COMMAND_TIMEOUT_S = 60.0
 
 
 def add_schedule_options(parser: argparse.ArgumentParser) -> None:
@@ -41,8 +41,8 @@ def add_schedule_options(parser: argparse.ArgumentParser) -> None:
     either.add_argument("--scheduled", nargs="?", const="", metavar="FOLDER", help=argparse.SUPPRESS)
 
 
-def misfit(chosen: argparse.Namespace) -> str | None:
-    """What was typed that cannot go together. None: it can."""
+def option_conflict(chosen: argparse.Namespace) -> str | None:
+    """The error message for options that cannot be combined. None: they can."""
     of_installing = {"--day": chosen.day, "--time": chosen.time, "--only-write": chosen.only_write or None}
     alone = [name for name, value in of_installing.items() if value is not None]
     if alone and not chosen.install_schedule:
@@ -58,7 +58,7 @@ def misfit(chosen: argparse.Namespace) -> str | None:
 
 
 def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
-    """What the schedule's options ask for. None: there are none of them."""
+    """The action that the scheduling options request. None: there are no such options."""
     if chosen.install_schedule:
         return partial(_install, chosen)
     if chosen.uninstall_schedule:
@@ -76,25 +76,25 @@ def _install(chosen: argparse.Namespace, _: "OpenServices") -> int:
     from ..hosts.installing import own_command
     from ..settings import load_settings
     from ..wiring import utc_now
-    from .weekly import Weekly, day_named, time_of_day
+    from .weekly import Weekly, parse_day, parse_time
 
     try:
         refuse_unknown_kinds(chosen.kinds or ())
-        day = 0 if chosen.day is None else day_named(chosen.day)
-        hour, minute = (3, 30) if chosen.time is None else time_of_day(chosen.time)
+        day = 0 if chosen.day is None else parse_day(chosen.day)
+        hour, minute = (3, 30) if chosen.time is None else parse_time(chosen.time)
         home = load_settings().home
         catalogue = load_catalogue(home / PROFILES_FOLDER)
         for model in chosen.models or ():
             catalogue.named(model, utc_now().date())
         command = (*own_command(), *run_arguments(chosen, home))
         weekly = Weekly(command=command, home=home, day=day, hour=hour, minute=minute)
-        return install_schedule(weekly, tell=None if chosen.only_write else told)
+        return install_schedule(weekly, run=None if chosen.only_write else run_command)
     except MENDABLE as error:
         return complain(error)
 
 
 def run_arguments(chosen: argparse.Namespace, home: Path) -> Sequence[str]:
-    """How a run is called that does what was asked for here."""
+    """The arguments of a scheduled run that correspond to the given options."""
     words = ["evaluate", "--scheduled", str(home)]
     for option, values in (("--models", chosen.models), ("--kinds", chosen.kinds)):
         if values:
@@ -110,10 +110,11 @@ def run_arguments(chosen: argparse.Namespace, home: Path) -> Sequence[str]:
     return words
 
 
-def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys.platform) -> int:
-    """Write the files, switch the run on and say so; gives the exit code.
+def install_schedule(weekly: "Weekly", *, run: RunCommand | None, platform: str = sys.platform) -> int:
+    """Write the files, enable the run, and report it. Returns the exit code.
 
-    tell: None only writes. Raises ScheduleRefused, or BadArgument for a user without a home folder.
+    run: runs the scheduler's commands; None only writes the files. Raises ScheduleRefused, or BadArgument for a user
+    without a home folder.
     """
     from .environment import FILE, write_template
     from .installing import is_installed, write_schedule
@@ -126,10 +127,10 @@ def install_schedule(weekly: "Weekly", *, tell: Told | None, platform: str = sys
     write_template(weekly.home)
     for file in scheduler.files:
         _say(f"{file}: {'written' if file in changed else 'unchanged'}")
-    if tell is not None and was_there and changed:
-        for command in scheduler.switch_off:
-            tell(command)  # what runs by the old files is to run by the new ones; it may not run at all
-    code = _switch(scheduler, tell)
+    if run is not None and was_there and changed:
+        for command in scheduler.disable:
+            run(command)  # so that the new files take effect; an error is ignored, as it may not be enabled
+    code = _enable(scheduler, run)
     _say(
         f"When: {weekly.in_words()}. On battery, or when the machine is busy, it waits; a missed week is made up once."
     )
@@ -148,17 +149,17 @@ def _user_home() -> Path:
     return home
 
 
-def _switch(scheduler: "Scheduler", tell: Told | None) -> int:
-    if tell is not None:
-        failed = next((why for command in scheduler.switch_on if (why := tell(command)) is not None), None)
+def _enable(scheduler: "Scheduler", run: RunCommand | None) -> int:
+    if run is not None:
+        failed = next((why for command in scheduler.enable if (why := run(command)) is not None), None)
         if failed is None:
             _say(f"Enabled in {scheduler.title}.")
             return 0
         _say(f"Not enabled: {failed}")
     _say("To enable it:")
-    for command in scheduler.switch_on:
-        _say(f"  {_as_typed(command)}")
-    return 0 if tell is None else _NOT_SWITCHED_ON
+    for command in scheduler.enable:
+        _say(f"  {_shell_quoted(command)}")
+    return 0 if run is None else _NOT_ENABLED
 
 
 def _uninstall(_: "OpenServices") -> int:
@@ -167,13 +168,13 @@ def _uninstall(_: "OpenServices") -> int:
     from ..settings import load_settings
 
     try:
-        return uninstall_schedule(load_settings().home, tell=told)
+        return uninstall_schedule(load_settings().home, run=run_command)
     except CallerError as error:
         return complain(error)
 
 
-def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) -> int:
-    """Switch the run off and remove what was written for it; gives the exit code. Raises ScheduleRefused."""
+def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platform) -> int:
+    """Disable the run and remove its files. Returns the exit code. Raises ScheduleRefused."""
     from .environment import FILE, remove_template
     from .installing import is_installed, remove_schedule
     from .schedulers import scheduler_of
@@ -183,17 +184,17 @@ def uninstall_schedule(home: Path, *, tell: Told, platform: str = sys.platform) 
         _say(f"Nothing to remove: {home} has no schedule.")
         return 0
     scheduler = scheduler_of(platform, Weekly(command=("chargehand",), home=home), _user_home(), os.environ)
-    troubles = [why for command in scheduler.switch_off if (why := tell(command)) is not None]
+    problems = [why for command in scheduler.disable if (why := run(command)) is not None]
     removal = remove_schedule(home)
-    troubles += [why for command in scheduler.after_removal if (why := tell(command)) is not None]
+    problems += [why for command in scheduler.after_removal if (why := run(command)) is not None]
     for file in removal.removed:
         _say(f"{file}: removed")
     for file in removal.kept:
         _say(f"{file}: kept, because it was changed since. Remove it yourself.")
     if remove_template(home):
         _say(f"{home / FILE}: kept, because you added something to it.")
-    for trouble in dict.fromkeys(troubles):
-        _say(f"{scheduler.title} could not be updated: {trouble}")
+    for problem in dict.fromkeys(problems):
+        _say(f"{scheduler.title} could not be updated: {problem}")
     return 0
 
 
@@ -215,11 +216,11 @@ def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int
     return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), page=chosen.html))
 
 
-def told(command: Sequence[str]) -> str | None:
-    """See `Told`."""
+def run_command(command: Sequence[str]) -> str | None:
+    """See `RunCommand`."""
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=_SWITCHING_TIMEOUT_S, stdin=subprocess.DEVNULL
+            command, capture_output=True, text=True, check=False, timeout=_COMMAND_TIMEOUT_S, stdin=subprocess.DEVNULL
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"{command[0]}: {error}"
@@ -228,7 +229,7 @@ def told(command: Sequence[str]) -> str | None:
     return (done.stderr or done.stdout).strip() or f"{command[0]} ended with exit code {done.returncode}"
 
 
-def _as_typed(command: Sequence[str]) -> str:
+def _shell_quoted(command: Sequence[str]) -> str:
     import shlex
 
     return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)

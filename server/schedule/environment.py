@@ -1,6 +1,6 @@
-"""What a scheduled run has for an environment: no scheduler knows the shell's, and no key belongs into its files.
+"""The environment of a scheduled run: schedulers do not pass on the shell's, and keys do not belong in their files.
 
-`schedule.env` in the data folder has lines NAME=value. The user fills it; only its owner may read it.
+`schedule.env` in the data folder has lines NAME=value. The user edits it; only its owner may read it.
 """
 
 import os
@@ -23,11 +23,11 @@ TEMPLATE = """\
 
 
 class EnvironmentRefused(CallerError):
-    """A file of variables that cannot be used: the message names file, line and remedy, and no value."""
+    """An unusable `schedule.env`; the message names file, line and remedy, but no value."""
 
 
 def write_template(home: Path) -> Path | None:
-    """The file to fill, made now. None: it is there already, and stays as it is. Raises OSError."""
+    """Create the file for the user to edit, and return its path. None: it already exists. Raises OSError."""
     file = home / FILE
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -39,7 +39,7 @@ def write_template(home: Path) -> Path | None:
 
 
 def remove_template(home: Path) -> bool:
-    """Remove the file if nothing was put into it; gives whether it is still there."""
+    """Remove the file if it is unedited. Returns whether it still exists."""
     file = home / FILE
     try:
         if file.read_text(encoding="utf-8") == TEMPLATE:
@@ -48,12 +48,12 @@ def remove_template(home: Path) -> bool:
     except FileNotFoundError:
         return False
     except UnicodeDecodeError:
-        pass  # somebody put something into it
+        pass  # it was edited
     return True
 
 
 def read_variables(home: Path) -> Mapping[str, str]:
-    """The variables of the file; none without it. Raises EnvironmentRefused."""
+    """The variables in the file; empty if it does not exist. Raises EnvironmentRefused."""
     file = home / FILE
     try:
         with file.open(encoding="utf-8") as opened:

@@ -1,7 +1,7 @@
-"""Writes what a scheduler reads, and removes exactly that; what somebody else wrote, or changed since, is left alone.
+"""Writes and removes a scheduler's files; files that others wrote, or changed since, are left alone.
 
-A record in the data folder has the digest of each file. It is written before the files, so that one that was
-half written is known as well.
+A record in the data folder has the digest of each file. It is written first, so that it also covers files from an
+interrupted installation.
 """
 
 import hashlib
@@ -18,14 +18,14 @@ RECORD = "schedule.json"
 
 
 class ScheduleRefused(CallerError):
-    """A file of a scheduler that cannot be written or removed; it is as it was."""
+    """A scheduler's file cannot be written or removed; it is unchanged."""
 
 
 @dataclass(frozen=True)
 class Removal:
     removed: tuple[Path, ...]
     kept: tuple[Path, ...]
-    """Ours once, and changed since by somebody else."""
+    """Files that we wrote and others have changed since."""
 
 
 def is_installed(home: Path) -> bool:
@@ -34,14 +34,17 @@ def is_installed(home: Path) -> bool:
 
 
 def write_schedule(home: Path, files: Mapping[Path, bytes]) -> tuple[Path, ...]:
-    """Write the files, or bring ours up to date; gives those that changed. Raises ScheduleRefused before any does."""
+    """Write or update the files. Returns those that changed.
+
+    Raises ScheduleRefused: before any change if a file is not ours, else when writing fails.
+    """
     record = _read_record(home)
     changed: dict[Path, bytes] = {}
     for path, content in files.items():
-        there = _read(path)
-        if there == content:
+        existing = _read(path)
+        if existing == content:
             continue
-        if there is not None and _digest(there) != record.get(str(path)):
+        if existing is not None and _digest(existing) != record.get(str(path)):
             by_whom = "was changed since" if str(path) in record else f"was not written by Chargehand in {home}"
             raise ScheduleRefused(f"{path}: it {by_whom}. Move it away, then run this again. Nothing was changed.")
         changed[path] = content
@@ -58,15 +61,15 @@ def write_schedule(home: Path, files: Mapping[Path, bytes]) -> tuple[Path, ...]:
 
 
 def remove_schedule(home: Path) -> Removal:
-    """Remove what `write_schedule` wrote. Raises ScheduleRefused."""
+    """Remove the files that `write_schedule` wrote. Raises ScheduleRefused."""
     removed: list[Path] = []
     kept: list[Path] = []
     for name, digest in _read_record(home).items():
         path = Path(name)
-        there = _read(path)
-        if there is None:
+        existing = _read(path)
+        if existing is None:
             continue
-        if _digest(there) != digest:
+        if _digest(existing) != digest:
             kept.append(path)
             continue
         try:
@@ -79,7 +82,7 @@ def remove_schedule(home: Path) -> Removal:
 
 
 def _read_record(home: Path) -> dict[str, str]:
-    """The digest of each file that was written, by its path."""
+    """The digest of each written file, by path."""
     text = _read(home / RECORD)
     if text is None:
         return {}
@@ -93,7 +96,7 @@ def _read_record(home: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> bytes | None:
-    """The content. None: nothing is there. A dead link, or what is no file, is somebody's."""
+    """The content. None: the path does not exist. Raises ScheduleRefused, as for a broken link or a folder."""
     try:
         return path.read_bytes()
     except FileNotFoundError as error:

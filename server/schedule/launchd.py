@@ -1,8 +1,8 @@
-"""The weekly run as macOS has it: a launch agent of the user.
+"""The weekly run on macOS: a launch agent of the user.
 
-Keys: launchd.plist(5). launchd starts what came due while the machine slept once it wakes, and misses what
-came due while it was off; the later days of the week make up for that. It knows no condition of power, so
-the run itself looks. Not tried on a Mac here.
+Keys: launchd.plist(5). launchd catches up on runs that were due while the machine slept, but not while it was off;
+the starts on later days of the week make up for those. It has no condition for power, so the run itself checks.
+Not tried on a Mac.
 """
 
 import plistlib
@@ -21,7 +21,7 @@ def agent(weekly: Weekly) -> bytes:
     entry = {
         "Label": LABEL,
         "ProgramArguments": list(weekly.command),
-        # launchd counts from Sunday, which is 0.
+        # In launchd, 0 is Sunday.
         "StartCalendarInterval": [
             {"Weekday": (day + 1) % 7, "Hour": weekly.hour, "Minute": weekly.minute} for day in weekly.days
         ],

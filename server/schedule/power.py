@@ -1,4 +1,4 @@
-"""Whether this machine runs on its battery, and how busy its processors are."""
+"""Whether this machine runs on battery, and its processor load."""
 
 import ctypes
 import os
@@ -14,17 +14,19 @@ _ANSWER_TIMEOUT_S = 10.0
 
 
 def is_on_battery(platform: str = sys.platform, supplies: Path = SUPPLIES) -> bool | None:
-    """None: the system does not say."""
+    """Whether the machine runs on battery. None: the system does not say."""
     if platform == "darwin":
         return is_drawing_from_battery(_run_pmset())
     if platform == "win32":
-        return _asked_windows()
-    return is_without_mains(supplies)
+        return _query_windows()
+    return is_unplugged(supplies)
 
 
-def is_without_mains(supplies: Path) -> bool | None:
-    """By the kernel's files (https://docs.kernel.org/power/power_supply_class.html): a battery of the machine, and
-    not of a mouse, gives power, and no line from outside does. None: there is neither.
+def is_unplugged(supplies: Path) -> bool | None:
+    """Whether no external supply is online and, if there is a system battery, one is discharging.
+
+    Batteries of devices such as mice are ignored. None: there is neither supply nor battery.
+    https://docs.kernel.org/power/power_supply_class.html
     """
     mains: list[bool] = []
     discharging: list[bool] = []
@@ -41,16 +43,16 @@ def is_without_mains(supplies: Path) -> bool | None:
     return True if mains else None
 
 
-def is_drawing_from_battery(said: str) -> bool | None:
-    """By what `pmset -g batt` prints: its first line names the source. None: it does not."""
-    first = said.partition("\n")[0]
+def is_drawing_from_battery(output: str) -> bool | None:
+    """From the output of `pmset -g batt`, whose first line names the power source. None: it does not."""
+    first = output.partition("\n")[0]
     if "'Battery Power'" in first:
         return True
     return False if "'AC Power'" in first else None
 
 
 def load_per_core() -> float | None:
-    """Processes that ran or waited to run in the last minute, per core. None: the system does not say (Windows)."""
+    """The 1-minute load average per core. None: not available (Windows)."""
     if sys.platform == "win32":
         return None
     try:
@@ -62,7 +64,7 @@ def load_per_core() -> float | None:
 def _read(file: Path) -> str:
     try:
         return file.read_text(encoding="utf-8").strip()
-    except OSError:  # a supply need not have each attribute, and may have just been unplugged
+    except OSError:  # not every supply has every attribute, and one may just have been unplugged
         return ""
 
 
@@ -80,10 +82,10 @@ def _run_pmset() -> str:
         return ""
 
 
-def _asked_windows() -> bool | None:
+def _query_windows() -> bool | None:
     """https://learn.microsoft.com/windows/win32/api/winbase/ns-winbase-system_power_status (seen 2026-11-25)."""
     status = (ctypes.c_ubyte * 12)()
-    # `windll` is only there on Windows, and its functions have no types.
+    # `windll` exists only on Windows, and its functions are untyped.
     kernel: object = getattr(ctypes, "windll").kernel32  # noqa: B009
     ask = cast(Callable[[object], int], getattr(kernel, "GetSystemPowerStatus"))  # noqa: B009
     if not ask(ctypes.byref(status)):

@@ -1,4 +1,4 @@
-"""What a scheduler starts: an evaluation, unless this week's is done or the machine has something better to do."""
+"""The command that a scheduler starts: an evaluation, unless this week's is done or the machine is busy."""
 
 import datetime as dt
 import math
@@ -19,22 +19,22 @@ from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
 from ..surface.server_state import OpenServices
 from .power import is_on_battery, load_per_core
-from .readiness import Machine, reason_to_wait, tasks_of_others
+from .readiness import Machine, reason_to_wait, tasks_of_other_processes
 
 LOG_FILE = "schedule.log"
 _LINES_KEPT = 500
 
-Measures = Callable[[], tuple[bool | None, float | None]]
-"""Whether the machine is on its battery, and its load per core; None is not known."""
+PowerAndLoad = Callable[[], tuple[bool | None, float | None]]
+"""Reads whether the machine runs on battery, and its load per core; None means not known."""
 
 
-def measures_of_this_machine() -> tuple[bool | None, float | None]:
+def read_power_and_load() -> tuple[bool | None, float | None]:
     return is_on_battery(), load_per_core()
 
 
 @dataclass(frozen=True)
-class _Start:
-    """What is to be done: an evaluation, or nothing and why."""
+class _Decision:
+    """An evaluation to run, or the reason to skip it."""
 
     arguments: EvaluateArguments | None = None
     why_not: str = ""
@@ -45,64 +45,70 @@ async def run_scheduled(
     arguments: EvaluateArguments,
     *,
     page: Path | None = None,
-    measures: Measures = measures_of_this_machine,
+    read_machine: PowerAndLoad = read_power_and_load,
 ) -> int:
-    """Evaluate if it is time; gives the exit code, which is 0 when there is a reason to wait.
+    """Evaluate if due. Returns the exit code, which is 0 when the run is skipped.
 
-    What was done or why not is added to `schedule.log` in the data folder, and printed. page: an HTML file for
-    the figures.
+    The result or the reason to skip is printed, and appended to `schedule.log` in the data folder. page: an HTML
+    file to write the figures to.
     """
     try:
         async with open_services() as services:
             home, began = services.ledger.path.parent, services.clock().astimezone()
-            start = await _start(services, arguments, began, measures)
+            decision = await _decide(services, arguments, began, read_machine)
     except MENDABLE as error:
         return complain(error)
-    if start.arguments is None:
-        await _log(home, began, f"skipped: {start.why_not}")
+    if decision.arguments is None:
+        await _log(home, began, f"skipped: {decision.why_not}")
         return 0
     await _log(home, began, "begun")
-    code = await evaluate_from_shell(open_services, start.arguments, as_json=False, page=page)
+    code = await evaluate_from_shell(open_services, decision.arguments, as_json=False, page=page)
     ended = {0: "finished", 3: "not finished: the next run continues it"}
     await _log(home, dt.datetime.now().astimezone(), ended.get(code, f"failed (exit code {code})"))
     return code
 
 
-async def _start(services: Services, arguments: EvaluateArguments, now: dt.datetime, measures: Measures) -> _Start:
+async def _decide(
+    services: Services, arguments: EvaluateArguments, now: dt.datetime, read_machine: PowerAndLoad
+) -> _Decision:
     arguments = replace(arguments, seed=seed_of_week(now.date()))
     rows = await evaluations_of(services.ledger, OWN_SUITE, arguments.seed or 0)
     of_week = [(row, EvaluationTerms.from_json(row.terms)) for row in rows]
-    wanted = await _wanted(services, arguments)
-    done = [terms for row, terms in of_week if row.finished_at is not None and _is_as_thorough(terms, arguments)]
+    wanted = await _wanted_models(services, arguments)
+    done = [terms for row, terms in of_week if row.finished_at is not None and _covers(terms, arguments)]
     if done and wanted <= {model for terms in done for model in terms.models}:
-        return _Start(why_not="this week's evaluation is done")
-    on_battery, load = await anyio.to_thread.run_sync(measures)
-    machine = Machine(on_battery, load, await _loaded(services), await tasks_of_others(services.ledger, services.owner))
+        return _Decision(why_not="this week's evaluation is done")
+    on_battery, load = await anyio.to_thread.run_sync(read_machine)
+    machine = Machine(
+        on_battery, load, await _loaded(services), await tasks_of_other_processes(services.ledger, services.owner)
+    )
     why_not = reason_to_wait(machine, now)
     if why_not is not None:
-        return _Start(why_not=why_not)
-    # What a run began in this week is gone on with, its budget too: a run a day must not spend one a day.
-    begun = [terms for row, terms in of_week if row.finished_at is None and _asks_the_same(terms, arguments, wanted)]
+        return _Decision(why_not=why_not)
+    # A run that was begun this week is continued with its own budget, so that daily runs do not spend one each.
+    begun = [
+        terms for row, terms in of_week if row.finished_at is None and _is_same_evaluation(terms, arguments, wanted)
+    ]
     if begun:
-        return _Start(replace(arguments, models=begun[0].models, budget_usd=_limit(begun[0].budget_usd)))
-    return _Start(arguments)
+        return _Decision(replace(arguments, models=begun[0].models, budget_usd=_limit(begun[0].budget_usd)))
+    return _Decision(arguments)
 
 
-async def _wanted(services: Services, arguments: EvaluateArguments) -> set[str]:
-    """The models that are to be measured: those that were named, else all that can be asked now."""
+async def _wanted_models(services: Services, arguments: EvaluateArguments) -> set[str]:
+    """Ids of the models to measure: those named, or else all that are available."""
     if arguments.models:
         return {services.catalogue.named(name, services.today)[0].id for name in arguments.models}
-    there = (await services.survey()).availability
+    availability = (await services.survey()).availability
     local_only = services.rules.local_only
-    return {p.id for p in services.catalogue if services.can_be_asked(p, there.get(p.id), local_only=local_only)}
+    return {p.id for p in services.catalogue if services.can_be_asked(p, availability.get(p.id), local_only=local_only)}
 
 
-def _is_as_thorough(terms: EvaluationTerms, arguments: EvaluateArguments) -> bool:
+def _covers(terms: EvaluationTerms, arguments: EvaluateArguments) -> bool:
     return set(terms.kinds) == set(arguments.kinds) and terms.repeat >= arguments.repeat
 
 
-def _asks_the_same(terms: EvaluationTerms, arguments: EvaluateArguments, wanted: set[str]) -> bool:
-    """Whether an evaluation asks what is to be asked now, and spends no more than may be."""
+def _is_same_evaluation(terms: EvaluationTerms, arguments: EvaluateArguments, wanted: set[str]) -> bool:
+    """Whether an evaluation has the requested models and tasks, and a budget within the requested one."""
     same_models = wanted == set(terms.models) if arguments.models else wanted <= set(terms.models)
     same_tasks = set(terms.kinds) == set(arguments.kinds) and terms.repeat == arguments.repeat
     within_budget = _limit(terms.budget_usd) <= _limit(budget_of(arguments))
@@ -119,12 +125,12 @@ async def _loaded(services: Services) -> Sequence[LoadedModel]:
         return ()
     try:
         return await ollama.loaded()
-    except ProviderError:  # nothing listens, so nobody uses it
+    except ProviderError:  # not reachable, so not in use
         return ()
 
 
 async def _log(home: Path, at: dt.datetime, what: str) -> None:
-    """Add a line; the oldest go."""
+    """Print a line and append it to the log, which keeps the last _LINES_KEPT."""
     line = f"{at.isoformat(timespec='seconds')} {what}"
     print(line, flush=True)  # noqa: T201 - for the scheduler's own journal
     file = home / LOG_FILE

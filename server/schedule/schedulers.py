@@ -1,4 +1,4 @@
-"""The schedulers that we know: where each keeps its files, and how it is told of them."""
+"""The supported schedulers: where each keeps its files, and the commands that enable and disable the run."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from . import launchd, systemd, task_scheduler
 from .weekly import NAME, Weekly
 
 FOLDER = "schedule"
-"""In the data folder: what belongs to no folder of the system's."""
+"""Subfolder of the data folder for files that belong in no system folder."""
 
 
 @dataclass(frozen=True)
 class Scheduler:
     title: str
     files: Mapping[Path, bytes]
-    """What it reads, by absolute path."""
-    switch_on: tuple[tuple[str, ...], ...]
-    """Commands, in order, that make it start the run from now on; doing so again changes nothing."""
-    switch_off: tuple[tuple[str, ...], ...]
-    """Commands that make it forget the run, before its files go."""
+    """Contents of its files by absolute path."""
+    enable: tuple[tuple[str, ...], ...]
+    """Commands, in order, that enable the run; they are idempotent."""
+    disable: tuple[tuple[str, ...], ...]
+    """Commands that disable the run, executed before its files are removed."""
     after_removal: tuple[tuple[str, ...], ...] = ()
 
 
@@ -35,8 +35,8 @@ def _systemd(weekly: Weekly, user_home: Path, environment: Mapping[str, str]) ->
     return Scheduler(
         title="systemd",
         files={folder / name: text for name, text in systemd.units(weekly).items()},
-        switch_on=(reload, ("systemctl", "--user", "enable", "--now", f"{NAME}.timer")),
-        switch_off=(("systemctl", "--user", "disable", "--now", f"{NAME}.timer"),),
+        enable=(reload, ("systemctl", "--user", "enable", "--now", f"{NAME}.timer")),
+        disable=(("systemctl", "--user", "disable", "--now", f"{NAME}.timer"),),
         after_removal=(reload,),
     )
 
@@ -46,8 +46,8 @@ def _launchd(weekly: Weekly, user_home: Path, _: Mapping[str, str]) -> Scheduler
     return Scheduler(
         title="launchd",
         files={file: launchd.agent(weekly)},
-        switch_on=(("launchctl", "load", "-w", str(file)),),
-        switch_off=(("launchctl", "unload", "-w", str(file)),),
+        enable=(("launchctl", "load", "-w", str(file)),),
+        disable=(("launchctl", "unload", "-w", str(file)),),
     )
 
 
@@ -56,8 +56,8 @@ def _task_scheduler(weekly: Weekly, _: Path, __: Mapping[str, str]) -> Scheduler
     return Scheduler(
         title="the Task Scheduler",
         files={file: task_scheduler.definition(weekly)},
-        switch_on=(("schtasks", "/Create", "/F", "/TN", task_scheduler.TASK, "/XML", str(file)),),
-        switch_off=(("schtasks", "/Delete", "/F", "/TN", task_scheduler.TASK),),
+        enable=(("schtasks", "/Create", "/F", "/TN", task_scheduler.TASK, "/XML", str(file)),),
+        disable=(("schtasks", "/Delete", "/F", "/TN", task_scheduler.TASK),),
     )
 
 

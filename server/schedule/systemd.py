@@ -1,15 +1,15 @@
-"""The weekly run as systemd has it: a user's timer and the service that it starts.
+"""The weekly run in systemd: a user timer and the service that it starts.
 
 Directives: systemd.timer(5), systemd.service(5), systemd.exec(5) and systemd.unit(5) of systemd 252.
-`Persistent=` makes up for what was missed while the machine was off, once however much it was.
+`Persistent=` starts the run once after the machine was off, however many starts were missed.
 """
 
 from collections.abc import Mapping
 
 from ...tools.errors import BadArgument
-from .weekly import DAYS, DESCRIPTION, LONGEST_HOURS, NAME, Weekly
+from .weekly import DAYS, DESCRIPTION, MAX_HOURS, NAME, Weekly
 
-# 3: something is left, and the next run goes on with it.
+# Exit status 3: the run is incomplete, and the next one continues it.
 _SERVICE = """\
 [Unit]
 Description={description}
@@ -38,7 +38,7 @@ WantedBy=timers.target
 
 
 def units(weekly: Weekly) -> Mapping[str, bytes]:
-    """The files by name, for the folder of a user's units. Raises BadArgument."""
+    """The unit files by name. Raises BadArgument."""
     if unfit := [character for character in "\"'\\" if character in weekly.command[0]]:
         raise BadArgument(
             f"{weekly.command[0]}: systemd cannot start a program whose path contains {unfit[0]}. Install Chargehand"
@@ -47,7 +47,7 @@ def units(weekly: Weekly) -> Mapping[str, bytes]:
     service = _SERVICE.format(
         description=DESCRIPTION,
         command=" ".join(_quoted(word) for word in weekly.command),
-        hours=LONGEST_HOURS,
+        hours=MAX_HOURS,
     )
     timer = _TIMER.format(description=DESCRIPTION, calendar=_calendar(weekly))
     return {f"{NAME}.service": service.encode(), f"{NAME}.timer": timer.encode()}
@@ -59,7 +59,7 @@ def _calendar(weekly: Weekly) -> str:
 
 
 def _quoted(word: str) -> str:
-    # A percent sign begins a specifier, and a dollar a variable.
+    # % begins a specifier, and $ a variable.
     for special, escaped in (("\\", "\\\\"), ('"', '\\"'), ("%", "%%"), ("$", "$$")):
         word = word.replace(special, escaped)
     return f'"{word}"'

@@ -1,20 +1,20 @@
-"""The weekly run as Windows has it: a task's definition for `schtasks /Create /XML`.
+"""The weekly run on Windows: a task definition for `schtasks /Create /XML`.
 
-Elements: https://learn.microsoft.com/windows/win32/taskschd/task-scheduler-schema-elements (as known on
-2026-11-25). `StartWhenAvailable` makes up for a missed start. Not tried on Windows here.
+Elements: https://learn.microsoft.com/windows/win32/taskschd/task-scheduler-schema-elements (seen 2026-11-25).
+`StartWhenAvailable` makes up for a missed start. Not tried on Windows.
 """
 
 import subprocess
 from xml.etree import ElementTree
 
-from .weekly import DAYS, DESCRIPTION, LONGEST_HOURS, NAME, Weekly
+from .weekly import DAYS, DESCRIPTION, MAX_HOURS, NAME, Weekly
 
 TASK = NAME
 FILE = f"{NAME}.xml"
 
 _NAMESPACE = "http://schemas.microsoft.com/windows/2004/02/mit/task"
 _FIRST_DAY = "2026-01-05"
-"""Any day that has passed: a trigger needs one to begin at."""
+"""Any past day: a trigger needs a start date."""
 
 _SETTINGS = {
     "MultipleInstancesPolicy": "IgnoreNew",
@@ -25,13 +25,13 @@ _SETTINGS = {
     "Enabled": "true",
     "Hidden": "false",
     "WakeToRun": "false",
-    "ExecutionTimeLimit": f"PT{LONGEST_HOURS}H",
-    "Priority": "9",  # of 0 to 10: below all that a user does
+    "ExecutionTimeLimit": f"PT{MAX_HOURS}H",
+    "Priority": "9",  # 0 to 10, 10 is the lowest; below the user's own programs
 }
 
 
 def definition(weekly: Weekly) -> bytes:
-    """The XML, in UTF-16, which is what the Task Scheduler itself writes."""
+    """The XML in UTF-16, as the Task Scheduler itself writes it."""
     program, *arguments = weekly.command
     task = ElementTree.Element("Task", {"version": "1.2", "xmlns": _NAMESPACE})
     _add(_add(task, "RegistrationInfo"), "Description", DESCRIPTION)

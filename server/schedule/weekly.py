@@ -1,4 +1,4 @@
-"""What is to be started every week, and when: the same for each platform's scheduler."""
+"""The weekly run's command and time, independent of the platform's scheduler."""
 
 import re
 from dataclasses import dataclass
@@ -11,25 +11,26 @@ DESCRIPTION = "Weekly evaluation of models by Chargehand"
 
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
-LONGEST_HOURS = 12
-"""After so many hours a run is ended; what it measured is kept, and the next one goes on from there."""
+MAX_HOURS = 12
+"""A run is stopped after this time; its measurements are kept, and the next run continues it."""
 
 
 @dataclass(frozen=True)
 class Weekly:
-    """It is started on a day of the week, and on each later day of it: whoever is started looks whether the week's
-    evaluation is done, and whether the machine is free. So a Monday on battery is made up for on the Tuesday.
+    """The run is started on a day of the week and on every later day of that week. Each start checks whether the
+    week's evaluation is done and the machine idle, so a Monday on battery is made up for on Tuesday.
     """
 
     command: tuple[str, ...]
-    """Absolute program, then arguments, the data folder among them; no shell reads them, and it gets no variables."""
+    """Absolute path of the program, then its arguments, including the data folder. No shell is used, and no
+    environment variables are set."""
     home: Path
     """The data folder, absolute."""
     day: int = 0
-    """0 is Monday, 6 Sunday: weeks are those of ISO 8601."""
+    """0 is Monday, 6 Sunday (ISO 8601 weeks)."""
     hour: int = 3
     minute: int = 30
-    """On this machine's clock."""
+    """In this machine's local time, as is `hour`."""
 
     def __post_init__(self) -> None:
         for word in (*self.command, str(self.home)):
@@ -38,7 +39,7 @@ class Weekly:
 
     @property
     def days(self) -> range:
-        """The days on which it is started, 0 to 6."""
+        """The days on which the run is started, 0 to 6."""
         return range(self.day, len(DAYS))
 
     def in_words(self) -> str:
@@ -48,16 +49,16 @@ class Weekly:
         return f"{first}; a run that is skipped is tried again at that time until Sunday"
 
 
-def day_named(text: str) -> int:
-    """The number of a day that is named in full or by its first letters, three at least. Raises BadArgument."""
+def parse_day(text: str) -> int:
+    """The number of a day given by name or by at least its first three letters. Raises BadArgument."""
     for number, name in enumerate(DAYS):
         if len(text) >= 3 and name.startswith(text.lower()):
             return number
     raise BadArgument(f"--day: {text!r:.40} is not a day of the week. Use one of {', '.join(DAYS)}.")
 
 
-def time_of_day(text: str) -> tuple[int, int]:
-    """Hour and minute of a time such as 03:30. Raises BadArgument."""
+def parse_time(text: str) -> tuple[int, int]:
+    """The hour and minute of a time such as 03:30. Raises BadArgument."""
     found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", text)
     if found is None:
         raise BadArgument(f"--time: {text!r:.40} is not a time of day. Use HH:MM, from 00:00 to 23:59.")

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from chargehand.server.schedule import launchd, systemd, task_scheduler
-from chargehand.server.schedule.weekly import Weekly, day_named, time_of_day
+from chargehand.server.schedule.weekly import Weekly, parse_day, parse_time
 from chargehand.tools.errors import BadArgument
 
 ODD = ("/opt/my tools/100%/chargehand", 'evaluate "it"', "--scheduled", "/home/me/a $HOME\\b", "--models", "haiku")
@@ -133,11 +133,11 @@ def test_a_word_that_would_begin_a_line_of_its_own_is_refused(word: str):
 
 
 def test_days_and_times_are_read_as_people_write_them():
-    assert [day_named(text) for text in ("monday", "Wed", "SUN")] == [0, 2, 6]
-    assert [time_of_day(text) for text in ("03:30", "4:05", "23:59")] == [(3, 30), (4, 5), (23, 59)]
+    assert [parse_day(text) for text in ("monday", "Wed", "SUN")] == [0, 2, 6]
+    assert [parse_time(text) for text in ("03:30", "4:05", "23:59")] == [(3, 30), (4, 5), (23, 59)]
     for text in ("t", "tu", "someday", ""):
         with pytest.raises(BadArgument, match="--day"):
-            day_named(text)
+            parse_day(text)
     for text in ("24:00", "3", "03:60", "3:5", ""):
         with pytest.raises(BadArgument, match="--time"):
-            time_of_day(text)
+            parse_time(text)

@@ -72,21 +72,21 @@ def test_the_command_writes_units_without_any_key_and_says_what_switches_them_on
 def test_what_was_installed_goes_without_a_trace(units: Path, home: Path, tmp_path: Path, platform: str):
     before = files_below(tmp_path)
 
-    assert install_schedule(weekly(home), tell=Scheduler(), platform=platform) == 0
+    assert install_schedule(weekly(home), run=Scheduler(), platform=platform) == 0
     installed = files_below(tmp_path)
-    assert uninstall_schedule(home, tell=Scheduler(), platform=platform) == 0
+    assert uninstall_schedule(home, run=Scheduler(), platform=platform) == 0
 
     assert len(installed) > len(before)
     assert files_below(tmp_path) == before
 
 
 def test_again_changes_nothing_and_another_day_replaces_it(units: Path, home: Path, tmp_path: Path):
-    install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
     first = files_below(tmp_path)
-    install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
     again = files_below(tmp_path)
     later = Scheduler()
-    install_schedule(weekly(home, day=3), tell=later, platform="linux")
+    install_schedule(weekly(home, day=3), run=later, platform="linux")
 
     assert again == first
     assert "OnCalendar=Thu..Sun" in (units / "chargehand-evaluate.timer").read_text()
@@ -100,7 +100,7 @@ def test_again_changes_nothing_and_another_day_replaces_it(units: Path, home: Pa
 def test_a_scheduler_that_is_not_there_leaves_the_files_and_the_command(
     units: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ):
-    assert install_schedule(weekly(home), tell=Scheduler("no bus"), platform="linux") == 3
+    assert install_schedule(weekly(home), run=Scheduler("no bus"), platform="linux") == 3
 
     said = capsys.readouterr().out
     assert "Not enabled: no bus" in said
@@ -113,7 +113,7 @@ def test_a_file_of_somebody_else_is_not_overwritten_and_nothing_else_is_written(
     (units / "chargehand-evaluate.timer").write_text("[Timer]\n# theirs\n")
 
     with pytest.raises(CallerError, match="was not written by Chargehand"):
-        install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+        install_schedule(weekly(home), run=Scheduler(), platform="linux")
 
     assert files_below(units) == {"chargehand-evaluate.timer": b"[Timer]\n# theirs\n"}
     assert not (home / "schedule.json").exists()
@@ -122,37 +122,37 @@ def test_a_file_of_somebody_else_is_not_overwritten_and_nothing_else_is_written(
 def test_a_file_that_was_changed_since_is_neither_overwritten_nor_removed(
     units: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ):
-    install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
     timer = units / "chargehand-evaluate.timer"
     mine = timer.read_text() + "# mine\n"
     timer.write_text(mine)
 
     with pytest.raises(CallerError, match="was changed since"):
-        install_schedule(weekly(home, day=3), tell=Scheduler(), platform="linux")
-    uninstall_schedule(home, tell=Scheduler(), platform="linux")
+        install_schedule(weekly(home, day=3), run=Scheduler(), platform="linux")
+    uninstall_schedule(home, run=Scheduler(), platform="linux")
 
     assert files_below(units) == {"chargehand-evaluate.timer": mine.encode()}
     assert f"{timer}: kept" in capsys.readouterr().out
 
 
 def test_another_data_folder_does_not_take_over_a_schedule(units: Path, home: Path, tmp_path: Path):
-    install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
     before = files_below(units)
 
     with pytest.raises(CallerError, match="was not written by Chargehand in"):
-        install_schedule(weekly(tmp_path / "other"), tell=Scheduler(), platform="linux")
-    uninstall_schedule(tmp_path / "other", tell=Scheduler(), platform="linux")
+        install_schedule(weekly(tmp_path / "other"), run=Scheduler(), platform="linux")
+    uninstall_schedule(tmp_path / "other", run=Scheduler(), platform="linux")
 
     assert files_below(units) == before
 
 
 def test_keys_that_were_put_in_stay(units: Path, home: Path, capsys: pytest.CaptureFixture[str]):
-    install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
     filled = f"{TEMPLATE}ANTHROPIC_API_KEY={KEY}\n"
     (home / "schedule.env").write_text(filled)
 
-    install_schedule(weekly(home, day=3), tell=Scheduler(), platform="linux")
-    uninstall_schedule(home, tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home, day=3), run=Scheduler(), platform="linux")
+    uninstall_schedule(home, run=Scheduler(), platform="linux")
 
     assert (home / "schedule.env").read_text() == filled
     said = capsys.readouterr().out
@@ -163,11 +163,11 @@ def test_keys_that_were_put_in_stay(units: Path, home: Path, capsys: pytest.Capt
 def test_a_kill_between_the_record_and_the_files_leaves_nothing_that_cannot_be_removed(
     units: Path, home: Path, tmp_path: Path
 ):
-    install_schedule(weekly(home), tell=Scheduler(), platform="linux")
+    install_schedule(weekly(home), run=Scheduler(), platform="linux")
     (units / "chargehand-evaluate.timer").unlink()
 
-    assert uninstall_schedule(home, tell=Scheduler(), platform="linux") == 0
-    assert install_schedule(weekly(home), tell=Scheduler(), platform="linux") == 0
+    assert uninstall_schedule(home, run=Scheduler(), platform="linux") == 0
+    assert install_schedule(weekly(home), run=Scheduler(), platform="linux") == 0
 
     assert len(files_below(units)) == 2
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from chargehand.server.schedule.power import is_drawing_from_battery, is_without_mains
+from chargehand.server.schedule.power import is_drawing_from_battery, is_unplugged
 
 MOUSE = {"type": "Battery", "scope": "Device", "status": "Discharging"}
 BATTERY = {"type": "Battery", "status": "Discharging"}
@@ -32,11 +32,11 @@ def test_linux_is_on_battery_when_no_line_gives_power(tmp_path: Path, supplies, 
         for name, value in attributes.items():
             (folder / name).write_text(f"{value}\n")
 
-    assert is_without_mains(tmp_path) is expected
+    assert is_unplugged(tmp_path) is expected
 
 
 def test_a_machine_without_the_kernels_folder_does_not_say(tmp_path: Path):
-    assert is_without_mains(tmp_path / "nowhere") is None
+    assert is_unplugged(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def log(home: Path) -> list[str]:
 
 
 async def run(measures=IDLE, arguments: EvaluateArguments = ARGUMENTS) -> int:
-    return await run_scheduled(own_services, arguments, measures=lambda: measures)
+    return await run_scheduled(own_services, arguments, read_machine=lambda: measures)
 
 
 async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: Path):
