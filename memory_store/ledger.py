@@ -196,7 +196,7 @@ class Ledger:
     async def record_outcome(self, task_id: str, outcome: Outcome, note: str | None) -> bool:
         """Record the user's report on a task, idempotently; False when the task is unknown.
 
-        The latest report counts: a good one deletes earlier bad ones, and vice versa.
+        The latest report counts, repeated or not: a good one deletes earlier bad ones, and vice versa.
         """
         taken_back = BAD_OUTCOMES if outcome in GOOD_OUTCOMES else GOOD_OUTCOMES
 
