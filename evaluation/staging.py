@@ -16,7 +16,7 @@ from ..tools.editing.change import PlannedChanges
 from ..tools.editing.context import ContextFile, read_context
 from ..tools.editing.prompt import Changing, Prompt, draft_prompt
 from ..tools.editing.protected import Protection
-from ..tools.editing.site import Place, survey_site
+from ..tools.editing.workspace import Place, snapshot_workspace
 from ..tools.guarding.budget import allow
 from ..tools.guarding.examining import examine_call
 from ..tools.guarding.privacy import Examination, Passage, examine
@@ -44,7 +44,7 @@ class Staged:
     @property
     def prompt(self) -> Prompt:
         """What a model is told whose window takes all of it; the tests are not among it."""
-        changing = None if self.changes is None else Changing(self.changes.site.target)
+        changing = None if self.changes is None else Changing(self.changes.workspace.target)
         return draft_prompt(self.job.task, self.job.files, None, None, prose=False, changing=changing)
 
     def worst_case_usd(self, profile: ModelProfile) -> float:
@@ -56,7 +56,7 @@ class Staged:
             profile,
             prompt_tokens_at_most=self.prompt.tokens_at_most,
             wanted_tokens=tokens,
-            least_tokens=tokens,
+            min_tokens=tokens,
             left_usd=None,
         )
         if allowance is None:
@@ -81,13 +81,13 @@ async def staged(services: Services, item: SuiteTask) -> AsyncGenerator[Staged]:
         roots = Roots((folder,) if item.files else (), off_limits=services.roots.off_limits)
         users_roots, services = services.roots, replace(services, roots=roots)
         tests = await tests_given(item.tests, roots)
-        judges = frozenset[Place]()
+        test_files = frozenset[Place]()
         if tests.root is not None:
-            judges = frozenset((tests.root, Path(file.partition("::")[0])) for file in tests.files)
+            test_files = frozenset((tests.root, Path(file.partition("::")[0])) for file in tests.files)
         files = await read_context(_shown(item, tests), roots)
         changes = None
         if item.target is not None:
-            changes = PlannedChanges(await survey_site(item.target, files, roots, Protection(), judges))
+            changes = PlannedChanges(await snapshot_workspace(item.target, files, roots, Protection(), test_files))
         job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
         if item.origin is None:
             examined = await examine_call(services, {"task": item.prompt}, files, tests)

@@ -28,7 +28,7 @@ def main(at: str) -> None:
     async def open_services() -> AsyncGenerator[Services]:
         async with own_services() as services:
             yield replace(
-                services, journals=Journals(services.journals.folder, at_step=die, news=services.journals.news)
+                services, journals=Journals(services.journals.folder, at_step=die, notices=services.journals.notices)
             )
 
     anyio.run(serve_stdio, open_services)

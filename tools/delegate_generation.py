@@ -15,12 +15,12 @@ from .cascade.elsewhere import wait_elsewhere
 from .cascade.receipt import Receipt
 from .cascade.waiting import REPORT_EVERY_S, Report, still_running
 from .checking.answer_checks import TestsGiven, tests_given
-from .editing.aftermath import note_later_edits
 from .editing.change import PlannedChanges
 from .editing.context import ContextFile, read_context
+from .editing.later_edits import note_later_edits
 from .editing.patterns import find_files
 from .editing.protected import Protection
-from .editing.site import Place, survey_site
+from .editing.workspace import Place, snapshot_workspace
 from .errors import BadArgument
 from .guarding.examining import examine_call, why_output_stays
 from .guarding.roots import Roots
@@ -89,7 +89,7 @@ async def delegate_generation(
         private_output=await why_output_stays(services, given, in_project=bool(commands) or changes is not None),
     )
     await note_later_edits(services)
-    written = changes.site.target if changes is not None else None
+    written = changes.workspace.target if changes is not None else None
     job = understand(task, task_type, files, context, target=written, notes=found.notes)
     delegation = await delegations.begin(services, job, contract, caller=caller)
     return await _wait(delegation, report, wait_s)
@@ -140,11 +140,11 @@ async def _changes(
         raise BadArgument(
             "target: output=apply needs a file to write. Name it as `target`, or files in `context_files`."
         )
-    judges = frozenset[Place]()
+    test_files = frozenset[Place]()
     if given is not None and given.root is not None:
-        judges = frozenset((given.root, Path(file.partition("::")[0])) for file in given.files)
+        test_files = frozenset((given.root, Path(file.partition("::")[0])) for file in given.files)
     return PlannedChanges(
-        await survey_site(target, files, services.roots, Protection(services.rules.apply_allow), judges)
+        await snapshot_workspace(target, files, services.roots, Protection(services.rules.apply_allow), test_files)
     )
 
 

@@ -21,7 +21,7 @@ from .checking.reviewer import Review, Texts, as_one, review_code, review_reques
 from .editing.answer import Answer
 from .editing.context import ContextFile
 from .editing.file_form import read_text
-from .editing.own_diff import NoLongerFits, files_after, is_own_diff
+from .editing.own_diff import DoesNotApply, apply_own_diff, is_own_diff
 from .editing.prompt import Prompt
 from .errors import OF_ANOTHER_PROJECT, BadArgument, NoModelAvailable, unknown_task
 from .guarding.examining import examine_call
@@ -213,8 +213,8 @@ def _delivered(services: Services, earlier: TaskRow, language: str | None) -> li
     if not is_own_diff(receipt.code):
         return [_Piece(None, receipt.code, language)]
     try:
-        files = files_after(receipt.code, services.roots)
-    except NoLongerFits as error:
+        files = apply_own_diff(receipt.code, services.roots)
+    except DoesNotApply as error:
         raise BadArgument(
             f"task_id: the diff of task {earlier.id} does not fit {error} as it is now, so its id is not enough."
             " If the files already contain the change, name them in `files`; otherwise delegate the task again."

@@ -84,7 +84,7 @@ def _measure(files: Sequence[ContextFile], tasks: int, console: Console) -> int:
     chosen = random.Random(_SEED).sample(questions, min(tasks, len(questions)))  # noqa: S311 - no secret
     packings = [Packing(question.task, tuple(files)) for question in chosen]
     begun = time.perf_counter()
-    least = [packing.least_tokens for packing in packings]
+    least = [packing.min_tokens for packing in packings]
     reading_ms = 1_000 * (time.perf_counter() - begun) / len(packings)
     whole_tokens = packings[0].whole_tokens
     table = Table(

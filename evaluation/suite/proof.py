@@ -23,7 +23,7 @@ from ...tools.editing.answer import read_answer
 from ...tools.editing.change import PlannedChanges
 from ...tools.editing.context import ContextFile
 from ...tools.editing.protected import Protection
-from ...tools.editing.site import survey_site
+from ...tools.editing.workspace import snapshot_workspace
 from ...tools.errors import CallerError
 from ...tools.guarding.roots import Roots
 from .task import SuiteTask
@@ -109,11 +109,11 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
         await anyio.to_thread.run_sync(unpack, task, root)
         roots = Roots((root,))
         given = await tests_given(task.tests, roots)
-        judges = frozenset((root, Path(path.partition("::")[0])) for path in given.files)
+        test_files = frozenset((root, Path(path.partition("::")[0])) for path in given.files)
         shown = task.files if task.shown is None else task.shown
         files = [ContextFile(path, task.files[path]) for path in shown]
-        site = await survey_site(task.target, files, roots, Protection(), judges)
-        checks = ChangeChecks(PlannedChanges(site), Executing(find), given, project=root).run
+        workspace = await snapshot_workspace(task.target, files, roots, Protection(), test_files)
+        checks = ChangeChecks(PlannedChanges(workspace), Executing(find), given, project=root).run
         yield lambda reply: checks(read_answer(reply, prose=False))
 
 

@@ -311,7 +311,7 @@ def test_the_files_that_a_forgotten_task_wrote_can_no_longer_be_restored_from_wh
         await ledger.aclose()
 
     anyio.run(delegate)
-    with journals.alone():
+    with journals.locked():
         journals.begin(WritePlan(task_id=task_id, at=1.0, files=()), [])
 
     seen = typed("forget", task_id, "--yes")

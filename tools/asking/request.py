@@ -139,7 +139,7 @@ def affordable(candidate: Candidate, terms: RequestTerms, left_usd: float | None
         candidate.profile,
         prompt_tokens_at_most=terms.prompt.tokens_at_most,
         wanted_tokens=_within_the_model(candidate, terms),
-        least_tokens=_LEAST_THINKING_TOKENS if terms.thinking.on else _LEAST_TOKENS,
+        min_tokens=_LEAST_THINKING_TOKENS if terms.thinking.on else _LEAST_TOKENS,
         left_usd=left_usd,
     )
 

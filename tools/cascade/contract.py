@@ -44,7 +44,7 @@ class Contract:
     @property
     def changing(self) -> Changing | None:
         """That the answer is to change files. None: it is code by itself."""
-        return None if self.changes is None else Changing(self.changes.site.target)
+        return None if self.changes is None else Changing(self.changes.workspace.target)
 
     @property
     def asks_for_a_check(self) -> bool:

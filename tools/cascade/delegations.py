@@ -253,7 +253,7 @@ async def _delegate(delegation: Delegation, services: Services, job: Job, contra
             notes=notes,
         )
         notes.extend(decision.warnings)
-        notes.extend(services.journals.take_news())
+        notes.extend(services.journals.take_notices())
         status = await cascade.run()
     except anyio.get_cancelled_exc_class():
         status = "cancelled"

@@ -81,10 +81,10 @@ class ChangeChecks:
 
     def _main_file(self, change: Change) -> tuple[Path, Path] | None:
         """The file under test: the target, else the first Python file, else the first file."""
-        site = self.changes.site
-        if site.target is not None:
-            return site.sources[site.target].place
-        places = [file.place for file in change.files] or [source.place for source in site.sources.values()]
+        workspace = self.changes.workspace
+        if workspace.target is not None:
+            return workspace.sources[workspace.target].place
+        places = [file.place for file in change.files] or [source.place for source in workspace.sources.values()]
         return next((place for place in places if place[1].suffix == ".py"), next(iter(places), None))
 
     def _text(self, change: Change, place: tuple[Path, Path]) -> str:
@@ -92,7 +92,7 @@ class ChangeChecks:
         changed = next((file.text_after for file in change.files if file.place == place), None)
         if changed is not None:
             return changed
-        source = self.changes.site.source_at(place)
+        source = self.changes.workspace.source_at(place)
         return source.content.text if source is not None and source.content is not None else ""
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .fences import outdented
+from .fences import dedented
 
 # The format that Aider made common (https://aider.chat/docs/more/edit-formats.html, seen 2026-11-25); Cline writes
 # hyphens and plus signs instead. Longer marks enclose text that itself contains marks.
@@ -74,7 +74,7 @@ def _block(lines: Sequence[str], begin: int, opening: re.Match[str]) -> Block:
     dividers = _dividers(lines, begin, end, width)
     if len(dividers) != 1:
         return Block(begin, end, path, "", "", _FAULTS[bool(dividers)])
-    inside = outdented(lines[begin + 1 : end], len(opening["indent"]))
+    inside = dedented(lines[begin + 1 : end], len(opening["indent"]))
     middle = dividers[0] - begin - 1
     return Block(begin, end, path, text_of(inside[:middle]), text_of(inside[middle + 1 :]), None)
 

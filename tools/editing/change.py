@@ -14,7 +14,7 @@ from .answer import Answer
 from .file_form import NotWritable, in_form_of
 from .line_diff import LineCount, count_lines, unified_diff
 from .proposal import propose
-from .site import Place, Site, Source
+from .workspace import Place, Source, Workspace
 
 
 @dataclass(frozen=True)
@@ -76,27 +76,27 @@ class Change:
 class PlannedChanges:
     """The changes of a task's answers, each planned once, so that the checked change is the one written."""
 
-    site: Site
+    workspace: Workspace
     _planned: dict[Answer, Change] = field(default_factory=dict[Answer, Change])
 
     async def by(self, answer: Answer) -> Change:
         if answer not in self._planned:
-            self._planned[answer] = await anyio.to_thread.run_sync(plan_change, self.site, answer)
+            self._planned[answer] = await anyio.to_thread.run_sync(plan_change, self.workspace, answer)
         return self._planned[answer]
 
 
-def plan_change(site: Site, answer: Answer) -> Change:
-    """Plan the answer's change. Reads the snapshot's folders and writes nothing."""
+def plan_change(workspace: Workspace, answer: Answer) -> Change:
+    """Plan the answer's change. Reads the workspace's folders and writes nothing."""
     if not answer.is_whole:
         return Change(failures=("A code block was never closed, so its end is missing. Answer again in full.",))
-    proposal = propose(answer, site.current, site.target)
+    proposal = propose(answer, workspace.current, workspace.target)
     if proposal.failures:
         return Change(failures=proposal.failures)
     files: list[FileWrite] = []
     failures: list[str] = []
     left_out = list(proposal.notes)
     for path, text in proposal.texts.items():
-        source, why_not = _source(site, path)
+        source, why_not = _source(workspace, path)
         if source is None or why_not is not None:
             left_out.append(f"Not written: {visible(path)[:200]} {why_not}.")
             continue
@@ -116,7 +116,11 @@ def plan_change(site: Site, answer: Answer) -> Change:
     if failures:
         return Change(failures=tuple(failures))
     if left_out and not files:
-        wanted = f"Answer with the new text of {site.target}." if site.target else "Change only files that were given."
+        wanted = (
+            f"Answer with the new text of {workspace.target}."
+            if workspace.target
+            else "Change only files that were given."
+        )
         return Change(failures=tuple(f"{entry} {wanted}" for entry in left_out))
     return Change(tuple(files), left_out=tuple(left_out))
 
@@ -135,27 +139,27 @@ def _unseen_lost(source: Source, text: str) -> str | None:
 _LEAVE_ALONE = "Change the file by search/replace blocks that leave that line alone."
 
 
-def _source(site: Site, path: str) -> tuple[Source | None, str | None]:
+def _source(workspace: Workspace, path: str) -> tuple[Source | None, str | None]:
     """The file for a proposed path, and why it must not be written; None: it may be."""
-    source = site.sources.get(path)
+    source = workspace.sources.get(path)
     if source is None:
         try:
-            place = site.roots.locate(path, "answer")
+            place = workspace.roots.locate(path, "answer")
         except CallerError:
             return None, "is outside the folders that may be written"
-        source = site.source_at(place) or Source(path, place, None, None, _why_not_new(site, place))
-    if source.place in site.judges:
+        source = workspace.source_at(place) or Source(path, place, None, None, _why_not_new(workspace, place))
+    if source.place in workspace.test_files:
         return source, "is used to check the answer"
     return source, source.why_not
 
 
-def _why_not_new(site: Site, place: Place) -> str | None:
+def _why_not_new(workspace: Workspace, place: Place) -> str | None:
     root, relative = place
     if os.path.lexists(root / relative):
         return "already exists and was not named in `target` or `context_files`"
-    if not site.is_beside(place):
+    if not workspace.is_beside(place):
         return "is not in the folder of a file that was named"
-    return site.protection.why_not(relative, is_named=False)
+    return workspace.protection.why_not(relative, is_named=False)
 
 
 def _change(source: Source, text: str, after: bytes) -> FileWrite:

@@ -51,7 +51,7 @@ def find_fences(lines: Sequence[str]) -> list[Fence]:
             begin += 1
             continue
         end = _end(lines, begin + 1, opening)
-        content = outdented(lines[begin + 1 : end], len(opening["indent"]))
+        content = dedented(lines[begin + 1 : end], len(opening["indent"]))
         is_closed = end < len(lines)
         if is_closed or any(map(str.strip, content)):  # a mark on the last line opens nothing
             language = SESSION if _is_session(content) else _language(opening["info"])
@@ -76,7 +76,7 @@ def rank(language: str | None) -> int:
     return _RANKS.get(language or UNTAGGED, RANK_OF_CODE)
 
 
-def outdented(lines: Sequence[str], width: int) -> list[str]:
+def dedented(lines: Sequence[str], width: int) -> list[str]:
     """The lines without the indentation of their fence; less is removed if only the fence is indented."""
     first = next((line for line in lines if line.strip()), "")
     width = min(width, indentation(first))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..guarding.text import visible
-from .line_diff import kept_lines
+from .line_diff import common_runs
 
 # UTF-32 before UTF-16, whose mark is a prefix of it.
 _MARKS = (
@@ -137,7 +137,7 @@ def _woven(text: str, original: FileText) -> str:
     """The new text with the original's exact lines wherever their visible text is the same."""
     old, new = list(_lines(original.raw)), list(_lines(text))
     woven = [(content, original.line_end if end else "") for content, end in new]
-    for run in kept_lines([visible(content) for content, _ in old], [visible(content) for content, _ in new]):
+    for run in common_runs([visible(content) for content, _ in old], [visible(content) for content, _ in new]):
         for offset in range(run.lines):
             content, end = old[run.before + offset]
             new_end = new[run.after + offset][1]

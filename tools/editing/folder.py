@@ -8,7 +8,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from .belongings import attributes_of, give
+from .file_metadata import attributes_of, copy_metadata
 
 _HAS_DESCRIPTORS = os.open in os.supports_dir_fd
 """False on Windows, where each path is checked before use, which leaves a short race."""
@@ -17,7 +17,7 @@ _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, er
 
 
 @dataclass(frozen=True)
-class FileNow:
+class CurrentFile:
     """The current state of a file."""
 
     data: bytes
@@ -37,7 +37,7 @@ class Folder:
     descriptor: int | None
     """None: the system has no calls relative to an open folder."""
 
-    def look(self, name: str) -> FileNow | None:
+    def look(self, name: str) -> CurrentFile | None:
         """The file of that name. None: it does not exist. Raises OSError for anything but a regular file."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         try:
@@ -48,9 +48,9 @@ class Folder:
             status = os.fstat(opened)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError(errno.EISDIR, "it is not a regular file", name)
-            return FileNow(file.read(), status, attributes_of(opened))
+            return CurrentFile(file.read(), status, attributes_of(opened))
 
-    def create(self, name: str, data: bytes, like: FileNow | None) -> None:
+    def create(self, name: str, data: bytes, like: CurrentFile | None) -> None:
         """Create a file with the data, on disk when this returns.
 
         like: the file whose owner, mode and attributes to copy. None: defaults.
@@ -62,7 +62,7 @@ class Folder:
             file.write(data)
             file.flush()
             if like is not None:
-                give(opened, like.status, like.attributes)
+                copy_metadata(opened, like.status, like.attributes)
             os.fsync(opened)
 
     def replace(self, temporary: str, name: str) -> None:

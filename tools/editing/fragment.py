@@ -30,7 +30,7 @@ def placeholder_in(text: str, before: str) -> str | None:
     return None
 
 
-def lost_by(path: str, before: str, text: str, elsewhere: Sequence[str]) -> str | None:
+def describe_loss(path: str, before: str, text: str, elsewhere: Sequence[str]) -> str | None:
     """What would be lost if an excerpt replaced the file. None: the text is not an excerpt.
 
     elsewhere: the other texts of the answer, to which definitions may have moved.

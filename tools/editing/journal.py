@@ -115,16 +115,16 @@ class Journals:
 
     folder: Path
     at_step: Step = lambda _: None
-    news: list[str] = field(default_factory=list[str])
+    notices: list[str] = field(default_factory=list[str])
     """Messages about tasks recovered at startup, for the next answer."""
 
-    def take_news(self) -> list[str]:
+    def take_notices(self) -> list[str]:
         """Return the messages and clear them."""
-        news, self.news = self.news, []
-        return news
+        notices, self.notices = self.notices, []
+        return notices
 
     @contextlib.contextmanager
-    def alone(self) -> Generator[None]:
+    def locked(self) -> Generator[None]:
         """Hold the lock that serializes writes and undos of all processes on this data folder. Raises OSError."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(self.folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)

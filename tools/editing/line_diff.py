@@ -11,7 +11,7 @@ _THOROUGH_UP_TO = 25_000_000
 
 
 @dataclass(frozen=True)
-class Kept:
+class CommonRun:
     """A run of lines common to both texts."""
 
     before: int
@@ -26,7 +26,7 @@ class LineCount:
     removed: int
 
 
-def kept_lines(before: Sequence[str], after: Sequence[str]) -> list[Kept]:
+def common_runs(before: Sequence[str], after: Sequence[str]) -> list[CommonRun]:
     """The common runs, in order."""
     start = 0
     while start < min(len(before), len(after)) and before[start] == after[start]:
@@ -38,9 +38,9 @@ def kept_lines(before: Sequence[str], after: Sequence[str]) -> list[Kept]:
     is_coarse = len(first) * len(second) > _THOROUGH_UP_TO
     blocks = SequenceMatcher(None, first, second, autojunk=is_coarse).get_matching_blocks()
     runs = [
-        Kept(0, 0, start),
-        *(Kept(block.a + start, block.b + start, block.size) for block in blocks),
-        Kept(len(before) - end, len(after) - end, end),
+        CommonRun(0, 0, start),
+        *(CommonRun(block.a + start, block.b + start, block.size) for block in blocks),
+        CommonRun(len(before) - end, len(after) - end, end),
     ]
     return [run for run in runs if run.lines]
 
@@ -59,5 +59,5 @@ def unified_diff(text_before: str, text_after: str, name_before: str, name_after
 def count_lines(text_before: str, text_after: str) -> LineCount:
     """The number of added and removed lines; a changed line counts as both, as does one that loses its line end."""
     before, after = lines_of(text_before), lines_of(text_after)
-    kept = sum(run.lines for run in kept_lines(before, after))
+    kept = sum(run.lines for run in common_runs(before, after))
     return LineCount(added=len(after) - kept, removed=len(before) - kept)

@@ -14,7 +14,7 @@ _BEGINNING = re.compile(r"\A--- (?:a/[^\n]+|/dev/null)\n\+\+\+ b/[^\n]+\n@@ -")
 _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@\n")
 
 
-class NoLongerFits(Exception):
+class DoesNotApply(Exception):
     """A file differs from what the diff was made from. The message is its path."""
 
 
@@ -33,10 +33,10 @@ def is_own_diff(code: str) -> bool:
     return _BEGINNING.match(code) is not None
 
 
-def files_after(diff: str, roots: Roots) -> list[FileAfter]:
+def apply_own_diff(diff: str, roots: Roots) -> list[FileAfter]:
     """The files after a diff of our own, in order. Reads below the roots and writes nothing.
 
-    Hunks apply only at their exact line numbers. Raises NoRoots, FileRefused or NoLongerFits.
+    Hunks apply only at their exact line numbers. Raises NoRoots, FileRefused or DoesNotApply.
     """
     return [_after(file, roots) for file in _read(diff)]
 
@@ -62,7 +62,7 @@ def _read(diff: str) -> Iterator[_FileDiff]:
     while at < len(lines):
         old, new = lines[at], "".join(lines[at + 1 : at + 2])
         if not (old.startswith("--- ") and new.startswith("+++ b/")):  # written by a model, with wrong line counts
-            raise NoLongerFits("any file")
+            raise DoesNotApply("any file")
         at += 2
         hunks: list[_Hunk] = []
         while at < len(lines) and (head := _HUNK.fullmatch(lines[at])) is not None:
@@ -99,9 +99,9 @@ def _after(file: _FileDiff, roots: Roots) -> FileAfter:
             try:
                 data = in_form_of("".join(lines), content)
             except NotWritable as error:
-                raise NoLongerFits(file.path) from error
+                raise DoesNotApply(file.path) from error
             return FileAfter(folder, Path(file.path), "".join(lines), data)
-    raise NoLongerFits(file.path)
+    raise DoesNotApply(file.path)
 
 
 def _content(file: _FileDiff, folder: Path, roots: Roots) -> FileText | None:
@@ -111,7 +111,7 @@ def _content(file: _FileDiff, folder: Path, roots: Roots) -> FileText | None:
     except FileMissing:
         return None
     except NotText as error:
-        raise NoLongerFits(file.path) from error
+        raise DoesNotApply(file.path) from error
 
 
 def _patched(lines: list[str], hunks: Sequence[_Hunk]) -> list[str] | None:

@@ -8,7 +8,7 @@ from math import ceil
 from ..asking.tokens import BYTES_PER_TOKEN, estimate_tokens
 from ..some_names import some_names
 from .context import ContextFile
-from .relevance import MUST, OUTLINE, REFERRED, REFERRED_SIGNATURES, TARGET, Reading, weigh
+from .relevance import MUST, OUTLINE, REFERRED, REFERRED_SIGNATURES, TARGET, Ranking, rank_pieces
 
 _NAMES_SHOWN = 4
 
@@ -53,7 +53,7 @@ class Packing:
         return sum(map(_tokens, self.files))
 
     @cached_property
-    def least_tokens(self) -> int:
+    def min_tokens(self) -> int:
         """Estimated tokens of the required parts; parses every file."""
         if not self.files:
             return 0
@@ -76,8 +76,8 @@ class Packing:
         return selection.packed()
 
     @cached_property
-    def _reading(self) -> Reading:
-        return weigh(self.task, self.files, self.target)
+    def _reading(self) -> Ranking:
+        return rank_pieces(self.task, self.files, self.target)
 
     @cached_property
     def _lines(self) -> tuple[tuple[str, ...], ...]:
@@ -93,7 +93,7 @@ class _Selection:
 
     files: Sequence[ContextFile]
     lines: Sequence[Sequence[str]]
-    reading: Reading
+    reading: Ranking
     tokens: int = 0
     """Estimated tokens of the selected lines with the tags; tends to overestimate."""
     taken: dict[int, set[int]] = field(default_factory=dict[int, set[int]])

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from ..checking.languages import can_be, guess_language, language_of_file
 from .answer import Answer, Edit, Part
 from .fences import RANK_OF_CODE, rank
-from .fragment import lost_by, placeholder_in
+from .fragment import describe_loss, placeholder_in
 from .matching import closest, find_matches
 
 
@@ -71,7 +71,7 @@ class _Draft:
             self._fail(path, "given twice, with different texts. Give it once, whole.")
         elif (placeholder := placeholder_in(text, before or "")) is not None:
             self._fail(path, f"contains a placeholder for code that is not given: {placeholder}. {_GIVE_ALL}")
-        elif (lost := lost_by(path, before or "", text, elsewhere)) is not None:
+        elif (lost := describe_loss(path, before or "", text, elsewhere)) is not None:
             self._fail(path, f"given as a whole file, but it is only a piece: {lost} would be lost. {_GIVE_ALL}")
         else:
             self.texts[path] = text

@@ -44,7 +44,7 @@ OUTLINE = 4
 
 
 @dataclass(frozen=True)
-class Reading:
+class Ranking:
     """The ranked pieces of the context files."""
 
     pieces: tuple[Piece, ...]
@@ -52,7 +52,7 @@ class Reading:
     """Indexes of the files, most useful first."""
 
 
-def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Reading:
+def rank_pieces(task: str, files: Sequence[ContextFile], target: str | None) -> Ranking:
     """The pieces of the files, and the files in order: the target, those that the task names, the rest as given."""
     units = [outline(file.path, file.text) for file in files]
     sure, words = _names(task)
@@ -78,7 +78,7 @@ def weigh(task: str, files: Sequence[ContextFile], target: str | None) -> Readin
             pieces.append(_signatures([unit], number, REFERRED_SIGNATURES))
             pieces.append(_whole_or_outline(unit, number, REFERRED, referred))
     ranked = sorted(range(len(files)), key=lambda n: (files[n].path != target, not central[n], n not in holding, n))
-    return Reading(tuple(pieces), tuple(ranked))
+    return Ranking(tuple(pieces), tuple(ranked))
 
 
 def _names(task: str) -> tuple[set[str], set[str]]:
@@ -126,14 +126,14 @@ def _referred_to(
 
     A member counts only if its name is unique: `get` and `run` are everywhere.
     """
-    spoken: set[str] = set()
+    referenced: set[str] = set()
     for file, of_file, is_central in zip(files, units, central, strict=True):
         lines = file.text.split("\n")
         named = [unit for unit in _named_units(of_file, sure) if not any(_named_units(unit.members, sure))]
         shown = ["\n".join(lines[unit.first_line : unit.last_line + 1]) for unit in named]
-        spoken.update(*map(_WORD.findall, shown or ([file.text] if is_central else [])))
+        referenced.update(*map(_WORD.findall, shown or ([file.text] if is_central else [])))
     defined: dict[str, int] = {}
     for unit in (unit for of_file in units for unit in all_units(of_file)):
         defined[unit.name] = defined.get(unit.name, 0) + 1
     top = {unit.name for of_file in units for unit in of_file}
-    return {name for name in spoken if name in top or defined.get(name) == 1}
+    return {name for name in referenced if name in top or defined.get(name) == 1}

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from ..checking.languages import guess_language
+from .block_paths import is_quotation, path_in_comment, path_in_info, path_in_line
 from .blocks import Block, find_blocks, is_diff, read_diff, text_of
 from .fences import SESSION, UNTAGGED, Fence, find_fences
-from .naming import is_quotation, path_in_comment, path_in_info, path_in_line
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .file_form import NotText, read_text
 from .folder import folder_below
 from .journal import KEPT_DAYS, Entry, Journal, Journals, digest
 from .line_diff import unified_diff
-from .writing import UNDOING, UNDONE, take_back
+from .writing import UNDOING, UNDONE, roll_back
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +59,7 @@ async def undo_task(services: Services, task_id: str) -> UndoAnswer:
 async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
     """Roll back the unfinished writes of servers that died, and complete interrupted undos.
 
-    Recovered tasks are logged and reported in `journals.news`. Expired journals are deleted. now: seconds since 1970
+    Recovered tasks are logged and reported in `journals.notices`. Expired journals are deleted. now: seconds since 1970
     UTC.
     """
 
@@ -80,7 +80,7 @@ async def recover(ledger: Ledger, journals: Journals, now: float) -> None:
 
 
 def _undo(journals: Journals, task_id: str) -> UndoAnswer:
-    with journals.alone():
+    with journals.locked():
         journal = journals.find(task_id)
         if journal is None:
             raise BadArgument(
@@ -102,7 +102,7 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
         journal.put(UNDOING)
         journals.at_step("undo")
         try:
-            taken = take_back(journal)
+            taken = roll_back(journal)
         except OSError as error:
             raise CallerError(
                 f"undo: {error.filename or journal.folder} cannot be written ({error.strerror}). Fix that and call"
@@ -126,15 +126,15 @@ def _undo(journals: Journals, task_id: str) -> UndoAnswer:
 def _put_right(journals: Journals, journal: Journal) -> None:
     plan = journal.plan
     try:
-        with journals.alone():
+        with journals.locked():
             if journal.has(UNDONE):
                 return  # another server has done it
-            taken = take_back(journal)
+            taken = roll_back(journal)
             journal.put(UNDONE, taken.left)
     except OSError as error:
         logger.warning("task %s was half written and cannot be undone: %s", plan.task_id, error)
         why = f"{error.filename or journal.folder}: {error.strerror or error}"
-        journals.news.append(
+        journals.notices.append(
             f"Task {plan.task_id} was interrupted while writing, and could not be undone ({why}). Fix that and run"
             f" `chargehand undo {plan.task_id}`, or start a server again."
         )
@@ -149,7 +149,7 @@ def _put_right(journals: Journals, journal: Journal) -> None:
     if taken.left:
         said += f" Changed by somebody else meanwhile, and left alone: {', '.join(taken.left)}."
     logger.warning("%s", said)
-    journals.news.append(said)
+    journals.notices.append(said)
 
 
 def _since(journal: Journal, number: int) -> str | None:

@@ -1,7 +1,7 @@
 """Writes a change to disk atomically, and rolls it back.
 
 At every step the journal can tell for each file whether it has its old or its new content. It does not protect against
-another process that writes a file between the last check and the replacement, nor keep metadata that `belongings.py`
+another process that writes a file between the last check and the replacement, nor keep metadata that `file_metadata.py`
 does not copy.
 """
 
@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 from typing import Literal
 
 from .change import Change, FileWrite
-from .folder import FileNow, Folder, folder_below
+from .folder import CurrentFile, Folder, folder_below
 from .journal import Entry, Journal, Journals, WritePlan, digest, identity
 
 UNDOING, UNDONE = "undoing", "undone"
@@ -38,7 +38,7 @@ class NotApplied(Exception):
 
 
 @dataclass(frozen=True)
-class TakenBack:
+class Rollback:
     """The result of rolling back a task, by file."""
 
     restored: tuple[str, ...] = ()
@@ -49,7 +49,7 @@ class TakenBack:
 def apply_change(change: Change, task_id: str, journals: Journals, at: float) -> None:
     """Write all files of a change, or none. at: now, in seconds since 1970 UTC. Raises NotApplied."""
     try:
-        with journals.alone():
+        with journals.locked():
             for file in change.files:
                 _require_writable(file)
             plan = _plan(change, task_id, at)
@@ -63,7 +63,7 @@ def apply_change(change: Change, task_id: str, journals: Journals, at: float) ->
         raise NotApplied(f"Nothing was written: {_why(error, journals.folder)}, then call again.") from error
 
 
-def take_back(journal: Journal) -> TakenBack:
+def roll_back(journal: Journal) -> Rollback:
     """Restore every file that is still as the task wrote it; idempotent. Raises OSError.
 
     Also completes the rollback of an interrupted task, whose unwritten files still have their old content.
@@ -81,16 +81,16 @@ def take_back(journal: Journal) -> TakenBack:
             folder.remove(entry.temporary)
             name = PurePath(entry.relative).name
             now = _look(folder, name)
-            found = digest(now.data) if isinstance(now, FileNow) else None
+            found = digest(now.data) if isinstance(now, CurrentFile) else None
             if now is not False and found == entry.before:
                 continue
             if now is False or found != entry.after:
                 left.append(entry.path)
                 continue
-            _put_back(folder, name, entry, journal.before(number))
+            _restore(folder, name, entry, journal.before(number))
             restored.append(entry.path)
     _remove_made_folders(journal)
-    return TakenBack(tuple(reversed(restored)), tuple(reversed(left)))
+    return Rollback(tuple(reversed(restored)), tuple(reversed(left)))
 
 
 def _plan(change: Change, task_id: str, at: float) -> WritePlan:
@@ -165,7 +165,7 @@ def _give_up(journal: Journal, error: OSError | NotApplied) -> None:
     """Roll back a change that cannot be completed. Raises NotApplied."""
     why = str(error) if isinstance(error, NotApplied) else f"{_why(error, journal.folder)}, then call again."
     try:
-        taken = take_back(journal)
+        taken = roll_back(journal)
     except OSError as worse:
         raise NotApplied(
             f"{why} It could not be restored either ({worse}); `chargehand undo {journal.plan.task_id}` tries again."
@@ -192,7 +192,7 @@ def _folder_of(entry: Entry) -> Generator[Folder | None]:
         yield folder
 
 
-def _look(folder: Folder, name: str) -> FileNow | Literal[False] | None:
+def _look(folder: Folder, name: str) -> CurrentFile | Literal[False] | None:
     """The file; None: it does not exist; False: the name is not a regular file."""
     try:
         return folder.look(name)
@@ -202,7 +202,7 @@ def _look(folder: Folder, name: str) -> FileNow | Literal[False] | None:
         raise
 
 
-def _put_back(folder: Folder, name: str, entry: Entry, before: bytes | None) -> None:
+def _restore(folder: Folder, name: str, entry: Entry, before: bytes | None) -> None:
     if before is None:
         folder.remove(name)
     else:
@@ -227,7 +227,7 @@ def _remove_made_folders(journal: Journal) -> None:
             above.remove_folder_if_empty(place.name)
 
 
-def _require_unchanged(file: FileWrite, now: FileNow | None) -> None:
+def _require_unchanged(file: FileWrite, now: CurrentFile | None) -> None:
     if digest(now.data if now else None) != digest(file.before):
         raise NotApplied(f"Nothing was written: {_changed(file)}")
 

@@ -15,9 +15,9 @@ class Allowance:
 
 
 def allow(
-    profile: ModelProfile, *, prompt_tokens_at_most: int, wanted_tokens: int, least_tokens: int, left_usd: float | None
+    profile: ModelProfile, *, prompt_tokens_at_most: int, wanted_tokens: int, min_tokens: int, left_usd: float | None
 ) -> Allowance | None:
-    """The most that a request may use, or None if the budget does not cover `least_tokens` of output.
+    """The most that a request may use, or None if the budget does not cover `min_tokens` of output.
 
     wanted_tokens: the desired output tokens, thinking included; reduced to what `left_usd` pays for.
     left_usd: remaining US dollars; None means no limit. Free models are never limited.
@@ -34,7 +34,7 @@ def allow(
         tokens = int(spare_usd / (price_usd - worst_case_usd(0)) * wanted_tokens)
         if worst_case_usd(tokens) > left_usd:  # floating-point rounding
             tokens -= 1
-        if tokens < least_tokens:
+        if tokens < min_tokens:
             return None
     return Allowance(max_output_tokens=tokens, worst_case_usd=worst_case_usd(tokens))
 

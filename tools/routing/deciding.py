@@ -49,7 +49,7 @@ class Job:
     @property
     def least_prompt_tokens(self) -> int:
         """The same with only those parts of the files that must be there; reads them all by their grammars."""
-        return self._beside_files_tokens + self.packing.least_tokens
+        return self._beside_files_tokens + self.packing.min_tokens
 
     @property
     def _beside_files_tokens(self) -> int:

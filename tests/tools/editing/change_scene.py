@@ -8,7 +8,7 @@ from chargehand.tools.editing.answer import Answer, Edit, Part
 from chargehand.tools.editing.change import Change, plan_change
 from chargehand.tools.editing.context import ContextFile
 from chargehand.tools.editing.protected import Protection
-from chargehand.tools.editing.site import Site, survey_site
+from chargehand.tools.editing.workspace import Workspace, snapshot_workspace
 from chargehand.tools.guarding.roots import Roots
 
 
@@ -17,17 +17,19 @@ def answer(files: dict[str, str] | None = None, edits: tuple[Edit, ...] = (), *,
     return Answer("".join(part.text for part in parts), "python", is_whole, parts, edits)
 
 
-async def site_of(project: Path, target: str | None, *named: str, allowed: tuple[str, ...] = (), judges=()) -> Site:
+async def workspace_of(
+    project: Path, target: str | None, *named: str, allowed: tuple[str, ...] = (), test_files=()
+) -> Workspace:
     roots = Roots((project,))
     files = [ContextFile(name, roots.read(name, "context_files")) for name in named]
-    places = frozenset((project, Path(judge)) for judge in judges)
-    return await survey_site(target, files, roots, Protection(allowed), places)
+    places = frozenset((project, Path(judge)) for judge in test_files)
+    return await snapshot_workspace(target, files, roots, Protection(allowed), places)
 
 
 async def change_of(project: Path, files: dict[str, str], *named: str) -> Change:
     """The change that puts these texts into the files; the first is the target."""
-    site = await site_of(project, next(iter(files)), *named)
-    change = plan_change(site, answer(files))
+    workspace = await workspace_of(project, next(iter(files)), *named)
+    change = plan_change(workspace, answer(files))
     assert not change.failures
     return change
 

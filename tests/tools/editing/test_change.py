@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from change_scene import answer, site_of
+from change_scene import answer, workspace_of
 
 from chargehand.tools.editing.answer import Edit
 from chargehand.tools.editing.change import Change, plan_change
@@ -27,7 +27,7 @@ def written(change: Change) -> dict[str, bytes]:
 
 
 async def test_the_target_takes_the_whole_answer(project: Path):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"": "A = 3\nB = 2\n"}))
+    change = plan_change(await workspace_of(project, "src/a.py"), answer({"": "A = 3\nB = 2\n"}))
 
     assert written(change) == {"src/a.py": b"A = 3\nB = 2\n"}
     assert (change.files[0].lines.added, change.files[0].lines.removed) == (1, 1)
@@ -36,19 +36,21 @@ async def test_the_target_takes_the_whole_answer(project: Path):
 
 async def test_an_edit_changes_its_lines_only(project: Path):
     edit = Edit("src/a.py", "B = 2\n", "B = 3\nC = 4\n")
-    change = plan_change(await site_of(project, None, "src/a.py"), answer(edits=(edit,)))
+    change = plan_change(await workspace_of(project, None, "src/a.py"), answer(edits=(edit,)))
 
     assert written(change) == {"src/a.py": b"A = 1\nB = 3\nC = 4\n"}
 
 
 async def test_a_new_file_may_lie_beside_a_named_one(project: Path):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", "src/new.py": "N = 1\n"}))
+    change = plan_change(
+        await workspace_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", "src/new.py": "N = 1\n"})
+    )
 
     assert written(change) == {"src/a.py": b"A = 3\n", "src/new.py": b"N = 1\n"}
 
 
 async def test_the_target_may_be_new_and_in_a_folder_that_is_missing(project: Path):
-    change = plan_change(await site_of(project, "lib/deep/new.py"), answer({"": "N = 1\n"}))
+    change = plan_change(await workspace_of(project, "lib/deep/new.py"), answer({"": "N = 1\n"}))
 
     assert written(change) == {"lib/deep/new.py": b"N = 1\n"}
 
@@ -66,7 +68,7 @@ async def test_the_target_may_be_new_and_in_a_folder_that_is_missing(project: Pa
     ],
 )
 async def test_what_nobody_named_is_left_out_and_reported(project: Path, path: str, why: str):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", path: "X = 1\n"}))
+    change = plan_change(await workspace_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", path: "X = 1\n"}))
 
     assert written(change) == {"src/a.py": b"A = 3\n"}
     assert len(change.left_out) == 1
@@ -75,55 +77,55 @@ async def test_what_nobody_named_is_left_out_and_reported(project: Path, path: s
 
 
 async def test_an_answer_of_which_nothing_may_be_written_is_sent_back(project: Path):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"tests/test_new.py": "X = 1\n"}))
+    change = plan_change(await workspace_of(project, "src/a.py"), answer({"tests/test_new.py": "X = 1\n"}))
 
     assert written(change) == {}
     assert "Answer with the new text of src/a.py" in change.failures[0]
 
 
 async def test_the_tests_that_judge_an_answer_are_not_rewritten_by_it(project: Path):
-    site = await site_of(project, "src/a.py", "tests/test_a.py", judges=["tests/test_a.py"])
-    change = plan_change(site, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
+    workspace = await workspace_of(project, "src/a.py", "tests/test_a.py", test_files=["tests/test_a.py"])
+    change = plan_change(workspace, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
 
     assert written(change) == {"src/a.py": b"A = 3\n"}
     assert change.left_out == ("Not written: tests/test_a.py is used to check the answer.",)
 
 
 async def test_a_test_file_that_is_the_target_is_written(project: Path):
-    site = await site_of(project, "tests/test_a.py", judges=["tests/test_a.py"])
+    workspace = await workspace_of(project, "tests/test_a.py", test_files=["tests/test_a.py"])
 
-    assert written(plan_change(site, answer({"": "assert 2\n"}))) == {"tests/test_a.py": b"assert 2\n"}
+    assert written(plan_change(workspace, answer({"": "assert 2\n"}))) == {"tests/test_a.py": b"assert 2\n"}
 
 
 async def test_an_answer_that_was_cut_off_changes_nothing(project: Path):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"": "A ="}, is_whole=False))
+    change = plan_change(await workspace_of(project, "src/a.py"), answer({"": "A ="}, is_whole=False))
 
     assert change.files == ()
     assert "never closed" in change.failures[0]
 
 
 async def test_an_answer_that_would_empty_a_file_changes_nothing(project: Path):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"src/a.py": "\n"}))
+    change = plan_change(await workspace_of(project, "src/a.py"), answer({"src/a.py": "\n"}))
 
     assert "nothing of it would be left" in change.failures[0]
 
 
 async def test_a_character_that_the_files_encoding_lacks_is_sent_back_with_its_line(project: Path):
     (project / "src/old.py").write_bytes(b"# caf\xe9\nA = 1\n")
-    change = plan_change(await site_of(project, "src/old.py"), answer({"": "# caf\u00e9\nA = '\u2192'\n"}))
+    change = plan_change(await workspace_of(project, "src/old.py"), answer({"": "# caf\u00e9\nA = '\u2192'\n"}))
 
     assert "src/old.py: line 2: '\u2192' cannot be written in the file's encoding, cp1252" in change.failures[0]
 
 
 async def test_what_the_file_says_already_is_no_change_and_no_failure(project: Path):
-    change = plan_change(await site_of(project, "src/a.py"), answer({"": "A = 1\nB = 2\n"}))
+    change = plan_change(await workspace_of(project, "src/a.py"), answer({"": "A = 1\nB = 2\n"}))
 
     assert change == Change()
 
 
 async def test_one_file_under_two_names_is_one_file(project: Path):
-    site = await site_of(project, "./src/../src/a.py", "src/a.py")
-    change = plan_change(site, answer({"": "A = 3\n"}))
+    workspace = await workspace_of(project, "./src/../src/a.py", "src/a.py")
+    change = plan_change(workspace, answer({"": "A = 3\n"}))
 
     assert [file.path for file in change.files] == ["src/a.py"]
 
@@ -147,13 +149,13 @@ async def test_a_target_that_may_not_be_written_is_refused_before_a_model_is_ask
     (project / "locked.py").chmod(0o444)
 
     with pytest.raises(FileRefused, match=said):
-        await site_of(project, target)
+        await workspace_of(project, target)
 
 
 async def test_a_change_reads_as_a_diff_that_git_takes(project: Path):
     (project / "src/b.py").write_text("B = 2")
-    site = await site_of(project, None, "src/a.py", "src/b.py")
-    change = plan_change(site, answer({"src/a.py": "A = 1\nB = 3\n", "src/b.py": "B = 4\n"}))
+    workspace = await workspace_of(project, None, "src/a.py", "src/b.py")
+    change = plan_change(workspace, answer({"src/a.py": "A = 1\nB = 3\n", "src/b.py": "B = 4\n"}))
 
     assert change.as_text() == (
         "--- a/src/a.py\n+++ b/src/a.py\n@@ -1,2 +1,2 @@\n A = 1\n-B = 2\n+B = 3\n"

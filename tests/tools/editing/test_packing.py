@@ -41,7 +41,7 @@ def test_files_that_fit_are_whole_and_nothing_is_said():
 
 def test_no_files_need_no_room():
     assert Packing("Do it.", ()).pack(0) == Packed((), 0, None)
-    assert Packing("Do it.", ()).least_tokens == 0
+    assert Packing("Do it.", ()).min_tokens == 0
 
 
 def test_what_the_task_names_is_there_with_the_imports_and_signatures_around_it():
@@ -62,7 +62,7 @@ def test_what_is_left_out_is_told():
 
 def test_with_more_room_there_is_more_in_the_order_of_its_use():
     task = "Let `save_order` return the total."
-    least = Packing(task, FILES).least_tokens
+    least = Packing(task, FILES).min_tokens
 
     shown = [_shown(_pack(task, room)) for room in (least, least + 800, least + 900, 100_000)]
 
@@ -83,7 +83,7 @@ def test_the_target_comes_first_and_then_what_it_refers_to():
     )
     packing = Packing("Make it quicker.", files, "t.py")
 
-    packed = packing.pack(packing.least_tokens + 250)
+    packed = packing.pack(packing.min_tokens + 250)
 
     texts = {file.path: file.text for file in packed.files}
     assert texts["t.py"] == files[2].text
@@ -97,7 +97,7 @@ def test_a_target_that_does_not_fit_keeps_its_signatures_and_as_many_functions_a
     target = ContextFile("t.py", _module("one", "two", "three"))
     packing = Packing("Make it quicker.", (target,), "t.py")
 
-    packed = packing.pack(packing.least_tokens + 200)
+    packed = packing.pack(packing.min_tokens + 200)
 
     assert re.findall(r"(\w+)_29", packed.files[0].text) == ["one"]
     assert re.findall(r"def (\w+)", packed.files[0].text) == ["one", "two", "three"]
@@ -120,7 +120,7 @@ def test_of_a_class_whose_method_is_named_the_other_methods_are_signatures():
     )
     packing = Packing("Let `Shop.close_down` log.", (ContextFile("a.py", text),))
 
-    assert packing.pack(packing.least_tokens).files[0].text == (
+    assert packing.pack(packing.min_tokens).files[0].text == (
         "class Shop:\n    def open(self):\n[lines 3-32 left out]\n    def close_down(self):\n        return 0\n"
         "    def sell(self):\n[lines 36-65 left out]\n"
     )
@@ -129,7 +129,7 @@ def test_of_a_class_whose_method_is_named_the_other_methods_are_signatures():
 def test_a_task_that_names_nothing_gets_the_signatures_of_all():
     packing = Packing("Make it quicker.", FILES)
 
-    packed = packing.pack(packing.least_tokens)
+    packed = packing.pack(packing.min_tokens)
 
     assert [file.path for file in packed.files] == ["src/orders.py", "src/stock.py", "src/taxes.py"]
     assert "_29" not in "".join(file.text for file in packed.files)
@@ -140,7 +140,7 @@ def test_of_a_document_the_sections_that_hold_the_names_are_there():
     text = "".join(f"## Part\n\n{f'It says {says} here.' * 20}\n\n" for says in sections)
     packing = Packing("Describe `save_order`.", (ContextFile("README.md", text),))
 
-    shown = packing.pack(packing.least_tokens).files[0].text
+    shown = packing.pack(packing.min_tokens).files[0].text
 
     assert shown.count("It says `save_order` here.") == 20
     assert "nothing" not in shown
@@ -220,7 +220,7 @@ def test_whatever_is_packed_keeps_to_its_room_and_to_the_files_own_lines(
     packing = Packing(task, files)
     packed = packing.pack(room)
 
-    assert packed.tokens <= max(room, packing.least_tokens)
+    assert packed.tokens <= max(room, packing.min_tokens)
     assert packed.tokens >= sum(estimate_tokens(file.text) for file in packed.files)
     by_path = {file.path: file for file in files}
     for file in packed.files:

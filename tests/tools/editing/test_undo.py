@@ -221,7 +221,7 @@ async def test_an_undo_that_is_interrupted_is_finished_at_the_next_start(service
     await recover(services.ledger, services.journals, services.now)
 
     assert contents(project) == BEFORE
-    assert any(TASK in news for news in services.journals.news)
+    assert any(TASK in notices for notices in services.journals.notices)
 
 
 @pytest.mark.parametrize(
@@ -239,9 +239,9 @@ async def test_what_a_dead_server_had_half_written_is_taken_back_at_the_next_sta
 
     assert contents(project) == BEFORE
     assert f"Task {TASK} was interrupted while writing" in caplog.text
-    assert len(services.journals.take_news()) == 1
+    assert len(services.journals.take_notices()) == 1
     await recover(services.ledger, services.journals, services.now)
-    assert services.journals.take_news() == []
+    assert services.journals.take_notices() == []
 
 
 async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_left_alone(
@@ -256,7 +256,7 @@ async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_lef
     await recover(services.ledger, services.journals, services.now)
 
     assert contents(project) == {**BEFORE, "a.py": b"mine\n"}
-    assert "left alone: a.py" in services.journals.news[0]
+    assert "left alone: a.py" in services.journals.notices[0]
     assert (await receipt_of(services, TASK)).notes[1:] == [
         "Files are as they were before: sub/b.py, sub/new.py.",
         "Changed by somebody else meanwhile, and left alone: a.py.",
@@ -284,14 +284,14 @@ async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once
     await write(services, project, at_step=crash)
     take_away(project, is_mounted=is_mounted)
     await recover(services.ledger, services.journals, services.now)
-    [said] = services.journals.take_news()
+    [said] = services.journals.take_notices()
     assert f"could not be undone ({project}: the project folder is missing or empty). Fix that" in said
 
     (project.parent / "away").rename(project)
     await recover(services.ledger, services.journals, services.now)
 
     assert contents(project) == BEFORE
-    assert "was undone: a.py restored." in services.journals.news[0]
+    assert "was undone: a.py restored." in services.journals.notices[0]
 
 
 async def test_a_half_written_file_that_somebody_changed_is_not_said_to_be_unwritten(services: Services, project: Path):
@@ -303,7 +303,7 @@ async def test_a_half_written_file_that_somebody_changed_is_not_said_to_be_unwri
     (project / "a.py").write_bytes(b"mine\n")
     await recover(services.ledger, services.journals, services.now)
 
-    assert services.journals.news == [
+    assert services.journals.notices == [
         f"Task {TASK} was interrupted while writing files. Changed by somebody else meanwhile, and left alone: a.py."
     ]
 
@@ -376,7 +376,7 @@ async def test_what_was_delivered_or_is_unknown_to_the_ledger_is_not_taken_back_
     (services.journals.folder / TASK).rename(services.journals.folder / ("c" * 32))
     await recover(services.ledger, services.journals, services.now)
     assert contents(project) == AFTER
-    assert services.journals.news == []
+    assert services.journals.notices == []
 
 
 async def test_what_is_being_written_elsewhere_is_not_disturbed(services: Services, project: Path):
@@ -408,7 +408,7 @@ async def test_what_the_user_does_again_after_an_undo_stays(services: Services, 
     await recover(services.ledger, services.journals, services.now)
 
     assert contents(project) == AFTER
-    assert services.journals.news == []
+    assert services.journals.notices == []
 
 
 async def test_journals_go_after_their_days_and_unfinished_ones_at_once(services: Services, project: Path):

@@ -10,7 +10,7 @@ from change_scene import change_of, tree
 
 from chargehand.tools.editing import writing
 from chargehand.tools.editing.journal import Journals
-from chargehand.tools.editing.writing import NotApplied, apply_change, take_back
+from chargehand.tools.editing.writing import NotApplied, apply_change, roll_back
 
 pytestmark = pytest.mark.anyio
 
@@ -83,11 +83,11 @@ async def test_a_task_is_taken_back_to_the_byte(project: Path, home: Path):
     journal = journals.find(TASK)
     assert journal is not None
 
-    taken = take_back(journal)
+    taken = roll_back(journal)
 
     assert tree(project) == before
     assert set(taken.restored) == set(NEW)
-    assert take_back(journal).restored == ()
+    assert roll_back(journal).restored == ()
 
 
 @pytest.mark.parametrize("at", STEPS)
@@ -103,7 +103,7 @@ async def test_a_crash_at_any_step_is_taken_back_to_the_byte(project: Path, home
         apply_change(change, TASK, Journals(home, at_step=crash), NOW)
     journal = Journals(home).find(TASK)
     if journal is not None:
-        take_back(journal)
+        roll_back(journal)
 
     assert (journal is None) == (at == "journal")
     assert tree(project) == before
@@ -162,7 +162,7 @@ async def test_a_failed_change_stays_in_the_journal_while_somebodys_work_stands_
     assert (project / "src/a.py").read_text() == "theirs"
     journal = Journals(home).find(TASK)
     assert journal is not None
-    assert take_back(journal).left == ("src/a.py",)
+    assert roll_back(journal).left == ("src/a.py",)
 
 
 async def test_a_folder_that_took_a_new_files_place_is_left_alone_and_named(project: Path, home: Path):
@@ -172,7 +172,7 @@ async def test_a_folder_that_took_a_new_files_place_is_left_alone_and_named(proj
     journal = Journals(home).find(TASK)
     assert journal is not None
 
-    taken = take_back(journal)
+    taken = roll_back(journal)
 
     assert taken.left == ("src/new.py",)
     assert (project / "src/new.py").is_dir()
@@ -232,7 +232,7 @@ async def test_a_file_made_read_only_meanwhile_is_not_replaced(project: Path, ho
     assert (project / "src/a.py").read_bytes() == b"A = 1\r\n"
 
 
-async def test_what_cannot_be_put_back_either_stays_in_the_journal_and_says_so(
+async def test_what_cannot_be_restored_either_stays_in_the_journal_and_says_so(
     project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ):
     change = await change_in(project)
@@ -244,7 +244,7 @@ async def test_what_cannot_be_put_back_either_stays_in_the_journal_and_says_so(
     def never(*_: object) -> None:
         raise OSError(errno.EIO, "broken disk")
 
-    monkeypatch.setattr(writing, "_put_back", never)  # a disk that breaks for good cannot be had otherwise
+    monkeypatch.setattr(writing, "_restore", never)  # a disk that breaks for good cannot be had otherwise
     with pytest.raises(NotApplied, match=f"could not be restored either.*chargehand undo {TASK}"):
         apply_change(change, TASK, Journals(home, at_step=fail), NOW)
 

@@ -40,7 +40,7 @@ FREE = _profile(None)
 def _allow(
     profile: ModelProfile, left_usd: float | None, *, prompt: int = 1_000, wanted: int = 4_000, least: int = 256
 ):
-    return allow(profile, prompt_tokens_at_most=prompt, wanted_tokens=wanted, least_tokens=least, left_usd=left_usd)
+    return allow(profile, prompt_tokens_at_most=prompt, wanted_tokens=wanted, min_tokens=least, left_usd=left_usd)
 
 
 def test_with_money_enough_all_that_is_wanted_is_allowed():

@@ -11,8 +11,8 @@ import anyio.to_thread
 
 from ...memory_store.records import Outcome
 from ..services import Services
-from .branches import has_moved
 from .file_form import NotText, read_text
+from .git_activity import has_git_activity
 from .journal import Journal, Journals, digest
 from .undo import now_at
 from .writing import UNDOING, UNDONE
@@ -43,18 +43,18 @@ def _look(journals: Journals) -> list[tuple[Journal, Outcome]]:
         places = {(entry.root, entry.relative) for entry in journal.plan.files}
         is_settled = any(map(journal.has, (UNDOING, UNDONE, JUDGED)))
         # A later task's writes to the same file are not a verdict on this one.
-        if not is_settled and not places & touched_later and (outcome := became_of(journal)) is not None:
+        if not is_settled and not places & touched_later and (outcome := inferred_outcome(journal)) is not None:
             found.append((journal, outcome))
         if not journal.has(UNDONE):
             touched_later |= places
     return found
 
 
-def became_of(journal: Journal) -> Outcome | None:
+def inferred_outcome(journal: Journal) -> Outcome | None:
     """The outcome of a task, inferred from its files. None: not clear."""
     if journal.missing_root() is not None:
         return None
-    if any(has_moved(Path(root), journal.begun_s) for root in {entry.root for entry in journal.plan.files}):
+    if any(has_git_activity(Path(root), journal.begun_s) for root in {entry.root for entry in journal.plan.files}):
         return None
     now = [now_at(entry) for entry in journal.plan.files]
     entries = list(zip(journal.plan.files, now, strict=True))

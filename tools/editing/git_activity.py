@@ -8,7 +8,7 @@ _GIT_FOLDER = "gitdir:"
 _WRITTEN_WHEN_IT_MOVES = ("HEAD", "logs/HEAD", "ORIG_HEAD", "refs/stash")
 
 
-def has_moved(folder: Path, since_s: float) -> bool:
+def has_git_activity(folder: Path, since_s: float) -> bool:
     """Whether the repository of a folder has moved. since_s: seconds since 1970 UTC. False without a repository."""
     repository = next((git for place in (folder, *folder.parents) if (git := _repository(place))), None)
     if repository is None:

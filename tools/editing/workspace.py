@@ -33,14 +33,14 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Site:
+class Workspace:
     sources: Mapping[str, Source]
     """By the path as the caller named it; each file once."""
     target: str | None
     """The file that the result belongs to, a key of `sources`."""
     roots: Roots
     protection: Protection
-    judges: frozenset[Place] = frozenset()
+    test_files: frozenset[Place] = frozenset()
     """The test files that check the answer, which it must not change."""
 
     @property
@@ -57,24 +57,24 @@ class Site:
         return (place[0], place[1].parent) in folders
 
 
-async def survey_site(
+async def snapshot_workspace(
     target: str | None,
     files: Sequence[ContextFile],
     roots: Roots,
     protection: Protection,
-    judges: frozenset[Place] = frozenset(),
-) -> Site:
+    test_files: frozenset[Place] = frozenset(),
+) -> Workspace:
     """The snapshot for a task: its target and its context files.
 
     Raises NoRoots, or FileRefused if the target must not be written or a file has changed since it was read into
     `files`.
     """
-    return await anyio.to_thread.run_sync(_survey, target, files, roots, protection, judges)
+    return await anyio.to_thread.run_sync(_survey, target, files, roots, protection, test_files)
 
 
 def _survey(
-    target: str | None, files: Sequence[ContextFile], roots: Roots, protection: Protection, judges: frozenset[Place]
-) -> Site:
+    target: str | None, files: Sequence[ContextFile], roots: Roots, protection: Protection, test_files: frozenset[Place]
+) -> Workspace:
     sources: dict[str, Source] = {}
     for file in files:
         source = _read(file.path, "context_files", roots, protection)
@@ -91,8 +91,8 @@ def _survey(
         source = sources.setdefault(name, wanted)
         if source.why_not is not None:
             raise FileRefused(f"target: {target!r} {source.why_not}.")
-    judging = frozenset(place for place in judges if name is None or place != sources[name].place)
-    return Site(sources, name, roots, protection, judging)
+    judging = frozenset(place for place in test_files if name is None or place != sources[name].place)
+    return Workspace(sources, name, roots, protection, judging)
 
 
 def _read(path: str, argument: str, roots: Roots, protection: Protection) -> Source:

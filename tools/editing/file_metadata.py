@@ -38,7 +38,7 @@ def attributes_of(opened: int) -> Mapping[str, bytes]:
     return found
 
 
-def give(opened: int, like: os.stat_result, attributes: Mapping[str, bytes]) -> None:
+def copy_metadata(opened: int, like: os.stat_result, attributes: Mapping[str, bytes]) -> None:
     """Copy owner (as far as permitted), mode and attributes of another file to an open file.
 
     Raises OSError if an ACL or a `user.` attribute cannot be set; system attributes are set where possible.
