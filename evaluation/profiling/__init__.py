@@ -1,1 +1,1 @@
-"""What evaluations say of the profiles, as proposals with their evidence."""
+"""Proposed changes to the profiles, derived from evaluations and from use, with their evidence."""

@@ -1,4 +1,4 @@
-"""How a model's success falls with the complexity of the task: where half fail, and where to draw a line."""
+"""How a model's pass rate falls with task complexity: where it reaches one half, and where to set a limit."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,13 +12,14 @@ from .statistics import Count, newcombe, wilson
 _ONE_SIDED_95 = 1.645
 _ROUNDS = 30
 _SLOPE_PRIOR = 0.1
-"""Precision of a normal belief that the slope is 0: keeps the fit finite when easy and hard part cleanly."""
+"""Precision of the normal prior on the slope, with mean 0: keeps the fit finite on perfectly separated data."""
 
 
 def complexity_at_half(items: Sequence[Item]) -> float | None:
-    """The complexity at which half are solved, from a logistic fit.
+    """The complexity at which half the items are solved, from a logistic fit.
 
-    None: success does not fall with complexity (one-sided, 5%), or the half lies outside of what was asked.
+    None: fewer than LEAST_ITEMS items, no significant fall with complexity (one-sided, 5%), or the halfway point lies
+    outside the range of the items.
     """
     if len(items) < LEAST_ITEMS:
         return None
@@ -45,9 +46,9 @@ def complexity_at_half(items: Sequence[Item]) -> float | None:
 
 
 def threshold(profile: ModelProfile, standing: Standing) -> Iterator[Proposal]:
-    """`complexity_at_most`, where more than half fail above it and significantly fewer do below; or none any more.
+    """Propose `complexity_at_most` where more than half fail above it and significantly fewer below; or its removal.
 
-    A line is taken away when what lies above it is solved more often than not, the 95% interval says.
+    An existing limit is removed when the 95% interval of the pass rate above it lies above one half.
     """
     cuts = [cut for cut in range(1, 10) if _is_between_enough(standing, cut)]
     best: tuple[float, int, Count, Count, tuple[float, float]] | None = None

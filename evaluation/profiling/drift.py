@@ -1,9 +1,9 @@
-"""Declines of a model in use: another build against the one before, or its newest outcomes against the older ones.
+"""Declines of a model in use: a new build against the previous one, or its newest outcomes against the older ones.
 
-For each model the types of task with enough outcomes on both sides are compared like with like, one-sided, and Holm's
-correction keeps the chance that a model that did not change is called worse at 5% at any one look. Newest outcomes
-are compared in whole blocks, so that looking again before the next one is full is no new chance of a false alarm.
-`chargehand bench drift` measures both by simulation.
+For each model, every task type with enough outcomes on both sides is compared within strata, one-sided; Holm's
+correction keeps the chance of reporting an unchanged model as worse at 5% per look. The newest outcomes are compared
+in whole blocks, so looking again before the next block is full adds no chance of a false alarm. `chargehand bench
+drift` measures false alarms and detections by simulation.
 """
 
 import datetime as dt
@@ -20,31 +20,31 @@ from .strata import Pair, holm, p_of_decline, shared
 Why = Literal["build", "time"]
 
 BLOCK = 25
-"""Outcomes of a type that are compared at once with those before."""
+"""Outcomes of one task type that are compared together with all earlier ones."""
 LEAST_COMPARED = 10
-"""Outcomes on either side, of strata that both have."""
+"""Outcomes on each side, counting only strata that both sides have."""
 _LEAST_BLOCKS = 2
 _LEAST_BLOCKS_OF_NEW_BUILD = 4
-"""Before, all that a new build did is better compared with the build before it, and once."""
+"""Below this, comparing all of a new build's outcomes with the previous build, once, has more power."""
 _TOLD_FOR_DAYS = 90
 _DAY_S = 86_400.0
 
 
 @dataclass(frozen=True)
 class Decline:
-    """A type of task at which a model is significantly worse than before."""
+    """A task type at which a model is significantly worse than before."""
 
     model: str
     task_type: TaskType
     before: Count
-    """Of the strata that both have, as if their tasks had been as hard as those after."""
+    """Over the shared strata, reweighted to the mix of tasks in `after`."""
     after: Count
     why: Why
     since: dt.date
-    """The day of the new build's first answer; or of the newest block's last one."""
+    """The UTC day of the new build's first answer, or of the newest block's last one."""
 
     def told(self, name: str) -> str:
-        """In one sentence. name: what the model is called."""
+        """The decline in one line. name: how to call the model."""
         when = (
             f"since its digest changed on {self.since}"
             if self.why == "build"
@@ -57,7 +57,7 @@ class Decline:
 
 
 def current_build(engagements: Sequence[Engagement], today: str | None) -> str | None:
-    """The build that a model is now. today: what its vendor says; None: nothing, so it is that of its newest answer."""
+    """The model's current build: `today` as its vendor reports it, else that of its newest answer on this machine."""
     if today is not None:
         return today
     return next((e.build for e in reversed(engagements) if e.is_here), engagements[-1].build)
@@ -66,10 +66,10 @@ def current_build(engagements: Sequence[Engagement], today: str | None) -> str |
 def declines(
     engagements: Mapping[str, Sequence[Engagement]], builds: Mapping[str, str | None], now: float
 ) -> tuple[Decline, ...]:
-    """What is significantly worse than before, by model.
+    """All significant declines, ordered by model.
 
-    engagements: by profile id, the oldest first, none of them empty. builds: today's, where they are known.
-    now: seconds since 1970 UTC; what is older than 90 days is not told any more.
+    engagements: by profile id, oldest first, never empty. builds: today's, where known.
+    now: seconds since 1970 UTC; declines older than 90 days are not reported.
     """
     return tuple(
         decline
@@ -80,7 +80,7 @@ def declines(
 
 
 def told(declined: Sequence[Decline], catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
-    """The sentences by profile id, each model by the name it has with its vendor."""
+    """The declines as text, by profile id; each model is called by its vendor's name for it."""
     found: dict[str, tuple[str, ...]] = {}
     for decline in declined:
         name = catalogue.profiles[decline.model].api_model
@@ -92,7 +92,7 @@ def told(declined: Sequence[Decline], catalogue: Catalogue) -> dict[str, tuple[s
 class _Comparison:
     pairs: tuple[Pair, ...]
     found: Decline
-    """What it is when it is significant."""
+    """The decline to report if the comparison is significant."""
 
 
 def _of_model(engagements: Sequence[Engagement], build: str | None) -> list[Decline]:
@@ -106,13 +106,13 @@ def _of_model(engagements: Sequence[Engagement], build: str | None) -> list[Decl
     found: dict[TaskType, Decline] = {}
     for name, comparison in compared.items():
         if name in held:
-            # Of a type of which both comparisons speak, the one of the builds, which comes first.
+            # When both comparisons of a type are significant, the build comparison, which comes first, is kept.
             found.setdefault(comparison.found.task_type, comparison.found)
     return list(found.values())
 
 
 def _by_build(mine: Sequence[Engagement], task_type: TaskType, build: str | None) -> dict[str, _Comparison]:
-    """All outcomes of the new build against all of the one before it. Empty, here and below: too few of them."""
+    """All outcomes of the new build against all of the previous one. Empty, here and below: too few outcomes."""
     begun = len(mine)
     while begun and mine[begun - 1].build == build:
         begun -= 1
@@ -125,7 +125,7 @@ def _by_build(mine: Sequence[Engagement], task_type: TaskType, build: str | None
 def _by_time(
     mine: Sequence[Engagement], task_type: TaskType, build: str | None, least_blocks: int
 ) -> dict[str, _Comparison]:
-    """The newest whole block of a build's outcomes against all that came before."""
+    """The newest whole block of a build's outcomes against all earlier ones."""
     judged = [e for e in mine if e.build == build and e.task_type == task_type and e.is_solved is not None]
     end = len(judged) // BLOCK * BLOCK
     if end < least_blocks * BLOCK:
@@ -146,7 +146,7 @@ def _compare(
 
 
 def _as_hard_as_after(pairs: Sequence[Pair]) -> tuple[Count, Count]:
-    """All that came before, as if it had had the mix of tasks that came after; and all that came after."""
+    """The totals of both sides, the first reweighted to the second's mix of strata."""
     before = sum((pair.one for pair in pairs), Count(0, 0))
     after = sum((pair.other for pair in pairs), Count(0, 0))
     if not after.n:

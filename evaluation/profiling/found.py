@@ -1,4 +1,4 @@
-"""What one source has to say of the profiles."""
+"""Proposals, problems and notices about the profiles from one source of evidence."""
 
 from dataclasses import dataclass, field
 
@@ -9,6 +9,6 @@ from ...profiles.proposal import Proposal
 class ProfileFindings:
     proposals: tuple[Proposal, ...] = field(default=())
     problems: tuple[str, ...] = field(default=())
-    """What could not be read or used, and the remedy."""
+    """Data that could not be read or used, each with its remedy."""
     notices: tuple[str, ...] = field(default=())
-    """What is worth knowing and changes no profile by itself."""
+    """Information that changes no profile by itself."""

@@ -1,4 +1,4 @@
-"""What evaluations propose: measured facts, speed here, the hardest task, what a model suits, who is asked first."""
+"""Proposals from evaluations: measured facts, speed, complexity limit, suited task types, and order within roles."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Iterator
@@ -21,11 +21,11 @@ from .standing import Item, Standing, standings
 from .statistics import Count, tally, wilson
 
 _PROBATION_ENDS_AT = 0.5
-"""The share of items that a new model must pass to play its roles. They are the last, or its predecessor's."""
+"""Share of items that a model on probation must pass to leave it."""
 
 
 async def proposals_from_evaluation(ledger: Ledger, catalogue: Catalogue, today: dt.date) -> ProfileFindings:
-    """All that the measurements in the ledger speak for. Raises a LedgerError when they cannot be read."""
+    """All proposals that the ledger's measurements support. Raises a LedgerError when they cannot be read."""
     rows = await read_measurements(ledger)
     if not rows:
         return ProfileFindings(

@@ -1,4 +1,4 @@
-"""What use proposes: what came of a model's work, its speed here, what it suits, and a word on every decline."""
+"""Proposals from use: outcomes of a model's work, its speed, suited task types, and a warning for every decline."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,15 +19,15 @@ from .speed import speed_proposal
 from .statistics import Count, wilson
 
 _NEWEST_SPEEDS = 100
-"""Engagements whose speed counts: a machine gets another card, a vendor another service."""
+"""Engagements that count for speed; older ones may predate a change of hardware or of the vendor's service."""
 
 
 async def proposals_from_usage(
     ledger: Ledger, catalogue: Catalogue, builds: Mapping[str, str | None], now: float
 ) -> ProfileFindings:
-    """All that the newest delegations in the ledger speak for. Raises a LedgerError when they cannot be read.
+    """All proposals that the newest delegations in the ledger support. Raises a LedgerError when they cannot be read.
 
-    builds: what each model is today, where its vendor says; what another build did is no evidence of it.
+    builds: today's build of each model, where its vendor reports it; outcomes of other builds are no evidence.
     now: seconds since 1970 UTC.
     """
     read = await read_engagements(ledger, catalogue.profiles)
@@ -48,7 +48,7 @@ async def proposals_from_usage(
             continue
         new = list(_of_model(catalogue.profiles[model], current, declined.get(model, ())))
         if new[0].after == fact_at(catalogue, model, new[0].place) or why_not(new[0], catalogue.own.get(model, {})):
-            notices += declined.get(model, ())  # what is not proposed is not shown, and this must be
+            notices += declined.get(model, ())  # a proposal that is not shown would hide its warning
         proposals += new
         known_well[model] = current
     rivals = at_like_tasks(known_well)

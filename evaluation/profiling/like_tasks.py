@@ -1,4 +1,4 @@
-"""Models compared by what came of their work: like tasks only, that each was asked first."""
+"""Models compared by their outcomes in use, on like tasks only, for which each was the first model asked."""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from .statistics import Count
 from .strata import like_for_like, shared
 
 LEAST_ALIKE = 20.0
-"""Outcomes on either side, older ones counting less; more than in evaluations, where both were asked the same."""
+"""Weighted outcomes on each side; more than in evaluations, where both models get the same items."""
 
 _TERMS = ComparisonTerms(
     "usage",
@@ -27,11 +27,11 @@ _TERMS = ComparisonTerms(
 
 @dataclass(frozen=True)
 class Worker:
-    """A model and what it did."""
+    """A model and its engagements."""
 
     model: str
     engagements: Sequence[Engagement]
-    """Of its present build, the oldest first, at least one."""
+    """Of its current build, oldest first, at least one."""
     source: str = SOURCE
 
     @property
@@ -44,14 +44,14 @@ class Worker:
 
 
 def at_like_tasks(engagements: Mapping[str, Sequence[Engagement]]) -> Rivals[Worker]:
-    """engagements: by model, of its present build, the oldest first."""
+    """The models, comparable on like tasks. engagements: by model, of its current build, oldest first, never empty."""
     workers = {model: Worker(model, mine) for model, mine in engagements.items()}
     return Rivals(workers, _compare, _TERMS)
 
 
 def _compare(one: Worker, other: Worker, task_type: TaskType | None) -> tuple[Count, Count] | None:
     mine, theirs = (
-        # Whoever comes after another's failure gets what is harder than it looks.
+        # A model asked after another one failed gets tasks that are harder than they look.
         [e for e in worker.engagements if e.was_first and (task_type is None or e.task_type == task_type)]
         for worker in (one, other)
     )

@@ -1,7 +1,7 @@
-"""Who does better than whom: models that play the same role, compared on what makes them comparable.
+"""Pairwise comparison of models that share a role, on comparable tasks.
 
-A difference counts when the 95% interval of the two shares' difference (Newcombe) leaves out 0, wide enough for all
-comparisons of its family at once (Bonferroni). `same_items` and `like_tasks` say what is compared.
+A difference counts when its 95% interval (Newcombe), corrected for all comparisons of its family (Bonferroni),
+excludes 0. `same_items` and `like_tasks` define what is compared.
 """
 
 import datetime as dt
@@ -19,7 +19,7 @@ _MUCH_DEARER = 2.0
 
 
 class Contender(Protocol):
-    """A model, as it is compared with others."""
+    """A model as one side of a comparison."""
 
     @property
     def model(self) -> str: ...
@@ -36,24 +36,24 @@ _C = TypeVar("_C", bound=Contender)
 
 @dataclass(frozen=True)
 class ComparisonTerms:
-    """What is said of comparisons of one kind."""
+    """The wording of one kind of comparison."""
 
     origin: Literal["evaluation", "usage"]
     alike: str
     """What makes the tasks comparable, in a few words."""
     mark: str
-    """How a sentence begins that an update wrote from these: the next one replaces it, and no other."""
+    """Prefix of every sentence generated from this kind; the next update replaces the sentences that have it."""
     caveat: tuple[str, ...] = ()
-    """What whoever agrees to a change ought to know."""
+    """Warnings for the person who accepts a change."""
 
 
 @dataclass(frozen=True)
 class Rivals(Generic[_C]):
-    """The models that are compared, and how."""
+    """The models to compare, and how."""
 
     by_model: Mapping[str, _C]
     compare: Callable[[_C, _C, TaskType | None], tuple[Count, Count] | None]
-    """How often the one passed, and the other, at tasks of a type or of all that are alike. None: too few are."""
+    """Both models' counts on comparable tasks of one type, or of all types (None). Returns None when too few."""
     terms: ComparisonTerms
 
 
@@ -66,15 +66,15 @@ class Contest:
     better: Contender
     worse: Contender
     counts: tuple[Count, Count]
-    """Of the better, and of the worse."""
+    """Of the better model, then of the worse."""
     interval: tuple[float, float]
-    """Of the difference, above 0."""
+    """Of the difference of shares; its lower end is above 0."""
     compared: int
-    """How many comparisons it was found among."""
+    """Number of comparisons that the interval is corrected for."""
     terms: ComparisonTerms
 
     def proposal(self, profile: str, place: tuple[str, ...], before: Fact, after: Fact) -> Proposal:
-        """The change that follows from it."""
+        """A change to the profile, with this comparison as its evidence."""
         return Proposal(profile, place, before, after, self._evidence(), self.terms.caveat)
 
     def _evidence(self) -> Evidence:
@@ -94,7 +94,7 @@ class Contest:
 
 
 def role_orders(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[Proposal]:
-    """The places of models in a role where one is asked after another that is significantly worse."""
+    """New places in a role where a model is asked after one that is significantly worse."""
     contests = _contests(rivals, _pairs(catalogue, rivals, today), [None])
     proposals: list[Proposal] = []
     for role in ROLES:
@@ -115,7 +115,7 @@ def role_orders(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> lis
 
 
 def fitness(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[Proposal]:
-    """`suits`, `avoids` and their sentences, by task type: better than a rival and worse than none, or the reverse."""
+    """`suits`, `avoids` and their sentences: task types with only significant wins, or only significant losses."""
     found = _contests(rivals, _pairs(catalogue, rivals, today), TASK_TYPES)
     proposals: list[Proposal] = []
     for model in rivals.by_model:
@@ -128,7 +128,7 @@ def fitness(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[Pr
 
 
 def _by_type(contests: Sequence[Contest], wanted: Callable[[Contest], bool]) -> dict[TaskType, Contest]:
-    """The first wanted one of each type."""
+    """The first matching contest of each task type."""
     found: dict[TaskType, Contest] = {}
     for contest in filter(wanted, contests):
         if contest.task_type is not None:
@@ -172,7 +172,7 @@ def _players(catalogue: Catalogue, rivals: Rivals[_C], role: Role, today: dt.dat
 
 
 def _pairs(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[tuple[_C, _C]]:
-    """Each pair of models that share a role, once."""
+    """Each pair of models that share at least one role, once."""
     pairs: dict[frozenset[str], tuple[_C, _C]] = {}
     for role in ROLES:
         ids = [p.id for p in _players(catalogue, rivals, role, today)]
@@ -185,7 +185,7 @@ def _pairs(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[tup
 def _contests(
     rivals: Rivals[_C], pairs: Sequence[tuple[_C, _C]], task_types: Sequence[TaskType | None]
 ) -> list[Contest]:
-    """The comparisons that show a difference, among all that have enough to go by."""
+    """The significant comparisons, corrected for all comparisons that had enough data."""
     compared: list[tuple[TaskType | None, _C, _C, tuple[Count, Count]]] = [
         (task_type, one, other, counts)
         for one, other in pairs
@@ -207,9 +207,9 @@ def _first(contests: Sequence[Contest], wanted: Callable[[Contest], bool]) -> Co
 
 
 def _reordered(order: list[str], contests: Sequence[Contest]) -> tuple[list[str], dict[str, Contest]]:
-    """Each model moved before those that it beats and that stand right before it, with the reason for both."""
+    """Move each model ahead of adjacent predecessors that it beats; also return, per model, the contest behind it."""
     order, reasons = list(order), dict[str, Contest]()
-    for _ in order:  # so often at most, should three models beat each other in a ring
+    for _ in order:  # bounded, as three models may beat each other in a cycle
         for index in range(len(order) - 1):
             first, second = order[index], order[index + 1]
             won = _first(contests, lambda c, a=second, b=first: (c.better.model, c.worse.model) == (a, b))

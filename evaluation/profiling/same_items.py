@@ -1,4 +1,4 @@
-"""Models compared by what evaluations found, on the items that both were asked."""
+"""Models compared by their evaluation results, on the items that both were asked."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,11 +9,11 @@ from .statistics import Count
 
 LEAST_ITEMS = 10
 LEAST_NAMES = 3
-"""Tasks that these items are variations of: one template alone decides nothing."""
+"""Distinct tasks among these items, as items that vary one task are not independent evidence."""
 
 
 def on_the_same_items(standings: Mapping[str, Standing]) -> Rivals[Standing]:
-    """standings: by model."""
+    """The models, comparable on shared items. standings: by model."""
     return Rivals(standings, _compare, ComparisonTerms("evaluation", "the same tasks", "Measured: "))
 
 
@@ -23,7 +23,7 @@ def _compare(one: Standing, other: Standing, task_type: TaskType | None) -> tupl
 
 
 def _shared(one: Standing, other: Standing, task_type: TaskType | None) -> list[Item]:
-    """The first one's items, of a type or of all, that the other was asked as well."""
+    """The first model's items, of one type or of all (None), that the other was asked too."""
     return [
         item
         for name, item in one.items.items()

@@ -1,4 +1,4 @@
-"""What came of a model's work, as counts in which older outcomes count less: halved every 90 days."""
+"""Outcomes of a model's work in use, as weighted counts: an outcome's weight halves every 90 days."""
 
 import datetime as dt
 from collections.abc import Callable, Iterable, Sequence
@@ -14,25 +14,25 @@ from ..figures import BANDS, band_of
 from .statistics import Count, tally
 
 LEAST_OUTCOMES = 10
-"""Tasks of which it is known whether a model solved them; fewer say nothing of it."""
+"""Judged tasks that a statement about a model needs."""
 SOURCE = "usage"
 
 _DAY_S = 86_400.0
 
 
 def fading(engagements: Sequence[Engagement]) -> Callable[[Engagement], float]:
-    """What each counts, 0 to 1: 1 for the newest of these, so that time alone changes nothing."""
+    """The weight of an engagement, 0 to 1, relative to the newest of these, so that time alone changes nothing."""
     newest = max(e.at for e in engagements)
     return lambda engagement: 0.5 ** ((newest - engagement.at) / _DAY_S / HALF_LIFE_DAYS)
 
 
 def judged(engagements: Iterable[Engagement]) -> list[Engagement]:
-    """Those of which it is known whether the task was solved."""
+    """The engagements known to have solved, or not solved, their task."""
     return [engagement for engagement in engagements if engagement.is_solved is not None]
 
 
 def in_use(engagements: Sequence[Engagement]) -> Fact:
-    """The group `in_use` of a profile. engagements: of one build, the oldest first, LEAST_OUTCOMES of them judged."""
+    """A profile's `in_use` group. engagements: of one build, oldest first, at least LEAST_OUTCOMES of them judged."""
     weight = fading(engagements)
     by_type: dict[TaskType, list[Engagement]] = {
         task_type: [e for e in engagements if e.task_type == task_type] for task_type in TASK_TYPES
@@ -55,14 +55,14 @@ def day_of(engagement: Engagement) -> dt.date:
 
 
 def usd_per_solved(engagements: Iterable[Engagement]) -> float | None:
-    """What the judged tasks cost on this machine, by what was solved of them. None: nothing was."""
+    """Cost of this machine's judged tasks per solved one. None: none was solved."""
     here = [e for e in judged(engagements) if e.is_here]
     solved = sum(e.is_solved is True for e in here)
     return sum(e.cost_usd for e in here) / solved if solved else None
 
 
 def speeds(engagements: Iterable[Engagement]) -> list[float]:
-    """Tokens per second of this machine's answers, slowest first."""
+    """Tokens per second of the answers given to this machine, slowest first."""
     return sorted(speed for e in engagements if e.is_here for speed in e.tokens_per_second)
 
 

@@ -1,4 +1,4 @@
-"""A model's speed as this machine sees it, from its own answers."""
+"""A model's speed as measured from this machine."""
 
 import datetime as dt
 import math
@@ -10,7 +10,7 @@ from ...profiles.proposal import Evidence, Proposal
 
 LEAST_ANSWERS = 5
 _CHANGED_BY = 0.1
-"""A typical speed that differs by less is the same: else each update would change it a little."""
+"""Smaller relative changes of the typical speed are ignored, so that updates do not change it by noise."""
 
 
 def speed_proposal(
@@ -21,9 +21,9 @@ def speed_proposal(
     *,
     origin: Literal["evaluation", "usage"] = "evaluation",
 ) -> Iterator[Proposal]:
-    """The speed, where there are answers enough and it is another than the one in force.
+    """Propose the measured speed, if there are at least LEAST_ANSWERS answers and it differs from the profile's.
 
-    tokens_per_second: one for each answer, slowest first.
+    tokens_per_second: one per answer, slowest first.
     """
     if len(tokens_per_second) < LEAST_ANSWERS:
         return

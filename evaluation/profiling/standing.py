@@ -1,4 +1,4 @@
-"""What evaluations found of each model: its items, its speed and its cost, of the newest build only."""
+"""Evaluation results by model, of its newest build only: items, speed and cost."""
 
 import datetime as dt
 import math
@@ -16,18 +16,18 @@ _LATEST = dt.datetime(2200, 1, 1, tzinfo=dt.UTC).timestamp()
 
 @dataclass(frozen=True)
 class Item:
-    """One task of a suite, as one model did it."""
+    """One model's result on one task of a suite."""
 
     id: str
     kind: str
     task_type: TaskType
     complexity: float
     passed: float
-    """The mean of all its repetitions, so that an item that was asked again is no new evidence."""
+    """Mean over all repetitions, 0 to 1, so that asking an item again adds no evidence."""
 
     @property
     def name(self) -> str:
-        """Without the seed: items of one name are variations of one task."""
+        """The id without its seed: items with the same name are variations of one task."""
         return self.id.partition("@")[0]
 
 
@@ -37,9 +37,9 @@ class Standing:
     build: str | None
     items: Mapping[str, Item]
     tokens_per_second: tuple[float, ...]
-    """Of each answer that was long enough, slowest first."""
+    """One per answer that was long enough to measure, slowest first."""
     seconds: tuple[float, ...]
-    """Of each answer, shortest first; of those from a batch nobody knows."""
+    """One per answer, shortest first; unknown, and left out, for answers from a batch."""
     cost_usd: float
     seen: dt.date
     """Of the newest measurement."""
@@ -50,7 +50,7 @@ class Standing:
 
     @property
     def usd_per_solved(self) -> float | None:
-        """None: it solved nothing."""
+        """None: no item was solved."""
         solved = self.count().passed
         return self.cost_usd / solved if solved else None
 
@@ -59,11 +59,11 @@ class Standing:
 class Standings:
     by_model: Mapping[str, Standing]
     unsound: int
-    """Measurements that hold what cannot be: they are left out."""
+    """Number of measurements left out because they hold impossible values."""
 
 
 def standings(rows: Iterable[Measurement]) -> Standings:
-    """rows: the oldest first. A model's older builds are other models, and are left out."""
+    """Results by model. rows: oldest first; those of older builds are left out."""
     by_model: dict[str, list[Measurement]] = {}
     unsound = 0
     for row in rows:
@@ -75,7 +75,7 @@ def standings(rows: Iterable[Measurement]) -> Standings:
 
 
 def count_of(items: Iterable[Item]) -> Count:
-    """How many items there are, and how many passed; an item that passed in part counts in part."""
+    """The number of items, and the sum of their pass rates."""
     passed = [item.passed for item in items]
     return Count(sum(passed), len(passed))
 
@@ -97,7 +97,7 @@ def _standing(model: str, rows: Sequence[Measurement]) -> Standing:
         },
         tokens_per_second=tuple(sorted(speed for row in rows if (speed := row.tokens_per_second) is not None)),
         seconds=tuple(sorted(row.seconds for row in rows if row.seconds > 0)),
-        # What an item costs once, however often it was asked.
+        # Each item at its mean cost, however often it was asked.
         cost_usd=sum(sum(x.cost_usd for x in r) / len(r) for r in by_item.values()),
         seen=dt.datetime.fromtimestamp(newest.at, dt.UTC).date(),
         source=f"evaluation {newest.evaluation_id}" + (f" and {earlier} earlier" if earlier else ""),
@@ -105,7 +105,7 @@ def _standing(model: str, rows: Sequence[Measurement]) -> Standing:
 
 
 def _is_sound(row: Measurement) -> bool:
-    """Whether it can be true; whoever may write to the ledger may write nonsense."""
+    """Whether all values are possible. The ledger may have been edited from outside."""
     amounts = (row.seconds, row.cost_usd, row.output_tokens, row.first_token_seconds or 0.0)
     return (
         row.task_type in TASK_TYPES

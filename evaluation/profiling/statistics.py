@@ -1,6 +1,6 @@
-"""Shares of what went well: what can be said of one, and of the difference of two.
+"""Confidence intervals for one share of successes, and for the difference of two.
 
-Intervals: Wilson (1927) for one share, Newcombe's method 10 (1998) for a difference of two that are independent.
+Wilson (1927) for one share, Newcombe's method 10 (1998) for the difference of two independent shares.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Count:
-    """How many went well of how many; fractions where one is counted in part."""
+    """Successes out of n; fractional where outcomes are weighted."""
 
     passed: float
     n: float
@@ -28,7 +28,7 @@ class Count:
 
 
 def wilson(count: Count, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The two-sided interval of a share; all of 0 to 1 when there is nothing to go by."""
+    """The two-sided confidence interval of a share; (0, 1) for an empty count."""
     if count.n <= 0:
         return 0.0, 1.0
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -41,9 +41,8 @@ def wilson(count: Count, confidence: float = CONFIDENCE) -> tuple[float, float]:
 def newcombe(one: Count, other: Count, *, comparisons: int = 1) -> tuple[float, float]:
     """The two-sided 95% interval of `one`'s share minus the other's.
 
-    comparisons: among how many the difference was looked for; the interval is wide enough for all of them to hold
-    at once (Bonferroni). Models that were asked the same items agree more than independent ones would, which makes
-    it wider than need be, never too narrow.
+    comparisons: number of comparisons made; the interval is widened so that all of them hold at once (Bonferroni).
+    Models asked the same items are positively correlated, which makes it conservative: too wide, never too narrow.
     """
     confidence = 1 - (1 - CONFIDENCE) / comparisons
     (low1, high1), (low2, high2) = wilson(one, confidence), wilson(other, confidence)
@@ -54,6 +53,6 @@ def newcombe(one: Count, other: Count, *, comparisons: int = 1) -> tuple[float, 
 
 
 def tally(count: Count) -> Tally:
-    """A count as a profile states it, rounded, with its Wilson interval (see `wilson`)."""
+    """A count as stored in a profile: rounded, with its Wilson interval."""
     low, high = wilson(count)
     return Tally(n=round(count.n, 2), passed=round(count.passed, 2), at_least=round(low, 3), at_most=round(high, 3))

@@ -1,7 +1,7 @@
-"""Two sets of outcomes compared like with like: what both have of each kind of task, and nothing else.
+"""Stratified comparison of two sets of outcomes: only strata that occur in both count.
 
-Use is no experiment: which tasks a model gets is decided by how hard they look, by what is remembered, and by who
-failed before. So outcomes are compared within strata only, and what the other side has none of is left out.
+Usage data is observational: which tasks a model gets depends on how hard they look, on what is remembered, and on
+which models failed before. So outcomes are compared within strata only.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from ..figures import band_of
 from .statistics import Count
 
 _LEVEL = 0.05
-"""The chance of any false alarm that `holm` allows."""
+"""Family-wise error rate of `holm`."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Pair:
 
 
 def stratum_of(engagement: Engagement) -> Hashable:
-    """Tasks of one type and band of complexity, judged the same way, that came to the model the same way."""
+    """Task type, complexity band, whether a check judged the answer, and whether the model was asked first."""
     is_by_check = engagement.is_checked is not None
     return engagement.task_type, band_of(engagement.complexity), is_by_check, engagement.was_first
 
@@ -35,27 +35,27 @@ def shared(
     other: Iterable[Engagement],
     weight: Callable[[Engagement], float] = lambda _: 1.0,
 ) -> tuple[Pair, ...]:
-    """The strata in which both have outcomes. weight: what an outcome counts, 0 to 1."""
+    """The strata in which both sides have outcomes. weight: of one outcome, 0 to 1."""
     mine, theirs = _counts(one, weight), _counts(other, weight)
     return tuple(Pair(mine[stratum], theirs[stratum]) for stratum in mine if stratum in theirs)
 
 
 def like_for_like(pairs: Sequence[Pair]) -> tuple[Count, Count]:
-    """Both sides over all strata, each stratum counting alike for both (Mantel-Haenszel weights).
+    """Both sides summed over all strata, with the same stratum weights for both (Mantel-Haenszel).
 
-    A count's n is that of as many plain outcomes as tell equally much (Kish), at most those there are.
+    A count's n is Kish's effective sample size.
     """
     weights = [pair.one.n * pair.other.n / (pair.one.n + pair.other.n) for pair in pairs]
     return _standardized([p.one for p in pairs], weights), _standardized([p.other for p in pairs], weights)
 
 
 def p_of_decline(pairs: Sequence[Pair]) -> float:
-    """How likely chance alone shows `other` so far below `one`, were they alike in each stratum.
+    """The p-value of `other` being worse than `one`, under equal success rates in each stratum.
 
-    The exact conditional test of strata (Fisher 1935; Mantel and Haenszel 1959), one-sided, with the mid-p of
-    Lancaster (1961): what is seen counts half. Counts are whole. 1 when there is nothing to compare.
+    The exact conditional stratified test (Fisher 1935; Mantel and Haenszel 1959), one-sided, with Lancaster's mid-p
+    (1961): the observed value counts half. Counts are rounded to integers. 1 when there is nothing to compare.
     """
-    # Given how many were solved in a stratum, the number among the other side's is hypergeometric; these add up.
+    # Given the number solved in a stratum, the other side's share of them is hypergeometric; the strata are convolved.
     chances, least = [1.0], 0
     for pair in pairs:
         n1, n2 = round(pair.one.n), round(pair.other.n)
@@ -70,7 +70,7 @@ def p_of_decline(pairs: Sequence[Pair]) -> float:
 
 
 def holm(p_values: Mapping[str, float]) -> frozenset[str]:
-    """The tests that hold when the chance of any false alarm among all is to stay below the level (Holm 1979)."""
+    """The names of the tests that are significant with the family-wise error rate held at 5% (Holm 1979)."""
     held: set[str] = set()
     for place, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
         if p_values[name] > _LEVEL / (len(p_values) - place):
@@ -97,7 +97,7 @@ def _standardized(counts: Sequence[Count], weights: Sequence[float]) -> Count:
 
 
 def _sum_of(one: Sequence[float], other: Sequence[float]) -> list[float]:
-    """The distribution of the sum of two independent numbers, each given from its least value on."""
+    """The distribution of the sum of two independent integers, each distribution starting at its lowest value."""
     total = [0.0] * (len(one) + len(other) - 1)
     for i, p in enumerate(one):
         for j, q in enumerate(other):
