@@ -1,1 +1,1 @@
-"""How good is each model really: a suite of tasks, tasks mined from histories, and what their results say."""
+"""How good each model really is: a suite of tasks, tasks mined from Git histories, and analysis of their results."""

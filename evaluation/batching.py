@@ -1,8 +1,7 @@
-"""Requests of an evaluation handed in together: they cost less, and may take a day.
+"""Requests of an evaluation submitted as batches, which cost less and may take a day.
 
-The vendor goes on with a batch, and bills it, whatever becomes of this process. So each request is in the books before
-it leaves, and whoever asks the same again, after a kill or a Ctrl-C, gets the answer of that batch: it is asked once,
-and paid once.
+The vendor processes and bills a batch even if this process ends. So each request is in the ledger before it is
+submitted, and an identical request after a kill or a Ctrl-C gets that batch's answer: it is sent once and paid once.
 """
 
 import hashlib
@@ -43,17 +42,17 @@ from ..tools.provider import (
 from ..tools.services import Services
 
 BATCH_SECONDS = 25 * 3600.0
-"""What an answer may take: vendors promise a batch within 24 hours."""
+"""Time limit of an answer: vendors promise a batch within 24 hours."""
 CHECKED_AT_ONCE = 4
-"""Answers of a batch come together, and are not all run together."""
+"""Answers checked concurrently, as those of a batch all arrive at the same time."""
 
 _GATHERING_S = 2.0
-"""A batch leaves when no request has joined it for so long."""
+"""A batch is submitted when no request has joined it for this long."""
 _FIRST_LOOK_S = 5.0
 _SLOWEST_LOOK_S = 60.0
 _SLOWER_BY = 1.5
 _VAIN_LOOKS = 30
-"""In a row, before whoever waits is told that the vendor cannot be reached."""
+"""Consecutive failed polls before the waiting requests fail."""
 _CLOCKS_DIFFER_S = 300.0
 
 Wait = Callable[[float], Awaitable[None]]
@@ -61,19 +60,19 @@ Wait = Callable[[float], Awaitable[None]]
 
 
 class NotFetched(BrokenStream):
-    """A batch goes on at the vendor, and its answers could not be had: they can be later."""
+    """The answers of a batch that is, or may be, with the vendor could not be fetched; they may be later."""
 
 
 @dataclass
 class _Waiting:
-    """A request whose answer somebody waits for."""
+    """A request in a batch, and its result once there is one."""
 
     name: str
     request: GenerationRequest
     observer: Observer
     result: Generation | ProviderError | LedgerError | None = None
     is_settled: bool = True
-    """False: the vendor may have it still, and bill it."""
+    """False: the vendor may still have and bill it."""
     there: anyio.Event = field(default_factory=anyio.Event)
 
     def give(self, result: Generation | ProviderError | LedgerError, *, is_settled: bool = True) -> None:
@@ -82,7 +81,7 @@ class _Waiting:
 
 
 class BatchingProvider:
-    """A vendor who is asked in batches. Implements `Provider`, within a block of `batching`."""
+    """A vendor whose requests are submitted in batches. Implements `Provider`, within a block of `batching`."""
 
     def __init__(
         self,
@@ -118,10 +117,10 @@ class BatchingProvider:
         return await self._inner.check_access()
 
     async def aclose(self) -> None:
-        """See `Provider`. Whoever made the vendor closes it."""
+        """See `Provider`. Does not close the wrapped provider, whose owner does."""
 
     async def generate(self, request: GenerationRequest, observer: Observer) -> Generation:
-        """See `Provider`. Ends when its batch has; cancelling it leaves the batch as it is."""
+        """See `Provider`. Returns when the batch has ended; cancelling it does not cancel the batch."""
         if request.attempt_id is None:
             raise RuntimeError("a request that stands in no book must not go into a batch")
         waiting = await self._taken_over(request, observer) or await self._joining(request, observer)
@@ -135,7 +134,7 @@ class BatchingProvider:
         raise waiting.result or RuntimeError("a batch ended without a result")
 
     async def done_with(self, task_id: str) -> None:
-        """The answer to a task is checked, and in the books: the next may be, and the batch has nothing more of it."""
+        """Mark a task's answer as checked and recorded: lets another be checked, and forgets it if it is settled."""
         attempts = {attempt.id for attempt in await attempts_of(self._services.ledger, task_id)}
         await forget_batched(self._services.ledger, task_id, attempts & self._settled)
         for _ in attempts & self._to_be_checked:
@@ -143,7 +142,7 @@ class BatchingProvider:
         self._to_be_checked -= attempts
 
     async def run(self) -> None:
-        """Hand in what comes together, again and again."""
+        """Submit gathered requests as batches, until cancelled."""
         while True:
             await self._joined.wait()
             joined = 0
@@ -154,7 +153,7 @@ class BatchingProvider:
             await self._hand_in({waiting.name: waiting for waiting in gathered})
 
     async def find_earlier(self) -> None:
-        """Read what earlier processes handed in; of what has no receipt ask the vendor. Raises a ProviderError."""
+        """Load earlier processes' requests; ask the vendor about those without a batch id. Raises a ProviderError."""
         self._earlier = list(await batched_by(self._services.ledger, self._name))
         unknown = {earlier.name for earlier in self._earlier if earlier.batch_id is None}
         if not unknown:
@@ -172,7 +171,7 @@ class BatchingProvider:
         self._earlier = list(await batched_by(self._services.ledger, self._name))
 
     async def _taken_over(self, request: GenerationRequest, observer: Observer) -> _Waiting | None:
-        """Wait for the answer to an equal request of an earlier process. None: there is none."""
+        """Attach to an earlier process's identical request. None: there is none in a known batch."""
         fingerprint = _fingerprint(request)
         earlier = next((earlier for earlier in self._earlier if earlier.fingerprint == fingerprint), None)
         if earlier is None or earlier.batch_id is None:
@@ -195,7 +194,7 @@ class BatchingProvider:
         return waiting
 
     async def _hand_in(self, waiting: Mapping[str, _Waiting]) -> None:
-        # From here on they count as gone: a cancellation in the middle cannot tell whether they are.
+        # Recorded as sent before submitting, as a cancellation meanwhile cannot tell whether they arrived.
         for one in waiting.values():
             await self._tell_it_left(one, bytes_sent=len(_text(one.request).encode()))
         try:
@@ -222,7 +221,7 @@ class BatchingProvider:
             self._fetch(batch_id, one)
 
     async def _tell_it_left(self, waiting: _Waiting, *, bytes_sent: int) -> None:
-        """Let the books know that it is billed from now on, at its worst: nobody can stop it half-way."""
+        """Record the request as sent, at its worst-case cost, since a batch cannot be stopped half-way."""
         request = waiting.request
         there = await self._inner.availability([request.profile])
         tokens = estimate_tokens(_text(request))
@@ -237,11 +236,11 @@ class BatchingProvider:
         self._with_vendor[batch_id].append(waiting)
 
     async def _fetch_all(self, batch_id: str) -> None:
-        """Give everybody who waits for a batch what came of his request, once it has ended."""
+        """Wait for a batch to end, then deliver a result or an error to each request waiting for it."""
         waiting: dict[str, _Waiting] = {}
         try:
             await self._has_ended(batch_id)
-            # Whoever comes from now on has it fetched again.
+            # Requests that attach from now on start another fetch.
             waiting = {one.name: one for one in self._with_vendor.pop(batch_id)}
             requests = {name: one.request for name, one in waiting.items()}
             async for name, result in self._batches.results(batch_id, requests):
@@ -255,7 +254,7 @@ class BatchingProvider:
                 one.give(why, is_settled=False)
 
     async def _has_ended(self, batch_id: str) -> None:
-        """Wait for a batch's end, less and less impatiently. Raises a ProviderError when nobody is there for long."""
+        """Poll at growing intervals until a batch has ended. Raises a ProviderError after repeated failures."""
         pause_s, vain = _FIRST_LOOK_S, 0
         while True:
             try:
@@ -272,13 +271,13 @@ class BatchingProvider:
 
 @dataclass(frozen=True)
 class Batching:
-    """What an evaluation needs to ask in batches."""
+    """The services and providers of an evaluation that submits batches."""
 
     services: Services
-    """As it is, but that vendors who take batches are asked in them, at their price."""
+    """A copy in which vendors with a batch API are asked in batches, at the batch price."""
     providers: Mapping[ProviderName, BatchingProvider]
     silent: Mapping[ProviderName, str]
-    """Vendors who take batches, and do not say what of an earlier one they have; and why they do not."""
+    """Vendors with a batch API whose earlier batches could not be looked up, each with the reason."""
 
     def takes(self, provider: ProviderName) -> bool:
         return provider in self.providers or provider in self.silent
@@ -291,7 +290,7 @@ class Batching:
 
 @asynccontextmanager
 async def batching(services: Services, *, wait: Wait = anyio.sleep) -> AsyncGenerator[Batching]:
-    """Vendors are asked in batches while the block runs; what is not back at its end stays with them."""
+    """Ask vendors in batches while the block runs; batches unfinished at its end continue at the vendor."""
     takers: dict[ProviderName, TakesBatches] = {
         name: inner for name, inner in services.providers.items() if isinstance(inner, TakesBatches)
     }
@@ -317,7 +316,7 @@ async def batching(services: Services, *, wait: Wait = anyio.sleep) -> AsyncGene
 
 
 def _fingerprint(request: GenerationRequest) -> str:
-    """Of what is asked, but for how long the answer may be."""
+    """Hash of the request, except for its limit on output tokens."""
     asked = [
         request.profile.api_model,
         request.system,

@@ -1,7 +1,7 @@
-"""Two models on the user's own remembered tasks, side by side: what one would have brought in the other's place.
+"""Head-to-head comparison of two models on the user's own remembered tasks.
 
-Only tasks whose text and tests are kept can be asked again. A task that had to stay on the machine is asked only
-when both models are on it. What is measured stands in the ledger as an evaluation of its own.
+Only tasks whose text and tests are stored can be asked again. A task that had to stay on the machine is asked only
+when both models are local. The measurements are stored in the ledger as an evaluation of their own.
 """
 
 import ast
@@ -25,7 +25,7 @@ from .terms import EvaluationTerms
 
 SUITE = "remembered tasks"
 MOST_TASKS = 40
-"""The newest; more would cost more than they tell."""
+"""The newest ones; more would cost more than they reveal."""
 
 _SIGNIFICANT = 0.05
 _HARD_FROM = 5.0
@@ -34,19 +34,19 @@ _KIND_OF: Mapping[TaskType, Kind] = {task_type: kind for kind, task_type in reve
 
 @dataclass(frozen=True)
 class TrialPlan:
-    """What a trial is over."""
+    """The terms and items of a trial."""
 
     terms: EvaluationTerms
     items: tuple[SuiteTask, ...]
     stays: frozenset[str]
-    """Items that may not leave this machine; only where both models are on it."""
+    """Ids of items that may not leave this machine; empty unless both models are local."""
     kept_back: int
-    """Tasks that are not asked, because one of the models is elsewhere."""
+    """Number of tasks left out because they must stay here and a model is remote."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Both models on the items of which something was learnt of both."""
+    """Both models' results on the items that measured both."""
 
     model: str
     against: str
@@ -54,12 +54,12 @@ class Comparison:
     passed: int
     passed_against: int
     only_model: int
-    """Items that the model alone passed."""
+    """Number of items that only `model` passed."""
     only_against: int
     p: float
-    """Two-sided, of McNemar's exact test: how often chance alone would tell them apart as clearly."""
+    """Two-sided p-value of McNemar's exact test."""
     times_faster: float | None
-    """Median over the items; below 1 it is slower. None: nothing was timed."""
+    """Median ratio over the items; below 1 `model` is slower. None: nothing was timed."""
     usd_each: float
     usd_each_against: float
 
@@ -68,7 +68,7 @@ class Comparison:
         return self.p < _SIGNIFICANT
 
     def in_words(self) -> str:
-        """The result in a sentence."""
+        """The result as text."""
         parts = [f"passed {self.passed} of {self.n} where {self.against} passed {self.passed_against}"]
         if self.times_faster is not None:
             is_slower = self.times_faster < 1
@@ -80,7 +80,7 @@ class Comparison:
 
 
 async def plan_trial(services: Services, model: str, against: str, budget_usd: float | None) -> TrialPlan:
-    """What there is to ask both. Raises BadArgument when it is nothing, or one of them cannot be asked."""
+    """Choose the tasks to ask both models. Raises BadArgument when there are none, or a model is unavailable."""
     ids = [services.catalogue.named(name, services.today)[0].id for name in (model, against)]
     if ids[0] == ids[1]:
         raise BadArgument(f"profiles trial: {model} and {against} are the same model, {ids[0]}. Name another.")
@@ -111,7 +111,7 @@ async def plan_trial(services: Services, model: str, against: str, budget_usd: f
 
 
 def compare(measurements: Sequence[Measurement], model: str, against: str) -> Comparison:
-    """What the measurements of a trial say of the two."""
+    """Compare the two models on the items of a trial that measured both."""
     learnt = [m for m in measurements if m.passed is not None]
     mine, theirs = ({m.item: m for m in learnt if m.model == name} for name in (model, against))
     pairs = [(mine[item], theirs[item]) for item in mine if item in theirs]
@@ -135,15 +135,15 @@ def compare(measurements: Sequence[Measurement], model: str, against: str) -> Co
 
 
 def mcnemar(one: int, other: int) -> float:
-    """The two-sided p of McNemar's exact test: pairs in which only the one, or only the other, did well."""
+    """Two-sided p-value of McNemar's exact test. one, other: numbers of discordant pairs, won by each side."""
     n, fewer = one + other, min(one, other)
     return min(1.0, 2 * sum(comb(n, k) for k in range(fewer + 1)) / 2**n)
 
 
 def proposals_of(found: Comparison, catalogue: Catalogue, evaluation_id: str, today: dt.date) -> Iterator[Proposal]:
-    """That the model takes the other's places, where it did no worse and something speaks for it.
+    """Propose that the model take the other's places, if it passed more, or as many but cheaper or faster.
 
-    A person must agree to each. Nothing is proposed of a model that passed less, or that merely equals the other.
+    Each proposal needs the user's consent.
     """
     model, against = catalogue.profiles[found.model], catalogue.profiles[found.against]
     is_cheaper = found.usd_each < found.usd_each_against
@@ -167,8 +167,8 @@ _IS_CHANCE = "The two may be equally good: so small a difference can arise by ch
 def _places(
     model: ModelProfile, against: ModelProfile, catalogue: Catalogue, today: dt.date
 ) -> Iterator[tuple[str, tuple[str, ...], Fact, Fact]]:
-    """In each role that the other is asked in first: the model in its place, and all from there on behind, in their
-    order."""
+    """For each role in which `against` is asked before `model`: `model` takes its place, and the models from there on
+    move back, keeping their order."""
     for role in ROLES:
         place, old = (catalogue.place_of(profile, role, today) for profile in (against, model))
         if place is None:

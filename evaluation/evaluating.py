@@ -1,4 +1,4 @@
-"""Evaluates models over the tasks of a suite: in parallel as their vendors allow, within a budget, resumable."""
+"""Evaluates models on the tasks of a suite: concurrently as far as vendors allow, within a budget, resumable."""
 
 import secrets
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -26,31 +26,31 @@ from .suite.task import SuiteTask
 from .terms import EvaluationTerms
 
 GIVEN_UP_AFTER = 3
-"""Items in a row of which nothing was learnt, before a model is left alone."""
+"""Consecutive inconclusive items after which a model is skipped."""
 
 _FOR_ALL_ITEMS = (MissingKey, AuthenticationFailed, OutOfCredit, UnknownModelId)
-"""What would meet every other item too."""
+"""Errors that every other item would meet too."""
 
 
 @dataclass
 class EvaluationProgress:
-    """How far an evaluation has come; whoever shows it reads it after each `moved`."""
+    """The state of a running evaluation; `moved` is called after each change."""
 
     evaluation_id: str = ""
     total: dict[str, int] = field(default_factory=dict[str, int])
     """Answers wanted, by model."""
     done: dict[str, int] = field(default_factory=dict[str, int])
-    """Measured, or found unaffordable."""
+    """Answers measured or skipped, by model."""
     broken: dict[str, str] = field(default_factory=dict[str, str])
-    """Items whose check is wrong, and why: nobody is asked them."""
+    """Items with a wrong check, which no model is asked, and why."""
     given_up: dict[str, str] = field(default_factory=dict[str, str])
-    """Models that are not asked any more, and why."""
+    """Models that are no longer asked, and why."""
     unaffordable: dict[str, int] = field(default_factory=dict[str, int])
-    """Answers that the evaluation's budget does not pay for, by model."""
+    """Number of answers that the evaluation's budget does not cover, by model."""
     staying: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Items whose texts stay on this machine, and why."""
+    """Items whose texts must stay on this machine, and why."""
     withheld: dict[str, int] = field(default_factory=dict[str, int])
-    """Answers that were not asked for, for that reason, by model elsewhere."""
+    """Number of answers not requested for that reason, by remote model."""
     resumed: bool = False
     moved: Callable[[], None] = lambda: None
 
@@ -68,16 +68,15 @@ async def evaluate(
     proves: bool = True,
     wait: Wait = anyio.sleep,
 ) -> EvaluationRow:
-    """Ask each model for an answer to each item, as often as the terms say; the books hold what came of it.
+    """Ask each model for an answer to each item, as often as the terms say, and record the results in the ledger.
 
-    An unfinished evaluation of the same terms is gone on with: what was measured is not asked again. It is finished
-    when nothing is left that its budget pays for; a vendor who failed or has answers still, the day's budget, or a
+    Resumes an unfinished evaluation of the same terms, without repeating what was measured. It is finished when
+    nothing is left that its budget covers; a failed vendor, answers still with a vendor, the day's budget or a
     cancellation leave it unfinished.
 
-    models: profile ids. progress: filled as it goes. in_batches: vendors who take batches are asked in them;
-    answers that they still have of an earlier one are fetched in any case. stays: ids of items that may not
-    leave this machine.
-    proves: False where the items' checks are known to hold, or no answers are known that would prove them.
+    models: profile ids. progress: updated as it runs. in_batches: use batches where the vendor takes them; answers
+    outstanding from earlier batches are fetched in any case. stays: ids of items that may not leave this machine.
+    proves: False when the items' checks are known to work, or there are no known answers to prove them with.
 
     Raises EvaluationInProgress when another process evaluates on the same data folder, BadArgument, or a LedgerError.
     """
@@ -130,13 +129,13 @@ class _Way:
     max_seconds: float = DEFAULT_MAX_SECONDS
     patience_s: float = 0.0
     batches: Batching | None = None
-    """Where its requests are handed in together. None: each by itself."""
+    """Where its requests are submitted in batches. None: each is sent by itself."""
     is_booked: bool = False
-    """Whether what it costs stands in the books already."""
+    """Whether its cost is in the ledger already."""
 
 
 class _Withheld(Exception):
-    """The model is elsewhere, and the texts of the item may not leave this machine."""
+    """The model is remote, and the item's texts may not leave this machine."""
 
 
 @dataclass
@@ -152,15 +151,15 @@ class _Run:
     stays: frozenset[str]
     proves: bool
     there: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
-    """Whether and where each model can be asked."""
+    """By profile id."""
     in_a_row: dict[str, int] = field(default_factory=dict[str, int])
-    """Items of which nothing was learnt since the last that said something, by model."""
+    """Consecutive inconclusive items, by model."""
     learnt: set[str] = field(default_factory=set[str])
-    """Models of which something was learnt, now or before."""
+    """Models with at least one conclusive measurement, now or before."""
     unlearnt: dict[str, str] = field(default_factory=dict[str, str])
-    """Why nothing was learnt of an item, the last time that it was so, by model."""
+    """Reason for the latest inconclusive item, by model."""
     trouble: LedgerError | None = None
-    """What keeps results from being written down."""
+    """Why results cannot be recorded."""
 
     async def all(self, items: Sequence[SuiteTask], models: Sequence[str]) -> None:
         known = await read_measurements(self.services.ledger, evaluation_id=self.progress.evaluation_id)
@@ -177,7 +176,7 @@ class _Run:
             self.progress.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
         left = [want for want in wanted if want.key not in learnt]
         if self.proves:
-            # What was mined was proved when it was.
+            # Mined items were proved when they were mined.
             await self._prove([i for i in items if i.origin is None and any(want.item is i for want in left)])
         self.progress.moved()
         handed_in = await batched_in(self.services.ledger, self.progress.evaluation_id)
@@ -197,7 +196,7 @@ class _Run:
         batches: Batching | None = None,
         handed_in: Collection[tuple[str, str, int]] = (),
     ) -> None:
-        """handed_in: what vendors have of an earlier batch, by item, model and repetition."""
+        """handed_in: answers with vendors from earlier batches, as (item id, model, repetition)."""
         in_a_batch = [want for want in wants if batches is not None and self._goes_in_a_batch(want, batches, handed_in)]
         gone = {want.key for want in in_a_batch}
         self.there = (await self.services.survey()).availability
@@ -238,7 +237,7 @@ class _Run:
                 if want.item.id not in self.progress.broken:
                     await self._one(want, way)
             except LedgerError as error:
-                # Raised at the end: out of a task group it would come as a group of errors.
+                # Raised after the task group, which would wrap it into an exception group.
                 self.trouble = error
                 all_lanes.cancel()
                 return
@@ -282,7 +281,7 @@ class _Run:
             return stage.worst_case_usd(profile)
 
     async def _heed(self, model: str, measured: MeasuredAnswer) -> None:
-        """Leave a model alone of which nothing is to be learnt today."""
+        """Record how a measurement went; skip a model from which no result is to be expected today."""
         measurement, error = measured.measurement, measured.error
         if measurement.passed is not None:
             self.learnt.add(model)
@@ -295,7 +294,7 @@ class _Run:
             self.progress.given_up[model] = why
 
     async def _reason(self, measurement: Measurement) -> str:
-        """What the last note of its receipt that names the model says of it."""
+        """The last note of its receipt that names the model."""
         task = await self.services.ledger.task(measurement.task_id or "")
         receipt = Receipt.model_validate_json(task.receipt) if task is not None and task.receipt else None
         notes = [note for note in receipt.notes if measurement.model in note] if receipt is not None else []

@@ -1,4 +1,4 @@
-"""What measurements say together: pass rates with their intervals, speeds and costs, by model and kind of task."""
+"""Measurements aggregated by model: pass rates with intervals by kind and complexity, speed and cost."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -9,19 +9,19 @@ from ..memory_store.evaluations import Measurement
 from .profiling.statistics import Count, wilson
 
 BANDS: tuple[tuple[str, float], ...] = (("up to 3", 3.0), ("3 to 6", 6.0), ("above 6", 10.0))
-"""Of complexity, each with the highest that belongs to it."""
+"""Bands of complexity, each with its highest complexity (inclusive)."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How often answers passed, of those that say something of the model."""
+    """How many answers passed, of the conclusive ones."""
 
     passed: int
     asked: int
 
     @property
     def share(self) -> float | None:
-        """0 to 1. None: nothing was learnt."""
+        """0 to 1. None: no conclusive answer."""
         return self.passed / self.asked if self.asked else None
 
     @property
@@ -32,7 +32,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class ModelFigures:
-    """What one model was measured at."""
+    """The aggregated results of one model."""
 
     model: str
     all: Rate
@@ -40,22 +40,22 @@ class ModelFigures:
     bands: dict[str, Rate]
     """By band of complexity, the lowest first; those without an item are left out."""
     tokens_per_second: float | None
-    """Median, of output after its first piece. None here and below: no answer says it."""
+    """Median, of output after the first chunk. None here and below: not known from any answer."""
     first_token_seconds: float | None
-    """Median, a cold load included."""
+    """Median, including any cold load."""
     thinking_share: float | None
     """Of all output tokens, 0 to 1."""
     cost_usd: float
     usd_per_solved: float | None
-    """All that it cost, by each item that passed."""
+    """Total cost divided by the number of passed answers."""
     failures: dict[str, int]
-    """How often it failed in each way, the most frequent first."""
+    """Number of failed answers by outcome, most frequent first."""
     unlearnt: dict[str, int]
-    """Why items say nothing of it."""
+    """Number of inconclusive answers by outcome, most frequent first."""
 
 
 def figures_of(measurements: Iterable[Measurement]) -> tuple[ModelFigures, ...]:
-    """One for each model, the one that passed most first."""
+    """The figures of each model, highest pass rate first."""
     by_model: dict[str, list[Measurement]] = {}
     for measurement in measurements:
         by_model.setdefault(measurement.model, []).append(measurement)
@@ -64,7 +64,7 @@ def figures_of(measurements: Iterable[Measurement]) -> tuple[ModelFigures, ...]:
 
 
 def band_of(complexity: float) -> str:
-    """The name of the band in BANDS that a complexity, 1 to 10, falls into."""
+    """The name of the band in BANDS that contains a complexity, 1 to 10."""
     return next(name for name, at_most in BANDS if complexity <= at_most)
 
 

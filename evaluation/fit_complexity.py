@@ -1,13 +1,13 @@
-"""Fits the weights of `tools/routing/complexity_weights.json` on tasks whose difficulty people or models have shown.
+"""Fits the weights in `tools/routing/complexity_weights.json` to tasks rated by people or attempted by models.
 
     python -m chargehand.evaluation.fit_complexity --out complexity_weights.json \\
         --rated difficulty_livecodebench.jsonl.gz --solved outcomes_livecodebench.jsonl.gz \\
         --solved outcomes_routerbench_mbpp.jsonl.gz --solved outcomes_llmrouter_mixed.jsonl.gz#code-function
 
-Beside them the project's own requests (`own_tasks.jsonl`), for which the named factors were made: there
-nothing is left to explain, and the weights must say so. Paths or URLs, of sets whose licences allow it;
-`LICENCES` says which, and no other set is taken. The weights are a ridge regression of what the named
-factors leave unexplained of each set's own ratings, standardised: a contest's `hard` is not an exercise's.
+The project's own requests (`own_tasks.jsonl`) are always added; the named factors were made for them, so their
+residual is 0. Arguments are paths or URLs of data sets in `LICENCES`; others are refused. The weights are a ridge
+regression of the residual that the named factors leave of each set's ratings, standardised per set, since a
+contest's `hard` is not an exercise's.
 """
 
 import argparse
@@ -43,17 +43,17 @@ LICENCES = {
     "llmrouter_mixed": ("ulab-uiuc/LLMRouter", "MIT"),
     "own_tasks": ("Chargehand, evaluation/own_tasks.jsonl", "MIT"),
 }
-"""By the end of a file's name: what the set is, and the licence that lets weights be made of it."""
+"""By the end of the file's name: the data set, and the licence that allows deriving weights from it."""
 
-# How far one spread of a set's ratings reaches in points of complexity, and what a row of it weighs. By
-# cross-validation on these sets: half or twice of each moves the rank correlations by 0.01 at most.
+# Points of complexity per standard deviation of a set's ratings, and the weight of each row. By cross-validation on
+# these sets: halving or doubling any of them changes the rank correlations by at most 0.01.
 _POINTS_PER_SPREAD = {"livecodebench": 0.95}
 _POINTS_PER_SPREAD_ELSE = 0.55
 _WEIGHT = {"livecodebench": 1.0, "own_tasks": 3.0}
 _WEIGHT_ELSE = 0.5
 _FORM_PRIOR, _WORDS_PRIOR = 3.0, 0.5
 _SHARE_OF_SOLVED = 0.7
-"""Of what models solved, beside what people said, where both are known."""
+"""Weight of the models' results relative to people's ratings, where both are known."""
 _BYTE = 127
 
 
@@ -62,20 +62,20 @@ OWN_TASKS = Path(__file__).with_name("own_tasks.jsonl")
 
 @dataclass(frozen=True)
 class RatedSet:
-    """Tasks, and how hard each is within its set."""
+    """Tasks with their difficulty relative to their set."""
 
     name: str
     texts: Sequence[str]
     difficulty: "Block"
-    """Higher is harder; mean 0, spread 1."""
+    """Higher is harder; mean 0, standard deviation 1 (all 0 for the own tasks)."""
     checksum: str
     is_own: bool = False
-    """True: the named factors say all there is to say."""
+    """True: the named factors are taken as exact, so the residual is 0."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """As `learnt.py` reads them."""
+    """The fitted weights, as `learnt.py` reads them."""
 
     form: dict[str, tuple[float, float, float]]
     words: "npt.NDArray[np.int8]"
@@ -83,7 +83,7 @@ class Weights:
 
 
 def fit(sets: Sequence[RatedSet]) -> Weights:
-    """The weights that explain best what the named factors leave of the sets' ratings."""
+    """Fit the weights to the residual of the sets' ratings after the named factors."""
     features: list[_Features] = []
     rests: list[Block] = []
     weights: list[float] = []
@@ -119,7 +119,7 @@ def fit(sets: Sequence[RatedSet]) -> Weights:
 class _Features:
     figures: dict[str, float]
     strength: float
-    """With which figures and words count, 0 to 1."""
+    """Factor applied to figures and words, 0 to 1."""
     words: "Block"
     named: float
 
@@ -137,7 +137,7 @@ def _features(text: str) -> _Features:
 
 
 def read_sets(rated: Sequence[str], solved: Sequence[str]) -> list[RatedSet]:
-    """The sets; one that has both ratings and outcomes counts once. Raises ValueError for an unknown set."""
+    """Load the sets, merging ratings and outcomes of the same one. Raises ValueError for an unknown set, or OSError."""
     own = OWN_TASKS.read_bytes()
     texts = [row["text"] for row in rows_of(own)]
     by_name = {"own_tasks": RatedSet("own_tasks", texts, np.zeros(len(texts)), _checksum(own), is_own=True)}
@@ -192,7 +192,7 @@ def _standard(values: Sequence[float]) -> "Block":
 
 
 def as_json(weights: Weights, sets: Sequence[RatedSet], made: dt.date) -> str:
-    """The file's text."""
+    """The content of the weights file."""
     content = {
         "about": "Made by evaluation/fit_complexity.py; points of complexity, see tools/routing/learnt.py.",
         "made": made.isoformat(),

@@ -1,4 +1,4 @@
-"""uvicorn inside a running event loop: it begins and ends with a block, without signals or polling of its own."""
+"""uvicorn inside a running event loop, for the duration of a block, without its signal handlers and polling."""
 
 import asyncio
 import contextlib
@@ -22,10 +22,10 @@ async def served_in_loop(
     protocol: type[asyncio.Protocol] | Literal["auto"] = "auto",
     backlog: int = 2048,
 ) -> AsyncGenerator[None]:
-    """The app is served while the block runs; what it still answers at the end is cut off.
+    """Serve the app while the block runs; requests still in progress at its end are cancelled.
 
-    closing_s: how long what is cut off, and then the app, may take to close its books. None: as long as it takes.
-    protocol: one of uvicorn's for HTTP. backlog: how many connections are accepted before one is served.
+    closing_s: time limit for the cancelled requests to end, and again for the app's shutdown. None: no limit.
+    protocol: one of uvicorn's for HTTP. backlog: length of the socket's accept queue.
     """
     config = uvicorn.Config(
         app,
@@ -38,7 +38,7 @@ async def served_in_loop(
         backlog=backlog,
     )
     server = _Server(config, closing_s)
-    # A task of its own, not a task group: what the block raises must leave it as it is.
+    # Not a task group, which would wrap exceptions of the block.
     served = asyncio.create_task(server.serve([listener]))
     try:
         await server.ready.wait()
@@ -50,7 +50,7 @@ async def served_in_loop(
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signals, which end a process as if by accident, its polling, and its patience."""
+    """uvicorn without its signal handlers, its polling, and its wait for open requests at shutdown."""
 
     def __init__(self, config: uvicorn.Config, closing_s: float | None) -> None:
         super().__init__(config)

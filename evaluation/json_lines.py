@@ -1,4 +1,4 @@
-"""Data sets as files of JSON lines, plain or gzip."""
+"""Reads data sets in JSON Lines format, plain or gzipped."""
 
 import gzip
 import json
@@ -8,11 +8,11 @@ from typing import Any, cast
 
 
 class UnreadableRows(ValueError):
-    """A file that holds no rows of a data set. The message names the line."""
+    """A file that is empty, or not JSON Lines of objects. The message names the file and the line."""
 
 
 def read_rows(file: Path) -> list[dict[str, Any]]:
-    """Rows in the data set's own form, hence Any. Raises OSError, or UnreadableRows."""
+    """The rows, in the data set's own format (hence Any). Raises OSError or UnreadableRows."""
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(unpacked(file.read_bytes()).splitlines(), start=1):
         if line.strip():
@@ -29,12 +29,12 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
 
 
 def rows_of(content: bytes) -> list[dict[str, Any]]:
-    """The same for a file's content."""
+    """The rows of a file's content. Raises OSError for a damaged archive, ValueError for invalid JSON."""
     return [json.loads(line) for line in unpacked(content).splitlines() if line.strip()]
 
 
 def unpacked(content: bytes) -> bytes:
-    """The text of a file that may be packed, without a byte order mark. Raises OSError for a damaged file."""
+    """The content, decompressed if gzipped, without a byte order mark. Raises OSError for a damaged archive."""
     try:
         text = gzip.decompress(content) if content.startswith(b"\x1f\x8b") else content
     except (EOFError, zlib.error) as error:

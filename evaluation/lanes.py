@@ -1,4 +1,4 @@
-"""Which answers an evaluation asks for beside each other, and which one after the other."""
+"""Groups an evaluation's requests into lanes, which run concurrently, each with its own limit."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from ..tools.services import Services
 from .suite.task import SuiteTask
 
 AT_ONCE = 4
-"""Requests under way at one vendor elsewhere."""
+"""Concurrent requests to one remote vendor."""
 
 
 @dataclass(frozen=True)
 class Want:
-    """One answer that an evaluation is to have."""
+    """One answer that an evaluation needs."""
 
     item: SuiteTask
     model: str
@@ -32,10 +32,10 @@ class Lane:
 
 
 def lanes(wants: Sequence[Want], there: Mapping[str, Availability], services: Services) -> Sequence[Lane]:
-    """One lane for each vendor elsewhere, and for each server that takes one request at a time.
+    """One lane per remote vendor, and one per server that takes one request at a time.
 
-    In a lane of models on this machine each has all its items in a row, so that none is loaded twice; of a vendor
-    elsewhere each item goes to all models first, so that a small budget measures all of them.
+    A server's lane runs all items of a model before the next model, so that none is loaded twice; a vendor's lane
+    keeps the order of `wants`.
     """
     before_servers: dict[str, list[Want]] = {}
     at_vendors: dict[str, list[Want]] = {}

@@ -1,4 +1,4 @@
-"""One answer of one model to one task of a suite, by the way that every delegation takes, and what it shows."""
+"""Measures one answer of one model to one task of a suite, through an ordinary delegation."""
 
 import secrets
 from collections.abc import Awaitable, Callable
@@ -20,12 +20,12 @@ from .staging import Staged, staged
 from .suite.task import SuiteTask
 
 PATIENCE_S = 300.0
-"""How long one item waits, all waits together, for a vendor who wants fewer requests or fails for now."""
+"""Total time that one item waits for a vendor that rate-limits or fails temporarily."""
 
 _FIRST_WAIT_S = 2.0
-"""Where the vendor names no wait; doubled each time."""
+"""Initial pause unless the vendor asks for a longer one; doubled each time."""
 
-# What the model is to answer for; of any other outcome nothing was learnt of it.
+# Outcomes that the model is responsible for; any other is inconclusive.
 _ITS_OWN: frozenset[AttemptOutcome] = frozenset(
     {"passed", "failed_check", "truncated", "refused", "empty", "timeout", "over_context"}
 )
@@ -35,16 +35,16 @@ Wait = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True)
 class MeasuredAnswer:
-    """What an answer showed, or why there is none."""
+    """A measurement, and the provider error if there was no answer."""
 
     measurement: Measurement
     error: ProviderError | None = None
-    """Why the vendor gave no answer to judge. None: it gave one, or was not asked."""
+    """Why the vendor gave no answer. None: it gave one, or was not asked."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a measurement belongs: its row in the books."""
+    """The key of a measurement in the ledger."""
 
     evaluation_id: str
     item: SuiteTask
@@ -63,15 +63,15 @@ async def measure(
     patience_s: float = PATIENCE_S,
     wait: Wait = anyio.sleep,
 ) -> MeasuredAnswer:
-    """Ask the model for one answer to the item, check it, and write down what it showed.
+    """Ask the model for one answer to the item, check it, and record the measurement.
 
-    The evaluation stands in the ledger already. It costs `Staged.worst_case_usd` at most, and the day's budget
-    holds; whose turn it is before a server that takes one request at a time, the delegation sees to. A vendor who
-    wants fewer requests, or fails for now, is waited for. max_seconds: for the answer and its checks, its turn
-    included. wait: called with seconds.
+    The evaluation must be in the ledger already. Costs at most `Staged.worst_case_usd`, within the day's budget; the
+    delegation queues for servers that take one request at a time. Retries when the vendor rate-limits or fails
+    temporarily. max_seconds: for the answer and its checks, time in the queue included. patience_s: limit of all
+    pauses between retries. wait: called with seconds.
 
-    Cancelling it cancels down to the connection, and closes the books. Raises a CallerError, ProfileError or
-    LedgerError.
+    Cancelling it closes the connection and records the measurement as cancelled. Raises a CallerError, ProfileError
+    or LedgerError.
     """
     async with staged(services, place.item) as stage:
         pause_s, waited_s = _FIRST_WAIT_S, 0.0
@@ -88,12 +88,12 @@ async def measure(
 async def _once(
     stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
 ) -> tuple[Measurement, Attempt | None]:
-    """The measurement, in the books, and the attempt that it comes from. None: none was made."""
+    """The recorded measurement and its attempt. None: no attempt was made."""
     services = stage.services
     (profile, *_) = services.catalogue.named(place.model, services.today)
     begun = _begun(stage, place, profile)
     contract = _contract(stage, profile, max_seconds, local_only=local_only)
-    # Written before anything can be spent, so that whoever finds it later knows what belongs to the evaluation.
+    # Recorded before anything is spent, so that costs after a kill can be attributed to the evaluation.
     await record_measurement(services.ledger, begun)
     try:
         delegation = await delegations.begin(services, stage.job, contract, task_id=begun.task_id)
@@ -110,7 +110,7 @@ async def _once(
 
 
 def _begun(stage: Staged, place: Place, profile: ModelProfile) -> Measurement:
-    """The measurement before anybody was asked."""
+    """The measurement as recorded before the request."""
     return Measurement(
         evaluation_id=place.evaluation_id,
         item=place.item.id,
@@ -134,7 +134,7 @@ def _begun(stage: Staged, place: Place, profile: ModelProfile) -> Measurement:
 
 
 def _contract(stage: Staged, profile: ModelProfile, max_seconds: float, *, local_only: bool) -> Contract:
-    """What the delegation may do: one answer of this model, without a repair, for the worst case's cost at most."""
+    """Limits of the delegation: one answer of this model, no repair, at most the worst-case cost."""
     return Contract(
         tests=stage.tests,
         model=profile.id,
@@ -150,18 +150,18 @@ def _contract(stage: Staged, profile: ModelProfile, max_seconds: float, *, local
 
 
 def _least_wait_s(attempt: Attempt | None) -> float | None:
-    """What the vendor asks for, or 0, where its trouble may pass. None: it will not."""
+    """The wait that the vendor asks for, or 0, before a retry. None: do not retry."""
     error = attempt.request.error if attempt is not None else None
     if attempt is None or not isinstance(error, Busy):
         return None
-    # A server on this machine that fails has no memory left or lacks a file: that does not pass by itself.
+    # A failing local server is out of memory or lacks a file: a retry does not help.
     if isinstance(error, VendorFailed) and attempt.candidate.availability.is_local:
         return None
     return (error.retry_after_s if isinstance(error, RateLimited) else None) or 0.0
 
 
 async def _ended(delegation: Delegation) -> Receipt:
-    """Its receipt, once it has one; whoever is cancelled cancels it."""
+    """Wait for the delegation's receipt; being cancelled cancels the delegation."""
     try:
         await delegation.done.wait()
     except anyio.get_cancelled_exc_class():
@@ -198,7 +198,7 @@ def _measurement(begun: Measurement, receipt: Receipt, attempt: Attempt | None, 
 
 
 def _was_short_of_money(attempt: Attempt, stage: Staged) -> bool:
-    """Whether the answer was cut off before the length that it may have: the day's budget paid for no more."""
+    """Whether the answer was truncated below its length limit because the day's budget covered no more."""
     profile = attempt.candidate.profile
     return (
         attempt.outcome == "truncated"

@@ -1,4 +1,4 @@
-"""A quick trial of models: a few small tasks of each kind, and what may be said after so few."""
+"""A quick trial of models: a few small tasks of each kind, and a cautious recommendation from them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,35 +10,35 @@ from .figures import ModelFigures, Rate, figures_of
 from .suite.task import KINDS, SuiteTask
 
 TRIAL = "trial"
-"""What the books call it, where others name their suite."""
+"""Its suite name in the ledger."""
 TASKS_AT_MOST = 20
 HARDEST = 4.5
-"""Complexity: what is harder takes a model on a laptop minutes."""
+"""Highest complexity; harder tasks take a model on a laptop minutes."""
 
 Word = Literal["trust", "check", "do not use"]
 
-# After two tasks a kind alone says little. So each is read together with all that the model did, which counts as two
-# tasks more of the kind: the mean of a Beta posterior. Nothing is trusted that failed once in so few.
+# Two tasks of a kind say little. So the model's overall pass rate counts as two more tasks of the kind (the mean of a
+# Beta posterior), and a kind with any failure is never trusted.
 _WORTH_OF_ALL = 2.0
 _TRUSTED_FROM, _USED_FROM = 0.8, 0.5
 
 
 @dataclass(frozen=True)
 class Trial:
-    """How one model did."""
+    """The result of one model."""
 
     figures: ModelFigures
     seconds_per_task: float | None
-    """Median of its answers, a cold load included. None: none was timed."""
+    """Median over its answers, including any cold load. None: none was timed."""
 
     def word(self, kind: str) -> Word | None:
-        """What to make of it for a kind of task. None: it was not tried at any."""
+        """The recommendation for a kind of task. None: no conclusive answer of that kind."""
         of_kind = self.figures.kinds.get(kind)
         return word_for(of_kind, self.figures.all) if of_kind is not None and of_kind.asked else None
 
 
 def small_tasks(tasks: Iterable[SuiteTask], at_most: int = TASKS_AT_MOST) -> tuple[SuiteTask, ...]:
-    """The easiest of each kind in turn, so that whoever is interrupted has seen most kinds."""
+    """The easiest tasks, cycling through the kinds, so that an interrupted trial covers most of them."""
     by_kind = {kind: list[SuiteTask]() for kind in KINDS}
     for task in sorted(tasks, key=lambda task: (task.complexity, task.id)):
         if task.complexity <= HARDEST:
@@ -48,7 +48,7 @@ def small_tasks(tasks: Iterable[SuiteTask], at_most: int = TASKS_AT_MOST) -> tup
 
 
 def word_for(of_kind: Rate, of_all: Rate) -> Word:
-    """trust: use it without a second look. check: have its answers tested. do not use: it fails as often as not."""
+    """trust: use it without review. check: test its answers. do not use: it fails about as often as it passes."""
     everywhere = (of_all.passed + 1) / (of_all.asked + 2)
     expected = (of_kind.passed + _WORTH_OF_ALL * everywhere) / (of_kind.asked + _WORTH_OF_ALL)
     if expected < _USED_FROM:
@@ -57,7 +57,7 @@ def word_for(of_kind: Rate, of_all: Rate) -> Word:
 
 
 def trial_of(measurements: Sequence[Measurement]) -> Trial | None:
-    """measurements: of one model. None: nothing was learnt of it."""
+    """measurements: of one model. None: no conclusive one."""
     learnt = [measurement for measurement in measurements if measurement.passed is not None]
     if not learnt:
         return None

@@ -1,4 +1,4 @@
-"""An evaluation for its readers: as facts for JSON, and as tables on a terminal."""
+"""The report of an evaluation: as JSON, and as tables on a terminal."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -13,26 +13,26 @@ from .figures import BANDS, ModelFigures, Rate, figures_of
 from .tables import print_table
 
 _SHOWN_USD = 6
-"""Digits of a dollar in JSON."""
+"""Decimal places of dollar amounts in JSON."""
 
 
 @dataclass(frozen=True)
 class Report:
     evaluation: EvaluationRow
     models: tuple[ModelFigures, ...]
-    """The one that passed most first."""
+    """Highest pass rate first."""
     items: int
     broken: Mapping[str, str]
-    """Items that nobody was asked, and why. Of an earlier run it is not known: empty."""
+    """Items that no model was asked, and why. Empty for an earlier run, of which it is unknown."""
     given_up: Mapping[str, str]
-    """Models that were left alone, and why; the same."""
+    """Models that were skipped, and why. Empty for an earlier run."""
     unaffordable: Mapping[str, int]
     staying: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    """Items whose texts stay on this machine, and why."""
+    """Items whose texts must stay on this machine, and why."""
     withheld: Mapping[str, int] = field(default_factory=dict[str, int])
-    """Answers that models elsewhere were not asked for, for that reason."""
+    """Number of answers not requested for that reason, by remote model."""
     with_vendors: int = 0
-    """Answers that vendors still have, in batches."""
+    """Number of answers still with vendors, in batches."""
 
     @classmethod
     def of(
@@ -84,7 +84,7 @@ class Report:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What is to be known beside the figures, a sentence each."""
+        """Caveats to the figures, one text each."""
         return (
             *(f"{item} was given to no model: {why}" for item, why in sorted(self.broken.items())),
             *(f"{model} was skipped: {why}" for model, why in sorted(self.given_up.items())),
@@ -117,7 +117,7 @@ def _answers(count: int) -> str:
 
 
 def facts_of(report: Report) -> dict[str, Any]:
-    """The report as it is printed for programs (a value of any type by each name, hence Any)."""
+    """The report as a JSON object (values of any type, hence Any)."""
     evaluation = asdict(report.evaluation)
     for hidden in ("owner", "terms"):
         del evaluation[hidden]
@@ -157,7 +157,7 @@ def _rate_facts(rate: Rate) -> dict[str, Any]:
 
 
 def show(report: Report, console: Console) -> None:
-    """Print the tables."""
+    """Print the report as tables."""
     console.print(report.headline, markup=False, highlight=False)
     columns = (
         "model", "passed", "95%", "tokens/s", "first token", "thinking", "cost", "per solved", "failures",
@@ -197,13 +197,13 @@ def _show_rates(
 
 
 def in_percent(rate: Rate) -> str:
-    """The interval."""
+    """The interval as text; a dash when nothing was asked."""
     low, high = rate.interval
     return f"{low:.0%} to {high:.0%}" if rate.asked else "-"
 
 
 def number(value: float | None, form: str) -> str:
-    """A figure for a table; form: as for `str.format`. None: a dash."""
+    """A table cell: the value in the `str.format` template `form`, or a dash for None."""
     return "-" if value is None else form.format(value)
 
 

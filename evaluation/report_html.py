@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that stands alone: no script, no font, nothing that is fetched."""
+"""The report of an evaluation as one self-contained HTML page, without scripts, fonts or external resources."""
 
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
@@ -26,7 +26,7 @@ _WIDTH, _LABEL, _ROW = 760, 230, 26
 
 
 def page_of(report: Report) -> str:
-    """The page's text."""
+    """The page as HTML text."""
     links = "".join(f'<li><a href="#{name}">{title}</a></li>' for name, title in _SECTIONS)
     return "\n".join(
         (
@@ -61,7 +61,7 @@ def _rates(report: Report, name: str, of: Callable[[ModelFigures], Mapping[str, 
 
 
 def _chart(title: str, rates: Sequence[tuple[str, Rate]]) -> str:
-    """A dot for each share on its interval, from 0 to 100%."""
+    """An SVG with a dot per share on its interval, from 0 to 100%."""
     height, across = 44 + _ROW * len(rates), _WIDTH - _LABEL - 20
     said = "; ".join(f"{name} {rate.passed} of {rate.asked}" for name, rate in rates)
 

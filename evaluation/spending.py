@@ -1,4 +1,4 @@
-"""The money of one evaluation: nothing is asked whose worst case does not fit into what is left."""
+"""Budget of one evaluation: a request is sent only if its worst-case cost fits into the remainder."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -10,15 +10,15 @@ from ..tools.services import Services
 
 
 class Unaffordable(Exception):
-    """A request's worst case does not fit. The message says into what."""
+    """A request's worst-case cost exceeds the remaining budget. The message names the budget."""
 
 
 class DaySpent(Unaffordable):
-    """It is the day's budget: tomorrow there is more."""
+    """The day's budget is used up; it renews tomorrow."""
 
 
 class EvaluationBudget:
-    """What is left of an evaluation's budget, over its interruptions: the books say what is spent."""
+    """The rest of an evaluation's budget, across interruptions, as spending is read from the ledger."""
 
     def __init__(self, services: Services, evaluation_id: str, budget_usd: float | None) -> None:
         self._services = services
@@ -29,9 +29,9 @@ class EvaluationBudget:
 
     @contextlib.asynccontextmanager
     async def holding(self, usd: float) -> AsyncGenerator[None]:
-        """Keep the worst case of one item until it is in the books.
+        """Hold the worst-case cost of one item while the block runs.
 
-        Waits for what is under way when only that stands in the way. Raises Unaffordable or DaySpent.
+        Waits when only amounts held by other items stand in the way. Raises Unaffordable or DaySpent.
         """
         if usd <= 0:
             yield
@@ -51,7 +51,7 @@ class EvaluationBudget:
                     self._turn.notify_all()
 
     async def _why_not(self, usd: float) -> Unaffordable | None:
-        # What is under way counts twice until it is settled, as reserved in the books and as held here.
+        # Running requests count twice until settled: as reserved in the ledger and as held here.
         if self._budget_usd is not None:
             left_usd = self._budget_usd - await spent_usd(self._services.ledger, self._id) - self._held_usd
             if usd > left_usd:
@@ -63,4 +63,4 @@ class EvaluationBudget:
 
 
 _DUST_USD = 1e-12
-"""What sums of floats may leave over."""
+"""Tolerance for rounding errors in sums of floats."""

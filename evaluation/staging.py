@@ -1,4 +1,4 @@
-"""A task of a suite made ready to be asked: its tests understood, its project unpacked into a folder of its own."""
+"""Prepares a task of a suite to be asked: reads its tests and unpacks its project into a temporary folder."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
@@ -30,25 +30,25 @@ from .suite.task import TASK_TYPE_OF, Origin, SuiteTask
 
 @dataclass(frozen=True)
 class Staged:
-    """An item with all that a delegation of it needs, while its folder is there."""
+    """An item with everything that a delegation of it needs; valid while its folder exists."""
 
     item: SuiteTask
     services: Services
-    """As it is, but that the item's folder is the only root: no file of the user's own can be reached."""
+    """A copy whose only root is the item's folder, so that the user's files are out of reach."""
     job: Job
     tests: TestsGiven
     changes: PlannedChanges | None
     examined: Examination
-    """What the user's privacy rules say of the item's texts."""
+    """The verdict of the user's privacy rules on the item's texts."""
 
     @property
     def prompt(self) -> Prompt:
-        """What a model is told whose window takes all of it; the tests are not among it."""
+        """The complete prompt, without the tests, as for a model whose context window holds all of it."""
         changing = None if self.changes is None else Changing(self.changes.workspace.target)
         return draft_prompt(self.job.task, self.job.files, None, None, prose=False, changing=changing)
 
     def worst_case_usd(self, profile: ModelProfile) -> float:
-        """The most that one request to the model can cost; 0 for one that costs nothing."""
+        """The highest possible cost of one request to the model; 0 for a free model."""
         if profile.price is None:
             return 0.0
         tokens = self.wanted_tokens(profile)
@@ -64,7 +64,7 @@ class Staged:
         return allowance.worst_case_usd
 
     def wanted_tokens(self, profile: ModelProfile) -> int:
-        """The output tokens, thinking included, that the model's answer may have."""
+        """The limit on the answer's output tokens, thinking included."""
         complexity = self.job.complexity.score
         tokens = wanted_tokens(profile, complexity, decide_thinking(profile, complexity))
         return min(tokens, profile.max_output_tokens or tokens)
@@ -72,7 +72,7 @@ class Staged:
 
 @asynccontextmanager
 async def staged(services: Services, item: SuiteTask) -> AsyncGenerator[Staged]:
-    """The item ready to be asked; its folder, if it has any, goes at the end.
+    """Prepare an item; its temporary folder is deleted at the end of the block.
 
     Raises a CallerError when its tests cannot be read.
     """
@@ -99,7 +99,7 @@ async def staged(services: Services, item: SuiteTask) -> AsyncGenerator[Staged]:
 async def _examined_at_home(
     origin: Origin, prompt: str, files: Sequence[ContextFile], services: Services, users_roots: Roots
 ) -> Examination:
-    """What the user's rules say of a mined task: as if its files were given from the project that it is from."""
+    """Apply the user's privacy rules to a mined task as if its files came from its original project."""
     home, *_ = origin.homes
     passages = [Passage("task", prompt), *(Passage(file.path, file.text, home / file.path) for file in files)]
     told_of = dict.fromkeys([*origin.touched, *(file.path for file in files)])
@@ -108,7 +108,7 @@ async def _examined_at_home(
 
 
 def _shown(item: SuiteTask, tests: TestsGiven) -> tuple[str, ...]:
-    """The files that the model sees: never those that it is tested by."""
+    """The files that the model sees, without its test files."""
     hidden = {PurePosixPath(file.partition("::")[0]) for file in tests.files}
     named = item.files if item.shown is None else item.shown
     return tuple(path for path in named if PurePosixPath(path) not in hidden)

@@ -1,4 +1,4 @@
-"""Tables as commands print them: in a narrow terminal words are folded, and no id and no amount is cut."""
+"""Tables for terminal output: cells wrap on a narrow terminal, and ids and amounts are never cut."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ _PIPE_COLUMNS = 1_000
 
 
 def standard_output() -> Console:
-    """As wide as the terminal, or as COLUMNS says; in a pipe or a file, wide enough for any table of ours."""
+    """A console as wide as the terminal, or as COLUMNS; in a pipe or file, wide enough for every table."""
     is_limited = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdigit()
     return Console() if is_limited else Console(width=_PIPE_COLUMNS)
 
@@ -25,7 +25,7 @@ def print_table(
     whole: Collection[str] = (),
     title: str | None = None,
 ) -> None:
-    """whole: the columns that stay in one piece, though a line then be longer than the terminal is wide."""
+    """Print a table. whole: columns that never wrap, even if lines get wider than the terminal."""
     lines = list(rows)
     table = Table(title=title)
     for place, name in enumerate(columns):

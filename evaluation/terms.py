@@ -1,4 +1,4 @@
-"""What was asked of an evaluation: whoever asks the same goes on with it where it was interrupted."""
+"""The terms of an evaluation; a new one with the same terms resumes an unfinished one."""
 
 import datetime as dt
 import json
@@ -8,7 +8,7 @@ from typing import Any, Self
 DEFAULT_BUDGET_USD = 1.0
 
 OWN_SUITE = "own"
-"""The tasks that come with Chargehand."""
+"""The suite that comes with Chargehand."""
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class EvaluationTerms:
     models: tuple[str, ...]
     """Profile ids."""
     kinds: tuple[str, ...] = ()
-    """Empty: all."""
+    """Kinds of task. Empty: all."""
     repeat: int = 1
-    """Answers of each model to each task."""
+    """Number of answers of each model to each task."""
     budget_usd: float | None = DEFAULT_BUDGET_USD
-    """US dollars. None: only the day's budget limits it."""
+    """None: limited by the day's budget only."""
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), sort_keys=True)
@@ -36,6 +36,6 @@ class EvaluationTerms:
 
 
 def seed_of_week(day: dt.date) -> int:
-    """The seed of an ISO week, as 202648: what is measured within a week compares, and the next has new tasks."""
+    """The seed of an ISO week, such as 202648: results within a week are comparable; the next week has new tasks."""
     year, week, _ = day.isocalendar()
     return year * 100 + week
