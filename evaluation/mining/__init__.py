@@ -1,1 +1,1 @@
-"""Tasks mined from a project's own git history: commits that changed code and tests together."""
+"""Tasks mined from a project's own git history: commits that change code and tests together."""

@@ -1,4 +1,4 @@
-"""Answers to a mined task, in the form of a model's replies: the commit's own, and wrong ones made of it."""
+"""Known answers to a mined task, formatted like a model's replies: the commit's own, and wrong ones derived from it."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,30 +9,30 @@ from .intent import SourceChange
 
 _LEAST_FENCE = 3
 HALVES_AT_MOST = 3
-"""Answers with a part of the change that are tried."""
+"""Partial answers that are tried."""
 
 
 @dataclass(frozen=True)
 class Half:
-    """An answer with a part of the change left out."""
+    """An answer that leaves out part of the change."""
 
     slip: str
     reply: str
 
 
 def whole(changes: Sequence[SourceChange]) -> str:
-    """All files as the commit left them."""
+    """The reference answer: all changed files as the commit left them."""
     return reply({change.path: change.after for change in changes})
 
 
 def nothing(changes: Sequence[SourceChange], target: str) -> str:
-    """The target as it was before; a new file holds nothing yet."""
+    """An answer that changes nothing: the target as before, or a comment only if it is a new file."""
     (change,) = (change for change in changes if change.path == target)
     return reply({target: "# Nothing yet.\n" if change.before is None else change.before})
 
 
 def halves(changes: Sequence[SourceChange]) -> Iterator[Half]:
-    """The change without one of its files, or of a single file without one of its places."""
+    """The change without one of its files, or, if it has only one, without one of its hunks."""
     if len(changes) > 1:
         for left_out in changes[:HALVES_AT_MOST]:
             rest = {change.path: change.after for change in changes if change is not left_out}
@@ -50,7 +50,7 @@ def halves(changes: Sequence[SourceChange]) -> Iterator[Half]:
 
 
 def lines_changed(changes: Sequence[SourceChange]) -> int:
-    """Added and removed, together."""
+    """The number of lines added plus the number removed."""
     total = 0
     for change in changes:
         before, after = (change.before or "").splitlines(), change.after.splitlines()
@@ -60,7 +60,7 @@ def lines_changed(changes: Sequence[SourceChange]) -> int:
 
 
 def reply(files: Mapping[str, str]) -> str:
-    """Whole files, each in a fence that is longer than any in it."""
+    """A reply with whole files, each in a fence longer than any run of backticks in it."""
     parts: list[str] = []
     for path, text in files.items():
         longest = max((len(run) for run in re.findall(r"`+", text)), default=0)

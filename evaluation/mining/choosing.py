@@ -1,4 +1,4 @@
-"""Which commits may become tasks, told by their messages and the paths they changed alone."""
+"""Selects the commits that may become tasks, from their messages and changed paths alone."""
 
 import re
 from collections.abc import Sequence
@@ -31,23 +31,24 @@ Reason = Literal[
     "its own tests fail",
     "its tests pass before it",
 ]
-"""Why a commit is no task, in the order in which it is looked at."""
+"""Why a commit is no task, in the order of the checks."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 
 FILES_AT_MOST = 60
-"""That one commit changes, all kinds together. Ours, as are those below: beyond, a change is more than one task."""
+"""Limit on all files that one commit changes. This and the limits below are our choice: a larger change is more than
+one task."""
 SOURCES_AT_MOST = 8
 TESTS_AT_MOST = 12
 LINES_AT_MOST = 400
-"""Of sources, added and removed."""
+"""Limit on source lines added plus removed."""
 
 _TEST_FOLDERS = frozenset({"test", "tests", "testing"})
 _TEST_NAME = re.compile(r"test_.*\.py|.*_tests?\.py|tests?\.py")
 _NO_SOURCE = frozenset({"setup.py", "conftest.py", "conf.py", "noxfile.py", "versioneer.py"})
-"""They steer tools, and no test is about them."""
+"""Files that configure tools and are not the subject of tests."""
 
 _GIVEN = re.compile(r"[\w.+/-]+\.py")
-"""Names that the `tests` argument takes."""
+"""Paths that the `tests` argument accepts."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Dropped:
     commit: Commit
     reason: Reason
     detail: str = ""
-    """What was found, for a reader. Empty: the reason says all."""
+    """The specific value found. Empty: the reason suffices."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,15 @@ class CommitCandidate:
 
     commit: Commit
     sources: tuple[Delta, ...]
-    """Python files that the task is to change or to add."""
+    """Python files that the task changes or adds."""
     tests: tuple[Delta, ...]
-    """Test files, by their names."""
+    """Test files, recognized by name."""
     given: tuple[Delta, ...]
-    """All else that it changed: data, documents, settings, what supports the tests."""
+    """All other changed files: data, documents, settings, test support."""
 
 
 def choose(commit: Commit, deltas: Sequence[Delta]) -> CommitCandidate | Dropped:
-    """The candidate that a commit is, or why it is none. deltas: against its one parent."""
+    """The commit as a candidate, or the reason it is not one. deltas: against its only parent."""
     if commit.is_border:
         return Dropped(commit, "at the border of a shallow clone")
     if len(commit.parents) != 1:
@@ -107,19 +108,19 @@ def choose(commit: Commit, deltas: Sequence[Delta]) -> CommitCandidate | Dropped
 
 
 def is_test(path: str) -> bool:
-    """Whether pytest would look for tests in it, or a runner of `unittest`."""
+    """Whether pytest or unittest would collect tests from it, by its name."""
     return _TEST_NAME.fullmatch(PurePosixPath(path).name) is not None
 
 
 def is_source(path: str) -> bool:
-    """Whether it is code that tests can be about: Python, no test, and not what supports tests or steers tools."""
+    """Whether it is Python code under test: not a test, test support or a tool's configuration."""
     pure = PurePosixPath(path)
     is_python = pure.suffix == ".py" and pure.name not in _NO_SOURCE
     return is_python and not is_test(path) and _TEST_FOLDERS.isdisjoint(pure.parts[:-1])
 
 
 def _moved(deltas: Sequence[Delta]) -> set[Delta]:
-    """Both ends of each file that has another name and the same content."""
+    """Both deltas of each file that was renamed without a change of content."""
     gone = {delta.before for delta in deltas if delta.status == "removed"}
     come = {delta.after for delta in deltas if delta.status == "added"}
     same = (gone & come) - {None}
@@ -130,6 +131,6 @@ def _moved(deltas: Sequence[Delta]) -> set[Delta]:
 
 
 def _can_be_given(path: str) -> bool:
-    """Whether the name can stand in a prompt and in an argument, and is taken for no option."""
+    """Whether the path is valid in a prompt and as an argument, and cannot be taken for an option."""
     parts = PurePosixPath(path).parts
     return _GIVEN.fullmatch(path) is not None and not any(part.startswith("-") or part == ".." for part in parts)

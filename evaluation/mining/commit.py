@@ -1,4 +1,4 @@
-"""What git says of commits, trees and differences, as values."""
+"""Git's commits, trees and diffs, parsed into values."""
 
 import codecs
 import os
@@ -15,11 +15,11 @@ Status = Literal["added", "changed", "removed"]
 @dataclass(frozen=True)
 class Commit:
     id: str
-    """In hexadecimal digits, whole."""
+    """The full hexadecimal id."""
     parents: tuple[str, ...]
-    """Those that can be read: a shallow clone has none at its border."""
+    """Parents in the clone; none at the border of a shallow clone."""
     is_border: bool
-    """Whether it has parents that the clone does not hold."""
+    """Whether its parents are missing from the clone."""
     message: str
 
     @property
@@ -36,28 +36,28 @@ class Delta:
     """One path that a commit changed."""
 
     path: str
-    """From the project's top, with slashes; bytes that are no UTF-8 as surrogates."""
+    """Relative to the project's root, with slashes; bytes that are not UTF-8 are surrogate-escaped."""
     status: Status
     before: str | None
-    """Id of the content. None: there was no regular file."""
+    """Blob id. None: there was no regular file."""
     after: str | None
-    """None: there is no regular file any more."""
+    """Blob id. None: there is no regular file any more."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One thing that stands in a tree."""
+    """One entry of a tree, directories excluded."""
 
     path: str
     """As in `Delta`."""
     id: str
     size_bytes: int
     is_regular: bool
-    """Whether it is a file; else a link, or a submodule."""
+    """False: a symbolic link or a submodule."""
 
 
 def parse_commit(commit_id: str, parents: list[str], raw: bytes) -> Commit:
-    """A commit object. parents: those that `rev-list` names."""
+    """Parse a raw commit object. parents: as listed by `rev-list`."""
     head, _, body = raw.partition(b"\n\n")
     named = re.search(rb"^encoding (\S+)$", head, re.MULTILINE)
     encoding = named[1].decode("ascii", "replace") if named else "utf-8"
@@ -70,7 +70,7 @@ def parse_commit(commit_id: str, parents: list[str], raw: bytes) -> Commit:
 
 
 def parse_deltas(output: bytes) -> Mapping[str, tuple[Delta, ...]]:
-    """What `diff-tree --stdin -z --raw` prints: an id, then for each path its modes, ids and status, and its name."""
+    """Parse `diff-tree --stdin -z --raw`: a commit id, then for each path its modes, ids and status, and its name."""
     found: dict[str, list[Delta]] = {}
     commit = ""
     fields = iter(output.split(b"\0"))
@@ -90,7 +90,7 @@ def _delta(fields: list[str], path: str) -> Delta:
 
 
 def parse_tree(output: bytes) -> tuple[Entry, ...]:
-    """What `ls-tree -z -l` prints: mode, kind, id and size, a tab, and the name."""
+    """Parse `ls-tree -z -l`: mode, type, id and size, a tab, and the path."""
     entries: list[Entry] = []
     for record in output.split(b"\0"):
         if record:

@@ -1,4 +1,4 @@
-"""What can be wrong with a history that tasks are to be mined from.
+"""Errors of mining a git history.
 
 CallerError
 └── HistoryUnreadable
@@ -8,4 +8,4 @@ from ...tools.errors import CallerError
 
 
 class HistoryUnreadable(CallerError):
-    """Nothing can be mined here. The message says what to mend, or which folder to name instead."""
+    """The history cannot be mined. The message says what to fix, or which folder to name instead."""

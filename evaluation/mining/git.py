@@ -1,11 +1,11 @@
-"""A git history, read without running anything of the repository.
+"""Reads a git history without running anything that the repository configures.
 
 A repository's configuration can name programs (`core.fsmonitor`, hooks, `diff.external`, textconv filters,
-`gpg.program`, transports that fetch missing objects). So its configuration is read by one command alone, which says
-where its objects are; everything else is asked of an empty repository of our own that borrows those objects, with
-no configuration but ours, no attributes, no replacements and no transport. No file is ever checked out.
+`gpg.program`, transports that fetch missing objects). So its configuration is read only by `rev-parse`, which locates
+its objects and HEAD; all other commands run in an empty temporary repository that borrows those objects (the
+"borrower"), with only our configuration, no attributes, no replace refs and no transport. No file is checked out.
 
-What it does not protect against: a flaw in git's own reading of objects.
+Does not protect against flaws in git's own parsing of objects.
 """
 
 import os
@@ -26,11 +26,11 @@ from .errors import HistoryUnreadable
 
 COMMAND_TIMEOUT_S = 300.0
 OUTPUT_BYTES_AT_MOST = 256_000_000
-"""Of one command."""
+"""Limit on the output of one command."""
 MEMORY_MB_AT_MOST = 3_000
 CPU_SECONDS_AT_MOST = 120
 OBJECT_BYTES_AT_MOST = 2_000_000
-"""What is larger is no file that a task is made of, and is not read."""
+"""Larger objects are not read."""
 
 _USUAL_OBJECT_FORMAT = "sha1"
 _FACTS = 2
@@ -39,25 +39,25 @@ _SAID_BYTES_AT_MOST = 10_000
 
 @dataclass(frozen=True)
 class History:
-    """The commits that lead to where a repository stands."""
+    """The commits reachable from a repository's HEAD."""
 
     folder: Path
-    """The project's: where its files lie, or the repository itself where it is bare. Resolved."""
+    """The root of the working tree, or the repository itself if it is bare. Resolved."""
     head: str
-    """The commit it stands at, in hexadecimal digits."""
+    """HEAD's commit id, in hexadecimal digits."""
     repository: Path
-    """The git folder, which all its worktrees share. Resolved."""
+    """The git folder shared by all worktrees. Resolved."""
     _git: str
     _borrower: Path
 
     @property
     def homes(self) -> tuple[Path, ...]:
-        """Where the project's files have their place for its owner: here, and in the main of its worktrees."""
+        """The project's folders: this worktree, and the main one if it is another."""
         main = self.repository.parent if self.repository.name == ".git" else self.folder
         return tuple(dict.fromkeys((self.folder, main)))
 
     async def commits(self, *, since_s: float | None = None, at_most: int) -> tuple[Commit, ...]:
-        """The newest commits, newest first. since_s: seconds since 1970 UTC; what is older is left out."""
+        """The newest commits, newest first. since_s: seconds since 1970 UTC; older commits are left out."""
         older = () if since_s is None else (f"--max-age={int(since_s)}",)
         listed = await self._run("rev-list", "--parents", f"--max-count={at_most}", *older, self.head, "--")
         lines = [line.split() for line in listed.decode().splitlines()]
@@ -65,7 +65,7 @@ class History:
         return tuple(parse_commit(line[0], line[1:], raw[line[0]]) for line in lines if line[0] in raw)
 
     async def deltas(self, commits: Sequence[str]) -> Mapping[str, tuple[Delta, ...]]:
-        """What each commit of one parent changed, by its id; nothing for those that changed no file."""
+        """The changed paths by commit id, for commits with one parent; commits without changes may be absent."""
         found = await self._run(
             "diff-tree", "--stdin", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-textconv",
             "--no-abbrev", given="".join(f"{commit}\n" for commit in commits).encode(),
@@ -73,15 +73,15 @@ class History:
         return parse_deltas(found)
 
     async def tree(self, commit: str) -> tuple[Entry, ...]:
-        """All that stood in the project at a commit: files, links, and commits of submodules."""
+        """The project's entries at a commit: files, symbolic links and submodules."""
         return parse_tree(await self._run("ls-tree", "-r", "-z", "-l", "--full-tree", commit, "--"))
 
     async def blobs(self, ids: Sequence[str]) -> Mapping[str, bytes]:
-        """What files held, by the id of their content; what is too large, or not in the clone, is left out."""
+        """Contents by blob id; those too large or not in the clone are left out."""
         return await self._objects(ids)
 
     async def holds(self, one: str) -> bool:
-        """Whether the content of an id is there: a partial clone lacks some."""
+        """Whether an object is in the clone; a partial clone lacks some."""
         return not (await self._run("cat-file", "--batch-check", given=f"{one}\n".encode())).endswith(b" missing\n")
 
     async def _objects(self, ids: Sequence[str]) -> Mapping[str, bytes]:
@@ -90,7 +90,7 @@ class History:
             return {}
         wanted: list[str] = []
         for line in (await self._run("cat-file", "--batch-check", given=asked)).decode("ascii").splitlines():
-            one, *facts = line.split()  # id, kind and size; of one that is not there `ID missing`
+            one, *facts = line.split()  # id, type and size; for a missing object `ID missing`
             if len(facts) == _FACTS and int(facts[1]) <= OBJECT_BYTES_AT_MOST:
                 wanted.append(one)
         if not wanted:
@@ -111,7 +111,7 @@ class History:
 
 @asynccontextmanager
 async def open_history(path: Path) -> AsyncGenerator[History]:
-    """The history of the repository that a folder belongs to. Raises HistoryUnreadable."""
+    """Open the history of the repository that contains a folder. Raises HistoryUnreadable."""
     git = find_git()
     folder = await anyio.to_thread.run_sync(_resolved, path)
     if not await anyio.Path(folder).is_dir():
@@ -128,7 +128,7 @@ async def open_history(path: Path) -> AsyncGenerator[History]:
 
 
 async def _asked(git: str, folder: Path, path: Path) -> tuple[Path, Path, str]:
-    """Where a repository keeps its objects and the border of a shallow clone, and how its ids are made."""
+    """The repository's common git folder, its `shallow` file, and its object format."""
     questions = ("--git-common-dir", "--git-path", "shallow", "--show-object-format")
     try:
         said = await run_git(git, ["rev-parse", "--path-format=absolute", *questions], folder)
@@ -146,7 +146,7 @@ def _resolved(path: Path) -> Path:
 
 
 def _lay_out(borrower: Path, objects: Path, shallow: Path, object_format: str) -> None:
-    """An empty repository that has the objects of another one, and nothing else of it."""
+    """Create an empty repository that borrows another one's objects, and nothing else of it."""
     (borrower / "objects" / "info").mkdir(parents=True)
     (borrower / "refs").mkdir()
     (borrower / "HEAD").write_text("ref: refs/heads/none\n", encoding="ascii")
@@ -155,7 +155,7 @@ def _lay_out(borrower: Path, objects: Path, shallow: Path, object_format: str) -
         version, extension = 1, f"[extensions]\n\tobjectformat = {object_format}\n"
     config = f"[core]\n\trepositoryformatversion = {version}\n\tbare = true\n{extension}"
     (borrower / "config").write_text(config, encoding="ascii")
-    # A line in quotes may hold any path (gitrepository-layout, objects/info/alternates).
+    # A quoted line can hold any path (gitrepository-layout, objects/info/alternates).
     quoted = os.fsencode(objects).replace(b"\\", b"\\\\").replace(b'"', b'\\"').replace(b"\n", b"\\n")
     (borrower / "objects" / "info" / "alternates").write_bytes(b'"' + quoted + b'"\n')
     if shallow.is_file():
@@ -164,7 +164,7 @@ def _lay_out(borrower: Path, objects: Path, shallow: Path, object_format: str) -
 
 _OURS = (
     "--no-pager", "--no-optional-locks", "--literal-pathspecs",
-    # Its guard against the repositories of others is for what their configuration would start, and nothing here does.
+    # Git's ownership check guards against programs in the configuration, none of which are run here.
     "-c", "safe.directory=*",
     "-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}", "-c", f"core.attributesFile={os.devnull}",
     "-c", "core.packedGitWindowSize=32m", "-c", "core.packedGitLimit=512m", "-c", "protocol.allow=never",
@@ -173,7 +173,7 @@ _OURS = (
 
 
 def _environment() -> dict[str, str]:
-    """All that git finds in its environment: nothing of the user's but the PATH."""
+    """Git's whole environment: only the PATH (and SYSTEMROOT) is the user's."""
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
     return kept | {
         "HOME": os.devnull,
@@ -189,7 +189,7 @@ def _environment() -> dict[str, str]:
 
 
 def find_git() -> str:
-    """Its path. Raises HistoryUnreadable."""
+    """The path of git. Raises HistoryUnreadable."""
     git = shutil.which("git")
     if git is None:
         raise HistoryUnreadable("git is not on the PATH. Install it (apt-get install git, brew install git).")
@@ -205,9 +205,10 @@ async def run_git(
     refused: bytes | None = None,
     git_dir: Path | None = None,
 ) -> bytes:
-    """What a command prints. refused: what it gives where git says no; None raises HistoryUnreadable.
+    """The command's standard output. Raises HistoryUnreadable.
 
-    git_dir: the repository. None: the one that the folder belongs to.
+    given: standard input. refused: returned instead of raising when git exits with an error code.
+    git_dir: the repository. None: the one that contains the folder.
     """
     where = () if git_dir is None else (f"--git-dir={git_dir}",)
     try:
@@ -231,9 +232,9 @@ async def run_git(
 
 
 def _limits() -> Sequence[str]:
-    """The beginning of a command that may take no more than ours. Windows, and a system that knows no such limit: none.
+    """A command prefix that limits memory and CPU time, where the system supports it; empty on Windows.
 
-    A few small trees can be nested so that git gathers more than any memory holds before it prints a word.
+    A few small trees can be nested so that git exhausts any memory before it prints anything.
     """
     if sys.platform == "win32":
         return ()
@@ -242,7 +243,7 @@ def _limits() -> Sequence[str]:
 
 
 async def _run_to_its_end(command: Sequence[str], folder: Path, given: bytes) -> tuple[int, bytes, bytes]:
-    """Exit code, output and errors; a command that prints too much is ended."""
+    """Exit code, stdout and stderr; a command that prints too much is killed."""
     output, said = bytearray(), bytearray()
     process = await anyio.open_process(command, stdin=subprocess.PIPE, cwd=folder, env=_environment())
     async with process:
@@ -255,7 +256,7 @@ async def _run_to_its_end(command: Sequence[str], folder: Path, given: bytes) ->
                 await stdin.send(given)
                 await stdin.aclose()
             except (OSError, anyio.BrokenResourceError):
-                return  # it ended without reading on, and its exit code says why
+                return  # it ended before reading all input; its exit code says why
 
         async def listen() -> None:
             async for chunk in stderr:

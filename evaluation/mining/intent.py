@@ -1,8 +1,7 @@
-"""What a commit wanted: its message, and the names and texts that its tests rely on, without its solution.
+"""Turns a commit into a prompt: its message, and the names and texts that its tests rely on, without the solution.
 
-A message alone leaves open what the new function is called. So the task names what the tests use of the new code and
-cannot guess: names, how they are called, and texts that are expected to the letter. No line of the change itself is
-in it.
+A message alone does not say what a new function is called. So the prompt lists what the tests use of the new code and
+a model cannot guess: names, call forms, and texts that must match exactly. It contains no line of the change itself.
 """
 
 import ast
@@ -32,7 +31,7 @@ _RESHAPES = re.compile(r"(?i)\b(?:refactor|rename|simplify|clean ?up|move|extrac
 _FEW_LINES = 20
 _LEAST_WORDS = 3
 _LEAST_CHARACTERS = 6
-"""Of a subject in a script that puts no blanks between words."""
+"""Of a subject in a script without spaces between words."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +40,12 @@ class SourceChange:
 
     path: str
     before: str | None
-    """None: it is new."""
+    """None: the file is new."""
     after: str
 
 
 def message_of(raw: str) -> str:
-    """A commit's message without its trailers, such as who signed it off."""
+    """A commit's message without its trailers."""
     paragraphs = re.split(r"\n\s*\n", raw.replace("\r\n", "\n").strip())
     while len(paragraphs) > 1 and all(_TRAILER.fullmatch(line.strip()) for line in paragraphs[-1].splitlines()):
         paragraphs.pop()
@@ -54,12 +53,12 @@ def message_of(raw: str) -> str:
 
 
 def is_revert(raw: str) -> bool:
-    """Whether a commit takes back what another one did."""
+    """Whether a commit reverts another one, by its message."""
     return _REVERT.match(raw.strip()) is not None
 
 
 def tells_intent(raw: str) -> bool:
-    """Whether a commit's message says what it wanted, as far as its form can tell."""
+    """Whether a commit's message states an intent, judged by its form."""
     subject, _, body = message_of(raw).partition("\n")
     if _NO_INTENT.match(subject.strip()):
         return False
@@ -70,7 +69,7 @@ def tells_intent(raw: str) -> bool:
 
 
 def kind_of(message: str, *, files: int, lines: int) -> Kind:
-    """The kind of task that a commit is, by its message and size. files, lines: of sources that it changed."""
+    """The commit's kind of task, by its message and size. files, lines: of changed sources."""
     subject = message.strip().partition("\n")[0]
     if _MENDS.search(subject):
         return "repair"
@@ -82,7 +81,7 @@ def kind_of(message: str, *, files: int, lines: int) -> Kind:
 
 
 def write_prompt(message: str, changes: Sequence[SourceChange], tests: Mapping[str, str]) -> str:
-    """The task as a model is told it. tests: the text of each test file as the commit left it, by path."""
+    """The prompt for a model. tests: the text of each test file as the commit left it, by path."""
     parts = [f"Make this change to the project:\n\n{message_of(message)}", _files(changes)]
     trees = [tree for text in tests.values() if (tree := parsed(text)) is not None]
     names = list(_names(changes, trees))
@@ -107,7 +106,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _names(changes: Sequence[SourceChange], trees: Sequence[ast.Module]) -> Iterator[str]:
-    """A line for each file that defines what the tests use and no version before did."""
+    """One line per file that newly defines names used by the tests."""
     used = dict.fromkeys(name for tree in trees for name in _used(tree))
     for change in changes:
         after = parsed(change.after)
@@ -123,7 +122,7 @@ def _names(changes: Sequence[SourceChange], trees: Sequence[ast.Module]) -> Iter
 
 
 def _used(tree: ast.AST) -> Iterator[str]:
-    """All names that a piece of code uses of others', in no order that matters."""
+    """All names that a piece of code refers to, in no particular order."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             yield node.id
@@ -136,7 +135,7 @@ def _used(tree: ast.AST) -> Iterator[str]:
 
 
 def _defined(tree: ast.AST) -> Iterator[str]:
-    """All names that a module gives to functions, classes, arguments, fields and module variables."""
+    """All names that a module defines: functions, classes, arguments, fields and module variables."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -159,7 +158,7 @@ def _assigned(body: Sequence[ast.stmt]) -> Iterator[str]:
 
 
 def _forms(name: str, trees: Sequence[ast.Module]) -> list[str]:
-    """How the tests call a name: with how many arguments, and which by their names. The name itself: they do not."""
+    """The forms in which the tests call a name, showing arguments as `…`; the bare name if it is never called."""
     calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     forms = dict.fromkeys(_form(name, call) for call in calls if _called(call) == name)
     return list(forms)[:FORMS_AT_MOST] or [name]
@@ -183,7 +182,7 @@ def _form(name: str, call: ast.Call) -> str:
 
 
 def _texts(changes: Sequence[SourceChange], trees: Sequence[ast.Module]) -> Iterator[str]:
-    """Texts that stand in the tests and in what the change writes, and stood in none of its files before."""
+    """Strings that the tests and the changed sources contain, and no changed source contained before."""
     said_before = "\0".join(change.before or "" for change in changes)
     said = dict.fromkeys(text for tree in trees for text in _constants(tree))
     written = [
@@ -199,7 +198,7 @@ def _texts(changes: Sequence[SourceChange], trees: Sequence[ast.Module]) -> Iter
 
 
 def _constants(tree: ast.AST, *, documentation: bool = True) -> Iterator[str]:
-    """The texts in a piece of code, those between the braces of f-strings too."""
+    """The string constants in a piece of code, including the literal parts of f-strings."""
     skipped: set[int] = set()
     for node in ast.walk(tree):
         if not documentation and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -209,9 +208,9 @@ def _constants(tree: ast.AST, *, documentation: bool = True) -> Iterator[str]:
 
 
 def parsed(text: str) -> ast.Module | None:
-    """None: it is not Python that this Python reads."""
+    """The syntax tree. None: this Python version cannot parse it."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a strange escape in somebody's text is not our reader's business
+        warnings.simplefilter("ignore")  # invalid escapes in mined code are not worth a warning
         try:
             return ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):

@@ -1,4 +1,4 @@
-"""Private tasks out of a git history: each proved by its own commit before anybody is asked it."""
+"""Mines private tasks from a git history; each is proved with its own commit before any model is asked."""
 
 import datetime as dt
 import os
@@ -24,55 +24,55 @@ from .written_tests import written_tests
 DEFAULT_COMMITS = 200
 DEFAULT_TASKS = 20
 SELECTED_AT_MOST = 12
-"""Tests of one commit that are tried one by one, when they do not pass together."""
+"""Limit on the tests of one commit that are tried one by one when they do not pass together."""
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How much of a history is looked at."""
+    """How much of a history to examine."""
 
     commits: int = DEFAULT_COMMITS
-    """The newest."""
+    """Number of newest commits."""
     since_s: float | None = None
-    """Seconds since 1970 UTC; older commits are left out. None: only their number counts."""
+    """Seconds since 1970 UTC; older commits are left out. None: no limit by age."""
     tasks: int = DEFAULT_TASKS
-    """No more are made: proving them takes time, and asking them costs."""
+    """Limit on tasks, as proving them takes time and asking them costs money."""
 
 
 @dataclass(frozen=True)
 class Mined:
-    """What came of a history."""
+    """The result of mining a history."""
 
     folder: Path
     head: str
     looked_at: int
     tasks: tuple[SuiteTask, ...]
-    """Those of the newest commits first."""
+    """Newest commit first."""
     subjects: Mapping[str, str]
-    """Of the tasks' commits, by the task's id."""
+    """Commit subjects by task id."""
     dropped: tuple[Dropped, ...]
     unproved: int
-    """Candidates that were left: there were tasks enough."""
+    """Number of candidates not kept, because there were enough tasks."""
 
     extent: Extent
 
     @property
     def label(self) -> str:
-        """What an evaluation of it is called: the same for the same commits, and no other."""
+        """The name of its evaluations: the same commits and extent always give the same one."""
         name, extent = visible(self.folder.name), self.extent
         since = "" if extent.since_s is None else f" since {dt.datetime.fromtimestamp(extent.since_s, dt.UTC):%Y-%m-%d}"
         return f"{name}@{self.head[:12]}, {extent.commits} commits{since}, {extent.tasks} tasks at most"
 
     @property
     def reasons(self) -> Mapping[Reason, int]:
-        """Why commits are no tasks, and how many each."""
+        """The number of dropped commits by reason, in the order of the checks."""
         counts = Counter(dropped.reason for dropped in self.dropped)
         return {reason: counts[reason] for reason in REASONS if counts[reason]}
 
 
 @dataclass
 class MiningProgress:
-    """How far mining has come; whoever shows it reads it after each `moved`."""
+    """The progress of mining; `moved` is called after each change."""
 
     candidates: int = 0
     tried: int = 0
@@ -81,7 +81,7 @@ class MiningProgress:
 
 
 async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: MiningProgress | None = None) -> Mined:
-    """The tasks of the repository that a folder belongs to. Nothing of it runs outside of the sandbox.
+    """Mine the repository that contains a folder. None of its code runs outside the sandbox.
 
     Raises HistoryUnreadable.
     """
@@ -113,18 +113,18 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: Minin
 
 @dataclass
 class _Tried:
-    """What came of the candidates so far."""
+    """Results of the candidates tried so far."""
 
     tasks: list[SuiteTask] = field(default_factory=list[SuiteTask])
     subjects: dict[str, str] = field(default_factory=dict[str, str])
-    """Of the tasks' commits, by the task's id."""
+    """Commit subjects by task id."""
     dropped: list[Dropped] = field(default_factory=list[Dropped])
 
 
 async def _try_in_turn(
     candidates: Sequence[CommitCandidate], wanted: int, texts: Texts, find: FindSandbox, progress: MiningProgress
 ) -> _Tried:
-    """As many tasks as are wanted, of the first candidates that are any; the rest is not tried."""
+    """Try candidates in order, as many at once as there are processors, until there are enough tasks."""
     tried = _Tried()
     at_once = os.cpu_count() or 1
     for first in range(0, len(candidates), at_once):
@@ -182,7 +182,7 @@ async def _task_of(candidate: CommitCandidate, texts: Texts, find: FindSandbox) 
 
 
 async def _holds(task: SuiteTask, find: FindSandbox) -> bool:
-    """Whether its reference passes its tests."""
+    """Whether the task's reference passes its tests."""
     try:
         async with judge_of(task, find) as judge:
             return has_passed(await judge(task.reference))
@@ -191,13 +191,13 @@ async def _holds(task: SuiteTask, find: FindSandbox) -> bool:
 
 
 _MAY_BE_OTHERS: frozenset[Reason] = frozenset({"its own tests fail", "tests cannot be run"})
-"""What tests may do that stood in the commit's files before, and are not about it: they want a network, or time."""
+"""Failures that older tests in the same files may cause, for instance by needing a network or too much time."""
 
 
 def _written(candidate: CommitCandidate, scene: Scene, lines: int, history: History) -> SuiteTask:
-    """The task, not proved yet."""
+    """The task, not yet proved."""
     commit, changes = candidate.commit, scene.changes
-    # The file that is changed most, and one that is there before one that is not.
+    # The existing file with the largest change; a new file only if all are new.
     target = max(changes, key=lambda change: (change.before is not None, lines_changed([change]))).path
     return SuiteTask(
         id=commit.short_id,
@@ -217,7 +217,7 @@ def _written(candidate: CommitCandidate, scene: Scene, lines: int, history: Hist
 
 
 async def _proved(candidate: CommitCandidate, scene: Scene, task: SuiteTask, find: FindSandbox) -> SuiteTask | Dropped:
-    """The task with all wrong answers that are known to fail, or why its check is none."""
+    """The task with all wrong answers that are known to fail, or the reason that its check is unusable."""
     try:
         async with judge_of(task, find) as judge:
             return why if (why := await _why_no_check(candidate, task, judge)) else await _armed(scene, task, judge)
@@ -226,7 +226,7 @@ async def _proved(candidate: CommitCandidate, scene: Scene, task: SuiteTask, fin
 
 
 async def _why_no_check(candidate: CommitCandidate, task: SuiteTask, judge: JudgeReply) -> Dropped | None:
-    """Why its tests do not tell the project after the commit from the one before. None: they do."""
+    """Why the tests do not distinguish the project after the commit from the one before. None: they do."""
     commit = candidate.commit
     right = await judge(task.reference)
     if not has_passed(right):
@@ -245,7 +245,7 @@ async def _why_no_check(candidate: CommitCandidate, task: SuiteTask, judge: Judg
 
 
 async def _armed(scene: Scene, task: SuiteTask, judge: JudgeReply) -> SuiteTask:
-    """The task, also with those parts of its commit that are not enough."""
+    """The task, with those partial answers that fail as further wrong answers."""
     wrong = {task.slips[0]: task.wrong[0]}
     for half in halves(scene.changes):
         if has_failed(await judge(half.reply)):
@@ -256,5 +256,5 @@ async def _armed(scene: Scene, task: SuiteTask, judge: JudgeReply) -> SuiteTask:
 
 
 def _complexity(lines: int, files: int) -> float:
-    """A guess by size, 1 to 10: what a commit took to think of, it does not say."""
+    """An estimate from the size of the change, 1 to 10; the effort of thinking is unknown."""
     return min(10.0, round(1.5 + lines / 40 + (files - 1), 1))

@@ -1,7 +1,7 @@
-"""Packages of a project whose folders have other names than the packages: setuptools' `package-dir`.
+"""Stand-ins for packages that setuptools' `package-dir` maps to folders with other names.
 
-Installed, such a package is found under its name; in a copy of the project it is not. So a stand-in takes its name
-there and leads to its folder. The `src` layout needs none: the checker knows it.
+Once installed, such a package is importable by its name; in a copy of the project it is not. So a stand-in package
+with its name redirects to its folder. The `src` layout needs none, as the checker supports it.
 """
 
 import tomllib
@@ -23,7 +23,7 @@ if _Path(__file__).is_file():
 
 
 def stand_ins(files: Mapping[str, str]) -> Mapping[str, str]:
-    """The stand-ins that a project needs, by their path; none where its folders are named as its packages are."""
+    """The stand-ins that a project needs, text by path; empty when its folders are named like its packages."""
     made: dict[str, str] = {}
     for package, folder in _package_dir(files.get("pyproject.toml", "")).items():
         place = PurePosixPath(*package.split("."), "__init__.py")
@@ -35,7 +35,7 @@ def stand_ins(files: Mapping[str, str]) -> Mapping[str, str]:
 
 
 def _package_dir(pyproject: str) -> Mapping[str, str]:
-    """Folders by package, as pyproject.toml says it; a file that cannot be read says nothing."""
+    """The folder of each package according to pyproject.toml; empty when it cannot be parsed."""
     found: object
     try:
         found = tomllib.loads(pyproject)

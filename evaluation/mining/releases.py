@@ -1,6 +1,6 @@
-"""A git history out of the source packages that a project released: one commit for each, its message what changed.
+"""Builds a git history from a project's released source packages: one commit each, with the release notes as message.
 
-Nothing of a package is run or unpacked: its files go from the archive into the objects of a bare repository.
+No code of a package is run and nothing is unpacked to disk: files go from the archive into a bare repository.
 """
 
 import re
@@ -28,21 +28,21 @@ class Release:
     name: str
     version: str
     made_at: int
-    """The newest date of its files, in seconds since 1970 UTC."""
+    """Modification time of its newest file, in seconds since 1970 UTC."""
     files: Mapping[str, bytes]
-    """Those that may be in a task, by path."""
+    """Files allowed in a task, by path."""
 
     @property
     def notes(self) -> str:
-        """What it says of its own and of earlier releases."""
+        """Its changelog, which covers this and earlier releases; empty if it has none."""
         texts = [data for path, data in self.files.items() if _NOTES.fullmatch(path.rpartition("/")[2])]
         return max(texts, key=len, default=b"").decode("utf-8", "replace")
 
 
 async def write_history(packages: Sequence[Path], folder: Path) -> Path:
-    """Make a bare repository of source packages, oldest version first, and give its folder, named as they are.
+    """Create a bare repository from source packages, oldest version first; return its path, named after the project.
 
-    folder: where it is made. Raises BadArgument for what is no source package, and HistoryUnreadable.
+    folder: its parent. Raises BadArgument for anything but a source package, and HistoryUnreadable.
     """
     releases = sorted([await anyio.to_thread.run_sync(_read, path) for path in packages], key=_order)
     git, repository = find_git(), folder / releases[0].name
@@ -80,7 +80,7 @@ def _order(release: Release) -> tuple[int, ...]:
 
 
 def _commits(releases: Sequence[Release]) -> Iterator[bytes]:
-    """A stream for `git fast-import`."""
+    """The input stream for `git fast-import`."""
     said = ""
     for release in releases:
         message = f"{release.name} {release.version}\n\n{_added(said, release.notes)}".strip().encode()
@@ -93,7 +93,7 @@ def _commits(releases: Sequence[Release]) -> Iterator[bytes]:
 
 
 def _added(before: str, after: str) -> str:
-    """The lines that are new in the notes, cut at a line's end."""
+    """The lines that are new in the notes, clipped at the end of a line."""
     known = set(before.splitlines())
     fresh = "\n".join(line for line in after.splitlines() if not line.strip() or line not in known)
     fresh = re.sub(r"\n{3,}", "\n\n", fresh).strip()

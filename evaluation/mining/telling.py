@@ -1,4 +1,4 @@
-"""What a reader is told of mining: how far it is, and what became of each commit."""
+"""Terminal output of mining: its progress, and a summary of the results."""
 
 import contextlib
 from collections import Counter
@@ -15,7 +15,7 @@ _PACKAGES_NAMED = 5
 
 @contextlib.contextmanager
 def searching(console: Console) -> Generator[MiningProgress]:
-    """A bar on a terminal, else nothing."""
+    """Show a progress bar on a terminal; nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         bar = display.add_task("proving tasks", total=None)
@@ -30,9 +30,9 @@ def searching(console: Console) -> Generator[MiningProgress]:
 
 
 def told(mined: Mined, *, has_packages: bool) -> Iterator[str]:
-    """How many commits were looked at and kept, why the others are no tasks, and what would make more of them.
+    """Lines with the number of commits examined and kept, why the others were dropped, and how to get more tasks.
 
-    has_packages: whether the tests ran with anybody's packages.
+    has_packages: whether the tests ran with a Python that has packages installed.
     """
     where = f"{visible(mined.folder.name)} at {mined.head[:12]}"
     yield f"{where}: {len(mined.tasks)} of {mined.looked_at} commits became tasks."

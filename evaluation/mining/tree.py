@@ -1,4 +1,4 @@
-"""The files that a mined task has: the project before its commit, in which the tests are those after it."""
+"""The files of a mined task: the project before its commit, with the tests as of the commit."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,31 +11,31 @@ from .own_packages import stand_ins
 
 FILES_AT_MOST = 4_000
 BYTES_AT_MOST = 24_000_000
-"""Of all files of a project together. Ours: it is unpacked for each answer."""
+"""Limit on a project's total size. Our choice, as it is unpacked for each answer."""
 _FILE_BYTES_AT_MOST = 1_000_000
 _PATH_CHARACTERS_AT_MOST = 240
 
 
 @dataclass(frozen=True)
 class Scene:
-    """What a candidate is about, as texts."""
+    """The texts of a candidate's files."""
 
     files: Mapping[str, str]
-    """By path: all that is unpacked for an answer."""
+    """Everything unpacked for an answer, by path."""
     changes: tuple[SourceChange, ...]
     tests: Mapping[str, str]
-    """As the commit left them; they are among `files`."""
+    """As the commit left them, by path; also in `files`."""
     tests_before: Mapping[str, str]
-    """Those of them that there were."""
+    """The previous versions of those that existed before."""
 
 
 @dataclass
 class Texts:
-    """What was read of a history, each text once: successive trees share most of theirs."""
+    """A cache of file contents, since successive trees share most of theirs."""
 
     history: History
     known: dict[str, str | None] = field(default_factory=dict[str, str | None])
-    """By the id of the content. None: it is not text in UTF-8, too large, or not there."""
+    """By blob id. None: not UTF-8 text, too large, or not in the clone."""
 
     async def read(self, ids: Iterable[str]) -> Mapping[str, str | None]:
         wanted = [one for one in dict.fromkeys(ids) if one not in self.known]
@@ -45,7 +45,7 @@ class Texts:
 
 
 async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
-    """The files of a candidate, or why it is no task."""
+    """The texts of a candidate's files, or the reason that it is no task."""
     commit = candidate.commit
     entries = _kept(await texts.history.tree(commit.parents[0]))
     size_bytes = sum(entry.size_bytes for entry in entries)
@@ -86,15 +86,15 @@ async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
 
 
 async def _unread(candidate: CommitCandidate, path: str, content: str | None, texts: Texts) -> Dropped:
-    """Why a file whose content has this id could not be read."""
+    """The reason that a blob could not be read."""
     is_there = content is not None and await texts.history.holds(content)
     return Dropped(candidate.commit, "not text" if is_there else "not in the clone", path)
 
 
 def is_safe(path: str) -> bool:
-    """Whether a path of somebody's tree may be written below a folder of ours, on any system.
+    """Whether a path from an untrusted tree may be written below one of our folders, on any system.
 
-    Nothing that begins with a dot is: it steers tools, and no test needs it.
+    Paths with a part that begins with a dot are excluded: such files configure tools, and tests do not need them.
     """
     return (
         len(path) <= _PATH_CHARACTERS_AT_MOST
@@ -112,7 +112,7 @@ def _kept(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def _without_clashes(files: Mapping[str, str]) -> dict[str, str]:
-    """The files without those that cannot stand beside others: where one is a folder, or letters differ by case."""
+    """The files without conflicting paths: those equal to another's folder, and those that differ only by case."""
     folders = {path[:end].casefold() for path in files for end, letter in enumerate(path) if letter == "/"}
     found: dict[str, str] = {}
     for path in sorted(files):

@@ -1,4 +1,4 @@
-"""The tests that a commit wrote or rewrote, of all that stand in its test files."""
+"""Finds the tests that a commit added or changed in its test files."""
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from .intent import parsed
 
 
 def written_tests(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Selectors as `path::name` and `path::Class::name`. before, after: test files by path."""
+    """Selectors of added or changed tests: `path::name`, `path::Class::name`. before, after: test files by path."""
     selectors: list[str] = []
     for path, text in after.items():
         old = dict(_tests(before.get(path, "")))
@@ -16,7 +16,7 @@ def written_tests(before: Mapping[str, str], after: Mapping[str, str]) -> list[s
 
 
 def _tests(text: str) -> Iterator[tuple[str, str]]:
-    """The name of each test, and what it does, however it is laid out."""
+    """The name and AST dump of each test; the dump ignores formatting."""
     tree = parsed(text)
     for node in tree.body if tree is not None else ():
         if isinstance(node, ast.ClassDef):

@@ -1,5 +1,5 @@
-"""What can be wrong with a suite."""
+"""Errors of a suite."""
 
 
 class UnusableTask(Exception):
-    """A task that cannot be put to a model. The message names its file, the field, and what to write there."""
+    """A task file that is invalid. The message names the file, the field, and what to write there."""

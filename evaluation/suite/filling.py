@@ -1,4 +1,4 @@
-"""Puts the values that a seed chooses into the texts of a task."""
+"""Fills the marks in a task's texts with the values chosen by a seed."""
 
 import re
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ _DEPTH = 5
 
 
 class Unfilled(ValueError):
-    """A mark for which there is no value."""
+    """A mark that has no value, or whose value contains itself."""
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with each «name» replaced by its value, which may hold marks itself.
+    """Replace each «name» by its value, which may contain marks itself.
 
-    A mark alone on its line gives each line of its value that line's indentation, and takes the line away when the
-    value is empty. Raises Unfilled.
+    A mark alone on its line indents each line of its value like itself, and removes the line if the value is empty.
+    Raises Unfilled.
     """
     for _ in range(_DEPTH):
         if _MARK.search(text) is None:
@@ -29,7 +29,7 @@ def fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def marks(text: str) -> set[str]:
-    """The names that are to be filled in."""
+    """The names of all marks in the text."""
     return set(_MARK.findall(text))
 
 

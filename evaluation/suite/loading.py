@@ -1,4 +1,4 @@
-"""Loads the suite: every task file with a seed put in, and a problem for each that cannot be used."""
+"""Loads the suite: every task file filled in for a seed, and an error for each invalid one."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,17 @@ TASKS = Path(__file__).with_name("tasks")
 @dataclass(frozen=True)
 class Suite:
     tasks: tuple[SuiteTask, ...]
-    """By id."""
+    """Ordered by id."""
     unusable: tuple[UnusableTask, ...] = ()
-    """One for each file that is wrong."""
+    """One error per invalid file."""
 
 
 def read_suite(seed: int, folder: Path = TASKS) -> Suite:
-    """All tasks of a folder of `*.yaml`, by id, and what is wrong with the others.
+    """All tasks of a folder of `*.yaml`, ordered by id, and the errors of invalid files.
 
-    They are the same in every process and on every platform. seed: any whole number.
+    The same seed gives the same tasks in every process and on every platform. seed: any integer.
 
-    Whoever puts them to a model shows it the prompt and, of `files`, what is no test: not `tests`.
+    A caller shows a model the prompt and those of `files` that are not tests, but never `tests`.
     """
     tasks: list[SuiteTask] = []
     unusable: list[UnusableTask] = []
@@ -43,7 +43,7 @@ def read_suite(seed: int, folder: Path = TASKS) -> Suite:
 
 
 def read_task_file(path: Path) -> TaskFile:
-    """Raises UnusableTask, which names the field."""
+    """Parse one task file. Raises UnusableTask, which names the field."""
     try:
         return TaskFile.model_validate(parse_yaml(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -55,7 +55,7 @@ def read_task_file(path: Path) -> TaskFile:
 
 
 def task_of(name: str, file: TaskFile, seed: int, *, names_of: int | None = None) -> SuiteTask:
-    """The task of one seed. names_of: the seed that chooses what does not matter; None: the same.
+    """The task for one seed. names_of: the seed that chooses `names`; None: the same.
 
     Raises UnusableTask.
     """
@@ -116,5 +116,5 @@ def _wrong_answer(place: str, wrong: Wrong, reference: str) -> str:
 
 
 def _reply(answer: str, language: str) -> str:
-    """The answer as a model would write it."""
+    """The answer as a model would write it, with fences."""
     return answer if "```" in answer else f"```{language}\n{answer.strip(chr(10))}\n```\n"

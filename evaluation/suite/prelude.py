@@ -1,4 +1,4 @@
-"""What tests of the suite may use besides plain asserts, and what keeps them apart from the answer."""
+"""Functions that the suite's tests may call, and isolation of the tests' names from the answer's."""
 
 import ast
 import re
@@ -48,13 +48,13 @@ _FOR_PYTEST = re.compile(r"^(?:async def test|def test|class Test)", re.MULTILIN
 
 
 def with_prelude(tests: str, language: str) -> str:
-    """The tests, able to run what they call of this.
+    """The tests, with the functions prepended that they call.
 
     `refuses(error, call, *given)`; in a script of asserts also `answer_text()`, and `passes_with(module, code)` where
     the answer is itself a file of tests.
 
-    A Python script runs in the answer's own namespace. It becomes one function, so that no name it gives to anything
-    takes the place of a function that an answer happens to call the same.
+    A Python script runs in the answer's namespace. It is wrapped in a function, so that its names do not shadow
+    those of the answer.
     """
     if language != "python" or _PATHS.fullmatch(tests):
         return tests
@@ -66,7 +66,7 @@ def with_prelude(tests: str, language: str) -> str:
     try:
         script = ast.parse(tests)
     except (SyntaxError, ValueError):
-        return tests  # whoever runs them will say so
+        return tests  # running them reports the error
     whole = ast.parse(_WHOLE)
     next(node for node in ast.walk(whole) if isinstance(node, ast.FunctionDef)).body = script.body
     return ast.unparse(whole)

@@ -1,6 +1,6 @@
-"""Proves a task by what is known of it: its reference must pass its check, its wrong answers must fail it.
+"""Proves a task with its known answers: its reference must pass its check, its wrong answers must fail it.
 
-The check is the one that an answer gets in a delegation, in the same sandbox.
+The check and the sandbox are the same as for an answer in a delegation.
 """
 
 import os
@@ -31,16 +31,16 @@ from .task import SuiteTask
 FindSandbox = Callable[[], Awaitable[SandboxSearch]]
 
 JudgeReply = Callable[[str], Awaitable[Sequence[CheckResult]]]
-"""The checks of a model's reply, as in a delegation."""
+"""Runs the checks on a model's reply, as in a delegation."""
 
 
 @dataclass(frozen=True)
 class Proof:
     task: SuiteTask
     verdict: Literal["proved", "broken", "not provable"]
-    """broken: the check is wrong about an answer. not provable: this machine cannot run it."""
+    """broken: the check misjudges an answer. not provable: this machine cannot run it."""
     faults: tuple[str, ...] = ()
-    """Why it is not proved."""
+    """Reasons that it is not proved."""
     seconds: float = 0.0
 
 
@@ -50,9 +50,9 @@ async def prove_all(
     *,
     told: Callable[[Proof], None] = lambda _: None,
 ) -> tuple[Proof, ...]:
-    """A proof of each task, in order; as many answers are checked at one time as there are processors.
+    """Prove all tasks, in order; as many answers are checked at once as there are processors.
 
-    told: hears of each proof when it is there.
+    told: called with each proof as soon as it is complete.
     """
     limiter = anyio.CapacityLimiter(os.cpu_count() or 1)
     proofs: dict[int, Proof] = {}
@@ -70,7 +70,7 @@ async def prove_all(
 async def prove(
     task: SuiteTask, find: FindSandbox = find_sandbox, limiter: anyio.CapacityLimiter | None = None
 ) -> Proof:
-    """Whether the task's check tells its reference from its wrong answers, and from an empty one."""
+    """Check that the task's check passes its reference, and fails its wrong answers and an empty one."""
     limiter = limiter or anyio.CapacityLimiter(1)
     answers = [("the reference", task.reference), *zip(_titles(task), task.wrong, strict=True), ("an empty answer", "")]
     results: dict[str, Sequence[CheckResult]] = {}
@@ -97,7 +97,7 @@ async def prove(
 
 @asynccontextmanager
 async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGenerator[JudgeReply]:
-    """What checks replies to a task. Its files, if it has any, are in a temporary folder for as long.
+    """A function that checks replies to a task. The task's files, if any, are in a temporary folder meanwhile.
 
     Raises a CallerError when the tests cannot be read.
     """
@@ -118,7 +118,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
 
 
 def unpack(task: SuiteTask, folder: Path) -> None:
-    """Write the files of a task below a folder."""
+    """Write the task's files below a folder."""
     for path, text in task.files.items():
         place = folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -126,12 +126,12 @@ def unpack(task: SuiteTask, folder: Path) -> None:
 
 
 def has_passed(checks: Sequence[CheckResult]) -> bool:
-    """Whether an answer was run and is right, as far as its check can tell."""
+    """Whether an answer was executed, and no check failed."""
     return not has_failed(checks) and any(check.executed and check.outcome == "passed" for check in checks)
 
 
 def has_failed(checks: Sequence[CheckResult]) -> bool:
-    """Whether a check found an answer wrong, executed or not."""
+    """Whether any check failed, executed or not."""
     return any(check.outcome == "failed" for check in checks)
 
 
@@ -141,7 +141,7 @@ def _titles(task: SuiteTask) -> list[str]:
 
 
 def _why_not_run(checks: Sequence[CheckResult]) -> str | None:
-    """Why nothing was executed although nothing failed. None: something was, or failed."""
+    """Why nothing was executed. None: something was executed, or a check failed."""
     if has_failed(checks) or any(check.executed for check in checks):
         return None
     return "; ".join(check.note for check in checks if check.note) or "nothing was run"

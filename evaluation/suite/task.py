@@ -1,4 +1,4 @@
-"""One task of a suite, as it is given to a model: its text, its check, and answers known to be right and wrong."""
+"""One task of a suite: its prompt, its check, and answers known to be right and wrong."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -35,47 +35,47 @@ TASK_TYPE_OF: Mapping[Kind, TaskType] = {
     "multi_file_change": "refactoring",
     "reasoning": "reasoning",
 }
-"""What a delegation of each kind is called."""
+"""The task type of a delegation of each kind."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a task that was mined is from: the user's rules for that project hold for it."""
+    """The project that a task was mined from, whose privacy rules apply to the task."""
 
     homes: tuple[Path, ...]
-    """The project's folders, resolved; what the user's rules say of a file there, they say of the task's."""
+    """The project's folders, resolved; the user's rules for a file there apply to the task's file."""
     touched: tuple[str, ...]
-    """Files that the task's texts tell of, shown or not: those that a right answer changes, and the tests."""
+    """Paths of files whose content the task's texts may reveal: those that a right answer changes, and the tests."""
 
 
 @dataclass(frozen=True)
 class SuiteTask:
-    """A task with its seed put in: the same id always means the same text and check."""
+    """A task filled in for a seed: the same id always means the same text and check."""
 
     id: str
-    """Name and seed, as `parse-duration@7`; of a mined one the commit."""
+    """Name and seed, such as `parse-duration@7`; for a mined task the commit's short id."""
     kind: Kind
     language: Literal["python", "javascript"]
     """Of the answer."""
     complexity: float
-    """1 (rename a variable) to 10 (design a module), as its author judges it."""
+    """1 (rename a variable) to 10 (design a module), rated by its author; for a mined task estimated from its size."""
     prompt: str
-    """What the model is told, whole."""
+    """The complete task text for the model."""
     tests: str
-    """What the product's `tests` argument takes: Python or JavaScript that an answer must pass; with `files`, paths
+    """As for the `tests` argument of a delegation: Python or JavaScript that an answer must pass; with `files`, paths
     of test files among them."""
     reference: str
     """An answer that passes, as a model would write it (with fences); with `files`, in the form of changes."""
     wrong: tuple[str, ...]
-    """Answers that must fail, two at least, in the same form."""
+    """Answers that must fail, in the same form."""
     slips: tuple[str, ...] = ()
-    """What each of them gets wrong, for a reader. Empty: nobody said."""
+    """What each wrong answer gets wrong, for a reader. Empty: not described."""
     files: Mapping[str, str] = field(default_factory=dict[str, str])
-    """A small project, text by relative path, that is unpacked for the task and changed in a copy. Empty: the answer
-    is code by itself."""
+    """A project, text by relative path, that is unpacked for the task and changed in a copy. Empty: the answer is
+    stand-alone code."""
     shown: tuple[str, ...] | None = None
-    """Of `files`, those that the model sees. None: all but the tests."""
+    """Paths of the files that the model sees. None: all but the tests."""
     target: str | None = None
-    """The file of the project that the change is about. None: there is no project."""
+    """The main file to change. None: there is no project."""
     origin: Origin | None = None
-    """None: it was written for a suite."""
+    """None: the task was not mined."""

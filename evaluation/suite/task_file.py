@@ -1,8 +1,8 @@
-"""The file of one task, as its author writes it; CONTRIBUTING.md says how.
+"""The format of a task file; CONTRIBUTING.md describes how to write one.
 
-A seed chooses one value of all that `varies`, which changes what a right answer does, and of all `names`, which does
-not. Neighbouring seeds choose other values of the first thing that varies, and no two of `variants` seeds in a row
-choose the same of all.
+A seed chooses one value for each entry of `varies`, which changes what a right answer does, and of `names`, which does
+not. Neighbouring seeds choose different values of the first entry of `varies`, and any `variants` consecutive seeds
+choose distinct combinations.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ class _Strict(BaseModel):
 
 
 class Range(_Strict):
-    """Whole numbers, both ends among them."""
+    """A range of integers, both ends included."""
 
     first: int = Field(alias="from")
     last: int = Field(alias="to")
@@ -51,9 +51,9 @@ class Wrong(_Strict):
     """An answer that must fail: the reference with one piece replaced, or an answer of its own."""
 
     slip: str
-    """What it gets wrong, for a reader."""
+    """The mistake it makes, for a reader."""
     replace: str | None = None
-    """Stands just once in the reference."""
+    """Text that occurs exactly once in the reference."""
     by: str = ""
     answer: str | None = None
 
@@ -65,21 +65,21 @@ class Wrong(_Strict):
 
 
 class TaskFile(_Strict):
-    """One task for every seed. In all texts «name» stands for a value, «name.field» for one field of it."""
+    """A task template. In all texts «name» stands for a value, «name.field» for one field of it."""
 
     kind: Kind
     language: Literal["python", "javascript"]
     complexity: float = Field(ge=1, le=10)
     varies: dict[str, _Options] = Field(min_length=1)
-    """What a right answer depends on."""
+    """Parameters that a right answer depends on."""
     names: dict[str, _Options] = Field(default_factory=dict[str, _Options])
-    """What it does not depend on."""
+    """Names that do not change what a right answer does."""
     given: str | None = None
-    """Code that the prompt shows, as «given», and that is no answer when it is handed back as it is."""
+    """Code that the prompt shows as «given»; returned unchanged, it is a wrong answer."""
     prompt: str
     tests: str
     reference: str
-    """Code, or a whole reply with fences."""
+    """Code, or a complete reply with fences."""
     wrong: list[Wrong] = Field(min_length=2)
     files: dict[str, str] = Field(default_factory=dict[str, str])
     target: str | None = None
@@ -102,11 +102,11 @@ class TaskFile(_Strict):
 
     @property
     def variants(self) -> int:
-        """How many different tasks the seeds give, names apart."""
+        """The number of combinations of `varies`."""
         return math.prod(_size(options) for options in self.varies.values())
 
     def values(self, task: str, seed: int, names_of: int | None = None) -> Mapping[str, str]:
-        """What each mark stands for. names_of: the seed that chooses the names; None: the same."""
+        """The value of each mark. names_of: the seed that chooses `names`; None: the same."""
         return dict(
             [
                 *_chosen(self.varies, f"{task} varies", seed),
@@ -115,7 +115,7 @@ class TaskFile(_Strict):
         )
 
     def _used_in(self, *texts: str) -> set[str]:
-        """The names that are filled in, those inside of values too."""
+        """The names that the texts use, directly or inside of values."""
         used = {mark.partition(".")[0] for text in texts for mark in marks(text)}
         while True:
             inside = {
@@ -141,7 +141,7 @@ def _size(options: "list[_Value | dict[str, _Value]] | Range") -> int:
 def _chosen(
     choices: "Mapping[str, list[_Value | dict[str, _Value]] | Range]", salt: str, seed: int
 ) -> Iterator[tuple[str, str]]:
-    """The values of one place in the space of all combinations, through which the seeds walk in large steps."""
+    """The values of one combination. Consecutive seeds move through all combinations in large steps."""
     space = math.prod(_size(options) for options in choices.values())
     step = next(step for step in range(max(1, round(space * _GOLDEN)), 2 * space + 2) if math.gcd(step, space) == 1)
     place = (int.from_bytes(hashlib.sha256(salt.encode()).digest()) + seed * step) % space
