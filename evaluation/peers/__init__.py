@@ -1,1 +1,1 @@
-"""Strict local stand-ins for the vendors: their wire formats over real HTTP, on 127.0.0.1 only."""
+"""Strict local mock servers of the vendors' APIs: real HTTP with their wire formats, on 127.0.0.1 only."""

@@ -1,4 +1,4 @@
-"""A strict stand-in for Anthropic's Messages API.
+"""A strict mock server of Anthropic's Messages API.
 
 Event sequence: https://platform.claude.com/docs/en/build-with-claude/streaming; fields and error
 bodies: the types of anthropic 2.13.0 (seen 2026-11-24).
@@ -41,12 +41,12 @@ _STOP_REASONS = {"end": "end_turn", "length": "max_tokens", "refusal": "refusal"
 
 
 class AnthropicPeer:
-    """Answers `/v1/messages`, `/v1/messages/count_tokens` and `/v1/models` as the vendor does."""
+    """Serves `/v1/messages`, `/v1/messages/count_tokens`, `/v1/messages/batches` and `/v1/models`."""
 
     def __init__(self, answer: Answer, models: Sequence[ClaudeModel], *, api_key: str) -> None:
         self.journal = RequestJournal()
         self.listing: Response | None = None
-        """What is answered to the question for all models. None: the models."""
+        """Replaces the response to a request for all models. None: the models."""
         self.batches = BatchPeer(self._answer_of_batch, self._turned_away, self.journal)
         self._answer = answer
         self._models = {model.id: model for model in models}
@@ -90,7 +90,7 @@ class AnthropicPeer:
         return made if isinstance(made, HttpFault) else made[0]
 
     def _made(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], Reply | StreamFault, CacheCount] | HttpFault:
-        """The whole message, what it was made of, and the tokens that its prompt took."""
+        """The complete message, the scripted answer behind it, and its prompt's token count; or a refusal."""
         try:
             asked = MessagesRequest.model_validate(body)
         except ValidationError as error:
@@ -149,7 +149,7 @@ class AnthropicPeer:
         return whole(exchange, _model_info(model))
 
     def _turned_away(self, request: Request) -> HttpFault | None:
-        # By either header: the SDK has sent keys as `x-api-key`, and sends them as a bearer since 2.13.
+        # Either header: the SDK sent keys as `x-api-key` before 2.13, and as a bearer token since.
         sent = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
         if sent != self._api_key:
             return HttpFault(401, message="invalid x-api-key")
@@ -198,7 +198,7 @@ class AnthropicPeer:
 
 
 def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The stream of one message, event by event."""
+    """The stream events of one message."""
     begun = {**message["usage"], "output_tokens": 1}
     del begun["output_tokens_details"]
     start: dict[str, Any] = {**message, "content": [], "stop_reason": None, "stop_details": None, "usage": begun}
@@ -239,7 +239,7 @@ def _thinks(asked: MessagesRequest, model: ClaudeModel) -> bool:
 
 
 def _segments(asked: CountRequest) -> list[tuple[str, bool]]:
-    """The prompt's blocks in order, each with whether a cache breakpoint ends it."""
+    """The texts of the prompt's blocks in order, each with whether it ends with a cache breakpoint."""
     blocks: list[Block] = [*asked.system_blocks, *(block for message in asked.messages for block in message.blocks)]
     marks = [isinstance(block, TextBlock) and block.cache_control is not None for block in blocks]
     if asked.cache_control is not None and marks:

@@ -1,8 +1,8 @@
-"""A strict stand-in for Anthropic's Message Batches.
+"""A strict mock server of Anthropic's Message Batches API.
 
-Fields: the types of anthropic 2.13.0. What is refused, and when:
-https://platform.claude.com/docs/en/build-with-claude/batch-processing (seen 2026-11-25). The form of a single request
-is judged when it is processed, and then its result says what is wrong with it.
+Fields: the types of anthropic 2.13.0. Refusals:
+https://platform.claude.com/docs/en/build-with-claude/batch-processing (seen 2026-11-25). Each request is validated
+when it is processed, and its error is in its result.
 """
 
 import datetime as dt
@@ -22,7 +22,7 @@ from .reply import HttpFault
 from .streaming import whole
 
 EXPIRED = HttpFault(504, kind="expired")
-"""As an answer: the request was not processed within 24 hours."""
+"""A scripted answer: the request was not processed within 24 hours."""
 
 
 class _Form(BaseModel):
@@ -44,13 +44,13 @@ class Batch:
     requests: Mapping[str, Mapping[str, Any]]
     created_at: dt.datetime
     looks: int = 0
-    """How often it was asked whether it has ended."""
+    """Number of status requests."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     has_ended: bool = False
 
 
 class BatchPeer:
-    """Answers `/v1/messages/batches` and below."""
+    """Serves `/v1/messages/batches` and the paths below it."""
 
     def __init__(
         self,
@@ -58,17 +58,17 @@ class BatchPeer:
         turned_away: Callable[[Request], HttpFault | None],
         journal: RequestJournal,
     ) -> None:
-        """answer: gives a request its message. turned_away: why nobody is let in."""
+        """answer: gives the message for a request. turned_away: gives the fault of an unauthorized request."""
         self._answer = answer
         self._turned_away = turned_away
         self._journal = journal
         self.batches: dict[str, Batch] = {}
         self.ends_at_look = 1
-        """At which look a batch has ended; 0: never."""
+        """Number of the status request at which a batch has ended; 0: never."""
         self.faults: list[HttpFault] = []
-        """What the next requests get instead, whatever they ask."""
+        """Responses to the next requests, whatever they ask, in order."""
         self.loses_receipts = False
-        """A batch that is created is answered with an error."""
+        """True: creating a batch succeeds, but is answered with an error."""
         self.clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
         self.routes = [
             Route("/v1/messages/batches", self._create, methods=["POST"]),
@@ -122,7 +122,7 @@ class BatchPeer:
             return refuse(exchange, HttpFault(404, message=f"{batch.id} has no results yet"))
         exchange.status = 200
         exchange.over.set()
-        # In another order than asked: the vendor promises none.
+        # Not in the order of the requests: the vendor guarantees none.
         lines = [json.dumps({"custom_id": name, "result": batch.results[name]}) for name in reversed(batch.results)]
         return Response("".join(f"{line}\n" for line in lines), media_type="application/x-jsonl")
 

@@ -1,4 +1,4 @@
-"""How Anthropic says no: the types of anthropic 2.13.0 (seen 2026-11-24)."""
+"""Anthropic's error responses, after the types of anthropic 2.13.0 (seen 2026-11-24)."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ _KINDS = {
 
 
 def refuse(exchange: Exchange, fault: HttpFault) -> Response:
-    """Answer with a fault's status, in the vendor's form."""
+    """The fault as a response in the vendor's format."""
     return whole(
         exchange,
         fault.body or error_body(kind_of(fault), fault.message),
@@ -41,6 +41,6 @@ def error_body(kind: str, message: str) -> dict[str, Any]:
 
 
 def first_flaw(error: ValidationError) -> str:
-    """What is wrong with a request first, in a vendor's words."""
+    """The first validation error of a request, in the vendor's wording."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

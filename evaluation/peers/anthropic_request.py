@@ -1,4 +1,4 @@
-"""The form of a Messages request that Anthropic accepts, and what it refuses.
+"""Validates Messages requests as Anthropic does.
 
 Fields: `anthropic/types/message_create_params.py` of anthropic 2.13.0. Refusals: the model pages of
 https://platform.claude.com/docs (seen 2026-11-23). Unknown fields are refused, and so are
@@ -15,7 +15,7 @@ MAX_OUTPUT_TOKENS = 128_000
 
 ThinkingType = Literal["adaptive", "disabled", "between_tools", "enabled"]
 
-# Keywords that a structured output's schema may not use: they bound values, which the vendor does not enforce.
+# Keywords that a structured output's schema may not use: bounds on values, which the vendor does not enforce.
 _UNSUPPORTED_KEYWORDS = frozenset(
     {
         "minimum",
@@ -33,18 +33,18 @@ _UNSUPPORTED_KEYWORDS = frozenset(
 
 @dataclass(frozen=True)
 class ClaudeModel:
-    """What the vendor says of one of its models."""
+    """A model in the peer's listing."""
 
     id: str
     thinking_types: frozenset[ThinkingType] = frozenset()
-    """The `thinking.type` values it takes. Empty: it does not think."""
+    """The `thinking.type` values it accepts. Empty: it does not think."""
     efforts: tuple[str, ...] = ()
     lifecycle: Literal["active", "deprecated", "retired"] = "active"
     line: str | None = None
     max_input_tokens: int = 1_000_000
     created_at: str = "2026-01-01T00:00:00Z"
     retires_at: str | None = None
-    """None: no end is scheduled."""
+    """None: no retirement is scheduled."""
 
     @property
     def thinks_by_default(self) -> bool:
@@ -113,7 +113,7 @@ class ToolChoice(_Form):
 
 
 class CountRequest(_Form):
-    """What `count_tokens` takes."""
+    """The body of a `count_tokens` request."""
 
     model: str
     messages: list[Message] = Field(min_length=1)
@@ -132,7 +132,7 @@ class CountRequest(_Form):
 
 
 class MessagesRequest(CountRequest):
-    """What `/v1/messages` takes."""
+    """The body of a `/v1/messages` request."""
 
     max_tokens: int = Field(ge=0, le=MAX_OUTPUT_TOKENS)
     stream: bool = False
@@ -164,7 +164,7 @@ class MessagesRequest(CountRequest):
 
 
 def _flaws(schema: Mapping[str, Any], place: str) -> Iterator[str]:
-    """What a structured output's schema does wrong, outermost first."""
+    """Errors in a structured output's schema, outermost first."""
     if unsupported := sorted(_UNSUPPORTED_KEYWORDS & set(schema)):
         yield f"{place}: property '{unsupported[0]}' is not supported"
     if schema.get("type") == "object":

@@ -1,4 +1,4 @@
-"""A strict stand-in for Cerebras's chat completions.
+"""A strict mock server of Cerebras's chat completions API.
 
 Fields, chunks and errors: the types of cerebras-cloud-sdk 1.91.0; efforts per model:
 https://inference-docs.cerebras.ai (seen 2026-11-23).
@@ -32,11 +32,11 @@ _FINISH_REASONS = {"end": "stop", "length": "length", "refusal": "content_filter
 
 @dataclass(frozen=True)
 class CerebrasModel:
-    """What the vendor says of one of its models."""
+    """A model in the peer's listing."""
 
     id: str
     efforts: tuple[str, ...] = ()
-    """The `reasoning_effort` values it takes, `none` among them where thinking can be turned off."""
+    """The `reasoning_effort` values it accepts, including `none` if thinking can be turned off."""
     context_tokens: int = 131_072
     input_usd_per_million_tokens: float = 0.0
     output_usd_per_million_tokens: float = 0.0
@@ -109,14 +109,14 @@ class _Request(_Form):
 
 
 class CerebrasPeer:
-    """Answers `/v1/chat/completions` and `/v1/models` as the vendor does."""
+    """Serves `/v1/chat/completions`, `/v1/models` and `/v1/tcp_warming`."""
 
     def __init__(self, answer: Answer, models: Sequence[CerebrasModel], *, api_key: str) -> None:
         self.journal = RequestJournal()
         self.listing: Response | None = None
-        """What is answered to the question for all models. None: the models."""
+        """Replaces the response to a request for all models. None: the models."""
         self.connections_warmed = 0
-        """Requests to `/v1/tcp_warming`, which a client that starts fast does not make."""
+        """Number of requests to `/v1/tcp_warming`, which a client should not make, as it delays its start."""
         self._answer = answer
         self._models = {model.id: model for model in models}
         self._api_key = api_key
@@ -250,7 +250,7 @@ def _model_info(model: CerebrasModel, *, with_prices: bool) -> dict[str, Any]:
 
 
 def _flaws(schema: Mapping[str, Any]) -> Iterator[str]:
-    """What a strict schema does wrong, outermost first."""
+    """Errors in a strict schema, outermost first."""
     properties = cast(Mapping[str, Any], schema.get("properties", {}))
     if schema.get("type") == "object":
         if schema.get("additionalProperties") is not False:

@@ -1,4 +1,4 @@
-"""What a peer was asked, and how each request ended."""
+"""A peer's record of its requests, and of how each ended."""
 
 import json
 from collections.abc import Mapping
@@ -13,21 +13,21 @@ _SECRET_HEADERS = frozenset({"authorization", "x-api-key", "cookie", "proxy-auth
 
 @dataclass
 class Exchange:
-    """One request and what became of it; the last three fields fill in as it goes."""
+    """One request and its response; the fields from `status` on are filled in while it is answered."""
 
     method: str
     path: str
     headers: Mapping[str, str]
-    """Lower-case names; those that carry keys are left out."""
+    """Lower-case names; headers that carry keys are left out."""
     body: Mapping[str, Any]
-    """The parsed body (the vendor's form, hence Any); empty when there was none, or not JSON."""
+    """The parsed body (in the vendor's format, hence Any); empty if there was none, or it is not a JSON object."""
     status: int | None = None
     input_tokens: int = 0
     output_tokens: int = 0
     client_disconnected: bool = False
     """True: the client closed the connection before the reply was complete."""
     over: anyio.Event = field(default_factory=anyio.Event)
-    """Set when the reply was sent, refused, or given up."""
+    """Set when the response was sent, refused or aborted."""
 
 
 @dataclass
@@ -37,7 +37,7 @@ class RequestJournal:
     exchanges: list[Exchange] = field(default_factory=list[Exchange])
 
     async def record(self, request: Request) -> Exchange:
-        """Read a request that has just come in and write it down."""
+        """Read an incoming request and record it."""
         raw = await request.body()
         try:
             body: object = json.loads(raw) if raw else {}

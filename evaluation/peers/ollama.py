@@ -1,7 +1,7 @@
-"""A strict stand-in for Ollama's native API.
+"""A strict mock server of Ollama's native API.
 
-Shapes: `docs/openapi.yaml` and `api/types.go` of ollama/ollama; durations are nanoseconds. What
-happens to a prompt that is too long: `llm/llama_server.go` at 0.34 (seen 2026-11-24).
+Formats: `docs/openapi.yaml` and `api/types.go` of ollama/ollama; durations are nanoseconds. Truncation of prompts
+that are too long: `llm/llama_server.go` at 0.34 (seen 2026-11-24).
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from .reply import Answer, Ask, Cut, ErrorInside, Fitted, HttpFault, Reply, Stal
 from .streaming import PieceStream, whole
 
 _DEFAULT_NUM_CTX = 4096
-"""Where the machine has less than 24 GiB of video memory (https://docs.ollama.com/context-length)."""
+"""Default with less than 24 GiB of video memory (https://docs.ollama.com/context-length)."""
 _KEPT_TOKENS = 4
 _TIME = "2026-11-24T00:00:00Z"
 _NANOSECONDS = 1_000_000_000
@@ -29,7 +29,7 @@ _NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True)
 class OllamaModel:
-    """A model that is installed in the peer."""
+    """A model installed in the peer."""
 
     name: str
     context_tokens: int = 40_960
@@ -38,13 +38,13 @@ class OllamaModel:
     quantization: str = "Q4_K_M"
     family: str = "qwen3"
     remote_host: str | None = None
-    """Where it really runs. None: on this machine."""
+    """The host that runs it. None: this machine."""
     density: int = 1
-    """How many prompt tokens its tokenizer makes where the peers' own makes one."""
+    """Prompt tokens of its tokenizer per token of the peers' own."""
 
 
 class _Options(BaseModel):
-    # Unlike the request, the options take any name: the server warns and goes on.
+    # Options accept any name: the server only warns.
     model_config = ConfigDict(extra="allow", frozen=True)
 
     num_ctx: int = Field(default=_DEFAULT_NUM_CTX, ge=1)
@@ -72,18 +72,18 @@ class _Chat(BaseModel):
 
 
 class OllamaPeer:
-    """Answers `/api/version`, `tags`, `ps`, `show`, `chat` and `embed` as the server does."""
+    """Serves `/api/version`, `tags`, `ps`, `show`, `chat` and `embed`."""
 
     def __init__(self, answer: Answer, models: Sequence[OllamaModel], *, version: str = "0.34.0") -> None:
         self.journal = RequestJournal()
         self.listing: Response | None = None
-        """What is answered to the question for all models. None: the models."""
+        """Replaces the response to a request for all models. None: the models."""
         self.loaded: dict[str, int] = {}
-        """num_ctx of each model in memory; a test may fill it beforehand."""
+        """num_ctx of each loaded model; tests may preset it."""
         self.expires_at = _TIME
-        """When models in memory go, as RFC 3339."""
+        """When loaded models are unloaded, in RFC 3339."""
         self.loads: list[tuple[str, int]] = []
-        """Every load, (model, num_ctx); one that only changes num_ctx counts too."""
+        """Every load as (model, num_ctx), including reloads for another num_ctx."""
         self._answer = answer
         self._models = {model.name: model for model in models}
         self._version = version
@@ -200,7 +200,7 @@ class OllamaPeer:
         return self._models.get(name) or self._models.get(f"{name}:latest")
 
     def _load(self, model: OllamaModel, num_ctx: int) -> bool:
-        """Whether the model had to be loaded: the first time, or for another num_ctx."""
+        """Load the model if needed; True when it was not loaded with this num_ctx."""
         if model.remote_host is not None or self.loaded.get(model.name) == num_ctx:
             return False
         self.loaded[model.name] = num_ctx
@@ -209,15 +209,15 @@ class OllamaPeer:
 
 
 def prompt_tokens_of(messages: Sequence[tuple[str, str]]) -> int:
-    """What (role, content) messages take in the peer's template, when nothing is cut."""
+    """Tokens of (role, content) messages in the peer's template, without truncation."""
     return sum(count_tokens(content) + 4 for _, content in messages)
 
 
 def _evaluated(messages: Sequence[_Message], num_ctx: int, density: int) -> int:
-    """Prompt tokens after the server's silent cuts, as `prompt_eval_count` says them.
+    """Prompt tokens after the server's silent truncation, as reported in `prompt_eval_count`.
 
-    Older messages go first, never the last or a system message; what is still too long loses its
-    middle, down to about half the window, so that generation has room.
+    Older messages are dropped first, never the last or a system message; a prompt that is still too long loses its
+    middle, down to about half the window, to leave room for generation.
     """
     kept = list(messages)
     while _size(kept) * density > num_ctx:

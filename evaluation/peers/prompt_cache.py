@@ -1,4 +1,4 @@
-"""Prompt caching as Anthropic bills it: prefixes of blocks, kept where a breakpoint marks them."""
+"""Prompt caching as Anthropic bills it: prefixes that end at a cache breakpoint are cached."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from .reply import count_tokens
 
 _LEAST_CACHEABLE_TOKENS = 1024
-"""Shorter prefixes are processed without being cached, and without an error
+"""Shorter prefixes are processed uncached, without an error
 (https://platform.claude.com/docs/en/build-with-claude/prompt-caching, seen 2026-11-23)."""
 
 
 @dataclass(frozen=True)
 class CacheCount:
-    """A prompt's tokens, apart as they are billed."""
+    """A prompt's tokens by billing category."""
 
     fresh_tokens: int
     written_tokens: int
@@ -24,13 +24,13 @@ class CacheCount:
 
 
 class PromptCache:
-    """Remembers the prefixes that earlier prompts marked. Nothing expires."""
+    """The marked prefixes of earlier prompts. Entries never expire."""
 
     def __init__(self) -> None:
         self._known: set[tuple[str, ...]] = set()
 
     def count(self, segments: Sequence[tuple[str, bool]]) -> CacheCount:
-        """Count a prompt, and keep its marked prefixes. segments: (text, ends with a breakpoint)."""
+        """Count a prompt and cache its marked prefixes. segments: (text, ends with a breakpoint)."""
         texts = tuple(text for text, _ in segments)
         tokens = [count_tokens(text) for text in texts]
         marked = [end for end, (_, mark) in enumerate(segments, 1) if mark]

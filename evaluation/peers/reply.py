@@ -1,4 +1,4 @@
-"""What a peer answers: a reply, or one of the ways in which vendors fail."""
+"""A peer's scripted answers: a reply, or one of the ways in which vendors fail."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,39 +13,39 @@ _CHARACTERS_PER_PIECE = 24
 
 @dataclass(frozen=True)
 class Ask:
-    """One request for a reply, as the peer understood it."""
+    """One request for a reply, as parsed by the peer."""
 
     model: str
     messages: tuple[tuple[str, str], ...]
     """(role, text) in order; the system prompt, if any, comes first with role `system`."""
     body: Mapping[str, Any]
-    """The parsed request: the vendor's own form, hence Any."""
+    """The parsed request, in the vendor's format (hence Any)."""
     index: int
-    """How many requests for a reply came before this one."""
+    """Number of earlier requests for a reply."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the model says when nothing cuts it short."""
+    """A reply before any limit applies."""
 
     text: str
     thinking: str = ""
     thinking_tokens: int | None = None
-    """None: counted from `thinking`. Vendors bill more than the summary they show."""
+    """None: counted from `thinking`. Vendors bill more tokens than the summary that they show has."""
     stop: Literal["end", "length", "refusal"] = "end"
     seconds: float = 0.0
-    """How long the pieces take together."""
+    """Total duration of the stream."""
     load_seconds: float = 0.0
-    """What the counters say a cold load took (Ollama); nothing waits for it."""
+    """Reported duration of a cold load (Ollama); it is not waited for."""
 
 
 @dataclass(frozen=True)
 class HttpFault:
-    """Refuses the request with a status."""
+    """Refuse the request with an HTTP status."""
 
     status: int
     kind: str = ""
-    """The vendor's machine-readable word. Empty: the usual one for the status."""
+    """The vendor's error code. Empty: the usual one for the status."""
     message: str = "something is wrong"
     body: Mapping[str, Any] | None = None
     """None: the vendor's usual error body."""
@@ -54,7 +54,7 @@ class HttpFault:
 
 @dataclass(frozen=True)
 class Cut:
-    """Drops the connection after some pieces of the stream."""
+    """Drop the connection after some pieces of the stream."""
 
     reply: Reply
     after: int = 3
@@ -62,7 +62,7 @@ class Cut:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """Ends the stream cleanly after some pieces, without the vendor's last word."""
+    """End the stream cleanly after some pieces, without the vendor's final event."""
 
     reply: Reply
     after: int = 3
@@ -70,7 +70,7 @@ class Unfinished:
 
 @dataclass(frozen=True)
 class ErrorInside:
-    """Puts an error into a stream that began with status 200."""
+    """Send an error inside a stream that began with status 200."""
 
     reply: Reply
     after: int = 3
@@ -81,7 +81,7 @@ class ErrorInside:
 
 @dataclass(frozen=True)
 class Garbled:
-    """Puts a piece into the stream that is not JSON."""
+    """Insert invalid JSON into the stream."""
 
     reply: Reply
     after: int = 3
@@ -89,7 +89,7 @@ class Garbled:
 
 @dataclass(frozen=True)
 class Stall:
-    """Goes silent after some pieces, until the event is set."""
+    """Pause after some pieces, until the event is set."""
 
     reply: Reply
     until: anyio.Event
@@ -103,7 +103,7 @@ Answer: TypeAlias = Callable[[Ask], Reply | Fault]
 
 @dataclass(frozen=True)
 class Fitted:
-    """A reply within a budget of output tokens."""
+    """A reply truncated to a limit of output tokens."""
 
     thinking: str
     text: str
@@ -117,9 +117,9 @@ class Fitted:
 
 
 def fit(reply: Reply, budget_tokens: int, *, thinks: bool) -> Fitted:
-    """The reply as the budget leaves it: thinking comes first and counts, so the text may vanish.
+    """Truncate the reply to the budget. Thinking comes first and counts, so no text may be left.
 
-    thinks: False drops the thinking, as a model does whose thinking is off.
+    thinks: False drops the thinking, as if it were turned off.
     """
     thinking = reply.thinking if thinks else ""
     wanted = count_tokens(thinking) if reply.thinking_tokens is None else reply.thinking_tokens
@@ -141,7 +141,7 @@ def count_tokens(text: str) -> int:
 
 
 def pieces(text: str) -> Sequence[str]:
-    """The text as it is streamed."""
+    """The text in chunks, as it is streamed."""
     return [text[start : start + _CHARACTERS_PER_PIECE] for start in range(0, len(text), _CHARACTERS_PER_PIECE)]
 
 

@@ -13,11 +13,11 @@ LOOPBACK = "127.0.0.1"
 
 @contextlib.asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncGenerator[str]:
-    """The app's address, `http://127.0.0.1:PORT`, for as long as the block runs.
+    """Serve the app while the block runs; yields its address, `http://127.0.0.1:PORT`.
 
-    Leaving the block cuts what is still streaming. Installs no signal handler and logs nothing.
+    Leaving the block cancels open requests. Installs no signal handlers and logs nothing.
     """
-    # The protocol by name: asyncio turns Nagle's algorithm off only then, and 40 ms per reply with it.
+    # The explicit protocol makes asyncio disable Nagle's algorithm, which would add 40 ms per reply.
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.bind((LOOPBACK, 0))
         port = int(listener.getsockname()[1])

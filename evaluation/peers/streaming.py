@@ -1,4 +1,4 @@
-"""Sends what a peer answers: whole, or piece by piece, failing where a fault says so."""
+"""Sends a peer's answers, complete or streamed, with faults where scripted."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -14,14 +14,14 @@ from .reply import Cut, ErrorInside, Garbled, Reply, Stall, StreamFault, Unfinis
 def whole(
     exchange: Exchange, body: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """A JSON response in one piece, written into the journal. body: the vendor's form, hence Any."""
+    """A complete JSON response, recorded in the exchange. body: in the vendor's format (hence Any)."""
     exchange.status = status
     exchange.over.set()
     return JSONResponse(dict(body), status, headers)
 
 
 class PieceStream(Response):
-    """A streamed response that follows its fault, and writes into the journal how it ended."""
+    """A streamed response with its scripted fault, which records in the exchange how it ended."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class PieceStream(Response):
         media_type: str,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """error_piece, garbled_piece: what the vendor's ErrorInside and Garbled look like on the wire."""
+        """error_piece, garbled_piece: ErrorInside and Garbled in the vendor's wire format."""
         self._pieces = pieces
         self._answer = answer
         self._exchange = exchange
@@ -56,7 +56,7 @@ class PieceStream(Response):
                 async def notice_leaving() -> None:
                     while (await receive())["type"] != "http.disconnect":
                         pass
-                    # The server says so after a complete response, too.
+                    # The server sends a disconnect after a complete response, too.
                     self._exchange.client_disconnected = not is_complete
                     tasks.cancel_scope.cancel()
 
@@ -64,7 +64,7 @@ class PieceStream(Response):
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 async for piece in self._follow():
                     if piece is None:
-                        # Returning without a last piece makes the server drop the connection: that is the cut.
+                        # Returning without a last piece makes the server drop the connection.
                         is_complete = True
                         tasks.cancel_scope.cancel()
                         return
@@ -76,7 +76,7 @@ class PieceStream(Response):
             self._exchange.over.set()
 
     async def _follow(self) -> AsyncIterator[bytes | None]:
-        """The pieces to send; None means: drop the connection now."""
+        """The pieces to send; None means to drop the connection now."""
         reply = self._answer if isinstance(self._answer, Reply) else self._answer.reply
         pause_s = reply.seconds / max(1, len(self._pieces))
         for position, piece in enumerate(self._pieces):

@@ -1,4 +1,4 @@
-"""The three vendors of November 2026 side by side, each strict, each on a port of its own."""
+"""The three vendors' peers with models of November 2026, each on its own port."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +15,7 @@ KEY = "made-up-key-of-a-local-peer"
 
 _EFFORTS = ("low", "medium", "high", "xhigh", "max")
 
-# What each takes is from https://platform.claude.com/docs/en/about-claude/models/overview (seen 2026-11-23).
+# Parameters: https://platform.claude.com/docs/en/about-claude/models/overview (seen 2026-11-23).
 CLAUDE_MODELS = (
     ClaudeModel("claude-haiku-5-5", frozenset({"adaptive", "disabled"}), _EFFORTS, line="haiku"),
     ClaudeModel("claude-sonnet-5-5", frozenset({"adaptive", "between_tools"}), _EFFORTS, line="sonnet"),
@@ -41,7 +41,7 @@ QWEN = OllamaModel("qwen3:30b-a3b", context_tokens=262_144, capabilities=("compl
 
 @dataclass(frozen=True)
 class Vendors:
-    """The peers, and the environment that makes a Chargehand ask them instead of the real ones."""
+    """The peers, and the environment variables that direct Chargehand to them."""
 
     ollama: OllamaPeer
     cerebras: CerebrasPeer
@@ -57,7 +57,7 @@ async def vendors(
     claude: Sequence[ClaudeModel] = CLAUDE_MODELS,
     at_cerebras: Sequence[CerebrasModel] = CEREBRAS_MODELS,
 ) -> AsyncGenerator[Vendors]:
-    """All three, giving one answer function's answers, for as long as the block runs.
+    """Run all three peers with the same answer function while the block runs.
 
     installed: the models that Ollama has.
     """
