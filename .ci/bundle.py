@@ -1,4 +1,4 @@
-"""Builds the .mcpb bundle, has Anthropic's own validator look at it, and starts what the bundle says."""
+"""Builds the .mcpb bundle, validates it with Anthropic's own tool, and runs its command."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def stage(folder: Path) -> Path:
-    """What goes into the bundle: sources without dependencies, which `uv` gets on the user's machine."""
+    """Copy the bundle's contents: sources without dependencies, which `uv` installs on the user's machine."""
     folder.mkdir()
     for name in FILES:
         shutil.copy(PROJECT / name, folder)
@@ -42,7 +42,7 @@ def stage(folder: Path) -> Path:
 
 
 def start(folder: Path) -> None:
-    """The bundle's command, with `--version` behind it."""
+    """Run the bundle's command with `--version` appended."""
     config = json.loads((folder / "manifest.json").read_text())["server"]["mcp_config"]
     arguments = [argument.replace("${__dirname}", str(folder)) for argument in config["args"]]
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}

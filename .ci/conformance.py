@@ -1,4 +1,4 @@
-"""Has the official conformance suite try the server in both revisions; nothing that fails is excused."""
+"""Runs the official conformance suite against the server in both protocol revisions; no failure is tolerated."""
 
 import os
 import subprocess

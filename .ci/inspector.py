@@ -1,6 +1,6 @@
-"""Has the MCP Inspector's command line list and call every tool of the real server, in both protocol eras.
+"""Lists and calls every tool of the real server with the MCP Inspector's CLI, in both protocol eras.
 
-Then many calls at once over HTTP, each of which must be answered: how fast they are is not judged here.
+Then makes many concurrent calls over HTTP, each of which must be answered; speed is not judged.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ CALLS = {
     "report_outcome": {"task_id": "", "outcome": "accepted"},
 }
 LOADS = {
-    # Arguments, calls, and how many of them at a time; in both eras together below what a caller may do in a minute.
+    # Arguments, calls, concurrency. Both eras together stay below a caller's limit per minute.
     "route_task": ({"task": TASK}, 200, 8),
     "validate_code": ({"code": "def double(count):\n    return 2 * count\n", "depth": "static"}, 50, 4),
     "delegate_generation": ({"task": TASK}, 24, 4),
@@ -76,7 +76,7 @@ async def main() -> int:
 
 @contextlib.asynccontextmanager
 async def serving_http(environment: dict[str, str]) -> AsyncGenerator[str]:
-    """The server over HTTP, as a process; gives its address."""
+    """Starts the server over HTTP as a process, and yields its URL."""
     command = [*SERVER, "serve", "--http", "--port", "0"]
     async with await anyio.open_process(command, env=os.environ | environment, stdout=None) as server:
         try:
@@ -92,7 +92,7 @@ async def serving_http(environment: dict[str, str]) -> AsyncGenerator[str]:
 async def load(
     inspector: list[str], url: str, era: str, tool: str, arguments: dict[str, str], calls: int, at_once: int
 ) -> None:
-    """Many calls at once; every one must be answered, and none with an error."""
+    """Make concurrent calls; each must be answered without an error."""
     call = ["--method", "tools/call", "--tool-name", tool, "--tool-args-json", json.dumps(arguments)]
     many = ["--load", "--load-requests", str(calls), "--load-concurrency", str(at_once)]
     done = await run([*inspector, url], era, *call, *many)
@@ -106,7 +106,7 @@ async def inspect(inspector: list[str], environment: dict[str, str], era: str, *
 
 
 async def run(inspecting: list[str], era: str, *arguments: str) -> dict:
-    """What the Inspector prints as the result."""
+    """The result that the Inspector prints."""
     command = [*inspecting, "--protocol-era", era, *arguments, "--format", "json", "-q"]
     with anyio.fail_after(TIMEOUT_S):
         done = await anyio.run_process(command, check=False)

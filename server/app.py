@@ -1,4 +1,4 @@
-"""The MCP server, put together; nothing is opened, read or imported for its tools before their first call."""
+"""Assembles the MCP server. Nothing is opened, read or imported for its tools before the first call."""
 
 import contextlib
 import importlib.metadata
@@ -24,8 +24,8 @@ from .surface.resources import add_templates, resources
 from .surface.server_state import CurrentServer, OpenServices, ServerState, open_server_state
 from .surface.toolbox import tools
 
-# The lists change with a release and with nothing else; whoever is served by one process gets the same ones.
-_UNTIL_ASKED_AGAIN = CacheHint(ttl_ms=3_600_000, scope="public")
+# The lists change only with a release, and are the same for all clients of a process.
+_CACHE_HINT = CacheHint(ttl_ms=3_600_000, scope="public")
 _STABLE: tuple[CacheableMethod, ...] = (
     "tools/list",
     "prompts/list",
@@ -36,13 +36,13 @@ _STABLE: tuple[CacheableMethod, ...] = (
 
 
 @dataclass(frozen=True)
-class Offer:
-    """What can be called, and picked by the user."""
+class Primitives:
+    """The tools and prompts that the server offers."""
 
     tools: Sequence[Tool]
     prompts: Sequence[Prompt]
     announces_changes: bool = False
-    """Whether a client may listen for changes. Chargehand's lists never change."""
+    """Whether clients may subscribe to list changes. Chargehand's own lists never change."""
 
 
 def version() -> str:
@@ -52,16 +52,16 @@ def version() -> str:
 def build_app(
     open_services: OpenServices,
     *,
-    when_closed: Callable[[], None] = lambda: None,
-    further: Sequence[ServerMiddleware[Any]] = (),
-    offer: Offer | None = None,
+    on_closed: Callable[[], None] = lambda: None,
+    outer_middleware: Sequence[ServerMiddleware[Any]] = (),
+    primitives: Primitives | None = None,
     due: Callable[[], Sequence[Notice]] = notices_of_this_process,
 ) -> MCPServer[ServerState]:
-    """The server over its services, with both protocol eras and any transport.
+    """The server, for both protocol eras and any transport.
 
-    when_closed: called once all books are closed, which may be before the transport has ended.
-    further: what looks at requests before everything else. offer: None is what Chargehand offers.
-    due: the retirements that are announced with each handshake.
+    on_closed: called once the services are closed, which may be before the transport has ended.
+    outer_middleware: runs before all other middleware. primitives: None means Chargehand's own tools and prompts.
+    due: returns the retirements to announce with each handshake.
     """
 
     current = CurrentServer()
@@ -73,9 +73,9 @@ def build_app(
                 with current.set_to(state):
                     yield state
         finally:
-            when_closed()
+            on_closed()
 
-    offer = offer or Offer(tools(), prompts())
+    primitives = primitives or Primitives(tools(), prompts())
     app = MCPServer[ServerState](
         name="chargehand",
         title="Chargehand",
@@ -83,21 +83,21 @@ def build_app(
         version=version(),
         instructions=INSTRUCTIONS,
         icons=[ICON],
-        tools=list(offer.tools),
+        tools=list(primitives.tools),
         resources=resources(current),
         lifespan=lifespan,
         log_level="WARNING",
-        cache_hints=dict.fromkeys(_STABLE, _UNTIL_ASKED_AGAIN),
-        subscriptions=None if offer.announces_changes else False,
+        cache_hints=dict.fromkeys(_STABLE, _CACHE_HINT),
+        subscriptions=None if primitives.announces_changes else False,
         middleware=[
-            *further,
+            *outer_middleware,
             announcements(due),
-            strict_requests(offer.tools, offer.prompts),
+            strict_requests(primitives.tools, primitives.prompts),
             own_tasks_only(current),
         ],
     )
-    for prompt in offer.prompts:
+    for prompt in primitives.prompts:
         app.add_prompt(prompt)
     add_templates(app, current)
-    add_completions(app, current, [prompt.name for prompt in offer.prompts])
+    add_completions(app, current, [prompt.name for prompt in primitives.prompts])
     return app

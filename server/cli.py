@@ -19,10 +19,10 @@ from .command.evaluate_arguments import add_evaluate_command
 from .command.help_text import sentence
 from .command.hosts_arguments import add_host_commands
 from .command.http_arguments import add_http_arguments, option_conflict, serve_over_http
-from .command.kept_output import KeptOutput
 from .command.memory_arguments import add_memory_commands
 from .command.option_values import real
 from .command.profiles_arguments import add_profile_commands
+from .command.resilient_output import ResilientOutput
 from .hosts.known import HOSTS
 
 if TYPE_CHECKING:
@@ -32,26 +32,26 @@ Run = Callable[[argparse.Namespace], int]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; gives its exit code."""
-    # Before any library does: under stdio, standard output belongs to the protocol.
+    """Run one command. Returns its exit code."""
+    # Configured before any library logs: under stdio, standard output belongs to the protocol.
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s")
-    # What is computed here is small: the threads of a linear-algebra library would only wait for each other.
+    # Computations are small, so that several BLAS threads would only wait for each other.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    output = KeptOutput(sys.stdout)
+    output = ResilientOutput(sys.stdout)
     with contextlib.redirect_stdout(output):
         try:
             code = _run(arguments)
         except SystemExit:
             output.flush()
-            if output.why_lost is None:
+            if output.why_failed is None:
                 raise
             code = 1
         output.flush()
-    if output.why_lost is None:
+    if output.why_failed is None:
         return code
-    from .command.reports import complain_all
+    from .command.reports import print_errors
 
-    return complain_all([f"standard output: {output.why_lost}.{output.remedy}"])
+    return print_errors([f"standard output: {output.why_failed}.{output.remedy}"])
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -88,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     route = _add(commands, "route", _route, "which model would do a task, and why")
     route.add_argument("task", help="the task's text; - reads it from standard input")
     delegate = _add(commands, "delegate", _delegate, "delegate a task: code goes to standard output, or into files")
-    _take_an_order(delegate)
+    _add_delegate_arguments(delegate)
     undo = _add(commands, "undo", _undo, "undo what a task wrote into files")
     undo.add_argument("task_ids", nargs="+", metavar="TASK_ID", help="from a receipt that lists files_changed")
     usage = _add(commands, "usage", _usage, "what was spent, saved and lost")
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _take_an_order(parser: argparse.ArgumentParser) -> None:
+def _add_delegate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = (
         "Exit code 0: its tests and checks passed. 3: no check, or not every check, was executed. 1: anything else."
     )
@@ -148,7 +148,7 @@ def _add(commands: Any, name: str, run: Run, help_text: str) -> argparse.Argumen
 
 
 class _Version(argparse.Action):
-    """`--version` without the cost of looking the version up on every start."""
+    """`--version`, which looks the version up only when asked."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
         import importlib.metadata
@@ -157,14 +157,14 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-# Each command imports what it needs when it runs, and nothing before: serving must start at once.
+# Each command imports its modules when it runs, so that serving starts fast.
 
 
 def _serve(chosen: argparse.Namespace) -> int:
     if (wrong := option_conflict(chosen)) is not None:
-        from .command.reports import complain_all
+        from .command.reports import print_errors
 
-        complain_all([wrong])
+        print_errors([wrong])
         return 2
     return serve_over_http(own_services, chosen) if chosen.http else _serve_stdio(chosen)
 
@@ -185,18 +185,18 @@ def _demo(_: argparse.Namespace) -> int:
 
 def _doctor(chosen: argparse.Namespace) -> int:
     from .command.doctor import doctor, doctor_of_host
-    from .command.reports import complain_all
+    from .command.reports import print_errors
 
     if chosen.tries and chosen.host is not None:
-        complain_all(["doctor: --try cannot go with --host: it asks the models of this shell's environment."])
+        print_errors(["doctor: --try cannot go with --host: it asks the models of this shell's environment."])
         return 2
     if chosen.config is not None and chosen.host is None:
-        complain_all(["doctor: --config goes with --host, which says whose file it is."])
+        print_errors(["doctor: --config goes with --host, which says whose file it is."])
         return 2
     if chosen.tries:
         return _try_models(chosen)
     if chosen.models or chosen.minutes:
-        complain_all(["doctor: --models and --minutes go with --try."])
+        print_errors(["doctor: --models and --minutes go with --try."])
         return 2
     if chosen.host is not None:
         return anyio.run(partial(doctor_of_host, HOSTS[chosen.host], chosen.config, as_json=chosen.json))
@@ -204,9 +204,9 @@ def _doctor(chosen: argparse.Namespace) -> int:
 
 
 def _try_models(chosen: argparse.Namespace) -> int:
-    from .command.trying import LONGEST_MINUTES, try_from_shell
+    from .command.trying import DEFAULT_MINUTES, try_from_shell
 
-    minutes = chosen.minutes or LONGEST_MINUTES
+    minutes = chosen.minutes or DEFAULT_MINUTES
     return anyio.run(
         partial(try_from_shell, own_services, models=chosen.models or (), minutes=minutes, as_json=chosen.json)
     )
@@ -214,27 +214,27 @@ def _try_models(chosen: argparse.Namespace) -> int:
 
 def _route(chosen: argparse.Namespace) -> int:
     from ..tools.errors import BadArgument
-    from .command.reports import complain, print_route
-    from .command.typed import task_text
+    from .command.reports import print_error, print_route
+    from .command.shell_input import task_text
 
     try:
         task = task_text(chosen.task)
     except BadArgument as error:
-        return complain(error)
-    return anyio.run(partial(print_route, recalling_services, task, as_json=chosen.json))
+        return print_error(error)
+    return anyio.run(partial(print_route, preloaded_services, task, as_json=chosen.json))
 
 
 def _delegate(chosen: argparse.Namespace) -> int:
     from ..tools.errors import BadArgument
     from ..tools.vocabulary import DEFAULT_MAX_SECONDS
     from .command.delegating import DelegateArguments, delegate_from_shell
-    from .command.reports import complain
-    from .command.typed import task_text
+    from .command.reports import print_error
+    from .command.shell_input import task_text
 
     try:
         task = task_text(chosen.task)
     except BadArgument as error:
-        return complain(error)
+        return print_error(error)
     arguments = DelegateArguments(
         task=task,
         tests=chosen.tests,
@@ -249,7 +249,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
         max_seconds=chosen.max_seconds or DEFAULT_MAX_SECONDS,
     )
     try:
-        return anyio.run(partial(delegate_from_shell, recalling_services, arguments, as_json=chosen.json))
+        return anyio.run(partial(delegate_from_shell, preloaded_services, arguments, as_json=chosen.json))
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 1
 
@@ -274,7 +274,7 @@ def _instructions(chosen: argparse.Namespace) -> int:
 
 @contextlib.asynccontextmanager
 async def own_services() -> AsyncGenerator["Services"]:
-    """The services of this process's settings. Raises BadSetting, InvalidProfile or LedgerUnusable."""
+    """The services for this process's settings. Raises BadSetting, InvalidProfile or LedgerUnusable."""
     from .settings import load_settings
     from .wiring import open_services
 
@@ -283,8 +283,8 @@ async def own_services() -> AsyncGenerator["Services"]:
 
 
 @contextlib.asynccontextmanager
-async def recalling_services() -> AsyncGenerator["Services"]:
-    """The same, for one decision from the shell: what is remembered is read first."""
+async def preloaded_services() -> AsyncGenerator["Services"]:
+    """The same with the memory loaded first, for a single decision from the shell."""
     async with own_services() as services:
         await services.memory.load()
         yield services

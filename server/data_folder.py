@@ -1,4 +1,4 @@
-"""Where Chargehand keeps its data: known before any other setting is read, and without the cost of reading them."""
+"""The data folder's location, determined without loading the other settings."""
 
 import os
 from pathlib import Path
@@ -7,17 +7,17 @@ from .environment import value_of
 
 VARIABLE = "CHARGEHAND_HOME"
 PROFILES_FOLDER = "profiles"
-"""Of the data folder; holds the user's own profiles, and what was measured."""
+"""Subfolder of the data folder for the user's own profiles and measured facts."""
 
 
-def usual_folder() -> Path:
-    """The system's place for a user's data. Raises RuntimeError for a user without a home folder."""
+def default_folder() -> Path:
+    """The system's default location for user data. Raises RuntimeError for a user without a home folder."""
     import platformdirs
 
     return platformdirs.user_data_path("chargehand")
 
 
 def data_folder() -> Path:
-    """What the environment names, else the usual one. Raises RuntimeError where there is no home folder."""
+    """The folder from the environment, or the default. Raises RuntimeError if there is no home folder."""
     named = value_of(VARIABLE, os.environ)
-    return Path(named).expanduser().absolute() if named else usual_folder()
+    return Path(named).expanduser().absolute() if named else default_folder()

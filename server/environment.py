@@ -1,4 +1,4 @@
-"""What an environment sets a variable to; a placeholder that a host did not fill in sets nothing."""
+"""Reads environment variables; a placeholder that a host left unexpanded counts as unset."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ _PLACEHOLDER = re.compile(r"\s*\$\{[^{}]*\}\s*")
 
 
 def value_of(variable: str, environment: Mapping[str, str]) -> str:
-    """Without blanks around it. Empty: the variable is unset."""
+    """The value, stripped. Empty: the variable is unset."""
     return "" if is_placeholder(value := environment.get(variable, "")) else value.strip()
 
 

@@ -1,6 +1,6 @@
-"""A server that dies at a step of writing, as in a power cut: `python -m chargehand.server.interrupted STEP`.
+"""A server that exits abruptly at a step of writing, as in a power cut: `python -m chargehand.server.interrupted STEP`.
 
-Only `chargehand bench apply` starts it, to see that what is half written is put right afterwards.
+Only `chargehand bench apply` starts it, to verify that incomplete writes are recovered.
 """
 
 import contextlib
@@ -18,11 +18,11 @@ from .stdio import serve_stdio
 
 
 def main(at: str) -> None:
-    """Serve until a step whose name begins with `at`."""
+    """Serve, and exit at the first step whose name begins with `at`."""
 
     def die(step: str) -> None:
         if step.startswith(at):
-            os._exit(9)  # as kill -9: nothing is closed, flushed or taken back
+            os._exit(9)  # like kill -9: nothing is closed, flushed or rolled back
 
     @contextlib.asynccontextmanager
     async def open_services() -> AsyncGenerator[Services]:

@@ -30,7 +30,7 @@ from ..tools.guarding.local_paths import LocalPaths
 from ..tools.guarding.own_patterns import own_pattern
 from ..tools.guarding.secrets import SecretSearch
 from ..tools.routing.policy import Policy
-from .data_folder import usual_folder
+from .data_folder import default_folder
 from .environment import is_placeholder, value_of
 
 PREFIX = "CHARGEHAND_"
@@ -40,20 +40,20 @@ logger = logging.getLogger(__name__)
 
 
 class BadSetting(BadArgument):
-    """A setting that cannot be used: the message names variable or file, value and remedy."""
+    """An invalid setting; the message names variable or file, value and remedy."""
 
 
-def _at_home(path: Path) -> Path:
-    """The path without `~`. Raises ValueError where that names nobody's home."""
+def _expand_home(path: Path) -> Path:
+    """The path with `~` expanded. Raises ValueError if there is no such home folder."""
     try:
         return path.expanduser()
     except RuntimeError as error:
         raise ValueError("There is no home folder of that name") from error
 
 
-def _usual_home() -> Path:
+def _default_home() -> Path:
     try:
-        return usual_folder()
+        return default_folder()
     except RuntimeError as error:
         raise BadSetting(
             "CHARGEHAND_HOME: it is not set, and this user has no home folder to keep data in. Set it to a writable"
@@ -62,7 +62,7 @@ def _usual_home() -> Path:
 
 
 class _Group(BaseModel):
-    # A message that shows a value could show a key.
+    # A message with the input value could reveal a key.
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
 
@@ -141,8 +141,8 @@ class SandboxSettings(_Group):
     @field_validator("python")
     @classmethod
     def _there(cls, path: Path | None) -> Path | None:
-        # Its links are not followed: the path says which environment is meant.
-        found = path and _at_home(path)
+        # Symbolic links are not resolved: the path identifies the virtual environment.
+        found = path and _expand_home(path)
         if found is not None and not (found.is_absolute() and found.is_file() and os.access(found, os.X_OK)):
             raise ValueError("It must be the absolute path of a Python, such as /home/you/project/.venv/bin/python")
         return found
@@ -209,7 +209,7 @@ class CheckSettings(_Group):
     @field_validator("read_only")
     @classmethod
     def _there(cls, paths: tuple[Path, ...]) -> tuple[Path, ...]:
-        found = tuple(map(_at_home, paths))
+        found = tuple(map(_expand_home, paths))
         for path in found:
             if not path.is_absolute() or not path.exists() or path.resolve() in (Path("/"), home_folder()):
                 raise ValueError("Each must be an absolute path that exists, and neither / nor a home folder")
@@ -230,7 +230,7 @@ class CheckSettings(_Group):
 class Settings(_Group):
     """All settings. The environment comes first, then the file, then the default."""
 
-    home: Path = Field(default_factory=_usual_home)
+    home: Path = Field(default_factory=_default_home)
     """The data folder: the ledger, `config.toml`, and `profiles/*.yaml` that override or add models."""
     config: Path | None = None
     """The config file. Unset: `config.toml` in the data folder, if there is one."""
@@ -276,8 +276,8 @@ class Settings(_Group):
     @field_validator("home", "config")
     @classmethod
     def _whole(cls, path: Path | None) -> Path | None:
-        # A host's env block knows no shell: `~` arrives as it is.
-        return path and _at_home(path).absolute()
+        # A host's env block is not expanded by a shell, so `~` arrives literally.
+        return path and _expand_home(path).absolute()
 
     @field_validator("checks")
     @classmethod
@@ -306,15 +306,15 @@ class Settings(_Group):
         return value.upper() if isinstance(value, str) else value
 
 
-# Keys belong to the environment: a file is copied, shown and committed. The other two say where the file is.
-_NEVER_IN_THE_FILE = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config")
-_ONLY_IN_THE_FILE = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")
+# Keys belong in the environment, because files are copied, shown and committed. `home` and `config` locate the file.
+_ENVIRONMENT_ONLY = ("anthropic_api_key", "cerebras_api_key", "http_token", "home", "config")
+_FILE_ONLY = ("privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks")
 
 
 def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """The settings of a process. environment: None is this process's own. Raises BadSetting."""
+    """The settings. environment: None means this process's own. Raises BadSetting."""
     environment = os.environ if environment is None else environment
-    _warn_of_useless(environment)
+    _warn_of_ineffective(environment)
     values = {field: value_of(variable, environment) for field, variable in _VARIABLES.items()}
     given = {field: value for field, value in values.items() if value}
     settings = _validated(given, file=None)
@@ -325,8 +325,8 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def variable_of(field: str) -> str | None:
-    """The environment variable that sets a field; None: only the config file can."""
-    if field in _ONLY_IN_THE_FILE:
+    """The environment variable for a field. None: only the config file can set it."""
+    if field in _FILE_ONLY:
         return None
     of_a_vendor = field.startswith(("ollama_", "anthropic_", "cerebras_"))
     return field.upper() if of_a_vendor else PREFIX + field.upper()
@@ -336,27 +336,27 @@ _VARIABLES = {field: variable for field in Settings.model_fields if (variable :=
 
 
 def facts_of_fields() -> dict[str, tuple[str, Any]]:
-    """For each environment variable its meaning and its default (of the field's type, hence Any)."""
+    """The description and default of each environment variable (of the field's type, hence Any)."""
     fields = ((variable, Settings.model_fields[name]) for name, variable in _VARIABLES.items())
     return {v: (field.description or "", None if field.default_factory else field.default) for v, field in fields}
 
 
-def _warn_of_useless(environment: Mapping[str, str]) -> None:
+def _warn_of_ineffective(environment: Mapping[str, str]) -> None:
     known = list(_VARIABLES.values())
     for name, value in environment.items():
         if (name in known or name.endswith("_API_KEY")) and is_placeholder(value):
             logger.warning("%s is treated as unset: your host did not fill in its value, %.80s.", name, value.strip())
         if name.startswith(PREFIX) and name not in known:
-            logger.warning("%s is not a setting and has no effect.%s", name, _meant(name, known))
+            logger.warning("%s is not a setting and has no effect.%s", name, _suggestion(name, known))
 
 
-def _meant(name: str, known: Sequence[str]) -> str:
+def _suggestion(name: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     return f" Did you mean {near[0]}?" if near else ""
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What the file says, a value of any type by each name (hence Any)."""
+    """The file's values by name, of any type (hence Any). Raises BadSetting."""
     if not file.is_file():
         raise BadSetting(
             f"{file}: the config file does not exist, or is not a file. Create it, or unset CHARGEHAND_CONFIG."
@@ -369,19 +369,19 @@ def _read(file: Path) -> dict[str, Any]:
         raise BadSetting(f"{file}: it is not UTF-8 text. Save it as UTF-8.") from error
     except tomllib.TOMLDecodeError as error:
         raise BadSetting(f"{file}: it is not TOML: {error}. Correct it there.") from error
-    for field in _NEVER_IN_THE_FILE:
+    for field in _ENVIRONMENT_ONLY:
         if field in written:
             raise BadSetting(f"{file}: {field} cannot be set in a file. Set the variable {variable_of(field)} instead.")
     unknown = next((key for key in written if key not in Settings.model_fields), None)
     if unknown is not None:
-        settings = [field for field in Settings.model_fields if field not in _NEVER_IN_THE_FILE]
-        meant = _meant(unknown.lower().removeprefix(PREFIX.lower()), settings)
+        settings = [field for field in Settings.model_fields if field not in _ENVIRONMENT_ONLY]
+        meant = _suggestion(unknown.lower().removeprefix(PREFIX.lower()), settings)
         raise BadSetting(f"{file}: {unknown[:80]} is not a setting.{meant} It takes: {', '.join(settings)}.")
     return written
 
 
 def _validated(values: Mapping[str, Any], file: Path | None) -> Settings:
-    """The settings. file: where what may be wrong in them stands; None is the environment."""
+    """The validated settings. file: named in error messages; None means the environment. Raises BadSetting."""
     try:
         return Settings.model_validate(values)
     except ValidationError as error:

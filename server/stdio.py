@@ -40,7 +40,7 @@ async def serve_stdio(open_services: OpenServices) -> None:
         await group.start(_end_on_signal, group.cancel_scope, closed)
         group.start_soon(_end_unread, closed)
         try:
-            await _serve(build_app(open_services, when_closed=closed.set))
+            await _serve(build_app(open_services, on_closed=closed.set))
         except* BrokenPipeError:
             pass  # whoever does not read is gone
         group.cancel_scope.cancel()
@@ -52,11 +52,11 @@ async def _serve(app: MCPServer[ServerState]) -> None:
     lines = cast("anyio.AsyncFile[str]", _messages(_standard_input(), complaints))
     async with stdio_server(stdin=lines) as (messages, answers), anyio.create_task_group() as group:
 
-        async def complain() -> None:
+        async def send_errors() -> None:
             async for problem in problems:
                 await answers.send(SessionMessage(problem))
 
-        group.start_soon(complain)
+        group.start_soon(send_errors)
         await server.run(messages, answers, server.create_initialization_options())
 
 

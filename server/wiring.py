@@ -1,4 +1,4 @@
-"""The one place where every concrete thing is built."""
+"""The composition root: the one place where concrete objects are built."""
 
 import contextlib
 import datetime as dt
@@ -53,9 +53,9 @@ if TYPE_CHECKING:
 
 INDEX_FOLDER = "index"
 
-# Chroma takes a second of both cores to load: not while the first task is on its way.
+# Loading Chroma keeps two cores busy for a second, so it is delayed until after the first task.
 _LOAD_INDEX_AFTER_S = 2.0
-_CLOSING_S = 0.6
+_CLOSE_TIMEOUT_S = 0.6
 
 
 def utc_now() -> dt.datetime:
@@ -64,9 +64,9 @@ def utc_now() -> dt.datetime:
 
 @contextlib.asynccontextmanager
 async def open_services(settings: Settings, start: Path) -> AsyncGenerator[Services]:
-    """Everything the tools work with, closed again at the end.
+    """The services that the tools use, closed at the end.
 
-    start: the folder the server was started in. Raises BadSetting, InvalidProfile or LedgerUnusable.
+    start: the working folder at start. Raises BadSetting, InvalidProfile or LedgerUnusable.
     """
     logging.getLogger("chargehand").setLevel(settings.log_level)
     roots = roots_of(settings, start)
@@ -88,9 +88,9 @@ async def open_services(settings: Settings, start: Path) -> AsyncGenerator[Servi
         vendors = _vendors(settings, gate)
         providers = _providers(vendors)
         for provider in providers.values():
-            opened.push_async_callback(_closed_soon, provider.aclose)
+            opened.push_async_callback(_close_with_timeout, provider.aclose)
         memory = _memory(settings, ledger, catalogue, privacy, gate)
-        opened.push_async_callback(_closed_soon, memory.aclose)
+        opened.push_async_callback(_close_with_timeout, memory.aclose)
         yield Services(
             profiles=catalogue,
             providers=providers,
@@ -119,9 +119,9 @@ async def open_services(settings: Settings, start: Path) -> AsyncGenerator[Servi
         )
 
 
-async def _closed_soon(close: Callable[[], Awaitable[None]]) -> None:
-    """Close it, but wait for no connection that does not want to end."""
-    with anyio.move_on_after(_CLOSING_S, shield=True):
+async def _close_with_timeout(close: Callable[[], Awaitable[None]]) -> None:
+    """Close, but give up on connections that do not end in time."""
+    with anyio.move_on_after(_CLOSE_TIMEOUT_S, shield=True):
         await close()
 
 
@@ -145,7 +145,7 @@ def _vendors(settings: Settings, gate: Gate) -> VendorSettings:
         anthropic_base_url=settings.anthropic_base_url,
         cerebras_api_key=secret(settings.cerebras_api_key),
         cerebras_base_url=settings.cerebras_base_url,
-        # Profiles name these variables, so that no list of settings can.
+        # Profiles name these variables, so they cannot be listed in the settings.
         key_of=lambda variable: value_of(variable, os.environ),
         local_hosts=settings.privacy.local_hosts,
         gate=gate,
@@ -188,7 +188,7 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
 
 
 def chroma_server(settings: Settings, ledger: Ledger) -> ChromaServer | None:
-    """The Chroma server that the user names, to be checked and closed; None for none. Raises BadSetting."""
+    """The configured Chroma server, for the caller to check and close. None: not configured. Raises BadSetting."""
     url = _chroma_url(settings)
     return ChromaServer(url, ledger, settings.embedder) if url else None
 
@@ -209,7 +209,7 @@ def _chroma_url(settings: Settings) -> str | None:
 
 
 def _refuse_unknown_baseline(model: str | None, catalogue: Catalogue) -> None:
-    """A name that nobody answers to would only show when a delegation is paid for and its saving is counted."""
+    """Raises BadSetting for an unknown name, which would otherwise fail only when a saving is computed."""
     if model is None:
         return
     try:
@@ -219,6 +219,6 @@ def _refuse_unknown_baseline(model: str | None, catalogue: Catalogue) -> None:
 
 
 def _refuse_config_below_a_root(config: Path, roots: Roots) -> None:
-    """What a project's files could change must not say what is run or sent."""
+    """Raises BadSetting, because a project's files must not be able to change what is run or sent."""
     if any(config.resolve().is_relative_to(root) for root in roots.folders):
         raise BadSetting(f"CHARGEHAND_CONFIG: {config} is inside a root, where a task could rewrite it. Move it out.")

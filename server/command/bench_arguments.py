@@ -1,4 +1,4 @@
-"""`chargehand bench …` on the command line: each measures this installation, on named data, against a baseline."""
+"""`chargehand bench …` on the command line: each benchmark compares this installation with a baseline."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ _SECONDS = real(0.1, 86_400)
 
 
 def add_bench_commands(commands: Any) -> None:
-    """Add `bench` with its measures. commands: what `add_subparsers` gave; argparse does not export its type."""
+    """Add `bench` with its measures. commands: from `add_subparsers`, whose type argparse does not export."""
     bench = commands.add_parser(
         "bench", help="measure this installation", description="Measure this installation against a baseline."
     )

@@ -1,4 +1,4 @@
-"""`chargehand delegate`: a cascade from the shell; code on standard output, its course on standard error."""
+"""`chargehand delegate`: a cascade from the shell; code on standard output, progress on standard error."""
 
 import contextlib
 import sys
@@ -23,11 +23,11 @@ from ...tools.guarding.roots import Roots
 from ...tools.guarding.text import sanitized
 from ..surface import arguments as arg
 from ..surface.server_state import OpenServices, ServerState, open_server_state
-from .kept_output import still_has
 from .question import agrees
-from .reports import MENDABLE, complain, print_json
+from .reports import USER_FIXABLE, print_error, print_json
+from .resilient_output import set_fallback
+from .shell_input import keep_bounds
 from .signals import cancel_on_signal
-from .typed import keep_bounds
 
 EXIT_CODES = {"succeeded": 0, "unverified": 3}
 """By status; any other is 1."""
@@ -35,15 +35,15 @@ EXIT_CODES = {"succeeded": 0, "unverified": 3}
 
 @dataclass(frozen=True)
 class DelegateArguments:
-    """What was typed."""
+    """The command's arguments."""
 
     task: str
     tests: str | None
-    """A file, or the tests themselves."""
+    """A file name, or the tests themselves."""
     checks: Sequence[str]
-    """Names of the user's own."""
+    """Names of the user's own checks."""
     context_files: Sequence[str]
-    """Absolute, as is `target`."""
+    """Absolute paths, as is `target`."""
     output: Output
     target: str | None
     model: str | None
@@ -54,48 +54,48 @@ class DelegateArguments:
 
 
 async def delegate_from_shell(open_services: OpenServices, arguments: DelegateArguments, *, as_json: bool) -> int:
-    """Carry it out in this process; gives the exit code. A signal cancels it and closes its books."""
+    """Run the delegation in this process. Returns the exit code. A signal cancels it and settles its costs."""
     console = Console(stderr=True)
-    ended = await _carry_out(open_services, arguments, console, may_ask=not as_json and sys.stdin.isatty())
-    if isinstance(ended, Exception):
-        return complain(ended)
-    if ended is None:
+    result = await _run(open_services, arguments, console, may_ask=not as_json and sys.stdin.isatty())
+    if isinstance(result, Exception):
+        return print_error(result)
+    if result is None:
         console.print("Cancelled before it started.")
         return 1
-    ended = sanitized(ended)
-    still_has(f"chargehand://tasks/{ended.task_id}")
+    result = sanitized(result)
+    set_fallback(f"chargehand://tasks/{result.task_id}")
     if as_json:
-        print_json(ended.model_dump(mode="json", exclude_none=True))
-    elif ended.code:
-        sys.stdout.write(ended.code)
+        print_json(result.model_dump(mode="json", exclude_none=True))
+    elif result.code:
+        sys.stdout.write(result.code)
         sys.stdout.flush()
-    _sum_up(ended, console)
-    return EXIT_CODES.get(ended.status, 1)
+    _sum_up(result, console)
+    return EXIT_CODES.get(result.status, 1)
 
 
-async def _carry_out(
+async def _run(
     open_services: OpenServices, arguments: DelegateArguments, console: Console, *, may_ask: bool
 ) -> Receipt | Exception | None:
-    """The receipt, or what its user can mend, or None when a signal came before it had begun."""
-    ended: Receipt | Exception | None = None
+    """The receipt, an error that the user can fix, or None if a signal came before it had begun."""
+    result: Receipt | Exception | None = None
     async with open_server_state(open_services) as state:
         if arguments.max_cost_usd is not None:
             try:
-                # Before a signal is waited for and a line moves: Ctrl-C ends the question, and nothing paints over it.
+                # Before signals are handled and progress is shown: Ctrl-C must end the question, and nothing cover it.
                 await _consent(state, arguments.max_cost_usd, may_ask=may_ask)
-            except MENDABLE as error:
+            except USER_FIXABLE as error:
                 return error
         async with anyio.create_task_group() as group:
             call = anyio.CancelScope()
             await group.start(cancel_on_signal, lambda: state.delegations.cancel_all() or call.cancel())
-            with call, _course(console) as report:
-                ended = await _delegated(state, arguments, report)
+            with call, _show_progress(console) as report:
+                result = await _delegate(state, arguments, report)
             group.cancel_scope.cancel()
-    return ended
+    return result
 
 
 async def _consent(state: ServerState, wanted_usd: float, *, may_ask: bool) -> None:
-    """Ask the user when more is wanted than goes unasked. Raises BadArgument when they cannot be asked, or say no."""
+    """Ask the user about a cost above the approval limit. Raises BadArgument if they refuse or cannot be asked."""
     limit_usd = (await state.services()).rules.ask_above_usd
     if limit_usd is None or wanted_usd <= limit_usd:
         return
@@ -109,8 +109,8 @@ async def _consent(state: ServerState, wanted_usd: float, *, may_ask: bool) -> N
         raise BadArgument(f"--max-cost-usd: {wanted_usd:g} is not allowed. Give at most {limit_usd:g}.")
 
 
-async def _delegated(state: ServerState, arguments: DelegateArguments, report: Report) -> Receipt | Exception:
-    # Given, not raised: on its way out of a task group an error would become a group of errors.
+async def _delegate(state: ServerState, arguments: DelegateArguments, report: Report) -> Receipt | Exception:
+    # Errors are returned, because raised out of a task group they would become exception groups.
     try:
         _keep_bounds(arguments)
         services = await state.services()
@@ -139,12 +139,12 @@ async def _delegated(state: ServerState, arguments: DelegateArguments, report: R
         if receipt.status == "over_budget" and arguments.max_cost_usd is None and limit_usd is not None:
             receipt.notes.append(approval_limit_note(limit_usd, "--max-cost-usd", "you are"))
         return receipt
-    except MENDABLE as error:
+    except USER_FIXABLE as error:
         return error
 
 
 def _keep_bounds(arguments: DelegateArguments) -> None:
-    """Raise BadArgument for what the server would refuse; the task and numbers were looked at when they were read."""
+    """Raise BadArgument for values that the server would refuse; task and numbers were checked on parsing."""
     keep_bounds("--checks", arg.Checks, list(arguments.checks))
     keep_bounds("--context", arg.ContextFiles, list(arguments.context_files))
     if arguments.target is not None:
@@ -154,10 +154,10 @@ def _keep_bounds(arguments: DelegateArguments) -> None:
 
 
 def _tests(given: str, roots: Roots) -> str:
-    """The `tests` argument that is meant.
+    """The `tests` argument for the tool.
 
-    A file of the project whose tests import the answer as `solution` runs in a copy of the project; of
-    any other the text counts. Raises FileRefused for a file that cannot be read.
+    For a file below a root that mentions `solution`, its path, so that it runs in a copy of the project; for any
+    other file, its text. Raises FileRefused for a file that cannot be read.
     """
     try:
         path = Path(given).absolute()
@@ -173,8 +173,8 @@ def _tests(given: str, roots: Roots) -> str:
 
 
 @contextlib.contextmanager
-def _course(console: Console) -> Generator[Report]:
-    """Shows each stage: in one living line on a terminal, else a line for each."""
+def _show_progress(console: Console) -> Generator[Report]:
+    """Shows each stage: in one updated line on a terminal, otherwise in a line of its own."""
     last = ""
     if not console.is_terminal:
 
@@ -206,7 +206,7 @@ def _sum_up(receipt: Receipt, console: Console) -> None:
     for note in receipt.notes:
         say(note, "dim")
     last = receipt.attempts[-1] if receipt.attempts else None
-    # Where the last attempt passed, the notes say why its result could not be written.
+    # If the last attempt passed, the notes say why its result could not be written.
     if receipt.status == "failed" and last is not None and last.outcome not in ("passed", "unverified"):
         if (failed := receipt.failure) is not None:
             say(f"{failed.name} failed: {failed.first_failure or failed.note or 'no details given'}", "red")

@@ -1,4 +1,4 @@
-"""`chargehand demo`: a real MCP client drives the real server, over stdio, in a throw-away home."""
+"""`chargehand demo`: a real MCP client drives the real server over stdio, with a temporary data folder."""
 
 import contextlib
 import os
@@ -27,22 +27,22 @@ from ..app import version
 from ..settings import CONFIG_FILE, PREFIX, Settings, load_settings
 from ..wiring import open_services, utc_now
 from .rehearsal import TASK, TESTS, recorded_answer
-from .reports import complain, show_usage
+from .reports import print_error, show_usage
 
-# What a server process needs of ours beside the variables that are set for it.
+# Variables that the server process inherits, besides those set for it.
 _INHERITED = ("PATH", "HOME", "LANG", "TMPDIR", "SYSTEMROOT", "USERPROFILE", "LOCALAPPDATA")
 
 
 async def demo() -> int:
-    """Show route, generate, check, escalate and record; gives the exit code."""
+    """Show routing, generation, checks, escalation and recording. Returns the exit code."""
     console = Console()
     with tempfile.TemporaryDirectory(prefix="chargehand-demo-") as folder:
         home = Path(folder)
         try:
-            async with _somebody_to_ask(home, console) as environment:
+            async with _available_models(home, console) as environment:
                 succeeded = await _drive(home, environment, console)
         except CallerError as error:
-            return complain(error)
+            return print_error(error)
         ledger = await Ledger.open(home, utc_now)
         try:
             console.rule("5. The books")
@@ -57,8 +57,8 @@ async def demo() -> int:
 
 
 @contextlib.asynccontextmanager
-async def _somebody_to_ask(home: Path, console: Console) -> AsyncGenerator[Mapping[str, str]]:
-    """The environment of a server that has somebody to ask: the user's own models, or the local peers."""
+async def _available_models(home: Path, console: Console) -> AsyncGenerator[Mapping[str, str]]:
+    """The environment for a server with available models: the user's own, or recorded ones on local peers."""
     settings = load_settings()
     async with open_services(settings.model_copy(update={"home": home}), Path.cwd()) as services:
         availability = (await services.survey()).availability
@@ -85,7 +85,7 @@ def _may_be_asked(services: Services, profile: ModelProfile, there: Availability
 
 
 def _own_environment(settings: Settings) -> Mapping[str, str]:
-    """Keys, limits and what may not leave, as the user set them; only the data folder is another."""
+    """The user's keys, limits and privacy settings, without the data folder."""
     prefixes = ("ANTHROPIC_", "CEREBRAS_", "OLLAMA_", PREFIX)
     own = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
     file = settings.config or settings.home / CONFIG_FILE
@@ -93,7 +93,7 @@ def _own_environment(settings: Settings) -> Mapping[str, str]:
 
 
 async def _drive(home: Path, environment: Mapping[str, str], console: Console) -> bool:
-    """The steps, as a host would take them; True when the delegation succeeded."""
+    """Call the tools as a host would. Returns whether the delegation succeeded."""
     inherited = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     server = StdioServerParameters(
         command=sys.executable,
@@ -134,7 +134,7 @@ async def _drive(home: Path, environment: Mapping[str, str], console: Console) -
 
 
 def _facts(result: CallToolResult) -> dict[str, Any]:
-    """The structured result (of the tool's own shape, hence Any)."""
+    """The structured result (JSON, hence Any)."""
     return cast(dict[str, Any], result.structured_content or {})
 
 

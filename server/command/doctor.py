@@ -1,4 +1,4 @@
-"""`chargehand doctor`: what is reachable, installed, missing, and how to get it; in a few seconds."""
+"""`chargehand doctor`: checks in a few seconds what is reachable, installed or missing, with remedies."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -26,26 +26,26 @@ from ..hosts.examining import examine_host
 from ..hosts.known import Host
 from ..settings import load_settings
 from ..wiring import INDEX_FOLDER, chroma_server, open_services
-from .reports import MENDABLE, complain, print_json
+from .reports import USER_FIXABLE, print_error, print_json
 
 Health = Literal["ok", "missing", "broken"]
 
 Access = Mapping[ProviderName, str | None]
-"""For each vendor why it lets nobody in; None when it does."""
+"""For each vendor, why it denies access; None if it grants it."""
 
 _COLOURS: dict[Health, str] = {"ok": "green", "missing": "yellow", "broken": "red"}
 
 
-_KEPT_IN = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
+_LOCAL_ONLY = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
 
 
 @dataclass(frozen=True)
 class Line:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     what: str
     health: Health
-    """missing: Chargehand works without it, with less. broken: something you set up does not work."""
+    """missing: Chargehand works without it, with fewer features. broken: something that is set up does not work."""
     finding: str
 
 
@@ -53,27 +53,27 @@ class Line:
 class Diagnosis:
     lines: tuple[Line, ...]
     can_generate: bool
-    """Whether any model can be asked."""
+    """Whether any model is available."""
 
 
 async def doctor(*, as_json: bool) -> int:
-    """Print the diagnosis; gives 0, or 1 when nothing can generate."""
+    """Print the diagnosis. Returns 0, or 1 if no model is available."""
     try:
         settings = load_settings()
         async with open_services(settings, Path.cwd()) as services:
             diagnosis = await examine(services, chroma_server(settings, services.ledger))
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     _show(diagnosis, as_json=as_json)
     return 0 if diagnosis.can_generate else 1
 
 
 async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int:
-    """Print what a host's server would find; gives 0, or 1 when it would not start or nothing could generate."""
+    """Print the diagnosis for a host's server. Returns 0, or 1 if it would not start or no model is available."""
     try:
         found = await examine_host(host, file or host.file())
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     lines = [Line(f.what, "ok" if f.is_ok else "broken", f.text) for f in found.findings]
     lines += [Line(**line) for line in (found.diagnosis or {}).get("lines", ())]
     diagnosis = Diagnosis(tuple(lines), can_generate=bool((found.diagnosis or {}).get("can_generate")))
@@ -82,13 +82,13 @@ async def doctor_of_host(host: Host, file: Path | None, *, as_json: bool) -> int
 
 
 async def examine(services: Services, chroma: ChromaServer | None = None) -> Diagnosis:
-    """Look at everything that a delegation needs, all vendors at once; asks for nothing that costs money.
+    """Check everything that a delegation needs, all vendors concurrently; sends no paid requests.
 
-    chroma: the server that the user has set up for the memory; it is closed in the end.
+    chroma: the user's configured Chroma server; it is closed afterwards.
     """
     await services.survey()
     access = await services.check_access()
-    # Looked at again: a provider with several servers tells what each of them said in its models' availability.
+    # Surveyed again, because a provider with several servers reports each one's error in its models' availability.
     availability = (await services.survey()).availability
     vendors = _vendors(services, availability, access)
     lines = [
@@ -143,8 +143,8 @@ def _vendors(services: Services, availability: Mapping[str, Availability], acces
             p.id for p in mine if services.can_be_asked(p, availability[p.id], local_only=services.rules.local_only)
         ]
         problem = access.get(name)
-        if mine and all(_is_kept_from(services, availability[p.id]) for p in mine):
-            lines.append(Line(name, "missing", _KEPT_IN))
+        if mine and all(_is_blocked(services, availability[p.id]) for p in mine):
+            lines.append(Line(name, "missing", _LOCAL_ONLY))
         elif there and problem is None:
             lines.append(Line(name, "ok", f"{availability[there[0]].host}: {', '.join(there)}"))
         elif there:
@@ -158,7 +158,7 @@ def _vendors(services: Services, availability: Mapping[str, Availability], acces
 def _roles(
     services: Services, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
 ) -> Sequence[Line]:
-    """Who plays each role now. said: the line of a vendor by its finding, which is not told twice."""
+    """The model that plays each role now. said: vendor lines by finding, referred to instead of repeated."""
     return [_role(services, role, availability, access, said) for role in services.catalogue.rules.ladder]
 
 
@@ -171,16 +171,16 @@ def _role(
         return Line(f"role {role}", "ok", usable[0].id)
     if not players:
         return Line(f"role {role}", "missing", "no active profile plays it")
-    first = next((p for p in players if not _is_kept_from(services, availability[p.id])), players[0])
-    if _is_kept_from(services, availability[first.id]):
-        return Line(f"role {role}", "missing", f"{first.id}: {_KEPT_IN}")
+    first = next((p for p in players if not _is_blocked(services, availability[p.id])), players[0])
+    if _is_blocked(services, availability[first.id]):
+        return Line(f"role {role}", "missing", f"{first.id}: {_LOCAL_ONLY}")
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
     told = f"see {said[why_not]}" if why_not in said else why_not
     return Line(f"role {role}", "missing", f"{first.id}: {told}")
 
 
-def _is_kept_from(services: Services, there: Availability) -> bool:
-    """Whether the user lets nothing leave for where the model is."""
+def _is_blocked(services: Services, there: Availability) -> bool:
+    """Whether the local-only setting rules the model out."""
     return services.rules.local_only and not there.is_local
 
 
@@ -221,7 +221,7 @@ def _roots(services: Services) -> Sequence[Line]:
 
 
 async def _declines(services: Services, availability: Mapping[str, Availability]) -> Sequence[Line]:
-    """What models got worse at in use; nothing where none did."""
+    """The kinds of task at which models have declined in use; empty if there are none."""
     used = await read_engagements(services.ledger, services.catalogue.profiles)
     builds = {model: there.build for model, there in availability.items()}
     declined = told(declines(used.by_model, builds, services.now), services.catalogue)
@@ -229,13 +229,13 @@ async def _declines(services: Services, availability: Mapping[str, Availability]
 
 
 async def _exact_search(services: Services) -> Sequence[Line]:
-    """That Chroma is not used, and why; nothing where it is."""
+    """The reason why exact search is used instead of Chroma; empty if Chroma is used."""
     chosen = await anyio.to_thread.run_sync(choices_in, services.ledger.path.parent / INDEX_FOLDER)
     return [Line("memory", "ok", f"{choice.embedder}: {choice.as_text()}") for choice in chosen]
 
 
 async def _chroma(server: ChromaServer | None) -> Sequence[Line]:
-    """Whether the memory's server answers: a running server opens it only once something is remembered."""
+    """Whether the memory's Chroma server answers. A running server connects to it only once there are memories."""
     if server is None:
         return []
     try:

@@ -1,4 +1,4 @@
-"""`chargehand evaluate …` on the command line. What it needs is imported when it runs."""
+"""`chargehand evaluate …` on the command line. Its modules are imported when it runs."""
 
 import argparse
 import datetime as dt
@@ -25,7 +25,7 @@ _EPILOG = (
 
 
 def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
-    """Add `evaluate`. commands: what `add_subparsers` gave; argparse does not export its type."""
+    """Add `evaluate`. commands: from `add_subparsers`, whose type argparse does not export."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "evaluate",
         help="measure models on tasks whose answers are run",
@@ -66,28 +66,28 @@ def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
 
 def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
     from .evaluating import evaluate_from_shell, report_from_shell
-    from .reports import complain_all
+    from .reports import print_errors
 
     if (wrong := option_conflict(chosen)) is not None:
-        complain_all([wrong])
+        print_errors([wrong])
         return 2
     schedule = schedule_of(chosen)
     asked = {"--models": chosen.models, "--kinds": chosen.kinds, "--budget-usd": chosen.budget_usd,
              "--repeat": chosen.repeat, "--seed": chosen.seed, "--from-repo": chosen.from_repo}  # fmt: skip
     mining = {"--commits": chosen.commits, "--since": chosen.since, "--tasks": chosen.tasks, "--python": chosen.python}
     if chosen.from_repo is None and (alone := [name for name, value in mining.items() if value is not None]):
-        complain_all([f"evaluate: {', '.join(alone)} goes with --from-repo, which names the repository."])
+        print_errors([f"evaluate: {', '.join(alone)} goes with --from-repo, which names the repository."])
         return 2
     if chosen.from_repo is not None and chosen.seed is not None:
-        complain_all(["evaluate: --seed cannot go with --from-repo: a commit is one task, and has no variants."])
+        print_errors(["evaluate: --seed cannot go with --from-repo: a commit is one task, and has no variants."])
         return 2
     given = [name for name, value in asked.items() if value is not None]
     if given and (chosen.resume or chosen.report is not None):
         goes = "--resume" if chosen.resume else "--report"
-        complain_all([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
+        print_errors([f"evaluate: {', '.join(given)} cannot go with {goes}, which keeps its original settings."])
         return 2
     if chosen.report is not None and (chosen.resume or chosen.batch):
-        complain_all(
+        print_errors(
             [f"evaluate: {'--resume' if chosen.resume else '--batch'} cannot go with --report, which asks no model."]
         )
         return 2
@@ -108,7 +108,7 @@ def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
 
 
 def evaluate_arguments_of(chosen: argparse.Namespace) -> "EvaluateArguments":
-    """What was typed."""
+    """The evaluation's arguments."""
     from .evaluating import EvaluateArguments
 
     return EvaluateArguments(
@@ -124,7 +124,7 @@ def evaluate_arguments_of(chosen: argparse.Namespace) -> "EvaluateArguments":
 
 
 def _repository(chosen: argparse.Namespace) -> "MinedRepository | None":
-    """What --from-repo and its companions name."""
+    """The repository from --from-repo and its related options. None: not given."""
     from ...evaluation.mining.mining import Extent
     from .evaluating import MinedRepository
 
@@ -137,7 +137,7 @@ def _repository(chosen: argparse.Namespace) -> "MinedRepository | None":
 
 
 def _python(text: str) -> Path:
-    # Its links are not followed: the path says which environment is meant.
+    # Symbolic links are not resolved: the path identifies the virtual environment.
     path = Path(text).expanduser().absolute()
     if not (path.is_file() and os.access(path, os.X_OK)):
         raise argparse.ArgumentTypeError(f"{text} is not a Python that can be run; name its bin/python")

@@ -1,4 +1,4 @@
-"""`chargehand evaluate`: measures models from the shell; figures on standard output, its course on standard error."""
+"""`chargehand evaluate`: measures models from the shell; figures on standard output, progress on standard error."""
 
 import contextlib
 import math
@@ -29,12 +29,12 @@ from ...tools.checking.sandbox_search import find_sandbox
 from ...tools.errors import BadArgument
 from ...tools.services import Services
 from ..surface.server_state import OpenServices, ServerState, open_server_state
-from .reports import MENDABLE, complain, print_json
+from .reports import USER_FIXABLE, print_error, print_json
 from .signals import cancel_on_signal
 
-MENDABLE_HERE = (*MENDABLE, EvaluationInProgress)
+USER_FIXABLE_HERE = (*USER_FIXABLE, EvaluationInProgress)
 INCOMPLETE = 3
-"""The exit code when something is left to be measured."""
+"""The exit code when measurements are left to do."""
 
 
 @dataclass(frozen=True)
@@ -44,40 +44,40 @@ class MinedRepository:
     path: Path
     extent: Extent
     python: Path | None = None
-    """Whose packages its tests may import. None: `[sandbox] python`, or no packages."""
+    """The Python whose packages its tests may import. None: `[sandbox] python`, or no packages."""
 
 
 @dataclass(frozen=True)
 class EvaluateArguments:
-    """What was typed."""
+    """The command's arguments."""
 
     models: tuple[str, ...] = ()
-    """Empty: all that can be asked."""
+    """Empty: all available models."""
     kinds: tuple[str, ...] = ()
     """Empty: all."""
     budget_usd: float | None = None
-    """None: the usual one; infinite: only the day's limits it."""
+    """None: the default; infinite: only the daily budget applies."""
     repeat: int = 1
     seed: int | None = None
     """None: this week's."""
     resume: bool = False
     in_batches: bool = False
-    """Whether vendors who take batches are asked in them."""
+    """Whether to use batches where the vendor supports them."""
     repository: MinedRepository | None = None
-    """The repository whose tasks are asked. None: the tasks that come with Chargehand."""
+    """The repository to take the tasks from. None: the tasks that ship with Chargehand."""
 
 
 async def evaluate_from_shell(
     open_services: OpenServices, arguments: EvaluateArguments, *, as_json: bool, page: Path | None
 ) -> int:
-    """Measure, and print what there is, however it ends; gives the exit code. A signal closes the books."""
+    """Measure, and print the results so far even if interrupted. Returns the exit code. A signal settles the costs."""
     console = Console(stderr=True)
     if page is not None:
         try:
             await anyio.to_thread.run_sync(_refuse_unwritable, page)
         except BadArgument as error:
-            return complain(error)
-    ended: Exception | None = None
+            return print_error(error)
+    failure: Exception | None = None
     report: Report | None = None
     async with open_server_state(open_services) as state, anyio.create_task_group() as group:
         call, progress = anyio.CancelScope(), EvaluationProgress()
@@ -87,26 +87,26 @@ async def evaluate_from_shell(
             with call, bars(progress, console):
                 await _measure(state, services, arguments, progress, console)
             report = await _report(services, progress)
-        except MENDABLE_HERE as error:
-            # Given on, not raised: on its way out of a task group an error would become a group of errors.
-            ended = error
+        except USER_FIXABLE_HERE as error:
+            # Stored, not raised: out of a task group it would become an exception group.
+            failure = error
         group.cancel_scope.cancel()
-    if ended is not None:
-        return complain(ended)
+    if failure is not None:
+        return print_error(failure)
     if report is None:
         console.print("Interrupted before anything was asked.")
         return 1
     try:
-        await _give_out(report, as_json=as_json, page=page)
+        await _output(report, as_json=as_json, page=page)
     except BadArgument as error:
-        return complain(error)
+        return print_error(error)
     return _exit_code(report)
 
 
 async def report_from_shell(
     open_services: OpenServices, evaluation_id: str | None, *, as_json: bool, page: Path | None
 ) -> int:
-    """Print an evaluation again from the ledger, and ask nobody; gives the exit code."""
+    """Print an earlier evaluation from the ledger, without any request. Returns the exit code."""
     try:
         async with open_services() as services:
             row = await find_evaluation(services.ledger, evaluation_id=evaluation_id)
@@ -115,9 +115,9 @@ async def report_from_shell(
                 raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")
             measurements = await read_measurements(services.ledger, evaluation_id=row.id)
             report = Report.of(row, measurements, with_vendors=len(await batched_in(services.ledger, row.id)))
-        await _give_out(report, as_json=as_json, page=page)
-    except MENDABLE_HERE as error:
-        return complain(error)
+        await _output(report, as_json=as_json, page=page)
+    except USER_FIXABLE_HERE as error:
+        return print_error(error)
     return 0
 
 
@@ -142,7 +142,7 @@ async def _measure(
 
 
 async def _terms(services: Services, arguments: EvaluateArguments, console: Console) -> EvaluationTerms:
-    """The terms that the arguments mean today; models that may not be asked are named."""
+    """The terms for the arguments today. Prints the models that local-only excludes. Raises BadArgument."""
     refuse_unknown_kinds(arguments.kinds)
     there = (await services.survey()).availability
     if arguments.models:
@@ -171,13 +171,13 @@ async def _terms(services: Services, arguments: EvaluateArguments, console: Cons
 
 
 def refuse_unknown_kinds(kinds: Sequence[str]) -> None:
-    """Raise BadArgument for a kind of task that is none."""
+    """Raise BadArgument for unknown kinds of task."""
     if unknown := [kind for kind in kinds if kind not in KINDS]:
         raise BadArgument(f"--kinds: {', '.join(unknown)} is unknown. The kinds are: {', '.join(KINDS)}.")
 
 
 def budget_of(arguments: EvaluateArguments) -> float | None:
-    """US dollars that may be spent in all. None: the day's limit alone counts."""
+    """The budget in US dollars. None: only the daily budget applies."""
     budget_usd = DEFAULT_BUDGET_USD if arguments.budget_usd is None else arguments.budget_usd
     return None if math.isinf(budget_usd) else budget_usd
 
@@ -209,12 +209,12 @@ def _items(terms: EvaluationTerms, console: Console) -> Sequence[SuiteTask]:
 
 
 def _of_kinds(tasks: Sequence[SuiteTask], terms: EvaluationTerms) -> Sequence[SuiteTask]:
-    kinds = {cast(Kind, kind) for kind in terms.kinds}  # as they were checked when they were typed
+    kinds = {cast(Kind, kind) for kind in terms.kinds}  # validated by `refuse_unknown_kinds`
     return [task for task in tasks if not kinds or task.kind in kinds]
 
 
 async def _mined(services: Services, repository: MinedRepository, console: Console) -> Mined:
-    """The tasks of a repository; how they were come by is told."""
+    """The tasks of a repository; prints how they were found."""
     sandbox = await services.find_sandbox()
     if sandbox.sandbox is None:
         raise BadArgument(
@@ -250,8 +250,8 @@ async def _report(services: Services, progress: EvaluationProgress) -> Report | 
     )
 
 
-async def _give_out(report: Report, *, as_json: bool, page: Path | None) -> None:
-    """Print the figures, and write the page. Raises BadArgument when that cannot be done."""
+async def _output(report: Report, *, as_json: bool, page: Path | None) -> None:
+    """Print the figures, and write the page if requested. Raises BadArgument if it cannot be written."""
     if as_json:
         print_json(facts_of(report))
     else:
@@ -264,7 +264,7 @@ async def _give_out(report: Report, *, as_json: bool, page: Path | None) -> None
 
 
 def _refuse_unwritable(page: Path) -> None:
-    """Raise BadArgument for a page that could not be written; leaves what is there as it is."""
+    """Raise BadArgument for a page that cannot be written; an existing file is left unchanged."""
     was_there = page.exists()
     try:
         page.open("ab").close()
@@ -286,7 +286,7 @@ def _exit_code(report: Report) -> int:
 
 @contextlib.contextmanager
 def bars(progress: EvaluationProgress, console: Console) -> Generator[None]:
-    """A bar for each model on a terminal, else nothing until the end."""
+    """Shows a progress bar per model on a terminal, otherwise nothing."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         shown: dict[str, TaskID] = {}

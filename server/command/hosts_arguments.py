@@ -1,4 +1,4 @@
-"""`chargehand install` and `uninstall` on the command line. What they need is imported when they run."""
+"""`chargehand install` and `uninstall` on the command line. Their modules are imported when they run."""
 
 import argparse
 import os
@@ -14,7 +14,7 @@ _CARRIED = ("CHARGEHAND_LOCAL_ONLY", "OLLAMA_HOST", "ANTHROPIC_BASE_URL", "CEREB
 
 
 def add_host_commands(commands: Any) -> None:
-    """Add both commands. commands: what `add_subparsers` gave; argparse does not export its type, hence Any."""
+    """Add both commands. commands: from `add_subparsers`, whose type argparse does not export, hence Any."""
     text = "add this server to a host's configuration, with a backup of the file as it was before"
     install = commands.add_parser("install", help=text, description=sentence(text))
     install.add_argument(
@@ -41,14 +41,14 @@ def add_host_commands(commands: Any) -> None:
 def _install(chosen: argparse.Namespace) -> int:
     from ...tools.errors import CallerError
     from ..hosts.installing import install, own_command
-    from .reports import complain
+    from .reports import print_error
 
     host = HOSTS[chosen.host]
     try:
         environment = _environment(host, chosen)
         change = install(host, chosen.config or host.file(), own_command(), environment)
     except CallerError as error:
-        return complain(error)
+        return print_error(error)
     names = f" Its env block now sets {', '.join(environment)}." if environment else ""
     _tell(f"{change.file}: " + (f"chargehand is configured.{names}" if change.is_changed else "nothing to change."))
     if change.backup is not None:
@@ -63,13 +63,13 @@ def _install(chosen: argparse.Namespace) -> int:
 def _uninstall(chosen: argparse.Namespace) -> int:
     from ...tools.errors import CallerError
     from ..hosts.installing import uninstall
-    from .reports import complain
+    from .reports import print_error
 
     host = HOSTS[chosen.host]
     try:
         change = uninstall(host, chosen.config or host.file())
     except CallerError as error:
-        return complain(error)
+        return print_error(error)
     _tell(
         f"{change.file}: " + ("chargehand was removed." if change.is_changed else "chargehand is not configured there.")
     )
@@ -91,9 +91,9 @@ def _environment(host: Host, chosen: argparse.Namespace) -> dict[str, str]:
         given["CHARGEHAND_ROOTS"] = os.pathsep.join(map(str, roots))
     elif host.workspace is not None:
         given["CHARGEHAND_ROOTS"] = host.workspace
-    if os.environ.get(VARIABLE):  # or the host's server would not see what this shell's does
+    if os.environ.get(VARIABLE):  # so that the host's server uses the same data folder as this shell
         given[VARIABLE] = str(data_folder())
-    # A key must go to the address that this shell sends it to, and what this shell keeps in stays in.
+    # A key must go to the same address as from this shell, and local-only must apply there too.
     given |= {name: value for name in _CARRIED if (value := os.environ.get(name))}
     env: object = (installed_entry(host, chosen.config or host.file()) or {}).get("env")
     for key in KEYS:

@@ -1,4 +1,4 @@
-"""`chargehand serve --http` on the command line. What it needs is imported when it runs."""
+"""`chargehand serve --http` on the command line. Its modules are imported when it runs."""
 
 import argparse
 from functools import partial
@@ -33,7 +33,7 @@ def add_http_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def option_conflict(chosen: argparse.Namespace) -> str | None:
-    """What was typed that would have no effect. None: all of it has."""
+    """The error message for options that would have no effect. None: there are none."""
     if chosen.http:
         if chosen.scope and chosen.issuer is None:
             return "serve: --scope goes with --issuer: without an issuer, nothing says what a token allows."
@@ -51,11 +51,11 @@ def option_conflict(chosen: argparse.Namespace) -> str | None:
 
 
 def serve_over_http(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
-    """Serve until a signal; gives the exit code."""
+    """Serve until a signal. Returns the exit code."""
     from ...tools.errors import CallerError
     from ..http.binding import Binding
     from ..http.serving import serve_http
-    from .reports import complain
+    from .reports import print_error
 
     binding = Binding(
         host="127.0.0.1" if chosen.host is None else chosen.host,
@@ -68,7 +68,7 @@ def serve_over_http(open_services: "OpenServices", chosen: argparse.Namespace) -
     try:
         anyio.run(partial(serve_http, open_services, binding))
     except CallerError as error:
-        return complain(error)
+        return print_error(error)
     except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
         return 0
     return 0

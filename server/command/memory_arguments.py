@@ -1,4 +1,4 @@
-"""`chargehand memory …` on the command line. What a command needs is imported when it runs."""
+"""`chargehand memory …` on the command line. A command's modules are imported when it runs."""
 
 import argparse
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_memory_commands(commands: Any, open_services: "OpenServices") -> None:
-    """Add `memory` with its actions. commands: what `add_subparsers` gave; argparse does not export its type."""
+    """Add `memory` with its actions. commands: from `add_subparsers`, whose type argparse does not export."""
     memory = commands.add_parser(
         "memory", help="show and manage what is remembered", description="Show and manage what is remembered."
     )

@@ -1,4 +1,4 @@
-"""What `chargehand memory …` does and prints: tables for people, or JSON."""
+"""The actions of `chargehand memory …`, which print tables or JSON."""
 
 import contextlib
 import datetime as dt
@@ -38,9 +38,9 @@ from ...tools.services import Services
 from ..surface.server_state import OpenServices
 from ..wiring import INDEX_FOLDER
 from .question import agrees
-from .reports import MENDABLE, complain, print_json
+from .reports import USER_FIXABLE, print_error, print_json
 
-_MENDABLE = (*MENDABLE, EmbedderUnavailable, OSError)
+_USER_FIXABLE = (*USER_FIXABLE, EmbedderUnavailable, OSError)
 
 
 async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
@@ -49,8 +49,8 @@ async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
             census = await take_census(services.ledger)
             missing = await _missing(services)
             exact = await anyio.to_thread.run_sync(choices_in, _index_folder(services))
-    except _MENDABLE as error:
-        return complain(error)
+    except _USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json({**asdict(census), "without_vector": missing, "searched_exactly": [asdict(one) for one in exact]})
     else:
@@ -61,15 +61,15 @@ async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
 
 
 async def rebuild_memory(open_services: OpenServices, *, as_json: bool) -> int:
-    """Make the missing vectors, and drop the indexes that no process uses: they are built anew when needed."""
+    """Compute missing vectors, and drop indexes that no process uses; they are rebuilt when needed."""
     try:
         async with open_services() as services:
             with _progress("embedding", as_json) as tell:
                 embedded = await services.memory.embed_missing(tell)
             dropped = await _drop_idle_indexes(services)
             await anyio.to_thread.run_sync(forget_choices, _index_folder(services))
-    except _MENDABLE as error:
-        return complain(error)
+    except _USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json({**asdict(embedded), "indexes_dropped": dropped})
         return 0 if embedded.why_left is None else 1
@@ -78,14 +78,14 @@ async def rebuild_memory(open_services: OpenServices, *, as_json: bool) -> int:
         " its own from the ledger, in the background. Running servers check theirs themselves."
     )
     if embedded.why_left is not None:
-        return complain(EmbedderUnavailable(f"{_tasks(embedded.left)} have none yet: {embedded.why_left}"))
+        return print_error(EmbedderUnavailable(f"{_tasks(embedded.left)} have none yet: {embedded.why_left}"))
     return 0
 
 
 async def export_to(
     open_services: OpenServices, file: str, *, with_vectors: bool, text_form: TextForm, as_json: bool
 ) -> int:
-    """file: a path, or - for standard output, which then gets nothing else."""
+    """Export to a file. file: a path, or - for standard output, to which nothing else is then written."""
     if _is_standard_output(Path(file)):
         file = "-"
     try:
@@ -95,14 +95,14 @@ async def export_to(
                     services.ledger, _target(file), with_vectors=with_vectors, text_form=text_form, progress=tell
                 )
     except OSError as error:
-        return complain(
+        return print_error(
             BadArgument(
                 f"export: {file} cannot be written ({error.strerror or error}). Name a file in a folder that is there"
                 " and yours to write in."
             )
         )
-    except _MENDABLE as error:
-        return complain(error)
+    except _USER_FIXABLE as error:
+        return print_error(error)
     if file == "-":
         return 0
     if as_json:
@@ -115,7 +115,7 @@ async def export_to(
 async def import_from(
     open_services: OpenServices, files: Sequence[Path], *, names: Sequence[str], restore: bool, as_json: bool
 ) -> int:
-    """files: paths; - is standard input. names: `NAME=PROFILE_ID`, whom a data set means by a model's name."""
+    """Import files. files: paths; - is standard input. names: `NAME=PROFILE_ID` for model names in a data set."""
     reports: dict[str, ImportReport] = {}
     why_no_vectors: str | None = None
     try:
@@ -138,9 +138,9 @@ async def import_from(
                     why_no_vectors = (await services.memory.embed_missing(tell)).why_left
             except EmbedderUnavailable as error:
                 why_no_vectors = str(error)
-    except _MENDABLE as error:
+    except _USER_FIXABLE as error:
         _show_imports(reports, why_no_vectors, as_json=as_json)
-        return complain(error)
+        return print_error(error)
     _show_imports(reports, why_no_vectors, as_json=as_json)
     return 0
 
@@ -162,8 +162,8 @@ async def prune_memory(
                 with _progress("pruning", as_json) as tell:
                     done = await prune(services.ledger, prunable, tell)
                 is_smaller = await shrink(services.ledger, went=done)
-    except _MENDABLE as error:
-        return complain(error)
+    except _USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json({"pruned": done, "file_shrunk": is_smaller})
     else:
@@ -187,7 +187,7 @@ async def forget_tasks(
             if unknown := set(task_ids) - set(found):
                 raise BadArgument(f"forget: there is no task {', '.join(sorted(unknown))}. Nothing was forgotten.")
             if running := await owned(services.ledger, found):
-                # What it still writes, files and a receipt, would come back.
+                # Files and a receipt that it has yet to write would reappear.
                 raise BadArgument(
                     f"forget: still running: {', '.join(running)}. Wait until that has ended, or cancel it. Nothing was"
                     " forgotten."
@@ -207,8 +207,8 @@ async def forget_tasks(
                 await anyio.to_thread.run_sync(services.journals.forget, None if everything else found)
                 await shrink(services.ledger, went=forgotten.tasks)
             await _drop_idle_indexes(services)
-    except _MENDABLE as error:
-        return complain(error)
+    except _USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json(asdict(forgotten))
         return 0
@@ -221,7 +221,7 @@ async def forget_tasks(
 
 
 def show_census(census: Census, missing: int | None, console: Console) -> None:
-    """What memory holds, as tables. missing: tasks without a vector; None: not known."""
+    """Print the memory's contents as tables. missing: tasks without a vector; None: not known."""
     table = Table("what", "how much", title="Memory", show_header=False)
     table.add_row("tasks", f"{census.tasks:,}{_in_parts(census.by_origin)}")
     table.add_row("texts", _in_parts(census.by_form, "none"))
@@ -262,7 +262,7 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
 
 
 def _is_standard_output(path: Path) -> bool:
-    """Whether the path names the file that standard output goes to: replacing it would lose what stands in it."""
+    """Whether standard output is redirected to this file: replacing the file would lose its contents."""
     try:
         return path.is_file() and os.path.samestat(path.stat(), os.fstat(sys.stdout.fileno()))
     except (OSError, ValueError):
@@ -281,7 +281,7 @@ def _target(file: str) -> Path | TextIO:
 def _tell_of_export(file: str, count: int) -> None:
     if Path(file).is_file():
         _say(f"{_tasks(count)} written to {file}, readable only by you.")
-    else:  # a pipe, perhaps the one that standard output goes into
+    else:  # a pipe, possibly standard output's own
         Console(stderr=True).print(f"{_tasks(count)} written into {file}.", markup=False, highlight=False)
 
 
@@ -289,7 +289,7 @@ async def _missing(services: Services) -> int | None:
     try:
         return await services.memory.missing()
     except EmbedderUnavailable:
-        return None  # shown as such
+        return None  # shown as unknown
 
 
 async def _drop_idle_indexes(services: Services) -> int:
@@ -304,7 +304,7 @@ def _index_folder(services: Services) -> Path:
 def _mapping(names: Sequence[str], services: Services) -> Mapping[str, str]:
     mapping: dict[str, str] = {}
     for pair in names:
-        # A model's name may hold a =, a profile id never does.
+        # A model's name may contain =, a profile id cannot.
         name, _, profile = pair.rpartition("=")
         if not name or not profile:
             raise BadArgument(f"--map {pair}: write NAME=PROFILE_ID, e.g. --map gpt-4-1106-preview=claude-opus-5-5")
@@ -328,7 +328,7 @@ def _show_imports(reports: Mapping[str, ImportReport], why_no_vectors: str | Non
 
 @contextlib.contextmanager
 def _progress(what: str, quiet: bool) -> Generator[Callable[[int, int], None]]:
-    """A bar on standard error, on a terminal; what it yields may be called from any thread."""
+    """A progress bar on standard error if it is a terminal. The yielded function is thread-safe."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)

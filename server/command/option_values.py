@@ -1,4 +1,4 @@
-"""What a value of an option may be: numbers within bounds, US dollars, days; anything else is refused in words."""
+"""argparse types for option values: numbers within bounds, US dollars, dates."""
 
 import argparse
 import datetime as dt
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """The type of a whole number within these bounds, both included."""
+    """The argparse type for an integer within these bounds, inclusive."""
 
     def number(text: str) -> int:
         value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
@@ -19,7 +19,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def real(least: float, most: float) -> Callable[[str], float]:
-    """The type of a number within these bounds, both included."""
+    """The argparse type for a number within these bounds, inclusive."""
 
     def number(text: str) -> float:
         try:
@@ -34,7 +34,7 @@ def real(least: float, most: float) -> Callable[[str], float]:
 
 
 def usd(text: str) -> float:
-    """US dollars as they are typed; infinite for `none`."""
+    """US dollars; infinite for `none`."""
     if text == "none":
         return float("inf")
     try:

@@ -1,4 +1,4 @@
-"""Proposals as people read them: for each profile what goes and what comes, and what speaks for it."""
+"""Formats proposals as a diff: for each profile the removed and added facts, and their evidence."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ...profiles.proposal import Evidence, Fact, Proposal
 from ...tools.guarding.text import plain
 
 _LONGEST = 200
-"""Characters of one value; a vendor's listing may hold more."""
+"""Characters of one value shown; a vendor's listing may contain longer ones."""
 
 
 @dataclass(frozen=True)
 class Line:
-    kind: Literal["profile", "goes", "comes", "because", "warning"]
+    kind: Literal["profile", "removed", "added", "evidence", "warning"]
     text: str
-    """One line, without anything that a terminal would obey."""
+    """One line, without terminal control characters."""
 
 
 def diff(proposals: Sequence[Proposal]) -> Iterator[Line]:
@@ -28,21 +28,21 @@ def diff(proposals: Sequence[Proposal]) -> Iterator[Line]:
             name = ".".join(change.place)
             before, after = _leaves(change.before, name), _leaves(change.after, name)
             if not change.place:
-                yield Line("comes", "a new profile")
+                yield Line("added", "a new profile")
             for place in dict.fromkeys([*before, *after]):
                 if before.get(place) == after.get(place):
                     continue
                 if place in before and before[place] is not None:
-                    yield Line("goes", f"{_shown(place)}: {_value(before[place])}")
+                    yield Line("removed", f"{_shown(place)}: {_value(before[place])}")
                 if place in after:
-                    yield Line("comes", f"{_shown(place)}: {_value(after[place])}")
-            yield Line("because", in_words(change.evidence))
+                    yield Line("added", f"{_shown(place)}: {_value(after[place])}")
+            yield Line("evidence", in_words(change.evidence))
             for warning in change.warnings:
                 yield Line("warning", _shown(warning, longest=1_000))
 
 
 def in_words(evidence: Evidence) -> str:
-    """The evidence in one line: the note, then how many, the interval, the source and the day."""
+    """The evidence in one line: note, sample size, interval, source and date."""
     parts = [] if evidence.n is None else [f"n {evidence.n}"]
     if evidence.interval is not None:
         low, high = evidence.interval
@@ -53,7 +53,7 @@ def in_words(evidence: Evidence) -> str:
 
 
 def _leaves(fact: Fact, name: str) -> dict[str, Fact]:
-    """The single values of a group, each with its whole name; a tally is one of them."""
+    """The leaf values of a nested fact, by dotted name; a tally counts as a leaf."""
     if not isinstance(fact, dict) or _is_tally(fact):
         return {name: fact}
     found: dict[str, Fact] = {}

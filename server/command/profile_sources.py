@@ -1,16 +1,16 @@
-"""Where proposals come from: a source for each word of `chargehand profiles update --from-…`."""
+"""The sources of proposals, one for each `chargehand profiles update --from-…` option."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:  # the command line knows the words before anything is imported
+if TYPE_CHECKING:  # the command line needs the names without importing the sources
     from ...evaluation.profiling.found import ProfileFindings
     from ...tools.services import Services
 
 
 Read = Callable[["Services"], Awaitable["ProfileFindings"]]
-"""Gives what a source has to say."""
+"""Reads the proposals of a source."""
 
 
 @dataclass(frozen=True)
@@ -45,4 +45,4 @@ SOURCES: Mapping[str, Source] = {
     "usage": Source(_usage, "how real work turned out, at what speed and cost, and where a model got worse"),
     "releases": Source(_releases, "what vendors announce: retirements, successors, new models, prices"),
 }
-"""In the order in which they are read."""
+"""By option name, in the order in which they are read."""

@@ -1,4 +1,4 @@
-"""`chargehand profiles trial`: two models on remembered tasks, then the change that speaks for itself, if any."""
+"""`chargehand profiles trial`: compares two models on remembered tasks, then offers the resulting change, if any."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -15,29 +15,29 @@ from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument
 from ...tools.services import Services
 from ..surface.server_state import OpenServices, ServerState, open_server_state
-from .evaluating import INCOMPLETE, MENDABLE_HERE, bars
+from .evaluating import INCOMPLETE, USER_FIXABLE_HERE, bars
 from .profile_updates import offer
-from .reports import complain
+from .reports import print_error
 from .signals import cancel_on_signal
 
 
 @dataclass(frozen=True)
 class TrialArguments:
-    """What was typed."""
+    """The command's arguments."""
 
     model: str
     against: str
     budget_usd: float | None = None
-    """None: the usual one; infinite: only the day's limits it."""
+    """None: the default; infinite: only the daily budget applies."""
 
 
 async def trial_from_shell(open_services: OpenServices, arguments: TrialArguments, *, as_json: bool) -> int:
-    """Ask both, print how they did, and offer the change; gives the exit code. A signal closes the books.
+    """Run both models, print the comparison, and offer the change. A signal settles the costs.
 
-    It is `INCOMPLETE` when something is left to ask; the same command goes on with it.
+    Returns the exit code: `INCOMPLETE` when tasks are left, which the same command continues with.
     """
     console = Console(stderr=True)
-    ended: Exception | None = None
+    failure: Exception | None = None
     found: Comparison | None = None
     asked = 0
     progress, call = EvaluationProgress(), anyio.CancelScope()
@@ -54,12 +54,12 @@ async def trial_from_shell(open_services: OpenServices, arguments: TrialArgument
                 await _measure(state, services, plan, progress)
             measurements = await read_measurements(services.ledger, evaluation_id=progress.evaluation_id)
             found = compare(measurements, *plan.terms.models)
-        except MENDABLE_HERE as error:
-            # Given on, not raised: on its way out of a task group an error would become a group of errors.
-            ended = error
+        except USER_FIXABLE_HERE as error:
+            # Stored, not raised: out of a task group it would become an exception group.
+            failure = error
         group.cancel_scope.cancel()
-    if ended is not None:
-        return complain(ended)
+    if failure is not None:
+        return print_error(failure)
     if found is None or not progress.evaluation_id:
         console.print("Interrupted before anything was asked.")
         return 1
@@ -70,12 +70,12 @@ async def trial_from_shell(open_services: OpenServices, arguments: TrialArgument
     if 0 < found.n < asked:
         _say(f"{asked - found.n} of {asked} task(s) gave no result for one of the two.", console)
     if not found.n:
-        return complain(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
+        return print_error(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
     if not as_json:
         _say(found.in_words(), Console())
     is_whole = not call.cancel_called and not progress.given_up and not progress.unaffordable
     source = partial(_found, found, progress.evaluation_id)
-    code = await offer(open_services, [source], apply=False, as_json=as_json, beside={"trial": asdict(found)})
+    code = await offer(open_services, [source], apply=False, as_json=as_json, extra={"trial": asdict(found)})
     return code if is_whole else INCOMPLETE
 
 

@@ -1,4 +1,4 @@
-"""`chargehand profiles update` and `undo`: changes of measured facts are shown, agreed to, written, taken back."""
+"""`chargehand profiles update` and `undo`: show, confirm, write and revert changes of measured facts."""
 
 import datetime as dt
 import sys
@@ -24,18 +24,18 @@ from ..wiring import utc_now
 from .profile_diff import Line, diff, in_words
 from .profile_sources import SOURCES, Read
 from .question import agrees
-from .reports import MENDABLE, complain, complain_all, print_json
+from .reports import USER_FIXABLE, print_error, print_errors, print_json
 
-_COLOURS = {"profile": "bold", "goes": "red", "comes": "green", "because": "dim", "warning": "yellow"}
-_MARKS = {"profile": "", "goes": "  - ", "comes": "  + ", "because": "      ", "warning": "    ! "}
+_COLOURS = {"profile": "bold", "removed": "red", "added": "green", "evidence": "dim", "warning": "yellow"}
+_MARKS = {"profile": "", "removed": "  - ", "added": "  + ", "evidence": "      ", "warning": "    ! "}
 
-_MOST_TRIES = 20
-"""Every other update that comes in between costs a try."""
+_MAX_ATTEMPTS = 20
+"""Each concurrent update costs one attempt."""
 
 
 @dataclass(frozen=True)
 class Outlook:
-    """What may be changed, and what it was worked out from."""
+    """The proposed changes, and the version that they are based on."""
 
     base: FactsVersion
     sifted: Sifted
@@ -44,16 +44,17 @@ class Outlook:
 
 
 async def update_profiles(open_services: OpenServices, sources: Sequence[str], *, apply: bool, as_json: bool) -> int:
-    """Show what the sources propose, and write it when it is agreed to; gives the exit code.
+    """Show what the sources propose, and write it once confirmed.
 
-    apply: write without asking. It is 1 when a source could not be read, though what the others say is shown.
+    apply: write without asking. Returns the exit code: 1 if a source could not be read, although the proposals of the
+    others are shown.
     """
     try:
         if not sources:
             words = ", ".join(f"--from-{name}" for name in SOURCES)
             raise BadArgument(f"profiles update: name a source ({words} or --all), or use --check.")
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     reads = [SOURCES[name].read for name in dict.fromkeys(sources)]
     return await offer(open_services, reads, apply=apply, as_json=as_json)
 
@@ -64,42 +65,42 @@ async def offer(
     *,
     apply: bool,
     as_json: bool,
-    beside: Mapping[str, object] | None = None,
+    extra: Mapping[str, object] | None = None,
 ) -> int:
-    """Show what was read, and write it when it is agreed to; gives the exit code, as `update_profiles` does.
+    """Show the proposals, and write them once confirmed. Returns the exit code, as `update_profiles` does.
 
-    beside: what the JSON says as well.
+    extra: further fields for the JSON.
     """
     try:
-        for _ in range(_MOST_TRIES):
+        for _ in range(_MAX_ATTEMPTS):
             outlook = await _look(open_services, reads)
             if not as_json:
                 _show(outlook)
             kept = outlook.sifted.kept
             if apply:
-                # Nobody saw these: whoever said --apply did not know of them.
+                # --apply does not cover these: the user has not seen them.
                 kept = tuple(proposal for proposal in kept if not proposal.needs_consent)
-            if not kept or not (apply or _may_write(as_json=as_json)):
-                return _report(outlook, None, as_json=as_json, beside=beside)
+            if not kept or not (apply or _confirm_write(as_json=as_json)):
+                return _report(outlook, None, as_json=as_json, extra=extra)
             try:
                 written = await anyio.to_thread.run_sync(add, outlook.folder, outlook.base, kept, utc_now())
             except Superseded:
                 _say("Another update was written meanwhile; recalculating what is left.", error=True)
                 continue
-            return _report(outlook, written, as_json=as_json, beside=beside)
-        raise BadArgument(f"Another update came first {_MOST_TRIES} times. Run it again later.")
-    except MENDABLE as error:
-        return complain(error)
+            return _report(outlook, written, as_json=as_json, extra=extra)
+        raise BadArgument(f"Another update came first {_MAX_ATTEMPTS} times. Run it again later.")
+    except USER_FIXABLE as error:
+        return print_error(error)
 
 
 async def undo_update(open_services: OpenServices, *, as_json: bool) -> int:
-    """Take the last update back, and print what it had changed; gives the exit code."""
+    """Revert the last update, and print what it had changed. Returns the exit code."""
     try:
         async with open_services() as services:
             folder = _folder(services.ledger.path)
         undone = await anyio.to_thread.run_sync(undo, folder, utc_now())
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json({"undone": undone.model_dump(mode="json")})
         return 0
@@ -109,21 +110,21 @@ async def undo_update(open_services: OpenServices, *, as_json: bool) -> int:
     return 0
 
 
-def check_shipped(today: dt.date | None, *, as_json: bool) -> int:
-    """Print what is stale in the profiles that ship; gives 1 when anything is. today: None is today, UTC."""
+def report_stale_profiles(today: dt.date | None, *, as_json: bool) -> int:
+    """Print the stale facts in the shipped profiles. Returns 1 if there are any. today: None means today, UTC."""
     stale = stale_facts(load_catalogue(), today or utc_now().date())
     if as_json:
         print_json({"stale": stale})
         return 1 if stale else 0
     if not stale:
         _say("No shipped profile is stale.")
-    return complain_all(stale)
+    return print_errors(stale)
 
 
 async def _look(open_services: OpenServices, reads: Sequence[Read]) -> Outlook:
     async with open_services() as services:
         folder = _folder(services.ledger.path)
-        # Read before the catalogue that is worked from, so that an update in between shows when this one is written.
+        # Read before the catalogue, so that an update in between is detected on writing.
         base = await anyio.to_thread.run_sync(newest, folder)
         catalogue = await anyio.to_thread.run_sync(load_catalogue, folder.parent)
         found = [await read(services) for read in reads]
@@ -156,13 +157,13 @@ def _show(outlook: Outlook) -> None:
 
 
 def _report(
-    outlook: Outlook, written: FactsVersion | None, *, as_json: bool, beside: Mapping[str, object] | None
+    outlook: Outlook, written: FactsVersion | None, *, as_json: bool, extra: Mapping[str, object] | None
 ) -> int:
     kept, problems = outlook.sifted.kept, outlook.found.problems
     if as_json:
         print_json(
             {
-                **(beside or {}),
+                **(extra or {}),
                 "proposals": [_facts(proposal) for proposal in kept],
                 "refused": [{**_facts(r.proposal), "why": r.why} for r in outlook.sifted.refused],
                 "notices": outlook.found.notices,
@@ -173,18 +174,18 @@ def _report(
     elif written is not None:
         _say(f"Written as update {written.number}. `chargehand profiles undo` reverts it.")
     elif kept:
-        # Of what needs consent the next sentence speaks.
+        # Changes that need consent are covered by the next message.
         _say("Nothing is written." if all(p.needs_consent for p in kept) else "Nothing is written. --apply writes it.")
     if any(proposal.needs_consent for proposal in kept) and not as_json:
         _say("Sweeping or doubtful changes are written only after you agree on a terminal, without --apply.")
-    return complain_all([plain(problem) for problem in problems])
+    return print_errors([plain(problem) for problem in problems])
 
 
 def _facts(proposal: Proposal) -> dict[str, object]:
     return {**FactChange.of(proposal).model_dump(mode="json"), "evidence_in_words": in_words(proposal.evidence)}
 
 
-def _may_write(*, as_json: bool) -> bool:
+def _confirm_write(*, as_json: bool) -> bool:
     return not as_json and sys.stdin.isatty() and agrees("Write these changes?")
 
 

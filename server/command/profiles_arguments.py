@@ -1,4 +1,4 @@
-"""`chargehand profiles …` on the command line. What a command needs is imported when it runs."""
+"""`chargehand profiles …` on the command line. A command's modules are imported when it runs."""
 
 import argparse
 from collections.abc import Callable
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def add_profile_commands(commands: Any, open_services: "OpenServices") -> None:
-    """Add `profiles` with its actions. commands: what `add_subparsers` gave; argparse does not export its type."""
+    """Add `profiles` with its actions. commands: from `add_subparsers`, whose type argparse does not export."""
     profiles = commands.add_parser(
         "profiles", help="the models that Chargehand knows", description="The models that Chargehand knows."
     )
@@ -26,7 +26,7 @@ def add_profile_commands(commands: Any, open_services: "OpenServices") -> None:
 
     def add(name: str, run: Callable[..., int], help_text: str) -> argparse.ArgumentParser:
         parser: argparse.ArgumentParser = actions.add_parser(name, help=help_text, description=sentence(help_text))
-        # Suppressed, so that `profiles --json list` is not taken back by the action's own default.
+        # Suppressed, so that the action's own default does not override `profiles --json list`.
         parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON instead")
         parser.set_defaults(run=partial(run, open_services))
         return parser
@@ -75,17 +75,17 @@ def _show(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
 
 
 def _update(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
-    from .profile_updates import check_shipped, update_profiles
-    from .reports import complain_all
+    from .profile_updates import report_stale_profiles, update_profiles
+    from .reports import print_errors
 
     if chosen.check and (chosen.sources or chosen.apply):
-        complain_all(["profiles update: --check proposes and writes nothing: leave out --apply and the sources."])
+        print_errors(["profiles update: --check proposes and writes nothing: leave out --apply and the sources."])
         return 2
     if chosen.today is not None and not chosen.check:
-        complain_all(["profiles update: --today goes with --check."])
+        print_errors(["profiles update: --today goes with --check."])
         return 2
     if chosen.check:
-        return check_shipped(chosen.today, as_json=chosen.json)
+        return report_stale_profiles(chosen.today, as_json=chosen.json)
     return anyio.run(
         partial(update_profiles, open_services, chosen.sources or (), apply=chosen.apply, as_json=chosen.json)
     )

@@ -1,4 +1,4 @@
-"""`chargehand profiles list` and `show`: the models as a table, one as its file would be, or JSON."""
+"""`chargehand profiles list` and `show`: all models as a table, one model as YAML, or JSON."""
 
 from typing import Any
 
@@ -7,15 +7,15 @@ from rich.console import Console
 from ...evaluation.tables import print_table, standard_output
 from ...profiles.model import ModelProfile
 from ..surface.server_state import OpenServices
-from .reports import MENDABLE, complain, complain_all, print_json
+from .reports import USER_FIXABLE, print_error, print_errors, print_json
 
 
 async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
     try:
         async with open_services() as services:
             catalogue, availability = services.catalogue, (await services.survey()).availability
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     rows: list[dict[str, Any]] = []
     for profile in sorted(catalogue, key=lambda p: (p.provider, p.id)):
         there = availability.get(profile.id)
@@ -38,15 +38,15 @@ async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
     cells = [[_cell(row[column]) for column in columns] for row in rows]
     title = "USD per million tokens, input / output"
     print_table(standard_output(), columns, cells, whole=("id", "price"), title=title)
-    return complain_all([str(problem) for problem in catalogue.problems])
+    return print_errors([str(problem) for problem in catalogue.problems])
 
 
 async def print_profile(open_services: OpenServices, model: str, *, as_json: bool) -> int:
     try:
         async with open_services() as services:
             profile = services.catalogue.named(model, services.today)[0]
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     facts = profile.model_dump(mode="json", exclude_none=True)
     if as_json:
         print_json(facts)

@@ -10,7 +10,7 @@ from rich.prompt import Confirm
 
 
 def agrees(question: str) -> bool:
-    """Whether the user says yes, on standard error; whoever ends the input or presses Ctrl-C says no."""
+    """Ask on standard error, and return whether the user agrees. End of input and Ctrl-C count as no."""
     console = Console(stderr=True)
     try:
         with _interrupted_at_once():
@@ -22,7 +22,7 @@ def agrees(question: str) -> bool:
 
 @contextlib.contextmanager
 def _interrupted_at_once() -> Generator[None]:
-    """Let the first Ctrl-C end what waits for input: an event loop of asyncio's only notes it, for when it goes on."""
+    """Make Ctrl-C interrupt a blocking read at once; asyncio's handler would defer it until the loop runs again."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The recorded answers with which `chargehand demo` rehearses where no model can be asked.
+"""The recorded answers that `chargehand demo` uses when no model is available.
 
 Only `demo` may import this module: everything else in a rehearsal (routing, sandbox, escalation, books) is real.
 """
@@ -53,7 +53,7 @@ _DIRECTION = """\
 
 
 def recorded_answer(ask: Ask) -> Reply | HttpFault:
-    """What the model of that name answered; a local model gives the same wrong answer twice."""
+    """The recorded answer of a model; a local model always gives the same wrong one."""
     said = "\n".join(text for _, text in ask.messages)
     if "You direct a software project" in said:
         return Reply(_DIRECTION, thinking_tokens=40)

@@ -1,4 +1,4 @@
-"""What the command prints of decisions, profiles and books: a table for people, or JSON."""
+"""Prints decisions, usage and instructions as tables, text or JSON."""
 
 import json
 import sys
@@ -20,21 +20,21 @@ from ...profiles.price import in_dollars
 from ...tools.errors import BadArgument, CallerError
 from ...tools.route_task import RouteAnswer, route_task
 from ..surface.server_state import OpenServices
-from .steering import FORMS, instructions, write_instructions
+from .host_instructions import FORMS, instructions, write_instructions
 
 SECONDS_PER_DAY = 86_400
 
-# What goes wrong for a reason that the user can mend: printed as it is, exit code 1.
-MENDABLE = (CallerError, ProfileError, LedgerError)
+# Errors with a cause that the user can fix: the message is printed, and the exit code is 1.
+USER_FIXABLE = (CallerError, ProfileError, LedgerError)
 
 
 async def print_route(open_services: OpenServices, task: str, *, as_json: bool) -> int:
-    """Print which model would do the task, and why; gives the exit code."""
+    """Print which model would do the task, and why. Returns the exit code."""
     try:
         async with open_services() as services:
             answer = await route_task(services, task=task)
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json(answer.model_dump(mode="json", exclude_none=True))
     else:
@@ -43,14 +43,14 @@ async def print_route(open_services: OpenServices, task: str, *, as_json: bool) 
 
 
 async def print_usage(open_services: OpenServices, *, days: float | None, as_json: bool) -> int:
-    """Print what was spent, saved and lost; gives the exit code. days: so many back from now. None: all time."""
+    """Print what was spent, saved and lost. Returns the exit code. days: only the last days. None: all time."""
     try:
         async with open_services() as services:
             since = 0.0 if days is None else services.clock().timestamp() - days * SECONDS_PER_DAY
             report = await report_usage(services.ledger, since=since)
             classes = await report_classes(services.ledger, since=since)
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     if as_json:
         print_json(usage_facts(report, classes))
     else:
@@ -61,7 +61,7 @@ async def print_usage(open_services: OpenServices, *, days: float | None, as_jso
 
 
 def usage_facts(report: UsageReport, classes: Sequence[ClassUsage]) -> dict[str, Any]:
-    """The books as they are printed and read by others (a value of any type by each name, hence Any)."""
+    """The usage report as published in JSON (hence Any)."""
     return {
         **asdict(report),
         "saved_usd": report.saved_usd,
@@ -71,7 +71,7 @@ def usage_facts(report: UsageReport, classes: Sequence[ClassUsage]) -> dict[str,
 
 
 async def print_instructions(open_services: OpenServices, form_name: str | None, folder: Path | None) -> int:
-    """Print the instructions for a host's model, or write them into a project's folder."""
+    """Print the instructions for a host's model, or write them into a project folder. Returns the exit code."""
     form = FORMS[form_name] if form_name else None
     try:
         async with open_services() as services:
@@ -84,8 +84,8 @@ async def print_instructions(open_services: OpenServices, form_name: str | None,
         if not await anyio.to_thread.run_sync(folder.is_dir):
             raise BadArgument(f"--install: {folder} is not a folder. Name your project's folder, or create it first.")
         written = await anyio.to_thread.run_sync(write_instructions, form, text, folder)
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     sys.stdout.write(f"{written.file}\n")
     if written.backup is not None:
         sys.stderr.write(f"The file was there and different; that version is kept as {written.backup}.\n")
@@ -93,7 +93,7 @@ async def print_instructions(open_services: OpenServices, form_name: str | None,
 
 
 def show_usage(report: UsageReport, console: Console) -> None:
-    """The books as a table."""
+    """Print the usage report."""
     columns = ("model", "asked", "passed", "failed", "in", "out", "cost")
     rows = [
         (
@@ -137,13 +137,13 @@ def _show_classes(classes: Sequence[ClassUsage], console: Console) -> None:
             )
 
 
-def complain(error: Exception) -> int:
-    """Print an error on standard error; gives the exit code of a failure."""
-    return complain_all([str(error)]) or 1
+def print_error(error: Exception) -> int:
+    """Print an error to standard error. Returns exit code 1."""
+    return print_errors([str(error)]) or 1
 
 
-def complain_all(problems: Sequence[str]) -> int:
-    """Print each on standard error; the exit code is 1 when there is any."""
+def print_errors(problems: Sequence[str]) -> int:
+    """Print errors to standard error. Returns exit code 1, or 0 if there are none."""
     console = Console(stderr=True)
     for problem in problems:
         console.print(problem, style="red", markup=False, highlight=False)

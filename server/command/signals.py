@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a command that has money under way."""
+"""Handling of SIGINT and SIGTERM in commands with paid requests pending."""
 
 import signal
 import sys
@@ -9,8 +9,8 @@ import anyio.abc
 
 
 async def cancel_on_signal(cancel: Callable[[], object], *, task_status: anyio.abc.TaskStatus[None]) -> None:
-    """Call `cancel` with each SIGINT or SIGTERM, so that what is under way closes its books; runs until cancelled."""
-    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as it ends any other
+    """Call `cancel` on each SIGINT or SIGTERM, so that pending work settles its costs. Runs until cancelled."""
+    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as usual
         task_status.started()
         return
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:

@@ -1,4 +1,4 @@
-"""`chargehand doctor --try`: small tasks put to the models on this machine, and what to make of each, by kind."""
+"""`chargehand doctor --try`: tries this machine's models on small tasks, and rates each by kind of task."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,28 +24,28 @@ from ..providers.ollama_models import LoadedModel
 from ..providers.ollama_wire import full_name
 from ..surface.server_state import OpenServices, ServerState, open_server_state
 from .evaluating import bars
-from .reports import MENDABLE, complain, print_json
+from .reports import USER_FIXABLE, print_error, print_json
 from .signals import cancel_on_signal
 
-LONGEST_MINUTES = 5.0
+DEFAULT_MINUTES = 5.0
 
 _GIB = 1 << 30
 
 
 @dataclass
-class _Tried:
+class _ModelTrial:
     model: str
     trial: Trial | None = None
-    """None: nothing was learnt of it."""
+    """None: no result."""
     memory: LoadedModel | None = None
-    """While it was loaded. None: the server does not say."""
+    """Its memory while loaded. None: the server does not say."""
     is_cut_short: bool = False
     why_not: str = ""
 
 
 @dataclass
 class _Trials:
-    tried: list[_Tried] = field(default_factory=list[_Tried])
+    tried: list[_ModelTrial] = field(default_factory=list[_ModelTrial])
     tasks: Sequence[SuiteTask] = ()
 
 
@@ -57,13 +57,13 @@ async def try_from_shell(
     as_json: bool,
     suite: Callable[[int], Suite] = read_suite,
 ) -> int:
-    """Try the models and print what came of it, however it ends; gives 0, or 1 when nothing was learnt.
+    """Try the models, and print the results so far even if interrupted. Returns 0, or 1 without any result.
 
-    models: as they are named; none is all on this machine. minutes: for all models together; what is measured by then
-    counts. suite: gives the tasks of a seed.
+    models: names; empty means all on this machine. minutes: the limit for all models together; results up to then
+    count. suite: returns the tasks for a seed.
     """
     console = Console(stderr=True)
-    ended: Exception | None = None
+    failure: Exception | None = None
     trials = _Trials()
     async with open_server_state(open_services) as state, anyio.create_task_group() as group:
         call = anyio.CancelScope()
@@ -75,12 +75,12 @@ async def try_from_shell(
                 with console.status("Verifying the tasks' own checks …"):
                     trials.tasks = await _provable(services, suite(seed_of_week(services.today)), console)
                 await _try_all(state, services, trials, chosen, minutes, console)
-        except (*MENDABLE, EvaluationInProgress) as error:
-            # Given on, not raised: on its way out of a task group an error would become a group of errors.
-            ended = error
+        except (*USER_FIXABLE, EvaluationInProgress) as error:
+            # Stored, not raised: out of a task group it would become an exception group.
+            failure = error
         group.cancel_scope.cancel()
-    if ended is not None:
-        return complain(ended)
+    if failure is not None:
+        return print_error(failure)
     if as_json:
         print_json([_facts(tried) for tried in trials.tried])
     else:
@@ -93,7 +93,7 @@ async def _try_all(
 ) -> None:
     until = anyio.current_time() + 60 * minutes
     for number, model in enumerate(models):
-        tried = _Tried(model)
+        tried = _ModelTrial(model)
         trials.tried.append(tried)
         share_s = (until - anyio.current_time()) / (len(models) - number)
         with anyio.move_on_after(max(0.0, share_s)) as limit:
@@ -102,7 +102,7 @@ async def _try_all(
 
 
 async def _try(
-    state: ServerState, services: Services, tried: _Tried, tasks: Sequence[SuiteTask], console: Console
+    state: ServerState, services: Services, tried: _ModelTrial, tasks: Sequence[SuiteTask], console: Console
 ) -> None:
     progress = EvaluationProgress()
     terms = EvaluationTerms(suite=TRIAL, seed=seed_of_week(services.today), models=(tried.model,), budget_usd=0.0)
@@ -117,7 +117,7 @@ async def _try(
 
 
 async def _models(services: Services, names: Sequence[str]) -> Sequence[str]:
-    """Ids of the models to be tried. Raises BadArgument or UnknownModel."""
+    """Ids of the models to try. Raises BadArgument or UnknownModel."""
     there = (await services.survey(local_only=True)).availability
     if names:
         models = dict.fromkeys(services.catalogue.named(name, services.today)[0].id for name in names)
@@ -136,7 +136,7 @@ async def _models(services: Services, names: Sequence[str]) -> Sequence[str]:
 
 
 async def _provable(services: Services, suite: Suite, console: Console) -> Sequence[SuiteTask]:
-    """Small tasks whose checks hold on this machine. Raises BadArgument."""
+    """Small tasks whose checks are proved to work on this machine. Raises BadArgument."""
     proofs = await prove_all(small_tasks(suite.tasks), services.find_sandbox)
     for proof in proofs:
         if proof.verdict == "broken":
@@ -154,13 +154,13 @@ async def _memory_of(services: Services, model: str) -> LoadedModel | None:
         return None
     try:
         loaded = await ollama.loaded()
-    except ProviderError:  # it answers no longer, which the trial itself says
+    except ProviderError:  # no longer reachable, which the trial itself reports
         return None
     return next((one for one in loaded if one.name == full_name(profile.api_model)), None)
 
 
-def _facts(tried: _Tried) -> Mapping[str, Any]:
-    """A trial as it is printed for programs (a value of any type by each name, hence Any)."""
+def _facts(tried: _ModelTrial) -> Mapping[str, Any]:
+    """A trial as JSON (hence Any)."""
     facts: dict[str, Any] = {"model": tried.model, "is_cut_short": tried.is_cut_short, "why_not": tried.why_not or None}
     if tried.trial is not None:
         figures = tried.trial.figures
@@ -210,7 +210,7 @@ def _cell(trial: Trial | None, kind: str) -> str:
     return f"{word} ({rate.passed} of {rate.asked})"
 
 
-def _in_words(tried: _Tried) -> str:
+def _in_words(tried: _ModelTrial) -> str:
     if tried.trial is None:
         return f"{tried.model}: no result: {tried.why_not or 'no answer came in time. Allow more --minutes.'}"
     figures = tried.trial.figures

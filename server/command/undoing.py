@@ -1,4 +1,4 @@
-"""`chargehand undo`: what tasks wrote into files is taken back."""
+"""`chargehand undo`: reverts what tasks wrote into files."""
 
 from collections.abc import Sequence
 
@@ -6,13 +6,13 @@ from rich.console import Console
 
 from ...tools.editing.undo import UndoAnswer, undo_task
 from ..surface.server_state import OpenServices
-from .reports import MENDABLE, complain, print_json
+from .reports import USER_FIXABLE, print_error, print_json
 
 
 async def undo_from_shell(open_services: OpenServices, task_ids: Sequence[str], *, as_json: bool) -> int:
-    """Take the tasks back, one after the other; gives the exit code.
+    """Undo the tasks in order. Returns the exit code.
 
-    It is 1 when one could not be taken back: standard error says why, and those behind it are left.
+    It is 1 if one cannot be undone: standard error says why, and the remaining ones are skipped.
     """
     done: list[UndoAnswer] = []
     problem: Exception | None = None
@@ -21,11 +21,11 @@ async def undo_from_shell(open_services: OpenServices, task_ids: Sequence[str], 
             for task_id in task_ids:
                 answer = await undo_task(services, task_id)
                 done.append(answer)
-    except MENDABLE as error:
+    except USER_FIXABLE as error:
         problem = error
     if as_json:
         print_json([answer.model_dump(mode="json") for answer in done])
     else:
         for answer in done:
             Console().print(answer.as_text(), markup=False, highlight=False, soft_wrap=True)
-    return 0 if problem is None else complain(problem)
+    return 0 if problem is None else print_error(problem)

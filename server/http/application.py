@@ -33,7 +33,7 @@ _HEADERS = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-sto
 
 def http_app(open_services: OpenServices, binding: Binding, access: AccessRules, rules: HttpSettings) -> ASGIApp:
     """The app for a binding. Its port must be the actual one, not 0."""
-    return served_over_http(build_app(open_services, further=[limited(rules)]), binding, access)
+    return served_over_http(build_app(open_services, outer_middleware=[limited(rules)]), binding, access)
 
 
 def served_over_http(app: MCPServer[ServerState], binding: Binding, access: AccessRules) -> ASGIApp:

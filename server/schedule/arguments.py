@@ -71,7 +71,7 @@ def schedule_of(chosen: argparse.Namespace) -> Schedule | None:
 def _install(chosen: argparse.Namespace, _: "OpenServices") -> int:
     from ...profiles.loading import load_catalogue
     from ..command.evaluating import refuse_unknown_kinds
-    from ..command.reports import MENDABLE, complain
+    from ..command.reports import USER_FIXABLE, print_error
     from ..data_folder import PROFILES_FOLDER
     from ..hosts.installing import own_command
     from ..settings import load_settings
@@ -89,8 +89,8 @@ def _install(chosen: argparse.Namespace, _: "OpenServices") -> int:
         command = (*own_command(), *run_arguments(chosen, home))
         weekly = Weekly(command=command, home=home, day=day, hour=hour, minute=minute)
         return install_schedule(weekly, run=None if chosen.only_write else run_command)
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
 
 
 def run_arguments(chosen: argparse.Namespace, home: Path) -> Sequence[str]:
@@ -164,13 +164,13 @@ def _enable(scheduler: "Scheduler", run: RunCommand | None) -> int:
 
 def _uninstall(_: "OpenServices") -> int:
     from ...tools.errors import CallerError
-    from ..command.reports import complain
+    from ..command.reports import print_error
     from ..settings import load_settings
 
     try:
         return uninstall_schedule(load_settings().home, run=run_command)
     except CallerError as error:
-        return complain(error)
+        return print_error(error)
 
 
 def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platform) -> int:
@@ -201,7 +201,7 @@ def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platf
 def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int:
     from ...tools.errors import CallerError
     from ..command.evaluate_arguments import evaluate_arguments_of
-    from ..command.reports import complain
+    from ..command.reports import print_error
     from ..settings import load_settings
     from .environment import read_variables
     from .scheduled import run_scheduled
@@ -212,7 +212,7 @@ def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int
         for name, value in read_variables(load_settings().home).items():
             os.environ.setdefault(name, value)
     except CallerError as error:
-        return complain(error)
+        return print_error(error)
     return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), page=chosen.html))
 
 

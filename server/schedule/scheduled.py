@@ -14,7 +14,7 @@ from ...profiles.durable_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.services import Services
 from ..command.evaluating import EvaluateArguments, budget_of, evaluate_from_shell
-from ..command.reports import MENDABLE, complain
+from ..command.reports import USER_FIXABLE, print_error
 from ..providers.ollama import OllamaProvider
 from ..providers.ollama_models import LoadedModel
 from ..surface.server_state import OpenServices
@@ -56,8 +56,8 @@ async def run_scheduled(
         async with open_services() as services:
             home, began = services.ledger.path.parent, services.clock().astimezone()
             decision = await _decide(services, arguments, began, read_machine)
-    except MENDABLE as error:
-        return complain(error)
+    except USER_FIXABLE as error:
+        return print_error(error)
     if decision.arguments is None:
         await _log(home, began, f"skipped: {decision.why_not}")
         return 0

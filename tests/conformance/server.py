@@ -40,7 +40,7 @@ from mcp.types import (
 )
 from pydantic import BaseModel, Field
 
-from chargehand.server.app import Offer, build_app
+from chargehand.server.app import Primitives, build_app
 from chargehand.server.cli import own_services
 from chargehand.server.http.application import served_over_http
 from chargehand.server.http.binding import AccessRules, Binding
@@ -356,8 +356,8 @@ def fixture_app() -> MCPServer[Any]:
     fixtures = [Tool.from_function(function, description=f"Fixture {function.__name__}.") for function in TOOLS]
     fixtures[-1].parameters = _SCHEMA_2020_12
     picked = [Prompt.from_function(function, description=f"Fixture {function.__name__}.") for function in PROMPTS]
-    offer = Offer([*tools(), *fixtures], [*prompts(), *picked], announces_changes=True)
-    app = build_app(own_services, further=[limited(HttpSettings())], offer=offer)
+    primitives = Primitives([*tools(), *fixtures], [*prompts(), *picked], announces_changes=True)
+    app = build_app(own_services, outer_middleware=[limited(HttpSettings())], primitives=primitives)
 
     app.resource("test://static-text")(_static_text)
     app.resource("test://static-binary", mime_type="image/png")(_static_binary)

@@ -7,7 +7,7 @@ from house import Script
 from laboratory import Lab
 
 from chargehand.evaluation.peers.vendors import vendors
-from chargehand.server.cli import recalling_services
+from chargehand.server.cli import preloaded_services
 from chargehand.tools.cascade.delegations import Delegations
 
 
@@ -18,7 +18,7 @@ def lab(monkeypatch: pytest.MonkeyPatch):
         async with vendors(script) as peers:
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
-            async with recalling_services() as services, anyio.create_task_group() as group:
+            async with preloaded_services() as services, anyio.create_task_group() as group:
                 yield Lab(services, Delegations(group), peers)
                 group.cancel_scope.cancel()
 

@@ -1,4 +1,4 @@
-"""What was typed for a tool: within the bounds that its arguments have, and refused in words for a shell."""
+"""Validates shell arguments against the bounds of the tools' arguments."""
 
 import sys
 from typing import Any
@@ -9,11 +9,11 @@ from ...tools.errors import BadArgument
 from ..surface.arguments import TaskText
 
 _SHOWN = 60
-"""Characters of a refused value that are shown; of a longer text only its length is."""
+"""Maximum characters of a refused value to show; for a longer text only its length is shown."""
 
 
 def task_text(given: str) -> str:
-    """The task that is meant; `-` reads it from standard input. Raises BadArgument."""
+    """The task's text; `-` reads it from standard input. Raises BadArgument."""
     task = _standard_input() if given == "-" else given
     if not task.strip():
         raise BadArgument("task: it is empty. Say what to do.")
@@ -24,7 +24,7 @@ def task_text(given: str) -> str:
 def keep_bounds(option: str, argument: Any, value: object) -> None:
     """Raise BadArgument for a value that the server would refuse.
 
-    argument: one of `arguments.py` (an annotated type, which has no type of its own, hence Any).
+    argument: an annotated type from `arguments.py`, for which typing has no type, hence Any.
     """
     try:
         TypeAdapter(argument).validate_python(value)
@@ -40,7 +40,7 @@ def _standard_input() -> str:
     encoding = sys.stdin.encoding
     try:
         text = sys.stdin.read()
-        text.encode()  # in some locales a byte that is no text comes as half a character
+        text.encode()  # in some locales an undecodable byte becomes a lone surrogate
     except UnicodeError as error:
         raise BadArgument(f"task: standard input is not {encoding} text. Convert it, and pipe it in again.") from error
     except OSError as error:

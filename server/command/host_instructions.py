@@ -1,4 +1,4 @@
-"""What a host's model is told, in a file of its own project, of when to delegate: a skill, a rule, or a section."""
+"""Instructions for a host's model on when to delegate, as a file in its project: a skill, a rule, or a section."""
 
 import itertools
 import os
@@ -62,14 +62,14 @@ model gets the next similar task.
 
 @dataclass(frozen=True)
 class Form:
-    """How one kind of host wants it."""
+    """The file format of one kind of host."""
 
     path: str
-    """Of the file, from the project's folder; forward slashes."""
+    """The file's path relative to the project folder, with forward slashes."""
     head: str
-    """What stands before the advice."""
+    """Text before the advice."""
     is_shared: bool
-    """Whether others write in the file too: then only the part between our marks is ours."""
+    """Whether the file has other content too: then only the section between our markers is ours."""
 
 
 FORMS: Mapping[str, Form] = {
@@ -88,7 +88,7 @@ FORMS: Mapping[str, Form] = {
 
 
 def instructions(form: Form | None, classes: Sequence[ClassUsage]) -> str:
-    """The whole text. form: None is the advice alone. classes: what the books say of each kind of task."""
+    """The complete text. form: None means the advice alone. classes: the usage of each kind of task."""
     losing = [c for c in classes if c.loses_money]
     lines = [
         f"- it is {c.task_type}: over {c.judged} tasks here it cost {in_dollars(c.lost_usd)} more than it was worth;"
@@ -102,12 +102,12 @@ def instructions(form: Form | None, classes: Sequence[ClassUsage]) -> str:
 class Written:
     file: Path
     backup: Path | None
-    """What the file was before. None: it was not there, was the same, or others' part of it stayed as it was."""
+    """A copy of the previous file. None: it was missing or identical, or only our section of it changed."""
 
 
 def write_instructions(form: Form, text: str, folder: Path) -> Written:
-    """Write the text where the host finds it, with the line ends that the file has; in a shared file only between
-    our marks. A file of our own that differs is kept beside it.
+    """Write the text where the host expects it, with the file's line endings. In a shared file only our section is
+    written; otherwise a previous file that differs is backed up beside it.
 
     Raises FileRefused.
     """
@@ -117,39 +117,39 @@ def write_instructions(form: Form, text: str, folder: Path) -> Written:
         before = file.read_bytes().decode("utf-8") if file.exists() else ""
         end_of_line = "\r\n" if "\r\n" in before else "\n"
         text = text.replace("\n", end_of_line)
-        after = _put_in(before, text, end_of_line, file) if form.is_shared else text
+        after = _with_section(before, text, end_of_line, file) if form.is_shared else text
         if after == before:
             return Written(file, backup=None)
         file.parent.mkdir(parents=True, exist_ok=True)
-        backup = None if form.is_shared or not before else _kept(file, before.encode())
-        # A link stays a link.
+        backup = None if form.is_shared or not before else _back_up(file, before.encode())
+        # A symbolic link stays a link.
         replace_file(Path(os.path.realpath(file)), after.encode(), new_mode=0o644)
     except (OSError, UnicodeDecodeError) as error:
         raise FileRefused(f"{file}: it cannot be written ({error}). Nothing was changed.") from error
     return Written(file, backup)
 
 
-_MARK = re.compile(rf"^[ \t]*(?:(?P<begin>{re.escape(BEGIN)})|{re.escape(END)})[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
+_MARKER = re.compile(rf"^[ \t]*(?:(?P<begin>{re.escape(BEGIN)})|{re.escape(END)})[ \t]*\r?(?:\n|\Z)", re.MULTILINE)
 
 
-def _put_in(before: str, text: str, end_of_line: str, file: Path) -> str:
+def _with_section(before: str, text: str, end_of_line: str, file: Path) -> str:
     part = f"{BEGIN}{end_of_line}{text}{END}{end_of_line}"
-    marks = list(_MARK.finditer(before))
-    if not marks:
+    markers = list(_MARKER.finditer(before))
+    if not markers:
         return f"{before.rstrip()}{end_of_line * 2}{part}" if before.strip() else part
-    for index, mark in enumerate(marks):
-        if index > 1 or (mark["begin"] is not None) != (index == 0) or len(marks) == 1:
-            line = before.count("\n", 0, mark.start()) + 1
+    for index, marker in enumerate(markers):
+        if index > 1 or (marker["begin"] is not None) != (index == 0) or len(markers) == 1:
+            line = before.count("\n", 0, marker.start()) + 1
             raise FileRefused(
-                f"{file}, line {line}: {mark[0].strip()} has no partner, so which lines are Chargehand's is not"
+                f"{file}, line {line}: {marker[0].strip()} has no partner, so which lines are Chargehand's is not"
                 f" clear. Keep one {BEGIN} with one {END} below it, or remove these lines. Nothing was changed."
             )
-    begin, end = marks
+    begin, end = markers
     return f"{before[: begin.start()]}{part}{before[end.end() :]}"
 
 
-def _kept(file: Path, before: bytes) -> Path:
-    """A copy beside the file; no other one is overwritten."""
+def _back_up(file: Path, before: bytes) -> Path:
+    """Write a backup beside the file, without overwriting a different one. Returns its path."""
     names = (f"{file.name}{BACKUP}{f'-{number}' if number > 1 else ''}" for number in itertools.count(1))
     backups = map(file.with_name, names)
     backup = next(one for one in backups if not one.exists() or one.read_bytes() == before)

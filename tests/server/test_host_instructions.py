@@ -12,7 +12,7 @@ from memory_rows import losing_ledger
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.profiles.price import in_dollars
 from chargehand.server.cli import main
-from chargehand.server.command.steering import BEGIN, END, FORMS
+from chargehand.server.command.host_instructions import BEGIN, END, FORMS
 
 LOST = in_dollars(3.0)
 RULE_OF_THUMB = "more than about 200 tokens"

@@ -1,4 +1,4 @@
-"""Standard output of every command but serving: what cannot be printed ends none half-way, and is said at the end."""
+"""Standard output for all commands except serving: a write error is reported at the end instead of raised."""
 
 import io
 import os
@@ -6,20 +6,20 @@ import sys
 from typing import TextIO
 
 
-class KeptOutput(io.TextIOBase):
-    """Takes what is printed, for as long as it arrives and after."""
+class ResilientOutput(io.TextIOBase):
+    """A text stream that records write errors and discards the text instead of raising."""
 
     def __init__(self, out: TextIO | None) -> None:
-        """out: None where the process was started with its standard output closed."""
+        """out: None if the process was started with standard output closed."""
         self._out = out
-        self.why_lost: str | None = None
-        """Why something has not arrived. None: all has."""
+        self.why_failed: str | None = None
+        """Why output was lost. None: none was."""
         self.remedy = ""
-        """What still has it."""
+        """Where the lost output can still be found."""
 
     def write(self, text: str, /) -> int:
         if self._out is None:
-            self.why_lost = "it is closed"
+            self.why_failed = "it is closed"
             return len(text)
         try:
             return self._out.write(text)
@@ -28,7 +28,7 @@ class KeptOutput(io.TextIOBase):
             return len(text)
 
     def flush(self) -> None:
-        if self._out is None or self._out.closed:  # by the server, when its host has hung up
+        if self._out is None or self._out.closed:  # closed by the server, when its host has disconnected
             return
         try:
             self._out.flush()
@@ -46,12 +46,12 @@ class KeptOutput(io.TextIOBase):
         return "utf-8" if self._out is None else self._out.encoding
 
     def _lose(self, out: TextIO, error: OSError) -> None:
-        self.why_lost = f"it cannot be written ({error.strerror})"
-        # What is left in its buffer would be tried once more, and complained of, when the process ends.
+        self.why_failed = f"it cannot be written ({error.strerror})"
+        # Otherwise the rest of the buffer would be written again, and the error printed, when the process exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
-def still_has(remedy: str) -> None:
-    """Name what still has the text that is printed from now on, should it not arrive."""
-    if isinstance(sys.stdout, KeptOutput):
+def set_fallback(remedy: str) -> None:
+    """Name where the text printed from now on can be found if writing it fails."""
+    if isinstance(sys.stdout, ResilientOutput):
         sys.stdout.remedy = f" {remedy} still has it."
