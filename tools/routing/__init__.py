@@ -1,1 +1,1 @@
-"""Who does a task: its type, its complexity, and the model that is asked."""
+"""Routes a task: its type, its complexity, and the model to ask."""

@@ -1,4 +1,4 @@
-"""Who could do a task, and what speaks against each."""
+"""Candidate models for a task, each with the obstacles that rule it out."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,29 +25,29 @@ from .thinking import decide_thinking
 
 @dataclass(frozen=True)
 class Constraints:
-    """What the caller and the task allow; nothing that breaks one is ever chosen."""
+    """Limits set by the caller and the task; a model that violates one is never chosen."""
 
     local_only: bool = False
     max_cost_usd: float | None = None
-    """US dollars for the one request. None: no limit of the caller's."""
+    """US dollars for a single request. None: the caller sets no limit."""
     of_the_day_usd: float | None = None
-    """US dollars that the day's budget has left. None: it has no limit, or none that counts here."""
+    """US dollars left of the day's budget. None: it has no limit, or is ignored here."""
     max_latency_s: float | None = None
     prompt_tokens: int = 0
-    """An estimate of everything that must be sent."""
+    """Estimate for the whole prompt, with complete context files."""
     least_prompt_tokens: int | None = None
-    """The same with the files in their most needed parts. None: nothing can be left out."""
+    """The same with only the essential parts of the files. None: nothing can be left out."""
 
     @cached_property
     def usd(self) -> float | None:
-        """US dollars that may be spent at all. None: no limit."""
+        """The tighter of the two limits, in US dollars. None: no limit."""
         limits = [usd for usd in (self.max_cost_usd, self.of_the_day_usd) if usd is not None]
         return min(limits, default=None)
 
     def prompt_tokens_in(self, window_tokens: int | None, output_tokens: int) -> int:
-        """What is sent to a model of this window: the files in part where they do not fit whole.
+        """Prompt tokens for a model with this window, with the files shortened if they do not fit.
 
-        output_tokens: what its answer is expected to take.
+        output_tokens: expected for its answer.
         """
         whole, least = self.prompt_tokens, self.least_prompt_tokens
         if window_tokens is None or least is None or whole + output_tokens <= window_tokens:
@@ -60,41 +60,41 @@ ObstacleKind = Literal["retired", "not_local", "unreachable", "too_long", "too_d
 
 @dataclass(frozen=True)
 class Obstacle:
-    """One thing that keeps a model from being asked."""
+    """One reason why a model cannot be asked."""
 
     kind: ObstacleKind
     text: str
-    """For readers; nothing is decided by it."""
+    """For display only."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model in one role, with all that keeps it from being asked."""
+    """One model in one role, with all obstacles to asking it."""
 
     role: Role
     profile: ModelProfile
     availability: Availability
     expected: Expectation
     prompt_tokens: int
-    """What its prompt takes, the context files packed where they must be."""
+    """Estimate for its prompt, with the context files shortened if they must be."""
     obstacles: tuple[Obstacle, ...] = ()
-    """The gravest first. Empty: it can be asked."""
+    """The most serious first. Empty: it can be asked."""
     doubts: tuple[str, ...] = ()
-    """What is not known and therefore held against nobody."""
+    """Warnings that do not rule it out, such as unknown limits."""
     pace: Pace | None = None
-    """How fast it answers on this machine. None: too little is known."""
+    """Its measured speed on this machine. None: too little is known."""
     overruns: tuple[Overrun, ...] = ()
-    """Where its pace is not known and it runs on a machine of the user's: what it could not answer in its time."""
+    """For a self-hosted model of unknown pace: the requests that it could not answer in time."""
     measured_tasks: int = 0
-    """Of a suite that it was measured at, here."""
+    """Suite tasks on which it was measured on this machine."""
     is_estimated: bool = True
-    """True: what it is expected to do rests on no result of its own."""
+    """True: its expected success rests on no result of its own."""
     ancestor: str | None = None
-    """Of an estimate: the model of its line whose results it rests on. None: on where its role stands."""
+    """For an estimate: the model of its line whose results it uses. None: its role's default."""
 
     @property
     def grounds(self) -> str:
-        """What its expected success rests on, in words; empty: published results, or tasks remembered."""
+        """The basis of its expected success, in words; empty: published results, or remembered tasks."""
         if self.is_estimated:
             return f"estimated from {f'results of {self.ancestor}' if self.ancestor else 'its role'}"
         return f"measured on {self.measured_tasks} tasks" if self.measured_tasks else ""
@@ -105,23 +105,23 @@ class Candidate:
 
     @property
     def why_not(self) -> str | None:
-        """The gravest obstacle, in words. None: it can be asked."""
+        """The most serious obstacle, in words. None: it can be asked."""
         return self.obstacles[0].text if self.obstacles else None
 
     @property
     def is_too_dear_alone(self) -> bool:
-        """Whether it could be asked but for its cost."""
+        """Whether its cost is the only obstacle."""
         return bool(self.obstacles) and {obstacle.kind for obstacle in self.obstacles} <= {"too_dear", "day_spent"}
 
     @property
     def window_tokens(self) -> int | None:
-        """What prompt and answer may take together. None: it is not known."""
+        """Maximum for prompt and answer together. None: unknown."""
         return self.availability.window_of(self.profile)
 
 
 @dataclass(frozen=True)
 class Circumstances:
-    """All that candidates are judged by."""
+    """The facts by which candidates are judged."""
 
     catalogue: Catalogue
     availability: Mapping[str, Availability]
@@ -131,20 +131,20 @@ class Circumstances:
     pace: Mapping[str, Pace] = field(default_factory=dict[str, Pace])
     """By profile id; absent: too little is known of its speed on this machine."""
     overruns: Mapping[str, tuple[Overrun, ...]] = field(default_factory=dict[str, tuple[Overrun, ...]])
-    """By profile id; absent: it had its answers in time, or was not asked lately."""
+    """By profile id; absent: it answered in time, or was not asked lately."""
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
-    """By profile id, the probability of success, 0 to 1; absent: what memory believes of it counts."""
+    """By profile id, the probability of success, 0 to 1; absent: memory's belief is used."""
     abilities: Mapping[str, Ability] = field(default_factory=dict[str, Ability])
-    """By profile id; absent: nobody asked."""
+    """By profile id; absent: not looked up."""
     is_told: bool = False
-    """Whether the user says what became of answers on which nothing was run."""
+    """Whether the user reports outcomes of answers on which nothing was executed."""
 
 
 def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bool) -> tuple[Role, ...]:
     """The wanted role, then those above it on the ladder, then those below, nearest first.
 
-    local_only: the machine's own roles come before all others, of which only a model that the user
-    runs locally can be asked.
+    local_only: the local roles come before all others, in which only models that run on this machine
+    can be asked.
     """
     rules = circumstances.catalogue.rules
     order = _outwards(wanted, rules.ladder)
@@ -167,9 +167,9 @@ def candidates_for(
     *,
     reference_first: bool = True,
 ) -> Iterator[Candidate]:
-    """Every profile of the roles, in the roles' order and each role's own order of preference.
+    """Every profile of the roles, by role, then by the role's order of preference, with retired ones last.
 
-    reference_first: in each role the reference's own profile before all others.
+    reference_first: in each role the reference's own profile comes first.
     """
     catalogue, today = circumstances.catalogue, circumstances.today
     for role in roles:
@@ -181,7 +181,7 @@ def candidates_for(
 def judge(
     profile: ModelProfile, role: Role, complexity: float, constraints: Constraints, circumstances: Circumstances
 ) -> Candidate:
-    """The profile as a candidate: what it is expected to do, and what speaks against it."""
+    """The profile as a candidate, with its expected results and its obstacles."""
     availability = circumstances.availability.get(profile.id) or Availability(
         is_reachable=False,
         is_local=False,
@@ -259,7 +259,7 @@ def _obstacles(
 
 
 def _beyond_the_money(cost_usd: float, constraints: Constraints) -> Obstacle:
-    """The narrower of the two limits, the caller's or the day's."""
+    """The obstacle for the tighter of the two limits, the caller's or the day's."""
     told, of_the_day_usd = f"expected to cost {in_dollars(cost_usd)}, more than", constraints.of_the_day_usd
     if of_the_day_usd is not None and of_the_day_usd == constraints.usd:
         left = f"the {in_dollars(of_the_day_usd)} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"

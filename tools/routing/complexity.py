@@ -1,7 +1,7 @@
-"""How hard a task is, from 1 to 10, as a sum of named factors: pure, deterministic, explainable.
+"""Scores a task's complexity, 1 to 10, as a sum of named factors: pure, deterministic, explainable.
 
-It reads words, not meaning: it tells a rename from a function from a system, and not a subtle bug from
-a plain one. What models then make of tasks is memory's to say.
+It looks at words, not meaning: it distinguishes a rename, a function and a system, but not a subtle bug from
+an obvious one. How well models do such tasks is left to memory.
 """
 
 import math
@@ -19,7 +19,7 @@ LEAST, MOST = 1.0, 10.0
 
 _BASE = 2.0
 
-# What a task of the type asks beyond a few lines of code. Our own judgement.
+# Points by task type, relative to a few lines of code. Our own judgement.
 _BY_TASK_TYPE: dict[TaskType, float] = {
     "formatting": -0.8,
     "documentation": -0.3,
@@ -35,7 +35,8 @@ _BY_TASK_TYPE: dict[TaskType, float] = {
     "architecture": 3.2,
 }
 
-# What a whole design of several services adds, the task type's own share included.
+# Maximum points for designing, and for building, a system of several services; those for designing include the
+# task type's own.
 _SYSTEM_DESIGN = 6.8
 _SYSTEM_BUILD = 4.4
 
@@ -46,17 +47,17 @@ class Factor:
 
     name: str
     value: str
-    """What was seen, for people: `43 words`, `distribut, kafka`."""
+    """What was found, for display: `43 words`, `distribut, kafka`."""
     contribution: float
     """Its share of the score, in points of complexity; negative makes the task easier."""
 
 
 @dataclass(frozen=True)
 class Complexity:
-    """How hard a task is, and why."""
+    """A complexity score with its reasons."""
 
     score: float
-    """1.0 to 10.0 with one decimal; the sum of the contributions, held within these bounds."""
+    """1.0 to 10.0 with one decimal; the sum of the contributions, clipped to these bounds."""
     factors: tuple[Factor, ...]
 
 
@@ -72,7 +73,7 @@ _Found = Mapping[str, tuple[str, ...]]
 
 
 def score_complexity(task: str, task_type: TaskType, context_files: Sequence[ContextFileFacts] = ()) -> Complexity:
-    """How hard a task of this type, with these files to know about, is."""
+    """The complexity of a task of this type with these context files."""
     reading = read_task(task)
     named = name_factors(reading, task_type, context_files)
     factors = (*named.factors, *_learnt(task, reading, named))
@@ -81,21 +82,21 @@ def score_complexity(task: str, task_type: TaskType, context_files: Sequence[Con
 
 @dataclass(frozen=True)
 class NamedFactors:
-    """What can be told by name, before the weights that were fitted say their part."""
+    """The factors before the correction by fitted weights."""
 
     factors: tuple[Factor, ...]
     triviality: float
-    """How far the task is a mechanical change, of which the fitted weights know nothing, 0 to 1."""
+    """How far the task is a mechanical change, which the fitted weights do not cover, 0 to 1."""
 
 
 def name_factors(reading: Reading, task_type: TaskType, context_files: Sequence[ContextFileFacts] = ()) -> NamedFactors:
-    """The factors of which each has its own reason; `score_complexity` adds to them."""
+    """The factors without the correction by fitted weights, which `score_complexity` adds."""
     found = LEXICON.found(reading)
     factors = [f for f in _factors(reading, found, task_type, context_files) if f.contribution]
     signs = _signs_of_a_trivial_change(reading, found, task_type)
     if not signs:
         return NamedFactors(tuple(factors), 0.0)
-    # In a long text the word is one among many and says little of the whole.
+    # In a long text a single word says little about the whole task.
     triviality = min(1.0, max(0.0, (_TRIVIAL_WITHIN_WORDS[1] - reading.length) / _TRIVIAL_SPAN))
     above_base = sum(factor.contribution for factor in factors) - _BASE
     trivial = _factor("trivial_change", _some(signs), -triviality * (0.9 * max(0.0, above_base) + 0.6))
@@ -111,9 +112,9 @@ def _learnt(task: str, reading: Reading, named: NamedFactors) -> Iterator[Factor
 
 
 def _score(factors: Sequence[Factor]) -> float:
-    """The sum within its bounds, to one decimal.
+    """The sum, clipped to its bounds and rounded to one decimal.
 
-    Counted in hundredths, which every contribution has: sums of floats differ between Pythons.
+    Summed in hundredths, to which contributions are rounded, because float sums differ between Python versions.
     """
     hundredths = sum(round(factor.contribution * 100) for factor in factors)
     return min(MOST, max(LEAST, (hundredths + 5) // 10 / 10))
@@ -130,7 +131,7 @@ def _factors(
     yield _system(reading, found, task_type)
     yield _requirements(reading, found)
     for name, weight, most in _DEMANDS:
-        # Whoever repairs a thing need not make it.
+        # Repairing or explaining something takes less than making it.
         share = 0.5 if task_type in _NOT_MAKING and name in _OF_MAKING else 1
         yield _factor(name, _some(found[name]), share * min(most, weight * _growth(len(found[name]))))
     yield _quantities(reading, found)
@@ -149,7 +150,7 @@ _DEMANDS: tuple[tuple[str, float, float], ...] = (
     ("graphs", 0.4, 0.8),
     ("counting", 0.45, 0.9),
 )
-"""Factor and table of cues, points for one cue, and the most that many can add."""
+"""Factor, which is also its table of cues; points for one cue; maximum points."""
 
 _OF_MAKING = frozenset(("substantial", "algorithms", "graphs", "counting"))
 _NOT_MAKING = frozenset(("code_repair", "debugging", "review", "documentation", "formatting", "reasoning"))
@@ -162,7 +163,7 @@ def _scope(found: _Found) -> Factor:
 
 
 def _system(reading: Reading, found: _Found, task_type: TaskType) -> Factor:
-    """What comes of parts that run apart, above all where they are to be designed or built."""
+    """Points for systems of several processes, most of all if they are to be designed or built."""
     apart, parts = found["distributed"], found["system"]
     if not apart and reading.words.count("service") > 1:
         apart = ("several services",)
@@ -184,7 +185,7 @@ def _requirements(reading: Reading, found: _Found) -> Factor:
 
 
 def _quantities(reading: Reading, found: _Found) -> Factor:
-    """What formal statements add: named quantities, and bounds that rule out trying everything."""
+    """Points for formal statements: named quantities, and bounds that rule out brute force."""
     symbols = {word for word in reading.distinct_words if len(word) == 1 and word.isascii()} - {"a", "i", "s"}
     exponents = [int(e) for e in _EXPONENT.findall(reading.own_text)]
     points = min(0.9, 0.2 * math.log2(1 + len(symbols))) + (0.4 if max(exponents, default=0) >= _LARGE_EXPONENT else 0)
@@ -200,7 +201,7 @@ def _context(context_files: Sequence[ContextFileFacts]) -> Factor:
 
 
 def _signs_of_a_trivial_change(reading: Reading, found: _Found, task_type: TaskType) -> tuple[str, ...]:
-    """What takes a mechanical change down again, however large the place it is made in."""
+    """Signs of a mechanical change, which is easy however large its surroundings are."""
     if found["creating"]:
         return ()
     mechanical = found["mechanical"]
@@ -212,7 +213,7 @@ def _signs_of_a_trivial_change(reading: Reading, found: _Found, task_type: TaskT
 
 
 def _first_verb(reading: Reading) -> str | None:
-    """The first word that is not mere politeness: in a request, its verb."""
+    """The first word that is not a courtesy: in a request, its verb."""
     return next((word for word in reading.words if word not in _POLITE), None)
 
 
@@ -232,7 +233,7 @@ _EXPONENT = re.compile(r"\b10\s?(?:\^|\*\*)\s?\{?(\d{1,2})\b")
 
 
 def _growth(count: int) -> float:
-    """0, 1, 1.5, 1.75 and so on below 2: more of the same says less and less."""
+    """0, 1, 1.5, 1.75 and so on, below 2: diminishing returns."""
     return 2 * (1 - 0.5**count)
 
 

@@ -1,7 +1,7 @@
-"""The words by which a task's difficulty is told, a table for each kind of word.
+"""Words that indicate a task's difficulty, in one table per kind.
 
-The trade's words in English, and the plainest of them in the languages that askers most often write in:
-an asker of another language is at least told a rename from a system. `lexicon.py` says how a cue is read.
+Technical terms in English, and the most common ones in the languages that users most often write in, so that
+in those a rename is at least told from a system. `lexicon.py` defines the syntax of cues.
 """
 
 from .lexicon import Lexicon
@@ -16,7 +16,7 @@ LEXICON = Lexicon(
             orthographe, errata*, ortograf*, error tipográfico, erro de digitação, refuso, refusi, опечатк*, 拼写,
             错别字, 誤字, タイポ, 오타
         """,
-        # A change that needs no thought; in a bug report these words say something else.
+        # A mechanical change; in a bug report these words mean something else.
         "mechanical": """
             rename, renames, renaming, variable name, trailing newline, blank line, better name, occurrence of,
             occurrences of, the grammar of, quotes for, quotes to, button text, reformat*, reindent*, re indent,
@@ -30,7 +30,7 @@ LEXICON = Lexicon(
             indente*, renombra*, cambia el nombre, formatea, sangría, renomeie, renomear, rinomina*, переимен*,
             отформатир*, 重命名, 改名, 格式化, 缩进, リネーム, 名前を変, インデント, 이름을 바꿔, 이름을 변경
         """,
-        # Something is made, so a mechanical verb beside it describes the thing, not the task.
+        # Something is created, so a mechanical verb nearby describes the product, not the task.
         "creating": """
             write a, write an, write me, write the, write code, implement, implements, implementing, build a,
             build an, build me, create a, create an, develop a, develop an, develop the, generate a, make a, make an,
@@ -38,7 +38,7 @@ LEXICON = Lexicon(
             écrire, implémente*, crée*, escrib*, implementa*, crea una, crea un, escreva, crie, scrivi, напиш*,
             реализу*, создай, 编写, 实现, 写一个, 创建, 書いて, 実装, 作成, 작성, 구현
         """,
-        # A whole is to be thought out.
+        # A design or plan for something as a whole.
         "designing": """
             the design of, a design for, lay out a, lay out the, think through, draw up, outline a, outline the,
             design a, design an, design the, design our, design how, design and, design for, design me, you design,
@@ -51,7 +51,7 @@ LEXICON = Lexicon(
             architektur, conçois, concevez, concevoir, architecture, diseñ*, arquitectura, arquitetura, projete,
             progetta*, спроектир*, проектир*, архитектур*, 设计, 架构, 設計, アーキテクチャ, 설계
         """,
-        # Parts and properties of systems of several processes.
+        # Components and properties of systems of several processes.
         "system": """
             message queue, task queue, job queue, work queue, a queue, queues, broker, kafka, rabbitmq, nats,
             kubernetes, pub sub, pubsub, event driven, event sourc*, cqrs, outbox, load balanc*, gateway, failover,
@@ -63,7 +63,7 @@ LEXICON = Lexicon(
             throughput, millions, billion*, dienst*, warteschlange*, datenbank*, file d, base de données, cola,
             colas, base de datos, очеред*, баз*, 队列, 数据库, 消息, キュー, データベース, 대기열, 데이터베이스
         """,
-        # Several services or machines by their very name.
+        # Terms that always mean several services or machines.
         "distributed": """
             microservice*, micro services, services, multi service, multiservice, distribu*, shard*, consensus, raft,
             paxos, multi region, multi tenant, multitenant, multi datacenter, geo replicat*, cross region,
@@ -71,7 +71,7 @@ LEXICON = Lexicon(
             distribuíd*, servicios, serviços, servizi, микросервис*, распредел*, сервисов, 微服务, 分布式,
             マイクロサービス, 分散, 마이크로서비스, 분산
         """,
-        # Much of a project at once.
+        # Large parts of a project.
         "wide_scope": """
             codebase, code base, across the, everything, entire, whole, repository, whole project, entire project,
             every file, all files, project wide, everywhere, all modules, every module, all endpoints,
@@ -84,7 +84,7 @@ LEXICON = Lexicon(
             plugin*, client, controller, pipeline, endpoint*, workflow, framework, application, api, database,
             schema, model, session*, cache, caching, modul, modulo, módulo, модул*, 模块, モジュール, 모듈
         """,
-        # Things of which each is a project.
+        # Products that are a project in themselves.
         "substantial": """
             compiler, interpreter, transpiler, kernel*, driver, device driver, emulator, operating system, web app,
             web application, mobile app, full stack, neural network, machine learning, game engine, physics engine,
@@ -92,25 +92,25 @@ LEXICON = Lexicon(
             type system, type checker, virtual machine, garbage collector, database engine, dashboard, editor,
             upgrade*, migrat*, line codebase, k line, k lines, thousand lines
         """,
-        # Speed or memory counts.
+        # Speed or memory matters.
         "performance": """
             performan*, latency, throughput, fast enough, efficient*, optimi*, memory usage, memory leak,
             leaks memory, scales, large files, millions, big o, constant time, linear time, logarithmic,
             without loading, effizient*, efficace*, eficien*, 性能, 高效, パフォーマンス, 성능
         """,
-        # Things happen at the same time.
+        # Several activities at the same time.
         "concurrency": """
             concurren*, thread*, race condition, race, races, deadlock*, lock free, mutex, locks, locking, parallel*,
             async*, goroutine*, atomic*, transaction*, interleav*, cancel*, backpressure, nebenläufig*, concurrenc*,
             concorren*, параллел*, поток*, 并发, 线程, 死锁, 並行, スレッド, 동시성, 스레드
         """,
-        # Somebody may attack it.
+        # Protection against attackers.
         "security": """
             secur*, encrypt*, authent*, authoriz*, authoris*, oauth*, jwt, vulnerab*, injection, sandbox*,
             permission*, cryptograph*, credential*, csrf, xss, rbac, tls, verschlüssel*, sicherheit*, sécuri*,
             segurid*, seguran*, безопасн*, 安全, 加密, セキュリティ, 暗号, 보안
         """,
-        # What must hold in bad cases, and faults that hide.
+        # Robustness, and faults that are hard to reproduce.
         "integrity": """
             backward*, compatib*, regression*, edge case*, corner case*, migrat*, consisten*, recover*, retry,
             retries, rollback, idempoten*, stateful, error handling, timeout*, precision, overflow, unicode,
@@ -124,7 +124,7 @@ LEXICON = Lexicon(
             configurable, optional*, guarantee*, exactly, only if, plus, muss, müssen, soll, ohne, doit, doivent,
             sans, debe, deben, sin, deve, должен, должна, без, 必须, 需要, 不能, 必要, 해야
         """,
-        # Exercises and tools whose method is the difficulty.
+        # Exercises and tools that need a difficult algorithm.
         "algorithms": """
             dynamic programming, shortest, longest, minimum, maximum, minimi*, maximi*, optimal, subsequence*,
             subarray*, permutation*, combination*, number of ways, how many ways, lexicographical*, modulo,
@@ -141,12 +141,12 @@ LEXICON = Lexicon(
             graph, graphs, edges, edge, vertex, vertices, nodes, tree, trees, undirected, directed, cycle*,
             connected, path, paths, grid, reachable, traversal
         """,
-        # The words of exercises in combinatorics and optimisation.
+        # Typical of exercises in combinatorics and optimisation.
         "counting": """
             modulo, queries, query, operations, choose, chosen, possible, distinct, sequence, sequences, pairs, cost,
             sum of, total, answer may be, very large, satisf*, numbered, th, each i, ways, inclusive
         """,
-        # The words of exercises with a yes, a no, or a string at their end.
+        # Typical of exercises whose result is yes, no or a string.
         "deciding": """
             true if, false otherwise, yes if, otherwise no, return true, print yes, lowercase english letters,
             english letters, digits, a string, the string, of a list, in a list, of two numbers, hello world

@@ -1,4 +1,4 @@
-"""From a task's text to a decision: what kind of work it is, how hard, and who does it."""
+"""From a task's text to a decision: its type, its complexity, and the model to ask."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ from .plan import Check, Means
 from .selection import select_model
 from .task_type import infer_task_type
 
-# What goes out beside the caller's own text: the system prompt and the tags.
+# What is sent beside the caller's own text: the system prompt and the tags.
 _FRAME_TOKENS = 200
 
 
 @dataclass(frozen=True)
 class Job:
-    """A task, read and understood."""
+    """A task with its type, complexity and context."""
 
     task: str
     task_type: TaskType
@@ -35,7 +35,7 @@ class Job:
     target: str | None = None
     """The file that the result goes into, as the caller named it."""
     notes: tuple[str, ...] = ()
-    """What the caller is to know of the context files that were found."""
+    """Remarks for the caller on the context files."""
 
     @cached_property
     def packing(self) -> Packing:
@@ -43,12 +43,12 @@ class Job:
 
     @property
     def prompt_tokens(self) -> int:
-        """About how many tokens a prompt for it takes, all files whole."""
+        """Estimate for its prompt, with complete files."""
         return self._beside_files_tokens + self.packing.whole_tokens
 
     @property
     def least_prompt_tokens(self) -> int:
-        """The same with only those parts of the files that must be there; reads them all by their grammars."""
+        """The same with only the essential parts of the files; slow, because it parses them all."""
         return self._beside_files_tokens + self.packing.min_tokens
 
     @property
@@ -65,7 +65,7 @@ def understand(
     target: str | None = None,
     notes: Sequence[str] = (),
 ) -> Job:
-    """The task with its type, inferred when it is not given, and its complexity."""
+    """The task with its type, inferred if it is None, and its complexity."""
     facts = [ContextFileFacts(path=file.path, size_bytes=len(file.text.encode())) for file in files]
     if context:
         facts.append(ContextFileFacts(path="", size_bytes=len(context.encode())))
@@ -73,7 +73,7 @@ def understand(
     return Job(task, kind, complexity, tuple(files), context, target, tuple(notes))
 
 
-@lru_cache(maxsize=16)  # the same task is routed, delegated and asked about again
+@lru_cache(maxsize=16)  # the same task is often routed, then delegated
 def _read(task: str, task_type: TaskType | None, facts: tuple[ContextFileFacts, ...]) -> tuple[TaskType, Complexity]:
     kind = task_type or infer_task_type(task)
     return kind, score_complexity(task, kind, facts)
@@ -94,11 +94,11 @@ async def decide(
     every_model: bool = False,
     within_the_day: bool = True,
 ) -> Decision:
-    """Who does the job under the caller's constraints and the user's. Raises UnknownModel or a LedgerError.
+    """Choose a model under the caller's and the user's constraints. Raises UnknownModel or a LedgerError.
 
-    check: what will be executed on an answer; None is nothing. means: what all attempts together may use.
-    every_model: a role may have several players, one after the other.
-    within_the_day: whether a model that the day's budget cannot pay makes way for another.
+    check: reliability of the check that will be executed on answers; None: no check. means: limits of all attempts
+    together. every_model: several models per role may be tried, one after the other.
+    within_the_day: whether a model that exceeds the day's budget is ruled out.
     """
     constraints = Constraints(
         local_only=local_only or services.rules.local_only,
@@ -128,22 +128,22 @@ async def decide(
 
 
 def assess(text: str) -> tuple[TaskType, float]:
-    """The kind of task that a text asks for, and its complexity, 1 to 10."""
+    """The type of task that a text asks for, and its complexity, 1 to 10."""
     job = understand(text, None, ())
     return job.task_type, job.complexity.score
 
 
 async def of_the_day_usd(services: Services) -> float | None:
-    """US dollars that the day's budget has left when all requests under way are free of charge. None: no limit.
+    """US dollars left of the day's budget, not counting reservations of requests under way. None: no limit.
 
-    What those hold mostly comes back: a request waits for it, and a decision does not count it.
+    Reservations are mostly released: a request waits for that, and a decision ignores them.
     """
     cap_usd = services.rules.daily_budget_usd
     return None if cap_usd is None else max(0.0, cap_usd - await services.ledger.settled_today_usd())
 
 
 def _may_be_packed(job: Job, circumstances: Circumstances) -> bool:
-    """Whether the files are too much for the window of any model that is there."""
+    """Whether the files exceed the context window of at least one reachable model."""
     answer_tokens = expected_output_tokens(job.complexity.score, thinking=True)
     windows = (
         there.window_of(profile)

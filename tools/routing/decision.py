@@ -1,4 +1,4 @@
-"""What the selector is asked, and what it decides."""
+"""The question to the model selector, and its decision."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,31 +16,31 @@ from .policy import Policy
 
 @dataclass(frozen=True)
 class Question:
-    """What the selector is asked."""
+    """A request to select a model for a task."""
 
     complexity: Complexity
     task_type: TaskType
     checkpoint: Checkpoint | None = None
     pinned: tuple[ModelProfile, ...] = ()
-    """The models that the caller's `model` means, the preferred first. Empty: none was named."""
+    """The models that the caller's `model` refers to, preferred first. Empty: none was named."""
     constraints: Constraints = field(default_factory=Constraints)
     policy: Policy = "reference"
     check: Check | None = None
-    """What will be executed on an answer. None: nothing, so that one answer is all there will be."""
+    """Reliability of the check that will be executed on answers. None: no check, so there is only one attempt."""
     means: Means = field(default_factory=Means)
-    """What all attempts together may use."""
+    """Limits of all attempts together."""
     every_model: bool = False
-    """True: a role may have several players, one after the other."""
+    """True: several models per role may be tried, one after the other."""
     task: str = ""
-    """Its text, so that the same task is tried out on the same model."""
+    """Its text, a seed: the same task explores the same model."""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """The choice, and everything that led to it."""
+    """The chosen model, and everything that led to it."""
 
     chosen: Candidate
-    """`chosen.why_not` is set when nothing could be asked: then it is what comes nearest."""
+    """If no model is usable, the one closest to usable, with its `why_not`."""
     source: Source
     complexity: Complexity
     task_type: TaskType
@@ -49,14 +49,14 @@ class Decision:
     reason: str
     warnings: tuple[str, ...]
     candidates: tuple[Candidate, ...]
-    """All that were looked at, in the order in which the policy prefers them."""
+    """All that were considered, in the policy's order of preference."""
     planner: Planner
-    """Says what follows a failure."""
+    """Plans what follows a failure."""
     plan: Plan | None = None
-    """What the choice is the first step of. None: the choice has another reason."""
+    """The plan that begins with the chosen model. None: it was not chosen by a plan."""
 
     def candidate(self, model: str) -> Candidate:
-        """Who a step's model is."""
+        """The usable candidate with this profile id."""
         return next(c for c in (self.chosen, *self.candidates) if c.profile.id == model and c.is_usable)
 
     def why_not(self, candidate: Candidate) -> str:
@@ -89,7 +89,7 @@ def decided(
     *warnings: str | None,
     plan: Plan | None = None,
 ) -> Decision:
-    """The decision, with what else it has to say."""
+    """Build the decision, with the warnings that are not None and the chosen model's doubts."""
     recollection, prior = circumstances.recollection, circumstances.catalogue.rules.prior
     notes = (*warnings, *(chosen.doubts if chosen.is_usable else ()))
     return Decision(
@@ -107,9 +107,9 @@ def decided(
 
 
 def planner_for(question: Question, circumstances: Circumstances, candidates: Sequence[Candidate]) -> Planner:
-    """Plans over these candidates: what follows a failure, whoever was asked first.
+    """The planner over these candidates, whichever is asked first.
 
-    A model that the caller named stays alone, and what it costs is the caller's wish.
+    A model that the caller named is the only candidate, at the caller's expense: under policy `quality`.
     """
     complexity, constraints = question.complexity.score, question.constraints
     policy: Policy = "quality" if question.pinned else question.policy

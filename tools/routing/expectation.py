@@ -1,4 +1,4 @@
-"""What a model is expected to make of a task: success, dollars, seconds."""
+"""The expected success, cost and time of a model on a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from ...profiles.routing_rules import Prior
 from .thinking import decide_thinking
 
 # Our own rule of thumb until a model's use is measured: an answer of 150 tokens for a rename, 340 for a
-# function (complexity 3), 2,600 for a hard module (8); thinking takes three times the answer again.
+# function (complexity 3), 2,600 for a hard module (8); thinking adds three times the answer.
 _ANSWER_TOKENS_AT_ZERO = 100
 _ANSWER_GROWTH = 1.5
 _THINKING_SHARE = 3
 
-# Our estimate of a prompt's tokens is generous; a vendor counts down to half of it.
+# Our estimate of a prompt's tokens is high; a vendor may count as little as half of it.
 _ESTIMATE_OVER_COUNT = 2.0
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """What is expected of one model for one task."""
+    """The expected results of one model on one task."""
 
     success: float
-    """Probability, 0 to 1, that its work passes."""
+    """Probability, 0 to 1, that its answer passes."""
     output_tokens: int
     """Thinking included."""
     cost_usd: float
     seconds: float | None
-    """Generation alone, a cold load included. None: no speed of the model is known."""
+    """For generation, including a cold load. None: the model's speed is unknown."""
 
 
 def expected_output_tokens(complexity: float, *, thinking: bool) -> int:
@@ -40,7 +40,7 @@ def expected_output_tokens(complexity: float, *, thinking: bool) -> int:
 
 
 def usual_output_tokens(complexity: float, *, thinking: bool, pace: Pace | None) -> int:
-    """The same, as the model itself has taken for such tasks where enough of them were seen."""
+    """The model's own usual number for such tasks if enough of them were seen, else `expected_output_tokens`."""
     seen = pace.output_tokens(complexity, thinking=thinking) if pace else None
     return round(seen) if seen else expected_output_tokens(complexity, thinking=thinking)
 
@@ -57,11 +57,10 @@ def expect(
     is_cold: bool = False,
     chance: float | None = None,
 ) -> Expectation:
-    """What the model is expected to make of a task of this complexity and prompt length.
+    """The model's expected results on a task of this complexity and prompt length.
 
-    pace: how fast it was on this machine. None: the profile's speed counts, and the overruns. is_cold: it must be
-    loaded first.
-    chance: its probability of success by all that is known of it and of this task. None: the belief's counts.
+    pace: its measured speed on this machine. None: the profile's speed and the overruns are used. is_cold: it must
+    be loaded first. chance: its probability of success by all evidence. None: the belief is used.
     """
     thinking = decide_thinking(profile, complexity).on
     output_tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
@@ -91,7 +90,7 @@ def expected_seconds(
     overruns: Sequence[Overrun],
     is_cold: bool,
 ) -> float | None:
-    """How long the model's reply is expected to take; None when no speed of it is known."""
+    """Expected duration of the model's reply; None if its speed is unknown."""
     tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     if pace is None:
         guess = None if profile.speed is None else tokens / profile.speed.typical_tokens_per_second
@@ -101,6 +100,6 @@ def expected_seconds(
         return max((seconds for seconds in (guess, least) if seconds is not None), default=None)
     first_seconds = pace.first_token_seconds(thinking=thinking)
     if profile.price is None:
-        # A model on your own machine reads the prompt in a time that grows with it.
+        # A self-hosted model's time to read the prompt grows with its length.
         first_seconds *= max(1.0, prompt_tokens / max(1.0, pace.prompt_tokens() * _ESTIMATE_OVER_COUNT))
     return (pace.load_seconds if is_cold else 0.0) + first_seconds + tokens * pace.seconds_per_token(thinking=thinking)

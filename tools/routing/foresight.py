@@ -1,4 +1,4 @@
-"""What the next answer of a model will take, and whether its time is known well enough to leave it out."""
+"""Predicts the cost and time of a model's next answer, and whether the time is reliable enough to exclude it."""
 
 from ...memory_store.overruns import least_seconds
 from .candidates import Candidate
@@ -6,14 +6,14 @@ from .expectation import expected_seconds, usual_output_tokens
 from .plan import Outlay
 from .thinking import decide_thinking
 
-# What a repair sends beside the prompt and the answer before: the failure, in a few lines of a traceback.
+# A repair sends, beside the prompt and the previous answer, the failure: a few lines of a traceback.
 _FAILURE_TOKENS = 200
 
 
 def foresee(candidate: Candidate, complexity: float, *, is_repair: bool) -> Outlay:
-    """What the candidate's next answer is expected to take; a repair finds its model loaded.
+    """The expected cost and time of the candidate's next answer; for a repair its model is already loaded.
 
-    A local model's profile was measured on another machine: good for a guess, no ground to leave it out.
+    A local model's profile was measured on another machine, so a time from it alone is only a guess.
     """
     profile, pace = candidate.profile, candidate.pace
     thinking = decide_thinking(profile, complexity, is_repair=is_repair).on

@@ -1,4 +1,4 @@
-"""The form of a task's text in named figures, for the weights that were fitted on tasks which people had rated."""
+"""Numeric features of a task's text, for the weights that were fitted on human ratings of tasks."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from .reading import Reading
 
 
 def form_of(task: str, reading: Reading, points: Mapping[str, float]) -> dict[str, float]:
-    """The figures by name. points: what each of the scorer's own factors gives."""
+    """The features by name. points: contributions of the scorer's own factors, by name."""
     text, words = reading.own_text, reading.words
     count = len(words) + 1
     symbols = sum(len(word) == 1 and word.isascii() for word in reading.distinct_words)
@@ -64,7 +64,7 @@ FACTORS: Sequence[str] = (
     "quantities",
     "pasted_text",
 )
-"""The scorer's own factors that are figures of the form too."""
+"""The scorer's own factors that also serve as features."""
 
 _SHARES: Mapping[str, Sequence[str]] = {
     name: name.split()

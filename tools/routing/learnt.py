@@ -1,7 +1,7 @@
-"""What people's ratings of tasks add to the score: weights of a text's form and of its words.
+"""Corrects the score by weights of a text's form and words, which were fitted on human ratings of tasks.
 
-Fitted by `evaluation/fit_complexity.py` on sets whose licences allow it; the file says which. It corrects
-the named factors and does not replace them: short requests, of which those sets hold none, are left alone.
+Made by `evaluation/fit_complexity.py` from datasets whose licences allow it; `complexity_weights.json` lists them.
+The named factors are corrected, not replaced; short requests, absent from those datasets, are left alone.
 """
 
 import base64
@@ -21,20 +21,20 @@ from .reading import Reading
 
 WEIGHTS = Path(__file__).with_name("complexity_weights.json")
 PLACES = 8192
-"""So many places the words and pairs of words are hashed to."""
+"""Number of buckets that words and word pairs are hashed into."""
 FARTHEST = 3.0
-"""In standard deviations: what lies farther out counts as this far."""
+"""Features are clipped to this many standard deviations from the mean."""
 MOST_POINTS = 2.0
-"""The most that form, or words, can add or take away."""
+"""Maximum that form, or words, can add or subtract."""
 
 _WORDS_READ = 600
-# Below so many words nothing is corrected, above so many fully.
+# No correction up to the first number of words, full correction from the second.
 _FROM_WORDS, _FULLY_WORDS = 20, 60
 
 
 @dataclass(frozen=True)
 class Correction:
-    """Points of complexity, and what they come from, the weightiest first."""
+    """Points of complexity, with the signs that contribute most, largest first."""
 
     form: float
     form_signs: tuple[str, ...]
@@ -45,13 +45,13 @@ class Correction:
 @dataclass(frozen=True)
 class _Weights:
     form: Mapping[str, tuple[float, float, float]]
-    """By figure: its mean, its spread, and points for one spread above the mean."""
+    """By feature: mean, standard deviation, and points per standard deviation above the mean."""
     words: "array[int]"
     points_per_unit: float
 
 
 def correct(reading: Reading, figures: Mapping[str, float]) -> Correction:
-    """What is to be added to the score of a text of this form and these words."""
+    """The correction to the score of a text. figures: its features, from `form_of`."""
     weights = _weights()
     strength = strength_of(reading)
     form = {
@@ -71,12 +71,12 @@ def correct(reading: Reading, figures: Mapping[str, float]) -> Correction:
 
 
 def strength_of(reading: Reading) -> float:
-    """How far a text is long enough for its form and words to tell, 0 to 1."""
+    """How strongly a text of this length is corrected, 0 to 1."""
     return min(1.0, max(0.0, (reading.length - _FROM_WORDS) / (_FULLY_WORDS - _FROM_WORDS)))
 
 
 def word_places(reading: Reading) -> list[tuple[str, int, float]]:
-    """The text's words and pairs of words: each with the place it is hashed to, and how much of it there is."""
+    """The text's words and word pairs, each with its bucket and 1 + ln(count)."""
     words = reading.words[:_WORDS_READ]
     counts = Counter(words)
     counts.update(map(" ".join, pairwise(words)))
@@ -98,7 +98,7 @@ def _weightiest(signs: Iterable[tuple[str, float]], most: int = 4) -> tuple[str,
 
 @cache
 def _weights() -> _Weights:
-    """The file, read at the first use."""
+    """The weights, read from the file on first use."""
     content = json.loads(WEIGHTS.read_text(encoding="utf-8"))
     return _Weights(
         form={name: (row["mean"], row["spread"], row["points"]) for name, row in content["form"].items()},

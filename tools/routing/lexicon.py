@@ -8,10 +8,10 @@ _STEM_KEY = 3
 
 
 class Lexicon:
-    """Tables of cues by name, the cues set apart by commas.
+    """Tables of comma-separated cues, by name.
 
-    A cue is a word, the beginning of words (`migrat*`), or a phrase, whose last word may go on. In
-    scripts without spaces between words it is found anywhere.
+    A cue is a word, a prefix (`migrat*`), or a phrase, whose last word may be a prefix. In scripts
+    without spaces between words a cue matches anywhere.
     """
 
     def __init__(self, tables: Mapping[str, str]) -> None:
@@ -25,7 +25,7 @@ class Lexicon:
                 self._add(name, " ".join(cue.split()))
 
     def found(self, reading: Reading) -> Mapping[str, tuple[str, ...]]:
-        """The distinct cues that occur, by the table's name and in alphabetical order; no table is left out."""
+        """The distinct cues that occur, sorted, by table name; every table has an entry."""
         found: dict[str, set[str]] = {name: set() for name in self._names}
         for name, cue in self._occurring(reading):
             found[name].add(cue)

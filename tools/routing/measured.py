@@ -1,9 +1,9 @@
-"""What measurements make of the models' abilities: an estimate in which all models are worked out together.
+"""Updates the models' abilities by measurements, in one joint estimate over all models.
 
-Each model's ability is its published one, or its role's, moved by what it passed (Rasch's model, with normal
-priors: https://en.wikipedia.org/wiki/Rasch_model). By how much depends on what is known: a published ability is
-worth some twelve tasks at its limit, a guessed one three. A suite may be easier than its complexity says, for all
-models alike; and a model may be better at one kind of work than at another. Both are believed little.
+Each model's published ability, or its role's, is moved by the tasks that it passed (a Rasch model with normal
+priors: https://en.wikipedia.org/wiki/Rasch_model). A published ability weighs as much as about twelve tasks at its
+limit, an estimated one as three. A suite may be easier than its complexity suggests, for all models; and a model
+may be better at some task types than at others. Both effects have narrow priors.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     Row = npt.NDArray[np.float64]
 
-# Standard deviations, in points of complexity, and what a verdict counts for: a task's complexity is off by a point
-# or two. Our own judgement. At its limit a verdict is worth 0.13 per square point, so these weigh as 12, 3, 32 and 32.
+# The weight of a verdict, since a task's complexity is off by a point or two, and the priors' standard deviations in
+# points of complexity. Our own judgement. At a model's limit a verdict carries information of 0.13 per square point,
+# so the priors weigh as much as 12, 3, 32 and 32 verdicts.
 _TRUST = 0.6
 _OF_PUBLISHED, _OF_ESTIMATED, _OF_SUITE, _OF_LEANING = 0.8, 1.5, 0.5, 0.5
 _ROUNDS, _LONGEST_STEP, _EXACT = 50, 1.0, 1e-3
@@ -29,13 +30,13 @@ _ROUNDS, _LONGEST_STEP, _EXACT = 50, 1.0, 1e-3
 
 @dataclass(frozen=True)
 class Before:
-    """What is expected of a model that was never measured."""
+    """A model's ability before measurements."""
 
     model: str
     complexity_at_half: float
     is_estimated: bool
     leanings: tuple[tuple[TaskType, float], ...]
-    """By how much more complex a task of a type may be; absent: 0."""
+    """By task type, how much more complex a task may be for the same success; absent: 0."""
 
     def leaning(self, task_type: TaskType) -> float:
         return dict(self.leanings).get(task_type, 0.0)
@@ -43,7 +44,7 @@ class Before:
 
 @dataclass(frozen=True)
 class After:
-    """What the measurements make of it."""
+    """A model's ability after measurements."""
 
     complexity_at_half: float
     leanings: Mapping[TaskType, float]
@@ -51,7 +52,7 @@ class After:
 
 @dataclass(frozen=True)
 class Curve:
-    """How the success of a model falls with complexity."""
+    """How a model's success falls with complexity: a logistic curve between two bounds."""
 
     width: float
     least: float
@@ -60,17 +61,14 @@ class Curve:
 
 @lru_cache(maxsize=4)
 def fit(before: tuple[Before, ...], rates: PassRates, curve: Curve) -> Mapping[str, After]:
-    """The most probable abilities of those models that were measured, by profile id.
-
-    The same pass rates again are answered at once.
-    """
+    """The most probable abilities of the measured models, by profile id; cached for the same arguments."""
     import numpy as np
 
     models = [b for b in before if b.model in rates.models]
     verdicts = [(place, v) for place, b in enumerate(models) for v in rates.models[b.model].verdicts]
     if not verdicts:
         return {}
-    # One parameter for the suite, one for each model, one for each of its kinds of work: all as moves from the prior.
+    # One parameter for the suite, one per model, one per model and task type: all as offsets from the prior.
     kinds: list[tuple[int, TaskType]] = sorted({(place, v.task_type) for place, v in verdicts})
     of_kind = {kind: 1 + len(models) + place for place, kind in enumerate(kinds)}
     design = np.zeros((len(verdicts), 1 + len(models) + len(kinds)))
@@ -96,7 +94,7 @@ def fit(before: tuple[Before, ...], rates: PassRates, curve: Curve) -> Mapping[s
 
 
 def _most_probable(design: "Row", start: "Row", passed: "Row", weight: "Row", spread: "Row", curve: Curve) -> "Row":
-    """The moves of greatest posterior density, by Fisher scoring."""
+    """The offsets of greatest posterior density, by Fisher scoring."""
     import numpy as np
 
     moves = np.zeros(design.shape[1])

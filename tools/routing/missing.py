@@ -1,4 +1,4 @@
-"""What would have to change for a model to be asked: of many reasons those that the user is nearest to mending."""
+"""Explains why no model can be asked, by the obstacles that the user can remove most easily."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -13,14 +13,14 @@ _REMEDIES: Mapping[ObstacleKind, str] = {
     "day_spent": _RAISE,
     "too_slow": _RAISE,
 }
-"""Of limits that the call itself sets."""
+"""For limits that the call itself sets."""
 
 
 def nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that least keeps from being asked, each model once, in their order; of limits of the call only one.
+    """The models that are easiest to make usable, without duplicates, in order; for a limit of the call, only one.
 
-    None of them can be asked. A limit of the call is nearest, then a vendor whom the user has set up, then one who
-    need not be set up, then one without a key; a model that may not see the text, or is retired, comes last.
+    candidates: all unusable. From easiest to hardest: a limit of the call, a vendor that the user has set up, one
+    that needs no setup, one without a key, a model that may not see the text, a retired model.
     """
     models: dict[str, Candidate] = {}
     for candidate in candidates:
@@ -33,12 +33,12 @@ def nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def told_of(near: Sequence[Candidate]) -> str:
-    """The reasons, one for each vendor with its models after it; without a full stop at the end."""
+    """The reasons, one per vendor, each followed by its models; without a final full stop."""
     return "; ".join(_reasons(near))
 
 
 def where_to_look(near: Sequence[Candidate]) -> str:
-    """What tells more than the reasons; empty where a limit of the call is the reason."""
+    """A pointer to `chargehand doctor`; empty if a limit of the call is the reason."""
     return "`chargehand doctor` says what else can be set up." if near and _distance(near[0]) else ""
 
 

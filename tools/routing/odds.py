@@ -1,9 +1,9 @@
-"""What failures say about what is left: chances of success that hang together through the task.
+"""Success probabilities given earlier failures, which are correlated through the task.
 
-A task is as easy or as hard for all models, and the rest is chance. So a failure lowers the belief in
-every model, and most in those no stronger than the one that failed: one normal factor common to all
-(https://en.wikipedia.org/wiki/Copula_(statistics)#Gaussian_copula), of which a few levels are enough.
-And some tasks nobody solves: their tests contradict their text. Each failure makes that more likely.
+A task's difficulty is common to all models; the rest is chance. So a failure lowers the probability for
+every model, most for those no stronger than the one that failed: one normal factor common to all
+(https://en.wikipedia.org/wiki/Copula_(statistics)#Gaussian_copula), in a few discrete levels.
+Some tasks no model solves, because their tests contradict their text. Each failure makes that more likely.
 """
 
 import math
@@ -21,38 +21,38 @@ from typing import Self
 # Aider-AI/aider `edit_leaderboard.yml`, seen 2026-11-25) 17 models that solve 40 to 60% at first solve 11 to 47%
 # of the rest when they see what failed, the median 24%; by these figures it is 20 to 28%.
 TASK_SHARE = 0.65
-"""How much of success and failure is the task's doing: the correlation of two models' latent success."""
+"""Share of the variance of latent success that is due to the task: the correlation between two models."""
 UNSOLVABLE_SHARE = 0.1
 """Share of the tasks that no model solves."""
 _OF_THE_STRONGEST = 0.4
-"""At most this share of the strongest model's failures is put down to such tasks: 0.15 to 0.6 in the same sets."""
+"""Maximum share of the strongest model's failures attributed to such tasks: 0.15 to 0.6 in the same datasets."""
 
 LEVELS = 11
-"""Of difficulty; more change no decision."""
+"""Number of difficulty levels; more of them change no decision."""
 
 Odds = tuple[float, ...]
-"""A figure for each level of difficulty: the task nobody solves, then the hardest to the easiest."""
+"""One value per difficulty level: unsolvable first, then from hardest to easiest."""
 
 
 @dataclass(frozen=True)
 class Difficulty:
-    """What is believed of one task, whoever may be asked about it."""
+    """The distribution of one task's difficulty, common to all models."""
 
     unsolvable: float
-    """The probability that nobody solves it, before anything was tried."""
+    """Prior probability that no model solves it."""
 
     @classmethod
     def of(cls, successes: Sequence[float]) -> Self:
-        """successes: the probability that each solves it."""
+        """successes: each model's probability of solving it."""
         return cls(min(UNSOLVABLE_SHARE, _OF_THE_STRONGEST * (1 - max(successes, default=0.0))))
 
     @property
     def start(self) -> Odds:
-        """The probability of each level before anything was tried."""
+        """The prior probability of each level."""
         return (self.unsolvable, *((1 - self.unsolvable) / LEVELS for _ in range(LEVELS)))
 
     def chances(self, success: float) -> Odds:
-        """The probability of success at each level, for a model of this probability over all."""
+        """The probability of success at each level, for a model with this overall probability."""
         return (0.0, *_chances(round(success / (1 - self.unsolvable), 2)))
 
 
@@ -61,7 +61,7 @@ def times(one: Odds, other: Odds) -> Odds:
 
 
 def weighed(weights: Odds, figures: Odds) -> float:
-    """The sum of the figures, each with its level's weight."""
+    """The weighted sum over all levels."""
     return sum(map(mul, weights, figures))
 
 

@@ -1,8 +1,8 @@
-"""Who is asked first, what follows a failure, and when to stop: the plan of greatest expected value.
+"""Finds the plan of greatest expected value: which model to ask first, which after a failure, and when to stop.
 
-Every attempt is weighed by what it would still bring, after all that has failed, against its money and
-its wait. With a check a plan goes on until something passes or nothing left is worth its cost; without
-one nobody would notice a failure, so it is one attempt.
+The expected benefit of each attempt, given all failures before it, is weighed against its cost and its
+wait. With a check a plan goes on until an answer passes or no attempt is worth its cost; without one a
+failure would go unnoticed, so a plan is a single attempt.
 """
 
 import itertools
@@ -11,63 +11,63 @@ from dataclasses import dataclass, replace
 
 from .odds import Difficulty, Odds, times, weighed
 
-# Waiting is not free: at this many seconds it has used up what a solved task is worth. No attempt is
-# taken for shorter than the least, nor one of unknown length for longer. Our own judgement.
+# Waiting has a price: WORTH_SECONDS of it cost as much as a solved task is worth. An attempt counts as at
+# least LEAST_SECONDS, and as exactly that if its duration is unknown. Our own judgement.
 WORTH_SECONDS = 3_000.0
 LEAST_SECONDS = 30.0
 
-# Plans whose values differ by less than this share of a solved task's worth count as equal, so that
-# another wording of a task changes nothing: the one that begins on this machine is taken, else the cheaper.
+# Plans whose values differ by at most this share of a solved task's worth are tied, so that rewording a task
+# changes nothing: the one that begins on this machine wins, else the one that begins cheaper.
 _TIE_SHARE = 0.01
 
 
 @dataclass(frozen=True)
 class Outlay:
-    """What one answer is expected to take."""
+    """Expected cost and time of one answer."""
 
     cost_usd: float = 0.0
     seconds: float | None = None
-    """None: nobody knows."""
+    """None: unknown."""
     is_guess: bool = False
-    """True: its seconds are good for an order and no ground to leave it out."""
+    """True: `seconds` may affect the order of models, but not exclude one."""
 
 
 @dataclass(frozen=True)
 class Prospect:
-    """One model, as a plan sees it."""
+    """What a plan needs to know of one model."""
 
     model: str
     success: float
     """Probability, 0 to 1, that its first answer to this task is right."""
     draft: Outlay
     repair: Outlay | None = None
-    """Of a second answer, which is told what was wrong with the first. None: it gets no second try."""
+    """For a second answer, given the failure of the first. None: no second attempt."""
     is_local: bool = False
 
 
 @dataclass(frozen=True)
 class Check:
-    """How far the verdict of an executed check can be trusted."""
+    """Reliability of an executed check."""
 
     false_pass: float = 0.0
     """Share of the wrong answers that pass, 0 to 1."""
     false_fail: float = 0.0
     """Share of the right answers that do not, 0 to 1."""
     worth_of_refused: float = 0.0
-    """What the last answer is worth where it is right and was refused, beside one that passed, 0 to 1. Somebody who
-    takes it all the same makes it 1; 0: it is thrown away."""
+    """Value of a last answer that is right but did not pass, relative to one that passed, 0 to 1. 1: it is used
+    anyway; 0: it is discarded."""
 
 
 @dataclass(frozen=True)
 class Means:
-    """What is left for a plan to use."""
+    """The limits left for a plan."""
 
     attempts: int = 20
-    """That may still be made."""
+    """Attempts left."""
     seconds: float | None = None
-    """That are left. None: no limit."""
+    """Seconds left. None: no limit."""
     usd: float | None = None
-    """US dollars that are left. None: no limit."""
+    """US dollars left. None: no limit."""
 
 
 _NO_LIMIT = Means()
@@ -75,7 +75,7 @@ _NO_LIMIT = Means()
 
 @dataclass(frozen=True)
 class Step:
-    """One attempt: a first answer, or another one that is told what was wrong with the one before."""
+    """One attempt: a first answer, or a repair, which is given the failure of the answer before it."""
 
     model: str
     is_repair: bool = False
@@ -83,14 +83,14 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """Attempts in order, each made when those before it have failed."""
+    """Attempts in order, each made only if all before it have failed."""
 
     steps: tuple[Step, ...]
-    """Empty: nothing that is left is worth its cost."""
+    """Empty: no attempt is worth its cost."""
     success: float
-    """Probability, 0 to 1, that the task gets solved on the way."""
+    """Probability, 0 to 1, that one of the steps solves the task."""
     cost_usd: float
-    """Expected: a step counts as far as it is likely to be needed."""
+    """Expected cost: each step weighted by the probability that it is needed."""
 
 
 def make_plan(
@@ -105,27 +105,26 @@ def make_plan(
 ) -> Plan:
     """The plan of greatest expected value from here on.
 
-    prospects: those that have failed are among them. check: None where nothing can be executed.
-    worth_usd: what a solved task is worth, above 0; nothing is tried that costs more than it brings.
-    failed: the attempts that were made and did not pass, in order. A model's repair follows its own draft
-    at once or never. without: models of which no further answer can be had. worth_seconds: the wait, above 0,
-    that uses up what a solved task is worth.
+    prospects: including the models that have failed. check: None if nothing is executed. worth_usd: the value of
+    a solved task, above 0; no step is taken that costs more than its benefit. failed: attempts that did not
+    pass, in order. A model's repair directly follows its own draft or is never made. without: models that give
+    no further answer. worth_seconds: the wait, above 0, that costs as much as a solved task is worth.
     """
     return _Search(prospects, check, worth_usd, means, worth_seconds).plan(failed, without)
 
 
 @dataclass(frozen=True)
 class _Option:
-    """A step, with all that it takes to weigh it."""
+    """A step, with the figures needed to evaluate it."""
 
     step: Step
     bit: int
     is_local: bool
     cost_usd: float
     price_usd: float
-    """Its money and its wait."""
+    """Its cost, plus the price of its wait."""
     seconds: float
-    """That the time left must hold."""
+    """Seconds that must be left for it."""
     passes_right: Odds
     fails: Odds
     refused_right: Odds
@@ -133,28 +132,28 @@ class _Option:
 
 @dataclass(frozen=True)
 class _Node:
-    """A place on the way: what has been tried, and what follows from it."""
+    """A search state: the steps so far, all of which have failed."""
 
     odds: Odds
-    """Of each level, together with all these failures."""
+    """Joint probability of each level and all these failures."""
     closed: int = 0
-    """The bits of the options that were tried or left out."""
+    """Bits of the options that were tried or skipped."""
     made: int = 0
-    """The bits of those that are made on the way here."""
+    """Bits of the options taken on the path to this state."""
     last: str | None = None
     """The model of the last step, which may be repaired."""
     refused_right: float = 0.0
-    """The probability of getting here with a last answer that is right."""
+    """Probability of reaching this state with a last answer that is right."""
     cost_usd: float = 0.0
     seconds: float = 0.0
 
 
 class _Search:
-    """Looks for the steps that are worth most, in all.
+    """Searches for the sequence of steps with the greatest total value.
 
-    A repair is either next or never. Of the rest, whoever brings most per cost is next or left out for good:
-    with more failures everything is worth less, so that nothing becomes good by waiting, and what is likely
-    to fail anyway is skipped for what would follow it.
+    A repair comes next or never. Otherwise the option with the most gain per cost comes next or is skipped for
+    good: each failure lowers all gains, so no option improves by being postponed, and one that is likely to
+    fail is skipped in favour of its successor.
     """
 
     def __init__(
@@ -197,7 +196,7 @@ class _Search:
         return replace(node, closed=closed)
 
     def _best(self, node: _Node) -> _Option | None:
-        """The step to take; None: stop. Between equals the local one, then the cheapest."""
+        """The step to take; None: stop. Ties go to a local model, then to the cheapest."""
         values = {option: gain + self._value_usd(_after(node, option)) for option, gain in self._gains(node)}
         tie_usd = _TIE_SHARE * self._worth_usd * sum(node.odds)
         best = max(values.values(), default=0.0)
@@ -205,7 +204,7 @@ class _Search:
         return min(equals, key=lambda o: (not o.is_local, o.cost_usd, -values[o]), default=None)
 
     def _value_usd(self, node: _Node) -> float:
-        """What the best way on from here is worth, times the probability of getting here."""
+        """Value of the best continuation, times the probability of reaching this state."""
         if not self._goes_on:
             return 0.0
         key = (node.made, node.closed, node.last)
@@ -224,13 +223,13 @@ class _Search:
         return max(taken, self._value_usd(replace(node, closed=node.closed | option.bit)))
 
     def _gains(self, node: _Node) -> list[tuple[_Option, float]]:
-        """The steps that can be taken and are worth more than they cost, with the surplus."""
+        """The available steps that are worth more than they cost, each with its surplus."""
         left = sum(node.odds)
         gains = [(o, self._gain_usd(node, o) - o.price_usd * left) for o in self._options if self._is_open(node, o)]
         return [(option, gain) for option, gain in gains if gain > 0]
 
     def _gain_usd(self, node: _Node, option: _Option) -> float:
-        """What the step brings: an answer that passes, or that takes the place of the last one refused."""
+        """Expected benefit of the step: an answer that passes, or that replaces the last one that did not."""
         passes_usd = self._worth_usd * weighed(node.odds, option.passes_right)
         if not self._refused_usd:
             return passes_usd

@@ -1,4 +1,4 @@
-"""Plans over the models that can be asked for one task: who plays, what each takes, what it is for."""
+"""Plans attempts over the models that can be asked for one task."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,30 +11,30 @@ from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Means, Plan, Prospect, St
 from .policy import WORTH_IN_DIRECTORS, Policy
 from .thinking import decide_thinking
 
-# What a director's answer is taken to cost where no profile with a price plays the role, in US dollars.
+# Assumed cost of a director's answer, in US dollars, if no profile with a price has the role.
 _DIRECTORS_ANSWER_USD = 0.02
 
-# Worth so much that no cost and no wait matters, only the chance.
+# A factor so large that neither cost nor wait matters, only the probability of success.
 _NO_OBJECT = 1e6
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Says who is asked next, at the start of a task and after each failure."""
+    """Chooses the next model, at the start of a task and after each failure."""
 
     candidates: Sequence[Candidate]
-    """All that were looked at; between equals the earlier one is asked first."""
+    """All that are considered; ties go to the earlier one."""
     complexity: float
     check: Check | None
-    """What will be executed on an answer. None: nothing."""
+    """Reliability of the check that will be executed on answers. None: no check."""
     worth_usd: float
-    """What a solved task is worth, above 0."""
+    """The value of a solved task, above 0."""
     as_one: Collection[Role] = ()
-    """Roles that have one player between them: a machine holds one model at a time."""
+    """Roles that share one model, because a machine holds one at a time."""
     every_model: bool = False
-    """True: a role may have several players, one after the other."""
+    """True: several models per role may be tried, one after the other."""
     chances: Mapping[str, float] = field(default_factory=dict[str, float])
-    """By profile id, the probability of success that is taken, 0 to 1; absent: what is expected of the candidate."""
+    """By profile id, the probability of success to use, 0 to 1; absent: the candidate's expected success."""
 
     def plan(
         self,
@@ -45,11 +45,11 @@ class Planner:
         may_repair: bool = True,
         at_any_price: bool = False,
     ) -> Plan:
-        """The best way on.
+        """The best plan from here.
 
-        failed: the attempts that were made and did not pass, in order. left_out: ids of models that are
-        not asked (again). may_repair: whether the last of the failed gets a second try. at_any_price: what
-        would be done if neither money nor a wait mattered.
+        failed: the attempts that did not pass, in order. left_out: ids of models that must not be asked
+        (again). may_repair: whether the model that failed last may repair its answer. at_any_price: plan as if
+        neither cost nor wait mattered, within the same limits.
         """
         unrepaired = None if may_repair or not failed else failed[-1].model
         return make_plan(
@@ -63,9 +63,9 @@ class Planner:
         )
 
     def start(self, means: Means) -> Plan | None:
-        """The plan to begin with; None: nobody can be asked.
+        """The initial plan; None: no model can be asked.
 
-        Where nothing is worth its cost it is one answer of the cheapest, since somebody asked for one.
+        If nothing is worth its cost, one attempt of the cheapest model, since an answer was requested.
         """
         plan = self.plan(means)
         if plan.steps:
@@ -77,31 +77,31 @@ class Planner:
         return Plan((Step(cheapest.model),), cheapest.success, cheapest.draft.cost_usd)
 
     def candidate(self, model: str) -> Candidate:
-        """Who a step's model is."""
+        """The usable candidate with this profile id."""
         return next(c for c in self.candidates if c.is_usable and c.profile.id == model)
 
     def seconds(self, step: Step) -> float:
-        """What a step is expected to take; the least that a wait counts where nobody knows."""
+        """Expected duration of a step, at least LEAST_SECONDS."""
         expected = foresee(self.candidate(step.model), self.complexity, is_repair=step.is_repair).seconds
         return max(LEAST_SECONDS, expected or 0.0)
 
     def cost_usd(self, step: Step) -> float:
-        """What a step is expected to cost."""
+        """Expected cost of a step."""
         candidate = self.candidate(step.model)
         return foresee(candidate, self.complexity, is_repair=step.is_repair).cost_usd
 
     def place(self, candidate: Candidate) -> str:
-        """What the candidate plays: candidates of one place take turns, never the stage together."""
+        """The slot that the candidate competes for; a plan has at most one untried candidate per slot."""
         if self.every_model:
             return candidate.profile.id
         return "this machine" if candidate.role in self.as_one else candidate.role
 
     def is_player(self, candidate: Candidate) -> bool:
-        """Whether the candidate is one of those that a first plan weighs."""
+        """Whether the candidate is considered by an initial plan."""
         return any(player.profile.id == candidate.profile.id for player in self._players((), ()))
 
     def _players(self, failed: Sequence[Step], left_out: Collection[str]) -> list[Candidate]:
-        """Whoever was tried, and for every other role the first that can be asked."""
+        """The models that were tried, and the first usable candidate of every other slot."""
         tried = {step.model for step in failed}
         players: dict[str, Candidate] = {}
         taken: set[str] = set()
@@ -129,7 +129,7 @@ class Planner:
 def worth_of_a_solved_task_usd(
     policy: Policy, complexity: float, prompt_tokens: int, circumstances: Circumstances
 ) -> float:
-    """What a solved task is worth to a user of the policy, whoever can be asked today."""
+    """The value of a solved task under the policy, whichever models can be asked today."""
     catalogue = circumstances.catalogue
     answers = (
         profile.cost_usd(

@@ -1,9 +1,9 @@
-"""What is expected of a model before memory has anything to say: its published results, else its place.
+"""A model's expected success before memory has evidence: from its published results, else from its role.
 
-A model solves half of the tasks of a certain complexity, nearly all far below it and few far above. Where
-that lies is told by the benchmarks in its profile and in `published.yaml`, and by what was measured on this
-machine (`measured`). A model without results of either kind inherits those of the newest measured ancestor of
-its line, below which it is not taken to fall; else it stands where its role does.
+A model solves half of the tasks of a certain complexity, nearly all far below it and few far above. That
+complexity comes from the benchmarks in its profile and in `published.yaml`, and from measurements on this
+machine (`measured`). A model without either inherits the results of the newest measured ancestor of its line,
+unless its role's default is better; without an ancestor it gets its role's default.
 """
 
 import math
@@ -23,7 +23,7 @@ from ...profiles.vocabulary import Role, TaskType
 from ...profiles.yaml_text import parse_yaml
 from .measured import Before, Curve, fit
 
-# Complexity at which a benchmark's mean task lies, as our scorer rates its texts (`bench predict` on
+# Mean complexity of a benchmark's tasks, as our scorer rates their texts (`bench predict` on
 # LiveCodeBench 5.9, SWE-bench Verified 5.1, HumanEval 3.2, MBPP 2.8; 2026-11-25).
 _MEAN_COMPLEXITY: Mapping[str, float] = {
     "livecodebench": 5.9,
@@ -33,9 +33,9 @@ _MEAN_COMPLEXITY: Mapping[str, float] = {
     "mbpp": 2.8,
 }
 _CURVE = Curve(width=1.0, least=0.03, most=0.95)
-"""In points of complexity. The 29 models of LiveCodeBench have 0.6 to 0.9, over several kinds of work it is wider."""
+"""Width in points of complexity: 0.6 to 0.9 for the 29 models of LiveCodeBench, more across several task types."""
 
-# Where nothing is published: our own judgement, to be overruled by a few outcomes.
+# Defaults without published results: our own judgement, which a few outcomes outweigh.
 _OF_ROLE: Mapping[Role, float] = {
     "local_fallback": 5.0,
     "local": 5.8,
@@ -47,8 +47,8 @@ _OF_ROLE: Mapping[Role, float] = {
 }
 _FOR_SUITED = 0.3
 
-# A suite is not the user's own work: what was measured counts, beside outcomes of tasks like the one that is asked
-# about, a quarter of their number, so that it is outweighed by a dozen of them, and never by two.
+# A suite is not the user's own work: a measured task weighs a quarter of an outcome of a similar task, and all
+# together at most as much as a dozen, so that a dozen outcomes outweigh them, but two do not.
 _WORTH_OF_MEASURED, _MEASURED_WORTH_AT_MOST = 0.25, 12.0
 _PUBLISHED = Path(__file__).with_name("published.yaml")
 
@@ -56,15 +56,15 @@ _PUBLISHED = Path(__file__).with_name("published.yaml")
 @dataclass(frozen=True)
 class Ability:
     complexity_at_half: float
-    """Of the tasks that it solves half of, 1 to 10 and beyond."""
+    """Complexity at which it solves half of the tasks; may lie outside 1 to 10."""
     is_estimated: bool
-    """True: not its own results."""
+    """True: not from its own results."""
     ancestor: str | None = None
-    """Of an estimate: the model of its line whose results these are. None: where its role stands."""
+    """For an estimate: the model of its line whose results it uses. None: its role's default."""
     leanings: Mapping[TaskType, float] = field(default_factory=dict[TaskType, float])
-    """By how much more complex a task of a type may be; absent: 0."""
+    """By task type, how much more complex a task may be for the same success; absent: 0."""
     measured_tasks: int = 0
-    """Of a suite that its present build was measured at, here; 0: never."""
+    """Suite tasks on which its current build was measured on this machine; 0: never."""
 
     def expected_success(self, complexity: float, task_type: TaskType) -> float:
         """The probability, 0 to 1, that it solves a task of this complexity and type."""
@@ -72,13 +72,13 @@ class Ability:
         return _CURVE.least + (_CURVE.most - _CURVE.least) / (1 + math.exp(-above))
 
     def worth_tasks(self, prior: Prior) -> float:
-        """As many outcomes of tasks like the one that is asked about outweigh it."""
+        """Its weight as a prior, in outcomes of similar tasks."""
         return prior.tasks + min(_MEASURED_WORTH_AT_MOST, _WORTH_OF_MEASURED * self.measured_tasks)
 
 
-@lru_cache(maxsize=4)  # both are the same objects from one decision to the next, until a day or a measurement comes
+@lru_cache(maxsize=4)  # both arguments stay the same objects until the day changes or a measurement is added
 def abilities(catalogue: Catalogue, rates: PassRates = NOTHING_MEASURED) -> Mapping[str, Ability]:
-    """By profile id, what each model can do, by its results, its line's or its role's, and by what was measured."""
+    """Each model's ability by profile id, from the results of itself or its line, its role, and measurements."""
     return MappingProxyType(_abilities(catalogue, rates))
 
 
@@ -112,7 +112,7 @@ def _abilities(catalogue: Catalogue, rates: PassRates) -> dict[str, Ability]:
 def beliefs_before(
     able: Mapping[str, Ability], complexity: float, task_type: TaskType, prior: Prior
 ) -> dict[str, Belief]:
-    """By profile id, what is believed of each model and a task before memory is asked."""
+    """Each model's prior belief by profile id, for a task of this complexity and type."""
     return {
         model: belief_of(ability.expected_success(complexity, task_type), ability.worth_tasks(prior))
         for model, ability in able.items()
@@ -120,16 +120,16 @@ def beliefs_before(
 
 
 def chances_of(before: Mapping[str, Belief], remembered: Mapping[str, float]) -> dict[str, float]:
-    """By profile id, the probability of success, 0 to 1: what memory says, else what was believed before."""
+    """The probability of success, 0 to 1, by profile id: from memory where it knows the model, else the prior."""
     return {model: belief.share for model, belief in before.items()} | dict(remembered)
 
 
 def ability_of(
     profile: ModelProfile, catalogue: Catalogue, measured: Mapping[str, Ability] = MappingProxyType({})
 ) -> Ability:
-    """What a model can do, by its own published results, its line's, or its role's.
+    """A model's ability from its own published results, its line's results, or its role.
 
-    measured: by profile id, the abilities of those models that were measured on this machine.
+    measured: by profile id, the abilities of the models that were measured on this machine.
     """
     leanings: dict[TaskType, float] = {
         task_type: _FOR_SUITED * ((task_type in profile.suits) - (task_type in profile.avoids))
@@ -159,7 +159,7 @@ def _published_ability(profile: ModelProfile) -> float | None:
 def _known_ancestors(
     profile: ModelProfile, catalogue: Catalogue, measured: Mapping[str, Ability]
 ) -> Mapping[str, float]:
-    """The newest with results: those whose successor it is, else those whose successor's successor, and so on."""
+    """Abilities, by profile id, of its direct predecessors in its line; if none is known, of theirs, and so on."""
     heirs = {profile.id}
     for _ in catalogue:
         parents = [p for p in catalogue if p.lifecycle.successor in heirs and p.line == profile.line]
@@ -179,7 +179,7 @@ def _known_ability(profile: ModelProfile, measured: Mapping[str, Ability]) -> fl
 
 @cache
 def _published() -> Mapping[str, Sequence[Benchmark]]:
-    """By profile id, read at the first use."""
+    """Published benchmarks by profile id, read on first use."""
     rows: list[dict[str, Any]] = parse_yaml(_PUBLISHED.read_text(encoding="utf-8"))
     found: dict[str, list[Benchmark]] = {}
     for row in rows:

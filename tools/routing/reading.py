@@ -1,30 +1,30 @@
-"""A task's text as the scorer reads it: the asker's own words apart from what was pasted and what was named."""
+"""Parses a task's text for the scorer: separates the user's own words from pasted lines and from names."""
 
 import re
 from dataclasses import dataclass
 from functools import cached_property
 
-# Tasks may have 200,000 characters; an asker's own words stand at the beginning or at the end.
+# Tasks may have 200,000 characters; the user's own words are at the beginning or at the end.
 _HEAD_CHARACTERS, _TAIL_CHARACTERS = 10_000, 4_000
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a task says, in the form in which cues are looked up."""
+    """A parsed task, in the form in which cues are looked up."""
 
     words: tuple[str, ...]
-    """The asker's own words in order, lower case; no code, no names of files or identifiers."""
+    """The user's own words in order, lower case, without code, file names and identifiers."""
     names: frozenset[str]
-    """Files, paths and identifiers that are named."""
+    """Files, paths and identifiers that are mentioned."""
     list_items: int
     pasted_lines: int
     """Lines of code, logs, stack traces, and examples of input and output."""
     own_text: str
-    """The lines that were not pasted, as they were written."""
+    """The lines that were not pasted, without indentation and trailing spaces."""
 
     @cached_property
     def flow(self) -> str:
-        """The words with one space around each, for phrases."""
+        """The words with single spaces between and around them, for phrase searches."""
         return f" {' '.join(self.words)} "
 
     @cached_property
@@ -33,12 +33,12 @@ class Reading:
 
     @cached_property
     def length(self) -> int:
-        """How many words; where a script puts no space between them, two characters count as one."""
+        """Number of words, plus one per two characters of scripts without spaces between words."""
         return len(self.words) + (0 if self.flow.isascii() else len(_UNSPACED.findall(self.flow)) // 2)
 
 
 def read_task(task: str) -> Reading:
-    """The task taken apart; linear in its length."""
+    """Parse a task, in linear time."""
     text = task
     if len(task) > _HEAD_CHARACTERS + _TAIL_CHARACTERS:
         text = f"{task[:_HEAD_CHARACTERS]}\n{task[-_TAIL_CHARACTERS:]}"
@@ -60,7 +60,7 @@ def read_task(task: str) -> Reading:
 
 
 def is_unspaced(text: str) -> bool:
-    """Whether it holds a script whose words are not set apart: Chinese, Japanese; Korean joins particles to them."""
+    """Whether the text holds Chinese or Japanese, which have no spaces, or Korean, which joins particles to words."""
     return _UNSPACED.search(text) is not None
 
 
@@ -69,7 +69,7 @@ def _is_pasted(content: str, *, is_indented: bool) -> bool:
         return True
     if content.endswith(";") and (content.count(" ") < _FEW_SPACES or "=" in content):
         return True
-    # The beginning tells, and keeps the patterns' work linear.
+    # The beginning of a line suffices, and keeps the matching linear.
     return _PASTED.match(content[:_LINE_CHARACTERS_READ]) is not None
 
 
@@ -89,7 +89,7 @@ def _words_and_names(text: str) -> tuple[tuple[str, ...], frozenset[str]]:
         if bare.isascii() and _NAME.search(bare[:_LONGEST_NAME]):
             if _SHORTEST_NAME <= len(bare) <= _LONGEST_NAME:
                 names.add(bare)
-            if bare.isalpha():  # as PostgreSQL and TypeScript, which are words of the trade too
+            if bare.isalpha():  # such as PostgreSQL and TypeScript, which are technical terms too
                 kept.append(bare)
         else:
             kept.append(token)

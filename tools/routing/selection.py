@@ -1,4 +1,4 @@
-"""Which model is asked: a pin, what memory is sure of, the reference's table, or the start of a plan."""
+"""Selects the model: a pinned one, memory's confident choice, the reference's table, or the first step of a plan."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,12 +17,12 @@ from .trying_out import drawn
 
 
 def select_model(question: Question, circumstances: Circumstances) -> Decision:
-    """Decide who does a task: pure, and always an answer.
+    """Select the model for a task. Pure; always returns a decision.
 
-    A named model is used or refused, never replaced. Otherwise memory goes first where it is sure
-    enough, then a checkpoint's role, then the policy: under `reference` the routing table, where a role
-    that nobody can play is taken by the next one up the ladder, else the next one down; under the others
-    the start of the plan that is worth most.
+    A named model is used or refused, never replaced. Otherwise memory decides if it is confident enough,
+    then a checkpoint's role, then the policy: under `reference` the routing table, where a role without a
+    usable model falls back to the next one up the ladder, else the next one down; under the others the
+    first step of the most valuable plan.
     """
     if question.pinned:
         return _pinned(question, circumstances)
@@ -48,7 +48,7 @@ def _pinned(question: Question, circumstances: Circumstances) -> Decision:
 
 
 def _own_role(profile: ModelProfile, circumstances: Circumstances) -> Role:
-    """The role a profile plays best; one that plays none stands where its line does, else above all."""
+    """The role in which a profile ranks best; without roles, its line's, else the top of the ladder."""
     catalogue = circumstances.catalogue
     ladder = catalogue.rules.ladder
     roles = profile.roles or {
@@ -60,7 +60,7 @@ def _own_role(profile: ModelProfile, circumstances: Circumstances) -> Role:
 
 
 def _remembered(question: Question, circumstances: Circumstances) -> tuple[Decision | None, str | None]:
-    """The decision that memory takes, or a word on why the model it prefers is not asked, or neither."""
+    """Memory's decision, or a note on why its preferred model is not asked, or neither."""
     recollection, catalogue = circumstances.recollection, circumstances.catalogue
     if not recollection.best_model or recollection.best_model_confidence <= catalogue.rules.memory_confidence_above:
         return None, None
@@ -108,9 +108,9 @@ def _by_role(question: Question, circumstances: Circumstances, note: str | None)
 
 
 def _by_plan(question: Question, circumstances: Circumstances, note: str | None) -> Decision:
-    """Where the plan that is worth most begins.
+    """The first step of the most valuable plan.
 
-    Between equals the machine's own model for such tasks goes first, then the next stronger roles.
+    Ties go to the local model for such tasks, then to the next stronger roles.
     """
     score = question.complexity.score
     here = circumstances.catalogue.rules.role_for(score, question.task_type, local_only=True)
@@ -124,7 +124,7 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     if usual is None:
         reason = f"{why}: {_in_words(plan, planner, question)}"
     else:
-        # What was drawn for the trial is no plan that anybody should read chances from.
+        # The plan was made from sampled probabilities, which must not be shown as estimates.
         plan, reason = None, f"{why}: {_trial_in_words(chosen, usual, circumstances)}"
     too_slow = None if usual is not None else _too_slow(chosen, planner, question)
     wished = _wished_for(question, circumstances, candidates)
@@ -139,7 +139,7 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
 
 
 def _too_slow(chosen: Candidate, planner: Planner, question: Question) -> str | None:
-    """Which model on this machine would have begun, and for nothing, with more time. None: it is not the time."""
+    """A note on the free local model that would come first with more time. None: time is not the reason."""
     if question.means.seconds is None or chosen.profile.price is None:
         return None
     with_time = planner.start(replace(question.means, seconds=None))
@@ -154,10 +154,10 @@ def _too_slow(chosen: Candidate, planner: Planner, question: Question) -> str | 
 
 
 def _start(planner: Planner, question: Question, circumstances: Circumstances) -> tuple[Plan | None, Candidate | None]:
-    """The plan to begin with, and in whose place it tries another model out. None: in nobody's.
+    """The initial plan, and the model that it replaces in order to explore another. None: it explores none.
 
-    With a check a plan begins with the cheap ones and goes on, so that all are tried anyway. Without one something
-    is learnt only from users who say what became of an answer.
+    With a check there is no need to explore: plans begin with cheap models and go on to others. Without one there
+    is something to learn only if the user reports outcomes.
     """
     plan = planner.start(question.means)
     if plan is None or question.check is not None or not circumstances.is_told:
@@ -180,10 +180,7 @@ def _trial_in_words(chosen: Candidate, usual: Candidate, circumstances: Circumst
 
 
 def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
-    """Who would be asked first if every model that is offered, and allowed to see the text, could be asked.
-
-    What the day's budget has left does not count.
-    """
+    """The first choice if every model that is offered and may see the text were usable, whatever the day's budget."""
     all_there = [
         replace(candidate, obstacles=())
         for candidate in candidates
@@ -225,7 +222,7 @@ def _nobody(
 
 
 def _on_probation(question: Question, circumstances: Circumstances) -> Iterator[str]:
-    """The models that could be asked if they were named."""
+    """Ids of models on probation that are usable, but only if they are named."""
     for profile in circumstances.catalogue:
         if profile.lifecycle.on_probation:
             role = _own_role(profile, circumstances)
@@ -234,7 +231,7 @@ def _on_probation(question: Question, circumstances: Circumstances) -> Iterator[
 
 
 def _in_its_place(wanted: Role, instead: str, candidates: tuple[Candidate, ...]) -> str:
-    """Who does what the role's own models would do, and what would let those be asked."""
+    """A warning that another role takes over, with what would make the wanted role's models usable."""
     own = [c for c in candidates if c.role == wanted]
     return f"no model of the {wanted} role can be asked, so {instead}. {told_of(nearest(own))}."
 

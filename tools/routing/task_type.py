@@ -1,4 +1,4 @@
-"""What kind of work a task asks for, told from its words."""
+"""Infers the type of a task from its words."""
 
 import re
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _OPENING_WORDS, _WORDS_READ = 25, 400
 
 @dataclass(frozen=True)
 class _Sign:
-    """A pattern that speaks for a type, with how loudly it does."""
+    """A pattern that is evidence for a task type, with its weight."""
 
     task_type: TaskType
     weight: float
@@ -20,9 +20,9 @@ class _Sign:
 
 
 def infer_task_type(task: str) -> TaskType:
-    """The type whose signs are strongest; what stands in the opening counts twice.
+    """The type with the greatest total weight of signs; matches in the opening count twice.
 
-    code_generation when code is asked for and nothing says otherwise, `other` when nothing is said at all.
+    Without any sign: code_generation if the task contains pasted code, else `other`.
     """
     reading = read_task(task)
     words = reading.words
@@ -31,8 +31,8 @@ def infer_task_type(task: str) -> TaskType:
     opening, whole = (f" {' '.join(part)} " for part in (words[:_OPENING_WORDS], words))
     strength: dict[TaskType, float] = {}
     for sign in _signs():
-        heard = (sign.pattern.search(opening) is not None) + (sign.pattern.search(whole) is not None)
-        strength[sign.task_type] = strength.get(sign.task_type, 0) + sign.weight * heard
+        matches = (sign.pattern.search(opening) is not None) + (sign.pattern.search(whole) is not None)
+        strength[sign.task_type] = strength.get(sign.task_type, 0) + sign.weight * matches
     strongest = max(strength, key=lambda task_type: strength[task_type])
     if strength[strongest] > 0:
         return strongest
@@ -44,8 +44,8 @@ _LANGUAGES = (
     "|powershell|sql|lua|julia|matlab|r|c|cpp|csharp|clojure|elixir|vue|react"
 )
 
-# Read in this order where two are equally strong: the narrower kind of work first. Words are lower
-# case with one space between; names of files and identifiers, and pasted code, are left out.
+# On a tie the earlier type wins, so the narrower types come first. Patterns see lower-case words with single
+# spaces between them, without file names, identifiers and pasted code.
 _TABLE: tuple[tuple[TaskType, float, str], ...] = (
     ("review", 3, r" (review|audit|critique|code review|überprüfe|revisa|revise|relis|проверь|ревью) "),
     ("review", 3, r"(审查|评审|レビュー|검토)"),
@@ -129,7 +129,7 @@ _TABLE: tuple[tuple[TaskType, float, str], ...] = (
         r"approach|option) (is|are|would|should|scales)|pros and cons|what is the (time |space |big o |"
         r"worst case )*complexity|what (does|would|happens)|reason about|estimate (the|how)|erkläre|"
         r"explique|explica|докажи|объясни)\b"),
-    # An opening that asks for words outweighs the noun that they are about, unless there is something to do as well.
+    # A request for an explanation outweighs the noun it is about, unless it also asks for a change.
     ("reasoning", 5.5,
         r"^ (please |can you |could you )?(explain|describe|summari[sz]e) (?!.*\b(fix|repair|correct|write|implement|"
         r"create|refactor|rewrite|simplify|convert|port|translate|improve|optimi[sz]e|generate|debug) )"),
@@ -151,5 +151,5 @@ _TABLE: tuple[tuple[TaskType, float, str], ...] = (
 
 @cache
 def _signs() -> tuple[_Sign, ...]:
-    """The table, compiled at the first use: a server starts without it."""
+    """The table, compiled on first use to keep the server's start fast."""
     return tuple(_Sign(task_type, weight, re.compile(pattern)) for task_type, weight, pattern in _TABLE)

@@ -1,18 +1,18 @@
-"""Whether a model is to think about a request, and how hard."""
+"""Decides whether a model should think about a request, and with what effort."""
 
 from ...profiles.model import ModelProfile, ThinkingRules
 from ..provider import Thinking
 
-# The least complexity (1 to 10) for each effort. Vendors' words are matched by their order, so that a
-# vendor with other words than these still gets its lowest, its middle, or its third.
+# Minimum complexity (1 to 10) for a vendor's second and third effort. Efforts are chosen by position, because
+# vendors name them differently.
 _MEDIUM_FROM, _HIGH_FROM = 4.0, 7.5
 
 LEAST = 0.0
-"""A complexity below every task's: asks for the least thinking a model can do."""
+"""A complexity below that of any task: requests the least thinking that a model supports."""
 
 
 def decide_thinking(profile: ModelProfile, complexity: float, *, is_repair: bool = False) -> Thinking:
-    """How hard the model thinks about a task of this complexity; a repair thinks wherever it can."""
+    """The thinking for a task of this complexity; a repair thinks if the model can."""
     rules = profile.thinking
     if rules is None:
         return Thinking(on=False)

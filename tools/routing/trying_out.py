@@ -1,24 +1,24 @@
-"""Another model in place of the best one, now and then: what is never asked is never known.
+"""Explores models other than the best one from time to time, since the choices alone decide what is learnt.
 
-Whoever learns from its own choices alone may leave a model for good after a few unlucky tries. So each chance is
-drawn from what is believed of the model, the wider the less was seen, and whoever is then best is asked: Thompson
-sampling (https://arxiv.org/abs/1707.02038), which fades faster here than by chance alone, since what is believed
-rests on other models' outcomes too. `bench replay --online` shows what it costs and brings.
+Otherwise a few unlucky tries could exclude a model for good. So success probabilities are sampled around their
+estimates, with a spread that shrinks with evidence, and the best sample wins: Thompson sampling
+(https://arxiv.org/abs/1707.02038). It fades faster here than in theory, since an estimate also rests on other
+models' outcomes. `bench replay --online` shows its cost and benefit.
 """
 
 import math
 import random
 
-# What is believed before anything was seen counts as so many tasks.
+# Weight of an estimate without evidence, in tasks.
 _BEFORE_TASKS = 10.0
 _LEAST, _MOST = 0.01, 0.99
 
 
 def drawn(success: float, evidence: float, occasion: str) -> float:
-    """A chance that may be true, 0 to 1, for what is believed to be `success`.
+    """A success probability, 0 to 1, sampled around the estimate `success`.
 
-    evidence: the tasks that this rests on. occasion: the same always draws the same, so that a question
-    that is asked twice has one answer, until something was learnt.
+    evidence: number of tasks behind the estimate. occasion: a seed; the same one gives the same sample, so that a
+    repeated question gets the same answer until evidence is added.
     """
     tasks = _BEFORE_TASKS + evidence
     spread = math.sqrt(success * (1 - success) / tasks) * _BEFORE_TASKS / tasks
