@@ -1,1 +1,1 @@
-"""`chargehand bench`: what this installation costs and gets right, on named data, beside a baseline."""
+"""`chargehand bench`: measures cost and correctness of this installation on named data, against a baseline."""

@@ -1,4 +1,4 @@
-"""What must hold of tasks, money and requests after servers were cancelled, killed and failed: read from the books."""
+"""Checks the ledger's invariants (tasks, money, requests) after cancellations, kills and faults."""
 
 import re
 import sqlite3
@@ -16,16 +16,16 @@ from ..peers.journal import Exchange
 from ..peers.vendors import Vendors
 
 _CENT_FRACTION_USD = 1e-9
-"""What sums of floats may be off by."""
+"""Tolerance for rounding errors in sums of floats."""
 
 
 @dataclass(frozen=True)
 class Errand:
-    """One task that was handed to a server."""
+    """One task given to a server."""
 
     number: int
     cap_usd: float | None
-    """What it may cost. None: as much as the day has left."""
+    """The task's cost limit. None: only the day's budget applies."""
 
     @property
     def task(self) -> str:
@@ -34,12 +34,12 @@ class Errand:
 
 @dataclass(frozen=True)
 class _Books:
-    """The ledger's rows, by errand where there is one."""
+    """The ledger's rows, with errand numbers where known."""
 
     statuses: Mapping[str, str]
     """By task id."""
     numbers: Mapping[str, int]
-    """Errand by task id."""
+    """Errand numbers by task id."""
     attempts: Sequence[tuple[int, str, str, float, float]]
     """(id, task id, model, cost or worst case, reserved), US dollars, in order."""
 
@@ -51,10 +51,10 @@ def flaws(
     answers: Collection[Mapping[str, Any]],
     budget_usd: float,
 ) -> Iterator[str]:
-    """What does not hold, a sentence each, once no server runs any more.
+    """The violated invariants, one sentence each. No server may be running.
 
-    folder: the data folder. answers: the structured results of the calls (the tool's own shape, hence Any).
-    budget_usd: of one UTC day.
+    folder: the data folder. answers: the structured results of the calls (in the tool's format, hence Any).
+    budget_usd: per UTC day.
     """
     yield from _left_open(folder)
     books = _read(folder)
@@ -65,7 +65,7 @@ def flaws(
 
 
 def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
-    """The rows of a query on the ledger, of any type (hence Any)."""
+    """The rows of a query on the ledger, with columns of any type (hence Any)."""
     db = sqlite3.connect(folder / LEDGER_FILE)
     try:
         return db.execute(query).fetchall()
@@ -74,7 +74,7 @@ def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
 
 
 def generations(peers: Vendors) -> Iterator[Exchange]:
-    """The requests for a reply that the vendors saw, of each vendor the newest first."""
+    """The requests for a reply that the vendors received, newest first per vendor."""
     yield from reversed(peers.ollama.journal.to("/api/chat"))
     yield from reversed(peers.anthropic.journal.to("/v1/messages"))
     yield from reversed(peers.cerebras.journal.to("/v1/chat/completions"))
@@ -118,7 +118,7 @@ def _left_open(folder: Path) -> Iterator[str]:
 
 
 def _lost(books: _Books, answers: Collection[Mapping[str, Any]]) -> Iterator[str]:
-    """Tasks that were answered for, and that the books do not have, or have otherwise."""
+    """Tasks whose answer was delivered, and that are missing from the ledger or have another status there."""
     for answer in answers:
         booked, said = books.statuses.get(answer["task_id"]), answer["status"]
         if booked != said and (said != "running" or booked is None):
@@ -126,7 +126,7 @@ def _lost(books: _Books, answers: Collection[Mapping[str, Any]]) -> Iterator[str
 
 
 def _above_a_cap(books: _Books, errands: Collection[Errand]) -> Iterator[str]:
-    """Requests that were let out though their worst case did not fit what their task had left."""
+    """Requests that were sent although their worst-case cost exceeded the task's remaining limit."""
     caps_usd = {errand.number: errand.cap_usd for errand in errands}
     spent_usd: defaultdict[str, float] = defaultdict(float)
     for attempt_id, task_id, model, cost_usd, reserved_usd in books.attempts:
@@ -155,7 +155,7 @@ def _above_the_day(folder: Path, peers: Vendors, budget_usd: float) -> Iterator[
 
 
 def _not_booked(books: _Books, peers: Vendors) -> Iterator[str]:
-    """Requests that a vendor saw for an errand, and that are not among its attempts."""
+    """Requests that a vendor received for an errand, and that are not recorded as attempts."""
     booked = Counter((books.numbers[task_id], model) for _, task_id, model, *_ in books.attempts)
     by_wire_id = {profile.api_model: profile.id for profile in load_catalogue()}
     seen = Counter(

@@ -1,6 +1,6 @@
-"""The least that a Python MCP server can be, over stdio or on a port: what our own is measured against.
+"""A minimal Python MCP server, over stdio or on a port: the baseline for benchmarks of our own.
 
-With a port and a file, the first tool also makes one durable commit in that file for each call.
+With a port and a file, the first tool also makes one durable commit to that file per call.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ def one(text: str) -> str:
 
 
 def durable(file: Path) -> Callable[[str], str]:
-    """The first tool, with the text in a file's table, on the disk before it answers."""
+    """A variant of the first tool that commits the text durably to a database before it answers."""
     db = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("PRAGMA synchronous = FULL")

@@ -1,4 +1,4 @@
-"""How good the static checks are: broken code caught, valid code refused, and what a thousand lines take."""
+"""Quality of the static checks: invalid code caught, valid code rejected, and time per thousand lines."""
 
 import statistics
 import time
@@ -33,7 +33,7 @@ _BLOCKS: Mapping[str, str] = {
     "json": '  "total{n}": [\n    1,\n    {"price": 2.5, "count": 3},\n    null,\n    "text"],\n',
     "yaml": "total{n}:\n  - name: net\n    price: 2.5\n    tags: [a, b]\n    text: 'x'\n",
 }
-"""Five lines each, `{n}` told apart."""
+"""Five lines each; `{n}` makes the names unique."""
 
 
 class _Snippet(BaseModel):
@@ -46,12 +46,12 @@ class _Snippet(BaseModel):
 
 @dataclass
 class _Count:
-    """How often each outcome came."""
+    """Number of snippets by outcome."""
 
     passed: int = 0
     failed: int = 0
     suspect: int = 0
-    """Neither passed nor failed, with a finding."""
+    """Neither passed nor failed, but with findings."""
     not_checked: int = 0
 
     def add(self, checks: Sequence[CheckResult]) -> None:
@@ -70,9 +70,9 @@ class _Count:
 
 
 async def measure_checking(folder: Path) -> int:
-    """Print what the static checks catch and refuse of code_syntax, and their speed; gives the exit code.
+    """Print how the static checks judge code_syntax, and their speed; returns the exit code.
 
-    folder: holds `code_syntax.jsonl.gz`.
+    folder: contains `code_syntax.jsonl.gz`.
     """
     console = Console()
     file = folder / SNIPPETS

@@ -1,8 +1,7 @@
-"""What of a project's files a small window gets to see, beside cutting them off where the window ends.
+"""What packing shows of a project's files in a small context window, compared with truncating them.
 
-Each task names one function of the project, all its files are the context. What the function refers to is
-what its text names and the same files define. The baseline gives the files whole, in order, until the
-window is full: what one gets who does not pack.
+Each task names one function of the project, and all its files are the context. A function refers to the names in its
+text that the same files define. The baseline takes the files whole, in order, until the window is full.
 """
 
 import random
@@ -31,7 +30,7 @@ from ...tools.routing.expectation import expected_output_tokens
 _WINDOWS = (4_096, 8_192, 32_768)
 _COMPLEXITY = 4.0
 _BESIDE_TOKENS = 400
-"""System prompt, task and marks."""
+"""Reserved for system prompt, task and markup."""
 _LEAST_LINES = 5
 _SEED = 0
 _WORD = re.compile(r"[A-Za-z_]\w{2,}")
@@ -39,31 +38,31 @@ _WORD = re.compile(r"[A-Za-z_]\w{2,}")
 
 @dataclass(frozen=True)
 class _Question:
-    """A task about one function, and what can be seen of it."""
+    """A task about one function, and the texts that a good context contains."""
 
     task: str
     text: str
-    """The function's own lines."""
+    """The function's full text."""
     signatures: tuple[str, ...]
-    """The first lines of what it refers to in other places."""
+    """The first lines of the definitions that it refers to."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What one way of packing shows."""
+    """How much a context shows."""
 
     named: float
-    """1: the function is there, whole."""
+    """1 if it contains the whole function, else 0."""
     referred: float | None
-    """The share of what it refers to whose signature is there. None: it refers to nothing."""
+    """Share of the referred definitions whose signature it contains. None: the function refers to nothing."""
     filled: float
-    """The share of the room that is used."""
+    """Share of the token budget used."""
 
 
 async def measure_context(folder: Path, pattern: str, tasks: int) -> int:
-    """Print the figures and their ratios; gives the exit code.
+    """Print the figures and their ratios; returns the exit code.
 
-    folder: absolute. pattern: which of its files are the context.
+    folder: absolute. pattern: selects the files that are the context.
     """
     console = Console()
     roots = Roots(folders=(folder,))

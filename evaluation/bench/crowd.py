@@ -1,7 +1,7 @@
-"""Many servers on one data folder at once, each delegating and looking back at random: is anything lost?
+"""Stress test: many servers delegate and search concurrently on one data folder, at random.
 
-What must hold: every acknowledged task is in the ledger with its outcome; what one server recorded the
-others find in their next call; a server started afterwards finds every vector; the ledger is intact.
+Required: every acknowledged task is in the ledger with its outcome; what one server recorded, the others find in
+their next call; a server started afterwards finds every task; the ledger is intact.
 """
 
 import contextlib
@@ -29,17 +29,17 @@ _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 @dataclass
 class _Observed:
-    """What the servers acknowledged, and what the others did not see."""
+    """Tasks acknowledged by the servers, and those that another server did not find."""
 
     acknowledged: dict[str, str] = field(default_factory=dict[str, str])
-    """Task id to text."""
+    """Text by task id."""
     looked_back: int = 0
     missed: list[str] = field(default_factory=list[str])
-    """Texts that another server did not find in its next call."""
+    """Texts of tasks that another server did not find in its next call."""
 
 
 async def crowd(*, servers: int, seconds: float) -> int:
-    """Print what was found; gives the exit code: 1 when anything was lost or missed."""
+    """Run the test and print the result; returns the exit code: 1 when anything was lost or missed."""
     observed = _Observed()
     with tempfile.TemporaryDirectory(prefix="chargehand-crowd-") as folder:
         async with vendors(_answer) as peers, contextlib.AsyncExitStack() as stack:
@@ -74,7 +74,7 @@ async def _use(
     client: Client, clients: Sequence[Client], own: int, until: float, observed: _Observed, chance: random.Random
 ) -> None:
     while time.monotonic() < until:
-        # Words of no language, so that no two tasks are alike: found means that this very one was found.
+        # Random words make every task unique, so a hit can only be this very task.
         text = "Rename " + " ".join("".join(chance.choices(_LETTERS, k=8)) for _ in range(8))
         receipt = await _call(client, "delegate_generation", {"task": text, "tests": "assert double(2) == 4"})
         if receipt.get("status") != "succeeded":
@@ -88,7 +88,7 @@ async def _use(
 
 
 async def _finds(client: Client, text: str) -> bool:
-    """Whether the very text is remembered: asked about again, it is evidence."""
+    """Whether the server remembers this exact text, as then it counts as evidence."""
     decision = await _call(client, "route_task", {"task": text})
     while any(str(warning).startswith("memory:") for warning in decision["warnings"]):
         decision = await _call(client, "route_task", {"task": text})

@@ -1,4 +1,4 @@
-"""Points and curves of cost and quality as an SVG picture, with names."""
+"""Draws labelled points and curves of cost against quality as SVG."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ _COLOURS = ("#64748b", "#ea580c", "#0891b2", "#9a3412", "#155e75", "#4d7c0f")
 class Point:
     name: str
     spend: float
-    """As a share of always the best model's, 0 and up."""
+    """Relative to always asking the best model, 0 and up."""
     quality: float
-    """The same of its quality."""
+    """Relative to always asking the best model."""
 
 
 @dataclass(frozen=True)
 class Curve:
     name: str
     points: Sequence[Point]
-    """Along it; their own names are not shown."""
+    """In drawing order; their names are not shown."""
 
 
 def draw(points: Sequence[Point], title: str, curves: Sequence[Curve] = ()) -> str:
-    """The picture's text; points whose name begins with `plan` are in colour, each curve in one of its own."""
+    """The SVG text. Points whose name begins with `plan` are highlighted; each curve has its own colour."""
     seen = [*points, *(point for curve in curves for point in curve.points)]
     most = max(1.0, *(point.spend for point in seen)) * 1.15
     low, high = min(point.quality for point in seen) * 0.95, max(point.quality for point in seen) * 1.03

@@ -1,6 +1,6 @@
-"""How often a decline is told that is none, and how often one that is: simulated use, judged as the product judges.
+"""False alarms and detections of the product's decline test, on simulated use.
 
-Beside it the plain way: all outcomes of a type before against all after, two shares, a z-test at 5%.
+Baseline: a z-test at 5% on the shares of all outcomes of a type before and after.
 """
 
 import random
@@ -32,7 +32,7 @@ class Scenario:
     ways: tuple[Way, Way]
     is_new_build: bool = True
     looks: int = 1
-    """How often it is looked at: whenever each type has one outcome more, until all are there."""
+    """Number of looks: one after each further outcome of every type; the last one sees all."""
 
     @property
     def is_decline(self) -> bool:
@@ -61,9 +61,9 @@ SCENARIOS = (
 
 
 def measure_drift(models: int, seed: int) -> int:
-    """Print, for each scenario, the share of simulated models that a decline is told of; gives the exit code.
+    """Print, for each scenario, the share of simulated models with a reported decline; returns the exit code.
 
-    It is 1 when a decline is told of more unchanged models than 5%, at one look, than chance explains.
+    1: at a single look, false alarms exceed 5% by more than chance explains.
     """
     table = Table("what happens", "truly", "told", "z-test", "ratio")
     table.title = f"a decline told, share of {models:,} simulated models"
@@ -91,7 +91,7 @@ def _shares(scenario: Scenario, models: int, seed: int) -> tuple[float, float]:
 
 
 def _history(scenario: Scenario, chance: random.Random) -> Iterator[Engagement]:
-    """In order of time: the types in turn."""
+    """Engagements in order of time, cycling through the types."""
     for place, count, way in zip((0, 1), (scenario.before, scenario.after), scenario.ways, strict=True):
         for number in range(count * scenario.types):
             at = (place * scenario.before * scenario.types + number) * 60.0
@@ -100,7 +100,7 @@ def _history(scenario: Scenario, chance: random.Random) -> Iterator[Engagement]:
 
 
 def _seen(history: Sequence[Engagement], scenario: Scenario, look: int) -> Sequence[Engagement]:
-    """What is there at a look; the last one sees all."""
+    """The engagements visible at a look; the last look sees all."""
     return history[: len(history) - (scenario.looks - 1 - look) * scenario.types]
 
 

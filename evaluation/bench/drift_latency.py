@@ -1,4 +1,4 @@
-"""What it costs to look for declines in ledgers of several sizes, beside counting all outcomes that they hold."""
+"""Time to search ledgers of several sizes for declines, compared with counting all their outcomes."""
 
 import datetime as dt
 import random
@@ -30,7 +30,7 @@ WHERE t.origin = 'use' GROUP BY e.model, e.build, t.task_type
 
 
 async def measure_drift_latency(sizes: Sequence[int]) -> int:
-    """Print milliseconds by number of delegations; gives the exit code."""
+    """Print milliseconds by number of delegations; returns the exit code."""
     table = Table("delegations", "looked for", "counted", "ratio", title="declines, ms (median of 15)")
     table.caption = "looked for: what `doctor` does; counted: all outcomes by model, build and type, in SQL"
     for size in sizes:
@@ -48,7 +48,7 @@ async def measure_drift_latency(sizes: Sequence[int]) -> int:
 
 
 async def _times(ledger: Ledger) -> tuple[float, float]:
-    """Milliseconds of both, in turn, so that a busy machine slows them alike."""
+    """Milliseconds of both, run alternately so that load on the machine affects both."""
 
     async def look() -> None:
         declines((await read_engagements(ledger, _MODELS)).by_model, {}, ledger.clock().timestamp())

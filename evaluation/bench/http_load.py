@@ -1,8 +1,8 @@
-"""How many calls a second a server over HTTP answers, against empty ones, with each caller on its own connection.
+"""Calls per second of a server over HTTP, compared with minimal servers; each client has its own connection.
 
-One of these only answers; the other makes one durable commit of SQLite's before it answers, as every decision
-does. All run at once, and are asked in turn, so that a busy machine slows all; what counts is the median of the
-ratios. The caller is the same bare one for all, and takes its part of the machine.
+One baseline only answers; the other makes one durable SQLite commit first, as every decision does. All run at the same
+time and are loaded in turn, so that load on the machine affects all; the result is the median of the ratios. The same
+minimal client is used for all, and takes its share of the machine.
 """
 
 import contextlib
@@ -37,7 +37,7 @@ _META = {
 
 @dataclass(frozen=True)
 class Load:
-    """What one span of calls came to."""
+    """The result of one period of calls."""
 
     per_second: float
     p50_ms: float
@@ -45,14 +45,14 @@ class Load:
 
 
 async def measure_http(*, clients: int, seconds: float, rounds: int) -> int:
-    """Print the ratios for route_task with an empty memory; gives the exit code."""
+    """Print the ratios for route_task with an empty memory; returns the exit code."""
     loads: dict[str, list[Load]] = {"route_task": [], "empty server": [], "empty server, one commit": []}
     async with _server(OURS) as ours, _server(BASELINE) as empty, _server(BASELINE, "said.sqlite3") as durable:
         asked = list(
             zip(loads.values(), (ours, empty, durable), (_ROUTE, _SAY, _SAY), strict=True),
         )
         for _, port, call in asked:
-            await _load(port, call, clients=2, seconds=2.0)  # what loads at the first call
+            await _load(port, call, clients=2, seconds=2.0)  # warm up: some modules load on the first call
         for _ in range(rounds):
             for of_server, port, call in asked:
                 of_server.append(await _load(port, call, clients=clients, seconds=seconds))
@@ -74,7 +74,7 @@ _SAY = ("one", {"text": _TEXT})
 
 @contextlib.asynccontextmanager
 async def _server(command: Sequence[str], *after_port: str) -> AsyncGenerator[int]:
-    """A server's port, for as long as the block runs. after_port: further arguments."""
+    """Run a server while the block runs; yields its port. after_port: arguments after the port."""
     port = _free_port()
     with tempfile.TemporaryDirectory(prefix="chargehand-http-") as folder:
         home = Path(folder) / "home"

@@ -1,6 +1,6 @@
-"""What it costs to start: spawn to the answer of `initialize`, and resident memory, against an empty server.
+"""Startup cost: time from spawn to the response to `initialize`, and resident memory, against a minimal server.
 
-The two are started in turn, so that a busy machine slows both; what counts is the median of the ratios.
+The two are started alternately, so that load on the machine affects both; the result is the median of the ratios.
 """
 
 import json
@@ -37,11 +37,11 @@ _INITIALIZE = {
 class Start:
     seconds: float
     resident_mb: float | None
-    """None: this system does not tell."""
+    """None: this system does not report it."""
 
 
 async def measure_latency(*, runs: int) -> int:
-    """Print the ratios; gives the exit code."""
+    """Print the ratios; returns the exit code."""
     pairs = [await anyio.to_thread.run_sync(_pair) for _ in track(range(runs), "starting servers")]
     table = Table("", "chargehand", "empty server", "median of ratios", title=f"{runs} starts of each, in turn")
     ours, theirs = [a.seconds for a, _ in pairs], [b.seconds for _, b in pairs]
@@ -60,7 +60,7 @@ def _pair() -> tuple[Start, Start]:
 
 
 def start(command: Sequence[str]) -> Start:
-    """Start a server in a throw-away folder, wait for its answer, and end it by closing its input."""
+    """Start a server in a temporary folder, wait for its response, and end it by closing its input."""
     with tempfile.TemporaryDirectory() as folder:
         begun = time.perf_counter()
         with subprocess.Popen(

@@ -1,6 +1,6 @@
-"""How often two models of which neither is better are told apart by their use, and two of which one is.
+"""False alarms and detections when two models are compared by simulated use.
 
-Beside it the plain way: all outcomes of one against all of the other, the same interval.
+Baseline: all outcomes of one against all of the other, with the same interval.
 """
 
 import random
@@ -14,7 +14,7 @@ from ..profiling.statistics import Count, newcombe
 from .simulated_use import Way, simulated
 
 _OUTCOMES = 80
-"""Of each model."""
+"""Outcomes of each model."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ CASES = (
 
 
 def measure_like_tasks(pairs: int, seed: int) -> int:
-    """Print, for each case, the share of simulated pairs that are told apart; gives the exit code.
+    """Print, for each case, the share of simulated pairs with a significant difference; returns the exit code.
 
-    It is 1 when more pairs of models that are alike are told apart than 5%, and than chance explains.
+    1: for equally good models, it exceeds 5% by more than chance explains.
     """
     table = Table("two models", "truly", "told apart", "plainly", "ratio")
     table.title = f"models compared by their use, share of {pairs:,} simulated pairs, {_OUTCOMES} outcomes each"

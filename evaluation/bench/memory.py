@@ -1,7 +1,7 @@
-"""What the memory's index costs: Chroma in a slot, a Chroma server, and exact search, over the same vectors.
+"""Cost of the memory's index: embedded Chroma, a Chroma server, and exact search, on the same vectors.
 
-Each is measured through the keeper, as the product uses it, in a process of its own, so that resident
-memory is its own too. The vectors are made up: groups of near-duplicates, as tasks are.
+Each is measured through the index keeper, as in the product, in a separate process to isolate its resident memory.
+The vectors are synthetic: groups of near-duplicates, like real tasks.
 """
 
 import contextlib
@@ -64,7 +64,7 @@ Figures = Mapping[str, float]
 
 
 async def measure_memory(sizes: Sequence[int] = SIZES) -> int:
-    """Print a table per size; gives the exit code."""
+    """Print a table per size; returns the exit code."""
     for size in sizes:
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder)
@@ -148,14 +148,14 @@ def _chroma_server(folder: Path) -> Generator[tuple[str, "subprocess.Popen[bytes
     command = [str(Path(sys.executable).with_name("chroma")), "run", "--path", str(folder), "--host", "127.0.0.1"]
     with subprocess.Popen([*command, "--port", port], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
         try:
-            # The keeper tries again until the server is up.
+            # The keeper retries until the server is up.
             yield f"http://127.0.0.1:{port}", server
         finally:
             server.kill()
 
 
 class _NoShelf:
-    """No Chroma at all: the keeper goes on searching exactly."""
+    """No Chroma at all: the keeper keeps using exact search."""
 
     apart_from = 0
 
@@ -261,7 +261,7 @@ def _quantile(values: Sequence[float], share: float) -> float:
 
 
 def _resident_mb(pid: int | str) -> float:
-    """Not a number where the system does not tell."""
+    """NaN where the system does not report it."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:
@@ -271,5 +271,5 @@ def _resident_mb(pid: int | str) -> float:
 
 if __name__ == "__main__":
     what, kind, home, size, url = sys.argv[1:]
-    logging.disable(logging.WARNING)  # the exact search has no Chroma, and says so
+    logging.disable(logging.WARNING)  # exact search warns that Chroma is missing
     anyio.run(_own_process, what, kind, home, size, url)

@@ -1,4 +1,4 @@
-"""`chargehand bench mine`: what tasks a git history yields, and whether their checks tell answers apart."""
+"""`chargehand bench mine`: the tasks that a git history yields, and whether their checks work."""
 
 import tempfile
 import time
@@ -20,9 +20,9 @@ from ..suite.proof import prove_all
 
 
 async def mine_history(path: Path | None, releases: Sequence[Path], extent: Extent, python: Path | None) -> int:
-    """Mine, and prove each task once more as those of the suite are; print both; gives the exit code.
+    """Mine tasks, prove each once more like those of the suite, and print both; returns the exit code.
 
-    path: of a repository. releases: source packages that one is made of instead.
+    path: a repository. releases: source packages to build one from instead.
     """
     console, errors = Console(), Console(stderr=True)
     find = partial(find_sandbox, Choice(python=python))

@@ -1,9 +1,9 @@
-"""Cancellations, kills and faults in a row: do the books survive? `python -m chargehand.evaluation.bench.ordeal`.
+"""Fault injection with a check of the ledger: `python -m chargehand.evaluation.bench.ordeal`.
 
-Real servers over stdio on one data folder ask local vendors that fail, or never stop talking, at random,
-while their hosts cancel calls, hang up, end and kill them at random moments. At last the day's budget is
-spent to its end from two servers at once. Afterwards every task and every cent must be accounted for, and
-no process may be left. Linux only: it adopts orphans.
+Real servers over stdio share a data folder and ask local vendors that fail, or answer endlessly, at random, while
+hosts cancel calls, close their connections, terminate and kill them at random moments. Finally two servers spend the
+rest of the day's budget concurrently. Then every task and every cent must be accounted for, and no process may be
+left. Linux only, as it adopts orphans.
 """
 
 import random
@@ -36,30 +36,30 @@ Moment = Literal["at once", "asked", "tests run"]
 
 _RIGHT = Reply("```python\ndef double(count):\n    return 2 * count\n```\n", seconds=0.05)
 _WRONG = Reply("```python\ndef double(count):\n    return count ** 2\n```\n", thinking="Squared? " * 1_500)
-"""A repair sends the thinking back, and is billed for it."""
+"""A repair sends this thinking back, and is billed for it."""
 _ENDLESS = Reply("```python\n" + "count = 1\n" * 15_000, thinking="So", thinking_tokens=1_000_000)
-"""It takes every token that it is allowed, so it costs what was set aside."""
+"""Uses every allowed token, so it costs the whole reserved amount."""
 _LOOPS = "print()\nwhile True: pass"
 _TESTS = ("assert double(4) == 8", _LOOPS, None)
 _TESTS_OF_THE_DOOMED = (*_TESTS, _LOOPS, _LOOPS, _LOOPS)
-"""For servers that will be ended: something of theirs should be running then."""
+"""For servers about to be ended, so that some of their tests are running then."""
 _MODELS = (None, None, "local", "haiku", "sonnet", "opus")
 _CAPS_USD = (None, 0.5, 0.05, 0.01, 0.004)
-"""The least pays one short answer of the cheapest that costs anything, and no second one."""
+"""The lowest covers one short answer of the cheapest paid model, and no second one."""
 _BUDGET_USD_A_ROUND = 0.05
 _COMPANY = 0.3
-"""How often the other server has a task of its own meanwhile."""
+"""Probability that the other server runs a task at the same time."""
 _CALL_S = 3
 _MOMENT_S = 5.0
 _LOCK_S = 0.5
 _BOUND_S = 90.0
 _END_S = 15.0
-"""Less than the processor time that looping tests are allowed: they must not have ended by themselves."""
+"""Less than the CPU time limit of looping tests, so that they cannot have ended by themselves."""
 
 
 @dataclass
 class Ordeal:
-    """What was done, and what did not hold."""
+    """The state of the run: what was done, and which requirements failed."""
 
     rng: random.Random
     budget_usd: float
@@ -69,12 +69,12 @@ class Ordeal:
     deeds: Counter[str] = field(default_factory=Counter[str])
     broken: list[str] = field(default_factory=list[str])
     slowest_end_s: float = 0.0
-    """From the signal, or the hanging up, to the end of the process."""
+    """Longest time from the signal, or from closing the input, to the end of the process."""
     only_endless: bool = False
-    """True: no vendor fails any more, and none stops by itself."""
+    """True: all vendors answer without faults and endlessly."""
 
     def answer(self, _: Ask) -> Reply | Fault:
-        """What a vendor does this time."""
+        """The vendor's answer to one request, drawn at random."""
         if self.only_endless:
             return _ENDLESS
         never = anyio.Event()
@@ -100,7 +100,7 @@ class Ordeal:
 
 
 async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
-    """Print what came of it; gives the exit code: 1 when something did not hold."""
+    """Run everything and print the result; returns the exit code: 1 when a requirement failed."""
     console = Console()
     with adopting() as adoption, tempfile.TemporaryDirectory(prefix="chargehand-ordeal-") as name:
         budget_usd = rounds * _BUDGET_USD_A_ROUND
@@ -189,13 +189,13 @@ async def _begin(test: Ordeal, host: Host, tests: Sequence[str | None], *, wait_
 
 
 async def _moment(rng: random.Random, host: Host, call: Call, is_asked: Callable[[], bool]) -> None:
-    """Wait for a moment at which a deed may fall: at once, when a vendor is asked or tests run, or a little later."""
+    """Wait for a random moment to act: at once, when a vendor is asked or tests run, or a little later."""
     kind: Moment = rng.choice((*get_args(Moment), "tests run"))
     if kind == "at once":
         return
     is_there = is_asked if kind == "asked" else lambda: _runs_tests(host)
     with anyio.move_on_after(_MOMENT_S):
-        while not is_there() and not _is_over(call):  # noqa: ASYNC110 - others' doings
+        while not is_there() and not _is_over(call):  # noqa: ASYNC110 - state of other processes
             await anyio.sleep(0.01)
     await anyio.sleep(rng.choice((0.0, rng.random() * 0.4)))
 
@@ -209,7 +209,7 @@ def _runs_tests(host: Host) -> bool:
 
 
 async def _answered(test: Ordeal, call: Call) -> None:
-    """Wait for the answer of a server that nobody ends."""
+    """Wait for the answer of a server that is not ended meanwhile."""
     await call.done.wait()
     test.require(call.answer is not None, "a call on a living server was answered with an error")
 
@@ -225,7 +225,7 @@ async def _cancel_elsewhere(test: Ordeal, call: Call, other: Host) -> None:
 
 
 def _lock_the_ledger(folder: Path) -> None:
-    """Keep every other process from writing for a moment, as a backup or a slow disk would."""
+    """Block all other writers for a moment, as a backup or a slow disk would."""
     db = sqlite3.connect(folder / LEDGER_FILE, timeout=_BOUND_S, isolation_level=None)
     try:
         db.execute("BEGIN IMMEDIATE")
@@ -236,7 +236,7 @@ def _lock_the_ledger(folder: Path) -> None:
 
 
 async def _hang_up(test: Ordeal, host: Host) -> None:
-    """Close the server's input, after which it must end well; one that was killed has ended already."""
+    """Close the server's input, after which it must exit with 0; a killed server has ended already."""
     if host.is_running:
         await host.hang_up()
         await _ends(test, host, 0, "hang up")
@@ -255,11 +255,11 @@ async def _ends(test: Ordeal, host: Host, code: int, after: str) -> None:
 
 
 async def _no_orphan(test: Ordeal, started: Hosts) -> None:
-    """What a server had started must end with it, and soon."""
+    """Require that child processes of a server end soon after it."""
     own = {host.process.pid for host in started.all}
     orphans = list[str]()
     with anyio.move_on_after(_END_S) as bound:
-        while orphans := test.adoption.orphans(own):  # noqa: ASYNC110 - nobody tells when somebody else's child ends
+        while orphans := test.adoption.orphans(own):  # noqa: ASYNC110 - no event for the end of adopted processes
             await anyio.sleep(0.05)
     if bound.cancelled_caught:
         test.broken.append(f"processes have outlived their server: {orphans}")
@@ -267,7 +267,7 @@ async def _no_orphan(test: Ordeal, started: Hosts) -> None:
 
 
 async def _spend_the_rest(test: Ordeal, started: Hosts) -> None:
-    """Ask the dearest model for answers that never stop until the day's budget refuses, on two servers at once."""
+    """Request endless answers from the most expensive model on two servers until the day's budget is used up."""
     test.only_endless = True
     refused = 0
 
@@ -292,7 +292,7 @@ async def _spend_the_rest(test: Ordeal, started: Hosts) -> None:
 
 
 async def _look_into_the_interrupted(test: Ordeal, started: Hosts) -> None:
-    """Let a new server close what the dead left open, and say of an interrupted task how it ended."""
+    """Let a new server settle what dead servers left open, and report how an interrupted task ended."""
     host = await started.start()
     await (await host.call("route_task", {"task": "Rename n to count"})).done.wait()
     for (task_id,) in rows(host.folder, "SELECT id FROM tasks WHERE interrupted LIMIT 5"):

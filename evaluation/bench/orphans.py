@@ -1,7 +1,4 @@
-"""Processes that outlive whoever started them, seen because they become children of this process. Linux only.
-
-What it does not see: a process that changes its own parent, which Linux lets nobody do.
-"""
+"""Detects processes that outlive their parent by making this process adopt them. Linux only."""
 
 import contextlib
 import ctypes
@@ -17,29 +14,29 @@ _PR_SET_CHILD_SUBREAPER = 36
 
 @dataclass(frozen=True)
 class Adoption:
-    """Sees who was orphaned since it began."""
+    """Detects processes orphaned since it began."""
 
     children_before: frozenset[int]
 
     def orphans(self, own: Collection[int]) -> list[str]:
-        """Living processes without a parent of their own, each with its command. own: ids that this process started.
+        """Running orphans, as id and command. own: ids of this process's own children.
 
-        Those that have ended meanwhile are cleared away.
+        Orphans that have ended are reaped.
         """
         found = list[str]()
         for pid, state in _children(os.getpid()).items():
             if pid in own or pid in self.children_before:
                 continue
             if state == "Z":
-                with contextlib.suppress(ChildProcessError):  # somebody else here has cleared it away
+                with contextlib.suppress(ChildProcessError):  # already reaped elsewhere in this process
                     os.waitpid(pid, os.WNOHANG)
                 continue
-            if command := _command(pid):  # one without has given its memory back, and is ending
+            if command := _command(pid):  # a process without a command line is exiting
                 found.append(f"{pid} {command[:200]}")
         return found
 
     def end(self, own: Collection[int]) -> None:
-        """Kill the orphans."""
+        """Kill all orphans."""
         for orphan in self.orphans(own):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(orphan.split()[0]), signal.SIGKILL)
@@ -47,7 +44,7 @@ class Adoption:
 
 @contextlib.contextmanager
 def adopting() -> Generator[Adoption]:
-    """Orphans below this process become its children for as long as the block runs."""
+    """Make this process adopt its orphaned descendants while the block runs."""
     _adopt(True)
     try:
         yield Adoption(frozenset(_children(os.getpid())))
@@ -56,18 +53,18 @@ def adopting() -> Generator[Adoption]:
 
 
 def commands_below(parent: int) -> list[str]:
-    """The command lines of the processes that one has started and that still run."""
+    """The command lines of a process's running children."""
     return [command for pid in _children(parent) if (command := _command(pid)) is not None]
 
 
 def _adopt(wanted: bool) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_CHILD_SUBREAPER, int(wanted), 0, 0, 0) != 0:
-        raise OSError(ctypes.get_errno(), "this kernel gives orphans to nobody")
+        raise OSError(ctypes.get_errno(), "this kernel does not support child subreapers")
 
 
 def _command(pid: int) -> str | None:
-    """None: it has ended meanwhile."""
+    """The command line; empty while the process exits. None: it has ended."""
     try:
         return (Path("/proc") / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
@@ -75,11 +72,11 @@ def _command(pid: int) -> str | None:
 
 
 def _children(of: int) -> dict[int, str]:
-    """The processes whose parent this is, each with its state, `Z` for one that has ended."""
+    """State by id of a process's children, zombies (`Z`) included."""
     found: dict[int, str] = {}
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            # The name before the last bracket may hold anything; after it come state and parent: proc(5).
+            # The name may contain anything, even brackets; state and parent follow the last one: proc(5).
             state, parent = (process / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
         except OSError:
             continue  # it has ended meanwhile

@@ -1,7 +1,7 @@
-"""What is learnt from one's own choices alone: tasks in turn, one answer each, and only its outcome is seen.
+"""Online learning from bandit feedback: tasks in sequence, one answer each, and only its outcome is revealed.
 
-The reward is what was solved less a share of what was spent. Beside the product's choices: the same without trying
-anything out, the best by the nearest tasks, and each model alone, of which the best is known only afterwards.
+The reward is solved tasks minus weighted spend. Compared are the product's choices, the same without exploration, a
+greedy choice by the nearest tasks, and each model alone, the best of which is known only in hindsight.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,16 @@ from ...tools.routing.trying_out import drawn
 from .outcome_tables import Block, OutcomeTable, Rows, product_chances
 
 PRICE_OF_SPEND = 0.3
-"""What one answer of the dearest model costs, in solved tasks."""
+"""Price of one answer of the most expensive model, in solved tasks."""
 _NEAREST, _NEAREST_PRIOR = 20, 0.6
 
 _Chooser = Callable[[int, Rows, Block], Block]
-"""From a task, the tasks before it and what was asked of them (0 or 1, by task and model) to each model's chance."""
+"""Called with a task, the earlier tasks, and which outcomes are known (0 or 1, by task and model); gives each model's
+chance of success."""
 
 
 def learn_online(table: OutcomeTable, seeds: int) -> Table:
-    """A row for each way of choosing. seeds: so many orders of the tasks."""
+    """Run each strategy; one row each. seeds: the number of random task orders."""
     price = PRICE_OF_SPEND * table.cost / table.cost.max()
     shown = Table("", "reward", "least to most", title=f"learning from own choices, {seeds} orders of the tasks")
 
@@ -69,7 +70,7 @@ def _tried_out(table: OutcomeTable, seed: int) -> _Chooser:
 
 
 def _nearest(table: OutcomeTable) -> _Chooser:
-    """The mean of the nearest tasks that the model was asked for; two tasks' worth of a prior."""
+    """The mean outcome of the nearest tasks that the model was asked, with a prior worth two tasks."""
 
     def chances(task: int, before: Rows, asked: Block) -> Block:
         near = before[np.argsort(-(table.vectors[before] @ table.vectors[task]))]

@@ -1,9 +1,9 @@
-"""What plans buy over a file of outcomes, and what simpler ways of choosing buy for the same quality.
+"""Cost and quality of plans on a file of outcomes, against simpler strategies tuned to the same quality.
 
-Every attempt is paid. What a way is tuned by (what a solved task is worth, the share of tasks that goes to the
-stronger model, which models a cascade asks) is tuned for its goal on other tasks than those it is judged on, in the
-mean over many divisions of the tasks, as one division alone decides a hundredth of the spend. A random mix is counted
-as what it comes to in the mean, as RouterBench does (https://arxiv.org/abs/2403.12031).
+Every attempt is paid. A strategy's parameter (the worth of a solved task, the share of tasks for the stronger model,
+the models of a cascade) is tuned for a quality goal on other tasks than those that evaluate it, averaged over many
+splits, since the choice of one split changes the spend by about 1%. A random mix counts as its expected value, as in
+RouterBench (https://arxiv.org/abs/2403.12031).
 """
 
 import itertools
@@ -18,30 +18,30 @@ from .drawing import Curve, Point
 from .outcome_tables import Block, OutcomeTable, Rows
 
 OURS, RIVAL = "Chargehand", "kNN over TF-IDF"
-"""Whose chances are planned with."""
+"""Predictors whose chances the plans use."""
 _SEED = 0
 _RESAMPLES = 300
 _DIVISIONS, _PARTS = 20, 3
-"""How often the tasks are divided anew, and into how many parts: each is judged as the others tuned it."""
+"""Number of random splits, and of folds per split; each fold is evaluated as tuned on the others."""
 _PLAN_MODELS = 5
-"""Plans are over so many models at most: the cheapest, the best, and those between at even distances."""
+"""Most models in a plan: the cheapest, the best, and evenly spaced ones between them."""
 _WORTHS = tuple(np.geomspace(0.5, 40.0, 60).tolist())
-"""What a solved task is worth, in attempts of the dearest model."""
+"""Values of a solved task to tune over, in attempts of the best model."""
 _SHARES = tuple(np.linspace(0.0, 1.0, 21).tolist())
-"""Of tasks that go to the stronger of two models."""
+"""Shares of tasks for the stronger of two models to tune over."""
 _SAME = 1e-9
-"""Means that differ by less are equal: sums of floats depend on their order."""
+"""Means that differ by less count as equal, as sums of floats depend on their order."""
 _CATCHES, _REFUSES = 0.9, 0.1
-"""The check: the share of wrong answers it catches, and of right ones it refuses."""
+"""The simulated check: the share of wrong answers that it catches, and of right ones that it rejects."""
 
 
 @dataclass(frozen=True)
 class Weighed:
-    """What every way of choosing came to."""
+    """The results of all strategies."""
 
     summary: Table
     losses: tuple[str, ...]
-    """A sentence for each contest: who beat the plan, in the mean over the tasks, or that nobody did."""
+    """One sentence per contest: the strategies that beat the plan in the mean over the tasks, or that none did."""
     points: tuple[Point, ...]
     curves: tuple[Curve, ...]
 
@@ -49,7 +49,7 @@ class Weighed:
 @dataclass(frozen=True)
 class _Bill:
     quality: Block
-    """By task: 1 where what was delivered is right."""
+    """By task: the probability that the delivered answer is right."""
     spend: Block
 
 
@@ -58,7 +58,7 @@ class _Contest:
     name: str
     check: Check | None
     goal: float
-    """Quality to be reached, as a share of always the best model's."""
+    """Quality to reach, relative to always asking the best model."""
 
 
 _CHECK = Check(1 - _CATCHES, _REFUSES, worth_of_refused=1.0)
@@ -66,7 +66,7 @@ _CONTESTS = (_Contest("one answer", None, 0.95), _Contest("with a check", _CHECK
 
 
 def weigh_plans(table: OutcomeTable, chances: Mapping[str, Block]) -> Weighed:
-    """chances: by judge, those of our own and the rival's, of tasks that neither had seen."""
+    """Evaluate all strategies. chances: by predictor (OURS and RIVAL), for tasks that it had not seen."""
     models = _chosen(table)
     best = max(models, key=lambda m: table.solved[:, m].mean())
     top, dear = float(table.solved[:, best].mean()), float(table.cost[best])
@@ -106,7 +106,7 @@ _Next = Callable[[int, tuple[int, ...]], int | None]
 def _ways(
     table: OutcomeTable, models: Sequence[int], chances: Mapping[str, Block], contest: _Contest, dear: float
 ) -> dict[str, list[_Bill]]:
-    """By the name of a way, what it came to at each setting that it may be tuned to."""
+    """By strategy, its bill at each value of its parameter."""
 
     def planned(judge: str) -> list[_Bill]:
         check = contest.check
@@ -136,7 +136,8 @@ def _planner(table: OutcomeTable, models: Sequence[int], chances: Block, check: 
 
 
 def _run(table: OutcomeTable, next_model: _Next, check: Check | None) -> _Bill:
-    """Each task in turn, in the mean over what a check may say; what was refused last is delivered."""
+    """The expected bill of a strategy over the check's possible verdicts; after a last rejection that answer is
+    delivered."""
     quality, spend = np.zeros(len(table.tasks)), np.zeros(len(table.tasks))
     for task in table.tasks.tolist():
         failed: tuple[int, ...] = ()
@@ -154,7 +155,7 @@ def _run(table: OutcomeTable, next_model: _Next, check: Check | None) -> _Bill:
 
 
 def _cascades(table: OutcomeTable, models: Sequence[int], check: Check) -> list[_Bill]:
-    """Every choice of models, each asked in turn, the cheapest first."""
+    """One bill per subset of the models, asked from the cheapest on."""
 
     def ladder(order: tuple[int, ...]) -> _Next:
         return lambda _task, failed: order[len(failed)] if len(failed) < len(order) else None
@@ -164,7 +165,7 @@ def _cascades(table: OutcomeTable, models: Sequence[int], check: Check) -> list[
 
 
 def _mixes(table: OutcomeTable, models: Sequence[int], shares: Sequence[Block]) -> list[_Bill]:
-    """Every two models, the stronger for each task as often as a share says, 0 to 1 by task."""
+    """One bill per pair of models and entry of `shares`: the stronger one's probability by task."""
     return [
         _Bill(
             quality=(1 - share) * table.solved[:, weak] + share * table.solved[:, strong],
@@ -176,13 +177,13 @@ def _mixes(table: OutcomeTable, models: Sequence[int], shares: Sequence[Block]) 
 
 
 def _divided(tasks: int) -> list[Rows]:
-    """The parts of every division."""
+    """The folds of all splits."""
     rng = np.random.default_rng(_SEED)
     return [part for _ in range(_DIVISIONS) for part in np.array_split(rng.permutation(tasks), _PARTS)]
 
 
 def _tuned(parts: Sequence[Rows], bills: Sequence[_Bill], top: Block, goal: float) -> _Bill:
-    """Of each part what costs least among all that reached the goal on the other tasks, else what came nearest."""
+    """For each fold the cheapest bill that reaches the goal on the other tasks, else the one that comes closest."""
     qualities, spends = np.array([b.quality for b in bills]), np.array([b.spend for b in bills])
     quality, spend = np.zeros(len(top)), np.zeros(len(top))
     for part in parts:
@@ -203,7 +204,7 @@ def _lost(contest: _Contest, tuned: Mapping[str, _Bill]) -> str:
 
 
 def _beats(bill: _Bill, other: _Bill) -> bool:
-    """No worse in quality and in spend, and better in one of them."""
+    """Whether it is no worse in quality and spend, and better in one of them."""
     gains = float((bill.quality - other.quality).mean()), float((other.spend - bill.spend).mean())
     return min(gains) > -_SAME and max(gains) > _SAME
 
@@ -213,14 +214,14 @@ def _always(table: OutcomeTable, model: int) -> _Bill:
 
 
 def _oracle(table: OutcomeTable, models: Sequence[int]) -> _Bill:
-    """The cheapest that solves the task; where none does, the cheapest."""
+    """For each task the cheapest model that solves it, or the cheapest of all if none does."""
     solved = table.solved[:, models] >= 0.5
     first = np.asarray(models)[solved.argmax(axis=1)]
     return _Bill(table.solved[table.tasks, first], table.cost[first])
 
 
 def _upper_hull(points: Sequence[Point]) -> list[Point]:
-    """What mixes of these come to at best. points: the cheapest first, and better with each."""
+    """The best that mixes of these points reach. points: by increasing cost and quality."""
     hull: list[Point] = []
     for point in points:
         while len(hull) > 1 and _slope(hull[-2], hull[-1]) <= _slope(hull[-1], point):
@@ -234,7 +235,7 @@ def _slope(from_: Point, to: Point) -> float:
 
 
 def _chosen(table: OutcomeTable) -> list[int]:
-    """On the way up only models that are better than all cheaper ones, thinned out evenly."""
+    """The models that are better than all cheaper ones, thinned out evenly."""
     rates = table.solved.mean(axis=0)
     rising = [n for n in range(len(rates)) if not n or rates[n] > rates[:n].max()]
     places = np.unique(np.linspace(0, len(rising) - 1, min(_PLAN_MODELS, len(rising))).round().astype(int))

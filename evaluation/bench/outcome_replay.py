@@ -1,10 +1,9 @@
-"""`bench replay` on a file of outcomes: what the product's judgement and its plans buy, beside simple rivals.
+"""`bench replay` on a file of outcomes: the product's predictions and plans, against simple baselines.
 
-Three parts of the tasks take turns: of each part the other two are remembered, so every figure is of
-tasks that were not seen, but by the weights of complexity where those were fitted on the same set
-(docs/benchmarks.md). What a plan is tuned by is tuned on other tasks, too. Every attempt is paid.
-The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the share of the
-gap between two models that is won, over the share of calls that go to the stronger; random is 0.5.
+Threefold cross-validation: for each fold the other two are remembered, so every figure is for unseen tasks, except
+that the complexity weights may have been fitted on the same set (docs/benchmarks.md). Plans are tuned on other tasks,
+too. Every attempt is paid. The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the
+share of the gap between two models that is recovered, over the share of calls to the stronger; random is 0.5.
 """
 
 import itertools
@@ -48,10 +47,10 @@ _JUDGES: Mapping[str, Judge] = {
 
 
 def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | None = None, orders: int = 0) -> int:
-    """Print it all; gives the exit code.
+    """Print all results; returns the exit code.
 
-    picture: where cost against quality is drawn, as SVG. orders: of the tasks, in which they come to somebody who
-    learns from his own choices alone; 0: that is not measured.
+    picture: path of an SVG of cost against quality. orders: number of random task orders for online learning; 0 skips
+    it.
     """
     console = Console()
     try:
@@ -95,7 +94,10 @@ def _out_of_part(table: OutcomeTable, parts: Sequence[Rows], judge: Judge) -> Bl
 
 
 def apgr(gain: Block, weak: Block, strong: Block) -> float:
-    """gain: what is expected of the stronger model beyond the weaker, by which tasks are sent to it."""
+    """The average performance gap recovered, when tasks with the highest `gain` go to the stronger model first.
+
+    gain: its expected advantage over the weaker one, by task.
+    """
     order = np.argsort(-gain, kind="stable")
     won = np.concatenate([[0.0], np.cumsum((strong - weak)[order])]) / (strong - weak).sum()
     places = np.round(np.linspace(0, 1, 11) * len(gain)).astype(int)
@@ -133,7 +135,7 @@ def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
 
 
 def _mean_apgr(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> float:
-    """Over the parts, since predictions from different memories are not compared; pairs without a gap are left out."""
+    """Mean over folds, as predictions from different memories are not comparable; pairs without a gap are left out."""
     found = [
         apgr(chances[part, strong] - chances[part, weak], table.solved[part, weak], table.solved[part, strong])
         for part in parts

@@ -1,4 +1,4 @@
-"""A file of published outcomes as tables, the product's judgement of its tasks, and simple rivals of that."""
+"""Loads a file of published outcomes, and predicts them with the product and with simple baselines."""
 
 import math
 import re
@@ -26,7 +26,7 @@ Rows: TypeAlias = npt.NDArray[np.int64]
 
 _PRIOR = Belief(1.2, 0.8)
 LEAST_TASKS = 9
-"""Fewer leave nothing to remember when a third of them is asked about."""
+"""Minimum for threefold cross-validation."""
 _PLACES = 4096
 _WORD = re.compile(r"[a-z]+|\d+")
 _NEIGHBOURS_TRIED = (10, 20, 40, 80)
@@ -34,18 +34,18 @@ _NEIGHBOURS_TRIED = (10, 20, 40, 80)
 
 @dataclass(frozen=True)
 class OutcomeTable:
-    """Tasks in rows, models in columns, the cheapest first; where no cost is known, the weakest first."""
+    """Tasks in rows, models in columns, cheapest first, or weakest first if no costs are known."""
 
     models: Sequence[str]
     solved: Block
     cost: Block
-    """Of one attempt of each model, mean over the tasks where it is known; all 1 where a model has none."""
+    """Mean known cost of one attempt, by model; 1 for all models if any has no known cost."""
     has_costs: bool
     lengths: Block
     vectors: npt.NDArray[np.float32]
     traits: Block
     counts: npt.NDArray[np.float32]
-    """Hashed words, for TF-IDF."""
+    """Counts of hashed words, for TF-IDF."""
 
     @property
     def tasks(self) -> Rows:
@@ -53,7 +53,7 @@ class OutcomeTable:
 
 
 def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
-    """The rows of a file of outcomes; models that some row lacks are left out. Raises OSError or ValueError."""
+    """Load a file of outcomes; models that any row lacks are left out. Raises OSError or ValueError."""
     rows = read_rows(file)[:limit]
     if not rows or "outcomes" not in rows[0]:
         raise ValueError(f"{file}: its rows hold no `outcomes`")
@@ -93,7 +93,7 @@ def _outcomes(row: object, file: Path, number: int) -> OutcomeRow:
 
 
 def product_chances(table: OutcomeTable, known: Rows, asked: Rows, weight: Block | None = None) -> Block:
-    """What the product expects, a row for each asked task. weight: which outcomes are known; None: all."""
+    """The product's expectations, one row per asked task. weight: which outcomes are known; None: all."""
     alike = table.vectors[asked] @ table.vectors[known].T
     found = np.empty((len(asked), len(table.models)))
     for row, task in enumerate(asked):
@@ -111,7 +111,7 @@ def product_chances(table: OutcomeTable, known: Rows, asked: Rows, weight: Block
 
 
 def neighbour_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
-    """kNN over TF-IDF, its number of neighbours the best on the known tasks."""
+    """kNN over TF-IDF, with the number of neighbours tuned on the known tasks."""
     vectors = _tf_idf(table.counts, known)
     among = vectors[known] @ vectors[known].T
     np.fill_diagonal(among, -1.0)
@@ -132,7 +132,7 @@ def ridge_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
 
 
 def length_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
-    """The longer, the more the stronger gains."""
+    """Baseline: the longer the text, the greater the stronger model's advantage."""
     strength = np.argsort(np.argsort(table.solved[known].mean(axis=0))) / max(1, len(table.models) - 1)
     return (table.lengths[asked] / table.lengths.max())[:, None] * strength
 
@@ -142,7 +142,7 @@ def random_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
 
 
 def has_outcomes(file: Path) -> bool:
-    """Whether the file's first row is one of outcomes. False, too, for a file that cannot be read."""
+    """Whether the file's first row holds outcomes. Also False for an unreadable file."""
     try:
         return b'"outcomes"' in unpacked(file.read_bytes()).partition(b"\n")[0]
     except OSError:

@@ -1,8 +1,8 @@
-"""What plans rest on, and what they buy: measured on published outcomes, never on our own.
+"""The assumptions of plans, and their cost and quality, measured on published outcomes only.
 
-The figures in `tools/routing/odds.py` come from here. Each policy is run over one half of each set of outcomes;
-what it believes of the models comes from the other half, and each attempt is paid. Prices are the data
-set's; a model's repair is not in the data, so that each model is asked once.
+The constants in `tools/routing/odds.py` come from here. Each policy runs over one half of each set of outcomes, with
+estimates from the other half; each attempt is paid. Prices are the data set's. The data contain no repairs, so each
+model is asked once.
 """
 
 import itertools
@@ -34,11 +34,11 @@ _LEVELS = 101
 _SHARES = (0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85)
 _UNSOLVABLE = (0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.18)
 _NORMAL = statistics.NormalDist()
-_Rows = list[dict[str, Any]]  # of the files' own form, hence Any
+_Rows = list[dict[str, Any]]  # in the files' own format, hence Any
 
 
 def measure_plans(folder: Path) -> int:
-    """Print it all; gives the exit code. folder: holds the `outcomes_*.jsonl.gz`."""
+    """Print all results; returns the exit code. folder: contains the `outcomes_*.jsonl.gz`."""
     console = Console()
     missing = [name for name in (*_OUTCOMES, _TIERS) if not (folder / f"{name}.jsonl.gz").exists()]
     if missing:
@@ -52,16 +52,16 @@ def measure_plans(folder: Path) -> int:
 
 @dataclass(frozen=True)
 class Fit:
-    """The figures that make a table of outcomes most likely."""
+    """The maximum-likelihood estimates for a table of outcomes."""
 
     likelihood: float
-    """Its logarithm."""
+    """The log-likelihood."""
     task_share: float
     unsolvable: float
 
 
 def fit(solved: npt.NDArray[np.float64]) -> Fit:
-    """solved: 0 or 1, tasks in rows, models in columns."""
+    """Fit by maximum likelihood. solved: 0 or 1, tasks in rows, models in columns."""
     rates = solved.mean(axis=0)
     known = (rates > 0.03) & (rates < 0.97)
     solved, rates = solved[:, known], rates[known]
@@ -117,7 +117,7 @@ def _policies(folder: Path) -> Table:
 
 
 _Next = Callable[[Mapping[str, Any], tuple[str, ...]], str | None]
-"""From a task and the tiers that failed to the next one."""
+"""Called with a task and the tiers that failed; gives the next tier, or None to stop."""
 
 
 def _nth(tiers: Sequence[str], place: int) -> str | None:
@@ -168,7 +168,7 @@ def _signals(folder: Path) -> Table:
 
 
 def _observed(folder: Path) -> list[tuple[tuple[str, str], Signal, list[tuple[bool, bool]]]]:
-    """Each sign on each set that can show it: for every answer whether it has the sign, and whether it is wrong."""
+    """For each signal and each set that can show it, per answer: whether it has the signal, and whether it is wrong."""
     found = [
         (("effort", f"{name}, {unit}"), EFFORT, _efforts(_read(folder, name), unit))
         for name, unit in (
@@ -195,14 +195,14 @@ def _efforts(rows: _Rows, unit: str) -> list[tuple[bool, bool]]:
 
 
 def _read(folder: Path, name: str) -> _Rows:
-    """Shuffled, the same way each time."""
+    """The rows in a fixed random order."""
     rows = read_rows(folder / f"{name}.jsonl.gz")
     random.Random(_SEED).shuffle(rows)  # noqa: S311 - nothing secret
     return rows
 
 
 def _models(rows: _Rows) -> list[str]:
-    """Those that every row has."""
+    """The models that every row has."""
     return sorted(set[str].intersection(*(set(row["outcomes"]) for row in rows)))
 
 

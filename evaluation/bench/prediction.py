@@ -1,8 +1,7 @@
-"""What the product expects of models on tasks, after it has remembered a file of outcomes: `bench predict`.
+"""`bench predict`: the product's predictions for tasks after importing a file of outcomes.
 
-The memory is the product's own, in a folder that is thrown away, and so are scorer and prior: `route_task`
-says the same after `memory import` of the same file. Only the search is exact here, where a server's index
-may miss one of the farther neighbours.
+Memory (in a temporary folder), scorer and prior are the product's own: `route_task` predicts the same after `memory
+import` of the same file. Only the search is exact here, while a server's index may miss a distant neighbour.
 """
 
 import json
@@ -41,7 +40,7 @@ _DIGITS = 6
 
 
 class AskedTask(BaseModel):
-    """A row of tasks; what else it holds is not looked at."""
+    """A row of a file of tasks; other fields are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -54,21 +53,21 @@ class Prediction:
     complexity: float
     """1 to 10."""
     success: Mapping[str, float]
-    """By the data set's name of a model, 0 to 1."""
+    """Probability of success, by the data set's name of the model."""
 
 
 class UnknownTasks(ValueError):
-    """A file whose rows are no tasks."""
+    """A file whose rows are not tasks."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """The product's own judgement, over a memory of outcomes."""
+    """Predicts with the product's own code, from a memory of outcomes."""
 
     memory: Memory
     catalogue: Catalogue
     models: Sequence[str]
-    """Of which the memory holds outcomes."""
+    """The models with outcomes in the memory."""
 
     async def predict(self, text: str) -> Prediction:
         job = understand(text, None, ())
@@ -86,7 +85,7 @@ class Predictor:
 
 @asynccontextmanager
 async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
-    """Remembers the file's rows. Raises ImportRefused, or OSError when there is no such file."""
+    """Import the file into a temporary memory. Raises ImportRefused, or OSError when there is no such file."""
     catalogue = load_catalogue()
     with tempfile.TemporaryDirectory(prefix="chargehand-predict-") as folder:
         ledger = await Ledger.open(Path(folder), _now)
@@ -117,7 +116,7 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
 
 
 async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
-    """Write a row for each task; gives the exit code, 2 when a file cannot be read."""
+    """Write a row for each task; returns the exit code, 2 when a file cannot be read."""
     console = Console(stderr=True)
     try:
         asked = list(read_tasks(tasks))
@@ -153,7 +152,7 @@ def _row(task: AskedTask, prediction: Prediction) -> dict[str, object]:
 
 
 async def _ready(index: IndexKeeper) -> None:
-    """Wait until the index holds all there is to remember."""
+    """Wait until the index is complete."""
     with anyio.fail_after(_PATIENCE_S):
         while index.state.phase != "ready":  # noqa: ASYNC110 - there is nothing to wait on, only a state
             await anyio.sleep(_GLANCE_S)
@@ -164,7 +163,7 @@ def _now() -> datetime:
 
 
 class _Shelf:
-    """Nothing is kept: the index is made anew each time, and searched exactly."""
+    """A shelf without storage: the index is rebuilt each time, and searched exactly."""
 
     apart_from = _ANY_NUMBER
 
@@ -179,7 +178,7 @@ class _Shelf:
         yield index
 
     async def note(self, row: int) -> None:
-        """There is nobody to tell."""
+        """Does nothing."""
 
     async def aclose(self) -> None:
-        """There is nothing open."""
+        """Does nothing."""

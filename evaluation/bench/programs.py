@@ -1,6 +1,6 @@
-"""Programs of which it is known whether they are right, each with tests, from a data set on disk.
+"""Reads programs labelled right or wrong, each with tests, from a data set on disk.
 
-Read are `code_quixbugs`, `code_bigcodebench` and `code_humaneval` (gzipped JSON lines; shared/data/README.md).
+Supported are `code_quixbugs`, `code_bigcodebench` and `code_humaneval` (gzipped JSON Lines; shared/data/README.md).
 """
 
 import ast
@@ -20,29 +20,29 @@ _HELPERS = re.compile(r"^from (?:load_testdata|node) import .*\n", re.MULTILINE)
 
 
 class UnknownPrograms(ValueError):
-    """A file that holds none of the data sets this module reads."""
+    """A file that is none of the supported data sets."""
 
 
 @dataclass(frozen=True)
 class Program:
     name: str
     kind: str
-    """correct, buggy, emptied (its body does nothing), or mutated (one operator or number is another)."""
+    """correct, buggy, emptied (its body does nothing), or mutated (one operator or number changed)."""
     language: str
     code: str
     tests: str | None
-    """None: there are none that Chargehand runs by itself."""
+    """None: it has none that Chargehand can run."""
     is_right: bool | None
-    """Whether it is to pass its tests. None: plain Python has to be asked."""
+    """Whether it should pass its tests. None: unlabelled, so running it with plain Python decides."""
     plain: str | None = None
-    """The tests as a file that plain Python ends with 0 when the program is right, whose names it has. None: the data
-    set's word is final."""
+    """A script, run in the program's namespace, that exits with 0 in plain Python if the program is right. None: the
+    data set's label is final."""
     needs: tuple[str, ...] = ()
-    """Modules of other people's that it imports."""
+    """Third-party modules that it imports."""
 
 
 def read_programs(path: Path) -> list[Program]:
-    """Raises UnknownPrograms, or OSError when there is no such file."""
+    """Load a data set. Raises UnknownPrograms, or OSError when there is no such file."""
     rows = read_rows(path)
     for mark, read in _READERS.items():
         if rows and mark in rows[0]:
@@ -54,7 +54,7 @@ def read_programs(path: Path) -> list[Program]:
 def _quixbugs(row: Mapping[str, Any], node: str) -> Iterator[Program]:
     name = row["task_id"]
     if not row["pytest"]:
-        return  # a class that others use, without tests of its own
+        return  # a class used by other programs, without its own tests
     tests = _USES_PYTEST.sub("", row["pytest"]).replace("pytest.run_slow", "False")
     if row["json_tests"]:
         cases = [json.loads(line) for line in row["json_tests"].splitlines() if line.strip()]
@@ -95,7 +95,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Iterator[Program]]] = 
     "libs": _bigcodebench,
     "base_input": _humaneval,
 }
-"""By a column that only this data set has."""
+"""By a column that only the data set has."""
 
 _OTHER_COMPARISON: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq,
@@ -106,7 +106,7 @@ _OTHER_OPERATOR: Mapping[type[ast.operator], type[ast.operator]] = {
 
 
 def _mutations(code: str, function: str) -> Iterator[str]:
-    """The code with one thing in the function changed: its first comparison, its first sum, its first number."""
+    """Variants of the code with one change in the function: its first comparison, arithmetic operator or number."""
     for change in (_compare_otherwise, _calculate_otherwise, _count_otherwise):
         tree = ast.parse(code)
         body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)

@@ -1,7 +1,7 @@
-"""What looking back costs a caller: `route_task` over stdio with many remembered tasks, beside a trivial call.
+"""Latency of `route_task` over stdio with many remembered tasks, compared with a trivial call.
 
-The trivial call goes to the same server over the same pipe and is refused before any tool runs. The
-remembered tasks are made up; half of them are alike enough to the ones that are asked about to count.
+The trivial call goes to the same server over the same pipe and is refused before any tool runs. The remembered tasks
+are synthetic; half of them are similar enough to the queries to count.
 """
 
 import json
@@ -24,9 +24,9 @@ from rich.console import Console
 from rich.table import Table
 
 CALLS = 300
-"""Of each kind, once the index is ready."""
+"""Calls of each kind, once the index is ready."""
 BUILDING_LIMIT_S = 1_200.0
-"""An index that takes longer to build is not waited for, and the measurement fails."""
+"""Time limit for building the index; beyond it the measurement fails."""
 
 _LOG = "log"
 _READY = "the memory's index is ready"
@@ -36,7 +36,7 @@ _THINGS = ("dates", "prices", "orders", "paths", "colours", "matrices", "tokens"
 
 @dataclass
 class _Times:
-    """Milliseconds of calls, one of each kind in turn."""
+    """Milliseconds per call, for calls of both kinds made alternately."""
 
     routes: list[float] = field(default_factory=list[float])
     trivial: list[float] = field(default_factory=list[float])
@@ -47,7 +47,7 @@ class _Times:
 
 
 async def measure_recall_latency(sizes: Sequence[int]) -> int:
-    """Print milliseconds by number of remembered tasks; gives the exit code."""
+    """Print milliseconds by number of remembered tasks; returns the exit code."""
     building = {size: _Times() for size in sizes}
     ready = {size: _Times() for size in sizes}
     async with AsyncExitStack() as stack:
@@ -57,7 +57,7 @@ async def measure_recall_latency(sizes: Sequence[int]) -> int:
             await anyio.to_thread.run_sync(_fill, folder, size)
             clients[size] = await stack.enter_async_context(_server(folder))
             await _time_until_ready(clients[size], folder, building[size])
-        # In turn, so that a busy machine slows all of them.
+        # Alternately, so that load on the machine affects all of them.
         for number in range(CALLS):
             for size, client in clients.items():
                 await _time_one(client, number, ready[size])
@@ -111,7 +111,7 @@ async def _server(folder: Path) -> AsyncGenerator[Client]:
 
 
 async def _time_until_ready(client: Client, folder: Path, times: _Times) -> None:
-    """From the first answer out of memory until the server says that its index is ready."""
+    """Time calls from the first answer that uses memory until the server reports that its index is ready."""
     with anyio.fail_after(BUILDING_LIMIT_S):
         while not (await _route(client, _task(0)))["similar_tasks"]:
             pass

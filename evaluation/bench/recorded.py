@@ -1,4 +1,4 @@
-"""Recorded work: tasks with tests, and what models answered when they were asked, from a data set on disk."""
+"""Reads recorded tasks with tests and models' answers from a data set on disk."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Any
 
 from ..json_lines import read_rows
 
-# Which recorded model plays which tier, its answer to a first request and to a second. The figures of a
-# tier are its own: what counts is that each is a real model's real answer.
+# The recorded models that stand for each tier: for the first request, then for the second. A tier's pass rate is not
+# that of its present models; what counts is that the answers are real ones.
 _MBPP_TIERS: Mapping[str, Sequence[str]] = {
     "local": ("mistralai/mixtral-8x7b-chat", "zero-one-ai/Yi-34B-Chat"),
     "fast_coder": ("claude-instant-v1", "claude-v1"),
@@ -17,7 +17,7 @@ _MBPP_TIERS: Mapping[str, Sequence[str]] = {
     "director": ("gpt-4-1106-preview", "gpt-3.5-turbo-1106"),
 }
 
-# An answer may name its function otherwise than the tests do: they bind the last one it defines.
+# An answer's function may have another name than the tests expect, so the last one defined is bound to it.
 _BIND_LAST_FUNCTION = """\
 def _last_function():
     import types
@@ -31,14 +31,14 @@ if "{name}" not in globals():
 
 
 class UnknownRecording(ValueError):
-    """A file that holds neither of the data sets this module reads."""
+    """A file that is neither of the supported data sets."""
 
 
 @dataclass(frozen=True)
 class RecordedAnswer:
     text: str
     passes: bool
-    """Whether it passes the task's tests, as its data set says."""
+    """Whether it passes the task's tests, according to the data set."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class RecordedTask:
     prompt: str
     tests: str
     answers: Mapping[str, Sequence[RecordedAnswer]]
-    """By tier; the first request gets the first, later ones the next, the last again and again."""
+    """By tier, one per request in order; the last one repeats."""
 
     def answer(self, tier: str, request: int) -> RecordedAnswer:
         """request: counted from 0."""
@@ -56,7 +56,7 @@ class RecordedTask:
 
 
 def read_recording(path: Path) -> list[RecordedTask]:
-    """The tasks of a `replay_mbpp` or `code_humaneval` file (gzipped JSON lines; shared/data/README.md).
+    """The tasks of a `replay_mbpp` or `code_humaneval` file (gzipped JSON Lines; shared/data/README.md).
 
     Raises UnknownRecording, or OSError when there is no such file.
     """

@@ -1,8 +1,8 @@
-"""Recorded work through the whole product: the real server over stdio, strict peers that give recorded answers.
+"""Replays recorded tasks end to end: the real server over stdio, with strict peers that give recorded answers.
 
-What it shows: how many tasks end verified, whether a verdict of ours is ever wrong, what was spent, and
-what the product itself takes per task. What it does not: how today's models would do. Delivered code is
-run once more by plain Python, without a sandbox: use it on published data sets only.
+Shows how many tasks end verified, whether a verdict is ever wrong, the spend, and the product's own time per task.
+Does not show how today's models would do. Delivered code runs once more in plain Python without a sandbox: use it on
+published data sets only.
 """
 
 import statistics
@@ -42,15 +42,15 @@ _TIERS = {
 
 @dataclass
 class Recording:
-    """The tasks, and what has been given out of each."""
+    """The tasks, and the answers given so far."""
 
     tasks: Sequence[RecordedTask]
     given: dict[tuple[str, str], list[RecordedAnswer]] = field(
         default_factory=lambda: defaultdict[tuple[str, str], list[RecordedAnswer]](list)
     )
-    """By task and tier, in order."""
+    """Answers by task and tier, in order."""
     newest: dict[str, RecordedAnswer] = field(default_factory=dict[str, RecordedAnswer])
-    """By task."""
+    """The latest answer, by task."""
 
     def answer(self, ask: Ask) -> Reply | HttpFault:
         said = "\n".join(text for _, text in ask.messages)
@@ -69,12 +69,12 @@ class Recording:
 class Outcome:
     task_id: str
     receipt: Mapping[str, Any]
-    """The structured result, of the tool's own shape (hence Any)."""
+    """The structured result, in the tool's format (hence Any)."""
     delivered: RecordedAnswer | None
-    """The answer that the last attempt was given."""
+    """The answer given to the last attempt."""
     seconds: float
     passes_outside: bool
-    """Whether the code that came back passes its tests when plain Python runs both, without our checker."""
+    """Whether the delivered code passes its tests in plain Python, without our checker."""
 
     @property
     def is_wrong_success(self) -> bool:
@@ -82,7 +82,7 @@ class Outcome:
 
     @property
     def is_refused_right(self) -> bool:
-        """Whether an answer that passes by its data set was the last one, and was not accepted."""
+        """Whether the last answer passes according to the data set, but was rejected."""
         return self.receipt["status"] == "failed" and bool(self.delivered and self.delivered.passes)
 
 
@@ -93,7 +93,7 @@ class Run:
     outcomes: Sequence[Outcome]
     recording: Recording
     spent_usd: float
-    """By the tokens that the vendors counted, at the prices of the profiles."""
+    """The vendors' token counts at the profiles' prices."""
 
     @property
     def solved(self) -> int:
@@ -109,23 +109,23 @@ class Run:
 
     @property
     def median_overhead_s(self) -> float:
-        """Seconds per attempt; the peers answer at once."""
+        """Seconds per attempt; the peers answer immediately."""
         return statistics.median(o.seconds / max(1, len(o.receipt["attempts"])) for o in self.outcomes)
 
     @property
     def mean_task_overhead_s(self) -> float:
-        """Seconds per task, all its attempts and checks together; the peers answer at once."""
+        """Seconds per task, for all its attempts and checks; the peers answer immediately."""
         return statistics.mean(outcome.seconds for outcome in self.outcomes)
 
     @property
     def requests(self) -> str:
-        """How often each model was asked, by what the receipts say."""
+        """Number of requests to each model, according to the receipts."""
         models = Counter(attempt["model"] for outcome in self.outcomes for attempt in outcome.receipt["attempts"])
         return ", ".join(f"{count} {model}" for model, count in models.items())
 
 
 async def replay(data: Path, *, limit: int | None) -> int:
-    """Print what came of it; gives the exit code: 1 when a verdict of ours is wrong, 2 when there is no data."""
+    """Replay a data set and print the results; returns the exit code: 1 for any wrong verdict, 2 for missing data."""
     tasks = _read(data, limit)
     if tasks is None:
         return 2
@@ -135,9 +135,9 @@ async def replay(data: Path, *, limit: int | None) -> int:
 
 
 async def compare(data: Path, *, limit: int | None) -> int:
-    """Print what the product solves and spends, beside one answer of the director and one of a local model.
+    """Print what the product solves and spends, compared with one answer of the director and one of a local model.
 
-    Gives the exit code, as `replay` does.
+    Returns the exit code, as `replay` does.
     """
     tasks = _read(data, limit)
     if tasks is None:

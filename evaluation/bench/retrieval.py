@@ -1,8 +1,8 @@
-"""How well the lexical embedder finds tasks, beside exact TF-IDF over the same texts.
+"""Retrieval quality of the lexical embedder, compared with exact TF-IDF on the same texts.
 
-TF-IDF has seen the texts it searches and keeps every word; the embedder has seen nothing and keeps 256
-numbers. Of each set one half is remembered and the other asked. On a set of one kind of work neither
-finds much, and neither does anything else that reads only the text.
+TF-IDF is fitted to the texts it searches and keeps every word; the embedder is not fitted and keeps 256 numbers. Half
+of each set is remembered, the other half queried. On a set of one kind of work neither finds much, nor does anything
+else that reads only the text.
 """
 
 import math
@@ -40,17 +40,17 @@ _WORD = re.compile(r"\b\w\w+\b")
 
 _Table = npt.NDArray[np.float32]
 _Encode = Callable[[Sequence[str], Sequence[str]], tuple[_Table, _Table]]
-"""From the remembered texts and those asked about to the vectors of both."""
+"""Called with the remembered texts and the queries; gives the vectors of both."""
 
 
 @dataclass(frozen=True)
 class Quality:
-    """What one way of comparing texts achieves on one set."""
+    """The retrieval quality of one encoding on one set."""
 
     auroc: float
-    """Of the neighbours' share of successes for one's own success, mean over the models."""
+    """AUROC of the neighbours' success rate as a predictor of success, mean over the models."""
     apgr: float
-    """Of sending to the best model where the neighbours say it gains most over the worst; random 0.5."""
+    """APGR of routing to the best model where the neighbours predict its largest gain over the worst; random: 0.5."""
     same_domain: float
     """Share of tasks whose nearest neighbour is of the same domain."""
     found: float
@@ -58,7 +58,7 @@ class Quality:
 
 
 async def measure_retrieval(folder: Path) -> int:
-    """Print the figures and their ratios; gives the exit code. folder: holds the `outcomes_*.jsonl.gz`."""
+    """Print the figures and their ratios; returns the exit code. folder: contains the `outcomes_*.jsonl.gz`."""
     return await anyio.to_thread.run_sync(_measure, folder)
 
 
@@ -83,7 +83,7 @@ def _measure(folder: Path) -> int:
 
 
 def _rows(file: Path) -> list[dict[str, Any]]:
-    """Rows in the form of the files, hence Any; shuffled, the same way each time."""
+    """The rows in the files' own format (hence Any), in a fixed random order."""
     rows = read_rows(file)
     random.Random(_SEED).shuffle(rows)  # noqa: S311 - nothing secret
     return rows[:_ROWS_AT_MOST]
@@ -131,7 +131,7 @@ def _found(texts: Sequence[str], encode: _Encode) -> float:
 
 
 def _perturbed(text: str, chance: random.Random) -> str:
-    """The text with its sentences in another order, a sixth of its words gone, and some politeness."""
+    """The text with its sentences reordered, a sixth of its words removed, and polite phrases added."""
     sentences = re.split(r"(?<=[.!?\n])\s+", text)
     chance.shuffle(sentences)
     words = [word.upper() if chance.random() < 0.1 else word for word in " ".join(sentences).split()]
@@ -144,7 +144,7 @@ def _lexical(remembered: Sequence[str], asked: Sequence[str]) -> tuple[_Table, _
 
 
 def _tf_idf(remembered: Sequence[str], asked: Sequence[str]) -> tuple[_Table, _Table]:
-    """Sublinear term frequency times smoothed inverse document frequency, as scikit-learn has it."""
+    """Sublinear term frequency times smoothed inverse document frequency, as in scikit-learn."""
     documents = [Counter(_WORD.findall(text.lower())) for text in remembered]
     frequency = Counter(word for document in documents for word in document)
     place = {word: number for number, word in enumerate(frequency)}
@@ -162,7 +162,7 @@ def _tf_idf(remembered: Sequence[str], asked: Sequence[str]) -> tuple[_Table, _T
 
 
 def _auroc(true: _Table, predicted: _Table) -> float | None:
-    """The chance that a success is predicted higher than a failure. None: there is only one of the two."""
+    """The probability that a success is scored higher than a failure. None: there is only one of the two."""
     good, bad = predicted[true > 0.5], np.sort(predicted[true <= 0.5])
     if not len(good) or not len(bad):
         return None

@@ -1,4 +1,4 @@
-"""How often the search for secrets raises an alarm in code that holds none, and how long a large context takes it."""
+"""False alarms of the secret search in code without secrets, and its time on a large context."""
 
 import re
 import time
@@ -16,7 +16,7 @@ from ..json_lines import read_rows
 
 CONTEXT_CHARACTERS = 2_000_000
 _PLAIN_CHARACTERS = 200_000
-"""What is searched the plain way, with each pattern over the whole text, and then scaled up: it takes long."""
+"""Length of text for the slow baseline, which runs each pattern over the whole text; its time is scaled up."""
 _RUNS = 5
 _SOURCES = (".py", ".mjs", ".js", ".ts", ".yaml", ".yml", ".toml", ".json", ".md", ".txt", ".sh", ".cfg")
 
@@ -34,10 +34,10 @@ class _Alarms:
 
 
 def measure_secrets(data: Path | None, sources: Sequence[Path]) -> int:
-    """Print alarms and speed; gives the exit code, 2 where a folder is missing.
+    """Print alarms and speed; returns the exit code, 2 if a folder is missing.
 
-    data: a folder of `*.jsonl.gz`, every text of every row of which is searched. sources: folders of
-    code. What is found is named by its kind and place, never shown.
+    data: a folder of `*.jsonl.gz`, all texts of which are searched. sources: folders of code. Hits are reported by kind
+    and place, never shown.
     """
     console, search = Console(), SecretSearch()
     given = [*sources, *([data] if data is not None else [])]
@@ -100,7 +100,7 @@ def _row(alarms: _Alarms) -> tuple[str, str, str, str]:
 
 
 def _speed(search: SecretSearch, sample: str) -> Table:
-    """The best of several runs, of this process's own time: others on the machine count for nothing."""
+    """The best of several runs, in CPU time, so that load on the machine does not matter."""
     context = (sample * (CONTEXT_CHARACTERS // len(sample) + 1))[:CONTEXT_CHARACTERS]
     search.find(context)
     taken = min(_taken(lambda: search.find(context)) for _ in range(_RUNS))

@@ -1,4 +1,4 @@
-"""Made-up outcomes of use, as they come about: some tasks are harder, some come late, some nothing is executed on."""
+"""Simulated outcomes of use: some tasks are hard, some come after another model failed, some have no executed check."""
 
 import random
 from dataclasses import dataclass
@@ -9,22 +9,22 @@ from ...profiles.vocabulary import TaskType
 
 @dataclass(frozen=True)
 class Way:
-    """How the work of one model comes about."""
+    """Parameters of one model's simulated work."""
 
     solved: float = 0.71
-    """How much of it is solved at middling complexity, asked first, told by a check; 0 to 1."""
+    """Probability of solving a task of medium complexity, when asked first and judged by a check."""
     hard: float = 0.3
-    """The share of it above complexity 6, of which less is solved."""
+    """Share of tasks above complexity 6; their odds are lower."""
     handed_on: float = 0.2
-    """The share of it that another model had failed at, of which less is solved."""
+    """Share of tasks that another model failed at before; their odds are lower."""
     by_word: float = 0.3
-    """The share of it that only the user judges, who is content with more."""
+    """Share of tasks judged only by the user, who accepts more."""
 
 
 def simulated(
     task_type: TaskType, way: Way, chance: random.Random, *, at: float = 0.0, build: str | None = None
 ) -> Engagement:
-    """One engagement of a model, drawn by chance. at: seconds since 1970 UTC."""
+    """One random engagement of a model. at: seconds since 1970 UTC."""
     is_hard, was_first = chance.random() < way.hard, chance.random() >= way.handed_on
     is_by_word = chance.random() < way.by_word
     odds = way.solved / (1 - way.solved) * (0.4 if is_hard else 1.0) * (1.0 if was_first else 0.5)

@@ -1,4 +1,4 @@
-"""A host for servers over stdio that can do what real hosts do to them: cancel, kill, and hang up."""
+"""A host for servers over stdio that can cancel calls, kill servers and close their input, as real hosts do."""
 
 import contextlib
 import itertools
@@ -19,21 +19,21 @@ _SERVER = (sys.executable, "-m", "chargehand.server")
 
 @dataclass
 class Call:
-    """A tool call on its way."""
+    """A pending or completed tool call."""
 
     number: int
     done: anyio.Event = field(default_factory=anyio.Event)
     answer: Mapping[str, Any] | None = None
-    """The structured result (the tool's own shape, hence Any). None: an error, or the server went away."""
+    """The structured result (in the tool's format, hence Any). None: pending, an error, or the server ended."""
 
 
 @dataclass
 class Host:
-    """One server process and the calls to it."""
+    """One server process and its calls."""
 
     process: anyio.abc.Process
     folder: Path
-    """Where it runs."""
+    """Its working directory."""
     _calls: dict[int, Call] = field(default_factory=dict[int, Call])
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
@@ -50,11 +50,11 @@ class Host:
         await self._write({"method": "notifications/initialized", "params": {}})
 
     async def call(self, tool: str, arguments: Mapping[str, Any]) -> Call:
-        """Begin a call; `done` of what is given is set at its end, the server's death included."""
+        """Start a call; its `done` is set when it ends, or the server does."""
         return await self._send("tools/call", {"name": tool, "arguments": dict(arguments)})
 
     async def cancel(self, call: Call) -> None:
-        """Tell the server that nobody waits for the call any more; it is not answered then."""
+        """Send a cancellation of the call, which then gets no answer."""
         await self._write({"method": "notifications/cancelled", "params": {"requestId": call.number}})
         call.done.set()
 
@@ -64,7 +64,7 @@ class Host:
             await self.process.stdin.aclose()
 
     async def read(self) -> None:
-        """Take in answers until the server closes its output."""
+        """Process responses until the server closes its output."""
         assert self.process.stdout is not None  # noqa: S101 - it is opened with pipes below
         lines = BufferedByteReceiveStream(self.process.stdout)
         with contextlib.suppress(anyio.IncompleteRead, anyio.ClosedResourceError, anyio.BrokenResourceError):
@@ -91,7 +91,7 @@ class Host:
 
 @contextlib.asynccontextmanager
 async def hosts(environment: Mapping[str, str], folder: Path) -> AsyncGenerator["Hosts"]:
-    """Starts servers; whatever still runs at the end of the block is killed."""
+    """Starts servers; those still running at the end of the block are killed."""
     async with anyio.create_task_group() as group:
         started = Hosts(dict(environment), folder, group)
         try:
@@ -116,7 +116,7 @@ class Hosts:
     all: list[Host] = field(default_factory=list[Host])
 
     async def start(self, *, command: Sequence[str] = _SERVER) -> Host:
-        """One more server, ready for calls."""
+        """Start another server, initialized and ready for calls."""
         process = await anyio.open_process([*command], env=self.environment, cwd=self.folder, stderr=None)
         host = Host(process, self.folder)
         self.all.append(host)

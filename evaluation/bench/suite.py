@@ -1,4 +1,4 @@
-"""`chargehand bench suite`: whether each task of the suite tells right from wrong on this machine."""
+"""`chargehand bench suite`: whether each task of the suite distinguishes right from wrong answers on this machine."""
 
 from collections.abc import Collection
 
@@ -12,10 +12,10 @@ from ..suite.task import SuiteTask
 
 
 async def prove_suite(seed: int, names: Collection[str] = ()) -> int:
-    """Print a proof of each task; gives the exit code.
+    """Prove each task and print the results; returns the exit code.
 
-    1: a task is broken, or its file cannot be used. 2: there is no such task, or this machine cannot prove one.
-    names: the tasks; none is all.
+    1: a task is broken, or its file is invalid. 2: there is no such task, or this machine cannot prove one.
+    names: the tasks to prove; empty: all.
     """
     console = Console()
     suite = read_suite(seed)

@@ -1,8 +1,8 @@
-"""How right the verdicts of executed checks are: programs known to be right or wrong, with tests given.
+"""Accuracy of the verdicts of executed checks, on labelled programs with tests.
 
-Each gets the checks that an answer in a delegation gets. A wrong pass is the worst that the product can do; a wrong
-fail costs another attempt. Where a verdict is not what the data set expects, plain Python is asked in the
-same sandbox, without our checker: what it says too is no mistake of the checker's.
+Each program gets the same checks as an answer in a delegation. A wrong pass is the worst possible error; a wrong fail
+costs another attempt. When a verdict contradicts the data set, plain Python decides in the same sandbox, without our
+checker.
 """
 
 import tempfile
@@ -42,11 +42,11 @@ _WITH_ITS_NAMES = "import sys\nsys.path.insert(0, '.')\nfrom solution import *\n
 class Judged:
     program: Program
     verdict: Literal["passed", "failed", "not run"]
-    """not run: nothing was executed, and nothing failed."""
+    """not run: nothing was executed, and no check failed."""
     is_right: bool
-    """By the data set, or by plain Python where that has another opinion."""
+    """According to the data set, unless plain Python contradicts it."""
     is_disputed: bool
-    """Plain Python's word is not the data set's."""
+    """True: plain Python contradicts the data set."""
     why: str
 
     @property
@@ -59,10 +59,10 @@ class Judged:
 
 
 async def measure_verdicts(data: Path, *, limit: int | None = None, python: Path | None = None) -> int:
-    """Print how the verdicts on the programs of a data set came out; gives the exit code.
+    """Judge the programs of a data set and print the results; returns the exit code.
 
-    1: a verdict is wrong. 2: there are no such data, or there is no sandbox.
-    limit: the first so many programs. python: absolute; whose packages they may import, as `[sandbox] python`.
+    1: a verdict is wrong. 2: the data or a sandbox is missing.
+    limit: only the first programs. python: absolute path; programs may import its packages, as with `[sandbox] python`.
     """
     console = Console()
     try:
@@ -141,14 +141,14 @@ def _verdict(results: Sequence[CheckResult]) -> Literal["passed", "failed", "not
 
 
 def _why(results: Sequence[CheckResult]) -> str:
-    """The last line of what failed first, or why nothing was run."""
+    """The last line of the first failure, or why nothing was run."""
     said = next((check.first_failure for check in results if check.first_failure), None)
     notes = "; ".join(check.note for check in results if check.note)
     return ((said or "").strip().rpartition("\n")[2] or notes or "nothing was executed")[:200]
 
 
 async def _ends_well(code: str, tests: str, sandbox: Sandbox) -> bool:
-    """Whether plain Python ends with 0 when it runs the tests with the names of the code's module."""
+    """Whether plain Python exits with 0 when it runs the tests in the namespace of the code."""
     with tempfile.TemporaryDirectory() as name:
         await anyio.Path(name, "solution.py").write_text(code)
         await anyio.Path(name, "plain.py").write_text(f"{_WITH_ITS_NAMES}{tests}")

@@ -1,9 +1,8 @@
-"""Delegations that write into a copy of a real project, and whether its files are then exactly as promised.
+"""Delegations that write into a copy of a real project, with a byte-exact check of all its files.
 
-A real server over stdio, with local vendors that answer from a script, writes into a git repository made of
-the copy. After each delegation the bytes of every file are compared with what was promised, and what the
-receipt says with `git diff`; servers die at each step of writing. At the end everything is taken back, and
-git must see no difference to the beginning.
+A real server over stdio, with local vendors that give scripted answers, writes into a git repository made from the
+copy. After each delegation every file is compared with the expected bytes, and the receipt with `git diff`; servers
+crash at each step of writing. At the end everything is undone, and git must see no difference.
 """
 
 import hashlib
@@ -43,14 +42,14 @@ class Trial:
     home: Path
     now: Scenario | None = None
     asked: int = 0
-    """Requests in the scenario under way."""
+    """Requests in the current scenario."""
     written: list[str] = field(default_factory=list[str])
-    """Ids of tasks that wrote, in order."""
+    """Ids of the tasks that wrote files, in order."""
     broken: list[str] = field(default_factory=list[str])
 
     def answer(self, _: Ask) -> Reply | Fault:
-        """What the model of the scenario under way says; while it thinks, somebody may change the project."""
-        assert self.now is not None  # noqa: S101 - nobody asks between scenarios
+        """The scripted answer of the current scenario; before it is sent, the scenario may change the project."""
+        assert self.now is not None  # noqa: S101 - there are no requests between scenarios
         reply = Reply(self.now.answers[min(self.asked, len(self.now.answers) - 1)])
         self.asked += 1
         if self.now.meddle is not None and self.asked == 1:
@@ -63,10 +62,10 @@ class Trial:
 
 
 async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
-    """Print what came of it; gives the exit code: 1 when something was not as promised, 2 without a project.
+    """Run the scenarios and print the result; returns the exit code: 1 for any deviation, 2 without a project.
 
-    source: the project, as a folder (of which git's own files count, where it is a repository) or as an
-    archive (.tar.gz) of a released source package. every_nth: 2 goes through every second scenario.
+    source: the project, as a folder (only tracked files, if it is a git repository) or as an archive (.tar.gz) of a
+    released source package. every_nth: 2 runs every second scenario.
     """
     console = Console()
     with tempfile.TemporaryDirectory(prefix="chargehand-trial-") as name:
@@ -143,7 +142,7 @@ async def _delegate(trial: Trial, scenario: Scenario, client: Client) -> None:
 
 
 async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts) -> None:
-    """Let a server die over it, and another that has run all the while find that out."""
+    """Let one server crash on the scenario, and another running one discover that."""
     host = await dying.start(command=(*_DYING_SERVER, scenario.crash_at or ""))
     arguments = {"task": f"Do this: {scenario.name}", "output": "apply", **scenario.arguments}
     call = await host.call("delegate_generation", arguments)
@@ -161,7 +160,7 @@ async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts)
 
 
 async def _take_all_back(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
-    """Undo every task that wrote, the last first, and compare with the beginning."""
+    """Undo every task that wrote files, last first, and compare with the initial state."""
     undone = await anyio.run_process(
         [*_SERVER, "undo", *reversed(trial.written)], env=dict(environment), cwd=trial.project, check=False
     )
@@ -171,7 +170,7 @@ async def _take_all_back(trial: Trial, every: Sequence[Scenario], environment: M
         return _git(trial.project, "status", "--porcelain", "--untracked-files=all", "--ignored")
 
     def clean() -> None:
-        """What somebody else did was left alone; it goes here."""
+        """Remove changes made by others, which undo leaves alone."""
         _git(trial.project, "checkout", "base", "--", ".")
         _git(trial.project, "clean", "-q", "-d", "--force")
 
@@ -184,7 +183,7 @@ async def _take_all_back(trial: Trial, every: Sequence[Scenario], environment: M
 
 
 def _as_git_shows(scenario: Scenario, path: str, data: bytes | None) -> str:
-    """How git shows what somebody did to a file; empty when it is as before."""
+    """How git reports a change made to a file by others; empty when it is unchanged."""
     before = scenario.before.get(path)
     if data == before:
         return ""
@@ -192,7 +191,7 @@ def _as_git_shows(scenario: Scenario, path: str, data: bytes | None) -> str:
 
 
 def _require_promised(trial: Trial, scenario: Scenario, before: Mapping[str, str]) -> None:
-    """Every file below the project is as the scenario says, or as it was."""
+    """Require every file of the project to be as the scenario says, or unchanged."""
     wanted = dict(before)
     for path, data in scenario.after.items():
         if data is None:
@@ -210,7 +209,7 @@ def _require_promised(trial: Trial, scenario: Scenario, before: Mapping[str, str
 
 
 def _require_as_git_counts(trial: Trial, changed: Sequence[Mapping[str, Any]]) -> None:
-    """What a receipt says of its files is what git sees in them; binary to git are encodings like UTF-16."""
+    """Require the receipt's line counts to match git's; encodings such as UTF-16 are binary to git."""
     for change in changed:
         _git(trial.project, "add", "--intent-to-add", "--", change["path"])
         added, removed, *_ = (*_git(trial.project, "diff", "--numstat", "--", change["path"]).split(), "", "")
@@ -222,7 +221,7 @@ def _require_as_git_counts(trial: Trial, changed: Sequence[Mapping[str, Any]]) -
 
 
 def _lay_out(source: Path, project: Path) -> None:
-    """A copy of the project, to be written into."""
+    """Copy the project into the folder to write into."""
     if source.is_file():
         with tarfile.open(source) as archive:
             archive.extractall(project.parent / "unpacked", filter="data")
@@ -238,7 +237,7 @@ def _lay_out(source: Path, project: Path) -> None:
 
 
 def _prepare(every: Sequence[Scenario], project: Path) -> None:
-    """Put the scenarios' own files into the project, and make a repository of it."""
+    """Add the scenarios' own files to the project, and make it a git repository."""
     for scenario in every:
         for path, data in scenario.before.items():
             (project / path).parent.mkdir(parents=True, exist_ok=True)
@@ -248,7 +247,7 @@ def _prepare(every: Sequence[Scenario], project: Path) -> None:
             (project / path).symlink_to(target)
         for path, mode in scenario.modes.items():
             (project / path).chmod(mode)
-    for ignoring in project.rglob(".git*"):  # what the project itself ignores or converts must not hide a change
+    for ignoring in project.rglob(".git*"):  # ignore and attribute rules must not hide a change
         if ignoring.is_file():
             ignoring.unlink()
     _git(project, "init", "-q")
@@ -265,7 +264,7 @@ def _git(project: Path, *arguments: str) -> str:
 
 
 def _contents(project: Path) -> dict[str, str]:
-    """Digest of every file by path, without those of git."""
+    """Digest of every file by path, without git's own files."""
     found: dict[str, str] = {}
     for base, folders, files in os.walk(project):
         if ".git" in folders:

@@ -1,4 +1,4 @@
-"""Delegations that write into a project, each with what must stand in its files afterwards, to the byte."""
+"""Scenarios of delegations that write into a project, each with the exact bytes expected afterwards."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -6,35 +6,35 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "chargehand_trial"
-"""Where the trial puts files of its own, beside those of the project."""
+"""Folder for the scenarios' own files inside the project."""
 
 
 @dataclass(frozen=True)
 class Scenario:
     name: str
     arguments: Mapping[str, Any]
-    """Of `delegate_generation`, beside task and output, hence Any."""
+    """Arguments of `delegate_generation` besides task and output."""
     answers: Sequence[str]
-    """What the models say, in order; the last one again and again."""
+    """The models' answers, in order; the last one repeats."""
     status: str
-    """How it ends; `error` when the call is refused before a model is asked."""
+    """Final status; `error` when the call is refused before a model is asked."""
     after: Mapping[str, bytes | None] = field(default_factory=dict[str, bytes | None])
-    """What differs afterwards, by path. None: the file is gone."""
+    """Changed files afterwards, by path. None: the file is deleted."""
     before: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
-    """Files of its own that are there when it begins."""
+    """Files that the scenario needs beforehand, by path."""
     modes: Mapping[str, int] = field(default_factory=dict[str, int])
     links: Mapping[str, str] = field(default_factory=dict[str, str])
     meddle: Callable[[Path], None] | None = None
-    """What somebody does to the project while the model answers."""
+    """Changes the project while the model answers."""
     cancelled: bool = False
     crash_at: str | None = None
-    """The step of writing at which its server dies. None: it lives."""
+    """The step of writing at which the server crashes. None: it does not."""
     says: str = ""
-    """What the receipt or the refusal must say."""
+    """Text that the receipt or the refusal must contain."""
 
 
 def scenarios(project: Path) -> list[Scenario]:
-    """All of them, for a project whose own Python files some of them change."""
+    """All scenarios for a project; some change its own Python files."""
     return [*_plain(), *_in_the_project(project), *_forms(), *_refused(), *_disturbed(), *_crashes()]
 
 
@@ -123,7 +123,7 @@ class _RealFile:
     path: str
     data: bytes
     lines: Sequence[str]
-    """Lines that stand in it just once, in order."""
+    """Lines that occur exactly once in it, in order."""
 
     def answer(self, edits: int) -> str:
         return edit(self.path, *((line, f"{line}# seen\n") for line in self.lines[:edits]))
@@ -136,7 +136,7 @@ class _RealFile:
 
 
 def _editable(project: Path, wanted: int) -> list[_RealFile]:
-    """The largest Python files in which a comment can be put behind a line of the middle."""
+    """The largest Python files in which a comment can follow lines in the middle."""
     found: list[_RealFile] = []
     for path in sorted(project.rglob("*.py"), key=lambda path: (-path.stat().st_size, path)):
         data = path.read_bytes()
@@ -146,7 +146,7 @@ def _editable(project: Path, wanted: int) -> list[_RealFile]:
             continue
         lines = data.decode().splitlines(keepends=True)
         middle = lines[len(lines) // 3 : 2 * len(lines) // 3]
-        # Behind any line a comment may stand, unless that goes on in the next one.
+        # A comment may follow any line that does not continue on the next one.
         single = [line for line in middle if len(line) > 20 and lines.count(line) == 1 and line[-2:] != "\\\n"]
         if len(single) >= 2:
             found.append(_RealFile(path.relative_to(project).as_posix(), data, single[:2]))
@@ -156,7 +156,7 @@ def _editable(project: Path, wanted: int) -> list[_RealFile]:
 
 
 def _forms() -> list[Scenario]:
-    """Encodings, line ends, modes."""
+    """Encodings, line endings and file modes."""
     change = ("B = 2\n", "B = 3\n")
 
     def kept(
@@ -203,7 +203,7 @@ def _forms() -> list[Scenario]:
 
 
 def _refused() -> list[Scenario]:
-    """What is not written, and what of an answer is not."""
+    """Answers that are refused, in whole or in part."""
     free, other, locked, link = map(_at, ("free.py", "other.py", "locked.py", "link.py"))
     text = {free: b"F = 1\n", other: b"O = 1\n"}
     return [
@@ -254,7 +254,7 @@ def _refused() -> list[Scenario]:
 
 
 def _disturbed() -> list[Scenario]:
-    """What somebody does while the model answers."""
+    """Changes by others while the model answers."""
 
     def meddled(name: str, file: str, meddle: Callable[[Path], None], after: bytes | None, says: str) -> Scenario:
         path = _at(file)
@@ -293,7 +293,7 @@ def _disturbed() -> list[Scenario]:
 
 
 def _crashes() -> list[Scenario]:
-    """The death of the server at each step of writing one changed, one new and one deeper file."""
+    """A crash of the server at each step of writing one changed, one new and one nested file."""
     found: list[Scenario] = []
     steps = (
         "journal", "folders", "temporary changed", "temporary new", "temporary deep", "replace changed",
