@@ -30,7 +30,7 @@ from ..profiles.catalogue import Catalogue
 from ..profiles.errors import ProfileError
 from ..profiles.loading import load_catalogue
 from ..profiles.vocabulary import ProviderName
-from ..tools.checking.sandbox_search import Choice, find_sandbox
+from ..tools.checking.sandbox_search import SandboxConfig, find_sandbox
 from ..tools.editing.journal import FOLDER as JOURNALS_FOLDER
 from ..tools.editing.journal import Journals
 from ..tools.editing.undo import recover
@@ -130,9 +130,9 @@ def roots_of(settings: Settings, start: Path) -> Roots:
     return find_roots(settings.roots, start=start, home=home_folder(), data_folder=settings.home)
 
 
-def _choice(settings: Settings) -> Choice:
+def _choice(settings: Settings) -> SandboxConfig:
     wanted = settings.sandbox
-    return Choice(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
+    return SandboxConfig(unsafe_local=wanted.backend == "unsafe-local", image=wanted.image, python=wanted.python)
 
 
 def _vendors(settings: Settings, gate: Gate) -> VendorSettings:

@@ -21,8 +21,8 @@ from ..memory_store.request_queue import RequestQueue
 from ..profiles.catalogue import Catalogue
 from ..profiles.model import ModelProfile
 from ..profiles.vocabulary import ProviderName, TaskType
-from .checking.executing import Executing
-from .checking.sandbox_search import Choice
+from .checking.executor import Executor
+from .checking.sandbox_search import SandboxConfig
 from .editing.journal import Journals
 from .guarding.privacy import Privacy
 from .guarding.roots import Roots
@@ -56,7 +56,7 @@ class Rules:
     privacy: Privacy = field(default_factory=Privacy)
     checks: "Mapping[str, CommandCheck]" = field(default_factory=dict[str, "CommandCheck"])
     """The user's check commands, by name."""
-    sandbox: Choice = field(default_factory=Choice)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     apply_allow: tuple[str, ...] = ()
     """Patterns of protected files that may be written nevertheless."""
 
@@ -104,9 +104,9 @@ class Services:
         return self.profiles.on(self.today)
 
     @property
-    def executing(self) -> Executing:
+    def executor(self) -> Executor:
         """Executes answers, and redacts the user's secrets in truncated check output."""
-        return Executing(self.find_sandbox, search=self.rules.privacy.secrets)
+        return Executor(self.find_sandbox, search=self.rules.privacy.secrets)
 
     @property
     def today(self) -> dt.date:

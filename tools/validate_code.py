@@ -246,7 +246,7 @@ async def _free_checks(
     checks: list[CheckResult] = []
     findings: list[Finding] = []
     for piece in pieces:
-        runner = AnswerChecks(given, services.executing, file=piece.file)
+        runner = AnswerChecks(given, services.executor, file=piece.file)
         for ran in await runner.run(Answer(piece.code, piece.language, is_whole=True)):
             check = replace(ran, note=f"{ran.note}; name it in `language`") if ran == UNKNOWN else ran
             checks.append(check if len(pieces) == 1 else _with_path_in_messages(piece.path, check))

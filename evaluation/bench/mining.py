@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from ...tools.checking.sandbox_search import Choice, find_sandbox
+from ...tools.checking.sandbox_search import SandboxConfig, find_sandbox
 from ...tools.errors import BadArgument, CallerError
 from ...tools.guarding.text import visible
 from ..mining.mining import Extent, Mined, mine
@@ -25,7 +25,7 @@ async def mine_history(path: Path | None, releases: Sequence[Path], extent: Exte
     path: a repository. releases: source packages to build one from instead.
     """
     console, errors = Console(), Console(stderr=True)
-    find = partial(find_sandbox, Choice(python=python))
+    find = partial(find_sandbox, SandboxConfig(python=python))
     with tempfile.TemporaryDirectory(prefix="chargehand-releases-") as folder:
         try:
             sandbox = await find()

@@ -19,10 +19,10 @@ from rich.progress import Progress
 from rich.table import Table
 
 from ...tools.checking.answer_checks import AnswerChecks, TestsGiven
-from ...tools.checking.executing import Executing
+from ...tools.checking.executor import Executor
 from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox import Limits, Sandbox
-from ...tools.checking.sandbox_search import Choice, SandboxSearch, find_sandbox
+from ...tools.checking.sandbox_search import SandboxConfig, SandboxSearch, find_sandbox
 from ...tools.editing.answer import Answer
 from ..unusable import in_words
 from .programs import Program, UnknownPrograms, read_programs
@@ -70,7 +70,7 @@ async def measure_verdicts(data: Path, *, limit: int | None = None, python: Path
     except (OSError, UnknownPrograms) as error:
         console.print(in_words(error, data), markup=False, soft_wrap=True)
         return 2
-    search = await find_sandbox(Choice(python=python))
+    search = await find_sandbox(SandboxConfig(python=python))
     if search.sandbox is None:
         console.print(f"{search.reason}. {search.remedy or ''}", markup=False)
         return 2
@@ -123,7 +123,7 @@ async def _judge(program: Program, sandbox: Sandbox) -> Judged:
     async def found() -> SandboxSearch:
         return SandboxSearch(sandbox, sandbox.name)
 
-    checks = AnswerChecks(tests, Executing(found))
+    checks = AnswerChecks(tests, Executor(found))
     results = await checks.run(Answer(code=program.code, language=program.language, is_whole=True))
     verdict = _verdict(results)
     expected, is_disputed = program.is_right, False

@@ -15,7 +15,7 @@ import anyio.to_thread
 
 from ...tools.checking.answer_checks import AnswerChecks, tests_given
 from ...tools.checking.change_checks import ChangeChecks
-from ...tools.checking.executing import Executing
+from ...tools.checking.executor import Executor
 from ...tools.checking.result import CheckResult
 from ...tools.checking.sandbox_search import SandboxSearch, find_sandbox
 from ...tools.checking.scratch import scratch_folder
@@ -102,7 +102,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
     Raises a CallerError when the tests cannot be read.
     """
     if task.target is None:
-        checks = AnswerChecks(await tests_given(task.tests, Roots(())), Executing(find)).run
+        checks = AnswerChecks(await tests_given(task.tests, Roots(())), Executor(find)).run
         yield lambda reply: checks(read_answer(reply, prose=False))
         return
     async with scratch_folder("item") as root:
@@ -113,7 +113,7 @@ async def judge_of(task: SuiteTask, find: FindSandbox = find_sandbox) -> AsyncGe
         shown = task.files if task.shown is None else task.shown
         files = [ContextFile(path, task.files[path]) for path in shown]
         workspace = await snapshot_workspace(task.target, files, roots, Protection(), test_files)
-        checks = ChangeChecks(PlannedChanges(workspace), Executing(find), given, project=root).run
+        checks = ChangeChecks(PlannedChanges(workspace), Executor(find), given, project=root).run
         yield lambda reply: checks(read_answer(reply, prose=False))
 
 

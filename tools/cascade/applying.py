@@ -34,9 +34,9 @@ def checks_of(contract: Contract, services: Services, *, began: Callable[[], Non
     project = next(iter(services.roots.folders), None)
     if contract.changes is None:
         return AnswerChecks(
-            contract.tests, services.executing, began=began, commands=contract.commands, project=project
+            contract.tests, services.executor, began=began, commands=contract.commands, project=project
         ).run
-    return ChangeChecks(contract.changes, services.executing, contract.tests, contract.commands, project, began).run
+    return ChangeChecks(contract.changes, services.executor, contract.tests, contract.commands, project, began).run
 
 
 async def apply_result(status: Status, best: Attempt | None, requester: Requester, contract: Contract) -> Applied:

@@ -13,7 +13,7 @@ from ..editing.answer import Answer
 from ..errors import BadArgument, FileRefused
 from ..guarding.roots import Roots
 from ..guarding.text import visible
-from .executing import Executing
+from .executor import Executor
 from .languages import guess_language, language_named
 from .result import CheckResult
 
@@ -41,9 +41,9 @@ class TestsGiven:
     root: Path | None = None
 
     @property
-    def likeliest(self) -> str | None:
+    def likely_language(self) -> str | None:
         """The most likely of the possible languages: as guessed from the code, else the first."""
-        looks = family(guess_language(self.code or ""))
+        looks = runtime_of(guess_language(self.code or ""))
         return looks if looks in self.languages else self.languages[0]
 
 
@@ -66,7 +66,7 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
             " line; for JavaScript, give the text."
         )
     if languages:
-        return TestsGiven(code=tests, languages=tuple(dict.fromkeys(family(language) for language in languages)))
+        return TestsGiven(code=tests, languages=tuple(dict.fromkeys(runtime_of(language) for language in languages)))
     if guess_language(tests) in ("javascript", "typescript"):
         raise BadArgument(
             f"tests: they do not parse as JavaScript: {parsed['javascript'].first_failure}. Correct them."
@@ -76,7 +76,7 @@ async def tests_given(tests: str, roots: Roots) -> TestsGiven:
     raise BadArgument(f"tests: they do not parse as Python: {parsed['python'].first_failure}. Correct them.")
 
 
-def family(language: str | None) -> str | None:
+def runtime_of(language: str | None) -> str | None:
     """The runtime of a language: TypeScript runs on Node.js too."""
     return "javascript" if language == "typescript" else language
 
@@ -115,7 +115,7 @@ class AnswerChecks:
     """The checks of one task, applied to each of its answers."""
 
     tests: TestsGiven | None
-    executing: Executing
+    executor: Executor
     began: Callable[[], None] = lambda: None
     """Called before each test run or command of an answer."""
     commands: "tuple[CommandCheck, ...]" = ()
@@ -151,7 +151,9 @@ class AnswerChecks:
         from .parse import check_parse
 
         is_file = self.file is not None
-        if family(language) in tests.languages or (language is None and "python" in tests.languages and not is_file):
+        if runtime_of(language) in tests.languages or (
+            language is None and "python" in tests.languages and not is_file
+        ):
             return _Fitting(language)
         if is_file and language is not None:
             return None  # its name is authoritative: JSON also parses as Python
@@ -167,22 +169,22 @@ class AnswerChecks:
         from .running import run_project_tests, run_tests
         from .verdict import not_run
 
-        sandbox = await self.executing.sandbox()
+        sandbox = await self.executor.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"the tests were not run: {sandbox}")
         try:
             if self.file is not None:
                 root, relative = self.file.root, self.file.relative
                 written = {relative: self.file.data} if root == (tests.root or root) else {}
-                return await run_in_project(tests, (root, relative), code, language, written, self.executing, sandbox)
-            if family(language) == "javascript":
-                return await self.executing.node_tests(code, tests.code or "", sandbox)
+                return await run_in_project(tests, (root, relative), code, language, written, self.executor, sandbox)
+            if runtime_of(language) == "javascript":
+                return await self.executor.node_tests(code, tests.code or "", sandbox)
             if tests.root is None:
                 return await run_tests(
-                    code, tests.code or "", sandbox, self.executing.limits, search=self.executing.search
+                    code, tests.code or "", sandbox, self.executor.limits, search=self.executor.search
                 )
             async with copied_project(tests.root) as copy:
-                limits, search = self.executing.limits, self.executing.search
+                limits, search = self.executor.limits, self.executor.search
                 return await run_project_tests(code, tests.files, copy, sandbox, limits, search=search)
         except FileRefused as error:
             return not_run(str(error))
@@ -191,10 +193,10 @@ class AnswerChecks:
         from .command_check import run_command_check
         from .verdict import not_run
 
-        sandbox = await self.executing.sandbox()
+        sandbox = await self.executor.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"{command.name} was not run: {sandbox}", command.name)
-        return await run_command_check(command, code, language, self.project, sandbox, search=self.executing.search)
+        return await run_command_check(command, code, language, self.project, sandbox, search=self.executor.search)
 
 
 def _in_another_language(tests: TestsGiven, language: str | None) -> CheckResult:

@@ -13,7 +13,7 @@ from ..editing.answer import Answer
 from ..editing.change import Change, FileWrite, PlannedChanges
 from ..errors import FileRefused
 from .answer_checks import TestsGiven
-from .executing import Executing
+from .executor import Executor
 from .languages import guess_language, language_of_file
 from .result import CheckResult
 
@@ -26,7 +26,7 @@ class ChangeChecks:
     """The checks of one file-changing task, applied to each of its answers."""
 
     changes: PlannedChanges
-    executing: Executing
+    executor: Executor
     tests: TestsGiven | None = None
     commands: "tuple[CommandCheck, ...]" = ()
     project: Path | None = None
@@ -54,7 +54,7 @@ class ChangeChecks:
         from .in_project import run_in_project
         from .verdict import not_run
 
-        sandbox = await self.executing.sandbox()
+        sandbox = await self.executor.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"the tests were not run: {sandbox}")
         main = self._main_file(change)
@@ -63,7 +63,7 @@ class ChangeChecks:
         text, written = self._text(change, main), change.below(tests.root or main[0])
         language = language_of_file(main[1].name) or guess_language(text)
         try:
-            return await run_in_project(tests, main, text, language, written, self.executing, sandbox)
+            return await run_in_project(tests, main, text, language, written, self.executor, sandbox)
         except FileRefused as error:
             return not_run(str(error))
 
@@ -71,13 +71,13 @@ class ChangeChecks:
         from .command_check import run_command_check
         from .verdict import not_run
 
-        sandbox = await self.executing.sandbox()
+        sandbox = await self.executor.sandbox()
         if isinstance(sandbox, str):
             return not_run(f"{command.name} was not run: {sandbox}", command.name)
         languages = {language_of_file(file.path) for file in change.files}
         language = command.language if command.language in languages else next(iter(languages), None)
         changed: Mapping[Path, bytes] = change.below(self.project) if self.project is not None else {}
-        return await run_command_check(command, "", language, self.project, sandbox, changed, self.executing.search)
+        return await run_command_check(command, "", language, self.project, sandbox, changed, self.executor.search)
 
     def _main_file(self, change: Change) -> tuple[Path, Path] | None:
         """The file under test: the target, else the first Python file, else the first file."""

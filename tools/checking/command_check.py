@@ -16,7 +16,7 @@ from ..guarding.text import visible
 from .project_copy import copied_project
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed, SandboxRun
-from .verdict import FAILURE_CHARACTERS, SHIPPED, not_run, shown, why_it_never_ended
+from .verdict import FAILURE_CHARACTERS, SHIPPED, clip, not_run, why_no_verdict
 
 BUILT_IN = ("edit", "parse", "lint", "tests", "review")
 """Reserved names."""
@@ -102,12 +102,12 @@ async def run_command_check(
                 read_only=_shown(check.read_only),
             )
             if run.exit_code in _MAY_NOT_BE_THERE and not await _is_there(check, copy, sandbox):
-                said = shown(run.output.strip(), 300, search)
+                said = clip(run.output.strip(), 300, search)
                 why = f"{check.command[0]} is not available in the sandbox; {_REMEDY}. {said}"
                 return not_run(f"{check.name} was not run: {why}", check.name)
     except (FileRefused, SandboxFailed) as failure:
         return not_run(f"{check.name} was not run: {failure}", check.name)
-    judged = await anyio.to_thread.run_sync(_judged, check, run, search)
+    judged = await anyio.to_thread.run_sync(_interpreted, check, run, search)
     return replace(judged, sandbox=sandbox.name, seconds=run.seconds)
 
 
@@ -117,14 +117,14 @@ async def _is_there(check: CommandCheck, copy: Path, sandbox: Sandbox) -> bool:
     return (await sandbox.run(command, copy, check.limits, read_only=_shown(check.read_only))).exit_code == 0
 
 
-def _judged(check: CommandCheck, run: SandboxRun, search: SecretSearch) -> CheckResult:
+def _interpreted(check: CommandCheck, run: SandboxRun, search: SecretSearch) -> CheckResult:
     if run.exit_code == 0:
         return CheckResult(check.name, "passed", executed=True)
     if run.killed_by is not None:
-        why = why_it_never_ended(run, check.limits, search).replace("the tests", check.name)
+        why = why_no_verdict(run, check.limits, search).replace("the tests", check.name)
     else:
         why = f"{check.name} ended with exit code {run.exit_code}\n{run.output.strip()}"
-    failure = shown(why, FAILURE_CHARACTERS, search)
+    failure = clip(why, FAILURE_CHARACTERS, search)
     note = f"if {check.name} itself calls something that is not available in the sandbox, {_REMEDY}"
     is_doubtful = run.exit_code in _MAY_NOT_BE_THERE
     return CheckResult(check.name, "failed", executed=True, first_failure=failure, note=note if is_doubtful else None)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 
 import yaml
 
-from .reading import finding_at, line_at, not_checked, read_result
+from .reading import finding_at, line_at, not_checked, static_result
 from .result import CheckResult, Finding
 
 _TOO_DEEP = "nested too deeply to read"
@@ -31,7 +31,7 @@ def check_json(code: str) -> CheckResult:
         findings = [finding_at(line_at(code, _first(error.word, code)), "error", str(error), "json", code)]
     except RecursionError:
         return not_checked(_TOO_DEEP)
-    return read_result("parse", findings, began)
+    return static_result("parse", findings, began)
 
 
 def check_toml(code: str) -> CheckResult:
@@ -45,7 +45,7 @@ def check_toml(code: str) -> CheckResult:
         findings = [finding_at(line, "error", re.sub(r" \(at .*\)$", "", str(error)), "toml", code)]
     except (RecursionError, ValueError):  # ValueError: a number too long for int(), which TOML permits
         return not_checked(_TOO_DEEP)
-    return read_result("parse", findings, began)
+    return static_result("parse", findings, began)
 
 
 def check_yaml(code: str) -> CheckResult:
@@ -61,7 +61,7 @@ def check_yaml(code: str) -> CheckResult:
         findings = [finding_at(line_at(code, error.position), "error", f"{error.reason}", "yaml", code)]
     except RecursionError:
         return not_checked(_TOO_DEEP)
-    return read_result("parse", findings, began)
+    return static_result("parse", findings, began)
 
 
 EXACT: Mapping[str, Callable[[str], CheckResult]] = {"json": check_json, "toml": check_toml, "yaml": check_yaml}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
-from .reading import finding_at, not_checked, read_result
+from .reading import finding_at, not_checked, static_result
 from .result import CheckResult, Finding
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Grammar:
     names: tuple[str, ...]
     """The names of the language's grammars in ast-grep; code that any of them accepts is accepted. ast-grep panics on
     unknown names."""
-    refuses_only_what_is_wrong: bool
+    is_reliable: bool
     """False: it also rejects valid code, in more than 2% of cases."""
     newer: _Forms = ()
     """Valid forms that it does not know, and the replacements, of as many lines, that are tried when it rejects the
@@ -93,16 +93,16 @@ def check_grammar(code: str, language: str) -> CheckResult:
     grammar = GRAMMARS[language]
     if len(code) > BYTES_AT_MOST:
         return not_checked(f"larger than {BYTES_AT_MOST // 1000} kB")
-    trouble = _trouble(code, grammar)
-    known = code if trouble is None else _in_known_forms(code, grammar)
+    problem = _syntax_problem(code, grammar)
+    known = code if problem is None else _in_known_forms(code, grammar)
     if known != code:
-        trouble = _trouble(known, grammar)
-    if trouble is None:
-        return read_result("parse", [], began)
+        problem = _syntax_problem(known, grammar)
+    if problem is None:
+        return static_result("parse", [], began)
     source = f"tree-sitter {language}"
-    if grammar.refuses_only_what_is_wrong:
-        return read_result("parse", [finding_at(trouble.line, "error", trouble.message, source, code)], began)
-    finding = finding_at(trouble.line, "warning", f"syntax-suspect: {trouble.message}", source, code)
+    if grammar.is_reliable:
+        return static_result("parse", [finding_at(problem.line, "error", problem.message, source, code)], began)
+    finding = finding_at(problem.line, "warning", f"syntax-suspect: {problem.message}", source, code)
     return _suspect(finding, language, time.monotonic() - began)
 
 
@@ -112,13 +112,13 @@ def syntax_tree(code: str, language: str) -> "SgNode":
     return next((tree for tree in trees if next(_broken(tree), None) is None), trees[0])
 
 
-def readable(code: str, language: str) -> str:
+def in_known_syntax(code: str, language: str) -> str:
     """The code, or a version with newer forms replaced by older ones of as many lines if the grammar rejects it.
 
     language: a key of GRAMMARS.
     """
     grammar = GRAMMARS[language]
-    return code if _trouble(code, grammar) is None else _in_known_forms(code, grammar)
+    return code if _syntax_problem(code, grammar) is None else _in_known_forms(code, grammar)
 
 
 def rough_tree(code: str, name: str) -> "SgNode":
@@ -143,14 +143,14 @@ def _in_known_forms(code: str, grammar: Grammar) -> str:
 
 
 @dataclass(frozen=True)
-class _Trouble:
+class _SyntaxProblem:
     line: int
     message: str
 
 
-def _trouble(code: str, grammar: Grammar) -> _Trouble | None:
+def _syntax_problem(code: str, grammar: Grammar) -> _SyntaxProblem | None:
     """The first syntax error, if every grammar of the language finds one."""
-    first: _Trouble | None = None
+    first: _SyntaxProblem | None = None
     whole = code if code.endswith("\n") else f"{code}\n"  # Go's grammar needs a final line end
     for name in grammar.names:
         found = next(_broken(rough_tree(whole, name)), None)
@@ -160,18 +160,20 @@ def _trouble(code: str, grammar: Grammar) -> _Trouble | None:
     return first
 
 
-def _broken(root: "SgNode") -> Iterator[_Trouble]:
+def _broken(root: "SgNode") -> Iterator[_SyntaxProblem]:
     """The parser's error recoveries, in text order."""
     waiting = [root]
     while waiting:
         node = waiting.pop()
         kind, place = node.kind(), node.range()
         if kind == "ERROR":
-            yield _Trouble(_line_of_error(node), "this cannot be read")
+            yield _SyntaxProblem(_line_of_error(node), "this cannot be read")
             continue
         children = node.children()
         if not children and place.start.index == place.end.index and node.parent() is not None:
-            yield _Trouble(place.start.line + 1, f"`{kind}` is missing here" if kind else "something is missing here")
+            yield _SyntaxProblem(
+                place.start.line + 1, f"`{kind}` is missing here" if kind else "something is missing here"
+            )
         waiting.extend(reversed(children))
 
 

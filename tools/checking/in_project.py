@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .answer_checks import TestsGiven, family
-from .executing import Executing
+from .answer_checks import TestsGiven, runtime_of
+from .executor import Executor
 from .import_path import import_path
 from .result import CheckResult
 
@@ -19,7 +19,7 @@ async def run_in_project(
     text: str,
     language: str | None,
     written: Mapping[Path, bytes],
-    executing: Executing,
+    executor: Executor,
     sandbox: "Sandbox",
 ) -> CheckResult:
     """The result of the tests for a file at its place in the project, importable by its path.
@@ -37,12 +37,12 @@ async def run_in_project(
         names = [path.name for path in (import_path(relative, copy) for relative in written) if path is not None]
         in_place = InPlace(copy, import_path(main[1], copy) if main[0] == root else None, tuple(names))
         if tests.code is None:
-            answer = text if family(language) == "python" else ""
+            answer = text if runtime_of(language) == "python" else ""
             return await run_project_tests(
-                answer, tests.files, copy, sandbox, executing.limits, in_place, executing.search
+                answer, tests.files, copy, sandbox, executor.limits, in_place, executor.search
             )
-        if family(language) not in tests.languages:
-            return await executing.tests_of_a_file(tests.code, tests.likeliest, copy, sandbox)
-        if family(language) == "javascript":
-            return await executing.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
-        return await run_tests(text, tests.code, sandbox, executing.limits, in_place, executing.search)
+        if runtime_of(language) not in tests.languages:
+            return await executor.tests_of_a_file(tests.code, tests.likely_language, copy, sandbox)
+        if runtime_of(language) == "javascript":
+            return await executor.node_tests(text, tests.code, sandbox, InProject(copy, main[1]))
+        return await run_tests(text, tests.code, sandbox, executor.limits, in_place, executor.search)

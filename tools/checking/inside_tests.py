@@ -1,10 +1,10 @@
 """Runs inside the sandbox: the answer, then the tests, then writes one verdict that starts with a nonce.
 
-Started as a file: `tests.py < JOB`, with `reading.py` and `slips.py` beside it. The job is JSON with `nonce`, `kind`
-(`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or empty), `paths` and `options`
-(project: the arguments for pytest); for an answer that is part of a project in the working folder, `module` (its
-import name), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to descriptor 3: the
-nonce, then JSON with `status`:
+Started as a file: `tests.py < JOB`, with `reading.py` and `vacuous_asserts.py` beside it. The job is JSON with
+`nonce`, `kind` (`script`, `module`, `project`), `answer`, `tests` (a script, a pytest module, or empty), `paths` and
+`options` (project: the arguments for pytest); for an answer that is part of a project in the working folder, `module`
+(its import name), `folders` (for sys.path) and `answers` (all modules it wrote). The verdict goes to descriptor 3:
+the nonce, then JSON with `status`:
 
     passed, failed      the tests ran to their end
     broken_tests        the tests do not compile or need an unknown fixture, or pytest did not start
@@ -41,7 +41,7 @@ UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
 """Python's warning for a coroutine that a test never awaited (3.14, seen 2026-11-29)."""
 
 
-def beside(name: str) -> types.ModuleType:
+def load_sibling(name: str) -> types.ModuleType:
     """A file of the checker, loaded as a module outside `sys.modules`."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     if spec is None or spec.loader is None:
@@ -51,7 +51,7 @@ def beside(name: str) -> types.ModuleType:
     return module
 
 
-reading, slips = beside("reading"), beside("slips")
+reading, vacuous_asserts = load_sibling("reading"), load_sibling("vacuous_asserts")
 
 ANSWERS = {"solution"}
 """Names of the answer's modules."""
@@ -77,7 +77,7 @@ def reporter(nonce: str) -> Callable[[dict[str, object]], NoReturn]:
 
     It uses functions saved now, before the answer can replace them.
     """
-    write, leave, own_id, getpid = os.write, os._exit, os.getpid(), os.getpid
+    write, exit_now, own_id, getpid = os.write, os._exit, os.getpid(), os.getpid
     encode = json.JSONEncoder(ensure_ascii=False).encode
     flush_streams = (sys.stdout.flush, sys.stderr.flush)
 
@@ -90,7 +90,7 @@ def reporter(nonce: str) -> Callable[[dict[str, object]], NoReturn]:
         if getpid() == own_id:  # not a fork of the answer
             text = encode(verdict).encode("utf-8", "backslashreplace")
             write(REPORT_FD, nonce.encode() + text)
-        leave(0)
+        exit_now(0)
 
     return report
 
@@ -100,13 +100,13 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
     try:
         tree = ast.parse(job["tests"], "tests.py")
         is_idle = not any(reading.can_fail(statement) for statement in tree.body)
-        slip = slips.first_slip(tree) or reading.nothing_looked_at(tree)
+        vacuous = vacuous_asserts.first_vacuous_assert(tree) or reading.nothing_looked_at(tree)
         leaving = reading.Leaving()
         tests = compile(leaving.visit(reading.Explaining().visit(tree)), "tests.py", "exec", dont_inherit=True)
     except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
-    if is_idle or slip:
-        return {"status": "no_tests", "failure": slip}
+    if is_idle or vacuous:
+        return {"status": "no_tests", "failure": vacuous}
     sys.path += [SITE, SOLUTION]  # SITE has content if the tests import pytest
     put_solution(job)
     remember_lines("solution.py", job["answer"])
@@ -187,11 +187,11 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     try:
         line = first_line_of_code(job["tests"])
         tree = ast.parse(job["tests"])
-        slip = slips.first_slip(tree) or reading.nothing_looked_at(tree)
+        vacuous = vacuous_asserts.first_vacuous_assert(tree) or reading.nothing_looked_at(tree)
     except reading.UNREADABLE as error:
         return {"status": "broken_tests", "failure": "".join(traceback.format_exception_only(error))}
-    if slip:
-        return {"status": "no_tests", "failure": slip}
+    if vacuous:
+        return {"status": "no_tests", "failure": vacuous}
     lines = job["tests"].splitlines(keepends=True)
     if "unittest" in job["tests"]:
         reading.silence_unittest()
@@ -259,36 +259,36 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         return {"status": "broken_tests", "failure": f"pytest cannot be imported in the sandbox: {error}"}
 
     # Before pytest's own hook, which replaces unittest's skip exception by its own.
-    pytest.hookimpl(tryfirst=True)(Count.pytest_runtest_makereport)
-    pytest.hookimpl(hookwrapper=True)(Count.pytest_make_collect_report)
-    count = Count()
+    pytest.hookimpl(tryfirst=True)(ResultCounter.pytest_runtest_makereport)
+    pytest.hookimpl(hookwrapper=True)(ResultCounter.pytest_make_collect_report)
+    counter = ResultCounter()
     options = ["-q", "--color=no", "--tb=short", "--no-header", "-p", "no:faulthandler"]
     # The project's settings may move the cache, or use options and marks of plugins that are missing here.
     settings = (f"cache_dir={SOLUTION}/.cache", "strict_config=false", "strict_markers=false")
     options += [option for setting in settings for option in ("-o", setting)]
     options += ["-W", "ignore::pytest.PytestConfigWarning", "-W", "ignore::pytest.PytestUnknownMarkWarning"]
     options += [option for plugin, option in NOT_IN_PARTS.items() if importlib.util.find_spec(plugin)]
-    code = pytest.main([*options, *arguments], plugins=[count])
+    code = pytest.main([*options, *arguments], plugins=[counter])
     verdict: dict[str, object] = {
-        "passed": count.passed,
-        "total": count.collected,
-        "failure": count.first_failure and cut(count.first_failure),
-        "missing_module": count.missing_module,
+        "passed": counter.passed,
+        "total": counter.collected,
+        "failure": counter.first_failure and cut(counter.first_failure),
+        "missing_module": counter.missing_module,
     }
-    ended = len(count.results)
-    if code == pytest.ExitCode.USAGE_ERROR or (count.has_broken_down and not ended):
+    ended = len(counter.results)
+    if code == pytest.ExitCode.USAGE_ERROR or (counter.has_broken_down and not ended):
         return verdict | {"status": "broken_tests"}
-    if count.first_failure:
+    if counter.first_failure:
         return verdict | {"status": "failed"}
-    if count.unusable_fixture:
-        return verdict | {"status": "broken_tests", "failure": count.unusable_fixture}
-    if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == count.collected:
-        return verdict | {"status": "passed" if count.passed else "no_tests"}
-    why = f"the test run was stopped after {ended} of {count.collected} tests (exit status {int(code)})"
+    if counter.unusable_fixture:
+        return verdict | {"status": "broken_tests", "failure": counter.unusable_fixture}
+    if code in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED) and ended == counter.collected:
+        return verdict | {"status": "passed" if counter.passed else "no_tests"}
+    why = f"the test run was stopped after {ended} of {counter.collected} tests (exit status {int(code)})"
     return verdict | {"status": "failed", "failure": why}
 
 
-class Count:
+class ResultCounter:
     """A pytest plugin that counts tests and records their outcomes and the first failure."""
 
     def __init__(self) -> None:

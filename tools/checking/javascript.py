@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .grammar import readable, syntax_tree
+from .grammar import in_known_syntax, syntax_tree
 
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
@@ -51,7 +51,7 @@ class Program:
 
 def read_program(code: str, language: str) -> Program:
     """language: `javascript` or `typescript`."""
-    root = syntax_tree(readable(code, language), language)
+    root = syntax_tree(in_known_syntax(code, language), language)
     statements = root.children()
     values: set[str] = set()
     types: set[str] = set()
@@ -84,7 +84,7 @@ def uses_a_test_framework(tests: str) -> bool:
     return _TEST_FRAMEWORK.search(tests) is not None
 
 
-def waits(tests: str) -> bool:
+def may_continue(tests: str) -> bool:
     """Whether a test script may continue asynchronously after its last line."""
     return _WAITS.search(tests) is not None
 
@@ -98,7 +98,7 @@ def with_one_solution(tests: str, folder: str = ".") -> str:
     return _SOLUTION.sub(rf"\1{folder}/solution.js\1", tests)
 
 
-def telling_exits(tests: str, language: str) -> str:
+def with_tracked_exits(tests: str, language: str) -> str:
     """The tests with their `process.exit(…)` calls replaced by one that ends the tests, not the process.
 
     Tests that replace `process.exit` themselves are left alone.
@@ -111,7 +111,7 @@ def telling_exits(tests: str, language: str) -> str:
     return root.commit_edits([callee.replace("process$exit") for callee in exits])
 
 
-def exporting(code: str, program: Program, *, typescript: bool) -> str:
+def with_exports(code: str, program: Program, *, typescript: bool) -> str:
     """The answer with all top-level names exported, including private ones."""
     hidden = sorted(program.values - program.exported)
     if program.system == "cjs":
@@ -123,7 +123,7 @@ def exporting(code: str, program: Program, *, typescript: bool) -> str:
     return "\n".join([code, *lines, ""])
 
 
-def importing(tests: str, program: Program, answer: Program, folder: str = ".") -> str:
+def with_imports(tests: str, program: Program, answer: Program, folder: str = ".") -> str:
     """The tests with the answer's names, except those they define themselves, imported on their first line.
 
     folder: as for `with_one_solution`.

@@ -31,7 +31,7 @@ class Node:
         return f"node {self.version[0]}.{self.version[1]}"
 
     @property
-    def tells_modules(self) -> bool:
+    def detects_modules(self) -> bool:
         """Whether it detects ES modules by their syntax if no package.json declares them.
 
         https://nodejs.org/api/packages.html#syntax-detection, seen 2026-11-25.

@@ -18,7 +18,7 @@ from ruff import find_ruff_bin  # pyright: ignore[reportMissingTypeStubs]  # it 
 from .data_formats import EXACT
 from .grammar import GRAMMARS, check_grammar
 from .languages import language_of
-from .reading import finding_at, line_at, not_checked, read_result
+from .reading import finding_at, line_at, not_checked, static_result
 from .result import CheckResult, Finding
 
 NEWEST_PYTHON = "py315"
@@ -86,7 +86,7 @@ async def check_static(code: str, language: str | None) -> tuple[CheckResult, ..
     except UnicodeEncodeError as error:
         line = line_at(code, error.start)
         finding = Finding("error", "a lone surrogate, which no file can hold", "unicode", line=line)
-        return (read_result("parse", [finding], began),)
+        return (static_result("parse", [finding], began),)
     name = language_of(code, language)
     if name == "python":
         return await _check_python(code, source)
@@ -107,12 +107,12 @@ async def _check_python(code: str, source: bytes) -> tuple[CheckResult, ...]:
         return (not_checked(str(unread)),)
     findings = [_python_finding(diagnostic, code) for diagnostic in found]
     if any(one.code in _SYNTAX for one in found):
-        return (read_result("parse", findings, began),)
-    return (read_result("parse", [], began), _lint(found, findings, began))
+        return (static_result("parse", findings, began),)
+    return (static_result("parse", [], began), _lint(found, findings, began))
 
 
 def _lint(found: list[_Diagnostic], findings: list[Finding], began: float) -> CheckResult:
-    result = read_result("lint", findings, began)
+    result = static_result("lint", findings, began)
     misplaced = next((one for one in found if one.code is not None and _ONLY_IN_PLACE.fullmatch(one.code)), None)
     if result.outcome == "failed" or misplaced is None:
         return result

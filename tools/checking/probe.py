@@ -63,7 +63,7 @@ async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
     temporary folder, listens on 127.0.0.1, and removes both afterwards. Raises SandboxFailed if the probe could not be
     run.
     """
-    with _laid_out() as bait:
+    with _bait() as bait:
         targets = {
             "read": [str(path) for path in (*bait.canaries, *(() if own_system else _SYSTEM_FILES))],
             "write": [str(path) for path in bait.forbidden],
@@ -77,11 +77,11 @@ async def escape(sandbox: Sandbox, *, own_system: bool = False) -> str | None:
         )
         if run.exit_code != 0 or not run.report:
             raise SandboxFailed(f"the escape probe did not finish: {run.output.strip()[:300] or run.killed_by}")
-        return _what_got_out(_Reached.model_validate_json(run.report), bait)
+        return _escapes(_Reached.model_validate_json(run.report), bait)
 
 
 @contextlib.contextmanager
-def _laid_out() -> Generator[_Bait]:
+def _bait() -> Generator[_Bait]:
     name = f".chargehand-probe-{secrets.token_hex(8)}"
     temporary = Path(tempfile.gettempdir())
     homes = [] if (home := home_folder()) is None else [home]
@@ -111,13 +111,13 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _what_got_out(reached: _Reached, bait: _Bait) -> str | None:
+def _escapes(reached: _Reached, bait: _Bait) -> str | None:
     status = reached.status
     escapes = {
         "it read files outside": bool(reached.read),
         "it wrote outside": bool(reached.wrote) or any(_exists(path) for path in bait.forbidden),
         "it saw our environment": not _OWN_VARIABLES.issuperset(reached.environment),
-        "it reached the network": bool(reached.connected or reached.interfaces) or _was_called(bait.listener),
+        "it reached the network": bool(reached.connected or reached.interfaces) or _was_contacted(bait.listener),
         "it saw other processes": reached.processes > _PROCESSES,
         "it has privileges": "0" in status.Uid.split() or status.CapEff.strip("0") != "" or status.NoNewPrivs != "1",
         "it has no limits": bool(reached.unlimited),
@@ -132,7 +132,7 @@ def _exists(path: Path) -> bool:
         return False  # not accessible to us either
 
 
-def _was_called(listener: socket.socket) -> bool:
+def _was_contacted(listener: socket.socket) -> bool:
     try:
         listener.accept()[0].close()
     except BlockingIOError:

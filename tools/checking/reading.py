@@ -15,7 +15,7 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 """Line ends as Python, ruff and most languages count them."""
 
 
-def read_result(name: Literal["parse", "lint"], findings: list[Finding], began: float) -> CheckResult:
+def static_result(name: Literal["parse", "lint"], findings: list[Finding], began: float) -> CheckResult:
     """The result: failed if there is any error. Errors come first. began: a `time.monotonic()` value."""
     ranked = sorted(findings, key=lambda finding: finding.severity != "error")[:_MOST_FINDINGS]
     seconds = time.monotonic() - began

@@ -24,13 +24,13 @@ from .import_path import ImportPath
 from .interpreter import pytest_modules
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
-from .verdict import SHIPPED, Runner, judge, not_run
+from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/tests.py"
 _CHECKER = {
     _RUNNER: "inside_tests.py",
     "/checker/reading.py": "inside_reading.py",
-    "/checker/slips.py": "inside_slips.py",
+    "/checker/vacuous_asserts.py": "inside_vacuous_asserts.py",
 }
 _SITE = "/checker/site"
 _PYTEST_STYLE = re.compile(r"^\s*(?:(?:async\s+)?def\s+test_|class\s+(?:Test|\w+\(.*\bTestCase\b))", re.MULTILINE)
@@ -129,7 +129,7 @@ async def _run(
         lacks=_REMEDY if whose is None else None,
         search=search,
     )
-    return await anyio.to_thread.run_sync(judge, run, nonce, runner, sandbox, limits)
+    return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
 
 
 def _is_for_pytest(tests: str) -> bool:

@@ -17,19 +17,19 @@ import anyio.to_thread
 from ..guarding.secrets import SecretSearch
 from .javascript import (
     Program,
-    exporting,
-    importing,
+    may_continue,
     read_program,
-    telling_exits,
     uses_a_test_framework,
-    waits,
+    with_exports,
+    with_imports,
     with_one_solution,
+    with_tracked_exits,
 )
-from .javascript_slips import first_slip
+from .javascript_vacuous_asserts import first_vacuous_assert
 from .node import INSTALL, OLDEST, STRIPS_TYPES, Node
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
-from .verdict import SHIPPED, Runner, judge, not_run
+from .verdict import SHIPPED, Runner, interpret_run, not_run
 
 _RUNNER = "/checker/node.mjs"
 _HAS = "the sandbox has Node.js with node:test and node:assert only"
@@ -68,7 +68,7 @@ class InProject:
             return True
         if self.file.suffix in (".ts", ".mts", ".cts"):
             return node.version >= STRIPS_TYPES
-        return self.file.suffix in (".js", ".mjs", ".cjs") and node.tells_modules
+        return self.file.suffix in (".js", ".mjs", ".cjs") and node.detects_modules
 
 
 async def run_node_tests(
@@ -106,17 +106,17 @@ async def run_node_tests(
     if in_project is not None and not in_project.loads_with(node):
         in_project = None
     folder = "." if in_project is None else f"./{_IN_PROJECT}"
-    told = tests if is_module else telling_exits(tests, language)
+    told = tests if is_module else with_tracked_exits(tests, language)
     nonce = secrets.token_hex(16)
     job = {
         "nonce": nonce,
         "kind": "module" if is_module else "script",
         "typescript": typescript,
-        "answer": exporting(answer, answers, typescript=typescript),
+        "answer": with_exports(answer, answers, typescript=typescript),
         "answerIs": answers.system,
-        "tests": importing(with_one_solution(told, folder), theirs, answers, folder),
+        "tests": with_imports(with_one_solution(told, folder), theirs, answers, folder),
         "testsAre": theirs.system,
-        "waits": waits(tests),
+        "waits": may_continue(tests),
         "inProject": in_project is not None,
         "file": in_project and in_project.file and in_project.file.as_posix(),
         "folder": folder,
@@ -129,8 +129,8 @@ def _why_no_test(tests: str, read: Program, language: str, *, is_module: bool) -
     """Why running the tests would say nothing of an answer. None: it would."""
     if not is_module and not read.can_fail:
         return "nothing was tested: there is no test in it that could fail"
-    if (slip := first_slip(tests, language, read.values)) is not None:
-        return f"nothing was tested: {slip}"
+    if (vacuous := first_vacuous_assert(tests, language, read.values)) is not None:
+        return f"nothing was tested: {vacuous}"
     if _FOREIGN.search(tests) and not re.search(r"\b(?:function|const|let|var|import)\b[^;\n]*\bexpect\b", tests):
         return f"the tests were not run: {_HAS}; `expect` is another framework's. Use node:assert."
     return None
@@ -162,7 +162,7 @@ async def _run(
         )
     except SandboxFailed as failure:
         return not_run(f"the tests were not run: {failure}")
-    return await anyio.to_thread.run_sync(judge, run, nonce, runner, sandbox, limits)
+    return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
 
 
 def _flags(node: Node) -> list[str]:

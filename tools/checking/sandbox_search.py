@@ -57,7 +57,7 @@ class SandboxSearch:
 
 
 @dataclass(frozen=True)
-class Choice:
+class SandboxConfig:
     """`[sandbox]` of the config file."""
 
     unsafe_local: bool = False
@@ -85,14 +85,14 @@ _UNSAFE = (
     ' config.toml says [sandbox] backend = "unsafe-local"'
 )
 
-_found: dict[Choice, SandboxSearch] = {}
+_found: dict[SandboxConfig, SandboxSearch] = {}
 """Successful searches, kept for the life of the process. Failures are not cached, so that fixing the machine needs no
 restart."""
 
 
-async def find_sandbox(choice: Choice | None = None) -> SandboxSearch:
+async def find_sandbox(choice: SandboxConfig | None = None) -> SandboxSearch:
     """The first sandbox that works on this machine. Takes about 0.1 s the first time."""
-    choice = choice or Choice()
+    choice = choice or SandboxConfig()
     if choice not in _found:
         try:
             backends = await anyio.to_thread.run_sync(_backends, choice)
@@ -160,7 +160,7 @@ async def _container(engine: Path, image: str) -> Sandbox:
     return container
 
 
-def _backends(choice: Choice) -> Backends:
+def _backends(choice: SandboxConfig) -> Backends:
     """The backends on this machine."""
     engines = [Path(path) for name in _ENGINES if (path := shutil.which(name))]
     return Backends(

@@ -21,9 +21,9 @@ from ..guarding.text import visible
 from .sandbox import KilledBy, Limits, SandboxFailed, SandboxRun
 
 _REPORT_CAP = 256 * 1024
-_PATIENCE_S = 3.0
+_KILL_TIMEOUT_S = 3.0
 """How long a killed process may take to disappear. The kernel needs milliseconds; more means a broken sandbox."""
-_START_S = 20.0
+_SETUP_TIMEOUT_S = 20.0
 """Timeout for setting up the sandbox, on a busy machine too; the code's wall clock starts afterwards."""
 _CPU_SIGNAL = 24
 """SIGXCPU on macOS and on every Linux architecture but MIPS (signal(7), seen 2026-11-24)."""
@@ -100,16 +100,16 @@ async def supervise(
 
     seconds = time.monotonic() - began
     text = visible(output.received.decode("utf-8", "replace"))
-    said = setup.received.decode("utf-8", "replace")
+    setup_message = setup.received.decode("utf-8", "replace")
     reported = bytes(report.received)
     if setup_before_report:
         began_well = reported.startswith(_OK)
-        said = "ok" if began_well else reported.decode("utf-8", "replace")
+        setup_message = "ok" if began_well else reported.decode("utf-8", "replace")
         reported = reported.removeprefix(_OK)
     if not is_gone:
         raise SandboxFailed("the sandbox left a process behind: do not use it on this machine")
-    if said != "ok":
-        why = visible(said.removeprefix("ok")) or text.strip() or "it ended before it could start the command"
+    if setup_message != "ok":
+        why = visible(setup_message.removeprefix("ok")) or text.strip() or "it ended before it could start the command"
         raise SandboxFailed(why[:500])
     killed_by = child.killed_by or _fatal_signal(child.exit_code)
     return SandboxRun(None if killed_by else child.exit_code, text, reported, seconds, killed_by)
@@ -136,7 +136,7 @@ class _Child:
             for pipe in self.pipes:
                 tasks.start_soon(pipe.read, self._stop_output)
             tasks.start_soon(_feed, process, stdin)
-            with anyio.move_on_after(_START_S):
+            with anyio.move_on_after(_SETUP_TIMEOUT_S):
                 await started.wait()
             with anyio.move_on_after(wall_s) as clock:
                 await process.wait()
@@ -144,7 +144,7 @@ class _Child:
                 self.killed_by = "wall_time"
             self._kill()
             # A surviving process holds an end of a pipe.
-            tasks.cancel_scope.deadline = anyio.current_time() + _PATIENCE_S
+            tasks.cancel_scope.deadline = anyio.current_time() + _KILL_TIMEOUT_S
             self.exit_code = await process.wait()
         return not tasks.cancel_scope.cancelled_caught
 
@@ -206,7 +206,7 @@ async def _feed(process: Process, data: bytes) -> None:
 
 async def _end(process: Process, pipes: Sequence[_Pipe]) -> None:
     """Wait until a killed process is gone and no process holds its pipes."""
-    with anyio.move_on_after(_PATIENCE_S):
+    with anyio.move_on_after(_KILL_TIMEOUT_S):
         await process.wait()
         await process.aclose()
         for pipe in pipes:

@@ -57,9 +57,9 @@ class Runner:
     """Finds secrets in texts that must be truncated."""
 
 
-def judge(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
+def interpret_run(run: SandboxRun, nonce: str, runner: Runner, sandbox: Sandbox, limits: Limits) -> CheckResult:
     """The result of a test run. nonce: the secret of this run."""
-    result = _judged(run, _report(run, nonce), runner, limits)
+    result = _interpreted(run, _report(run, nonce), runner, limits)
     return replace(result, sandbox=sandbox.name, seconds=run.seconds)
 
 
@@ -79,15 +79,15 @@ def _report(run: SandboxRun, nonce: str) -> RunnerReport | None:
         return None
 
 
-def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits: Limits) -> CheckResult:
+def _interpreted(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits: Limits) -> CheckResult:
     search = runner.search
     if report is None:
-        return CheckResult("tests", "failed", executed=True, first_failure=why_it_never_ended(run, limits, search))
+        return CheckResult("tests", "failed", executed=True, first_failure=why_no_verdict(run, limits, search))
     if report.status == "broken_tests":
-        return not_run(f"the tests themselves cannot be run: {shown(report.failure or run.output, 1000, search)}")
+        return not_run(f"the tests themselves cannot be run: {clip(report.failure or run.output, 1000, search)}")
     if report.status == "no_tests":
         found = "every test was skipped, or asserts nothing" if report.total else _NOTHING_COULD_FAIL
-        return not_run(f"nothing was tested: {shown(report.failure, 300, search) if report.failure else found}")
+        return not_run(f"nothing was tested: {clip(report.failure, 300, search) if report.failure else found}")
     missing, note = report.missing_module, None
     if missing is not None:
         note = "; ".join(filter(None, (runner.has, f"module {missing} is missing", runner.lacks)))
@@ -95,20 +95,20 @@ def _judged(run: SandboxRun, report: RunnerReport | None, runner: Runner, limits
             return not_run(note)
     failure = report.failure
     if failure is not None and report.was_printed:
-        failure = _with_the_last_printed(failure, run, search)
+        failure = _with_last_output(failure, run, search)
     return CheckResult(
         "tests",
         report.status,
         executed=True,
         tests_passed=report.passed if report.total else None,
         tests_total=report.total or None,
-        first_failure=None if failure is None else shown(failure, FAILURE_CHARACTERS, search),
+        first_failure=None if failure is None else clip(failure, FAILURE_CHARACTERS, search),
         missing_module=None if runner.lacks is None else missing,
         note=note,
     )
 
 
-def why_it_never_ended(run: SandboxRun, limits: Limits, search: SecretSearch) -> str:
+def why_no_verdict(run: SandboxRun, limits: Limits, search: SecretSearch) -> str:
     """The reason why a run ended without a verdict, and the end of its output."""
     reasons = {
         "wall_time": f"the tests did not finish within {limits.wall_s:g} s",
@@ -118,18 +118,18 @@ def why_it_never_ended(run: SandboxRun, limits: Limits, search: SecretSearch) ->
     }
     ended = f"the code ended the process (exit code {run.exit_code}) before the tests had finished"
     reason = reasons[run.killed_by] if run.killed_by else ended
-    return _with_the_last_printed(reason, run, search)
+    return _with_last_output(reason, run, search)
 
 
-def _with_the_last_printed(reason: str, run: SandboxRun, search: SecretSearch) -> str:
-    last = _fitting(run.output, 1500, search)[-1500:]
+def _with_last_output(reason: str, run: SandboxRun, search: SecretSearch) -> str:
+    last = _cleaned(run.output, 1500, search)[-1500:]
     return f"{reason}\nthe last it printed:\n{last}" if last else reason
 
 
-def shown(text: str, characters: int, search: SecretSearch) -> str:
+def clip(text: str, characters: int, search: SecretSearch) -> str:
     """The text without our paths and invisible characters; a long text is truncated in the middle, because causes are
     at the ends."""
-    clean = _fitting(text, characters, search)
+    clean = _cleaned(text, characters, search)
     if len(clean) <= characters:
         return clean
     mark = f"\n[... {len(clean) - characters:,} characters and more cut ...]\n"
@@ -137,7 +137,7 @@ def shown(text: str, characters: int, search: SecretSearch) -> str:
     return clean[:head] + mark + clean[head + len(mark) - characters :]
 
 
-def _fitting(text: str, characters: int, search: SecretSearch) -> str:
+def _cleaned(text: str, characters: int, search: SecretSearch) -> str:
     """The cleaned text; secrets are redacted if it must be truncated, because a partial secret would not be recognized
     later."""
     clean = _OUR_PATHS.sub("", visible(text)).strip()

@@ -9,7 +9,7 @@ import pytest
 from chargehand.tools.checking.interpreter import named_interpreter
 from chargehand.tools.checking.running import run_project_tests, run_tests
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
-from chargehand.tools.checking.sandbox_search import Choice, find_sandbox
+from chargehand.tools.checking.sandbox_search import SandboxConfig, find_sandbox
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ def environment(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def sandbox(environment: Path) -> Sandbox:
-    search = await find_sandbox(Choice(python=environment / "bin" / "python"))
+    search = await find_sandbox(SandboxConfig(python=environment / "bin" / "python"))
     assert search.sandbox is not None, search.reason
     assert search.reason.endswith(f"its escape probe got nothing out; tests have the packages of {environment}")
     return search.sandbox
@@ -162,7 +162,7 @@ async def test_a_python_that_does_not_start_leaves_no_sandbox_and_says_where_to_
     broken.write_text("#!/bin/sh\nexit 3\n")
     broken.chmod(0o755)
 
-    search = await find_sandbox(Choice(python=broken))
+    search = await find_sandbox(SandboxConfig(python=broken))
 
     assert search.sandbox is None
     assert "[sandbox] python" in (search.remedy or "")

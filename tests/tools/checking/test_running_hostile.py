@@ -4,7 +4,7 @@ import pytest
 
 from chargehand.tools.checking.running import run_tests
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxRun
-from chargehand.tools.checking.verdict import Runner, judge
+from chargehand.tools.checking.verdict import Runner, interpret_run
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +89,7 @@ async def test_a_pytest_module_does_not_pass_by(sandbox: Sandbox, attempt):
 async def test_one_report_with_the_secret_counts_and_nothing_else(sandbox: Sandbox, report, killed_by, outcome):
     run = SandboxRun(0, "", report, 0.1, killed_by)
 
-    assert judge(run, "N", Runner("", lambda _: False, None), sandbox, LIMITS).outcome == outcome
+    assert interpret_run(run, "N", Runner("", lambda _: False, None), sandbox, LIMITS).outcome == outcome
 
 
 @pytest.mark.parametrize("way", ["pytest.skip('hard')", "pytest.xfail('hard')", "raise unittest.SkipTest('hard')"])

@@ -18,7 +18,7 @@ from chargehand.tools.checking.running import run_project_tests, run_tests
 from chargehand.tools.checking.running_node import run_node_tests
 from chargehand.tools.checking.sandbox import ENVIRONMENT, Limits, Sandbox, SandboxFailed
 from chargehand.tools.checking.sandbox_exec import SandboxExec, profile
-from chargehand.tools.checking.sandbox_search import Backends, Choice, find_sandbox, search_sandbox
+from chargehand.tools.checking.sandbox_search import Backends, SandboxConfig, find_sandbox, search_sandbox
 from chargehand.tools.checking.staging import Stage
 from chargehand.tools.checking.unsafe_local import UnsafeLocal
 
@@ -339,7 +339,7 @@ def test_a_path_cannot_break_out_of_the_profile():
 
 
 async def test_unsafe_local_needs_no_probe_and_says_loudly_what_it_is():
-    search = await find_sandbox(Choice(unsafe_local=True))
+    search = await find_sandbox(SandboxConfig(unsafe_local=True))
 
     assert search.is_unsafe
     assert search.sandbox is not None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Executing:
+class Executor:
     find_sandbox: "Callable[[], Awaitable[SandboxSearch]]"
     limits: Limits = field(default_factory=Limits)
     find_node: "Callable[[], Awaitable[Node | None]] | None" = None

@@ -18,10 +18,10 @@ _FUNCTIONS = ("arrow_function", "function_expression", "function_declaration", "
 _EQUALITY = ("==", "!=", "===", "!==")
 
 
-def first_slip(tests: str, language: str, own: frozenset[str]) -> str | None:
+def first_vacuous_assert(tests: str, language: str, own: frozenset[str]) -> str | None:
     """The first line that looks like an assertion and can never fail, with its remedy. None: there is none.
 
-    Conservative, as in `inside_slips.py`. language: a key of GRAMMARS. own: names that the tests define.
+    Conservative, as in `inside_vacuous_asserts.py`. language: a key of GRAMMARS. own: names that the tests define.
     """
     root = syntax_tree(tests, language)
     nodes = list(_all(root))

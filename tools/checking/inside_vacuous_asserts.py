@@ -7,12 +7,12 @@ import ast
 from collections.abc import Iterator
 
 
-def first_slip(tree: ast.Module) -> str | None:
+def first_vacuous_assert(tree: ast.Module) -> str | None:
     """The first line that looks like an assertion and can never fail, with its remedy. None: there is none.
 
     Conservative: a line is reported only if it cannot fail whatever the answer does.
     """
-    found = [(line, why) for node in ast.walk(tree) for line, why in _slips(node)]
+    found = [(line, why) for node in ast.walk(tree) for line, why in _vacuous(node)]
     asynchronous = _coroutines(tree)
     may_raise = {id(inner) for node in ast.walk(tree) if isinstance(node, RAISING) for inner in ast.walk(node)}
     for node in ast.walk(tree):
@@ -35,7 +35,7 @@ SWALLOWED = {None, "Exception", "BaseException", "AssertionError"}
 """Exception names whose `except` clause catches a failed assert; None: a bare `except`."""
 
 
-def _slips(node: ast.AST) -> Iterator[tuple[int, str]]:
+def _vacuous(node: ast.AST) -> Iterator[tuple[int, str]]:
     """The defects of a single node."""
     if isinstance(node, ast.Assert):
         test = node.test
