@@ -1,1 +1,1 @@
-"""One request to a model: paid for in advance, counted however it ends."""
+"""Sends requests to models: their cost is reserved in advance, and booked however they end."""

@@ -1,4 +1,4 @@
-"""A short question to a senior model: it reads much, answers by schema, and is held to few visible tokens."""
+"""Asks a senior model a short question: long input, an answer by schema, few visible tokens."""
 
 import json
 import re
@@ -23,7 +23,7 @@ from .tokens import BYTES_PER_TOKEN
 
 TIMEOUT_S = 120.0
 
-# Room for the answer beyond what it is told to take, and for a model that cannot but think: thinking
+# Token limits: for the answer, more than it is told to use; and for a model that always thinks, since thinking
 # counts against the same limit (docs.claude.com, "Extended thinking", seen 2026-11-23).
 _ANSWER_TOKENS = 1_024
 _THINKING_TOKENS = 6_144
@@ -31,11 +31,11 @@ _THINKING_TOKENS = 6_144
 
 @dataclass(frozen=True)
 class Consultation:
-    """What came back."""
+    """The request, and the answer that it brought."""
 
     request: RequestResult
     answer: Mapping[str, Any] | None
-    """The JSON object, not yet checked field by field (hence Any). None: no usable answer came."""
+    """The JSON value, not yet validated (hence Any). None: no usable answer."""
 
     @property
     def visible_tokens(self) -> int:
@@ -55,11 +55,11 @@ async def consult(
     is_allowed: bool,
     at_most_per_day: int | None = None,
 ) -> Consultation:
-    """Ask once, and write task, request and cost in the books.
+    """Ask once, and record task, request and cost in the ledger.
 
-    is_allowed: whether the user was asked and said yes; else it spends no more than goes unasked, their
-    `ask_above_usd`. Raises NoModelAvailable when its turn does not come, NotAffordable, or a LedgerError
-    (BudgetExceeded and DailyLimitReached among them).
+    is_allowed: whether the user was asked and agreed; else it may cost at most their `ask_above_usd`. Raises
+    NoModelAvailable if its turn does not come in time, MustStayLocal, NotAffordable, or a LedgerError (such as
+    BudgetExceeded and DailyLimitReached).
     """
     await services.ledger.begin_task(
         NewTask(
@@ -94,7 +94,7 @@ async def consult(
 
 
 def price_above_unasked(services: Services, candidate: Candidate, prompt: Prompt) -> float | None:
-    """What asking may cost at most, in US dollars, when not even a short answer is to be had unasked. None: one is."""
+    """Worst-case cost in US dollars if even a short answer needs the user's consent. None: it needs none."""
     limit_usd, terms = services.rules.ask_above_usd, _terms(candidate, prompt)
     if limit_usd is None or affordable(candidate, terms, limit_usd) is not None:
         return None
@@ -110,9 +110,9 @@ async def within_the_day(
     job: Job,
     circumstances: Circumstances,
 ) -> Decision:
-    """The decision, or one for a model on this machine if the day's budget cannot pay the chosen one's answer.
+    """The decision, or one for a model on this machine if the day's budget cannot pay for the chosen one's answer.
 
-    Where none on this machine can be asked, it is the decision as it was.
+    If no model on this machine can be asked, the decision is returned unchanged.
     """
     chosen, left_usd = decision.chosen, await of_the_day_usd(services)
     if not chosen.is_usable or left_usd is None or affordable(chosen, _terms(chosen, prompt), left_usd) is not None:
@@ -128,12 +128,12 @@ async def within_the_day(
 
 
 def visible_tokens_at_most(profile: ModelProfile, otherwise: int) -> int:
-    """How many visible tokens the model's answer may have in this place."""
+    """Maximum visible tokens of the model's answer. otherwise: if its profile sets no limit."""
     return profile.primary_use.visible_output_tokens_at_most if profile.primary_use else otherwise
 
 
 def cut_to(text: str, tokens: int) -> str:
-    """The text if it takes at most so many tokens, else its first whole sentences, or words, that do."""
+    """The text, cut after a sentence, or else after a word, to at most so many tokens."""
     most = int(tokens * BYTES_PER_TOKEN)
     if len(text.encode()) <= most:
         return text
@@ -143,7 +143,7 @@ def cut_to(text: str, tokens: int) -> str:
 
 
 def explain(error: ProviderError | None, profile: ModelProfile) -> str:
-    """Why there is no answer, in words that no full stop ends."""
+    """Why there is no answer, without a final full stop."""
     return (
         f"{profile.id}: {error}".rstrip(".")
         if error is not None

@@ -1,4 +1,4 @@
-"""One request to one model: its money set aside before it leaves, its cost in the books however it ends."""
+"""Sends one request to one model: its cost is reserved before it is sent, and booked however it ends."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping
@@ -50,16 +50,16 @@ _OUTCOMES: tuple[tuple[type[ProviderError], AttemptOutcome], ...] = (
     (ProviderError, "error"),
 )
 
-# Less room than this brings no answer worth its prompt.
+# With fewer output tokens than this, an answer is not worth its prompt.
 _LEAST_TOKENS = 256
 _LEAST_THINKING_TOKENS = 1_024
 
-# While money is waited for, which another process may hold.
+# Polling interval while waiting for money that another process may hold.
 _LOOK_EVERY_S = 0.25
 
 
 class NotAffordable(Exception):
-    """Not even a short answer of this model fits the money that is left."""
+    """The money left does not pay for even a short answer of this model."""
 
 
 class NoTime(Exception):
@@ -76,20 +76,20 @@ class Traffic:
 
 @dataclass
 class RequestMonitor:
-    """Counts what leaves and follows what comes; an `Observer` for the providers."""
+    """Counts requests and follows their replies; an `Observer` for the providers."""
 
     tell: Callable[[str, int, int], None] | None = None
-    """Called with the phase, the output tokens so far, and how many are ahead of it. None: nobody wants to know."""
+    """Called with the phase, the output tokens so far, and the number of requests queued ahead. None: not called."""
     traffic: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
     """By host, over all requests."""
     last: Progress | None = None
-    """The newest progress of the request under way."""
+    """The newest progress of the current request."""
     has_sent: bool = False
-    """Whether the request under way has left."""
+    """Whether the current request was sent."""
 
     @property
     def has_begun(self) -> bool:
-        """Whether the reply under way has begun, be it with the vendor's counters alone."""
+        """Whether the current reply has begun, even if only with the vendor's token counts."""
         last = self.last
         return last is not None and (last.phase in ("thinking", "answering") or not last.usage.is_estimated)
 
@@ -97,7 +97,7 @@ class RequestMonitor:
         self.last, self.has_sent = None, False
 
     def waits(self, ahead: int) -> None:
-        """The request waits until so many others have had their turn."""
+        """Report that the request is queued behind so many others."""
         if self.tell is not None:
             self.tell("waiting", 0, ahead)
 
@@ -115,26 +115,26 @@ class RequestMonitor:
 
 @dataclass(frozen=True)
 class RequestTerms:
-    """What one request may use, and how it is to be answered."""
+    """The prompt, limits and options of one request."""
 
     prompt: Prompt
     thinking: Thinking
     wanted_tokens: int
-    """Output tokens, thinking included, that it should have; shrunk to what the money pays."""
+    """Desired output tokens, thinking included; reduced to what the money pays for."""
     seconds: float
-    """From now to the last byte read, waiting for its turn included."""
+    """From now until the last byte is read, including time in the queue."""
     needed_seconds: float | None = None
-    """What the reply is expected to take: with less left it is not sent. None: it is sent in any case."""
+    """Expected duration of the reply: with less time left it is not sent. None: it is sent in any case."""
     left_usd: float | None = None
     """US dollars that the caller has left. None: no limit but the day's."""
     limit: str = "max_cost_usd"
-    """What `left_usd` is left of, as its user knows it."""
+    """Name of the argument or setting that sets `left_usd`, for messages."""
     local_only: bool = False
     answer_schema: Mapping[str, object] | None = None
 
 
 def affordable(candidate: Candidate, terms: RequestTerms, left_usd: float | None) -> Allowance | None:
-    """What the request may use of the money, whatever `terms` itself says is left. None: not even a short answer."""
+    """The request's allowance from this money, instead of `terms.left_usd`. None: too little for a short answer."""
     return allow(
         candidate.profile,
         prompt_tokens_at_most=terms.prompt.tokens_at_most,
@@ -151,12 +151,12 @@ class RequestResult:
     attempt_id: int
     """In the ledger."""
     outcome: AttemptOutcome
-    """`unverified` when an answer came."""
+    """`unverified` if there is an answer."""
     thinking: bool
     usage: Usage = field(default_factory=Usage)
     cost_usd: float = 0.0
     reserved_usd: float = 0.0
-    """What was set aside for it: its worst case."""
+    """Its worst-case cost, reserved before it was sent."""
     seconds: float = 0.0
     generation: Generation | None = None
     error: ProviderError | None = None
@@ -164,7 +164,7 @@ class RequestResult:
 
 @dataclass(frozen=True)
 class Requester:
-    """Sends the requests of one task, and books them."""
+    """Sends the requests of one task and records them in the ledger."""
 
     services: Services
     task_id: str
@@ -172,11 +172,11 @@ class Requester:
     interrupted: list[RequestResult] = field(default_factory=list[RequestResult])
     """Requests whose caller was cancelled while they were under way."""
     unwritten: list[LedgerError] = field(default_factory=list[LedgerError])
-    """Why something that had happened already is not in the books."""
+    """Errors because of which something that happened is not in the ledger."""
 
     @contextlib.contextmanager
     def booking(self) -> Generator[None]:
-        """Around writes of what has happened already: where they fail, what was paid for is handed out all the same."""
+        """For writes of what has already happened: errors go to `unwritten`, so that a paid answer is not lost."""
         try:
             yield
         except LedgerError as error:
@@ -185,7 +185,7 @@ class Requester:
     async def ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
         """Send the request and settle it.
 
-        Raises MustStayLocal, NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        Raises MustStayLocal, NoTime, NotAffordable, or BudgetExceeded for the day, before anything is sent.
         """
         if not candidate.availability.is_local:
             prompt = await anyio.to_thread.run_sync(clear_for_sending, terms.prompt, self.services.rules.privacy)
@@ -199,7 +199,7 @@ class Requester:
 
     @contextlib.asynccontextmanager
     async def _turn(self, candidate: Candidate, terms: RequestTerms) -> AsyncGenerator[None]:
-        """The turn before a server that takes few requests at a time. Raises NoTime when it does not come."""
+        """Hold a turn in the queue of a server that takes few requests at a time. Raises NoTime if it is too late."""
         server, queue = candidate.availability.queue, self.services.queue
         if server is None:
             yield
@@ -218,7 +218,7 @@ class Requester:
             await queue.leave(server, ticket)
 
     async def _ask(self, candidate: Candidate, terms: RequestTerms) -> RequestResult:
-        # At the price of the day on which it is asked, which may not be the one it was chosen on.
+        # Today's price: the decision may have been made yesterday.
         profile = candidate.profile.priced_on(self.services.today)
         deadline = anyio.current_time() + terms.seconds
         attempt_id, allowance = await self._set_aside(replace(candidate, profile=profile), terms)
@@ -230,7 +230,7 @@ class Requester:
             max_output_tokens=allowance.max_output_tokens,
             timeout_s=deadline - anyio.current_time(),
             answer_schema=terms.answer_schema,
-            # What was not searched, because a local model may see all, must not go elsewhere after all.
+            # A local model's prompt was not searched for secrets, so it must not be sent anywhere else.
             local_only=terms.local_only or candidate.availability.is_local,
             attempt_id=attempt_id,
         )
@@ -248,7 +248,7 @@ class Requester:
         return result
 
     async def settle(self, result: RequestResult) -> None:
-        """Write how the request ended; the newest word counts."""
+        """Record how the request ended; a later call replaces an earlier one."""
         usage, generation = result.usage, result.generation
         first = generation.first_token_seconds if generation else None
         settlement = Settlement(
@@ -268,9 +268,9 @@ class Requester:
             await self.services.ledger.settle(result.attempt_id, settlement)
 
     async def _set_aside(self, candidate: Candidate, terms: RequestTerms) -> tuple[int, Allowance]:
-        """The attempt's id, once its worst case is in the books, and what it may use.
+        """Reserve the worst-case cost in the ledger; returns the attempt's id and its allowance.
 
-        Waits, as far as its time goes, for money that only requests under way keep from it.
+        Waits, as long as its time allows, for money that is held only by requests under way.
         """
         profile = candidate.profile
         latest = anyio.current_time() + terms.seconds - (terms.needed_seconds or 0.0)
@@ -300,11 +300,11 @@ class Requester:
             await anyio.sleep(_LOOK_EVERY_S)
 
     async def _held_usd(self, candidate: Candidate, terms: RequestTerms) -> float | None:
-        """US dollars of the day that requests under way hold. None: without them this one could not be paid either."""
+        """US dollars of the day's budget held by requests under way. None: even they would not pay for this one."""
         cap_usd, ledger = self.services.rules.daily_budget_usd, self.services.ledger
         if cap_usd is None:
             return None
-        # What a process that died had set aside does not come back.
+        # Reservations of dead processes are never released: they are booked at their worst case.
         await close_abandoned(ledger, self.services.owner, self.services.now)
         await ledger.refresh()
         settled_usd = await ledger.settled_today_usd()
@@ -342,7 +342,7 @@ class Requester:
         return _delivered(result, profile, generation, "unverified")
 
     def _billed_so_far(self, result: RequestResult, request: GenerationRequest) -> RequestResult:
-        """What a request is billed at when its reply did not end: its prompt once it has left, and what came."""
+        """The result of an unfinished reply, billed for the prompt, if it was sent, and for the output so far."""
         if not self.monitor.has_sent:
             return result
         usage = self.monitor.last.usage if self.monitor.last else Usage()
@@ -350,7 +350,7 @@ class Requester:
 
 
 def outcome_of(error: ProviderError) -> AttemptOutcome:
-    """The receipt's word for a provider's error."""
+    """The attempt outcome that stands for a provider's error."""
     return next(outcome for kind, outcome in _OUTCOMES if isinstance(error, kind))
 
 
@@ -363,7 +363,7 @@ def _refuse_too_late(candidate: Candidate, terms: RequestTerms, seconds: float) 
 
 
 def _within_the_model(candidate: Candidate, terms: RequestTerms) -> int:
-    """The output tokens wanted, as far as the model's limit and window go."""
+    """The desired output tokens, within the model's output limit and context window."""
     tokens = min(terms.wanted_tokens, candidate.profile.max_output_tokens or terms.wanted_tokens)
     window = candidate.window_tokens
     if window is None:

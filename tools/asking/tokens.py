@@ -1,4 +1,4 @@
-"""How many tokens a text takes, before its vendor has counted them."""
+"""Estimates how many tokens a text takes, without the vendor's tokenizer."""
 
 BYTES_PER_TOKEN = 3.2
 """UTF-8 bytes per token of code and English, on the low side, so that estimates are on the high side.
@@ -7,15 +7,15 @@ Claude's tokenizer since 4.7 takes about 30% more tokens than its predecessor fo
 
 
 def estimate_tokens(text: str) -> int:
-    """About how many tokens a text takes; rather too many than too few."""
+    """Estimated tokens of a text; rather too many than too few."""
     return round(_size_bytes(text) / BYTES_PER_TOKEN)
 
 
 def most_tokens(text: str) -> int:
-    """More tokens than a text will take in practice: what a reservation of money counts with.
+    """An upper bound, in practice, on the tokens of a text; used to reserve money.
 
-    Half a token per ASCII character and three quarters per byte of any other: dense code, Chinese and
-    emoji stay well below that. A message's own frame is a few tokens, for which a hundred are added.
+    Half a token per ASCII character and three quarters per byte of any other, which dense code, Chinese and
+    emoji stay well below; plus a hundred for the few tokens around a message.
     """
     ascii_bytes = len(text.encode("ascii", errors="ignore"))
     return ascii_bytes // 2 + (_size_bytes(text) - ascii_bytes) * 3 // 4 + 100
