@@ -1,1 +1,1 @@
-"""One delegation under its contract: draft, check, repair or next model, receipt."""
+"""Carries out a delegation under its contract: draft, check, repair or next model, receipt."""

@@ -1,4 +1,4 @@
-"""Puts the result of a delegation where the caller wants it: into the files, once it may be written."""
+"""Delivers the result of a delegation: inline, or written to the files if contract and status allow it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from .receipt import FileChange, Status
 
 @dataclass(frozen=True)
 class Applied:
-    """What is to be said of a result."""
+    """A result as it was delivered."""
 
     status: Status
-    """`failed` when it was to be written and could not be."""
+    """`failed` if writing the files failed."""
     code: str | None
-    """The result, for the receipt: a diff where it changes files that are there. None: they hold it now."""
+    """The result for the receipt; a diff if it changes existing files. None: the files contain it, or there is none."""
     files: tuple[FileChange, ...] = ()
-    """What was written."""
+    """The files that were written."""
     notes: tuple[str, ...] = ()
 
 
 def checks_of(contract: Contract, services: Services, *, began: Callable[[], None]) -> Check:
-    """What checks each answer under a contract. began: called before something of it starts to run."""
+    """The check of each answer under a contract. began: called before anything is executed."""
     project = next(iter(services.roots.folders), None)
     if contract.changes is None:
         return AnswerChecks(
@@ -40,7 +40,7 @@ def checks_of(contract: Contract, services: Services, *, began: Callable[[], Non
 
 
 async def apply_result(status: Status, best: Attempt | None, requester: Requester, contract: Contract) -> Applied:
-    """Write the best answer into the files when the contract wants that and its status allows it."""
+    """Deliver the best answer; writes it to the files if the contract asks for that and the status allows it."""
     if best is None or best.answer is None:
         return Applied(status, None)
     if contract.changes is None:

@@ -1,4 +1,4 @@
-"""One attempt at a task: a request, the code in its answer, and the checks that the code gets."""
+"""One attempt at a task: a request, the code in its answer, and the checks of that code."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,16 +20,16 @@ from ..vocabulary import AttemptOutcome
 from .receipt import AttemptReceipt, CheckReceipt
 from .signals import doubt_about
 
-# Output tokens that an answer may have, by the hardest task (complexity) they are for, and the room
-# beside them for a model that thinks. Our own figures: several times what `routing.expectation` expects.
+# Output token limits for answers, by maximum complexity, and additional ones for models that think. Our own
+# figures: several times what `routing.expectation` expects.
 _ANSWER_TOKENS = ((4.0, 4_096), (7.0, 8_192), (10.0, 16_384))
 _THINKING_TOKENS = ((7.0, 8_192), (10.0, 16_384))
 
 _FAILURES: frozenset[AttemptOutcome] = frozenset({"failed_check", "truncated", "refused", "empty"})
 
-# Checks of what an answer looks like: edits find their place, code parses.
+# Checks of an answer's form: edits apply, code parses.
 _OF_FORM = frozenset({"edit", "parse"})
-# Checks that every answer gets; the others were asked for.
+# Checks that every answer gets; the others were requested.
 _UNASKED = _OF_FORM | {"lint"}
 
 _NO_CODE = CheckResult(
@@ -39,17 +39,17 @@ _NO_CODE = CheckResult(
 )
 
 Check = Callable[[Answer], Awaitable[Sequence[CheckResult]]]
-"""Runs the checks that an answer can have, cheapest first."""
+"""Runs the checks of an answer, cheapest first."""
 
 
 @dataclass(frozen=True)
 class AttemptLimits:
-    """What one attempt may use."""
+    """The limits of one attempt."""
 
     seconds: float
-    """For the answer and its checks together, waiting for its turn included."""
+    """For the answer and its checks together, including time in the queue."""
     needed_seconds: float | None
-    """With less left the model is not asked. None: it is asked in any case."""
+    """With less time left the model is not asked. None: it is asked in any case."""
     left_usd: float | None
     """US dollars that the contract has left. None: no limit but the day's."""
     local_only: bool
@@ -69,7 +69,7 @@ class Attempt:
     """None: the model gave no usable one."""
     checks: tuple[CheckResult, ...] = ()
     doubt: str | None = None
-    """What speaks against an answer that was not executed. None: nothing that can be relied on."""
+    """Evidence that an answer that was not executed is wrong. None: no reliable evidence."""
 
     @property
     def step(self) -> Step:
@@ -77,7 +77,7 @@ class Attempt:
 
     @property
     def has_failed(self) -> bool:
-        """Whether the model itself failed at the task, as far as can be seen."""
+        """Whether the model failed at the task, as opposed to being unavailable or out of time."""
         return self.outcome in _FAILURES or self.doubt is not None
 
     @property
@@ -86,7 +86,7 @@ class Attempt:
 
     @property
     def first_failure(self) -> str | None:
-        """What the first failed check says. None: no check failed, or it does not say."""
+        """The message of the first failed check. None: no check failed, or it has no message."""
         failed = next((check for check in self.checks if check.outcome == "failed"), None)
         if failed is None:
             return None
@@ -94,12 +94,12 @@ class Attempt:
 
     @property
     def is_a_slip(self) -> bool:
-        """Whether it failed by its form alone, before anything could be executed."""
+        """Whether it failed by its form alone, before anything was executed."""
         return any(check.name in _OF_FORM for check in self.checks if check.outcome == "failed")
 
     @property
     def lacks_a_package(self) -> bool:
-        """Whether it failed only because the sandbox has no third-party packages: that proves nothing."""
+        """Whether it failed because the sandbox lacks a third-party package, which proves nothing."""
         return any(check.missing_module for check in self.checks if check.outcome == "failed")
 
     @property
@@ -107,7 +107,7 @@ class Attempt:
         return sum(check.tests_passed or 0 for check in self.checks)
 
     def as_receipt(self, *, delivered: bool) -> AttemptReceipt:
-        """delivered: whether its work is what the receipt hands out."""
+        """delivered: whether the receipt's code is from this attempt."""
         usage = self.request.usage
         return AttemptReceipt(
             model=self.candidate.profile.id,
@@ -124,7 +124,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Attempts:
-    """Makes the attempts at one job, and keeps them in order."""
+    """Makes the attempts at one job and keeps them in order."""
 
     requester: Requester
     job: Job
@@ -132,7 +132,7 @@ class Attempts:
     prose: bool
     """True: the answer is text, not code."""
     changes_files: bool = False
-    """True: the answer is changes to files, and a new one may be empty."""
+    """True: the answer changes files; a new file may be empty."""
     made: list[Attempt] = field(default_factory=list[Attempt])
 
     @property
@@ -140,9 +140,9 @@ class Attempts:
         return sum(attempt.cost_usd for attempt in self.made)
 
     async def make(self, candidate: Candidate, prompt: Prompt, limits: AttemptLimits, *, is_repair: bool) -> Attempt:
-        """One more attempt, in the books and in `made` however it ends.
+        """Make one attempt; it is recorded in the ledger and in `made` however it ends.
 
-        Raises NoTime, NotAffordable, or BudgetExceeded of the day, before anything is sent.
+        Raises MustStayLocal, NoTime, NotAffordable, or BudgetExceeded for the day, before anything is sent.
         """
         deadline = anyio.current_time() + limits.seconds
         complexity = self.job.complexity.score
@@ -226,7 +226,7 @@ def _names_a_file(answer: Answer) -> bool:
 
 
 def _judged(checks: Sequence[CheckResult]) -> AttemptOutcome:
-    """passed: all that was asked for was executed, and passed; one check that did not run leaves it unverified."""
+    """passed: all requested checks were executed and passed; unverified: some were not executed, or none requested."""
     if any(check.outcome == "failed" for check in checks):
         return "failed_check"
     asked_for = [check for check in checks if check.name not in _UNASKED]
@@ -235,10 +235,10 @@ def _judged(checks: Sequence[CheckResult]) -> AttemptOutcome:
 
 
 def wanted_tokens(profile: ModelProfile, complexity: float, thinking: Thinking) -> int:
-    """The output tokens an attempt should have.
+    """The output tokens that an attempt asks for.
 
-    A model on your own machine gets the room for thinking at once, since its repair will think and
-    another window would make Ollama load it again.
+    A self-hosted model that can think gets room for thinking from the first attempt: its repair will think, and
+    a different window would make Ollama load it again.
     """
     has_room = thinking.on or (profile.price is None and profile.thinking is not None)
     return _for(complexity, _ANSWER_TOKENS) + (_for(complexity, _THINKING_TOKENS) if has_room else 0)

@@ -1,4 +1,4 @@
-"""Draft, check, repair or next model, until a check passes or the contract is used up."""
+"""Drafts, checks, and repairs or asks the next model, until a check passes or the contract is used up."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import InitVar, dataclass, field, replace
@@ -31,7 +31,7 @@ from .stopping import why_it_stops
 
 @dataclass
 class Cascade:
-    """One task on its way through the models."""
+    """Runs one task through the models."""
 
     decision: Decision
     contract: Contract
@@ -39,7 +39,7 @@ class Cascade:
     local_only: InitVar[bool]
     """Whether nothing may leave this machine from the beginning."""
     tell: Callable[[str, Candidate, float | None], None]
-    """Called as each attempt begins with `asking` or `repairing`, and the seconds it is expected to take."""
+    """Called with `asking` or `repairing` as an attempt begins, or with `waiting`; and with the expected seconds."""
     notes: list[str] = field(default_factory=list[str])
     options: Options = field(init=False)
 
@@ -79,18 +79,18 @@ class Cascade:
         return self._without_success()
 
     def _ended_by(self, attempt: Attempt) -> Status | None:
-        """How an attempt ends the task. None: something else is tried."""
+        """The status of the task if this attempt ends it. None: it goes on."""
         if attempt.outcome == "passed":
             return "succeeded"
         if attempt.outcome == "unverified" and attempt.doubt is None:
             return "unverified"
         if attempt.lacks_a_package and (attempt.is_repair or not self.options.can_be_repaired(attempt)):
-            # A stronger model would import it too: asking on would cost money and prove nothing.
+            # A stronger model would import it too: asking one would cost money and prove nothing.
             return "unverified"
         return None
 
     def _without_success(self) -> Status:
-        """How the task ends when nobody else is asked."""
+        """The status of the task when no further model is asked."""
         made = self.attempts.made
         if any(attempt.outcome == "unverified" or attempt.lacks_a_package for attempt in made):
             return "unverified"
@@ -99,7 +99,7 @@ class Cascade:
         return "refused" if self.options.local_only and not made and not self.options.too_slow else "failed"
 
     def _why_it_stays(self, attempt: Attempt) -> str | None:
-        """Why the task must stay on this machine after what its checks printed. None: it need not, or does already."""
+        """Why the output of its checks keeps the task on this machine. None: it does not, or it stays already."""
         privacy = self.attempts.requester.services.rules.privacy
         if self.options.local_only or privacy.replaces_secrets or attempt.first_failure is None:
             return None
@@ -111,7 +111,7 @@ class Cascade:
         return f"{STAYS_LOCAL} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."
 
     async def _kept_local(self, seconds: float) -> Step | None:
-        """Keep the task on this machine from now on; gives how it goes on there, None when it cannot."""
+        """Keep the task on this machine from now on; returns its next step there, or None."""
         await keep_local(self.attempts.requester.services.ledger, self.attempts.requester.task_id)
         self.options.local_only = True
         step = self._next(seconds)
@@ -141,13 +141,13 @@ class Cascade:
         return draft(files=packed.files)
 
     def _followed_up(self, draft: Prompt, attempt: Attempt) -> Prompt:
-        """The conversation so far, and what the check says is wrong."""
+        """The conversation so far, followed by the check's failure."""
         generation, failure = attempt.request.generation, attempt.first_failure
         if generation is None or failure is None:
             raise RuntimeError("an attempt that cannot be repaired was to be repaired")
         rules = attempt.candidate.profile.thinking
         state = generation.vendor_state if rules is not None and rules.sent_back else None
-        # Whatever the vendor counted beyond the visible text comes back with it.
+        # Tokens beyond the visible text are sent back as part of the vendor's state.
         tokens = generation.usage.output_tokens - estimate_tokens(generation.text) if state is not None else 0
         return draft.followed_by(
             Turn("assistant", generation.text, state, max(0, tokens)),
@@ -157,7 +157,7 @@ class Cascade:
     async def _attempt(self, step: Step, seconds: float) -> Attempt:
         candidate, job = self.decision.candidate(step.model), self.attempts.job
         foreseen = foresee(candidate, job.complexity.score, is_repair=step.is_repair)
-        # Whoever is asked once more, after being too slow, is asked because nobody else can be.
+        # A model that was too slow is asked again only because there is no other.
         is_optional = not foreseen.is_guess and step.model not in self.options.too_slow
         self.tell("repairing" if step.is_repair else "asking", candidate, foreseen.seconds)
         limits = AttemptLimits(
@@ -174,12 +174,12 @@ class Cascade:
         self.options.of_the_day_usd = await of_the_day_usd(services)
 
     def _next(self, seconds: float) -> Step | None:
-        """What is done next; None: the contract is used up or nothing left is worth its cost, which is noted."""
+        """The next step. None: the contract is used up, or no step is worth its cost; a note says which."""
         if (stop := self.options.used_up(seconds)) is not None:
             self.notes.append(stop)
             return None
         means = self.options.means(seconds)
-        # Whoever names a model wants its repair, be it worth its cost to others or not.
+        # A caller who names a model wants its repair at any price.
         plan = self.options.plan(means, at_any_price=self.contract.model is not None)
         if plan.steps:
             return self.options.slip_corrected() or plan.steps[0]
@@ -191,7 +191,7 @@ class Cascade:
         return None
 
     async def _waited_out(self, seconds: float) -> Step | None:
-        """What a vendor put off for a moment, once that is over. None: nothing was, or another model can be asked."""
+        """Wait out a short rate limit; returns the step to retry. None: there is none, or another model is left."""
         waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self.options.last_of_each()}
         brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
         means = self.options.means(seconds)
@@ -208,7 +208,7 @@ class Cascade:
         return step
 
     def _nobody(self) -> Status:
-        """Why no attempt is made at all: money, privacy, or nobody there. The decision's warnings say more."""
+        """The status when no model can be asked: for money, privacy or availability. The warnings say more."""
         if self.decision.source == "override":
             self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
         if any(candidate.is_too_dear_alone for candidate in self.decision.candidates):
@@ -235,18 +235,18 @@ class Cascade:
 
 
 _SHORT_WAIT_S = 60.0
-"""A limit per minute ends within it."""
+"""Long enough for a rate limit per minute to reset."""
 
 
 def _short_wait_s(attempt: Attempt) -> float | None:
-    """The wait that its vendor asked for, in seconds. None: none, or a longer one than is waited out."""
+    """The wait in seconds that its vendor asked for. None: none, or one above _SHORT_WAIT_S."""
     error = attempt.request.error
     wait_s = error.retry_after_s if isinstance(error, RateLimited) else None
     return wait_s if wait_s is not None and wait_s <= _SHORT_WAIT_S else None
 
 
 def best_of(made: Sequence[Attempt]) -> Attempt | None:
-    """The attempt whose work is handed out: the one that ended the task, else the nearest to passing."""
+    """The attempt to deliver: the one that ended the task, else the closest to passing. None: no attempt has code."""
     order = {"passed": 3, "unverified": 2}
     with_code = [attempt for attempt in made if attempt.answer is not None]
     return max(

@@ -1,4 +1,4 @@
-"""What a caller allows one delegation to take, and asks of its result."""
+"""The limits and requirements that a caller sets for one delegation."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Contract:
     tests: TestsGiven | None = None
-    """None, and no commands: nothing can be executed, so the result is at best unverified."""
+    """None, and no commands: nothing is executed, so the result is at best unverified."""
     model: str | None = None
     """A pin: used or refused, never replaced. None: the selector decides."""
     local_only: bool = False
@@ -27,23 +27,23 @@ class Contract:
     commands: "tuple[CommandCheck, ...]" = ()
     """The user's own checks that must pass too."""
     changes: PlannedChanges | None = None
-    """Of the files that the answer changes, which then happens in a copy first. None: it is code by itself."""
+    """Plans the answer's changes to files, which are checked in a copy. None: the answer is standalone code."""
     applies: bool = False
-    """Whether the change is written into the files once it may be. Only with `changes`."""
+    """Whether the change is written to the files if the status allows it. Only with `changes`."""
     notes: tuple[str, ...] = ()
-    """What the receipt begins with, such as why the task stays on this machine."""
+    """The receipt's first notes, such as why the task stays on this machine."""
     remedy: str | None = None
-    """What the caller can do when no model on this machine can be asked. None: nothing in its texts keeps it here."""
+    """What the caller can do if no model on this machine can be asked. None: nothing in its texts keeps it here."""
     origin: Origin = "use"
-    """What is done for an evaluation is booked, and not remembered as somebody's work."""
+    """Work of origin `evaluation` is recorded in the ledger, but not remembered as the user's."""
     shows_tests: bool = True
-    """Whether the model sees the tests that its answer must pass. Never those that lie in files."""
+    """Whether the model sees the tests that its answer must pass. Tests in files are never shown."""
     private_output: str | None = None
-    """Why what the checks print may not leave. None: it may."""
+    """Why the output of the checks must not leave the machine. None: it may."""
 
     @property
     def changing(self) -> Changing | None:
-        """That the answer is to change files. None: it is code by itself."""
+        """For the prompt, that the answer should change files. None: it is standalone code."""
         return None if self.changes is None else Changing(self.changes.workspace.target)
 
     @property

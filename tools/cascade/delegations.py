@@ -1,4 +1,4 @@
-"""The delegations under way in this process: begun by one call, waited for by that one and others."""
+"""The delegations that run in this process: started by one call, awaited by that one and others."""
 
 import json
 import logging
@@ -33,19 +33,19 @@ from .cascade import Cascade, best_of
 from .contract import Contract
 from .receipt import Egress, Receipt, Saving, Status
 
-# What is said to be left when nobody knows, and at least: an answer is checked, too.
+# Seconds reported as left if unknown, and at least, since an answer is also checked.
 UNKNOWN_S = 30.0
 LEAST_LEFT_S = 5.0
 
 logger = logging.getLogger(__name__)
 
 TOUCH_EVERY_S = 0.5
-"""How often a delegation looks into the ledger for other processes' wishes, and lets them see where it is."""
+"""Interval at which a delegation looks in the ledger for a request to cancel it, and writes its stage there."""
 
 
 @dataclass(frozen=True)
 class Stage:
-    """Where a delegation is."""
+    """The progress of a delegation."""
 
     phase: str
     """selecting, asking, waiting, loading, thinking, answering, checking, repairing, finished."""
@@ -53,11 +53,11 @@ class Stage:
     attempt: int = 0
     """Counted from 1; 0 before the first."""
     output_tokens: int = 0
-    """Of the attempt under way."""
+    """Of the current attempt."""
     ahead: int = 0
-    """How many requests have their turn first, in the queue before the model's server."""
+    """Number of requests ahead in the queue of the model's server."""
     task_id: str | None = None
-    """What to come back for. None: whoever is told knows it."""
+    """The id to resume with. None: the recipient knows it."""
 
     def as_text(self) -> str:
         task = f"task {self.task_id}: " if self.task_id else ""
@@ -68,38 +68,38 @@ class Stage:
         return f"{task}attempt {self.attempt}: {self.model} {self.phase}{tokens}{ahead}"
 
     def as_json(self) -> str:
-        """For another process; tokens are left out, they change too often to be written."""
+        """For other processes; without the token count, which changes too often to be written."""
         return json.dumps(asdict(replace(self, output_tokens=0)))
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
-        """What `as_json` gave. None: a delegation of which nothing is written yet."""
+        """The inverse of `as_json`. None: nothing is written yet."""
         return cls(**json.loads(text)) if text else cls("selecting")
 
 
 @dataclass
 class Delegation:
-    """One delegation and whoever waits for it."""
+    """One delegation, with events for its waiters."""
 
     task_id: str
     stage: Stage = Stage("selecting")
     receipt: Receipt | None = None
-    """None: it is under way."""
+    """None: it is running, or failed with `error`."""
     error: BaseException | None = None
     """Why there will be no receipt."""
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
     made: Sequence[Attempt] = ()
     """The attempts so far, in order."""
     attempt_seconds: float | None = None
-    """What the reply of the attempt under way is expected to take. None: nobody knows."""
+    """Expected duration of the current attempt's reply. None: unknown."""
     attempt_begun: float = field(default_factory=time.monotonic)
-    """When it was sent; while it waits in the queue, now."""
+    """When it was sent (monotonic); renewed while it waits in the queue."""
     done: anyio.Event = field(default_factory=anyio.Event)
     changed: anyio.Event = field(default_factory=anyio.Event)
-    """Set at the next change of phase, model or attempt; then there is a new one."""
+    """Set at the next change of phase, model or attempt, then replaced by a new event."""
 
     def enter(self, stage: Stage) -> None:
-        """Be at a stage; whoever waits for a change hears of it, but not of each token."""
+        """Set the stage; notifies waiters, unless only the token count changes."""
         before, self.stage = self.stage, stage
         if before.ahead:
             self.attempt_begun = time.monotonic()
@@ -108,12 +108,12 @@ class Delegation:
             self.changed = anyio.Event()
 
     def seconds_left(self) -> float:
-        """A guess at what is left, for whoever is told to come back; at least a few seconds."""
+        """Estimated seconds until a caller should resume; at least LEAST_LEFT_S."""
         expected = (self.attempt_seconds or UNKNOWN_S) * (1 + self.stage.ahead)
         return max(LEAST_LEFT_S, expected - (time.monotonic() - self.attempt_begun))
 
     def result(self) -> Receipt:
-        """The receipt, or the error that kept it from being. Only once `done` is set."""
+        """The receipt; raises `error` if there is one. Only once `done` is set."""
         if self.error is not None:
             raise self.error
         if self.receipt is None:
@@ -122,29 +122,29 @@ class Delegation:
 
 
 class Delegations:
-    """Begins delegations in a task group that outlives the calls which began them."""
+    """Starts delegations in a task group that outlives the calls that start them."""
 
     def __init__(self, group: anyio.abc.TaskGroup) -> None:
         self._group = group
         self._under_way: dict[str, Delegation] = {}
 
     def cancel_all(self) -> bool:
-        """End everything that is under way; each still gets its receipt. False: nothing was."""
+        """Cancel all running delegations; each still gets its receipt. False: none was running."""
         for delegation in self._under_way.values():
             delegation.scope.cancel()
         return bool(self._under_way)
 
     def find(self, task_id: str) -> Delegation | None:
-        """The delegation, while it is under way."""
+        """The delegation, if it is running."""
         return self._under_way.get(task_id)
 
     async def begin(
         self, services: Services, job: Job, contract: Contract, *, task_id: str | None = None, caller: str | None = None
     ) -> Delegation:
-        """Write the task in the books and start on it. Raises UnknownModel or a LedgerError.
+        """Record the task in the ledger and start it. Raises UnknownModel or a LedgerError.
 
-        task_id: 128 random bits in hex, chosen by a caller who has written them down already. None: chosen here.
-        caller: whose it is. None: the user's of this machine.
+        task_id: 128 random bits in hex, from a caller that has recorded them already. None: generated here.
+        caller: the user it belongs to. None: the user of this machine.
         """
         if contract.model is not None:
             services.catalogue.named(contract.model, services.today)
@@ -164,7 +164,7 @@ class Delegations:
                 tests=_tests_by_themselves(job, contract),
             )
         )
-        # No wait from here on: whoever is cancelled leaves nothing in the books that nobody carries out.
+        # No await from here on, so that a cancelled call leaves no task in the ledger that does not run.
         self._under_way[delegation.task_id] = delegation
         self._group.start_soon(self._carry_out, delegation, services, job, contract)
         return delegation
@@ -181,7 +181,7 @@ class Delegations:
                 except (CallerError, ProfileError, LedgerError) as error:
                     delegation.error = error
                 except Exception as error:
-                    # Whoever waits gets it and the server masks it; the other delegations go on.
+                    # Raised to the waiters, where the server masks it; the other delegations go on.
                     logger.exception("delegation %s broke", delegation.task_id)
                     delegation.error = error
                 group.cancel_scope.cancel()
@@ -192,14 +192,14 @@ class Delegations:
 
 
 def _tests_by_themselves(job: Job, contract: Contract) -> str | None:
-    """The tests of a task that can be asked again by its text alone. None: it has none, or takes files as well."""
+    """The tests of a task that can be repeated from its text alone. None: no tests, or it needs files or the like."""
     needs_more = job.files or job.context is not None or contract.changes is not None or contract.commands
     is_work = contract.origin == "use" and contract.tests is not None
     return contract.tests.code if is_work and not needs_more and contract.tests is not None else None
 
 
 async def _keep_in_touch(delegation: Delegation, services: Services) -> None:
-    """Let other processes see where the delegation is, and end it when one of them wishes so."""
+    """Write the stage for other processes, and cancel the delegation if one of them asks for it."""
     written = ""
     while True:
         await anyio.sleep(TOUCH_EVERY_S)
@@ -211,12 +211,12 @@ async def _keep_in_touch(delegation: Delegation, services: Services) -> None:
             if await is_cancellation_requested(services.ledger, delegation.task_id):
                 delegation.scope.cancel()
         except LedgerError as error:
-            # The delegation itself meets the same ledger, and says so to whoever waits for it.
+            # The delegation itself meets the same error, and reports it to its waiters.
             logger.warning("delegation %s is out of touch: %s", delegation.task_id, error)
 
 
 async def _delegate(delegation: Delegation, services: Services, job: Job, contract: Contract) -> None:
-    """Carry it out; its receipt is there however that ends."""
+    """Carry out the delegation; it gets a receipt however it ends."""
 
     def at_phase(phase: str, output_tokens: int, ahead: int = 0) -> None:
         delegation.enter(replace(delegation.stage, phase=phase, output_tokens=output_tokens, ahead=ahead))
@@ -259,13 +259,13 @@ async def _delegate(delegation: Delegation, services: Services, job: Job, contra
         status = "cancelled"
         raise
     finally:
-        # What is begun to be written is also booked: between the two nobody is cancelled.
+        # Not cancellable between writing the files and recording that.
         with anyio.CancelScope(shield=True):
             delegation.receipt = await _close(status, attempts, notes, contract)
 
 
 async def _decide(task_id: str, services: Services, job: Job, contract: Contract) -> Decision:
-    """Who is to do it, by what can be asked now and what memory says of other tasks."""
+    """Choose the model, by current availability and by memory of other tasks."""
     query = MemoryQuery(job.task, job.task_type, contract.local_only, job.complexity.score, except_for=(task_id,))
     return await decide(
         job,
@@ -281,7 +281,7 @@ async def _decide(task_id: str, services: Services, job: Job, contract: Contract
 
 
 async def _check(contract: Contract, services: Services) -> Check | None:
-    """How far what will be run on an answer can be trusted, by what it missed so far. None: nothing will be run."""
+    """Reliability of the checks to be executed, by what they have missed so far. None: nothing will be executed."""
     if contract.tests is None and not contract.commands:
         return None
     if (await services.find_sandbox()).sandbox is None:
@@ -290,7 +290,7 @@ async def _check(contract: Contract, services: Services) -> Check | None:
 
 
 async def _close(status: Status, attempts: Attempts, notes: list[str], contract: Contract) -> Receipt:
-    """The receipt, once it is in the books; of a cancelled task too, so that whoever asks later gets it."""
+    """Deliver the result, and record and return the receipt; of a cancelled task too, for later calls."""
     requester, best = attempts.requester, best_of(attempts.made)
     applied = await apply_result(status, best, requester, contract)
     status = applied.status
@@ -339,17 +339,17 @@ _DELIVERED: tuple[Status, ...] = ("succeeded", "unverified")
 
 
 def _baseline(services: Services) -> ModelProfile | None:
-    """The model that savings are measured against; None when no profile plays the role."""
+    """The model that savings are measured against; None if no profile has the role."""
     if services.rules.baseline_model is not None:
         return services.catalogue.named(services.rules.baseline_model, services.today)[0]
     return next(iter(services.catalogue.players(services.catalogue.rules.baseline_role, services.today)), None)
 
 
 def _price_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:
-    """What the work would have cost on the baseline model, in US dollars: the draft's prompt and the visible answer.
+    """The cost of the work on the baseline model, in US dollars: the draft's prompt and the visible answer.
 
-    Thinking and repairs are this model's own waste, not work that the baseline would have done. Where the baseline
-    did the work itself, it is worth what its attempts cost.
+    Thinking and repairs are overhead of the model used, not work that the baseline would have done. If the baseline
+    did the work itself, the cost of its attempts.
     """
     if best.candidate.profile.id == baseline.id:
         return sum(attempt.cost_usd for attempt in made if attempt.candidate is best.candidate)

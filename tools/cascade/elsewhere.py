@@ -1,4 +1,4 @@
-"""A delegation that another process began: waited for, ended, or found abandoned, all through the ledger."""
+"""Delegations of other processes: awaited, cancelled, or closed if abandoned, through the ledger."""
 
 from typing import cast
 
@@ -25,10 +25,10 @@ INTERRUPTED = (
 
 
 async def wait_elsewhere(services: Services, task_id: str, report: Report, wait_s: float, *, cancel: bool) -> Receipt:
-    """The receipt that the owner writes, or one of status `running` when `wait_s` seconds were not enough.
+    """The receipt that the owner writes, or one with status `running` after `wait_s` seconds.
 
-    cancel: the owner is asked to end the task first. A task whose process has died is closed here.
-    Raises CallerError for one that another machine has, UnknownTask or a LedgerError.
+    cancel: first ask the owner to cancel the task. A task whose process has died is closed here.
+    Raises CallerError for a task that runs on another machine, UnknownTask or a LedgerError.
     """
     now = await _looked_up(services, task_id)
     if now.status == "running" and now.elsewhere:
@@ -53,7 +53,7 @@ async def wait_elsewhere(services: Services, task_id: str, report: Report, wait_
 
 
 async def receipt_of(services: Services, task_id: str) -> Receipt:
-    """The receipt of a delegation that has ended, from the books; its figures alone when it is another project's.
+    """The receipt of a finished delegation, from the ledger; only its figures if it belongs to another project.
 
     Raises UnknownTask or a LedgerError.
     """
@@ -87,7 +87,7 @@ def _figures_of(receipt: Receipt) -> Receipt:
 
 
 def _what_was_written(journals: Journals, task_id: str) -> list[str]:
-    """What became of files that an interrupted task had begun to write."""
+    """Notes on the files that an interrupted task had begun to write."""
     journal = journals.find(task_id)
     if journal is None:
         return []
@@ -102,7 +102,7 @@ def _what_was_written(journals: Journals, task_id: str) -> list[str]:
 
 
 async def _looked_up(services: Services, task_id: str) -> TaskState:
-    """Where the task is; nobody's any more, it is closed first. Raises UnknownTask."""
+    """The state of the task; an abandoned one is closed first. Raises UnknownTask."""
     found = await read_state(services.ledger, task_id)
     if found is not None and found.status == "running" and await _is_abandoned(services, found.owner):
         await close_task(services.ledger, task_id, services.now)
@@ -114,7 +114,7 @@ async def _looked_up(services: Services, task_id: str) -> TaskState:
 
 
 async def _is_abandoned(services: Services, owner: str | None) -> bool:
-    # Our own tasks are in the hands of `Delegations`: what comes here has ended, or is nobody's.
+    # `Delegations` holds this process's running tasks: one of its own that gets here has ended or is abandoned.
     return owner is not None and (owner == services.owner.id or not await services.owner.is_alive(owner))
 
 

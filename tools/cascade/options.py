@@ -1,4 +1,4 @@
-"""What a task may still do: whom to ask next and whom not, by what was tried and what the contract has left."""
+"""A task's remaining options: which models to ask next, given its attempts and what is left of its contract."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
@@ -19,11 +19,11 @@ class Options:
     local_only: bool
     """Becomes True when something is found that may not leave this machine."""
     too_slow: list[str] = field(default_factory=list[str])
-    """Models that were left out because their reply would come too late."""
+    """Ids of models left out because their reply would come too late; twice if asked again."""
     too_dear: set[str] = field(default_factory=set[str])
-    """Models that were left out because not even a short answer fits the money that is left."""
+    """Ids of models left out because the money left does not pay for them."""
     of_the_day_usd: float | None = None
-    """US dollars that the day's budget had left after the last attempt. None: it has no limit."""
+    """US dollars left of the day's budget after the last attempt. None: it has no limit, or no attempt was made."""
 
     @property
     def left_usd(self) -> float | None:
@@ -32,12 +32,12 @@ class Options:
         return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
     def means(self, seconds: float) -> Means:
-        """What is left for a plan. seconds: until the contract's time is up."""
+        """The limits left for a plan. seconds: until the contract's time is up."""
         limits = [usd for usd in (self.left_usd, self.of_the_day_usd) if usd is not None]
         return Means(self.contract.max_attempts - len(self.attempts.made), seconds, min(limits, default=None))
 
     def used_up(self, seconds: float) -> str | None:
-        """Which limit of the contract is used up, for the receipt. None: neither attempts nor seconds are."""
+        """A note on the limit of the contract that is used up. None: attempts and seconds are left."""
         if len(self.attempts.made) >= self.contract.max_attempts:
             return f"max_attempts ({self.contract.max_attempts}) is used up."
         if seconds <= 0:
@@ -52,10 +52,10 @@ class Options:
         beyond_the_money: bool = False,
         again: Collection[str] = (),
     ) -> Plan:
-        """What is worth doing next and after that, from what was tried.
+        """The best plan after the attempts so far.
 
-        beyond_the_money: with the models that only their cost kept from being asked, too. again: models that
-        are asked once more though they gave no answer.
+        at_any_price: see `Planner.plan`. beyond_the_money: include the models whose cost is their only obstacle.
+        again: models to ask once more although they gave no answer.
         """
         made, heard, planner = self.attempts.made, self.last_heard, self.decision.planner
         if beyond_the_money:
@@ -70,7 +70,7 @@ class Options:
         )
 
     def another_free(self, means: Means) -> Step | None:
-        """A model without a price that was not tried yet, though another plays its role: only time speaks against it.
+        """A step of an untried model without a price, whatever its role, since it costs nothing but time.
 
         None: there is none, or none would answer in time.
         """
@@ -82,10 +82,10 @@ class Options:
         return next(iter(plan.steps), None)
 
     def quickest(self) -> Step | None:
-        """Who is asked when all would come too late and nothing has been tried: whoever comes first."""
+        """The fastest of models that would all be too late. None: there is none, or it was asked again."""
         slow = set(self.too_slow) - {*self._elsewhere()}
         if not slow or len(set(self.too_slow)) < len(self.too_slow):
-            return None  # it was asked again, and its turn did not come
+            return None  # it was asked again, and did not get its turn
         job = self.attempts.job
 
         def seconds(model: str) -> float:
@@ -95,9 +95,9 @@ class Options:
         return Step(min(slow, key=lambda model: (seconds(model), self.too_slow.index(model))))
 
     def slip_corrected(self) -> Step | None:
-        """Another answer of the same model when only the form of the last one was wrong. None: it was not that.
+        """A repair by the same model if only the form of its last draft was wrong. None: something else was.
 
-        An edit that finds no place, or code that does not parse, says little of how hard the task is.
+        An edit that does not apply, or code that does not parse, says little about how hard the task is.
         """
         last = self.attempts.made[-1] if self.attempts.made else None
         if last is None or last.is_repair or not last.is_a_slip or not self.can_be_repaired(last):
@@ -105,7 +105,7 @@ class Options:
         return Step(last.candidate.profile.id, is_repair=True)
 
     def can_be_repaired(self, attempt: Attempt) -> bool:
-        """Whether the same model can be told what was wrong, and has not just said what was said before."""
+        """Whether the same model may be given its failure, and did not just repeat an earlier answer."""
         if attempt.outcome != "failed_check" or attempt.first_failure is None or attempt.request.generation is None:
             return False
         if self.may_not_hear(attempt):
@@ -114,7 +114,7 @@ class Options:
         return attempt.answer is None or attempt.answer.code not in earlier
 
     def may_not_hear(self, attempt: Attempt) -> bool:
-        """Whether what the checks print may not be told to the model that gave the answer."""
+        """Whether the output of the checks must be withheld from the model that gave the answer."""
         return self.contract.private_output is not None and not attempt.candidate.availability.is_local
 
     def last_of_each(self) -> Collection[Attempt]:
@@ -123,11 +123,11 @@ class Options:
 
     @property
     def last_heard(self) -> Attempt | None:
-        """The last attempt that its vendor let begin."""
+        """The last attempt that was not rate-limited."""
         return next((t for t in reversed(self.attempts.made) if not isinstance(t.request.error, RateLimited)), None)
 
     def as_dear_as(self, step: Step) -> Iterator[str]:
-        """Models that are expected to cost at least what a step does, its own first."""
+        """Ids of models that are expected to cost at least as much as a step, its own first."""
         planner = self.decision.planner
         cost_usd = planner.cost_usd(step)
         yield step.model
@@ -136,16 +136,16 @@ class Options:
                 yield candidate.profile.id
 
     def left_out(self, again: Collection[str] = ()) -> set[str]:
-        """The models that no plan may ask, by profile id. again: those that may be, although they gave no answer."""
+        """Ids of the models that no plan may ask. again: exceptions for models that gave no answer."""
         return {*(set(self._silent()) - set(again)), *self._elsewhere(), *self.too_dear, *self.too_slow}
 
     def _elsewhere(self) -> Iterator[str]:
-        """The models that are not on this machine, when nothing may leave it."""
+        """Ids of the models that are not on this machine, if nothing may leave it."""
         if self.local_only:
             yield from (c.profile.id for c in self.decision.candidates if not c.availability.is_local)
 
     def _silent(self) -> Iterator[str]:
-        """The models that gave no answer to judge, and all of a vendor who answers nobody."""
+        """Ids of the models whose last attempt gave no answer to judge, and all of an unavailable vendor."""
         for attempt in self.last_of_each():
             if attempt.has_failed:
                 continue

@@ -1,4 +1,4 @@
-"""What a delegation hands back: the code, how it was checked, what it took."""
+"""The receipt of a delegation: the code, its checks, and its cost."""
 
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -48,7 +48,7 @@ class AttemptReceipt(BaseModel):
     seconds: float
     """Generation and checks."""
     delivered: bool | None = None
-    """True where `code` is this attempt's work; absent everywhere else."""
+    """True: the receipt's `code` is from this attempt; absent in all others."""
 
 
 class FileChange(BaseModel):
@@ -62,8 +62,8 @@ class FileChange(BaseModel):
 class Saving(BaseModel):
     baseline_model: str
     amount: float
-    """US dollars: the draft's prompt and the visible answer at the baseline's price, or what its own attempts cost
-    where it did the work, minus all that was spent. Negative when the delegation cost more."""
+    """US dollars: the draft's prompt and the visible answer at the baseline's price, or the cost of the baseline's own
+    attempts if it did the work, minus the total cost. Negative if the delegation cost more."""
 
 
 class Egress(BaseModel):
@@ -78,7 +78,7 @@ class Receipt(BaseModel):
     task_id: str
     status: Status
     model: str | None = None
-    """The model whose work `code` is. Absent: none delivered any."""
+    """The model that produced `code`. Absent: none did."""
     code: str | None = None
     files_changed: list[FileChange] = Field(default_factory=list[FileChange])
     attempts: list[AttemptReceipt] = Field(default_factory=list[AttemptReceipt])
@@ -89,7 +89,7 @@ class Receipt(BaseModel):
     notes: list[str] = Field(default_factory=list[str])
 
     def as_text(self) -> str:
-        """The receipt for a reader who sees nothing else, the code included."""
+        """The receipt as self-contained text, including the code."""
         lines = [f"{self._headline()} task_id {self.task_id}."]
         if self.attempts:
             whose = f"Model {self.model}, " if self.model else ""
@@ -121,7 +121,7 @@ class Receipt(BaseModel):
 
     @property
     def failure(self) -> CheckReceipt | None:
-        """The first check that the attempt behind `code` failed. None: it passed what was run, or there is none."""
+        """The first failed check of the delivered attempt. None: no check failed, or no attempt was delivered."""
         return next((c for c in self._delivered.checks if c.outcome == "failed"), None) if self._delivered else None
 
     @property
@@ -129,7 +129,7 @@ class Receipt(BaseModel):
         return next((attempt for attempt in self.attempts if attempt.delivered), None)
 
 
-# What a failure may take of the text: about 400 tokens. Its end says most: the error itself.
+# Characters of a failure that the text shows, about 400 tokens; more of its end, which has the error itself.
 _FAILURE_BEGINNING, _FAILURE_END = 500, 1_100
 
 

@@ -1,4 +1,4 @@
-"""What is said of an answer whose text is not what its model wrote, or not what its user wants."""
+"""Notes on answers that were changed, are unusable, or whose cost is uncertain."""
 
 import textwrap
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from ..guarding.text import hidden_in, visible
 from .attempt import Attempt
 
 _SHOWN = 120
-"""Characters of an answer that is no code."""
+"""Characters quoted from an answer that is not code."""
 
 _FEW_WORDS = 40
-"""What models say beside code that was asked for."""
+"""Words that models usually add around code; so few are not mentioned."""
 
 
 def remarks_on(attempt: Attempt) -> Iterator[str]:
-    """Notes for the receipt, each with the model's name before it."""
+    """Notes for the receipt, each beginning with the model's id."""
     answer, generation, model = attempt.answer, attempt.request.generation, attempt.candidate.profile.id
     request = attempt.request
     if generation is None and request.thinking and 0 < request.cost_usd < request.reserved_usd:
@@ -56,7 +56,7 @@ def remarks_on(attempt: Attempt) -> Iterator[str]:
 
 
 def _words_left_out(reply: str, answer: Answer) -> int | None:
-    """How many words of a reply stand around its code. None: few beside it, or it is about files."""
+    """Number of words around a reply's code. None: only few, or the reply names files or holds thinking."""
     if answer.edits or any(part.path for part in answer.parts) or "</think" in reply:
         return None
     in_code = len(answer.code.split())

@@ -1,7 +1,7 @@
-"""Signs that an answer is wrong though nothing was executed: only those that are right four times in five.
+"""Signs that an answer is wrong although nothing was executed; only those that are right four times in five.
 
-A reply that ended too soon, was refused or is empty is no answer at all, and code that does not parse has
-failed a check; these here are about answers that look like one.
+Truncated, refused and empty replies are not answers, and code that does not parse has failed a check; these
+signs concern answers that look valid.
 """
 
 from dataclasses import dataclass
@@ -9,30 +9,30 @@ from dataclasses import dataclass
 from ..editing.answer import Answer
 
 SURE_ENOUGH = 0.8
-"""A sign counts from this precision on: the share of the answers with it that were wrong."""
+"""Minimum precision of a sign: the share of the answers with it that were wrong."""
 
 EFFORT_FACTOR = 4.0
-"""Above so many times what the model usually needs for such tasks, an answer's effort is a sign."""
+"""Effort is a sign if it exceeds the model's usual effort for such tasks by more than this factor."""
 
 
 @dataclass(frozen=True)
 class Signal:
-    """One sign, with what it was worth on recorded answers (`chargehand bench plan`, 2026-11-25)."""
+    """One sign, with its statistics on recorded answers (`chargehand bench plan`, 2026-11-25)."""
 
     precision: float
     """Share of the answers with it that were wrong."""
     recall: float
     """Share of the wrong answers that have it."""
     seen: int
-    """How many answers had it. Few prove nothing, whatever their share."""
+    """Number of answers with it. A small number proves nothing."""
 
     @property
     def is_on(self) -> bool:
         return self.seen >= _ENOUGH and self.precision >= SURE_ENOUGH
 
 
-# 25 models on 316 repository issues of SWE-bench Verified, by dollars and, sharper, by calls (0.95). On
-# 2,013 answers of 11 models to short functions (RouterBench's MBPP) it was never seen.
+# 25 models on 316 repository issues of SWE-bench Verified, by dollars; by calls its precision is 0.95. It never
+# occurred in 2,013 answers of 11 models to short functions (RouterBench's MBPP).
 EFFORT = Signal(precision=0.83, recall=0.15, seen=667)
 # 660 answers of 11 models to short functions: one had it, and was wrong.
 UNFINISHED = Signal(precision=1.0, recall=0.002, seen=1)
@@ -41,10 +41,10 @@ _ENOUGH = 10
 
 
 def doubt_about(answer: Answer, output_tokens: int, usual_tokens: float | None) -> str | None:
-    """What speaks against an answer that nothing was executed on; None: nothing that can be relied on.
+    """Evidence that an answer that was not executed is wrong. None: no reliable evidence.
 
-    output_tokens: what it took, thinking included. usual_tokens: what the model usually takes for such
-    tasks. None: too few of them were seen.
+    output_tokens: of the answer, thinking included. usual_tokens: the model's usual number for such tasks.
+    None: too few of them were seen.
     """
     if UNFINISHED.is_on and is_unfinished(answer):
         return f"its code block was never closed; {UNFINISHED.precision:.0%} of such answers were wrong"

@@ -1,4 +1,4 @@
-"""Why a task stops before its contract is used up, and what would have it go on."""
+"""Explains why a task stops before its contract is used up, and how to make it go on."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from .options import Options
 
 
 def why_it_stops(options: Options, means: Means) -> str:
-    """Who is not asked any more, and what would have them asked; one whom only money keeps out is `too_dear` now."""
+    """A note on the next model, which is not asked, and how to have it asked; updates `too_dear` if cost is why."""
     planner = options.decision.planner
     if step := next(iter(options.plan(replace(means, usd=None), beyond_the_money=True).steps), None):
         return _left_out_as_too_dear(options, step.model, _why_too_dear(options, step, means))
@@ -48,7 +48,7 @@ def _why_too_dear(options: Options, step: Step, means: Means) -> str | None:
 
 
 def _limit(options: Options, means: Means) -> str:
-    """The narrower of the two limits of money, as its user knows it."""
+    """The tighter of the two money limits, by the name of its argument or setting."""
     if means.usd is not None and means.usd == options.of_the_day_usd:
         left = in_dollars(means.usd)
         return f"the {left} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
@@ -56,14 +56,14 @@ def _limit(options: Options, means: Means) -> str:
 
 
 def _beyond_the_money(options: Options) -> Candidate | None:
-    """Who could be asked but for its cost."""
+    """A model whose cost is the only obstacle."""
     out = options.left_out()
     dear = (c for c in options.decision.planner.candidates if c.is_too_dear_alone and c.profile.id not in out)
     return next(dear, None)
 
 
 def _why_it_ends(options: Options) -> str:
-    """Why nobody else is asked, when neither money nor time is the reason."""
+    """Why no other model is asked, if neither money nor time is the reason."""
     if options.contract.model is not None:
         return f'model="{options.contract.model}" was named, so no other is asked.'
     tried = {attempt.candidate.profile.id for attempt in options.attempts.made}

@@ -1,4 +1,4 @@
-"""What whoever waits for a delegation is told meanwhile."""
+"""Progress reports for callers that wait for a delegation."""
 
 from collections.abc import Awaitable, Callable
 
@@ -8,14 +8,14 @@ from .receipt import Receipt
 REPORT_EVERY_S = 2.0
 
 Report = Callable[[Stage], Awaitable[None]]
-"""Told where the delegation is: at each change of phase, and every REPORT_EVERY_S seconds between them.
+"""Called with the delegation's stage: at each change of phase, and every REPORT_EVERY_S seconds in between.
 
-Of one in this process it is told the task's id first: a call that breaks off may give no answer that names it.
+For a delegation in this process the first report names the task's id, because a call that breaks off has no answer.
 """
 
 
 def still_running(task_id: str, stage: Stage, seconds_left: float) -> Receipt:
-    """The receipt of a delegation that is under way; its note is an instruction."""
+    """The receipt of a running delegation; its note says how to resume."""
     return Receipt(
         task_id=task_id,
         status="running",
