@@ -10,6 +10,7 @@ import re
 import textwrap
 import traceback
 import types
+import warnings
 from typing import Any
 
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
@@ -181,6 +182,46 @@ def trouble_with_a_fixture(error: BaseException) -> str | None:
 
 ASYNC_FIXTURE = re.compile(r"^'[^']*' requested an async fixture ('\w+')")
 """pytest's message for an async fixture (9.2, seen 2026-11-30)."""
+
+
+def asserts_in_threads() -> list[BaseException]:
+    """From now on, the asserts of a script of tests that fail in threads, where they end nothing but their thread."""
+    import threading
+
+    failed: list[BaseException] = []
+    tell = threading.excepthook
+
+    def hear(ended: threading.ExceptHookArgs) -> None:
+        steps = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(ended.exc_traceback)]
+        if isinstance(ended.exc_value, AssertionError) and steps[-1:] == ["tests.py"]:
+            failed.append(ended.exc_value)
+        tell(ended)
+
+    threading.excepthook = hear
+    return failed
+
+
+def tells_of_an_assert_in_a_thread(warning: warnings.WarningMessage) -> bool:
+    """Whether pytest warns of an assert of the tests that failed in a thread; what else ends one may be meant to."""
+    is_of_a_thread = warning.category.__name__ == "PytestUnhandledThreadExceptionWarning"
+    return is_of_a_thread and THREAD_ENDED_BY_AN_ASSERT.search(str(warning.message)) is not None
+
+
+THREAD_ENDED_BY_AN_ASSERT = re.compile(
+    r'File "[^"\n]*test[^"/\n]*\.py", line \d+, in [^\n]*\n(?:    [^\n]*\n)*AssertionError'
+)
+"""The end of a traceback whose last step stands in a file of tests (pytest 9.2, seen 2026-11-30)."""
+
+
+def first_line_of_code(tests: str) -> int:
+    """The number of lines before the first statement that is neither docstring nor `from __future__`."""
+    for position, node in enumerate(ast.parse(tests).body):
+        is_docstring = position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        if is_docstring or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
+            continue
+        decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
+        return min(part.lineno for part in (node, *decorators)) - 1
+    return 0
 
 
 def silence_unittest() -> None:

@@ -115,8 +115,11 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
         module.__dict__.update({"@explain": reading.explain, "@decided": reading.decided, "@leaving": leaving.remember})
         sys.modules["__main__"] = module
+        in_threads: list[BaseException] = reading.asserts_in_threads() if "hread" in job["tests"] else []
         module.__name__ = "__main__"  # skips the answer's main block, runs that of the tests
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
+        if in_threads:
+            return failed_script(in_threads[0])
     except reading.AlwaysTrue as error:
         return {"status": "no_tests", "failure": str(error)}
     except SystemExit as error:
@@ -185,7 +188,7 @@ def without_our_frames(steps: types.TracebackType | None) -> types.TracebackType
 def run_module(job: dict[str, Any]) -> dict[str, object]:
     """Run the tests as a pytest module with the answer's public names imported."""
     try:
-        line = first_line_of_code(job["tests"])
+        line = reading.first_line_of_code(job["tests"])
         tree = ast.parse(job["tests"])
         vacuous = vacuous_asserts.first_vacuous_assert(tree) or reading.nothing_looked_at(tree)
     except reading.UNREADABLE as error:
@@ -201,17 +204,6 @@ def run_module(job: dict[str, Any]) -> dict[str, object]:
     if isinstance(failure := verdict.get("failure"), str):
         verdict["failure"] = without_our_line(failure, line)
     return verdict
-
-
-def first_line_of_code(tests: str) -> int:
-    """The number of lines before the first statement that is neither docstring nor `from __future__`."""
-    for position, node in enumerate(ast.parse(tests).body):
-        is_docstring = position == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
-        if is_docstring or (isinstance(node, ast.ImportFrom) and node.module == "__future__"):
-            continue
-        decorators = node.decorator_list if isinstance(node, ast.FunctionDef | ast.ClassDef) else []
-        return min(part.lineno for part in (node, *decorators)) - 1
-    return 0
 
 
 def without_our_line(failure: str, line: int) -> str:
@@ -321,6 +313,9 @@ class ResultCounter:
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
         if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):
             self.idle.add(nodeid)
+        if reading.tells_of_an_assert_in_a_thread(warning_message):
+            self.results[nodeid] = "failed"
+            self.note(nodeid, str(warning_message.message))
 
     def pytest_make_collect_report(self) -> Generator[None, Any, None]:
         report = (yield).get_result()

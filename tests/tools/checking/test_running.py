@@ -490,6 +490,31 @@ async def test_without_a_sandbox_nothing_is_run(tmp_path):
     assert not mark.exists()
 
 
+IN_A_THREAD = """import threading
+def test_add():
+    def work():
+        assert add(1, 2) == 3
+    worker = threading.Thread(target=work)
+    worker.start()
+    worker.join()
+"""
+
+
+@pytest.mark.parametrize("tests", [IN_A_THREAD, f"{IN_A_THREAD}test_add()"], ids=["module", "script"])
+async def test_an_assert_that_fails_in_a_thread_fails_the_answer(sandbox: Sandbox, tests: str):
+    right, wrong = await run_tests(ADD, tests, sandbox), await run_tests(WRONG, tests, sandbox)
+
+    assert (right.outcome, wrong.outcome) == ("passed", "failed")
+    assert "AssertionError" in (wrong.first_failure or "")
+
+
+@pytest.mark.parametrize("tests", [IN_A_THREAD, f"{IN_A_THREAD}test_add()"], ids=["module", "script"])
+async def test_an_error_of_the_answers_own_in_a_thread_is_left_to_the_asserts(sandbox: Sandbox, tests: str):
+    answer = ADD + "import threading\ndef fail(): assert 0\nt = threading.Thread(target=fail)\nt.start()\nt.join()\n"
+
+    assert (await run_tests(answer, tests, sandbox)).outcome == "passed"
+
+
 async def test_a_sandbox_that_fails_proves_nothing_about_the_answer():
     class Broken:
         name = "broken"
