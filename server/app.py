@@ -13,7 +13,7 @@ from mcp.server.mcpserver.prompts.base import Prompt
 from mcp.server.mcpserver.tools import Tool
 
 from ..profiles.retirement import Notice
-from .surface.announcing import announcements, notices_of_this_process
+from .surface.announcing import announcements, notices_from_data_folder
 from .surface.callers import own_tasks_only
 from .surface.completions import add_completions
 from .surface.icon import ICON
@@ -55,7 +55,7 @@ def build_app(
     on_closed: Callable[[], None] = lambda: None,
     outer_middleware: Sequence[ServerMiddleware[Any]] = (),
     primitives: Primitives | None = None,
-    due: Callable[[], Sequence[Notice]] = notices_of_this_process,
+    due: Callable[[], Sequence[Notice]] = notices_from_data_folder,
 ) -> MCPServer[ServerState]:
     """The server, for both protocol eras and any transport.
 

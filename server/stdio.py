@@ -1,9 +1,9 @@
-"""Serves MCP over standard input and output, and ends at once, in order, when it is told to.
+"""Serves MCP over standard input and output, with a prompt and graceful shutdown on signals.
 
-Observed in mcp 2.3.0: SIGTERM kills it without closing anything, and SIGINT hangs until standard input
-closes, because a thread sits in read(2). So the signals are received here, and the process is left
-through `os._exit` once the books are closed. A line that is no message gets no answer there, and a request
-whose id is no id is taken for a notification; so the lines are looked at here first.
+Observed in mcp 2.3.0: SIGTERM kills the process without closing anything, and SIGINT hangs until standard input
+closes, because a thread blocks in read(2). So signals are handled here, and the process exits through `os._exit`
+once the services are closed. The SDK also ignores lines that are not messages, and treats a request with an invalid
+id as a notification; so lines are validated here first.
 """
 
 import json
@@ -26,10 +26,10 @@ from pydantic import ValidationError
 from .app import build_app
 from .surface.server_state import OpenServices, ServerState
 
-GRACE_S = 0.8
-"""How long closing the books may take after a signal."""
-UNREAD_S = 5.0
-"""How long the process waits after the end of its input for the host to read what is still to be read."""
+SHUTDOWN_S = 0.8
+"""How long closing the services may take after a signal."""
+DRAIN_S = 5.0
+"""How long the process waits after it has closed for the host to read the remaining output."""
 
 
 async def serve_stdio(open_services: OpenServices) -> None:
@@ -42,26 +42,26 @@ async def serve_stdio(open_services: OpenServices) -> None:
         try:
             await _serve(build_app(open_services, on_closed=closed.set))
         except* BrokenPipeError:
-            pass  # whoever does not read is gone
+            pass  # the host has closed standard output
         group.cancel_scope.cancel()
 
 
 async def _serve(app: MCPServer[ServerState]) -> None:
-    server = app._lowlevel_server  # pyright: ignore[reportPrivateUsage] - `run_stdio_async` with the lines looked at
-    complaints, problems = anyio.create_memory_object_stream[JSONRPCError]()
-    lines = cast("anyio.AsyncFile[str]", _messages(_standard_input(), complaints))
+    server = app._lowlevel_server  # pyright: ignore[reportPrivateUsage] - `run_stdio_async` with validated lines
+    error_sender, errors = anyio.create_memory_object_stream[JSONRPCError]()
+    lines = cast("anyio.AsyncFile[str]", _messages(_standard_input(), error_sender))
     async with stdio_server(stdin=lines) as (messages, answers), anyio.create_task_group() as group:
 
         async def send_errors() -> None:
-            async for problem in problems:
-                await answers.send(SessionMessage(problem))
+            async for error in errors:
+                await answers.send(SessionMessage(error))
 
         group.start_soon(send_errors)
         await server.run(messages, answers, server.create_initialization_options())
 
 
 def _standard_input() -> anyio.AsyncFile[str]:
-    """Standard input for us alone: children find the null device in its place."""
+    """Standard input, exclusively for this process: child processes inherit the null device instead."""
     own, nothing = os.dup(0), os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.close(nothing)
@@ -69,60 +69,62 @@ def _standard_input() -> anyio.AsyncFile[str]:
         from mcp.os.win32.utilities import rebind_std_handle_to_fd
 
         rebind_std_handle_to_fd(0)
-    # Left open: at the end a thread may still read from it.
+    # Not closed, because a thread may still be reading from it at the end.
     return anyio.wrap_file(os.fdopen(own, encoding="utf-8", errors="replace", closefd=False))
 
 
 async def _messages(
-    lines: anyio.AsyncFile[str], complaints: MemoryObjectSendStream[JSONRPCError]
+    lines: anyio.AsyncFile[str], error_sender: MemoryObjectSendStream[JSONRPCError]
 ) -> AsyncGenerator[str]:
-    """The lines that are messages; of the others, the complaints that answer them."""
-    async with complaints:
+    """Yields the lines that are valid messages; for the others, sends error responses to `error_sender`."""
+    async with error_sender:
         async for line in lines:
             if not line.strip():
                 continue
-            if (complaint := _complaint(line)) is None:
+            if (error := _protocol_error(line)) is None:
                 yield line
             else:
-                await complaints.send(complaint)
+                await error_sender.send(error)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-def _complaint(line: str) -> JSONRPCError | None:
-    """What answers a line that is no message, with its id where it has one. None: it is a message."""
+def _protocol_error(line: str) -> JSONRPCError | None:
+    """The error response to an invalid line, with its id if it has one. None: the line is a valid message."""
     try:
-        said: object = json.loads(line)
+        parsed: object = json.loads(line)
     except (ValueError, RecursionError):
         return _error(None, PARSE_ERROR, "The line is not JSON. Send one message per line, as UTF-8.")
-    message = cast("dict[str, Any]", said) if isinstance(said, dict) else {}
+    message = cast("dict[str, Any]", parsed) if isinstance(parsed, dict) else {}
     given = message.get("id")
-    number = given if isinstance(given, str | int) and not isinstance(given, bool) else None
-    if "method" in message and "id" in message and number is None:
+    request_id = given if isinstance(given, str | int) and not isinstance(given, bool) else None
+    if "method" in message and "id" in message and request_id is None:
         return _error(None, INVALID_REQUEST, f"id: must be a string or an integer, got {json.dumps(given):.80}.")
     try:
         jsonrpc_message_adapter.validate_json(line, by_name=False)
     except ValidationError as error:
         if error.errors()[0]["type"] != "json_invalid":
-            return _error(number, INVALID_REQUEST, "The line is not a JSON-RPC 2.0 message. Its params are an object.")
+            return _error(
+                request_id, INVALID_REQUEST, "The line is not a JSON-RPC 2.0 message. Its params are an object."
+            )
         lone = _SURROGATE.search(json.dumps(message, ensure_ascii=False))
         if lone is None:
-            return _error(number, PARSE_ERROR, "The line is not JSON. Send one message per line, as UTF-8.")
-        number = None if isinstance(number, str) and _SURROGATE.search(number) else number
-        told = f"The line has half a character, \\u{ord(lone[0]):04x}, a lone surrogate. Send whole characters."
-        return _error(number, PARSE_ERROR, told)
+            return _error(request_id, PARSE_ERROR, "The line is not JSON. Send one message per line, as UTF-8.")
+        request_id = None if isinstance(request_id, str) and _SURROGATE.search(request_id) else request_id
+        message_text = f"The line has half a character, \\u{ord(lone[0]):04x}, a lone surrogate. Send whole characters."
+        return _error(request_id, PARSE_ERROR, message_text)
     return None
 
 
-def _error(number: str | int | None, code: int, message: str) -> JSONRPCError:
-    return JSONRPCError(jsonrpc="2.0", id=number, error=ErrorData(code=code, message=message))
+def _error(request_id: str | int | None, code: int, message: str) -> JSONRPCError:
+    return JSONRPCError(jsonrpc="2.0", id=request_id, error=ErrorData(code=code, message=message))
 
 
 async def _end_unread(closed: anyio.Event) -> None:
-    """End the process some time after its books are closed: a thread may sit in write(2) where nobody reads."""
+    """Exit DRAIN_S after the services are closed, as a thread may block in write(2) if the host does not read."""
     await closed.wait()
-    await anyio.sleep(UNREAD_S)
+    await anyio.sleep(DRAIN_S)
     os._exit(0)
 
 
@@ -136,7 +138,7 @@ async def _end_on_signal(
         task_status.started()
         async for _ in signals:
             serving.cancel()
-            with anyio.move_on_after(GRACE_S, shield=True):
+            with anyio.move_on_after(SHUTDOWN_S, shield=True):
                 await closed.wait()
             sys.stderr.flush()
             os._exit(0)

@@ -1,1 +1,1 @@
-"""What a host sees of us: tools, prompts, resources, instructions, and the protocol where the SDK is laxer."""
+"""The MCP surface: tools, prompts, resources, instructions, and protocol checks that the SDK lacks."""

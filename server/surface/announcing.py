@@ -1,4 +1,4 @@
-"""Adds to the instructions which models stop answering soon: whoever connects is told, with every handshake."""
+"""Adds upcoming model retirements to the instructions sent with every handshake."""
 
 import datetime as dt
 from collections.abc import Callable, Sequence
@@ -12,14 +12,15 @@ from ...profiles.loading import load_catalogue
 from ...profiles.retirement import Notice, notices
 from ..data_folder import PROFILES_FOLDER, data_folder
 
-_AT_MOST = 3
-"""Notices in the instructions, the soonest first; `chargehand doctor` has them all."""
+_MAX_NOTICES = 3
+"""Maximum notices in the instructions, the soonest first; `chargehand doctor` lists all."""
 
 
-def notices_of_this_process() -> Sequence[Notice]:
-    """What is due today by this process's profiles. Empty where its data folder is nobody's: the first call says so.
+def notices_from_data_folder() -> Sequence[Notice]:
+    """The current retirement notices for this process's profiles. Empty if it has no data folder, which the first
+    call reports.
 
-    Not by all settings: reading them would take a tenth of a server's start.
+    The other settings are not loaded, which would take a tenth of the start-up time.
     """
     try:
         folder = data_folder() / PROFILES_FOLDER
@@ -29,27 +30,27 @@ def notices_of_this_process() -> Sequence[Notice]:
 
 
 def announcements(due: Callable[[], Sequence[Notice]]) -> ServerMiddleware[Any]:
-    """A middleware for both eras' handshakes. due: reads files, and is called in a thread."""
+    """A middleware for the handshakes of both eras. due: reads files; called in a thread."""
 
     async def announce(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         result = await call_next(ctx)
         if ctx.method not in ("initialize", "server/discover"):
             return result
-        said = announced(await anyio.to_thread.run_sync(due))
-        return _with(result, said) if said else result
+        text = announced(await anyio.to_thread.run_sync(due))
+        return _with(result, text) if text else result
 
     return announce
 
 
 def announced(due: Sequence[Notice]) -> str:
-    """The notices of models that play a role, in a paragraph. Empty: nobody who works here leaves."""
-    return "\n".join(f"{notice.text}." for notice in [n for n in due if n.roles][:_AT_MOST])
+    """The notices of models that play a role, one per line. Empty: there are none."""
+    return "\n".join(f"{notice.text}." for notice in [n for n in due if n.roles][:_MAX_NOTICES])
 
 
-def _with(result: HandlerResult, said: str) -> HandlerResult:
+def _with(result: HandlerResult, text: str) -> HandlerResult:
     if isinstance(result, BaseModel):
         instructions: object = getattr(result, "instructions", None)
-        return result.model_copy(update={"instructions": f"{instructions}\n{said}"})
+        return result.model_copy(update={"instructions": f"{instructions}\n{text}"})
     if isinstance(result, dict):
-        return {**result, "instructions": f"{result.get('instructions')}\n{said}"}
+        return {**result, "instructions": f"{result.get('instructions')}\n{text}"}
     return result

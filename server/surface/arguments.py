@@ -1,6 +1,6 @@
-"""The tools' arguments: their types, bounds and the words that the calling model reads.
+"""The tools' arguments: types, bounds, and descriptions for the calling model.
 
-Every character here is paid for in every conversation of every host: tests/server/test_surface.py counts them.
+Every character costs tokens in every conversation of every host; tests/server/test_surface.py limits them.
 """
 
 from typing import Annotated

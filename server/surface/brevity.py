@@ -1,16 +1,16 @@
-"""Keeps the text of a tool's answer short: what a model reads in every turn that follows is paid for each time."""
+"""Limits the text of a tool's answer, because the host's model pays for it again in every later turn."""
 
 import re
 
-CHARACTERS_AT_MOST = 8_000
+MAX_CHARACTERS = 8_000
 """About 2,000 tokens."""
 
 
 def shortened(text: str, how_to_get_more: str) -> str:
-    """The text up to the last line that fits, and a word on the rest; a code fence that was cut is closed."""
-    if len(text) <= CHARACTERS_AT_MOST:
+    """The text truncated after the last line that fits, with a note on the rest. An open code fence is closed."""
+    if len(text) <= MAX_CHARACTERS:
         return text
-    head = text[:CHARACTERS_AT_MOST]
+    head = text[:MAX_CHARACTERS]
     head = head[: head.rfind("\n") + 1].rstrip("\n") or head
     left = text[len(head) :].strip("\n")
     fence = f"\n{mark}" if (mark := _open_fence(head)) else ""
@@ -19,7 +19,7 @@ def shortened(text: str, how_to_get_more: str) -> str:
 
 
 def _open_fence(text: str) -> str | None:
-    """The mark of the fence that the text leaves open: a longer one may hold shorter ones."""
+    """The marker of the code fence left open, if any. A fence may contain shorter ones."""
     mark: str | None = None
     for line in text.splitlines():
         if mark is None:

@@ -1,4 +1,4 @@
-"""Who is calling, where callers say who they are; and that each sees only the tasks that are theirs."""
+"""Identifies authenticated callers, and restricts each to their own tasks."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ from .server_state import CurrentServer
 
 
 def current_caller() -> str | None:
-    """A name for whoever makes the call under way. None: the user of this machine, who has to show no token."""
+    """An id of the current request's caller, derived from the token. None: the local user, without a token."""
     token = get_access_token()
     if token is None:
         return None
@@ -26,12 +26,12 @@ def current_caller() -> str | None:
 
 
 def own_tasks_only(current: CurrentServer) -> ServerMiddleware[Any]:
-    """A middleware that knows no task that is another caller's.
+    """A middleware that treats other callers' tasks as unknown.
 
-    Whoever needs no token sees all tasks: the data folder is theirs.
+    The local user, without a token, owns the data folder and sees all tasks.
     """
 
-    async def keep_apart(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+    async def check_owner(ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         caller = current_caller()
         if caller is None or ctx.method not in ("tools/call", "resources/read"):
             return await call_next(ctx)
@@ -43,16 +43,16 @@ def own_tasks_only(current: CurrentServer) -> ServerMiddleware[Any]:
             services = await current.services() if named is not None else None
             is_known = services is None or await belongs_to(services.ledger, str(named), caller)
         except (CallerError, LedgerError):
-            return await call_next(ctx)  # the tool meets the same trouble, and says it
+            return await call_next(ctx)  # the tool runs into the same error, and reports it
         if not is_known:
             return _unknown(ctx.method, params, str(named))
         return await call_next(ctx)
 
-    return keep_apart
+    return check_owner
 
 
 def _named_task(method: str, params: Mapping[str, Any]) -> str | None:
-    """The id of the task that is asked for. None: none is."""
+    """The id of the requested task. None: the request names none."""
     if method == "resources/read":
         uri = str(params.get("uri", ""))
         return uri.removeprefix(TASKS) if uri.startswith(TASKS) else None

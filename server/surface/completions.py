@@ -1,4 +1,4 @@
-"""Completes what a user types into a prompt or an address: names of models, and ids of tasks."""
+"""Completions for prompt arguments and resource URIs: model names and task ids."""
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -28,13 +28,13 @@ MAX_VALUES = 100
 """The protocol's own limit."""
 
 _TASKS = "SELECT id FROM tasks WHERE kind = 'delegation' AND origin = 'use' AND text_form <> 'forgotten'"
-_OF_A_CALLER = "SELECT task_id FROM task_callers WHERE caller = ?"
+_TASKS_OF_CALLER = "SELECT task_id FROM task_callers WHERE caller = ?"
 
 Reference = PromptReference | ResourceTemplateReference
 
 
 def add_completions(app: MCPServer[ServerState], current: CurrentServer, prompts: Iterable[str]) -> None:
-    """Have the app answer `completion/complete`. prompts: the names of those that there are."""
+    """Add a `completion/complete` handler to the app. prompts: names of the existing prompts."""
     known = tuple(prompts)
 
     async def complete(
@@ -59,22 +59,22 @@ def add_completions(app: MCPServer[ServerState], current: CurrentServer, prompts
     app.completion()(complete)
 
 
-async def _models(services: "Services", typed: str) -> Completion:
+async def _models(services: "Services", prefix: str) -> Completion:
     offered = [p for p in services.catalogue if p.is_offered_on(services.today)]
     lines = sorted({p.line for p in offered if p.line})
-    return _matching([*ROLES, *lines, *sorted(p.id for p in offered)], typed)
+    return _ranked_matches([*ROLES, *lines, *sorted(p.id for p in offered)], prefix)
 
 
-async def _profiles(services: "Services", typed: str) -> Completion:
-    return _matching(sorted(services.catalogue.profiles), typed)
+async def _profiles(services: "Services", prefix: str) -> Completion:
+    return _ranked_matches(sorted(services.catalogue.profiles), prefix)
 
 
-async def _tasks(services: "Services", typed: str) -> Completion:
-    """Those of this project, the newest first. What was typed is compared as it is: an id has no wildcards."""
+async def _tasks(services: "Services", prefix: str) -> Completion:
+    """This project's tasks, newest first. The prefix is compared literally, without wildcards."""
     like = " AND substr(id, 1, ?) = ? AND (project IS NULL OR project = ?)"
-    parameters: tuple[object, ...] = (len(typed), typed, services.roots.project)
+    parameters: tuple[object, ...] = (len(prefix), prefix, services.roots.project)
     if (caller := current_caller()) is not None:
-        like, parameters = f"{like} AND id IN ({_OF_A_CALLER})", (*parameters, caller)
+        like, parameters = f"{like} AND id IN ({_TASKS_OF_CALLER})", (*parameters, caller)
     ((total,),) = await services.ledger.rows(f"SELECT COUNT(*) FROM ({_TASKS}{like})", parameters)  # noqa: S608 - our own words
     rows = await services.ledger.rows(
         f"{_TASKS}{like} ORDER BY begun_at DESC LIMIT {MAX_VALUES}",
@@ -86,9 +86,9 @@ async def _tasks(services: "Services", typed: str) -> Completion:
 _BY_TEMPLATE = {(PROFILE_TEMPLATE, "id"): _profiles, (TASK_TEMPLATE, "task_id"): _tasks}
 
 
-def _matching(names: list[str], typed: str) -> Completion:
-    """Those that begin so, and then those that have it somewhere."""
-    wanted = typed.strip().lower()
+def _ranked_matches(names: list[str], prefix: str) -> Completion:
+    """Names that start with the prefix, then names that contain it."""
+    wanted = prefix.strip().lower()
     begin = [name for name in names if name.lower().startswith(wanted)]
     found = begin + [name for name in names if wanted in name.lower() and name not in begin]
     return Completion(values=found[:MAX_VALUES], total=len(found), has_more=len(found) > MAX_VALUES)

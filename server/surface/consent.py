@@ -1,7 +1,7 @@
-"""Asks the user, through their host, before one call may spend more than they settled to be asked about.
+"""Asks the user, through the host, before one call may spend more than `ask_above_usd`.
 
-A delegation is asked about when its caller wants it to be allowed more. A validation or a review has no such
-argument: it is asked about when the model would cost more than goes unasked, and is told at most how much.
+For a delegation, the user is asked when its `max_cost_usd` is above the limit. Validations and reviews have no such
+argument: the user is asked when the model's maximum cost is above the limit.
 """
 
 import math
@@ -24,8 +24,8 @@ from .server_state import ServerState
 if TYPE_CHECKING:
     from ...tools.services import Services
 
-_ASKED_IN_THE_RESULT = "2026-07-28"
-"""From this revision on a question is a result of the call, and the call comes again with the answer."""
+_ELICITATION_IN_RESULT = "2026-07-28"
+"""From this revision on, the question is returned as the call's result, and the call is repeated with the answer."""
 
 
 class Consent(BaseModel):
@@ -35,17 +35,17 @@ class Consent(BaseModel):
 
 
 class NotAsked(Consent):
-    """Nobody had to be asked, or nobody could be."""
+    """The user did not need to be asked, or could not be."""
 
     allow: bool = False
     wanted_usd: float | None = None
-    """US dollars that the user would have been asked about. None: there was nothing to ask."""
+    """The amount in US dollars to ask about. None: there was nothing to ask."""
 
 
 async def consent_to_delegation(
     ctx: Context[ServerState, Any], max_cost_usd: float | None = None, wait_s: float = DEFAULT_WAIT_S
 ) -> Consent | Elicit[Consent]:
-    """The question, when the call wants to be allowed more than the user settled, and the host can ask."""
+    """The question, if the call requests more than the limit and the host can ask."""
 
     async def wanted_usd(services: "Services") -> float | None:
         limit_usd = services.rules.ask_above_usd
@@ -64,7 +64,7 @@ async def consent_to_validation(
     depth: Literal["static", "review"] | None = None,
     local_only: bool = False,
 ) -> Consent | Elicit[Consent]:
-    """The question, when no reviewer is to be had for what goes unasked, and the host can ask."""
+    """The question, if no reviewer is available within the limit and the host can ask."""
 
     async def wanted_usd(services: "Services") -> float | None:
         from ...tools.validate_code import price_of_validation
@@ -91,7 +91,7 @@ async def consent_to_review(
     context_files: list[str] | None = None,
     local_only: bool = False,
 ) -> Consent | Elicit[Consent]:
-    """The question, when the director is not to be had for what goes unasked, and the host can ask."""
+    """The question, if the director is not available within the limit and the host can ask."""
 
     async def wanted_usd(services: "Services") -> float | None:
         from ...tools.strategic_review import price_of_review
@@ -118,33 +118,33 @@ async def _question(
         services = await ctx.request_context.lifespan_context.services()
         usd = None if services.rules.ask_above_usd is None else await wanted_usd(services)
     except (CallerError, ProfileError, LedgerError):
-        return NotAsked()  # the tool meets the same trouble, and says it
+        return NotAsked()  # the tool runs into the same error, and reports it
     if usd is None or not _can_ask(ctx.client_capabilities):
         return NotAsked(wanted_usd=usd)
-    # The very same words each time: in the 2026 era the answer is matched to its question.
+    # The wording must not change between calls: in the 2026 era the answer is matched to its question.
     question = (
         f"Your assistant wants Chargehand to spend up to {_shown(usd)} on {purpose}. You asked to be consulted above"
         f" ${services.rules.ask_above_usd:g}. Allow it?"
     )
-    if is_version_at_least(ctx.protocol_version or "", _ASKED_IN_THE_RESULT):
-        # A host whose answer is none has not asked: the SDK would say so in its own words.
+    if is_version_at_least(ctx.protocol_version or "", _ELICITATION_IN_RESULT):
+        # An invalid answer counts as not asked; otherwise the SDK would raise its own error.
         is_answered = all(map(_is_an_answer, (ctx.input_responses or {}).values()))
         return Elicit(question, Consent) if is_answered else NotAsked(wanted_usd=usd)
     try:
         with anyio.fail_after(wait_s):
             answer = await ctx.elicit(question, Consent)
-    except (MCPError, ValueError, TimeoutError):  # an error, no answer to the question, or none at all
+    except (MCPError, ValueError, TimeoutError):  # an error, an invalid answer, or no answer
         return NotAsked(wanted_usd=usd)
     return Consent(allow=isinstance(answer, AcceptedElicitation) and answer.data.allow)
 
 
 def is_allowed(consent: ElicitationResult[Consent]) -> bool:
-    """Whether the user was asked, and said yes."""
+    """Whether the user was asked and agreed."""
     return isinstance(consent, AcceptedElicitation) and consent.data.allow
 
 
 def why_not_spent(consent: ElicitationResult[Consent]) -> str | None:
-    """The reason for the caller that no model was paid. None: the user allowed it, or there was nothing to ask."""
+    """Why no paid model was used, for the caller. None: the user allowed it, or there was nothing to ask."""
     answer = consent.data if isinstance(consent, AcceptedElicitation) else None
     if not isinstance(answer, NotAsked):
         return None if is_allowed(consent) else "The user was asked and declined."
@@ -157,10 +157,10 @@ def why_not_spent(consent: ElicitationResult[Consent]) -> str | None:
 
 
 def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: ElicitationResult[Consent]) -> float | None:
-    """What the delegation may spend; None is no limit of its own.
+    """The delegation's budget in US dollars; None means no limit of its own.
 
-    wanted_usd: as the call gave it. limit_usd: what may be spent without asking; None is everything.
-    Raises BadArgument when more is wanted than the user allowed.
+    wanted_usd: from the call. limit_usd: the amount allowed without asking; None means any.
+    Raises BadArgument if the call wants more than the user allowed.
     """
     if limit_usd is None:
         return wanted_usd
@@ -182,7 +182,7 @@ def allowed_usd(wanted_usd: float | None, limit_usd: float | None, consent: Elic
 
 
 def _is_an_answer(response: object) -> bool:
-    """Whether what came back for the question says yes or no."""
+    """Whether the response to the question is valid."""
     if not isinstance(response, ElicitResult):
         return False
     if response.action != "accept":
@@ -195,11 +195,11 @@ def _is_an_answer(response: object) -> bool:
 
 
 def _shown(usd: float) -> str:
-    """Never less than it is: to the next hundredth of a cent."""
+    """The amount, rounded up to a hundredth of a cent."""
     return f"${math.ceil(round(usd * 10_000, 6)) / 10_000:g}"
 
 
 def _can_ask(capabilities: ClientCapabilities | None) -> bool:
     asking = capabilities.elicitation if capabilities is not None else None
-    # Without a mode named, it is the form: that is what there was before 2025-11-25.
+    # Without a stated mode it is the form, the only mode before 2025-11-25.
     return asking is not None and (asking.form is not None or asking.url is None)

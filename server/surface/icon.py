@@ -1,7 +1,6 @@
-"""What a host shows beside the server, its prompts and its resources: an orange hard hat.
+"""The icon for the server, its prompts and its resources: an orange hard hat.
 
-Tools have none. Some hosts hand the list of tools to the model as it is, and five times this picture is 1,560
-characters of it.
+Tools have no icon: some hosts pass the tool list to the model unchanged, and five copies would add 1,560 characters.
 """
 
 from mcp.types import Icon

@@ -1,4 +1,4 @@
-"""What the calling model is told of the server and its tools: all the prose of the MCP surface."""
+"""The server's instructions and tool descriptions for the calling model."""
 
 INSTRUCTIONS = """\
 Chargehand hands a coding task to the cheapest model that gets it right, runs your tests on what comes back, and \

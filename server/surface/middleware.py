@@ -1,8 +1,8 @@
-"""Where the SDK is laxer than the protocol: unknown names and arguments, and errors a model can read.
+"""Request checks that the SDK lacks: unknown names and arguments, with errors that a model can act on.
 
-Observed in mcp 2.3.0: an unknown tool is answered as a tool's result, unknown arguments are dropped in
-silence, invalid ones come back in pydantic's words, an optional text that happens to be JSON reaches
-the tool as what it spells, and a prompt that is unknown or lacks an argument is an internal error.
+Observed in mcp 2.3.0: an unknown tool yields a tool result, unknown arguments are silently dropped, invalid ones
+yield pydantic's messages, an optional string that happens to be JSON reaches the tool parsed, and an unknown prompt
+or a missing prompt argument yields an internal error.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,11 @@ from mcp.types import INVALID_PARAMS, CallToolResult, TextContent
 from pydantic import ValidationError
 
 _SHOWN = 60
-"""Characters of a refused value that are shown; of a longer text only its length is."""
+"""Maximum characters of a refused value to show; for a longer text only its length is shown."""
 
 
 def strict_requests(tools: Sequence[Tool], prompts: Sequence[Prompt]) -> ServerMiddleware[Any]:
-    """A middleware that answers what no tool or prompt should see; from now on the tools get texts as sent."""
+    """A middleware that rejects invalid requests. Also changes the tools so that they receive strings as sent."""
     for tool in tools:
         texts = frozenset(name for name, schema in _properties(tool).items() if schema.get("type") == "string")
         tool.fn_metadata = _TextsAsSent(texts=texts, **dict(tool.fn_metadata))
@@ -41,7 +41,7 @@ def strict_requests(tools: Sequence[Tool], prompts: Sequence[Prompt]) -> ServerM
 
 
 class _TextsAsSent(FuncMetadata):
-    """Reads JSON out of a text, as some hosts send lists, only where the tool takes no text."""
+    """Parses JSON in strings, as which some hosts send lists, only for arguments that are not strings."""
 
     texts: frozenset[str]
 
@@ -64,7 +64,7 @@ def _refusal(tools: Mapping[str, Tool], params: Mapping[str, Any]) -> CallToolRe
 
 
 def _refuse_prompt(prompts: Mapping[str, Prompt], params: Mapping[str, Any]) -> None:
-    """Raise the protocol's error for a prompt that cannot be had as asked for."""
+    """Raise MCPError for an unknown prompt or invalid arguments."""
     name = params.get("name")
     prompt = prompts.get(name) if isinstance(name, str) else None
     if prompt is None:
@@ -92,10 +92,10 @@ def _problem(tool: Tool, arguments: dict[str, Any]) -> str | None:
             import difflib
 
             near = difflib.get_close_matches(name[:80], known, n=1)
-            meant = f" Did you mean `{near[0]}`?" if near else ""
-            return f"{tool.name}: unknown argument `{name[:80]}`.{meant} It takes: {', '.join(known)}."
+            suggestion = f" Did you mean `{near[0]}`?" if near else ""
+            return f"{tool.name}: unknown argument `{name[:80]}`.{suggestion} It takes: {', '.join(known)}."
     for name, value in arguments.items():
-        # Both pass pydantic: true as the number 1, and blanks as a text of some length.
+        # Pydantic accepts both: true as the number 1, and blanks as a non-empty string.
         if isinstance(value, bool) and known[name].get("type") in ("number", "integer"):
             return _corrected(tool, name, "Input should be a number", value)
         if isinstance(value, str) and known[name].get("minLength") and not value.strip():

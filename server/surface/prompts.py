@@ -1,4 +1,4 @@
-"""Two prompts that a user picks in the host: hand a piece of work over, and stop to ask where it is going."""
+"""Two prompts that the user can pick in the host: delegate a task, and a strategic checkpoint."""
 
 from mcp.server.mcpserver.prompts.base import Prompt, PromptArgument, UserMessage
 

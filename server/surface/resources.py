@@ -1,4 +1,4 @@
-"""What a host can read without calling a tool: models, books, tasks and memory, each as JSON."""
+"""The MCP resources: models, usage, tasks and memory, each as JSON."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -30,7 +30,7 @@ _JSON = "application/json"
 
 
 def resources(current: CurrentServer) -> list[Resource]:
-    """The resources that have a fixed address. They open the services when they are read."""
+    """The resources with a fixed URI. Reading one opens the services."""
     return [
         FunctionResource(
             uri=f"{SCHEME}{name}",
@@ -39,16 +39,16 @@ def resources(current: CurrentServer) -> list[Resource]:
             description=description,
             mime_type=_JSON,
             icons=[ICON],
-            fn=_told(partial(_of_the_shop, current, read)),
+            fn=_with_readable_errors(partial(_read_with_services, current, read)),
         )
         for name, title, description, read in _FIXED
     ]
 
 
 def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
-    """Add what is addressed by an id: one model, one task."""
+    """Add the resources with an id in the URI: one model, one task."""
 
-    async def profile(id: str) -> str:  # noqa: A002 - the name stands in the address
+    async def profile(id: str) -> str:  # noqa: A002 - the name in the URI template
         services = await current.services()
         return _as_json(services.catalogue.named(id, services.today)[0].model_dump(mode="json", exclude_none=True))
 
@@ -62,7 +62,7 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
         description="All facts about a model: roles, price with its source, limits, thinking, when it is retired.",
         mime_type=_JSON,
         icons=[ICON],
-    )(_told(profile))
+    )(_with_readable_errors(profile))
     app.resource(
         TASK_TEMPLATE,
         name="task",
@@ -70,7 +70,7 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
         description="The task's text, its whole receipt with the code, and what was reported about it.",
         mime_type=_JSON,
         icons=[ICON],
-    )(_told(task))
+    )(_with_readable_errors(task))
 
 
 async def _profiles(services: "Services") -> str:
@@ -125,12 +125,12 @@ _FIXED: tuple[tuple[str, str, str, Callable[["Services"], Awaitable[str]]], ...]
 )
 
 
-async def _of_the_shop(current: CurrentServer, read: Callable[["Services"], Awaitable[str]]) -> str:
+async def _read_with_services(current: CurrentServer, read: Callable[["Services"], Awaitable[str]]) -> str:
     return await read(await current.services())
 
 
-def _told(read: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
-    """The reading, with the errors that a reader can act on in their own words; the SDK masks all others."""
+def _with_readable_errors(read: Callable[..., Awaitable[str]]) -> Callable[..., Awaitable[str]]:
+    """`read`, with errors that the user can fix raised as resource errors; the SDK masks all others."""
 
     @wraps(read)
     async def reading(**named: Any) -> str:

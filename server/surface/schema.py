@@ -1,19 +1,19 @@
-"""Makes the JSON schemas that pydantic derives as short and as strict as a host should see them."""
+"""Shortens and tightens pydantic's JSON schemas for publication to hosts."""
 
 from collections.abc import Mapping
 from typing import Any, cast
 
-# JSON schemas are trees of any shape, hence Any in this module.
+# JSON schemas are arbitrary trees, hence Any in this module.
 Schema = dict[str, Any]
 
 _BY_NAME = ("properties", "$defs")
-"""Keywords that hold schemas by names, which may be those of keywords."""
+"""Keywords whose values map arbitrary names, possibly equal to keywords, to schemas."""
 
 
 def published(schema: Mapping[str, Any], *, closed: bool) -> Schema:
     """The schema without titles, null branches and empty defaults.
 
-    closed: True refuses properties that the schema does not name.
+    closed: True forbids additional properties.
     """
     plain = _plain(schema)
     if closed:

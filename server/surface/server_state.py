@@ -1,4 +1,4 @@
-"""What one running server holds: services that open at the first call, and the delegations under way."""
+"""The state of a running server: services that open on the first call, and the running delegations."""
 
 import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
@@ -17,28 +17,28 @@ OpenServices = Callable[[], AbstractAsyncContextManager["Services"]]
 
 
 class ServerState:
-    """Made when the server starts, so that starting costs nothing; see `services`."""
+    """Created when the server starts; the services open later, so that starting is fast."""
 
     def __init__(
         self, open_services: OpenServices, group: anyio.abc.TaskGroup, opened: contextlib.AsyncExitStack
     ) -> None:
-        """group: for what goes on in the background. opened: closes the services when the group has ended."""
+        """group: runs background tasks. opened: closes the services after the group has ended."""
         self._open = open_services
         self._group = group
         self._opened = opened
-        self._turn = anyio.Lock()
+        self._lock = anyio.Lock()
         self._services: Services | None = None
 
     @cached_property
     def delegations(self) -> "Delegations":
-        """Those under way in this process."""
+        """The delegations running in this process."""
         from ...tools.cascade.delegations import Delegations
 
         return Delegations(self._group)
 
     async def services(self) -> "Services":
-        """The services, opened now if they are not yet; when that fails, the next call tries again."""
-        async with self._turn:
+        """The services, opened on the first call; if that fails, the next call tries again."""
+        async with self._lock:
             if self._services is None:
                 self._services = await self._opened.enter_async_context(self._open())
                 self._group.start_soon(self._services.memory.keep_up)
@@ -46,14 +46,14 @@ class ServerState:
 
 
 class CurrentServer:
-    """The state of the server that runs now, for what is called without the context of a request."""
+    """The current server's state, for handlers that are called without a request context."""
 
     def __init__(self) -> None:
         self._state: ServerState | None = None
 
     @contextlib.contextmanager
     def set_to(self, state: ServerState) -> Generator[None]:
-        """Known here until the block ends."""
+        """Makes the state available until the block ends."""
         self._state = state
         try:
             yield
@@ -68,7 +68,7 @@ class CurrentServer:
 
 @contextlib.asynccontextmanager
 async def open_server_state(open_services: OpenServices) -> AsyncGenerator[ServerState]:
-    """The state of a new server; at the end delegations are cut off and their books closed, and then the services."""
+    """The state of a new server. At the end delegations are cancelled and settled, then the services are closed."""
     async with contextlib.AsyncExitStack() as opened, anyio.create_task_group() as group:
         try:
             yield ServerState(open_services, group, opened)

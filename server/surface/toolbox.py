@@ -1,4 +1,4 @@
-"""The five tools as MCP sees them: arguments, hints, result schemas; what they do stands in `tools/`."""
+"""The five tools' MCP definitions: arguments, hints and result schemas. Their logic is in `tools/`."""
 
 import functools
 from collections.abc import Awaitable, Callable
@@ -37,18 +37,18 @@ from .server_state import ServerState
 if TYPE_CHECKING:
     from ...tools.cascade.delegations import Stage
 
-Context = McpContext[ServerState, Any]  # the request's own type belongs to the transport
+Context = McpContext[ServerState, Any]  # the request type depends on the transport
 
 
 _Answer: TypeAlias = RouteAnswer | Receipt | ValidationAnswer | ReviewAnswer | OutcomeAnswer
 
 
-# What a tool does is imported at its first call: importing all of it would take a sixth of a server's start.
+# A tool's logic is imported on its first call: importing all of it would take a sixth of the start-up time.
 
 
 def tools() -> list[Tool]:
-    """The tools, in the order in which hosts list them; each server has its own, with the schemas made once."""
-    return [tool.model_copy() for tool in _made()]
+    """The tools, in the order in which hosts list them. Each call returns copies; schemas are computed once."""
+    return [tool.model_copy() for tool in _cached_tools()]
 
 
 async def route_task(
@@ -209,13 +209,13 @@ _TOOLS: tuple[tuple[Callable[..., Any], str, ToolAnnotations], ...] = (
 
 
 @functools.cache
-def _made() -> tuple[Tool, ...]:
+def _cached_tools() -> tuple[Tool, ...]:
     return tuple(_tool(function, title, hints) for function, title, hints in _TOOLS)
 
 
 def _tool(function: Callable[..., Any], title: str, hints: ToolAnnotations) -> Tool:
     tool = Tool.from_function(
-        _speaking(function),
+        _as_call_result(function),
         title=title,
         description=DESCRIPTIONS[function.__name__],
         annotations=hints,
@@ -230,28 +230,28 @@ def _state(ctx: Context) -> ServerState:
     return ctx.request_context.lifespan_context
 
 
-def _speaking(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awaitable[CallToolResult]]:
-    """The tool with its answer as text and structure, and with errors that the calling model can act on.
+def _as_call_result(function: Callable[..., Awaitable[_Answer]]) -> Callable[..., Awaitable[CallToolResult]]:
+    """The tool with its answer as text and structured content, and with errors that the calling model can act on.
 
-    Anything else that goes wrong the SDK masks and logs.
+    The SDK masks and logs all other errors.
     """
 
     @functools.wraps(function)
-    async def speak(*arguments: Any, **named: Any) -> CallToolResult:
+    async def call(*arguments: Any, **named: Any) -> CallToolResult:
         try:
             answer = sanitized(await function(*arguments, **named))
         except (CallerError, ProfileError, LedgerError) as error:
             text = TextContent(type="text", text=plain(f"{function.__name__}: {error}"))
             return CallToolResult(content=[text], is_error=True)
         text = answer.as_text()
-        if not named.get("resume"):  # whoever comes back for a task gets all of it
+        if not named.get("resume"):  # resuming a task returns the full text
             text = shortened(text, _how_to_get_more(answer))
         return CallToolResult(
             content=[TextContent(type="text", text=text)],
             structured_content=answer.model_dump(mode="json", exclude_none=True),
         )
 
-    return speak
+    return call
 
 
 def _how_to_get_more(answer: _Answer) -> str:
@@ -264,12 +264,12 @@ def _how_to_get_more(answer: _Answer) -> str:
 
 
 def _reporter(ctx: Context) -> Callable[["Stage"], Awaitable[None]]:
-    """Tells the host where a delegation is; the number only ever grows, as the protocol demands."""
+    """Reports a delegation's progress to the host, with an increasing number as the protocol requires."""
     count = 0
 
-    async def tell(stage: "Stage") -> None:
+    async def report(stage: "Stage") -> None:
         nonlocal count
         count += 1
         await ctx.report_progress(count, message=stage.as_text())
 
-    return tell
+    return report

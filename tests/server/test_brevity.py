@@ -4,7 +4,7 @@ import pytest
 from house import OpenHouse, Script, fenced, text_of
 
 from chargehand.evaluation.peers.reply import Reply
-from chargehand.server.surface.brevity import CHARACTERS_AT_MOST, shortened
+from chargehand.server.surface.brevity import MAX_CHARACTERS, shortened
 
 LONG = "\n".join(f"def f{number}(): return {number}" for number in range(900))
 
@@ -18,14 +18,14 @@ async def test_long_code_is_cut_in_the_text_whole_in_the_structure_and_whole_for
         receipt = first.structured_content or {}
         again = await house.client.call_tool("delegate_generation", {"resume": receipt["task_id"]})
 
-    assert len(text_of(first)) < CHARACTERS_AT_MOST + 400
+    assert len(text_of(first)) < MAX_CHARACTERS + 400
     assert f'delegate_generation(resume="{receipt["task_id"]}")' in text_of(first).splitlines()[-1]
     assert receipt["code"].strip() == LONG
     assert LONG in text_of(again)
 
 
 def test_a_text_that_fits_is_left_alone():
-    assert shortened("x" * CHARACTERS_AT_MOST, "more") == "x" * CHARACTERS_AT_MOST
+    assert shortened("x" * MAX_CHARACTERS, "more") == "x" * MAX_CHARACTERS
 
 
 def test_a_cut_fence_is_closed_and_what_is_left_out_is_counted():
@@ -41,7 +41,7 @@ def test_a_cut_fence_is_closed_and_what_is_left_out_is_counted():
 def test_a_text_without_line_ends_is_cut_too():
     cut = shortened("x" * 20_000, "Ask again.")
 
-    assert cut.startswith("x" * CHARACTERS_AT_MOST + "\n[1 more line(s), 12,000 characters")
+    assert cut.startswith("x" * MAX_CHARACTERS + "\n[1 more line(s), 12,000 characters")
 
 
 def test_a_long_fence_that_holds_a_short_one_is_closed_by_its_own_mark():
