@@ -269,8 +269,13 @@ class Ledger:
         return await self._group_commit.read(lambda db: db.execute(query, parameters).fetchall())
 
     async def refresh(self) -> object:
-        """Check for changes; a token that stays equal until anything but this process's decisions is written."""
+        """Check for changes, and return the `version`."""
         return await self._group_commit.read(lambda _: self._group_commit.state)
+
+    @property
+    def version(self) -> object:
+        """A token as of the last refresh that stays equal until anything but this process's decisions is written."""
+        return self._group_commit.state
 
     async def cached_rows(
         self, query: str, parameters: tuple[object, ...] | Mapping[str, object] = ()

@@ -63,7 +63,10 @@ class KeptIndex(Protocol):
         ...
 
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Similar] | None:
-        """The most similar tasks, nearest first. None: not ready in time; see `state`. Raises LedgerError."""
+        """The most similar tasks as of the ledger's last refresh, nearest first.
+
+        None: not ready in time; see `state`. Raises LedgerError.
+        """
         ...
 
     async def aclose(self) -> None: ...
@@ -134,8 +137,9 @@ class Memory:
         complexity: float | None = None,
         expected: Mapping[str, Belief] | None = None,
     ) -> Recollection:
-        """Evidence on each model from the outcomes of similar tasks. Never raises; problems are in its note.
+        """Evidence on each model from the outcomes of similar tasks, as of the ledger's last refresh.
 
+        Never raises; problems are in its note.
         builds, preference, complexity, expected: see `recall.RecallQuery`. except_for: ids of tasks to
         ignore, such as the task itself.
         """

@@ -2,8 +2,8 @@
 
 Queries never wait for Chroma: while it is loading, being built or failing, and where it misses too many vectors,
 the same vectors are searched exactly in memory. Chroma is not loaded while the memory is empty. Before each query
-new rows are read from the ledger, so other processes' writes count at once; a background task moves them into
-Chroma.
+the rows are read that came in before the ledger's last refresh, so other processes' writes count from the next
+refresh on; a background task moves them into Chroma.
 """
 
 import logging
@@ -118,7 +118,7 @@ class IndexKeeper:
             self._state = IndexState("ready", entries, entries)
 
     async def nearest(self, vector: "Vector", count: int, *, patience_s: float) -> Sequence[Neighbour] | None:
-        """The tasks most similar to a vector, best first, in sync with the ledger.
+        """The tasks most similar to a vector, best first, in sync with the ledger as of its last refresh.
 
         Of tasks with an identical vector only the newest are included. None: no answer within patience_s; see
         `state`. Raises only LedgerError.
@@ -160,8 +160,8 @@ class IndexKeeper:
 
     async def _catch_up(self, index: VectorIndex) -> bool:
         """Apply the ledger's changes to the index; False when there are too many to do before answering."""
-        looked = await self._ledger.refresh()
-        if looked == self._level_at:
+        version = self._ledger.version
+        if self._level_at is not None and version == self._level_at:
             return True
         while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:
             if isinstance(index, LayeredIndex) and change.is_more and index.pending > _LAYER_AT_MOST:
@@ -176,7 +176,7 @@ class IndexKeeper:
             self._is_idle = False
             self._state = IndexState("warming")
             self._wake.set()
-        self._level_at = looked
+        self._level_at = version
         if self._choice is not None and not self._holds(self._choice):
             self._choice = None
             self._wake.set()

@@ -44,6 +44,7 @@ class Host:
 
     async def finds(self, name: str) -> bool:
         (vector,) = await self.embedder.embed([TEXTS[name]])
+        await self.ledger.refresh()
         with anyio.fail_after(BOUND_S):
             while (found := await self.keeper.nearest(vector, 10, patience_s=BOUND_S)) is None:
                 pass

@@ -49,6 +49,7 @@ async def serve(home: Path, name: str) -> None:
             if words[0] == "add":
                 _say((await remember(ledger, some[number : number + 1], prefix=f"{name}-{number}-"))[0])
             else:
+                await ledger.refresh()
                 _say(str((await found(keeper, some[number : number + 1]))[0]))
         group.cancel_scope.cancel()
     await keeper.aclose()
