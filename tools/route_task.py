@@ -101,7 +101,7 @@ def _answer(decision_id: str, decision: Decision, recollection: Recollection, no
         expected=_expected(chosen),
         similar_tasks=recollection.similar_tasks,
         evidence=recollection.evidence,
-        alternatives=[_alternative(c, decision) for c in _others(decision)][:ALTERNATIVES_AT_MOST],
+        alternatives=[_alternative(c, decision) for c in _others(decision)[:ALTERNATIVES_AT_MOST]],
         reason=decision.reason,
         warnings=[*notes, *decision.warnings, *([recollection.note] if recollection.note else [])],
     )

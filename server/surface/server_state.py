@@ -38,6 +38,8 @@ class ServerState:
 
     async def services(self) -> "Services":
         """The services, opened on the first call; if that fails, the next call tries again."""
+        if self._services is not None:
+            return self._services
         async with self._lock:
             if self._services is None:
                 self._services = await self._opened.enter_async_context(self._open())

@@ -1,7 +1,6 @@
 """Removes invisible characters and active content from text shown by terminals, models and host windows."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar, cast
 
@@ -98,8 +97,8 @@ def indented(remark: str) -> str:
 def _cleaned(value: object, field: str = "") -> object:
     if isinstance(value, str):
         return visible(value) if field in _AS_IT_IS else plain(value)
-    if isinstance(value, Mapping):
-        return {name: _cleaned(part, str(name)) for name, part in cast(Mapping[object, object], value).items()}
+    if isinstance(value, dict):
+        return {name: _cleaned(part, str(name)) for name, part in cast(dict[object, object], value).items()}
     if isinstance(value, list):
         return [_cleaned(part, field) for part in cast(list[object], value)]
     return value

@@ -79,8 +79,6 @@ class Candidate:
     """Estimate for its prompt, with the context files shortened if they must be."""
     obstacles: tuple[Obstacle, ...] = ()
     """The most serious first. Empty: it can be asked."""
-    doubts: tuple[str, ...] = ()
-    """Warnings that do not rule it out, such as unknown limits."""
     pace: Pace | None = None
     """Its measured speed on this machine. None: too little is known."""
     overruns: tuple[Overrun, ...] = ()
@@ -214,13 +212,30 @@ def judge(
         expected=expected,
         prompt_tokens=prompt_tokens,
         obstacles=tuple(_obstacles(profile, availability, expected, constraints, circumstances.today)),
-        doubts=tuple(_doubts(profile, availability, expected, complexity, constraints, circumstances)),
         pace=pace,
         overruns=overruns,
         measured_tasks=ability.measured_tasks if ability else 0,
         is_estimated=is_estimated,
         ancestor=ability.ancestor if ability and is_estimated else None,
     )
+
+
+def doubts_about(
+    candidate: Candidate, complexity: float, constraints: Constraints, circumstances: Circumstances
+) -> Iterator[str]:
+    """Warnings that do not rule a candidate out, such as unknown limits."""
+    profile = candidate.profile
+    notice = notice_of(profile, circumstances.catalogue, circumstances.today)
+    if notice is not None:
+        yield notice.text
+    if profile.lifecycle.on_probation:
+        yield f"{profile.id} is on probation: nothing was measured of it here, so it is asked only when it is named"
+    if candidate.window_tokens is None:
+        yield f"{profile.id}: its context window is not known, so the prompt's length was not held against it"
+    if constraints.max_latency_s is not None and candidate.expected.seconds is None:
+        yield f"{profile.id}: its speed is not known, so it was not excluded for max_latency_s"
+    if profile.complexity_at_most is not None and complexity > profile.complexity_at_most:
+        yield f"{profile.id} is meant for complexity up to {profile.complexity_at_most:g}; this task has {complexity:g}"
 
 
 def _obstacles(
@@ -266,24 +281,3 @@ def _beyond_the_money(cost_usd: float, constraints: Constraints) -> Obstacle:
         return Obstacle("day_spent", f"{told} {left}")
     limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
     return Obstacle("too_dear", f"{told} max_cost_usd {limit}")
-
-
-def _doubts(
-    profile: ModelProfile,
-    availability: Availability,
-    expected: Expectation,
-    complexity: float,
-    constraints: Constraints,
-    circumstances: Circumstances,
-) -> Iterator[str]:
-    notice = notice_of(profile, circumstances.catalogue, circumstances.today)
-    if notice is not None:
-        yield notice.text
-    if profile.lifecycle.on_probation:
-        yield f"{profile.id} is on probation: nothing was measured of it here, so it is asked only when it is named"
-    if availability.window_of(profile) is None:
-        yield f"{profile.id}: its context window is not known, so the prompt's length was not held against it"
-    if constraints.max_latency_s is not None and expected.seconds is None:
-        yield f"{profile.id}: its speed is not known, so it was not excluded for max_latency_s"
-    if profile.complexity_at_most is not None and complexity > profile.complexity_at_most:
-        yield f"{profile.id} is meant for complexity up to {profile.complexity_at_most:g}; this task has {complexity:g}"

@@ -7,7 +7,7 @@ from ...memory_store.confidence import Belief
 from ...profiles.model import ModelProfile
 from ...profiles.vocabulary import Checkpoint, TaskType
 from ..vocabulary import Source
-from .candidates import Candidate, Circumstances, Constraints
+from .candidates import Candidate, Circumstances, Constraints, doubts_about
 from .complexity import Complexity
 from .plan import Check, Means, Plan
 from .planner import Planner, worth_of_a_solved_task_usd
@@ -91,7 +91,8 @@ def decided(
 ) -> Decision:
     """Build the decision, with the warnings that are not None and the chosen model's doubts."""
     recollection, prior = circumstances.recollection, circumstances.catalogue.rules.prior
-    notes = (*warnings, *(chosen.doubts if chosen.is_usable else ()))
+    score, constraints = question.complexity.score, question.constraints
+    notes = (*warnings, *(doubts_about(chosen, score, constraints, circumstances) if chosen.is_usable else ()))
     return Decision(
         chosen=chosen,
         source=source,
