@@ -67,9 +67,11 @@ class PassRateReader:
         now: seconds since 1970 UTC. Raises a LedgerError.
         """
         ((changes,),) = await self._ledger.cached_rows("SELECT changes FROM measuring")
+        if not changes:
+            return NOTHING_MEASURED
         state = (changes, int(now // _SECONDS_PER_DAY), tuple(sorted(builds.items(), key=lambda item: item[0])))
         if self._known[0] != state:
-            self._known = (state, await _read(self._ledger, builds, now) if changes else NOTHING_MEASURED)
+            self._known = (state, await _read(self._ledger, builds, now))
         return self._known[1]
 
 

@@ -1,7 +1,7 @@
 """The services that the tools use, built once by `server/wiring.py` and passed in."""
 
 import datetime as dt
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -124,42 +124,47 @@ class Services:
         even for availability; implied by a local-only query.
         """
         local_only = local_only or self.rules.local_only or (query is not None and query.local_only)
+        catalogue, today, now = self.catalogue, self.today, self.now
         await self.ledger.refresh()
         found: dict[str, Availability] = {}
 
-        async def ask(name: ProviderName, provider: Provider) -> None:
-            mine = [p for p in self.catalogue if p.provider == name]
+        async def ask(provider: Provider, mine: Sequence[ModelProfile]) -> None:
             found.update(await provider.availability(mine, local_only=local_only))
 
         async with anyio.create_task_group() as group:
             for name, provider in self.providers.items():
-                group.start_soon(ask, name, provider)
+                if mine := [profile for profile in catalogue if profile.provider == name]:
+                    group.start_soon(ask, provider, mine)
         builds = {model: availability.build for model, availability in found.items()}
         able: Mapping[str, Ability] = {}
         before: Mapping[str, Belief] = {}
         recollection = Recollection()
         if query is not None:
-            able = abilities(self.catalogue, await self.pass_rates.read(builds, self.now))
-            prior = self.catalogue.rules.prior
-            before = beliefs_before(able, query.complexity, query.task_type, prior)
-            recollection = await self._recall(query, found, before)
+            rates = await self.pass_rates.read(builds, now)
+            able = abilities(catalogue, rates)
+            before = beliefs_before(catalogue, rates, query.complexity, query.task_type)
+            recollection = await self._recall(query, catalogue, found, before)
         return Circumstances(
-            catalogue=self.catalogue,
+            catalogue=catalogue,
             availability=found,
             recollection=recollection,
-            today=self.today,
-            pace=await read_paces(self.ledger, builds, self.now),
-            overruns=await read_overruns(self.ledger, builds, self.now),
+            today=today,
+            pace=await read_paces(self.ledger, builds, now),
+            overruns=await read_overruns(self.ledger, builds, now),
             chances=chances_of(before, recollection.chances),
             abilities=able,
             is_told=query is not None and await reports_on_unchecked(self.ledger),
         )
 
     async def _recall(
-        self, query: MemoryQuery, found: Mapping[str, Availability], before: Mapping[str, Belief]
+        self,
+        query: MemoryQuery,
+        catalogue: Catalogue,
+        found: Mapping[str, Availability],
+        before: Mapping[str, Belief],
     ) -> Recollection:
         local_only = query.local_only or self.rules.local_only
-        askable = [p for p in self.catalogue if self.can_be_asked(p, found.get(p.id), local_only=local_only)]
+        askable = [p for p in catalogue if self.can_be_asked(p, found.get(p.id), local_only=local_only)]
         cheapest_first = sorted(askable, key=lambda p: (p.cost_usd(input_tokens=1_000, output_tokens=1_000), p.id))
         return await self.memory.retrieve_similar(
             query.task,

@@ -26,10 +26,11 @@ from ...memory_store.index.keeper import IndexKeeper
 from ...memory_store.index.vector_index import Filling, Opened, VectorIndex
 from ...memory_store.ledger import Ledger
 from ...memory_store.memory import Memory
+from ...memory_store.pass_rates import NOTHING_MEASURED
 from ...profiles.catalogue import Catalogue
 from ...profiles.loading import load_catalogue
 from ...tools.routing.deciding import assess, understand
-from ...tools.routing.prior import abilities, beliefs_before, chances_of
+from ...tools.routing.prior import beliefs_before, chances_of
 from ..json_lines import unpacked
 from ..unusable import in_words
 
@@ -73,7 +74,7 @@ class Predictor:
         job = understand(text, None, ())
         complexity = job.complexity.score
         prior = self.catalogue.rules.prior
-        before = beliefs_before(abilities(self.catalogue), complexity, job.task_type, prior)
+        before = beliefs_before(self.catalogue, NOTHING_MEASURED, complexity, job.task_type)
         recollection = await self.memory.retrieve_similar(
             text, task_type=job.task_type, complexity=complexity, expected=before
         )

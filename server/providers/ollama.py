@@ -89,14 +89,15 @@ class OllamaProvider:
         if self._gate.blocks(self._vendor.host, local_only=local_only):
             return {profile.id: self._unavailable(profile, not_local(self._vendor.host)) for profile in profiles}
         try:
-            found = [(profile, await self._models.installed(profile.api_model)) for profile in profiles]
-            is_bare = not any(model for _, model in found)
-            unknown = (
-                await self._models.other_text_models([profile.api_model for profile in profiles]) if is_bare else ()
-            )
+            api_models = [profile.api_model for profile in profiles]
+            found = await self._models.installed(api_models)
+            unknown = () if any(found) else await self._models.other_text_models(api_models)
         except Unreachable as error:
             return {profile.id: self._unavailable(profile, str(error), is_set_up=None) for profile in profiles}
-        return {profile.id: self._availability(profile, model, unknown) for profile, model in found}
+        return {
+            profile.id: self._availability(profile, model, unknown)
+            for profile, model in zip(profiles, found, strict=True)
+        }
 
     async def check_access(self) -> str | None:
         """See `Provider`. There is no key, so any answer counts as access."""
@@ -162,10 +163,11 @@ class OllamaProvider:
 
     async def _installed(self, request: GenerationRequest) -> InstalledModel:
         """The model as the server describes it. Raises Unreachable, UnknownModelId or NotLocal."""
-        model = await self._models.installed(request.profile.api_model)
+        wanted = [request.profile.api_model]
+        (model,) = await self._models.installed(wanted)
         if model is None:
             self._models.forget()  # it may have been pulled since the last listing
-            model = await self._models.installed(request.profile.api_model)
+            (model,) = await self._models.installed(wanted)
         if model is None:
             raise unknown_model(self._vendor, request)
         if request.local_only:

@@ -66,8 +66,8 @@ class OllamaModels:
         self._lock = anyio.Lock()
         self._client: httpx.AsyncClient | None = None
 
-    async def installed(self, api_model: str) -> InstalledModel | None:
-        """The model with a wire id, whose tag defaults to `latest`. None: not installed.
+    async def installed(self, api_models: Collection[str]) -> Sequence[InstalledModel | None]:
+        """The models with these wire ids, in order; a tag defaults to `latest`. None: not installed.
 
         `loaded_tokens` is at most LIST_TTL_S old. Raises Unreachable.
         """
@@ -75,17 +75,7 @@ class OllamaModels:
             listing = self._latest = await self._fresh()
             if listing.models is None:
                 raise unreachable(self._vendor, listing.problem)
-            listed = listing.models.get(full_name(api_model))
-            shown = None if listed is None else await self._show(listed)
-        if listed is None or shown is None:
-            return None
-        return InstalledModel(
-            build=listed.build,
-            is_remote=is_remote(listed, shown),
-            can_think="thinking" in shown.capabilities,
-            context_tokens=shown.context_tokens,
-            loaded_tokens=listing.loaded.get(full_name(listed.name)),
-        )
+            return [await self._installed(listing, full_name(api_model)) for api_model in api_models]
 
     async def other_text_models(self, api_models: Collection[str]) -> Sequence[str]:
         """Sorted names of installed text models other than these wire ids. Raises Unreachable."""
@@ -121,6 +111,19 @@ class OllamaModels:
         """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
+
+    async def _installed(self, listing: "_Listing", name: str) -> InstalledModel | None:
+        listed = (listing.models or {}).get(name)
+        shown = None if listed is None else await self._show(listed)
+        if listed is None or shown is None:
+            return None
+        return InstalledModel(
+            build=listed.build,
+            is_remote=is_remote(listed, shown),
+            can_think="thinking" in shown.capabilities,
+            context_tokens=shown.context_tokens,
+            loaded_tokens=listing.loaded.get(full_name(listed.name)),
+        )
 
     async def _fresh(self) -> "_Listing":
         """The cached listing, or a new one when it has expired."""

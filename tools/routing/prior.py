@@ -109,14 +109,17 @@ def _abilities(catalogue: Catalogue, rates: PassRates) -> dict[str, Ability]:
     return heirs | found
 
 
+@lru_cache(maxsize=128)  # complexities have one decimal, and most tasks are of a few types
 def beliefs_before(
-    able: Mapping[str, Ability], complexity: float, task_type: TaskType, prior: Prior
-) -> dict[str, Belief]:
+    catalogue: Catalogue, rates: PassRates, complexity: float, task_type: TaskType
+) -> Mapping[str, Belief]:
     """Each model's prior belief by profile id, for a task of this complexity and type."""
-    return {
+    prior = catalogue.rules.prior
+    believed = {
         model: belief_of(ability.expected_success(complexity, task_type), ability.worth_tasks(prior))
-        for model, ability in able.items()
+        for model, ability in abilities(catalogue, rates).items()
     }
+    return MappingProxyType(believed)
 
 
 def chances_of(before: Mapping[str, Belief], remembered: Mapping[str, float]) -> dict[str, float]:
