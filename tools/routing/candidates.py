@@ -20,7 +20,7 @@ from ..editing.packing import room_in
 from ..provider import Availability
 from .expectation import Expectation, expect, expected_output_tokens
 from .prior import Ability
-from .thinking import decide_thinking
+from .thinking import is_to_think
 
 
 @dataclass(frozen=True)
@@ -189,9 +189,8 @@ def judge(
     pace = circumstances.pace.get(profile.id)
     is_unmeasured = pace is None and profile.price is None
     overruns = circumstances.overruns.get(profile.id, ()) if is_unmeasured else ()
-    output_tokens = expected_output_tokens(complexity, thinking=decide_thinking(profile, complexity).on)
-    window = availability.window_of(profile)
-    prompt_tokens = constraints.prompt_tokens_in(window, output_tokens)
+    output_tokens = expected_output_tokens(complexity, thinking=is_to_think(profile, complexity))
+    prompt_tokens = constraints.prompt_tokens_in(availability.window_of(profile), output_tokens)
     belief, ability = circumstances.recollection.beliefs.get(profile.id), circumstances.abilities.get(profile.id)
     is_estimated = belief is None and (ability is None or ability.is_estimated)
     expected = expect(

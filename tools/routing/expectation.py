@@ -8,7 +8,7 @@ from ...memory_store.overruns import Overrun, least_seconds
 from ...memory_store.pace import Pace
 from ...profiles.model import ModelProfile
 from ...profiles.routing_rules import Prior
-from .thinking import decide_thinking
+from .thinking import is_to_think
 
 # Our own rule of thumb until a model's use is measured: an answer of 150 tokens for a rename, 340 for a
 # function (complexity 3), 2,600 for a hard module (8); thinking adds three times the answer.
@@ -62,7 +62,7 @@ def expect(
     pace: its measured speed on this machine. None: the profile's speed and the overruns are used. is_cold: it must
     be loaded first. chance: its probability of success by all evidence. None: the belief is used.
     """
-    thinking = decide_thinking(profile, complexity).on
+    thinking = is_to_think(profile, complexity)
     output_tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     return Expectation(
         success=belief.expected_success(prior) if chance is None else chance,
@@ -72,6 +72,7 @@ def expect(
             profile,
             complexity=complexity,
             prompt_tokens=prompt_tokens,
+            output_tokens=output_tokens,
             thinking=thinking,
             pace=pace,
             overruns=overruns,
@@ -85,15 +86,15 @@ def expected_seconds(
     *,
     complexity: float,
     prompt_tokens: int,
+    output_tokens: int,
     thinking: bool,
     pace: Pace | None,
     overruns: Sequence[Overrun],
     is_cold: bool,
 ) -> float | None:
-    """Expected duration of the model's reply; None if its speed is unknown."""
-    tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
+    """Expected duration of a reply of `output_tokens`; None if the model's speed is unknown."""
     if pace is None:
-        guess = None if profile.speed is None else tokens / profile.speed.typical_tokens_per_second
+        guess = None if profile.speed is None else output_tokens / profile.speed.typical_tokens_per_second
         if not overruns:
             return guess
         least = least_seconds(overruns, complexity, thinking=thinking, prompt_tokens=prompt_tokens)
@@ -102,4 +103,5 @@ def expected_seconds(
     if profile.price is None:
         # A self-hosted model's time to read the prompt grows with its length.
         first_seconds *= max(1.0, prompt_tokens / max(1.0, pace.prompt_tokens() * _ESTIMATE_OVER_COUNT))
-    return (pace.load_seconds if is_cold else 0.0) + first_seconds + tokens * pace.seconds_per_token(thinking=thinking)
+    stream_seconds = output_tokens * pace.seconds_per_token(thinking=thinking)
+    return (pace.load_seconds if is_cold else 0.0) + first_seconds + stream_seconds

@@ -9,7 +9,7 @@ from .expectation import usual_output_tokens
 from .foresight import foresee
 from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Means, Plan, Prospect, Step, make_plan
 from .policy import WORTH_IN_DIRECTORS, Policy
-from .thinking import decide_thinking
+from .thinking import is_to_think
 
 # Assumed cost of a director's answer, in US dollars, if no profile with a price has the role.
 _DIRECTORS_ANSWER_USD = 0.02
@@ -136,7 +136,7 @@ def worth_of_a_solved_task_usd(
             input_tokens=prompt_tokens,
             output_tokens=usual_output_tokens(
                 complexity,
-                thinking=decide_thinking(profile, complexity).on,
+                thinking=is_to_think(profile, complexity),
                 pace=circumstances.pace.get(profile.id),
             ),
         )

@@ -13,11 +13,20 @@ LEAST = 0.0
 
 def decide_thinking(profile: ModelProfile, complexity: float, *, is_repair: bool = False) -> Thinking:
     """The thinking for a task of this complexity; a repair thinks if the model can."""
+    if profile.thinking is None:
+        return Thinking(on=False)
+    return Thinking(
+        on=is_to_think(profile, complexity, is_repair=is_repair),
+        effort=_effort(profile.thinking, complexity, is_repair=is_repair),
+    )
+
+
+def is_to_think(profile: ModelProfile, complexity: float, *, is_repair: bool = False) -> bool:
+    """Whether the model thinks at all about such a task."""
     rules = profile.thinking
     if rules is None:
-        return Thinking(on=False)
-    on = profile.thinks_always or is_repair or complexity >= rules.on_from_complexity
-    return Thinking(on=on, effort=_effort(rules, complexity, is_repair=is_repair))
+        return False
+    return is_repair or complexity >= rules.on_from_complexity or profile.thinks_always
 
 
 def _effort(rules: ThinkingRules, complexity: float, *, is_repair: bool) -> str | None:
