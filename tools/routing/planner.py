@@ -52,8 +52,12 @@ class Planner:
         neither cost nor wait mattered, within the same limits.
         """
         unrepaired = None if may_repair or not failed else failed[-1].model
+        is_repairing = self.check is not None or bool(failed)  # without a check nobody learns of a first failure
         return make_plan(
-            [self._prospect(c, can_repair=c.profile.id != unrepaired) for c in self._players(failed, left_out)],
+            [
+                self._prospect(c, can_repair=is_repairing and c.profile.id != unrepaired)
+                for c in self._players(failed, left_out)
+            ],
             self.check,
             self.worth_usd * (_NO_OBJECT if at_any_price else 1),
             means,
@@ -116,12 +120,11 @@ class Planner:
         return sorted(players.values(), key=lambda c: in_order.index(c.profile.id))
 
     def _prospect(self, candidate: Candidate, *, can_repair: bool) -> Prospect:
-        draft, repair = (foresee(candidate, self.complexity, is_repair=is_repair) for is_repair in (False, True))
         return Prospect(
             model=candidate.profile.id,
             success=self.chances.get(candidate.profile.id, candidate.expected.success),
-            draft=draft,
-            repair=repair if can_repair else None,
+            draft=foresee(candidate, self.complexity, is_repair=False),
+            repair=foresee(candidate, self.complexity, is_repair=True) if can_repair else None,
             is_local=candidate.availability.is_local,
         )
 
