@@ -78,6 +78,8 @@ def plain(text: str) -> str:
 def sanitized(answer: _Answer) -> _Answer:
     """The answer to return: its remarks made plain, its code visible."""
     said = answer.model_dump()
+    if _is_plain(repr(said)):
+        return answer
     cleaned = _cleaned(said)
     return answer if cleaned == said else type(answer).model_validate(cleaned)
 
@@ -92,6 +94,12 @@ def fenced(code: str) -> str:
 def indented(remark: str) -> str:
     """A multi-line remark as one list item, so that its lines cannot pass for lines of our own."""
     return remark.replace("\n", "\n    ")
+
+
+def _is_plain(shown: str) -> bool:
+    """Whether none of the texts in a `repr` needs cleaning: without a backslash they all stand in it unchanged."""
+    is_seen = shown.isascii() and shown.isprintable() and "\\" not in shown
+    return is_seen and "![" not in shown and "<" not in shown
 
 
 def _cleaned(value: object, field: str = "") -> object:

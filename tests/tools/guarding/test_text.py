@@ -1,8 +1,9 @@
 """What is taken out of text that goes back, and what is not."""
 
 import pytest
+from pydantic import BaseModel
 
-from chargehand.tools.guarding.text import Hidden, fenced, for_models, hidden_in, plain, visible
+from chargehand.tools.guarding.text import Hidden, fenced, for_models, hidden_in, plain, sanitized, visible
 
 
 @pytest.mark.parametrize(
@@ -114,3 +115,20 @@ def test_models_see_source_to_the_letter_but_for_what_nobody_sees():
 def test_what_is_hidden_is_counted_from_its_first_line():
     assert hidden_in("plain\r\n") is None
     assert hidden_in("one\ntwo\u202e\nthree\u200b\x07") == Hidden(count=3, line=2)
+
+
+class _Answer(BaseModel):
+    notes: list[str]
+    code: str
+
+
+@pytest.mark.parametrize(
+    "hostile", ["\x7f", "a\u200bb", "![x](https://a.example)", "<img>", "half \ud800 \x1b[2J", "'\"\x07", "\r\n"]
+)
+def test_no_part_of_an_answer_hides_behind_plain_ones(hostile: str):
+    clean = _Answer(notes=["it's plain", 'and "so" is this'], code="a = 1")
+
+    assert sanitized(clean) == clean
+    assert sanitized(_Answer(notes=["plain", hostile], code=hostile)) == _Answer(
+        notes=["plain", plain(hostile)], code=visible(hostile)
+    )
