@@ -17,7 +17,7 @@ from .asking.consulting import (
     explain,
     price_above_unasked,
     visible_tokens_at_most,
-    within_the_day,
+    within_daily_budget,
 )
 from .asking.request import NotAffordable, RequestResult
 from .asking.tokens import estimate_tokens
@@ -155,11 +155,11 @@ async def _plan_review(
     is_local = local_only or examined.must_stay_local or services.rules.local_only
     circumstances = await services.survey(local_only=is_local)
     decision = await decide(
-        job, services, circumstances, checkpoint="strategic", local_only=is_local, within_the_day=False
+        job, services, circumstances, checkpoint="strategic", local_only=is_local, within_daily_budget=False
     )
     plan = _ReviewPlan(goal, progress, question, found, job, examined, is_local, decision)
     prompt = plan.prompt(plan.packed.files)
-    affordable = await within_the_day(services, decision, "strategic", prompt, job, circumstances)
+    affordable = await within_daily_budget(services, decision, "strategic", prompt, job, circumstances)
     return plan if affordable is decision else replace(plan, decision=affordable)
 
 

@@ -10,7 +10,7 @@ import anyio.to_thread
 from ..memory_store.errors import BudgetExceeded
 from ..memory_store.records import TaskRow
 from .answers import FindingAnswer, ValidationAnswer
-from .asking.consulting import price_above_unasked, within_the_day
+from .asking.consulting import price_above_unasked, within_daily_budget
 from .asking.request import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
@@ -151,12 +151,12 @@ async def _plan_review(
     is_local = local_only or examined.must_stay_local or is_of_a_local_task or services.rules.local_only
     circumstances = await services.survey(local_only=is_local)
     decision = await decide(
-        job, services, circumstances, checkpoint="validation", local_only=is_local, within_the_day=False
+        job, services, circumstances, checkpoint="validation", local_only=is_local, within_daily_budget=False
     )
     plan = _ReviewPlan(texts, task, pieces[0].language, job, decision, is_local, tuple(notes))
     if depth != "review":  # without it, only a model as strong as a validator is asked
         return plan
-    decision = await within_the_day(services, decision, "validation", plan.prompt, job, circumstances)
+    decision = await within_daily_budget(services, decision, "validation", plan.prompt, job, circumstances)
     return replace(plan, decision=decision)
 
 

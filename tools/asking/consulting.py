@@ -14,7 +14,7 @@ from ..editing.prompt import Prompt
 from ..errors import NoModelAvailable
 from ..provider import ProviderError
 from ..routing.candidates import Candidate, Circumstances
-from ..routing.deciding import Job, decide, of_the_day_usd
+from ..routing.deciding import Job, decide, left_today_usd
 from ..routing.decision import Decision
 from ..routing.thinking import LEAST, decide_thinking
 from ..services import Services
@@ -102,7 +102,7 @@ def price_above_unasked(services: Services, candidate: Candidate, prompt: Prompt
     return whole.worst_case_usd if whole else None
 
 
-async def within_the_day(
+async def within_daily_budget(
     services: Services,
     decision: Decision,
     checkpoint: Checkpoint,
@@ -114,10 +114,10 @@ async def within_the_day(
 
     If no model on this machine can be asked, the decision is returned unchanged.
     """
-    chosen, left_usd = decision.chosen, await of_the_day_usd(services)
+    chosen, left_usd = decision.chosen, await left_today_usd(services)
     if not chosen.is_usable or left_usd is None or affordable(chosen, _terms(chosen, prompt), left_usd) is not None:
         return decision
-    here = await decide(job, services, circumstances, checkpoint=checkpoint, local_only=True, within_the_day=False)
+    here = await decide(job, services, circumstances, checkpoint=checkpoint, local_only=True, within_daily_budget=False)
     if not here.chosen.is_usable:
         return decision
     note = (

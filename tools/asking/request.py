@@ -317,9 +317,9 @@ class Requester:
         profile, cap_usd, left_usd = candidate.profile, self.services.rules.daily_budget_usd, terms.left_usd
         limit, instead = terms.limit, ", or name a cheaper model" if terms.limit == RequestTerms.limit else ""
         if cap_usd is not None and profile.price is not None:
-            of_the_day_usd = max(0.0, cap_usd - await self.services.ledger.spent_today_usd())
-            if left_usd is None or of_the_day_usd <= left_usd:
-                left_usd, limit, instead = of_the_day_usd, "CHARGEHAND_DAILY_BUDGET_USD", ", or use a local model"
+            left_today_usd = max(0.0, cap_usd - await self.services.ledger.spent_today_usd())
+            if left_usd is None or left_today_usd <= left_usd:
+                left_usd, limit, instead = left_today_usd, "CHARGEHAND_DAILY_BUDGET_USD", ", or use a local model"
         allowance = affordable(candidate, terms, left_usd)
         if allowance is None:
             raise NotAffordable(

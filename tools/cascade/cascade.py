@@ -17,7 +17,7 @@ from ..guarding.privacy import HOW_TO_LEAVE, STAYS_LOCAL
 from ..guarding.secrets import holds_placeholder
 from ..provider import RateLimited, Turn
 from ..routing.candidates import Candidate
-from ..routing.deciding import of_the_day_usd
+from ..routing.deciding import left_today_usd
 from ..routing.decision import Decision
 from ..routing.foresight import foresee
 from ..routing.plan import Step
@@ -61,7 +61,7 @@ class Cascade:
                 continue
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
-                self.options.too_dear.update(self.options.as_dear_as(step))
+                self.options.too_expensive.update(self.options.as_expensive_as(step))
             except NoTime as error:
                 self.notes.append(str(error))
                 self.options.too_slow.append(step.model)
@@ -73,7 +73,7 @@ class Cascade:
                     self.notes.append(why)
                     step = await self._kept_local(deadline - anyio.current_time())
                     continue
-            await self._look_at_the_day()
+            await self._update_daily_budget()
             step = await self._waited_out(deadline - anyio.current_time())
             step = step or self._next(deadline - anyio.current_time())
         return self._without_success()
@@ -94,7 +94,7 @@ class Cascade:
         made = self.attempts.made
         if any(attempt.outcome == "unverified" or attempt.lacks_a_package for attempt in made):
             return "unverified"
-        if self.options.too_dear:
+        if self.options.too_expensive:
             return "over_budget"
         return "refused" if self.options.local_only and not made and not self.options.too_slow else "failed"
 
@@ -168,10 +168,10 @@ class Cascade:
         )
         return await self.attempts.make(candidate, self._prompt(step), limits, is_repair=step.is_repair)
 
-    async def _look_at_the_day(self) -> None:
+    async def _update_daily_budget(self) -> None:
         services = self.attempts.requester.services
         await services.ledger.refresh()
-        self.options.of_the_day_usd = await of_the_day_usd(services)
+        self.options.left_today_usd = await left_today_usd(services)
 
     def _next(self, seconds: float) -> Step | None:
         """The next step. None: the contract is used up, or no step is worth its cost; a note says which."""
@@ -211,7 +211,7 @@ class Cascade:
         """The status when no model can be asked: for money, privacy or availability. The warnings say more."""
         if self.decision.source == "override":
             self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
-        if any(candidate.is_too_dear_alone for candidate in self.decision.candidates):
+        if any(candidate.is_only_too_expensive for candidate in self.decision.candidates):
             return "over_budget"
         if self.options.local_only:
             self.notes.append(self.contract.remedy or "")

@@ -20,9 +20,9 @@ class Options:
     """Becomes True when something is found that may not leave this machine."""
     too_slow: list[str] = field(default_factory=list[str])
     """Ids of models left out because their reply would come too late; twice if asked again."""
-    too_dear: set[str] = field(default_factory=set[str])
+    too_expensive: set[str] = field(default_factory=set[str])
     """Ids of models left out because the money left does not pay for them."""
-    of_the_day_usd: float | None = None
+    left_today_usd: float | None = None
     """US dollars left of the day's budget after the last attempt. None: it has no limit, or no attempt was made."""
 
     @property
@@ -33,7 +33,7 @@ class Options:
 
     def means(self, seconds: float) -> Means:
         """The limits left for a plan. seconds: until the contract's time is up."""
-        limits = [usd for usd in (self.left_usd, self.of_the_day_usd) if usd is not None]
+        limits = [usd for usd in (self.left_usd, self.left_today_usd) if usd is not None]
         return Means(self.contract.max_attempts - len(self.attempts.made), seconds, min(limits, default=None))
 
     def used_up(self, seconds: float) -> str | None:
@@ -49,17 +49,17 @@ class Options:
         means: Means,
         *,
         at_any_price: bool = False,
-        beyond_the_money: bool = False,
+        include_too_expensive: bool = False,
         again: Collection[str] = (),
     ) -> Plan:
         """The best plan after the attempts so far.
 
-        at_any_price: see `Planner.plan`. beyond_the_money: include the models whose cost is their only obstacle.
+        at_any_price: see `Planner.plan`. include_too_expensive: include the models whose cost is their only obstacle.
         again: models to ask once more although they gave no answer.
         """
         made, heard, planner = self.attempts.made, self.last_heard, self.decision.planner
-        if beyond_the_money:
-            candidates = [replace(c, obstacles=()) if c.is_too_dear_alone else c for c in planner.candidates]
+        if include_too_expensive:
+            candidates = [replace(c, obstacles=()) if c.is_only_too_expensive else c for c in planner.candidates]
             planner = replace(planner, candidates=candidates)
         return planner.plan(
             means,
@@ -126,7 +126,7 @@ class Options:
         """The last attempt that was not rate-limited."""
         return next((t for t in reversed(self.attempts.made) if not isinstance(t.request.error, RateLimited)), None)
 
-    def as_dear_as(self, step: Step) -> Iterator[str]:
+    def as_expensive_as(self, step: Step) -> Iterator[str]:
         """Ids of models that are expected to cost at least as much as a step, its own first."""
         planner = self.decision.planner
         cost_usd = planner.cost_usd(step)
@@ -137,7 +137,7 @@ class Options:
 
     def left_out(self, again: Collection[str] = ()) -> set[str]:
         """Ids of the models that no plan may ask. again: exceptions for models that gave no answer."""
-        return {*(set(self._silent()) - set(again)), *self._elsewhere(), *self.too_dear, *self.too_slow}
+        return {*(set(self._silent()) - set(again)), *self._elsewhere(), *self.too_expensive, *self.too_slow}
 
     def _elsewhere(self) -> Iterator[str]:
         """Ids of the models that are not on this machine, if nothing may leave it."""

@@ -9,10 +9,10 @@ from .options import Options
 
 
 def why_it_stops(options: Options, means: Means) -> str:
-    """A note on the next model, which is not asked, and how to have it asked; updates `too_dear` if cost is why."""
+    """A note on the next model, which is not asked, and its remedy; updates `too_expensive` if cost is why."""
     planner = options.decision.planner
-    if step := next(iter(options.plan(replace(means, usd=None), beyond_the_money=True).steps), None):
-        return _left_out_as_too_dear(options, step.model, _why_too_dear(options, step, means))
+    if step := next(iter(options.plan(replace(means, usd=None), include_too_expensive=True).steps), None):
+        return _left_out_as_too_expensive(options, step.model, _why_too_expensive(options, step, means))
     untimed = replace(means, seconds=None)
     if step := next(iter(options.plan(untimed).steps), None) or options.another_free(untimed):
         return (
@@ -29,37 +29,37 @@ def why_it_stops(options: Options, means: Means) -> str:
             f"Stopped: after these failures {what} is not worth {price}; the remaining options together have a"
             f' {rest.success:.0%} chance. {remedy}model="{step.model}" asks it alone.'
         )
-    if (other := _beyond_the_money(options)) is not None:
-        return _left_out_as_too_dear(options, other.profile.id, other.why_not)
+    if (other := _only_too_expensive(options)) is not None:
+        return _left_out_as_too_expensive(options, other.profile.id, other.why_not)
     made = len(options.attempts.made)
     return f"Stopped after {made} of {options.contract.max_attempts} attempts: {_why_it_ends(options)}"
 
 
-def _left_out_as_too_dear(options: Options, model: str, why: str | None) -> str:
-    options.too_dear.add(model)
+def _left_out_as_too_expensive(options: Options, model: str, why: str | None) -> str:
+    options.too_expensive.add(model)
     return f"{model}: not asked: {why}. Raise it to have it asked."
 
 
-def _why_too_dear(options: Options, step: Step, means: Means) -> str | None:
+def _why_too_expensive(options: Options, step: Step, means: Means) -> str | None:
     planner = options.decision.planner
     if not any(c.is_usable for c in planner.candidates if c.profile.id == step.model):
-        return next(c.why_not for c in planner.candidates if c.profile.id == step.model and c.is_too_dear_alone)
+        return next(c.why_not for c in planner.candidates if c.profile.id == step.model and c.is_only_too_expensive)
     return f"about {in_dollars(planner.cost_usd(step))} is more than {_limit(options, means)}"
 
 
 def _limit(options: Options, means: Means) -> str:
     """The tighter of the two money limits, by the name of its argument or setting."""
-    if means.usd is not None and means.usd == options.of_the_day_usd:
+    if means.usd is not None and means.usd == options.left_today_usd:
         left = in_dollars(means.usd)
         return f"the {left} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
     return f"is left of max_cost_usd {options.contract.max_cost_usd:g}"
 
 
-def _beyond_the_money(options: Options) -> Candidate | None:
+def _only_too_expensive(options: Options) -> Candidate | None:
     """A model whose cost is the only obstacle."""
     out = options.left_out()
-    dear = (c for c in options.decision.planner.candidates if c.is_too_dear_alone and c.profile.id not in out)
-    return next(dear, None)
+    candidates = (c for c in options.decision.planner.candidates if c.is_only_too_expensive and c.profile.id not in out)
+    return next(candidates, None)
 
 
 def _why_it_ends(options: Options) -> str:

@@ -30,7 +30,7 @@ class Constraints:
     local_only: bool = False
     max_cost_usd: float | None = None
     """US dollars for a single request. None: the caller sets no limit."""
-    of_the_day_usd: float | None = None
+    left_today_usd: float | None = None
     """US dollars left of the day's budget. None: it has no limit, or is ignored here."""
     max_latency_s: float | None = None
     prompt_tokens: int = 0
@@ -41,7 +41,7 @@ class Constraints:
     @cached_property
     def usd(self) -> float | None:
         """The tighter of the two limits, in US dollars. None: no limit."""
-        limits = [usd for usd in (self.max_cost_usd, self.of_the_day_usd) if usd is not None]
+        limits = [usd for usd in (self.max_cost_usd, self.left_today_usd) if usd is not None]
         return min(limits, default=None)
 
     def prompt_tokens_in(self, window_tokens: int | None, output_tokens: int) -> int:
@@ -55,7 +55,7 @@ class Constraints:
         return min(whole, max(least, room_in(window_tokens, output_tokens)))
 
 
-ObstacleKind = Literal["retired", "not_local", "unreachable", "too_long", "too_dear", "day_spent", "too_slow"]
+ObstacleKind = Literal["retired", "not_local", "unreachable", "too_long", "too_expensive", "day_spent", "too_slow"]
 
 
 @dataclass(frozen=True)
@@ -107,9 +107,9 @@ class Candidate:
         return self.obstacles[0].text if self.obstacles else None
 
     @property
-    def is_too_dear_alone(self) -> bool:
+    def is_only_too_expensive(self) -> bool:
         """Whether its cost is the only obstacle."""
-        return bool(self.obstacles) and {obstacle.kind for obstacle in self.obstacles} <= {"too_dear", "day_spent"}
+        return bool(self.obstacles) and {obstacle.kind for obstacle in self.obstacles} <= {"too_expensive", "day_spent"}
 
     @property
     def window_tokens(self) -> int | None:
@@ -266,17 +266,17 @@ def _obstacles(
             f" its window holds {window:,}",
         )
     if constraints.usd is not None and expected.cost_usd > constraints.usd:
-        yield _beyond_the_money(expected.cost_usd, constraints)
+        yield _cost_obstacle(expected.cost_usd, constraints)
     if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
         told = f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
         yield Obstacle("too_slow", told)
 
 
-def _beyond_the_money(cost_usd: float, constraints: Constraints) -> Obstacle:
+def _cost_obstacle(cost_usd: float, constraints: Constraints) -> Obstacle:
     """The obstacle for the tighter of the two limits, the caller's or the day's."""
-    told, of_the_day_usd = f"expected to cost {in_dollars(cost_usd)}, more than", constraints.of_the_day_usd
-    if of_the_day_usd is not None and of_the_day_usd == constraints.usd:
-        left = f"the {in_dollars(of_the_day_usd)} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
+    told, left_today_usd = f"expected to cost {in_dollars(cost_usd)}, more than", constraints.left_today_usd
+    if left_today_usd is not None and left_today_usd == constraints.usd:
+        left = f"the {in_dollars(left_today_usd)} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
         return Obstacle("day_spent", f"{told} {left}")
     limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
-    return Obstacle("too_dear", f"{told} max_cost_usd {limit}")
+    return Obstacle("too_expensive", f"{told} max_cost_usd {limit}")

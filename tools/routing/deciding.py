@@ -92,18 +92,18 @@ async def decide(
     check: Check | None = None,
     means: Means | None = None,
     every_model: bool = False,
-    within_the_day: bool = True,
+    within_daily_budget: bool = True,
 ) -> Decision:
     """Choose a model under the caller's and the user's constraints. Raises UnknownModel or a LedgerError.
 
     check: reliability of the check that will be executed on answers; None: no check. means: limits of all attempts
     together. every_model: several models per role may be tried, one after the other.
-    within_the_day: whether a model that exceeds the day's budget is ruled out.
+    within_daily_budget: whether a model that exceeds the day's budget is ruled out.
     """
     constraints = Constraints(
         local_only=local_only or services.rules.local_only,
         max_cost_usd=max_cost_usd,
-        of_the_day_usd=await of_the_day_usd(services) if within_the_day else None,
+        left_today_usd=await left_today_usd(services) if within_daily_budget else None,
         max_latency_s=max_latency_s,
         prompt_tokens=job.prompt_tokens,
     )
@@ -133,7 +133,7 @@ def assess(text: str) -> tuple[TaskType, float]:
     return job.task_type, job.complexity.score
 
 
-async def of_the_day_usd(services: Services) -> float | None:
+async def left_today_usd(services: Services) -> float | None:
     """US dollars left of the day's budget, not counting reservations of requests under way. None: no limit.
 
     Reservations are mostly released: a request waits for that, and a decision ignores them.

@@ -9,7 +9,7 @@ _MOST_NAMED = 3
 _RAISE = "Raise it to have it asked."
 _REMEDIES: Mapping[ObstacleKind, str] = {
     "too_long": "Give fewer or shorter files to have it asked.",
-    "too_dear": _RAISE,
+    "too_expensive": _RAISE,
     "day_spent": _RAISE,
     "too_slow": _RAISE,
 }

@@ -25,12 +25,12 @@ def kept(candidate: Candidate, *kinds: ObstacleKind, why: str = "why", is_set_up
 @pytest.mark.parametrize(
     ("nearer", "farther"),
     [
-        (kept(HAIKU, "too_dear"), kept(LOCAL, "unreachable")),
+        (kept(HAIKU, "too_expensive"), kept(LOCAL, "unreachable")),
         (kept(HAIKU, "unreachable"), kept(LOCAL, "unreachable", is_set_up=None)),
         (kept(LOCAL, "unreachable", is_set_up=None), kept(HAIKU, "unreachable", is_set_up=False)),
         (kept(HAIKU, "unreachable", is_set_up=False), kept(SONNET, "not_local")),
         (kept(HAIKU, "not_local"), kept(SONNET, "retired")),
-        (kept(OPUS, "too_long"), kept(HAIKU, "too_dear", "too_slow")),
+        (kept(OPUS, "too_long"), kept(HAIKU, "too_expensive", "too_slow")),
     ],
 )
 def test_what_is_easier_to_mend_is_told(nearer: Candidate, farther: Candidate):
@@ -61,5 +61,5 @@ def test_no_more_than_three_vendors_are_told_of():
 
 
 def test_the_doctor_is_named_unless_a_limit_of_the_call_is_all_there_is():
-    assert where_to_look([kept(FAST, "too_dear")]) == where_to_look([]) == ""
+    assert where_to_look([kept(FAST, "too_expensive")]) == where_to_look([]) == ""
     assert "chargehand doctor" in where_to_look([kept(FAST, "unreachable")])

@@ -147,14 +147,14 @@ def test_a_model_that_would_cost_too_much_is_passed_over():
 
 
 @pytest.mark.parametrize(
-    ("max_cost_usd", "of_the_day_usd", "told"),
+    ("max_cost_usd", "left_today_usd", "told"),
     [
         (0.05, 1.0, "more than max_cost_usd 0.05"),
         (1.0, 0.05, "more than the $0.0500 left of CHARGEHAND_DAILY_BUDGET_USD"),
     ],
 )
-def test_of_two_limits_of_money_the_narrower_counts(max_cost_usd: float, of_the_day_usd: float, told: str):
-    asked = question(9, max_cost_usd=max_cost_usd, of_the_day_usd=of_the_day_usd, prompt_tokens=10_000)
+def test_of_two_limits_of_money_the_narrower_counts(max_cost_usd: float, left_today_usd: float, told: str):
+    asked = question(9, max_cost_usd=max_cost_usd, left_today_usd=left_today_usd, prompt_tokens=10_000)
 
     decision = select_model(asked, circumstances())
 

@@ -111,7 +111,7 @@ def test_who_would_begin_and_cannot_is_named_with_what_is_missing(policy: Policy
 
 
 def test_who_would_begin_with_more_left_of_the_days_budget_is_named():
-    decision = decide("quality", RISING, of_the_day_usd=0.0)
+    decision = decide("quality", RISING, left_today_usd=0.0)
 
     assert (choice(decision), decision.source) == ("qwen3-30b-a3b", "constraint")
     assert any("left of CHARGEHAND_DAILY_BUDGET_USD" in warning for warning in decision.warnings)
