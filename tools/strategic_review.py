@@ -12,8 +12,8 @@ from ..profiles.price import in_dollars
 from .answers import ReviewAnswer
 from .asking.consulting import (
     Consultation,
+    clip_to_tokens,
     consult,
-    cut_to,
     explain,
     price_above_unasked,
     visible_tokens_at_most,
@@ -78,7 +78,7 @@ async def strategic_review(
     if answer is None or answer.get("verdict") not in ("continue", "redirect", "stop"):
         raise _no_verdict(consultation.request, chosen.profile)
     text = visible(str(answer.get("guidance", ""))).strip()
-    guidance = cut_to(text, plan.visible_tokens)
+    guidance = clip_to_tokens(text, plan.visible_tokens)
     beside = filter(None, [plan.packed.note, services.catalogue.not_in_force])
     notes = [*plan.examined.notes, *plan.found.notes, *beside, *plan.decision.warnings]
     if guidance != text:

@@ -132,7 +132,7 @@ def visible_tokens_at_most(profile: ModelProfile, otherwise: int) -> int:
     return profile.primary_use.visible_output_tokens_at_most if profile.primary_use else otherwise
 
 
-def cut_to(text: str, tokens: int) -> str:
+def clip_to_tokens(text: str, tokens: int) -> str:
     """The text, cut after a sentence, or else after a word, to at most so many tokens."""
     most = int(tokens * BYTES_PER_TOKEN)
     if len(text.encode()) <= most:

@@ -221,7 +221,7 @@ class Requester:
         # Today's price: the decision may have been made yesterday.
         profile = candidate.profile.priced_on(self.services.today)
         deadline = anyio.current_time() + terms.seconds
-        attempt_id, allowance = await self._set_aside(replace(candidate, profile=profile), terms)
+        attempt_id, allowance = await self._reserve(replace(candidate, profile=profile), terms)
         request = GenerationRequest(
             profile=profile,
             system=terms.prompt.system,
@@ -267,7 +267,7 @@ class Requester:
         with self.booking():
             await self.services.ledger.settle(result.attempt_id, settlement)
 
-    async def _set_aside(self, candidate: Candidate, terms: RequestTerms) -> tuple[int, Allowance]:
+    async def _reserve(self, candidate: Candidate, terms: RequestTerms) -> tuple[int, Allowance]:
         """Reserve the worst-case cost in the ledger; returns the attempt's id and its allowance.
 
         Waits, as long as its time allows, for money that is held only by requests under way.

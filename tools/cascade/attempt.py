@@ -93,7 +93,7 @@ class Attempt:
         return failed.first_failure or "\n".join(f.message for f in failed.findings) or failed.note
 
     @property
-    def is_a_slip(self) -> bool:
+    def failed_on_form(self) -> bool:
         """Whether it failed by its form alone, before anything was executed."""
         return any(check.name in _OF_FORM for check in self.checks if check.outcome == "failed")
 

@@ -49,7 +49,7 @@ class Cascade:
     async def run(self) -> Status:
         """Make attempts until one ends the task; `attempts.made` and `notes` hold what happened."""
         if not self.decision.chosen.is_usable:
-            return self._nobody()
+            return self._none_usable()
         deadline = anyio.current_time() + self.contract.max_seconds
         step: Step | None = Step(self.decision.chosen.profile.id)
         while step is not None:
@@ -57,7 +57,7 @@ class Cascade:
                 attempt = await self._attempt(step, deadline - anyio.current_time())
             except MustStayLocal as error:
                 self.notes.append(str(error))
-                step = await self._kept_local(deadline - anyio.current_time())
+                step = await self._continue_locally(deadline - anyio.current_time())
                 continue
             except (NotAffordable, BudgetExceeded) as error:
                 self.notes.append(str(error))
@@ -69,14 +69,14 @@ class Cascade:
                 self._note(attempt)
                 if (status := self._ended_by(attempt)) is not None:
                     return status
-                if (why := self._why_it_stays(attempt)) is not None:
+                if (why := self._why_local_only(attempt)) is not None:
                     self.notes.append(why)
-                    step = await self._kept_local(deadline - anyio.current_time())
+                    step = await self._continue_locally(deadline - anyio.current_time())
                     continue
             await self._update_daily_budget()
-            step = await self._waited_out(deadline - anyio.current_time())
+            step = await self._wait_out_rate_limit(deadline - anyio.current_time())
             step = step or self._next(deadline - anyio.current_time())
-        return self._without_success()
+        return self._final_status()
 
     def _ended_by(self, attempt: Attempt) -> Status | None:
         """The status of the task if this attempt ends it. None: it goes on."""
@@ -89,7 +89,7 @@ class Cascade:
             return "unverified"
         return None
 
-    def _without_success(self) -> Status:
+    def _final_status(self) -> Status:
         """The status of the task when no further model is asked."""
         made = self.attempts.made
         if any(attempt.outcome == "unverified" or attempt.lacks_a_package for attempt in made):
@@ -98,7 +98,7 @@ class Cascade:
             return "over_budget"
         return "refused" if self.options.local_only and not made and not self.options.too_slow else "failed"
 
-    def _why_it_stays(self, attempt: Attempt) -> str | None:
+    def _why_local_only(self, attempt: Attempt) -> str | None:
         """Why the output of its checks keeps the task on this machine. None: it does not, or it stays already."""
         privacy = self.attempts.requester.services.rules.privacy
         if self.options.local_only or privacy.replaces_secrets or attempt.first_failure is None:
@@ -110,7 +110,7 @@ class Cascade:
             return None
         return f"{STAYS_LOCAL} line {secret.line} of a check's output holds what looks like a secret ({secret.kind})."
 
-    async def _kept_local(self, seconds: float) -> Step | None:
+    async def _continue_locally(self, seconds: float) -> Step | None:
         """Keep the task on this machine from now on; returns its next step there, or None."""
         await keep_local(self.attempts.requester.services.ledger, self.attempts.requester.task_id)
         self.options.local_only = True
@@ -121,8 +121,8 @@ class Cascade:
 
     def _prompt(self, step: Step) -> Prompt:
         draft = self._draft(self.decision.candidate(step.model))
-        heard = self.options.last_heard
-        return self._followed_up(draft, heard) if step.is_repair and heard is not None else draft
+        last = self.options.last_not_rate_limited
+        return self._repair_prompt(draft, last) if step.is_repair and last is not None else draft
 
     def _draft(self, candidate: Candidate) -> Prompt:
         job, tests = self.attempts.job, self.contract.tests
@@ -140,7 +140,7 @@ class Cascade:
             self.notes.append(f"{candidate.profile.id}: {packed.note}")
         return draft(files=packed.files)
 
-    def _followed_up(self, draft: Prompt, attempt: Attempt) -> Prompt:
+    def _repair_prompt(self, draft: Prompt, attempt: Attempt) -> Prompt:
         """The conversation so far, followed by the check's failure."""
         generation, failure = attempt.request.generation, attempt.first_failure
         if generation is None or failure is None:
@@ -182,22 +182,22 @@ class Cascade:
         # A caller who names a model wants its repair at any price.
         plan = self.options.plan(means, at_any_price=self.contract.model is not None)
         if plan.steps:
-            return self.options.slip_corrected() or plan.steps[0]
+            return self.options.form_repair() or plan.steps[0]
         if not self.attempts.made:
-            return self.options.quickest() or self.options.another_free(means)
-        if free := self.options.another_free(means):
+            return self.options.quickest() or self.options.untried_free_step(means)
+        if free := self.options.untried_free_step(means):
             return free
         self.notes.append(why_it_stops(self.options, means))
         return None
 
-    async def _waited_out(self, seconds: float) -> Step | None:
+    async def _wait_out_rate_limit(self, seconds: float) -> Step | None:
         """Wait out a short rate limit; returns the step to retry. None: there is none, or another model is left."""
         waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self.options.last_of_each()}
         brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
         means = self.options.means(seconds)
         if not brief or self.options.used_up(seconds) is not None:
             return None
-        if self.options.plan(means).steps or self.options.another_free(means) is not None:
+        if self.options.plan(means).steps or self.options.untried_free_step(means) is not None:
             return None
         plan = self.options.plan(replace(means, seconds=seconds - min(brief.values())), again=brief)
         if not plan.steps:
@@ -207,7 +207,7 @@ class Cascade:
         await anyio.sleep(brief[step.model])
         return step
 
-    def _nobody(self) -> Status:
+    def _none_usable(self) -> Status:
         """The status when no model can be asked: for money, privacy or availability. The warnings say more."""
         if self.decision.source == "override":
             self.notes.append(f"{self.decision.chosen.profile.id}: {self.decision.chosen.why_not}")
@@ -226,7 +226,7 @@ class Cascade:
             self.notes.append(f"{model}: {attempt.doubt}.")
         if attempt.answer is not None and not attempt.answer.is_whole:
             self.notes.append(f"{model}: its code block was never closed; the end may be missing.")
-        if attempt.outcome == "failed_check" and self.options.may_not_hear(attempt):
+        if attempt.outcome == "failed_check" and self.options.must_not_see_output(attempt):
             self.notes.append(f"{model}: not asked for a repair: {self.contract.private_output}.")
         self.notes.extend(remarks_on(attempt))
         for check in attempt.checks:

@@ -39,7 +39,7 @@ LEAST_LEFT_S = 5.0
 
 logger = logging.getLogger(__name__)
 
-TOUCH_EVERY_S = 0.5
+SYNC_EVERY_S = 0.5
 """Interval at which a delegation looks in the ledger for a request to cancel it, and writes its stage there."""
 
 
@@ -161,7 +161,7 @@ class Delegations:
                 owner=services.owner.id,
                 caller=caller,
                 project=services.roots.project,
-                tests=_tests_by_themselves(job, contract),
+                tests=_repeatable_tests(job, contract),
             )
         )
         # No await from here on, so that a cancelled call leaves no task in the ledger that does not run.
@@ -172,7 +172,7 @@ class Delegations:
     async def _carry_out(self, delegation: Delegation, services: Services, job: Job, contract: Contract) -> None:
         try:
             async with anyio.create_task_group() as group:
-                group.start_soon(_keep_in_touch, delegation, services)
+                group.start_soon(_sync_with_ledger, delegation, services)
                 try:
                     with delegation.scope:
                         await _delegate(delegation, services, job, contract)
@@ -191,18 +191,18 @@ class Delegations:
             delegation.changed.set()
 
 
-def _tests_by_themselves(job: Job, contract: Contract) -> str | None:
+def _repeatable_tests(job: Job, contract: Contract) -> str | None:
     """The tests of a task that can be repeated from its text alone. None: no tests, or it needs files or the like."""
     needs_more = job.files or job.context is not None or contract.changes is not None or contract.commands
     is_work = contract.origin == "use" and contract.tests is not None
     return contract.tests.code if is_work and not needs_more and contract.tests is not None else None
 
 
-async def _keep_in_touch(delegation: Delegation, services: Services) -> None:
+async def _sync_with_ledger(delegation: Delegation, services: Services) -> None:
     """Write the stage for other processes, and cancel the delegation if one of them asks for it."""
     written = ""
     while True:
-        await anyio.sleep(TOUCH_EVERY_S)
+        await anyio.sleep(SYNC_EVERY_S)
         try:
             stage = delegation.stage.as_json()
             if stage != written:
@@ -296,7 +296,7 @@ async def _close(status: Status, attempts: Attempts, notes: list[str], contract:
     status = applied.status
     notes.extend(applied.notes)
     baseline = _baseline(requester.services)
-    worth_usd = _price_on(baseline, best, attempts.made) if baseline and best else None
+    worth_usd = _cost_on(baseline, best, attempts.made) if baseline and best else None
     saving = None
     if status == "succeeded" and baseline is not None and worth_usd is not None:
         saving = Saving(baseline_model=baseline.id, amount=round(worth_usd - attempts.spent_usd, 6))
@@ -345,7 +345,7 @@ def _baseline(services: Services) -> ModelProfile | None:
     return next(iter(services.catalogue.players(services.catalogue.rules.baseline_role, services.today)), None)
 
 
-def _price_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:
+def _cost_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:
     """The cost of the work on the baseline model, in US dollars: the draft's prompt and the visible answer.
 
     Thinking and repairs are overhead of the model used, not work that the baseline would have done. If the baseline

@@ -30,7 +30,7 @@ async def wait_elsewhere(services: Services, task_id: str, report: Report, wait_
     cancel: first ask the owner to cancel the task. A task whose process has died is closed here.
     Raises CallerError for a task that runs on another machine, UnknownTask or a LedgerError.
     """
-    now = await _looked_up(services, task_id)
+    now = await _current_state(services, task_id)
     if now.status == "running" and now.elsewhere:
         raise CallerError(
             f"resume: task {task_id} was imported while it ran on another machine. Resume or cancel it there, or import"
@@ -39,13 +39,13 @@ async def wait_elsewhere(services: Services, task_id: str, report: Report, wait_
     if cancel and now.status == "running":
         await request_cancellation(services.ledger, task_id, services.now)
     with anyio.move_on_after(wait_s):
-        reported, told = None, 0.0
+        reported, reported_at = None, 0.0
         while now.status == "running":
-            if reported != now.stage or anyio.current_time() - told >= REPORT_EVERY_S:
-                reported, told = now.stage, anyio.current_time()
+            if reported != now.stage or anyio.current_time() - reported_at >= REPORT_EVERY_S:
+                reported, reported_at = now.stage, anyio.current_time()
                 await report(Stage.from_json(now.stage))
             await anyio.sleep(LOOK_EVERY_S)
-            now = await _looked_up(services, task_id)
+            now = await _current_state(services, task_id)
     if now.status == "running":
         left = UNKNOWN_S if now.expected_end is None else now.expected_end - services.now
         return still_running(task_id, Stage.from_json(now.stage), max(LEAST_LEFT_S, left))
@@ -71,11 +71,7 @@ async def receipt_of(services: Services, task_id: str) -> Receipt:
         cost_usd=round(sum(attempt.cost_usd for attempt in attempts), 6),
         notes=[
             INTERRUPTED,
-            *(
-                await anyio.to_thread.run_sync(_what_was_written, services.journals, task_id)
-                if services.shows(row)
-                else ()
-            ),
+            *(await anyio.to_thread.run_sync(_file_notes, services.journals, task_id) if services.shows(row) else ()),
         ],
     )
 
@@ -86,7 +82,7 @@ def _figures_of(receipt: Receipt) -> Receipt:
     return receipt.model_copy(update=hidden)
 
 
-def _what_was_written(journals: Journals, task_id: str) -> list[str]:
+def _file_notes(journals: Journals, task_id: str) -> list[str]:
     """Notes on the files that an interrupted task had begun to write."""
     journal = journals.find(task_id)
     if journal is None:
@@ -101,7 +97,7 @@ def _what_was_written(journals: Journals, task_id: str) -> list[str]:
     return [f"Files may be half written: {files}. `chargehand undo {task_id}` restores them."]
 
 
-async def _looked_up(services: Services, task_id: str) -> TaskState:
+async def _current_state(services: Services, task_id: str) -> TaskState:
     """The state of the task; an abandoned one is closed first. Raises UnknownTask."""
     found = await read_state(services.ledger, task_id)
     if found is not None and found.status == "running" and await _is_abandoned(services, found.owner):

@@ -57,7 +57,7 @@ class Options:
         at_any_price: see `Planner.plan`. include_too_expensive: include the models whose cost is their only obstacle.
         again: models to ask once more although they gave no answer.
         """
-        made, heard, planner = self.attempts.made, self.last_heard, self.decision.planner
+        made, last, planner = self.attempts.made, self.last_not_rate_limited, self.decision.planner
         if include_too_expensive:
             candidates = [replace(c, obstacles=()) if c.is_only_too_expensive else c for c in planner.candidates]
             planner = replace(planner, candidates=candidates)
@@ -65,11 +65,11 @@ class Options:
             means,
             [attempt.step for attempt in made if attempt.has_failed],
             left_out=self.left_out(again),
-            may_repair=heard is not None and self.can_be_repaired(heard),
+            may_repair=last is not None and self.can_be_repaired(last),
             at_any_price=at_any_price,
         )
 
-    def another_free(self, means: Means) -> Step | None:
+    def untried_free_step(self, means: Means) -> Step | None:
         """A step of an untried model without a price, whatever its role, since it costs nothing but time.
 
         None: there is none, or none would answer in time.
@@ -83,7 +83,7 @@ class Options:
 
     def quickest(self) -> Step | None:
         """The fastest of models that would all be too late. None: there is none, or it was asked again."""
-        slow = set(self.too_slow) - {*self._elsewhere()}
+        slow = set(self.too_slow) - {*self._remote()}
         if not slow or len(set(self.too_slow)) < len(self.too_slow):
             return None  # it was asked again, and did not get its turn
         job = self.attempts.job
@@ -94,13 +94,13 @@ class Options:
 
         return Step(min(slow, key=lambda model: (seconds(model), self.too_slow.index(model))))
 
-    def slip_corrected(self) -> Step | None:
+    def form_repair(self) -> Step | None:
         """A repair by the same model if only the form of its last draft was wrong. None: something else was.
 
         An edit that does not apply, or code that does not parse, says little about how hard the task is.
         """
         last = self.attempts.made[-1] if self.attempts.made else None
-        if last is None or last.is_repair or not last.is_a_slip or not self.can_be_repaired(last):
+        if last is None or last.is_repair or not last.failed_on_form or not self.can_be_repaired(last):
             return None
         return Step(last.candidate.profile.id, is_repair=True)
 
@@ -108,12 +108,12 @@ class Options:
         """Whether the same model may be given its failure, and did not just repeat an earlier answer."""
         if attempt.outcome != "failed_check" or attempt.first_failure is None or attempt.request.generation is None:
             return False
-        if self.may_not_hear(attempt):
+        if self.must_not_see_output(attempt):
             return False
         earlier = [t.answer.code for t in self.attempts.made if t is not attempt and t.answer is not None]
         return attempt.answer is None or attempt.answer.code not in earlier
 
-    def may_not_hear(self, attempt: Attempt) -> bool:
+    def must_not_see_output(self, attempt: Attempt) -> bool:
         """Whether the output of the checks must be withheld from the model that gave the answer."""
         return self.contract.private_output is not None and not attempt.candidate.availability.is_local
 
@@ -122,7 +122,7 @@ class Options:
         return {attempt.candidate.profile.id: attempt for attempt in self.attempts.made}.values()
 
     @property
-    def last_heard(self) -> Attempt | None:
+    def last_not_rate_limited(self) -> Attempt | None:
         """The last attempt that was not rate-limited."""
         return next((t for t in reversed(self.attempts.made) if not isinstance(t.request.error, RateLimited)), None)
 
@@ -137,14 +137,14 @@ class Options:
 
     def left_out(self, again: Collection[str] = ()) -> set[str]:
         """Ids of the models that no plan may ask. again: exceptions for models that gave no answer."""
-        return {*(set(self._silent()) - set(again)), *self._elsewhere(), *self.too_expensive, *self.too_slow}
+        return {*(set(self._unavailable()) - set(again)), *self._remote(), *self.too_expensive, *self.too_slow}
 
-    def _elsewhere(self) -> Iterator[str]:
+    def _remote(self) -> Iterator[str]:
         """Ids of the models that are not on this machine, if nothing may leave it."""
         if self.local_only:
             yield from (c.profile.id for c in self.decision.candidates if not c.availability.is_local)
 
-    def _silent(self) -> Iterator[str]:
+    def _unavailable(self) -> Iterator[str]:
         """Ids of the models whose last attempt gave no answer to judge, and all of an unavailable vendor."""
         for attempt in self.last_of_each():
             if attempt.has_failed:

@@ -14,7 +14,7 @@ def why_it_stops(options: Options, means: Means) -> str:
     if step := next(iter(options.plan(replace(means, usd=None), include_too_expensive=True).steps), None):
         return _left_out_as_too_expensive(options, step.model, _why_too_expensive(options, step, means))
     untimed = replace(means, seconds=None)
-    if step := next(iter(options.plan(untimed).steps), None) or options.another_free(untimed):
+    if step := next(iter(options.plan(untimed).steps), None) or options.untried_free_step(untimed):
         return (
             f"{step.model}: not asked: it would not answer within the {means.seconds:.0f} s that are left of"
             f" max_seconds {options.contract.max_seconds:g}. Raise it to have it asked."

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
-from ..asking.consulting import Consultation, consult, cut_to, explain, visible_tokens_at_most
+from ..asking.consulting import Consultation, clip_to_tokens, consult, explain, visible_tokens_at_most
 from ..asking.tokens import estimate_tokens
 from ..editing.prompt import Prompt, validation_prompt
 from ..guarding.text import visible
@@ -142,7 +142,7 @@ def _within(findings: Sequence[Finding], tokens: int) -> list[Finding]:
         if took <= tokens:
             kept.append(finding)
         elif not kept:
-            kept.append(replace(finding, message=cut_to(finding.message, tokens)))
+            kept.append(replace(finding, message=clip_to_tokens(finding.message, tokens)))
     return kept
 
 
