@@ -153,7 +153,7 @@ class Services:
             overruns=await read_overruns(self.ledger, builds, now),
             chances=chances_of(before, recollection.chances),
             abilities=able,
-            is_told=query is not None and await reports_on_unchecked(self.ledger),
+            has_user_feedback=query is not None and await reports_on_unchecked(self.ledger),
         )
 
     async def _recall(

@@ -10,7 +10,7 @@ import numpy as np
 from rich.table import Table
 
 from ...memory_store.tendency import NEIGHBOURS
-from ...tools.routing.trying_out import drawn
+from ...tools.routing.exploration import sample_success
 from .outcome_tables import Block, OutcomeTable, Rows, product_chances
 
 PRICE_OF_SPEND = 0.3
@@ -64,7 +64,7 @@ def _tried_out(table: OutcomeTable, seed: int) -> _Chooser:
         known = asked[before[np.argsort(-alike)[:NEIGHBOURS]]].sum(axis=0)
         found = believed(task, before, asked)
         occasions = [f"{seed} {task} {model}" for model in table.models]
-        return np.array([*map(drawn, found.tolist(), known.tolist(), occasions)])
+        return np.array([*map(sample_success, found.tolist(), known.tolist(), occasions)])
 
     return chances
 

@@ -1,8 +1,8 @@
 """The assumptions of plans, and their cost and quality, measured on published outcomes only.
 
-The constants in `tools/routing/odds.py` come from here. Each policy runs over one half of each set of outcomes, with
-estimates from the other half; each attempt is paid. Prices are the data set's. The data contain no repairs, so each
-model is asked once.
+The constants in `tools/routing/difficulty.py` come from here. Each policy runs over one half of each set of outcomes,
+with estimates from the other half; each attempt is paid. Prices are the data set's. The data contain no repairs, so
+each model is asked once.
 """
 
 import itertools
@@ -22,7 +22,7 @@ from rich.table import Table
 
 from ...tools.cascade.signals import EFFORT, UNFINISHED, Signal, is_unfinished, takes_too_much
 from ...tools.editing.answer import read_answer
-from ...tools.routing.odds import TASK_SHARE, UNSOLVABLE_SHARE
+from ...tools.routing.difficulty import TASK_SHARE, UNSOLVABLE_SHARE
 from ...tools.routing.plan import Check, Outlay, Prospect, Step, make_plan
 from ...tools.routing.policy import WORTH_IN_DIRECTORS, Policy
 from ..json_lines import read_rows

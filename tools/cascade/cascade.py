@@ -19,8 +19,8 @@ from ..provider import RateLimited, Turn
 from ..routing.candidates import Candidate
 from ..routing.deciding import left_today_usd
 from ..routing.decision import Decision
-from ..routing.foresight import foresee
 from ..routing.plan import Step
+from ..routing.prediction import predict_outlay
 from .attempt import Attempt, AttemptLimits, Attempts
 from .contract import Contract
 from .options import Options
@@ -156,13 +156,13 @@ class Cascade:
 
     async def _attempt(self, step: Step, seconds: float) -> Attempt:
         candidate, job = self.decision.candidate(step.model), self.attempts.job
-        foreseen = foresee(candidate, job.complexity.score, is_repair=step.is_repair)
+        predicted = predict_outlay(candidate, job.complexity.score, is_repair=step.is_repair)
         # A model that was too slow is asked again only because there is no other.
-        is_optional = not foreseen.is_guess and step.model not in self.options.too_slow
-        self.tell("repairing" if step.is_repair else "asking", candidate, foreseen.seconds)
+        is_optional = not predicted.is_guess and step.model not in self.options.too_slow
+        self.tell("repairing" if step.is_repair else "asking", candidate, predicted.seconds)
         limits = AttemptLimits(
             seconds=seconds,
-            needed_seconds=foreseen.seconds if is_optional else None,
+            needed_seconds=predicted.seconds if is_optional else None,
             left_usd=self.options.left_usd,
             local_only=self.options.local_only,
         )

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field, replace
 
 from ..provider import RateLimited, Unavailable, UnknownModelId
 from ..routing.decision import Decision
-from ..routing.foresight import foresee
 from ..routing.plan import Means, Plan, Step
+from ..routing.prediction import predict_outlay
 from .attempt import Attempt, Attempts
 from .contract import Contract
 
@@ -90,7 +90,7 @@ class Options:
 
         def seconds(model: str) -> float:
             candidate = self.decision.candidate(model)
-            return foresee(candidate, job.complexity.score, is_repair=False).seconds or 0.0
+            return predict_outlay(candidate, job.complexity.score, is_repair=False).seconds or 0.0
 
         return Step(min(slow, key=lambda model: (seconds(model), self.too_slow.index(model))))
 

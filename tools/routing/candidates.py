@@ -134,7 +134,7 @@ class Circumstances:
     """By profile id, the probability of success, 0 to 1; absent: memory's belief is used."""
     abilities: Mapping[str, Ability] = field(default_factory=dict[str, Ability])
     """By profile id; absent: not looked up."""
-    is_told: bool = False
+    has_user_feedback: bool = False
     """Whether the user reports outcomes of answers on which nothing was executed."""
 
 
@@ -145,13 +145,13 @@ def roles_in_order(wanted: Role, circumstances: Circumstances, *, local_only: bo
     can be asked.
     """
     rules = circumstances.catalogue.rules
-    order = _outwards(wanted, rules.ladder)
+    order = _up_then_down(wanted, rules.ladder)
     if not local_only:
         return order
     return tuple(sorted(order, key=lambda role: role not in rules.local_roles))
 
 
-def _outwards(wanted: Role, ladder: tuple[Role, ...]) -> tuple[Role, ...]:
+def _up_then_down(wanted: Role, ladder: tuple[Role, ...]) -> tuple[Role, ...]:
     at = ladder.index(wanted)
     return (*ladder[at:], *reversed(ladder[:at]))
 

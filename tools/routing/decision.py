@@ -74,7 +74,7 @@ class Decision:
         if candidate.profile.id in asked:
             before = asked[asked.index(candidate.profile.id) - 1]
             return f"asked if {before} fails: the plan begins with {self.chosen.profile.id}"
-        if not self.planner.is_player(candidate):
+        if not self.planner.is_considered(candidate):
             return f"another model plays the {candidate.role} role, and only one per role is asked"
         return f"what it would add to {self.chosen.profile.id} is not worth its cost"
 
@@ -119,6 +119,6 @@ def planner_for(question: Question, circumstances: Circumstances, candidates: Se
         complexity=complexity,
         check=question.check,
         worth_usd=worth_of_a_solved_task_usd(policy, complexity, constraints.prompt_tokens, circumstances),
-        as_one=() if constraints.local_only else circumstances.catalogue.rules.local_roles,
+        roles_sharing_a_model=() if constraints.local_only else circumstances.catalogue.rules.local_roles,
         every_model=question.every_model,
     )

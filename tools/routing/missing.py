@@ -32,12 +32,12 @@ def nearest(candidates: Sequence[Candidate]) -> list[Candidate]:
     return sorted(near, key=lambda candidate: (len(candidate.obstacles), candidate.expected.cost_usd))[:1]
 
 
-def told_of(near: Sequence[Candidate]) -> str:
+def obstacles_in_words(near: Sequence[Candidate]) -> str:
     """The reasons, one per vendor, each followed by its models; without a final full stop."""
     return "; ".join(_reasons(near))
 
 
-def where_to_look(near: Sequence[Candidate]) -> str:
+def doctor_hint(near: Sequence[Candidate]) -> str:
     """A pointer to `chargehand doctor`; empty if a limit of the call is the reason."""
     return "`chargehand doctor` says what else can be set up." if near and _distance(near[0]) else ""
 

@@ -9,7 +9,7 @@ import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from .odds import Difficulty, Odds, times, weighed
+from .difficulty import Difficulty, PerLevel, multiply, weighted_sum
 
 # Waiting has a price: WORTH_SECONDS of it cost as much as a solved task is worth. An attempt counts as at
 # least LEAST_SECONDS, and as exactly that if its duration is unknown. Our own judgement.
@@ -125,16 +125,16 @@ class _Option:
     """Its cost, plus the price of its wait."""
     seconds: float
     """Seconds that must be left for it."""
-    passes_right: Odds
-    fails: Odds
-    refused_right: Odds
+    passes_right: PerLevel
+    fails: PerLevel
+    refused_right: PerLevel
 
 
 @dataclass(frozen=True)
 class _Node:
     """A search state: the steps so far, all of which have failed."""
 
-    odds: Odds
+    joint: PerLevel
     """Joint probability of each level and all these failures."""
     closed: int = 0
     """Bits of the options that were tried or skipped."""
@@ -174,12 +174,12 @@ class _Search:
 
     def plan(self, failed: Sequence[Step], without: Collection[str]) -> Plan:
         root = node = self._start(failed, without)
-        sure, success, cost_usd = sum(root.odds), 0.0, 0.0
+        sure, success, cost_usd = sum(root.joint), 0.0, 0.0
         steps: list[Step] = []
         while (option := self._best(node)) is not None:
             steps.append(option.step)
-            success += weighed(node.odds, option.passes_right) / sure
-            cost_usd += option.cost_usd * sum(node.odds) / sure
+            success += weighted_sum(node.joint, option.passes_right) / sure
+            cost_usd += option.cost_usd * sum(node.joint) / sure
             if not self._goes_on:
                 break
             node = _after(node, option)
@@ -190,15 +190,15 @@ class _Search:
         by_model = {option.step.model: option for option in self._options}
         for step in failed:
             if (option := by_model.get(step.model)) is not None:
-                refused_right = weighed(node.odds, option.refused_right)
-                node = _Node(times(node.odds, option.fails), last=step.model, refused_right=refused_right)
+                refused_right = weighted_sum(node.joint, option.refused_right)
+                node = _Node(multiply(node.joint, option.fails), last=step.model, refused_right=refused_right)
         closed = sum(o.bit for o in self._options if o.step in failed or o.step.model in without)
         return replace(node, closed=closed)
 
     def _best(self, node: _Node) -> _Option | None:
         """The step to take; None: stop. Ties go to a local model, then to the cheapest."""
         values = {option: gain + self._value_usd(_after(node, option)) for option, gain in self._gains(node)}
-        tie_usd = _TIE_SHARE * self._worth_usd * sum(node.odds)
+        tie_usd = _TIE_SHARE * self._worth_usd * sum(node.joint)
         best = max(values.values(), default=0.0)
         equals = [option for option, value in values.items() if value >= best - tie_usd]
         return min(equals, key=lambda o: (not o.is_local, o.cost_usd, -values[o]), default=None)
@@ -224,16 +224,16 @@ class _Search:
 
     def _gains(self, node: _Node) -> list[tuple[_Option, float]]:
         """The available steps that are worth more than they cost, each with its surplus."""
-        left = sum(node.odds)
+        left = sum(node.joint)
         gains = [(o, self._gain_usd(node, o) - o.price_usd * left) for o in self._options if self._is_open(node, o)]
         return [(option, gain) for option, gain in gains if gain > 0]
 
     def _gain_usd(self, node: _Node, option: _Option) -> float:
         """Expected benefit of the step: an answer that passes, or that replaces the last one that did not."""
-        passes_usd = self._worth_usd * weighed(node.odds, option.passes_right)
+        passes_usd = self._worth_usd * weighted_sum(node.joint, option.passes_right)
         if not self._refused_usd:
             return passes_usd
-        return passes_usd + self._refused_usd * (weighed(node.odds, option.refused_right) - node.refused_right)
+        return passes_usd + self._refused_usd * (weighted_sum(node.joint, option.refused_right) - node.refused_right)
 
     def _is_open(self, node: _Node, option: _Option) -> bool:
         means, step = self._means, option.step
@@ -251,8 +251,8 @@ def _after(node: _Node, option: _Option) -> _Node:
         closed=node.closed | option.bit,
         made=node.made | option.bit,
         last=option.step.model,
-        odds=times(node.odds, option.fails),
-        refused_right=weighed(node.odds, option.refused_right),
+        joint=multiply(node.joint, option.fails),
+        refused_right=weighted_sum(node.joint, option.refused_right),
         cost_usd=node.cost_usd + option.cost_usd,
         seconds=node.seconds + option.seconds,
     )

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from ...profiles.vocabulary import Role
 from .candidates import Candidate, Circumstances
 from .expectation import usual_output_tokens
-from .foresight import foresee
 from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Means, Plan, Prospect, Step, make_plan
 from .policy import WORTH_IN_DIRECTORS, Policy
+from .prediction import predict_outlay
 from .thinking import is_to_think
 
 # Assumed cost of a director's answer, in US dollars, if no profile with a price has the role.
@@ -29,7 +29,7 @@ class Planner:
     """Reliability of the check that will be executed on answers. None: no check."""
     worth_usd: float
     """The value of a solved task, above 0."""
-    as_one: Collection[Role] = ()
+    roles_sharing_a_model: Collection[Role] = ()
     """Roles that share one model, because a machine holds one at a time."""
     every_model: bool = False
     """True: several models per role may be tried, one after the other."""
@@ -86,21 +86,21 @@ class Planner:
 
     def seconds(self, step: Step) -> float:
         """Expected duration of a step, at least LEAST_SECONDS."""
-        expected = foresee(self.candidate(step.model), self.complexity, is_repair=step.is_repair).seconds
+        expected = predict_outlay(self.candidate(step.model), self.complexity, is_repair=step.is_repair).seconds
         return max(LEAST_SECONDS, expected or 0.0)
 
     def cost_usd(self, step: Step) -> float:
         """Expected cost of a step."""
         candidate = self.candidate(step.model)
-        return foresee(candidate, self.complexity, is_repair=step.is_repair).cost_usd
+        return predict_outlay(candidate, self.complexity, is_repair=step.is_repair).cost_usd
 
     def place(self, candidate: Candidate) -> str:
         """The slot that the candidate competes for; a plan has at most one untried candidate per slot."""
         if self.every_model:
             return candidate.profile.id
-        return "this machine" if candidate.role in self.as_one else candidate.role
+        return "this machine" if candidate.role in self.roles_sharing_a_model else candidate.role
 
-    def is_player(self, candidate: Candidate) -> bool:
+    def is_considered(self, candidate: Candidate) -> bool:
         """Whether the candidate is considered by an initial plan."""
         return any(player.profile.id == candidate.profile.id for player in self._players((), ()))
 
@@ -123,8 +123,8 @@ class Planner:
         return Prospect(
             model=candidate.profile.id,
             success=self.chances.get(candidate.profile.id, candidate.expected.success),
-            draft=foresee(candidate, self.complexity, is_repair=False),
-            repair=foresee(candidate, self.complexity, is_repair=True) if can_repair else None,
+            draft=predict_outlay(candidate, self.complexity, is_repair=False),
+            repair=predict_outlay(candidate, self.complexity, is_repair=True) if can_repair else None,
             is_local=candidate.availability.is_local,
         )
 

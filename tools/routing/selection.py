@@ -9,11 +9,11 @@ from ...profiles.vocabulary import Role
 from ..vocabulary import Source
 from .candidates import Candidate, Circumstances, candidates_for, judge, roles_in_order
 from .decision import Decision, Question, decided, planner_for
-from .foresight import foresee
-from .missing import nearest, told_of, where_to_look
+from .exploration import sample_success
+from .missing import doctor_hint, nearest, obstacles_in_words
 from .plan import Plan
 from .planner import Planner
-from .trying_out import drawn
+from .prediction import predict_outlay
 
 
 def select_model(question: Question, circumstances: Circumstances) -> Decision:
@@ -97,12 +97,12 @@ def _by_role(question: Question, circumstances: Circumstances, note: str | None)
     candidates = _candidates(wanted, question, circumstances)
     chosen = next((c for c in candidates if c.is_usable), None)
     if chosen is None:
-        return _nobody(question, circumstances, why, candidates, note)
+        return _none_usable(question, circumstances, why, candidates, note)
     if chosen.role == wanted:
         reason = f"{why}; {chosen.profile.id} plays it"
         return decided(question, circumstances, chosen, source, reason, candidates, note)
     instead = f"{chosen.profile.id} ({chosen.role}) takes its place"
-    warning = _in_its_place(wanted, instead, candidates)
+    warning = _substitute_warning(wanted, instead, candidates)
     reason = f"{why}; none can be asked, so the {chosen.role} role takes its place"
     return decided(question, circumstances, chosen, "constraint", reason, candidates, warning, note)
 
@@ -119,7 +119,7 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
     planner = planner_for(question, circumstances, candidates)
     plan, usual = _start(planner, question, circumstances)
     if plan is None:
-        return _nobody(question, circumstances, why, candidates, note)
+        return _none_usable(question, circumstances, why, candidates, note)
     chosen = planner.candidate(plan.steps[0].model)
     if usual is None:
         reason = f"{why}: {_in_words(plan, planner, question)}"
@@ -127,12 +127,12 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
         # The plan was made from sampled probabilities, which must not be shown as estimates.
         plan, reason = None, f"{why}: {_trial_in_words(chosen, usual, circumstances)}"
     too_slow = None if usual is not None else _too_slow(chosen, planner, question)
-    wished = _wished_for(question, circumstances, candidates)
-    place = planner.place(wished)
-    if any(c.is_usable and (c.role == wished.role or planner.place(c) == place) for c in candidates):
+    ideal = _ideal_choice(question, circumstances, candidates)
+    place = planner.place(ideal)
+    if any(c.is_usable and (c.role == ideal.role or planner.place(c) == place) for c in candidates):
         return decided(question, circumstances, chosen, "rules", reason, candidates, note, too_slow, plan=plan)
     instead = f"{chosen.profile.id} ({chosen.role}) comes first"
-    warning = _in_its_place(wished.role, instead, candidates)
+    warning = _substitute_warning(ideal.role, instead, candidates)
     return decided(
         question, circumstances, chosen, "constraint", reason, candidates, warning, note, too_slow, plan=plan
     )
@@ -144,7 +144,7 @@ def _too_slow(chosen: Candidate, planner: Planner, question: Question) -> str | 
         return None
     with_time = planner.start(replace(question.means, seconds=None))
     slow = planner.candidate(with_time.steps[0].model) if with_time is not None else chosen
-    seconds = foresee(slow, planner.complexity, is_repair=False).seconds
+    seconds = predict_outlay(slow, planner.complexity, is_repair=False).seconds
     if not slow.availability.is_local or seconds is None or seconds <= question.means.seconds:
         return None
     return (
@@ -160,11 +160,11 @@ def _start(planner: Planner, question: Question, circumstances: Circumstances) -
     is something to learn only if the user reports outcomes.
     """
     plan = planner.start(question.means)
-    if plan is None or question.check is not None or not circumstances.is_told:
+    if plan is None or question.check is not None or not circumstances.has_user_feedback:
         return plan, None
     known = circumstances.recollection.tasks_known
     usable = {c.profile.id: c.expected.success for c in planner.candidates if c.is_usable}
-    chances = {m: drawn(success, known.get(m, 0.0), f"{m}\n{question.task}") for m, success in usable.items()}
+    chances = {m: sample_success(success, known.get(m, 0.0), f"{m}\n{question.task}") for m, success in usable.items()}
     other = replace(planner, chances=chances).start(question.means)
     if other is None or other.steps[0] == plan.steps[0]:
         return plan, None
@@ -179,7 +179,7 @@ def _trial_in_words(chosen: Candidate, usual: Candidate, circumstances: Circumst
     )
 
 
-def _wished_for(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
+def _ideal_choice(question: Question, circumstances: Circumstances, candidates: tuple[Candidate, ...]) -> Candidate:
     """The first choice if every model that is offered and may see the text were usable, whatever the day's budget."""
     all_there = [
         replace(candidate, obstacles=())
@@ -205,13 +205,13 @@ def _in_words(plan: Plan, planner: Planner, question: Question) -> str:
     return f"`{question.policy}` begins with the best gain for the cost: {first}{then}{whole}"
 
 
-def _nobody(
+def _none_usable(
     question: Question, circumstances: Circumstances, why: str, candidates: tuple[Candidate, ...], note: str | None
 ) -> Decision:
     near = nearest(candidates)
     untried = next(_on_probation(question, circumstances), None)
     if untried is None:
-        warning = f"no model can be asked now. {told_of(near)}. {where_to_look(near)}".rstrip()
+        warning = f"no model can be asked now. {obstacles_in_words(near)}. {doctor_hint(near)}".rstrip()
     else:
         warning = (
             f"no model can be asked without being named: {untried} is on probation until"
@@ -230,10 +230,10 @@ def _on_probation(question: Question, circumstances: Circumstances) -> Iterator[
                 yield profile.id
 
 
-def _in_its_place(wanted: Role, instead: str, candidates: tuple[Candidate, ...]) -> str:
+def _substitute_warning(wanted: Role, instead: str, candidates: tuple[Candidate, ...]) -> str:
     """A warning that another role takes over, with what would make the wanted role's models usable."""
     own = [c for c in candidates if c.role == wanted]
-    return f"no model of the {wanted} role can be asked, so {instead}. {told_of(nearest(own))}."
+    return f"no model of the {wanted} role can be asked, so {instead}. {obstacles_in_words(nearest(own))}."
 
 
 def _candidates(first: Role, question: Question, circumstances: Circumstances) -> tuple[Candidate, ...]:

@@ -6,7 +6,7 @@ import pytest
 from routing_scene import circumstances, question
 
 from chargehand.tools.routing.candidates import Candidate, Obstacle, ObstacleKind
-from chargehand.tools.routing.missing import nearest, told_of, where_to_look
+from chargehand.tools.routing.missing import doctor_hint, nearest, obstacles_in_words
 from chargehand.tools.routing.selection import select_model
 
 CANDIDATES = {c.profile.id: c for c in select_model(question(3), circumstances()).candidates}
@@ -47,9 +47,10 @@ def test_a_model_of_several_roles_is_told_once_and_for_its_first():
 def test_models_of_a_vendor_are_named_together_only_where_their_reason_is_the_same():
     near = [kept(HAIKU, "unreachable", why="no key."), kept(SONNET, "unreachable", why="gone.")]
 
-    assert told_of(near) == "no key (for claude-haiku-5-5)"
+    assert obstacles_in_words(near) == "no key (for claude-haiku-5-5)"
     assert (
-        told_of([*near, kept(OPUS, "unreachable", why="no key.")]) == "no key (for claude-haiku-5-5, claude-opus-5-5)"
+        obstacles_in_words([*near, kept(OPUS, "unreachable", why="no key.")])
+        == "no key (for claude-haiku-5-5, claude-opus-5-5)"
     )
 
 
@@ -57,9 +58,9 @@ def test_no_more_than_three_vendors_are_told_of():
     hosts = [dataclasses.replace(HAIKU.availability, host=f"host{number}") for number in range(4)]
     near = [dataclasses.replace(kept(HAIKU, "unreachable"), availability=host) for host in hosts]
 
-    assert told_of(near).count("why") == 3
+    assert obstacles_in_words(near).count("why") == 3
 
 
 def test_the_doctor_is_named_unless_a_limit_of_the_call_is_all_there_is():
-    assert where_to_look([kept(FAST, "too_expensive")]) == where_to_look([]) == ""
-    assert "chargehand doctor" in where_to_look([kept(FAST, "unreachable")])
+    assert doctor_hint([kept(FAST, "too_expensive")]) == doctor_hint([]) == ""
+    assert "chargehand doctor" in doctor_hint([kept(FAST, "unreachable")])

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from chargehand.tools.routing.odds import Difficulty, times, weighed
+from chargehand.tools.routing.difficulty import Difficulty, multiply, weighted_sum
 from chargehand.tools.routing.plan import Check, Means, Outlay, Plan, Prospect, Step, make_plan
 
 
@@ -188,12 +188,12 @@ def _orders(prospects: list[Prospect], most: int):
 def _value(order, prospects: list[Prospect], check: Check, worth_usd: float) -> float:
     difficulty = Difficulty.of([p.success for p in prospects])
     of = {p.model: p for p in prospects}
-    odds, value = difficulty.start, 0.0
+    joint, value = difficulty.start, 0.0
     for step in order:
         asked = of[step.model]
         outlay = asked.repair if step.is_repair else asked.draft
         right = difficulty.chances(asked.success)
         passes = tuple(r * (1 - check.false_fail) for r in right)
-        value += worth_usd * weighed(odds, passes) - sum(odds) * (outlay.cost_usd + worth_usd * 30 / 3_000)
-        odds = times(odds, tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes, right, strict=True)))
+        value += worth_usd * weighted_sum(joint, passes) - sum(joint) * (outlay.cost_usd + worth_usd * 30 / 3_000)
+        joint = multiply(joint, tuple(1 - p - (1 - r) * check.false_pass for p, r in zip(passes, right, strict=True)))
     return value

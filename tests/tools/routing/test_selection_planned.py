@@ -156,12 +156,14 @@ def test_only_the_reference_prefers_its_own_models(policy: Policy, first: str, t
     assert next(c.profile.id for c in decision.candidates if c.role == "fast_coder") == first
 
 
-def tried_out(policy: Policy, *, tasks_known: float = 0.0, is_told: bool = True, tasks=60, **asked) -> list[Decision]:
+def tried_out(
+    policy: Policy, *, tasks_known: float = 0.0, has_user_feedback: bool = True, tasks=60, **asked
+) -> list[Decision]:
     """What is decided of that many tasks, for which the models are about as good as each other."""
     rates = dict(zip(MODELS, (0.6, 0.62, 0.62, 0.66, 0.68), strict=True))
     known = dict.fromkeys(MODELS, tasks_known)
     recollection = dataclasses.replace(scene(rates).recollection, tasks_known=known)
-    where = dataclasses.replace(scene(rates), recollection=recollection, is_told=is_told)
+    where = dataclasses.replace(scene(rates), recollection=recollection, has_user_feedback=has_user_feedback)
     of = dataclasses.replace(question(3.0, "code_generation", **asked.pop("of", {})), policy=policy, **asked)
     return [select_model(dataclasses.replace(of, task=f"task {number}"), where) for number in range(tasks)]
 
@@ -186,7 +188,7 @@ def test_what_much_is_known_of_is_not_tried_out():
 
 
 def test_nothing_is_tried_out_where_nothing_would_be_learnt_or_the_choice_is_not_ours():
-    usual = {choice(decision) for decision in tried_out("balanced", is_told=False)}
+    usual = {choice(decision) for decision in tried_out("balanced", has_user_feedback=False)}
     checked = {choice(decision) for decision in tried_out("balanced", check=Check(false_pass=0.3))}
     pinned = {choice(decision) for decision in tried_out("balanced", of={"model": "opus"})}
     reference = {choice(decision) for decision in tried_out("reference")}

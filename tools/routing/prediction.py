@@ -10,7 +10,7 @@ from .thinking import is_to_think
 _FAILURE_TOKENS = 200
 
 
-def foresee(candidate: Candidate, complexity: float, *, is_repair: bool) -> Outlay:
+def predict_outlay(candidate: Candidate, complexity: float, *, is_repair: bool) -> Outlay:
     """The expected cost and time of the candidate's next answer; for a repair its model is already loaded.
 
     A local model's profile was measured on another machine, so a time from it alone is only a guess.

@@ -30,7 +30,7 @@ _OF_THE_STRONGEST = 0.4
 LEVELS = 11
 """Number of difficulty levels; more of them change no decision."""
 
-Odds = tuple[float, ...]
+PerLevel = tuple[float, ...]
 """One value per difficulty level: unsolvable first, then from hardest to easiest."""
 
 
@@ -47,20 +47,20 @@ class Difficulty:
         return cls(min(UNSOLVABLE_SHARE, _OF_THE_STRONGEST * (1 - max(successes, default=0.0))))
 
     @property
-    def start(self) -> Odds:
+    def start(self) -> PerLevel:
         """The prior probability of each level."""
         return (self.unsolvable, *((1 - self.unsolvable) / LEVELS for _ in range(LEVELS)))
 
-    def chances(self, success: float) -> Odds:
+    def chances(self, success: float) -> PerLevel:
         """The probability of success at each level, for a model with this overall probability."""
         return (0.0, *_chances(round(success / (1 - self.unsolvable), 2)))
 
 
-def times(one: Odds, other: Odds) -> Odds:
+def multiply(one: PerLevel, other: PerLevel) -> PerLevel:
     return tuple(map(mul, one, other))
 
 
-def weighed(weights: Odds, figures: Odds) -> float:
+def weighted_sum(weights: PerLevel, figures: PerLevel) -> float:
     """The weighted sum over all levels."""
     return sum(map(mul, weights, figures))
 
@@ -71,7 +71,7 @@ _DIFFICULTIES = [_NORMAL.inv_cdf((level + 0.5) / LEVELS) for level in range(LEVE
 
 
 @lru_cache(maxsize=256)
-def _chances(success: float) -> Odds:
+def _chances(success: float) -> PerLevel:
     threshold = _NORMAL.inv_cdf(min(_MOST, max(_LEAST, success)))
     common, own = math.sqrt(TASK_SHARE), math.sqrt(1 - TASK_SHARE)
     return tuple(_NORMAL.cdf((threshold + common * level) / own) for level in _DIFFICULTIES)

@@ -14,7 +14,7 @@ _BEFORE_TASKS = 10.0
 _LEAST, _MOST = 0.01, 0.99
 
 
-def drawn(success: float, evidence: float, occasion: str) -> float:
+def sample_success(success: float, evidence: float, occasion: str) -> float:
     """A success probability, 0 to 1, sampled around the estimate `success`.
 
     evidence: number of tasks behind the estimate. occasion: a seed; the same one gives the same sample, so that a

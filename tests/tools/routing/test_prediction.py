@@ -8,7 +8,7 @@ from routing_scene import circumstances, question
 from chargehand.memory_store.overruns import Overrun
 from chargehand.memory_store.pace import Pace, Reply
 from chargehand.tools.routing.candidates import Candidate
-from chargehand.tools.routing.foresight import foresee
+from chargehand.tools.routing.prediction import predict_outlay
 from chargehand.tools.routing.selection import select_model
 
 LOCAL, ECONOMY, WITHOUT_THINKING = "qwen3-30b-a3b", "claude-haiku-5-5", "claude-3-haiku"
@@ -31,7 +31,7 @@ def judged(model: str, *, is_loaded: bool | None = None, pace: Pace | None = Non
 
 
 def seconds(candidate: Candidate, *, is_repair: bool = False) -> float:
-    return foresee(candidate, 3.0, is_repair=is_repair).seconds or 0.0
+    return predict_outlay(candidate, 3.0, is_repair=is_repair).seconds or 0.0
 
 
 def test_only_a_model_that_is_said_not_to_be_loaded_is_waited_for_and_its_repair_is_not():
@@ -46,15 +46,15 @@ def test_only_a_model_that_is_said_not_to_be_loaded_is_waited_for_and_its_repair
 def test_a_repair_is_sent_the_answer_before_and_its_failure():
     candidate = judged(WITHOUT_THINKING)
 
-    draft, repair = (foresee(candidate, 3.0, is_repair=is_repair) for is_repair in (False, True))
+    draft, repair = (predict_outlay(candidate, 3.0, is_repair=is_repair) for is_repair in (False, True))
 
     assert repair.cost_usd > draft.cost_usd
 
 
 def test_what_is_known_of_its_time_only_elsewhere_is_a_guess():
-    assert foresee(judged(LOCAL), 3.0, is_repair=False).is_guess
-    assert not foresee(judged(LOCAL, pace=PACE), 3.0, is_repair=False).is_guess
-    assert not foresee(judged(ECONOMY), 3.0, is_repair=False).is_guess
+    assert predict_outlay(judged(LOCAL), 3.0, is_repair=False).is_guess
+    assert not predict_outlay(judged(LOCAL, pace=PACE), 3.0, is_repair=False).is_guess
+    assert not predict_outlay(judged(ECONOMY), 3.0, is_repair=False).is_guess
 
 
 def test_what_it_could_not_answer_in_its_time_counts_where_its_pace_is_not_known_and_it_runs_here():
