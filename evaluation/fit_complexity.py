@@ -27,7 +27,7 @@ import numpy as np
 
 from ..tools.routing.complexity import name_factors
 from ..tools.routing.form import form_of
-from ..tools.routing.learnt import FARTHEST, PLACES, WEIGHTS, strength_of, word_places
+from ..tools.routing.learnt import BUCKETS, CLIP_AT, WEIGHTS, strength_of, word_buckets
 from ..tools.routing.reading import read_task
 from ..tools.routing.task_type import infer_task_type
 from .json_lines import rows_of
@@ -98,7 +98,7 @@ def fit(sets: Sequence[RatedSet]) -> Weights:
     names = list(features[0].figures)
     raw: Block = np.array([[row.figures[name] for name in names] for row in features])
     mean, spread = raw.mean(axis=0), raw.std(axis=0) + 1e-3
-    form: Block = strength * np.clip((raw - mean) / spread, -FARTHEST, FARTHEST) / math.sqrt(len(names))
+    form: Block = strength * np.clip((raw - mean) / spread, -CLIP_AT, CLIP_AT) / math.sqrt(len(names))
     said: Block = strength * np.stack([row.words for row in features])
     kernel = _FORM_PRIOR * form @ form.T + _WORDS_PRIOR * said @ said.T
     shares = np.linalg.solve(kernel + np.diag(1 / np.array(weights)), np.concatenate(rests))
@@ -128,10 +128,10 @@ def _features(text: str) -> _Features:
     reading = read_task(text)
     named = name_factors(reading, infer_task_type(text))
     points = {factor.name: factor.contribution for factor in named.factors}
-    words = np.zeros(PLACES)
-    for _, place, count in word_places(reading):
-        words[place] += count
-    length = math.sqrt(sum(count * count for _, _, count in word_places(reading))) or 1.0
+    words = np.zeros(BUCKETS)
+    for _, bucket, count in word_buckets(reading):
+        words[bucket] += count
+    length = math.sqrt(sum(count * count for _, _, count in word_buckets(reading))) or 1.0
     strength = strength_of(reading) * (1 - named.triviality)
     return _Features(form_of(text, reading, points), strength, words / length, sum(points.values()))
 

@@ -268,15 +268,15 @@ def _obstacles(
     if constraints.usd is not None and expected.cost_usd > constraints.usd:
         yield _cost_obstacle(expected.cost_usd, constraints)
     if constraints.max_latency_s is not None and (expected.seconds or 0) > constraints.max_latency_s:
-        told = f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
-        yield Obstacle("too_slow", told)
+        text = f"expected to take {expected.seconds:.0f} s, more than max_latency_s {constraints.max_latency_s:g}"
+        yield Obstacle("too_slow", text)
 
 
 def _cost_obstacle(cost_usd: float, constraints: Constraints) -> Obstacle:
     """The obstacle for the tighter of the two limits, the caller's or the day's."""
-    told, left_today_usd = f"expected to cost {in_dollars(cost_usd)}, more than", constraints.left_today_usd
+    text, left_today_usd = f"expected to cost {in_dollars(cost_usd)}, more than", constraints.left_today_usd
     if left_today_usd is not None and left_today_usd == constraints.usd:
         left = f"the {in_dollars(left_today_usd)} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
-        return Obstacle("day_spent", f"{told} {left}")
+        return Obstacle("day_spent", f"{text} {left}")
     limit = format(Decimal(f"{constraints.max_cost_usd:g}"), "f")  # 0.00001, not 1e-05
-    return Obstacle("too_expensive", f"{told} max_cost_usd {limit}")
+    return Obstacle("too_expensive", f"{text} max_cost_usd {limit}")

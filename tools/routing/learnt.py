@@ -20,9 +20,9 @@ from pathlib import Path
 from .reading import Reading
 
 WEIGHTS = Path(__file__).with_name("complexity_weights.json")
-PLACES = 8192
+BUCKETS = 8192
 """Number of buckets that words and word pairs are hashed into."""
-FARTHEST = 3.0
+CLIP_AT = 3.0
 """Features are clipped to this many standard deviations from the mean."""
 MOST_POINTS = 2.0
 """Maximum that form, or words, can add or subtract."""
@@ -55,13 +55,13 @@ def correct(reading: Reading, figures: Mapping[str, float]) -> Correction:
     weights = _weights()
     strength = strength_of(reading)
     form = {
-        name: strength * points * min(FARTHEST, max(-FARTHEST, (figures[name] - mean) / spread))
+        name: strength * points * min(CLIP_AT, max(-CLIP_AT, (figures[name] - mean) / spread))
         for name, (mean, spread, points) in weights.form.items()
     }
-    counted = word_places(reading)
+    counted = word_buckets(reading)
     length = math.sqrt(math.fsum(value * value for _, _, value in counted)) or 1.0
     scale = strength * weights.points_per_unit / length
-    words = [(term, scale * value * weights.words[place]) for term, place, value in counted]
+    words = [(term, scale * value * weights.words[bucket]) for term, bucket, value in counted]
     return Correction(
         form=_within(math.fsum(form.values())),
         form_signs=_weightiest(form.items()),
@@ -75,15 +75,15 @@ def strength_of(reading: Reading) -> float:
     return min(1.0, max(0.0, (reading.length - _FROM_WORDS) / (_FULLY_WORDS - _FROM_WORDS)))
 
 
-def word_places(reading: Reading) -> list[tuple[str, int, float]]:
+def word_buckets(reading: Reading) -> list[tuple[str, int, float]]:
     """The text's words and word pairs, each with its bucket and 1 + ln(count)."""
     words = reading.words[:_WORDS_READ]
     counts = Counter(words)
     counts.update(map(" ".join, pairwise(words)))
-    return [(term, _place(term), 1.0 + math.log(count)) for term, count in counts.items()]
+    return [(term, _bucket(term), 1.0 + math.log(count)) for term, count in counts.items()]
 
 
-def _place(term: str) -> int:
+def _bucket(term: str) -> int:
     return ((zlib.crc32(term.encode("utf-8", "surrogatepass")) * 0x9E3779B1) & 0xFFFFFFFF) >> 19
 
 

@@ -102,9 +102,9 @@ def _most_probable(design: "Row", start: "Row", passed: "Row", weight: "Row", sp
         share = 1 / (1 + np.exp(-(start + design @ moves) / curve.width))
         chance = curve.least + (curve.most - curve.least) * share
         slope = (curve.most - curve.least) * share * (1 - share) / curve.width
-        told = weight * slope / (chance * (1 - chance))
-        towards = design.T @ (told * (passed - chance)) - moves / spread**2
-        information = design.T @ (design * (told * slope)[:, None]) + np.diag(1 / spread**2)
+        scaled_slope = weight * slope / (chance * (1 - chance))
+        towards = design.T @ (scaled_slope * (passed - chance)) - moves / spread**2
+        information = design.T @ (design * (scaled_slope * slope)[:, None]) + np.diag(1 / spread**2)
         step = np.clip(np.linalg.solve(information, towards), -_LONGEST_STEP, _LONGEST_STEP)
         moves = moves + step
         if np.abs(step).max() < _EXACT:

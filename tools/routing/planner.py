@@ -56,7 +56,7 @@ class Planner:
         return make_plan(
             [
                 self._prospect(c, can_repair=is_repairing and c.profile.id != unrepaired)
-                for c in self._players(failed, left_out)
+                for c in self._considered(failed, left_out)
             ],
             self.check,
             self.worth_usd * (_NO_OBJECT if at_any_price else 1),
@@ -74,7 +74,7 @@ class Planner:
         plan = self.plan(means)
         if plan.steps:
             return plan
-        prospects = [self._prospect(candidate, can_repair=False) for candidate in self._players((), ())]
+        prospects = [self._prospect(candidate, can_repair=False) for candidate in self._considered((), ())]
         if not prospects:
             return None
         cheapest = min(prospects, key=lambda prospect: prospect.draft.cost_usd)
@@ -94,7 +94,7 @@ class Planner:
         candidate = self.candidate(step.model)
         return predict_outlay(candidate, self.complexity, is_repair=step.is_repair).cost_usd
 
-    def place(self, candidate: Candidate) -> str:
+    def slot(self, candidate: Candidate) -> str:
         """The slot that the candidate competes for; a plan has at most one untried candidate per slot."""
         if self.every_model:
             return candidate.profile.id
@@ -102,20 +102,20 @@ class Planner:
 
     def is_considered(self, candidate: Candidate) -> bool:
         """Whether the candidate is considered by an initial plan."""
-        return any(player.profile.id == candidate.profile.id for player in self._players((), ()))
+        return any(player.profile.id == candidate.profile.id for player in self._considered((), ()))
 
-    def _players(self, failed: Sequence[Step], left_out: Collection[str]) -> list[Candidate]:
+    def _considered(self, failed: Sequence[Step], left_out: Collection[str]) -> list[Candidate]:
         """The models that were tried, and the first usable candidate of every other slot."""
         tried = {step.model for step in failed}
         players: dict[str, Candidate] = {}
         taken: set[str] = set()
         for candidate in sorted(self.candidates, key=lambda c: c.profile.id not in tried):
-            model, place = candidate.profile.id, self.place(candidate)
+            model, slot = candidate.profile.id, self.slot(candidate)
             if not candidate.is_usable or model in players:
                 continue
-            if model in tried or (model not in left_out and place not in taken):
+            if model in tried or (model not in left_out and slot not in taken):
                 players[model] = candidate
-                taken.add(place)
+                taken.add(slot)
         in_order = [candidate.profile.id for candidate in self.candidates]
         return sorted(players.values(), key=lambda c: in_order.index(c.profile.id))
 

@@ -128,8 +128,8 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
         plan, reason = None, f"{why}: {_trial_in_words(chosen, usual, circumstances)}"
     too_slow = None if usual is not None else _too_slow(chosen, planner, question)
     ideal = _ideal_choice(question, circumstances, candidates)
-    place = planner.place(ideal)
-    if any(c.is_usable and (c.role == ideal.role or planner.place(c) == place) for c in candidates):
+    slot = planner.slot(ideal)
+    if any(c.is_usable and (c.role == ideal.role or planner.slot(c) == slot) for c in candidates):
         return decided(question, circumstances, chosen, "rules", reason, candidates, note, too_slow, plan=plan)
     instead = f"{chosen.profile.id} ({chosen.role}) comes first"
     warning = _substitute_warning(ideal.role, instead, candidates)
