@@ -178,28 +178,28 @@ class Cascade:
         if (stop := self.options.used_up(seconds)) is not None:
             self.notes.append(stop)
             return None
-        means = self.options.means(seconds)
+        limits = self.options.limits(seconds)
         # A caller who names a model wants its repair at any price.
-        plan = self.options.plan(means, at_any_price=self.contract.model is not None)
+        plan = self.options.plan(limits, at_any_price=self.contract.model is not None)
         if plan.steps:
             return self.options.form_repair() or plan.steps[0]
         if not self.attempts.made:
-            return self.options.quickest() or self.options.untried_free_step(means)
-        if free := self.options.untried_free_step(means):
+            return self.options.quickest() or self.options.untried_free_step(limits)
+        if free := self.options.untried_free_step(limits):
             return free
-        self.notes.append(why_it_stops(self.options, means))
+        self.notes.append(why_it_stops(self.options, limits))
         return None
 
     async def _wait_out_rate_limit(self, seconds: float) -> Step | None:
         """Wait out a short rate limit; returns the step to retry. None: there is none, or another model is left."""
         waits = {attempt.candidate.profile.id: _short_wait_s(attempt) for attempt in self.options.last_of_each()}
         brief = {model: wait_s for model, wait_s in waits.items() if wait_s is not None and wait_s < seconds}
-        means = self.options.means(seconds)
+        limits = self.options.limits(seconds)
         if not brief or self.options.used_up(seconds) is not None:
             return None
-        if self.options.plan(means).steps or self.options.untried_free_step(means) is not None:
+        if self.options.plan(limits).steps or self.options.untried_free_step(limits) is not None:
             return None
-        plan = self.options.plan(replace(means, seconds=seconds - min(brief.values())), again=brief)
+        plan = self.options.plan(replace(limits, seconds=seconds - min(brief.values())), again=brief)
         if not plan.steps:
             return None
         step = plan.steps[0]

@@ -24,7 +24,7 @@ from ..route_task import new_decision
 from ..routing.candidates import Candidate
 from ..routing.deciding import Job, decide
 from ..routing.decision import Decision
-from ..routing.plan import Check, Means
+from ..routing.plan import Check, PlanLimits
 from ..services import MemoryQuery, Services
 from ..vocabulary import DEFAULT_MAX_ATTEMPTS
 from .applying import apply_result, checks_of
@@ -275,7 +275,7 @@ async def _decide(task_id: str, services: Services, job: Job, contract: Contract
         local_only=contract.local_only,
         max_cost_usd=contract.max_cost_usd,
         check=await _check(contract, services),
-        means=Means(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
+        limits=PlanLimits(contract.max_attempts, contract.max_seconds, contract.max_cost_usd),
         every_model=contract.max_attempts > DEFAULT_MAX_ATTEMPTS,
     )
 

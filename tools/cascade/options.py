@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from ..provider import RateLimited, Unavailable, UnknownModelId
 from ..routing.decision import Decision
-from ..routing.plan import Means, Plan, Step
+from ..routing.plan import Plan, PlanLimits, Step
 from ..routing.prediction import predict_outlay
 from .attempt import Attempt, Attempts
 from .contract import Contract
@@ -31,10 +31,10 @@ class Options:
         cap_usd = self.contract.max_cost_usd
         return None if cap_usd is None else max(0.0, cap_usd - self.attempts.spent_usd)
 
-    def means(self, seconds: float) -> Means:
+    def limits(self, seconds: float) -> PlanLimits:
         """The limits left for a plan. seconds: until the contract's time is up."""
-        limits = [usd for usd in (self.left_usd, self.left_today_usd) if usd is not None]
-        return Means(self.contract.max_attempts - len(self.attempts.made), seconds, min(limits, default=None))
+        amounts_usd = [usd for usd in (self.left_usd, self.left_today_usd) if usd is not None]
+        return PlanLimits(self.contract.max_attempts - len(self.attempts.made), seconds, min(amounts_usd, default=None))
 
     def used_up(self, seconds: float) -> str | None:
         """A note on the limit of the contract that is used up. None: attempts and seconds are left."""
@@ -46,7 +46,7 @@ class Options:
 
     def plan(
         self,
-        means: Means,
+        limits: PlanLimits,
         *,
         at_any_price: bool = False,
         include_too_expensive: bool = False,
@@ -62,14 +62,14 @@ class Options:
             candidates = [replace(c, obstacles=()) if c.is_only_too_expensive else c for c in planner.candidates]
             planner = replace(planner, candidates=candidates)
         return planner.plan(
-            means,
+            limits,
             [attempt.step for attempt in made if attempt.has_failed],
             left_out=self.left_out(again),
             may_repair=last is not None and self.can_be_repaired(last),
             at_any_price=at_any_price,
         )
 
-    def untried_free_step(self, means: Means) -> Step | None:
+    def untried_free_step(self, limits: PlanLimits) -> Step | None:
         """A step of an untried model without a price, whatever its role, since it costs nothing but time.
 
         None: there is none, or none would answer in time.
@@ -77,7 +77,7 @@ class Options:
         planner, tried = self.decision.planner, {attempt.candidate.profile.id for attempt in self.attempts.made}
         free = [c for c in planner.candidates if c.profile.price is None and c.profile.id not in tried]
         plan = replace(planner, candidates=free, every_model=True).plan(
-            means, left_out=self.left_out(), at_any_price=True
+            limits, left_out=self.left_out(), at_any_price=True
         )
         return next(iter(plan.steps), None)
 

@@ -4,22 +4,22 @@ from dataclasses import replace
 
 from ...profiles.price import in_dollars
 from ..routing.candidates import Candidate
-from ..routing.plan import Means, Step
+from ..routing.plan import PlanLimits, Step
 from .options import Options
 
 
-def why_it_stops(options: Options, means: Means) -> str:
+def why_it_stops(options: Options, limits: PlanLimits) -> str:
     """A note on the next model, which is not asked, and its remedy; updates `too_expensive` if cost is why."""
     planner = options.decision.planner
-    if step := next(iter(options.plan(replace(means, usd=None), include_too_expensive=True).steps), None):
-        return _left_out_as_too_expensive(options, step.model, _why_too_expensive(options, step, means))
-    untimed = replace(means, seconds=None)
+    if step := next(iter(options.plan(replace(limits, usd=None), include_too_expensive=True).steps), None):
+        return _left_out_as_too_expensive(options, step.model, _why_too_expensive(options, step, limits))
+    untimed = replace(limits, seconds=None)
     if step := next(iter(options.plan(untimed).steps), None) or options.untried_free_step(untimed):
         return (
-            f"{step.model}: not asked: it would not answer within the {means.seconds:.0f} s that are left of"
+            f"{step.model}: not asked: it would not answer within the {limits.seconds:.0f} s that are left of"
             f" max_seconds {options.contract.max_seconds:g}. Raise it to have it asked."
         )
-    if (rest := options.plan(means, at_any_price=True)).steps:
+    if (rest := options.plan(limits, at_any_price=True)).steps:
         step = rest.steps[0]
         what = f"{step.model}'s repair" if step.is_repair else step.model
         cost_usd = planner.cost_usd(step)
@@ -40,17 +40,17 @@ def _left_out_as_too_expensive(options: Options, model: str, why: str | None) ->
     return f"{model}: not asked: {why}. Raise it to have it asked."
 
 
-def _why_too_expensive(options: Options, step: Step, means: Means) -> str | None:
+def _why_too_expensive(options: Options, step: Step, limits: PlanLimits) -> str | None:
     planner = options.decision.planner
     if not any(c.is_usable for c in planner.candidates if c.profile.id == step.model):
         return next(c.why_not for c in planner.candidates if c.profile.id == step.model and c.is_only_too_expensive)
-    return f"about {in_dollars(planner.cost_usd(step))} is more than {_limit(options, means)}"
+    return f"about {in_dollars(planner.cost_usd(step))} is more than {_limit(options, limits)}"
 
 
-def _limit(options: Options, means: Means) -> str:
+def _limit(options: Options, limits: PlanLimits) -> str:
     """The tighter of the two money limits, by the name of its argument or setting."""
-    if means.usd is not None and means.usd == options.left_today_usd:
-        left = in_dollars(means.usd)
+    if limits.usd is not None and limits.usd == options.left_today_usd:
+        left = in_dollars(limits.usd)
         return f"the {left} left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC"
     return f"is left of max_cost_usd {options.contract.max_cost_usd:g}"
 

@@ -15,7 +15,7 @@ from .candidates import Circumstances, Constraints
 from .complexity import Complexity, ContextFileFacts, score_complexity
 from .decision import Decision, Question
 from .expectation import expected_output_tokens
-from .plan import Check, Means
+from .plan import Check, PlanLimits
 from .selection import select_model
 from .task_type import infer_task_type
 
@@ -90,13 +90,13 @@ async def decide(
     max_cost_usd: float | None = None,
     max_latency_s: float | None = None,
     check: Check | None = None,
-    means: Means | None = None,
+    limits: PlanLimits | None = None,
     every_model: bool = False,
     within_daily_budget: bool = True,
 ) -> Decision:
     """Choose a model under the caller's and the user's constraints. Raises UnknownModel or a LedgerError.
 
-    check: reliability of the check that will be executed on answers; None: no check. means: limits of all attempts
+    check: reliability of the check that will be executed on answers; None: no check. limits: of all attempts
     together. every_model: several models per role may be tried, one after the other.
     within_daily_budget: whether a model that exceeds the day's budget is ruled out.
     """
@@ -119,7 +119,7 @@ async def decide(
             constraints=replace(constraints, least_prompt_tokens=least),
             policy=services.rules.policy,
             check=check,
-            means=replace(means or Means(), usd=constraints.usd),
+            limits=replace(limits or PlanLimits(), usd=constraints.usd),
             every_model=every_model,
             task=job.task,
         ),

@@ -9,7 +9,7 @@ from ...profiles.vocabulary import Checkpoint, TaskType
 from ..vocabulary import Source
 from .candidates import Candidate, Circumstances, Constraints, doubts_about
 from .complexity import Complexity
-from .plan import Check, Means, Plan
+from .plan import Check, Plan, PlanLimits
 from .planner import Planner, worth_of_a_solved_task_usd
 from .policy import Policy
 
@@ -27,7 +27,7 @@ class Question:
     policy: Policy = "reference"
     check: Check | None = None
     """Reliability of the check that will be executed on answers. None: no check, so there is only one attempt."""
-    means: Means = field(default_factory=Means)
+    limits: PlanLimits = field(default_factory=PlanLimits)
     """Limits of all attempts together."""
     every_model: bool = False
     """True: several models per role may be tried, one after the other."""

@@ -59,7 +59,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Means:
+class PlanLimits:
     """The limits left for a plan."""
 
     attempts: int = 20
@@ -70,7 +70,7 @@ class Means:
     """US dollars left. None: no limit."""
 
 
-_NO_LIMIT = Means()
+_NO_LIMIT = PlanLimits()
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def make_plan(
     prospects: Sequence[Prospect],
     check: Check | None,
     worth_usd: float,
-    means: Means = _NO_LIMIT,
+    limits: PlanLimits = _NO_LIMIT,
     failed: Sequence[Step] = (),
     *,
     without: Collection[str] = (),
@@ -110,7 +110,7 @@ def make_plan(
     pass, in order. A model's repair directly follows its own draft or is never made. without: models that give
     no further answer. worth_seconds: the wait, above 0, that costs as much as a solved task is worth.
     """
-    return _Search(prospects, check, worth_usd, means, worth_seconds).plan(failed, without)
+    return _Search(prospects, check, worth_usd, limits, worth_seconds).plan(failed, without)
 
 
 @dataclass(frozen=True)
@@ -161,10 +161,10 @@ class _Search:
         prospects: Sequence[Prospect],
         check: Check | None,
         worth_usd: float,
-        means: Means,
+        limits: PlanLimits,
         worth_seconds: float,
     ) -> None:
-        self._means = means
+        self._limits = limits
         self._worth_usd = worth_usd
         self._refused_usd = worth_usd * check.worth_of_refused if check else 0.0
         self._goes_on = check is not None
@@ -236,13 +236,13 @@ class _Search:
         return passes_usd + self._refused_usd * (weighted_sum(node.joint, option.refused_right) - node.refused_right)
 
     def _is_open(self, node: _Node, option: _Option) -> bool:
-        means, step = self._means, option.step
+        limits, step = self._limits, option.step
         return (
             not node.closed & option.bit
             and (not step.is_repair or step.model == node.last)
-            and node.made.bit_count() < means.attempts
-            and (means.usd is None or node.cost_usd + option.cost_usd <= means.usd)
-            and (means.seconds is None or node.seconds + option.seconds <= means.seconds)
+            and node.made.bit_count() < limits.attempts
+            and (limits.usd is None or node.cost_usd + option.cost_usd <= limits.usd)
+            and (limits.seconds is None or node.seconds + option.seconds <= limits.seconds)
         )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from ...profiles.vocabulary import Role
 from .candidates import Candidate, Circumstances
 from .expectation import usual_output_tokens
-from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Means, Plan, Prospect, Step, make_plan
+from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Plan, PlanLimits, Prospect, Step, make_plan
 from .policy import WORTH_IN_DIRECTORS, Policy
 from .prediction import predict_outlay
 from .thinking import is_to_think
@@ -38,7 +38,7 @@ class Planner:
 
     def plan(
         self,
-        means: Means,
+        limits: PlanLimits,
         failed: Sequence[Step] = (),
         *,
         left_out: Collection[str] = (),
@@ -60,18 +60,18 @@ class Planner:
             ],
             self.check,
             self.worth_usd * (_NO_OBJECT if at_any_price else 1),
-            means,
+            limits,
             failed,
             without=left_out,
             worth_seconds=WORTH_SECONDS * (_NO_OBJECT if at_any_price else 1),
         )
 
-    def start(self, means: Means) -> Plan | None:
+    def start(self, limits: PlanLimits) -> Plan | None:
         """The initial plan; None: no model can be asked.
 
         If nothing is worth its cost, one attempt of the cheapest model, since an answer was requested.
         """
-        plan = self.plan(means)
+        plan = self.plan(limits)
         if plan.steps:
             return plan
         prospects = [self._prospect(candidate, can_repair=False) for candidate in self._considered((), ())]

@@ -140,15 +140,15 @@ def _by_plan(question: Question, circumstances: Circumstances, note: str | None)
 
 def _too_slow(chosen: Candidate, planner: Planner, question: Question) -> str | None:
     """A note on the free local model that would come first with more time. None: time is not the reason."""
-    if question.means.seconds is None or chosen.profile.price is None:
+    if question.limits.seconds is None or chosen.profile.price is None:
         return None
-    with_time = planner.start(replace(question.means, seconds=None))
+    with_time = planner.start(replace(question.limits, seconds=None))
     slow = planner.candidate(with_time.steps[0].model) if with_time is not None else chosen
     seconds = predict_outlay(slow, planner.complexity, is_repair=False).seconds
-    if not slow.availability.is_local or seconds is None or seconds <= question.means.seconds:
+    if not slow.availability.is_local or seconds is None or seconds <= question.limits.seconds:
         return None
     return (
-        f"{slow.profile.id}: not asked: needs about {seconds:.0f} s of max_seconds {question.means.seconds:g}."
+        f"{slow.profile.id}: not asked: needs about {seconds:.0f} s of max_seconds {question.limits.seconds:g}."
         " Raise it to have it asked."
     )
 
@@ -159,13 +159,13 @@ def _start(planner: Planner, question: Question, circumstances: Circumstances) -
     With a check there is no need to explore: plans begin with cheap models and go on to others. Without one there
     is something to learn only if the user reports outcomes.
     """
-    plan = planner.start(question.means)
+    plan = planner.start(question.limits)
     if plan is None or question.check is not None or not circumstances.has_user_feedback:
         return plan, None
     known = circumstances.recollection.tasks_known
     usable = {c.profile.id: c.expected.success for c in planner.candidates if c.is_usable}
     chances = {m: sample_success(success, known.get(m, 0.0), f"{m}\n{question.task}") for m, success in usable.items()}
-    other = replace(planner, chances=chances).start(question.means)
+    other = replace(planner, chances=chances).start(question.limits)
     if other is None or other.steps[0] == plan.steps[0]:
         return plan, None
     return other, planner.candidate(plan.steps[0].model)
@@ -188,7 +188,7 @@ def _ideal_choice(question: Question, circumstances: Circumstances, candidates: 
         and (candidate.availability.is_local or not question.constraints.local_only)
     ]
     planner = planner_for(question, circumstances, all_there)
-    plan = planner.start(replace(question.means, usd=question.constraints.max_cost_usd))
+    plan = planner.start(replace(question.limits, usd=question.constraints.max_cost_usd))
     return planner.candidate(plan.steps[0].model) if plan else candidates[0]
 
 

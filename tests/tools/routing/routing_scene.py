@@ -12,7 +12,7 @@ from chargehand.tools.provider import Availability
 from chargehand.tools.routing.candidates import Circumstances, Constraints
 from chargehand.tools.routing.complexity import Complexity
 from chargehand.tools.routing.decision import Decision, Question
-from chargehand.tools.routing.plan import Check, Means, Step
+from chargehand.tools.routing.plan import Check, PlanLimits, Step
 from chargehand.tools.routing.selection import select_model
 
 TODAY = dt.date(2026, 11, 24)
@@ -82,7 +82,7 @@ def followers(decision: Decision) -> set[str]:
     """The ids of the models that would be asked, one after the other, if all failed and money were no object."""
     first = choice(decision)
     planner = dataclasses.replace(decision.planner, check=Check())
-    plan = planner.plan(Means(), [Step(first), Step(first, is_repair=True)], at_any_price=True)
+    plan = planner.plan(PlanLimits(), [Step(first), Step(first, is_repair=True)], at_any_price=True)
     return {step.model for step in plan.steps}
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from chargehand.tools.routing.difficulty import Difficulty, multiply, weighted_sum
-from chargehand.tools.routing.plan import Check, Means, Outlay, Plan, Prospect, Step, make_plan
+from chargehand.tools.routing.plan import Check, Outlay, Plan, PlanLimits, Prospect, Step, make_plan
 
 
 def prospect(
@@ -33,7 +33,7 @@ SURE = Check()
 
 
 def plan(prospects=ALL, check: Check | None = SURE, worth_usd=WORTH_USD, failed=(), without=(), **left) -> Plan:
-    return make_plan(prospects, check, worth_usd, Means(**left), failed, without=without)
+    return make_plan(prospects, check, worth_usd, PlanLimits(**left), failed, without=without)
 
 
 def models(of: Plan) -> list[str]:
@@ -170,7 +170,7 @@ def test_no_order_of_steps_is_worth_much_more(seed: int):
     worth_usd = 0.064 * chance.choice((3, 10, 50))
     check = Check(chance.choice((0.0, 0.1)), chance.choice((0.0, 0.1)))
 
-    found = make_plan(prospects, check, worth_usd, Means(attempts=4))
+    found = make_plan(prospects, check, worth_usd, PlanLimits(attempts=4))
 
     best = max(_value(order, prospects, check, worth_usd) for order in _orders(prospects, 4))
     assert _value(found.steps, prospects, check, worth_usd) >= best - 0.03 * worth_usd
