@@ -52,6 +52,13 @@ class Catalogue:
         """Its place in the order of a role: its own, or the one that its predecessor left it. None: it has neither."""
         return profile.roles.get(role, _inherited(self, role, today).get(profile.id))
 
+    def roles_of(self, profile: ModelProfile, today: dt.date) -> dict[Role, int]:
+        """The roles of a profile, each with its rank: those in its file, then those inherited from retired models."""
+        inherited: dict[Role, int] = {
+            r: place for r in ROLES if (place := self.place_of(profile, r, today)) is not None
+        }
+        return profile.roles | inherited
+
     def on(self, day: dt.date) -> "Catalogue":
         """The catalogue with the prices in effect on a day."""
         begun = bisect.bisect_right(self._price_changes, day)

@@ -62,7 +62,8 @@ async def _available_models(home: Path, console: Console) -> AsyncGenerator[Mapp
     settings = load_settings()
     async with open_services(settings.model_copy(update={"home": home}), Path.cwd()) as services:
         availability = (await services.survey()).availability
-        usable = [p.id for p in services.catalogue if p.roles and _may_be_asked(services, p, availability[p.id])]
+        with_role = [p for p in services.catalogue if services.catalogue.roles_of(p, services.today)]
+        usable = [p.id for p in with_role if _may_be_asked(services, p, availability[p.id])]
     if usable:
         console.print(
             f"[bold]This demo asks your own models:[/] {', '.join(sorted(usable))}. It may cost a few cents at most."

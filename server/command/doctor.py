@@ -105,7 +105,8 @@ async def examine(services: Services, chroma: ChromaServer | None = None) -> Dia
         *await _chroma(chroma),
         *await _declines(services, availability),
     ]
-    usable = any(_can_be_asked(services, p.id, availability, access) for p in services.catalogue if p.roles)
+    with_role = [p.id for p in services.catalogue if services.catalogue.roles_of(p, services.today)]
+    usable = any(_can_be_asked(services, model, availability, access) for model in with_role)
     return Diagnosis(tuple(lines), can_generate=usable)
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from ...evaluation.tables import print_table, standard_output
 from ...profiles.model import ModelProfile
+from ..surface.resources import profile_facts
 from ..surface.server_state import OpenServices
 from .reports import USER_FIXABLE, print_error, print_errors, print_json
 
@@ -14,6 +15,7 @@ async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
     try:
         async with open_services() as services:
             catalogue, availability = services.catalogue, (await services.survey()).availability
+            today = services.today
     except USER_FIXABLE as error:
         return print_error(error)
     rows: list[dict[str, Any]] = []
@@ -24,7 +26,7 @@ async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
                 "id": profile.id,
                 "provider": profile.provider,
                 "api_model": profile.api_model,
-                "roles": list(profile.roles),
+                "roles": list(catalogue.roles_of(profile, today)),
                 "status": profile.lifecycle.status,
                 "retires_on": str(profile.lifecycle.retires_on) if profile.lifecycle.retires_on else None,
                 "price": _price_in_words(profile),
@@ -44,10 +46,9 @@ async def print_profiles(open_services: OpenServices, *, as_json: bool) -> int:
 async def print_profile(open_services: OpenServices, model: str, *, as_json: bool) -> int:
     try:
         async with open_services() as services:
-            profile = services.catalogue.named(model, services.today)[0]
+            facts = profile_facts(services.catalogue, model, services.today)
     except USER_FIXABLE as error:
         return print_error(error)
-    facts = profile.model_dump(mode="json", exclude_none=True)
     if as_json:
         print_json(facts)
     else:

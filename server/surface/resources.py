@@ -1,7 +1,7 @@
 """The MCP resources: models, usage, tasks and memory, each as JSON."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,9 @@ from .icon import ICON
 from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    from ...profiles.catalogue import Catalogue
     from ...profiles.model import ModelProfile
     from ...tools.services import Services
 
@@ -50,7 +53,7 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
 
     async def profile(id: str) -> str:  # noqa: A002 - the name in the URI template
         services = await current.services()
-        return _as_json(services.catalogue.named(id, services.today)[0].model_dump(mode="json", exclude_none=True))
+        return _as_json(profile_facts(services.catalogue, id, services.today))
 
     async def task(task_id: str) -> str:
         return await _task(await current.services(), task_id)
@@ -73,17 +76,24 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
     )(_with_readable_errors(task))
 
 
+def profile_facts(catalogue: "Catalogue", name: str, today: "dt.date") -> dict[str, Any]:
+    """All facts of a model as JSON, its inherited roles included. Raises UnknownModel."""
+    profile = catalogue.named(name, today)[0]
+    return profile.model_dump(mode="json", exclude_none=True) | {"roles": catalogue.roles_of(profile, today)}
+
+
 async def _profiles(services: "Services") -> str:
-    return _as_json([_line(profile) for profile in sorted(services.catalogue, key=lambda p: (p.provider, p.id))])
+    listed = sorted(services.catalogue, key=lambda p: (p.provider, p.id))
+    return _as_json([_line(profile, services.catalogue.roles_of(profile, services.today)) for profile in listed])
 
 
-def _line(profile: "ModelProfile") -> dict[str, Any]:
+def _line(profile: "ModelProfile", roles: Iterable[str]) -> dict[str, Any]:
     price = profile.price
     return {
         "id": profile.id,
         "provider": profile.provider,
         "api_model": profile.api_model,
-        "roles": list(profile.roles),
+        "roles": list(roles),
         "status": profile.lifecycle.status,
         "input_usd_per_million_tokens": price.input_usd_per_million_tokens if price else 0,
         "output_usd_per_million_tokens": price.output_usd_per_million_tokens if price else 0,

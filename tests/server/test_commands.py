@@ -546,6 +546,26 @@ async def test_a_server_of_ones_own_is_diagnosed_and_delegated_to_by_its_profile
     assert receipt["egress"][0]["host"] == "127.0.0.1"
 
 
+async def test_a_successor_is_shown_and_asked_in_the_roles_it_inherited(environment: dict[str, str]):
+    peer = OpenAICompatiblePeer(
+        lambda _: Reply(fenced("def median(numbers):\n    return 0")), [OpenModel("org/next")], counts=False
+    )
+    async with serving(peer.app) as url:
+        retired = "lifecycle: {status: retired, successor: next, source: a test, seen: 2026-11-25}"
+        own_profile(environment, re.sub("lifecycle: .*", retired, OWN).replace("URL", url))
+        successor = OWN.replace("URL", url).replace("own-qwen", "next").replace("roles: {local: 1}\n", "")
+        own_profile(environment, successor, "next")
+        listed = await run_command(environment, "profiles", "list", "--json")
+        shown = await run_command(environment, "profiles", "show", "next", "--json")
+        diagnosed = await run_command(environment, "doctor", "--json")
+        demo = await run_command(environment, "demo")
+
+    assert {row["id"]: row["roles"] for row in listed.json}["next"] == ["local"]
+    assert shown.json["roles"] == {"local": 1}
+    assert diagnosed.json["can_generate"]
+    assert demo.out.startswith("This demo asks your own models: next")
+
+
 async def test_what_the_server_says_it_charged_is_booked_and_not_the_price_of_the_profile(environment: dict[str, str]):
     price = "price: {input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2, source: x, seen: 2026-11-25}\n"
     answer = Reply(fenced("def double(count): return 2 * count"))

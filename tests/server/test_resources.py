@@ -49,6 +49,23 @@ async def test_the_models_are_listed_and_each_is_told_in_full(open_house: OpenHo
     assert opus["line"] == "opus"
 
 
+async def test_a_successor_is_listed_and_described_with_the_roles_it_inherited(
+    open_house: OpenHouse, era: str, tmp_path: Path
+):
+    folder = tmp_path / "chargehand-home" / "profiles"
+    folder.mkdir(parents=True)
+    for name, facts, fate in (("old", "roles: {local: 3}\n", "retired, successor: new"), ("new", "", "active")):
+        lifecycle = f"lifecycle: {{status: {fate}, source: a test, seen: 2026-11-25}}"
+        text = f"id: {name}\nname: {name}\napi_model: {name}\nprovider: ollama\n{facts}{lifecycle}\n"
+        (folder / f"{name}.yaml").write_text(text)
+    async with open_house(Script(), era=era) as house:
+        profiles = {profile["id"]: profile for profile in await read(house, "chargehand://profiles")}
+        new = await read(house, "chargehand://profiles/new")
+
+    assert profiles["new"]["roles"] == ["local"]
+    assert new["roles"] == {"local": 3}
+
+
 async def test_a_task_is_read_with_its_text_its_receipt_and_what_was_said_of_it(open_house: OpenHouse, era: str):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         receipt = await house.call("delegate_generation", task=RENAME)
