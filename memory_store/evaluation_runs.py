@@ -1,6 +1,8 @@
 """Ensures one running evaluation per data folder, and lets interrupted ones be resumed."""
 
+import json
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from .evaluations import UNDER_WAY, NewEvaluation
@@ -35,6 +37,7 @@ async def find_evaluation(
     evaluation_id: str | None = None,
     terms: str | None = None,
     suite: str | None = None,
+    without_suites: Collection[str] = (),
     only_unfinished: bool = False,
 ) -> EvaluationRow | None:
     """The newest evaluation that matches all arguments; evaluation_id may be a prefix. None: none matches."""
@@ -42,8 +45,9 @@ async def find_evaluation(
         "SELECT id, suite, seed, begun_at, finished_at, budget_usd, owner, terms FROM evaluations"
         " WHERE (?1 IS NULL OR SUBSTR(id, 1, LENGTH(?1)) = ?1) AND (?2 IS NULL OR terms = ?2)"
         " AND (?3 IS NULL OR suite = ?3) AND (NOT ?4 OR finished_at IS NULL)"
+        " AND suite NOT IN (SELECT value FROM JSON_EACH(?5))"
         " ORDER BY begun_at DESC, rowid DESC LIMIT 1",
-        (evaluation_id, terms, suite, only_unfinished),
+        (evaluation_id, terms, suite, only_unfinished, json.dumps([*without_suites])),
     )
     return EvaluationRow(*rows[0]) if rows else None
 

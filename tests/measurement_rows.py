@@ -33,9 +33,9 @@ def measurement(item: str, **changed) -> Measurement:
     return replace(_ONE, item=item, **changed)
 
 
-async def begun(ledger: Ledger, evaluation_id: str, now: float) -> None:
+async def begun(ledger: Ledger, evaluation_id: str, now: float, suite: str = "own") -> None:
     """An evaluation that measurements may belong to, and that nobody carries out any more."""
     owner = await Owner.enter(ledger.path.parent)
-    await claim_evaluation(ledger, owner, NewEvaluation(evaluation_id, "own", 1, None, "{}"), now)
+    await claim_evaluation(ledger, owner, NewEvaluation(evaluation_id, suite, 1, None, "{}"), now)
     await release_evaluation(ledger, evaluation_id)
     await owner.leave()

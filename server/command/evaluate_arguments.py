@@ -56,7 +56,7 @@ def add_evaluate_command(commands: Any, open_services: "OpenServices") -> None:
         nargs="?",
         const="",
         metavar="ID",
-        help="print the last report, or that of ID, without asking any model",
+        help="print the last report (not of a trial), or that of ID, without asking any model",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write a self-contained HTML report with plots")

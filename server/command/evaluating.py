@@ -13,9 +13,11 @@ import anyio.to_thread
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from ...evaluation.comparison import SUITE as REMEMBERED
 from ...evaluation.evaluating import EvaluationProgress, evaluate
 from ...evaluation.mining.mining import Extent, Mined, mine
 from ...evaluation.mining.telling import searching, told
+from ...evaluation.quick_trial import TRIAL
 from ...evaluation.report import Report, facts_of, show
 from ...evaluation.report_html import page_of
 from ...evaluation.suite.loading import read_suite
@@ -106,10 +108,14 @@ async def evaluate_from_shell(
 async def report_from_shell(
     open_services: OpenServices, evaluation_id: str | None, *, as_json: bool, page: Path | None
 ) -> int:
-    """Print an earlier evaluation from the ledger, without any request. Returns the exit code."""
+    """Print an earlier evaluation from the ledger, without any request. Returns the exit code.
+
+    evaluation_id: the beginning of its id. None: the newest, except those of `doctor --try` and `profiles trial`.
+    """
     try:
         async with open_services() as services:
-            row = await find_evaluation(services.ledger, evaluation_id=evaluation_id)
+            apart = () if evaluation_id else (TRIAL, REMEMBERED)
+            row = await find_evaluation(services.ledger, evaluation_id=evaluation_id, without_suites=apart)
             if row is None:
                 which = f"no evaluation begins with {evaluation_id}" if evaluation_id else "nothing was evaluated yet"
                 raise BadArgument(f"--report: {which}. Run `chargehand evaluate` first.")

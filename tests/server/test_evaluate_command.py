@@ -17,9 +17,11 @@ from measurement_rows import begun
 from server_process import COMMAND
 from starlette.requests import Request
 
+from chargehand.evaluation.comparison import SUITE
 from chargehand.evaluation.peers.journal import Exchange
 from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
+from chargehand.evaluation.quick_trial import TRIAL
 from chargehand.evaluation.suite.loading import read_suite
 from chargehand.memory_store.ledger import Ledger
 from chargehand.profiles.price import in_dollars
@@ -197,6 +199,19 @@ async def test_a_report_before_the_first_question_has_no_empty_tables(tmp_path: 
 
     assert (seen.code, len(seen.out.splitlines())) == (0, 1)
     assert "0 tasks, 0 models" in seen.out
+
+
+async def test_the_last_report_is_not_that_of_a_trial_which_is_had_by_its_id(tmp_path: Path):
+    ledger = await Ledger.open(tmp_path / "data", utc_now)
+    for number, suite in enumerate(("own", TRIAL, SUITE)):
+        await begun(ledger, f"e{number}", 1_000.0 + number, suite)
+    await ledger.aclose()
+
+    last = await typed(tmp_path, None, "--report")
+    named = await typed(tmp_path, None, "--report", "e1")
+
+    assert "Evaluation e0 (own" in last.out
+    assert f"Evaluation e1 ({TRIAL}" in named.out
 
 
 async def test_what_a_killed_process_had_reserved_counts_in_the_budget_when_it_goes_on(tmp_path: Path):
