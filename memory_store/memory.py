@@ -33,7 +33,7 @@ _EMBED_TIMEOUT_S = 5.0
 """How long `remember` waits for the vector."""
 _RETRY_S = 30.0
 _BATCH = 64
-_KNOWN_TEXTS = 8
+_CACHED_TEXTS = 8
 """Cached vectors, so that a task that is looked up and then remembered is embedded once."""
 _WARMING = "memory: warming"
 
@@ -105,10 +105,10 @@ class Memory:
         self._clock = clock
         self._patience_s = patience_s
         self._index: KeptIndex | None = None
-        self._known: dict[str, Vector] = {}
-        self._under_way: tuple[int, int] | None = None
-        self._again = anyio.Event()
-        self._is_loading = anyio.Event()
+        self._recent_vectors: dict[str, Vector] = {}
+        self._progress: tuple[int, int] | None = None
+        self._retry = anyio.Event()
+        self._loading_started = anyio.Event()
         """Set when loading of the index has started."""
 
     async def remember(self, task_id: str, text: str, *, local_only: bool = False) -> None:
@@ -121,7 +121,7 @@ class Memory:
             with anyio.fail_after(_EMBED_TIMEOUT_S):
                 vector = await self._vector(text, local_only=local_only)
         except (EmbedderUnavailable, TimeoutError):
-            self._again.set()
+            self._retry.set()
             return
         await embeddings.store(self._ledger, self._embedder.id, [task_id], vector[None])
 
@@ -149,7 +149,7 @@ class Memory:
                     vector = await self._vector(text, local_only=local_only)
             except TimeoutError:
                 return Recollection(note=_WARMING)
-            index = self._opened()
+            index = self._get_index()
             found = await self._nearest(index, vector, PLENTY)
             # Fewer than requested means these are all.
             if found is not None and len(found) == PLENTY and not are_plenty(found, self._embedder.similar_from):
@@ -173,7 +173,7 @@ class Memory:
             others = [n for n in found if n.task_id not in except_for]
             recollection = await recall(self._ledger, others, question)
         except EmbedderUnavailable as error:
-            self._again.set()
+            self._retry.set()
             return Recollection(note=f"memory: unavailable ({error})")
         except LedgerError as error:
             return Recollection(note=f"memory: unavailable ({error})")
@@ -205,7 +205,7 @@ class Memory:
             # Local-only tasks come last: a remote embedder refuses them after all others are done.
             for local_only in (False, True):
                 while batch := await unembedded.missing(self._ledger, self._embedder.id, _BATCH, local_only=local_only):
-                    self._under_way = (done, total)
+                    self._progress = (done, total)
                     vectors = await self._embedder.embed([task.text for task in batch], local_only=local_only)
                     await embeddings.store(self._ledger, self._embedder.id, [task.id for task in batch], vectors)
                     done += len(batch)
@@ -216,7 +216,7 @@ class Memory:
                 raise
             why_left = str(error)
         finally:
-            self._under_way = None
+            self._progress = None
         return Embedded(done, await self.missing() if why_left else 0, why_left)
 
     async def load(self) -> None:
@@ -226,24 +226,24 @@ class Memory:
         """
         with contextlib.suppress(EmbedderUnavailable, LedgerError):
             await self._embedder.prepare()
-            await self._opened().load()
+            await self._get_index().load()
 
     async def keep_up(self) -> None:
         """Load the index and embed tasks without a vector, in the background, until cancelled."""
         async with anyio.create_task_group() as group:
             while True:
-                self._again = anyio.Event()
+                self._retry = anyio.Event()
                 pause_s: float | None = None
                 try:
                     await self._embedder.prepare()
-                    self._opened().start(group)
-                    self._is_loading.set()
+                    self._get_index().start(group)
+                    self._loading_started.set()
                     left = await self.embed_missing()
                     pause_s = _RETRY_S if left.left else None
                 except (EmbedderUnavailable, LedgerUnusable):
                     pause_s = _RETRY_S  # recalls meanwhile get the reason in their note
                 with anyio.move_on_after(pause_s):
-                    await self._again.wait()
+                    await self._retry.wait()
 
     async def aclose(self) -> None:
         """Close the index and the embedder; the ledger stays open. Callers may bound it with a timeout."""
@@ -256,28 +256,28 @@ class Memory:
         if found is None and index.state.phase == "absent":
             # A process's first call arrives before its background task has started.
             with anyio.move_on_after(self._patience_s):
-                await self._is_loading.wait()
+                await self._loading_started.wait()
                 found = await index.nearest(vector, count, patience_s=self._patience_s)
         return found
 
     async def _vector(self, text: str, *, local_only: bool) -> "Vector":
-        known = self._known.get(text)
+        known = self._recent_vectors.get(text)
         if known is None:
             await self._embedder.prepare()
             known = (await self._embedder.embed([text], local_only=local_only))[0]
-            self._known[text] = known
-            while len(self._known) > _KNOWN_TEXTS:
-                del self._known[next(iter(self._known))]
+            self._recent_vectors[text] = known
+            while len(self._recent_vectors) > _CACHED_TEXTS:
+                del self._recent_vectors[next(iter(self._recent_vectors))]
         return known
 
-    def _opened(self) -> KeptIndex:
+    def _get_index(self) -> KeptIndex:
         if self._index is None:
             self._index = self._open_index(self._embedder.id)
         return self._index
 
     def _note(self, index: KeptIndex) -> str | None:
-        if self._under_way is not None:
-            done, total = self._under_way
+        if self._progress is not None:
+            done, total = self._progress
             return f"memory: rebuilding, {done} of {total}"
         # While the index loads, the same vectors are searched without it, so results are complete.
         return None if index.state.phase in ("ready", "warming") else index.state.as_text()

@@ -48,7 +48,7 @@ class Owner:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for path in list(folder.iterdir()):
                 _is_held(path)
-            return _hold(folder / owner_id)
+            return _acquire(folder / owner_id)
 
         try:
             return cls(owner_id, folder, await anyio.to_thread.run_sync(enter))
@@ -67,17 +67,17 @@ class Owner:
     async def leave(self) -> None:
         """End the registration."""
         with anyio.CancelScope(shield=True):
-            await anyio.to_thread.run_sync(_let_go, self._folder / self.id, self._descriptor)
+            await anyio.to_thread.run_sync(_release, self._folder / self.id, self._descriptor)
 
 
-def _hold(path: Path) -> int:
+def _acquire(path: Path) -> int:
     """Create and lock a file exclusively and return its descriptor; closing it releases the lock.
 
     Retries, since another process's cleanup may lock and remove the file before it is locked here.
     """
     for _ in range(_MOST_TRIES):
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-        if _lock(descriptor) and _is_still(path, descriptor):
+        if _lock(descriptor) and _is_same_file(path, descriptor):
             return descriptor
         os.close(descriptor)
         time.sleep(_PAUSE_S)  # lets the process that holds the lock proceed on a busy machine
@@ -95,11 +95,11 @@ def _is_held(path: Path) -> bool:
     if not _lock(descriptor):
         os.close(descriptor)
         return True
-    _let_go(path, descriptor)
+    _release(path, descriptor)
     return False
 
 
-def _let_go(path: Path, descriptor: int) -> None:
+def _release(path: Path, descriptor: int) -> None:
     # Removed while locked, so that no process locks a file about to vanish; Windows cannot remove open files.
     if sys.platform == "win32":
         os.close(descriptor)
@@ -120,7 +120,7 @@ def _lock(descriptor: int) -> bool:
     return True
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def _is_same_file(path: Path, descriptor: int) -> bool:
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -106,7 +106,7 @@ def _measured(rows: Iterable[_Row], now: float) -> ModelPassRate:
         by_task[row.is_other_build, row.task].append(row)
     own = [_newest(group, now) for (is_other, _), group in by_task.items() if not is_other]
     others = [_newest(group, now) for (is_other, _), group in by_task.items() if is_other]
-    return ModelPassRate((*own, *_held_down(others)), len(own))
+    return ModelPassRate((*own, *_capped(others)), len(own))
 
 
 def _newest(rows: list[_Row], now: float) -> MeasuredTask:
@@ -123,7 +123,7 @@ def _newest(rows: list[_Row], now: float) -> MeasuredTask:
     )
 
 
-def _held_down(verdicts: list[MeasuredTask]) -> Iterator[MeasuredTask]:
+def _capped(verdicts: list[MeasuredTask]) -> Iterator[MeasuredTask]:
     scale = min(1.0, _OTHER_BUILDS / max(1e-9, sum(verdict.weight for verdict in verdicts)))
     for verdict in verdicts:
         yield replace(verdict, weight=scale * verdict.weight)

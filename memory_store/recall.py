@@ -103,7 +103,7 @@ async def recall(ledger: Ledger, neighbours: Sequence[Similar], question: Recall
     tasks = await _tasks(ledger, [n.task_id for n in neighbours], question.embedder) if neighbours else _NONE
     around = {n.task_id: n.similarity for n in neighbours if n.task_id in tasks.vectors}
     near = {task_id: at for task_id, at in list(around.items())[:_SIMILAR_AT_MOST] if at >= question.similar_from}
-    general = await _general(ledger, question.task_type)
+    general = await _pruned_beliefs(ledger, question.task_type)
     if not around:
         return Recollection(beliefs=general)
     verdicts = await _verdicts(ledger, tuple(around))
@@ -141,7 +141,7 @@ def sum_up(
             weights.append(weight)
         evidence += max(weights)
     similar = {model: Belief(successes[model], failures[model]) for model in successes}
-    beliefs = {model: _together(similar.get(model), general.get(model)) for model in sorted({*similar, *general})}
+    beliefs = {model: _sum_of(similar.get(model), general.get(model)) for model in sorted({*similar, *general})}
     best = _best([model for model in similar if successes[model] > 0], beliefs, question)
     return Recollection(
         best_model=best,
@@ -161,32 +161,32 @@ def _chances(
 ) -> tuple[Mapping[str, float], Mapping[str, float]]:
     """The success probability of each model in question or with a near outcome, and the weight of near tasks with
     an outcome of the model; both by profile id."""
-    told = [(group[0], found) for group in groups if (found := {v.model: v for v, _ in newest(group, verdicts)})]
-    if not told or question.vector is None:
+    informed = [(group[0], found) for group in groups if (found := {v.model: v for v, _ in newest(group, verdicts)})]
+    if not informed or question.vector is None:
         return {}, {}
     import numpy as np
 
-    models = sorted({*question.expected, *(model for _, found in told for model in found)})
+    models = sorted({*question.expected, *(model for _, found in informed for model in found)})
     column = {model: place for place, model in enumerate(models)}
-    success = np.zeros((len(told), len(models)))
+    success = np.zeros((len(informed), len(models)))
     weights = np.zeros_like(success)
-    for row, (_, found) in enumerate(told):
+    for row, (_, found) in enumerate(informed):
         for verdict in found.values():
             success[row, column[verdict.model]] = verdict.success
             weights[row, column[verdict.model]] = weight_of(verdict, question.now, question.builds)
-    ids = [task_id for task_id, _ in told]
+    ids = [task_id for task_id, _ in informed]
     near_traits = [_traits(tasks.texts.get(task_id), tasks.complexity[task_id]) for task_id in ids]
     chances = expected_successes(
         Outcomes(models, success, weights),
         decode([tasks.vectors[task_id] for task_id in ids]),
         question.vector,
         Traits(np.array(near_traits), np.array(_traits(question.text, question.complexity)), FLOOR),
-        [_together(general.get(model), _before(model, question)) for model in models],
+        [_sum_of(general.get(model), _prior_belief(model, question)) for model in models],
     )
     return chances, dict(zip(models, weights.sum(axis=0).tolist(), strict=True))
 
 
-def _before(model: str, question: RecallQuery) -> Belief:
+def _prior_belief(model: str, question: RecallQuery) -> Belief:
     prior = question.prior
     return question.expected.get(model) or belief_of(prior.success, prior.tasks)
 
@@ -203,7 +203,7 @@ def similarity_weight(similarity: float, similar_from: float) -> float:
     return 1.0 - ((1.0 - min(1.0, similarity)) / (1.0 - similar_from)) ** _FALL
 
 
-def _together(similar: Belief | None, general: Belief | None) -> Belief:
+def _sum_of(similar: Belief | None, general: Belief | None) -> Belief:
     one, other = similar or Belief(), general or Belief()
     return Belief(one.successes + other.successes, one.failures + other.failures)
 
@@ -228,7 +228,7 @@ async def _tasks(ledger: Ledger, ids: Sequence[str], embedder: str) -> _Tasks:
     rows = await ledger.rows(
         "SELECT t.id, e.vector, t.complexity, CASE WHEN t.text_form = 'full' THEN t.text END"  # noqa: S608 - placeholders
         " FROM remembered_tasks t JOIN embeddings e ON e.task_id = t.id AND e.embedder = ?"
-        f" WHERE t.id IN ({_marks(ids)})",
+        f" WHERE t.id IN ({_placeholders(ids)})",
         (embedder, *ids),
     )
     return _Tasks(
@@ -244,7 +244,7 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
     rows = await ledger.rows(
         "SELECT task_id, model, kind, success, at, COALESCE(build, (SELECT a.build FROM attempts a"  # noqa: S608 - the same
         "  WHERE a.task_id = e.task_id AND +a.model = e.model ORDER BY a.begun_at DESC LIMIT 1))"
-        f" FROM evidence e WHERE task_id IN ({_marks(ids)})",
+        f" FROM evidence e WHERE task_id IN ({_placeholders(ids)})",
         tuple(ids),
     )
     found: defaultdict[tuple[str, str], list[tuple[str, float, float, str | None]]] = defaultdict(list)
@@ -256,7 +256,7 @@ async def _verdicts(ledger: Ledger, ids: Sequence[str]) -> Mapping[str, Sequence
     return verdicts
 
 
-async def _general(ledger: Ledger, task_type: TaskType | None) -> dict[str, Belief]:
+async def _pruned_beliefs(ledger: Ledger, task_type: TaskType | None) -> dict[str, Belief]:
     """Evidence from pruned tasks per model, with a total weight below that of one task."""
     rows: list[tuple[Any, ...]] = await ledger.cached_rows(
         "SELECT model, SUM(successes), SUM(failures) FROM aggregates"
@@ -272,5 +272,5 @@ def _shrunk(belief: Belief) -> Belief:
     return replace(belief, successes=belief.successes * scale, failures=belief.failures * scale)
 
 
-def _marks(ids: Sequence[str]) -> str:
+def _placeholders(ids: Sequence[str]) -> str:
     return ", ".join("?" * len(ids))

@@ -174,14 +174,14 @@ def _memory(settings: Settings, ledger: Ledger, catalogue: Catalogue, privacy: P
 
     def open_index(embedder: str) -> IndexKeeper:
         folder = settings.home / INDEX_FOLDER
-        shelf = ChromaServer(url, ledger, embedder) if url else ChromaSlot(folder, embedder)
-        return IndexKeeper(ledger, embedder, shelf, load_after_s=_LOAD_INDEX_AFTER_S, folder=folder)
+        storage = ChromaServer(url, ledger, embedder) if url else ChromaSlot(folder, embedder)
+        return IndexKeeper(ledger, embedder, storage, load_after_s=_LOAD_INDEX_AFTER_S, folder=folder)
 
     try:
         embedder = load_embedder(settings.embedder, {**LOADERS_OF_EMBEDDERS, "ollama": ollama})
     except UnknownEmbedder as error:
         raise BadSetting(f"CHARGEHAND_EMBEDDER: {error}.") from error
-    if embedder.leaves:
+    if embedder.is_remote:
         embedder = RedactingEmbedder(embedder, privacy.secrets, local_only=settings.local_only)
     rules = catalogue.rules
     return Memory(ledger, embedder, open_index, prior=rules.prior, gate=rules.memory_confidence_above, clock=utc_now)

@@ -30,7 +30,7 @@ from ...memory_store.index.chroma_server import ChromaServer
 from ...memory_store.index.chroma_slot import ChromaSlot
 from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.keeper import IndexKeeper
-from ...memory_store.index.vector_index import Filling, Opened, Shelf, VectorIndex
+from ...memory_store.index.vector_index import Filling, IndexStorage, Opened, VectorIndex
 from ...memory_store.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -154,10 +154,10 @@ def _chroma_server(folder: Path) -> Generator[tuple[str, "subprocess.Popen[bytes
             server.kill()
 
 
-class _NoShelf:
+class _NoStorage:
     """No Chroma at all: the keeper keeps using exact search."""
 
-    apart_from = 0
+    filling_threshold = 0
 
     async def open(self) -> Opened:
         raise IndexUnavailable("this is the exact search")
@@ -175,14 +175,14 @@ class _NoShelf:
         """Nothing."""
 
 
-def _shelf(kind: str, home: Path, url: str, ledger: Ledger) -> Shelf:
+def _storage(kind: str, home: Path, url: str, ledger: Ledger) -> IndexStorage:
     match kind:
         case "chroma":
             return ChromaSlot(home / "index", _EMBEDDER)
         case "server":
             return ChromaServer(url, ledger, _EMBEDDER)
         case _:
-            return _NoShelf()
+            return _NoStorage()
 
 
 async def _own_process(what: str, kind: str, home: str, size: str, url: str) -> None:
@@ -190,7 +190,7 @@ async def _own_process(what: str, kind: str, home: str, size: str, url: str) -> 
         keeper = IndexKeeper(
             ledger,
             _EMBEDDER,
-            _shelf(kind, Path(home), url, ledger),
+            _storage(kind, Path(home), url, ledger),
             capacity=10**7,
             exact_up_to=10**7,
             retry_after_s=0.5,

@@ -94,7 +94,7 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
             await import_memory(ledger, outcomes, ImportRules(assess=assess))
             rules = catalogue.rules
             embedder = LexicalEmbedder()
-            index = IndexKeeper(ledger, embedder.id, _Shelf(), capacity=_ANY_NUMBER, exact_up_to=_ANY_NUMBER)
+            index = IndexKeeper(ledger, embedder.id, _Storage(), capacity=_ANY_NUMBER, exact_up_to=_ANY_NUMBER)
             memory = Memory(
                 ledger,
                 embedder,
@@ -163,10 +163,10 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class _Shelf:
-    """A shelf without storage: the index is rebuilt each time, and searched exactly."""
+class _Storage:
+    """Stores nothing: the index is rebuilt each time, and searched exactly."""
 
-    apart_from = _ANY_NUMBER
+    filling_threshold = _ANY_NUMBER
 
     async def open(self) -> Opened:
         return Opened(ExactIndex(), caught_up=None)

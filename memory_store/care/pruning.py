@@ -91,7 +91,7 @@ async def prune(ledger: Ledger, prunable: Prunable, progress: Progress | None = 
         some = db.execute(query, {**_arguments(prunable), "at": last[0], "id": last[1]}).fetchall()
         ids = [task_id for _, task_id in some]
         add_to_aggregates(db, ids)
-        _empty(db, ids, "pruned")
+        _delete_content(db, ids, "pruned")
         last = some[-1] if some else last
         return len(ids)
 
@@ -127,7 +127,7 @@ async def forget(ledger: Ledger, selection: Selection, progress: Progress | None
     ids = await find_forgettable(ledger, selection)
     for start in range(0, len(ids), _BATCH):
         batch = ids[start : start + _BATCH]
-        await ledger.write(lambda db, batch=batch: _empty(db, batch, "forgotten"))
+        await ledger.write(lambda db, batch=batch: _delete_content(db, batch, "forgotten"))
         if progress is not None:
             progress(start + len(batch), len(ids))
     if selection.everything:
@@ -172,7 +172,7 @@ def _arguments(prunable: Prunable) -> dict[str, object]:
     return vars(prunable)
 
 
-def _empty(db: sqlite3.Connection, task_ids: Sequence[str], form: Literal["pruned", "forgotten"]) -> None:
+def _delete_content(db: sqlite3.Connection, task_ids: Sequence[str], form: Literal["pruned", "forgotten"]) -> None:
     chosen = (json.dumps(list(task_ids)),)
     for table in ("embeddings", "checks", "decisions", "imported_outcomes"):
         db.execute(f"DELETE FROM {table} WHERE task_id IN (SELECT value FROM json_each(?))", chosen)  # noqa: S608 - one of these

@@ -49,7 +49,7 @@ class ChromaFunctionEmbedder:
             self._similar_from = await anyio.to_thread.run_sync(similar_from, vectors)
 
     @property
-    def leaves(self) -> bool:
+    def is_remote(self) -> bool:
         """See `Embedder`."""
         return self._name not in _RUN_HERE
 

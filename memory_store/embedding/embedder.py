@@ -22,7 +22,7 @@ class Embedder(Protocol):
         ...
 
     @property
-    def leaves(self) -> bool:
+    def is_remote(self) -> bool:
         """Whether the texts are sent to another machine. Known before `prepare`."""
         ...
 

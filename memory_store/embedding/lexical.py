@@ -63,7 +63,7 @@ class LexicalEmbedder:
     id = f"lexical-{_VERSION}-{DIMENSIONS}"
     dimensions = DIMENSIONS
     similar_from = _SIMILAR_FROM
-    leaves = False
+    is_remote = False
 
     async def prepare(self) -> None:
         """See `Embedder`. Imports NumPy, which takes a tenth of a second."""

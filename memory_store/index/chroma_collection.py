@@ -77,7 +77,7 @@ class ChromaCollection:
         await self.remove(sorted(await self.ids()))
 
     async def aclose(self) -> None:
-        """Does nothing: the shelf closes what it opened."""
+        """Does nothing: the storage closes what it opened."""
 
     async def _read(self, ask: Callable[[], _T]) -> _T:
         def marked() -> _T:

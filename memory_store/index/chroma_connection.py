@@ -23,7 +23,7 @@ class _DirectAPI(FastAPI):
         self._session = httpx.Client(timeout=None, headers=taken.headers, transport=transport)  # noqa: S113 - the worker's limits hold
         taken.close()
 
-    def hang_up(self) -> None:
+    def close_session(self) -> None:
         self._session.close()
 
 
@@ -52,4 +52,4 @@ class ChromaConnection:
 
     def close(self) -> None:
         self._system.stop()
-        self._api.hang_up()
+        self._api.close_session()

@@ -32,9 +32,9 @@ _log = logging.getLogger(__name__)
 
 
 class ChromaServer:
-    """A `Shelf` in a collection on a server, separate for each ledger and embedder."""
+    """A `IndexStorage` in a collection on a server, separate for each ledger and embedder."""
 
-    apart_from = 0
+    filling_threshold = 0
 
     def __init__(self, url: str, ledger: "Ledger", embedder: str) -> None:
         """Raises ValueError for an invalid URL."""
@@ -66,7 +66,7 @@ class ChromaServer:
 
     @contextlib.asynccontextmanager
     async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
-        """See `Shelf`. The server builds its own graph, so no other process is needed."""
+        """See `IndexStorage`. The server builds its own graph, so no other process is needed."""
         yield index
 
     async def note(self, row: int) -> None:

@@ -23,7 +23,7 @@ from .worker import Worker
 if TYPE_CHECKING:
     from chromadb.api.client import Client
 
-APART_FROM = 2_000
+FILLING_THRESHOLD = 2_000
 """Starting another process takes a second, about as long as adding this many vectors in this one."""
 
 _COLLECTION = "tasks"
@@ -36,8 +36,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Held:
-    """Resources of a shelf: released together, or kept until the process ends if Chroma hangs."""
+class _Resources:
+    """Resources of a storage: released together, or kept until the process ends if Chroma hangs."""
 
     slot: Slot
     mark: CallMark
@@ -47,16 +47,16 @@ class _Held:
 
 
 class ChromaSlot:
-    """A `Shelf` in this process's slot."""
+    """A `IndexStorage` in this process's slot."""
 
-    def __init__(self, root: Path, embedder: str, *, apart_from: int = APART_FROM) -> None:
-        """root: the folder of all slots. apart_from: see `Shelf`."""
-        self.apart_from = apart_from
+    def __init__(self, root: Path, embedder: str, *, filling_threshold: int = FILLING_THRESHOLD) -> None:
+        """root: the folder of all slots. filling_threshold: see `IndexStorage`."""
+        self.filling_threshold = filling_threshold
         self._root = root
         self._embedder = embedder
         self._worker: Worker | None = None
         # Set in the worker's thread, so that resources are not lost when the caller is cancelled.
-        self._held: _Held | None = None
+        self._held: _Resources | None = None
 
     @property
     def folder(self) -> Path | None:
@@ -71,12 +71,12 @@ class ChromaSlot:
 
     @contextlib.asynccontextmanager
     async def filling(self, index: VectorIndex) -> AsyncGenerator[Filling]:
-        """See `Shelf`. Another process writes and inherits the slot's lock, which is impossible on Windows."""
+        """See `IndexStorage`. Another process writes and inherits the slot's lock, which is impossible on Windows."""
         if sys.platform == "win32":
             yield index
             return
 
-        def leave(held: _Held, _: Worker) -> SlotRecord:
+        def leave(held: _Resources, _: Worker) -> SlotRecord:
             client, held.client = held.client, None
             if client is not None:
                 client.close()
@@ -87,11 +87,13 @@ class ChromaSlot:
         record = await self._work(leave)
         if (held := self._held) is None:
             raise IndexFailed("the slot was given back")
-        async with open_filler(held.slot.folder / record.folder, _COLLECTION, held=held.slot.descriptors) as filler:
+        async with open_filler(
+            held.slot.folder / record.folder, _COLLECTION, inherited=held.slot.descriptors
+        ) as filler:
             yield filler
 
     async def note(self, row: int) -> None:
-        def write(held: _Held, _: Worker) -> None:
+        def write(held: _Resources, _: Worker) -> None:
             record = held.record
             if record is not None:
                 seal = seal_of(held.slot.folder / record.folder, record.seal)
@@ -105,19 +107,19 @@ class ChromaSlot:
         if worker is None or worker.is_stuck:
             return
         try:
-            await worker.run(self._give_back, limit_s=_CLOSE_LIMIT_S)
+            await worker.run(self._release, limit_s=_CLOSE_LIMIT_S)
         except (IndexFailed, IndexUnavailable) as failure:
             _log.warning("the memory's index was not closed: %s", failure)
         worker.stop()
 
-    async def _work(self, work: Callable[[_Held, Worker], _T]) -> _T:
+    async def _work(self, work: Callable[[_Resources, Worker], _T]) -> _T:
         if self._worker is None or self._worker.is_stuck:
             # A stuck thread may still be writing, so its slot stays locked and unused until this process ends.
             self._worker, self._held = Worker("chargehand-chroma"), None
         worker = self._worker
 
         def in_slot() -> _T:
-            held = self._held = self._held or self._take()
+            held = self._held = self._held or self._acquire()
             return work(held, worker)
 
         try:
@@ -125,17 +127,17 @@ class ChromaSlot:
         except IndexFailed as failure:
             raise IndexUnavailable(remedy(self.folder or self._root, failure)) from failure
 
-    def _take(self) -> _Held:
+    def _acquire(self) -> _Resources:
         chroma = load_chroma()
         slot = take_slot(self._root)
         try:
             remove_idle(self._root)
-            return _Held(slot, CallMark(slot.folder), chroma)
+            return _Resources(slot, CallMark(slot.folder), chroma)
         except OSError as error:
             slot.release()
             raise IndexUnavailable(remedy(slot.folder, error)) from error
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         held, self._held = self._held, None
         if held is not None:
             try:
@@ -144,7 +146,7 @@ class ChromaSlot:
                 held.mark.close()
                 held.slot.release()
 
-    def _open(self, held: _Held, worker: Worker) -> Opened:
+    def _open(self, held: _Resources, worker: Worker) -> Opened:
         """Raises IndexDamaged for any folder that is not safe to open with Chroma."""
         _close(held)
         folder = held.slot.folder
@@ -175,7 +177,7 @@ class ChromaSlot:
                 raise IndexDamaged(f"Chroma does not open it ({type(error).__name__})") from error
         return Opened(ChromaCollection(worker, collection, held.mark), record.caught_up)
 
-    def _renew(self, held: _Held, worker: Worker) -> Opened:
+    def _renew(self, held: _Resources, worker: Worker) -> Opened:
         _close(held)
         folder = held.slot.folder
         # A new name each time, so that handles still open on the old folder cannot affect it.
@@ -205,7 +207,7 @@ def _client(folder: Path) -> "Client":
     return cast("Client", chromadb.PersistentClient(folder, settings=quiet_settings()))
 
 
-def _close(held: _Held) -> None:
+def _close(held: _Resources) -> None:
     client, held.client, held.record = held.client, None, None
     if client is not None:
         client.close()

@@ -8,7 +8,7 @@ from .vector_index import Match
 if TYPE_CHECKING:
     from .vector_index import Vector, Vectors
 
-_FIRST_ROOM = 1024
+_INITIAL_CAPACITY = 1024
 
 
 class ExactIndex:
@@ -35,7 +35,7 @@ class ExactIndex:
             if place is None:
                 place = self._place[id_] = len(self._ids)
                 self._ids.append(id_)
-            self._room(place + 1, len(vector))[place] = vector
+            self._ensure_capacity(place + 1, len(vector))[place] = vector
 
     async def remove(self, ids: Sequence[str]) -> None:
         for id_ in ids:
@@ -72,11 +72,11 @@ class ExactIndex:
     async def aclose(self) -> None:
         await self.clear()
 
-    def _room(self, rows: int, dimensions: int) -> "Vectors":
+    def _ensure_capacity(self, rows: int, dimensions: int) -> "Vectors":
         import numpy as np
 
         if self._block is None:
-            self._block = np.empty((max(_FIRST_ROOM, rows), dimensions), dtype=np.float32)
+            self._block = np.empty((max(_INITIAL_CAPACITY, rows), dimensions), dtype=np.float32)
         elif rows > len(self._block):
             grown = np.empty((2 * rows, dimensions), dtype=np.float32)
             grown[: len(self._block)] = self._block

@@ -35,51 +35,51 @@ class Filler:
         self.process = process
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("the pipes asked for are not there")
-        self._questions = process.stdin
-        self._answers = BufferedByteReceiveStream(process.stdout)
+        self._requests = process.stdin
+        self._responses = BufferedByteReceiveStream(process.stdout)
 
     async def add(self, ids: Sequence[str], vectors: "Vectors") -> None:
         """Add vectors; returns when they are stored. Raises IndexFailed or IndexUnavailable."""
         head = {"ids": list(ids), "dimensions": vectors.shape[1]}
         try:
             with anyio.fail_after(_BATCH_LIMIT_S):
-                await self._questions.send(json.dumps(head).encode() + b"\n" + vectors.astype("<f4").tobytes())
+                await self._requests.send(json.dumps(head).encode() + b"\n" + vectors.astype("<f4").tobytes())
         except TimeoutError as error:
             raise IndexUnavailable(_STUCK) from error
         except (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass  # the process has ended: `done` raises with the cause
-        await self.done(within_s=_BATCH_LIMIT_S)
+            pass  # the process has ended: `confirmed` raises with the cause
+        await self.confirmed(within_s=_BATCH_LIMIT_S)
 
-    async def done(self, *, within_s: float) -> None:
+    async def confirmed(self, *, within_s: float) -> None:
         """Wait for its confirmation. Raises IndexFailed or IndexUnavailable."""
         try:
             with anyio.fail_after(within_s):
-                answer = json.loads(await self._answers.receive_until(b"\n", _MOST_BYTES_A_LINE))
+                response = json.loads(await self._responses.receive_until(b"\n", _MOST_BYTES_A_LINE))
         except TimeoutError as error:
             raise IndexUnavailable(_STUCK) from error
         except (anyio.EndOfStream, anyio.IncompleteRead, anyio.BrokenResourceError) as error:
             raise IndexFailed(f"the process that fills it ended with {await self.process.wait()}") from error
-        if answer["failure"] is not None:
-            raise IndexFailed(answer["failure"])
+        if response["failure"] is not None:
+            raise IndexFailed(response["failure"])
 
 
 @contextlib.asynccontextmanager
-async def open_filler(folder: Path, collection: str, *, held: Sequence[int] = ()) -> AsyncGenerator[Filler]:
+async def open_filler(folder: Path, collection: str, *, inherited: Sequence[int] = ()) -> AsyncGenerator[Filler]:
     """Run a filler on a folder that must not be open elsewhere; the process is killed on exit.
 
-    held: file descriptors that the process inherits, so that they stay open even if this one is killed.
+    inherited: file descriptors that the process inherits, so that they stay open even if this one is killed.
     Raises IndexFailed or IndexUnavailable.
     """
     try:
         # Chroma reads .env in its working directory, so it must not start in the user's project.
         process = await anyio.open_process(
-            [*COMMAND, str(folder), collection], cwd=folder, stderr=None, pass_fds=held, start_new_session=True
+            [*COMMAND, str(folder), collection], cwd=folder, stderr=None, pass_fds=inherited, start_new_session=True
         )
     except OSError as error:
         raise IndexUnavailable(f"no process can be started to build the index ({error})") from error
     try:
         filler = Filler(process)
-        await filler.done(within_s=_START_LIMIT_S)
+        await filler.confirmed(within_s=_START_LIMIT_S)
         yield filler
     finally:
         with anyio.CancelScope(shield=True):

@@ -26,7 +26,7 @@ from .layered import LayeredIndex
 from .register import entry_of
 from .self_check import check_findable
 from .state import IndexState
-from .vector_index import Neighbour, Opened, Shelf, VectorIndex
+from .vector_index import IndexStorage, Neighbour, Opened, VectorIndex
 
 if TYPE_CHECKING:
     from ..ledger import Ledger
@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass
-class _Standing:
+class _ActiveIndex:
     """The index in use. Replaced as a whole, so that waiting queries notice a change."""
 
     index: VectorIndex | None = None
@@ -63,7 +63,7 @@ class IndexKeeper:
         self,
         ledger: "Ledger",
         embedder: str,
-        shelf: Shelf,
+        storage: IndexStorage,
         *,
         capacity: int = CAPACITY,
         exact_up_to: int = EXACT_UP_TO,
@@ -79,21 +79,21 @@ class IndexKeeper:
         """
         self._ledger = ledger
         self._embedder = embedder
-        self._shelf = shelf
+        self._storage = storage
         self._capacity = capacity
         self._exact_up_to = exact_up_to
         self._load_after_s = load_after_s
         self._retry_after_s = retry_after_s
         self._state = IndexState("absent")
         self._contents = Contents(ledger, embedder, capacity)
-        self._standing = _Standing()
-        self._turn = anyio.Lock()
+        self._active = _ActiveIndex()
+        self._lock = anyio.Lock()
         self._wake = anyio.Event()
         self._is_started = False
         self._is_idle = False
         """Whether Chroma waits for the first vector."""
         self._write_failures = 0
-        self._level_at: object = None
+        self._synced_at: object = None
         """How the ledger stood when what answers was level with it. None: it may not be."""
         self._choice_file = ChoiceFile(folder, embedder)
         self._choice: ExactChoice | None = None
@@ -127,23 +127,23 @@ class IndexKeeper:
             return None
         with anyio.move_on_after(patience_s):
             while True:
-                standing = self._standing
-                await standing.is_settled.wait()
-                if standing is not self._standing:
+                active = self._active
+                await active.is_settled.wait()
+                if active is not self._active:
                     continue
-                if standing.index is None:
+                if active.index is None:
                     return None
                 try:
-                    async with self._turn:
-                        if standing is self._standing and await self._catch_up(standing.index):
-                            return await self._search(standing.index, vector, count)
+                    async with self._lock:
+                        if active is self._active and await self._catch_up(active.index):
+                            return await self._search(active.index, vector, count)
                 except IndexFailure as failure:
-                    self._fall_back(standing, failure)
+                    self._fall_back(active, failure)
         return None
 
     async def aclose(self) -> None:
         """Close the index, after the task group of `start` has ended. If cancelled, Chroma closes in its own thread."""
-        await self._shelf.aclose()
+        await self._storage.aclose()
 
     async def _search(self, index: VectorIndex, vector: "Vector", count: int) -> Sequence[Neighbour]:
         register = self._contents.register
@@ -161,11 +161,11 @@ class IndexKeeper:
     async def _catch_up(self, index: VectorIndex) -> bool:
         """Apply the ledger's changes to the index; False when there are too many to do before answering."""
         version = self._ledger.version
-        if self._level_at is not None and version == self._level_at:
+        if self._synced_at is not None and version == self._synced_at:
             return True
         while not (change := await self._contents.next_change(_AT_ONCE)).is_empty:
             if isinstance(index, LayeredIndex) and change.is_more and index.pending > _LAYER_AT_MOST:
-                self._fall_back(self._standing, None)
+                self._fall_back(self._active, None)
                 return False
             if change.entered:
                 await index.add(change.added, change.vectors)
@@ -176,20 +176,20 @@ class IndexKeeper:
             self._is_idle = False
             self._state = IndexState("warming")
             self._wake.set()
-        self._level_at = version
+        self._synced_at = version
         if self._choice is not None and not self._holds(self._choice):
             self._choice = None
             self._wake.set()
         return True
 
-    def _fall_back(self, standing: _Standing, failure: IndexFailure | None) -> None:
+    def _fall_back(self, active: _ActiveIndex, failure: IndexFailure | None) -> None:
         """Stop using the active index and wake the background task to replace it."""
-        if standing is not self._standing:
+        if active is not self._active:
             return  # already replaced
         if failure is not None:
             _log.warning("the memory's index failed, and is opened again: %s", failure)
         self._state = IndexState("warming", reason=str(failure) if failure else None)
-        self._stand(_Standing())
+        self._activate(_ActiveIndex())
         self._wake.set()
 
     async def _serve(self) -> None:
@@ -197,30 +197,30 @@ class IndexKeeper:
             self._wake = anyio.Event()
             pause_s: float | None = None
             try:
-                if not isinstance(self._standing.index, LayeredIndex):
+                if not isinstance(self._active.index, LayeredIndex):
                     await self._bring_up()
                     self._write_failures = 0
                 await self._settle()
             except (IndexFailure, LedgerError) as failure:
                 _log.warning("the memory's index is unavailable: %s", failure)
                 self._state = IndexState("unavailable", reason=str(failure))
-                self._standing.is_settled.set()
+                self._active.is_settled.set()
                 pause_s = self._retry_after_s
             except Exception:  # noqa: BLE001 - the outermost loop: a bug of ours must not end the server
                 _log.exception("the memory's index stopped")
                 self._state = IndexState("unavailable", reason=_OUR_MISTAKE)
-                self._standing.is_settled.set()
+                self._active.is_settled.set()
                 pause_s = self._retry_after_s
             with anyio.move_on_after(pause_s):
                 await self._wake.wait()
 
     async def _bring_up(self) -> None:
         """Bring the index to the ready state, initially or after a failure."""
-        if not isinstance(self._standing.index, ExactIndex):
+        if not isinstance(self._active.index, ExactIndex):
             await self._load()
         if await self._is_exact_chosen():
             return
-        if isinstance(self._standing.index, ExactIndex) and not self._contents.register.entries:
+        if isinstance(self._active.index, ExactIndex) and not self._contents.register.entries:
             self._is_idle = True
             self._state = IndexState("ready")
             return
@@ -230,29 +230,29 @@ class IndexKeeper:
         try:
             if self._write_failures > 1:
                 raise IndexDamaged("it failed again and again while it was written")
-            await self._fill(await self._shelf.open())
+            await self._fill(await self._storage.open())
         except IndexDamaged as damage:
             await self._fill(await self._renew(str(damage)))
 
     async def _renew(self, why: str) -> Opened:
         _log.warning("the memory's index is built anew from the ledger: %s", why)
         self._state = IndexState("rebuilding", 0, len(self._contents.register.entries))
-        return await self._shelf.renew()
+        return await self._storage.renew()
 
     async def _load(self, *, however_many: bool = False) -> None:
         """Read the ledger; use exact search until Chroma is ready, if vectors are few enough or however_many is set."""
-        async with self._turn:
+        async with self._lock:
             exact = ExactIndex()
             count = await embeddings.count(self._ledger, self._embedder)
             is_exact = however_many or min(count, self._capacity) <= self._exact_up_to
             await self._contents.load(exact if is_exact else None)
-            self._stand(_Standing(exact if is_exact else None))
+            self._activate(_ActiveIndex(exact if is_exact else None))
             if is_exact:
-                self._standing.is_settled.set()
+                self._active.is_settled.set()
 
-    def _stand(self, standing: _Standing) -> None:
-        earlier, self._standing = self._standing, standing
-        self._level_at = None
+    def _activate(self, active: _ActiveIndex) -> None:
+        earlier, self._active = self._active, active
+        self._synced_at = None
         earlier.is_settled.set()  # wakes waiting queries, which then use the new one
 
     async def _is_exact_chosen(self) -> bool:
@@ -270,7 +270,7 @@ class IndexKeeper:
         return choice.holds_at(len(self._contents.register.entries), index_form())
 
     async def _choose_exact(self, choice: ExactChoice) -> None:
-        if not isinstance(self._standing.index, ExactIndex):
+        if not isinstance(self._active.index, ExactIndex):
             await self._load(however_many=True)
         self._choice = choice
         entries = len(self._contents.register.entries)
@@ -297,14 +297,14 @@ class IndexKeeper:
             if is_new and (choice := await self._why_exact(index, held)) is not None:
                 _log.warning("the memory's index is not used: %s", choice.as_text())
                 await self._choice_file.write(choice)
-                await self._shelf.aclose()
+                await self._storage.aclose()
                 await self._choose_exact(choice)
                 return
             layered = LayeredIndex(index)
-            async with self._turn:
-                await self._level(layered, held)
-                self._stand(_Standing(layered))
-                self._standing.is_settled.set()
+            async with self._lock:
+                await self._sync_layer(layered, held)
+                self._activate(_ActiveIndex(layered))
+                self._active.is_settled.set()
                 entries = len(self._contents.register.entries)
                 self._state = IndexState("ready", entries, entries)
         except IndexFailed as failure:
@@ -320,7 +320,7 @@ class IndexKeeper:
 
     async def _add_missing(self, index: VectorIndex, held: set[str]) -> VectorIndex:
         """Add all entries not in `held`; the index, which may have been reopened."""
-        if len(self._contents.register.entries - held) <= self._shelf.apart_from:
+        if len(self._contents.register.entries - held) <= self._storage.filling_threshold:
             layered = LayeredIndex(index)
 
             async def add(ids: Sequence[str], vectors: "Vectors") -> None:
@@ -329,9 +329,9 @@ class IndexKeeper:
 
             await self._fill_with(add, held)
             return index
-        async with self._shelf.filling(index) as filling:
+        async with self._storage.filling(index) as filling:
             await self._fill_with(filling.add, held)
-        return (await self._shelf.open()).index
+        return (await self._storage.open()).index
 
     async def _fill_with(self, add: "Callable[[Sequence[str], Vectors], Awaitable[None]]", held: set[str]) -> None:
         """Add missing entries in batches and record progress after each, so that a killed process can resume."""
@@ -341,7 +341,7 @@ class IndexKeeper:
                 self._state = IndexState("rebuilding", len(held), total)
             await add(batch.added, batch.vectors)
             held.update(batch.added)
-            await self._shelf.note(batch.row)
+            await self._storage.note(batch.row)
 
     async def _why_exact(self, index: VectorIndex, held: set[str]) -> ExactChoice | None:
         """The choice of exact search if a newly built index misses too much. None: it does not."""
@@ -351,7 +351,7 @@ class IndexKeeper:
             return ExactChoice(self._embedder, index_form(), len(held), missed.misses, missed.looked_for)
         return None
 
-    async def _level(self, layered: LayeredIndex, held: set[str]) -> None:
+    async def _sync_layer(self, layered: LayeredIndex, held: set[str]) -> None:
         """Add changes that arrived meanwhile to the layer; the last step, while queries wait."""
         while True:
             change = await self._contents.next_change(_AT_ONCE)
@@ -366,17 +366,17 @@ class IndexKeeper:
 
     async def _settle(self) -> None:
         """Move pending changes into Chroma while queries continue."""
-        standing = self._standing
-        if not isinstance(standing.index, LayeredIndex):
+        active = self._active
+        if not isinstance(active.index, LayeredIndex):
             return
         try:
-            await standing.index.settle()
-            async with self._turn:
-                row = None if standing.index.pending else self._contents.row
-            if row is not None and standing is self._standing:
-                await self._shelf.note(row)
+            await active.index.settle()
+            async with self._lock:
+                row = None if active.index.pending else self._contents.row
+            if row is not None and active is self._active:
+                await self._storage.note(row)
         except IndexFailure as failure:
-            self._fall_back(standing, failure)
+            self._fall_back(active, failure)
 
 
 _OUR_MISTAKE = "an unexpected error, which is in the log; it is retried automatically"

@@ -69,7 +69,7 @@ class Opened:
     """The index holds all vectors of the ledger up to this row. None: not known, so compare."""
 
 
-class Shelf(Protocol):
+class IndexStorage(Protocol):
     """The storage of one embedder's index."""
 
     async def open(self) -> Opened:
@@ -84,7 +84,7 @@ class Shelf(Protocol):
         ...
 
     @property
-    def apart_from(self) -> int:
+    def filling_threshold(self) -> int:
         """Use `filling` to add more vectors than this."""
         ...
 

@@ -64,7 +64,7 @@ class OllamaEmbedder:
             self._known = _Prepared(digest=_digest(installed), dimensions=int(vectors.shape[1]), similar_from=threshold)
 
     @property
-    def leaves(self) -> bool:
+    def is_remote(self) -> bool:
         """See `Embedder`."""
         return not self._vendor.is_local or is_named_as_remote(self._model)
 

@@ -21,7 +21,7 @@ class RedactingEmbedder:
         self._secrets = secrets
         self._local_only = local_only
 
-    leaves = True
+    is_remote = True
 
     async def prepare(self) -> None:
         """See `Embedder`."""

@@ -56,7 +56,7 @@ class Fickle:
 
     name: str = "fickle-1"
     away: bool = False
-    leaves: bool = False
+    is_remote: bool = False
     """True: it sends texts elsewhere."""
     stuck: anyio.Event | None = None
     at_most: int | None = None
@@ -76,7 +76,7 @@ class Fickle:
         self._check()
         if self.stuck is not None:
             await self.stuck.wait()
-        if local_only and self.leaves:
+        if local_only and self.is_remote:
             raise EmbedderUnavailable("it may not leave the machine. Use another")
         if self.at_most is not None and len(self.asked) >= self.at_most:
             raise EmbedderUnavailable("it went away. Start it")
@@ -296,7 +296,7 @@ async def test_while_it_embeds_again_it_says_how_far_it_is(remembering, ledger):
     async with anyio.create_task_group() as group:
         group.start_soon(memory.embed_missing)
         await anyio.wait_all_tasks_blocked()
-        while memory._under_way is None:
+        while memory._progress is None:
             await anyio.lowlevel.checkpoint()
         recollection = await memory.retrieve_similar("Task number 1")
         embedder.stuck.set()
@@ -305,7 +305,7 @@ async def test_while_it_embeds_again_it_says_how_far_it_is(remembering, ledger):
 
 
 async def test_a_private_text_does_not_go_to_an_embedder_elsewhere(remembering, ledger):
-    embedder = Fickle(leaves=True)
+    embedder = Fickle(is_remote=True)
     memory, _ = remembering(embedder)
     await ledger.begin_task(task("private", text="Our secret plan", local_only=True))
     await ledger.begin_task(task("open", text="Sort a list"))
@@ -330,7 +330,7 @@ async def test_in_the_background_it_catches_up_once_the_embedder_is_back(remembe
         embedder.away = False
         # A call that finds it away wakes the background.
         await memory.retrieve_similar(TEXTS[0])
-        memory._again.set()
+        memory._retry.set()
         with anyio.fail_after(60):
             while not await embeddings.count(ledger, embedder.id):
                 await anyio.lowlevel.checkpoint()

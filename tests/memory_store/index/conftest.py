@@ -35,8 +35,8 @@ def open_keeper(ledger, root: Path) -> Callable[..., Any]:
     """Opens keepers that are closed at the end: `async with open_keeper() as keeper`."""
 
     @asynccontextmanager
-    async def open_one(*, shelf: Any = None, over: Any = None, embedder: str = EMBEDDER, **how: Any):
-        keeper = IndexKeeper(over or ledger, embedder, shelf or ChromaSlot(root, embedder), **how)
+    async def open_one(*, storage: Any = None, over: Any = None, embedder: str = EMBEDDER, **how: Any):
+        keeper = IndexKeeper(over or ledger, embedder, storage or ChromaSlot(root, embedder), **how)
         try:
             async with anyio.create_task_group() as group:
                 keeper.start(group)

@@ -35,15 +35,15 @@ async def hold(home: Path) -> None:
 async def serve(home: Path, name: str) -> None:
     """Keep an index until killed. Asked for `add N` it remembers vector N, for `find N` it names the task it finds."""
     ledger = await Ledger.open(home, lambda: dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
-    shelf = ChromaSlot(home / "index", EMBEDDER)
-    keeper = IndexKeeper(ledger, EMBEDDER, shelf)
+    storage = ChromaSlot(home / "index", EMBEDDER)
+    keeper = IndexKeeper(ledger, EMBEDDER, storage)
     some = vectors(5000)
     async with anyio.create_task_group() as group:
         keeper.start(group)
         _say("started")
         await until(keeper, "ready")
-        assert shelf.folder is not None
-        _say(f"ready {shelf.folder.name}")
+        assert storage.folder is not None
+        _say(f"ready {storage.folder.name}")
         while words := (await _line()).split():
             number = int(words[1])
             if words[0] == "add":

@@ -63,27 +63,27 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def shelf(url: str, ledger: Ledger) -> Callable[[], ChromaServer]:
+def storage(url: str, ledger: Ledger) -> Callable[[], ChromaServer]:
     return lambda: ChromaServer(url, ledger, EMBEDDER)
 
 
-async def test_it_finds_what_the_ledger_holds_and_what_comes_later(ledger, shelf, open_keeper):
+async def test_it_finds_what_the_ledger_holds_and_what_comes_later(ledger, storage, open_keeper):
     some = vectors(700)
     ids = await remember(ledger, some[:600])
 
-    async with open_keeper(shelf=shelf()) as keeper:
+    async with open_keeper(storage=storage()) as keeper:
         await until(keeper, "ready")
         ids += await remember(ledger, some[600:], prefix="late")
         assert await found(keeper, some[::10]) == ids[::10]
         assert keeper.state.phase == "ready"
 
 
-async def test_two_that_share_it_find_each_others_rows(ledger, home: Path, clock, shelf, open_keeper):
+async def test_two_that_share_it_find_each_others_rows(ledger, home: Path, clock, storage, open_keeper):
     some = vectors(40)
     ids = await remember(ledger, some[:30])
     other = await Ledger.open(home, clock)
 
-    async with open_keeper(shelf=shelf()) as one, open_keeper(shelf=shelf(), over=other) as two:
+    async with open_keeper(storage=storage()) as one, open_keeper(storage=storage(), over=other) as two:
         await until(one, "ready")
         await until(two, "ready")
         ids += await remember(other, some[30:], prefix="late")
@@ -98,8 +98,8 @@ async def test_ledgers_that_share_it_do_not_see_each_other(ledger, url: str, tmp
     theirs = await remember(other, vectors(20, seed=1), prefix="theirs")
 
     async with (
-        open_keeper(shelf=ChromaServer(url, ledger, EMBEDDER)) as one,
-        open_keeper(shelf=ChromaServer(url, other, EMBEDDER), over=other) as two,
+        open_keeper(storage=ChromaServer(url, ledger, EMBEDDER)) as one,
+        open_keeper(storage=ChromaServer(url, other, EMBEDDER), over=other) as two,
     ):
         await until(one, "ready")
         await until(two, "ready")
@@ -108,13 +108,13 @@ async def test_ledgers_that_share_it_do_not_see_each_other(ledger, url: str, tmp
     await other.aclose()
 
 
-async def test_what_was_forgotten_is_removed_from_it(ledger, shelf, open_keeper):
+async def test_what_was_forgotten_is_removed_from_it(ledger, storage, open_keeper):
     await remember(ledger, vectors(20))
-    async with open_keeper(shelf=shelf()) as keeper:
+    async with open_keeper(storage=storage()) as keeper:
         await until(keeper, "ready")
         await ledger.write(lambda db: db.execute("DELETE FROM embeddings WHERE task_id = 't4'"))
         near = await keeper.nearest(vectors(20)[4], 20, patience_s=WAIT_S)
-        left = shelf()
+        left = storage()
         opened = await left.open()
         with anyio.fail_after(WAIT_S):
             while await opened.index.size() != 19:  # noqa: ASYNC110 - the background takes it out
@@ -129,9 +129,9 @@ async def test_an_unreachable_server_is_named_with_a_remedy_and_used_when_it_com
     some = vectors(30)
     ids = await remember(ledger, some)
     port = _free_port()
-    shelf = ChromaServer(f"http://127.0.0.1:{port}", ledger, EMBEDDER)
+    storage = ChromaServer(f"http://127.0.0.1:{port}", ledger, EMBEDDER)
 
-    async with open_keeper(shelf=shelf, retry_after_s=0.1) as keeper:
+    async with open_keeper(storage=storage, retry_after_s=0.1) as keeper:
         await until(keeper, "unavailable")
         text = keeper.state.as_text()
         meanwhile = await found(keeper, some)
@@ -152,21 +152,21 @@ async def test_an_unreachable_server_is_named_with_a_remedy_and_used_when_it_com
 async def test_a_deleted_index_folder_leaves_no_orphan_on_it(ledger, home: Path, url, clock, open_keeper):
     some = vectors(40)
     await remember(ledger, some)
-    async with open_keeper(shelf=ChromaServer(url, ledger, EMBEDDER)) as keeper:
+    async with open_keeper(storage=ChromaServer(url, ledger, EMBEDDER)) as keeper:
         await until(keeper, "ready")
     shutil.rmtree(home / "index", ignore_errors=True)
     again = await Ledger.open(home, clock)
 
-    shelf = ChromaServer(url, again, EMBEDDER)
-    opened = await shelf.open()
+    storage = ChromaServer(url, again, EMBEDDER)
+    opened = await storage.open()
     left = await opened.index.size()
-    await shelf.aclose()
+    await storage.aclose()
     await again.aclose()
 
     assert left == 40
 
 
-async def test_no_proxy_stands_between(ledger, shelf, open_keeper, monkeypatch: pytest.MonkeyPatch):
+async def test_no_proxy_stands_between(ledger, storage, open_keeper, monkeypatch: pytest.MonkeyPatch):
     dead = f"http://127.0.0.1:{_free_port()}"
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, dead)
@@ -175,13 +175,13 @@ async def test_no_proxy_stands_between(ledger, shelf, open_keeper, monkeypatch: 
     some = vectors(20)
     ids = await remember(ledger, some)
 
-    async with open_keeper(shelf=shelf()) as keeper:
+    async with open_keeper(storage=storage()) as keeper:
         await until(keeper, "ready")
         assert await found(keeper, some) == ids
 
 
-async def test_closed_it_leaves_no_connection_open(ledger, shelf):
-    one = shelf()
+async def test_closed_it_leaves_no_connection_open(ledger, storage):
+    one = storage()
     opened = await one.open()
     assert await opened.index.size() == 0
     await one.aclose()
@@ -194,8 +194,8 @@ async def test_closed_it_leaves_no_connection_open(ledger, shelf):
     assert [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)] == []
 
 
-async def test_a_check_tells_whether_it_answers_and_changes_nothing(url: str, ledger, shelf):
-    server = shelf()
+async def test_a_check_tells_whether_it_answers_and_changes_nothing(url: str, ledger, storage):
+    server = storage()
     await server.check()
     await server.aclose()
 

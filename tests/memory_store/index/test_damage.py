@@ -145,23 +145,23 @@ async def test_an_index_of_another_make_is_built_anew(built, root: Path, open_ke
 
 async def test_an_index_that_holds_less_than_its_record_says_is_built_anew(built, root: Path, open_keeper):
     ids, _ = built
-    shelf = ChromaSlot(root, EMBEDDER)
-    opened = await shelf.open()
+    storage = ChromaSlot(root, EMBEDDER)
+    opened = await storage.open()
     await opened.index.remove(sorted(await opened.index.ids())[:1])
-    await shelf.note(len(ids))
-    await shelf.aclose()
+    await storage.note(len(ids))
+    await storage.aclose()
 
     await _all_is_found_in_a_new_index(built, root, open_keeper)
 
 
 async def test_an_index_whose_vectors_do_not_find_themselves_is_built_anew(built, root: Path, open_keeper):
     ids, _ = built
-    shelf = ChromaSlot(root, EMBEDDER)
-    opened = await shelf.open()
+    storage = ChromaSlot(root, EMBEDDER)
+    opened = await storage.open()
     entries = sorted(await opened.index.ids())
     await opened.index.add(entries, vectors(len(entries), seed=5))
-    await shelf.note(len(ids))
-    await shelf.aclose()
+    await storage.note(len(ids))
+    await storage.aclose()
 
     await _all_is_found_in_a_new_index(built, root, open_keeper)
 
@@ -192,38 +192,38 @@ async def test_another_ledger_under_the_same_index_is_noticed(built, home: Path,
 
 
 class _Breaking:
-    """A shelf whose index can be told to fail."""
+    """A storage whose index can be told to fail."""
 
-    def __init__(self, shelf: ChromaSlot) -> None:
-        self._shelf = shelf
-        self.apart_from = shelf.apart_from
+    def __init__(self, storage: ChromaSlot) -> None:
+        self._storage = storage
+        self.filling_threshold = storage.filling_threshold
         self.fails: str | None = None
 
     async def open(self) -> Opened:
-        opened = await self._shelf.open()
+        opened = await self._storage.open()
         return Opened(_BreakingIndex(self, opened.index), opened.caught_up)
 
     async def renew(self) -> Opened:
-        opened = await self._shelf.renew()
+        opened = await self._storage.renew()
         return Opened(_BreakingIndex(self, opened.index), opened.caught_up)
 
     def filling(self, index: Any) -> Any:
-        return self._shelf.filling(index)
+        return self._storage.filling(index)
 
     async def note(self, row: int) -> None:
-        await self._shelf.note(row)
+        await self._storage.note(row)
 
     async def aclose(self) -> None:
-        await self._shelf.aclose()
+        await self._storage.aclose()
 
 
 class _BreakingIndex:
-    def __init__(self, shelf: _Breaking, index: Any) -> None:
-        self._shelf, self._index = shelf, index
+    def __init__(self, storage: _Breaking, index: Any) -> None:
+        self._storage, self._index = storage, index
 
     def __getattr__(self, name: str) -> Any:
-        if self._shelf.fails == name:
-            self._shelf.fails = None
+        if self._storage.fails == name:
+            self._storage.fails = None
             raise IndexFailed("told to")
         return getattr(self._index, name)
 
@@ -232,15 +232,15 @@ class _BreakingIndex:
 async def test_a_failing_call_is_answered_all_the_same_and_the_index_comes_back(ledger, root, open_keeper, call: str):
     some = vectors(150)
     ids = await remember(ledger, some[:50])
-    shelf = _Breaking(ChromaSlot(root, EMBEDDER))
+    storage = _Breaking(ChromaSlot(root, EMBEDDER))
 
-    async with open_keeper(shelf=shelf) as keeper:
+    async with open_keeper(storage=storage) as keeper:
         await until(keeper, "ready")
-        shelf.fails = call
+        storage.fails = call
         ids += await remember(ledger, some[50:], prefix="late")
         assert await found(keeper, some) == ids
         with anyio.fail_after(WAIT_S):
-            while shelf.fails is not None:  # noqa: ASYNC110 - the background does it
+            while storage.fails is not None:  # noqa: ASYNC110 - the background does it
                 await anyio.sleep(0.01)
         await until(keeper, "ready")
         assert await found(keeper, some) == ids

@@ -19,14 +19,14 @@ pytestmark = pytest.mark.anyio
 @asynccontextmanager
 async def filler_in(root: Path) -> AsyncIterator[Filler]:
     """The process that fills a new index, as the slot starts it."""
-    shelf = ChromaSlot(root, EMBEDDER)
+    storage = ChromaSlot(root, EMBEDDER)
     try:
-        opened = await shelf.open()
-        async with shelf.filling(opened.index) as filling:
+        opened = await storage.open()
+        async with storage.filling(opened.index) as filling:
             assert isinstance(filling, Filler)
             yield filling
     finally:
-        await shelf.aclose()
+        await storage.aclose()
 
 
 async def test_what_another_process_put_in_is_found_here(ledger, root: Path, open_keeper):
@@ -34,7 +34,7 @@ async def test_what_another_process_put_in_is_found_here(ledger, root: Path, ope
     ids = await remember(ledger, some)
 
     for _ in range(2):
-        async with open_keeper(shelf=ChromaSlot(root, EMBEDDER, apart_from=100)) as keeper:
+        async with open_keeper(storage=ChromaSlot(root, EMBEDDER, filling_threshold=100)) as keeper:
             assert await found(keeper, some[:3]) == ids[:3]
             await until(keeper, "ready")
             assert await found(keeper, some[::20]) == ids[::20]
@@ -70,13 +70,13 @@ async def test_it_ends_when_whoever_started_it_is_gone(root: Path):
 
 async def test_the_slot_stays_taken_as_long_as_it_runs(root: Path):
     slot = take_slot(root)
-    shelf = ChromaSlot(root, EMBEDDER)  # in slot 1: there must be a collection to fill
-    await shelf.open()
-    assert shelf.folder is not None
-    (folder,) = shelf.folder.glob("g-*")
-    await shelf.aclose()
+    storage = ChromaSlot(root, EMBEDDER)  # in slot 1: there must be a collection to fill
+    await storage.open()
+    assert storage.folder is not None
+    (folder,) = storage.folder.glob("g-*")
+    await storage.aclose()
 
-    async with open_filler(folder, "tasks", held=slot.descriptors):
+    async with open_filler(folder, "tasks", inherited=slot.descriptors):
         slot.release()
         other = take_slot(root)
         other.release()
@@ -99,7 +99,7 @@ async def test_killed_while_it_fills_the_index_comes_back_by_itself(ledger, root
 
     monkeypatch.setattr(Filler, "add", add_and_kill_once)
 
-    async with open_keeper(shelf=ChromaSlot(root, EMBEDDER, apart_from=100), retry_after_s=0.01) as keeper:
+    async with open_keeper(storage=ChromaSlot(root, EMBEDDER, filling_threshold=100), retry_after_s=0.01) as keeper:
         assert await found(keeper, some[:3]) == ids[:3]
         await until(keeper, "ready")
         assert await found(keeper, some[::20]) == ids[::20]

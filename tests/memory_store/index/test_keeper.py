@@ -44,10 +44,10 @@ class _Blind(ExactIndex):
         return [match for match in await super().nearest(vector, count + 1) if match.id != blind_to][:count]
 
 
-class _BlindShelf:
-    """Implements `Shelf`."""
+class _BlindStorage:
+    """Implements `IndexStorage`."""
 
-    apart_from = 1_000
+    filling_threshold = 1_000
 
     async def open(self) -> Opened:
         return Opened(_Blind(), 0)
@@ -63,7 +63,7 @@ async def test_the_same_text_is_found_even_where_the_graph_misses_it(ledger, ope
     some = vectors(90)
     ids = await remember(ledger, some)
 
-    async with open_keeper(shelf=_BlindShelf()) as keeper:
+    async with open_keeper(storage=_BlindStorage()) as keeper:
         await until(keeper, "ready")
 
         assert await found(keeper, some) == ids
@@ -80,10 +80,10 @@ class _Crowded(ExactIndex):
         return () if len(self) <= self._blind_up_to else await super().nearest(vector, count)
 
 
-class _CrowdedShelf:
-    """Implements `Shelf`. What it opens is kept until it is renewed, as Chroma's folder is."""
+class _CrowdedStorage:
+    """Implements `IndexStorage`. What it opens is kept until it is renewed, as Chroma's folder is."""
 
-    apart_from = 1_000
+    filling_threshold = 1_000
 
     def __init__(self, blind_up_to: int) -> None:
         self._blind_up_to = blind_up_to
@@ -113,53 +113,53 @@ SAID = (
 
 
 async def test_an_index_that_misses_too_much_is_given_up_for_exact_search(ledger, root: Path, open_keeper):
-    some, shelf = vectors(90), _CrowdedShelf(blind_up_to=100)
+    some, storage = vectors(90), _CrowdedStorage(blind_up_to=100)
     ids = await remember(ledger, some)
 
-    async with open_keeper(shelf=shelf, folder=root, retry_after_s=0.0) as keeper:
+    async with open_keeper(storage=storage, folder=root, retry_after_s=0.0) as keeper:
         await until(keeper, "ready")
 
         assert keeper.state.as_text() == SAID
         assert await found(keeper, some) == ids
-    assert shelf.calls == ["open", "close", "close"]
+    assert storage.calls == ["open", "close", "close"]
 
 
 async def test_one_that_came_to_miss_too_much_is_built_anew_once(ledger, root: Path, open_keeper):
-    some, shelf = vectors(90), _CrowdedShelf(blind_up_to=100)
+    some, storage = vectors(90), _CrowdedStorage(blind_up_to=100)
     ids = await remember(ledger, some)
-    await (await shelf.open()).index.add([entry_of(embeddings.encode(vector)) for vector in some], some)
+    await (await storage.open()).index.add([entry_of(embeddings.encode(vector)) for vector in some], some)
 
-    async with open_keeper(shelf=shelf, folder=root, retry_after_s=0.0) as keeper:
+    async with open_keeper(storage=storage, folder=root, retry_after_s=0.0) as keeper:
         await until(keeper, "ready")
 
         assert keeper.state.as_text() == SAID
         assert await found(keeper, some) == ids
-    assert shelf.calls == ["open", "open", "renew", "close", "close"]
+    assert storage.calls == ["open", "open", "renew", "close", "close"]
 
 
 async def test_other_processes_and_later_ones_do_not_try_it_again(ledger, root: Path, open_keeper):
-    some, other_shelf, later_shelf = vectors(90), _CrowdedShelf(100), _CrowdedShelf(100)
+    some, other_storage, later_storage = vectors(90), _CrowdedStorage(100), _CrowdedStorage(100)
     ids = await remember(ledger, some)
 
-    async with open_keeper(shelf=_CrowdedShelf(100), folder=root) as first:
+    async with open_keeper(storage=_CrowdedStorage(100), folder=root) as first:
         await until(first, "ready")
-        async with open_keeper(shelf=other_shelf, folder=root, exact_up_to=10) as other:
+        async with open_keeper(storage=other_storage, folder=root, exact_up_to=10) as other:
             await until(other, "ready")
             told = other.state.as_text()
             of_another = await found(other, some)
-    async with open_keeper(shelf=later_shelf, folder=root, load_after_s=3600) as later:
+    async with open_keeper(storage=later_storage, folder=root, load_after_s=3600) as later:
         await until(later, "ready")
 
         assert await found(later, some) == of_another == ids
     assert told == SAID
-    assert other_shelf.calls == later_shelf.calls == ["close"]
+    assert other_storage.calls == later_storage.calls == ["close"]
 
 
 async def test_it_is_tried_again_once_there_are_twice_as_many(ledger, root: Path, open_keeper):
-    some, shelf = vectors(180), _CrowdedShelf(blind_up_to=100)
+    some, storage = vectors(180), _CrowdedStorage(blind_up_to=100)
     await remember(ledger, some[:90])
 
-    async with open_keeper(shelf=shelf, folder=root) as keeper:
+    async with open_keeper(storage=storage, folder=root) as keeper:
         await until(keeper, "ready")
         await remember(ledger, some[90:179], prefix="a")
         await found(keeper, some[:1])
@@ -178,7 +178,7 @@ async def test_it_is_tried_again_once_there_are_twice_as_many(ledger, root: Path
 async def test_a_choice_that_cannot_be_read_is_made_anew(ledger, root: Path, open_keeper):
     await remember(ledger, vectors(90))
     for _ in range(2):
-        async with open_keeper(shelf=_CrowdedShelf(100), folder=root) as keeper:
+        async with open_keeper(storage=_CrowdedStorage(100), folder=root) as keeper:
             await until(keeper, "ready")
         (choice,) = choices_in(root)
         (file,) = [file async for file in anyio.Path(root).iterdir()]
@@ -196,18 +196,18 @@ async def test_an_empty_ledger_has_no_neighbours(open_keeper):
 
 
 async def test_chroma_is_opened_for_the_first_task_that_is_remembered(ledger, open_keeper):
-    shelf = _CrowdedShelf(blind_up_to=0)
-    async with open_keeper(shelf=shelf) as keeper:
+    storage = _CrowdedStorage(blind_up_to=0)
+    async with open_keeper(storage=storage) as keeper:
         await until(keeper, "ready")
         assert await keeper.nearest(vectors(1)[0], 5, patience_s=WAIT_S) == ()
-        opened_for_nothing = list(shelf.calls)
+        opened_for_nothing = list(storage.calls)
 
         ids = await remember(ledger, vectors(1))
         assert await found(keeper, vectors(1)) == ids
         with anyio.fail_after(WAIT_S):
             while keeper.state != IndexState("ready", 1, 1):  # noqa: ASYNC110 - there is only a state
                 await anyio.sleep(0.01)
-        opened = list(shelf.calls)
+        opened = list(storage.calls)
 
     assert opened_for_nothing == []
     assert opened == ["open"]
@@ -394,7 +394,7 @@ async def test_the_data_folder_may_have_any_name(tmp_path: Path, clock, open_kee
     ids = await remember(ledger, some)
 
     for _ in range(2):
-        async with open_keeper(over=ledger, shelf=ChromaSlot(tmp_path / name / "index", EMBEDDER)) as keeper:
+        async with open_keeper(over=ledger, storage=ChromaSlot(tmp_path / name / "index", EMBEDDER)) as keeper:
             await until(keeper, "ready")
             assert await found(keeper, some) == ids
     await ledger.aclose()

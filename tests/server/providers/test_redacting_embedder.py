@@ -14,7 +14,7 @@ pytestmark = pytest.mark.anyio
 class Elsewhere:
     """An embedder that writes down what it was sent."""
 
-    id, dimensions, similar_from, leaves = "elsewhere", 2, 0.5, True
+    id, dimensions, similar_from, is_remote = "elsewhere", 2, 0.5, True
 
     def __init__(self) -> None:
         self.received: list[str] = []
