@@ -29,7 +29,7 @@ from .guarding.roots import Roots
 from .provider import Availability, Provider
 from .routing.candidates import Circumstances
 from .routing.policy import Policy
-from .routing.prior import Ability, abilities, beliefs_before, chances_of
+from .routing.prior import Ability, abilities, chances_of, prior_beliefs
 
 if TYPE_CHECKING:
     from ..profiles.releases.compare import Findings
@@ -142,7 +142,7 @@ class Services:
         if query is not None:
             rates = await self.pass_rates.read(builds, now)
             able = abilities(catalogue, rates)
-            before = beliefs_before(catalogue, rates, query.complexity, query.task_type)
+            before = prior_beliefs(catalogue, rates, query.complexity, query.task_type)
             recollection = await self._recall(query, catalogue, found, before)
         return Circumstances(
             catalogue=catalogue,

@@ -15,7 +15,7 @@ from .asking.consulting import (
     clip_to_tokens,
     consult,
     explain,
-    price_above_unasked,
+    price_needing_consent,
     visible_tokens_at_most,
     within_daily_budget,
 )
@@ -110,7 +110,7 @@ async def price_of_review(
     plan = await _plan_review(services, goal, progress, question, context_files, local_only=local_only)
     if not plan.decision.chosen.is_usable:
         return None
-    return price_above_unasked(services, plan.decision.chosen, plan.prompt(plan.packed.files))
+    return price_needing_consent(services, plan.decision.chosen, plan.prompt(plan.packed.files))
 
 
 @dataclass(frozen=True)

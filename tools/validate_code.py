@@ -10,7 +10,7 @@ import anyio.to_thread
 from ..memory_store.errors import BudgetExceeded
 from ..memory_store.records import TaskRow
 from .answers import FindingAnswer, ValidationAnswer
-from .asking.consulting import price_above_unasked, within_daily_budget
+from .asking.consulting import price_needing_consent, within_daily_budget
 from .asking.request import NotAffordable
 from .cascade.receipt import CheckReceipt, Receipt
 from .checking.answer_checks import AnswerChecks, FileGiven, TestsGiven, tests_given
@@ -109,7 +109,7 @@ async def price_of_validation(
     plan = await _plan_review(services, pieces, task, earlier, depth, local_only=local_only)
     if _why_no_review(plan.decision, depth, services) is not None:
         return None
-    return price_above_unasked(services, plan.decision.chosen, plan.prompt)
+    return price_needing_consent(services, plan.decision.chosen, plan.prompt)
 
 
 @dataclass(frozen=True)

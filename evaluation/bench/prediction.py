@@ -30,7 +30,7 @@ from ...memory_store.pass_rates import NOTHING_MEASURED
 from ...profiles.catalogue import Catalogue
 from ...profiles.loading import load_catalogue
 from ...tools.routing.deciding import assess, understand
-from ...tools.routing.prior import beliefs_before, chances_of
+from ...tools.routing.prior import chances_of, prior_beliefs
 from ..json_lines import unpacked
 from ..unusable import in_words
 
@@ -74,7 +74,7 @@ class Predictor:
         job = understand(text, None, ())
         complexity = job.complexity.score
         prior = self.catalogue.rules.prior
-        before = beliefs_before(self.catalogue, NOTHING_MEASURED, complexity, job.task_type)
+        before = prior_beliefs(self.catalogue, NOTHING_MEASURED, complexity, job.task_type)
         recollection = await self.memory.retrieve_similar(
             text, task_type=job.task_type, complexity=complexity, expected=before
         )

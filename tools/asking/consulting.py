@@ -93,7 +93,7 @@ async def consult(
     return Consultation(request, answer)
 
 
-def price_above_unasked(services: Services, candidate: Candidate, prompt: Prompt) -> float | None:
+def price_needing_consent(services: Services, candidate: Candidate, prompt: Prompt) -> float | None:
     """Worst-case cost in US dollars if even a short answer needs the user's consent. None: it needs none."""
     limit_usd, terms = services.rules.ask_above_usd, _terms(candidate, prompt)
     if limit_usd is None or affordable(candidate, terms, limit_usd) is not None:

@@ -78,7 +78,7 @@ class Traffic:
 class RequestMonitor:
     """Counts requests and follows their replies; an `Observer` for the providers."""
 
-    tell: Callable[[str, int, int], None] | None = None
+    notify: Callable[[str, int, int], None] | None = None
     """Called with the phase, the output tokens so far, and the number of requests queued ahead. None: not called."""
     traffic: dict[str, Traffic] = field(default_factory=dict[str, Traffic])
     """By host, over all requests."""
@@ -98,13 +98,13 @@ class RequestMonitor:
 
     def waits(self, ahead: int) -> None:
         """Report that the request is queued behind so many others."""
-        if self.tell is not None:
-            self.tell("waiting", 0, ahead)
+        if self.notify is not None:
+            self.notify("waiting", 0, ahead)
 
     def progressed(self, progress: Progress) -> None:
         self.last = progress
-        if self.tell is not None:
-            self.tell(progress.phase, progress.usage.output_tokens, 0)
+        if self.notify is not None:
+            self.notify(progress.phase, progress.usage.output_tokens, 0)
 
     def sent(self, host: str, bytes_sent: int) -> None:
         self.has_sent = True

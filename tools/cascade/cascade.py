@@ -38,7 +38,7 @@ class Cascade:
     attempts: Attempts
     local_only: InitVar[bool]
     """Whether nothing may leave this machine from the beginning."""
-    tell: Callable[[str, Candidate, float | None], None]
+    notify: Callable[[str, Candidate, float | None], None]
     """Called with `asking` or `repairing` as an attempt begins, or with `waiting`; and with the expected seconds."""
     notes: list[str] = field(default_factory=list[str])
     options: Options = field(init=False)
@@ -159,7 +159,7 @@ class Cascade:
         predicted = predict_outlay(candidate, job.complexity.score, is_repair=step.is_repair)
         # A model that was too slow is asked again only because there is no other.
         is_optional = not predicted.is_guess and step.model not in self.options.too_slow
-        self.tell("repairing" if step.is_repair else "asking", candidate, predicted.seconds)
+        self.notify("repairing" if step.is_repair else "asking", candidate, predicted.seconds)
         limits = AttemptLimits(
             seconds=seconds,
             needed_seconds=predicted.seconds if is_optional else None,
@@ -203,7 +203,7 @@ class Cascade:
         if not plan.steps:
             return None
         step = plan.steps[0]
-        self.tell("waiting", self.decision.candidate(step.model), brief[step.model])
+        self.notify("waiting", self.decision.candidate(step.model), brief[step.model])
         await anyio.sleep(brief[step.model])
         return step
 

@@ -218,15 +218,15 @@ async def _sync_with_ledger(delegation: Delegation, services: Services) -> None:
 async def _delegate(delegation: Delegation, services: Services, job: Job, contract: Contract) -> None:
     """Carry out the delegation; it gets a receipt however it ends."""
 
-    def at_phase(phase: str, output_tokens: int, ahead: int = 0) -> None:
+    def on_phase(phase: str, output_tokens: int, ahead: int = 0) -> None:
         delegation.enter(replace(delegation.stage, phase=phase, output_tokens=output_tokens, ahead=ahead))
 
-    def begins(phase: str, candidate: Candidate, seconds: float | None) -> None:
+    def on_attempt(phase: str, candidate: Candidate, seconds: float | None) -> None:
         delegation.attempt_seconds, delegation.attempt_begun = seconds, time.monotonic()
         delegation.enter(Stage(phase, candidate.profile.id, len(attempts.made) + 1))
 
-    monitor = RequestMonitor(tell=at_phase)
-    checks = checks_of(contract, services, began=lambda: at_phase("checking", delegation.stage.output_tokens))
+    monitor = RequestMonitor(notify=on_phase)
+    checks = checks_of(contract, services, began=lambda: on_phase("checking", delegation.stage.output_tokens))
     attempts = Attempts(
         requester=Requester(services, delegation.task_id, monitor),
         job=job,
@@ -249,7 +249,7 @@ async def _delegate(delegation: Delegation, services: Services, job: Job, contra
             contract=contract,
             attempts=attempts,
             local_only=local_only,
-            tell=begins,
+            notify=on_attempt,
             notes=notes,
         )
         notes.extend(decision.warnings)

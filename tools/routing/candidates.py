@@ -20,7 +20,7 @@ from ..editing.packing import room_in
 from ..provider import Availability
 from .expectation import Expectation, expect, expected_output_tokens
 from .prior import Ability
-from .thinking import is_to_think
+from .thinking import should_think
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def judge(
     pace = circumstances.pace.get(profile.id)
     is_unmeasured = pace is None and profile.price is None
     overruns = circumstances.overruns.get(profile.id, ()) if is_unmeasured else ()
-    output_tokens = expected_output_tokens(complexity, thinking=is_to_think(profile, complexity))
+    output_tokens = expected_output_tokens(complexity, thinking=should_think(profile, complexity))
     prompt_tokens = constraints.prompt_tokens_in(availability.window_of(profile), output_tokens)
     belief, ability = circumstances.recollection.beliefs.get(profile.id), circumstances.abilities.get(profile.id)
     is_estimated = belief is None and (ability is None or ability.is_estimated)

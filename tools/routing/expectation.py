@@ -8,7 +8,7 @@ from ...memory_store.overruns import Overrun, least_seconds
 from ...memory_store.pace import Pace
 from ...profiles.model import ModelProfile
 from ...profiles.routing_rules import Prior
-from .thinking import is_to_think
+from .thinking import should_think
 
 # Our own rule of thumb until a model's use is measured: an answer of 150 tokens for a rename, 340 for a
 # function (complexity 3), 2,600 for a hard module (8); thinking adds three times the answer.
@@ -62,7 +62,7 @@ def expect(
     pace: its measured speed on this machine. None: the profile's speed and the overruns are used. is_cold: it must
     be loaded first. chance: its probability of success by all evidence. None: the belief is used.
     """
-    thinking = is_to_think(profile, complexity)
+    thinking = should_think(profile, complexity)
     output_tokens = usual_output_tokens(complexity, thinking=thinking, pace=pace)
     return Expectation(
         success=belief.expected_success(prior) if chance is None else chance,

@@ -209,10 +209,10 @@ class _Search:
             return 0.0
         key = (node.made, node.closed, node.last)
         if key not in self._values:
-            self._values[key] = self._look_on(node)
+            self._values[key] = self._best_continuation_usd(node)
         return self._values[key]
 
-    def _look_on(self, node: _Node) -> float:
+    def _best_continuation_usd(self, node: _Node) -> float:
         gains = self._gains(node)
         if not gains:
             return 0.0

@@ -9,7 +9,7 @@ from .expectation import usual_output_tokens
 from .plan import LEAST_SECONDS, WORTH_SECONDS, Check, Plan, PlanLimits, Prospect, Step, make_plan
 from .policy import WORTH_IN_DIRECTORS, Policy
 from .prediction import predict_outlay
-from .thinking import is_to_think
+from .thinking import should_think
 
 # Assumed cost of a director's answer, in US dollars, if no profile with a price has the role.
 _DIRECTORS_ANSWER_USD = 0.02
@@ -52,7 +52,7 @@ class Planner:
         neither cost nor wait mattered, within the same limits.
         """
         unrepaired = None if may_repair or not failed else failed[-1].model
-        is_repairing = self.check is not None or bool(failed)  # without a check nobody learns of a first failure
+        is_repairing = self.check is not None or bool(failed)  # without a check a first failure goes unnoticed
         return make_plan(
             [
                 self._prospect(c, can_repair=is_repairing and c.profile.id != unrepaired)
@@ -139,7 +139,7 @@ def worth_of_a_solved_task_usd(
             input_tokens=prompt_tokens,
             output_tokens=usual_output_tokens(
                 complexity,
-                thinking=is_to_think(profile, complexity),
+                thinking=should_think(profile, complexity),
                 pace=circumstances.pace.get(profile.id),
             ),
         )

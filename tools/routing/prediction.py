@@ -4,7 +4,7 @@ from ...memory_store.overruns import least_seconds
 from .candidates import Candidate
 from .expectation import expected_seconds, usual_output_tokens
 from .plan import Outlay
-from .thinking import is_to_think
+from .thinking import should_think
 
 # A repair sends, beside the prompt and the previous answer, the failure: a few lines of a traceback.
 _FAILURE_TOKENS = 200
@@ -16,7 +16,7 @@ def predict_outlay(candidate: Candidate, complexity: float, *, is_repair: bool) 
     A local model's profile was measured on another machine, so a time from it alone is only a guess.
     """
     profile, pace = candidate.profile, candidate.pace
-    thinking = is_to_think(profile, complexity, is_repair=is_repair)
+    thinking = should_think(profile, complexity, is_repair=is_repair)
     prompt_tokens = candidate.prompt_tokens
     if is_repair:
         prompt_tokens += usual_output_tokens(complexity, thinking=False, pace=pace) + _FAILURE_TOKENS

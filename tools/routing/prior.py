@@ -110,7 +110,7 @@ def _abilities(catalogue: Catalogue, rates: PassRates) -> dict[str, Ability]:
 
 
 @lru_cache(maxsize=128)  # complexities have one decimal, and most tasks are of a few types
-def beliefs_before(
+def prior_beliefs(
     catalogue: Catalogue, rates: PassRates, complexity: float, task_type: TaskType
 ) -> Mapping[str, Belief]:
     """Each model's prior belief by profile id, for a task of this complexity and type."""

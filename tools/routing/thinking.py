@@ -16,12 +16,12 @@ def decide_thinking(profile: ModelProfile, complexity: float, *, is_repair: bool
     if profile.thinking is None:
         return Thinking(on=False)
     return Thinking(
-        on=is_to_think(profile, complexity, is_repair=is_repair),
+        on=should_think(profile, complexity, is_repair=is_repair),
         effort=_effort(profile.thinking, complexity, is_repair=is_repair),
     )
 
 
-def is_to_think(profile: ModelProfile, complexity: float, *, is_repair: bool = False) -> bool:
+def should_think(profile: ModelProfile, complexity: float, *, is_repair: bool = False) -> bool:
     """Whether the model thinks at all about such a task."""
     rules = profile.thinking
     if rules is None:
