@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ...profiles.vocabulary import TaskType
 from .portable import PortableImportedOutcome, PortableTask
@@ -18,8 +18,12 @@ class _Open(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore", hide_input_in_errors=True)
 
 
+def _as_share(correct: object) -> object:
+    return float(correct) if isinstance(correct, bool) else correct
+
+
 class ModelOutcome(_Open):
-    correct: bool | Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    correct: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False), BeforeValidator(_as_share)]
     """1 or true: correct; a fraction: the share of correct tries."""
     cost_usd: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
 
@@ -72,7 +76,7 @@ def _mean(model: str, outcomes: list[ModelOutcome], at: float) -> PortableImport
     costs = [outcome.cost_usd for outcome in outcomes if outcome.cost_usd is not None]
     return PortableImportedOutcome(
         model=model,
-        success=sum(float(outcome.correct) for outcome in outcomes) / len(outcomes),
+        success=sum(outcome.correct for outcome in outcomes) / len(outcomes),
         cost_usd=sum(costs) / len(costs) if costs else None,
         at=at,
     )

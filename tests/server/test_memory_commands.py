@@ -214,6 +214,16 @@ def test_a_bad_line_names_file_line_and_field(typed, tmp_path):
     assert "line 2: prompt" in seen.error
 
 
+def test_a_rate_of_success_out_of_range_is_refused_with_the_range(typed, tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({**ROW, "outcomes": {"big": {"correct": -1}}}) + "\n")
+
+    seen = typed("import", file)
+
+    assert seen.code == 1
+    assert "outcomes.big.correct: Input should be greater than or equal to 0" in " ".join(seen.error.split())
+
+
 def test_prune_says_what_went(typed, home):
     begun(home, typed)
 
