@@ -321,7 +321,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     file = settings.config or settings.home / CONFIG_FILE
     if settings.config is None and not os.path.lexists(file):
         return settings
-    return _validated(_read(file) | given, file)
+    return _validated(_read(file, is_named=settings.config is not None) | given, file)
 
 
 def variable_of(field: str) -> str | None:
@@ -355,12 +355,11 @@ def _suggestion(name: str, known: Sequence[str]) -> str:
     return f" Did you mean {near[0]}?" if near else ""
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, *, is_named: bool) -> dict[str, Any]:
     """The file's values by name, of any type (hence Any). Raises BadSetting."""
     if not file.is_file():
-        raise BadSetting(
-            f"{file}: the config file does not exist, or is not a file. Create it, or unset CHARGEHAND_CONFIG."
-        )
+        remedy = "Create it, or unset CHARGEHAND_CONFIG" if is_named else "Replace it with a file, or remove it"
+        raise BadSetting(f"{file}: the config file does not exist, or is not a file. {remedy}.")
     try:
         written = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -355,7 +355,10 @@ def test_a_config_file_that_is_not_there_is_said(home: Path, tmp_path: Path):
     assert _problem(home, CHARGEHAND_CONFIG=str(missing)) == (
         f"{missing}: the config file does not exist, or is not a file. Create it, or unset CHARGEHAND_CONFIG."
     )
-    assert "the config file does not exist" in _problem(home)
+    assert _problem(home) == (
+        f"{home / 'config.toml'}: the config file does not exist, or is not a file."
+        " Replace it with a file, or remove it."
+    )
 
 
 def test_a_folder_or_a_pipe_is_no_config_file_and_nobody_waits_for_it(home: Path, tmp_path: Path):
