@@ -11,6 +11,9 @@ from typing import Any, cast
 
 # Values are JSON of any shape, hence Any in this module.
 
+_DEEPEST = 100
+"""Levels of objects and arrays; far more than any configuration has, and far below Python's recursion limit."""
+
 _TRAILING_COMMENT = re.compile(r"[ \t]*(?://[^\r\n]*|/\*(?:(?!\*/)[^\r\n])*\*/(?=[ \t]*\r?\n))")
 """A comment between a value and the end of its line."""
 
@@ -214,6 +217,7 @@ class _Reader:
     def __init__(self, text: str, at: int = 0) -> None:
         self.text = text
         self.at = at
+        self._depth = 0
 
     def skip(self) -> None:
         space = self._SPACE.match(self.text, self.at)
@@ -221,10 +225,13 @@ class _Reader:
 
     def value(self) -> Node:
         match self.text[self.at : self.at + 1]:
-            case "{":
-                return self._object()
-            case "[":
-                return self._array()
+            case "{" | "[" as bracket:
+                if self._depth == _DEEPEST:
+                    raise self.error(f"it is nested more than {_DEEPEST} levels deep")
+                self._depth += 1
+                node = self._object() if bracket == "{" else self._array()
+                self._depth -= 1
+                return node
             case '"':
                 begin, name = self.at, self._string()
                 return Node(begin, self.at, name)

@@ -92,6 +92,17 @@ def test_a_file_that_is_no_json_is_left_alone(file: Path, capsys: pytest.Capture
     assert "it is not valid JSON" in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.parametrize("command", [("install", "claude-desktop"), ("doctor", "--host", "claude-desktop")])
+def test_a_file_that_is_nested_beyond_measure_is_refused_with_its_place(
+    file: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+):
+    file.write_text('{"a": ' + "[" * 5_000 + "]" * 5_000 + "}")
+
+    assert run(*command, "--config", file) == 1
+
+    assert "line 1, column 106: it is nested more than 100 levels deep" in " ".join(capsys.readouterr().err.split())
+
+
 def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text('{"mcpServers": []}')
 
