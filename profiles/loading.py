@@ -1,5 +1,6 @@
 """Loads the profiles shipped with Chargehand and the user's own, and reports every error."""
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
@@ -38,6 +39,8 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
     if user_folder is not None and user_folder.is_dir():
         reading.add_measured(facts_in_force(user_folder / MEASURED_FOLDER))
         reading.add_folder(user_folder)
+    elif user_folder is not None and os.path.lexists(user_folder):
+        reading.reject(f"{user_folder}: is not a folder. Replace it with a folder of profiles, or remove it.")
     return reading.catalogue()
 
 
@@ -85,6 +88,9 @@ class _Reading:
                     self.own[name] = _merge(self.own.get(name, {}), data)
             except InvalidProfile as problem:
                 self._problems.append(problem)
+
+    def reject(self, problem: str) -> None:
+        self._problems.append(InvalidProfile(problem))
 
     def add_measured(self, measured: InForce) -> None:
         self._problems += [InvalidProfile(problem) for problem in measured.problems]

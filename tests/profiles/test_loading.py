@@ -106,6 +106,7 @@ def test_a_mistake_in_the_users_routing_leaves_the_shipped_one_in_force(tmp_path
         ("id: qwen3-14b\nroles: {boss: 1}\n", ["roles.boss", "local_coder"]),
         ("id: qwen3-14b\nlifecycle:\n  retires_on: 2027-02-30\n", ["day is out of range", "line 3", "Fix that line"]),
         ("id: qwen3-14b\ncontext_tokens: !!int many\n", ["not YAML: no int", "line 2"]),
+        ("id: qwen3-14b\nroles: {local: 1,\n local: 2}\n", ["'local' occurs twice", "line 3"]),
         ("id: qwen3-14b\ncontxt_tokens: 1\n", ["contxt_tokens", "got 1", "correct its spelling"]),
         ("id: new-one\nname: New\n", ["provider", "Field required", "Add the field"]),
         ("id: claude-opus-5-5\nprice: null\n", ["anthropic", "needs a `price`"]),
@@ -186,3 +187,12 @@ def test_two_files_for_one_profile_are_laid_over_one_another_in_the_order_of_the
     catalogue = _load(tmp_path, a="id: qwen3-14b\ncontext_tokens: 1000\nname: A\n", b="id: qwen3-14b\nname: B\n")
 
     assert (catalogue.profiles["qwen3-14b"].context_tokens, catalogue.profiles["qwen3-14b"].name) == (1000, "B")
+
+
+def test_a_file_in_place_of_the_folder_is_a_problem(tmp_path: Path):
+    place = tmp_path / "profiles"
+    place.write_text("id: qwen3-14b\n")
+
+    (problem,) = load_catalogue(place).problems
+
+    assert str(problem) == f"{place}: is not a folder. Replace it with a folder of profiles, or remove it."
