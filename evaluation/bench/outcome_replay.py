@@ -7,6 +7,7 @@ share of the gap between two models that is recovered, over the share of calls t
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -123,7 +124,7 @@ def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
     of_rival = [_mean_apgr(table, draw, chances[RIVAL], pairs) for draw in draws]
     for name, found in chances.items():
         beyond = np.array([_mean_apgr(table, draw, found, pairs) for draw in draws]) - of_rival
-        low, high = np.quantile(beyond, [0.025, 0.975])
+        low, high = np.nanquantile(beyond, [0.025, 0.975])
         cells = [f"{_mean_apgr(table, parts, found, pairs):.3f}", f"{low:+.3f} to {high:+.3f}"]
         if name not in ("random", "length"):
             likely = np.clip(found, 0, 1)
@@ -135,11 +136,14 @@ def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
 
 
 def _mean_apgr(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> float:
-    """Mean over folds, as predictions from different memories are not comparable; pairs without a gap are left out."""
+    """Mean over folds, as predictions from different memories are not comparable; pairs without a gap are left out.
+
+    NaN when no pair has a gap in any fold, as in some resamples of a very small set.
+    """
     found = [
         apgr(chances[part, strong] - chances[part, weak], table.solved[part, weak], table.solved[part, strong])
         for part in parts
         for weak, strong in pairs
         if abs((table.solved[part, strong] - table.solved[part, weak]).mean()) >= _LEAST_GAP / 2
     ]
-    return float(np.mean(found))
+    return float(np.mean(found)) if found else math.nan

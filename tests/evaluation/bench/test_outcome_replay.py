@@ -205,3 +205,26 @@ def test_a_file_that_cannot_be_written_is_named(
 
     seen = capsys.readouterr()
     assert f"{missing} cannot be used (No such file or directory)" in f"{seen.out}{seen.err}"
+
+
+def test_a_very_small_set_has_an_interval_from_the_resamples_that_show_a_gap(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    rows = [
+        {
+            "task_id": thing,
+            "prompt": f"Sort the list of {thing}",
+            "outcomes": {
+                "cheap": {"correct": float(thing != "dates"), "cost_usd": 0.1},
+                "dear": {"correct": 1.0, "cost_usd": 1.0},
+            },
+        }
+        for thing in THINGS
+    ]
+    file = tmp_path / "outcomes_own.jsonl.gz"
+    with gzip.open(file, "wt", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)
+
+    code = replay_outcomes(file)
+
+    assert (code, "nan" in capsys.readouterr().out) == (0, False)
