@@ -57,7 +57,7 @@ class Bubblewrap:
         user = _spare_user()
 
         def build(report_fd: int, setup_fd: int) -> Sequence[str]:
-            orders = {
+            options = {
                 "uid": user,
                 "copy_from": None if folder is None else _INPUT,
                 "report_fd": report_fd,
@@ -68,7 +68,7 @@ class Bubblewrap:
                 "file_mb": limits.file_mb,
                 "open_files": limits.open_files,
             }
-            launch = [*self.python, "-S", _LAUNCHER, json.dumps(orders)]
+            launch = [*self.python, "-S", _LAUNCHER, json.dumps(options)]
             filtered = [word for fd in filters for word in ("--seccomp", str(fd))]
             return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits), "--", *launch, *command]
 

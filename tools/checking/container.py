@@ -1,8 +1,8 @@
-"""The sandbox where there is a container engine: docker or podman around a scratch copy. Not tried with one yet.
+"""The sandbox for a container engine: docker or podman around a scratch copy. Not yet tested with a real one.
 
-Inside there are: an image that is on this machine already (nothing is ever pulled), read-only; copies of the
-code and of the checker; a working folder and `/tmp` in memory. There is no network, no capability, and no
-folder of this machine. The image must have `python3`; a command of the user's, or Node.js, must be in it.
+Available inside: an image that is already on this machine (nothing is ever pulled), read-only; copies of the code and
+of the checker; a working folder and `/tmp` in memory. There is no network, no capability, and no folder of this
+machine. The image must contain `python3`, and the user's command or Node.js if they are needed.
 """
 
 import json
@@ -19,16 +19,16 @@ import anyio.to_thread
 from ..guarding.text import visible
 from .interpreter import base_interpreter
 from .sandbox import ENVIRONMENT, WORK_FOLDER, Limits, SandboxFailed, SandboxRun
-from .staging import CHECKER, LAUNCHER, Stage, orders, staged
+from .staging import CHECKER, LAUNCHER, Stage, launch_options, staged
 from .supervision import supervise
 
 IMAGE = "python:3.13-slim"
 
 _INPUT = "/input"
-_TEMPORARY = "/tmp"  # noqa: S108  # a tmpfs of the container's own
+_TEMPORARY = "/tmp"  # noqa: S108  # a tmpfs of the container
 _TIMEOUT_S = 10.0
 _CONNECT = "import os, sys; os.dup2(1, 2); os.dup2(int(sys.argv[1]), 1); os.execv(sys.argv[2], sys.argv[2:])"
-"""Makes the engine's standard output the report, and its other stream what is printed."""
+"""Redirects the engine's standard output to the report, and its standard error to the printed output."""
 _KEPT = ("PATH", "HOME", "TMPDIR", "SSH_AUTH_SOCK", "DBUS_SESSION_BUS_ADDRESS")
 _KEPT_PREFIXES = ("XDG_", "DOCKER_", "CONTAINER", "PODMAN_")
 """podman(1) and docker's CLI reference, seen 2026-11-30: podman keeps its images below XDG_DATA_HOME, for example."""
@@ -36,12 +36,12 @@ _ENVIRONMENT = {**ENVIRONMENT, "PATH": "/usr/local/bin:/usr/bin:/bin"}
 
 
 class Container:
-    """Runs each command in a container of its own, gone afterwards."""
+    """Runs each command in a new container, removed afterwards."""
 
     python: Sequence[str] = ("python3", "-I", "-B")
 
     def __init__(self, engine: Path, image: str = IMAGE) -> None:
-        """engine: docker, podman, or what takes the same arguments."""
+        """engine: docker, podman, or one with the same command line."""
         self._engine = engine
         self._image = image
         self._our_python = str(base_interpreter().executable)
@@ -49,7 +49,7 @@ class Container:
         self.packages = f"image {image}"
 
     async def find_image(self) -> None:
-        """Raises SandboxFailed when the engine does not answer or has no such image."""
+        """Raises SandboxFailed if the engine does not respond or lacks the image."""
         command = [str(self._engine), "image", "inspect", "--format", "{{.Id}}", self._image]
         try:
             with anyio.fail_after(_TIMEOUT_S):
@@ -84,8 +84,8 @@ class Container:
 
                 def build(report_fd: int, _: int) -> Sequence[str]:
                     engine = self._arguments(name, stage, limits)
-                    told = {**orders(limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
-                    launch = [*self.python[1:], "-S", LAUNCHER, json.dumps(told), *command]
+                    options = {**launch_options(limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
+                    launch = [*self.python[1:], "-S", LAUNCHER, json.dumps(options), *command]
                     return [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), *engine, *launch]
 
                 try:
@@ -97,7 +97,7 @@ class Container:
             raise SandboxFailed(f"the folder for the run could not be laid out: {error.strerror}") from error
 
     def _arguments(self, name: str, stage: Stage, limits: Limits) -> list[str]:
-        user = random.SystemRandom().randint(30_000, 60_000)  # nobody's, so that its processes are those of this run
+        user = random.SystemRandom().randint(30_000, 60_000)  # unused, so that its processes are those of this run
         scratch = f"rw,exec,nosuid,nodev,mode=1777,size={limits.scratch_mb}m"
         return [
             str(self._engine), "run", "--rm", "--interactive", "--name", name, "--pull", "never",
@@ -112,19 +112,20 @@ class Container:
         ]  # fmt: skip
 
     async def _remove(self, name: str) -> None:
-        """End the container: ending the engine's command does not."""
+        """Remove the container, which outlives the engine's command."""
         with anyio.move_on_after(_TIMEOUT_S):
             command = [str(self._engine), "rm", "--force", name]
             await anyio.run_process(command, check=False, stderr=subprocess.DEVNULL, env=_environment())
 
 
 def _open_to_all(stage: Stage) -> None:
-    """Let the container's user read the copies. Their folder stays closed to other users: the engine mounts past it."""
+    """Make the copies readable for the container's user. Their parent folder stays closed to other users: the engine
+    mounts the subfolders."""
     for path in stage.root.rglob("*"):
         if not path.is_symlink():
             path.chmod(path.stat().st_mode | (0o755 if path.is_dir() else 0o444))
 
 
 def _environment() -> Mapping[str, str]:
-    """What the engine's command needs to find its engine, images and settings; none of it is passed inside."""
+    """The variables that the engine's command needs to find its engine, images and settings; none are passed inside."""
     return {name: value for name, value in os.environ.items() if name in _KEPT or name.startswith(_KEPT_PREFIXES)}

@@ -16,19 +16,19 @@ MEGABYTE = 1024 * 1024
 
 
 def main() -> None:
-    orders = json.loads(sys.argv[1])
-    setup_fd = orders["setup_fd"]
+    options = json.loads(sys.argv[1])
+    setup_fd = options["setup_fd"]
     try:
-        if orders["copy_from"] is not None:
-            copy(orders["copy_from"], orders["uid"])
-        prefer_to_be_killed()
-        if orders["uid"] is not None:
-            give_up_root(orders["uid"])
-        limit(orders)
-        environment = orders.get("environment", os.environ)
-        if setup_fd == orders["report_fd"]:
+        if options["copy_from"] is not None:
+            copy(options["copy_from"], options["uid"])
+        raise_oom_score()
+        if options["uid"] is not None:
+            drop_root(options["uid"])
+        limit(options)
+        environment = options.get("environment", os.environ)
+        if setup_fd == options["report_fd"]:
             require_program(sys.argv[2], environment)
-        setup_fd = keep_only_the_report(orders["report_fd"], setup_fd)
+        setup_fd = close_other_descriptors(options["report_fd"], setup_fd)
         os.write(setup_fd, b"ok")
         os.execvpe(sys.argv[2], sys.argv[2:], environment)  # noqa: S606  # the whole purpose
     except (OSError, ValueError) as error:
@@ -51,29 +51,29 @@ def copy(source: str, owner: int | None) -> None:
         path.chmod(path.stat().st_mode | (0o700 if path.is_dir() else 0o600))
 
 
-def prefer_to_be_killed() -> None:
+def raise_oom_score() -> None:
     """Make this the first process that the kernel kills when memory runs out; macOS has no such setting."""
     if sys.platform == "linux":
         with open("/proc/self/oom_score_adj", "w") as score:  # noqa: PTH123  # see `copy`
             score.write("1000")
 
 
-def give_up_root(uid: int) -> None:
+def drop_root(uid: int) -> None:
     """Become a user who owns nothing; the kernel then drops all capabilities."""
     os.setgroups([])
     os.setgid(uid)
     os.setuid(uid)
 
 
-def limit(orders: dict[str, int]) -> None:
+def limit(options: dict[str, int]) -> None:
     import resource  # imported here because Windows, where this module is also imported, lacks it
 
     for kind, most in (
-        (resource.RLIMIT_CPU, orders["cpu_s"]),
-        *([] if sys.platform == "darwin" else [(resource.RLIMIT_AS, orders["memory_mb"] * MEGABYTE)]),
-        (resource.RLIMIT_NPROC, orders["processes"]),
-        (resource.RLIMIT_FSIZE, orders["file_mb"] * MEGABYTE),
-        (resource.RLIMIT_NOFILE, orders["open_files"]),
+        (resource.RLIMIT_CPU, options["cpu_s"]),
+        *([] if sys.platform == "darwin" else [(resource.RLIMIT_AS, options["memory_mb"] * MEGABYTE)]),
+        (resource.RLIMIT_NPROC, options["processes"]),
+        (resource.RLIMIT_FSIZE, options["file_mb"] * MEGABYTE),
+        (resource.RLIMIT_NOFILE, options["open_files"]),
         (resource.RLIMIT_CORE, 0),
     ):
         # The soft CPU limit sends a signal that identifies the cause; the hard limit would merely kill.
@@ -84,14 +84,14 @@ def limit(orders: dict[str, int]) -> None:
 
 
 def require_program(name: str, environment: Mapping[str, str]) -> None:
-    """Raises FileNotFoundError. Needed where an error after `ok` would be taken for the command's own report."""
+    """Raises FileNotFoundError. Needed if an error after `ok` would be mistaken for the command's own report."""
     import shutil  # as in `copy`
 
     if shutil.which(name, path=environment.get("PATH")) is None:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
 
 
-def keep_only_the_report(report_fd: int, setup_fd: int) -> int:
+def close_other_descriptors(report_fd: int, setup_fd: int) -> int:
     """Keep only the standard streams and the report open for the command; returns the new setup descriptor."""
     import fcntl  # as `resource`
 

@@ -1,13 +1,12 @@
-"""The sandbox on macOS: sandbox-exec with a profile that denies what it does not name. Not tried on a Mac yet.
+"""The macOS sandbox: sandbox-exec with a deny-by-default profile. Not yet tested on a Mac.
 
-Inside there are: the system's programs and libraries, one interpreter, and a temporary
-folder of the run's own, the only one that can be written. There is no network. It is proved by the
-escape probe before its first use, on the machine where it runs.
+Available inside: the system's programs and libraries, one interpreter, and a temporary folder for the run, the only
+writable one. There is no network. The escape probe verifies it on each machine before first use.
 
-What it does not protect against: a hole in the kernel; too much memory, which macOS does not limit for a
-process; a full disk, beyond the size of one file; and the names of files anywhere, which can be asked for though
-not read. Tests cannot start processes: macOS has no way to end those that leave their group. A command of
-the user's own can, and what it leaves behind lives on, inside of the sandbox.
+It does not protect against vulnerabilities of the kernel, excessive memory use, which macOS does not limit per
+process, a full disk, beyond a limit per file, or reading the names (not the contents) of files anywhere. Tests cannot
+start processes, because macOS cannot reliably kill those that leave their group. A user's command can, and processes
+it leaves behind stay alive inside the sandbox.
 """
 
 import json
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from .interpreter import Interpreter, base_interpreter
 from .sandbox import Limits, SandboxFailed, SandboxRun
-from .staging import LAUNCHER, Stage, orders, staged
+from .staging import LAUNCHER, Stage, launch_options, staged
 from .supervision import supervise
 from .unsafe_local import processes_of_all
 
@@ -27,13 +26,13 @@ _SYSTEM = (
     "/System/Volumes/Preboot/Cryptexes", "/Library/Developer/CommandLineTools", "/private/var/db/timezone",
 )  # fmt: skip
 _FORKS_FROM = 128
-"""Processes that a run is allowed: tests have fewer, a command of the user's own more."""
+"""Runs with at least this process limit may fork: user commands have more, tests fewer."""
 
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom", "/private/etc/localtime")
 
 
 class SandboxExec:
-    """Runs each command under a profile of its own."""
+    """Runs each command under its own profile."""
 
     name = "sandbox-exec"
 
@@ -58,8 +57,8 @@ class SandboxExec:
                 rules = profile(stage, self._interpreter, may_fork=limits.processes >= _FORKS_FROM)
 
                 def build(report_fd: int, setup_fd: int) -> Sequence[str]:
-                    told = orders(limits, report_fd, setup_fd, stage.environment, processes_already=already)
-                    launch = [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(told), *command])]
+                    options = launch_options(limits, report_fd, setup_fd, stage.environment, processes_already=already)
+                    launch = [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(options), *command])]
                     return [str(self._executable), "-p", rules, *launch]
 
                 return await supervise(build, limits, stdin, stage.environment, folder=stage.work)
@@ -68,7 +67,7 @@ class SandboxExec:
 
 
 def profile(stage: Stage, interpreter: Interpreter, *, may_fork: bool = False) -> str:
-    """The profile of one run, in the language of sandbox(7); of two rules that match, the later one holds."""
+    """The profile of one run, in the language of sandbox(7); the last matching rule wins."""
     readable = [*map(Path, _SYSTEM), *interpreter.folders, *stage.shown, stage.root]
     lines = [
         "(version 1)",

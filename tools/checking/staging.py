@@ -55,10 +55,10 @@ async def staged(folder: Path | None, read_only: Mapping[str, Path]) -> AsyncGen
         yield await anyio.to_thread.run_sync(_lay_out, root, folder, read_only)
 
 
-def orders(
+def launch_options(
     limits: Limits, report_fd: int, setup_fd: int, environment: Mapping[str, str], *, processes_already: int = 0
 ) -> dict[str, object]:
-    """What the launcher is told; the folder is copied already, and nobody changes the user."""
+    """The options for the launcher: the folder is already copied, and the user stays the same."""
     return {
         "uid": None,
         "copy_from": None,

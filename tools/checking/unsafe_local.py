@@ -14,7 +14,7 @@ import anyio
 
 from .interpreter import Interpreter, base_interpreter
 from .sandbox import Limits, SandboxFailed, SandboxRun
-from .staging import LAUNCHER, orders, staged
+from .staging import LAUNCHER, launch_options, staged
 from .supervision import supervise
 
 _TIMEOUT_S = 5.0
@@ -44,8 +44,8 @@ class UnsafeLocal:
             async with staged(folder, read_only or {}) as stage:
 
                 def build(report_fd: int, setup_fd: int) -> Sequence[str]:
-                    told = orders(limits, report_fd, setup_fd, stage.environment, processes_already=already)
-                    return [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(told), *command])]
+                    options = launch_options(limits, report_fd, setup_fd, stage.environment, processes_already=already)
+                    return [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(options), *command])]
 
                 return await supervise(build, limits, stdin, stage.environment, folder=stage.work)
         except OSError as error:
