@@ -38,7 +38,7 @@ class TrialPlan:
 
     terms: EvaluationTerms
     items: tuple[SuiteTask, ...]
-    stays: frozenset[str]
+    local_items: frozenset[str]
     """Ids of items that may not leave this machine; empty unless both models are local."""
     kept_back: int
     """Number of tasks left out because they must stay here and a model is remote."""
@@ -84,9 +84,9 @@ async def plan_trial(services: Services, model: str, against: str, budget_usd: f
     ids = [services.catalogue.named(name, services.today)[0].id for name in (model, against)]
     if ids[0] == ids[1]:
         raise BadArgument(f"profiles trial: {model} and {against} are the same model, {ids[0]}. Name another.")
-    there = (await services.survey()).availability
-    if silent := [f"{name}: {there[name].why_not}" for name in ids if not there[name].is_reachable]:
-        raise BadArgument(f"profiles trial: {'; '.join(silent)}")
+    availability = (await services.survey()).availability
+    if unreachable := [f"{name}: {availability[name].why_not}" for name in ids if not availability[name].is_reachable]:
+        raise BadArgument(f"profiles trial: {'; '.join(unreachable)}")
     tasks = await read_askable(services.ledger, at_most=MOST_TASKS)
     if not tasks:
         raise BadArgument(
@@ -95,7 +95,7 @@ async def plan_trial(services: Services, model: str, against: str, budget_usd: f
             ' without files, run since this version, and `[memory] text = "full"`. `chargehand evaluate` measures on'
             " tasks of its own."
         )
-    is_here = all(there[name].is_local for name in ids)
+    is_here = all(availability[name].is_local for name in ids)
     asked = [task for task in tasks if is_here or not task.local_only]
     if not asked:
         raise BadArgument(
@@ -105,7 +105,7 @@ async def plan_trial(services: Services, model: str, against: str, budget_usd: f
     return TrialPlan(
         terms=EvaluationTerms(suite=SUITE, seed=0, models=(ids[0], ids[1]), budget_usd=budget_usd),
         items=tuple(map(_item, asked)),
-        stays=frozenset(task.id for task in asked if task.local_only),
+        local_items=frozenset(task.id for task in asked if task.local_only),
         kept_back=len(tasks) - len(asked),
     )
 

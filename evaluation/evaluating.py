@@ -17,9 +17,9 @@ from ..tools.provider import AuthenticationFailed, Availability, MissingKey, Out
 from ..tools.services import Services
 from ..tools.vocabulary import DEFAULT_MAX_SECONDS
 from .batching import BATCH_SECONDS, Batching, batching
-from .lanes import Want, lanes
-from .measuring import PATIENCE_S, MeasuredAnswer, Place, Wait, measure
-from .spending import DaySpent, EvaluationBudget, Unaffordable
+from .lanes import WantedAnswer, lanes
+from .measuring import PATIENCE_S, MeasuredAnswer, MeasurementKey, Wait, measure
+from .spending import DayBudgetSpent, EvaluationBudget, Unaffordable
 from .staging import staged
 from .suite.proof import prove
 from .suite.task import SuiteTask
@@ -34,7 +34,7 @@ _FOR_ALL_ITEMS = (MissingKey, AuthenticationFailed, OutOfCredit, UnknownModelId)
 
 @dataclass
 class EvaluationProgress:
-    """The state of a running evaluation; `moved` is called after each change."""
+    """The state of a running evaluation; `on_change` is called after each change."""
 
     evaluation_id: str = ""
     total: dict[str, int] = field(default_factory=dict[str, int])
@@ -52,7 +52,7 @@ class EvaluationProgress:
     withheld: dict[str, int] = field(default_factory=dict[str, int])
     """Number of answers not requested for that reason, by remote model."""
     resumed: bool = False
-    moved: Callable[[], None] = lambda: None
+    on_change: Callable[[], None] = lambda: None
 
 
 async def evaluate(
@@ -64,8 +64,8 @@ async def evaluate(
     *,
     progress: EvaluationProgress,
     in_batches: bool = False,
-    stays: frozenset[str] = frozenset(),
-    proves: bool = True,
+    local_items: frozenset[str] = frozenset(),
+    prove_items: bool = True,
     wait: Wait = anyio.sleep,
 ) -> EvaluationRow:
     """Ask each model for an answer to each item, as often as the terms say, and record the results in the ledger.
@@ -75,8 +75,8 @@ async def evaluate(
     cancellation leave it unfinished.
 
     models: profile ids. progress: updated as it runs. in_batches: use batches where the vendor takes them; answers
-    outstanding from earlier batches are fetched in any case. stays: ids of items that may not leave this machine.
-    proves: False when the items' checks are known to work, or there are no known answers to prove them with.
+    outstanding from earlier batches are fetched in any case. local_items: ids of items that may not leave this machine.
+    prove_items: False when the items' checks are known to work, or there are no known answers to prove them with.
 
     Raises EvaluationInProgress when another process evaluates on the same data folder, BadArgument, or a LedgerError.
     """
@@ -102,11 +102,11 @@ async def evaluate(
         terms,
         progress,
         budget,
-        _Way(services, patience_s=PATIENCE_S),
+        _RequestMode(services, patience_s=PATIENCE_S),
         in_batches,
         wait,
-        stays,
-        proves,
+        local_items,
+        prove_items,
     )
     try:
         await run.all(items, models)
@@ -122,7 +122,7 @@ async def evaluate(
 
 
 @dataclass(frozen=True)
-class _Way:
+class _RequestMode:
     """How a model is asked."""
 
     services: Services
@@ -145,76 +145,80 @@ class _Run:
     terms: EvaluationTerms
     progress: EvaluationProgress
     budget: EvaluationBudget
-    by_itself: _Way
+    one_by_one: _RequestMode
     in_batches: bool
     wait: Wait
-    stays: frozenset[str]
-    proves: bool
-    there: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
+    local_items: frozenset[str]
+    prove_items: bool
+    availability: Mapping[str, Availability] = field(default_factory=dict[str, Availability])
     """By profile id."""
-    in_a_row: dict[str, int] = field(default_factory=dict[str, int])
+    inconclusive_in_a_row: dict[str, int] = field(default_factory=dict[str, int])
     """Consecutive inconclusive items, by model."""
-    learnt: set[str] = field(default_factory=set[str])
+    conclusive: set[str] = field(default_factory=set[str])
     """Models with at least one conclusive measurement, now or before."""
-    unlearnt: dict[str, str] = field(default_factory=dict[str, str])
+    inconclusive: dict[str, str] = field(default_factory=dict[str, str])
     """Reason for the latest inconclusive item, by model."""
-    trouble: LedgerError | None = None
+    ledger_error: LedgerError | None = None
     """Why results cannot be recorded."""
 
     async def all(self, items: Sequence[SuiteTask], models: Sequence[str]) -> None:
         known = await read_measurements(self.services.ledger, evaluation_id=self.progress.evaluation_id)
-        learnt = {(m.item, m.model, m.repetition) for m in known if m.passed is not None}
-        self.learnt.update(m.model for m in known if m.passed is not None)
+        conclusive = {(m.item, m.model, m.repetition) for m in known if m.passed is not None}
+        self.conclusive.update(m.model for m in known if m.passed is not None)
         wanted = [
-            Want(item, model, repetition)
+            WantedAnswer(item, model, repetition)
             for repetition in range(self.terms.repeat)
             for item in items
             for model in models
         ]
         for model in models:
             self.progress.total[model] = sum(want.model == model for want in wanted)
-            self.progress.done[model] = sum(want.key in learnt for want in wanted if want.model == model)
-        left = [want for want in wanted if want.key not in learnt]
-        if self.proves:
+            self.progress.done[model] = sum(want.key in conclusive for want in wanted if want.model == model)
+        left = [want for want in wanted if want.key not in conclusive]
+        if self.prove_items:
             # Mined items were proved when they were mined.
             await self._prove([i for i in items if i.origin is None and any(want.item is i for want in left)])
-        self.progress.moved()
-        handed_in = await batched_in(self.services.ledger, self.progress.evaluation_id)
-        if self.in_batches or handed_in:
+        self.progress.on_change()
+        submitted = await batched_in(self.services.ledger, self.progress.evaluation_id)
+        if self.in_batches or submitted:
             async with batching(self.services, wait=self.wait) as batches:
-                await self._ask(left, batches, handed_in)
+                await self._ask(left, batches, submitted)
         else:
             await self._ask(left)
-        if self.trouble is not None:
-            raise self.trouble
-        unknown = {model: why for model, why in self.unlearnt.items() if model not in self.learnt}
+        if self.ledger_error is not None:
+            raise self.ledger_error
+        unknown = {model: why for model, why in self.inconclusive.items() if model not in self.conclusive}
         self.progress.given_up.update({**unknown, **self.progress.given_up})
 
     async def _ask(
         self,
-        wants: Sequence[Want],
+        wants: Sequence[WantedAnswer],
         batches: Batching | None = None,
-        handed_in: Collection[tuple[str, str, int]] = (),
+        submitted: Collection[tuple[str, str, int]] = (),
     ) -> None:
-        """handed_in: answers with vendors from earlier batches, as (item id, model, repetition)."""
-        in_a_batch = [want for want in wants if batches is not None and self._goes_in_a_batch(want, batches, handed_in)]
+        """submitted: answers with vendors from earlier batches, as (item id, model, repetition)."""
+        in_a_batch = [want for want in wants if batches is not None and self._goes_in_a_batch(want, batches, submitted)]
         gone = {want.key for want in in_a_batch}
-        self.there = (await self.services.survey()).availability
+        self.availability = (await self.services.survey()).availability
         async with anyio.create_task_group() as group:
-            for lane in lanes([want for want in wants if want.key not in gone], self.there, self.services):
+            for lane in lanes([want for want in wants if want.key not in gone], self.availability, self.services):
                 queue = iter(lane.wants)
                 for _ in range(lane.at_once):
-                    group.start_soon(self._work_off, queue, self.by_itself, group.cancel_scope)
+                    group.start_soon(self._process, queue, self.one_by_one, group.cancel_scope)
             if batches is not None:
                 for want in in_a_batch:
-                    way = _Way(batches.services, BATCH_SECONDS, batches=batches, is_booked=want.key in handed_in)
-                    group.start_soon(self._work_off, iter([want]), way, group.cancel_scope)
+                    mode = _RequestMode(
+                        batches.services, BATCH_SECONDS, batches=batches, is_booked=want.key in submitted
+                    )
+                    group.start_soon(self._process, iter([want]), mode, group.cancel_scope)
 
-    def _goes_in_a_batch(self, want: Want, batches: Batching, handed_in: Collection[tuple[str, str, int]]) -> bool:
+    def _goes_in_a_batch(
+        self, want: WantedAnswer, batches: Batching, submitted: Collection[tuple[str, str, int]]
+    ) -> bool:
         (profile, *_) = self.services.catalogue.named(want.model, self.services.today)
-        if (why := batches.silent.get(profile.provider)) is not None:
+        if (why := batches.unavailable.get(profile.provider)) is not None:
             self.progress.given_up[want.model] = why
-        return want.key in handed_in or (self.in_batches and batches.takes(profile.provider))
+        return want.key in submitted or (self.in_batches and batches.takes(profile.provider))
 
     async def _prove(self, items: Sequence[SuiteTask]) -> None:
         limiter = anyio.CapacityLimiter(2)
@@ -227,39 +231,39 @@ class _Run:
         async with anyio.create_task_group() as group:
             for item in items:
                 group.start_soon(prove_one, item)
-        self.progress.moved()
+        self.progress.on_change()
 
-    async def _work_off(self, queue: Iterator[Want], way: _Way, all_lanes: anyio.CancelScope) -> None:
+    async def _process(self, queue: Iterator[WantedAnswer], mode: _RequestMode, all_lanes: anyio.CancelScope) -> None:
         for want in queue:
             if want.model in self.progress.given_up:
                 continue
             try:
                 if want.item.id not in self.progress.broken:
-                    await self._one(want, way)
+                    await self._measure_one(want, mode)
             except LedgerError as error:
                 # Raised after the task group, which would wrap it into an exception group.
-                self.trouble = error
+                self.ledger_error = error
                 all_lanes.cancel()
                 return
             self.progress.done[want.model] += 1
-            self.progress.moved()
+            self.progress.on_change()
 
-    async def _one(self, want: Want, way: _Way) -> None:
-        place = Place(self.progress.evaluation_id, want.item, want.model, want.repetition)
+    async def _measure_one(self, want: WantedAnswer, mode: _RequestMode) -> None:
+        key = MeasurementKey(self.progress.evaluation_id, want.item, want.model, want.repetition)
         try:
-            async with self.budget.holding(await self._worst_case_usd(want, way)):
+            async with self.budget.holding(await self._worst_case_usd(want, mode)):
                 measured = await measure(
-                    way.services,
+                    mode.services,
                     self.delegations,
-                    place,
-                    max_seconds=way.max_seconds,
-                    local_only=want.item.id in self.stays,
-                    patience_s=way.patience_s,
+                    key,
+                    max_seconds=mode.max_seconds,
+                    local_only=want.item.id in self.local_items,
+                    patience_s=mode.patience_s,
                     wait=self.wait,
                 )
-                if way.batches is not None and (task_id := measured.measurement.task_id) is not None:
-                    await way.batches.done_with(task_id)
-        except DaySpent as error:
+                if mode.batches is not None and (task_id := measured.measurement.task_id) is not None:
+                    await mode.batches.mark_checked(task_id)
+        except DayBudgetSpent as error:
             self.progress.given_up[want.model] = str(error)
         except Unaffordable:
             self.progress.unaffordable[want.model] = self.progress.unaffordable.get(want.model, 0) + 1
@@ -268,29 +272,29 @@ class _Run:
         except CallerError as error:
             self.progress.broken[want.item.id] = str(error)
         else:
-            await self._heed(want.model, measured)
+            await self._note_result(want.model, measured)
 
-    async def _worst_case_usd(self, want: Want, way: _Way) -> float:
-        if way.is_booked:
+    async def _worst_case_usd(self, want: WantedAnswer, mode: _RequestMode) -> float:
+        if mode.is_booked:
             return 0.0
-        async with staged(way.services, want.item) as stage:
-            if stage.examined.must_stay_local and not self.there[want.model].is_local:
+        async with staged(mode.services, want.item) as stage:
+            if stage.examined.must_stay_local and not self.availability[want.model].is_local:
                 self.progress.staying[want.item.id] = tuple(reason.text for reason in stage.examined.reasons)
                 raise _Withheld
-            (profile, *_) = way.services.catalogue.named(want.model, way.services.today)
+            (profile, *_) = mode.services.catalogue.named(want.model, mode.services.today)
             return stage.worst_case_usd(profile)
 
-    async def _heed(self, model: str, measured: MeasuredAnswer) -> None:
+    async def _note_result(self, model: str, measured: MeasuredAnswer) -> None:
         """Record how a measurement went; skip a model from which no result is to be expected today."""
         measurement, error = measured.measurement, measured.error
         if measurement.passed is not None:
-            self.learnt.add(model)
-            self.in_a_row[model] = 0
+            self.conclusive.add(model)
+            self.inconclusive_in_a_row[model] = 0
             return
-        self.in_a_row[model] = self.in_a_row.get(model, 0) + 1
-        why = self.unlearnt[model] = f"{measurement.outcome}: {error or await self._reason(measurement)}"
+        self.inconclusive_in_a_row[model] = self.inconclusive_in_a_row.get(model, 0) + 1
+        why = self.inconclusive[model] = f"{measurement.outcome}: {error or await self._reason(measurement)}"
         is_over = measurement.outcome == "rate_limited" or isinstance(error, _FOR_ALL_ITEMS)
-        if is_over or self.in_a_row[model] >= GIVEN_UP_AFTER:
+        if is_over or self.inconclusive_in_a_row[model] >= GIVEN_UP_AFTER:
             self.progress.given_up[model] = why
 
     async def _reason(self, measurement: Measurement) -> str:

@@ -12,7 +12,7 @@ AT_ONCE = 4
 
 
 @dataclass(frozen=True)
-class Want:
+class WantedAnswer:
     """One answer that an evaluation needs."""
 
     item: SuiteTask
@@ -27,20 +27,22 @@ class Want:
 
 @dataclass(frozen=True)
 class Lane:
-    wants: Sequence[Want]
+    wants: Sequence[WantedAnswer]
     at_once: int
 
 
-def lanes(wants: Sequence[Want], there: Mapping[str, Availability], services: Services) -> Sequence[Lane]:
+def lanes(
+    wants: Sequence[WantedAnswer], availability: Mapping[str, Availability], services: Services
+) -> Sequence[Lane]:
     """One lane per remote vendor, and one per server that takes one request at a time.
 
     A server's lane runs all items of a model before the next model, so that none is loaded twice; a vendor's lane
     keeps the order of `wants`.
     """
-    before_servers: dict[str, list[Want]] = {}
-    at_vendors: dict[str, list[Want]] = {}
+    before_servers: dict[str, list[WantedAnswer]] = {}
+    at_vendors: dict[str, list[WantedAnswer]] = {}
     for want in wants:
-        server = there[want.model].queue if want.model in there else None
+        server = availability[want.model].queue if want.model in availability else None
         if server is None:
             (profile, *_) = services.catalogue.named(want.model, services.today)
             at_vendors.setdefault(profile.provider, []).append(want)

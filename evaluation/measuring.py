@@ -26,7 +26,7 @@ _FIRST_WAIT_S = 2.0
 """Initial pause unless the vendor asks for a longer one; doubled each time."""
 
 # Outcomes that the model is responsible for; any other is inconclusive.
-_ITS_OWN: frozenset[AttemptOutcome] = frozenset(
+_CONCLUSIVE: frozenset[AttemptOutcome] = frozenset(
     {"passed", "failed_check", "truncated", "refused", "empty", "timeout", "over_context"}
 )
 
@@ -43,7 +43,7 @@ class MeasuredAnswer:
 
 
 @dataclass(frozen=True)
-class Place:
+class MeasurementKey:
     """The key of a measurement in the ledger."""
 
     evaluation_id: str
@@ -56,7 +56,7 @@ class Place:
 async def measure(
     services: Services,
     delegations: Delegations,
-    place: Place,
+    key: MeasurementKey,
     *,
     max_seconds: float = DEFAULT_MAX_SECONDS,
     local_only: bool = False,
@@ -73,11 +73,11 @@ async def measure(
     Cancelling it closes the connection and records the measurement as cancelled. Raises a CallerError, ProfileError
     or LedgerError.
     """
-    async with staged(services, place.item) as stage:
+    async with staged(services, key.item) as stage:
         pause_s, waited_s = _FIRST_WAIT_S, 0.0
         while True:
-            measurement, attempt = await _once(stage, delegations, place, max_seconds, local_only=local_only)
-            least_s = _least_wait_s(attempt)
+            measurement, attempt = await _once(stage, delegations, key, max_seconds, local_only=local_only)
+            least_s = _retry_after_s(attempt)
             pause_s = max(pause_s, least_s or 0.0)
             if least_s is None or waited_s + pause_s > patience_s:
                 return MeasuredAnswer(measurement, attempt.request.error if attempt is not None else None)
@@ -86,40 +86,40 @@ async def measure(
 
 
 async def _once(
-    stage: Staged, delegations: Delegations, place: Place, max_seconds: float, *, local_only: bool
+    stage: Staged, delegations: Delegations, key: MeasurementKey, max_seconds: float, *, local_only: bool
 ) -> tuple[Measurement, Attempt | None]:
     """The recorded measurement and its attempt. None: no attempt was made."""
     services = stage.services
-    (profile, *_) = services.catalogue.named(place.model, services.today)
-    begun = _begun(stage, place, profile)
+    (profile, *_) = services.catalogue.named(key.model, services.today)
+    pending = _pending(stage, key, profile)
     contract = _contract(stage, profile, max_seconds, local_only=local_only)
     # Recorded before anything is spent, so that costs after a kill can be attributed to the evaluation.
-    await record_measurement(services.ledger, begun)
+    await record_measurement(services.ledger, pending)
     try:
-        delegation = await delegations.begin(services, stage.job, contract, task_id=begun.task_id)
-        receipt = await _ended(delegation)
+        delegation = await delegations.begin(services, stage.job, contract, task_id=pending.task_id)
+        receipt = await _wait_for_receipt(delegation)
         attempt = delegation.made[-1] if delegation.made else None
-        measurement = _measurement(begun, receipt, attempt, stage)
+        measurement = _measurement(pending, receipt, attempt, stage)
     except BaseException:
         with anyio.CancelScope(shield=True):
-            measurement = await _cut_short(begun, services)
+            measurement = await _cancelled(pending, services)
             await record_measurement(services.ledger, measurement)
         raise
     await record_measurement(services.ledger, measurement)
     return measurement, attempt
 
 
-def _begun(stage: Staged, place: Place, profile: ModelProfile) -> Measurement:
+def _pending(stage: Staged, key: MeasurementKey, profile: ModelProfile) -> Measurement:
     """The measurement as recorded before the request."""
     return Measurement(
-        evaluation_id=place.evaluation_id,
-        item=place.item.id,
+        evaluation_id=key.evaluation_id,
+        item=key.item.id,
         model=profile.id,
-        repetition=place.repetition,
+        repetition=key.repetition,
         build=None,
-        kind=place.item.kind,
+        kind=key.item.kind,
         task_type=stage.job.task_type,
-        language=place.item.language,
+        language=key.item.language,
         complexity=stage.job.complexity.score,
         passed=None,
         outcome=UNDER_WAY,
@@ -149,7 +149,7 @@ def _contract(stage: Staged, profile: ModelProfile, max_seconds: float, *, local
     )
 
 
-def _least_wait_s(attempt: Attempt | None) -> float | None:
+def _retry_after_s(attempt: Attempt | None) -> float | None:
     """The wait that the vendor asks for, or 0, before a retry. None: do not retry."""
     error = attempt.request.error if attempt is not None else None
     if attempt is None or not isinstance(error, Busy):
@@ -160,7 +160,7 @@ def _least_wait_s(attempt: Attempt | None) -> float | None:
     return (error.retry_after_s if isinstance(error, RateLimited) else None) or 0.0
 
 
-async def _ended(delegation: Delegation) -> Receipt:
+async def _wait_for_receipt(delegation: Delegation) -> Receipt:
     """Wait for the delegation's receipt; being cancelled cancels the delegation."""
     try:
         await delegation.done.wait()
@@ -172,19 +172,19 @@ async def _ended(delegation: Delegation) -> Receipt:
     return delegation.result()
 
 
-async def _cut_short(begun: Measurement, services: Services) -> Measurement:
-    made = await attempts_of(services.ledger, begun.task_id or "")
-    return replace(begun, outcome="cancelled", cost_usd=sum(attempt.cost_usd for attempt in made))
+async def _cancelled(pending: Measurement, services: Services) -> Measurement:
+    made = await attempts_of(services.ledger, pending.task_id or "")
+    return replace(pending, outcome="cancelled", cost_usd=sum(attempt.cost_usd for attempt in made))
 
 
-def _measurement(begun: Measurement, receipt: Receipt, attempt: Attempt | None, stage: Staged) -> Measurement:
+def _measurement(pending: Measurement, receipt: Receipt, attempt: Attempt | None, stage: Staged) -> Measurement:
     if attempt is None:
         unasked = {"over_budget": "over_budget", "cancelled": "cancelled", "refused": "not_allowed"}
-        return replace(begun, outcome=unasked.get(receipt.status, "not_asked"))
+        return replace(pending, outcome=unasked.get(receipt.status, "not_asked"))
     generation, usage = attempt.request.generation, attempt.request.usage
-    learnt = attempt.outcome in _ITS_OWN and not _was_short_of_money(attempt, stage)
+    learnt = attempt.outcome in _CONCLUSIVE and not _was_cut_by_budget(attempt, stage)
     return replace(
-        begun,
+        pending,
         build=attempt.candidate.availability.build,
         passed=attempt.outcome == "passed" if learnt else None,
         outcome=attempt.outcome,
@@ -197,7 +197,7 @@ def _measurement(begun: Measurement, receipt: Receipt, attempt: Attempt | None, 
     )
 
 
-def _was_short_of_money(attempt: Attempt, stage: Staged) -> bool:
+def _was_cut_by_budget(attempt: Attempt, stage: Staged) -> bool:
     """Whether the answer was truncated below its length limit because the day's budget covered no more."""
     profile = attempt.candidate.profile
     return (

@@ -13,7 +13,7 @@ class Unaffordable(Exception):
     """A request's worst-case cost exceeds the remaining budget. The message names the budget."""
 
 
-class DaySpent(Unaffordable):
+class DayBudgetSpent(Unaffordable):
     """The day's budget is used up; it renews tomorrow."""
 
 
@@ -31,7 +31,7 @@ class EvaluationBudget:
     async def holding(self, usd: float) -> AsyncGenerator[None]:
         """Hold the worst-case cost of one item while the block runs.
 
-        Waits when only amounts held by other items stand in the way. Raises Unaffordable or DaySpent.
+        Waits when only amounts held by other items stand in the way. Raises Unaffordable or DayBudgetSpent.
         """
         if usd <= 0:
             yield
@@ -47,7 +47,7 @@ class EvaluationBudget:
         finally:
             with anyio.CancelScope(shield=True):
                 async with self._turn:
-                    self._held_usd = max(0.0, self._held_usd - usd) if self._held_usd - usd > _DUST_USD else 0.0
+                    self._held_usd = max(0.0, self._held_usd - usd) if self._held_usd - usd > _ROUNDING_USD else 0.0
                     self._turn.notify_all()
 
     async def _why_not(self, usd: float) -> Unaffordable | None:
@@ -58,9 +58,9 @@ class EvaluationBudget:
                 return Unaffordable(f"this evaluation's budget of ${self._budget_usd:g} is used up")
         cap_usd = self._services.rules.daily_budget_usd
         if cap_usd is not None and usd > cap_usd - await self._services.ledger.spent_today_usd() - self._held_usd:
-            return DaySpent(f"the day's budget of ${cap_usd:g} (CHARGEHAND_DAILY_BUDGET_USD) is used up")
+            return DayBudgetSpent(f"the day's budget of ${cap_usd:g} (CHARGEHAND_DAILY_BUDGET_USD) is used up")
         return None
 
 
-_DUST_USD = 1e-12
+_ROUNDING_USD = 1e-12
 """Tolerance for rounding errors in sums of floats."""

@@ -92,18 +92,18 @@ async def staged(services: Services, item: SuiteTask) -> AsyncGenerator[Staged]:
         if item.origin is None:
             examined = await examine_call(services, {"task": item.prompt}, files, tests)
         else:
-            examined = await _examined_at_home(item.origin, item.prompt, files, services, users_roots)
+            examined = await _examine_mined(item.origin, item.prompt, files, services, users_roots)
         yield Staged(item, services, job, tests, changes, examined)
 
 
-async def _examined_at_home(
+async def _examine_mined(
     origin: Origin, prompt: str, files: Sequence[ContextFile], services: Services, users_roots: Roots
 ) -> Examination:
     """Apply the user's privacy rules to a mined task as if its files came from its original project."""
     home, *_ = origin.homes
     passages = [Passage("task", prompt), *(Passage(file.path, file.text, home / file.path) for file in files)]
-    told_of = dict.fromkeys([*origin.touched, *(file.path for file in files)])
-    places = [place / path for place in origin.homes for path in told_of]
+    revealed = dict.fromkeys([*origin.touched, *(file.path for file in files)])
+    places = [place / path for place in origin.homes for path in revealed]
     return await examine(services.rules.privacy, passages, (*origin.homes, *users_roots.folders), places)
 
 

@@ -29,7 +29,7 @@ async def prove_suite(seed: int, names: Collection[str] = ()) -> int:
     chosen = [task for name, task in by_name.items() if not names or name in names]
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("proving tasks", total=len(chosen))
-        proofs = await prove_all(chosen, told=lambda _: progress.advance(bar))
+        proofs = await prove_all(chosen, on_proof=lambda _: progress.advance(bar))
     console.print(_table(proofs, seed))
     for proof in proofs:
         for fault in proof.faults:

@@ -72,12 +72,12 @@ class Mined:
 
 @dataclass
 class MiningProgress:
-    """The progress of mining; `moved` is called after each change."""
+    """The progress of mining; `on_change` is called after each change."""
 
     candidates: int = 0
     tried: int = 0
     kept: int = 0
-    moved: Callable[[], None] = field(default=lambda: None)
+    on_change: Callable[[], None] = field(default=lambda: None)
 
 
 async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: MiningProgress | None = None) -> Mined:
@@ -138,7 +138,7 @@ async def _try_in_turn(
                 tried.tasks.append(result)
                 tried.subjects[result.id] = candidate.commit.subject
         progress.kept = len(tried.tasks)
-        progress.moved()
+        progress.on_change()
     return tried
 
 
@@ -150,7 +150,7 @@ async def _try_all(
     async def one(number: int, candidate: CommitCandidate) -> None:
         results[number] = await _task_of(candidate, texts, find)
         progress.tried += 1
-        progress.moved()
+        progress.on_change()
 
     async with anyio.create_task_group() as group:
         for number, candidate in enumerate(some):

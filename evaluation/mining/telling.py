@@ -21,11 +21,11 @@ def searching(console: Console) -> Generator[MiningProgress]:
         bar = display.add_task("proving tasks", total=None)
         progress = MiningProgress()
 
-        def moved() -> None:
+        def on_change() -> None:
             description = f"proving tasks ({progress.kept} kept)"
             display.update(bar, description=description, completed=progress.tried, total=progress.candidates)
 
-        progress.moved = moved
+        progress.on_change = on_change
         yield progress
 
 

@@ -48,18 +48,18 @@ async def prove_all(
     tasks: Sequence[SuiteTask],
     find: FindSandbox = find_sandbox,
     *,
-    told: Callable[[Proof], None] = lambda _: None,
+    on_proof: Callable[[Proof], None] = lambda _: None,
 ) -> tuple[Proof, ...]:
     """Prove all tasks, in order; as many answers are checked at once as there are processors.
 
-    told: called with each proof as soon as it is complete.
+    on_proof: called with each proof as soon as it is complete.
     """
     limiter = anyio.CapacityLimiter(os.cpu_count() or 1)
     proofs: dict[int, Proof] = {}
 
     async def one(place: int, task: SuiteTask) -> None:
         proofs[place] = await prove(task, find, limiter)
-        told(proofs[place])
+        on_proof(proofs[place])
 
     async with anyio.create_task_group() as group:
         for place, task in enumerate(tasks):

@@ -153,9 +153,9 @@ async def _terms(services: Services, arguments: EvaluateArguments, console: Cons
     there = (await services.survey()).availability
     if arguments.models:
         models = tuple(dict.fromkeys(services.catalogue.named(name, services.today)[0].id for name in arguments.models))
-        silent = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
-        if silent:
-            raise BadArgument(f"--models: {'; '.join(silent)}")
+        unreachable = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
+        if unreachable:
+            raise BadArgument(f"--models: {'; '.join(unreachable)}")
     else:
         models = tuple(
             sorted(p.id for p in services.catalogue if there[p.id].is_reachable and p.is_offered_on(services.today))
@@ -297,11 +297,11 @@ def bars(progress: EvaluationProgress, console: Console) -> Generator[None]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
         shown: dict[str, TaskID] = {}
 
-        def moved() -> None:
+        def on_change() -> None:
             for model, total in progress.total.items():
                 if model not in shown:
                     shown[model] = display.add_task(model, total=total)
                 display.update(shown[model], completed=progress.done[model])
 
-        progress.moved = moved
+        progress.on_change = on_change
         yield

@@ -87,8 +87,8 @@ async def _measure(state: ServerState, services: Services, plan: TrialPlan, prog
         plan.terms.models,
         plan.terms,
         progress=progress,
-        stays=plan.stays,
-        proves=False,
+        local_items=plan.local_items,
+        prove_items=False,
     )
 
 

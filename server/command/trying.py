@@ -108,7 +108,9 @@ async def _try(
     terms = EvaluationTerms(suite=TRIAL, seed=seed_of_week(services.today), models=(tried.model,), budget_usd=0.0)
     try:
         with bars(progress, console):
-            await evaluate(services, state.delegations, tasks, terms.models, terms, progress=progress, proves=False)
+            await evaluate(
+                services, state.delegations, tasks, terms.models, terms, progress=progress, prove_items=False
+            )
     finally:
         with anyio.CancelScope(shield=True):
             tried.trial = trial_of(await read_measurements(services.ledger, evaluation_id=progress.evaluation_id))

@@ -11,7 +11,7 @@ from house import Script, fenced
 from measurement_rows import begun
 from suite_rows import RIGHT, RIGHT_PROJECT, SHOUT, WRONG, item, project_item
 
-from chargehand.evaluation.measuring import PATIENCE_S, Place, measure
+from chargehand.evaluation.measuring import PATIENCE_S, MeasurementKey, measure
 from chargehand.evaluation.peers.reply import HttpFault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.memory_store.adherence import report_classes
@@ -38,7 +38,7 @@ class Bench:
         async def wait(seconds: float) -> None:
             self.waited.append(seconds)
 
-        place = Place("e1", task, model)
+        place = MeasurementKey("e1", task, model)
         return (await measure(self.services, self.delegations, place, wait=wait, **more)).measurement
 
 
