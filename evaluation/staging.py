@@ -100,11 +100,11 @@ async def _examine_mined(
     origin: Origin, prompt: str, files: Sequence[ContextFile], services: Services, users_roots: Roots
 ) -> Examination:
     """Apply the user's privacy rules to a mined task as if its files came from its original project."""
-    home, *_ = origin.homes
+    home, *_ = origin.project_folders
     passages = [Passage("task", prompt), *(Passage(file.path, file.text, home / file.path) for file in files)]
     revealed = dict.fromkeys([*origin.touched, *(file.path for file in files)])
-    places = [place / path for place in origin.homes for path in revealed]
-    return await examine(services.rules.privacy, passages, (*origin.homes, *users_roots.folders), places)
+    places = [place / path for place in origin.project_folders for path in revealed]
+    return await examine(services.rules.privacy, passages, (*origin.project_folders, *users_roots.folders), places)
 
 
 def _shown(item: SuiteTask, tests: TestsGiven) -> tuple[str, ...]:

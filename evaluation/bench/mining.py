@@ -14,8 +14,8 @@ from ...tools.checking.sandbox_search import SandboxConfig, find_sandbox
 from ...tools.errors import BadArgument, CallerError
 from ...tools.guarding.text import visible
 from ..mining.mining import Extent, Mined, mine
+from ..mining.output import progress_bar, summary_lines
 from ..mining.releases import write_history
-from ..mining.telling import searching, told
 from ..suite.proof import prove_all
 
 
@@ -34,13 +34,13 @@ async def mine_history(path: Path | None, releases: Sequence[Path], extent: Exte
             begun = time.perf_counter()
             if path is None:
                 path = await write_history(releases, Path(folder))
-            with searching(errors) as progress:
+            with progress_bar(errors) as progress:
                 mined = await mine(path, extent, find, progress=progress)
         except CallerError as error:
             errors.print(str(error), markup=False, highlight=False, soft_wrap=True)
             return 1
     seconds = time.perf_counter() - begun
-    for line in told(mined, has_packages=python is not None):
+    for line in summary_lines(mined, has_packages=python is not None):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for dropped in mined.dropped:
         if dropped.detail:

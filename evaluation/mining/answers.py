@@ -8,35 +8,35 @@ from difflib import SequenceMatcher
 from .intent import SourceChange
 
 _LEAST_FENCE = 3
-HALVES_AT_MOST = 3
+PARTIAL_ANSWERS_AT_MOST = 3
 """Partial answers that are tried."""
 
 
 @dataclass(frozen=True)
-class Half:
+class PartialAnswer:
     """An answer that leaves out part of the change."""
 
     slip: str
     reply: str
 
 
-def whole(changes: Sequence[SourceChange]) -> str:
+def reference_answer(changes: Sequence[SourceChange]) -> str:
     """The reference answer: all changed files as the commit left them."""
     return reply({change.path: change.after for change in changes})
 
 
-def nothing(changes: Sequence[SourceChange], target: str) -> str:
+def unchanged_answer(changes: Sequence[SourceChange], target: str) -> str:
     """An answer that changes nothing: the target as before, or a comment only if it is a new file."""
     (change,) = (change for change in changes if change.path == target)
     return reply({target: "# Nothing yet.\n" if change.before is None else change.before})
 
 
-def halves(changes: Sequence[SourceChange]) -> Iterator[Half]:
+def partial_answers(changes: Sequence[SourceChange]) -> Iterator[PartialAnswer]:
     """The change without one of its files, or, if it has only one, without one of its hunks."""
     if len(changes) > 1:
-        for left_out in changes[:HALVES_AT_MOST]:
+        for left_out in changes[:PARTIAL_ANSWERS_AT_MOST]:
             rest = {change.path: change.after for change in changes if change is not left_out}
-            yield Half(f"leaves out {left_out.path}", reply(rest))
+            yield PartialAnswer(f"leaves out {left_out.path}", reply(rest))
         return
     (change,) = changes
     if change.before is None:
@@ -44,9 +44,9 @@ def halves(changes: Sequence[SourceChange]) -> Iterator[Half]:
     before, after = change.before.splitlines(keepends=True), change.after.splitlines(keepends=True)
     places = [code for code in SequenceMatcher(None, before, after, autojunk=False).get_opcodes() if code[0] != "equal"]
     if len(places) > 1:
-        for _, first, last, begin, end in places[:HALVES_AT_MOST]:
+        for _, first, last, begin, end in places[:PARTIAL_ANSWERS_AT_MOST]:
             text = "".join([*after[:begin], *before[first:last], *after[end:]])
-            yield Half(f"leaves out the change at line {begin + 1}", reply({change.path: text}))
+            yield PartialAnswer(f"leaves out the change at line {begin + 1}", reply({change.path: text}))
 
 
 def lines_changed(changes: Sequence[SourceChange]) -> int:

@@ -34,7 +34,7 @@ OBJECT_BYTES_AT_MOST = 2_000_000
 
 _USUAL_OBJECT_FORMAT = "sha1"
 _FACTS = 2
-_SAID_BYTES_AT_MOST = 10_000
+_STDERR_BYTES_AT_MOST = 10_000
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class History:
     _borrower: Path
 
     @property
-    def homes(self) -> tuple[Path, ...]:
+    def project_folders(self) -> tuple[Path, ...]:
         """The project's folders: this worktree, and the main one if it is another."""
         main = self.repository.parent if self.repository.name == ".git" else self.folder
         return tuple(dict.fromkeys((self.folder, main)))
@@ -116,18 +116,18 @@ async def open_history(path: Path) -> AsyncGenerator[History]:
     folder = await anyio.to_thread.run_sync(_resolved, path)
     if not await anyio.Path(folder).is_dir():
         raise HistoryUnreadable(f"{path} is not a folder. Name the folder of a git repository.")
-    common, shallow, object_format = await _asked(git, folder, path)
+    common, shallow, object_format = await _locate(git, folder, path)
     top = await run_git(git, ["rev-parse", "--show-toplevel"], folder, refused=b"")
     head = (await run_git(git, ["rev-parse", "--verify", "--quiet", "HEAD^{commit}"], folder, refused=b"")).decode()
     if not head:
         raise HistoryUnreadable(f"{path} has no commit yet, so there is nothing to mine.")
     async with scratch_folder("history") as borrower:
-        await anyio.to_thread.run_sync(_lay_out, borrower, common / "objects", shallow, object_format)
-        stands_at = Path(os.fsdecode(top.removesuffix(b"\n"))) if top else common
-        yield History(await anyio.to_thread.run_sync(_resolved, stands_at), head.strip(), common, git, borrower)
+        await anyio.to_thread.run_sync(_create_borrower, borrower, common / "objects", shallow, object_format)
+        root = Path(os.fsdecode(top.removesuffix(b"\n"))) if top else common
+        yield History(await anyio.to_thread.run_sync(_resolved, root), head.strip(), common, git, borrower)
 
 
-async def _asked(git: str, folder: Path, path: Path) -> tuple[Path, Path, str]:
+async def _locate(git: str, folder: Path, path: Path) -> tuple[Path, Path, str]:
     """The repository's common git folder, its `shallow` file, and its object format."""
     questions = ("--git-common-dir", "--git-path", "shallow", "--show-object-format")
     try:
@@ -145,7 +145,7 @@ def _resolved(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def _lay_out(borrower: Path, objects: Path, shallow: Path, object_format: str) -> None:
+def _create_borrower(borrower: Path, objects: Path, shallow: Path, object_format: str) -> None:
     """Create an empty repository that borrows another one's objects, and nothing else of it."""
     (borrower / "objects" / "info").mkdir(parents=True)
     (borrower / "refs").mkdir()
@@ -162,7 +162,7 @@ def _lay_out(borrower: Path, objects: Path, shallow: Path, object_format: str) -
         shutil.copyfile(shallow, borrower / "shallow")
 
 
-_OURS = (
+_OPTIONS = (
     "--no-pager", "--no-optional-locks", "--literal-pathspecs",
     # Git's ownership check guards against programs in the configuration, none of which are run here.
     "-c", "safe.directory=*",
@@ -213,7 +213,7 @@ async def run_git(
     where = () if git_dir is None else (f"--git-dir={git_dir}",)
     try:
         with anyio.fail_after(COMMAND_TIMEOUT_S):
-            code, output, said = await _run_to_its_end([*_limits(), git, *_OURS, *where, *command], folder, given)
+            code, output, said = await _run_process([*_limits(), git, *_OPTIONS, *where, *command], folder, given)
     except TimeoutError as error:
         raise HistoryUnreadable(f"git {command[0]} did not end within {COMMAND_TIMEOUT_S:g} s") from error
     except OSError as error:
@@ -242,7 +242,7 @@ def _limits() -> Sequence[str]:
     return ("/bin/sh", "-c", f'{limits}; exec "$@"', "sh")
 
 
-async def _run_to_its_end(command: Sequence[str], folder: Path, given: bytes) -> tuple[int, bytes, bytes]:
+async def _run_process(command: Sequence[str], folder: Path, given: bytes) -> tuple[int, bytes, bytes]:
     """Exit code, stdout and stderr; a command that prints too much is killed."""
     output, said = bytearray(), bytearray()
     process = await anyio.open_process(command, stdin=subprocess.PIPE, cwd=folder, env=_environment())
@@ -258,13 +258,13 @@ async def _run_to_its_end(command: Sequence[str], folder: Path, given: bytes) ->
             except (OSError, anyio.BrokenResourceError):
                 return  # it ended before reading all input; its exit code says why
 
-        async def listen() -> None:
+        async def collect_errors() -> None:
             async for chunk in stderr:
-                said.extend(chunk[: _SAID_BYTES_AT_MOST - len(said)])
+                said.extend(chunk[: _STDERR_BYTES_AT_MOST - len(said)])
 
         async with anyio.create_task_group() as group:
             group.start_soon(feed)
-            group.start_soon(listen)
+            group.start_soon(collect_errors)
             async for chunk in stdout:
                 output += chunk
                 if len(output) > OUTPUT_BYTES_AT_MOST:

@@ -26,8 +26,8 @@ _TRAILER = re.compile(
 _NO_INTENT = re.compile(r"(?i)(?:\[?wip\b|fixup!|squash!|amend!|checkpoint\b|tmp\b|temp\b)")
 _NO_INTENT_ALONE = re.compile(r"(?i)(?:bump|release|version|v?\d+\.\d)")
 _REVERT = re.compile(r"(?i)revert(?:s|ed)?\b|.*^This reverts commit ", re.MULTILINE | re.DOTALL)
-_MENDS = re.compile(r"(?i)\b(?:fix(?:e[sd])?|bug|repair|mend|correct|crash|regression)\b")
-_RESHAPES = re.compile(r"(?i)\b(?:refactor|rename|simplify|clean ?up|move|extract|split)\b")
+_IS_REPAIR = re.compile(r"(?i)\b(?:fix(?:e[sd])?|bug|repair|mend|correct|crash|regression)\b")
+_IS_REFACTORING = re.compile(r"(?i)\b(?:refactor|rename|simplify|clean ?up|move|extract|split)\b")
 _FEW_LINES = 20
 _LEAST_WORDS = 3
 _LEAST_CHARACTERS = 6
@@ -71,9 +71,9 @@ def tells_intent(raw: str) -> bool:
 def kind_of(message: str, *, files: int, lines: int) -> Kind:
     """The commit's kind of task, by its message and size. files, lines: of changed sources."""
     subject = message.strip().partition("\n")[0]
-    if _MENDS.search(subject):
+    if _IS_REPAIR.search(subject):
         return "repair"
-    if _RESHAPES.search(subject):
+    if _IS_REFACTORING.search(subject):
         return "refactoring"
     if files > 1:
         return "multi_file_change"
@@ -183,7 +183,7 @@ def _form(name: str, call: ast.Call) -> str:
 
 def _texts(changes: Sequence[SourceChange], trees: Sequence[ast.Module]) -> Iterator[str]:
     """Strings that the tests and the changed sources contain, and no changed source contained before."""
-    said_before = "\0".join(change.before or "" for change in changes)
+    contained_before = "\0".join(change.before or "" for change in changes)
     said = dict.fromkeys(text for tree in trees for text in _constants(tree))
     written = [
         text
@@ -193,7 +193,7 @@ def _texts(changes: Sequence[SourceChange], trees: Sequence[ast.Module]) -> Iter
     ]
     for text in said:
         is_short = len(text) < _LEAST_TEXT_CHARACTERS or len(text) > _TEXT_CHARACTERS_AT_MOST
-        if not is_short and text not in said_before and any(text in other for other in written):
+        if not is_short and text not in contained_before and any(text in other for other in written):
             yield text
 
 

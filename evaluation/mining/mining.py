@@ -13,12 +13,12 @@ from ...tools.errors import CallerError
 from ...tools.guarding.text import visible
 from ..suite.proof import FindSandbox, JudgeReply, has_failed, has_passed, judge_of
 from ..suite.task import Origin, SuiteTask
-from .answers import halves, lines_changed, nothing, whole
+from .answers import lines_changed, partial_answers, reference_answer, unchanged_answer
 from .choosing import LINES_AT_MOST, REASONS, CommitCandidate, Dropped, Reason, choose
 from .errors import HistoryUnreadable
 from .git import History, open_history
 from .intent import kind_of, write_prompt
-from .tree import Scene, Texts, scene_of
+from .tree import CandidateContent, TextCache, read_candidate
 from .written_tests import written_tests
 
 DEFAULT_COMMITS = 200
@@ -97,7 +97,7 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: Minin
         found = [choose(commit, deltas.get(commit.id, ())) for commit in commits]
         candidates = [one for one in found if isinstance(one, CommitCandidate)]
         progress.candidates = len(candidates)
-        tried = await _try_in_turn(candidates, extent.tasks, Texts(history), find, progress)
+        tried = await _try_in_turn(candidates, extent.tasks, TextCache(history), find, progress)
         dropped = (*(one for one in found if isinstance(one, Dropped)), *tried.dropped)
         return Mined(
             folder=history.folder,
@@ -112,7 +112,7 @@ async def mine(path: Path, extent: Extent, find: FindSandbox, *, progress: Minin
 
 
 @dataclass
-class _Tried:
+class _Results:
     """Results of the candidates tried so far."""
 
     tasks: list[SuiteTask] = field(default_factory=list[SuiteTask])
@@ -122,10 +122,10 @@ class _Tried:
 
 
 async def _try_in_turn(
-    candidates: Sequence[CommitCandidate], wanted: int, texts: Texts, find: FindSandbox, progress: MiningProgress
-) -> _Tried:
+    candidates: Sequence[CommitCandidate], wanted: int, texts: TextCache, find: FindSandbox, progress: MiningProgress
+) -> _Results:
     """Try candidates in order, as many at once as there are processors, until there are enough tasks."""
-    tried = _Tried()
+    tried = _Results()
     at_once = os.cpu_count() or 1
     for first in range(0, len(candidates), at_once):
         if len(tried.tasks) >= wanted:
@@ -143,7 +143,7 @@ async def _try_in_turn(
 
 
 async def _try_all(
-    some: Sequence[CommitCandidate], texts: Texts, find: FindSandbox, progress: MiningProgress
+    some: Sequence[CommitCandidate], texts: TextCache, find: FindSandbox, progress: MiningProgress
 ) -> Sequence[SuiteTask | Dropped]:
     results: dict[int, SuiteTask | Dropped] = {}
 
@@ -158,30 +158,30 @@ async def _try_all(
     return [results[number] for number in range(len(some))]
 
 
-async def _task_of(candidate: CommitCandidate, texts: Texts, find: FindSandbox) -> SuiteTask | Dropped:
-    scene = await scene_of(candidate, texts)
-    if isinstance(scene, Dropped):
-        return scene
-    lines = lines_changed(scene.changes)
+async def _task_of(candidate: CommitCandidate, texts: TextCache, find: FindSandbox) -> SuiteTask | Dropped:
+    content = await read_candidate(candidate, texts)
+    if isinstance(content, Dropped):
+        return content
+    lines = lines_changed(content.changes)
     if lines > LINES_AT_MOST:
         detail = f"{lines:,} of sources, and at most {LINES_AT_MOST} are taken"
         return Dropped(candidate.commit, "too many lines", detail)
-    whole_files = _written(candidate, scene, lines, texts.history)
-    result = await _proved(candidate, scene, whole_files, find)
-    selected = written_tests(scene.tests_before, scene.tests)
-    if isinstance(result, SuiteTask) or result.reason not in _MAY_BE_OTHERS or not selected:
+    whole_files = _unproved_task(candidate, content, lines, texts.history)
+    result = await _proved(candidate, content, whole_files, find)
+    selected = written_tests(content.tests_before, content.tests)
+    if isinstance(result, SuiteTask) or result.reason not in _POSSIBLY_UNRELATED or not selected:
         return result
-    narrow = await _proved(candidate, scene, replace(whole_files, tests="\n".join(selected)), find)
+    narrow = await _proved(candidate, content, replace(whole_files, tests="\n".join(selected)), find)
     if isinstance(narrow, SuiteTask) or not 1 < len(selected) <= SELECTED_AT_MOST:
         return narrow if isinstance(narrow, SuiteTask) else result
-    hold = [test for test in selected if await _holds(replace(whole_files, tests=test), find)]
-    if not hold:
+    passing = [test for test in selected if await _passes_its_tests(replace(whole_files, tests=test), find)]
+    if not passing:
         return result
-    rest = await _proved(candidate, scene, replace(whole_files, tests="\n".join(hold)), find)
+    rest = await _proved(candidate, content, replace(whole_files, tests="\n".join(passing)), find)
     return rest if isinstance(rest, SuiteTask) else result
 
 
-async def _holds(task: SuiteTask, find: FindSandbox) -> bool:
+async def _passes_its_tests(task: SuiteTask, find: FindSandbox) -> bool:
     """Whether the task's reference passes its tests."""
     try:
         async with judge_of(task, find) as judge:
@@ -190,13 +190,13 @@ async def _holds(task: SuiteTask, find: FindSandbox) -> bool:
         return False
 
 
-_MAY_BE_OTHERS: frozenset[Reason] = frozenset({"its own tests fail", "tests cannot be run"})
+_POSSIBLY_UNRELATED: frozenset[Reason] = frozenset({"its own tests fail", "tests cannot be run"})
 """Failures that older tests in the same files may cause, for instance by needing a network or too much time."""
 
 
-def _written(candidate: CommitCandidate, scene: Scene, lines: int, history: History) -> SuiteTask:
+def _unproved_task(candidate: CommitCandidate, content: CandidateContent, lines: int, history: History) -> SuiteTask:
     """The task, not yet proved."""
-    commit, changes = candidate.commit, scene.changes
+    commit, changes = candidate.commit, content.changes
     # The existing file with the largest change; a new file only if all are new.
     target = max(changes, key=lambda change: (change.before is not None, lines_changed([change]))).path
     return SuiteTask(
@@ -204,23 +204,29 @@ def _written(candidate: CommitCandidate, scene: Scene, lines: int, history: Hist
         kind=kind_of(commit.message, files=len(changes), lines=lines),
         language="python",
         complexity=_complexity(lines, len(changes)),
-        prompt=write_prompt(commit.message, changes, scene.tests),
-        tests="\n".join(scene.tests),
-        reference=whole(changes),
-        wrong=(nothing(changes, target), ""),
+        prompt=write_prompt(commit.message, changes, content.tests),
+        tests="\n".join(content.tests),
+        reference=reference_answer(changes),
+        wrong=(unchanged_answer(changes, target), ""),
         slips=("changes nothing", "is empty"),
-        files=scene.files,
+        files=content.files,
         shown=tuple(change.path for change in changes if change.before is not None),
         target=target,
-        origin=Origin(history.homes, (*(c.path for c in changes), *scene.tests)),
+        origin=Origin(history.project_folders, (*(c.path for c in changes), *content.tests)),
     )
 
 
-async def _proved(candidate: CommitCandidate, scene: Scene, task: SuiteTask, find: FindSandbox) -> SuiteTask | Dropped:
+async def _proved(
+    candidate: CommitCandidate, content: CandidateContent, task: SuiteTask, find: FindSandbox
+) -> SuiteTask | Dropped:
     """The task with all wrong answers that are known to fail, or the reason that its check is unusable."""
     try:
         async with judge_of(task, find) as judge:
-            return why if (why := await _why_no_check(candidate, task, judge)) else await _armed(scene, task, judge)
+            return (
+                why
+                if (why := await _why_no_check(candidate, task, judge))
+                else await _with_wrong_answers(content, task, judge)
+            )
     except CallerError as error:
         return Dropped(candidate.commit, "may not be written", str(error))
 
@@ -244,12 +250,12 @@ async def _why_no_check(candidate: CommitCandidate, task: SuiteTask, judge: Judg
     return None
 
 
-async def _armed(scene: Scene, task: SuiteTask, judge: JudgeReply) -> SuiteTask:
+async def _with_wrong_answers(content: CandidateContent, task: SuiteTask, judge: JudgeReply) -> SuiteTask:
     """The task, with those partial answers that fail as further wrong answers."""
     wrong = {task.slips[0]: task.wrong[0]}
-    for half in halves(scene.changes):
-        if has_failed(await judge(half.reply)):
-            wrong[half.slip] = half.reply
+    for partial in partial_answers(content.changes):
+        if has_failed(await judge(partial.reply)):
+            wrong[partial.slip] = partial.reply
     if len(wrong) == 1:
         wrong[task.slips[1]] = task.wrong[1]
     return replace(task, wrong=tuple(wrong.values()), slips=tuple(wrong))

@@ -17,7 +17,7 @@ _PATH_CHARACTERS_AT_MOST = 240
 
 
 @dataclass(frozen=True)
-class Scene:
+class CandidateContent:
     """The texts of a candidate's files."""
 
     files: Mapping[str, str]
@@ -30,7 +30,7 @@ class Scene:
 
 
 @dataclass
-class Texts:
+class TextCache:
     """A cache of file contents, since successive trees share most of theirs."""
 
     history: History
@@ -44,7 +44,7 @@ class Texts:
         return self.known
 
 
-async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
+async def read_candidate(candidate: CommitCandidate, texts: TextCache) -> CandidateContent | Dropped:
     """The texts of a candidate's files, or the reason that it is no task."""
     commit = candidate.commit
     entries = _kept(await texts.history.tree(commit.parents[0]))
@@ -82,10 +82,10 @@ async def scene_of(candidate: CommitCandidate, texts: Texts) -> Scene | Dropped:
     files = _without_clashes({**files, **{c.path: c.before for c in changes if c.before is not None}, **tests})
     if missing := [path for path in (*tests, *(c.path for c in changes if c.before is not None)) if path not in files]:
         return Dropped(commit, "names that cannot be given", missing[0])
-    return Scene({**stand_ins(files), **files}, tuple(changes), tests, tests_before)
+    return CandidateContent({**stand_ins(files), **files}, tuple(changes), tests, tests_before)
 
 
-async def _unread(candidate: CommitCandidate, path: str, content: str | None, texts: Texts) -> Dropped:
+async def _unread(candidate: CommitCandidate, path: str, content: str | None, texts: TextCache) -> Dropped:
     """The reason that a blob could not be read."""
     is_there = content is not None and await texts.history.holds(content)
     return Dropped(candidate.commit, "not text" if is_there else "not in the clone", path)

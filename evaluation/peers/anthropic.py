@@ -16,7 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .anthropic_batches import BatchPeer
-from .anthropic_errors import error_body, first_flaw, refuse
+from .anthropic_errors import error_body, first_error, refuse
 from .anthropic_request import Block, ClaudeModel, CountRequest, MessagesRequest, TextBlock, ThinkingBlock
 from .journal import RequestJournal
 from .prompt_cache import CacheCount, PromptCache
@@ -47,7 +47,7 @@ class AnthropicPeer:
         self.journal = RequestJournal()
         self.listing: Response | None = None
         """Replaces the response to a request for all models. None: the models."""
-        self.batches = BatchPeer(self._answer_of_batch, self._turned_away, self.journal)
+        self.batches = BatchPeer(self._answer_of_batch, self._access_fault, self.journal)
         self._answer = answer
         self._models = {model.id: model for model in models}
         self._api_key = api_key
@@ -65,12 +65,12 @@ class AnthropicPeer:
 
     async def _messages(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        if refused := self._turned_away(request):
+        if refused := self._access_fault(request):
             return refuse(exchange, refused)
-        made = self._made(exchange.body)
-        if isinstance(made, HttpFault):
-            return refuse(exchange, made)
-        message, answer, count = made
+        built = self._build_message(exchange.body)
+        if isinstance(built, HttpFault):
+            return refuse(exchange, built)
+        message, answer, count = built
         exchange.input_tokens, exchange.output_tokens = count.input_tokens, message["usage"]["output_tokens"]
         if not exchange.body.get("stream") and not isinstance(answer, Cut | Stall):
             return whole(exchange, message)
@@ -86,15 +86,17 @@ class AnthropicPeer:
         )
 
     def _answer_of_batch(self, body: Mapping[str, Any]) -> dict[str, Any] | HttpFault:
-        made = self._made(body)
-        return made if isinstance(made, HttpFault) else made[0]
+        built = self._build_message(body)
+        return built if isinstance(built, HttpFault) else built[0]
 
-    def _made(self, body: Mapping[str, Any]) -> tuple[dict[str, Any], Reply | StreamFault, CacheCount] | HttpFault:
+    def _build_message(
+        self, body: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Reply | StreamFault, CacheCount] | HttpFault:
         """The complete message, the scripted answer behind it, and its prompt's token count; or a refusal."""
         try:
             asked = MessagesRequest.model_validate(body)
         except ValidationError as error:
-            return HttpFault(400, message=first_flaw(error))
+            return HttpFault(400, message=first_error(error))
         model = self._models.get(asked.model)
         if model is None or model.lifecycle == "retired":
             return HttpFault(404, message=f"model: {asked.model}")
@@ -114,19 +116,19 @@ class AnthropicPeer:
 
     async def _count_tokens(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        if refused := self._turned_away(request):
+        if refused := self._access_fault(request):
             return refuse(exchange, refused)
         try:
             asked = CountRequest.model_validate(exchange.body)
         except ValidationError as error:
-            return refuse(exchange, HttpFault(400, message=first_flaw(error)))
+            return refuse(exchange, HttpFault(400, message=first_error(error)))
         if asked.model not in self._models:
             return refuse(exchange, HttpFault(404, message=f"model: {asked.model}"))
         return whole(exchange, {"input_tokens": sum(count_tokens(text) for text, _ in _segments(asked))})
 
     async def _list_models(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        if refused := self._turned_away(request):
+        if refused := self._access_fault(request):
             return refuse(exchange, refused)
         if self.listing is not None:
             return self.listing
@@ -141,14 +143,14 @@ class AnthropicPeer:
 
     async def _one_model(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        if refused := self._turned_away(request):
+        if refused := self._access_fault(request):
             return refuse(exchange, refused)
         model = self._models.get(request.path_params["id"])
         if model is None:
             return refuse(exchange, HttpFault(404, message=f"model: {request.path_params['id']}"))
         return whole(exchange, _model_info(model))
 
-    def _turned_away(self, request: Request) -> HttpFault | None:
+    def _access_fault(self, request: Request) -> HttpFault | None:
         # Either header: the SDK sent keys as `x-api-key` before 2.13, and as a bearer token since.
         sent = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
         if sent != self._api_key:

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from .anthropic_errors import error_body, first_flaw, kind_of, refuse
+from .anthropic_errors import error_body, first_error, kind_of, refuse
 from .journal import RequestJournal
 from .reply import HttpFault
 from .streaming import whole
@@ -43,7 +43,7 @@ class Batch:
     id: str
     requests: Mapping[str, Mapping[str, Any]]
     created_at: dt.datetime
-    looks: int = 0
+    polls: int = 0
     """Number of status requests."""
     results: dict[str, dict[str, Any]] = field(default_factory=dict[str, dict[str, Any]])
     has_ended: bool = False
@@ -55,19 +55,19 @@ class BatchPeer:
     def __init__(
         self,
         answer: Callable[[Mapping[str, Any]], dict[str, Any] | HttpFault],
-        turned_away: Callable[[Request], HttpFault | None],
+        access_fault: Callable[[Request], HttpFault | None],
         journal: RequestJournal,
     ) -> None:
-        """answer: gives the message for a request. turned_away: gives the fault of an unauthorized request."""
+        """answer: gives the message for a request. access_fault: gives the fault of an unauthorized request."""
         self._answer = answer
-        self._turned_away = turned_away
+        self._access_fault = access_fault
         self._journal = journal
         self.batches: dict[str, Batch] = {}
-        self.ends_at_look = 1
+        self.ends_at_poll = 1
         """Number of the status request at which a batch has ended; 0: never."""
         self.faults: list[HttpFault] = []
         """Responses to the next requests, whatever they ask, in order."""
-        self.loses_receipts = False
+        self.fails_after_create = False
         """True: creating a batch succeeds, but is answered with an error."""
         self.clock: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
         self.routes = [
@@ -84,13 +84,13 @@ class BatchPeer:
         try:
             asked = _Create.model_validate(exchange.body)
         except ValidationError as error:
-            return refuse(exchange, HttpFault(400, message=first_flaw(error)))
+            return refuse(exchange, HttpFault(400, message=first_error(error)))
         requests = {one.custom_id: one.params for one in asked.requests}
         if len(requests) < len(asked.requests):
             return refuse(exchange, HttpFault(400, message="requests: custom_id must be unique"))
         batch = Batch(f"msgbatch_{len(self.batches) + 1:02}", requests, self.clock())
         self.batches[batch.id] = batch
-        if self.loses_receipts:
+        if self.fails_after_create:
             return refuse(exchange, HttpFault(500))
         return whole(exchange, self._facts(batch, request))
 
@@ -108,8 +108,8 @@ class BatchPeer:
         batch = self._refused(request) or self._named(request)
         if isinstance(batch, HttpFault):
             return refuse(exchange, batch)
-        batch.looks += 1
-        if self.ends_at_look and batch.looks >= self.ends_at_look:
+        batch.polls += 1
+        if self.ends_at_poll and batch.polls >= self.ends_at_poll:
             self._process(batch)
         return whole(exchange, self._facts(batch, request))
 
@@ -145,7 +145,7 @@ class BatchPeer:
         return {"type": "errored", "error": error_body(kind_of(answer), answer.message)}
 
     def _refused(self, request: Request) -> HttpFault | None:
-        return self._turned_away(request) or (self.faults.pop(0) if self.faults else None)
+        return self._access_fault(request) or (self.faults.pop(0) if self.faults else None)
 
     def _named(self, request: Request) -> Batch | HttpFault:
         name = request.path_params["id"]

@@ -40,7 +40,7 @@ def error_body(kind: str, message: str) -> dict[str, Any]:
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_1"}
 
 
-def first_flaw(error: ValidationError) -> str:
+def first_error(error: ValidationError) -> str:
     """The first validation error of a request, in the vendor's wording."""
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

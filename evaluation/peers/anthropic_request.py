@@ -159,11 +159,11 @@ class MessagesRequest(CountRequest):
         if any(isinstance(block, TextBlock) and not block.text for m in self.messages for block in m.blocks):
             return "messages: text content blocks must be non-empty"
         if self.output_config and self.output_config.format:
-            return next(_flaws(self.output_config.format.schema_, "output_config.format.schema"), None)
+            return next(_schema_errors(self.output_config.format.schema_, "output_config.format.schema"), None)
         return None
 
 
-def _flaws(schema: Mapping[str, Any], place: str) -> Iterator[str]:
+def _schema_errors(schema: Mapping[str, Any], place: str) -> Iterator[str]:
     """Errors in a structured output's schema, outermost first."""
     if unsupported := sorted(_UNSUPPORTED_KEYWORDS & set(schema)):
         yield f"{place}: property '{unsupported[0]}' is not supported"
@@ -175,6 +175,6 @@ def _flaws(schema: Mapping[str, Any], place: str) -> Iterator[str]:
             yield f"{place}: 'required' must list every property, '{min(missing)}' is missing"
     for keyword in ("properties", "$defs"):
         for name, child in cast(Mapping[str, Any], schema.get(keyword, {})).items():
-            yield from _flaws(child, f"{place}.{keyword}.{name}")
+            yield from _schema_errors(child, f"{place}.{keyword}.{name}")
     if isinstance(schema.get("items"), dict):
-        yield from _flaws(schema["items"], f"{place}.items")
+        yield from _schema_errors(schema["items"], f"{place}.items")

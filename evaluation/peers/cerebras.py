@@ -104,7 +104,7 @@ class _Request(_Form):
             if wanted is None or wanted.schema_ is None:
                 return "response_format.json_schema.schema: field required"
             if wanted.strict:
-                return next(_flaws(wanted.schema_), None)
+                return next(_schema_errors(wanted.schema_), None)
         return None
 
 
@@ -131,7 +131,7 @@ class CerebrasPeer:
 
     async def _complete(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        if not self._knows(request):
+        if not self._is_authorized(request):
             return _refuse(exchange, HttpFault(401, message="Wrong API Key"))
         try:
             asked = _Request.model_validate(exchange.body)
@@ -182,7 +182,7 @@ class CerebrasPeer:
 
     async def _list_models(self, request: Request) -> Response:
         exchange = await self.journal.record(request)
-        if not self._knows(request):
+        if not self._is_authorized(request):
             return _refuse(exchange, HttpFault(401, message="Wrong API Key"))
         if self.listing is not None:
             return self.listing
@@ -194,7 +194,7 @@ class CerebrasPeer:
         self.connections_warmed += 1
         return whole(await self.journal.record(request), {})
 
-    def _knows(self, request: Request) -> bool:
+    def _is_authorized(self, request: Request) -> bool:
         return request.headers.get("authorization") == f"Bearer {self._api_key}"
 
 
@@ -249,7 +249,7 @@ def _model_info(model: CerebrasModel, *, with_prices: bool) -> dict[str, Any]:
     return {**info, "context_length": model.context_tokens, "pricing": prices}
 
 
-def _flaws(schema: Mapping[str, Any]) -> Iterator[str]:
+def _schema_errors(schema: Mapping[str, Any]) -> Iterator[str]:
     """Errors in a strict schema, outermost first."""
     properties = cast(Mapping[str, Any], schema.get("properties", {}))
     if schema.get("type") == "object":
@@ -258,9 +258,9 @@ def _flaws(schema: Mapping[str, Any]) -> Iterator[str]:
         if set(properties) - set(schema.get("required", [])):
             yield "response_format: every property must be required in a strict schema"
     for child in properties.values():
-        yield from _flaws(child)
+        yield from _schema_errors(child)
     if isinstance(schema.get("items"), dict):
-        yield from _flaws(schema["items"])
+        yield from _schema_errors(schema["items"])
 
 
 def _sse(data: Mapping[str, Any]) -> bytes:

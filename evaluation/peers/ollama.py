@@ -90,7 +90,7 @@ class OllamaPeer:
         self._asked = 0
         self.app = Starlette(
             routes=[
-                Route("/api/version", self._say_version, methods=["GET"]),
+                Route("/api/version", self._version_info, methods=["GET"]),
                 Route("/api/tags", self._tags, methods=["GET"]),
                 Route("/api/ps", self._ps, methods=["GET"]),
                 Route("/api/show", self._show, methods=["POST"]),
@@ -99,7 +99,7 @@ class OllamaPeer:
             ]
         )
 
-    async def _say_version(self, request: Request) -> Response:
+    async def _version_info(self, request: Request) -> Response:
         return whole(await self.journal.record(request), {"version": self._version})
 
     async def _tags(self, request: Request) -> Response:
@@ -156,7 +156,7 @@ class OllamaPeer:
             return _refuse(exchange, answer)
         reply = reply_of(answer)
         load_seconds = reply.load_seconds if self._load(model, asked.options.num_ctx) else 0.0
-        prompt_tokens = _evaluated(asked.messages, asked.options.num_ctx, model.density)
+        prompt_tokens = _evaluated_tokens(asked.messages, asked.options.num_ctx, model.density)
         room = max(0, asked.options.num_ctx - prompt_tokens)
         budget = room if asked.options.num_predict < 0 else min(room, asked.options.num_predict)
         fitted = fit(reply, budget, thinks=can_think and asked.think is not False)
@@ -213,7 +213,7 @@ def prompt_tokens_of(messages: Sequence[tuple[str, str]]) -> int:
     return sum(count_tokens(content) + 4 for _, content in messages)
 
 
-def _evaluated(messages: Sequence[_Message], num_ctx: int, density: int) -> int:
+def _evaluated_tokens(messages: Sequence[_Message], num_ctx: int, density: int) -> int:
     """Prompt tokens after the server's silent truncation, as reported in `prompt_eval_count`.
 
     Older messages are dropped first, never the last or a system message; a prompt that is still too long loses its

@@ -53,14 +53,14 @@ class PieceStream(Response):
             is_complete = False
             async with anyio.create_task_group() as tasks:
 
-                async def notice_leaving() -> None:
+                async def watch_for_disconnect() -> None:
                     while (await receive())["type"] != "http.disconnect":
                         pass
                     # The server sends a disconnect after a complete response, too.
                     self._exchange.client_disconnected = not is_complete
                     tasks.cancel_scope.cancel()
 
-                tasks.start_soon(notice_leaving)
+                tasks.start_soon(watch_for_disconnect)
                 await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
                 async for piece in self._follow():
                     if piece is None:

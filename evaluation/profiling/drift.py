@@ -26,7 +26,7 @@ LEAST_COMPARED = 10
 _LEAST_BLOCKS = 2
 _LEAST_BLOCKS_OF_NEW_BUILD = 4
 """Below this, comparing all of a new build's outcomes with the previous build, once, has more power."""
-_TOLD_FOR_DAYS = 90
+_REPORTED_FOR_DAYS = 90
 _DAY_S = 86_400.0
 
 
@@ -43,7 +43,7 @@ class Decline:
     since: dt.date
     """The UTC day of the new build's first answer, or of the newest block's last one."""
 
-    def told(self, name: str) -> str:
+    def describe(self, name: str) -> str:
         """The decline in one line. name: how to call the model."""
         when = (
             f"since its digest changed on {self.since}"
@@ -75,16 +75,16 @@ def declines(
         decline
         for model, mine in sorted(engagements.items())
         for decline in _of_model(mine, current_build(mine, builds.get(model)))
-        if now - dt.datetime.combine(decline.since, dt.time(), dt.UTC).timestamp() <= _TOLD_FOR_DAYS * _DAY_S
+        if now - dt.datetime.combine(decline.since, dt.time(), dt.UTC).timestamp() <= _REPORTED_FOR_DAYS * _DAY_S
     )
 
 
-def told(declined: Sequence[Decline], catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
+def describe_declines(declined: Sequence[Decline], catalogue: Catalogue) -> dict[str, tuple[str, ...]]:
     """The declines as text, by profile id; each model is called by its vendor's name for it."""
     found: dict[str, tuple[str, ...]] = {}
     for decline in declined:
         name = catalogue.profiles[decline.model].api_model
-        found[decline.model] = (*found.get(decline.model, ()), decline.told(name))
+        found[decline.model] = (*found.get(decline.model, ()), decline.describe(name))
     return found
 
 

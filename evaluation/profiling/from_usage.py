@@ -10,7 +10,7 @@ from ...profiles.measurable import why_not
 from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
 from ...profiles.sifting import fact_at
-from .drift import current_build, declines, told
+from .drift import current_build, declines, describe_declines
 from .found import ProfileFindings
 from .like_tasks import at_like_tasks
 from .rivalry import fitness, role_orders
@@ -36,7 +36,7 @@ async def proposals_from_usage(
         " negative"
         " cost, an unknown task type) and are left out.",
     )
-    declined = told(declines(read.by_model, builds, now), catalogue)
+    declined = describe_declines(declines(read.by_model, builds, now), catalogue)
     proposals: list[Proposal] = []
     known_well: dict[str, Sequence[Engagement]] = {}
     notices: list[str] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ...memory_store.engagements import Engagement
 from ...profiles.vocabulary import TaskType
 from .rivalry import ComparisonTerms, Rivals
-from .service import SOURCE, day_of, fading, usd_per_solved
+from .service import SOURCE, day_of, decay_weight, usd_per_solved
 from .statistics import Count
 from .strata import like_for_like, shared
 
@@ -57,7 +57,7 @@ def _compare(one: Worker, other: Worker, task_type: TaskType | None) -> tuple[Co
     )
     if not mine or not theirs:
         return None
-    pairs = shared(mine, theirs, fading([*mine, *theirs]))
+    pairs = shared(mine, theirs, decay_weight([*mine, *theirs]))
     if not pairs:
         return None
     counts = like_for_like(pairs)

@@ -15,7 +15,7 @@ from ...profiles.proposal import Evidence, Fact, Proposal
 from ...profiles.vocabulary import ROLES, TASK_TYPES, Role, TaskType
 from .statistics import Count, newcombe, wilson
 
-_MUCH_DEARER = 2.0
+_MUCH_MORE_EXPENSIVE = 2.0
 
 
 class Contender(Protocol):
@@ -110,7 +110,7 @@ def role_orders(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> lis
             if places[profile] != place and reason is not None:
                 before: Fact = catalogue.profiles[profile].roles.get(role)
                 proposal = reason.proposal(profile, ("roles", role), before, place)
-                proposals.append(replace(proposal, warnings=(*proposal.warnings, *_dearer(reason))))
+                proposals.append(replace(proposal, warnings=(*proposal.warnings, *_cost_warning(reason))))
     return proposals
 
 
@@ -140,12 +140,12 @@ def _fits(
     profile: ModelProfile, suited: Mapping[TaskType, Contest], avoided: Mapping[TaskType, Contest], mark: str
 ) -> list[Proposal]:
     proposals: list[Proposal] = []
-    for place, now, new, gone in (
+    for place, now, new, opposed in (
         ("suits", profile.suits, suited, avoided),
         ("avoids", profile.avoids, avoided, suited),
     ):
-        wanted = [t for t in TASK_TYPES if t in new or (t in now and t not in gone)]
-        because = [*new.values(), *(gone[t] for t in now if t in gone)]
+        wanted = [t for t in TASK_TYPES if t in new or (t in now and t not in opposed)]
+        because = [*new.values(), *(opposed[t] for t in now if t in opposed)]
         if set(wanted) != set(now):
             proposals.append(because[0].proposal(profile.id, (place,), list(now), list(wanted)))
     for place, now, new in (("best_for", profile.best_for, suited), ("weaknesses", profile.weaknesses, avoided)):
@@ -220,8 +220,8 @@ def _reordered(order: list[str], contests: Sequence[Contest]) -> tuple[list[str]
     return order, reasons
 
 
-def _dearer(contest: Contest) -> tuple[str, ...]:
+def _cost_warning(contest: Contest) -> tuple[str, ...]:
     mine, theirs = contest.better.usd_per_solved, contest.worse.usd_per_solved
-    if mine is None or theirs is None or mine <= theirs * _MUCH_DEARER:
+    if mine is None or theirs is None or mine <= theirs * _MUCH_MORE_EXPENSIVE:
         return ()
     return (f"{contest.better.model} costs ${mine:.4g} for each solved task, {contest.worse.model} ${theirs:.4g}.",)

@@ -20,7 +20,7 @@ SOURCE = "usage"
 _DAY_S = 86_400.0
 
 
-def fading(engagements: Sequence[Engagement]) -> Callable[[Engagement], float]:
+def decay_weight(engagements: Sequence[Engagement]) -> Callable[[Engagement], float]:
     """The weight of an engagement, 0 to 1, relative to the newest of these, so that time alone changes nothing."""
     newest = max(e.at for e in engagements)
     return lambda engagement: 0.5 ** ((newest - engagement.at) / _DAY_S / HALF_LIFE_DAYS)
@@ -33,14 +33,14 @@ def judged(engagements: Iterable[Engagement]) -> list[Engagement]:
 
 def in_use(engagements: Sequence[Engagement]) -> Fact:
     """A profile's `in_use` group. engagements: of one build, oldest first, at least LEAST_OUTCOMES of them judged."""
-    weight = fading(engagements)
+    weight = decay_weight(engagements)
     by_type: dict[TaskType, list[Engagement]] = {
         task_type: [e for e in engagements if e.task_type == task_type] for task_type in TASK_TYPES
     }
     by_band = {band: judged(e for e in engagements if band_of(e.complexity) == band) for band, _ in BANDS}
     facts = InUse(
-        **_service(engagements, weight).model_dump(),
-        by_task_type={t: _service(es, weight) for t, es in by_type.items() if len(judged(es)) >= LEAST_OUTCOMES},
+        **_usage_stats(engagements, weight).model_dump(),
+        by_task_type={t: _usage_stats(es, weight) for t, es in by_type.items() if len(judged(es)) >= LEAST_OUTCOMES},
         by_complexity={band: _tally(es, weight, lambda e: e.is_solved) for band, es in by_band.items() if es},
         build=engagements[-1].build,
         source=SOURCE,
@@ -66,7 +66,7 @@ def speeds(engagements: Iterable[Engagement]) -> list[float]:
     return sorted(speed for e in engagements if e.is_here for speed in e.tokens_per_second)
 
 
-def _service(engagements: Sequence[Engagement], weight: Callable[[Engagement], float]) -> UsageStats:
+def _usage_stats(engagements: Sequence[Engagement], weight: Callable[[Engagement], float]) -> UsageStats:
     checked = [e for e in engagements if e.is_checked is not None]
     accepted = [e for e in engagements if e.is_accepted is not None]
     seen, usd = speeds(engagements), usd_per_solved(engagements)

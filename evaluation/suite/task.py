@@ -42,7 +42,7 @@ TASK_TYPE_OF: Mapping[Kind, TaskType] = {
 class Origin:
     """The project that a task was mined from, whose privacy rules apply to the task."""
 
-    homes: tuple[Path, ...]
+    project_folders: tuple[Path, ...]
     """The project's folders, resolved; the user's rules for a file there apply to the task's file."""
     touched: tuple[str, ...]
     """Paths of files whose content the task's texts may reveal: those that a right answer changes, and the tests."""

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from ...evaluation.profiling.drift import declines, told
+from ...evaluation.profiling.drift import declines, describe_declines
 from ...memory_store.engagements import read_engagements
 from ...memory_store.index.chroma_server import ChromaServer
 from ...memory_store.index.errors import IndexUnavailable
@@ -225,7 +225,7 @@ async def _declines(services: Services, availability: Mapping[str, Availability]
     """The kinds of task at which models have declined in use; empty if there are none."""
     used = await read_engagements(services.ledger, services.catalogue.profiles)
     builds = {model: there.build for model, there in availability.items()}
-    declined = told(declines(used.by_model, builds, services.now), services.catalogue)
+    declined = describe_declines(declines(used.by_model, builds, services.now), services.catalogue)
     return [Line("drift", "missing", sentence) for sentences in declined.values() for sentence in sentences]
 
 

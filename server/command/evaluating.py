@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from ...evaluation.comparison import SUITE as REMEMBERED
 from ...evaluation.evaluating import EvaluationProgress, evaluate
 from ...evaluation.mining.mining import Extent, Mined, mine
-from ...evaluation.mining.telling import searching, told
+from ...evaluation.mining.output import progress_bar, summary_lines
 from ...evaluation.quick_trial import TRIAL
 from ...evaluation.report import Report, facts_of, show
 from ...evaluation.report_html import page_of
@@ -227,9 +227,9 @@ async def _mined(services: Services, repository: MinedRepository, console: Conso
             f"--from-repo: tests cannot be run here, so nothing can be proved ({sandbox.reason})."
             f" {sandbox.remedy or ''}"
         )
-    with searching(console) as progress:
+    with progress_bar(console) as progress:
         mined = await mine(repository.path, repository.extent, services.find_sandbox, progress=progress)
-    for line in told(mined, has_packages=sandbox.sandbox.packages is not None):
+    for line in summary_lines(mined, has_packages=sandbox.sandbox.packages is not None):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if not mined.tasks:
         remedy = "Look at more --commits, or at another repository" if mined.looked_at else "Name an earlier --since"

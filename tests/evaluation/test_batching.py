@@ -37,13 +37,13 @@ async def spent_usd(lab: Lab) -> float:
 
 async def until(lab: Lab, batches: int) -> None:
     with anyio.fail_after(20):
-        while sum(batch.looks > 1 for batch in lab.peers.anthropic.batches.batches.values()) < batches:
+        while sum(batch.polls > 1 for batch in lab.peers.anthropic.batches.batches.values()) < batches:
             await anyio.lowlevel.checkpoint()
 
 
 async def interrupted(lab: Lab, **more) -> None:
     """An evaluation that is cancelled once a batch of it is with the vendor."""
-    lab.peers.anthropic.batches.ends_at_look = 0
+    lab.peers.anthropic.batches.ends_at_poll = 0
     async with anyio.create_task_group() as group:
 
         async def evaluate() -> None:
@@ -52,7 +52,7 @@ async def interrupted(lab: Lab, **more) -> None:
         group.start_soon(evaluate)
         await until(lab, batches=1)
         group.cancel_scope.cancel()
-    lab.peers.anthropic.batches.ends_at_look = 1
+    lab.peers.anthropic.batches.ends_at_poll = 1
 
 
 async def test_a_batch_is_measured_at_half_the_price_while_others_are_asked_as_ever(lab):
@@ -112,9 +112,9 @@ async def test_an_interrupted_batch_is_booked_at_its_worst_and_then_fetched_and_
 async def test_a_batch_whose_receipt_was_lost_is_found_again(lab):
     script = Script({HAIKU: [RIGHT]})
     async with lab(script) as lab:
-        lab.peers.anthropic.batches.loses_receipts = True
+        lab.peers.anthropic.batches.fails_after_create = True
         first = await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
-        lab.peers.anthropic.batches.loses_receipts = False
+        lab.peers.anthropic.batches.fails_after_create = False
 
         second = await lab.evaluate(HAIKU, items=ITEMS[:1], budget_usd=BUDGET_USD)
 
@@ -153,9 +153,9 @@ async def test_a_batch_that_is_refused_costs_nothing_and_says_why(lab):
 async def test_a_vendor_who_does_not_say_what_he_has_is_asked_nothing_anew(lab):
     progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
-        lab.peers.anthropic.batches.loses_receipts = True
+        lab.peers.anthropic.batches.fails_after_create = True
         await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD)
-        lab.peers.anthropic.batches.loses_receipts = False
+        lab.peers.anthropic.batches.fails_after_create = False
         lab.peers.anthropic.batches.faults = [HttpFault(500)]
 
         await lab.evaluate(HAIKU, in_batches=True, items=ITEMS[:1], budget_usd=BUDGET_USD, progress=progress)

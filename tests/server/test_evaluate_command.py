@@ -240,7 +240,7 @@ async def test_what_a_kill_left_with_a_vendor_is_reported_at_its_worst_case_and_
             return await record(request)
 
         monkeypatch.setattr(peers.anthropic.journal, "record", noticing)
-        peers.anthropic.batches.ends_at_look = 0
+        peers.anthropic.batches.ends_at_poll = 0
         async with await _begun(tmp_path, peers, "--models", HAIKU, "--batch") as process:
             with anyio.fail_after(60):
                 await looked.wait()
@@ -249,7 +249,7 @@ async def test_what_a_kill_left_with_a_vendor_is_reported_at_its_worst_case_and_
         ((reserved,),) = rows(tmp_path, "SELECT TOTAL(reserved_usd) FROM attempts")
         with sqlite3.connect(tmp_path / "data" / "ledger.sqlite3") as db:
             db.execute("DELETE FROM batched WHERE rowid = (SELECT MIN(rowid) FROM batched)")
-        peers.anthropic.batches.ends_at_look = 1
+        peers.anthropic.batches.ends_at_poll = 1
         resumed = await typed(tmp_path, peers, "--resume", "--json")
 
     assert 0 < report.json["cost_usd"] == pytest.approx(reserved, abs=1e-6)

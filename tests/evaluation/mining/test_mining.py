@@ -7,7 +7,7 @@ from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, Past
 
 from chargehand.evaluation.mining.errors import HistoryUnreadable
 from chargehand.evaluation.mining.mining import Extent, Mined, mine
-from chargehand.evaluation.mining.telling import told
+from chargehand.evaluation.mining.output import summary_lines
 from chargehand.evaluation.suite.proof import prove
 from chargehand.tools.checking.sandbox_search import find_sandbox
 
@@ -112,7 +112,7 @@ async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: P
         "its own tests fail": 1,
         "its tests pass before it": 1,
     }
-    lines = list(told(mined, has_packages=False))
+    lines = list(summary_lines(mined, has_packages=False))
     assert lines[0] == f"shop at {mined.head[:12]}: 0 of 10 commits became tasks."
     assert "surely_not_installed" in lines[-1]
     assert "--python" in lines[-1]
@@ -189,7 +189,7 @@ async def test_what_a_partial_clone_lacks_is_told_from_what_is_not_text(tmp_path
 
     assert whole.reasons == {"the first commit": 1, "not text": 1}
     assert partial.reasons == {"the first commit": 1, "not in the clone": 2}
-    assert any("without --filter" in line for line in told(partial, has_packages=False))
+    assert any("without --filter" in line for line in summary_lines(partial, has_packages=False))
 
 
 async def test_a_repository_with_sha256_ids_gives_the_same_task(tmp_path: Path):
@@ -208,7 +208,7 @@ async def test_a_worktree_has_the_place_of_the_main_one_too(tmp_path: Path):
     (task,) = (await mine(tmp_path / "other" / "shop", Extent(), find_sandbox)).tasks
 
     assert task.origin is not None
-    assert task.origin.homes == (tmp_path / "other", tmp_path / "shop")
+    assert task.origin.project_folders == (tmp_path / "other", tmp_path / "shop")
     assert task.origin.touched == ("shop/total.py", "tests/test_total.py")
 
 

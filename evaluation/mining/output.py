@@ -14,7 +14,7 @@ _PACKAGES_NAMED = 5
 
 
 @contextlib.contextmanager
-def searching(console: Console) -> Generator[MiningProgress]:
+def progress_bar(console: Console) -> Generator[MiningProgress]:
     """Show a progress bar on a terminal; nothing elsewhere."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as display:
@@ -29,7 +29,7 @@ def searching(console: Console) -> Generator[MiningProgress]:
         yield progress
 
 
-def told(mined: Mined, *, has_packages: bool) -> Iterator[str]:
+def summary_lines(mined: Mined, *, has_packages: bool) -> Iterator[str]:
     """Lines with the number of commits examined and kept, why the others were dropped, and how to get more tasks.
 
     has_packages: whether the tests ran with a Python that has packages installed.
