@@ -33,7 +33,7 @@ class Errand:
 
 
 @dataclass(frozen=True)
-class _Books:
+class _LedgerRows:
     """The ledger's rows, with errand numbers where known."""
 
     statuses: Mapping[str, str]
@@ -44,7 +44,7 @@ class _Books:
     """(id, task id, model, cost or worst case, reserved), US dollars, in order."""
 
 
-def flaws(
+def violations(
     folder: Path,
     peers: Vendors,
     errands: Collection[Errand],
@@ -57,11 +57,11 @@ def flaws(
     budget_usd: per UTC day.
     """
     yield from _left_open(folder)
-    books = _read(folder)
-    yield from _lost(books, answers)
-    yield from _above_a_cap(books, errands)
+    ledger = _read(folder)
+    yield from _misreported(ledger, answers)
+    yield from _above_a_cap(ledger, errands)
     yield from _above_the_day(folder, peers, budget_usd)
-    yield from _not_booked(books, peers)
+    yield from _unrecorded(ledger, peers)
 
 
 def rows(folder: Path, query: str) -> Sequence[tuple[Any, ...]]:
@@ -85,9 +85,9 @@ def errand_of(exchange: Exchange) -> int | None:
     return _number_in(str(exchange.body.get("messages")))
 
 
-def _read(folder: Path) -> _Books:
+def _read(folder: Path) -> _LedgerRows:
     tasks = rows(folder, "SELECT id, status, text FROM tasks")
-    return _Books(
+    return _LedgerRows(
         statuses={task_id: status for task_id, status, _ in tasks},
         numbers={task_id: number for task_id, _, text in tasks if (number := _number_in(text)) is not None},
         attempts=rows(
@@ -117,20 +117,20 @@ def _left_open(folder: Path) -> Iterator[str]:
         yield f"lock files of the dead: {owners}"
 
 
-def _lost(books: _Books, answers: Collection[Mapping[str, Any]]) -> Iterator[str]:
+def _misreported(ledger: _LedgerRows, answers: Collection[Mapping[str, Any]]) -> Iterator[str]:
     """Tasks whose answer was delivered, and that are missing from the ledger or have another status there."""
     for answer in answers:
-        booked, said = books.statuses.get(answer["task_id"]), answer["status"]
+        booked, said = ledger.statuses.get(answer["task_id"]), answer["status"]
         if booked != said and (said != "running" or booked is None):
             yield f"task {answer['task_id']} was answered with {said}, and the books say {booked}"
 
 
-def _above_a_cap(books: _Books, errands: Collection[Errand]) -> Iterator[str]:
+def _above_a_cap(ledger: _LedgerRows, errands: Collection[Errand]) -> Iterator[str]:
     """Requests that were sent although their worst-case cost exceeded the task's remaining limit."""
     caps_usd = {errand.number: errand.cap_usd for errand in errands}
     spent_usd: defaultdict[str, float] = defaultdict(float)
-    for attempt_id, task_id, model, cost_usd, reserved_usd in books.attempts:
-        cap_usd = caps_usd.get(books.numbers.get(task_id, -1))
+    for attempt_id, task_id, model, cost_usd, reserved_usd in ledger.attempts:
+        cap_usd = caps_usd.get(ledger.numbers.get(task_id, -1))
         if cap_usd is not None and spent_usd[task_id] + reserved_usd > cap_usd + _CENT_FRACTION_USD:
             yield (
                 f"task {task_id} passed its max_cost_usd {cap_usd}: ${spent_usd[task_id]:.6f} were spent when attempt"
@@ -154,9 +154,9 @@ def _above_the_day(folder: Path, peers: Vendors, budget_usd: float) -> Iterator[
         yield f"vendors bill ${billed_usd:.6f}, ${len(days) * budget_usd:.6f} allowed"
 
 
-def _not_booked(books: _Books, peers: Vendors) -> Iterator[str]:
+def _unrecorded(ledger: _LedgerRows, peers: Vendors) -> Iterator[str]:
     """Requests that a vendor received for an errand, and that are not recorded as attempts."""
-    booked = Counter((books.numbers[task_id], model) for _, task_id, model, *_ in books.attempts)
+    booked = Counter((ledger.numbers[task_id], model) for _, task_id, model, *_ in ledger.attempts)
     by_wire_id = {profile.api_model: profile.id for profile in load_catalogue()}
     seen = Counter(
         (number, by_wire_id[exchange.body["model"]])

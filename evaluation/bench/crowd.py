@@ -33,7 +33,7 @@ class _Observed:
 
     acknowledged: dict[str, str] = field(default_factory=dict[str, str])
     """Text by task id."""
-    looked_back: int = 0
+    searched: int = 0
     missed: list[str] = field(default_factory=list[str])
     """Texts of tasks that another server did not find in its next call."""
 
@@ -58,16 +58,16 @@ async def crowd(*, servers: int, seconds: float) -> int:
                     group.start_soon(_use, client, clients, number, until, observed, chance)
             async with Client(server) as fresh:
                 lost = [text for text in observed.acknowledged.values() if not await _finds(fresh, text)]
-        gone, integrity = await anyio.to_thread.run_sync(_books, Path(folder) / "data" / LEDGER_FILE, observed)
+        missing, integrity = await anyio.to_thread.run_sync(_books, Path(folder) / "data" / LEDGER_FILE, observed)
     table = Table("", "", show_header=False, title=f"{servers} servers on one data folder, {seconds:g} s")
     table.add_row("tasks acknowledged", str(len(observed.acknowledged)))
-    table.add_row("not in the ledger with their outcome", str(len(gone)))
-    table.add_row("looked for by another server in its next call", str(observed.looked_back))
+    table.add_row("not in the ledger with their outcome", str(len(missing)))
+    table.add_row("looked for by another server in its next call", str(observed.searched))
     table.add_row("not found by it", str(len(observed.missed)))
     table.add_row("not found by a server started afterwards", str(len(lost)))
     table.add_row("the ledger's integrity check", integrity)
     Console().print(table)
-    return 1 if gone or lost or observed.missed or integrity != "ok" else 0
+    return 1 if missing or lost or observed.missed or integrity != "ok" else 0
 
 
 async def _use(
@@ -82,7 +82,7 @@ async def _use(
         observed.acknowledged[receipt["task_id"]] = text
         if len(clients) > 1 and chance.random() < 0.5:
             other = chance.choice([c for place, c in enumerate(clients) if place != own])
-            observed.looked_back += 1
+            observed.searched += 1
             if not await _finds(other, text):
                 observed.missed.append(text)
 

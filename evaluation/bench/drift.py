@@ -15,7 +15,7 @@ from ...memory_store.engagements import Engagement
 from ...profiles.vocabulary import TaskType
 from ..profiling.drift import BLOCK, declines
 from ..profiling.statistics import Count
-from .simulated_use import Way, simulated
+from .simulated_use import UsageParameters, simulated
 
 _TYPES: tuple[TaskType, ...] = ("debugging", "code_generation", "tests", "refactoring")
 _CRITICAL = NormalDist().inv_cdf(0.95)
@@ -29,7 +29,7 @@ class Scenario:
     before: int
     """Outcomes of each type."""
     after: int
-    ways: tuple[Way, Way]
+    ways: tuple[UsageParameters, UsageParameters]
     is_new_build: bool = True
     looks: int = 1
     """Number of looks: one after each further outcome of every type; the last one sees all."""
@@ -39,8 +39,8 @@ class Scenario:
         return self.ways[1].solved < self.ways[0].solved
 
 
-_PLAIN = Way(hard=0.0, handed_on=0.0, by_word=0.0)
-_MIXED = Way()
+_PLAIN = UsageParameters(hard=0.0, handed_on=0.0, by_word=0.0)
+_MIXED = UsageParameters()
 _WORSE = replace(_PLAIN, solved=0.52)
 _HARDER = replace(_MIXED, hard=0.6, handed_on=0.5)
 SCENARIOS = (

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from ..profiling.like_tasks import at_like_tasks
 from ..profiling.statistics import Count, newcombe
-from .simulated_use import Way, simulated
+from .simulated_use import UsageParameters, simulated
 
 _OUTCOMES = 80
 """Outcomes of each model."""
@@ -20,14 +20,14 @@ _OUTCOMES = 80
 @dataclass(frozen=True)
 class Case:
     name: str
-    ways: tuple[Way, Way]
+    ways: tuple[UsageParameters, UsageParameters]
 
     @property
     def is_alike(self) -> bool:
         return self.ways[0].solved == self.ways[1].solved
 
 
-_WAY = Way()
+_WAY = UsageParameters()
 CASES = (
     Case("the same work", (_WAY, _WAY)),
     Case("one gets harder work", (_WAY, replace(_WAY, hard=0.8))),

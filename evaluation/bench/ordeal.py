@@ -26,11 +26,11 @@ from rich.progress import track
 from ...memory_store.ledger import LEDGER_FILE
 from ..peers.reply import Ask, Cut, ErrorInside, Fault, Garbled, HttpFault, Reply, Stall, Unfinished
 from ..peers.vendors import Vendors, vendors
-from .accounts import Errand, errand_of, flaws, generations, rows
+from .accounts import Errand, errand_of, generations, rows, violations
 from .orphans import Adoption, adopting, commands_below
 from .stdio_host import Call, Host, Hosts, hosts
 
-Deed = Literal["let it be", "cancel the call", "cancel elsewhere", "lock the ledger", "kill", "terminate", "hang up"]
+Action = Literal["let it be", "cancel the call", "cancel elsewhere", "lock the ledger", "kill", "terminate", "hang up"]
 
 Moment = Literal["at once", "asked", "tests run"]
 
@@ -41,13 +41,13 @@ _ENDLESS = Reply("```python\n" + "count = 1\n" * 15_000, thinking="So", thinking
 """Uses every allowed token, so it costs the whole reserved amount."""
 _LOOPS = "print()\nwhile True: pass"
 _TESTS = ("assert double(4) == 8", _LOOPS, None)
-_TESTS_OF_THE_DOOMED = (*_TESTS, _LOOPS, _LOOPS, _LOOPS)
+_TESTS_BEFORE_KILL = (*_TESTS, _LOOPS, _LOOPS, _LOOPS)
 """For servers about to be ended, so that some of their tests are running then."""
 _MODELS = (None, None, "local", "haiku", "sonnet", "opus")
 _CAPS_USD = (None, 0.5, 0.05, 0.01, 0.004)
 """The lowest covers one short answer of the cheapest paid model, and no second one."""
 _BUDGET_USD_A_ROUND = 0.05
-_COMPANY = 0.3
+_CONCURRENT_TASK_SHARE = 0.3
 """Probability that the other server runs a task at the same time."""
 _CALL_S = 3
 _MOMENT_S = 5.0
@@ -66,7 +66,7 @@ class Ordeal:
     adoption: Adoption
     errands: list[Errand] = field(default_factory=list[Errand])
     answers: list[Mapping[str, Any]] = field(default_factory=list[Mapping[str, Any]])
-    deeds: Counter[str] = field(default_factory=Counter[str])
+    actions: Counter[str] = field(default_factory=Counter[str])
     broken: list[str] = field(default_factory=list[str])
     slowest_end_s: float = 0.0
     """Longest time from the signal, or from closing the input, to the end of the process."""
@@ -109,16 +109,16 @@ async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
         (folder / "tmp").mkdir()
         async with vendors(test.answer) as peers:
             async with hosts(_environment(test, peers, folder), folder) as started:
-                await _suffer(test, rounds, peers, started, console)
+                await _run_rounds(test, rounds, peers, started, console)
                 await _spend_the_rest(test, started)
-                await _look_into_the_interrupted(test, started)
-            for flaw in flaws(folder, peers, test.errands, test.answers, budget_usd):
-                test.broken.append(flaw)
+                await _check_interrupted_tasks(test, started)
+            for violation in violations(folder, peers, test.errands, test.answers, budget_usd):
+                test.broken.append(violation)
             spent_usd = rows(folder, "SELECT TOTAL(cost_usd) FROM attempts")[0][0]
             requests = sum(1 for _ in generations(peers))
-    deeds = ", ".join(f"{count} {deed}" for deed, count in sorted(test.deeds.items()))
+    actions = ", ".join(f"{count} {action}" for action, count in sorted(test.actions.items()))
     statuses = Counter(answer["status"] for answer in test.answers)
-    console.print(f"{rounds} rounds: {deeds}.")
+    console.print(f"{rounds} rounds: {actions}.")
     console.print(f"{len(test.errands)} tasks, {requests} requests, ${spent_usd:.4f} spent of ${budget_usd:.4f}.")
     console.print(f"Answers: {', '.join(f'{count} {status}' for status, count in statuses.most_common())}.")
     console.print(f"Slowest end of a server: {test.slowest_end_s:.1f} s.")
@@ -128,7 +128,7 @@ async def ordeal(rounds: int, *, seed: int = 20261124) -> int:
     return 1 if test.broken else 0
 
 
-async def _suffer(test: Ordeal, rounds: int, peers: Vendors, started: Hosts, console: Console) -> None:
+async def _run_rounds(test: Ordeal, rounds: int, peers: Vendors, started: Hosts, console: Console) -> None:
     pair = [await started.start(), await started.start()]
     for _ in track(range(rounds), console=console, transient=True):
         for place, host in enumerate(pair):
@@ -137,25 +137,27 @@ async def _suffer(test: Ordeal, rounds: int, peers: Vendors, started: Hosts, con
         test.rng.shuffle(pair)
         with anyio.move_on_after(_BOUND_S) as bound:
             await _round(test, pair[0], pair[1], peers)
-            await _no_orphan(test, started)
+            await _require_no_orphans(test, started)
         test.require(not bound.cancelled_caught, f"a round took more than {_BOUND_S:g} s")
     for host in pair:
-        await _hang_up(test, host)
-    await _no_orphan(test, started)
+        await _close_and_require_exit(test, host)
+    await _require_no_orphans(test, started)
 
 
 async def _round(test: Ordeal, host: Host, other: Host, peers: Vendors) -> None:
     rng = test.rng
-    deed: Deed = rng.choice(get_args(Deed))
-    test.deeds[deed] += 1
-    company = await _begin(test, other, _TESTS) if rng.random() < _COMPANY else None
-    tests = _TESTS_OF_THE_DOOMED if deed in ("kill", "terminate", "hang up") else _TESTS
-    call = await _begin(test, host, tests, wait_s=0 if deed == "cancel elsewhere" else 60)
+    action: Action = rng.choice(get_args(Action))
+    test.actions[action] += 1
+    company = await _begin(test, other, _TESTS) if rng.random() < _CONCURRENT_TASK_SHARE else None
+    tests = _TESTS_BEFORE_KILL if action in ("kill", "terminate", "hang up") else _TESTS
+    call = await _begin(test, host, tests, wait_s=0 if action == "cancel elsewhere" else 60)
     errand = test.errands[-1]
-    if deed == "cancel elsewhere":
+    if action == "cancel elsewhere":
         await _answered(test, call)
-    await _moment(rng, host, call, lambda: any(errand_of(seen) == errand.number for seen in generations(peers)))
-    match deed:
+    await _wait_for_moment(
+        rng, host, call, lambda: any(errand_of(seen) == errand.number for seen in generations(peers))
+    )
+    match action:
         case "let it be":
             await _answered(test, call)
         case "cancel the call":
@@ -167,12 +169,12 @@ async def _round(test: Ordeal, host: Host, other: Host, peers: Vendors) -> None:
             await _answered(test, call)
         case "kill":
             host.process.kill()
-            await _ends(test, host, -signal.SIGKILL, deed)
+            await _ends(test, host, -signal.SIGKILL, action)
         case "terminate":
             host.process.terminate()
-            await _ends(test, host, 0, deed)
+            await _ends(test, host, 0, action)
         case "hang up":
-            await _hang_up(test, host)
+            await _close_and_require_exit(test, host)
     test.note(call)
     if company is not None:
         await _answered(test, company)
@@ -188,7 +190,7 @@ async def _begin(test: Ordeal, host: Host, tests: Sequence[str | None], *, wait_
     return await host.call("delegate_generation", {k: v for k, v in arguments.items() if v is not None})
 
 
-async def _moment(rng: random.Random, host: Host, call: Call, is_asked: Callable[[], bool]) -> None:
+async def _wait_for_moment(rng: random.Random, host: Host, call: Call, is_asked: Callable[[], bool]) -> None:
     """Wait for a random moment to act: at once, when a vendor is asked or tests run, or a little later."""
     kind: Moment = rng.choice((*get_args(Moment), "tests run"))
     if kind == "at once":
@@ -235,10 +237,10 @@ def _lock_the_ledger(folder: Path) -> None:
         db.close()
 
 
-async def _hang_up(test: Ordeal, host: Host) -> None:
+async def _close_and_require_exit(test: Ordeal, host: Host) -> None:
     """Close the server's input, after which it must exit with 0; a killed server has ended already."""
     if host.is_running:
-        await host.hang_up()
+        await host.close_input()
         await _ends(test, host, 0, "hang up")
 
 
@@ -254,7 +256,7 @@ async def _ends(test: Ordeal, host: Host, code: int, after: str) -> None:
         await host.process.wait()
 
 
-async def _no_orphan(test: Ordeal, started: Hosts) -> None:
+async def _require_no_orphans(test: Ordeal, started: Hosts) -> None:
     """Require that child processes of a server end soon after it."""
     own = {host.process.pid for host in started.all}
     orphans = list[str]()
@@ -288,10 +290,10 @@ async def _spend_the_rest(test: Ordeal, started: Hosts) -> None:
             group.start_soon(spend, host)
     test.require(refused == len(pair), "the day's budget was never used up, whatever was asked for")
     for host in pair:
-        await _hang_up(test, host)
+        await _close_and_require_exit(test, host)
 
 
-async def _look_into_the_interrupted(test: Ordeal, started: Hosts) -> None:
+async def _check_interrupted_tasks(test: Ordeal, started: Hosts) -> None:
     """Let a new server settle what dead servers left open, and report how an interrupted task ended."""
     host = await started.start()
     await (await host.call("route_task", {"task": "Rename n to count"})).done.wait()
@@ -300,7 +302,7 @@ async def _look_into_the_interrupted(test: Ordeal, started: Hosts) -> None:
         await resumed.done.wait()
         answer = resumed.answer or {}
         test.require(answer.get("status") in ("failed", "cancelled"), f"an interrupted task says {answer}")
-    await _hang_up(test, host)
+    await _close_and_require_exit(test, host)
 
 
 def _environment(test: Ordeal, peers: Vendors, folder: Path) -> dict[str, str]:

@@ -33,8 +33,8 @@ def learn_online(table: OutcomeTable, seeds: int) -> Table:
     for place, model in enumerate(table.models):
         add(f"always {model}", [float((table.solved[:, place] - price[place]).mean())])
     add("kNN, greedy", [_reward(table, price, seed, _nearest(table)) for seed in range(seeds)])
-    add("Chargehand, nothing tried out", [_reward(table, price, seed, _believed(table)) for seed in range(seeds)])
-    add("Chargehand", [_reward(table, price, seed, _tried_out(table, seed)) for seed in range(seeds)])
+    add("Chargehand, nothing tried out", [_reward(table, price, seed, _greedy(table)) for seed in range(seeds)])
+    add("Chargehand", [_reward(table, price, seed, _exploring(table, seed)) for seed in range(seeds)])
     return shown
 
 
@@ -49,15 +49,15 @@ def _reward(table: OutcomeTable, price: Block, seed: int, chances: _Chooser) -> 
     return total / len(order)
 
 
-def _believed(table: OutcomeTable) -> _Chooser:
+def _greedy(table: OutcomeTable) -> _Chooser:
     def chances(task: int, before: Rows, asked: Block) -> Block:
         return product_chances(table, before, np.array([task]), asked)[0]
 
     return chances
 
 
-def _tried_out(table: OutcomeTable, seed: int) -> _Chooser:
-    believed = _believed(table)
+def _exploring(table: OutcomeTable, seed: int) -> _Chooser:
+    believed = _greedy(table)
 
     def chances(task: int, before: Rows, asked: Block) -> Block:
         alike = table.vectors[before] @ table.vectors[task]

@@ -36,7 +36,7 @@ _CATCHES, _REFUSES = 0.9, 0.1
 
 
 @dataclass(frozen=True)
-class Weighed:
+class StrategyResults:
     """The results of all strategies."""
 
     summary: Table
@@ -65,19 +65,19 @@ _CHECK = Check(1 - _CATCHES, _REFUSES, worth_of_refused=1.0)
 _CONTESTS = (_Contest("one answer", None, 0.95), _Contest("with a check", _CHECK, 1.0))
 
 
-def weigh_plans(table: OutcomeTable, chances: Mapping[str, Block]) -> Weighed:
+def compare_strategies(table: OutcomeTable, chances: Mapping[str, Block]) -> StrategyResults:
     """Evaluate all strategies. chances: by predictor (OURS and RIVAL), for tasks that it had not seen."""
     models = _chosen(table)
     best = max(models, key=lambda m: table.solved[:, m].mean())
-    top, dear = float(table.solved[:, best].mean()), float(table.cost[best])
+    top, best_cost = float(table.solved[:, best].mean()), float(table.cost[best])
     title = f"of always {table.models[best]}; a check catches 90%, refuses 10%"
     summary = Table("", "quality", "spend", "beyond the plan's", title=title)
     points: list[Point] = []
 
     def add(name: str, bill: _Bill, plan: _Bill | None = None) -> None:
-        quality, spend = bill.quality / top, bill.spend / dear
+        quality, spend = bill.quality / top, bill.spend / best_cost
         points.append(Point(name, float(spend.mean()), float(quality.mean())))
-        beyond = "" if plan is None else _interval((bill.spend - plan.spend) / dear, "+.3f")
+        beyond = "" if plan is None else _interval((bill.spend - plan.spend) / best_cost, "+.3f")
         summary.add_row(name, _interval(quality), _interval(spend), beyond)
 
     for model in models:
@@ -87,38 +87,45 @@ def weigh_plans(table: OutcomeTable, chances: Mapping[str, Block]) -> Weighed:
     losses: list[str] = []
     parts = _divided(len(table.tasks))
     for contest in _CONTESTS:
-        ways = _ways(table, models, chances, contest, dear)
+        strategies = _strategies(table, models, chances, contest, best_cost)
         tuned = {
-            name: _tuned(parts, bills, table.solved[:, best], contest.goal) for name, bills in ways.items() if bills
+            name: _tuned(parts, bills, table.solved[:, best], contest.goal)
+            for name, bills in strategies.items()
+            if bills
         }
         for name, bill in tuned.items():
             add(f"{name}, {contest.name}, for {contest.goal:.0%}", bill, None if name == "plan" else tuned["plan"])
         losses.append(_lost(contest, tuned))
         for name in ("plan", RIVAL):
-            along = [Point("", float((b.spend / dear).mean()), float((b.quality / top).mean())) for b in ways[name]]
+            along = [
+                Point("", float((b.spend / best_cost).mean()), float((b.quality / top).mean()))
+                for b in strategies[name]
+            ]
             curves.append(Curve(f"{name}, {contest.name}", sorted(along, key=lambda point: point.spend)))
-    return Weighed(summary, tuple(losses), tuple(points), tuple(curves))
+    return StrategyResults(summary, tuple(losses), tuple(points), tuple(curves))
 
 
 _Next = Callable[[int, tuple[int, ...]], int | None]
 
 
-def _ways(
-    table: OutcomeTable, models: Sequence[int], chances: Mapping[str, Block], contest: _Contest, dear: float
+def _strategies(
+    table: OutcomeTable, models: Sequence[int], chances: Mapping[str, Block], contest: _Contest, best_cost: float
 ) -> dict[str, list[_Bill]]:
     """By strategy, its bill at each value of its parameter."""
 
     def planned(judge: str) -> list[_Bill]:
         check = contest.check
-        return [_run(table, _planner(table, models, chances[judge], check, worth * dear), check) for worth in _WORTHS]
+        return [
+            _run(table, _planner(table, models, chances[judge], check, worth * best_cost), check) for worth in _WORTHS
+        ]
 
-    ways = {"plan": planned(OURS), RIVAL: planned(RIVAL)}
+    strategies = {"plan": planned(OURS), RIVAL: planned(RIVAL)}
     if contest.check is not None:
-        return {**ways, "fixed cascade": _cascades(table, models, contest.check)}
+        return {**strategies, "fixed cascade": _cascades(table, models, contest.check)}
     chance = [np.full(len(table.tasks), share) for share in _SHARES]
     longer = np.argsort(np.argsort(table.lengths)) / len(table.tasks)
     longest = [np.where(longer >= 1 - share, 1.0, 0.0) for share in _SHARES]
-    return {**ways, "length": _mixes(table, models, longest), "random mix": _mixes(table, models, chance)}
+    return {**strategies, "length": _mixes(table, models, longest), "random mix": _mixes(table, models, chance)}
 
 
 def _planner(table: OutcomeTable, models: Sequence[int], chances: Block, check: Check | None, worth: float) -> _Next:

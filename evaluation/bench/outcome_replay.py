@@ -18,7 +18,7 @@ from rich.table import Table
 from ..unusable import in_words
 from .drawing import draw
 from .outcome_online import learn_online
-from .outcome_plans import OURS, RIVAL, weigh_plans
+from .outcome_plans import OURS, RIVAL, compare_strategies
 from .outcome_tables import (
     Block,
     OutcomeTable,
@@ -69,7 +69,7 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
     console.print(_judgements(table, parts, chances))
     if table.has_costs:
-        plans = weigh_plans(table, chances)
+        plans = compare_strategies(table, chances)
         console.print(plans.summary)
         console.print("\n".join(plans.losses), markup=False, soft_wrap=True)
         if picture is not None:

@@ -65,9 +65,9 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
             f" {LEAST_TASKS} tasks and 2 models."
         )
     solved = np.array([[float(row.outcomes[name].correct) for name in names] for row in parsed])
-    told = [[row.outcomes[name].cost_usd for name in names] for row in parsed]
-    known = np.array([[cost is not None for cost in row] for row in told]).sum(axis=0)
-    costs = np.array([[cost or 0.0 for cost in row] for row in told]).sum(axis=0) / np.maximum(known, 1)
+    known_outcomes = [[row.outcomes[name].cost_usd for name in names] for row in parsed]
+    known = np.array([[cost is not None for cost in row] for row in known_outcomes]).sum(axis=0)
+    costs = np.array([[cost or 0.0 for cost in row] for row in known_outcomes]).sum(axis=0) / np.maximum(known, 1)
     has_costs = bool(known.all() and costs.any())
     order = sorted(range(len(names)), key=lambda n: (costs[n] if has_costs else 0.0, solved[:, n].mean()))
     texts = [row.prompt for row in parsed]
@@ -94,16 +94,18 @@ def _outcomes(row: object, file: Path, number: int) -> OutcomeRow:
 
 def product_chances(table: OutcomeTable, known: Rows, asked: Rows, weight: Block | None = None) -> Block:
     """The product's expectations, one row per asked task. weight: which outcomes are known; None: all."""
-    alike = table.vectors[asked] @ table.vectors[known].T
+    similarity = table.vectors[asked] @ table.vectors[known].T
     found = np.empty((len(asked), len(table.models)))
     for row, task in enumerate(asked):
-        near = known if len(known) <= NEIGHBOURS else known[np.argpartition(-alike[row], NEIGHBOURS)[:NEIGHBOURS]]
-        told = np.ones((len(near), len(table.models))) if weight is None else weight[near]
+        nearest = (
+            known if len(known) <= NEIGHBOURS else known[np.argpartition(-similarity[row], NEIGHBOURS)[:NEIGHBOURS]]
+        )
+        known_outcomes = np.ones((len(nearest), len(table.models))) if weight is None else weight[nearest]
         chances = expected_successes(
-            Outcomes(table.models, table.solved[near], told),
-            table.vectors[near],
+            Outcomes(table.models, table.solved[nearest], known_outcomes),
+            table.vectors[nearest],
             table.vectors[task],
-            Traits(table.traits[near], table.traits[task], FLOOR),
+            Traits(table.traits[nearest], table.traits[task], FLOOR),
             [_PRIOR] * len(table.models),
         )
         found[row] = list(chances.values())
@@ -124,11 +126,11 @@ def ridge_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
     """Ridge regression over TF-IDF."""
     vectors = _tf_idf(table.counts, known)
     mean, level = vectors[known].mean(axis=0), table.solved[known].mean(axis=0)
-    near: Block = (vectors[known] - mean).astype(np.float64)
+    nearest: Block = (vectors[known] - mean).astype(np.float64)
     far: Block = (vectors[asked] - mean).astype(np.float64)
-    kernel: Block = np.asarray(near @ near.T + 3.0 * np.eye(len(known)), dtype=np.float64)
+    kernel: Block = np.asarray(nearest @ nearest.T + 3.0 * np.eye(len(known)), dtype=np.float64)
     rest: Block = np.asarray(table.solved[known] - level, dtype=np.float64)
-    return np.asarray(level + far @ near.T @ np.linalg.solve(kernel, rest), dtype=np.float64)
+    return np.asarray(level + far @ nearest.T @ np.linalg.solve(kernel, rest), dtype=np.float64)
 
 
 def length_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
@@ -162,6 +164,6 @@ def _tf_idf(counts: npt.NDArray[np.float32], known: Rows) -> npt.NDArray[np.floa
     return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
-def _nearest(alike: npt.NDArray[np.float32], count: int, solved: Block) -> Block:
-    count = min(count, alike.shape[1] - 1)
-    return solved[np.argpartition(-alike, count, axis=1)[:, :count]].mean(axis=1)
+def _nearest(similarity: npt.NDArray[np.float32], count: int, solved: Block) -> Block:
+    count = min(count, similarity.shape[1] - 1)
+    return solved[np.argpartition(-similarity, count, axis=1)[:, :count]].mean(axis=1)

@@ -107,28 +107,28 @@ _OTHER_OPERATOR: Mapping[type[ast.operator], type[ast.operator]] = {
 
 def _mutations(code: str, function: str) -> Iterator[str]:
     """Variants of the code with one change in the function: its first comparison, arithmetic operator or number."""
-    for change in (_compare_otherwise, _calculate_otherwise, _count_otherwise):
+    for change in (_mutate_comparison, _mutate_arithmetic, _mutate_number):
         tree = ast.parse(code)
         body = next(node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function)
         if any(change(node) for node in ast.walk(body)):
             yield f"{ast.unparse(tree)}\n"
 
 
-def _compare_otherwise(node: ast.AST) -> bool:
+def _mutate_comparison(node: ast.AST) -> bool:
     if not isinstance(node, ast.Compare) or type(node.ops[0]) not in _OTHER_COMPARISON:
         return False
     node.ops[0] = _OTHER_COMPARISON[type(node.ops[0])]()
     return True
 
 
-def _calculate_otherwise(node: ast.AST) -> bool:
+def _mutate_arithmetic(node: ast.AST) -> bool:
     if not isinstance(node, ast.BinOp) or type(node.op) not in _OTHER_OPERATOR:
         return False
     node.op = _OTHER_OPERATOR[type(node.op)]()
     return True
 
 
-def _count_otherwise(node: ast.AST) -> bool:
+def _mutate_number(node: ast.AST) -> bool:
     if not isinstance(node, ast.Constant) or type(node.value) is not int:
         return False
     node.value += 1

@@ -8,7 +8,7 @@ from ...profiles.vocabulary import TaskType
 
 
 @dataclass(frozen=True)
-class Way:
+class UsageParameters:
     """Parameters of one model's simulated work."""
 
     solved: float = 0.71
@@ -22,12 +22,17 @@ class Way:
 
 
 def simulated(
-    task_type: TaskType, way: Way, chance: random.Random, *, at: float = 0.0, build: str | None = None
+    task_type: TaskType,
+    parameters: UsageParameters,
+    chance: random.Random,
+    *,
+    at: float = 0.0,
+    build: str | None = None,
 ) -> Engagement:
     """One random engagement of a model. at: seconds since 1970 UTC."""
-    is_hard, was_first = chance.random() < way.hard, chance.random() >= way.handed_on
-    is_by_word = chance.random() < way.by_word
-    odds = way.solved / (1 - way.solved) * (0.4 if is_hard else 1.0) * (1.0 if was_first else 0.5)
+    is_hard, was_first = chance.random() < parameters.hard, chance.random() >= parameters.handed_on
+    is_by_word = chance.random() < parameters.by_word
+    odds = parameters.solved / (1 - parameters.solved) * (0.4 if is_hard else 1.0) * (1.0 if was_first else 0.5)
     odds *= 3.0 if is_by_word else 1.0
     is_solved = chance.random() < odds / (1 + odds)
     return Engagement(

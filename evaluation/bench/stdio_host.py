@@ -58,7 +58,7 @@ class Host:
         await self._write({"method": "notifications/cancelled", "params": {"requestId": call.number}})
         call.done.set()
 
-    async def hang_up(self) -> None:
+    async def close_input(self) -> None:
         """Close the server's standard input."""
         if self.process.stdin is not None:
             await self.process.stdin.aclose()

@@ -128,7 +128,7 @@ async def _judge(program: Program, sandbox: Sandbox) -> Judged:
     verdict = _verdict(results)
     expected, is_disputed = program.is_right, False
     if program.plain is not None and (expected is None or (verdict == "passed") != expected):
-        by_python = await _ends_well(program.code, program.plain, sandbox)
+        by_python = await _passes_in_plain_python(program.code, program.plain, sandbox)
         is_disputed = expected is not None and by_python != expected
         expected = by_python
     return Judged(program, verdict, bool(expected), is_disputed, _why(results))
@@ -147,7 +147,7 @@ def _why(results: Sequence[CheckResult]) -> str:
     return ((said or "").strip().rpartition("\n")[2] or notes or "nothing was executed")[:200]
 
 
-async def _ends_well(code: str, tests: str, sandbox: Sandbox) -> bool:
+async def _passes_in_plain_python(code: str, tests: str, sandbox: Sandbox) -> bool:
     """Whether plain Python exits with 0 when it runs the tests in the namespace of the code."""
     with tempfile.TemporaryDirectory() as name:
         await anyio.Path(name, "solution.py").write_text(code)

@@ -31,7 +31,7 @@ from .stdio_host import Hosts, hosts
 from .writing_scenarios import Scenario, scenarios
 
 _SERVER = (sys.executable, "-m", "chargehand.server")
-_DYING_SERVER = (sys.executable, "-m", "chargehand.server.interrupted")
+_CRASHING_SERVER = (sys.executable, "-m", "chargehand.server.interrupted")
 _BOUND_S = 120.0
 _GIT = ("git", "-c", "core.autocrlf=false", "-c", "core.fileMode=true", "-c", "user.name=trial", "-c", "user.email=t@t")
 
@@ -52,8 +52,8 @@ class Trial:
         assert self.now is not None  # noqa: S101 - there are no requests between scenarios
         reply = Reply(self.now.answers[min(self.asked, len(self.now.answers) - 1)])
         self.asked += 1
-        if self.now.meddle is not None and self.asked == 1:
-            self.now.meddle(self.project)
+        if self.now.interfere is not None and self.asked == 1:
+            self.now.interfere(self.project)
         return Stall(reply, anyio.Event(), after=1) if self.now.cancelled else reply
 
     def require(self, holds: bool, otherwise: str) -> None:
@@ -88,9 +88,9 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
                 "CHARGEHAND_ROOTS": str(project),
                 **peers.environment,
             }
-            await _go_through(trial, every, environment)
+            await _run_scenarios(trial, every, environment)
             trial.now = None
-            await _take_all_back(trial, every, environment)
+            await _undo_all(trial, every, environment)
     table = Table("what", "how many", title=f"Writing into {source.name}", show_header=False)
     table.add_row("delegations", str(len(every)))
     table.add_row("of which wrote", str(len(trial.written)))
@@ -103,7 +103,7 @@ async def writing_trial(source: Path, *, every_nth: int = 1) -> int:
     return 1 if trial.broken else 0
 
 
-async def _go_through(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
+async def _run_scenarios(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
     server = StdioServerParameters(
         command=_SERVER[0], args=[*_SERVER[1:]], env=dict(environment), cwd=str(trial.project)
     )
@@ -143,7 +143,7 @@ async def _delegate(trial: Trial, scenario: Scenario, client: Client) -> None:
 
 async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts) -> None:
     """Let one server crash on the scenario, and another running one discover that."""
-    host = await dying.start(command=(*_DYING_SERVER, scenario.crash_at or ""))
+    host = await dying.start(command=(*_CRASHING_SERVER, scenario.crash_at or ""))
     arguments = {"task": f"Do this: {scenario.name}", "output": "apply", **scenario.arguments}
     call = await host.call("delegate_generation", arguments)
     await call.done.wait()
@@ -159,7 +159,7 @@ async def _crash(trial: Trial, scenario: Scenario, client: Client, dying: Hosts)
     trial.require(is_said, f"another server does not say what became of the files: {notes}")
 
 
-async def _take_all_back(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
+async def _undo_all(trial: Trial, every: Sequence[Scenario], environment: Mapping[str, str]) -> None:
     """Undo every task that wrote files, last first, and compare with the initial state."""
     undone = await anyio.run_process(
         [*_SERVER, "undo", *reversed(trial.written)], env=dict(environment), cwd=trial.project, check=False
@@ -175,7 +175,7 @@ async def _take_all_back(trial: Trial, every: Sequence[Scenario], environment: M
         _git(trial.project, "clean", "-q", "-d", "--force")
 
     ours = await anyio.to_thread.run_sync(differences)
-    theirs = {_as_git_shows(s, path, data) for s in every if s.meddle for path, data in s.after.items()} - {""}
+    theirs = {_as_git_shows(s, path, data) for s in every if s.interfere for path, data in s.after.items()} - {""}
     trial.require(set(ours.splitlines()) == theirs, f"after undo git sees:\n{ours}")
     await anyio.to_thread.run_sync(clean)
     left = await anyio.to_thread.run_sync(differences)

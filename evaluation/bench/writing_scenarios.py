@@ -24,7 +24,7 @@ class Scenario:
     """Files that the scenario needs beforehand, by path."""
     modes: Mapping[str, int] = field(default_factory=dict[str, int])
     links: Mapping[str, str] = field(default_factory=dict[str, str])
-    meddle: Callable[[Path], None] | None = None
+    interfere: Callable[[Path], None] | None = None
     """Changes the project while the model answers."""
     cancelled: bool = False
     crash_at: str | None = None
@@ -256,11 +256,11 @@ def _refused() -> list[Scenario]:
 def _disturbed() -> list[Scenario]:
     """Changes by others while the model answers."""
 
-    def meddled(name: str, file: str, meddle: Callable[[Path], None], after: bytes | None, says: str) -> Scenario:
+    def interfered(name: str, file: str, interfere: Callable[[Path], None], after: bytes | None, says: str) -> Scenario:
         path = _at(file)
         return Scenario(
             name, {"target": path}, [whole(path, "M = 2\n")], "failed", {path: after}, {path: b"M = 1\n"},
-            meddle=meddle, says=says,
+            interfere=interfere, says=says,
         )  # fmt: skip
 
     def rewrite(project: Path) -> None:
@@ -278,12 +278,12 @@ def _disturbed() -> list[Scenario]:
     changed = "was changed by somebody else since it was read"
     cancelled = _at("cancelled.py")
     return [
-        meddled("a file rewritten meanwhile", "rewritten.py", rewrite, b"M = 7\n", changed),
-        meddled("a file removed meanwhile", "removed.py", remove, None, changed),
-        meddled("a file made read-only meanwhile", "made_read_only.py", lock, b"M = 1\n", "is read-only"),
+        interfered("a file rewritten meanwhile", "rewritten.py", rewrite, b"M = 7\n", changed),
+        interfered("a file removed meanwhile", "removed.py", remove, None, changed),
+        interfered("a file made read-only meanwhile", "made_read_only.py", lock, b"M = 1\n", "is read-only"),
         Scenario(
             "a file made meanwhile", {"target": _at("made.py")}, [whole(_at("made.py"), "M = 2\n")], "failed",
-            {_at("made.py"): b"mine\n"}, meddle=make, says=changed,
+            {_at("made.py"): b"mine\n"}, interfere=make, says=changed,
         ),
         Scenario(
             "a cancelled task", {"target": cancelled}, [whole(cancelled, "C = 2\n")], "cancelled",

@@ -11,7 +11,7 @@ import pytest
 
 from chargehand.evaluation.bench.drawing import Point, draw
 from chargehand.evaluation.bench.outcome_online import learn_online
-from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, weigh_plans
+from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, compare_strategies
 from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, replay_outcomes
 from chargehand.evaluation.bench.outcome_tables import has_outcomes, product_chances, read_outcomes
 from chargehand.server.cli import main
@@ -100,7 +100,7 @@ def test_a_file_of_outcomes_is_replayed_and_drawn(file: Path, tmp_path: Path, ca
 def test_what_can_be_told_from_the_text_costs_less_than_a_random_mix_of_the_same_quality(file: Path):
     table = read_outcomes(file)
 
-    weighed = weigh_plans(table, {OURS: table.solved, RIVAL: table.solved})
+    weighed = compare_strategies(table, {OURS: table.solved, RIVAL: table.solved})
 
     spend = {point.name: point.spend for point in weighed.points}
     quality = {point.name: point.quality for point in weighed.points}
@@ -113,7 +113,7 @@ def test_a_rival_that_gets_as_much_for_less_is_named(file: Path):
     table = read_outcomes(file)
     nobody_knows = np.full_like(table.solved, table.solved.mean(axis=0))
 
-    weighed = weigh_plans(table, {OURS: nobody_knows, RIVAL: table.solved})
+    weighed = compare_strategies(table, {OURS: nobody_knows, RIVAL: table.solved})
 
     assert weighed.losses[0].startswith("one answer: the plan lost to kNN over TF-IDF")
 
@@ -128,7 +128,7 @@ def test_a_random_mix_is_drawn_between_those_models_alone_that_no_mix_is_better_
     )
     dull.solved[1, 1] = 1.0
 
-    weighed = weigh_plans(dull, {OURS: dull.solved, RIVAL: dull.solved})
+    weighed = compare_strategies(dull, {OURS: dull.solved, RIVAL: dull.solved})
 
     (mix,) = (curve for curve in weighed.curves if curve.name == "random mix")
     assert [point.name for point in mix.points] == ["always cheap", "always dear"]
