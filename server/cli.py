@@ -96,13 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor.add_argument("--try", dest="tries", action="store_true", help="try small tasks on this machine's models")
     doctor.add_argument("--models", nargs="+", metavar="MODEL", help="for --try: only these")
     doctor.add_argument("--minutes", type=real(0.1, 600), metavar="M", help="for --try: minutes in total (5)")
-    told = _add(
+    instructions = _add(
         commands, "instructions", _instructions, "tell a host's model when delegating pays, and when it does not"
     )
-    told.add_argument(
+    instructions.add_argument(
         "--for", dest="form", choices=("claude-code", "cursor", "agents-md"), help="in that host's format"
     )
-    told.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
+    instructions.add_argument("--install", metavar="FOLDER", type=Path, help="write it into the project in FOLDER")
     for command in (doctor, route, delegate, undo, usage):
         command.add_argument("--json", action="store_true", help="print JSON instead of a table")
     add_profile_commands(commands, own_services)
@@ -250,7 +250,7 @@ def _delegate(chosen: argparse.Namespace) -> int:
     )
     try:
         return anyio.run(partial(delegate_from_shell, preloaded_services, arguments, as_json=chosen.json))
-    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+    except KeyboardInterrupt:  # on Windows, where signals are not handled; costs are settled by now
         return 1
 
 

@@ -75,7 +75,7 @@ class PrivacySettings(_Group):
     """Paths below a root whose text stays on this machine: `["src/billing/**"]`."""
     secrets: dict[str, str] = {}
     """Patterns of secrets beside those that ship, by name: regular expressions for one line."""
-    on_secret: guarding.OnSecret = "local"  # noqa: S105 - a word of ours, and nobody's password
+    on_secret: guarding.OnSecret = "local"  # noqa: S105 - an enumeration value, not a password
     """What becomes of a task with a secret in it: it stays local, or leaves with the secret replaced."""
 
     @field_validator("local_only")

@@ -129,8 +129,8 @@ async def _drive(home: Path, environment: Mapping[str, str], console: Console) -
         _show(await client.call_tool("validate_code", {"task_id": receipt["task_id"], "tests": TESTS}), console)
 
         console.rule("4. Report the outcome")
-        told = {"task_id": receipt["task_id"], "outcome": "accepted"}
-        _show(await client.call_tool("report_outcome", told), console)
+        report = {"task_id": receipt["task_id"], "outcome": "accepted"}
+        _show(await client.call_tool("report_outcome", report), console)
     return receipt["status"] == "succeeded"
 
 

@@ -157,14 +157,18 @@ def _vendors(services: Services, availability: Mapping[str, Availability], acces
 
 
 def _roles(
-    services: Services, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+    services: Services, availability: Mapping[str, Availability], access: Access, shown: Mapping[str, str]
 ) -> Sequence[Line]:
-    """The model that plays each role now. said: vendor lines by finding, referred to instead of repeated."""
-    return [_role(services, role, availability, access, said) for role in services.catalogue.rules.ladder]
+    """The model that plays each role now. shown: the vendors' names by finding, to refer to one already shown."""
+    return [_role(services, role, availability, access, shown) for role in services.catalogue.rules.ladder]
 
 
 def _role(
-    services: Services, role: Role, availability: Mapping[str, Availability], access: Access, said: Mapping[str, str]
+    services: Services,
+    role: Role,
+    availability: Mapping[str, Availability],
+    access: Access,
+    shown: Mapping[str, str],
 ) -> Line:
     players = services.catalogue.players(role, services.today)
     usable = [p for p in players if _can_be_asked(services, p.id, availability, access)]
@@ -176,8 +180,8 @@ def _role(
     if _is_blocked(services, availability[first.id]):
         return Line(f"role {role}", "missing", f"{first.id}: {_LOCAL_ONLY}")
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"
-    told = f"see {said[why_not]}" if why_not in said else why_not
-    return Line(f"role {role}", "missing", f"{first.id}: {told}")
+    reason = f"see {shown[why_not]}" if why_not in shown else why_not
+    return Line(f"role {role}", "missing", f"{first.id}: {reason}")
 
 
 def _is_blocked(services: Services, there: Availability) -> bool:

@@ -103,7 +103,7 @@ def _evaluate(open_services: "OpenServices", chosen: argparse.Namespace) -> int:
                 evaluate_from_shell, open_services, evaluate_arguments_of(chosen), as_json=chosen.json, page=chosen.html
             )
         )
-    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+    except KeyboardInterrupt:  # on Windows, where signals are not handled; costs are settled by now
         return 3
 
 

@@ -69,6 +69,6 @@ def serve_over_http(open_services: "OpenServices", chosen: argparse.Namespace) -
         anyio.run(partial(serve_http, open_services, binding))
     except CallerError as error:
         return print_error(error)
-    except KeyboardInterrupt:  # where no signal can be received (Windows); the books were closed on the way out
+    except KeyboardInterrupt:  # on Windows, where signals are not handled; costs are settled by now
         return 0
     return 0

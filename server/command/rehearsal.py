@@ -54,11 +54,11 @@ _DIRECTION = """\
 
 def recorded_answer(ask: Ask) -> Reply | HttpFault:
     """The recorded answer of a model; a local model always gives the same wrong one."""
-    said = "\n".join(text for _, text in ask.messages)
-    if "You direct a software project" in said:
+    prompt = "\n".join(text for _, text in ask.messages)
+    if "You direct a software project" in prompt:
         return Reply(_DIRECTION, thinking_tokens=40)
-    if "You review code for defects" in said:
+    if "You review code for defects" in prompt:
         return Reply(_REVIEW, thinking_tokens=60)
-    if "median" not in said:
+    if "median" not in prompt:
         return HttpFault(500, message="a rehearsal only knows its own task")
     return Reply(_MISSES_ONE_PLACE if ":" in ask.model else _RIGHT)

@@ -28,8 +28,8 @@ def checked_url(place: str, typed: str) -> AnyHttpUrl:
     try:
         url = AnyHttpUrl(typed)
     except ValidationError as error:
-        said = error.errors()[0]["msg"].removeprefix("Input should be a valid URL, ")
-        raise BadSetting(f"{place}: {typed!r} is not a URL: {said}. Correct it.") from None
+        reason = error.errors()[0]["msg"].removeprefix("Input should be a valid URL, ")
+        raise BadSetting(f"{place}: {typed!r} is not a URL: {reason}. Correct it.") from None
     if not _is_host(url.host or ""):
         raise BadSetting(f"{place}: {typed!r} does not name one host. Correct it.")
     return url

@@ -68,12 +68,14 @@ class Counters(_Part):
         if not self.prompt_tokens or self.completion_tokens is None:
             return None
         details = self.completion_tokens_details
-        told = details.reasoning_tokens if details else None
+        reasoning_tokens = details.reasoning_tokens if details else None
         cached = self.prompt_tokens_details.cached_tokens if self.prompt_tokens_details else None
         return Usage(
             input_tokens=self.prompt_tokens,
             output_tokens=self.completion_tokens,
-            thinking_tokens=reply.thinking_part_of(self.completion_tokens) if told is None else told,
+            thinking_tokens=reply.thinking_part_of(self.completion_tokens)
+            if reasoning_tokens is None
+            else reasoning_tokens,
             cache_read_tokens=cached or 0,
         )
 
