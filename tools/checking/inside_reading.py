@@ -210,7 +210,7 @@ def tells_of_an_assert_in_a_thread(warning: warnings.WarningMessage) -> bool:
 THREAD_ENDED_BY_AN_ASSERT = re.compile(
     r'File "[^"\n]*test[^"/\n]*\.py", line \d+, in [^\n]*\n(?:    [^\n]*\n)*AssertionError'
 )
-"""The end of a traceback whose last step stands in a file of tests (pytest 9.2, seen 2026-11-30)."""
+"""The end of a traceback whose last frame is in a test file (pytest 9.2, seen 2026-11-30)."""
 
 
 def first_line_of_code(tests: str) -> int:

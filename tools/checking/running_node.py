@@ -56,14 +56,7 @@ class InProject:
     """Relative to the copy. None: it is not a program, and the tests read it."""
 
     def loads_with(self, node: Node) -> bool:
-        """Whether Node.js can load the file unchanged, or does not need to.
-
-        Tests that call `describe`, `it` or `test` run under node:test, with the answer as the module `./solution.js`;
-        others run as a script after the answer. Both see all top-level names of the answer. sandbox, node: None if
-        this machine has none; nothing is run. in_project: None if the answer is `answer` alone. In a project the
-        answer finds its neighbouring files, and tests import files relative to the project's root. search: finds
-        secrets in their output.
-        """
+        """Whether Node.js can load the file unchanged, or does not need to."""
         if self.file is None:
             return True
         if self.file.suffix in (".ts", ".mts", ".cts"):
@@ -82,11 +75,11 @@ async def run_node_tests(
 ) -> CheckResult:
     """Run tests given as text.
 
-    Tests that call `describe`, `it` or `test` are run by node:test, with the answer as the module
-    `./solution.js`; others are a script that runs after it. Either sees all names of the answer's top level.
-    sandbox, node: None when this machine has none: nothing is run. in_project: None when the answer is `answer`
-    alone. There it finds the files beside it, and tests import files of the project as from its root.
-    search: finds the secrets in what they say.
+    Tests that call `describe`, `it` or `test` run under node:test, with the answer as the module `./solution.js`;
+    others run as a script after the answer. Both see all top-level names of the answer. sandbox, node: None if this
+    machine has none; nothing is run. in_project: None if the answer is `answer` alone. In a project the answer finds
+    its neighbouring files, and tests import files relative to the project's root. search: finds secrets in their
+    output.
     """
     if sandbox is None:
         return not_run("the tests were not run: no sandbox works on this machine; `chargehand doctor` says why")
