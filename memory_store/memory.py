@@ -155,7 +155,7 @@ class Memory:
             if found is not None and len(found) == PLENTY and not are_plenty(found, self._embedder.similar_from):
                 found = await self._nearest(index, vector, NEIGHBOURS)
             if found is None:
-                return Recollection(note=_WARMING if index.state.phase == "absent" else index.state.as_text())
+                return Recollection(note=self._why_none(index.state))
             question = RecallQuery(
                 embedder=self._embedder.id,
                 similar_from=self._embedder.similar_from,
@@ -259,6 +259,11 @@ class Memory:
                 await self._loading_started.wait()
                 found = await index.nearest(vector, count, patience_s=self._patience_s)
         return found
+
+    def _why_none(self, state: IndexState) -> str:
+        if state.phase == "ready":
+            return f"memory: busy (no answer within {self._patience_s:g} s, so nothing was recalled)"
+        return _WARMING if state.phase == "absent" else state.as_text()
 
     async def _vector(self, text: str, *, local_only: bool) -> "Vector":
         known = self._recent_vectors.get(text)

@@ -33,6 +33,7 @@ class LedgerIndex:
     def __init__(self, ledger: Ledger, embedder: str) -> None:
         self.ledger, self.embedder = ledger, embedder
         self.state = IndexState("ready")
+        self.is_busy = False
 
     def start(self, group) -> None:
         pass
@@ -41,7 +42,7 @@ class LedgerIndex:
         pass
 
     async def nearest(self, vector, count, *, patience_s):
-        if self.state.phase in ("warming", "unavailable"):
+        if self.is_busy or self.state.phase in ("warming", "unavailable"):
             return None
         index = ExactIndex()
         rows = await embeddings.rows_after(self.ledger, self.embedder, 0, 10_000)
@@ -226,6 +227,17 @@ async def test_an_index_that_is_not_ready_is_said_and_nothing_is_recalled(rememb
 
     assert recollection.note is not None
     assert recollection.note.startswith(note)
+    assert recollection.similar_tasks == 0
+
+
+async def test_an_index_too_busy_to_answer_in_time_is_not_called_ready(remembering):
+    memory, indexes = remembering(patience_s=0.5)
+    await memory.retrieve_similar(TEXTS[0])
+    indexes[0].is_busy = True
+
+    recollection = await memory.retrieve_similar(TEXTS[0])
+
+    assert recollection.note == "memory: busy (no answer within 0.5 s, so nothing was recalled)"
     assert recollection.similar_tasks == 0
 
 
