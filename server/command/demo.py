@@ -2,12 +2,15 @@
 
 import contextlib
 import os
+import shutil
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import anyio.to_thread
 from mcp import Client, StdioServerParameters
 from mcp.types import CallToolResult, TextContent
 from rich.console import Console
@@ -24,6 +27,7 @@ from ...tools.errors import CallerError
 from ...tools.provider import Availability
 from ...tools.services import Services
 from ..app import version
+from ..data_folder import PROFILES_FOLDER
 from ..settings import CONFIG_FILE, PREFIX, Settings, load_settings
 from ..wiring import open_services, utc_now
 from .rehearsal import TASK, TESTS, recorded_answer
@@ -60,6 +64,11 @@ async def demo() -> int:
 async def _available_models(home: Path, console: Console) -> AsyncGenerator[Mapping[str, str]]:
     """The environment for a server with available models: the user's own, or recorded ones on local peers."""
     settings = load_settings()
+    own_profiles = settings.home / PROFILES_FOLDER
+    if own_profiles.is_dir():
+        await anyio.to_thread.run_sync(
+            partial(shutil.copytree, own_profiles, home / PROFILES_FOLDER, ignore_dangling_symlinks=True)
+        )
     async with open_services(settings.model_copy(update={"home": home}), Path.cwd()) as services:
         availability = (await services.survey()).availability
         with_role = [p for p in services.catalogue if services.catalogue.roles_of(p, services.today)]
@@ -68,7 +77,7 @@ async def _available_models(home: Path, console: Console) -> AsyncGenerator[Mapp
         console.print(
             f"[bold]This demo asks your own models:[/] {', '.join(sorted(usable))}. It may cost a few cents at most."
         )
-        yield _own_environment(settings)
+        yield _own_environment(settings, services.catalogue)
         return
     console.print(
         "[bold]This is a rehearsal:[/] none of your models is available (`chargehand doctor` says why), so recorded"
@@ -85,10 +94,11 @@ def _may_be_asked(services: Services, profile: ModelProfile, there: Availability
     return services.can_be_asked(profile, there, local_only=services.rules.local_only)
 
 
-def _own_environment(settings: Settings) -> Mapping[str, str]:
+def _own_environment(settings: Settings, profiles: Iterable[ModelProfile]) -> Mapping[str, str]:
     """The user's keys, limits and privacy settings, without the data folder."""
     prefixes = ("ANTHROPIC_", "CEREBRAS_", "OLLAMA_", PREFIX)
-    own = {name: value for name, value in os.environ.items() if name.startswith(prefixes)}
+    keys = {profile.api_key_env for profile in profiles}
+    own = {name: value for name, value in os.environ.items() if name.startswith(prefixes) or name in keys}
     file = settings.config or settings.home / CONFIG_FILE
     return own | ({"CHARGEHAND_CONFIG": str(file.absolute())} if file.exists() else {})
 

@@ -566,6 +566,20 @@ async def test_a_successor_is_shown_and_asked_in_the_roles_it_inherited(environm
     assert demo.out.startswith("This demo asks your own models: next")
 
 
+async def test_the_demo_asks_a_server_of_the_users_own_profiles_with_its_key(environment: dict[str, str]):
+    key = "own-key-of-this-test"
+    peer = OpenAICompatiblePeer(
+        lambda _: Reply(fenced("def median(numbers):\n    return 0")), [OpenModel("org/own-qwen")], api_key=key
+    )
+    async with serving(peer.app) as url:
+        own_profile(environment, f"{OWN.replace('URL', url)}api_key_env: OWN_KEY\n")
+        demo = await run_command(environment | {"OWN_KEY": key}, "demo")
+
+    assert demo.out.startswith("This demo asks your own models: own-qwen")
+    assert "own-qwen" in demo.out.partition("Attempts")[2]
+    assert {exchange.status for exchange in peer.journal.exchanges} == {200}
+
+
 async def test_what_the_server_says_it_charged_is_booked_and_not_the_price_of_the_profile(environment: dict[str, str]):
     price = "price: {input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2, source: x, seen: 2026-11-25}\n"
     answer = Reply(fenced("def double(count): return 2 * count"))
