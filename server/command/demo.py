@@ -62,7 +62,10 @@ async def demo() -> int:
 
 @contextlib.asynccontextmanager
 async def _available_models(home: Path, console: Console) -> AsyncGenerator[Mapping[str, str]]:
-    """The environment for a server with available models: the user's own, or recorded ones on local peers."""
+    """The environment for a server with available models: the user's own, or recorded ones on local peers.
+
+    home: the server's data folder, which gets a copy of the user's own profiles.
+    """
     settings = load_settings()
     own_profiles = settings.home / PROFILES_FOLDER
     if own_profiles.is_dir():

@@ -72,17 +72,15 @@ GRAMMARS: Mapping[str, Grammar] = {
     "go": Grammar(("go",), True, _NEWER_GO),  # none of 148 files of Go's own sources
     "html": Grammar(("html",), False),  # 22 of 145 pages; and HTML defines no page as invalid
     "java": Grammar(("java",), True, _NEWER_JAVA),
-    "javascript": Grammar(
-        ("javascript",), True, _NEWER_JAVASCRIPT
-    ),  # 8 of 1,174 of test262's parser tests, none of 150 files
+    # 8 of 1,174 of test262's parser tests, none of 150 files
+    "javascript": Grammar(("javascript",), True, _NEWER_JAVASCRIPT),
     "kotlin": Grammar(("kotlin",), False),
     "php": Grammar(("php",), False),  # none of 150 files, but templates that begin outside `<?php`
     "ruby": Grammar(("ruby",), True, _NEWER_RUBY),  # none of 150 files of Ruby's own library
     "rust": Grammar(("rust",), False),  # 50 of 187 of rust-analyzer's parser tests
     "swift": Grammar(("swift",), False),
-    "typescript": Grammar(
-        ("typescript", "tsx"), False, _NEWER_JAVASCRIPT
-    ),  # 14 of 150 files, with `in` and `out` variance annotations
+    # 14 of 150 files, with `in` and `out` variance annotations
+    "typescript": Grammar(("typescript", "tsx"), False, _NEWER_JAVASCRIPT),
 }
 """The grammars, by our name of the language."""
 
@@ -110,6 +108,15 @@ def syntax_tree(code: str, language: str) -> "SgNode":
     """The root of the syntax tree, from the first grammar that parses without errors. language: a key of GRAMMARS."""
     trees = [rough_tree(code, name) for name in GRAMMARS[language].names]
     return next((tree for tree in trees if next(_broken(tree), None) is None), trees[0])
+
+
+def all_nodes(root: "SgNode") -> Iterator["SgNode"]:
+    """The root and every node below it."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(node.children())
 
 
 def in_known_syntax(code: str, language: str) -> str:

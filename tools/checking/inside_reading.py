@@ -184,25 +184,28 @@ ASYNC_FIXTURE = re.compile(r"^'[^']*' requested an async fixture ('\w+')")
 """pytest's message for an async fixture (9.2, seen 2026-11-30)."""
 
 
-def asserts_in_threads() -> list[BaseException]:
-    """From now on, the asserts of a script of tests that fail in threads, where they end nothing but their thread."""
+def collect_thread_failures() -> list[BaseException]:
+    """Start collecting assert failures of a test script in threads, which would end nothing but their thread.
+
+    Returns the list that they are appended to.
+    """
     import threading
 
     failed: list[BaseException] = []
-    tell = threading.excepthook
+    print_traceback = threading.excepthook
 
-    def hear(ended: threading.ExceptHookArgs) -> None:
+    def collect(ended: threading.ExceptHookArgs) -> None:
         steps = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(ended.exc_traceback)]
         if isinstance(ended.exc_value, AssertionError) and steps[-1:] == ["tests.py"]:
             failed.append(ended.exc_value)
-        tell(ended)
+        print_traceback(ended)
 
-    threading.excepthook = hear
+    threading.excepthook = collect
     return failed
 
 
-def tells_of_an_assert_in_a_thread(warning: warnings.WarningMessage) -> bool:
-    """Whether pytest warns of an assert of the tests that failed in a thread; what else ends one may be meant to."""
+def is_thread_assert_failure(warning: warnings.WarningMessage) -> bool:
+    """Whether pytest warns of an assert in the tests that failed in a thread; other errors there may be intended."""
     is_of_a_thread = warning.category.__name__ == "PytestUnhandledThreadExceptionWarning"
     return is_of_a_thread and THREAD_ENDED_BY_AN_ASSERT.search(str(warning.message)) is not None
 

@@ -115,7 +115,8 @@ def run_script(job: dict[str, Any]) -> dict[str, object]:
         module = imported(job["module"]) if job.get("module") else executed(job["answer"])
         module.__dict__.update({"@explain": reading.explain, "@decided": reading.decided, "@leaving": leaving.remember})
         sys.modules["__main__"] = module
-        in_threads: list[BaseException] = reading.asserts_in_threads() if "hread" in job["tests"] else []
+        uses_threads = "thread" in job["tests"].lower()  # most do not, and importing `threading` takes time
+        in_threads: list[BaseException] = reading.collect_thread_failures() if uses_threads else []
         module.__name__ = "__main__"  # skips the answer's main block, runs that of the tests
         exec(tests, module.__dict__)  # noqa: S102  # running it is the purpose
         if in_threads:
@@ -313,7 +314,7 @@ class ResultCounter:
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
         if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):
             self.idle.add(nodeid)
-        if reading.tells_of_an_assert_in_a_thread(warning_message):
+        if reading.is_thread_assert_failure(warning_message):
             self.results[nodeid] = "failed"
             self.note(nodeid, str(warning_message.message))
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from .grammar import in_known_syntax, syntax_tree
+from .grammar import all_nodes, in_known_syntax, syntax_tree
 
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
@@ -74,7 +74,7 @@ def read_program(code: str, language: str) -> Program:
         types=frozenset(types - values),
         imported=frozenset(imported),
         exported=frozenset(exported),
-        has_jsx="<" in code and any(node.kind() in _JSX for node in _all(root)),
+        has_jsx="<" in code and any(node.kind() in _JSX for node in all_nodes(root)),
         can_fail=any(_does_something(node) for node in _outside(root)),
     )
 
@@ -200,14 +200,6 @@ def _outside(root: "SgNode") -> Iterator["SgNode"]:
         yield node
         if node.kind() not in _FUNCTIONS:
             waiting.extend(node.children())
-
-
-def _all(root: "SgNode") -> Iterator["SgNode"]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(node.children())
 
 
 def _is_await(node: "SgNode") -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from .grammar import syntax_tree
+from .grammar import all_nodes, syntax_tree
 
 if TYPE_CHECKING:
     from ast_grep_py import SgNode
@@ -24,7 +24,7 @@ def first_vacuous_assert(tests: str, language: str, own: frozenset[str]) -> str 
     Conservative, as in `inside_vacuous_asserts.py`. language: a key of GRAMMARS. own: names that the tests define.
     """
     root = syntax_tree(tests, language)
-    nodes = list(_all(root))
+    nodes = list(all_nodes(root))
     found = [*_unwatched_comparisons(nodes, own), *_uncalled(nodes)]
     if not _OWN_ASSERT.search(tests):
         found += [*_taken_by_catch(nodes), *_rejections_printed(root, nodes)]
@@ -182,11 +182,3 @@ def _statements(block: "SgNode") -> list["SgNode"]:
 
 def _line(node: "SgNode") -> int:
     return node.range().start.line + 1
-
-
-def _all(root: "SgNode") -> Iterator["SgNode"]:
-    waiting = [root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        waiting.extend(node.children())
