@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from .durable_files import sync, write_and_sync
 from .errors import NothingToUndo, OverlayError, Superseded
 from .proposal import Proposal
+from .validation import first_problem
 from .yaml_text import parse_yaml
 
 FOLDER = "measured"
@@ -197,9 +198,7 @@ def _read(folder: Path, number: int) -> tuple[FactsVersion, bool]:
     except (UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise OverlayError(f"{path}: not YAML ({' '.join(str(error).split())[:160]}). {remedy}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the file as a whole"
-        raise OverlayError(f"{path}: {field}: {first['msg']}. {remedy}") from error
+        raise OverlayError(f"{path}: {first_problem(error, 'the file as a whole')}. {remedy}") from error
     if version.number != number:
         raise OverlayError(f"{path}: number: is {version.number}, and the name says {number}. {remedy}")
     written = _DIGEST.match(text)

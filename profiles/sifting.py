@@ -12,6 +12,7 @@ from .measurable import why_not
 from .model import ModelProfile
 from .overlay import apply_proposal
 from .proposal import Fact, Proposal
+from .validation import first_problem
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,7 @@ def _problem_with(catalogue: Catalogue, profile: str, changes: list[Proposal]) -
     try:
         known = ModelProfile.model_validate(facts) if changes else None
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        field = ".".join(map(str, first["loc"])) or "the profile as a whole"
-        return f"it would leave the profile invalid: {field}: {first['msg'].removeprefix('Value error, ')}"
+        return f"it would leave the profile invalid: {first_problem(error, 'the profile as a whole')}"
     if known is not None and known.id != profile:
         return f"its id is {known.id!r}, and not {profile!r}"
     return None

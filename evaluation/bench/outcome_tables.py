@@ -18,6 +18,7 @@ from ...memory_store.confidence import Belief
 from ...memory_store.embedding.lexical import embed
 from ...memory_store.tendency import NEIGHBOURS, Outcomes, Traits, expected_successes
 from ...memory_store.text_traits import FLOOR, traits_of
+from ...profiles.validation import first_problem
 from ...tools.routing.deciding import understand
 from ..json_lines import read_rows, unpacked
 
@@ -87,9 +88,7 @@ def _outcomes(row: object, file: Path, number: int) -> OutcomeRow:
     try:
         return OutcomeRow.model_validate(row)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"{file}, row {number}: {place}: {first['msg']}. Correct it there.") from error
+        raise ValueError(f"{file}, row {number}: {first_problem(error)}. Correct it there.") from error
 
 
 def product_chances(table: OutcomeTable, known: Rows, asked: Rows, weight: Block | None = None) -> Block:

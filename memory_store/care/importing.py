@@ -20,6 +20,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast
 import anyio.to_thread
 from pydantic import BaseModel, ValidationError
 
+from ...profiles.validation import first_problem
 from ...profiles.vocabulary import TaskType
 from ..errors import ImportRefused
 from ..ledger import Ledger
@@ -188,9 +189,7 @@ def _parsed(row: type[_Row], content: bytes) -> _Row:
     try:
         return row.model_validate_json(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise _Bad(f"{place}: {first['msg']}" if place else first["msg"]) from error
+        raise _Bad(first_problem(error)) from error
 
 
 def _check_vectors(task: PortableTask, vector_bytes: dict[str, int]) -> None:
