@@ -47,12 +47,19 @@ class EvaluationProgress:
     """Models that are no longer asked, and why."""
     unaffordable: dict[str, int] = field(default_factory=dict[str, int])
     """Number of answers that the evaluation's budget does not cover, by model."""
+    unmeasured: dict[str, dict[str, int]] = field(default_factory=dict[str, dict[str, int]])
+    """Number of answers asked for that taught nothing about the model, by model and reason."""
     staying: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Items whose texts must stay on this machine, and why."""
     withheld: dict[str, int] = field(default_factory=dict[str, int])
     """Number of answers not requested for that reason, by remote model."""
     resumed: bool = False
     on_change: Callable[[], None] = lambda: None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether everything is measured that the budget covers and that may be sent. Batches are not considered."""
+        return not (self.given_up or self.unmeasured or self.broken)
 
 
 async def evaluate(
@@ -71,8 +78,8 @@ async def evaluate(
     """Ask each model for an answer to each item, as often as the terms say, and record the results in the ledger.
 
     Resumes an unfinished evaluation of the same terms, without repeating what was measured. It is finished when
-    nothing is left that its budget covers; a failed vendor, answers still with a vendor, the day's budget or a
-    cancellation leave it unfinished.
+    nothing is left that its budget covers; a failed vendor, answers still with a vendor, a wrong check, the day's
+    budget or a cancellation leave it unfinished.
 
     models: profile ids. progress: updated as it runs. in_batches: use batches where the vendor takes them; answers
     outstanding from earlier batches are fetched in any case. local_items: ids of items that may not leave this machine.
@@ -110,7 +117,7 @@ async def evaluate(
     )
     try:
         await run.all(items, models)
-        if not progress.given_up and not await batched_in(services.ledger, evaluation_id):
+        if progress.is_whole and not await batched_in(services.ledger, evaluation_id):
             await finish_evaluation(services.ledger, evaluation_id, services.now)
     finally:
         with anyio.CancelScope(shield=True):
@@ -156,8 +163,6 @@ class _Run:
     """Consecutive inconclusive items, by model."""
     conclusive: set[str] = field(default_factory=set[str])
     """Models with at least one conclusive measurement, now or before."""
-    inconclusive: dict[str, str] = field(default_factory=dict[str, str])
-    """Reason for the latest inconclusive item, by model."""
     ledger_error: LedgerError | None = None
     """Why results cannot be recorded."""
 
@@ -187,8 +192,9 @@ class _Run:
             await self._ask(left)
         if self.ledger_error is not None:
             raise self.ledger_error
-        unknown = {model: why for model, why in self.inconclusive.items() if model not in self.conclusive}
-        self.progress.given_up.update({**unknown, **self.progress.given_up})
+        for model, reasons in self.progress.unmeasured.items():
+            if model not in self.conclusive:
+                self.progress.given_up.setdefault(model, next(reversed(reasons)))
 
     async def _ask(
         self,
@@ -292,7 +298,9 @@ class _Run:
             self.inconclusive_in_a_row[model] = 0
             return
         self.inconclusive_in_a_row[model] = self.inconclusive_in_a_row.get(model, 0) + 1
-        why = self.inconclusive[model] = f"{measurement.outcome}: {error or await self._reason(measurement)}"
+        why = f"{measurement.outcome}: {error or await self._reason(measurement)}"
+        reasons = self.progress.unmeasured.setdefault(model, {})
+        reasons[why] = reasons.get(why, 0) + 1
         is_over = measurement.outcome == "rate_limited" or isinstance(error, _FOR_ALL_ITEMS)
         if is_over or self.inconclusive_in_a_row[model] >= GIVEN_UP_AFTER:
             self.progress.given_up[model] = why

@@ -27,6 +27,8 @@ class Report:
     given_up: Mapping[str, str]
     """Models that were skipped, and why. Empty for an earlier run."""
     unaffordable: Mapping[str, int]
+    unmeasured: Mapping[str, Mapping[str, int]] = field(default_factory=dict[str, Mapping[str, int]])
+    """Number of answers asked for that taught nothing, by model and reason. Empty for an earlier run."""
     staying: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     """Items whose texts must stay on this machine, and why."""
     withheld: Mapping[str, int] = field(default_factory=dict[str, int])
@@ -43,6 +45,7 @@ class Report:
         broken: Mapping[str, str] | None = None,
         given_up: Mapping[str, str] | None = None,
         unaffordable: Mapping[str, int] | None = None,
+        unmeasured: Mapping[str, Mapping[str, int]] | None = None,
         staying: Mapping[str, tuple[str, ...]] | None = None,
         withheld: Mapping[str, int] | None = None,
         with_vendors: int = 0,
@@ -56,6 +59,7 @@ class Report:
             broken=broken or {},
             given_up=given_up or {},
             unaffordable=unaffordable or {},
+            unmeasured=unmeasured or {},
             staying=staying or {},
             withheld=withheld or {},
             with_vendors=with_vendors,
@@ -88,6 +92,12 @@ class Report:
         return (
             *(f"{item} was given to no model: {why}" for item, why in sorted(self.broken.items())),
             *(f"{model} was skipped: {why}" for model, why in sorted(self.given_up.items())),
+            *(
+                f"{model}: {_answers(count)} not measured: {why}"
+                for model, reasons in sorted(self.unmeasured.items())
+                for why, count in reasons.items()
+                if why != self.given_up.get(model)
+            ),
             *(
                 f"{model}: {_answers(count)} not requested: the budget does not cover the worst case. Raise"
                 " --budget-usd."
@@ -129,6 +139,7 @@ def facts_of(report: Report) -> dict[str, Any]:
         "broken": dict(report.broken),
         "given_up": dict(report.given_up),
         "unaffordable": dict(report.unaffordable),
+        "unmeasured": {model: dict(reasons) for model, reasons in report.unmeasured.items()},
         "staying": {item: list(why) for item, why in report.staying.items()},
         "withheld": dict(report.withheld),
         "with_vendors": report.with_vendors,

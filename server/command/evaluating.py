@@ -250,6 +250,7 @@ async def _report(services: Services, progress: EvaluationProgress) -> Report | 
         broken=progress.broken,
         given_up=progress.given_up,
         unaffordable=progress.unaffordable,
+        unmeasured=progress.unmeasured,
         staying=progress.staying,
         withheld=progress.withheld,
         with_vendors=len(await batched_in(services.ledger, row.id)),
@@ -287,7 +288,7 @@ def _unwritable(page: Path, error: OSError) -> BadArgument:
 def _exit_code(report: Report) -> int:
     if not any(figures.all.asked for figures in report.models):
         return 1
-    return 0 if report.evaluation.finished_at is not None and not report.broken else INCOMPLETE
+    return 0 if report.evaluation.finished_at is not None else INCOMPLETE
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ async def trial_from_shell(open_services: OpenServices, arguments: TrialArgument
         return print_error(BadArgument("profiles trial: no task has a result for both models. The reasons are above."))
     if not as_json:
         _say(found.in_words(), Console())
-    is_whole = not call.cancel_called and not progress.given_up and not progress.unaffordable
+    is_whole = not call.cancel_called and progress.is_whole and not progress.unaffordable
     source = partial(_found, found, progress.evaluation_id)
     code = await offer(open_services, [source], apply=False, as_json=as_json, extra={"trial": asdict(found)})
     return code if is_whole else INCOMPLETE

@@ -162,6 +162,19 @@ async def test_an_item_whose_check_is_wrong_is_named_and_asked_of_nobody(lab):
         assert len(script.asked) == 3
 
 
+async def test_once_its_check_is_mended_the_left_out_item_alone_is_asked(lab):
+    progress = EvaluationProgress()
+    wrong = item("wrong@1", tests="assert shout('ab') == 'xx'")
+    script = Script({LOCAL_WIRE: [RIGHT]})
+    async with lab(script) as lab:
+        first = await lab.evaluate(LOCAL, items=(*ITEMS, wrong))
+        second = await lab.evaluate(LOCAL, items=(*ITEMS, item("wrong@1")), progress=progress)
+
+        assert first.finished_at is None
+        assert (second.id, second.finished_at is not None) == (first.id, True)
+        assert len(script.asked) == 4
+
+
 async def test_one_that_is_interrupted_goes_on_where_it_stopped(lab):
     script = Script({LOCAL_WIRE: [RIGHT, Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
     async with lab(script) as lab:

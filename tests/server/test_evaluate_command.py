@@ -19,7 +19,7 @@ from starlette.requests import Request
 
 from chargehand.evaluation.comparison import SUITE
 from chargehand.evaluation.peers.journal import Exchange
-from chargehand.evaluation.peers.reply import Ask, Fault, Reply, Stall
+from chargehand.evaluation.peers.reply import Ask, Cut, Fault, Reply, Stall
 from chargehand.evaluation.peers.vendors import Vendors, vendors
 from chargehand.evaluation.quick_trial import TRIAL
 from chargehand.evaluation.suite.loading import read_suite
@@ -44,6 +44,8 @@ class Class:
     good: tuple[str, ...] = (LOCAL_WIRE,)
     stalls_from: int | None = None
     """From so many questions on nobody answers."""
+    breaks_off_at: int | None = None
+    """The number of the question whose answer breaks off."""
     asked: list[Ask] = field(default_factory=list)
     was_asked: anyio.Event = field(default_factory=anyio.Event)
     """Set at the next question; then there is a new one."""
@@ -57,7 +59,7 @@ class Class:
         reply = Reply(task.reference if ask.model in self.good else task.wrong[0])
         if self.stalls_from is not None and len(self.asked) > self.stalls_from:
             return Stall(reply, anyio.Event(), after=1)
-        return reply
+        return Cut(reply) if len(self.asked) == self.breaks_off_at else reply
 
 
 def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -188,6 +190,19 @@ async def test_an_evaluation_that_is_cut_short_goes_on_and_asks_nothing_twice(tm
     if ending == signal.SIGINT:
         assert code == 3
         assert "unfinished" in out
+
+
+async def test_an_answer_that_broke_off_is_named_and_the_same_command_asks_it_alone_again(tmp_path: Path):
+    asked = Class(breaks_off_at=2)
+    async with vendors(asked) as peers:
+        first = await typed(tmp_path, peers, *TERMS, "--models", LOCAL)
+        again = await typed(tmp_path, peers, *TERMS, "--models", LOCAL)
+
+    assert (first.code, again.code) == (3, 0)
+    assert "unfinished: the same command continues it" in first.out
+    assert f"{LOCAL}: 1 answer was not measured: error: The answer of Ollama broke off" in first.out
+    assert f"{len(TASKS)} of {len(TASKS)}" in again.out
+    assert len(asked.asked) == len(TASKS) + 1
 
 
 async def test_a_report_before_the_first_question_has_no_empty_tables(tmp_path: Path):
