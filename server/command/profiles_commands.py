@@ -6,7 +6,7 @@ from rich.console import Console
 
 from ...evaluation.tables import print_table, standard_output
 from ...profiles.model import ModelProfile
-from ..surface.resources import profile_facts
+from ..surface.facts import profile_facts
 from ..surface.server_state import OpenServices
 from .reports import USER_FIXABLE, print_error, print_errors, print_json
 

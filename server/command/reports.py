@@ -3,9 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 from rich.console import Console
@@ -19,6 +17,7 @@ from ...profiles.errors import ProfileError
 from ...profiles.price import in_dollars
 from ...tools.errors import BadArgument, CallerError
 from ...tools.route_task import RouteAnswer, route_task
+from ..surface.facts import usage_facts
 from ..surface.server_state import OpenServices
 from .host_instructions import FORMS, instructions, write_instructions
 
@@ -58,16 +57,6 @@ async def print_usage(open_services: OpenServices, *, days: float | None, as_jso
         show_usage(report, console)
         _show_classes(classes, console)
     return 0
-
-
-def usage_facts(report: UsageReport, classes: Sequence[ClassUsage]) -> dict[str, Any]:
-    """The usage report as published in JSON (hence Any)."""
-    return {
-        **asdict(report),
-        "saved_usd": report.saved_usd,
-        "classes": [{**asdict(c), "saved_usd": c.saved_usd, "loses_money": c.loses_money} for c in classes],
-        "not_recommended": [c.task_type for c in classes if c.loses_money],
-    }
 
 
 async def print_instructions(open_services: OpenServices, form_name: str | None, folder: Path | None) -> int:

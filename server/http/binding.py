@@ -4,13 +4,15 @@ import ipaddress
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
-from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import SecretStr
 
 from ..settings import BadSetting
 from .addresses import checked_host, checked_url
+
+if TYPE_CHECKING:
+    from mcp.server.transport_security import TransportSecuritySettings
 
 PATH = "/mcp"
 HEALTH = "/health"
@@ -94,11 +96,13 @@ class Binding:
             )
         return access
 
-    def transport_security(self, *, of_health: bool = False) -> TransportSecuritySettings:
+    def transport_security(self, *, of_health: bool = False) -> "TransportSecuritySettings":
         """The accepted Host and Origin headers. Raises BadSetting.
 
         of_health: for `/health`, which also accepts loopback names, as used by a container's health check.
         """
+        from mcp.server.transport_security import TransportSecuritySettings
+
         names = [*(_LOOPBACK_NAMES if self.is_loopback or of_health else ()), *self._names]
         origins = [f"{scheme}://{name}{port}" for scheme in ("http", "https") for name in names for port in ("", ":*")]
         if self.public_url is not None:

@@ -18,9 +18,6 @@ from .icon import ICON
 from .server_state import CurrentServer, ServerState
 
 if TYPE_CHECKING:
-    import datetime as dt
-
-    from ...profiles.catalogue import Catalogue
     from ...profiles.model import ModelProfile
     from ...tools.services import Services
 
@@ -52,6 +49,8 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
     """Add the resources with an id in the URI: one model, one task."""
 
     async def profile(id: str) -> str:  # noqa: A002 - the name in the URI template
+        from .facts import profile_facts
+
         services = await current.services()
         return _as_json(profile_facts(services.catalogue, id, services.today))
 
@@ -76,12 +75,6 @@ def add_templates(app: MCPServer[ServerState], current: CurrentServer) -> None:
     )(_with_readable_errors(task))
 
 
-def profile_facts(catalogue: "Catalogue", name: str, today: "dt.date") -> dict[str, Any]:
-    """All facts of a model as JSON, its inherited roles included. Raises UnknownModel."""
-    profile = catalogue.named(name, today)[0]
-    return profile.model_dump(mode="json", exclude_none=True) | {"roles": catalogue.roles_of(profile, today)}
-
-
 async def _profiles(services: "Services") -> str:
     listed = sorted(services.catalogue, key=lambda p: (p.provider, p.id))
     return _as_json([_line(profile, services.catalogue.roles_of(profile, services.today)) for profile in listed])
@@ -103,7 +96,7 @@ def _line(profile: "ModelProfile", roles: Iterable[str]) -> dict[str, Any]:
 async def _usage(services: "Services") -> str:
     from ...memory_store.adherence import report_classes
     from ...memory_store.usage import report_usage
-    from ..command.reports import usage_facts
+    from .facts import usage_facts
 
     return _as_json(usage_facts(await report_usage(services.ledger), await report_classes(services.ledger)))
 
