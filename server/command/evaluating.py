@@ -67,6 +67,8 @@ class EvaluateArguments:
     """Whether to use batches where the vendor supports them."""
     repository: MinedRepository | None = None
     """The repository to take the tasks from. None: the tasks that ship with Chargehand."""
+    continued: EvaluationTerms | None = None
+    """The terms of an unfinished evaluation to continue, some of whose models may be away. None: as the fields say."""
 
 
 async def evaluate_from_shell(
@@ -141,7 +143,9 @@ async def _measure(
         terms = replace(terms, suite=mined.label, seed=0)
         items = _of_kinds(mined.tasks, terms)
     else:
-        terms = await _resumed(services) if arguments.resume else await _terms(services, arguments, console)
+        terms = arguments.continued
+        if terms is None:
+            terms = await _resumed(services) if arguments.resume else await _terms(services, arguments, console)
         items = _items(terms, console)
     in_batches = arguments.in_batches or (arguments.resume and await _is_in_batches(services, terms))
     await evaluate(services, state.delegations, items, terms.models, terms, progress=progress, in_batches=in_batches)

@@ -90,7 +90,7 @@ async def _decide(
         terms for row, terms in of_week if row.finished_at is None and _is_same_evaluation(terms, arguments, wanted)
     ]
     if begun:
-        return _Decision(replace(arguments, models=begun[0].models, budget_usd=_limit(begun[0].budget_usd)))
+        return _Decision(replace(arguments, continued=begun[0]))
     return _Decision(arguments)
 
 

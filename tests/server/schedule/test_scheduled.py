@@ -167,6 +167,31 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
     assert rows == [(0.5, 0)]
 
 
+async def test_a_model_that_went_away_does_not_keep_the_others_from_being_gone_on_with(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+):
+    answer = Wrong()
+    answer.fault = HttpFault(400)
+    arguments = EvaluateArguments(kinds=(KIND,))
+    async with vendors(answer) as peers:
+        known_to(monkeypatch, peers)
+        monkeypatch.delenv("CEREBRAS_API_KEY")
+        await run(arguments=arguments)
+        answer.fault = None
+        monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
+        code = await run(arguments=arguments)
+        async with own_services() as services:
+            rows = await services.ledger.rows(
+                "SELECT model, COUNT(DISTINCT evaluation_id) FROM measurements WHERE passed IS NOT NULL"
+                " AND model IN (?, ?) GROUP BY model",
+                (LOCAL, HAIKU),
+            )
+
+    assert code == 3
+    assert rows == [(HAIKU, 1)]
+    assert log(home) == ["begun", "failed (exit code 1)", "begun", "not finished: the next run continues it"]
+
+
 @pytest.fixture
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[EvaluateArguments]:
     """What would be evaluated, in place of evaluating it."""
@@ -213,7 +238,7 @@ async def test_what_somebody_began_by_hand_is_left_to_them(
         await evaluated_by_hand(other, is_finished=False)
         await run(arguments=replace(ARGUMENTS, budget_usd=0.5, in_batches=True))
 
-    assert [(o.models, o.kinds, o.budget_usd) for o in evaluated] == [((LOCAL,), (KIND,), 0.5)]
+    assert [(o.models, o.kinds, o.budget_usd, o.continued) for o in evaluated] == [((LOCAL,), (KIND,), 0.5, None)]
 
 
 async def test_what_is_gone_on_with_is_asked_in_batches_as_before(
@@ -224,7 +249,9 @@ async def test_what_is_gone_on_with_is_asked_in_batches_as_before(
         await evaluated_by_hand(replace(ARGUMENTS, budget_usd=0.25), is_finished=False)
         await run(arguments=replace(ARGUMENTS, budget_usd=0.5, in_batches=True))
 
-    assert [(o.models, o.budget_usd, o.in_batches) for o in evaluated] == [((LOCAL,), 0.25, True)]
+    (only,) = evaluated
+    assert only.continued is not None
+    assert (only.continued.models, only.continued.budget_usd, only.in_batches) == ((LOCAL,), 0.25, True)
 
 
 async def test_one_model_that_was_evaluated_by_hand_is_not_all_of_them(
