@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -72,15 +72,23 @@ class EvaluateArguments:
 
 
 async def evaluate_from_shell(
-    open_services: OpenServices, arguments: EvaluateArguments, *, as_json: bool, page: Path | None
+    open_services: OpenServices,
+    arguments: EvaluateArguments,
+    *,
+    as_json: bool,
+    page: Path | None,
+    report_error: Callable[[Exception], int] = print_error,
 ) -> int:
-    """Measure, and print the results so far even if interrupted. Returns the exit code. A signal settles the costs."""
+    """Measure, and print the results so far even if interrupted. Returns the exit code. A signal settles the costs.
+
+    report_error: tells the user of an error that they can mend; returns the exit code.
+    """
     console = Console(stderr=True)
     if page is not None:
         try:
             await anyio.to_thread.run_sync(_refuse_unwritable, page)
         except BadArgument as error:
-            return print_error(error)
+            return report_error(error)
     failure: Exception | None = None
     report: Report | None = None
     async with open_server_state(open_services) as state, anyio.create_task_group() as group:
@@ -96,14 +104,14 @@ async def evaluate_from_shell(
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:
-        return print_error(failure)
+        return report_error(failure)
     if report is None:
         console.print("Interrupted before anything was asked.")
         return 1
     try:
         await _output(report, as_json=as_json, page=page)
     except BadArgument as error:
-        return print_error(error)
+        return report_error(error)
     return _exit_code(report)
 
 

@@ -199,21 +199,30 @@ def uninstall_schedule(home: Path, *, run: RunCommand, platform: str = sys.platf
 
 
 def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int:
-    from ...tools.errors import CallerError
+    from ...tools.errors import BadArgument, CallerError
     from ..command.evaluate_arguments import evaluate_arguments_of
     from ..command.reports import print_error
     from ..settings import load_settings
     from .environment import read_variables
-    from .scheduled import run_scheduled
+    from .scheduled import fail, run_scheduled
 
     if chosen.scheduled:
         os.environ["CHARGEHAND_HOME"] = chosen.scheduled
     try:
-        for name, value in read_variables(load_settings().home).items():
-            os.environ.setdefault(name, value)
+        home = Path(chosen.scheduled) if chosen.scheduled else load_settings().home
+        if not home.is_dir():
+            raise BadArgument(
+                f"evaluate: {home}, the data folder of this weekly run, is not there. Move it back, or set"
+                " CHARGEHAND_HOME to where it is now and run `chargehand evaluate --install-schedule` again."
+            )
     except CallerError as error:
         return print_error(error)
-    return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), page=chosen.html))
+    try:
+        for name, value in read_variables(home).items():
+            os.environ.setdefault(name, value)
+    except CallerError as error:
+        return fail(home, error)
+    return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), home, page=chosen.html))
 
 
 def run_command(command: Sequence[str]) -> str | None:

@@ -43,29 +43,45 @@ class _Decision:
 async def run_scheduled(
     open_services: OpenServices,
     arguments: EvaluateArguments,
+    home: Path,
     *,
     page: Path | None = None,
     read_machine: PowerAndLoad = read_power_and_load,
 ) -> int:
     """Evaluate if due. Returns the exit code, which is 0 when the run is skipped.
 
-    The result or the reason to skip is printed, and appended to `schedule.log` in the data folder. page: an HTML
-    file to write the figures to.
+    The result, the reason to skip or the error is printed, and appended to `schedule.log` in home, the data folder.
+    page: an HTML file to write the figures to.
     """
+    errors: list[Exception] = []
+
+    def report_error(error: Exception) -> int:
+        errors.append(error)
+        return print_error(error)
+
     try:
         async with open_services() as services:
-            home, began = services.ledger.path.parent, services.clock().astimezone()
+            began = services.clock().astimezone()
             decision = await _decide(services, arguments, began, read_machine)
     except USER_FIXABLE as error:
-        return print_error(error)
+        return await anyio.to_thread.run_sync(fail, home, error)
     if decision.arguments is None:
         await _log(home, began, f"skipped: {decision.why_not}")
         return 0
     await _log(home, began, "begun")
-    code = await evaluate_from_shell(open_services, decision.arguments, as_json=False, page=page)
+    code = await evaluate_from_shell(
+        open_services, decision.arguments, as_json=False, page=page, report_error=report_error
+    )
     ended = {0: "finished", 3: "not finished: the next run continues it"}
-    await _log(home, dt.datetime.now().astimezone(), ended.get(code, f"failed (exit code {code})"))
+    what = f"failed: {_in_a_line(errors[0])}" if errors else ended.get(code, f"failed (exit code {code})")
+    await _log(home, dt.datetime.now().astimezone(), what)
     return code
+
+
+def fail(home: Path, error: Exception) -> int:
+    """Print an error and append it to the log in the data folder. Returns exit code 1."""
+    _write(home, f"{dt.datetime.now().astimezone().isoformat(timespec='seconds')} failed: {_in_a_line(error)}")
+    return print_error(error)
 
 
 async def _decide(
@@ -130,13 +146,18 @@ async def _loaded(services: Services) -> Sequence[LoadedModel]:
 
 
 async def _log(home: Path, at: dt.datetime, what: str) -> None:
-    """Print a line and append it to the log, which keeps the last _LINES_KEPT."""
+    """Print a line and append it to the log."""
     line = f"{at.isoformat(timespec='seconds')} {what}"
     print(line, flush=True)  # noqa: T201 - for the scheduler's own journal
+    await anyio.to_thread.run_sync(_write, home, line)
+
+
+def _write(home: Path, line: str) -> None:
+    """Append a line to the log, which keeps the last _LINES_KEPT."""
     file = home / LOG_FILE
+    before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+    replace_file(file, "\n".join([*before[1 - _LINES_KEPT :], line, ""]).encode())
 
-    def write() -> None:
-        before = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-        replace_file(file, "\n".join([*before[1 - _LINES_KEPT :], line, ""]).encode())
 
-    await anyio.to_thread.run_sync(write)
+def _in_a_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -56,7 +56,8 @@ def log(home: Path) -> list[str]:
 
 
 async def run(measures=IDLE, arguments: EvaluateArguments = ARGUMENTS) -> int:
-    return await run_scheduled(own_services, arguments, read_machine=lambda: measures)
+    home = Path(os.environ["CHARGEHAND_HOME"])
+    return await run_scheduled(own_services, arguments, home, read_machine=lambda: measures)
 
 
 async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: Path):
@@ -301,5 +302,39 @@ def test_a_file_of_variables_that_cannot_be_used_is_named_without_its_content(
     assert main(["evaluate", "--scheduled", str(home)]) == 1
 
     said = " ".join(capsys.readouterr().err.split())
-    assert complaint in said
-    assert "sk-canary" not in said
+    for text in (said, *log(home)):
+        assert complaint in text
+        assert "sk-canary" not in text
+
+
+def test_a_data_folder_that_was_moved_is_not_begun_anew_in_its_old_place(
+    home: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["evaluate", "--scheduled", str(home)]) == 1
+
+    assert "run `chargehand evaluate --install-schedule` again" in " ".join(capsys.readouterr().err.split())
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(("config", "why"), [("policy = 'none'", "policy"), ("", "nobody")])
+def test_the_log_says_what_kept_a_run_from_its_beginning(home: Path, config: str, why: str):
+    home.mkdir()
+    (home / "config.toml").write_text(config)
+
+    assert main(["evaluate", "--scheduled", str(home), "--models", "nobody"]) == 1
+
+    (line,) = log(home)
+    assert line.startswith("failed: ")
+    assert why in line
+
+
+async def test_the_log_says_what_kept_a_run_that_had_begun_from_its_work(home: Path):
+    page = Path("/nowhere/page.html")
+
+    code = await run_scheduled(own_services, ARGUMENTS, home, page=page, read_machine=lambda: IDLE)
+
+    assert code == 1
+    assert log(home) == [
+        "begun",
+        f"failed: --html: {page} cannot be written (No such file or directory). Name another file.",
+    ]
