@@ -6,10 +6,11 @@ inspected by reading files only, because no code of a project may run outside th
 
 import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
+from importlib.util import cache_from_source, find_spec
 from pathlib import Path
 
 from ..guarding.home import home_folder
@@ -21,6 +22,14 @@ _MOST_LINKS = 40
 
 _PYTEST_MODULES = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
 """pytest 9 and its imports on Linux (its METADATA, seen 2026-11-24)."""
+
+_IMPORT_PYTEST = """
+import importlib
+from _pytest.config import default_plugins
+for name in default_plugins:
+    importlib.import_module(f"_pytest.{name}")
+"""
+"""Imports what a run of pytest imports, without reading any project's settings."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +91,20 @@ def pytest_modules() -> Mapping[str, Path]:
         shown = file.parent if spec.submodule_search_locations else file
         found[shown.name] = shown
     return found
+
+
+def compile_pytest(pytest: Path, python: Path) -> None:
+    """Let a Python import its pytest once, so that it writes its bytecode, which no run in a sandbox can do.
+
+    Without it, each run compiles all of pytest, which doubles its startup time; installers such as uv do not compile.
+    pytest: its package folder. Does nothing if there is bytecode, if the folder cannot be written, or if this process
+    was told to write none (PYTHONDONTWRITEBYTECODE).
+    """
+    bytecode = Path(cache_from_source(str(pytest / "__init__.py")))
+    if sys.dont_write_bytecode or bytecode.exists() or not os.access(pytest, os.W_OK):
+        return
+    # Isolated, as the working folder and the environment may belong to a project.
+    subprocess.run([python, "-I", "-c", _IMPORT_PYTEST], env={}, capture_output=True, check=False)
 
 
 def _needed(executable: Path, prefix: Path) -> Iterator[Path]:

@@ -13,6 +13,7 @@ weak ones pass wrong answers.
 import json
 import re
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ import anyio.to_thread
 
 from ..guarding.secrets import SecretSearch
 from .import_path import ImportPath
-from .interpreter import pytest_modules
+from .interpreter import compile_pytest, pytest_modules
 from .result import CheckResult
 from .sandbox import Limits, Sandbox, SandboxFailed
 from .verdict import SHIPPED, Runner, interpret_run, not_run
@@ -111,7 +112,7 @@ async def _run(
     shown = {inside: Path(__file__).with_name(name) for inside, name in _CHECKER.items()}
     try:
         if job["kind"] != "script" or _imports(str(job["tests"]), "pytest"):
-            shown |= {f"{_SITE}/{name}": path for name, path in pytest_modules().items()}
+            shown |= await anyio.to_thread.run_sync(_shown_pytest)
         run = await sandbox.run(
             [*sandbox.python, _RUNNER],
             folder,
@@ -130,6 +131,13 @@ async def _run(
         search=search,
     )
     return await anyio.to_thread.run_sync(interpret_run, run, nonce, runner, sandbox, limits)
+
+
+def _shown_pytest() -> Mapping[str, Path]:
+    """Where the sandbox shows pytest and its dependencies, compiled if possible. Raises ModuleNotFoundError."""
+    modules = pytest_modules()
+    compile_pytest(modules["pytest"], Path(sys.executable))
+    return {f"{_SITE}/{name}": path for name, path in modules.items()}
 
 
 def _is_for_pytest(tests: str) -> bool:
