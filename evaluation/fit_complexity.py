@@ -26,8 +26,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..tools.routing.complexity import name_factors
+from ..tools.routing.correction import BUCKETS, CLIP_AT, WEIGHTS, strength_of, word_buckets
 from ..tools.routing.form import form_of
-from ..tools.routing.learnt import BUCKETS, CLIP_AT, WEIGHTS, strength_of, word_buckets
 from ..tools.routing.reading import read_task
 from ..tools.routing.task_type import infer_task_type
 from .json_lines import rows_of
@@ -75,7 +75,7 @@ class RatedSet:
 
 @dataclass(frozen=True)
 class Weights:
-    """The fitted weights, as `learnt.py` reads them."""
+    """The fitted weights, as `correction.py` reads them."""
 
     form: dict[str, tuple[float, float, float]]
     words: "npt.NDArray[np.int8]"
@@ -194,7 +194,7 @@ def _standard(values: Sequence[float]) -> "Block":
 def as_json(weights: Weights, sets: Sequence[RatedSet], made: dt.date) -> str:
     """The content of the weights file."""
     content = {
-        "about": "Made by evaluation/fit_complexity.py; points of complexity, see tools/routing/learnt.py.",
+        "about": "Made by evaluation/fit_complexity.py; points of complexity, see tools/routing/correction.py.",
         "made": made.isoformat(),
         "sources": [
             {

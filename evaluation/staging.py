@@ -21,7 +21,7 @@ from ..tools.guarding.budget import allow
 from ..tools.guarding.examining import examine_call
 from ..tools.guarding.privacy import Examination, Passage, examine
 from ..tools.guarding.roots import Roots
-from ..tools.routing.deciding import Job, understand
+from ..tools.routing.deciding import Job, analyze
 from ..tools.routing.thinking import decide_thinking
 from ..tools.services import Services
 from .suite.proof import unpack
@@ -88,7 +88,7 @@ async def staged(services: Services, item: SuiteTask) -> AsyncGenerator[Staged]:
         changes = None
         if item.target is not None:
             changes = PlannedChanges(await snapshot_workspace(item.target, files, roots, Protection(), test_files))
-        job = understand(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
+        job = analyze(item.prompt, TASK_TYPE_OF[item.kind], files, target=item.target)
         if item.origin is None:
             examined = await examine_call(services, {"task": item.prompt}, files, tests)
         else:

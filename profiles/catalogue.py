@@ -36,7 +36,7 @@ class Catalogue:
         summary = "; ".join([*wrong[:_FILES_LISTED_AT_MOST], *more])
         return f"{summary}; `chargehand doctor` says more." if summary else None
 
-    def players(
+    def models_in_role(
         self, role: Role, today: dt.date, *, task_type: TaskType | None = None, reference_first: bool = True
     ) -> tuple[ModelProfile, ...]:
         """The profiles that play the role today, most preferred first, without retired ones and those on probation.
@@ -46,7 +46,7 @@ class Catalogue:
         task_type: profiles that suit it come first, those that avoid it last.
         reference_first: profiles from the reference come before all others, as policy `reference` requires.
         """
-        return _players(self, role, today, task_type, reference_first=reference_first)
+        return _models_in_role(self, role, today, task_type, reference_first=reference_first)
 
     def place_of(self, profile: ModelProfile, role: Role, today: dt.date) -> int | None:
         """Its place in the order of a role: its own, or the one that its predecessor left it. None: it has neither."""
@@ -91,7 +91,7 @@ class Catalogue:
                 return profile
         return None
 
-    def retired_players(self, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
+    def retired_models_in_role(self, role: Role, today: dt.date) -> tuple[ModelProfile, ...]:
         """The profiles with this role that are no longer offered, most preferred first."""
         return _retired_players(self, role, today)
 
@@ -107,8 +107,10 @@ class Catalogue:
         if found := self._find_exact(wanted):
             return (found,)
         for role in ROLES:
-            if wanted == role and (players := self.players(role, today) or self.retired_players(role, today)):
-                return players
+            if wanted == role and (
+                models := self.models_in_role(role, today) or self.retired_models_in_role(role, today)
+            ):
+                return models
         if in_line := [p for p in self if p.line and p.line.lower() == wanted]:
             offered = [p for p in in_line if p.plays_roles_on(today)] or [p for p in in_line if p.is_offered_on(today)]
             # On a tie the greater id is the newer model: claude-fable-5-2 before 5-1.
@@ -144,7 +146,7 @@ _ANSWERS_KEPT = 256
 
 
 @lru_cache(maxsize=_ANSWERS_KEPT)
-def _players(
+def _models_in_role(
     catalogue: Catalogue, role: Role, today: dt.date, task_type: TaskType | None, *, reference_first: bool
 ) -> tuple[ModelProfile, ...]:
     places = _inherited(catalogue, role, today)
@@ -160,7 +162,7 @@ def _players(
 def _inherited(catalogue: Catalogue, role: Role, today: dt.date) -> dict[str, int]:
     """The rank that each eligible successor inherits from a retired model in the role, by profile id."""
     places: dict[str, int] = {}
-    for retired in catalogue.retired_players(role, today):
+    for retired in catalogue.retired_models_in_role(role, today):
         successor = catalogue.successor_of(retired, today)
         if successor is not None and successor.plays_roles_on(today) and role not in successor.roles_taken_away:
             places.setdefault(successor.id, retired.roles[role])

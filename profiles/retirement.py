@@ -53,7 +53,7 @@ def notice_of(profile: ModelProfile, catalogue: Catalogue, today: dt.date) -> No
         model=profile.id,
         retires_on=last,
         days=days,
-        roles=tuple(role for role in ROLES if profile in catalogue.players(role, today)),
+        roles=tuple(role for role in ROLES if profile in catalogue.models_in_role(role, today)),
         successor=successor.id if successor else None,
         successor_is_on_probation=successor is not None and successor.lifecycle.on_probation,
     )

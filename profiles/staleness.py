@@ -43,7 +43,7 @@ def _of_profile(profile: ModelProfile, today: dt.date) -> Iterator[str]:
 
 def _empty_roles(catalogue: Catalogue, today: dt.date) -> Iterator[str]:
     for role in ROLES:
-        players = catalogue.players(role, today)
-        if not any(player.lifecycle.status == "active" for player in players):
-            last = f" ({players[0].id} retires on {players[0].lifecycle.retires_on})" if players else ""
+        models = catalogue.models_in_role(role, today)
+        if not any(model.lifecycle.status == "active" for model in models):
+            last = f" ({models[0].id} retires on {models[0].lifecycle.retires_on})" if models else ""
             yield f"role {role}: no active model plays it{last}. Give a profile that is active `roles: {{{role}: 1}}`."

@@ -24,7 +24,7 @@ from .editing.workspace import Place, snapshot_workspace
 from .errors import BadArgument
 from .guarding.examining import examine_call, why_output_stays
 from .guarding.roots import Roots
-from .routing.deciding import understand
+from .routing.deciding import analyze
 from .services import Services
 from .vocabulary import DEFAULT_MAX_ATTEMPTS, DEFAULT_MAX_SECONDS, DEFAULT_WAIT_S, Output
 
@@ -90,7 +90,7 @@ async def delegate_generation(
     )
     await note_later_edits(services)
     written = changes.workspace.target if changes is not None else None
-    job = understand(task, task_type, files, context, target=written, notes=found.notes)
+    job = analyze(task, task_type, files, context, target=written, notes=found.notes)
     delegation = await delegations.begin(services, job, contract, caller=caller)
     return await _wait(delegation, report, wait_s)
 

@@ -13,7 +13,7 @@ from .editing.context import read_context
 from .editing.patterns import find_files
 from .guarding.examining import examine_call
 from .routing.candidates import Candidate
-from .routing.deciding import decide, understand
+from .routing.deciding import analyze, decide
 from .routing.decision import Decision
 from .services import MemoryQuery, Services
 
@@ -38,7 +38,7 @@ async def route_task(
     """
     found = await find_files(context_files, services.roots)
     files = await read_context(found.paths, services.roots)
-    job = understand(task, task_type, files, notes=found.notes)
+    job = analyze(task, task_type, files, notes=found.notes)
     examined = await examine_call(services, {"task": task}, files)
     local_only = local_only or examined.must_stay_local
     circumstances = await services.survey(MemoryQuery(task, job.task_type, local_only, job.complexity.score))

@@ -32,7 +32,7 @@ from .guarding.outgoing import MustStayLocal
 from .guarding.privacy import Examination
 from .guarding.text import visible
 from .provider import RequestRefused, Unavailable
-from .routing.deciding import Job, decide, understand
+from .routing.deciding import Job, analyze, decide
 from .routing.selection import Decision
 from .services import Services
 
@@ -150,7 +150,7 @@ async def _plan_review(
 ) -> _ReviewPlan:
     found = await find_files(context_files, services.roots)
     files = await read_context(found.paths, services.roots)
-    job = understand("\n\n".join(filter(None, (goal, progress, question))), "review", files)
+    job = analyze("\n\n".join(filter(None, (goal, progress, question))), "review", files)
     examined = await examine_call(services, {"goal": goal, "progress": progress, "question": question}, files)
     is_local = local_only or examined.must_stay_local or services.rules.local_only
     circumstances = await services.survey(local_only=is_local)

@@ -27,7 +27,7 @@ from .errors import OF_ANOTHER_PROJECT, BadArgument, NoModelAvailable, unknown_t
 from .guarding.examining import examine_call
 from .guarding.outgoing import MustStayLocal
 from .guarding.privacy import STAYS_LOCAL
-from .routing.deciding import Job, decide, understand
+from .routing.deciding import Job, analyze, decide
 from .routing.selection import Decision
 from .services import Services
 from .vocabulary import Depth, Verdict
@@ -147,7 +147,7 @@ async def _plan_review(
     of_a_local_task = f"{STAYS_LOCAL} the task it comes from does." if is_of_a_local_task else None
     notes = [*examined.notes, *filter(None, [of_a_local_task, services.catalogue.not_in_force])]
     texts = {piece.path: piece.code for piece in pieces}
-    job = understand(task or "Review this code.", "review", (), as_one(texts))
+    job = analyze(task or "Review this code.", "review", (), as_one(texts))
     is_local = local_only or examined.must_stay_local or is_of_a_local_task or services.rules.local_only
     circumstances = await services.survey(local_only=is_local)
     decision = await decide(

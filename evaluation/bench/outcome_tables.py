@@ -19,7 +19,7 @@ from ...memory_store.embedding.lexical import embed
 from ...memory_store.tendency import NEIGHBOURS, Outcomes, Traits, expected_successes
 from ...memory_store.text_traits import FLOOR, traits_of
 from ...profiles.validation import first_problem
-from ...tools.routing.deciding import understand
+from ...tools.routing.deciding import analyze
 from ..json_lines import read_rows, unpacked
 
 Block: TypeAlias = npt.NDArray[np.float64]
@@ -79,7 +79,7 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
         has_costs=has_costs,
         lengths=np.array([len(text) for text in texts], dtype=np.float64),
         vectors=embed(texts),
-        traits=np.array([(*traits_of(text), understand(text, None, ()).complexity.score) for text in texts]),
+        traits=np.array([(*traits_of(text), analyze(text, None, ()).complexity.score) for text in texts]),
         counts=np.stack([_counts(text) for text in texts]),
     )
 

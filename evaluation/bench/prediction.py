@@ -29,7 +29,7 @@ from ...memory_store.memory import Memory
 from ...memory_store.pass_rates import NOTHING_MEASURED
 from ...profiles.catalogue import Catalogue
 from ...profiles.loading import load_catalogue
-from ...tools.routing.deciding import assess, understand
+from ...tools.routing.deciding import analyze, assess
 from ...tools.routing.prior import chances_of, prior_beliefs
 from ..json_lines import unpacked
 from ..unusable import in_words
@@ -71,7 +71,7 @@ class Predictor:
     """The models with outcomes in the memory."""
 
     async def predict(self, text: str) -> Prediction:
-        job = understand(text, None, ())
+        job = analyze(text, None, ())
         complexity = job.complexity.score
         prior = self.catalogue.rules.prior
         before = prior_beliefs(self.catalogue, NOTHING_MEASURED, complexity, job.task_type)

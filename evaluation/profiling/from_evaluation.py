@@ -13,7 +13,7 @@ from ...profiles.proposal import Evidence, Fact, Proposal
 from ...profiles.vocabulary import TASK_TYPES
 from ..figures import BANDS, band_of
 from .difficulty import complexity_at_half, threshold
-from .found import ProfileFindings
+from .findings import ProfileFindings
 from .rivalry import fitness, role_orders
 from .same_items import LEAST_ITEMS, on_the_same_items
 from .speed import speed_proposal

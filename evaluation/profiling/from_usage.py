@@ -11,7 +11,7 @@ from ...profiles.model import ModelProfile
 from ...profiles.proposal import Evidence, Proposal
 from ...profiles.sifting import fact_at
 from .drift import current_build, declines, describe_declines
-from .found import ProfileFindings
+from .findings import ProfileFindings
 from .like_tasks import at_like_tasks
 from .rivalry import fitness, role_orders
 from .service import LEAST_OUTCOMES, SOURCE, day_of, in_use, judged, speeds

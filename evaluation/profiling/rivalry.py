@@ -98,11 +98,11 @@ def role_orders(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> lis
     contests = _contests(rivals, _pairs(catalogue, rivals, today), [None])
     proposals: list[Proposal] = []
     for role in ROLES:
-        players = _players(catalogue, rivals, role, today)
-        order, reasons = _reordered([p.id for p in players], contests)
-        if order == [p.id for p in players]:
+        models = _models_in_role(catalogue, rivals, role, today)
+        order, reasons = _reordered([p.id for p in models], contests)
+        if order == [p.id for p in models]:
             continue
-        places = {p.id: place for p in players if (place := catalogue.place_of(p, role, today)) is not None}
+        places = {p.id: place for p in models if (place := catalogue.place_of(p, role, today)) is not None}
         place = 0
         for profile, wanted in zip(order, sorted(places.values()), strict=True):
             place = max(wanted, place + 1)
@@ -167,15 +167,15 @@ def _sentence(model: str, task_type: TaskType, contest: Contest) -> str:
     )
 
 
-def _players(catalogue: Catalogue, rivals: Rivals[_C], role: Role, today: dt.date) -> list[ModelProfile]:
-    return [p for p in catalogue.players(role, today, reference_first=False) if p.id in rivals.by_model]
+def _models_in_role(catalogue: Catalogue, rivals: Rivals[_C], role: Role, today: dt.date) -> list[ModelProfile]:
+    return [p for p in catalogue.models_in_role(role, today, reference_first=False) if p.id in rivals.by_model]
 
 
 def _pairs(catalogue: Catalogue, rivals: Rivals[_C], today: dt.date) -> list[tuple[_C, _C]]:
     """Each pair of models that share at least one role, once."""
     pairs: dict[frozenset[str], tuple[_C, _C]] = {}
     for role in ROLES:
-        ids = [p.id for p in _players(catalogue, rivals, role, today)]
+        ids = [p.id for p in _models_in_role(catalogue, rivals, role, today)]
         for index, one in enumerate(ids):
             for other in ids[index + 1 :]:
                 pairs.setdefault(frozenset((one, other)), (rivals.by_model[one], rivals.by_model[other]))

@@ -121,10 +121,13 @@ def _with_successor(change: LifecycleChange, after: Catalogue, comparison: Compa
 
 def _ends_all(comparison: Comparison, changes: Sequence[LifecycleChange]) -> bool:
     ending = {change.profile.id for change in changes if change.lifecycle.status != "active"}
-    players = {
-        p.id for role in ROLES for p in comparison.catalogue.players(role, comparison.today) if p in comparison.profiles
+    models = {
+        p.id
+        for role in ROLES
+        for p in comparison.catalogue.models_in_role(role, comparison.today)
+        if p in comparison.profiles
     }
-    return bool(players) and players <= ending
+    return bool(models) and models <= ending
 
 
 def _proposal(change: LifecycleChange, after: Catalogue, comparison: Comparison) -> Proposal:
@@ -143,12 +146,12 @@ def _proposal(change: LifecycleChange, after: Catalogue, comparison: Comparison)
 def _warnings(change: LifecycleChange, after: Catalogue, comparison: Comparison) -> Iterator[str]:
     last = max(change.lifecycle.retires_on or comparison.today, comparison.today)
     before, today = comparison.catalogue, comparison.today
-    roles: list[Role] = [role for role in ROLES if change.profile in before.players(role, today)]
+    roles: list[Role] = [role for role in ROLES if change.profile in before.models_in_role(role, today)]
     successor = after.successor_of(after.profiles[change.profile.id], last)
     if successor is not None and successor.lifecycle.on_probation:
         yield f"Its successor {successor.id} is on probation: evaluate it before {last}."
     elif successor is None and roles:
         yield "No successor of its line is known."
     for role in roles:
-        if not after.players(role, last):
+        if not after.models_in_role(role, last):
             yield f"From {last} on no model plays the {role} role: another role takes its tasks."

@@ -248,8 +248,8 @@ def _roles_of_nearest(
         theirs = profile.parameters.total_billion if profile.parameters else 0.0
         return profile.line != line, abs(theirs - size), profile.id
 
-    players = [p for p in local_models if p.roles and p.parameters]
-    nearest = min(players, key=distance, default=None)
+    models = [p for p in local_models if p.roles and p.parameters]
+    nearest = min(models, key=distance, default=None)
     if nearest is None:
         return {}
     return {role: 1 + max(p.roles.get(role, 0) for p in catalogue) for role in nearest.roles}

@@ -170,13 +170,13 @@ def _role(
     access: Access,
     shown: Mapping[str, str],
 ) -> Line:
-    players = services.catalogue.players(role, services.today)
-    usable = [p for p in players if _can_be_asked(services, p.id, availability, access)]
+    models = services.catalogue.models_in_role(role, services.today)
+    usable = [p for p in models if _can_be_asked(services, p.id, availability, access)]
     if usable:
         return Line(f"role {role}", "ok", usable[0].id)
-    if not players:
+    if not models:
         return Line(f"role {role}", "missing", "no active profile plays it")
-    first = next((p for p in players if not _is_blocked(services, availability[p.id])), players[0])
+    first = next((p for p in models if not _is_blocked(services, availability[p.id])), models[0])
     if _is_blocked(services, availability[first.id]):
         return Line(f"role {role}", "missing", f"{first.id}: {_LOCAL_ONLY}")
     why_not = access.get(first.provider) or availability[first.id].why_not or "cannot be asked"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # the command line needs the names without importing the sources
-    from ...evaluation.profiling.found import ProfileFindings
+    from ...evaluation.profiling.findings import ProfileFindings
     from ...tools.services import Services
 
 
@@ -34,7 +34,7 @@ async def _usage(services: "Services") -> "ProfileFindings":
 
 
 async def _releases(services: "Services") -> "ProfileFindings":
-    from ...evaluation.profiling.found import ProfileFindings
+    from ...evaluation.profiling.findings import ProfileFindings
 
     findings = await services.find_releases(services.profiles, services.today)
     return ProfileFindings(proposals=findings.proposals, problems=findings.problems, notices=findings.notes)

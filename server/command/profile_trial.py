@@ -9,7 +9,7 @@ from rich.console import Console
 
 from ...evaluation.comparison import Comparison, TrialPlan, compare, plan_trial, proposals_of
 from ...evaluation.evaluating import EvaluationProgress, evaluate
-from ...evaluation.profiling.found import ProfileFindings
+from ...evaluation.profiling.findings import ProfileFindings
 from ...evaluation.terms import DEFAULT_BUDGET_USD
 from ...memory_store.evaluations import read_measurements
 from ...tools.errors import BadArgument

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 from rich.console import Console
 
-from ...evaluation.profiling.found import ProfileFindings
+from ...evaluation.profiling.findings import ProfileFindings
 from ...profiles.errors import Superseded
 from ...profiles.loading import load_catalogue
 from ...profiles.overlay import FOLDER, FactChange, FactsVersion, add, newest, undo

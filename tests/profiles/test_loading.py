@@ -57,7 +57,7 @@ def test_null_takes_a_role_away(tmp_path: Path):
     catalogue = _load(tmp_path, mine="id: gpt-oss-120b\nroles: {fast_coder: null}\n")
 
     assert catalogue.profiles["gpt-oss-120b"].roles == {}
-    assert [p.id for p in catalogue.players("fast_coder", TODAY)] == ["qwen-3.8-27b"]
+    assert [p.id for p in catalogue.models_in_role("fast_coder", TODAY)] == ["qwen-3.8-27b"]
 
 
 def test_a_list_replaces_the_whole_list(tmp_path: Path):
@@ -70,7 +70,7 @@ def test_a_users_profile_of_an_openai_compatible_server_is_added(tmp_path: Path)
     catalogue = _load(tmp_path, own=OWN)
 
     assert catalogue.problems == ()
-    assert [p.id for p in catalogue.players("economy", TODAY)] == ["claude-haiku-5-5", "my-vllm"]
+    assert [p.id for p in catalogue.models_in_role("economy", TODAY)] == ["claude-haiku-5-5", "my-vllm"]
     for name in ("my-vllm", "MINE", "org/my-model", "openai_compatible/my-vllm", "openai_compatible/org/My-Model"):
         assert [p.id for p in catalogue.named(name, TODAY)] == ["my-vllm"]
 
@@ -78,7 +78,7 @@ def test_a_users_profile_of_an_openai_compatible_server_is_added(tmp_path: Path)
 def test_a_retired_model_can_be_activated_again(tmp_path: Path):
     catalogue = _load(tmp_path, mine="id: claude-3-opus\nlifecycle: {status: active}\n")
 
-    assert [p.id for p in catalogue.players("director", TODAY)] == ["claude-3-opus", "claude-opus-5-5"]
+    assert [p.id for p in catalogue.models_in_role("director", TODAY)] == ["claude-3-opus", "claude-opus-5-5"]
 
 
 def test_the_users_routing_overrides_the_shipped_one_field_by_field(tmp_path: Path):

@@ -31,7 +31,7 @@ def catalogue(*others: ModelProfile, named: str | None = NEW) -> Catalogue:
 
 
 def validators(among: Catalogue, day: dt.date) -> list[str]:
-    return [p.id for p in among.players("validator", day, reference_first=False)]
+    return [p.id for p in among.models_in_role("validator", day, reference_first=False)]
 
 
 def test_a_deprecated_model_plays_its_role_until_its_last_day_and_its_successor_from_then_on():

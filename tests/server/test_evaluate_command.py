@@ -173,13 +173,13 @@ async def test_an_interrupted_evaluation_is_found_behind_one_of_other_tasks(tmp_
 async def test_an_evaluation_that_is_cut_short_goes_on_and_asks_nothing_twice(tmp_path: Path, ending: signal.Signals):
     stalling = Class(stalls_from=2)
     async with vendors(stalling) as peers:
-        code, out = await _until_asked(tmp_path, peers, stalling, 3, ending, "--repeat", "4")
+        code, out = await _until_asked(tmp_path, peers, stalling, 3, ending, "--repeat", "2")
     learnt = rows(tmp_path, "SELECT COUNT(*) FROM measurements WHERE passed IS NOT NULL")
     calm = Class()
     async with vendors(calm) as peers:
         resumed = await typed(tmp_path, peers, "--resume", "--json")
 
-    wanted = 4 * len(TASKS)
+    wanted = 2 * len(TASKS)
     assert learnt == [(2,)]
     assert len(calm.asked) == wanted - 2
     facts = resumed.json

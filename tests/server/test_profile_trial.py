@@ -13,7 +13,7 @@ from house import Script, fenced
 from chargehand.evaluation.comparison import Comparison, proposals_of
 from chargehand.evaluation.peers.reply import Ask, Fault, HttpFault, Reply
 from chargehand.evaluation.peers.vendors import vendors
-from chargehand.evaluation.profiling.found import ProfileFindings
+from chargehand.evaluation.profiling.findings import ProfileFindings
 from chargehand.memory_store.evaluations import read_measurements
 from chargehand.memory_store.ledger import Ledger
 from chargehand.memory_store.records import Finish, NewCheck, NewTask

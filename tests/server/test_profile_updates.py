@@ -189,7 +189,7 @@ def test_answers_of_an_older_build_are_those_of_another_model(typed, home: Path)
 
 
 def test_who_is_significantly_better_is_asked_first_and_suits_the_type(typed, home: Path):
-    local = [p.id for p in load_catalogue().players("local", utc_now().date(), reference_first=False)]
+    local = [p.id for p in load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)]
     first, second = local[:2]
     places = sorted(SHIPPED[model].roles["local"] for model in (first, second))
     measured(home, *items(first, 12, 40), *items(second, 38, 40))
@@ -211,7 +211,7 @@ def test_a_successor_that_was_left_a_place_is_ordered_like_the_others(typed, hom
     gone = facts_of.format("gone", "status: retired, successor: heir") + "roles: {local: 1}\n"
     for name, text in {"gone": gone, "heir": facts_of.format("heir", "status: active")}.items():
         (home / "profiles" / f"{name}.yaml").write_text(f"id: {name}\n{text}")
-    second = load_catalogue().players("local", utc_now().date(), reference_first=False)[0].id
+    second = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)[0].id
     measured(home, *items("heir", 12, 40), *items(second, 38, 40))
 
     update = typed("update", "--from-evaluation", "--json")
@@ -221,7 +221,9 @@ def test_a_successor_that_was_left_a_place_is_ordered_like_the_others(typed, hom
 
 
 def test_a_difference_that_chance_explains_moves_nobody(typed, home: Path):
-    first, second = [p.id for p in load_catalogue().players("local", utc_now().date(), reference_first=False)][:2]
+    first, second = [p.id for p in load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)][
+        :2
+    ]
     measured(home, *items(first, 25, 40), *items(second, 30, 40))
 
     found = typed("update", "--from-evaluation", "--json").proposed

@@ -253,7 +253,7 @@ def test_books_that_hold_what_cannot_be_are_left_out_and_that_is_said(update, ho
 
 def local_rivals() -> tuple[str, str]:
     """Two models of one role, the one that is asked first before the other."""
-    first, second, *_ = load_catalogue().players("local", utc_now().date(), reference_first=False)
+    first, second, *_ = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)
     return first.id, second.id
 
 

@@ -342,7 +342,7 @@ def _baseline(services: Services) -> ModelProfile | None:
     """The model that savings are measured against; None if no profile has the role."""
     if services.rules.baseline_model is not None:
         return services.catalogue.named(services.rules.baseline_model, services.today)[0]
-    return next(iter(services.catalogue.players(services.catalogue.rules.baseline_role, services.today)), None)
+    return next(iter(services.catalogue.models_in_role(services.catalogue.rules.baseline_role, services.today)), None)
 
 
 def _cost_on(baseline: ModelProfile, best: Attempt, made: Sequence[Attempt]) -> float:

@@ -91,7 +91,7 @@ class Candidate:
     """For an estimate: the model of its line whose results it uses. None: its role's default."""
 
     @property
-    def grounds(self) -> str:
+    def evidence_text(self) -> str:
         """The basis of its expected success, in words; empty: published results, or remembered tasks."""
         if self.is_estimated:
             return f"estimated from {f'results of {self.ancestor}' if self.ancestor else 'its role'}"
@@ -171,8 +171,8 @@ def candidates_for(
     """
     catalogue, today = circumstances.catalogue, circumstances.today
     for role in roles:
-        players = catalogue.players(role, today, task_type=task_type, reference_first=reference_first)
-        for profile in (*players, *catalogue.retired_players(role, today)):
+        models = catalogue.models_in_role(role, today, task_type=task_type, reference_first=reference_first)
+        for profile in (*models, *catalogue.retired_models_in_role(role, today)):
             yield judge(profile, role, complexity, constraints, circumstances)
 
 

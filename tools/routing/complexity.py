@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...profiles.vocabulary import TaskType
+from .correction import correct
 from .cues import LEXICON
 from .form import form_of
-from .learnt import correct
 from .reading import Reading, read_task
 
 LEAST, MOST = 1.0, 10.0
@@ -76,7 +76,7 @@ def score_complexity(task: str, task_type: TaskType, context_files: Sequence[Con
     """The complexity of a task of this type with these context files."""
     reading = read_task(task)
     named = name_factors(reading, task_type, context_files)
-    factors = (*named.factors, *_learnt(task, reading, named))
+    factors = (*named.factors, *_correction(task, reading, named))
     return Complexity(score=_score(factors), factors=tuple(f for f in factors if f.contribution))
 
 
@@ -103,7 +103,7 @@ def name_factors(reading: Reading, task_type: TaskType, context_files: Sequence[
     return NamedFactors((*factors, trivial), triviality)
 
 
-def _learnt(task: str, reading: Reading, named: NamedFactors) -> Iterator[Factor]:
+def _correction(task: str, reading: Reading, named: NamedFactors) -> Iterator[Factor]:
     figures = form_of(task, reading, {factor.name: factor.contribution for factor in named.factors})
     correction = correct(reading, figures)
     share = 1 - named.triviality

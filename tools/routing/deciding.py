@@ -56,7 +56,7 @@ class Job:
         return _FRAME_TOKENS + estimate_tokens(self.task) + estimate_tokens(self.context or "")
 
 
-def understand(
+def analyze(
     task: str,
     task_type: TaskType | None,
     files: Sequence[ContextFile],
@@ -129,7 +129,7 @@ async def decide(
 
 def assess(text: str) -> tuple[TaskType, float]:
     """The type of task that a text asks for, and its complexity, 1 to 10."""
-    job = understand(text, None, ())
+    job = analyze(text, None, ())
     return job.task_type, job.complexity.score
 
 

@@ -35,11 +35,11 @@ class Before:
     model: str
     complexity_at_half: float
     is_estimated: bool
-    leanings: tuple[tuple[TaskType, float], ...]
+    type_offsets: tuple[tuple[TaskType, float], ...]
     """By task type, how much more complex a task may be for the same success; absent: 0."""
 
-    def leaning(self, task_type: TaskType) -> float:
-        return dict(self.leanings).get(task_type, 0.0)
+    def type_offset(self, task_type: TaskType) -> float:
+        return dict(self.type_offsets).get(task_type, 0.0)
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class After:
     """A model's ability after measurements."""
 
     complexity_at_half: float
-    leanings: Mapping[TaskType, float]
+    type_offsets: Mapping[TaskType, float]
 
 
 @dataclass(frozen=True)
@@ -77,19 +77,19 @@ def fit(before: tuple[Before, ...], rates: PassRates, curve: Curve) -> Mapping[s
     for row, (place, verdict) in enumerate(verdicts):
         design[row, [1 + place, of_kind[place, verdict.task_type]]] = 1.0
         model = models[place]
-        start[row] = model.complexity_at_half + model.leaning(verdict.task_type) - verdict.complexity
+        start[row] = model.complexity_at_half + model.type_offset(verdict.task_type) - verdict.complexity
     of_models = [_OF_ESTIMATED if model.is_estimated else _OF_PUBLISHED for model in models]
     spread = np.array([_OF_SUITE, *of_models, *([_OF_LEANING] * len(kinds))])
     passed = np.array([verdict.passed for _, verdict in verdicts])
     weight = _TRUST * np.array([verdict.weight for _, verdict in verdicts])
     moves = _most_probable(design, start, passed, weight, spread, curve)
     found = {
-        b.model: After(b.complexity_at_half + float(moves[1 + at]), dict(b.leanings)) for at, b in enumerate(models)
+        b.model: After(b.complexity_at_half + float(moves[1 + at]), dict(b.type_offsets)) for at, b in enumerate(models)
     }
     for (at, kind), column in of_kind.items():
         after = found[models[at].model]
-        leaning = after.leanings.get(kind, 0.0) + float(moves[column])
-        found[models[at].model] = replace(after, leanings={**after.leanings, kind: leaning})
+        type_offset = after.type_offsets.get(kind, 0.0) + float(moves[column])
+        found[models[at].model] = replace(after, type_offsets={**after.type_offsets, kind: type_offset})
     return found
 
 

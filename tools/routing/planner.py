@@ -107,17 +107,17 @@ class Planner:
     def _considered(self, failed: Sequence[Step], left_out: Collection[str]) -> list[Candidate]:
         """The models that were tried, and the first usable candidate of every other slot."""
         tried = {step.model for step in failed}
-        players: dict[str, Candidate] = {}
+        models: dict[str, Candidate] = {}
         taken: set[str] = set()
         for candidate in sorted(self.candidates, key=lambda c: c.profile.id not in tried):
             model, slot = candidate.profile.id, self.slot(candidate)
-            if not candidate.is_usable or model in players:
+            if not candidate.is_usable or model in models:
                 continue
             if model in tried or (model not in left_out and slot not in taken):
-                players[model] = candidate
+                models[model] = candidate
                 taken.add(slot)
         in_order = [candidate.profile.id for candidate in self.candidates]
-        return sorted(players.values(), key=lambda c: in_order.index(c.profile.id))
+        return sorted(models.values(), key=lambda c: in_order.index(c.profile.id))
 
     def _prospect(self, candidate: Candidate, *, can_repair: bool) -> Prospect:
         return Prospect(
@@ -143,7 +143,7 @@ def worth_of_a_solved_task_usd(
                 pace=circumstances.pace.get(profile.id),
             ),
         )
-        for profile in catalogue.players(catalogue.rules.ladder[-1], circumstances.today)
+        for profile in catalogue.models_in_role(catalogue.rules.ladder[-1], circumstances.today)
         if profile.price is not None
     )
     return WORTH_IN_DIRECTORS[policy] * next(answers, _DIRECTORS_ANSWER_USD)

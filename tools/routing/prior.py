@@ -61,14 +61,14 @@ class Ability:
     """True: not from its own results."""
     ancestor: str | None = None
     """For an estimate: the model of its line whose results it uses. None: its role's default."""
-    leanings: Mapping[TaskType, float] = field(default_factory=dict[TaskType, float])
+    type_offsets: Mapping[TaskType, float] = field(default_factory=dict[TaskType, float])
     """By task type, how much more complex a task may be for the same success; absent: 0."""
     measured_tasks: int = 0
     """Suite tasks on which its current build was measured on this machine; 0: never."""
 
     def expected_success(self, complexity: float, task_type: TaskType) -> float:
         """The probability, 0 to 1, that it solves a task of this complexity and type."""
-        above = (self.complexity_at_half + self.leanings.get(task_type, 0.0) - complexity) / _CURVE.width
+        above = (self.complexity_at_half + self.type_offsets.get(task_type, 0.0) - complexity) / _CURVE.width
         return _CURVE.least + (_CURVE.most - _CURVE.least) / (1 + math.exp(-above))
 
     def worth_tasks(self, prior: Prior) -> float:
@@ -88,7 +88,7 @@ def _abilities(catalogue: Catalogue, rates: PassRates) -> dict[str, Ability]:
         return before
     after = fit(
         tuple(
-            Before(model, ability.complexity_at_half, ability.is_estimated, tuple(ability.leanings.items()))
+            Before(model, ability.complexity_at_half, ability.is_estimated, tuple(ability.type_offsets.items()))
             for model, ability in before.items()
         ),
         rates,
@@ -102,7 +102,7 @@ def _abilities(catalogue: Catalogue, rates: PassRates) -> dict[str, Ability]:
             complexity_at_half=moved.complexity_at_half,
             is_estimated=is_estimated,
             ancestor=before[model].ancestor if is_estimated else None,
-            leanings=moved.leanings,
+            type_offsets=moved.type_offsets,
             measured_tasks=tasks,
         )
     heirs = {p.id: ability_of(p, catalogue, found) for p in catalogue if p.id not in found}
@@ -134,14 +134,14 @@ def ability_of(
 
     measured: by profile id, the abilities of the models that were measured on this machine.
     """
-    leanings: dict[TaskType, float] = {
+    type_offsets: dict[TaskType, float] = {
         task_type: _FOR_SUITED * ((task_type in profile.suits) - (task_type in profile.avoids))
         for task_type in (*profile.suits, *profile.avoids)
     }
     if (own := _published_ability(profile)) is not None:
-        return Ability(own, is_estimated=False, leanings=leanings)
+        return Ability(own, is_estimated=False, type_offsets=type_offsets)
     of_role = max((_OF_ROLE[role] for role in profile.roles), default=_OF_ROLE["economy"])
-    estimate = Ability(of_role, is_estimated=True, leanings=leanings)
+    estimate = Ability(of_role, is_estimated=True, type_offsets=type_offsets)
     known = _known_ancestors(profile, catalogue, measured)
     best = max(known, key=known.__getitem__, default=None)
     if best is None or known[best] < of_role:

@@ -195,7 +195,7 @@ def _ideal_choice(question: Question, circumstances: Circumstances, candidates: 
 def _in_words(plan: Plan, planner: Planner, question: Question) -> str:
     chosen = planner.candidate(plan.steps[0].model)
     costs = in_dollars(planner.cost_usd(plan.steps[0]))
-    known = f" ({chosen.grounds})" if chosen.grounds else ""
+    known = f" ({chosen.evidence_text})" if chosen.evidence_text else ""
     first = f"{chosen.profile.id}, expected success {chosen.expected.success:.0%}{known} for about {costs}"
     if question.check is None:
         return f"nothing will be executed, so only one model is asked; `{question.policy}` expects most from {first}"

@@ -126,8 +126,8 @@ def test_the_newest_active_model_of_the_line_follows_and_plays_from_that_day_on(
     evaluated = after.profiles[NEXT].model_copy(update={"lifecycle": lifted, "roles": {}})
     after = replace(after, profiles={**after.profiles, NEXT: evaluated})
     day_before = IN_THREE_WEEKS - dt.timedelta(days=1)
-    assert [p.id for p in after.players("validator", day_before)] == [SONNET]
-    assert [p.id for p in after.players("validator", IN_THREE_WEEKS)] == [NEXT]
+    assert [p.id for p in after.models_in_role("validator", day_before)] == [SONNET]
+    assert [p.id for p in after.models_in_role("validator", IN_THREE_WEEKS)] == [NEXT]
 
 
 def test_a_successor_on_probation_is_named_and_warned_of():

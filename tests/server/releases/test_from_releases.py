@@ -95,9 +95,9 @@ async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the
     assert (said, "ok") in [(line.finding, line.health) for line in diagnosis.lines if line.what == "retirement"]
     catalogue = load_catalogue(folder)
     day_before = LAST_DAY - dt.timedelta(days=1)
-    assert catalogue.players("validator", day_before)[0].id == SONNET
-    assert SONNET not in [p.id for p in catalogue.players("validator", LAST_DAY)]
-    assert NEXT in [p.id for p in catalogue.players("validator", LAST_DAY)]
+    assert catalogue.models_in_role("validator", day_before)[0].id == SONNET
+    assert SONNET not in [p.id for p in catalogue.models_in_role("validator", LAST_DAY)]
+    assert NEXT in [p.id for p in catalogue.models_in_role("validator", LAST_DAY)]
 
 
 async def test_nobody_is_told_of_a_model_that_stays(era):

@@ -99,8 +99,8 @@ def test_a_profile_that_suits_the_task_type_goes_first_within_its_role_and_one_t
 
     assert choice(select_model(question(6, "formatting"), scene)) == "claude-sonnet-4-5"
     assert choice(select_model(question(6, "debugging"), scene)) == "claude-sonnet-5-5"
-    players = scene.catalogue.players("fast_coder", TODAY, task_type="tests")
-    assert [p.id for p in players] == ["qwen-3.8-27b", "gpt-oss-120b"]
+    models = scene.catalogue.models_in_role("fast_coder", TODAY, task_type="tests")
+    assert [p.id for p in models] == ["qwen-3.8-27b", "gpt-oss-120b"]
 
 
 def test_a_prompt_that_does_not_fit_goes_to_the_next_model_that_holds_it():

@@ -104,7 +104,7 @@ def test_with_nothing_reachable_there_is_still_a_decision_that_says_what_is_miss
 
 @pytest.mark.parametrize("role", ROLES)
 def test_every_role_has_a_model_that_is_not_retired(role: Role):
-    assert CATALOGUE.players(role, dt.date(2026, 11, 24))
+    assert CATALOGUE.models_in_role(role, dt.date(2026, 11, 24))
 
 
 def test_memory_that_prefers_a_model_that_cannot_be_asked_leaves_the_choice_to_the_rules_and_says_so():

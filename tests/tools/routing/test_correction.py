@@ -6,7 +6,7 @@ import pytest
 from labelled_tasks import ALL
 
 from chargehand.tools.routing.complexity import Complexity, score_complexity
-from chargehand.tools.routing.learnt import MOST_POINTS, WEIGHTS
+from chargehand.tools.routing.correction import MOST_POINTS, WEIGHTS
 from chargehand.tools.routing.task_type import infer_task_type
 
 EASY_CONTEST = """\
