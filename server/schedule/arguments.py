@@ -219,7 +219,9 @@ def _scheduled(chosen: argparse.Namespace, open_services: "OpenServices") -> int
         return print_error(error)
     try:
         for name, value in read_variables(home).items():
-            os.environ.setdefault(name, value)
+            # Each scheduler sets a PATH of its own.
+            if name == "PATH" or name not in os.environ:
+                os.environ[name] = value
     except CallerError as error:
         return fail(home, error)
     return anyio.run(partial(run_scheduled, open_services, evaluate_arguments_of(chosen), home, page=chosen.html))

@@ -285,6 +285,17 @@ def test_variables_come_from_the_file_and_the_environment_goes_before_it(
     assert "CHARGEHAND_LOG_LEVEL" not in said
 
 
+def test_a_path_in_the_file_goes_before_the_schedulers_own(monkeypatch: pytest.MonkeyPatch, home: Path):
+    home.mkdir()
+    (home / "schedule.env").touch(0o600)
+    (home / "schedule.env").write_text("PATH=/opt/node/bin:/usr/bin\n")
+    monkeypatch.setenv("PATH", "/usr/bin")
+
+    main(["evaluate", "--scheduled", str(home), "--models", "nobody"])
+
+    assert os.environ["PATH"] == "/opt/node/bin:/usr/bin"
+
+
 @pytest.mark.parametrize(
     ("mode", "text", "complaint"),
     [
