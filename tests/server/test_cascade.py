@@ -1,4 +1,4 @@
-"""What follows a failure: who is asked next and when it is enough, by what each would still bring for its cost."""
+"""Repair, escalation and stopping after a failed attempt, by each candidate's expected benefit and cost."""
 
 from pathlib import Path
 
@@ -24,17 +24,17 @@ VERY_HARD = (
 
 
 def all_fail(ask: Ask) -> Reply:
-    """Everybody gets it wrong, each time in another way."""
+    """A wrong answer, different for each request."""
     return Reply(fenced(f"def double(count):\n    return count - {ask.index}"))
 
 
-async def asked_until_the_end(open_house: OpenHouse, **arguments) -> tuple[list[str], dict]:
+async def run_failing_cascade(open_house: OpenHouse, **arguments) -> tuple[list[str], dict]:
     async with open_house(all_fail) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **arguments)
     return [attempt["model"] for attempt in receipt["attempts"]], receipt
 
 
-async def test_the_same_code_as_before_is_not_repaired(open_house: OpenHouse):
+async def test_code_identical_to_an_earlier_attempt_is_not_repaired(open_house: OpenHouse):
     script = Script(
         {LOCAL: [WRONG, STILL_WRONG], ECONOMY: [WRONG], FAST: [RIGHT], VALIDATOR: [RIGHT], DIRECTOR: [RIGHT]}
     )
@@ -46,11 +46,11 @@ async def test_the_same_code_as_before_is_not_repaired(open_house: OpenHouse):
     assert script.models.count(ECONOMY) == 1
 
 
-async def test_what_is_not_worth_its_cost_is_not_asked_and_the_receipt_says_so(
+async def test_a_model_not_worth_its_cost_is_skipped_and_the_receipt_says_so(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "frugal")
-    models, receipt = await asked_until_the_end(open_house, max_attempts=20)
+    models, receipt = await run_failing_cascade(open_house, max_attempts=20)
 
     assert receipt["status"] == "failed"
     assert "claude-opus-5-5" not in models
@@ -58,11 +58,11 @@ async def test_what_is_not_worth_its_cost_is_not_asked_and_the_receipt_says_so(
     assert any(note.startswith("Stopped: ") and "is not worth about" in note for note in receipt["notes"])
 
 
-async def test_quality_goes_on_where_frugal_stops(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_the_quality_policy_continues_where_frugal_stops(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     asked: dict[str, list[str]] = {}
     for policy in ("frugal", "balanced", "quality"):
         monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-        asked[policy], _ = await asked_until_the_end(open_house, max_attempts=20)
+        asked[policy], _ = await run_failing_cascade(open_house, max_attempts=20)
 
     assert len(asked["frugal"]) <= len(asked["balanced"]) <= len(asked["quality"])
     assert "claude-opus-5-5" in asked["quality"]
@@ -70,41 +70,41 @@ async def test_quality_goes_on_where_frugal_stops(open_house: OpenHouse, monkeyp
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
-async def test_no_model_is_asked_more_than_twice_and_each_repair_follows_its_draft(
+async def test_each_model_gets_at_most_one_repair_directly_after_its_draft(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    models, _ = await asked_until_the_end(open_house)
+    models, _ = await run_failing_cascade(open_house)
 
     assert 1 < len(models) <= 6
     for model in set(models):
-        places = [place for place, other in enumerate(models) if other == model]
-        assert places in ([places[0]], [places[0], places[0] + 1])
+        positions = [position for position, other in enumerate(models) if other == model]
+        assert positions in ([positions[0]], [positions[0], positions[0] + 1])
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
-async def test_a_pin_is_repaired_and_never_replaced_under_every_policy(
+async def test_a_pinned_model_is_repaired_but_never_replaced_under_every_policy(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    models, receipt = await asked_until_the_end(open_house, model="opus")
+    models, receipt = await run_failing_cascade(open_house, model="opus")
 
     assert receipt["status"] == "failed"
     assert models == ["claude-opus-5-5", "claude-opus-5-5"]
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "frugal", "quality"])
-async def test_local_only_stays_on_the_machine_under_every_policy(
+async def test_local_only_uses_only_local_models_under_every_policy(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
-    models, _ = await asked_until_the_end(open_house, local_only=True)
+    models, _ = await run_failing_cascade(open_house, local_only=True)
 
     assert set(models) == {"qwen3-30b-a3b"}
 
 
-async def test_money_that_pays_for_nobody_else_leaves_the_machines_own_model(open_house: OpenHouse):
-    models, receipt = await asked_until_the_end(open_house, max_cost_usd=0.00001)
+async def test_a_tiny_max_cost_usd_leaves_only_the_local_model_and_ends_over_budget(open_house: OpenHouse):
+    models, receipt = await run_failing_cascade(open_house, max_cost_usd=0.00001)
 
     assert set(models) == {"qwen3-30b-a3b"}
     assert receipt["status"] == "over_budget"
@@ -115,7 +115,7 @@ async def test_money_that_pays_for_nobody_else_leaves_the_machines_own_model(ope
 
 
 @pytest.mark.parametrize("policy", ["reference", "frugal", "quality"])
-async def test_a_free_model_that_is_named_gets_its_repair_however_long_it_takes(
+async def test_a_pinned_free_model_gets_its_repair_however_long_the_expected_wait(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
@@ -127,7 +127,7 @@ async def test_a_free_model_that_is_named_gets_its_repair_however_long_it_takes(
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
 
 
-async def test_a_free_model_that_is_not_waited_for_is_named_with_the_wait(open_house: OpenHouse):
+async def test_a_skipped_repair_of_a_free_model_is_noted_with_its_expected_wait(open_house: OpenHouse):
     async with open_house(all_fail, without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")) as house:
         receipt = await house.call("delegate_generation", task=VERY_HARD, tests=TESTS, max_seconds=3600, wait_s=60)
 
@@ -137,29 +137,29 @@ async def test_a_free_model_that_is_not_waited_for_is_named_with_the_wait(open_h
     assert receipt["notes"][-1].endswith('model="qwen3-30b-a3b" asks it alone.')
 
 
-async def test_money_that_runs_out_on_the_way_ends_it_as_over_budget(open_house: OpenHouse):
-    models, receipt = await asked_until_the_end(open_house, model="sonnet", max_cost_usd=0.005)
+async def test_max_cost_usd_used_up_by_the_first_attempt_ends_the_task_over_budget(open_house: OpenHouse):
+    models, receipt = await run_failing_cascade(open_house, model="sonnet", max_cost_usd=0.005)
 
     assert models == ["claude-sonnet-5-5"]
     assert receipt["status"] == "over_budget"
     assert any("max_cost_usd 0.005" in note for note in receipt["notes"])
 
 
-async def test_a_days_budget_that_is_used_up_leaves_the_local_model_and_is_said_once(
+async def test_an_exhausted_daily_budget_leaves_the_local_model_and_is_noted_once(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
-    models, receipt = await asked_until_the_end(open_house)
+    models, receipt = await run_failing_cascade(open_house)
 
     assert models == ["qwen3-30b-a3b"] * 2
     assert receipt["status"] == "over_budget"
-    (said,) = [note for note in receipt["notes"] if "CHARGEHAND_DAILY_BUDGET_USD" in note]
-    assert "more than the $0.0000 left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC" in said
-    assert "max_cost_usd" not in said
+    (budget_note,) = [note for note in receipt["notes"] if "CHARGEHAND_DAILY_BUDGET_USD" in note]
+    assert "more than the $0.0000 left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC" in budget_note
+    assert "max_cost_usd" not in budget_note
 
 
 @pytest.mark.parametrize("cap_usd", ["0", "0.001"])
-async def test_a_free_model_is_asked_where_only_the_days_budget_keeps_a_stronger_one_from_it(
+async def test_a_free_model_is_asked_when_the_daily_budget_rules_out_stronger_ones(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, cap_usd: str
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", cap_usd)
@@ -173,7 +173,7 @@ async def test_a_free_model_is_asked_where_only_the_days_budget_keeps_a_stronger
     assert any("CHARGEHAND_DAILY_BUDGET_USD" in note for note in untested["notes"])
 
 
-async def test_what_follows_a_failure_is_planned_with_what_the_day_has_left_by_then(
+async def test_a_repair_is_planned_with_the_daily_budget_left_after_the_failed_attempt(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.25")
@@ -192,13 +192,13 @@ async def test_what_follows_a_failure_is_planned_with_what_the_day_has_left_by_t
     )
 
 
-async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(open_house: OpenHouse):
-    def answers(ask: Ask) -> Reply | HttpFault:
+async def test_an_unavailable_model_is_replaced_by_another_of_its_role(open_house: OpenHouse):
+    def answer_for(ask: Ask) -> Reply | HttpFault:
         if ask.model == "qwen-3.8-27b":
             return RIGHT
         return HttpFault(503, message="busy") if ask.model == FAST else WRONG
 
-    async with open_house(answers, without=("ANTHROPIC_API_KEY",)) as house:
+    async with open_house(answer_for, without=("ANTHROPIC_API_KEY",)) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
 
     assert receipt["status"] == "succeeded"
@@ -206,12 +206,12 @@ async def test_another_model_of_the_role_stands_in_for_one_that_does_not_answer(
     assert receipt["model"] == "qwen-3.8-27b"
 
 
-def put_off(seconds: float) -> HttpFault:
+def rate_limited(seconds: float) -> HttpFault:
     return HttpFault(429, headers={"retry-after": str(seconds)})
 
 
-async def test_a_short_wait_is_waited_out_when_nobody_else_can_be_asked(open_house: OpenHouse):
-    script = Script({ECONOMY: [put_off(0.01), WRONG, put_off(0.02), RIGHT]})
+async def test_a_pinned_model_is_retried_after_a_short_retry_after(open_house: OpenHouse):
+    script = Script({ECONOMY: [rate_limited(0.01), WRONG, rate_limited(0.02), RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="haiku")
 
@@ -220,8 +220,8 @@ async def test_a_short_wait_is_waited_out_when_nobody_else_can_be_asked(open_hou
     assert outcomes == ["rate_limited", "failed_check", "rate_limited", "passed"]
 
 
-async def test_a_wait_for_one_model_is_left_where_another_can_be_asked(open_house: OpenHouse):
-    script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [put_off(0.01)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
+async def test_a_rate_limited_model_is_not_retried_when_another_can_be_asked(open_house: OpenHouse):
+    script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [rate_limited(0.01)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
 
@@ -230,8 +230,10 @@ async def test_a_wait_for_one_model_is_left_where_another_can_be_asked(open_hous
 
 
 @pytest.mark.parametrize(("wait_s", "max_seconds"), [(3600, 300), (30, 20)])
-async def test_a_wait_that_is_too_long_ends_the_task_at_once(open_house: OpenHouse, wait_s: float, max_seconds: float):
-    script = Script({ECONOMY: [put_off(wait_s)]})
+async def test_a_retry_after_that_is_too_long_ends_the_task_after_one_attempt(
+    open_house: OpenHouse, wait_s: float, max_seconds: float
+):
+    script = Script({ECONOMY: [rate_limited(wait_s)]})
     async with open_house(script) as house:
         call = {"task": RENAME, "tests": TESTS, "model": "haiku", "max_seconds": max_seconds}
         receipt = await house.call("delegate_generation", **call)
@@ -240,7 +242,7 @@ async def test_a_wait_that_is_too_long_ends_the_task_at_once(open_house: OpenHou
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["rate_limited"]
 
 
-async def test_an_answer_that_took_far_too_much_is_doubted_and_another_model_asked(open_house: OpenHouse):
+async def test_an_unusually_long_answer_is_doubted_and_another_model_is_asked(open_house: OpenHouse):
     rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
     others = {model: [RIGHT] for model in (FAST, ECONOMY, VALIDATOR, DIRECTOR)}
     script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling], **others})
@@ -257,7 +259,7 @@ async def test_an_answer_that_took_far_too_much_is_doubted_and_another_model_ask
     assert any("times what it usually takes" in note for note in doubted["notes"])
 
 
-async def test_a_doubted_answer_comes_back_when_nobody_else_can_be_asked(open_house: OpenHouse):
+async def test_a_doubted_answer_is_returned_when_no_other_model_can_be_asked(open_house: OpenHouse):
     rambling = Reply("Let me think about this once more. " * 200 + fenced("def double(count):\n    return count ** 2"))
     script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, rambling]})
     async with open_house(script) as house:
@@ -270,22 +272,22 @@ async def test_a_doubted_answer_comes_back_when_nobody_else_can_be_asked(open_ho
     assert any("times what it usually takes" in note for note in doubted["notes"])
 
 
-@pytest.mark.parametrize(("word", "begins_here"), [("accepted", True), ("rejected", False)])
-async def test_where_much_passed_that_was_rejected_a_stronger_model_begins(
-    open_house: OpenHouse, word: str, begins_here: bool
+@pytest.mark.parametrize(("outcome", "starts_local"), [("accepted", True), ("rejected", False)])
+async def test_rejections_of_passed_answers_keep_the_next_task_off_the_local_model(
+    open_house: OpenHouse, outcome: str, starts_local: bool
 ):
     task = "Implement an algorithm that doubles the weights of a shortest path in a graph under concurrent updates"
     script = Script({model: [RIGHT] * 20 for model in (LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR)})
     async with open_house(script) as house:
         for number in range(12):
             other = await house.call("delegate_generation", task=f"{RENAME} {number}", tests=TESTS, model="opus")
-            await house.call("report_outcome", task_id=other["task_id"], outcome=word)
+            await house.call("report_outcome", task_id=other["task_id"], outcome=outcome)
         receipt = await house.call("delegate_generation", task=task, tests=TESTS)
 
-    assert (receipt["model"] == "qwen3-30b-a3b") is begins_here
+    assert (receipt["model"] == "qwen3-30b-a3b") is starts_local
 
 
-async def test_an_address_that_reads_like_a_limit_on_cost_is_no_spent_budget(open_house: OpenHouse, tmp_path: Path):
+async def test_a_url_that_contains_max_cost_usd_is_not_taken_for_a_spent_budget(open_house: OpenHouse, tmp_path: Path):
     profiles = tmp_path / "chargehand-home" / "profiles"
     profiles.mkdir(parents=True)
     (profiles / "own.yaml").write_text(
@@ -304,7 +306,7 @@ KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
 
 
 @pytest.mark.parametrize("answers", [[Reply("I cannot do that, sorry.")], [Reply("")], [WRONG, STILL_WRONG]])
-async def test_a_second_free_model_is_asked_where_the_first_fails(open_house: OpenHouse, answers: list[Reply]):
+async def test_a_second_free_model_is_asked_after_the_first_fails(open_house: OpenHouse, answers: list[Reply]):
     script = Script({LOCAL: answers, CODER.name: [RIGHT]})
     async with open_house(script, installed=(QWEN, CODER), without=KEYS) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
@@ -313,11 +315,11 @@ async def test_a_second_free_model_is_asked_where_the_first_fails(open_house: Op
     assert script.models == [*[LOCAL] * len(answers), CODER.name]
 
 
-async def test_a_receipt_says_why_it_stopped_before_its_attempts_were_used_up(open_house: OpenHouse):
+async def test_the_receipt_says_why_the_cascade_stopped_before_max_attempts(open_house: OpenHouse):
     script = Script({LOCAL: [Reply("")]})
     async with open_house(script, without=KEYS) as house:
-        alone = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
-        named = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="qwen3-30b-a3b", wait_s=60)
+        unpinned = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=6, wait_s=60)
+        pinned = await house.call("delegate_generation", task=RENAME, tests=TESTS, model="qwen3-30b-a3b", wait_s=60)
 
-    assert alone["notes"][-1] == "Stopped after 1 of 6 attempts: no other model can be asked."
-    assert named["notes"][-1].endswith('model="qwen3-30b-a3b" was named, so no other is asked.')
+    assert unpinned["notes"][-1] == "Stopped after 1 of 6 attempts: no other model can be asked."
+    assert pinned["notes"][-1].endswith('model="qwen3-30b-a3b" was named, so no other is asked.')

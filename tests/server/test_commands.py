@@ -1,4 +1,4 @@
-"""The `chargehand` command as a person types it."""
+"""The `chargehand` command line, run as a user runs it."""
 
 import json
 import os
@@ -32,18 +32,18 @@ def environment(tmp_path: Path) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "COLUMNS": "300", "OLLAMA_HOST": "http://127.0.0.1:9", **home}
 
 
-async def test_the_doctor_says_what_is_missing_and_exits_1_when_nothing_can_generate(environment: dict[str, str]):
-    seen = await run_command(environment, "doctor")
+async def test_doctor_lists_remedies_and_exits_1_when_no_model_can_generate(environment: dict[str, str]):
+    result = await run_command(environment, "doctor")
 
-    assert seen.code == 1
+    assert result.code == 1
     for remedy in ("ollama serve", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY", "CHARGEHAND_ROOTS"):
-        assert remedy in seen.out
-    assert "escape probe" in seen.out
+        assert remedy in result.out
+    assert "escape probe" in result.out
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize(
-    ("command", "place", "said"),
+    ("command", "redirection", "message"),
     [
         (("usage",), ">/dev/full", "it cannot be written (No space left on device)"),
         (("instructions",), ">/dev/full", "it cannot be written (No space left on device)"),
@@ -54,30 +54,28 @@ async def test_the_doctor_says_what_is_missing_and_exits_1_when_nothing_can_gene
         (("usage",), ">&9", "it cannot be written (Broken pipe)"),
     ],
 )
-async def test_what_cannot_be_printed_is_said_in_one_line(
-    environment: dict[str, str], tmp_path: Path, command: tuple[str, ...], place: str, said: str
+async def test_unwritable_standard_output_is_reported_in_one_line(
+    environment: dict[str, str], tmp_path: Path, command: tuple[str, ...], redirection: str, message: str
 ):
-    # Descriptor 9 is a pipe that nobody reads any more.
-    shell = f'mkfifo pipe; exec 8<>pipe 9>pipe 8<&-; "$@" {place}'
+    # Descriptor 9 is a pipe whose read end is closed.
+    shell = f'mkfifo pipe; exec 8<>pipe 9>pipe 8<&-; "$@" {redirection}'
     with anyio.fail_after(60):
-        done = await anyio.run_process(
+        completed = await anyio.run_process(
             ["sh", "-c", shell, "sh", sys.executable, "-m", "chargehand.server", *command],
             check=False,
             env=environment,
             cwd=tmp_path,
         )
 
-    assert (done.returncode, done.stderr.decode()) == (1, f"standard output: {said}.\n")
+    assert (completed.returncode, completed.stderr.decode()) == (1, f"standard output: {message}.\n")
 
 
 @pytest.mark.skipif(not Path("/dev/stdout").exists(), reason="there is no /dev/stdout")
-async def test_an_export_to_dev_stdout_is_added_to_the_file_that_it_goes_into(
-    environment: dict[str, str], tmp_path: Path
-):
+async def test_an_export_to_dev_stdout_appends_to_the_redirected_file(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "kept").write_text("precious\n")
     shell = '"$@" memory export /dev/stdout >>kept'
     with anyio.fail_after(60):
-        done = await anyio.run_process(
+        completed = await anyio.run_process(
             ["sh", "-c", shell, "sh", sys.executable, "-m", "chargehand.server"],
             check=False,
             env=environment,
@@ -85,25 +83,25 @@ async def test_an_export_to_dev_stdout_is_added_to_the_file_that_it_goes_into(
         )
 
     first, header = (tmp_path / "kept").read_text().splitlines()
-    assert (done.returncode, first, json.loads(header)["tasks"]) == (0, "precious", 0)
+    assert (completed.returncode, first, json.loads(header)["tasks"]) == (0, "precious", 0)
 
 
-async def test_the_doctor_is_content_with_one_model(environment: dict[str, str]):
+async def test_doctor_exits_0_with_one_usable_model(environment: dict[str, str]):
     async with vendors(Script()) as peers:
-        seen = await run_command(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
+        result = await run_command(environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}, "doctor", "--json")
 
-    diagnosis = seen.json
-    assert (seen.code, diagnosis["can_generate"]) == (0, True)
+    diagnosis = result.json
+    assert (result.code, diagnosis["can_generate"]) == (0, True)
     assert {"what": "role local", "health": "ok", "finding": "qwen3-30b-a3b"} in diagnosis["lines"]
 
 
-async def test_where_nothing_may_leave_no_vendor_elsewhere_is_called_reachable(environment: dict[str, str]):
+async def test_remote_vendors_are_not_reported_as_reachable_under_local_only(environment: dict[str, str]):
     async with vendors(Script()) as peers:
-        kept_in = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
-        seen = await run_command(kept_in, "doctor", "--json")
-        listed = await run_command(kept_in, "profiles", "list", "--json")
+        local_only = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
+        result = await run_command(local_only, "doctor", "--json")
+        listed = await run_command(local_only, "profiles", "list", "--json")
 
-    lines = {line["what"]: (line["health"], line["finding"]) for line in seen.json["lines"]}
+    lines = {line["what"]: (line["health"], line["finding"]) for line in result.json["lines"]}
     why = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
     assert lines["anthropic"] == lines["cerebras"] == ("missing", why)
     assert lines["role economy"] == ("missing", f"claude-haiku-5-5: {why}")
@@ -111,31 +109,33 @@ async def test_where_nothing_may_leave_no_vendor_elsewhere_is_called_reachable(e
     assert [profile["id"] for profile in listed.json if profile["reachable"]] == ["qwen3-30b-a3b"]
 
 
-async def test_the_doctor_says_that_tasks_are_searched_exactly(environment: dict[str, str]):
+async def test_doctor_reports_that_memory_is_searched_exactly(environment: dict[str, str]):
     choice = ExactChoice("lexical-256-1", "chromadb 1", vectors=400, misses=9, looked_for=50)
     await ChoiceFile(Path(environment["CHARGEHAND_HOME"]) / INDEX_FOLDER, choice.embedder).write(choice)
 
-    seen = await run_command(environment, "doctor", "--json")
+    result = await run_command(environment, "doctor", "--json")
 
-    (line,) = (line for line in seen.json["lines"] if line["what"] == "memory")
+    (line,) = (line for line in result.json["lines"] if line["what"] == "memory")
     assert (line["health"], line["finding"]) == ("ok", f"lexical-256-1: {choice.as_text()}")
 
 
 @pytest.mark.parametrize("embedder", ["ollama:", "ollama", "chroma:"])
-async def test_an_embedder_without_its_name_is_refused_with_an_example(environment: dict[str, str], embedder: str):
-    seen = await run_command(environment | {"CHARGEHAND_EMBEDDER": embedder}, "doctor")
+async def test_an_embedder_setting_without_a_model_name_is_refused_with_an_example(
+    environment: dict[str, str], embedder: str
+):
+    result = await run_command(environment | {"CHARGEHAND_EMBEDDER": embedder}, "doctor")
 
     kind = embedder.rstrip(":")
-    assert seen.code == 1
-    assert seen.error.startswith(f"CHARGEHAND_EMBEDDER: {kind} needs a name, such as {kind}:")
+    assert result.code == 1
+    assert result.error.startswith(f"CHARGEHAND_EMBEDDER: {kind} needs a name, such as {kind}:")
 
 
-async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environment: dict[str, str]):
+async def test_doctor_reports_an_unreachable_chroma_server(environment: dict[str, str]):
     url = "http://127.0.0.1:9"
 
-    seen = await run_command(environment | {"CHARGEHAND_CHROMA_URL": f"{url}/"}, "doctor", "--json")
+    result = await run_command(environment | {"CHARGEHAND_CHROMA_URL": f"{url}/"}, "doctor", "--json")
 
-    (line,) = (line for line in seen.json["lines"] if line["what"] == "memory")
+    (line,) = (line for line in result.json["lines"] if line["what"] == "memory")
     assert line["health"] == "broken"
     assert line["finding"].startswith(f"the Chroma server {url} cannot be used (")
     assert line["finding"].endswith(
@@ -144,7 +144,7 @@ async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environmen
 
 
 @pytest.mark.parametrize(
-    ("url", "said"),
+    ("url", "message"),
     [
         ("http://127.0.0.1:99999", "Write it as http://HOST:PORT, without a user name."),
         ("http://[::1", "Write it as http://HOST:PORT, without a user name."),
@@ -154,101 +154,101 @@ async def test_the_doctor_says_that_the_chroma_server_does_not_answer(environmen
         ("http://example.com:8000", "http://example.com:8000 is not on this machine"),
     ],
 )
-async def test_a_chroma_server_that_no_client_could_use_is_refused_before_anything_is_asked(
-    environment: dict[str, str], url: str, said: str
+async def test_an_unusable_chroma_url_is_refused_without_disclosing_its_password(
+    environment: dict[str, str], url: str, message: str
 ):
-    seen = await run_command(environment | {"CHARGEHAND_CHROMA_URL": url}, "doctor")
+    result = await run_command(environment | {"CHARGEHAND_CHROMA_URL": url}, "doctor")
 
-    assert seen.code == 1
-    assert seen.error.startswith("CHARGEHAND_CHROMA_URL")
-    assert said in seen.error
-    assert "hunter2" not in seen.error
+    assert result.code == 1
+    assert result.error.startswith("CHARGEHAND_CHROMA_URL")
+    assert message in result.error
+    assert "hunter2" not in result.error
 
 
-async def test_the_doctor_shows_the_sandbox_that_was_proved_and_whose_packages_it_has(
+async def test_doctor_reports_the_probed_sandbox_and_its_python_environment(
     environment: dict[str, str], tmp_path: Path
 ):
     (tmp_path / "data").mkdir()
     venv.create(tmp_path / "env", symlinks=True)
     (tmp_path / "data" / "config.toml").write_text(f'[sandbox]\npython = "{tmp_path}/env/bin/python"\n')
-    seen = await run_command(environment, "doctor", "--json")
+    result = await run_command(environment, "doctor", "--json")
 
-    (sandbox,) = [line for line in seen.json["lines"] if line["what"] == "sandbox"]
+    (sandbox,) = [line for line in result.json["lines"] if line["what"] == "sandbox"]
     assert sandbox["health"] == "ok"
     proved = rf"bubblewrap [\d.]+ works; its escape probe got nothing out; tests have the packages of {tmp_path}/env"
     assert re.fullmatch(proved, sandbox["finding"])
 
 
-async def test_the_doctor_tries_the_keys(environment: dict[str, str]):
+async def test_doctor_tests_the_keys_without_disclosing_them(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         wrong = environment | peers.environment | {"ANTHROPIC_API_KEY": "sk-ant-wrong"}
-        seen = await run_command(wrong, "doctor", "--json")
+        result = await run_command(wrong, "doctor", "--json")
 
-    lines = {line["what"]: line for line in seen.json["lines"]}
+    lines = {line["what"]: line for line in result.json["lines"]}
     assert (lines["anthropic"]["health"], lines["cerebras"]["health"]) == ("broken", "ok")
     assert "ANTHROPIC_API_KEY" in lines["anthropic"]["finding"]
     director = lines["role director"]
     assert (director["health"], director["finding"]) == ("missing", "claude-opus-5-5: see anthropic")
-    assert "sk-ant-wrong" not in seen.out + seen.error
+    assert "sk-ant-wrong" not in result.out + result.error
 
 
 @pytest.mark.parametrize(
-    ("variable", "address", "told"),
+    ("variable", "address", "message"),
     [
         ("ALL_PROXY", "socks5://127.0.0.1:9", "ALL_PROXY names a SOCKS proxy"),
         ("https_proxy", "ftp://somebody:pa55word@127.0.0.1:9", "HTTPS_PROXY is not the address of a proxy"),
     ],
 )
-async def test_a_proxy_that_cannot_be_used_is_named_and_keeps_nothing_else_from_work(
-    environment: dict[str, str], variable: str, address: str, told: str
+async def test_doctor_names_an_unusable_proxy_and_ollama_stays_usable(
+    environment: dict[str, str], variable: str, address: str, message: str
 ):
     async with vendors(Script()) as peers:
         here = {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"], "CEREBRAS_API_KEY": "k", "ANTHROPIC_API_KEY": "k"}
-        seen = await run_command(environment | here | {variable: address}, "doctor", "--json")
+        result = await run_command(environment | here | {variable: address}, "doctor", "--json")
 
-    assert seen.code == 0, seen.error
-    lines = {line["what"]: line for line in json.loads(seen.out)["lines"]}
+    assert result.code == 0, result.error
+    lines = {line["what"]: line for line in json.loads(result.out)["lines"]}
     assert lines["ollama"]["health"] == "ok"
-    assert all(told in lines[vendor]["finding"] for vendor in ("cerebras", "anthropic"))
-    assert "pa55word" not in seen.out
+    assert all(message in lines[vendor]["finding"] for vendor in ("cerebras", "anthropic"))
+    assert "pa55word" not in result.out
 
 
-async def test_the_doctor_says_what_stays_on_the_machine(environment: dict[str, str], tmp_path: Path):
+async def test_doctor_summarizes_the_privacy_settings(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data").mkdir()
     settings = tmp_path / "data" / "config.toml"
     before = await run_command(environment, "doctor")
     settings.write_text('[privacy]\nlocal_only = ["src/billing/**"]\nsecrets = {badge = "ACME-[0-9]{4}"}\n')
-    seen = await run_command(environment, "doctor", "--json")
+    result = await run_command(environment, "doctor", "--json")
     settings.write_text('[privacy]\nsecrets = {badge = "(x+)+"}\n')
     refused = await run_command(environment, "doctor")
 
     assert "[privacy]" in before.out
-    line = next(line for line in seen.json["lines"] if line["what"] == "privacy")
+    line = next(line for line in result.json["lines"] if line["what"] == "privacy")
     assert "files under src/billing/** stay on this machine" in line["finding"]
     assert "kinds and 1 of yours) keeps its task on this machine" in line["finding"]
     assert "privacy.secrets" in refused.out + refused.error
 
 
-async def test_the_doctor_counts_no_model_elsewhere_when_nothing_may_leave(environment: dict[str, str]):
+async def test_doctor_reports_remote_roles_as_missing_under_local_only(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         local = environment | peers.environment | {"CHARGEHAND_LOCAL_ONLY": "true"}
-        seen = await run_command(local, "doctor", "--json")
+        result = await run_command(local, "doctor", "--json")
 
-    lines = {line["what"]: line["health"] for line in seen.json["lines"]}
+    lines = {line["what"]: line["health"] for line in result.json["lines"]}
     assert (lines["role local"], lines["role director"]) == ("ok", "missing")
     assert peers.ollama.journal.exchanges != []
 
 
-async def test_the_doctor_names_a_profile_with_a_mistake(environment: dict[str, str], tmp_path: Path):
+async def test_doctor_names_the_file_field_and_value_of_an_invalid_profile(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data" / "profiles").mkdir(parents=True)
     (tmp_path / "data" / "profiles" / "mine.yaml").write_text("id: qwen3-14b\ncontext_tokens: -1\n")
-    seen = await run_command(environment, "doctor")
+    result = await run_command(environment, "doctor")
 
-    assert "mine.yaml: context_tokens" in seen.out
-    assert "-1" in seen.out
+    assert "mine.yaml: context_tokens" in result.out
+    assert "-1" in result.out
 
 
-async def test_route_prints_the_decision_and_its_reasons(environment: dict[str, str]):
+async def test_route_prints_the_chosen_model_as_a_table_or_as_json(environment: dict[str, str]):
     async with vendors(Script()) as peers:
         table = await run_command(environment | peers.environment, "route", "Fix the typo in recieve")
         answer = await run_command(environment | peers.environment, "route", "Fix the typo in recieve", "--json")
@@ -258,13 +258,13 @@ async def test_route_prints_the_decision_and_its_reasons(environment: dict[str, 
     assert answer.json["model"] == "qwen3-30b-a3b"
 
 
-async def test_a_task_that_the_server_would_refuse_is_refused_and_not_counted_as_offered(environment: dict[str, str]):
+async def test_empty_and_oversized_tasks_are_refused_and_not_counted_in_usage(environment: dict[str, str]):
     empty = await run_command(environment, "route", "")
     blank = await run_command(environment, "route", "   ")
     long = await run_command(environment, "route", "-", input=b"x" * 200_001)
     usage = await run_command(environment, "usage", "--json")
 
-    assert [(seen.code, seen.out) for seen in (empty, blank, long)] == [(1, "")] * 3
+    assert [(result.code, result.out) for result in (empty, blank, long)] == [(1, "")] * 3
     assert empty.error == blank.error == "task: it is empty. Say what to do.\n"
     assert long.error.startswith("task: String should have at most 200000 characters; got 200,001 characters.")
     assert usage.json["classes"] == []
@@ -272,7 +272,9 @@ async def test_a_task_that_the_server_would_refuse_is_refused_and_not_counted_as
 
 @pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
 @pytest.mark.parametrize("command", ["route", "delegate"])
-async def test_a_byte_that_is_no_text_is_refused_in_words(environment: dict[str, str], command: str, locale: str):
+async def test_a_task_that_is_not_utf8_is_refused_with_an_explanation(
+    environment: dict[str, str], command: str, locale: str
+):
     piped = await run_command(environment | {"LC_ALL": locale}, command, "-", input=b"caf\xe9")
     argument = await run_command(environment | {"LC_ALL": locale}, command, b"caf\xe9")
 
@@ -285,47 +287,47 @@ async def test_a_byte_that_is_no_text_is_refused_in_words(environment: dict[str,
 
 
 @pytest.mark.parametrize("command", ["route", "delegate"])
-async def test_a_task_from_a_standard_input_that_is_closed_is_refused_in_words(environment, command: str):
+async def test_a_task_from_a_closed_standard_input_is_refused_with_an_explanation(environment, command: str):
     line = f'"{sys.executable}" -m chargehand.server {command} - <&-'
     with anyio.fail_after(60):
-        done = await anyio.run_process(["sh", "-c", line], check=False, env=environment, cwd=environment["HOME"])
+        completed = await anyio.run_process(["sh", "-c", line], check=False, env=environment, cwd=environment["HOME"])
 
-    assert done.returncode == 1
-    assert done.stderr.decode().startswith("task: standard input is closed.")
+    assert completed.returncode == 1
+    assert completed.stderr.decode().startswith("task: standard input is closed.")
 
 
 @pytest.mark.parametrize("days", ["nan", "-3", "inf"])
-async def test_days_that_are_none_are_refused(environment: dict[str, str], days: str):
-    seen = await run_command(environment, "usage", f"--days={days}")
+async def test_an_invalid_number_of_days_is_refused(environment: dict[str, str], days: str):
+    result = await run_command(environment, "usage", f"--days={days}")
 
-    assert (seen.code, seen.out) == (2, "")
-    assert f"'{days}' is not a number between 0 and 100000" in seen.error
+    assert (result.code, result.out) == (2, "")
+    assert f"'{days}' is not a number between 0 and 100000" in result.error
 
 
-async def of_nobody(environment: dict[str, str], *arguments: str) -> Typed:
-    """As a user whom the system does not know, without HOME; skips the test where bubblewrap cannot make one."""
+async def run_as_unknown_user(environment: dict[str, str], *arguments: str) -> Typed:
+    """Runs the command under an unknown user id without HOME; skips the test where bubblewrap cannot do that."""
     user = ("bwrap", "--dev-bind", "/", "/", "--unshare-user", "--uid", "54321", "--gid", "54321", "--unsetenv", "HOME")
     if shutil.which("bwrap") is None or (await anyio.run_process([*user, "true"], check=False)).returncode != 0:
         pytest.skip("bubblewrap is not here, or may not make users")
     with anyio.fail_after(60):
-        done = await anyio.run_process(
+        completed = await anyio.run_process(
             [*user, sys.executable, "-m", "chargehand.server", *arguments],
             check=False,
             env=environment,
             cwd=environment["HOME"],
         )
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+    return Typed(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
 
 
-async def test_a_user_without_a_home_folder_needs_chargehand_home_and_nothing_more(environment: dict[str, str]):
+async def test_a_user_without_a_home_folder_needs_only_chargehand_home(environment: dict[str, str]):
     (Path(environment["HOME"]) / "pyproject.toml").touch()
     unset = {name: value for name, value in environment.items() if name != "CHARGEHAND_HOME"}
 
-    books = await of_nobody(environment, "usage")
-    doctor = await of_nobody(environment, "doctor")
-    refused = await of_nobody(unset, "usage")
+    usage = await run_as_unknown_user(environment, "usage")
+    doctor = await run_as_unknown_user(environment, "doctor")
+    refused = await run_as_unknown_user(unset, "usage")
 
-    assert (books.code, books.error) == (0, "")
+    assert (usage.code, usage.error) == (0, "")
     assert environment["HOME"] in doctor.out, doctor.error
     assert (refused.code, refused.out) == (1, "")
     assert refused.error == (
@@ -334,11 +336,9 @@ async def test_a_user_without_a_home_folder_needs_chargehand_home_and_nothing_mo
     )
 
 
-async def test_a_host_is_installed_for_a_user_without_a_home_folder_where_its_file_is_named(
-    environment: dict[str, str], tmp_path: Path
-):
-    unnamed = await of_nobody(environment, "install", "zed")
-    named = await of_nobody(environment, "install", "zed", "--config", str(tmp_path / "settings.json"))
+async def test_install_needs_config_for_a_user_without_a_home_folder(environment: dict[str, str], tmp_path: Path):
+    unnamed = await run_as_unknown_user(environment, "install", "zed")
+    named = await run_as_unknown_user(environment, "install", "zed", "--config", str(tmp_path / "settings.json"))
 
     assert unnamed.error == (
         "zed: this user has no home folder to look for its file in. Name the file with --config.\n"
@@ -347,7 +347,7 @@ async def test_a_host_is_installed_for_a_user_without_a_home_folder_where_its_fi
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("serve", "--port", "8800"), "serve: --port goes with --http."),
         (("serve", "--scope", "use", "--issuer", "https://id.example"), "serve: --issuer, --scope goes with --http."),
@@ -356,22 +356,22 @@ async def test_a_host_is_installed_for_a_user_without_a_home_folder_where_its_fi
         (("doctor", "--try", "--host", "zed"), "doctor: --try cannot go with --host"),
     ],
 )
-async def test_an_option_that_would_have_no_effect_is_refused(environment, arguments: tuple[str, ...], said: str):
-    seen = await run_command(environment, *arguments)
+async def test_an_option_that_would_have_no_effect_is_refused(environment, arguments: tuple[str, ...], message: str):
+    result = await run_command(environment, *arguments)
 
-    assert (seen.code, seen.out) == (2, "")
-    assert said in seen.error
-
-
-@pytest.mark.parametrize("typed_port", ["abc", "-1", "65536", "8_0"])
-async def test_a_port_that_is_none_is_refused_with_what_would_be_one(environment: dict[str, str], typed_port: str):
-    seen = await run_command(environment, "serve", "--http", "--port", typed_port)
-
-    assert seen.code == 2
-    assert f"--port: {typed_port!r} is not a whole number between 0 and 65535" in seen.error
+    assert (result.code, result.out) == (2, "")
+    assert message in result.error
 
 
-async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[str, str], tmp_path: Path):
+@pytest.mark.parametrize("port", ["abc", "-1", "65536", "8_0"])
+async def test_an_invalid_port_is_refused_with_the_valid_range(environment: dict[str, str], port: str):
+    result = await run_command(environment, "serve", "--http", "--port", port)
+
+    assert result.code == 2
+    assert f"--port: {port!r} is not a whole number between 0 and 65535" in result.error
+
+
+async def test_usage_reports_what_the_server_recorded(environment: dict[str, str], tmp_path: Path):
     script = Script({"claude-haiku-5-5": [Reply(fenced("def double(count):\n    return 2 * count"))]})
     async with vendors(script, installed=()) as peers:
         settings = environment | peers.environment
@@ -381,10 +381,10 @@ async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[st
         async with Client(server) as client:
             arguments = {"task": RENAME, "tests": "assert double(2) == 4", "model": "haiku"}
             receipt = (await client.call_tool("delegate_generation", arguments)).structured_content or {}
-        seen = await run_command(settings, "usage", "--json")
+        result = await run_command(settings, "usage", "--json")
         shown = await run_command(settings | {"COLUMNS": "40"}, "usage")
 
-    usage = seen.json
+    usage = result.json
     assert usage["tasks"] == {"succeeded": 1}
     assert usage["cost_usd"] == pytest.approx(receipt["cost_usd"], abs=1e-6)
     assert usage["saved_usd"] == pytest.approx(receipt["saved_usd"]["amount"], abs=1e-6)
@@ -392,15 +392,15 @@ async def test_usage_reads_the_books_of_what_the_server_did(environment: dict[st
     assert in_dollars(receipt["cost_usd"]) in shown.out.partition("Delegations:")[0]
 
 
-async def test_a_narrow_terminal_cuts_no_id_and_no_price_and_a_pipe_is_as_wide_as_the_table(
+async def test_profiles_list_clips_no_id_or_price_on_a_narrow_terminal_and_nothing_in_a_pipe(
     environment: dict[str, str],
 ):
-    facts = json.loads((await run_command(environment, "profiles", "list", "--json")).out)
+    profiles = json.loads((await run_command(environment, "profiles", "list", "--json")).out)
     narrow = await run_command(environment | {"COLUMNS": "60"}, "profiles", "list")
     del environment["COLUMNS"]
     piped = await run_command(environment, "profiles", "list")
 
-    for profile in facts:
+    for profile in profiles:
         assert profile["id"] in narrow.out
         assert profile["price"] in narrow.out
         (line,) = (line for line in piped.out.splitlines() if f" {profile['id']} " in line)
@@ -408,7 +408,7 @@ async def test_a_narrow_terminal_cuts_no_id_and_no_price_and_a_pipe_is_as_wide_a
     assert "…" not in narrow.out + piped.out
 
 
-async def test_profiles_lists_every_model_and_shows_one(environment: dict[str, str]):
+async def test_profiles_list_shows_status_and_price_and_profiles_show_accepts_an_alias(environment: dict[str, str]):
     listed = await run_command(environment, "profiles", "list", "--json")
     shown = await run_command(environment, "profiles", "show", "opus", "--json")
 
@@ -418,56 +418,58 @@ async def test_profiles_lists_every_model_and_shows_one(environment: dict[str, s
     assert shown.json["id"] == "claude-opus-5-5"
 
 
-async def test_an_unknown_profile_gets_the_nearest_and_exit_code_1(environment: dict[str, str]):
-    seen = await run_command(environment, "profiles", "show", "claude-opsu-5-5")
+async def test_an_unknown_profile_exits_with_code_1_and_suggests_the_nearest_id(environment: dict[str, str]):
+    result = await run_command(environment, "profiles", "show", "claude-opsu-5-5")
 
-    assert seen.code == 1
-    assert "claude-opus-5-5" in seen.error
-    assert "Traceback" not in seen.error
-
-
-async def test_a_bad_setting_is_named_and_not_a_traceback(environment: dict[str, str]):
-    seen = await run_command(environment | {"CHARGEHAND_DAILY_BUDGET_USD": "lots"}, "usage")
-
-    assert seen.code == 1
-    assert "CHARGEHAND_DAILY_BUDGET_USD" in seen.error
-    assert "Traceback" not in seen.error
+    assert result.code == 1
+    assert "claude-opus-5-5" in result.error
+    assert "Traceback" not in result.error
 
 
-async def test_an_unknown_baseline_is_refused_before_anything_is_paid(environment: dict[str, str], tmp_path: Path):
+async def test_an_invalid_setting_is_named_without_a_traceback(environment: dict[str, str]):
+    result = await run_command(environment | {"CHARGEHAND_DAILY_BUDGET_USD": "lots"}, "usage")
+
+    assert result.code == 1
+    assert "CHARGEHAND_DAILY_BUDGET_USD" in result.error
+    assert "Traceback" not in result.error
+
+
+async def test_usage_refuses_an_unknown_baseline_model(environment: dict[str, str], tmp_path: Path):
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "config.toml").write_text('[usage]\nbaseline_model = "gpt-99"\n')
-    seen = await run_command(environment, "usage")
+    result = await run_command(environment, "usage")
 
-    assert seen.code == 1
-    assert "baseline_model" in seen.error
-    assert "gpt-99" in seen.error
+    assert result.code == 1
+    assert "baseline_model" in result.error
+    assert "gpt-99" in result.error
 
 
-async def test_the_demo_rehearses_when_there_is_nobody_to_ask_and_says_so_first(environment: dict[str, str]):
-    seen = await run_command(environment, "demo")
+async def test_the_demo_without_a_reachable_model_announces_and_runs_a_rehearsal(environment: dict[str, str]):
+    result = await run_command(environment, "demo")
 
-    assert seen.code == 0, seen.out + seen.error
-    assert seen.out.startswith("This is a rehearsal")
-    attempts = re.findall(r"│ (\d)\s+│ ([a-z]\S+)\s+│ (\w+)\s+│", seen.out)
+    assert result.code == 0, result.out + result.error
+    assert result.out.startswith("This is a rehearsal")
+    attempts = re.findall(r"│ (\d)\s+│ ([a-z]\S+)\s+│ (\w+)\s+│", result.out)
     assert attempts == [
         ("1", "qwen3-30b-a3b", "failed_check"),
         ("2", "qwen3-30b-a3b", "failed_check"),
         ("3", "claude-haiku-5-5", "passed"),
     ]
-    assert "Succeeded: an executed check passed." in seen.out
-    assert "Delegations: 1 succeeded." in seen.out
+    assert "Succeeded: an executed check passed." in result.out
+    assert "Delegations: 1 succeeded." in result.out
 
 
-async def test_the_demo_asks_the_users_own_models_when_there_are_any(environment: dict[str, str], tmp_path: Path):
+async def test_the_demo_asks_the_users_own_models_and_leaves_no_data_behind(
+    environment: dict[str, str], tmp_path: Path
+):
     right = Reply(fenced("def median(numbers):\n    return sorted(numbers)[len(numbers) // 2]"))
     review = Reply('{"verdict": "pass", "findings": []}')
     script = Script({"qwen3:30b-a3b": [right]})
     async with vendors(lambda ask: review if "You review" in ask.messages[0][1] else script(ask)) as peers:
         own = environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}
-        seen = await run_command(own, "demo")
+        result = await run_command(own, "demo")
 
-    assert seen.out.startswith("This demo asks your own models: qwen3-30b-a3b")
+    assert result.out.startswith("This demo asks your own models: qwen3-30b-a3b")
     assert script.models[0] == "qwen3:30b-a3b"
     assert not (tmp_path / "data").exists()
 
@@ -479,7 +481,7 @@ async def test_the_demo_asks_the_users_own_models_when_there_are_any(environment
         ({}, "daily_budget_usd = 0\n"),
     ],
 )
-async def test_the_demo_keeps_to_what_the_user_allows(
+async def test_the_demo_respects_local_only_and_the_daily_budget(
     environment: dict[str, str], tmp_path: Path, limit: dict[str, str], config: str | None
 ):
     if config is not None:
@@ -487,31 +489,33 @@ async def test_the_demo_keeps_to_what_the_user_allows(
         (tmp_path / "data" / "config.toml").write_text(config)
     script = Script({"qwen3:30b-a3b": [Reply(fenced("def median(numbers):\n    return 0"))]})
     async with vendors(script) as peers:
-        seen = await run_command(environment | peers.environment | limit, "demo")
+        result = await run_command(environment | peers.environment | limit, "demo")
 
-    assert seen.out.startswith("This demo asks your own models: qwen3-30b-a3b. ")
+    assert result.out.startswith("This demo asks your own models: qwen3-30b-a3b. ")
     assert set(script.models) == {"qwen3:30b-a3b"}
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         (("serve",), "Serve MCP over stdio, or over HTTP."),
         (("memory", "export"), "Write the remembered tasks to a file of JSON lines."),
         (("delegate",), "Python or JavaScript that must pass"),
     ],
 )
-async def test_help_keeps_the_capitals_of_names(environment: dict[str, str], command: tuple[str, ...], said: str):
-    assert said in (await run_command(environment, *command, "--help")).out
+async def test_help_keeps_the_capitalization_of_names(
+    environment: dict[str, str], command: tuple[str, ...], message: str
+):
+    assert message in (await run_command(environment, *command, "--help")).out
 
 
-async def test_the_version_is_the_packages(environment: dict[str, str]):
-    seen = await run_command(environment, "--version")
+async def test_version_prints_the_name_and_version(environment: dict[str, str]):
+    result = await run_command(environment, "--version")
 
-    assert (seen.code, seen.out.startswith("chargehand 0.")) == (0, True)
+    assert (result.code, result.out.startswith("chargehand 0.")) == (0, True)
 
 
-OWN = """
+OWN_PROFILE = """
 id: own-qwen
 name: Own Qwen
 provider: openai_compatible
@@ -522,39 +526,39 @@ lifecycle: {status: active, source: a test, seen: 2026-11-25}
 """
 
 
-def own_profile(environment: dict[str, str], text: str, name: str = "own-qwen") -> None:
+def write_profile(environment: dict[str, str], text: str, name: str = "own-qwen") -> None:
     folder = Path(environment["CHARGEHAND_HOME"]) / "profiles"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
-async def test_a_server_of_ones_own_is_diagnosed_and_delegated_to_by_its_profile_alone(environment: dict[str, str]):
+async def test_doctor_and_delegate_need_only_a_profile_to_use_a_self_hosted_server(environment: dict[str, str]):
     peer = OpenAICompatiblePeer(
         lambda _: Reply(fenced("def double(count): return 2 * count")), [OpenModel("org/own-qwen")], counts=False
     )
     async with serving(peer.app) as url:
-        own_profile(environment, OWN.replace("URL", url))
+        write_profile(environment, OWN_PROFILE.replace("URL", url))
         diagnosed = await run_command(environment, "doctor", "--json")
-        done = await run_command(environment, "delegate", RENAME, "--json")
+        delegated = await run_command(environment, "delegate", RENAME, "--json")
 
     lines = diagnosed.json["lines"]
     assert {"what": "openai_compatible", "health": "ok", "finding": "127.0.0.1: own-qwen"} in lines
     assert {"what": "role local", "health": "ok", "finding": "own-qwen"} in lines
-    receipt = done.json
+    receipt = delegated.json
     assert (receipt["model"], receipt["cost_usd"]) == ("own-qwen", 0)
     assert any("own-qwen: its server gives no usable token counts" in note for note in receipt["notes"])
     assert receipt["egress"][0]["host"] == "127.0.0.1"
 
 
-async def test_a_successor_is_shown_and_asked_in_the_roles_it_inherited(environment: dict[str, str]):
+async def test_a_successor_is_listed_and_asked_in_the_roles_of_the_retired_profile(environment: dict[str, str]):
     peer = OpenAICompatiblePeer(
         lambda _: Reply(fenced("def median(numbers):\n    return 0")), [OpenModel("org/next")], counts=False
     )
     async with serving(peer.app) as url:
         retired = "lifecycle: {status: retired, successor: next, source: a test, seen: 2026-11-25}"
-        own_profile(environment, re.sub("lifecycle: .*", retired, OWN).replace("URL", url))
-        successor = OWN.replace("URL", url).replace("own-qwen", "next").replace("roles: {local: 1}\n", "")
-        own_profile(environment, successor, "next")
+        write_profile(environment, re.sub("lifecycle: .*", retired, OWN_PROFILE).replace("URL", url))
+        successor = OWN_PROFILE.replace("URL", url).replace("own-qwen", "next").replace("roles: {local: 1}\n", "")
+        write_profile(environment, successor, "next")
         listed = await run_command(environment, "profiles", "list", "--json")
         shown = await run_command(environment, "profiles", "show", "next", "--json")
         diagnosed = await run_command(environment, "doctor", "--json")
@@ -566,13 +570,13 @@ async def test_a_successor_is_shown_and_asked_in_the_roles_it_inherited(environm
     assert demo.out.startswith("This demo asks your own models: next")
 
 
-async def test_the_demo_asks_a_server_of_the_users_own_profiles_with_its_key(environment: dict[str, str]):
+async def test_the_demo_asks_a_self_hosted_server_with_the_key_of_its_profile(environment: dict[str, str]):
     key = "own-key-of-this-test"
     peer = OpenAICompatiblePeer(
         lambda _: Reply(fenced("def median(numbers):\n    return 0")), [OpenModel("org/own-qwen")], api_key=key
     )
     async with serving(peer.app) as url:
-        own_profile(environment, f"{OWN.replace('URL', url)}api_key_env: OWN_KEY\n")
+        write_profile(environment, f"{OWN_PROFILE.replace('URL', url)}api_key_env: OWN_KEY\n")
         demo = await run_command(environment | {"OWN_KEY": key}, "demo")
 
     assert demo.out.startswith("This demo asks your own models: own-qwen")
@@ -580,36 +584,38 @@ async def test_the_demo_asks_a_server_of_the_users_own_profiles_with_its_key(env
     assert {exchange.status for exchange in peer.journal.exchanges} == {200}
 
 
-async def test_what_the_server_says_it_charged_is_booked_and_not_the_price_of_the_profile(environment: dict[str, str]):
+async def test_the_cost_that_a_server_reports_overrides_the_profiles_price(environment: dict[str, str]):
     price = "price: {input_usd_per_million_tokens: 1, output_usd_per_million_tokens: 2, source: x, seen: 2026-11-25}\n"
     answer = Reply(fenced("def double(count): return 2 * count"))
     peer = OpenAICompatiblePeer(lambda _: answer, [OpenModel("org/own-qwen")], habit="openrouter", cost_usd=0.0123)
     async with serving(peer.app) as url:
-        own_profile(environment, OWN.replace("URL", url) + price)
-        done = await run_command(environment, "delegate", RENAME, "--model", "own-qwen", "--json")
+        write_profile(environment, OWN_PROFILE.replace("URL", url) + price)
+        delegated = await run_command(environment, "delegate", RENAME, "--model", "own-qwen", "--json")
         spent = await run_command(environment, "usage", "--json")
 
-    assert done.json["cost_usd"] == 0.0123
+    assert delegated.json["cost_usd"] == 0.0123
     assert spent.json["cost_usd"] == 0.0123
 
 
-async def test_the_doctor_judges_each_server_that_profiles_name_by_itself(environment: dict[str, str]):
+async def test_doctor_reports_each_self_hosted_server_separately(environment: dict[str, str]):
     peer = OpenAICompatiblePeer(lambda _: Reply("x"), [OpenModel("org/own-qwen")], api_key="sk-the-one")
     async with serving(peer.app) as url:
-        own_profile(environment, OWN.replace("URL", url) + "api_key_env: MY_KEY\n")
-        dead = OWN.replace("URL", "http://127.0.0.1:9").replace("own-qwen", "dead").replace("local: 1", "local: 2")
-        own_profile(environment, dead, "dead")
+        write_profile(environment, OWN_PROFILE.replace("URL", url) + "api_key_env: MY_KEY\n")
+        dead = (
+            OWN_PROFILE.replace("URL", "http://127.0.0.1:9").replace("own-qwen", "dead").replace("local: 1", "local: 2")
+        )
+        write_profile(environment, dead, "dead")
         right = await run_command(environment | {"MY_KEY": "sk-the-one"}, "doctor", "--json")
         wrong = await run_command(environment | {"MY_KEY": "sk-not-the-one"}, "doctor", "--json")
         without = await run_command(environment, "doctor", "--json")
 
-    def told(seen: Typed) -> list[tuple[str, str]]:
-        lines = seen.json["lines"]
+    def findings(result: Typed) -> list[tuple[str, str]]:
+        lines = result.json["lines"]
         return [(line["health"], line["finding"]) for line in lines if line["what"] == "openai_compatible"]
 
-    assert sorted(health for health, _ in told(right)) == ["missing", "ok"]
-    assert any("127.0.0.1:9" in finding for _, finding in told(right))
-    assert any("MY_KEY" in finding for _, finding in told(wrong))
-    assert any("MY_KEY" in finding for _, finding in told(without))
+    assert sorted(health for health, _ in findings(right)) == ["missing", "ok"]
+    assert any("127.0.0.1:9" in finding for _, finding in findings(right))
+    assert any("MY_KEY" in finding for _, finding in findings(wrong))
+    assert any("MY_KEY" in finding for _, finding in findings(without))
     assert (right.code, without.code) == (0, 1)
     assert "sk-not-the-one" not in wrong.out + wrong.error

@@ -1,4 +1,4 @@
-"""A delegation, seen from a host: routed, generated, checked, repaired, escalated, and in the books."""
+"""delegate_generation as a host sees it: routing, generation, checks, repair, escalation and accounting."""
 
 import json
 
@@ -21,7 +21,7 @@ LOCAL, FAST, ECONOMY, VALIDATOR, DIRECTOR = (
 )  # fmt: skip
 
 
-async def test_an_answer_that_passes_its_tests_has_succeeded(open_house: OpenHouse, era: str):
+async def test_an_answer_that_passes_its_tests_succeeds(open_house: OpenHouse, era: str):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script, era=era) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -37,7 +37,7 @@ async def test_an_answer_that_passes_its_tests_has_succeeded(open_house: OpenHou
     assert [(e["host"], e["requests"]) for e in receipt["egress"]] == [("127.0.0.1", 1)]
 
 
-async def test_the_receipt_says_how_many_bytes_all_requests_took_to_each_host(open_house: OpenHouse):
+async def test_the_receipt_sums_the_bytes_sent_to_each_host(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [WRONG, RIGHT]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
 
@@ -46,7 +46,7 @@ async def test_the_receipt_says_how_many_bytes_all_requests_took_to_each_host(op
     assert [(e["host"], e["bytes"]) for e in receipt["egress"]] == [("127.0.0.1", sum(sizes))]
 
 
-async def test_without_tests_it_is_unverified_and_says_so(open_house: OpenHouse):
+async def test_an_answer_without_tests_is_reported_as_unverified(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         result = await house.client.call_tool("delegate_generation", {"task": RENAME})
 
@@ -58,7 +58,7 @@ async def test_without_tests_it_is_unverified_and_says_so(open_house: OpenHouse)
     assert "def double(count)" in text_of(result)
 
 
-async def test_a_failed_check_is_repaired_by_the_same_model_which_sees_the_failure(open_house: OpenHouse):
+async def test_a_failed_check_is_sent_to_the_same_model_for_repair(open_house: OpenHouse):
     script = Script({LOCAL: [WRONG, RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -74,7 +74,7 @@ async def test_a_failed_check_is_repaired_by_the_same_model_which_sees_the_failu
     assert script.asked[1].body["options"]["num_ctx"] == script.asked[0].body["options"]["num_ctx"]
 
 
-async def test_a_model_that_fails_twice_hands_over_to_the_next_role_up(open_house: OpenHouse):
+async def test_a_task_escalates_to_the_next_role_after_two_failures(open_house: OpenHouse):
     script = Script({LOCAL: [WRONG, STILL_WRONG], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -85,7 +85,7 @@ async def test_a_model_that_fails_twice_hands_over_to_the_next_role_up(open_hous
     assert receipt["cost_usd"] == sum(attempt["cost_usd"] for attempt in receipt["attempts"]) > 0
 
 
-async def test_when_all_fail_the_best_attempt_comes_back_as_failed(open_house: OpenHouse):
+async def test_when_every_attempt_fails_the_best_one_is_returned_as_failed(open_house: OpenHouse):
     half = Reply(fenced("def double(count):\n    return 8"))
     script = Script({LOCAL: [WRONG], FAST: [WRONG], ECONOMY: [half], VALIDATOR: [WRONG], DIRECTOR: [WRONG]})
     module = "def test_four():\n    assert double(4) == 8\n\ndef test_minus_one():\n    assert double(-1) == -2\n"
@@ -106,7 +106,7 @@ async def test_when_all_fail_the_best_attempt_comes_back_as_failed(open_house: O
     assert "assert 8 == -2" in text_of(result)
 
 
-async def test_a_long_failure_is_told_by_its_beginning_and_its_end(open_house: OpenHouse):
+async def test_the_text_clips_a_long_failure_to_its_beginning_and_end(open_house: OpenHouse):
     failing = f"def test_it():\n    assert double(2) == 5, 'x' * 3_000\n    assert {'1 + ' * 400}1\n"
     async with open_house(Script({LOCAL: [WRONG]})) as house:
         call = {"task": RENAME, "tests": failing, "max_attempts": 1}
@@ -128,7 +128,7 @@ async def test_a_long_failure_is_told_by_its_beginning_and_its_end(open_house: O
         (Reply("```python\n```"), "qwen3-30b-a3b: empty: its code block is empty."),
     ],
 )
-async def test_where_no_model_gave_an_answer_the_text_says_so_and_what_was_tried(
+async def test_without_a_usable_answer_the_text_names_the_attempt_and_its_outcome(
     open_house: OpenHouse, answer: Reply | HttpFault, note: str
 ):
     async with open_house(Script({LOCAL: [answer]})) as house:
@@ -150,7 +150,7 @@ async def test_max_attempts_ends_a_cascade(open_house: OpenHouse):
     assert "max_attempts (1) is used up." in receipt["notes"]
 
 
-async def test_max_seconds_ends_a_cascade_in_the_middle_of_its_checks(open_house: OpenHouse):
+async def test_max_seconds_ends_a_cascade_during_its_checks(open_house: OpenHouse):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call(
@@ -162,7 +162,7 @@ async def test_max_seconds_ends_a_cascade_in_the_middle_of_its_checks(open_house
     assert "max_seconds (1 s) is used up." in receipt["notes"]
 
 
-async def test_a_vendor_that_fails_is_replaced_by_the_next_role(open_house: OpenHouse):
+async def test_a_failing_vendor_is_replaced_by_the_next_role(open_house: OpenHouse):
     script = Script({LOCAL: [HttpFault(503, message="server busy")], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -172,7 +172,9 @@ async def test_a_vendor_that_fails_is_replaced_by_the_next_role(open_house: Open
     assert any(note.startswith("qwen3-30b-a3b: rate_limited") for note in receipt["notes"])
 
 
-async def test_a_wrong_key_ends_the_asking_of_that_vendor(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_a_rejected_key_moves_the_task_to_another_vendor_and_is_not_disclosed(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
     script = Script({LOCAL: [WRONG], FAST: [RIGHT]})
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-not-the-right-one")
     async with open_house(script, without=("ANTHROPIC_API_KEY",)) as house:
@@ -185,7 +187,7 @@ async def test_a_wrong_key_ends_the_asking_of_that_vendor(open_house: OpenHouse,
     assert "sk-ant-not-the-right-one" not in json.dumps(receipt) + text_of(result)
 
 
-async def test_a_cut_stream_is_an_error_and_what_came_is_billed(open_house: OpenHouse):
+async def test_an_interrupted_stream_is_an_error_and_its_received_part_is_billed(open_house: OpenHouse):
     script = Script({ECONOMY: [Cut(RIGHT)], VALIDATOR: [RIGHT], FAST: [RIGHT]})
     async with open_house(script, installed=()) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -206,7 +208,7 @@ async def test_a_truncated_answer_is_never_a_success(open_house: OpenHouse):
     assert receipt["status"] == "failed"
 
 
-async def test_a_refusal_goes_to_a_stronger_model(open_house: OpenHouse):
+async def test_a_refused_task_goes_to_another_model(open_house: OpenHouse):
     script = Script({ECONOMY: [Reply("I cannot.", stop="refusal")], FAST: [RIGHT]})
     async with open_house(script, installed=()) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -214,7 +216,7 @@ async def test_a_refusal_goes_to_a_stronger_model(open_house: OpenHouse):
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["refused", "passed"]
 
 
-async def test_a_refusal_in_words_is_no_code_and_another_model_is_asked(open_house: OpenHouse):
+async def test_a_refusal_in_prose_counts_as_empty_and_another_model_is_asked(open_house: OpenHouse):
     declined = Reply("I'm sorry, I cannot help with that request.")
     async with open_house(Script({LOCAL: [declined], ECONOMY: [RIGHT], VALIDATOR: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
@@ -226,18 +228,18 @@ async def test_a_refusal_in_words_is_no_code_and_another_model_is_asked(open_hou
     assert receipt["code"] == "def double(count):\n    return 2 * count\n"
 
 
-async def test_an_explanation_without_code_is_sent_back_and_never_handed_out(open_house: OpenHouse):
-    told = Reply("Here is how I would do it: first I would take the count, and then I would double it.")
-    async with open_house(Script({LOCAL: [told, RIGHT]})) as house:
-        mended = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
-    async with open_house(Script({LOCAL: [told, told]})) as house:
+async def test_prose_without_code_is_sent_back_for_repair_and_never_delivered(open_house: OpenHouse):
+    prose = Reply("Here is how I would do it: first I would take the count, and then I would double it.")
+    async with open_house(Script({LOCAL: [prose, RIGHT]})) as house:
+        repaired = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
+    async with open_house(Script({LOCAL: [prose, prose]})) as house:
         stubborn = await house.call(
             "delegate_generation", task=RENAME, task_type="code_generation", model="qwen3-30b-a3b"
         )
 
-    assert [attempt["outcome"] for attempt in mended["attempts"]] == ["failed_check", "unverified"]
-    assert "There is no code in your answer" in mended["attempts"][0]["checks"][0]["first_failure"]
-    assert mended["code"] == "def double(count):\n    return 2 * count\n"
+    assert [attempt["outcome"] for attempt in repaired["attempts"]] == ["failed_check", "unverified"]
+    assert "There is no code in your answer" in repaired["attempts"][0]["checks"][0]["first_failure"]
+    assert repaired["code"] == "def double(count):\n    return 2 * count\n"
     assert (stubborn["status"], stubborn.get("code")) == ("failed", None)
 
 
@@ -250,7 +252,7 @@ async def test_an_explanation_without_code_is_sent_back_and_never_handed_out(ope
         ("Propose an architecture for a key-value store", "```python\nclass Store:\n    def get(self, key): ...\n```"),
     ],
 )
-async def test_prose_with_an_example_in_it_is_not_checked_as_code(open_house: OpenHouse, task: str, example: str):
+async def test_prose_with_a_code_example_is_not_checked_as_code(open_house: OpenHouse, task: str, example: str):
     prose = f"# m\n\nIt adds two numbers.\n\n{example}\n\nIt returns the sum of both.\n"
     async with open_house(lambda _: Reply(prose)) as house:
         receipt = await house.call("delegate_generation", task=task)
@@ -260,20 +262,20 @@ async def test_prose_with_an_example_in_it_is_not_checked_as_code(open_house: Op
     assert len(receipt["attempts"]) == 1
 
 
-async def test_an_explanation_that_was_asked_for_comes_back_whole(open_house: OpenHouse):
-    told = "Here is what it does: it adds the two:\n\n```python\nadd(1, 2)  # 3\n```\n\nStrings are joined.\n"
-    async with open_house(lambda _: Reply(told)) as house:
+async def test_a_requested_explanation_is_delivered_whole(open_house: OpenHouse):
+    explanation = "Here is what it does: it adds the two:\n\n```python\nadd(1, 2)  # 3\n```\n\nStrings are joined.\n"
+    async with open_house(lambda _: Reply(explanation)) as house:
         receipt = await house.call(
             "delegate_generation", task="Explain what this function does: def add(a, b): return a + b"
         )
 
-    assert (receipt["status"], receipt["code"]) == ("unverified", told)
+    assert (receipt["status"], receipt["code"]) == ("unverified", explanation)
     assert len(receipt["attempts"]) == 1
 
 
-async def test_much_prose_that_is_left_out_around_a_snippet_is_said(open_house: OpenHouse):
-    told = f"It doubles. {'It returns twice the number that it is given. ' * 10}\n\n{RIGHT.text}"
-    async with open_house(lambda _: Reply(told)) as house:
+async def test_a_note_reports_long_prose_omitted_around_a_snippet(open_house: OpenHouse):
+    wordy = f"It doubles. {'It returns twice the number that it is given. ' * 10}\n\n{RIGHT.text}"
+    async with open_house(lambda _: Reply(wordy)) as house:
         long = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         short = await house.call("delegate_generation", task=RENAME, task_type="code_generation")
@@ -291,7 +293,7 @@ async def test_a_pinned_model_is_repaired_but_never_replaced(open_house: OpenHou
     assert script.models == [ECONOMY, ECONOMY]
 
 
-async def test_a_pinned_model_that_cannot_be_asked_says_why(open_house: OpenHouse):
+async def test_an_unavailable_pinned_model_fails_with_a_remedy(open_house: OpenHouse):
     async with open_house(Script()) as house:
         receipt = await house.call("delegate_generation", task=RENAME, model="qwen2.5-coder-32b")
 
@@ -300,7 +302,7 @@ async def test_a_pinned_model_that_cannot_be_asked_says_why(open_house: OpenHous
     assert any("ollama pull qwen2.5-coder:32b" in note for note in receipt["notes"])
 
 
-async def test_local_only_without_a_local_model_is_refused_and_nothing_leaves(open_house: OpenHouse):
+async def test_local_only_without_a_local_model_is_refused_and_sends_nothing(open_house: OpenHouse):
     script = Script()
     async with open_house(script, installed=()) as house:
         receipt = await house.call("delegate_generation", task=RENAME, local_only=True)
@@ -310,7 +312,7 @@ async def test_local_only_without_a_local_model_is_refused_and_nothing_leaves(op
     assert sent == []
 
 
-async def test_local_only_never_escalates_off_the_machine(open_house: OpenHouse):
+async def test_local_only_never_escalates_to_a_remote_model(open_house: OpenHouse):
     script = Script({LOCAL: [WRONG, STILL_WRONG]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, local_only=True)
@@ -319,7 +321,7 @@ async def test_local_only_never_escalates_off_the_machine(open_house: OpenHouse)
     assert set(script.models) == {LOCAL}
 
 
-async def test_a_model_in_the_cloud_behind_ollama_is_not_local(open_house: OpenHouse):
+async def test_an_ollama_cloud_model_does_not_count_as_local(open_house: OpenHouse):
     cloud = type(QWEN)(QWEN.name, capabilities=QWEN.capabilities, remote_host="https://ollama.com:443")
     async with open_house(Script(), installed=(cloud,)) as house:
         receipt = await house.call("delegate_generation", task=RENAME, local_only=True)
@@ -327,15 +329,15 @@ async def test_a_model_in_the_cloud_behind_ollama_is_not_local(open_house: OpenH
     assert receipt["status"] == "refused"
 
 
-@pytest.mark.parametrize(("of_the_day_usd", "of_the_call_usd"), [(5, 0.03), (0.03, 5)])
-async def test_the_narrower_budget_shrinks_the_answer_before_it_refuses(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, of_the_day_usd: float, of_the_call_usd: float
+@pytest.mark.parametrize(("daily_usd", "call_usd"), [(5, 0.03), (0.03, 5)])
+async def test_the_tighter_budget_lowers_max_tokens_instead_of_refusing(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, daily_usd: float, call_usd: float
 ):
-    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", str(of_the_day_usd))
+    monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", str(daily_usd))
     script = Script({VALIDATOR: [RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call(
-            "delegate_generation", task=RENAME, tests=TESTS, model="sonnet", max_cost_usd=of_the_call_usd
+            "delegate_generation", task=RENAME, tests=TESTS, model="sonnet", max_cost_usd=call_usd
         )
 
     assert receipt["status"] == "succeeded"
@@ -344,7 +346,7 @@ async def test_the_narrower_budget_shrinks_the_answer_before_it_refuses(
 
 
 @pytest.mark.parametrize("limit", ["max_output_tokens: 1000", "context_tokens: 1500"])
-async def test_no_more_is_asked_for_than_the_models_limits_allow(open_house: OpenHouse, tmp_path, limit: str):
+async def test_max_tokens_respects_the_models_output_and_context_limits(open_house: OpenHouse, tmp_path, limit: str):
     profiles = tmp_path / "chargehand-home" / "profiles"
     profiles.mkdir(parents=True)
     (profiles / "own.yaml").write_text(f"id: claude-sonnet-5-5\n{limit}\n")
@@ -357,7 +359,7 @@ async def test_no_more_is_asked_for_than_the_models_limits_allow(open_house: Ope
     assert script.asked[0].body["max_tokens"] <= (1_000 if "output" in limit else 1_500 - exchange.input_tokens)
 
 
-async def test_a_budget_that_pays_for_nothing_is_over_budget_before_a_byte_leaves(open_house: OpenHouse):
+async def test_a_call_budget_below_the_models_cost_is_over_budget_without_a_request(open_house: OpenHouse):
     script = Script()
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, model="opus", max_cost_usd=0.0001)
@@ -366,7 +368,9 @@ async def test_a_budget_that_pays_for_nothing_is_over_budget_before_a_byte_leave
     assert script.asked == []
 
 
-async def test_the_days_budget_holds(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_a_zero_daily_budget_rules_out_paid_models_but_not_free_ones(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
@@ -378,20 +382,20 @@ async def test_the_days_budget_holds(open_house: OpenHouse, monkeypatch: pytest.
     assert script.models == [LOCAL]
 
 
-async def test_context_files_are_read_by_the_server_and_reach_the_model(open_house: OpenHouse, tmp_path):
+async def test_context_and_context_files_are_part_of_the_prompt(open_house: OpenHouse, tmp_path):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         (tmp_path / "project" / "rates.py").write_text("RATE = 2  # a canary of the file\n")
         await house.call("delegate_generation", task=RENAME, context_files=["rates.py"], context="Keep it short.")
 
-    said = script.asked[0].messages[-1][1]
-    assert "RATE = 2  # a canary of the file" in said
-    assert 'path="rates.py"' in said
-    assert "Keep it short." in said
-    assert f"\n{RENAME}\n" in said
+    prompt = script.asked[0].messages[-1][1]
+    assert "RATE = 2  # a canary of the file" in prompt
+    assert 'path="rates.py"' in prompt
+    assert "Keep it short." in prompt
+    assert f"\n{RENAME}\n" in prompt
 
 
-async def test_test_files_of_the_project_run_in_a_copy_of_it(open_house: OpenHouse, tmp_path):
+async def test_project_test_files_run_in_a_copy_of_the_project(open_house: OpenHouse, tmp_path):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         project = tmp_path / "project"
@@ -407,14 +411,14 @@ async def test_test_files_of_the_project_run_in_a_copy_of_it(open_house: OpenHou
     assert sorted(path.name for path in project.iterdir()) == ["data.py", "test_double.py"]
 
 
-async def test_tests_that_test_nothing_verify_nothing(open_house: OpenHouse):
+async def test_tests_that_execute_no_assertion_leave_the_answer_unverified(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests="def check():\n    assert False\n")
 
     assert receipt["status"] == "unverified"
 
 
-async def test_an_answer_in_another_language_than_its_tests_is_sent_back(open_house: OpenHouse):
+async def test_an_answer_in_another_language_than_its_tests_is_sent_back_for_repair(open_house: OpenHouse):
     javascript = Reply(fenced("const double = (count) => 2 * count;", "javascript"))
     script = Script({LOCAL: [javascript, RIGHT]})
     async with open_house(script) as house:
@@ -424,7 +428,7 @@ async def test_an_answer_in_another_language_than_its_tests_is_sent_back(open_ho
     assert "use Python" in script.asked[1].messages[-1][1]
 
 
-async def test_whose_answer_is_right_in_another_language_is_told_to_name_its_file(open_house: OpenHouse):
+async def test_a_note_on_a_language_mismatch_suggests_naming_the_answers_file(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [Reply(fenced("It doubles.", "markdown"))]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_attempts=1)
 
@@ -436,7 +440,7 @@ async def test_whose_answer_is_right_in_another_language_is_told_to_name_its_fil
     )
 
 
-async def test_a_wrong_language_tag_does_not_matter(open_house: OpenHouse):
+async def test_python_code_with_a_wrong_language_tag_succeeds(open_house: OpenHouse):
     script = Script({LOCAL: [Reply(fenced("def double(count):\n    return 2 * count", "javascript"))]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -444,7 +448,7 @@ async def test_a_wrong_language_tag_does_not_matter(open_house: OpenHouse):
     assert receipt["status"] == "succeeded"
 
 
-async def test_an_answer_that_ends_the_process_has_not_passed(open_house: OpenHouse):
+async def test_an_answer_that_exits_the_test_process_fails_its_check(open_house: OpenHouse):
     script = Script({LOCAL: [Reply(fenced("import os\nos._exit(0)"))], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -453,27 +457,27 @@ async def test_an_answer_that_ends_the_process_has_not_passed(open_house: OpenHo
     assert receipt["status"] == "succeeded"
 
 
-async def test_past_wait_s_it_answers_running_and_resume_collects(open_house: OpenHouse, era: str):
+async def test_after_wait_s_the_call_returns_running_and_resume_returns_the_receipt(open_house: OpenHouse, era: str):
     gate = anyio.Event()
     async with open_house(Script({LOCAL: [Stall(RIGHT, gate, after=1)]}), era=era) as house:
         result = await house.client.call_tool("delegate_generation", {"task": RENAME, "tests": TESTS, "wait_s": 0})
         running = result.structured_content
         gate.set()
         receipt = await house.call("delegate_generation", resume=running["task_id"])
-        again = await house.call("delegate_generation", resume=running["task_id"])
+        resumed_again = await house.call("delegate_generation", resume=running["task_id"])
 
     assert running["status"] == "running"
     assert f'delegate_generation(resume="{running["task_id"]}")' in text_of(result)
     assert receipt["status"] == "succeeded"
     assert receipt["task_id"] == running["task_id"]
-    assert again == receipt
+    assert resumed_again == receipt
     assert len(running["task_id"]) == 32
 
 
-async def test_cancel_ends_a_running_delegation_and_its_books_are_closed(open_house: OpenHouse):
+async def test_cancel_ends_a_running_delegation_and_bills_what_was_streamed(open_house: OpenHouse):
     async with open_house(Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]}), installed=()) as house:
         running = await house.call("delegate_generation", task=RENAME, wait_s=0)
-        await _streaming(house.vendors.anthropic.journal)
+        await _wait_for_streaming(house.vendors.anthropic.journal)
         receipt = await house.call("delegate_generation", resume=running["task_id"], cancel=True)
         exchange = house.vendors.anthropic.journal.to("/v1/messages")[0]
         with anyio.fail_after(60):
@@ -489,7 +493,7 @@ async def test_cancelling_the_call_closes_the_vendors_connection(open_house: Ope
     async with open_house(Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=2)]}), era=era) as house:
         async with anyio.create_task_group() as group:
             group.start_soon(house.client.call_tool, "delegate_generation", {"task": RENAME})
-            await _streaming(house.vendors.ollama.journal)
+            await _wait_for_streaming(house.vendors.ollama.journal)
             group.cancel_scope.cancel()
         exchange = house.vendors.ollama.journal.to("/api/chat")[0]
         with anyio.fail_after(60):
@@ -498,25 +502,25 @@ async def test_cancelling_the_call_closes_the_vendors_connection(open_house: Ope
     assert exchange.client_disconnected
 
 
-async def test_cancelling_the_call_while_its_text_is_embedded_closes_the_books(
+async def test_cancelling_the_call_during_embedding_records_the_task_as_cancelled(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_EMBEDDER", "ollama:nomic-embed-text")
     embedder = OllamaModel("nomic-embed-text", context_tokens=2048, capabilities=("embedding",))
-    at_work, embed = anyio.Event(), OllamaPeer._embed
+    embedding_started, embed = anyio.Event(), OllamaPeer._embed
 
-    async def stalls(peer: OllamaPeer, request: Request) -> Response:
+    async def embed_never_returns(peer: OllamaPeer, request: Request) -> Response:
         if RENAME in (await request.body()).decode():
-            at_work.set()
+            embedding_started.set()
             await anyio.sleep_forever()
         return await embed(peer, request)
 
-    monkeypatch.setattr(OllamaPeer, "_embed", stalls)
+    monkeypatch.setattr(OllamaPeer, "_embed", embed_never_returns)
     async with open_house(Script({LOCAL: [RIGHT]}), installed=(QWEN, embedder)) as house:
         async with anyio.create_task_group() as group:
             group.start_soon(house.client.call_tool, "delegate_generation", {"task": RENAME})
             with anyio.fail_after(60):
-                await at_work.wait()
+                await embedding_started.wait()
             group.cancel_scope.cancel()
         async with own_services() as services:
             with anyio.fail_after(10):
@@ -527,23 +531,23 @@ async def test_cancelling_the_call_while_its_text_is_embedded_closes_the_books(
     assert status == ("cancelled",)
 
 
-async def test_progress_only_grows_and_names_the_model(open_house: OpenHouse, era: str):
-    seen: list[tuple[float, str]] = []
+async def test_progress_increases_strictly_and_names_attempt_and_model(open_house: OpenHouse, era: str):
+    updates: list[tuple[float, str]] = []
 
-    async def progressed(progress: float, total: float | None, message: str | None) -> None:
-        seen.append((progress, message or ""))
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        updates.append((progress, message or ""))
 
     async with open_house(Script({LOCAL: [WRONG, RIGHT]}), era=era) as house:
         await house.client.call_tool(
-            "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=progressed
+            "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=on_progress
         )
 
-    numbers = [number for number, _ in seen]
+    numbers = [number for number, _ in updates]
     assert numbers == sorted(set(numbers))
-    assert any("attempt 2: qwen3-30b-a3b" in message for _, message in seen)
+    assert any("attempt 2: qwen3-30b-a3b" in message for _, message in updates)
 
 
-async def test_nothing_reachable_says_what_to_do(open_house: OpenHouse):
+async def test_without_a_reachable_model_the_receipt_names_a_remedy(open_house: OpenHouse):
     missing = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
     async with open_house(Script(), installed=(), without=missing) as house:
         receipt = await house.call("delegate_generation", task=RENAME)
@@ -552,13 +556,13 @@ async def test_nothing_reachable_says_what_to_do(open_house: OpenHouse):
     assert any("ollama pull " in note for note in receipt["notes"])
 
 
-async def test_two_delegations_run_at_the_same_time(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_two_delegations_run_concurrently(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("OLLAMA_NUM_PARALLEL", "2")
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
     async with open_house(script) as house:
         first = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
-        await _streaming(house.vendors.ollama.journal)
+        await _wait_for_streaming(house.vendors.ollama.journal)
         second = await house.call("delegate_generation", task=RENAME, tests=TESTS)
         gate.set()
         first = await house.call("delegate_generation", resume=first["task_id"])
@@ -566,26 +570,26 @@ async def test_two_delegations_run_at_the_same_time(open_house: OpenHouse, monke
     assert (first["status"], second["status"]) == ("succeeded", "succeeded")
 
 
-async def _streaming(journal) -> None:
-    """Wait until a peer has begun to answer a request for a reply."""
+async def _wait_for_streaming(journal) -> None:
+    """Waits until a vendor has started to answer a generation request."""
     with anyio.fail_after(60):
         while not any(e.status == 200 for p in ("/api/chat", "/v1/messages") for e in journal.to(p)):
             await anyio.lowlevel.checkpoint()
 
 
-@pytest.mark.parametrize("most", [{"max_attempts": 1}, {"max_attempts": 2, "model": "haiku"}])
-async def test_an_answer_that_needs_a_package_is_unverified_when_its_contract_ends_there(
-    open_house: OpenHouse, most: dict[str, object]
+@pytest.mark.parametrize("limits", [{"max_attempts": 1}, {"max_attempts": 2, "model": "haiku"}])
+async def test_an_answer_that_needs_a_missing_package_is_unverified_after_the_last_attempt(
+    open_house: OpenHouse, limits: dict[str, object]
 ):
-    needs_it = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
-    async with open_house(Script({LOCAL: [needs_it], ECONOMY: [needs_it]})) as house:
-        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **most)
+    needs_package = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
+    async with open_house(Script({LOCAL: [needs_package], ECONOMY: [needs_package]})) as house:
+        receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, **limits)
 
     assert receipt["status"] == "unverified"
     assert "numpy_of_the_user" in receipt["code"]
 
 
-async def test_an_answer_that_needs_a_package_is_unverified_and_costs_no_stronger_model(open_house: OpenHouse):
+async def test_an_answer_that_needs_a_missing_package_is_unverified_without_escalation(open_house: OpenHouse):
     script = Script({LOCAL: [Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
@@ -595,11 +599,11 @@ async def test_an_answer_that_needs_a_package_is_unverified_and_costs_no_stronge
     assert any("numpy_of_the_user is missing" in note for note in receipt["notes"])
 
 
-async def test_what_a_receipt_says_of_tests_is_of_the_attempt_whose_code_it_hands_out(open_house: OpenHouse):
-    needs_it = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
+async def test_the_text_shows_no_test_results_of_attempts_other_than_the_delivered_one(open_house: OpenHouse):
+    needs_package = Reply(fenced("import numpy_of_the_user\n\ndef double(count):\n    return 2 * count"))
     nearly = Reply(fenced("def double(count):\n    return 2 * count if count < 3 else 0"))
     tests = "def test_one():\n    assert double(1) == 2\n\ndef test_four():\n    assert double(4) == 8\n"
-    async with open_house(Script({LOCAL: [needs_it, nearly]})) as house:
+    async with open_house(Script({LOCAL: [needs_package, nearly]})) as house:
         result = await house.client.call_tool(
             "delegate_generation", {"task": RENAME, "tests": tests, "model": "qwen3-30b-a3b"}
         )

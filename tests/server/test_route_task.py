@@ -1,4 +1,4 @@
-"""route_task over MCP: a decision that explains itself, and calls nobody."""
+"""route_task over MCP: a decision with its reasons, made without calling a model."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ async def test_an_easy_task_goes_to_the_local_model(open_house: OpenHouse, era: 
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])
-async def test_a_design_of_several_services_goes_to_the_director(
+async def test_a_multi_service_design_goes_to_the_director(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
@@ -51,28 +51,26 @@ async def test_a_design_of_several_services_goes_to_the_director(
         ("price: {}\n", "it has no id"),
     ],
 )
-async def test_a_file_of_the_users_that_is_not_in_force_is_named_without_what_stands_in_it(
-    open_house: OpenHouse, content: str, fault: str
-):
+async def test_an_invalid_user_profile_is_reported_without_its_content(open_house: OpenHouse, content: str, fault: str):
     folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(content)
-    said = f"profiles/mine.yaml is not in force: {fault}; `chargehand doctor` says more."
+    expected = f"profiles/mine.yaml is not in force: {fault}; `chargehand doctor` says more."
 
     async with open_house(lambda _: Reply(fenced("count = 1"))) as house:
         decision = await house.call("route_task", task=TYPO)
         receipt = await house.call("delegate_generation", task=TYPO, max_attempts=1)
 
-    assert [warning for warning in decision["warnings"] if "mine.yaml" in warning] == [said]
-    assert [note for note in receipt["notes"] if "mine.yaml" in note] == [said]
+    assert [warning for warning in decision["warnings"] if "mine.yaml" in warning] == [expected]
+    assert [note for note in receipt["notes"] if "mine.yaml" in note] == [expected]
     assert "sk-canary" not in str(decision) + str(receipt)
 
 
-async def test_a_validation_and_a_review_name_it_too(open_house: OpenHouse):
+async def test_validation_and_review_notes_name_an_invalid_user_profile(open_house: OpenHouse):
     folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text("price: {}\n")
-    said = "profiles/mine.yaml is not in force: it has no id; `chargehand doctor` says more."
+    expected = "profiles/mine.yaml is not in force: it has no id; `chargehand doctor` says more."
 
     async with open_house(lambda _: Reply('{"verdict": "continue", "guidance": "Go on."}')) as house:
         validated = await house.call("validate_code", code="count = 1\n")
@@ -80,10 +78,10 @@ async def test_a_validation_and_a_review_name_it_too(open_house: OpenHouse):
         refused = await house.call("strategic_review", goal="Halve latency", progress="Begun", local_only=True)
 
     for answer in (validated, reviewed, refused):
-        assert [note for note in answer["notes"] if "mine.yaml" in note] == [said]
+        assert [note for note in answer["notes"] if "mine.yaml" in note] == [expected]
 
 
-async def test_of_many_files_that_are_not_in_force_a_few_are_named(open_house: OpenHouse):
+async def test_only_the_first_three_invalid_user_profiles_are_named(open_house: OpenHouse):
     folder = Path(os.environ["CHARGEHAND_HOME"]) / "profiles"
     folder.mkdir(parents=True)
     for number in range(5):
@@ -92,9 +90,9 @@ async def test_of_many_files_that_are_not_in_force_a_few_are_named(open_house: O
     async with open_house(Script()) as house:
         warnings = (await house.call("route_task", task=TYPO))["warnings"]
 
-    (said,) = (warning for warning in warnings if "not in force" in warning)
-    assert "2.yaml" in said
-    assert said.endswith("; nor are 2 others; `chargehand doctor` says more.")
+    (summary,) = (warning for warning in warnings if "not in force" in warning)
+    assert "2.yaml" in summary
+    assert summary.endswith("; nor are 2 others; `chargehand doctor` says more.")
 
 
 async def test_complexity_is_the_sum_of_its_named_factors(open_house: OpenHouse):
@@ -109,7 +107,7 @@ async def test_complexity_is_the_sum_of_its_named_factors(open_house: OpenHouse)
 @pytest.mark.parametrize(
     ("checkpoint", "model"), [("validation", "claude-sonnet-5-5"), ("strategic", "claude-opus-5-5")]
 )
-async def test_a_checkpoint_has_a_role_of_its_own(open_house: OpenHouse, checkpoint: str, model: str):
+async def test_each_checkpoint_selects_the_model_of_its_role(open_house: OpenHouse, checkpoint: str, model: str):
     async with open_house(Script()) as house:
         decision = await house.call("route_task", task=TYPO, checkpoint=checkpoint)
 
@@ -130,7 +128,7 @@ async def test_a_checkpoint_has_a_role_of_its_own(open_house: OpenHouse, checkpo
         ("cerebras/gpt-oss-120b", "gpt-oss-120b"),
     ],
 )
-async def test_a_named_model_is_the_callers_choice(open_house: OpenHouse, name: str, model: str):
+async def test_a_model_named_by_the_caller_overrides_routing(open_house: OpenHouse, name: str, model: str):
     async with open_house(Script()) as house:
         decision = await house.call("route_task", task=TYPO, model=name)
 
@@ -138,7 +136,9 @@ async def test_a_named_model_is_the_callers_choice(open_house: OpenHouse, name: 
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])
-async def test_the_decision_says_why_not_another(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str):
+async def test_a_decision_explains_rejected_alternatives_and_missing_keys(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
+):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
     async with open_house(Script(), without=("ANTHROPIC_API_KEY",)) as house:
         decision = await house.call("route_task", task=TYPO, model="local")
@@ -149,7 +149,7 @@ async def test_the_decision_says_why_not_another(open_house: OpenHouse, monkeypa
     assert any("ANTHROPIC_API_KEY" in warning for warning in escalated["warnings"])
 
 
-async def test_an_empty_memory_has_nothing_to_say(open_house: OpenHouse):
+async def test_with_an_empty_memory_the_decision_follows_the_rules(open_house: OpenHouse):
     async with open_house(Script()) as house:
         decision = await house.call("route_task", task=TYPO)
 
@@ -157,14 +157,14 @@ async def test_an_empty_memory_has_nothing_to_say(open_house: OpenHouse):
     assert decision["source"] == "rules"
 
 
-async def test_local_only_stays_on_the_machine(open_house: OpenHouse):
+async def test_local_only_routes_to_a_local_provider(open_house: OpenHouse):
     async with open_house(Script()) as house:
         decision = await house.call("route_task", task=SYSTEM, local_only=True)
 
     assert decision["provider"] == "ollama"
 
 
-async def test_a_cap_on_cost_keeps_to_what_it_pays_for(open_house: OpenHouse):
+async def test_max_cost_usd_excludes_models_that_cost_more(open_house: OpenHouse):
     async with open_house(Script()) as house:
         decision = await house.call("route_task", task=SYSTEM, max_cost_usd=0.001)
 
@@ -172,7 +172,7 @@ async def test_a_cap_on_cost_keeps_to_what_it_pays_for(open_house: OpenHouse):
     assert any("max_cost_usd" in alternative["why_not"] for alternative in decision["alternatives"])
 
 
-async def test_no_model_is_called(open_house: OpenHouse):
+async def test_routing_calls_no_model(open_house: OpenHouse):
     script = Script()
     async with open_house(script) as house:
         await house.call("route_task", task=SYSTEM)
@@ -185,7 +185,7 @@ async def test_no_model_is_called(open_house: OpenHouse):
 
 
 @pytest.mark.parametrize("policy", ["reference", "balanced", "quality"])
-async def test_a_days_budget_that_pays_for_no_model_leads_to_a_free_one_and_is_named(
+async def test_a_zero_daily_budget_routes_to_a_free_model_with_a_warning(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, policy: str
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", policy)
@@ -198,12 +198,10 @@ async def test_a_days_budget_that_pays_for_no_model_leads_to_a_free_one_and_is_n
         assert "left of CHARGEHAND_DAILY_BUDGET_USD, which resets at 00:00 UTC" in " ".join(decision["warnings"])
 
 
-async def test_what_was_spent_today_counts_for_the_next_decision(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
-):
+async def test_money_spent_today_limits_the_next_decision(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.5")
-    dear = Reply(fenced("def double(n):\n    return 2 * n"), thinking="Twice.", thinking_tokens=5_000)
-    async with open_house(Script({"claude-opus-5-5": [dear]})) as house:
+    expensive_reply = Reply(fenced("def double(n):\n    return 2 * n"), thinking="Twice.", thinking_tokens=5_000)
+    async with open_house(Script({"claude-opus-5-5": [expensive_reply]})) as house:
         before = await house.call("route_task", task=SYSTEM)
         await house.call("delegate_generation", task="Write double(n).", model="opus")
         after = await house.call("route_task", task=SYSTEM)
