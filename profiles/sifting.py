@@ -31,7 +31,7 @@ class Sifted:
 def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
     """Refuse proposals for hand-written or unmeasurable facts, and those that would make a profile invalid.
 
-    Of several for one place, the one based on most outcomes is kept. Those that change nothing are dropped.
+    Of several for one place, the last is kept. Those that change nothing are dropped.
     """
     refused: list[RefusedProposal] = []
     by_profile: dict[str, dict[tuple[str, ...], Proposal]] = {}
@@ -40,16 +40,13 @@ def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
         if why is not None:
             refused.append(RefusedProposal(proposal, why))
             continue
-        places = by_profile.setdefault(proposal.profile, {})
-        rival = places.get(proposal.place)
-        if rival is None or (proposal.evidence.n or 0) > (rival.evidence.n or 0):
-            places[proposal.place] = proposal
+        by_profile.setdefault(proposal.profile, {})[proposal.place] = proposal
     kept: list[Proposal] = []
     for profile, places in by_profile.items():
         changes = [
             replace(p, before=before)
             for p in places.values()
-            if (before := fact_at(catalogue, profile, p.place)) != p.after
+            if (before := fact_at(catalogue, profile, p.place)) != p.after and (before, p.after) != (None, [])
         ]
         problem = _problem_with(catalogue, profile, changes)
         if problem is None:
@@ -57,6 +54,19 @@ def sift(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Sifted:
         else:
             refused += [RefusedProposal(p, problem) for p in changes]
     return Sifted(tuple(kept), tuple(refused))
+
+
+def with_changes(catalogue: Catalogue, proposals: Iterable[Proposal]) -> Catalogue:
+    """The catalogue as it will be after these proposals, which `sift` has kept."""
+    facts = dict(catalogue.facts)
+    for proposal in proposals:
+        facts[proposal.profile] = apply_proposal(facts.get(proposal.profile, {}), proposal)
+    changed = {
+        name: ModelProfile.model_validate(group)
+        for name, group in facts.items()
+        if group is not catalogue.facts.get(name)
+    }
+    return replace(catalogue, profiles={**catalogue.profiles, **changed}, facts=facts)
 
 
 def fact_at(catalogue: Catalogue, profile: str, place: tuple[str, ...]) -> Fact:

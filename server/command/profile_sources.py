@@ -41,8 +41,11 @@ async def _releases(services: "Services") -> "ProfileFindings":
 
 
 SOURCES: Mapping[str, Source] = {
-    "evaluation": Source(_evaluation, "what `chargehand evaluate` measured on this machine"),
     "usage": Source(_usage, "how real work turned out, at what speed and cost, and where a model got worse"),
+    "evaluation": Source(_evaluation, "what `chargehand evaluate` measured on this machine"),
     "releases": Source(_releases, "what vendors announce: retirements, successors, new models, prices"),
 }
-"""By option name, in the order in which they are read."""
+"""By option name, in the order in which they are read: each builds on what those before it propose, and overrules it.
+
+An evaluation is an experiment, and use is not.
+"""

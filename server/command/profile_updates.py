@@ -3,7 +3,7 @@
 import datetime as dt
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio.to_thread
@@ -14,7 +14,7 @@ from ...profiles.errors import Superseded
 from ...profiles.loading import load_catalogue
 from ...profiles.overlay import FOLDER, FactChange, FactsVersion, add, newest, undo
 from ...profiles.proposal import Proposal
-from ...profiles.sifting import Sifted, sift
+from ...profiles.sifting import Sifted, sift, with_changes
 from ...profiles.staleness import stale_facts
 from ...tools.errors import BadArgument
 from ...tools.guarding.text import plain
@@ -55,7 +55,7 @@ async def update_profiles(open_services: OpenServices, sources: Sequence[str], *
             raise BadArgument(f"profiles update: name a source ({words} or --all), or use --check.")
     except USER_FIXABLE as error:
         return print_error(error)
-    reads = [SOURCES[name].read for name in dict.fromkeys(sources)]
+    reads = [source.read for name, source in SOURCES.items() if name in sources]
     return await offer(open_services, reads, apply=apply, as_json=as_json)
 
 
@@ -127,12 +127,17 @@ async def _look(open_services: OpenServices, reads: Sequence[Read]) -> Outlook:
         # Read before the catalogue, so that an update in between is detected on writing.
         base = await anyio.to_thread.run_sync(newest, folder)
         catalogue = await anyio.to_thread.run_sync(load_catalogue, folder.parent)
-        found = [await read(services) for read in reads]
-    proposals = [proposal for one in found for proposal in one.proposals]
+        found: list[ProfileFindings] = []
+        sifted = Sifted((), ())
+        for read in reads:
+            # Those that need consent may not be written, so nothing builds on them.
+            settled = [proposal for proposal in sifted.kept if not proposal.needs_consent]
+            found.append(await read(replace(services, profiles=with_changes(catalogue, settled))))
+            sifted = sift(catalogue, [proposal for one in found for proposal in one.proposals])
     problems = [*map(str, catalogue.problems), *(problem for one in found for problem in one.problems)]
     return Outlook(
         base=base,
-        sifted=sift(catalogue, proposals),
+        sifted=sifted,
         found=ProfileFindings(
             problems=tuple(problems), notices=tuple(notice for one in found for notice in one.notices)
         ),

@@ -13,6 +13,7 @@ import anyio
 import pytest
 from command_line import Typed, standard_input
 from measurement_rows import begun
+from usage_rows import works, write_works
 
 from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
@@ -229,6 +230,41 @@ def test_a_difference_that_chance_explains_moves_nobody(typed, home: Path):
     found = typed("update", "--from-evaluation", "--json").proposed
 
     assert {place[1] for place in found} == {"measured", "speed"}
+
+
+def test_where_use_and_an_evaluation_disagree_the_evaluation_has_the_last_word_and_keeps_it(typed, home: Path):
+    first, second, *_ = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)
+    first, second = first.id, second.id
+    measured(home, *items(first, 12, 40), *items(second, 38, 40))
+    anyio.run(write_works, home, *works(58, 60, models=(first,)), *works(18, 60, models=(second,)))
+
+    typed("update", "--from-evaluation", "--from-usage", "--apply")
+    again = typed("update", "--from-evaluation", "--from-usage", "--json")
+
+    preferred, other = facts(typed, second), facts(typed, first)
+    assert preferred["roles"]["local"] < other["roles"]["local"]
+    assert ("debugging" in preferred["suits"], preferred["avoids"]) == (True, [])
+    assert ("debugging" in other["suits"], other["avoids"]) == (False, ["debugging"])
+    assert any(sentence.startswith("In use: debugging, 58 of 60") for sentence in other["best_for"])
+    assert again.proposed == {}
+
+
+def test_what_use_and_an_evaluation_say_of_different_types_is_written_at_once(typed, home: Path):
+    first, second, *_ = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)
+    first, second = first.id, second.id
+    measured(home, *items(first, 12, 40), *items(second, 38, 40))
+    anyio.run(
+        write_works,
+        home,
+        *works(18, 60, models=(first,), task_type="tests"),
+        *works(58, 60, models=(second,), task_type="tests"),
+    )
+
+    found = typed("update", "--all", "--json").proposed
+
+    assert {"debugging", "tests"} <= set(found[second, "suits"])
+    assert set(found[first, "avoids"]) == {"debugging", "tests"}
+    assert {sentence.partition(":")[0] for sentence in found[first, "weaknesses"]} >= {"In use", "Measured"}
 
 
 def test_where_a_model_begins_to_fail_a_line_is_drawn(typed, home: Path):
