@@ -1,4 +1,4 @@
-"""`output=apply`: the result is checked in a copy and written into the files, so that no code comes back."""
+"""`output=apply`: the result is checked in a copy of the project and written to its files, not returned."""
 
 import errno
 import os
@@ -25,11 +25,11 @@ BEFORE, AFTER = b"def double(n):\r\n    return 2 * n\r\n", b"def double(count):\
 APPLY = {"task": RENAME, "output": "apply", "target": "doubling.py"}
 
 
-def block(path: str, search: str, replace: str) -> str:
+def edit_block(path: str, search: str, replace: str) -> str:
     return f"{path}\n```python\n<<<<<<< SEARCH\n{search}=======\n{replace}>>>>>>> REPLACE\n```\n"
 
 
-def whole(path: str, text: str) -> str:
+def whole_file(path: str, text: str) -> str:
     return f"{path}\n```python\n{text}```\n"
 
 
@@ -51,7 +51,7 @@ def configure(tmp_path: Path):
     return write
 
 
-def texts(folder: Path) -> dict[str, bytes]:
+def file_contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -61,7 +61,7 @@ async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receip
     async with open_house(Script({LOCAL: [RIGHT]}), era=era) as house:
         result = await house.client.call_tool("delegate_generation", {**APPLY, "tests": TESTS})
         receipt = result.structured_content
-        again = await house.call("delegate_generation", resume=receipt["task_id"])
+        resumed = await house.call("delegate_generation", resume=receipt["task_id"])
 
     assert receipt["status"] == "succeeded", receipt
     assert receipt["files_changed"] == [{"path": "doubling.py", "added": 2, "removed": 2}]
@@ -69,15 +69,15 @@ async def test_a_verified_result_is_written_and_its_code_stays_out_of_the_receip
     assert "return 2 * count" not in text_of(result)
     assert "Wrote doubling.py (+2 -2)." in text_of(result)
     assert f"chargehand undo {receipt['task_id']}" in text_of(result)
-    assert again == receipt
-    assert texts(project) == {"doubling.py": AFTER}
+    assert resumed == receipt
+    assert file_contents(project) == {"doubling.py": AFTER}
 
 
-async def test_an_empty_file_can_be_made_and_no_file_be_emptied(open_house: OpenHouse, project: Path):
+async def test_an_empty_file_can_be_created_but_no_file_can_be_emptied(open_house: OpenHouse, project: Path):
     answer = Reply("pkg/__init__.py\n```python\n```\n")
     emptied = Reply("doubling.py\n```python\n```\n")
     async with open_house(Script({ECONOMY: [answer, emptied]})) as house:
-        made = await house.call(
+        created = await house.call(
             "delegate_generation",
             task="Create an empty pkg/__init__.py",
             output="apply",
@@ -86,89 +86,87 @@ async def test_an_empty_file_can_be_made_and_no_file_be_emptied(open_house: Open
         )
         refused = await house.call("delegate_generation", **APPLY, model="haiku", max_attempts=1)
 
-    assert made["status"] == "unverified"
-    assert made["files_changed"] == [{"path": "pkg/__init__.py", "added": 0, "removed": 0}]
+    assert created["status"] == "unverified"
+    assert created["files_changed"] == [{"path": "pkg/__init__.py", "added": 0, "removed": 0}]
     assert refused["status"] == "failed"
     assert "nothing of it would be left" in refused["attempts"][0]["checks"][0]["first_failure"]
-    assert texts(project) == {"doubling.py": BEFORE, "pkg/__init__.py": b""}
+    assert file_contents(project) == {"doubling.py": BEFORE, "pkg/__init__.py": b""}
 
 
-async def test_a_folder_is_no_target_and_nobody_is_asked(open_house: OpenHouse, project: Path):
+async def test_a_folder_as_target_is_refused_before_any_model_is_asked(open_house: OpenHouse, project: Path):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         refusal = await house.refusal("delegate_generation", task=RENAME, output="apply", target="pkg/new/")
 
     assert "target: 'pkg/new/' is a folder. Name the file in it" in refusal
     assert script.asked == []
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_undo_brings_the_bytes_back_and_the_memory_hears_of_it(open_house: OpenHouse, project: Path):
+async def test_undo_restores_the_bytes_and_records_a_rejection(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
         async with own_services() as services:
             answer = await undo_task(services, receipt["task_id"])
             row = await services.ledger.task(receipt["task_id"])
 
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
     assert (answer.restored, answer.removed) == (["doubling.py"], [])
     assert row is not None
     assert row.outcomes == ("rejected",)
 
 
-ACCESS_LIST = "system.posix_acl_access"
-READERS = [(1, 6, -1), (2, 4, 12345), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
-"""The owner writes, user 12345 reads, as the mask allows, and nobody else: tag, permissions, id."""
+ACL_ATTRIBUTE = "system.posix_acl_access"
+ACL_ENTRIES = [(1, 6, -1), (2, 4, 12345), (4, 0, -1), (16, 4, -1), (32, 0, -1)]
+"""Tag, permissions, id: the owner may read and write, user 12345 may read (as the mask allows), others nothing."""
 
 
-async def test_access_list_and_attributes_of_a_file_outlive_its_change_and_the_undo(
-    open_house: OpenHouse, project: Path
-):
+async def test_apply_and_undo_preserve_a_files_access_list_and_attributes(open_house: OpenHouse, project: Path):
     if sys.platform != "linux":
         pytest.skip("Python reads and writes extended attributes on Linux alone")
     file = project / "doubling.py"
-    entries = b"".join(struct.pack("<HHi", *entry) for entry in READERS)
+    entries = b"".join(struct.pack("<HHi", *entry) for entry in ACL_ENTRIES)
     try:
         os.setxattr(file, "user.note", b"mine")
-        os.setxattr(file, ACCESS_LIST, struct.pack("<I", 2) + entries)
+        os.setxattr(file, ACL_ATTRIBUTE, struct.pack("<I", 2) + entries)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
         pytest.skip(f"the file system of {project} keeps no extended attributes or access lists")
-    before = _belongings(file)
+    before = _metadata(file)
 
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
-        after, written = _belongings(file), file.read_bytes()
+        after, written = _metadata(file), file.read_bytes()
         async with own_services() as services:
             await undo_task(services, receipt["task_id"])
 
     assert before["user.note"] == b"mine"
     assert written == AFTER
     assert after == before
-    assert (file.read_bytes(), _belongings(file)) == (BEFORE, before)
+    assert (file.read_bytes(), _metadata(file)) == (BEFORE, before)
 
 
-async def test_a_file_that_has_no_access_list_gets_none_from_its_folder(open_house: OpenHouse, project: Path):
+async def test_apply_gives_a_file_no_access_list_inherited_from_its_folder(open_house: OpenHouse, project: Path):
     if sys.platform != "linux":
         pytest.skip("Python reads and writes extended attributes on Linux alone")
-    entries = b"".join(struct.pack("<HHi", *entry) for entry in READERS)
+    entries = b"".join(struct.pack("<HHi", *entry) for entry in ACL_ENTRIES)
     try:
         os.setxattr(project, "system.posix_acl_default", struct.pack("<I", 2) + entries)
     except OSError as error:
         if error.errno != errno.ENOTSUP:
             raise
         pytest.skip(f"the file system of {project} keeps no access lists")
-    before = _belongings(project / "doubling.py")
+    before = _metadata(project / "doubling.py")
 
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         await house.call("delegate_generation", **APPLY, tests=TESTS)
 
-    assert texts(project) == {"doubling.py": AFTER}
-    assert _belongings(project / "doubling.py") == before
+    assert file_contents(project) == {"doubling.py": AFTER}
+    assert _metadata(project / "doubling.py") == before
 
 
-def _belongings(file: Path) -> dict[str, object]:
+def _metadata(file: Path) -> dict[str, object]:
     status = file.stat()
     attributes = {name: os.getxattr(file, name) for name in os.listxattr(file)}
     return {"mode": status.st_mode, "owner": (status.st_uid, status.st_gid), **attributes}
@@ -181,48 +179,48 @@ async def test_a_result_that_fails_its_checks_is_never_written(open_house: OpenH
     assert receipt["status"] == "failed"
     assert receipt["files_changed"] == []
     assert "+    return count ** 2" in receipt["code"]
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_without_a_check_asked_for_an_unverified_result_is_written(open_house: OpenHouse, project: Path):
+async def test_an_unverified_result_is_written_when_no_check_was_requested(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY)
 
     assert receipt["status"] == "unverified"
-    assert texts(project) == {"doubling.py": AFTER}
+    assert file_contents(project) == {"doubling.py": AFTER}
 
 
-async def test_a_check_that_was_asked_for_and_proved_nothing_keeps_the_result_from_being_written(
-    open_house: OpenHouse, project: Path
-):
+async def test_a_result_is_not_written_when_the_requested_check_proved_nothing(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests="def check():\n    assert False\n")
 
     assert receipt["status"] == "unverified"
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
     assert "+    return 2 * count" in receipt["code"]
     assert any(note.startswith("Not written: the requested check proved nothing") for note in receipt["notes"])
 
 
-async def test_a_block_that_does_not_fit_is_sent_back_once_and_then_written(open_house: OpenHouse, project: Path):
-    misses = Reply(block("doubling.py", "    return n * 2\n", "    return 2 * count\n"))
-    script = Script({LOCAL: [misses, RIGHT]})
+async def test_an_edit_block_that_does_not_match_is_sent_back_and_its_repair_is_written(
+    open_house: OpenHouse, project: Path
+):
+    mismatched = Reply(edit_block("doubling.py", "    return n * 2\n", "    return 2 * count\n"))
+    script = Script({LOCAL: [mismatched, RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
     assert [check["name"] for check in receipt["attempts"][0]["checks"]] == ["edit"]
     assert "is not in it" in script.asked[1].messages[-1][1]
-    assert texts(project) == {"doubling.py": AFTER}
+    assert file_contents(project) == {"doubling.py": AFTER}
 
 
-async def test_several_files_are_written_together_and_tested_together(open_house: OpenHouse, project: Path):
+async def test_several_files_are_tested_and_written_together(open_house: OpenHouse, project: Path):
     (project / "pkg").mkdir()
     (project / "pkg/__init__.py").write_text("")
     (project / "pkg/core.py").write_text("FACTOR = 3\n")
     answer = (
-        whole("pkg/double.py", "from .core import FACTOR\n\ndef double(n):\n    return FACTOR * n\n")
-        + block("pkg/core.py", "FACTOR = 3\n", "FACTOR = 2\n")
+        whole_file("pkg/double.py", "from .core import FACTOR\n\ndef double(n):\n    return FACTOR * n\n")
+        + edit_block("pkg/core.py", "FACTOR = 3\n", "FACTOR = 2\n")
     )  # fmt: skip
     tests = "from pkg.double import double\nimport solution\nassert solution.double is double\nassert double(4) == 8"
     async with open_house(Script({LOCAL: [Reply(answer)]})) as house:
@@ -236,14 +234,14 @@ async def test_several_files_are_written_together_and_tested_together(open_house
     assert (project / "pkg/core.py").read_text() == "FACTOR = 2\n"
 
 
-async def test_test_files_of_the_project_see_the_change_and_are_not_rewritten(open_house: OpenHouse, project: Path):
+async def test_project_tests_run_against_the_change_and_are_not_rewritten(open_house: OpenHouse, project: Path):
     (project / "test_doubling.py").write_text(
         "from doubling import double\n\ndef test_it():\n    assert double(4) == 8\n"
     )
     (project / "doubling.py").write_text("def double(n):\n    return 3 * n\n")
-    lenient = whole("test_doubling.py", "def test_it():\n    pass\n")
-    answer = Reply(whole("doubling.py", "def double(n):\n    return 5 * n\n") + lenient)
-    right = Reply(whole("doubling.py", "def double(n):\n    return 2 * n\n"))
+    lenient = whole_file("test_doubling.py", "def test_it():\n    pass\n")
+    answer = Reply(whole_file("doubling.py", "def double(n):\n    return 5 * n\n") + lenient)
+    right = Reply(whole_file("doubling.py", "def double(n):\n    return 2 * n\n"))
     async with open_house(Script({LOCAL: [answer, right]})) as house:
         receipt = await house.call(
             "delegate_generation", **APPLY, tests="test_doubling.py", context_files=["test_doubling.py"]
@@ -255,7 +253,7 @@ async def test_test_files_of_the_project_see_the_change_and_are_not_rewritten(op
     assert "def test_it():\n    assert double(4) == 8\n" in (project / "test_doubling.py").read_text()
 
 
-async def test_a_pytest_module_given_as_text_imports_the_target_by_its_own_path(open_house: OpenHouse, project: Path):
+async def test_tests_given_as_text_can_import_the_target_by_its_package_path(open_house: OpenHouse, project: Path):
     (project / "src/app").mkdir(parents=True)
     (project / "src/app/__init__.py").write_text("")
     tests = "from app.double import double\n\ndef test_it():\n    assert double(4) == 8\n"
@@ -268,7 +266,7 @@ async def test_a_pytest_module_given_as_text_imports_the_target_by_its_own_path(
     assert (project / "src/app/double.py").read_text() == "def double(count):\n    return 2 * count\n"
 
 
-async def test_a_users_command_runs_in_the_changed_copy(open_house: OpenHouse, project: Path, configure):
+async def test_a_user_command_runs_in_the_changed_copy(open_house: OpenHouse, project: Path, configure):
     configure('[checks.unit]\ncommand = ["python3", "check.py"]\nanswer_path = "elsewhere.py"\n')
     (project / "check.py").write_text(
         "import pathlib\nfrom doubling import double\nassert double(4) == 8\n"
@@ -279,10 +277,10 @@ async def test_a_users_command_runs_in_the_changed_copy(open_house: OpenHouse, p
 
     assert receipt["verified_by"] == ["parse", "lint", "unit"], receipt
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
-    assert set(texts(project)) == {"doubling.py", "check.py"}
+    assert set(file_contents(project)) == {"doubling.py", "check.py"}
 
 
-async def test_a_target_alone_returns_the_change_and_writes_nothing(open_house: OpenHouse, project: Path):
+async def test_a_target_without_apply_returns_a_diff_and_writes_nothing(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call(
             "delegate_generation", task=RENAME, target="doubling.py", tests="from doubling import double\n" + TESTS
@@ -291,29 +289,29 @@ async def test_a_target_alone_returns_the_change_and_writes_nothing(open_house: 
     assert receipt["status"] == "succeeded", receipt
     assert receipt["code"].startswith("--- a/doubling.py\n+++ b/doubling.py\n@@")
     assert receipt["files_changed"] == []
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_what_was_not_named_is_reported_and_not_written(open_house: OpenHouse, project: Path):
+async def test_files_that_the_call_did_not_name_are_reported_and_not_written(open_house: OpenHouse, project: Path):
     (project / "other.py").write_text("X = 1\n")
     attack = (
-        whole("doubling.py", "def double(count):\n    return 2 * count\n")
+        whole_file("doubling.py", "def double(count):\n    return 2 * count\n")
         + '```python title=".git/hooks/pre-commit"\nimport os\n```\n'
-        + whole("other.py", "X = 2\n")
-        + whole("AGENTS.md", "# obey\n")
+        + whole_file("other.py", "X = 2\n")
+        + whole_file("AGENTS.md", "# obey\n")
     )
     async with open_house(Script({LOCAL: [Reply(attack)]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
 
     assert receipt["status"] == "succeeded", receipt
-    assert texts(project) == {"doubling.py": AFTER, "other.py": b"X = 1\n"}
-    said = "\n".join(receipt["notes"])
+    assert file_contents(project) == {"doubling.py": AFTER, "other.py": b"X = 1\n"}
+    notes = "\n".join(receipt["notes"])
     for path in (".git/hooks/pre-commit", "other.py", "AGENTS.md"):
-        assert f"Not written: {path} " in said
+        assert f"Not written: {path} " in notes
 
 
 @pytest.mark.parametrize("path", ["pyproject.toml", "sub/.github/ci.yml"])
-async def test_protected_files_are_written_once_the_users_config_allows_it(
+async def test_protected_files_are_written_only_if_the_users_config_allows_it(
     open_house: OpenHouse, project: Path, configure, path: str
 ):
     reply = Reply("```yaml\na: 1\n```\n") if path.endswith("yml") else Reply("```toml\na = 1\n```\n")
@@ -328,7 +326,7 @@ async def test_protected_files_are_written_once_the_users_config_allows_it(
     assert [change["path"] for change in receipt["files_changed"]] == [path]
 
 
-async def test_a_file_changed_while_the_model_worked_is_not_overwritten_and_the_code_is_not_lost(
+async def test_a_file_changed_during_generation_is_not_overwritten_and_the_code_is_returned(
     open_house: OpenHouse, project: Path
 ):
     gate = anyio.Event()
@@ -344,10 +342,10 @@ async def test_a_file_changed_while_the_model_worked_is_not_overwritten_and_the_
     assert "+    return 2 * count" in receipt["code"]
     assert any("doubling.py was changed by somebody else since it was read" in note for note in receipt["notes"])
     assert "could not be written; no file has changed" in text_of(result)
-    assert texts(project) == {"doubling.py": b"def double(n): return n + n\n"}
+    assert file_contents(project) == {"doubling.py": b"def double(n): return n + n\n"}
 
 
-async def test_a_folder_that_vanished_while_the_model_worked_says_so(open_house: OpenHouse, project: Path):
+async def test_code_for_a_folder_deleted_during_generation_is_returned_as_failed(open_house: OpenHouse, project: Path):
     (project / "sub").mkdir()
     (project / "sub/doubling.py").write_bytes(BEFORE)
     gate = anyio.Event()
@@ -361,7 +359,7 @@ async def test_a_folder_that_vanished_while_the_model_worked_says_so(open_house:
 
     assert receipt["status"] == "failed"
     assert "return 2 * count" in receipt["code"]
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
 
 
 async def test_a_cancelled_task_writes_nothing(open_house: OpenHouse, project: Path):
@@ -370,12 +368,12 @@ async def test_a_cancelled_task_writes_nothing(open_house: OpenHouse, project: P
         receipt = await house.call("delegate_generation", resume=running["task_id"], cancel=True)
 
     assert receipt["status"] == "cancelled"
-    assert texts(project) == {"doubling.py": BEFORE}
+    assert file_contents(project) == {"doubling.py": BEFORE}
 
 
-async def test_a_fault_that_the_file_had_before_is_not_held_against_the_answer(open_house: OpenHouse, project: Path):
+async def test_a_syntax_error_that_the_file_already_had_does_not_fail_the_answer(open_house: OpenHouse, project: Path):
     (project / "old.py").write_text("print 'python two'\nA = 1\n")
-    edit = Reply(block("old.py", "A = 1\n", "A = 2\n"))
+    edit = Reply(edit_block("old.py", "A = 1\n", "A = 2\n"))
     async with open_house(Script({LOCAL: [edit]})) as house:
         receipt = await house.call("delegate_generation", task="Set A to 2", output="apply", target="old.py")
 
@@ -383,8 +381,8 @@ async def test_a_fault_that_the_file_had_before_is_not_held_against_the_answer(o
     assert (project / "old.py").read_text() == "print 'python two'\nA = 2\n"
 
 
-async def test_a_change_that_breaks_a_file_is_sent_back(open_house: OpenHouse, project: Path):
-    breaks = Reply(block("doubling.py", "    return 2 * n\n", "    return 2 *\n"))
+async def test_a_change_that_breaks_a_files_syntax_is_sent_back_for_repair(open_house: OpenHouse, project: Path):
+    breaks = Reply(edit_block("doubling.py", "    return 2 * n\n", "    return 2 *\n"))
     script = Script({LOCAL: [breaks, RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", **APPLY)
@@ -393,20 +391,18 @@ async def test_a_change_that_breaks_a_file_is_sent_back(open_house: OpenHouse, p
     assert "doubling.py: line 2" in script.asked[1].messages[-1][1]
 
 
-async def test_the_model_is_told_the_target_and_sees_its_text_without_being_asked_for(
-    open_house: OpenHouse, project: Path
-):
+async def test_the_prompt_names_the_target_and_includes_its_text(open_house: OpenHouse, project: Path):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         await house.call("delegate_generation", **APPLY)
 
-    said = script.asked[0].messages[-1][1]
-    assert 'path="doubling.py"' in said
-    assert "def double(n):" in said
-    assert "The result goes into `doubling.py`" in said
+    prompt = script.asked[0].messages[-1][1]
+    assert 'path="doubling.py"' in prompt
+    assert "def double(n):" in prompt
+    assert "The result goes into `doubling.py`" in prompt
 
 
-async def test_javascript_is_tested_as_the_target_says_it(open_house: OpenHouse, project: Path):
+async def test_a_javascript_target_is_checked_by_javascript_tests(open_house: OpenHouse, project: Path):
     answer = Reply(fenced("const double = (n) => 2 * n;\nmodule.exports = { double };", "javascript"))
     async with open_house(Script({LOCAL: [answer]})) as house:
         receipt = await house.call(
@@ -418,7 +414,7 @@ async def test_javascript_is_tested_as_the_target_says_it(open_house: OpenHouse,
     assert receipt["status"] in ("succeeded", "unverified"), receipt
 
 
-async def test_javascript_in_a_project_is_tested_with_the_files_beside_it(open_house: OpenHouse, project: Path):
+async def test_a_javascript_target_is_tested_with_the_modules_beside_it(open_house: OpenHouse, project: Path):
     (project / "twice.js").write_text("exports.times = 2;\n")
     answer = Reply(fenced("const { times } = require('./twice');\nconst double = (n) => times * n;", "javascript"))
     async with open_house(Script({LOCAL: [answer]})) as house:
@@ -431,8 +427,8 @@ async def test_javascript_in_a_project_is_tested_with_the_files_beside_it(open_h
 
 
 README = Reply("README.md\n````markdown\n# Doubling\n\n## Install\n\n```sh\npip install .\n```\n````\n")
-BARE_README = Reply(fenced("# Doubling", "markdown"))
-NOT_PROGRAMS = {
+README_WITHOUT_INSTALL = Reply(fenced("# Doubling", "markdown"))
+NON_CODE_TARGETS = {
     "README.md": (README, "assert '## Install' in open('README.md').read()"),
     "settings.json": (
         Reply(fenced('{"times": 2}', "json")),
@@ -453,9 +449,9 @@ NOT_PROGRAMS = {
 }
 
 
-@pytest.mark.parametrize("target", NOT_PROGRAMS)
-async def test_python_tests_read_a_target_that_they_cannot_import(open_house: OpenHouse, project: Path, target: str):
-    answer, tests = NOT_PROGRAMS[target]
+@pytest.mark.parametrize("target", NON_CODE_TARGETS)
+async def test_python_tests_can_read_a_target_that_is_not_python(open_house: OpenHouse, project: Path, target: str):
+    answer, tests = NON_CODE_TARGETS[target]
     async with open_house(Script({LOCAL: [answer]})) as house:
         receipt = await house.call(
             "delegate_generation", task="Write it.", output="apply", target=target, tests=tests
@@ -467,9 +463,9 @@ async def test_python_tests_read_a_target_that_they_cannot_import(open_house: Op
     assert (project / target).is_file()
 
 
-async def test_what_such_tests_say_goes_into_the_repair(open_house: OpenHouse, project: Path):
-    script = Script({LOCAL: [BARE_README, README]})
-    tests = NOT_PROGRAMS["README.md"][1]
+async def test_the_repair_prompt_contains_the_failure_of_a_readmes_tests(open_house: OpenHouse, project: Path):
+    script = Script({LOCAL: [README_WITHOUT_INSTALL, README]})
+    tests = NON_CODE_TARGETS["README.md"][1]
     async with open_house(script) as house:
         receipt = await house.call(
             "delegate_generation", task="Write it.", output="apply", target="README.md", tests=tests
@@ -479,7 +475,7 @@ async def test_what_such_tests_say_goes_into_the_repair(open_house: OpenHouse, p
     assert "left: '## Install'\nright: '# Doubling\\n'" in script.asked[1].messages[-1][1]
 
 
-async def test_such_tests_import_the_project_that_the_target_is_about(open_house: OpenHouse, project: Path):
+async def test_the_tests_of_a_readme_can_import_the_project(open_house: OpenHouse, project: Path):
     tests = "from doubling import double\nassert f'`{double(4)}`' in open('README.md').read()"
     async with open_house(Script({LOCAL: [Reply(fenced("double(4) gives `8`.", "markdown"))]})) as house:
         receipt = await house.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
@@ -496,21 +492,23 @@ async def test_such_tests_import_the_project_that_the_target_is_about(open_house
         "test('install', () => assert.match(readFileSync('README.md', 'utf8'), /^## Install$/m));\n",
     ],
 )
-async def test_javascript_tests_read_a_target_that_they_cannot_import(open_house: OpenHouse, project: Path, tests: str):
-    async with open_house(Script({LOCAL: [BARE_README, README]})) as house:
+async def test_javascript_tests_can_read_a_target_that_is_not_javascript(
+    open_house: OpenHouse, project: Path, tests: str
+):
+    async with open_house(Script({LOCAL: [README_WITHOUT_INSTALL, README]})) as house:
         receipt = await house.call("delegate_generation", task="Write it.", target="README.md", tests=tests)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "passed"]
 
 
-async def test_apply_needs_a_file_to_write(open_house: OpenHouse):
+async def test_apply_without_a_target_is_refused(open_house: OpenHouse):
     async with open_house(Script()) as house:
         refusal = await house.refusal("delegate_generation", task=RENAME, output="apply")
 
     assert "target: output=apply needs a file to write" in refusal
 
 
-async def test_what_was_written_can_be_validated_by_its_task(open_house: OpenHouse, project: Path):
+async def test_an_applied_change_can_be_validated_by_its_task_id(open_house: OpenHouse, project: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY)
         verdict = await house.call("validate_code", task_id=receipt["task_id"], depth="static")
@@ -519,7 +517,7 @@ async def test_what_was_written_can_be_validated_by_its_task(open_house: OpenHou
 
 
 @pytest.mark.parametrize(
-    ("becomes", "outcomes"),
+    ("content", "outcomes"),
     [
         (AFTER, ()),
         (AFTER + b"# more\r\n", ()),
@@ -527,12 +525,12 @@ async def test_what_was_written_can_be_validated_by_its_task(open_house: OpenHou
         (BEFORE, ("rejected",)),
     ],
 )
-async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
-    open_house: OpenHouse, project: Path, becomes: bytes, outcomes: tuple[str, ...]
+async def test_later_edits_of_written_files_are_recorded_at_the_next_delegation(
+    open_house: OpenHouse, project: Path, content: bytes, outcomes: tuple[str, ...]
 ):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
-        (project / "doubling.py").write_bytes(becomes)
+        (project / "doubling.py").write_bytes(content)
         await house.call("delegate_generation", task="Write something else")
         async with own_services() as services:
             row = await services.ledger.task(receipt["task_id"])
@@ -541,7 +539,7 @@ async def test_what_became_of_the_files_is_seen_at_the_next_delegation(
     assert row.outcomes == outcomes
 
 
-async def test_a_project_that_was_renamed_says_nothing_about_work_on_its_new_files(
+async def test_renaming_the_project_records_no_outcome_for_files_written_in_it(
     open_house: OpenHouse, project: Path, tmp_path: Path
 ):
     async with open_house(Script({LOCAL: [RIGHT, RIGHT]})) as house:
@@ -571,7 +569,7 @@ def repository(project: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("moves", "outcomes"),
+    ("git_commands", "outcomes"),
     [
         ([["commit", "-q", "-a", "-m", "Double"], ["checkout", "-q", "main"]], ()),
         ([["commit", "-q", "-a", "-m", "Double"], ["reset", "-q", "--hard", "main"]], ()),
@@ -580,14 +578,14 @@ def repository(project: Path) -> Path:
     ],
     ids=["another branch", "reset", "stash", "this file alone"],
 )
-async def test_files_are_a_word_on_the_work_only_where_git_did_not_move(
-    open_house: OpenHouse, repository: Path, moves: list[list[str]], outcomes: tuple[str, ...]
+async def test_reverting_with_git_counts_as_rejection_only_if_it_names_the_file(
+    open_house: OpenHouse, repository: Path, git_commands: list[list[str]], outcomes: tuple[str, ...]
 ):
     git(repository, "checkout", "-q", "-b", "feature")
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", **APPLY, tests=TESTS)
         written = (repository / "doubling.py").read_bytes()
-        for arguments in moves:
+        for arguments in git_commands:
             git(repository, *arguments)
         await house.call("delegate_generation", task="Write something else")
         async with own_services() as services:
@@ -599,22 +597,22 @@ async def test_files_are_a_word_on_the_work_only_where_git_did_not_move(
     assert row.outcomes == outcomes
 
 
-async def test_invisible_characters_that_no_model_saw_are_not_lost_with_a_whole_file(
+async def test_a_whole_file_answer_that_would_lose_invisible_characters_is_sent_back(
     open_house: OpenHouse, project: Path
 ):
-    odd = "# left \u202e right\ndef double(n):\n    return 2 * n\n"
-    (project / "doubling.py").write_text(odd, encoding="utf-8")
-    edit = Reply(block("doubling.py", "    return 2 * n\n", "    return n + n\n"))
+    original = "# left \u202e right\ndef double(n):\n    return 2 * n\n"
+    (project / "doubling.py").write_text(original, encoding="utf-8")
+    edit = Reply(edit_block("doubling.py", "    return 2 * n\n", "    return n + n\n"))
     script = Script({LOCAL: [RIGHT, edit]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", **APPLY)
 
     assert [attempt["outcome"] for attempt in receipt["attempts"]] == ["failed_check", "unverified"]
     assert "line 1 holds invisible characters that would be lost" in script.asked[1].messages[-1][1]
-    assert (project / "doubling.py").read_text(encoding="utf-8") == odd.replace("2 * n", "n + n")
+    assert (project / "doubling.py").read_text(encoding="utf-8") == original.replace("2 * n", "n + n")
 
 
-async def test_a_placeholder_is_never_written_where_a_secret_stood(open_house: OpenHouse, project: Path, configure):
+async def test_a_redaction_placeholder_is_never_written_over_a_secret(open_house: OpenHouse, project: Path, configure):
     configure('[privacy]\non_secret = "redact"\n')
     secret = f'KEY = "{AWS_KEY}"\n'
     (project / "doubling.py").write_text(secret)

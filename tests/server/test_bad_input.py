@@ -1,4 +1,4 @@
-"""What a caller gets wrong: answered with value, place and remedy, and nothing is written or broken by it."""
+"""Invalid calls: the error names value, place and remedy, and the call has no side effects."""
 
 import os
 import sqlite3
@@ -21,19 +21,19 @@ pytestmark = pytest.mark.anyio
 
 TASK = "Rename the variable n to count in this function: def double(n): return 2 * n"
 RIGHT = {QWEN.name: [Reply(fenced("def double(count):\n    return 2 * count"))]}
-PLACES = ("route_task", "delegate_generation")
+TASK_TOOLS = ("route_task", "delegate_generation")
 
 
 def _task_rows(tmp_path: Path) -> int:
-    """How many tasks stand in the books."""
+    """The number of tasks in the ledger."""
     file = tmp_path / "chargehand-home" / "ledger.sqlite3"
     if not file.exists():
         return 0
-    books = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    db = sqlite3.connect(f"file:{file}?mode=ro", uri=True)
     try:
-        return books.execute("SELECT COUNT(*) FROM tasks").fetchone()[0]
+        return db.execute("SELECT COUNT(*) FROM tasks").fetchone()[0]
     finally:
-        books.close()
+        db.close()
 
 
 Refusal = Callable[..., Awaitable[str]]
@@ -41,9 +41,9 @@ Refusal = Callable[..., Awaitable[str]]
 
 @pytest.fixture
 def refusal(open_house: OpenHouse, tmp_path: Path) -> Refusal:
-    """Makes a call that must be refused, and gives the error's text.
+    """Makes a call that must be refused, and returns the error's text.
 
-    Nobody was asked, nothing was written, and the same server answers the next call.
+    Asserts that no model was asked, no task recorded, and that the same server answers the next call.
     """
 
     async def refused(tool: str, arguments: Mapping[str, Any], era: str = "auto") -> str:
@@ -72,8 +72,10 @@ async def test_an_unknown_tool_is_a_protocol_error_that_lists_the_tools(open_hou
 
 @pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 @pytest.mark.parametrize("arguments", [["task"], [1], [], "task", 3, True])
-async def test_arguments_that_are_no_object_are_a_protocol_error(open_house: OpenHouse, era: str, arguments: object):
-    params: Any = {"name": "route_task", "arguments": arguments}  # what no honest client can build
+async def test_arguments_that_are_not_an_object_are_a_protocol_error(
+    open_house: OpenHouse, era: str, arguments: object
+):
+    params: Any = {"name": "route_task", "arguments": arguments}  # no regular client can build this
     request = CallToolRequest.model_construct(method="tools/call", params=params)
     async with open_house(Script(), era=era) as house:
         with pytest.raises(MCPError) as refused:
@@ -83,7 +85,7 @@ async def test_arguments_that_are_no_object_are_a_protocol_error(open_house: Ope
     assert refused.value.error.message == f"route_task: `arguments` must be an object, got {arguments!r}."
 
 
-async def test_an_unknown_argument_is_named_with_what_was_meant(refusal: Refusal):
+async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
     text = await refusal("delegate_generation", {"task": TASK, "contextfiles": ["a.py"], "max_cost": 1})
 
     assert text.startswith(
@@ -109,8 +111,8 @@ async def test_an_unknown_argument_is_named_with_what_was_meant(refusal: Refusal
         ({"task": TASK, "model": {"id": "opus"}}, "`model`", "{'id': 'opus'}"),
     ],
 )
-@pytest.mark.parametrize("tool", PLACES)
-async def test_a_wrong_value_is_shown_with_its_place(
+@pytest.mark.parametrize("tool", TASK_TOOLS)
+async def test_an_invalid_value_is_reported_with_its_argument(
     refusal: Refusal, tool: str, arguments: dict[str, Any], place: str, shown: str
 ):
     text = await refusal(tool, arguments)
@@ -124,7 +126,7 @@ async def test_a_wrong_value_is_shown_with_its_place(
     "arguments",
     [{"max_attempts": True}, {"max_attempts": 1.5}, {"max_attempts": 0}, {"max_seconds": 0}, {"wait_s": 601}],
 )
-async def test_a_bound_of_a_delegation_is_kept(refusal: Refusal, arguments: dict[str, Any]):
+async def test_a_delegation_limit_out_of_range_is_refused(refusal: Refusal, arguments: dict[str, Any]):
     (name,) = arguments
 
     text = await refusal("delegate_generation", {"task": TASK, **arguments})
@@ -135,27 +137,27 @@ async def test_a_bound_of_a_delegation_is_kept(refusal: Refusal, arguments: dict
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", ["max_cost_usd", "max_seconds", "max_attempts", "wait_s"])
-async def test_what_is_no_finite_number_is_refused(name: str, value: float):
-    # JSON has no word for it and an honest client sends null, so the middleware gets it from here.
-    async def never(_: object) -> None:
+async def test_a_number_that_is_not_finite_is_refused(name: str, value: float):
+    # JSON cannot express these values and regular clients send null, so the middleware is called directly.
+    async def fail_if_called(_: object) -> None:
         pytest.fail("the tool was called")
 
     params = {"name": "delegate_generation", "arguments": {"task": TASK, name: value}}
     context: Any = SimpleNamespace(method="tools/call", params=params)
-    result = await strict_requests(tools(), ())(context, never)
+    result = await strict_requests(tools(), ())(context, fail_if_called)
 
     assert isinstance(result, CallToolResult)
     assert result.is_error
     assert text_of(result).startswith(f"delegate_generation: `{name}`: ")
 
 
-@pytest.mark.parametrize("tool", PLACES)
+@pytest.mark.parametrize("tool", TASK_TOOLS)
 @pytest.mark.parametrize("task", ["", " ", "\n\t\u2003\n"])
-async def test_a_task_without_a_word_is_empty(refusal: Refusal, tool: str, task: str):
+async def test_a_blank_task_is_refused_as_empty(refusal: Refusal, tool: str, task: str):
     assert await refusal(tool, {"task": task}) == f"{tool}: `task` is empty. Fill it in and call again."
 
 
-@pytest.mark.parametrize("tool", PLACES)
+@pytest.mark.parametrize("tool", TASK_TOOLS)
 async def test_a_task_of_five_megabytes_is_refused_without_repeating_it(refusal: Refusal, tool: str):
     text = await refusal(tool, {"task": "x" * 5_000_000})
 
@@ -165,9 +167,9 @@ async def test_a_task_of_five_megabytes_is_refused_without_repeating_it(refusal:
     )
 
 
-@pytest.mark.in_process("it is no UTF-8: the SDK's clients send none")
-@pytest.mark.parametrize("tool", PLACES)
-async def test_a_task_with_half_a_character_is_refused(refusal: Refusal, tool: str):
+@pytest.mark.in_process("the task is not valid UTF-8, which the SDK's clients cannot send")
+@pytest.mark.parametrize("tool", TASK_TOOLS)
+async def test_a_task_with_a_lone_surrogate_is_refused(refusal: Refusal, tool: str):
     assert (await refusal(tool, {"task": "rename \ud800"})).startswith(f"{tool}: `task`: ")
 
 
@@ -194,21 +196,21 @@ async def test_cancel_without_resume_is_refused(refusal: Refusal):
 
 @pytest.mark.parametrize("task_id", ["0" * 32, "nonsense", "'; DROP TABLE tasks; --"])
 @pytest.mark.parametrize(
-    ("tool", "name", "more"),
+    ("tool", "name", "other_arguments"),
     [
         ("delegate_generation", "resume", {}),
         ("validate_code", "task_id", {}),
         ("report_outcome", "task_id", {"outcome": "accepted"}),
     ],
 )
-async def test_a_task_that_nobody_knows_is_named(
-    refusal: Refusal, tool: str, name: str, more: dict[str, str], task_id: str
+async def test_an_unknown_task_id_is_named(
+    refusal: Refusal, tool: str, name: str, other_arguments: dict[str, str], task_id: str
 ):
-    assert task_id in await refusal(tool, {name: task_id, **more})
+    assert task_id in await refusal(tool, {name: task_id, **other_arguments})
 
 
-@pytest.mark.parametrize("tool", PLACES)
-async def test_an_unknown_model_brings_the_nearest_three(refusal: Refusal, tool: str):
+@pytest.mark.parametrize("tool", TASK_TOOLS)
+async def test_an_unknown_model_gets_the_three_nearest_names(refusal: Refusal, tool: str):
     text = await refusal(tool, {"task": TASK, "model": "sonett"})
 
     assert "unknown model 'sonett'. Nearest: sonnet, claude-sonnet-5-5, " in text
@@ -216,13 +218,13 @@ async def test_an_unknown_model_brings_the_nearest_three(refusal: Refusal, tool:
 
 
 @pytest.mark.parametrize("model", ["  ", "🦙", "x" * 200])
-@pytest.mark.parametrize("tool", PLACES)
-async def test_a_model_s_name_that_is_nothing_like_one_is_refused(refusal: Refusal, tool: str, model: str):
+@pytest.mark.parametrize("tool", TASK_TOOLS)
+async def test_a_model_name_that_resembles_none_is_refused(refusal: Refusal, tool: str, model: str):
     assert "unknown model" in await refusal(tool, {"task": TASK, "model": model})
 
 
 @pytest.mark.parametrize(
-    ("tool", "argument", "more"),
+    ("tool", "argument", "other_arguments"),
     [
         ("route_task", "context_files", {"task": TASK}),
         ("delegate_generation", "context_files", {"task": TASK}),
@@ -230,12 +232,12 @@ async def test_a_model_s_name_that_is_nothing_like_one_is_refused(refusal: Refus
         ("validate_code", "files", {}),
     ],
 )
-async def test_a_file_that_may_not_be_read_is_refused_wherever_a_file_can_be_named(
-    refusal: Refusal, tmp_path: Path, tool: str, argument: str, more: dict[str, str]
+async def test_a_file_outside_the_roots_is_refused_by_every_tool_that_takes_files(
+    refusal: Refusal, tmp_path: Path, tool: str, argument: str, other_arguments: dict[str, str]
 ):
     (tmp_path / "secret.py").write_text("secret = 1\n")
 
-    text = await refusal(tool, {**more, argument: ["../secret.py"]})
+    text = await refusal(tool, {**other_arguments, argument: ["../secret.py"]})
 
     assert f"{argument}: '../secret.py' is outside the roots ({tmp_path / 'project'})" in text
     assert "add its folder to CHARGEHAND_ROOTS" in text
@@ -243,7 +245,7 @@ async def test_a_file_that_may_not_be_read_is_refused_wherever_a_file_can_be_nam
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "reason"),
     [
         ("missing.py", "does not exist below"),
         ("link.py", "is a link, or leads through one"),
@@ -258,9 +260,7 @@ async def test_a_file_that_may_not_be_read_is_refused_wherever_a_file_can_be_nam
         ("x" * 100_000, "cannot be opened"),
     ],
 )
-async def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
-    refusal: Refusal, tmp_path: Path, name: str, said: str
-):
+async def test_an_unusable_file_is_refused_with_the_reason(refusal: Refusal, tmp_path: Path, name: str, reason: str):
     project = tmp_path / "project"
     (project / "sub").mkdir(parents=True)
     (tmp_path / "secret.py").write_text("secret = 1\n")
@@ -273,25 +273,23 @@ async def test_a_file_that_cannot_be_used_is_refused_with_its_reason(
     text = await refusal("delegate_generation", {"task": TASK, "context_files": [name]})
 
     assert "context_files: " in text
-    assert said in text
+    assert reason in text
     assert len(text) < 800
 
 
 @pytest.mark.parametrize(
-    ("tests", "said"),
+    ("tests", "reason"),
     [
         ("def test_x(:\n    pass", "tests: they do not parse as Python"),
         ("tests/test_missing.py", "tests: 'tests/test_missing.py' does not exist below"),
         ("../test_out.py", "tests: '../test_out.py' is outside the roots"),
     ],
 )
-async def test_tests_that_cannot_be_run_are_refused_before_anything_is_generated(
-    refusal: Refusal, tests: str, said: str
-):
-    assert said in await refusal("delegate_generation", {"task": TASK, "tests": tests})
+async def test_tests_that_cannot_run_are_refused_before_generation(refusal: Refusal, tests: str, reason: str):
+    assert reason in await refusal("delegate_generation", {"task": TASK, "tests": tests})
 
 
-async def test_without_a_root_the_answer_explains_the_variable(
+async def test_without_roots_the_error_explains_chargehand_roots(
     connect: Connect, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     (tmp_path / "nobodys").mkdir()
@@ -305,27 +303,27 @@ async def test_without_a_root_the_answer_explains_the_variable(
     assert not routed.is_error
 
 
-async def test_a_config_that_cannot_be_read_is_explained_and_answered_once_it_is_mended(
+async def test_an_invalid_config_is_explained_and_calls_succeed_once_it_is_fixed(
     open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     config = tmp_path / "config.toml"
     config.write_text("[privacy\n")
     monkeypatch.setenv("CHARGEHAND_CONFIG", str(config))
     async with open_house(Script(dict(RIGHT)), era=era) as house:
-        unread = await house.refusal("delegate_generation", task=TASK)
+        invalid_toml = await house.refusal("delegate_generation", task=TASK)
         config.write_text("daily_budget = 1\n")
         unknown = await house.refusal("delegate_generation", task=TASK)
         assert _task_rows(tmp_path) == 0
         config.write_text("daily_budget_usd = 1\n")
         receipt = await house.call("delegate_generation", task=TASK)
 
-    assert f"{config}: it is not TOML" in unread
+    assert f"{config}: it is not TOML" in invalid_toml
     assert f"{config}: daily_budget is not a setting. Did you mean daily_budget_usd?" in unknown
     assert receipt["status"] == "unverified"
     assert _task_rows(tmp_path) == 1
 
 
-async def test_a_bad_variable_is_explained_and_its_key_is_not_shown(
+async def test_an_invalid_variable_is_explained_without_disclosing_a_key(
     open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "-3")
@@ -338,7 +336,7 @@ async def test_a_bad_variable_is_explained_and_its_key_is_not_shown(
     assert house.vendors.environment["ANTHROPIC_API_KEY"] not in text
 
 
-async def test_a_damaged_ledger_is_named_and_left_as_it_is(open_house: OpenHouse, era: str, tmp_path: Path):
+async def test_a_damaged_ledger_is_named_and_left_unchanged(open_house: OpenHouse, era: str, tmp_path: Path):
     file = tmp_path / "chargehand-home" / "ledger.sqlite3"
     file.parent.mkdir()
     file.write_bytes(b"this is no database, but somebody may want it back" * 100)
@@ -353,7 +351,7 @@ async def test_a_damaged_ledger_is_named_and_left_as_it_is(open_house: OpenHouse
     assert receipt["status"] == "unverified"
 
 
-async def test_a_text_that_happens_to_be_json_is_taken_as_the_text_it_is(open_house: OpenHouse, era: str):
+async def test_a_text_argument_that_is_valid_json_is_taken_literally(open_house: OpenHouse, era: str):
     asked: list[Ask] = []
 
     def answer(ask: Ask) -> Reply:
@@ -369,7 +367,7 @@ async def test_a_text_that_happens_to_be_json_is_taken_as_the_text_it_is(open_ho
             assert f">\n{text}\n</task-" in asked[-1].messages[-1][1]
 
 
-async def test_a_list_that_a_host_sends_as_text_is_taken_as_a_list(open_house: OpenHouse, era: str, tmp_path: Path):
+async def test_a_list_sent_as_json_text_is_accepted(open_house: OpenHouse, era: str, tmp_path: Path):
     async with open_house(Script(), era=era) as house:
         (tmp_path / "project" / "a.py").write_text("a = 1\n")
         routed = await house.call("route_task", task=TASK, context_files='["a.py"]')
@@ -377,9 +375,9 @@ async def test_a_list_that_a_host_sends_as_text_is_taken_as_a_list(open_house: O
     assert routed["model"]
 
 
-async def test_a_target_that_is_a_folder_is_named_as_the_target(open_house: OpenHouse, tmp_path: Path):
+async def test_a_folder_given_as_target_is_refused(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script()) as house:
         (tmp_path / "project" / "pkg").mkdir()
-        said = await house.refusal("delegate_generation", task="Write it", target="pkg")
+        refusal = await house.refusal("delegate_generation", task="Write it", target="pkg")
 
-    assert said.endswith("target: 'pkg' is not a regular file. Name a file.")
+    assert refusal.endswith("target: 'pkg' is not a regular file. Name a file.")

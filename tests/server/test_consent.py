@@ -1,4 +1,4 @@
-"""A call that wants to spend more than the user settled asks them first, in both eras."""
+"""A call that may spend more than `ask_above_usd` asks the user first, in both protocol eras."""
 
 import re
 from pathlib import Path
@@ -19,14 +19,14 @@ YES = ElicitResult(action="accept", content={"allow": True})
 
 
 @pytest.fixture(autouse=True)
-def _asked_above_half_a_dollar(tmp_path: Path) -> None:
+def _ask_above_half_a_dollar(tmp_path: Path) -> None:
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[budget]\nask_above_usd = 0.5\n")
 
 
 class User:
-    """Whoever sits before the host, and gives one answer to every question."""
+    """A user at the host who gives the same answer to every question."""
 
     def __init__(self, answer: ElicitResult | ErrorData) -> None:
         self.answer = answer
@@ -38,14 +38,14 @@ class User:
 
 
 async def delegate(open_house: OpenHouse, era: str, user: Any, **arguments: Any) -> tuple[CallToolResult, list[str]]:
-    """The result, and which models were asked."""
+    """The result, and the models that were asked."""
     script = Script({"qwen3:30b-a3b": [RIGHT]})
     async with open_house(script, era=era, elicitation_callback=user) as house:
         result = await house.client.call_tool("delegate_generation", {"task": RENAME, **arguments})
     return result, script.models
 
 
-async def test_the_user_is_asked_once_and_their_yes_is_enough(open_house: OpenHouse, era: str):
+async def test_the_user_is_asked_once_and_a_yes_allows_the_call(open_house: OpenHouse, era: str):
     user = User(YES)
 
     result, models = await delegate(open_house, era, user, max_cost_usd=2)
@@ -66,7 +66,7 @@ async def test_the_user_is_asked_once_and_their_yes_is_enough(open_house: OpenHo
     ],
     ids=["no", "decline", "cancel"],
 )
-async def test_without_the_users_yes_nothing_is_spent(open_house: OpenHouse, era: str, answer: ElicitResult):
+async def test_without_the_users_consent_no_model_is_asked(open_house: OpenHouse, era: str, answer: ElicitResult):
     result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
@@ -74,7 +74,7 @@ async def test_without_the_users_yes_nothing_is_spent(open_house: OpenHouse, era
     assert models == []
 
 
-async def test_where_the_host_cannot_ask_it_is_refused(open_house: OpenHouse, era: str):
+async def test_the_call_is_refused_when_the_host_cannot_ask_its_user(open_house: OpenHouse, era: str):
     result, models = await delegate(open_house, era, None, max_cost_usd=2)
 
     assert result.is_error
@@ -82,15 +82,15 @@ async def test_where_the_host_cannot_ask_it_is_refused(open_house: OpenHouse, er
     assert models == []
 
 
-NO_ANSWERS = pytest.mark.parametrize(
+INVALID_ANSWERS = pytest.mark.parametrize(
     "answer",
     [ElicitResult(action="accept"), ElicitResult(action="accept", content={"allow": "perhaps"})],
     ids=["nothing", "another answer"],
 )
 
 
-@NO_ANSWERS
-async def test_a_host_whose_answer_is_none_has_not_asked(open_house: OpenHouse, era: str, answer: ElicitResult):
+@INVALID_ANSWERS
+async def test_an_invalid_answer_of_the_host_counts_as_not_asked(open_house: OpenHouse, era: str, answer: ElicitResult):
     result, models = await delegate(open_house, era, User(answer), max_cost_usd=2)
 
     assert result.is_error
@@ -98,57 +98,57 @@ async def test_a_host_whose_answer_is_none_has_not_asked(open_house: OpenHouse, 
     assert models == []
 
 
-async def test_a_host_that_answers_with_an_error_has_not_asked(open_house: OpenHouse):
+async def test_an_error_from_the_host_counts_as_not_asked(open_house: OpenHouse):
     result, models = await delegate(open_house, "legacy", User(ErrorData(code=-32601, message="no")), max_cost_usd=2)
 
     assert "this host could not ask its user" in text_of(result)
     assert models == []
 
 
-async def test_a_user_who_does_not_answer_is_not_waited_for_longer_than_the_call_says(open_house: OpenHouse):
-    async def silent(_: object, __: ElicitRequestParams) -> ElicitResult:
+async def test_an_unanswered_question_times_out_after_wait_s(open_house: OpenHouse):
+    async def never_answers(_: object, __: ElicitRequestParams) -> ElicitResult:
         await anyio.sleep_forever()
 
-    result, models = await delegate(open_house, "legacy", silent, max_cost_usd=2, wait_s=0.1)
+    result, models = await delegate(open_house, "legacy", never_answers, max_cost_usd=2, wait_s=0.1)
 
     assert "this host could not ask its user" in text_of(result)
     assert models == []
 
 
-@pytest.mark.parametrize(("max_cost_usd", "told"), [(1.1, "$1.1"), (1.00001, "$1.0001")])
-async def test_the_sum_that_is_asked_about_is_told_and_never_rounded_down_though_nobody_waits(
-    open_house: OpenHouse, max_cost_usd: float, told: str
+@pytest.mark.parametrize(("max_cost_usd", "amount"), [(1.1, "$1.1"), (1.00001, "$1.0001")])
+async def test_the_question_states_the_sum_never_rounded_down_even_with_wait_s_0(
+    open_house: OpenHouse, max_cost_usd: float, amount: str
 ):
     user = User(YES)
 
     result, _ = await delegate(open_house, "legacy", user, max_cost_usd=max_cost_usd, wait_s=0)
 
     assert not result.is_error
-    assert [f"up to {told} on one task" in question for question in user.asked] == [True]
+    assert [f"up to {amount} on one task" in question for question in user.asked] == [True]
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "says"),
+    ("file", "content", "message"),
     [
         ("config.toml", "[privacy]\nlocal_only = 3\n", "config.toml"),
         ("config.toml", '[usage]\nbaseline_model = "gone"\n', "'gone'"),
         ("ledger.sqlite3", "no ledger" * 500, "ledger.sqlite3"),
     ],
 )
-async def test_what_keeps_a_call_from_being_priced_is_told_by_the_call(
-    open_house: OpenHouse, tmp_path: Path, file: str, content: str, says: str
+async def test_an_error_that_prevents_pricing_is_returned_by_the_call(
+    open_house: OpenHouse, tmp_path: Path, file: str, content: str, message: str
 ):
     (tmp_path / "chargehand-home" / file).write_text(content)
 
     result, models = await delegate(open_house, "auto", User(YES), max_cost_usd=2)
 
     assert result.is_error
-    assert says in text_of(result)
+    assert message in text_of(result)
     assert models == []
 
 
 @pytest.mark.parametrize("arguments", [{}, {"max_cost_usd": 0.5}, {"max_cost_usd": 0}])
-async def test_what_stays_below_is_never_asked(open_house: OpenHouse, era: str, arguments: dict[str, Any]):
+async def test_a_call_within_ask_above_usd_asks_no_question(open_house: OpenHouse, era: str, arguments: dict[str, Any]):
     user = User(YES)
 
     result, models = await delegate(open_house, era, user, **arguments)
@@ -158,15 +158,15 @@ async def test_what_stays_below_is_never_asked(open_house: OpenHouse, era: str, 
     assert models == ["qwen3:30b-a3b"]
 
 
-async def question_about(house: House, **arguments: Any) -> InputRequiredResult:
-    asked = await house.client.session.call_tool(
+async def request_question(house: House, **arguments: Any) -> InputRequiredResult:
+    result = await house.client.session.call_tool(
         "delegate_generation", {"task": RENAME, **arguments}, allow_input_required=True
     )
-    assert isinstance(asked, InputRequiredResult)
-    return asked
+    assert isinstance(result, InputRequiredResult)
+    return result
 
 
-async def answered(
+async def send_answer(
     house: House, question: InputRequiredResult, state: str | None, **arguments: Any
 ) -> CallToolResult | InputRequiredResult:
     return await house.client.session.call_tool(
@@ -178,34 +178,34 @@ async def answered(
     )
 
 
-async def test_a_yes_whose_seal_was_tampered_with_is_refused_and_nothing_is_spent(open_house: OpenHouse):
+async def test_a_yes_with_a_tampered_request_state_is_refused(open_house: OpenHouse):
     script = Script({"qwen3:30b-a3b": [RIGHT]})
     async with open_house(script, era="2026-07-28", elicitation_callback=User(YES)) as house:
-        question = await question_about(house, max_cost_usd=2)
+        question = await request_question(house, max_cost_usd=2)
         state = question.request_state or ""
         middle = len(state) // 2
         other = "A" if state[middle] != "A" else "B"
 
         with pytest.raises(MCPError) as refused:
-            await answered(house, question, state[:middle] + other + state[middle + 1 :], max_cost_usd=2)
+            await send_answer(house, question, state[:middle] + other + state[middle + 1 :], max_cost_usd=2)
 
     assert refused.value.error.code == INVALID_PARAMS
     assert script.models == []
 
 
-async def test_a_yes_to_one_sum_is_no_yes_to_a_greater_one(open_house: OpenHouse):
+async def test_consent_to_one_sum_does_not_cover_a_greater_one(open_house: OpenHouse):
     script = Script({"qwen3:30b-a3b": [RIGHT]})
     async with open_house(script, era="2026-07-28", elicitation_callback=User(YES)) as house:
-        question = await question_about(house, max_cost_usd=2)
+        question = await request_question(house, max_cost_usd=2)
 
         with pytest.raises(MCPError) as refused:
-            await answered(house, question, question.request_state, max_cost_usd=200)
+            await send_answer(house, question, question.request_state, max_cost_usd=200)
 
     assert refused.value.error.code == INVALID_PARAMS
     assert script.models == []
 
 
-async def test_what_says_nothing_of_cost_may_spend_no_more_than_goes_unasked(open_house: OpenHouse, tmp_path: Path):
+async def test_a_call_without_max_cost_usd_may_spend_at_most_ask_above_usd(open_house: OpenHouse, tmp_path: Path):
     (tmp_path / "chargehand-home" / "config.toml").write_text("[budget]\nask_above_usd = 0\n")
 
     result, models = await delegate(open_house, "auto", None, model="claude-haiku-5-5")
@@ -220,8 +220,8 @@ CODE = "def double(count):\n    return 2 * count\n"
 REVIEW = Reply('{"verdict": "pass", "findings": []}')
 DIRECTION = Reply('{"verdict": "continue", "guidance": "Go on."}')
 
-# A call that asks a senior model, that model, and what the user is told it is for.
-SENIORS = pytest.mark.parametrize(
+# Calls that use a senior model: the tool, its arguments, the model, and the purpose named to the user.
+SENIOR_CALLS = pytest.mark.parametrize(
     ("tool", "arguments", "model", "purpose"),
     [
         ("validate_code", {"code": CODE, "depth": "review"}, "claude-sonnet-5-5", "a review of code"),
@@ -235,7 +235,7 @@ SENIORS = pytest.mark.parametrize(
 async def ask_a_senior(
     open_house: OpenHouse, era: str, user: User | None, tool: str, arguments: dict[str, Any]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The answer, and which models were asked."""
+    """The answer, and the models that were asked."""
     script = Script({"claude-sonnet-5-5": [REVIEW], "claude-opus-5-5": [DIRECTION]})
     async with open_house(script, era=era, installed=(), elicitation_callback=user) as house:
         answer = await house.call(tool, **arguments)
@@ -243,31 +243,31 @@ async def ask_a_senior(
 
 
 @pytest.fixture
-def asked_above_next_to_nothing(tmp_path: Path) -> None:
+def ask_above_almost_nothing(tmp_path: Path) -> None:
     (tmp_path / "chargehand-home" / "config.toml").write_text("[budget]\nask_above_usd = 0.0001\n")
 
 
-@SENIORS
-async def test_a_senior_model_that_costs_more_than_goes_unasked_is_asked_once_the_user_allows_it(
-    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+@SENIOR_CALLS
+async def test_a_senior_model_above_ask_above_usd_is_used_once_the_user_consents(
+    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
 ):
     user = User(YES)
 
     answer, models = await ask_a_senior(open_house, era, user, tool, arguments)
 
     (question,) = user.asked
-    told = re.fullmatch(
+    match = re.fullmatch(
         rf"Your assistant wants Chargehand to spend up to \$(0\.\d+) on {purpose}\. You asked to be consulted above"
         r" \$0\.0001\. Allow it\?",
         question,
     )
-    assert told, question
+    assert match, question
     assert (answer["status"], models) == ("done", [model])
-    assert 0 < answer["cost_usd"] <= float(told[1])
+    assert 0 < answer["cost_usd"] <= float(match[1])
 
 
 async def test_the_user_is_asked_about_the_validation_of_a_delegated_answer(
-    open_house: OpenHouse, asked_above_next_to_nothing: None
+    open_house: OpenHouse, ask_above_almost_nothing: None
 ):
     user = User(YES)
     script = Script({"qwen3:30b-a3b": [RIGHT], "claude-sonnet-5-5": [REVIEW]})
@@ -278,9 +278,9 @@ async def test_the_user_is_asked_about_the_validation_of_a_delegated_answer(
     assert (len(user.asked), script.models) == (1, ["qwen3:30b-a3b", "claude-sonnet-5-5"])
 
 
-@SENIORS
-async def test_without_the_users_yes_no_senior_model_is_paid(
-    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+@SENIOR_CALLS
+async def test_without_the_users_consent_no_senior_model_is_used(
+    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
 ):
     user = User(ElicitResult(action="decline"))
 
@@ -290,9 +290,9 @@ async def test_without_the_users_yes_no_senior_model_is_paid(
     assert "The user was asked and declined." in answer["notes"]
 
 
-@SENIORS
-async def test_where_the_host_cannot_ask_no_senior_model_is_paid_and_the_reason_is_given(
-    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
+@SENIOR_CALLS
+async def test_no_senior_model_is_used_when_the_host_cannot_ask_and_the_reason_is_given(
+    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, tool: str, arguments, model: str, purpose: str
 ):
     answer, models = await ask_a_senior(open_house, era, None, tool, arguments)
 
@@ -301,19 +301,21 @@ async def test_where_the_host_cannot_ask_no_senior_model_is_paid_and_the_reason_
     assert models == []
 
 
-@NO_ANSWERS
-async def test_no_senior_model_is_paid_after_an_answer_that_is_none(
-    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, answer: ElicitResult
+@INVALID_ANSWERS
+async def test_no_senior_model_is_used_after_an_invalid_answer(
+    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, answer: ElicitResult
 ):
-    told, models = await ask_a_senior(open_house, era, User(answer), "validate_code", {"code": CODE, "depth": "review"})
+    validation, models = await ask_a_senior(
+        open_house, era, User(answer), "validate_code", {"code": CODE, "depth": "review"}
+    )
 
-    assert told["status"] == "over_budget"
-    assert "and this host could not ask its user" in told["notes"][-1]
+    assert validation["status"] == "over_budget"
+    assert "and this host could not ask its user" in validation["notes"][-1]
     assert models == []
 
 
-@SENIORS
-async def test_a_senior_model_within_what_goes_unasked_is_asked_at_once(
+@SENIOR_CALLS
+async def test_a_senior_model_within_ask_above_usd_is_used_without_a_question(
     open_house: OpenHouse, era: str, tool: str, arguments, model: str, purpose: str
 ):
     user = User(YES)
@@ -326,8 +328,8 @@ async def test_a_senior_model_within_what_goes_unasked_is_asked_at_once(
 @pytest.mark.parametrize(
     "arguments", [{"code": "def double(:\n", "language": "python"}, {"code": CODE, "depth": "static"}]
 )
-async def test_a_validation_that_needs_no_senior_model_asks_nobody(
-    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str, arguments: dict[str, Any]
+async def test_a_validation_that_needs_no_senior_model_asks_no_question(
+    open_house: OpenHouse, ask_above_almost_nothing: None, era: str, arguments: dict[str, Any]
 ):
     user = User(YES)
 
@@ -337,9 +339,7 @@ async def test_a_validation_that_needs_no_senior_model_asks_nobody(
     assert answer["verdict"] in ("pass", "fail")
 
 
-async def test_the_choice_of_a_model_at_a_checkpoint_asks_nobody(
-    open_house: OpenHouse, asked_above_next_to_nothing: None, era: str
-):
+async def test_routing_a_checkpoint_asks_no_question(open_house: OpenHouse, ask_above_almost_nothing: None, era: str):
     user = User(YES)
 
     answer, models = await ask_a_senior(

@@ -1,4 +1,4 @@
-"""`bench predict` says of each task what `route_task` says after an import of the same outcomes."""
+"""`bench predict` predicts for each task what `route_task` expects after an import of the same outcomes."""
 
 import gzip
 import json
@@ -14,14 +14,14 @@ from chargehand.server.command.memory_commands import import_from
 
 pytestmark = pytest.mark.anyio
 
-THINGS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
-EASY = tuple(f"Write a function that sorts a list of {thing}" for thing in THINGS)
+NOUNS = ("dates", "prices", "names", "colours", "ranges", "weights", "coordinates", "versions", "durations", "emails")
+EASY = tuple(f"Write a function that sorts a list of {noun}" for noun in NOUNS)
 HARD = tuple(
-    f"There is a graph of {thing} with up to 10^5 edges. Find the minimum cost of a path that visits all of them,"
+    f"There is a graph of {noun} with up to 10^5 edges. Find the minimum cost of a path that visits all of them,"
     " modulo 10^9 + 7. The first line of the input contains two integers n and m."
-    for thing in THINGS
+    for noun in NOUNS
 )
-ASKED = (
+NEW_TASKS = (
     EASY[0].replace("dates", "invoices"),
     HARD[0].replace("dates", "invoices"),
     "Explain what a mutex is",
@@ -30,7 +30,7 @@ ASKED = (
 
 @pytest.fixture
 def outcomes(tmp_path: Path) -> Path:
-    """Twenty tasks: the local model solves the easy ones, Sonnet all."""
+    """Twenty tasks: the local model solves only the easy ones, Sonnet solves all."""
 
     def row(number: int, prompt: str) -> dict[str, object]:
         solved = {"qwen3-30b-a3b": prompt in EASY, "claude-sonnet-5-5": True}
@@ -46,11 +46,11 @@ def outcomes(tmp_path: Path) -> Path:
     return file
 
 
-async def test_route_task_after_an_import_expects_what_bench_predict_writes(
+async def test_route_task_after_an_import_agrees_with_bench_predict(
     open_house: OpenHouse, outcomes: Path, tmp_path: Path
 ):
     tasks, out = tmp_path / "tasks.jsonl", tmp_path / "predictions.jsonl"
-    rows = [{"task_id": str(n), "text" if n else "prompt": text} for n, text in enumerate(ASKED)]
+    rows = [{"task_id": str(n), "text" if n else "prompt": text} for n, text in enumerate(NEW_TASKS)]
     tasks.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
     assert await predict(outcomes, tasks, out) == 0
@@ -59,10 +59,10 @@ async def test_route_task_after_an_import_expects_what_bench_predict_writes(
         assert await import_from(own_services, [outcomes], names=(), restore=False, as_json=True) == 0
         with anyio.fail_after(60):
             while (await house.call("route_task", task=EASY[0]))["similar_tasks"] == 0:
-                """The index is being loaded."""
+                """The index is still loading."""
         routed = [
             {model: await house.call("route_task", task=text, model=model) for model in ("sonnet", "qwen3-30b-a3b")}
-            for text in ASKED
+            for text in NEW_TASKS
         ]
 
     assert [row["task_id"] for row in written] == ["0", "1", "2"]
@@ -73,9 +73,9 @@ async def test_route_task_after_an_import_expects_what_bench_predict_writes(
             assert answer["expected"]["success"] == pytest.approx(row["success"][answer["model"]], abs=0.001)
 
 
-async def test_what_a_model_failed_it_is_expected_to_fail_again(outcomes: Path):
+async def test_a_model_that_failed_similar_tasks_gets_a_low_predicted_success(outcomes: Path):
     async with open_predictor(outcomes) as predictor:
-        easy, hard, _ = [await predictor.predict(text) for text in ASKED]
+        easy, hard, _ = [await predictor.predict(text) for text in NEW_TASKS]
 
     assert easy.success["qwen3-30b-a3b"] > 0.8
     assert hard.success["qwen3-30b-a3b"] < 0.3
@@ -83,11 +83,13 @@ async def test_what_a_model_failed_it_is_expected_to_fail_again(outcomes: Path):
     assert easy.complexity < hard.complexity
 
 
-async def test_rows_that_are_no_tasks_are_named(outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+async def test_an_invalid_task_row_is_reported_with_its_line(
+    outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     tasks = tmp_path / "tasks.jsonl"
     tasks.write_text('{"task_id": "a", "text": "x"}\n{"task_id": "b"}\n', encoding="utf-8")
 
-    code = await predict(outcomes, tasks, tmp_path / "out.jsonl")
+    exit_code = await predict(outcomes, tasks, tmp_path / "out.jsonl")
 
-    assert code == 2
+    assert exit_code == 2
     assert "line 2" in " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""Where a setting comes from, and what is said about one that cannot be used."""
+"""Sources and precedence of settings, and the errors for invalid ones."""
 
 import logging
 import os
@@ -108,7 +108,7 @@ def test_with_nothing_set_every_setting_has_its_default(home: Path):
     }
 
 
-def test_without_a_home_the_data_folder_is_the_platform_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+def test_without_chargehand_home_the_platforms_data_folder_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
 
@@ -120,36 +120,36 @@ def test_without_a_home_the_data_folder_is_the_platform_s(monkeypatch: pytest.Mo
 
 @pytest.mark.parametrize("variable", EVERY_VARIABLE)
 def test_each_variable_sets_its_setting(home: Path, variable: str):
-    field, written, value = EVERY_VARIABLE[variable]
+    field, text, value = EVERY_VARIABLE[variable]
 
-    assert _plain(getattr(_load(home, **{variable: written}), field)) == value
+    assert _plain(getattr(_load(home, **{variable: text}), field)) == value
 
 
-def test_every_setting_that_has_a_variable_is_tried_above():
+def test_the_table_of_variables_above_is_complete():
     assert set(facts_of_fields()) == {*EVERY_VARIABLE, "CHARGEHAND_CONFIG"}
     without = {field for field in Settings.model_fields if variable_of(field) is None}
     assert without == {"privacy", "usage", "budget", "memory", "sandbox", "http", "apply", "checks"}
 
 
-def test_every_variable_says_what_it_is_for():
+def test_every_variable_has_a_description():
     assert all(meaning.endswith(".") for meaning, _ in facts_of_fields().values())
     assert facts_of_fields()["CHARGEHAND_DAILY_BUDGET_USD"][1] == 5.0
 
 
-@pytest.mark.parametrize("nothing", ["", "   "])
-def test_an_empty_variable_is_as_good_as_none(home: Path, nothing: str):
+@pytest.mark.parametrize("blank", ["", "   "])
+def test_a_blank_variable_counts_as_unset(home: Path, blank: str):
     _write(home, "reviews_per_day = 7")
-    empty = dict.fromkeys(facts_of_fields(), nothing) | {"CHARGEHAND_HOME": str(home)}
+    empty = dict.fromkeys(facts_of_fields(), blank) | {"CHARGEHAND_HOME": str(home)}
 
     assert load_settings(empty) == Settings(home=home, reviews_per_day=7)
-    assert load_settings({"CHARGEHAND_HOME": nothing}).home == load_settings({}).home
+    assert load_settings({"CHARGEHAND_HOME": blank}).home == load_settings({}).home
 
 
-def test_blanks_around_a_value_are_not_part_of_it(home: Path):
+def test_whitespace_around_a_value_is_stripped(home: Path):
     assert _plain(_load(home, ANTHROPIC_API_KEY=" sk-ant-1\n").anthropic_api_key) == "sk-ant-1"
 
 
-def test_the_environment_comes_before_the_file_and_the_file_before_the_default(home: Path):
+def test_the_environment_overrides_the_file_and_the_file_overrides_the_default(home: Path):
     _write(home, 'reviews_per_day = 7\ndaily_budget_usd = 1.5\nollama_host = "file:1"')
 
     settings = _load(home, CHARGEHAND_REVIEWS_PER_DAY="9")
@@ -158,13 +158,13 @@ def test_the_environment_comes_before_the_file_and_the_file_before_the_default(h
     assert settings.ollama_host == "file:1"
 
 
-def test_the_process_s_own_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch):
+def test_the_process_environment_is_read_when_none_is_given(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_REVIEWS_PER_DAY", "4")
 
     assert load_settings().reviews_per_day == 4
 
 
-def test_the_file_can_say_everything_but_keys_and_where_it_lies(home: Path):
+def test_settings_other_than_keys_and_locations_can_come_from_the_file(home: Path):
     _write(
         home,
         """
@@ -200,7 +200,7 @@ def test_the_file_can_say_everything_but_keys_and_where_it_lies(home: Path):
     )
 
 
-def test_a_named_config_file_is_read_instead_of_the_one_in_the_data_folder(home: Path, tmp_path: Path):
+def test_chargehand_config_replaces_the_config_file_of_the_data_folder(home: Path, tmp_path: Path):
     _write(home, "reviews_per_day = 1")
     (tmp_path / "mine.toml").write_text("\ufeffreviews_per_day = 2", encoding="utf-8")
 
@@ -210,9 +210,7 @@ def test_a_named_config_file_is_read_instead_of_the_one_in_the_data_folder(home:
     assert settings.config == tmp_path / "mine.toml"
 
 
-def test_a_tilde_is_the_home_folder_though_no_shell_has_seen_it(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_tilde_in_a_path_variable_is_expanded(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     _write(home, "reviews_per_day = 3")
 
@@ -221,9 +219,9 @@ def test_a_tilde_is_the_home_folder_though_no_shell_has_seen_it(
     assert (settings.home, settings.config, settings.reviews_per_day) == (home, home / "config.toml", 3)
 
 
-@pytest.mark.parametrize(("written", "cap"), [("none", None), ("None", None), ("0", 0.0), ("12.5", 12.5)])
-def test_a_budget_is_a_number_or_none(home: Path, written: str, cap: float | None):
-    assert _load(home, CHARGEHAND_DAILY_BUDGET_USD=written).daily_budget_usd == cap
+@pytest.mark.parametrize(("text", "cap"), [("none", None), ("None", None), ("0", 0.0), ("12.5", 12.5)])
+def test_a_budget_is_a_number_or_none(home: Path, text: str, cap: float | None):
+    assert _load(home, CHARGEHAND_DAILY_BUDGET_USD=text).daily_budget_usd == cap
 
 
 @pytest.mark.parametrize(
@@ -242,7 +240,7 @@ def test_a_budget_is_a_number_or_none(home: Path, written: str, cap: float | Non
         ("CHARGEHAND_CONFIG", "~nobody-of-that-name/x"),
     ],
 )
-def test_a_bad_value_is_named_with_its_variable_and_the_remedy(home: Path, variable: str, value: str):
+def test_an_invalid_value_is_reported_with_its_variable_and_the_remedy(home: Path, variable: str, value: str):
     problem = _problem(home, **{variable: value})
 
     assert problem.startswith(f"{variable}: ")
@@ -250,7 +248,7 @@ def test_a_bad_value_is_named_with_its_variable_and_the_remedy(home: Path, varia
     assert problem.endswith('. Correct it in the "env" block of your host\'s config.')
 
 
-def test_all_bad_values_are_named_at_once(home: Path):
+def test_all_invalid_values_are_reported_at_once(home: Path):
     problem = _problem(home, CHARGEHAND_LOCAL_ONLY="perhaps", CHARGEHAND_REVIEWS_PER_DAY="many")
 
     assert [line.partition(":")[0] for line in problem.split("\n")] == [
@@ -283,7 +281,7 @@ def test_all_bad_values_are_named_at_once(home: Path):
         ("roots = [5]", "roots.0: "),
     ],
 )
-def test_a_bad_value_of_the_file_is_named_with_the_file_and_the_remedy(home: Path, text: str, place: str):
+def test_an_invalid_value_in_the_file_is_reported_with_file_key_and_remedy(home: Path, text: str, place: str):
     file = _write(home, text)
 
     problem = _problem(home)
@@ -292,14 +290,14 @@ def test_a_bad_value_of_the_file_is_named_with_the_file_and_the_remedy(home: Pat
     assert problem.endswith(". Correct it there.")
 
 
-def test_a_bad_value_of_the_file_that_the_environment_overrides_does_no_harm(home: Path):
+def test_an_invalid_value_in_the_file_is_ignored_if_the_environment_overrides_it(home: Path):
     _write(home, "daily_budget_usd = -1")
 
     assert _load(home, CHARGEHAND_DAILY_BUDGET_USD="2").daily_budget_usd == 2.0
 
 
 @pytest.mark.parametrize(
-    ("key", "meant"),
+    ("key", "suggestion"),
     [
         ("daily_budget", " Did you mean daily_budget_usd?"),
         ("CHARGEHAND_LOCAL_ONLY", " Did you mean local_only?"),
@@ -307,28 +305,28 @@ def test_a_bad_value_of_the_file_that_the_environment_overrides_does_no_harm(hom
         ("xyz", ""),
     ],
 )
-def test_a_key_of_the_file_that_is_no_setting_is_refused_with_what_was_meant(home: Path, key: str, meant: str):
+def test_an_unknown_key_in_the_file_is_refused_with_a_suggestion(home: Path, key: str, suggestion: str):
     file = _write(home, f"{key} = 1")
 
-    assert _problem(home).startswith(f"{file}: {key} is not a setting.{meant} It takes: roots, policy, ")
+    assert _problem(home).startswith(f"{file}: {key} is not a setting.{suggestion} It takes: roots, policy, ")
 
 
 @pytest.mark.parametrize("key", ["anthropic_api_key", "cerebras_api_key", "http_token"])
-def test_a_key_in_the_file_is_refused_and_not_repeated(home: Path, key: str):
+def test_an_api_key_in_the_file_is_refused_and_not_repeated(home: Path, key: str):
     file = _write(home, f'{key} = "sk-very-secret"')
 
     assert _problem(home) == f"{file}: {key} cannot be set in a file. Set the variable {variable_of(key)} instead."
 
 
 @pytest.mark.parametrize("key", ["home", "config"])
-def test_the_file_cannot_say_where_it_lies(home: Path, key: str):
+def test_the_file_cannot_set_its_own_location(home: Path, key: str):
     _write(home, f'{key} = "/elsewhere"')
 
     assert f"Set the variable CHARGEHAND_{key.upper()} instead." in _problem(home)
 
 
 @pytest.mark.parametrize(
-    ("data", "wrong"),
+    ("data", "message"),
     [
         (b"roots = [", "it is not TOML: "),
         (b"a = 1\na = 2", "it is not TOML: "),
@@ -336,19 +334,19 @@ def test_the_file_cannot_say_where_it_lies(home: Path, key: str):
         (b"\xff\xfer\x00", "it is not UTF-8 text. Save it as UTF-8."),
     ],
 )
-def test_a_file_that_cannot_be_read_is_named(home: Path, data: bytes, wrong: str):
+def test_a_config_file_that_is_not_utf8_toml_is_named(home: Path, data: bytes, message: str):
     (home / "config.toml").write_bytes(data)
 
-    assert _problem(home).startswith(f"{home / 'config.toml'}: {wrong}")
+    assert _problem(home).startswith(f"{home / 'config.toml'}: {message}")
 
 
-def test_where_a_mistake_in_the_toml_is_stands_in_the_message(home: Path):
+def test_a_toml_syntax_error_is_reported_with_its_line(home: Path):
     _write(home, "local_only = true\nroots = nothing\n")
 
     assert "line 2" in _problem(home)
 
 
-def test_a_config_file_that_is_not_there_is_said(home: Path, tmp_path: Path):
+def test_a_missing_config_file_is_reported_with_the_remedy(home: Path, tmp_path: Path):
     (home / "config.toml").symlink_to(tmp_path / "gone.toml")
     missing = tmp_path / "missing.toml"
 
@@ -361,28 +359,28 @@ def test_a_config_file_that_is_not_there_is_said(home: Path, tmp_path: Path):
     )
 
 
-def test_a_folder_or_a_pipe_is_no_config_file_and_nobody_waits_for_it(home: Path, tmp_path: Path):
+def test_a_folder_or_fifo_as_config_file_is_refused_without_blocking(home: Path, tmp_path: Path):
     os.mkfifo(home / "config.toml")
 
     assert "is not a file" in _problem(home)
     assert "is not a file" in _problem(home, CHARGEHAND_CONFIG=str(tmp_path))
 
 
-def test_keys_never_show(home: Path):
+def test_keys_never_appear_in_printed_settings(home: Path):
     settings = _load(home, ANTHROPIC_API_KEY="sk-very-secret", CEREBRAS_API_KEY="sk-very-secret")
 
-    shown = [repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()]
-    assert not any("sk-very-secret" in text for text in shown)
+    printed = [repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()]
+    assert not any("sk-very-secret" in text for text in printed)
 
 
-def test_a_bad_value_beside_a_key_does_not_bring_the_key_to_light(home: Path):
+def test_the_error_for_another_variable_does_not_disclose_a_key(home: Path):
     with pytest.raises(BadSetting) as bad:
         _load(home, ANTHROPIC_API_KEY="sk-very-secret", CHARGEHAND_LOCAL_ONLY="perhaps")
 
     assert "sk-very-secret" not in f"{bad.value!r} {bad.value.__cause__}"
 
 
-def test_a_variable_that_is_no_setting_is_warned_of(home: Path, caplog: pytest.LogCaptureFixture):
+def test_an_unknown_chargehand_variable_logs_a_warning_with_a_suggestion(home: Path, caplog: pytest.LogCaptureFixture):
     with caplog.at_level(logging.WARNING, logger="chargehand"):
         _load(home, CHARGEHAND_LOCALONLY="true-and-secret")
 
@@ -393,7 +391,7 @@ def test_a_variable_that_is_no_setting_is_warned_of(home: Path, caplog: pytest.L
 
 
 @pytest.mark.parametrize("variable", ["CHARGEHAND_ROOTS", "ANTHROPIC_API_KEY", "OLLAMA_HOST"])
-def test_a_placeholder_that_a_host_did_not_fill_in_sets_nothing_and_is_warned_of(
+def test_a_placeholder_left_by_a_host_counts_as_unset_and_logs_a_warning(
     home: Path, caplog: pytest.LogCaptureFixture, variable: str
 ):
     with caplog.at_level(logging.WARNING, logger="chargehand"):
@@ -405,14 +403,14 @@ def test_a_placeholder_that_a_host_did_not_fill_in_sets_nothing_and_is_warned_of
     ]
 
 
-def test_settings_cannot_be_changed(home: Path):
+def test_settings_are_immutable(home: Path):
     settings = _load(home)
 
     with pytest.raises(ValueError, match="frozen"):
         settings.local_only = True
 
 
-def test_a_limit_of_one_tool_leaves_the_others_as_they_are(home: Path):
+def test_a_limit_for_one_tool_leaves_the_others_unchanged(home: Path):
     _write(home, "[http.calls_per_minute]\nstrategic_review = 3\n")
 
     limits = _load(home).http.calls_per_minute
@@ -420,7 +418,7 @@ def test_a_limit_of_one_tool_leaves_the_others_as_they_are(home: Path):
     assert (limits["strategic_review"], limits["route_task"]) == (3, 600)
 
 
-def test_a_limit_of_a_tool_that_there_is_not_is_named(home: Path):
+def test_a_limit_for_an_unknown_tool_is_refused(home: Path):
     file = _write(home, "[http.calls_at_once]\nreview = 3\n")
 
     assert _problem(home).startswith(

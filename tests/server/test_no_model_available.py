@@ -1,4 +1,4 @@
-"""What each kind of user is told when no model can be asked: one note, with what they themselves can mend."""
+"""The note that each kind of user gets when no model is available: it names what this user can fix."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +11,21 @@ from chargehand.evaluation.peers.ollama import OllamaModel
 pytestmark = pytest.mark.anyio
 
 TASK = "Write slugify(text)"
-NOTHING_LISTENS = "http://127.0.0.1:9"
+UNUSED_ADDRESS = "http://127.0.0.1:9"
 KEYS = ("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
-OWN = (
-    f"id: own\nname: Own\nprovider: openai_compatible\napi_model: own\nbase_url: {NOTHING_LISTENS}/v1\n"
+OWN_PROFILE = (
+    f"id: own\nname: Own\nprovider: openai_compatible\napi_model: own\nbase_url: {UNUSED_ADDRESS}/v1\n"
     "roles: {local: 1, local_coder: 1}\nlifecycle: {status: active, source: my own server, seen: 2026-11-25}\n"
 )
 
 
 @dataclass(frozen=True)
 class User:
-    """What somebody has set up, and what they ask for."""
+    """What a user has set up and requests, and the expected result."""
 
     status: str
     step: str
-    """What their note must name."""
+    """What the note must name."""
     without: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict[str, str])
     limits: dict[str, float] = field(default_factory=dict[str, float])
@@ -33,29 +33,29 @@ class User:
 
 
 USERS = {
-    "Ollama, stopped": User("failed", "ollama serve", (*KEYS, "OLLAMA_HOST"), {"OLLAMA_HOST": NOTHING_LISTENS}),
+    "Ollama, stopped": User("failed", "ollama serve", (*KEYS, "OLLAMA_HOST"), {"OLLAMA_HOST": UNUSED_ADDRESS}),
     "Ollama, its models removed": User("failed", "ollama pull", KEYS),
     "Anthropic, too little money": User(
         "over_budget",
         "more than max_cost_usd 0.0000001. Raise it",
         ("CEREBRAS_API_KEY", "OLLAMA_HOST"),
-        {"OLLAMA_HOST": NOTHING_LISTENS},
+        {"OLLAMA_HOST": UNUSED_ADDRESS},
         {"max_cost_usd": 1e-7},
     ),
     "Cerebras, no money": User(
         "over_budget",
         "more than max_cost_usd 0. Raise it",
         ("ANTHROPIC_API_KEY", "OLLAMA_HOST"),
-        {"OLLAMA_HOST": NOTHING_LISTENS},
+        {"OLLAMA_HOST": UNUSED_ADDRESS},
         {"max_cost_usd": 0},
     ),
     "everything, and nothing may leave": User("refused", "ollama pull", (), {"CHARGEHAND_LOCAL_ONLY": "true"}),
     "a server of their own, stopped": User(
         "failed",
-        f"{NOTHING_LISTENS}/v1",
+        f"{UNUSED_ADDRESS}/v1",
         (*KEYS, "OLLAMA_HOST"),
-        {"OLLAMA_HOST": NOTHING_LISTENS},
-        profile=OWN,
+        {"OLLAMA_HOST": UNUSED_ADDRESS},
+        profile=OWN_PROFILE,
     ),
 }
 
@@ -72,7 +72,7 @@ def user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_pa
     return chosen
 
 
-async def test_one_short_note_names_what_the_user_can_mend(open_house: OpenHouse, user: User):
+async def test_one_short_note_names_what_the_user_can_fix(open_house: OpenHouse, user: User):
     async with open_house(Script(), installed=(), without=user.without) as house:
         receipt = await house.call("delegate_generation", task=TASK, **user.limits)
         route = await house.call("route_task", task=TASK, **user.limits)
@@ -86,22 +86,22 @@ async def test_one_short_note_names_what_the_user_can_mend(open_house: OpenHouse
 
 
 @pytest.mark.parametrize("user", ["Ollama, stopped", "a server of their own, stopped"], indirect=True)
-async def test_reviews_name_the_vendor_that_the_user_has(open_house: OpenHouse, user: User):
+async def test_reviews_name_the_remedy_for_the_vendor_that_the_user_has(open_house: OpenHouse, user: User):
     async with open_house(Script(), without=user.without) as house:
         review = await house.client.call_tool("strategic_review", {"goal": "ship", "progress": "half"})
         validation = await house.call("validate_code", code="def f(x):\n    return x\n", depth="review")
 
-    for said in (text_of(review), " ".join(validation["notes"])):
-        assert user.step in said
-        assert "No key for" not in said
+    for text in (text_of(review), " ".join(validation["notes"])):
+        assert user.step in text
+        assert "No key for" not in text
 
 
-PLAIN = OllamaModel("mistral:7b", context_tokens=32_768, family="llama", digest="e" * 64)
+MISTRAL = OllamaModel("mistral:7b", context_tokens=32_768, family="llama", digest="e" * 64)
 
 
-async def test_a_model_without_a_profile_is_named_with_the_command_that_makes_one(open_house: OpenHouse):
+async def test_a_model_without_a_profile_is_named_with_the_command_that_creates_one(open_house: OpenHouse):
     embedder = OllamaModel("nomic-embed-text:latest", capabilities=("embedding",))
-    async with open_house(Script(), installed=(PLAIN, embedder), without=KEYS) as house:
+    async with open_house(Script(), installed=(MISTRAL, embedder), without=KEYS) as house:
         (note,) = (await house.call("delegate_generation", task=TASK))["notes"]
         unknown = await house.refusal("delegate_generation", task=TASK, model="mistral:7b")
 
@@ -110,7 +110,7 @@ async def test_a_model_without_a_profile_is_named_with_the_command_that_makes_on
     assert "`chargehand profiles update --from-releases`" in unknown
 
 
-async def test_where_a_model_on_probation_is_all_there_is_its_evaluation_is_named(
+async def test_the_note_names_the_evaluation_of_a_model_on_probation_if_no_other_exists(
     open_house: OpenHouse, tmp_path: Path
 ):
     folder = tmp_path / "chargehand-home" / "profiles"
@@ -119,7 +119,7 @@ async def test_where_a_model_on_probation_is_all_there_is_its_evaluation_is_name
         "id: mistral-7b\nname: Mistral\nprovider: ollama\napi_model: mistral:7b\nroles: {local: 3}\n"
         "lifecycle: {status: active, on_probation: true, source: Ollama show, seen: 2026-11-30}\n"
     )
-    async with open_house(Script(), installed=(PLAIN,), without=KEYS) as house:
+    async with open_house(Script(), installed=(MISTRAL,), without=KEYS) as house:
         (note,) = (await house.call("delegate_generation", task=TASK))["notes"]
 
     assert "`chargehand evaluate --models mistral-7b`" in note
