@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 import anyio
 
 from ..memory_store.evaluation_runs import spent_usd
+from ..profiles.price import in_dollars
 from ..tools.services import Services
 
 
@@ -14,7 +15,7 @@ class Unaffordable(Exception):
 
 
 class DayBudgetSpent(Unaffordable):
-    """The day's budget is used up; it renews tomorrow."""
+    """What is left of the day's budget does not cover the request."""
 
 
 class EvaluationBudget:
@@ -57,8 +58,14 @@ class EvaluationBudget:
             if usd > left_usd:
                 return Unaffordable(f"this evaluation's budget of ${self._budget_usd:g} is used up")
         cap_usd = self._services.rules.daily_budget_usd
-        if cap_usd is not None and usd > cap_usd - await self._services.ledger.spent_today_usd() - self._held_usd:
-            return DayBudgetSpent(f"the day's budget of ${cap_usd:g} (CHARGEHAND_DAILY_BUDGET_USD) is used up")
+        if cap_usd is None:
+            return None
+        left_usd = cap_usd - await self._services.ledger.spent_today_usd() - self._held_usd
+        if usd > left_usd:
+            return DayBudgetSpent(
+                f"{in_dollars(max(0.0, left_usd))} is left of the day's budget of ${cap_usd:g}"
+                f" (CHARGEHAND_DAILY_BUDGET_USD), and an answer may cost up to {in_dollars(usd)}."
+            )
         return None
 
 

@@ -78,7 +78,9 @@ async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, m
         row = await lab.evaluate(LOCAL, HAIKU, progress=progress)
 
         assert row.finished_at is None
-        assert "CHARGEHAND_DAILY_BUDGET_USD" in progress.given_up[HAIKU]
+        assert progress.given_up[HAIKU].startswith(
+            "$0.001000 is left of the day's budget of $0.001 (CHARGEHAND_DAILY_BUDGET_USD), and an answer may cost"
+        )
         assert await lab.measured() == [(i.id, LOCAL, True) for i in ITEMS]
 
 
