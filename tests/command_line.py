@@ -1,4 +1,4 @@
-"""A command as a person types it, and what comes of it."""
+"""Runs `chargehand` commands as a user does, and gives their exit code and output."""
 
 import atexit
 import io
@@ -22,8 +22,8 @@ from server_process import COMMAND
 
 
 @dataclass(frozen=True)
-class Typed:
-    """What a typed command ended with and wrote."""
+class CommandResult:
+    """The exit code and the output of a command."""
 
     code: int
     out: str
@@ -35,33 +35,35 @@ class Typed:
 
     @property
     def proposed(self) -> dict[tuple[str, ...], Any]:
-        """What `profiles update` proposes for each place, by profile and keys."""
+        """The values that `profiles update` proposes, by profile id and keys."""
         return {(p["profile"], *p["place"]): p["after"] for p in self.json["proposals"]}
 
 
 async def run_command(
     environment: Mapping[str, str], *arguments: str | bytes, folder: Path | None = None, **stdin: Any
-) -> Typed:
-    """Run `chargehand` as a process, in `folder` or else at home.
+) -> CommandResult:
+    """Run `chargehand` as a process, in `folder` or else in the home folder.
 
-    Where the start of Python matters (its standard streams, its locale, its own variables), it is started; else it is
-    a fork of a process that has imported the product.
+    A fresh Python is started where its start-up matters (standard input, locale, `PYTHON…` variables), and on other
+    systems than Linux; otherwise the command runs in a fork of a process that has imported the product.
     """
-    place = folder or Path(environment["HOME"])
+    working_folder = folder or Path(environment["HOME"])
     is_about_the_start = stdin or any(_READ_AT_THE_START.match(name) for name in environment)
     with anyio.fail_after(120):
         if sys.platform == "linux" and not is_about_the_start:
-            return await _run_in_a_fork(environment, [os.fsencode(argument) for argument in arguments], place)
-        done = await anyio.run_process([*COMMAND, *arguments], check=False, env=environment, cwd=place, **stdin)
-    return Typed(done.returncode, done.stdout.decode(), done.stderr.decode())
+            return await _run_in_a_fork(environment, [os.fsencode(argument) for argument in arguments], working_folder)
+        process = await anyio.run_process(
+            [*COMMAND, *arguments], check=False, env=environment, cwd=working_folder, **stdin
+        )
+    return CommandResult(process.returncode, process.stdout.decode(), process.stderr.decode())
 
 
 _READ_AT_THE_START = re.compile("PYTHON|LC_|LANG$")
 
 
 @cache
-def _prepared() -> socket.socket:
-    """Starts `prepared.py`, once for all tests of this process, and ends it with this process."""
+def _prepared_process() -> socket.socket:
+    """Starts `prepared.py` once for all tests of this process; it ends with this process."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with theirs:
         process = subprocess.Popen([sys.executable, Path(__file__).with_name("prepared.py")], stdin=theirs, env={})
@@ -70,19 +72,23 @@ def _prepared() -> socket.socket:
     return ours
 
 
-async def _run_in_a_fork(environment: Mapping[str, str], arguments: Sequence[bytes], folder: Path) -> Typed:
-    job = {"environment": dict(environment), "folder": str(folder), "arguments": [one.hex() for one in arguments]}
-    reading, writing = os.pipe()
+async def _run_in_a_fork(environment: Mapping[str, str], arguments: Sequence[bytes], folder: Path) -> CommandResult:
+    job = {
+        "environment": dict(environment),
+        "folder": str(folder),
+        "arguments": [argument.hex() for argument in arguments],
+    }
+    read_end, write_end = os.pipe()
     with (
-        os.fdopen(reading) as answers,
-        os.fdopen(writing, "w") as to_answer,
-        tempfile.TemporaryFile() as nothing,
+        os.fdopen(read_end) as answers,
+        os.fdopen(write_end, "w") as reply_pipe,
+        tempfile.TemporaryFile() as empty,
         tempfile.TemporaryFile() as out,
         tempfile.TemporaryFile() as error,
     ):
-        files = [file.fileno() for file in (nothing, out, error, to_answer)]
-        socket.send_fds(_prepared(), [json.dumps(job).encode()], files)
-        to_answer.close()
+        files = [file.fileno() for file in (empty, out, error, reply_pipe)]
+        socket.send_fds(_prepared_process(), [json.dumps(job).encode()], files)
+        reply_pipe.close()
         command = int(await anyio.to_thread.run_sync(answers.readline))
         try:
             status = int(await anyio.to_thread.run_sync(answers.readline, abandon_on_cancel=True))
@@ -91,11 +97,11 @@ async def _run_in_a_fork(environment: Mapping[str, str], arguments: Sequence[byt
             raise
         out.seek(0)
         error.seek(0)
-        return Typed(os.waitstatus_to_exitcode(status), out.read().decode(), error.read().decode())
+        return CommandResult(os.waitstatus_to_exitcode(status), out.read().decode(), error.read().decode())
 
 
 class Terminal(io.StringIO):
-    """A standard input at which somebody types an answer; `\\x03` before it is Ctrl-C, which ends the question."""
+    """A terminal as standard input, with a typed answer; a leading `\\x03` is Ctrl-C."""
 
     def isatty(self) -> bool:
         return True
@@ -108,5 +114,5 @@ class Terminal(io.StringIO):
 
 
 def standard_input(answer: str | None) -> io.StringIO:
-    """A terminal at which the answer is typed; None: no terminal, and nothing to read."""
+    """A terminal at which the answer is typed; None: empty input that is not a terminal."""
     return io.StringIO() if answer is None else Terminal(answer)

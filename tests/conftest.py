@@ -1,4 +1,4 @@
-"""What every test shares: asyncio under anyio, and an environment that is nobody's."""
+"""Shared by all tests: asyncio under anyio, and an environment free of the developer's own settings."""
 
 import os
 import sys
@@ -6,12 +6,12 @@ import sys
 import pytest
 from hypothesis import HealthCheck, settings
 
-# Python's caches are kept whatever the environment says: else each of a thousand processes, and each run of pytest in
-# a sandbox, compiles all that it imports. What pytest starts to share the work inherits this.
+# Python may write bytecode caches, whatever the environment says: otherwise each of a thousand processes, and each run
+# of pytest in a sandbox, compiles everything it imports. The workers of pytest-xdist inherit this.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-# The same examples everywhere, and no clock: what fails on a slow or busy machine says nothing about the code.
+# The same examples on every machine, and no deadline: slowness on a busy machine says nothing about the code.
 settings.register_profile(
     "house", deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
 )
@@ -34,15 +34,15 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Over a transport, only what goes through a client of the server's is run: the rest would be the same again."""
+    """Over a transport, run only the tests that use a client: the others would just run a second time."""
     for item in items:
         if "era" in getattr(item, "fixturenames", ()):
             item.add_marker("both_eras")
     if config.getoption("--over") == "memory":
         return
-    others = [item for item in items if "connect" not in getattr(item, "fixturenames", ())]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [item for item in items if item not in others]
+    deselected = [item for item in items if "connect" not in getattr(item, "fixturenames", ())]
+    config.hook.pytest_deselected(items=deselected)
+    items[:] = [item for item in items if item not in deselected]
     for item in items:
         if (marker := item.get_closest_marker("in_process")) is not None:
             item.add_marker(pytest.mark.skip(reason=marker.args[0]))

@@ -1,4 +1,4 @@
-"""Git histories for tests, written object by object: the same ids everywhere, and trees as git itself writes none."""
+"""Git histories for tests, written object by object: with reproducible ids, and with trees that git never writes."""
 
 import os
 import subprocess
@@ -20,19 +20,19 @@ _STEP_S = 3600
 
 
 @dataclass(frozen=True)
-class Raw:
-    """An entry of a tree that is no ordinary file."""
+class TreeEntry:
+    """An entry of a tree that is not an ordinary file."""
 
     mode: str
     id: str
 
 
-Content = str | bytes | Raw
+Content = str | bytes | TreeEntry
 
 
 @dataclass
-class Past:
-    """A repository whose branch goes on with each commit; nothing is checked out."""
+class GitHistory:
+    """A repository with one branch that commits are added to; nothing is checked out."""
 
     folder: Path
     head: str | None = None
@@ -40,14 +40,14 @@ class Past:
     count: int = 0
 
     @classmethod
-    def at(cls, folder: Path, object_format: str = "sha1") -> "Past":
+    def at(cls, folder: Path, object_format: str = "sha1") -> "GitHistory":
         folder.mkdir(parents=True)
-        past = cls(folder)
-        past.git("init", "--quiet", "--initial-branch=main", f"--object-format={object_format}")
-        return past
+        history = cls(folder)
+        history.git("init", "--quiet", "--initial-branch=main", f"--object-format={object_format}")
+        return history
 
     def commit(self, message: str, changed: Mapping[str, Content | None], *, merged: str | None = None) -> str:
-        """Go on with these files changed; None removes one. Gives the commit's id."""
+        """Add a commit that changes these files; None removes a file. Returns the commit's id."""
         for path, content in changed.items():
             self.files.pop(path, None)
             if content is not None:
@@ -57,42 +57,42 @@ class Past:
         self.count += 1
         self.head = self.git(
             "commit-tree", self.tree(self.files), *(word for parent in parents for word in ("-p", parent)),
-            given=message.encode(), GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date,
+            stdin=message.encode(), GIT_AUTHOR_DATE=date, GIT_COMMITTER_DATE=date,
         )  # fmt: skip
         self.git("update-ref", "refs/heads/main", self.head)
         return self.head
 
     def tree(self, files: Mapping[str, Content]) -> str:
-        """A tree object, of whatever names."""
-        below: dict[str, dict[str, Content]] = {}
+        """Write a tree object; the names may be ones that git refuses. Returns its id."""
+        folders: dict[str, dict[str, Content]] = {}
         entries: list[tuple[str, str, str]] = []
         for path, content in files.items():
             name, slash, rest = path.partition("/")
             if slash and name:
-                below.setdefault(name, {})[rest] = content
-            elif isinstance(content, Raw):
+                folders.setdefault(name, {})[rest] = content
+            elif isinstance(content, TreeEntry):
                 entries.append((path, content.mode, content.id))
             else:
                 entries.append((path, "100644", self.blob(content)))
-        entries += [(name, "40000", self.tree(some)) for name, some in below.items()]
+        entries += [(name, "40000", self.tree(children)) for name, children in folders.items()]
         entries.sort(
             key=lambda entry: entry[0].encode("utf-8", "surrogateescape") + (b"/" if entry[1] == "40000" else b"")
         )
         raw = b"".join(
             f"{mode} ".encode() + os.fsencode(name) + b"\0" + bytes.fromhex(content) for name, mode, content in entries
         )
-        return self.git("hash-object", "-t", "tree", "--literally", "-w", "--stdin", given=raw)
+        return self.git("hash-object", "-t", "tree", "--literally", "-w", "--stdin", stdin=raw)
 
     def blob(self, content: str | bytes) -> str:
         data = content if isinstance(content, bytes) else content.encode()
-        return self.git("hash-object", "-w", "--stdin", given=data)
+        return self.git("hash-object", "-w", "--stdin", stdin=data)
 
-    def git(self, *command: str, given: bytes = b"", **environment: str) -> str:
-        done = subprocess.run(
-            ["git", *command], cwd=self.folder, input=given, env={**ENVIRONMENT, **environment}, check=True,
+    def git(self, *command: str, stdin: bytes = b"", **environment: str) -> str:
+        process = subprocess.run(
+            ["git", *command], cwd=self.folder, input=stdin, env={**ENVIRONMENT, **environment}, check=True,
             capture_output=True,
         )  # fmt: skip
-        return done.stdout.decode().strip()
+        return process.stdout.decode().strip()
 
 
 TOTAL = "def total(prices):\n    return sum(prices)\n"
@@ -102,9 +102,9 @@ ROUNDED_TESTS = TOTAL_TESTS + "\n\ndef test_cents():\n    assert total([0.1, 0.2
 ROUNDING = "Round totals to cents\n\nSums of floats showed 17 digits.\n\nSigned-off-by: Ada <ada@example.org>\n"
 
 
-def shop_history(folder: Path, object_format: str = "sha1") -> Past:
-    """Two commits: a small shop, and one that rounds its totals, with the test of it."""
-    past = Past.at(folder, object_format)
-    past.commit("Sell things", {"shop/__init__.py": "", "shop/total.py": TOTAL, "tests/test_total.py": TOTAL_TESTS})
-    past.commit(ROUNDING, {"shop/total.py": ROUNDED, "tests/test_total.py": ROUNDED_TESTS})
-    return past
+def shop_history(folder: Path, object_format: str = "sha1") -> GitHistory:
+    """Two commits: a small shop, then a change that rounds its totals, with a test."""
+    history = GitHistory.at(folder, object_format)
+    history.commit("Sell things", {"shop/__init__.py": "", "shop/total.py": TOTAL, "tests/test_total.py": TOTAL_TESTS})
+    history.commit(ROUNDING, {"shop/total.py": ROUNDED, "tests/test_total.py": ROUNDED_TESTS})
+    return history

@@ -1,4 +1,4 @@
-"""A house for tests: the real server over the real adapters; only the vendors are local peers."""
+"""The house, the server's test harness: the real server with the real adapters; only the vendors are local peers."""
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -15,12 +15,12 @@ from chargehand.evaluation.peers.vendors import Vendors
 
 @dataclass
 class Script:
-    """What the peers answer, by wire id; a model with several answers gives them in order, the last one again."""
+    """The peers' answers, by wire id: each model gives its answers in order and then repeats the last one."""
 
     answers: dict[str, list[Reply | Fault]] = field(default_factory=dict)
     asked: list[Ask] = field(default_factory=list)
     was_asked: anyio.Event = field(default_factory=anyio.Event)
-    """Set with the first request; waiting for it leaves the processor to a server in a process of its own."""
+    """Set by the first request; waiting for it leaves the processor to a server in another process."""
 
     def __call__(self, ask: Ask) -> Reply | Fault:
         earlier = sum(other.model == ask.model for other in self.asked)
@@ -31,7 +31,7 @@ class Script:
 
     @property
     def models(self) -> list[str]:
-        """The wire ids that were asked, in order."""
+        """The wire ids of all requests, in order."""
         return [ask.model for ask in self.asked]
 
 
@@ -43,14 +43,14 @@ class House:
     vendors: Vendors
 
     async def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
-        """The structured result; fails the test when the tool answers with an error."""
+        """Call a tool and return its structured result; fails the test on an error."""
         result = await self.client.call_tool(tool, arguments)
         assert not result.is_error, text_of(result)
         assert result.structured_content is not None
         return result.structured_content
 
     async def refusal(self, tool: str, **arguments: Any) -> str:
-        """The error text; fails the test when the tool answers with none."""
+        """Call a tool and return its error text; fails the test if the call succeeds."""
         result = await self.client.call_tool(tool, arguments)
         assert result.is_error, result.structured_content
         return text_of(result)

@@ -1,4 +1,4 @@
-"""A house for evaluations: services over the real adapters; only the vendors are local peers."""
+"""The test harness of evaluations: services with the real adapters; only the vendors are local peers."""
 
 from dataclasses import dataclass, field
 
@@ -28,10 +28,17 @@ class Lab:
             self.waited.append(seconds)
             await anyio.lowlevel.checkpoint()
 
-        asked = EvaluationTerms(suite="own", seed=1, models=models, **terms)
+        evaluation_terms = EvaluationTerms(suite="own", seed=1, models=models, **terms)
         progress = progress or EvaluationProgress()
         return await evaluate(
-            self.services, self.delegations, items, models, asked, progress=progress, in_batches=in_batches, wait=wait
+            self.services,
+            self.delegations,
+            items,
+            models,
+            evaluation_terms,
+            progress=progress,
+            in_batches=in_batches,
+            wait=wait,
         )
 
     async def measured(self) -> list[tuple[str, str, bool | None]]:

@@ -1,4 +1,4 @@
-"""Requests of both eras, written by hand."""
+"""Requests of both eras of the protocol, written by hand."""
 
 META = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
@@ -22,7 +22,7 @@ INITIALIZE = {
         "clientInfo": {"name": "test", "version": "0"},
     },
 }
-"""Opens a session of the era before."""
+"""Opens a session of the older era."""
 
 
 def tool_call(name: str, arguments: dict[str, object]) -> dict[str, object]:

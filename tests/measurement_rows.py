@@ -1,4 +1,4 @@
-"""Measurements for tests of what is made of them."""
+"""Measurements and evaluations for tests of what is computed from them."""
 
 from dataclasses import replace
 
@@ -33,8 +33,8 @@ def measurement(item: str, **changed) -> Measurement:
     return replace(_ONE, item=item, **changed)
 
 
-async def begun(ledger: Ledger, evaluation_id: str, now: float, suite: str = "own") -> None:
-    """An evaluation that measurements may belong to, and that nobody carries out any more."""
+async def insert_evaluation(ledger: Ledger, evaluation_id: str, now: float, suite: str = "own") -> None:
+    """Write an evaluation that measurements can belong to; no process is running it any more."""
     owner = await Owner.enter(ledger.path.parent)
     await claim_evaluation(ledger, owner, NewEvaluation(evaluation_id, suite, 1, None, "{}"), now)
     await release_evaluation(ledger, evaluation_id)

@@ -1,6 +1,6 @@
-"""A strict stand-in for the servers that speak OpenAI's chat completions, each with its own habits.
+"""A strict peer for servers of OpenAI's chat completions API; a habit is one server's way of deviating from it.
 
-Where the habits are from, seen 2026-11-25: vLLM's OpenAI-compatible server pages and `protocol.py`, the
+Sources of the habits, seen 2026-11-25: vLLM's OpenAI-compatible server pages and `protocol.py`, the
 README of llama.cpp's `tools/server` (and that server itself), LM Studio's REST and reasoning pages,
 https://openrouter.ai/docs/api/reference/errors-and-debugging and .../streaming, and OpenAI's API reference.
 """
@@ -73,7 +73,7 @@ class _StreamOptions(_Form):
 
 
 class _Request(_Form):
-    """What all of these servers take; the habits narrow it."""
+    """A request as all of these servers accept it; some habits restrict it."""
 
     model: str
     messages: list[_Message] = Field(min_length=1)
@@ -86,7 +86,7 @@ class _Request(_Form):
     chat_template_kwargs: dict[str, Any] | None = None
 
     def refusal(self, habit: Habit, model: OpenModel) -> str | None:
-        """Why this server answers 400. None: it accepts the request."""
+        """The reason why this server answers 400. None: it accepts the request."""
         if habit == "openai" and self.max_tokens is not None:
             return (
                 "Unsupported parameter: 'max_tokens' is not supported with this model. "
@@ -116,13 +116,13 @@ class OpenAICompatiblePeer:
         cost_usd: object = 0.0,
         claims: Mapping[str, Any] | None = None,
     ) -> None:
-        """api_key: None lets everybody in. counts: False leaves the usage out.
+        """api_key: None accepts any caller. counts: False omits the usage.
 
-        cost_usd: what OpenRouter says that each answer cost. claims: fields of the usage, in place of the true ones.
+        cost_usd: the cost of each answer that OpenRouter states. claims: fields that replace those of the true usage.
         """
         self.journal = RequestJournal()
         self.strange_headers: set[str] = set()
-        """Headers of an account with OpenAI that came in; none should."""
+        """Received headers that belong to an OpenAI account; there should be none."""
         self._answer = answer
         self._models = {model.id: model for model in models}
         self._habit: Habit = habit
@@ -130,7 +130,7 @@ class OpenAICompatiblePeer:
         self._counts = counts
         self._cost_usd = cost_usd
         self._claims = claims or {}
-        self._asked = 0
+        self._request_count = 0
         self.app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
@@ -144,35 +144,35 @@ class OpenAICompatiblePeer:
         if not self._lets_in(request):
             return self._refuse(exchange, HttpFault(401, message="Invalid API Key"))
         try:
-            asked = _Request.model_validate(exchange.body)
+            body = _Request.model_validate(exchange.body)
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             place = ".".join(str(part) for part in first["loc"])
             return self._refuse(exchange, HttpFault(400, message=f"{place}: {first['msg']}"))
-        model = self._models.get(asked.model)
+        model = self._models.get(body.model)
         if model is None:
-            return self._refuse(exchange, HttpFault(404, message=f"The model `{asked.model}` does not exist."))
-        if flaw := asked.refusal(self._habit, model):
+            return self._refuse(exchange, HttpFault(404, message=f"The model `{body.model}` does not exist."))
+        if flaw := body.refusal(self._habit, model):
             return self._refuse(exchange, HttpFault(400, message=flaw))
-        prompt_tokens = sum(count_tokens(m.content + (m.reasoning_content or "")) for m in asked.messages)
-        budget = asked.max_completion_tokens or asked.max_tokens or model.context_tokens - prompt_tokens
+        prompt_tokens = sum(count_tokens(m.content + (m.reasoning_content or "")) for m in body.messages)
+        budget = body.max_completion_tokens or body.max_tokens or model.context_tokens - prompt_tokens
         if prompt_tokens > model.context_tokens:
             return self._overflow(exchange, model, prompt_tokens)
 
-        self._asked += 1
-        conversation = tuple((m.role, m.content) for m in asked.messages)
-        answer = self._answer(Ask(asked.model, conversation, exchange.body, self._asked - 1))
+        self._request_count += 1
+        conversation = tuple((m.role, m.content) for m in body.messages)
+        answer = self._answer(Ask(body.model, conversation, exchange.body, self._request_count - 1))
         if isinstance(answer, HttpFault):
             return self._refuse(exchange, answer)
-        fitted = fit(reply_of(answer), budget, thinks=model.thinks and not asked.has_thinking_off())
+        fitted = fit(reply_of(answer), budget, thinks=model.thinks and not body.has_thinking_off())
         exchange.input_tokens, exchange.output_tokens = prompt_tokens, fitted.output_tokens
-        common = {"id": f"chatcmpl-{self._asked}", "created": 1, "model": asked.model}
+        common = {"id": f"chatcmpl-{self._request_count}", "created": 1, "model": body.model}
         usage = self._usage(prompt_tokens, fitted)
-        if not asked.stream:
+        if not body.stream:
             message = {"role": "assistant", "content": fitted.text}
             choice = {"index": 0, "message": message, "finish_reason": _FINISH_REASONS[fitted.stop]}
             return whole(exchange, {**common, "object": "chat.completion", "choices": [choice], "usage": usage})
-        wants_usage = self._counts and asked.stream_options is not None and asked.stream_options.include_usage
+        wants_usage = self._counts and body.stream_options is not None and body.stream_options.include_usage
         chunks = self._chunks(fitted, usage if wants_usage else None)
         return PieceStream(
             [*(_sse({**common, "object": "chat.completion.chunk", **chunk}) for chunk in chunks), b"data: [DONE]\n\n"],

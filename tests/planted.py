@@ -1,4 +1,4 @@
-"""Secrets that are nobody's, put together at run time: no file of ours looks as if it held one."""
+"""Made-up secrets, assembled at run time so that no file of this repository appears to hold one."""
 
 import random
 import string
@@ -7,57 +7,63 @@ _LETTERS_AND_DIGITS = string.ascii_letters + string.digits
 _HEX = "0123456789abcdef"
 
 
-def drawn(count: int, alphabet: str = _LETTERS_AND_DIGITS, seed: int = 7) -> str:
-    """So many characters, the same ones each time."""
+def random_text(count: int, alphabet: str = _LETTERS_AND_DIGITS, seed: int = 7) -> str:
+    """`count` random characters, the same on every run."""
     return "".join(random.Random(f"{seed}{alphabet}{count}").choices(alphabet, k=count))
 
 
 def _pem(kind: str) -> str:
-    body = "\n".join(drawn(64, _LETTERS_AND_DIGITS + "+/", seed) for seed in range(6))
+    body = "\n".join(random_text(64, _LETTERS_AND_DIGITS + "+/", seed) for seed in range(6))
     return f"-----BEGIN {kind}-----\n{body}\n-----END {kind}-----"
 
 
 def _pgp() -> str:
-    body = drawn(64, _LETTERS_AND_DIGITS + "+/")
+    body = random_text(64, _LETTERS_AND_DIGITS + "+/")
     return f"-----BEGIN PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2\n\n{body}\n-----END PGP PRIVATE KEY BLOCK-----"
 
 
-AWS_KEY = "AKIA" + drawn(16, string.ascii_uppercase + "234567")
+AWS_KEY = "AKIA" + random_text(16, string.ascii_uppercase + "234567")
 
 SECRETS: dict[str, tuple[str, ...]] = {
-    "anthropic-key": ("sk-ant-" + "api03-" + drawn(93) + "AA", "sk-ant-" + "admin01-" + drawn(93) + "AA"),
-    "openai-key": ("sk-" + "proj-" + drawn(74), "sk-" + drawn(20) + "T3Blbk" + "FJ" + drawn(20)),
-    "sk-key": ("sk-" + drawn(32, _HEX),),
-    "cerebras-key": ("csk-" + drawn(48, string.ascii_lowercase + string.digits),),
-    "groq-key": ("gsk_" + drawn(52),),
-    "huggingface-token": ("hf_" + drawn(34),),
-    "aws-access-key": (AWS_KEY, "ASIA" + drawn(16, string.ascii_uppercase)),
+    "anthropic-key": ("sk-ant-" + "api03-" + random_text(93) + "AA", "sk-ant-" + "admin01-" + random_text(93) + "AA"),
+    "openai-key": ("sk-" + "proj-" + random_text(74), "sk-" + random_text(20) + "T3Blbk" + "FJ" + random_text(20)),
+    "sk-key": ("sk-" + random_text(32, _HEX),),
+    "cerebras-key": ("csk-" + random_text(48, string.ascii_lowercase + string.digits),),
+    "groq-key": ("gsk_" + random_text(52),),
+    "huggingface-token": ("hf_" + random_text(34),),
+    "aws-access-key": (AWS_KEY, "ASIA" + random_text(16, string.ascii_uppercase)),
     "aws-secret-key": (
-        f'aws_secret_access_key = "{drawn(40)}"',
-        f"AWS_SECRET_ACCESS_KEY={drawn(40)}",
-        f'"SecretAccessKey": "{drawn(40)}"',
+        f'aws_secret_access_key = "{random_text(40)}"',
+        f"AWS_SECRET_ACCESS_KEY={random_text(40)}",
+        f'"SecretAccessKey": "{random_text(40)}"',
     ),
-    "google-api-key": ("AIza" + drawn(35),),
-    "google-oauth-secret": ("GOCSPX-" + drawn(28),),
-    "azure-client-secret": (drawn(3) + "8Q~" + drawn(34),),
-    "azure-account-key": (f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={drawn(86)}==",),
-    "digitalocean-token": ("dop_v1_" + drawn(64, _HEX),),
-    "vault-token": ("hvs." + drawn(90),),
-    "databricks-token": ("dapi" + drawn(32, _HEX),),
-    "github-token": ("ghp_" + drawn(36), "gho_" + drawn(36), "github_" + "pat_" + drawn(22) + "_" + drawn(59)),
-    "gitlab-token": ("glpat-" + drawn(20), "glrt-" + drawn(20)),
-    "npm-token": ("npm_" + drawn(36),),
-    "npm-auth-token": (f"//npm.example.com/:_auth{'Token'}={drawn(36, _HEX)}",),
-    "pypi-token": ("pypi-" + "AgEIcHlwaS5vcmc" + drawn(120),),
-    "rubygems-key": ("rubygems_" + drawn(48, _HEX),),
-    "docker-token": ("dckr_" + "pat_" + drawn(27),),
-    "slack-token": ("xoxb-" + f"{drawn(12, string.digits)}-{drawn(12, string.digits)}-{drawn(24)}",),
-    "slack-webhook": ("https://hooks.slack.com/" + "services/T" + drawn(8) + "/B" + drawn(8) + "/" + drawn(24),),
-    "stripe-key": ("sk_" + "live_" + drawn(24), "rk_" + "live_" + drawn(24)),
-    "sendgrid-key": ("SG." + drawn(22) + "." + drawn(43),),
-    "twilio-key": ("SK" + drawn(32, _HEX),),
-    "telegram-bot-token": (drawn(10, "123456789") + ":AA" + drawn(33),),
-    "shopify-token": ("shpat_" + drawn(32, _HEX),),
+    "google-api-key": ("AIza" + random_text(35),),
+    "google-oauth-secret": ("GOCSPX-" + random_text(28),),
+    "azure-client-secret": (random_text(3) + "8Q~" + random_text(34),),
+    "azure-account-key": (f"DefaultEndpointsProtocol=https;AccountName=a;AccountKey={random_text(86)}==",),
+    "digitalocean-token": ("dop_v1_" + random_text(64, _HEX),),
+    "vault-token": ("hvs." + random_text(90),),
+    "databricks-token": ("dapi" + random_text(32, _HEX),),
+    "github-token": (
+        "ghp_" + random_text(36),
+        "gho_" + random_text(36),
+        "github_" + "pat_" + random_text(22) + "_" + random_text(59),
+    ),
+    "gitlab-token": ("glpat-" + random_text(20), "glrt-" + random_text(20)),
+    "npm-token": ("npm_" + random_text(36),),
+    "npm-auth-token": (f"//npm.example.com/:_auth{'Token'}={random_text(36, _HEX)}",),
+    "pypi-token": ("pypi-" + "AgEIcHlwaS5vcmc" + random_text(120),),
+    "rubygems-key": ("rubygems_" + random_text(48, _HEX),),
+    "docker-token": ("dckr_" + "pat_" + random_text(27),),
+    "slack-token": ("xoxb-" + f"{random_text(12, string.digits)}-{random_text(12, string.digits)}-{random_text(24)}",),
+    "slack-webhook": (
+        "https://hooks.slack.com/" + "services/T" + random_text(8) + "/B" + random_text(8) + "/" + random_text(24),
+    ),
+    "stripe-key": ("sk_" + "live_" + random_text(24), "rk_" + "live_" + random_text(24)),
+    "sendgrid-key": ("SG." + random_text(22) + "." + random_text(43),),
+    "twilio-key": ("SK" + random_text(32, _HEX),),
+    "telegram-bot-token": (random_text(10, "123456789") + ":AA" + random_text(33),),
+    "shopify-token": ("shpat_" + random_text(32, _HEX),),
     "private-key": (
         _pem("RSA PRIVATE KEY"),
         _pem("OPENSSH PRIVATE KEY"),
@@ -66,16 +72,19 @@ SECRETS: dict[str, tuple[str, ...]] = {
         _pem("PRIVATE KEY").replace("\n", "\nE     - "),
         _pgp(),
         '{"private_key": "' + _pem("PRIVATE KEY").replace("\n", "\\n") + '"}',
-        f'KEY = (\n    "-----BEGIN EC PRIVATE KEY-----\\n"\n    "{drawn(64)}\\n"\n)',
+        f'KEY = (\n    "-----BEGIN EC PRIVATE KEY-----\\n"\n    "{random_text(64)}\\n"\n)',
     ),
-    "age-secret-key": ("AGE-SECRET-" + "KEY-1" + drawn(58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"),),
-    "json-web-token": (f"eyJ{drawn(40)}.eyJ{drawn(80)}.{drawn(43)}",),
+    "age-secret-key": ("AGE-SECRET-" + "KEY-1" + random_text(58, "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L"),),
+    "json-web-token": (f"eyJ{random_text(40)}.eyJ{random_text(80)}.{random_text(43)}",),
     "url-password": (
         "postgres://app:" + "s3cr3t-9-Kp@db.internal:5432/app",
-        "https://deploy:" + drawn(20) + "@git.example.com/a.git",
+        "https://deploy:" + random_text(20) + "@git.example.com/a.git",
         "redis://:" + "Zk9-vbQ2x@cache:6379/0",
     ),
-    "authorization-header": (f'"Authorization": "Bearer {drawn(40)}"', f"Authorization: Basic {drawn(24)}=="),
+    "authorization-header": (
+        f'"Authorization": "Bearer {random_text(40)}"',
+        f"Authorization: Basic {random_text(24)}==",
+    ),
     "password": (
         'password = "Tr0ub4' + 'dor&3"',
         "DB_PASSWORD=Xk29" + "fLq81z",
@@ -89,15 +98,15 @@ SECRETS: dict[str, tuple[str, ...]] = {
         'password: str = "g7K' + '2-pLw9"',
     ),
     "secret-assignment": (
-        f'api_key = "{drawn(32)}"',
-        f"SECRET_KEY={drawn(50, _HEX)}",
-        f'"client_secret": "{drawn(40)}"',
-        f"token: {drawn(40, _HEX)}",
-        f'const authToken = "{drawn(24)}";',
-        f"export DATADOG_API_KEY={drawn(32, _HEX)}",
+        f'api_key = "{random_text(32)}"',
+        f"SECRET_KEY={random_text(50, _HEX)}",
+        f'"client_secret": "{random_text(40)}"',
+        f"token: {random_text(40, _HEX)}",
+        f'const authToken = "{random_text(24)}";',
+        f"export DATADOG_API_KEY={random_text(32, _HEX)}",
     ),
 }
-"""What must be found, by the kind it is called."""
+"""Secrets that must be found, by the kind they are reported as."""
 
 HARMLESS = (
     'password = "changeme"',
@@ -142,4 +151,4 @@ HARMLESS = (
     'csrf_token = "{% csrf_token %}"',
     'password_field = driver.find_element("id", "password-input-1")',
 )
-"""What must raise no alarm."""
+"""Texts that must not be reported as secrets."""

@@ -1,8 +1,8 @@
-"""A process that has imported the product, and runs each command in a fork of itself.
+"""A process that imports the product once and runs each command in a fork of itself.
 
-`python prepared.py`, its standard input a socket; run by `command_line.py`, on Linux only. Importing the product takes
-several times as long as most commands do. A fork has its own memory, environment, folder, standard streams and exit
-code, as a process that was started has. What it lacks is the start.
+Started by `command_line.py` as `python prepared.py` with a socket as standard input, on Linux only. Importing the
+product takes several times as long as most commands. A fork has its own memory, environment, working folder, standard
+streams and exit code, like a new process; only the start-up of Python is missing.
 """
 
 import atexit
@@ -26,7 +26,7 @@ LIBRARIES = ("anthropic", "cerebras.cloud.sdk", "chromadb", "httpx2", "mcp.serve
 
 
 def serve(requests: socket.socket) -> None:
-    """Run what each message says: a job, its three streams, and a pipe for `_supervise`. Ends with the connection."""
+    """Run a command for each message: a job, its three streams, and a pipe for `_supervise`. Returns at end of file."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         message, files, _, _ = socket.recv_fds(requests, 1 << 20, 4)
@@ -41,14 +41,14 @@ def serve(requests: socket.socket) -> None:
 
 
 def _supervise(job: dict[str, Any], files: list[int]) -> None:
-    """Run one command. Writes its process id, and at its end its wait status, each as a line."""
-    *streams, answers = files
+    """Run one command. Writes its process id, then its wait status when it ends, each as a line."""
+    *streams, replies = files
     command = os.fork()
     if command == 0:
-        os.close(answers)
+        os.close(replies)
         _run(job, streams)
-    os.write(answers, f"{command}\n".encode())
-    os.write(answers, f"{os.waitpid(command, 0)[1]}\n".encode())
+    os.write(replies, f"{command}\n".encode())
+    os.write(replies, f"{os.waitpid(command, 0)[1]}\n".encode())
     os._exit(0)
 
 
@@ -61,7 +61,7 @@ def _run(job: dict[str, Any], streams: list[int]) -> None:
     time.tzset()
     os.chdir(job["folder"])
     sys.argv = ["chargehand", *(os.fsdecode(bytes.fromhex(argument)) for argument in job["arguments"])]
-    # The streams, as Python opens them when it starts.
+    # The standard streams, opened as Python does when it starts.
     sys.stdin = io.TextIOWrapper(io.FileIO(0), encoding="utf-8")
     sys.stdout = io.TextIOWrapper(io.FileIO(1, "w"), encoding="utf-8")
     sys.stderr = io.TextIOWrapper(io.FileIO(2, "w"), encoding="utf-8", errors="backslashreplace", line_buffering=True)
@@ -72,7 +72,7 @@ def _run(job: dict[str, Any], streams: list[int]) -> None:
         code = end.code
     except BaseException:  # noqa: BLE001  # as Python does
         sys.excepthook(*sys.exc_info())
-    # What Python does at its end, but for taking a large process apart, which takes a second.
+    # Python's own shutdown, except for the tear-down of a large process, which takes a second.
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""The task that most tests of the server delegate, its tests, and answers that pass them or fail."""
+"""The task that most tests of the server delegate, its tests, and answers that pass or fail them."""
 
 from house import fenced
 

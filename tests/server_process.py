@@ -1,4 +1,4 @@
-"""The server as a process of its own, spoken to by hand on its pipes."""
+"""The server as a child process; JSON-RPC messages are written to and read from its pipes directly."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ COMMAND = (sys.executable, "-m", "chargehand.server")
 
 
 class Process:
-    """A server process, spoken to by hand."""
+    """A server process, and the messages to and from it."""
 
     def __init__(self, environment: dict[str, str], folder: Path) -> None:
         self.popen = subprocess.Popen(
@@ -36,7 +36,7 @@ class Process:
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
-    def shake_hands(self) -> dict[str, Any]:
+    def initialize(self) -> dict[str, Any]:
         client = {"name": "test", "version": "0"}
         self.send("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client}, 1)
         answer = self.receive()

@@ -1,4 +1,4 @@
-"""Tasks of a suite for tests of what is done with them: small, and not the project's own."""
+"""Small suite tasks for tests; they are not part of the project's own suite."""
 
 from dataclasses import replace
 
@@ -29,12 +29,12 @@ RIGHT_PROJECT = (
 
 
 def item(name: str, **changed) -> SuiteTask:
-    """The same task by another name."""
+    """SHOUT under another id."""
     return replace(SHOUT, id=name, **changed)
 
 
 def project_item(name: str = "total@1") -> SuiteTask:
-    """A task that changes a file of a project, tested by a file of it."""
+    """A task that changes one file of a project and is tested by another."""
     return SuiteTask(
         id=name,
         kind="multi_file_change",

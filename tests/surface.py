@@ -1,4 +1,4 @@
-"""All that a host learns of the server before it calls anything; run as a script, writes it down."""
+"""Everything a host learns about the server before it calls a tool; as a script, writes it to surface.json."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Delegations as real use leaves them in the books, for tests of what is made of them."""
+"""Delegations as real use records them in the ledger, for tests of what is computed from them."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -15,84 +15,86 @@ _NUMBERS = count()
 
 
 @dataclass(frozen=True)
-class Work:
-    """One delegation: the models that were asked, one after the other, the last of whom delivered."""
+class Delegation:
+    """One delegation: the models asked in turn; the last one gave the final answer."""
 
     passed: bool | None = True
-    """The last one's executed check; all before it failed theirs. None: nothing could be executed."""
+    """The last model's executed check; the earlier models failed theirs. None: no check could be executed."""
     models: Sequence[str] = ("qwen3-30b-a3b",)
     build: str | None = "sha256:old Q4"
     days_ago: float = 1.0
     task_type: TaskType = "debugging"
     complexity: float = 3.0
-    word: Outcome | None = None
+    reported: Outcome | None = None
     origin: Origin = "use"
     project: str | None = None
     text: str | None = None
-    """None: a task of its own."""
+    """None: a text that no other task has."""
     cost_usd: float = 0.0
     output_tokens: int = 300
     stream_seconds: float = 10.0
 
 
-def works(passed: int, of: int, **fields: Any) -> Iterator[Work]:
-    """So many delegations, successes and failures in even order, a minute apart."""
+def delegations(passed: int, of: int, **fields: Any) -> Iterator[Delegation]:
+    """`of` delegations a minute apart, the successes spread evenly among the failures."""
     days_ago = fields.pop("days_ago", 1.0)
     for number in range(of):
-        is_good = (number + 1) * passed // of > number * passed // of
-        yield Work(is_good, days_ago=days_ago - number / 1_440, **fields)
+        passes = (number + 1) * passed // of > number * passed // of
+        yield Delegation(passes, days_ago=days_ago - number / 1_440, **fields)
 
 
-async def write_works(home: Path, *all_of: Work) -> None:
-    """Write them into the ledger of a data folder by its own methods, each at its own time."""
+async def write_delegations(home: Path, *delegations: Delegation) -> None:
+    """Write them into the ledger of a data folder through its own methods, each at its own time."""
     now = dt.datetime.now(dt.UTC)
     moment = now
 
     ledger = await Ledger.open(home, lambda: moment)
     try:
-        for work in sorted(all_of, key=lambda w: -w.days_ago):
-            moment = now - dt.timedelta(days=work.days_ago)
-            await _write(ledger, work)
+        for delegation in sorted(delegations, key=lambda delegation: -delegation.days_ago):
+            moment = now - dt.timedelta(days=delegation.days_ago)
+            await _write(ledger, delegation)
     finally:
         await ledger.aclose()
 
 
-async def _write(ledger: Ledger, work: Work) -> None:
+async def _write(ledger: Ledger, delegation: Delegation) -> None:
     number = next(_NUMBERS)
-    task_id, text = f"used-{number}", work.text or f"Mend number {number}"
+    task_id, text = f"used-{number}", delegation.text or f"Mend number {number}"
     await ledger.begin_task(
         NewTask(
             task_id,
             "delegation",
             text,
-            work.task_type,
-            work.complexity,
+            delegation.task_type,
+            delegation.complexity,
             local_only=False,
-            project=work.project,
-            origin=work.origin,
+            project=delegation.project,
+            origin=delegation.origin,
         )
     )
-    for model in work.models:
-        passed = work.passed if model == work.models[-1] else False
-        attempt = NewAttempt(task_id, model, "ollama", work.build, thinking=False, reserved_usd=work.cost_usd)
+    for model in delegation.models:
+        passed = delegation.passed if model == delegation.models[-1] else False
+        attempt = NewAttempt(
+            task_id, model, "ollama", delegation.build, thinking=False, reserved_usd=delegation.cost_usd
+        )
         attempt_id = await ledger.reserve(attempt, daily_cap_usd=None)
-        await ledger.settle(attempt_id, _settled(work, passed=passed))
+        await ledger.settle(attempt_id, _settled(delegation, passed=passed))
         if passed is not None:
             check = NewCheck(task_id, attempt_id, "tests", "passed", True, 3, 3, 0.4, None)
             await ledger.record_check(check if passed else replace(check, outcome="failed", tests_passed=0))
-    status = "unverified" if work.passed is None else "succeeded" if work.passed else "failed"
-    await ledger.finish_task(task_id, Finish(status, work.models[-1], (), None))
-    if work.word is not None:
-        await ledger.record_outcome(task_id, work.word, None)
+    status = "unverified" if delegation.passed is None else "succeeded" if delegation.passed else "failed"
+    await ledger.finish_task(task_id, Finish(status, delegation.models[-1], (), None))
+    if delegation.reported is not None:
+        await ledger.record_outcome(task_id, delegation.reported, None)
 
 
-def _settled(work: Work, *, passed: bool | None) -> Settlement:
+def _settled(delegation: Delegation, *, passed: bool | None) -> Settlement:
     return Settlement(
         outcome="unverified" if passed is None else "passed" if passed else "failed_check",
-        seconds=work.stream_seconds + 1,
-        cost_usd=work.cost_usd,
-        output_tokens=work.output_tokens,
+        seconds=delegation.stream_seconds + 1,
+        cost_usd=delegation.cost_usd,
+        output_tokens=delegation.output_tokens,
         load_seconds=0.0,
         first_token_seconds=1.0,
-        stream_seconds=work.stream_seconds,
+        stream_seconds=delegation.stream_seconds,
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import anyio
 import pytest
 from house import Script, fenced
-from measurement_rows import begun
+from measurement_rows import insert_evaluation
 from suite_rows import RIGHT, RIGHT_PROJECT, SHOUT, WRONG, item, project_item
 
 from chargehand.evaluation.measuring import PATIENCE_S, MeasurementKey, measure
@@ -50,7 +50,7 @@ def bench(monkeypatch: pytest.MonkeyPatch):
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
             async with own_services() as services, anyio.create_task_group() as group:
-                await begun(services.ledger, "e1", services.now)
+                await insert_evaluation(services.ledger, "e1", services.now)
                 yield Bench(services, Delegations(group), peers)
                 group.cancel_scope.cancel()
 

@@ -2,7 +2,7 @@
 
 import pytest
 from ledger_rows import attempt, settlement, task
-from measurement_rows import begun, measurement
+from measurement_rows import insert_evaluation, measurement
 
 from chargehand.memory_store.batched import Batched, batched_by, note_batched, release, take_over
 from chargehand.memory_store.evaluations import Measurement, record_measurement
@@ -34,7 +34,7 @@ async def cut_short(ledger: Ledger, repetition: int, name: str, batch_id: str | 
 
 
 async def test_repetitions_of_one_question_may_take_each_others_answers_and_none_is_booked_twice(ledger):
-    await begun(ledger, "e1", 0.0)
+    await insert_evaluation(ledger, "e1", 0.0)
     await cut_short(ledger, 0, "handed-in", "batch_1")
     await cut_short(ledger, 1, "never-left", None)
 

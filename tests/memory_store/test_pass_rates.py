@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from measurement_rows import begun
+from measurement_rows import insert_evaluation
 
 from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
@@ -42,7 +42,7 @@ async def write(ledger: Ledger, clock, *rows: dict[str, Any]) -> None:
         measurement = dataclasses.replace(MEASUREMENT, **{"at": clock().timestamp(), **row})
         known = await ledger.rows("SELECT 1 FROM evaluations WHERE id = ?", (measurement.evaluation_id,))
         if not known:
-            await begun(ledger, measurement.evaluation_id, measurement.at)
+            await insert_evaluation(ledger, measurement.evaluation_id, measurement.at)
         await record_measurement(ledger, measurement)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from command_line import Typed, run_command
+from command_line import CommandResult, run_command
 from house import Script, fenced
 from mcp import Client, StdioServerParameters
 from open_peer import OpenAICompatiblePeer, OpenModel
@@ -304,7 +304,7 @@ async def test_an_invalid_number_of_days_is_refused(environment: dict[str, str],
     assert f"'{days}' is not a number between 0 and 100000" in result.error
 
 
-async def run_as_unknown_user(environment: dict[str, str], *arguments: str) -> Typed:
+async def run_as_unknown_user(environment: dict[str, str], *arguments: str) -> CommandResult:
     """Runs the command under an unknown user id without HOME; skips the test where bubblewrap cannot do that."""
     user = ("bwrap", "--dev-bind", "/", "/", "--unshare-user", "--uid", "54321", "--gid", "54321", "--unsetenv", "HOME")
     if shutil.which("bwrap") is None or (await anyio.run_process([*user, "true"], check=False)).returncode != 0:
@@ -316,7 +316,7 @@ async def run_as_unknown_user(environment: dict[str, str], *arguments: str) -> T
             env=environment,
             cwd=environment["HOME"],
         )
-    return Typed(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
+    return CommandResult(completed.returncode, completed.stdout.decode(), completed.stderr.decode())
 
 
 async def test_a_user_without_a_home_folder_needs_only_chargehand_home(environment: dict[str, str]):
@@ -609,7 +609,7 @@ async def test_doctor_reports_each_self_hosted_server_separately(environment: di
         wrong = await run_command(environment | {"MY_KEY": "sk-not-the-one"}, "doctor", "--json")
         without = await run_command(environment, "doctor", "--json")
 
-    def findings(result: Typed) -> list[tuple[str, str]]:
+    def findings(result: CommandResult) -> list[tuple[str, str]]:
         lines = result.json["lines"]
         return [(line["health"], line["finding"]) for line in lines if line["what"] == "openai_compatible"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import anyio
 import pytest
-from command_line import Typed, run_command
+from command_line import CommandResult, run_command
 from house import Script
 from rename_task import RENAME, RIGHT, WRONG
 from server_process import COMMAND
@@ -49,12 +49,12 @@ async def typed(
     *arguments: str,
     standard_input: str | bytes = "",
     installed: tuple[OllamaModel, ...] = (QWEN,),
-) -> Typed:
+) -> CommandResult:
     data = standard_input if isinstance(standard_input, bytes) else standard_input.encode()
     return await _ran(project, script, installed, arguments, input=data)
 
 
-async def typed_on_a_terminal(project: Path, script: Script, answer: str, *arguments: str) -> Typed:
+async def typed_on_a_terminal(project: Path, script: Script, answer: str, *arguments: str) -> CommandResult:
     """The same, where standard input is a terminal with an answer typed ahead."""
     ours, theirs = os.openpty()
     os.write(ours, answer.encode())
@@ -67,7 +67,7 @@ async def typed_on_a_terminal(project: Path, script: Script, answer: str, *argum
 
 async def _ran(
     project: Path, script: Script, installed: tuple[OllamaModel, ...], arguments: Sequence[str | bytes], **stdin: Any
-) -> Typed:
+) -> CommandResult:
     async with vendors(script, installed=installed) as peers:
         own = environment(project, **peers.environment)
         return await run_command(own, "delegate", *arguments, folder=project, **stdin)
@@ -329,5 +329,5 @@ async def test_apply_writes_the_target_instead_of_printing_and_undo_takes_it_bac
     assert (project / "double.py").read_bytes() == b"def double(n):\r\n    return 2 * n\r\n"
 
 
-async def undone(project: Path, *arguments: str) -> Typed:
+async def undone(project: Path, *arguments: str) -> CommandResult:
     return await run_command(environment(project), "undo", *arguments, folder=project)

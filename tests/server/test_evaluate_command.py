@@ -12,8 +12,8 @@ from pathlib import Path
 
 import anyio
 import pytest
-from command_line import Typed, run_command
-from measurement_rows import begun
+from command_line import CommandResult, run_command
+from measurement_rows import insert_evaluation
 from server_process import COMMAND
 from starlette.requests import Request
 
@@ -69,7 +69,7 @@ def environment(folder: Path, more: Mapping[str, str] | None = None) -> dict[str
     }  # fmt: skip
 
 
-async def typed(folder: Path, peers: Vendors | None, *arguments: str, columns: int = 220) -> Typed:
+async def typed(folder: Path, peers: Vendors | None, *arguments: str, columns: int = 220) -> CommandResult:
     own = environment(folder, peers.environment if peers is not None else None) | {"COLUMNS": str(columns)}
     return await run_command(own, "evaluate", *arguments)
 
@@ -207,7 +207,7 @@ async def test_an_answer_that_broke_off_is_named_and_the_same_command_asks_it_al
 
 async def test_a_report_before_the_first_question_has_no_empty_tables(tmp_path: Path):
     ledger = await Ledger.open(tmp_path / "data", utc_now)
-    await begun(ledger, "e1", 1_000.0)
+    await insert_evaluation(ledger, "e1", 1_000.0)
     await ledger.aclose()
 
     seen = await typed(tmp_path, None, "--report")
@@ -219,7 +219,7 @@ async def test_a_report_before_the_first_question_has_no_empty_tables(tmp_path: 
 async def test_the_last_report_is_not_that_of_a_trial_which_is_had_by_its_id(tmp_path: Path):
     ledger = await Ledger.open(tmp_path / "data", utc_now)
     for number, suite in enumerate(("own", TRIAL, SUITE)):
-        await begun(ledger, f"e{number}", 1_000.0 + number, suite)
+        await insert_evaluation(ledger, f"e{number}", 1_000.0 + number, suite)
     await ledger.aclose()
 
     last = await typed(tmp_path, None, "--report")

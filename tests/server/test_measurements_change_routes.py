@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from house import House, OpenHouse, Script, fenced
-from measurement_rows import begun
+from measurement_rows import insert_evaluation
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Reply
@@ -47,7 +47,7 @@ async def evaluate(
     async with ledger_of(tmp_path) as ledger:
         now = dt.datetime.now(dt.UTC).timestamp()
         evaluation_id = f"e{next(NUMBERS)}"
-        await begun(ledger, evaluation_id, now)
+        await insert_evaluation(ledger, evaluation_id, now)
         for number in range(tasks):
             await record_measurement(
                 ledger,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from command_line import Terminal, Typed
+from command_line import CommandResult, Terminal
 
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
 from chargehand.memory_store.ledger import Ledger
@@ -28,7 +28,7 @@ from chargehand.tools.services import Services
 ROW = {"task_id": "set/1", "prompt": "Reverse a string", "outcomes": {"big": {"correct": 1, "cost_usd": 0.5}}}
 
 
-Type = Callable[..., Typed]
+Type = Callable[..., CommandResult]
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ def typed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
         async with open_services(settings, tmp_path) as services:
             yield services
 
-    def run(*arguments: object) -> Typed:
+    def run(*arguments: object) -> CommandResult:
         parser = argparse.ArgumentParser()
         add_memory_commands(parser.add_subparsers(), own_services)
         capsys.readouterr()
@@ -57,7 +57,7 @@ def typed(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkey
         except SystemExit as left:
             code = left.code
         seen = capsys.readouterr()
-        return Typed(code, seen.out, seen.err)
+        return CommandResult(code, seen.out, seen.err)
 
     return run
 
@@ -142,7 +142,7 @@ def test_an_export_goes_through_a_pipe_and_an_import_comes_out_of_one(typed, hom
 def test_an_import_reads_standard_input(typed, home, monkeypatch):
     begun(home, typed)
     exported = typed("export", "-").out
-    seen: list[Typed] = []
+    seen: list[CommandResult] = []
     for content in (gzip.compress(exported.encode()), b"no JSON"):
         out, into = os.pipe()
         os.write(into, content)
@@ -294,7 +294,7 @@ def test_a_task_that_is_still_running_is_not_forgotten(typed, home, which):
     begun(home, typed)
     before = typed("stats", "--json").json["tasks"]
 
-    async def forget_while_it_runs() -> Typed:
+    async def forget_while_it_runs() -> CommandResult:
         ledger, owner = await Ledger.open(home, utc_now), await Owner.enter(home)
         task = NewTask("busy", "delegation", "Sort a list", "code_generation", 2.0, local_only=False, owner=owner.id)
         await ledger.begin_task(task)

@@ -138,7 +138,7 @@ class Doomed:
 
     async def begin(self, **arguments: Any) -> str:
         """The id of a delegation that it works on from now on."""
-        await anyio.to_thread.run_sync(self._process.shake_hands)
+        await anyio.to_thread.run_sync(self._process.initialize)
         arguments = {"task": RENAME, "wait_s": 0} | arguments
         self._process.send("tools/call", {"name": "delegate_generation", "arguments": arguments}, 2)
         answer = await anyio.to_thread.run_sync(self._process.receive)

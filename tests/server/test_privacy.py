@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from house import House, OpenHouse, Script, fenced, text_of
-from planted import AWS_KEY, drawn
+from planted import AWS_KEY, random_text
 from rename_task import RENAME, RIGHT, STILL_WRONG, TESTS, WRONG
 from starlette.responses import JSONResponse
 
@@ -483,7 +483,7 @@ async def test_a_remote_ollama_is_not_contacted_under_local_only(
 async def test_an_ollama_cloud_model_is_sent_no_secret(open_house: OpenHouse):
     cloud = QWEN.__class__(**{**QWEN.__dict__, "remote_host": "https://ollama.com"})
     async with open_house(Script({LOCAL: [RIGHT]}), installed=(cloud,)) as house:
-        receipt = await house.call("delegate_generation", task=f"{RENAME}\n# {drawn(3)} {AWS_KEY}")
+        receipt = await house.call("delegate_generation", task=f"{RENAME}\n# {random_text(3)} {AWS_KEY}")
 
     assert receipt["status"] == "refused"
     assert house.vendors.ollama.journal.to("/api/chat") == []

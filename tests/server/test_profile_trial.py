@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from command_line import Typed, run_command, standard_input
+from command_line import CommandResult, run_command, standard_input
 from house import Script, fenced
 
 from chargehand.evaluation.comparison import Comparison, proposals_of
@@ -143,7 +143,7 @@ async def test_an_interrupted_trial_goes_on_where_it_was(environment: dict[str, 
     )
 
 
-async def _trial(environment: dict[str, str], answer) -> Typed:
+async def _trial(environment: dict[str, str], answer) -> CommandResult:
     async with vendors(answer) as peers:
         return await run_command(
             environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json"

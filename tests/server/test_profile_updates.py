@@ -11,8 +11,8 @@ from typing import Any
 
 import anyio
 import pytest
-from command_line import Typed, standard_input
-from measurement_rows import begun
+from command_line import CommandResult, standard_input
+from measurement_rows import insert_evaluation
 from usage_rows import works, write_works
 
 from chargehand.memory_store.evaluations import Measurement, record_measurement
@@ -39,15 +39,15 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Typed]:
+def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("COLUMNS", "300")
 
-    def type_in(*words: str, answer: str | None = None) -> Typed:
+    def type_in(*words: str, answer: str | None = None) -> CommandResult:
         monkeypatch.setattr(sys, "stdin", standard_input(answer))
         code = main(["profiles", *words])
         printed = capsys.readouterr()
-        return Typed(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
     return type_in
 
@@ -63,7 +63,7 @@ def measured(home: Path, *rows: Measurement) -> None:
     async def write() -> None:
         ledger = await Ledger.open(home, utc_now)
         for evaluation in sorted({row.evaluation_id for row in rows}):
-            await begun(ledger, evaluation, AT)
+            await insert_evaluation(ledger, evaluation, AT)
         for row in rows:
             await record_measurement(ledger, row)
         await ledger.aclose()
@@ -71,7 +71,7 @@ def measured(home: Path, *rows: Measurement) -> None:
     anyio.run(write)
 
 
-def facts(typed: Callable[..., Typed], model: str) -> Any:
+def facts(typed: Callable[..., CommandResult], model: str) -> Any:
     return typed("show", model, "--json").json
 
 

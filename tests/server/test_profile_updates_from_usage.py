@@ -12,9 +12,9 @@ from typing import Any
 import anyio
 import anyio.to_thread
 import pytest
-from command_line import Typed
+from command_line import CommandResult
 from house import OpenHouse, Script, fenced
-from usage_rows import Work, works, write_works
+from usage_rows import Delegation, delegations, write_delegations
 
 from chargehand.evaluation.peers.reply import Reply
 from chargehand.evaluation.peers.vendors import QWEN
@@ -33,23 +33,23 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Typed]:
+def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("COLUMNS", "300")
 
-    def type_in(*words: str) -> Typed:
+    def type_in(*words: str) -> CommandResult:
         code = main(["profiles", "update", "--from-usage", *words])
         printed = capsys.readouterr()
-        return Typed(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
     return type_in
 
 
-def used(home: Path, *all_of: Work) -> None:
-    anyio.run(write_works, home, *all_of)
+def used(home: Path, *made: Delegation) -> None:
+    anyio.run(write_delegations, home, *made)
 
 
-def in_use(update: Typed, model: str = "qwen3-30b-a3b") -> Any:
+def in_use(update: CommandResult, model: str = "qwen3-30b-a3b") -> Any:
     (found,) = [p for p in update.json["proposals"] if (p["profile"], p["place"]) == (model, ["in_use"])]
     return found
 
@@ -67,7 +67,7 @@ def test_an_empty_ledger_proposes_nothing_and_says_what_is_needed(update):
 
 
 def test_too_few_outcomes_propose_nothing_and_are_counted(update, home: Path):
-    used(home, *works(2, 3))
+    used(home, *delegations(2, 3))
 
     said = update()
 
@@ -78,11 +78,11 @@ def test_too_few_outcomes_propose_nothing_and_are_counted(update, home: Path):
 def test_what_came_of_its_work_is_proposed_with_its_evidence(update, home: Path):
     used(
         home,
-        *works(9, 12, cost_usd=0.01),
-        *works(8, 8, models=("qwen3-30b-a3b", "claude-haiku-5-5")),
-        Work(None, word="accepted"),
-        Work(True, word="rejected"),
-        Work(None),
+        *delegations(9, 12, cost_usd=0.01),
+        *delegations(8, 8, models=("qwen3-30b-a3b", "claude-haiku-5-5")),
+        Delegation(None, reported="accepted"),
+        Delegation(True, reported="rejected"),
+        Delegation(None),
     )
 
     proposal = in_use(update("--json"))
@@ -101,7 +101,7 @@ def test_what_came_of_its_work_is_proposed_with_its_evidence(update, home: Path)
 
 
 def test_what_is_applied_is_in_force_until_there_is_something_new(update, home: Path):
-    used(home, *works(15, 20))
+    used(home, *delegations(15, 20))
 
     written = update("--apply")
     again = update("--apply")
@@ -112,7 +112,7 @@ def test_what_is_applied_is_in_force_until_there_is_something_new(update, home: 
 
 
 def test_older_outcomes_count_less(update, home: Path):
-    used(home, *works(0, 40, days_ago=181), *works(10, 10))
+    used(home, *delegations(0, 40, days_ago=181), *delegations(10, 10))
 
     solved = in_use(update("--json"))["after"]["solved"]
 
@@ -121,13 +121,13 @@ def test_older_outcomes_count_less(update, home: Path):
 
 
 def test_evaluations_are_no_use(update, home: Path):
-    used(home, *works(0, 20, origin="evaluation"), *works(9, 10))
+    used(home, *delegations(0, 20, origin="evaluation"), *delegations(9, 10))
 
     assert in_use(update("--json"))["after"]["solved"]["n"] == 10
 
 
 def test_work_in_other_projects_counts_as_well(update, home: Path):
-    used(home, *works(5, 6, project="one"), *works(3, 6, project="other"))
+    used(home, *delegations(5, 6, project="one"), *delegations(3, 6, project="other"))
 
     assert in_use(update("--json"))["after"]["solved"]["n"] == 12
 
@@ -135,7 +135,7 @@ def test_work_in_other_projects_counts_as_well(update, home: Path):
 def test_imported_work_counts_but_for_its_speed_and_cost(
     update, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    used(home, *works(9, 12, cost_usd=0.01))
+    used(home, *delegations(9, 12, cost_usd=0.01))
     file = str(tmp_path / "work.jsonl")
     main(["memory", "export", file])
     monkeypatch.setenv("CHARGEHAND_HOME", str(tmp_path / "another-home"))
@@ -152,13 +152,13 @@ def test_imported_work_counts_but_for_its_speed_and_cost(
 
 
 def test_a_task_that_is_given_again_is_no_new_evidence(update, home: Path):
-    used(home, *works(9, 9), *works(9, 9, text="Mend it"))
+    used(home, *delegations(9, 9), *delegations(9, 9, text="Mend it"))
 
     assert in_use(update("--json"))["after"]["solved"]["n"] == 10
 
 
 def test_what_another_build_did_is_no_evidence_of_this_one(update, home: Path):
-    used(home, *works(30, 30, days_ago=9), *works(4, 4, build=NEW))
+    used(home, *delegations(30, 30, days_ago=9), *delegations(4, 4, build=NEW))
 
     said = update()
 
@@ -167,13 +167,13 @@ def test_what_another_build_did_is_no_evidence_of_this_one(update, home: Path):
 
 
 def test_a_build_that_comes_back_has_its_old_outcomes(update, home: Path):
-    used(home, *works(8, 8, days_ago=9), *works(4, 4, build=NEW, days_ago=5), *works(4, 4, build=OLD))
+    used(home, *delegations(8, 8, days_ago=9), *delegations(4, 4, build=NEW, days_ago=5), *delegations(4, 4, build=OLD))
 
     assert in_use(update("--json"))["evidence"]["n"] == 12
 
 
 def test_a_decline_since_the_digest_changed_is_told_with_its_numbers(update, home: Path):
-    used(home, *works(34, 48, days_ago=20), *works(17, 33, build=NEW, days_ago=9))
+    used(home, *delegations(34, 48, days_ago=20), *delegations(17, 33, build=NEW, days_ago=9))
     sentence = f"qwen3:30b-a3b: debugging 71% → 52%, n 48/33, since its digest changed on {day(9)}"
 
     said, applied, again = update("--json"), update("--apply"), update()
@@ -186,7 +186,7 @@ def test_a_decline_since_the_digest_changed_is_told_with_its_numbers(update, hom
 
 
 def test_a_decline_without_a_new_build_is_told_of_its_last_whole_block(update, home: Path):
-    used(home, *works(40, 50, days_ago=20, build=None), *works(10, 30, days_ago=9, build=None))
+    used(home, *delegations(40, 50, days_ago=20, build=None), *delegations(10, 30, days_ago=9, build=None))
 
     (warning,) = in_use(update("--json"))["warnings"]
 
@@ -194,7 +194,7 @@ def test_a_decline_without_a_new_build_is_told_of_its_last_whole_block(update, h
 
 
 def test_a_model_that_stays_as_it_was_raises_no_alarm(update, home: Path):
-    used(home, *works(34, 48, days_ago=20), *works(34, 48, build=NEW, days_ago=9))
+    used(home, *delegations(34, 48, days_ago=20), *delegations(34, 48, build=NEW, days_ago=9))
 
     assert in_use(update("--json"))["warnings"] == []
 
@@ -203,10 +203,10 @@ def test_harder_tasks_than_before_are_no_decline(update, home: Path):
     easy, hard = {"complexity": 2.0}, {"complexity": 8.0}
     used(
         home,
-        *works(38, 40, days_ago=20, **easy),
-        *works(4, 20, days_ago=19, **hard),
-        *works(10, 10, days_ago=9, build=NEW, **easy),
-        *works(8, 40, days_ago=8, build=NEW, **hard),
+        *delegations(38, 40, days_ago=20, **easy),
+        *delegations(4, 20, days_ago=19, **hard),
+        *delegations(10, 10, days_ago=9, build=NEW, **easy),
+        *delegations(8, 40, days_ago=8, build=NEW, **hard),
     )
 
     assert in_use(update("--json"))["warnings"] == []
@@ -214,19 +214,19 @@ def test_harder_tasks_than_before_are_no_decline(update, home: Path):
 
 def test_tasks_that_others_failed_before_are_no_decline(update, home: Path):
     last = {"models": ("claude-haiku-5-5", "qwen3-30b-a3b")}
-    used(home, *works(38, 40, days_ago=20), *works(5, 40, days_ago=9, build=NEW, **last))
+    used(home, *delegations(38, 40, days_ago=20), *delegations(5, 40, days_ago=9, build=NEW, **last))
 
     assert in_use(update("--json"))["warnings"] == []
 
 
 def test_a_decline_of_long_ago_is_not_told_any_more(update, home: Path):
-    used(home, *works(34, 48, days_ago=200), *works(17, 33, build=NEW, days_ago=150))
+    used(home, *delegations(34, 48, days_ago=200), *delegations(17, 33, build=NEW, days_ago=150))
 
     assert in_use(update("--json"))["warnings"] == []
 
 
 def test_hand_written_facts_stay_and_a_decline_is_told_all_the_same(update, home: Path):
-    used(home, *works(34, 48, days_ago=20), *works(17, 33, build=NEW, days_ago=9))
+    used(home, *delegations(34, 48, days_ago=20), *delegations(17, 33, build=NEW, days_ago=9))
     (home / "profiles").mkdir()
     (home / "profiles" / "mine.yaml").write_text("id: qwen3-30b-a3b\nin_use: null\n", encoding="utf-8")
 
@@ -237,7 +237,7 @@ def test_hand_written_facts_stay_and_a_decline_is_told_all_the_same(update, home
 
 
 def test_books_that_hold_what_cannot_be_are_left_out_and_that_is_said(update, home: Path):
-    used(home, *works(9, 14))
+    used(home, *delegations(9, 14))
     with closing(sqlite3.connect(home / LEDGER_FILE, isolation_level=None)) as db:
         for place, nonsense in enumerate(("complexity = 9e999", "complexity = -1", "task_type = char(27) || '[31m'")):
             db.execute(
@@ -257,14 +257,14 @@ def local_rivals() -> tuple[str, str]:
     return first.id, second.id
 
 
-def proposals(update: Typed) -> dict[tuple[str, ...], Any]:
+def proposals(update: CommandResult) -> dict[tuple[str, ...], Any]:
     return {(p["profile"], *p["place"]): p for p in update.json["proposals"]}
 
 
 def test_who_is_significantly_better_at_like_tasks_is_asked_first_and_suits_the_type(update, home: Path):
     first, second = local_rivals()
     places = sorted(load_catalogue().profiles[model].roles["local"] for model in (first, second))
-    used(home, *works(12, 40, models=(first,)), *works(38, 40, models=(second,)))
+    used(home, *delegations(12, 40, models=(first,)), *delegations(38, 40, models=(second,)))
 
     found = proposals(update("--json"))
 
@@ -282,9 +282,9 @@ def test_who_is_significantly_better_at_like_tasks_is_asked_first_and_suits_the_
 def test_what_use_says_stands_beside_what_was_measured(update, home: Path):
     first, second = local_rivals()
     (home / "profiles").mkdir(parents=True)
-    used(home, *works(12, 40, models=(first,)), *works(38, 40, models=(second,)))
+    used(home, *delegations(12, 40, models=(first,)), *delegations(38, 40, models=(second,)))
     update("--apply")
-    used(home, *works(60, 60, models=(second,), days_ago=0.5))
+    used(home, *delegations(60, 60, models=(second,), days_ago=0.5))
 
     kept = proposals(update("--json"))[first, "weaknesses"]["after"]
 
@@ -293,22 +293,22 @@ def test_what_use_says_stands_beside_what_was_measured(update, home: Path):
 
 @pytest.mark.parametrize(
     "unlike",
-    [{"task_type": "tests"}, {"complexity": 8.0}, {"models": ("claude-haiku-5-5", "SECOND")}, {"word": "accepted"}],
+    [{"task_type": "tests"}, {"complexity": 8.0}, {"models": ("claude-haiku-5-5", "SECOND")}, {"reported": "accepted"}],
     ids=["another type", "harder", "after another's failure", "judged by the user"],
 )
 def test_models_are_not_compared_at_tasks_that_are_not_alike(update, home: Path, unlike: dict[str, Any]):
     first, second = local_rivals()
     models = [second if model == "SECOND" else model for model in unlike.get("models", ("SECOND",))]
-    passed = None if "word" in unlike else True
-    theirs = [replace(work, passed=passed) for work in works(38, 40, **{**unlike, "models": models})]
-    used(home, *works(12, 40, models=(first,)), *theirs)
+    passed = None if "reported" in unlike else True
+    theirs = [replace(delegation, passed=passed) for delegation in delegations(38, 40, **{**unlike, "models": models})]
+    used(home, *delegations(12, 40, models=(first,)), *theirs)
 
     assert {place[1] for place in proposals(update("--json"))} == {"in_use", "speed"}
 
 
 def test_a_difference_that_chance_explains_moves_nobody(update, home: Path):
     first, second = local_rivals()
-    used(home, *works(25, 40, models=(first,)), *works(31, 40, models=(second,)))
+    used(home, *delegations(25, 40, models=(first,)), *delegations(31, 40, models=(second,)))
 
     assert {place[1] for place in proposals(update("--json"))} == {"in_use", "speed"}
 
@@ -320,8 +320,8 @@ async def test_what_was_delegated_and_accepted_is_known_of_the_build_that_did_it
         for number in range(12):
             task = f"Write a function double_{number} that doubles a number"
             receipt = await house.call("delegate_generation", task=task, model="qwen3-30b-a3b")
-            word = "accepted" if number < 9 else "rejected"
-            await house.call("report_outcome", task_id=receipt["task_id"], outcome=word)
+            reported = "accepted" if number < 9 else "rejected"
+            await house.call("report_outcome", task_id=receipt["task_id"], outcome=reported)
         as_it_was = await anyio.to_thread.run_sync(update, "--json")
     async with open_house(script, installed=(replace(QWEN, digest="fedcba9876543210" * 4),), without=OTHERS):
         pulled_again = await anyio.to_thread.run_sync(update)
@@ -332,7 +332,7 @@ async def test_what_was_delegated_and_accepted_is_known_of_the_build_that_did_it
 
 
 def test_the_doctor_tells_of_a_decline(home: Path, update, capsys: pytest.CaptureFixture[str]):
-    used(home, *works(34, 48, days_ago=20), *works(17, 33, build=NEW, days_ago=9))
+    used(home, *delegations(34, 48, days_ago=20), *delegations(17, 33, build=NEW, days_ago=9))
 
     main(["doctor", "--json"])
 
@@ -341,7 +341,7 @@ def test_the_doctor_tells_of_a_decline(home: Path, update, capsys: pytest.Captur
 
 
 def test_the_doctor_is_silent_where_nothing_declined(home: Path, update, capsys: pytest.CaptureFixture[str]):
-    used(home, *works(34, 48, days_ago=20))
+    used(home, *delegations(34, 48, days_ago=20))
 
     main(["doctor", "--json"])
 
@@ -349,6 +349,6 @@ def test_the_doctor_is_silent_where_nothing_declined(home: Path, update, capsys:
 
 
 def test_all_sources_together_know_of_use(update, home: Path):
-    used(home, *works(9, 14))
+    used(home, *delegations(9, 14))
 
     assert in_use(update("--all", "--json"))["evidence"]["n"] == 14

@@ -50,7 +50,7 @@ def is_alive(pid: str) -> bool:
 
 @pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "end of input"])
 def test_an_idle_server_exits_with_code_0_on_a_signal_or_end_of_input(process: Process, ending: str):
-    process.shake_hands()
+    process.initialize()
 
     stop(process, ending)
 
@@ -74,7 +74,7 @@ async def test_a_server_stopped_during_a_call_exits_with_code_0_and_records_the_
     async with vendors(script) as peers:
         process = Process(environment | peers.environment, tmp_path)
         try:
-            await anyio.to_thread.run_sync(process.shake_hands)
+            await anyio.to_thread.run_sync(process.initialize)
             process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME}}, 2)
             with anyio.fail_after(60):
                 await script.was_asked.wait()
@@ -96,7 +96,7 @@ async def test_a_server_stopped_while_tests_run_leaves_no_child_process(environm
     async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers:
         process = Process(environment | peers.environment, tmp_path)
         try:
-            await anyio.to_thread.run_sync(process.shake_hands)
+            await anyio.to_thread.run_sync(process.initialize)
             arguments = {"task": RENAME, "tests": endless}
             process.send("tools/call", {"name": "delegate_generation", "arguments": arguments}, 2)
             with anyio.fail_after(60):
@@ -161,7 +161,7 @@ async def test_an_answered_delegation_survives_sigkill(environment: dict[str, st
     async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers:
         process = Process(environment | peers.environment, tmp_path)
         try:
-            await anyio.to_thread.run_sync(process.shake_hands)
+            await anyio.to_thread.run_sync(process.initialize)
             process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME}}, 2)
             response = await anyio.to_thread.run_sync(process.receive)
         finally:
@@ -184,7 +184,7 @@ def test_the_handshake_imports_no_vendor_sdk_and_no_ledger(environment: dict[str
         with ThreadPoolExecutor() as pool:
             # Read concurrently: the list of imports is longer than a pipe's buffer.
             import_log = pool.submit(process.popen.stderr.read)
-            process.shake_hands()
+            process.initialize()
             process.popen.stdin.close()
             imported = {line.rpartition("|")[2].strip() for line in import_log.result(BOUND_S).decode().splitlines()}
     finally:
@@ -205,7 +205,7 @@ def test_a_path_the_locale_cannot_encode_is_refused_with_the_variable_to_set(
     process = Process(environment | ascii_only | {"CHARGEHAND_ROOTS": str(project)}, project)
     path_arguments = {"context_files": ["日.py"]} if name == "context_files" else {"target": "日.py", "output": "apply"}
     try:
-        process.shake_hands()
+        process.initialize()
         process.send("tools/call", {"name": "delegate_generation", "arguments": {"task": RENAME, **path_arguments}}, 2)
         result = process.receive()["result"]
     finally:
@@ -216,13 +216,13 @@ def test_a_path_the_locale_cannot_encode_is_refused_with_the_variable_to_set(
 
 
 def test_startup_and_handshake_write_no_files(process: Process, tmp_path: Path):
-    process.shake_hands()
+    process.initialize()
 
     assert list(tmp_path.iterdir()) == []
 
 
 def test_standard_output_carries_only_json_rpc_messages(process: Process):
-    process.shake_hands()
+    process.initialize()
     process.send("tools/call", {"name": "route_task", "arguments": {"task": "x", "model": "gpt9"}}, 2)
     process.send("tools/call", {"name": "nothing", "arguments": {}}, 3)
     responses = [process.receive(), process.receive()]
@@ -253,7 +253,7 @@ def test_an_invalid_message_gets_an_error_response_and_the_next_one_is_served(pr
     response = process.receive()
 
     assert (response["id"], response["error"]["code"]) == (None, code)
-    assert process.shake_hands()["result"]["serverInfo"]["name"] == "chargehand"
+    assert process.initialize()["result"]["serverInfo"]["name"] == "chargehand"
 
 
 @pytest.mark.parametrize(
@@ -275,7 +275,7 @@ def test_an_invalid_request_gets_an_error_response_with_its_id(process: Process,
 
 
 def test_the_server_exits_with_code_0_when_the_host_closes_its_output_pipe(process: Process):
-    process.shake_hands()
+    process.initialize()
     assert process.popen.stdout is not None
     assert process.popen.stderr is not None
     process.popen.stdout.close()
@@ -287,7 +287,7 @@ def test_the_server_exits_with_code_0_when_the_host_closes_its_output_pipe(proce
 
 
 def test_the_server_exits_at_end_of_input_even_if_the_host_reads_no_responses(process: Process):
-    process.shake_hands()
+    process.initialize()
     assert process.popen.stdin is not None
     for number in range(2, 22):  # more than a pipe's buffer holds
         process.send("tools/list", {}, number)
@@ -302,7 +302,7 @@ def test_every_server_process_sends_byte_identical_lists(environment: dict[str, 
     for seed in ("1", "2"):
         process = Process(environment | {"PYTHONHASHSEED": seed}, tmp_path)
         try:
-            process.shake_hands()
+            process.initialize()
             responses: list[bytes] = []
             for method in ("tools/list", "prompts/list", "resources/list", "resources/templates/list"):
                 process.send(method, {}, 2)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, Past, Raw, shop_history
+from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, GitHistory, TreeEntry, shop_history
 
 from chargehand.evaluation.mining.errors import HistoryUnreadable
 from chargehand.evaluation.mining.mining import Extent, mine
@@ -18,7 +18,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 async def test_nothing_that_a_repository_configures_is_run_and_nothing_of_it_is_touched(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
+    history = shop_history(tmp_path / "shop")
     trap = tmp_path / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\ncat\n")
     trap.chmod(0o755)
@@ -27,39 +27,39 @@ async def test_nothing_that_a_repository_configures_is_run_and_nothing_of_it_is_
         "diff.external", "diff.trap.textconv", "diff.trap.command", "filter.trap.clean", "filter.trap.smudge",
         "filter.trap.process", "gpg.program", "credential.helper", "alias.rev-list", "alias.diff-tree",
     ):  # fmt: skip
-        past.git("config", name, f"!{trap}" if name.startswith("alias") else str(trap))
-    past.git("config", "core.hooksPath", str(tmp_path))
-    past.git("config", "log.showSignature", "true")
-    past.git("config", "remote.origin.url", f"ext::{trap}")
-    past.git("config", "remote.origin.promisor", "true")
-    (past.folder / ".gitattributes").write_text("* diff=trap filter=trap\n")
-    (past.folder / ".git" / "info").mkdir(exist_ok=True)
-    (past.folder / ".git" / "info" / "attributes").write_text("* diff=trap filter=trap\n")
-    before = {path: path.stat().st_mtime_ns for path in sorted(past.folder.rglob("*"))}
+        history.git("config", name, f"!{trap}" if name.startswith("alias") else str(trap))
+    history.git("config", "core.hooksPath", str(tmp_path))
+    history.git("config", "log.showSignature", "true")
+    history.git("config", "remote.origin.url", f"ext::{trap}")
+    history.git("config", "remote.origin.promisor", "true")
+    (history.folder / ".gitattributes").write_text("* diff=trap filter=trap\n")
+    (history.folder / ".git" / "info").mkdir(exist_ok=True)
+    (history.folder / ".git" / "info" / "attributes").write_text("* diff=trap filter=trap\n")
+    before = {path: path.stat().st_mtime_ns for path in sorted(history.folder.rglob("*"))}
 
-    mined = await mine(past.folder, Extent(), find_sandbox)
+    mined = await mine(history.folder, Extent(), find_sandbox)
 
     assert len(mined.tasks) == 1
     assert not (tmp_path / "sprung").exists()
-    assert {path: path.stat().st_mtime_ns for path in sorted(past.folder.rglob("*"))} == before
+    assert {path: path.stat().st_mtime_ns for path in sorted(history.folder.rglob("*"))} == before
 
 
 async def test_what_the_environment_says_of_git_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    past = shop_history(tmp_path / "shop")
-    Past.at(tmp_path / "other").commit("Another history altogether", {"a.py": TOTAL})
+    history = shop_history(tmp_path / "shop")
+    GitHistory.at(tmp_path / "other").commit("Another history altogether", {"a.py": TOTAL})
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
     monkeypatch.setenv("GIT_TRACE", str(tmp_path / "trace"))
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", f"touch {tmp_path}/sprung")
 
-    mined = await mine(past.folder, Extent(), find_sandbox)
+    mined = await mine(history.folder, Extent(), find_sandbox)
 
-    assert mined.head == past.head
+    assert mined.head == history.head
     assert names_in(tmp_path) == ["other", "shop"]
 
 
 async def test_names_that_lead_out_links_and_submodules_are_left_out_of_the_task(tmp_path: Path):
-    past = Past.at(tmp_path / "shop")
-    link = Raw("120000", past.blob("/etc/passwd"))
+    history = GitHistory.at(tmp_path / "shop")
+    link = TreeEntry("120000", history.blob("/etc/passwd"))
     strange = {
         "../outside.py": "x = 1\n",
         "/absolute.py": "x = 1\n",
@@ -70,17 +70,17 @@ async def test_names_that_lead_out_links_and_submodules_are_left_out_of_the_task
         "line\nbreak.py": "x = 1\n",
         "not\udcffutf8.py": "x = 1\n",
         "shop/linked.py": link,
-        "shop/module": Raw("160000", "1" * 40),
+        "shop/module": TreeEntry("160000", "1" * 40),
         "shop/data.bin": b"\0\1\2",
         "shop/latin.txt": "café".encode("latin-1"),
         "shop/huge.txt": "x" * 3_000_000,
     }
-    past.commit(
+    history.commit(
         "Sell things", {**strange, "shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS}
     )
-    past.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS, "../again.txt": "x"})
+    history.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS, "../again.txt": "x"})
 
-    (task,) = (await mine(past.folder, Extent(), find_sandbox)).tasks
+    (task,) = (await mine(history.folder, Extent(), find_sandbox)).tasks
 
     assert sorted(task.files) == ["shop/__init__.py", "shop/total.py", "test_total.py"]
     unpack(task, tmp_path / "unpacked")
@@ -88,19 +88,19 @@ async def test_names_that_lead_out_links_and_submodules_are_left_out_of_the_task
 
 
 async def test_a_commit_whose_own_names_cannot_be_given_is_no_task(tmp_path: Path):
-    past = Past.at(tmp_path / "shop")
-    past.commit("Sell things", {"shop/total.py": TOTAL})
-    past.commit("Add a strange module to it", {"--config=x.py": TOTAL, "test_total.py": TOTAL_TESTS})
-    past.commit("Add one above the others", {"../up.py": TOTAL, "test_total.py": ROUNDED_TESTS})
+    history = GitHistory.at(tmp_path / "shop")
+    history.commit("Sell things", {"shop/total.py": TOTAL})
+    history.commit("Add a strange module to it", {"--config=x.py": TOTAL, "test_total.py": TOTAL_TESTS})
+    history.commit("Add one above the others", {"../up.py": TOTAL, "test_total.py": ROUNDED_TESTS})
 
-    mined = await mine(past.folder, Extent(), find_sandbox)
+    mined = await mine(history.folder, Extent(), find_sandbox)
 
     assert mined.reasons["names that cannot be given"] == 2
 
 
 async def test_a_file_where_a_folder_is_and_names_that_differ_by_case_are_left_out(tmp_path: Path):
-    past = Past.at(tmp_path / "shop")
-    past.commit(
+    history = GitHistory.at(tmp_path / "shop")
+    history.commit(
         "Sell things",
         {
             "shop/__init__.py": "",
@@ -112,32 +112,32 @@ async def test_a_file_where_a_folder_is_and_names_that_differ_by_case_are_left_o
             "readme": "",
         },
     )
-    past.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS})
+    history.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS})
 
-    (task,) = (await mine(past.folder, Extent(), find_sandbox)).tasks
+    (task,) = (await mine(history.folder, Extent(), find_sandbox)).tasks
 
     assert sorted(task.files) == ["README", "data/a.txt", "shop/__init__.py", "shop/total.py", "test_total.py"]
 
 
 async def test_a_replaced_commit_is_read_as_it_is(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
-    true_head = past.head or ""
-    false = past.commit("Something else in its place", {"shop/total.py": TOTAL})
-    past.git("update-ref", "refs/heads/main", true_head)
-    past.git("replace", true_head, false)
+    history = shop_history(tmp_path / "shop")
+    true_head = history.head or ""
+    false = history.commit("Something else in its place", {"shop/total.py": TOTAL})
+    history.git("update-ref", "refs/heads/main", true_head)
+    history.git("replace", true_head, false)
 
-    mined = await mine(past.folder, Extent(), find_sandbox)
+    mined = await mine(history.folder, Extent(), find_sandbox)
 
     assert mined.subjects == {true_head[:12]: "Round totals to cents"}
 
 
 async def test_trees_nested_to_list_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chargehand.evaluation.mining.git.MEMORY_MB_AT_MOST", 100)
-    past = shop_history(tmp_path / "shop")
-    tree = past.tree({"f": "x"})
+    history = shop_history(tmp_path / "shop")
+    tree = history.tree({"f": "x"})
     for _ in range(12):
-        tree = past.tree({f"d{number}": Raw("40000", tree) for number in range(10)})
-    past.commit("Add much of nothing to it", {"bomb": Raw("40000", tree)})
+        tree = history.tree({f"d{number}": TreeEntry("40000", tree) for number in range(10)})
+    history.commit("Add much of nothing to it", {"bomb": TreeEntry("40000", tree)})
 
     with pytest.raises(HistoryUnreadable, match="git diff-tree failed"):
-        await mine(past.folder, Extent(), find_sandbox)
+        await mine(history.folder, Extent(), find_sandbox)

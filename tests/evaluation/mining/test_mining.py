@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, Past, shop_history
+from histories import ROUNDED, ROUNDED_TESTS, ROUNDING, TOTAL, TOTAL_TESTS, GitHistory, shop_history
 
 from chargehand.evaluation.mining.errors import HistoryUnreadable
 from chargehand.evaluation.mining.mining import Extent, Mined, mine
@@ -14,17 +14,17 @@ from chargehand.tools.checking.sandbox_search import find_sandbox
 pytestmark = pytest.mark.anyio
 
 
-async def mined_from(past: Past, **extent) -> Mined:
-    return await mine(past.folder, Extent(**extent), find_sandbox)
+async def mined_from(history: GitHistory, **extent) -> Mined:
+    return await mine(history.folder, Extent(**extent), find_sandbox)
 
 
 async def test_a_commit_that_changes_code_and_its_test_becomes_a_task(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
+    history = shop_history(tmp_path / "shop")
 
-    mined = await mined_from(past)
+    mined = await mined_from(history)
 
     (task,) = mined.tasks
-    assert task.id == (past.head or "")[:12]
+    assert task.id == (history.head or "")[:12]
     assert (task.target, task.shown, task.tests) == ("shop/total.py", ("shop/total.py",), "tests/test_total.py")
     assert task.files == {"shop/__init__.py": "", "shop/total.py": TOTAL, "tests/test_total.py": ROUNDED_TESTS}
     assert (await prove(task)).verdict == "proved"
@@ -40,8 +40,8 @@ async def test_the_prompt_is_the_commits_intent_without_its_trailers_and_its_sol
 
 
 async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
-    past.commit(
+    history = shop_history(tmp_path / "shop")
+    history.commit(
         "Give discounts on totals of many things",
         {
             "shop/discount.py": "def discounted(prices, *, share):\n"
@@ -51,7 +51,7 @@ async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: P
         },
     )
 
-    task, _ = (await mined_from(past)).tasks
+    task, _ = (await mined_from(history)).tasks
 
     assert "Add `shop/discount.py`." in task.prompt
     assert "- in `shop/discount.py`: `discounted(…, share=…)`, `share`" in task.prompt
@@ -61,8 +61,8 @@ async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: P
 
 
 async def test_a_part_of_a_commit_that_is_not_enough_is_a_wrong_answer(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
-    past.commit(
+    history = shop_history(tmp_path / "shop")
+    history.commit(
         "Say totals in euros and in cents",
         {
             "shop/total.py": ROUNDED + "\n\ndef euros(prices):\n    return f'{total(prices):.2f} €'\n",
@@ -72,33 +72,33 @@ async def test_a_part_of_a_commit_that_is_not_enough_is_a_wrong_answer(tmp_path:
         },
     )
 
-    task, _ = (await mined_from(past)).tasks
+    task, _ = (await mined_from(history)).tasks
 
     assert task.slips == ("changes nothing", "leaves out shop/cents.py", "leaves out shop/total.py")
     assert (await prove(task)).verdict == "proved"
 
 
 async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: Path):
-    past = Past.at(tmp_path / "shop")
-    first = past.commit("Sell things", {"shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS})
+    history = GitHistory.at(tmp_path / "shop")
+    first = history.commit("Sell things", {"shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS})
     both = {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS}
     back = {"shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS}
-    past.commit("wip on the rounding", both)
-    past.commit('Revert "wip on the rounding"', back)
-    past.commit("Speak of rounding in code alone", {"shop/total.py": ROUNDED})
-    past.commit("Test the rounding of totals", {"test_total.py": ROUNDED_TESTS})
-    past.commit("Bring the branches together", {}, merged=first)
-    past.commit("Reword what totals are", {"shop/total.py": f"# Totals.\n{ROUNDED}", "test_total.py": TOTAL_TESTS})
-    past.commit("Expect what nobody does", {"shop/total.py": TOTAL, "test_total.py": ROUNDED_TESTS})
-    past.commit(
+    history.commit("wip on the rounding", both)
+    history.commit('Revert "wip on the rounding"', back)
+    history.commit("Speak of rounding in code alone", {"shop/total.py": ROUNDED})
+    history.commit("Test the rounding of totals", {"test_total.py": ROUNDED_TESTS})
+    history.commit("Bring the branches together", {}, merged=first)
+    history.commit("Reword what totals are", {"shop/total.py": f"# Totals.\n{ROUNDED}", "test_total.py": TOTAL_TESTS})
+    history.commit("Expect what nobody does", {"shop/total.py": TOTAL, "test_total.py": ROUNDED_TESTS})
+    history.commit(
         "Count with somebody's package",
         {"shop/total.py": ROUNDED, "test_total.py": f"import surely_not_installed\n{ROUNDED_TESTS}"},
     )
-    past.commit(
+    history.commit(
         "Move totals to another module", {"shop/total.py": None, "shop/sums.py": ROUNDED, "test_total.py": "x = 1"}
     )
 
-    mined = await mined_from(past)
+    mined = await mined_from(history)
 
     assert mined.tasks == ()
     assert dict(mined.reasons) == {
@@ -119,9 +119,9 @@ async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: P
 
 
 async def test_no_more_commits_are_looked_at_than_asked_for_and_no_more_tasks_made(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
+    history = shop_history(tmp_path / "shop")
     for digits in (3, 4, 5):
-        past.commit(
+        history.commit(
             f"Round totals to {digits} digits",
             {
                 "shop/total.py": TOTAL.replace("sum(prices)", f"round(sum(prices), {digits})"),
@@ -130,62 +130,64 @@ async def test_no_more_commits_are_looked_at_than_asked_for_and_no_more_tasks_ma
             },
         )
 
-    newest = await mined_from(past, commits=2)
-    one = await mined_from(past, tasks=1)
-    late = await mined_from(past, since_s=1_700_000_000 + 3.5 * 3600)
+    newest = await mined_from(history, commits=2)
+    one = await mined_from(history, tasks=1)
+    late = await mined_from(history, since_s=1_700_000_000 + 3.5 * 3600)
 
     assert [len(newest.tasks), newest.looked_at] == [2, 2]
     assert [len(one.tasks), one.looked_at, one.unproved] == [1, 5, 3]
-    assert [task.id for task in late.tasks] == [(past.head or "")[:12]]
+    assert [task.id for task in late.tasks] == [(history.head or "")[:12]]
 
 
 async def test_tests_of_the_commit_alone_are_the_check_where_older_ones_cannot_pass(tmp_path: Path):
-    past = Past.at(tmp_path / "shop")
+    history = GitHistory.at(tmp_path / "shop")
     old = "def test_wants_a_network():\n    assert False\n\n\n"
-    past.commit("Sell things", {"shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": old})
-    past.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": old + ROUNDED_TESTS})
+    history.commit("Sell things", {"shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": old})
+    history.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": old + ROUNDED_TESTS})
 
-    (task,) = (await mined_from(past)).tasks
+    (task,) = (await mined_from(history)).tasks
 
     assert task.tests.splitlines() == ["test_total.py::test_total", "test_total.py::test_cents"]
 
 
 async def test_a_package_whose_folder_has_another_name_is_found_under_its_own(tmp_path: Path):
-    past = Past.at(tmp_path / "shop")
+    history = GitHistory.at(tmp_path / "shop")
     project = '[tool.setuptools.package-dir]\n"store.money" = "money"\n'
     tests = "from store.money.total import total\nfrom store.money import NAME\n\n\ndef test_it():\n"
-    past.commit(
+    history.commit(
         "Sell things",
         {"pyproject.toml": project, "money/__init__.py": "NAME = 'money'\n", "money/total.py": TOTAL, "test_it.py": ""},
     )
-    past.commit(
+    history.commit(
         ROUNDING,
         {"money/total.py": ROUNDED, "test_it.py": f"{tests}    assert (NAME, total([0.1, 0.2])) == ('money', 0.3)\n"},
     )
 
-    (task,) = (await mined_from(past)).tasks
+    (task,) = (await mined_from(history)).tasks
 
     assert task.target == "money/total.py"
 
 
 @pytest.mark.parametrize("bare", [False, True])
 async def test_a_bare_clone_gives_the_same_tasks(tmp_path: Path, *, bare: bool):
-    past = shop_history(tmp_path / "shop")
-    past.git("clone", "--quiet", *(["--bare"] if bare else []), str(past.folder), str(tmp_path / "clone"))
+    history = shop_history(tmp_path / "shop")
+    history.git("clone", "--quiet", *(["--bare"] if bare else []), str(history.folder), str(tmp_path / "clone"))
 
     theirs = await mine(tmp_path / "clone", Extent(), find_sandbox)
 
-    assert [task.id for task in theirs.tasks] == [(past.head or "")[:12]]
+    assert [task.id for task in theirs.tasks] == [(history.head or "")[:12]]
 
 
 async def test_what_a_partial_clone_lacks_is_told_from_what_is_not_text(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
-    past.commit("Name the shop in its own letters", {"shop/name.py": b"NAME = '\xe9'\n", "tests/test_name.py": "1\n"})
-    past.git("config", "uploadpack.allowFilter", "true")
+    history = shop_history(tmp_path / "shop")
+    history.commit(
+        "Name the shop in its own letters", {"shop/name.py": b"NAME = '\xe9'\n", "tests/test_name.py": "1\n"}
+    )
+    history.git("config", "uploadpack.allowFilter", "true")
     clone = tmp_path / "clone"
-    past.git("clone", "--quiet", "--filter=blob:none", "--no-checkout", past.folder.as_uri(), str(clone))
+    history.git("clone", "--quiet", "--filter=blob:none", "--no-checkout", history.folder.as_uri(), str(clone))
 
-    whole, partial = [await mine(folder, Extent(), find_sandbox) for folder in (past.folder, clone)]
+    whole, partial = [await mine(folder, Extent(), find_sandbox) for folder in (history.folder, clone)]
 
     assert whole.reasons == {"the first commit": 1, "not text": 1}
     assert partial.reasons == {"the first commit": 1, "not in the clone": 2}
@@ -202,8 +204,8 @@ async def test_a_repository_with_sha256_ids_gives_the_same_task(tmp_path: Path):
 
 
 async def test_a_worktree_has_the_place_of_the_main_one_too(tmp_path: Path):
-    past = shop_history(tmp_path / "shop")
-    past.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
+    history = shop_history(tmp_path / "shop")
+    history.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
 
     (task,) = (await mine(tmp_path / "other" / "shop", Extent(), find_sandbox)).tasks
 
@@ -214,9 +216,9 @@ async def test_a_worktree_has_the_place_of_the_main_one_too(tmp_path: Path):
 
 async def test_what_is_no_history_is_refused_with_the_remedy(tmp_path: Path):
     (tmp_path / "plain").mkdir()
-    empty = Past.at(tmp_path / "empty")
-    past = shop_history(tmp_path / "shop")
-    past.git("clone", "--quiet", "--depth=1", past.folder.as_uri(), str(tmp_path / "shallow"))
+    empty = GitHistory.at(tmp_path / "empty")
+    history = shop_history(tmp_path / "shop")
+    history.git("clone", "--quiet", "--depth=1", history.folder.as_uri(), str(tmp_path / "shallow"))
     for path, remedy in (
         (tmp_path / "nowhere", "not a folder"),
         (tmp_path / "plain", "Name a folder where `git log` works"),

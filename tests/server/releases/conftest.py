@@ -5,8 +5,8 @@ import sys
 from collections.abc import AsyncGenerator
 
 import pytest
-from changed_vendors import CLAUDES, DEARER, NEW_WEIGHTS
-from command_line import Typed, standard_input
+from changed_vendors import CEREBRAS_AT_A_HIGHER_PRICE, CLAUDE_WITH_SUCCESSOR, NEW_WEIGHTS
+from command_line import CommandResult, standard_input
 
 from chargehand.evaluation.peers.reply import Answer, Reply
 from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
@@ -21,7 +21,9 @@ def changed(monkeypatch: pytest.MonkeyPatch):
 
     @contextlib.asynccontextmanager
     async def opening(answer: Answer = lambda _: Reply("def f(): ...")) -> AsyncGenerator[Vendors]:
-        async with vendors(answer, installed=(QWEN, NEW_WEIGHTS), claude=CLAUDES, at_cerebras=DEARER) as peers:
+        async with vendors(
+            answer, installed=(QWEN, NEW_WEIGHTS), claude=CLAUDE_WITH_SUCCESSOR, at_cerebras=CEREBRAS_AT_A_HIGHER_PRICE
+        ) as peers:
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
             yield peers
@@ -36,10 +38,10 @@ def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
 
     async def run(
         *, apply: bool = False, as_json: bool = True, answer: str | None = None, services: OpenServices = own_services
-    ) -> Typed:
+    ) -> CommandResult:
         monkeypatch.setattr(sys, "stdin", standard_input(answer))
         code = await update_profiles(services, ["releases"], apply=apply, as_json=as_json)
         printed = capsys.readouterr()
-        return Typed(code, printed.out, printed.err)
+        return CommandResult(code, printed.out, printed.err)
 
     return run

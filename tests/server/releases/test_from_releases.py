@@ -4,7 +4,7 @@ import datetime as dt
 import json
 
 import pytest
-from changed_vendors import LAST_DAY, NEWCOMER, NEXT, SONNET, opened
+from changed_vendors import LAST_DAY, NEWCOMER, NEXT, SONNET, services_with_prices
 from house import Connect, fenced
 from mcp import Client
 
@@ -48,7 +48,7 @@ async def delegated_on(services: OpenServices, model: str) -> dict:
 
 async def test_everything_that_vendors_announce_is_proposed_with_where_it_was_read(changed, update):
     async with changed() as peers:
-        told = await update(services=opened(peers, priced))
+        told = await update(services=services_with_prices(peers, priced))
 
     assert told.code == 0
     assert set(told.proposed) == {
@@ -65,7 +65,7 @@ async def test_everything_that_vendors_announce_is_proposed_with_where_it_was_re
 
 async def test_what_is_written_is_not_proposed_again_and_is_taken_back_at_once(changed, update, tmp_path):
     async with changed() as peers:
-        services = opened(peers, priced)
+        services = services_with_prices(peers, priced)
         first = await update(apply=True, services=services)
         again = await update(apply=True, services=services)
 
@@ -78,7 +78,7 @@ async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the
 ):
     folder = tmp_path / "chargehand-home" / "profiles"
     async with changed() as peers:
-        assert (await update(apply=True, services=opened(peers, priced))).code == 0
+        assert (await update(apply=True, services=services_with_prices(peers, priced))).code == 0
         # Somebody has evaluated the successor.
         (folder / "mine.yaml").write_text(f"id: {NEXT}\nlifecycle: {{on_probation: false}}\n", encoding="utf-8")
         async with connect(era) as client:
@@ -111,7 +111,7 @@ async def test_nobody_is_told_of_a_model_that_stays(era):
 
 async def test_the_doctor_warns_of_a_role_whose_successor_is_on_probation(changed, update):
     async with changed() as peers:
-        await update(apply=True, services=opened(peers, priced))
+        await update(apply=True, services=services_with_prices(peers, priced))
         async with own_services() as services:
             diagnosis = await examine(services)
 
@@ -124,7 +124,7 @@ async def test_a_new_local_model_plays_no_role_until_it_was_measured_but_can_be_
     changed, update, connect: Connect
 ):
     async with changed(lambda _: Reply(fenced("def double(count):\n    return 2 * count"))) as peers:
-        await update(apply=True, services=opened(peers))
+        await update(apply=True, services=services_with_prices(peers))
         async with connect() as client:
             routed = await client.call_tool("route_task", {"task": "Rename n to count: def double(n): return 2 * n"})
             receipt = await delegated(client, NEWCOMER)
@@ -159,14 +159,14 @@ async def test_a_price_that_is_announced_shows_in_usage_from_its_day_on_and_not_
     # Mostly thinking, which is billed as output: what the vendor's cache does to the prompt is lost in it.
     answer = Reply(fenced("def double(count):\n    return 2 * count"), thinking_tokens=5_000)
     async with changed(lambda _: answer) as peers:
-        await update(apply=True, services=opened(peers, announced))
+        await update(apply=True, services=services_with_prices(peers, announced))
         unseen = load_catalogue(tmp_path / "chargehand-home" / "profiles").profiles["claude-haiku-5-5"].price
         assert unseen == today, "a list without a day of its own is not believed unseen"
-        seen = await update(as_json=False, answer="y\n", services=opened(peers, announced))
+        seen = await update(as_json=False, answer="y\n", services=services_with_prices(peers, announced))
         assert "$7 / $35 per million tokens from" in seen.out
-        await delegated_on(opened(peers, in_days=20), "claude-haiku-5-5")
+        await delegated_on(services_with_prices(peers, in_days=20), "claude-haiku-5-5")
         before = await spent()
-        await delegated_on(opened(peers, in_days=21), "claude-haiku-5-5")
+        await delegated_on(services_with_prices(peers, in_days=21), "claude-haiku-5-5")
         after = await spent() - before
 
     assert after == pytest.approx(70 * before, rel=0.05)

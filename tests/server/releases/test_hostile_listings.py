@@ -12,8 +12,8 @@ from typing import Any
 import anyio
 import httpx
 import pytest
-from changed_vendors import NEWCOMER, SONNET, opened
-from command_line import Typed
+from changed_vendors import NEWCOMER, SONNET, services_with_prices
+from command_line import CommandResult
 from starlette.responses import Response
 
 from chargehand.evaluation.peers.vendors import KEY, Vendors
@@ -110,7 +110,7 @@ async def listed(peers: Vendors, vendor: str) -> Any:
         return (await client.get(url, params=params, headers=headers)).json()
 
 
-def others_are_proposed(told: Typed, vendor: str) -> bool:
+def others_are_proposed(told: CommandResult, vendor: str) -> bool:
     return {p["profile"] for p in told.json["proposals"]} == set(THEIRS.values()) - {THEIRS[vendor]}
 
 
@@ -123,7 +123,7 @@ async def test_a_listing_that_is_wrong_changes_nothing_of_its_vendor_and_all_of_
         right = await listed(peers, vendor)
         peer(peers, vendor).listing = FAULTS[fault](right)
 
-        told = await update(services=opened(peers))
+        told = await update(services=services_with_prices(peers))
 
     assert others_are_proposed(told, vendor)
     assert told.code == 1
@@ -139,7 +139,7 @@ async def test_pages_that_never_end_are_given_up(changed, update):
         right = await listed(peers, "Anthropic")
         peers.anthropic.listing = answering({**right, "has_more": True})
 
-        told = await update(services=opened(peers))
+        told = await update(services=services_with_prices(peers))
 
     assert others_are_proposed(told, "Anthropic")
     assert "more than 20 pages" in told.error
@@ -149,7 +149,7 @@ async def test_pages_that_never_end_are_given_up(changed, update):
 async def test_pages_are_followed_to_the_last(changed, update, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("chargehand.server.releases.anthropic_listing._PER_PAGE", 2)
     async with changed() as peers:
-        told = await update(services=opened(peers))
+        told = await update(services=services_with_prices(peers))
 
     assert (SONNET, "lifecycle") in told.proposed
     assert len(peers.anthropic.journal.to("/v1/models")) == 2
@@ -160,7 +160,7 @@ async def test_a_page_that_does_not_say_how_it_goes_on_is_not_believed(changed, 
         right = await listed(peers, "Anthropic")
         peers.anthropic.listing = answering({**right, "has_more": True, "last_id": "another"})
 
-        told = await update(services=opened(peers))
+        told = await update(services=services_with_prices(peers))
 
     assert others_are_proposed(told, "Anthropic")
     assert "does not say where the next one is" in told.error
@@ -183,7 +183,7 @@ async def test_facts_that_cannot_be_are_not_believed(changed, update, facts: dic
         right = await listed(peers, "Anthropic")
         peers.anthropic.listing = changing(lambda first: first.update(facts))(right)
 
-        told = await update(services=opened(peers))
+        told = await update(services=services_with_prices(peers))
 
     assert others_are_proposed(told, "Anthropic")
     assert told.code == 1
@@ -195,7 +195,7 @@ async def test_a_price_that_cannot_be_is_not_believed(changed, update, usd: obje
         right = await listed(peers, "Cerebras")
         peers.cerebras.listing = changing(lambda first: first.update(pricing={"input": usd, "output": 1}))(right)
 
-        told = await update(services=opened(peers))
+        told = await update(services=services_with_prices(peers))
 
     assert others_are_proposed(told, "Cerebras")
 

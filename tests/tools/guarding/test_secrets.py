@@ -5,7 +5,7 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import pytest
-from planted import AWS_KEY, HARMLESS, SECRETS, drawn
+from planted import AWS_KEY, HARMLESS, SECRETS, random_text
 
 from chargehand.tools.guarding.own_patterns import own_pattern
 from chargehand.tools.guarding.secrets import SecretSearch, placeholder
@@ -135,5 +135,5 @@ def test_a_secret_is_found_wherever_it_stands_in_a_long_text():
     filler = "x = compute(1, 2)\n" * 60_000
 
     for place in (0, len(filler) // 2, len(filler)):
-        text = filler[:place] + "\nghp_" + drawn(36) + "\n" + filler[place:]
+        text = filler[:place] + "\nghp_" + random_text(36) + "\n" + filler[place:]
         assert [secret.kind for secret in SEARCH.find(text)] == ["github-token"]
