@@ -1,5 +1,6 @@
 """Opens the ledger's file and turns SQLite errors into messages with a remedy."""
 
+import errno
 import os
 import sqlite3
 import stat
@@ -144,6 +145,14 @@ def _is_busy(error: Exception) -> bool:
     return _code(error) == sqlite3.SQLITE_BUSY
 
 
+def _is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    # Without room for its shared memory, SQLite calls it an I/O error.
+    extended = getattr(error, "sqlite_errorcode", 0)
+    return _code(error) == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE
+
+
 def _code(error: Exception) -> int:
     """SQLite's primary result code; 0 for errors it did not report."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.Error) else 0
@@ -163,8 +172,14 @@ def _remedy(path: Path, error: Exception) -> str:
             f" together with {path.name}-wal and {path.name}-shm if they exist: a new one is created. To recover what"
             f" is readable: sqlite3 {path.name} .recover" + (f"; an older copy is in {backups}." if backups else ".")
         )
-    if _code(error) == sqlite3.SQLITE_FULL:
+    if _is_full(error):
         return f"the ledger {path} cannot be written: the disk is full. What it holds is safe. Make room and try again."
+    if isinstance(error, OSError) or _code(error) in _FORBIDDEN:
+        why = f"{error.filename or path}: {error.strerror or error}" if isinstance(error, OSError) else error
+        return (
+            f"the ledger {path} cannot be opened ({why}). Make the folder and its files readable and writable for you,"
+            " or set CHARGEHAND_HOME to another folder."
+        )
     return (
         f"the ledger {path} cannot be used ({error}). Make the folder writable and free disk space, or set"
         " CHARGEHAND_HOME to another folder. If the file is damaged, move it aside: a new one is created."
@@ -172,5 +187,6 @@ def _remedy(path: Path, error: Exception) -> str:
 
 
 _RETRY_PAUSE_S = 0.02
+_FORBIDDEN = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 # 0: raised by _refuse_emptied.
 _DAMAGE = (0, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)

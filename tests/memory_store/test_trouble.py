@@ -98,6 +98,17 @@ async def test_a_full_disk_is_named_and_what_was_written_stays(small_disk, clock
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+async def test_a_ledger_is_not_called_damaged_because_there_is_no_room_to_open_it(small_disk, clock):
+    home = small_disk / "home"
+    await (await Ledger.open(home, clock)).aclose()
+    fill_up(small_disk, but_for=0)
+
+    with pytest.raises(LedgerUnusable, match=r"the disk is full\. What it holds is safe") as refused:
+        await Ledger.open(home, clock)
+
+    assert "damaged" not in str(refused.value)
+
+
 async def test_a_migration_without_room_leaves_the_old_ledger(small_disk, clock):
     home = small_disk / "home"
     old_ledger(home, tasks=1_000)
@@ -154,6 +165,7 @@ async def test_what_may_not_be_written_is_named_with_what_to_do(for_anybody: Pat
     assert written == 0
     assert str(home / LEDGER_FILE) in message
     assert "CHARGEHAND_HOME" in message
+    assert "damaged" not in message
     assert (home / LEDGER_FILE).read_bytes() == before
 
 
