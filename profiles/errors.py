@@ -19,7 +19,10 @@ class InvalidProfile(ProfileError):
     """A YAML file that is not a valid profile; the message names file, field, value and remedy."""
 
     def __init__(self, message: str, file: str | None = None, fault: str = "") -> None:
-        """file: the file that is ignored because of it. fault: a short description that quotes no value."""
+        """file: the file below `profiles/` that is ignored because of it; empty for the folder itself.
+
+        fault: a short description that quotes no value.
+        """
         self.file = file
         self.fault = fault
         super().__init__(message)

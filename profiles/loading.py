@@ -36,11 +36,12 @@ def load_catalogue(user_folder: Path | None = None) -> Catalogue:
     reading = _Reading()
     reading.add_folder(files(__name__.rpartition(".")[0]))
     reading.own = {}
-    if user_folder is not None and user_folder.is_dir():
+    if user_folder is not None and os.path.isdir(user_folder):  # noqa: PTH112 - Path.is_dir raises where it may not look
         reading.add_measured(facts_in_force(user_folder / MEASURED_FOLDER))
         reading.add_folder(user_folder)
     elif user_folder is not None and os.path.lexists(user_folder):
-        reading.reject(f"{user_folder}: is not a folder. Replace it with a folder of profiles, or remove it.")
+        message = f"{user_folder}: is not a folder. Replace it with a folder of profiles, or remove it."
+        reading.reject(InvalidProfile(message, "", "it is not a folder"))
     return reading.catalogue()
 
 
@@ -72,7 +73,8 @@ class _Reading:
         try:
             folder_files = _yaml_files(folder)
         except OSError as error:
-            self._problems.append(InvalidProfile(f"{folder}: cannot be listed ({error}). Make it a readable folder."))
+            message = f"{folder}: cannot be listed ({error.strerror}). Make it a readable folder."
+            self._problems.append(InvalidProfile(message, "", "it cannot be listed"))
             return
         for file in folder_files:
             try:
@@ -89,8 +91,8 @@ class _Reading:
             except InvalidProfile as problem:
                 self._problems.append(problem)
 
-    def reject(self, problem: str) -> None:
-        self._problems.append(InvalidProfile(problem))
+    def reject(self, problem: InvalidProfile) -> None:
+        self._problems.append(problem)
 
     def add_measured(self, measured: InForce) -> None:
         self._problems += [InvalidProfile(problem) for problem in measured.problems]

@@ -193,6 +193,8 @@ def test_a_file_in_place_of_the_folder_is_a_problem(tmp_path: Path):
     place = tmp_path / "profiles"
     place.write_text("id: qwen3-14b\n")
 
-    (problem,) = load_catalogue(place).problems
+    catalogue = load_catalogue(place)
 
+    (problem,) = catalogue.problems
     assert str(problem) == f"{place}: is not a folder. Replace it with a folder of profiles, or remove it."
+    assert catalogue.not_in_force == "profiles/ is not in force: it is not a folder; `chargehand doctor` says more."
