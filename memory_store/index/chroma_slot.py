@@ -133,6 +133,9 @@ class ChromaSlot:
         try:
             remove_idle(self._root)
             return _Resources(slot, CallMark(slot.folder), chroma)
+        except IndexUnavailable:
+            slot.release()
+            raise
         except OSError as error:
             slot.release()
             raise IndexUnavailable(remedy(slot.folder, error)) from error

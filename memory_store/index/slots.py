@@ -66,7 +66,7 @@ def remove_idle(root: Path, *, now: float | None = None, idle_after_s: float = I
     """Empty free slots that have been idle for long and return their numbers.
 
     now: seconds since 1970. A slot's last use is its folder's modification time. Folders that cannot be removed
-    are skipped.
+    are skipped. Raises IndexUnavailable when the root cannot be read.
     """
     removed: list[int] = []
     for number, folder in _folders(root):
@@ -95,10 +95,13 @@ def remedy(folder: Path, error: object) -> str:
 
 
 def _folders(root: Path) -> Iterator[tuple[int, Path]]:
-    if root.is_dir():
-        for folder in sorted(root.iterdir()):
-            if folder.name.isdecimal() and folder.is_dir():
-                yield int(folder.name), folder
+    try:
+        folders = sorted(root.iterdir()) if os.path.lexists(root) else []
+    except OSError as error:
+        raise IndexUnavailable(remedy(root, error)) from error
+    for folder in folders:
+        if folder.name.isdecimal() and folder.is_dir():
+            yield int(folder.name), folder
 
 
 def _try_slot(root: Path, number: int) -> Slot | None:

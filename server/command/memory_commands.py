@@ -28,6 +28,7 @@ from ...memory_store.care.pruning import (
     shrink,
 )
 from ...memory_store.embedding.embedder import EmbedderUnavailable
+from ...memory_store.index.errors import IndexUnavailable
 from ...memory_store.index.exact_choice import choices_in, forget_choices
 from ...memory_store.index.slots import remove_idle
 from ...memory_store.text_form import TextForm
@@ -40,7 +41,7 @@ from ..wiring import INDEX_FOLDER
 from .question import agrees
 from .reports import USER_FIXABLE, print_error, print_json
 
-_USER_FIXABLE = (*USER_FIXABLE, EmbedderUnavailable, OSError)
+_USER_FIXABLE = (*USER_FIXABLE, EmbedderUnavailable, IndexUnavailable, OSError)
 
 
 async def print_stats(open_services: OpenServices, *, as_json: bool) -> int:
@@ -204,8 +205,8 @@ async def forget_tasks(
                 return 0
             with _progress("forgetting", as_json) as tell:
                 forgotten = await forget(services.ledger, selection, tell)
-                await anyio.to_thread.run_sync(services.journals.forget, None if everything else found)
                 await shrink(services.ledger, went=forgotten.tasks)
+            await anyio.to_thread.run_sync(services.journals.forget, None if everything else found)
             await _drop_idle_indexes(services)
     except _USER_FIXABLE as error:
         return print_error(error)
