@@ -41,6 +41,50 @@ async def test_doctor_lists_remedies_and_exits_1_when_no_model_can_generate(envi
     assert "escape probe" in result.out
 
 
+@pytest.mark.parametrize("command", [("usage",), ("doctor",), ("profiles", "list"), ("route", RENAME)])
+async def test_a_data_folder_that_cannot_even_be_looked_into_is_named_with_what_to_do(
+    environment: dict[str, str], tmp_path: Path, command: tuple[str, ...]
+):
+    home = tmp_path / ("x" * 300)  # too long to exist; what belongs to another user fails likewise
+
+    seen = await run_command(environment | {"CHARGEHAND_HOME": str(home)}, *command)
+
+    assert (seen.code, seen.out) == (1, "")
+    assert f"the ledger {home}/ledger.sqlite3 cannot be opened" in seen.error.replace("\n", "")
+    assert "CHARGEHAND_HOME to another folder" in " ".join(seen.error.split())
+    assert "Traceback" not in seen.error
+
+
+@pytest.mark.parametrize("harm", ["a file in its place", "a damaged plan"])
+async def test_journals_of_written_files_that_cannot_be_used_are_named_and_stop_nothing_else(
+    environment: dict[str, str], tmp_path: Path, harm: str
+):
+    task_id, folder = "a" * 32, tmp_path / "data" / "undo"
+    place = folder if harm == "a file in its place" else folder / task_id / "plan.json"
+    place.parent.mkdir(parents=True)
+    place.write_text("{")
+
+    usage = await run_command(environment, "usage")
+    undone = await run_command(environment, "undo", task_id)
+
+    assert (usage.code, undone.code) == (0, 1)
+    for seen in (usage, undone):
+        assert f"{place} cannot be used" in " ".join(seen.error.split())
+        assert "Make it readable and writable for you, or delete it." in " ".join(seen.error.split())
+
+
+async def test_what_cannot_be_read_of_an_index_is_named_with_what_to_do(environment: dict[str, str], tmp_path: Path):
+    index = tmp_path / "data" / INDEX_FOLDER
+    index.parent.mkdir()
+    index.write_text("")
+
+    seen = await run_command(environment, "memory", "rebuild")
+
+    assert seen.code == 1
+    assert f"the index in {index} cannot be used" in " ".join(seen.error.split())
+    assert "Make the folder writable" in " ".join(seen.error.split())
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 @pytest.mark.parametrize(
     ("command", "redirection", "message"),

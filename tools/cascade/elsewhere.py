@@ -6,7 +6,7 @@ import anyio
 import anyio.to_thread
 
 from ...memory_store.under_way import AttemptRow, TaskState, attempts_of, close_task, read_state, request_cancellation
-from ..editing.journal import Journals
+from ..editing.journal import Journals, JournalUnusable
 from ..editing.undo import recover
 from ..editing.writing import UNDONE
 from ..errors import OF_ANOTHER_PROJECT, CallerError, unknown_task
@@ -84,7 +84,10 @@ def _figures_of(receipt: Receipt) -> Receipt:
 
 def _file_notes(journals: Journals, task_id: str) -> list[str]:
     """Notes on the files that an interrupted task had begun to write."""
-    journal = journals.find(task_id)
+    try:
+        journal = journals.find(task_id)
+    except JournalUnusable as error:
+        return [str(error)]
     if journal is None:
         return []
     written = [entry.path for entry in journal.plan.files]

@@ -5,8 +5,10 @@ touched. It holds a plan, and every file's old and new content.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
@@ -14,14 +16,17 @@ from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ...profiles.durable_files import sync, write_and_sync
+from ..errors import CallerError
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+logger = logging.getLogger(__name__)
 
 FOLDER = "undo"
 KEPT_DAYS = 30
@@ -66,6 +71,16 @@ class WritePlan(BaseModel):
     """Device and inode of each root."""
 
 
+class JournalUnusable(CallerError):
+    """A journal, or the folder of all, cannot be used; the message names it and the remedy."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be used ({why}), so what is recorded there can be neither undone nor forgotten. Make it"
+            " readable and writable for you, or delete it."
+        )
+
+
 @dataclass(frozen=True)
 class Journal:
     """The writes of one task, planned or done."""
@@ -104,9 +119,8 @@ class Journal:
 
     def drop(self) -> None:
         """Delete the journal, beginning with the plan, without which the rest is ignored."""
-        with contextlib.suppress(FileNotFoundError):
-            (self.folder / _PLAN).unlink()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            _drop(self.folder)
 
 
 @dataclass
@@ -117,6 +131,7 @@ class Journals:
     at_step: Step = lambda _: None
     notices: list[str] = field(default_factory=list[str])
     """Messages about tasks recovered at startup, for the next answer."""
+    _noted: set[str] = field(default_factory=set[str])
 
     def take_notices(self) -> list[str]:
         """Return the messages and clear them."""
@@ -160,36 +175,86 @@ class Journals:
         return Journal(self.folder / plan.task_id, plan)
 
     def find(self, task_id: str) -> Journal | None:
+        """The journal of a task. None: there is none. Raises JournalUnusable."""
         if Path(task_id).name != task_id:  # rejects paths
             return None
         folder = self.folder / task_id
         try:
             return Journal(folder, WritePlan.model_validate_json((folder / _PLAN).read_bytes()))
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            if self.folder.is_dir():
+                return None
+            raise JournalUnusable(self.folder, "it is not a folder") from None
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                return None
+            raise JournalUnusable(folder, error.strerror or str(error)) from error
+        except ValidationError as error:
+            raise JournalUnusable(folder / _PLAN, "it is damaged") from error
 
     def all(self) -> list[Journal]:
-        """Oldest first."""
+        """Oldest first. Those that cannot be read are left out, and named once in `notices`."""
+        found: list[Journal] = []
         try:
-            names = [path.name for path in self.folder.iterdir() if not path.name.startswith(_UNFINISHED)]
-        except FileNotFoundError:
-            return []
-        found = [journal for name in names if (journal := self.find(name)) is not None]
+            names = self._names()
+        except JournalUnusable as error:
+            self._note(error)
+            return found
+        for name in names:
+            try:
+                journal = self.find(name)
+            except JournalUnusable as error:
+                self._note(error)
+            else:
+                found += [journal] if journal else []
         return sorted(found, key=lambda journal: journal.plan.at)
 
+    def _names(self) -> list[str]:
+        try:
+            return [path.name for path in self.folder.iterdir() if not path.name.startswith(_UNFINISHED)]
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise JournalUnusable(self.folder, error.strerror or str(error)) from error
+
+    def _note(self, error: "JournalUnusable") -> None:
+        if str(error) not in self._noted:
+            self._noted.add(str(error))
+            self.notices.append(str(error))
+            logger.warning("%s", error)
+
     def forget(self, task_ids: Collection[str] | None) -> None:
-        """Delete the journals of these tasks, which can then no longer be undone. None: all tasks."""
-        for journal in self.all():
-            if task_ids is None or journal.plan.task_id in task_ids:
-                journal.drop()
+        """Delete the journals of these tasks, which can then no longer be undone. None: all tasks.
+
+        Raises JournalUnusable for one that cannot be deleted, after the others.
+        """
+        kept: JournalUnusable | None = None
+        for name in self._names():
+            if name == _LOCK or (task_ids is not None and name not in task_ids):
+                continue
+            try:
+                _drop(self.folder / name)
+            except OSError as error:
+                kept = JournalUnusable(self.folder / name, error.strerror or str(error))
+        if kept is not None:
+            raise kept
 
     def unfinished(self) -> list[tuple[str, Path]]:
         """Task ids and folders of incomplete journals, for which no file was written."""
         try:
             paths = list(self.folder.glob(f"{_UNFINISHED}*"))
-        except FileNotFoundError:
+        except OSError:  # `all` says so
             return []
         return [(path.name.removeprefix(_UNFINISHED), path) for path in paths]
+
+
+def _drop(folder: Path) -> None:
+    """Delete the folder of a journal. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / _PLAN).unlink()
+    shutil.rmtree(folder)
 
 
 def identity(folder: str | Path) -> tuple[int, int]:

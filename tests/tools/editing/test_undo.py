@@ -430,3 +430,22 @@ async def test_a_task_that_is_forgotten_leaves_no_file_behind(services: Services
     services.journals.forget([TASK])
 
     assert [path.name for path in services.journals.folder.iterdir()] == ["lock"]
+
+
+async def test_a_damaged_journal_is_said_once_keeps_no_other_from_use_and_is_forgotten_too(
+    services: Services, project: Path
+):
+    await write(services, project)
+    damaged = services.journals.folder / "damaged"
+    damaged.mkdir()
+    (damaged / "plan.json").write_text("{")
+
+    await recover(services.ledger, services.journals, services.now)
+    await recover(services.ledger, services.journals, services.now)
+    [said] = services.journals.take_notices()
+    await undo_task(services, TASK)
+    services.journals.forget(None)
+
+    assert f"{damaged / 'plan.json'} cannot be used (it is damaged)" in said
+    assert contents(project) == BEFORE
+    assert [path.name for path in services.journals.folder.iterdir()] == ["lock"]
