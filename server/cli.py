@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 Run = Callable[[argparse.Namespace], int]
 
+INTERRUPTED = 130
+"""The exit code of a command that Ctrl-C ended, as shells use it."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code."""
@@ -46,6 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if output.why_failed is None:
                 raise
             code = 1
+        except KeyboardInterrupt:  # Ctrl-C in a command that has nothing to settle
+            code = INTERRUPTED
         output.flush()
     if output.why_failed is None:
         return code

@@ -9,7 +9,6 @@ id as a notification; so lines are validated here first.
 import json
 import os
 import re
-import signal
 import sys
 from collections.abc import AsyncGenerator
 from typing import Any, cast
@@ -24,6 +23,7 @@ from mcp.types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError, jso
 from pydantic import ValidationError
 
 from .app import build_app
+from .end_signals import end_signals
 from .surface.server_state import OpenServices, ServerState
 
 SHUTDOWN_S = 0.8
@@ -131,10 +131,11 @@ async def _end_unread(closed: anyio.Event) -> None:
 async def _end_on_signal(
     serving: anyio.CancelScope, closed: anyio.Event, *, task_status: anyio.abc.TaskStatus[None]
 ) -> None:
-    if sys.platform == "win32":  # no signal receiver there; hosts end the process by closing standard input
+    numbers = end_signals()
+    if not numbers:  # hosts end the process by closing standard input
         task_status.started()
         return
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(*numbers) as signals:
         task_status.started()
         async for _ in signals:
             serving.cancel()

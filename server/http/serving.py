@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from starlette.types import ASGIApp
 
 from ...evaluation.in_loop_server import served_in_loop
 from ...tools.errors import CallerError
+from ..end_signals import end_signals
 from ..settings import load_settings
 from ..surface.server_state import OpenServices
 from .application import http_app
@@ -28,7 +28,7 @@ class CannotListen(CallerError):
 
 
 async def serve_http(open_services: OpenServices, binding: Binding) -> None:
-    """Serve until SIGTERM or SIGINT. Raises BadSetting or CannotListen before serving."""
+    """Serve until a signal to end. Raises BadSetting or CannotListen before serving."""
     settings = load_settings()
     # Set here because the services open only with the first call, and rejected requests must be logged before.
     logging.getLogger("chargehand").setLevel(settings.log_level)
@@ -46,17 +46,18 @@ async def serve_http(open_services: OpenServices, binding: Binding) -> None:
 
 
 async def serve_until_signal(app: ASGIApp, listener: socket.socket, ready: Callable[[], None]) -> None:
-    """Serve an app on a socket until SIGTERM or SIGINT.
+    """Serve an app on a socket until a signal to end.
 
     ready: called when the app answers and signals are handled.
     """
     log_accept_failure_once(asyncio.get_running_loop())
-    if sys.platform == "win32":  # no signal receiver there; Ctrl-C ends the process as usual
+    numbers = end_signals()
+    if not numbers:  # Ctrl-C ends the process as usual
         async with serving(app, listener):
             ready()
             await anyio.sleep_forever()
     # Signals are received until shutdown is complete (at most SHUTDOWN_S), so that a second one does not cut it short.
-    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+    with anyio.open_signal_receiver(*numbers) as signals:
         async with serving(app, listener):
             ready()
             async for _ in signals:

@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import subprocess
 import sys
 import venv
 from pathlib import Path
@@ -15,8 +17,9 @@ from house import Script, fenced
 from mcp import Client, StdioServerParameters
 from open_peer import OpenAICompatiblePeer, OpenModel
 from rename_task import RENAME
+from server_process import COMMAND
 
-from chargehand.evaluation.peers.reply import Reply
+from chargehand.evaluation.peers.reply import Reply, Stall
 from chargehand.evaluation.peers.serving import serving
 from chargehand.evaluation.peers.vendors import vendors
 from chargehand.memory_store.index.exact_choice import ChoiceFile, ExactChoice
@@ -537,6 +540,21 @@ async def test_the_demo_respects_local_only_and_the_daily_budget(
 
     assert result.out.startswith("This demo asks your own models: qwen3-30b-a3b. ")
     assert set(script.models) == {"qwen3:30b-a3b"}
+
+
+async def test_ctrl_c_ends_the_demo_without_a_traceback(environment: dict[str, str]):
+    script = Script({"qwen3:30b-a3b": [Stall(Reply(fenced("")), anyio.Event(), after=0)]})
+    async with vendors(script) as peers:
+        ollama = environment | {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}
+        with anyio.fail_after(120):
+            async with await anyio.open_process([*COMMAND, "demo"], env=ollama, stderr=subprocess.PIPE) as process:
+                await script.was_asked.wait()
+                process.send_signal(signal.SIGINT)
+                assert process.stderr is not None
+                said = b"".join([piece async for piece in process.stderr]).decode()
+                code = await process.wait()
+
+    assert (code, said) == (130, "")
 
 
 @pytest.mark.parametrize(

@@ -270,7 +270,7 @@ async def test_code_that_cannot_be_printed_is_said_to_be_lost_and_where_it_is_ke
     assert "Exception ignored" not in error
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(project: Path, ending: signal.Signals):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with vendors(script, installed=()) as peers:
@@ -297,6 +297,34 @@ async def test_a_signal_cancels_down_to_the_connection_and_closes_the_books(proj
     with sqlite3.connect(project.parent / "data" / "ledger.sqlite3") as db:
         assert db.execute("SELECT status, interrupted FROM tasks").fetchall() == [("cancelled", 0)]
         assert db.execute("SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL").fetchone() == (0,)
+
+
+async def test_impatient_ctrl_cs_do_not_keep_it_from_saying_what_was_spent(project: Path):
+    script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
+    async with vendors(script, installed=()) as peers:
+        with anyio.fail_after(BOUND_S):
+            async with await anyio.open_process(
+                [*COMMAND, "delegate", RENAME],
+                env=environment(project, **peers.environment),
+                cwd=project,
+                stdin=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+            ) as process:
+                await script.was_asked.wait()
+
+                async def insist() -> None:
+                    while process.returncode is None:
+                        process.send_signal(signal.SIGINT)
+                        await anyio.lowlevel.checkpoint()
+
+                async with anyio.create_task_group() as group:
+                    group.start_soon(insist)
+                    assert process.stderr is not None
+                    said = b"".join([piece async for piece in process.stderr]).decode()
+                    code = await process.wait()
+
+    assert code == 1
+    assert "cancelled, $0.0" in said
 
 
 async def test_apply_writes_the_target_instead_of_printing_and_undo_takes_it_back(project: Path):

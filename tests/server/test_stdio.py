@@ -66,7 +66,7 @@ def stop(process: Process, ending: str) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "end of input"])
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGINT", "SIGHUP", "end of input"])
 async def test_a_server_stopped_during_a_call_exits_with_code_0_and_records_the_cancellation(
     environment: dict[str, str], tmp_path: Path, ending: str
 ):

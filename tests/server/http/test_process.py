@@ -55,7 +55,7 @@ def started() -> Iterator[list[Server]]:
         server.popen.stderr.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("era", ["auto", "legacy"])
 async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_exit_code_0(
     environment: dict[str, str], tmp_path: Path, started: list[Server], number: signal.Signals, era: str
