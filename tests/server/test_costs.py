@@ -1,4 +1,4 @@
-"""What a delegation costs: within its caps, and by what its vendors counted, however it ends."""
+"""The cost of a delegation: within its budgets, and as counted by its vendors, however it ends."""
 
 import contextlib
 import datetime as dt
@@ -28,16 +28,16 @@ RIGHT = Reply(fenced("def double(n):\n    return 2 * n"))
 WRONG = Reply(fenced("def double(n):\n    return n ** 2"), thinking="x1 = y2 ; " * 4_400)
 
 
-@pytest.mark.parametrize("is_of_the_day", [False, True], ids=["of the call", "of the day"])
-async def test_thinking_that_a_repair_sends_back_counts_against_the_cap(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, is_of_the_day: bool
+@pytest.mark.parametrize("is_daily", [False, True], ids=["of the call", "of the day"])
+async def test_thinking_sent_back_for_a_repair_counts_against_the_budget(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, is_daily: bool
 ):
     cap_usd = 0.25
-    if is_of_the_day:
+    if is_daily:
         monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", str(cap_usd))
 
     async with open_house(Script({DIRECTOR: [WRONG, RIGHT]})) as house:
-        cap = {} if is_of_the_day else {"max_cost_usd": cap_usd}
+        cap = {} if is_daily else {"max_cost_usd": cap_usd}
         receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus", **cap)
 
     assert receipt["attempts"][0]["output_tokens"] > 11_000
@@ -47,7 +47,7 @@ async def test_thinking_that_a_repair_sends_back_counts_against_the_cap(
 
 @dataclass
 class SlowFirst:
-    """Answers at once, but for its first request: that one stalls until the gate is open."""
+    """Answers at once, except for the first request, which stalls until the gate is open."""
 
     asked: anyio.Event = field(default_factory=anyio.Event)
     gate: anyio.Event = field(default_factory=anyio.Event)
@@ -58,7 +58,7 @@ class SlowFirst:
         return Stall(RIGHT, self.gate, after=4) if is_first else RIGHT
 
 
-async def test_money_that_a_request_under_way_holds_is_waited_for(
+async def test_a_request_waits_for_money_reserved_by_a_request_in_progress(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
@@ -72,13 +72,13 @@ async def test_money_that_a_request_under_way_holds_is_waited_for(
             while "claude-opus-5-5 waiting" not in second["notes"][0]:
                 second = await house.call("delegate_generation", resume=second["task_id"], wait_s=1)
         answers.gate.set()
-        ended = [await house.call("delegate_generation", resume=begun["task_id"]) for begun in (first, second)]
+        ended = [await house.call("delegate_generation", resume=started["task_id"]) for started in (first, second)]
 
     assert [receipt["status"] for receipt in ended] == ["succeeded"] * 2
     assert sum(receipt["cost_usd"] for receipt in ended) <= 0.1
 
 
-async def test_money_that_is_held_to_the_end_is_said_to_be_held_and_not_spent(
+async def test_money_still_reserved_at_the_deadline_is_reported_as_held_not_spent(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
@@ -95,7 +95,7 @@ async def test_money_that_is_held_to_the_end_is_said_to_be_held_and_not_spent(
     assert "00:00" not in " ".join(receipt["notes"])
 
 
-async def test_money_that_a_dead_process_holds_is_not_waited_for(
+async def test_a_request_does_not_wait_for_money_reserved_by_a_dead_process(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.1")
@@ -119,7 +119,7 @@ async def test_money_that_a_dead_process_holds_is_not_waited_for(
     assert "$0.0000 is left of CHARGEHAND_DAILY_BUDGET_USD" in receipt["notes"][0]
 
 
-# Before the last event: message_start, ping, three around the thinking, its pieces, two around the text, its
+# Events before the last: message_start, ping, three around the thinking, its pieces, two around the text, its
 # pieces, and message_delta, which has the final counters.
 DEEP = Reply(RIGHT.text, thinking="Twice as much.", thinking_tokens=5_000)
 AFTER_THE_COUNTERS = 8 + len(pieces(DEEP.thinking)) + len(pieces(DEEP.text))
@@ -135,7 +135,7 @@ AFTER_THE_COUNTERS = 8 + len(pieces(DEEP.thinking)) + len(pieces(DEEP.text))
     ],
     ids=["cut", "failed", "overloaded", "rate limited"],
 )
-async def test_an_answer_that_breaks_off_costs_what_its_vendor_had_counted(open_house: OpenHouse, answer):
+async def test_an_interrupted_answer_costs_what_the_vendor_counted(open_house: OpenHouse, answer):
     async with open_house(lambda _: answer) as house:
         receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
         (exchange,) = house.vendors.anthropic.journal.to("/v1/messages")
@@ -146,21 +146,19 @@ async def test_an_answer_that_breaks_off_costs_what_its_vendor_had_counted(open_
     assert receipt["cost_usd"] > 0.1
 
 
-async def test_an_answer_that_was_paid_for_is_handed_out_though_the_books_cannot_be_written(
-    open_house: OpenHouse, tmp_path: Path
-):
-    def with_ledger(*statements: str) -> None:
+async def test_a_paid_answer_is_delivered_even_if_the_ledger_cannot_be_written(open_house: OpenHouse, tmp_path: Path):
+    def alter_ledger(*statements: str) -> None:
         with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db:
             for statement in statements:
                 db.execute(statement)
 
     def answers(_: Ask) -> Reply:
-        with_ledger("ALTER TABLE attempts RENAME TO attempts_away", "ALTER TABLE tasks RENAME TO tasks_away")
+        alter_ledger("ALTER TABLE attempts RENAME TO attempts_away", "ALTER TABLE tasks RENAME TO tasks_away")
         return RIGHT
 
     async with open_house(answers) as house:
         receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="opus")
-        with_ledger("ALTER TABLE attempts_away RENAME TO attempts", "ALTER TABLE tasks_away RENAME TO tasks")
+        alter_ledger("ALTER TABLE attempts_away RENAME TO attempts", "ALTER TABLE tasks_away RENAME TO tasks")
 
     assert (receipt["status"], receipt["code"]) == ("succeeded", "def double(n):\n    return 2 * n\n")
     assert receipt["cost_usd"] > 0
@@ -168,7 +166,7 @@ async def test_an_answer_that_was_paid_for_is_handed_out_though_the_books_cannot
     assert "ledger.sqlite3" in receipt["notes"][-1]
 
 
-async def test_an_answer_that_breaks_off_before_its_first_word_costs_what_its_vendor_had_counted(open_house: OpenHouse):
+async def test_an_answer_interrupted_before_its_first_word_costs_its_input_tokens(open_house: OpenHouse):
     overloaded = ErrorInside(RIGHT, after=1, kind="overloaded_error", status=529)
     async with open_house(lambda _: overloaded) as house:
         receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
@@ -178,8 +176,8 @@ async def test_an_answer_that_breaks_off_before_its_first_word_costs_what_its_ve
     assert receipt["cost_usd"] > 0
 
 
-@pytest.mark.in_process("its clock is set")
-async def test_each_answer_costs_what_its_model_costs_on_the_day_on_which_it_is_asked(
+@pytest.mark.in_process("it sets the server's clock")
+async def test_each_request_is_billed_at_the_price_of_its_day(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     now = dt.datetime(2026, 11, 30, 23, 59, tzinfo=dt.UTC)
@@ -208,37 +206,37 @@ async def test_each_answer_costs_what_its_model_costs_on_the_day_on_which_it_is_
 
 
 @pytest.mark.parametrize("status", [400, 401, 529])
-async def test_a_vendor_that_refuses_before_it_answers_costs_nothing(open_house: OpenHouse, status: int):
+async def test_a_request_that_the_vendor_rejects_costs_nothing(open_house: OpenHouse, status: int):
     async with open_house(lambda _: HttpFault(status)) as house:
         receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1)
 
     assert receipt["cost_usd"] == 0
 
 
-@pytest.mark.in_process("the vendor's client is held up before it sends")
-async def test_a_request_that_is_cancelled_before_it_leaves_costs_nothing(
+@pytest.mark.in_process("it blocks the vendor's client before it sends")
+async def test_a_request_cancelled_before_it_is_sent_costs_nothing(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
-    is_held_up, never = threading.Event(), threading.Event()
+    is_blocked, never = threading.Event(), threading.Event()
 
-    def hold_up(*_: object) -> None:
-        is_held_up.set()
+    def block_connecting(*_: object) -> None:
+        is_blocked.set()
         for _ in range(2_000):
             never.wait(0.01)
             anyio.from_thread.check_cancelled()
 
-    monkeypatch.setattr(anthropic, "_connect", hold_up)
+    monkeypatch.setattr(anthropic, "_connect", block_connecting)
     async with open_house(Script()) as house:
-        begun = await house.call("delegate_generation", task=TASK, model="opus", wait_s=0)
-        await anyio.to_thread.run_sync(is_held_up.wait, 20)
-        receipt = await house.call("delegate_generation", resume=begun["task_id"], cancel=True)
+        started = await house.call("delegate_generation", task=TASK, model="opus", wait_s=0)
+        await anyio.to_thread.run_sync(is_blocked.wait, 20)
+        receipt = await house.call("delegate_generation", resume=started["task_id"], cancel=True)
 
     (attempt,) = receipt["attempts"]
     assert (attempt["outcome"], attempt["input_tokens"]) == ("cancelled", 0)
     assert receipt["cost_usd"] == 0
 
 
-async def test_thinking_that_nobody_saw_is_said_to_be_missing_from_the_cost(open_house: OpenHouse):
+async def test_a_note_warns_that_unseen_thinking_may_be_billed(open_house: OpenHouse):
     never = anyio.Event()
     async with open_house(lambda _: Stall(DEEP, never, after=4)) as house:
         receipt = await house.call("delegate_generation", task=TASK, model="opus", max_attempts=1, max_seconds=3)
@@ -247,7 +245,7 @@ async def test_thinking_that_nobody_saw_is_said_to_be_missing_from_the_cost(open
     assert any("thinking that was not shown may be billed too" in note for note in receipt["notes"])
 
 
-async def test_what_is_saved_does_not_grow_with_thinking_or_repairs(open_house: OpenHouse):
+async def test_savings_do_not_grow_with_thinking_or_repairs(open_house: OpenHouse):
     async def saved_usd(*answers: Reply) -> float:
         async with open_house(Script({"qwen3:30b-a3b": list(answers)})) as house:
             receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, model="qwen3-30b-a3b")
@@ -260,10 +258,10 @@ async def test_what_is_saved_does_not_grow_with_thinking_or_repairs(open_house: 
     assert 0 < at_once == after_a_repair
 
 
-async def test_the_baseline_model_saves_nothing_against_itself_and_pays_less_for_what_was_cached(open_house: OpenHouse):
+async def test_the_baseline_model_saves_nothing_and_a_cached_prompt_costs_less(open_house: OpenHouse):
     costs: list[float] = []
     async with open_house(lambda _: RIGHT) as house:
-        for _ in range(2):  # the second reads the prompt from the vendor's cache
+        for _ in range(2):  # the second request reads the prompt from the vendor's cache
             receipt = await house.call(
                 "delegate_generation", task=TASK, context="A fact.\n" * 4_000, tests=TESTS, model="sonnet"
             )

@@ -1,4 +1,4 @@
-"""`chargehand evaluate --from-repo` as a person types it, with vendors on this machine and elsewhere."""
+"""`chargehand evaluate --from-repo`, run as a user runs it, with local and remote vendors."""
 
 import os
 import sys
@@ -24,7 +24,7 @@ async def evaluate(
 ) -> CommandResult:
     (folder / "config.toml").write_text(config)
     async with vendors(script) as peers:
-        own = {
+        variables = {
             "PATH": os.environ["PATH"],
             "COLUMNS": "200",
             "HOME": str(folder),
@@ -33,12 +33,12 @@ async def evaluate(
             **peers.environment,
             **environment,
         }
-        return await run_command(own, "evaluate", "--json", *arguments)
+        return await run_command(variables, "evaluate", "--json", *arguments)
 
 
-def passed(seen: CommandResult) -> dict[str, tuple[int, int]]:
-    """Passed and asked, by model."""
-    return {model["model"]: (model["all"]["passed"], model["all"]["asked"]) for model in seen.json["models"]}
+def passed_and_asked(result: CommandResult) -> dict[str, tuple[int, int]]:
+    """The counts (passed, asked) by model."""
+    return {model["model"]: (model["all"]["passed"], model["all"]["asked"]) for model in result.json["models"]}
 
 
 @pytest.fixture
@@ -54,36 +54,36 @@ def home(history: GitHistory) -> Path:
     return history.folder.parent.parent
 
 
-def seen_by(ask: Ask) -> str:
+def prompt_of(ask: Ask) -> str:
     return "\n".join(text for _, text in ask.messages)
 
 
-async def test_models_are_measured_on_the_tasks_of_a_history_and_its_commits_are_accounted_for(history: GitHistory):
+async def test_models_are_measured_on_commits_and_the_skipped_commits_are_explained(history: GitHistory):
     script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
 
-    seen = await evaluate(home(history), script, *repository(history))
+    result = await evaluate(home(history), script, *repository(history))
 
-    assert seen.code == 0, seen.error
-    assert passed(seen) == {LOCAL: (0, 1), HAIKU: (1, 1)}
-    assert seen.json["suite"] == f"shop@{(history.head or '')[:12]}, 200 commits, 20 tasks at most"
-    assert "1 of 2 commits became tasks." in seen.error
-    assert "The others: the first commit (1)." in seen.error
+    assert result.code == 0, result.error
+    assert passed_and_asked(result) == {LOCAL: (0, 1), HAIKU: (1, 1)}
+    assert result.json["suite"] == f"shop@{(history.head or '')[:12]}, 200 commits, 20 tasks at most"
+    assert "1 of 2 commits became tasks." in result.error
+    assert "The others: the first commit (1)." in result.error
 
 
-async def test_a_model_sees_the_code_before_the_commit_and_neither_its_solution_nor_its_tests(history: GitHistory):
+async def test_the_prompt_has_the_code_before_the_commit_but_not_its_solution_or_tests(history: GitHistory):
     script = Script({LOCAL_WIRE: [RIGHT]})
 
     await evaluate(home(history), script, *repository(history, LOCAL))
 
     (ask,) = script.asked
-    assert "Round totals to cents" in seen_by(ask)
-    assert "return sum(prices)" in seen_by(ask)
-    assert "round(sum(prices)" not in seen_by(ask)
-    assert "test_cents" not in seen_by(ask)
+    assert "Round totals to cents" in prompt_of(ask)
+    assert "return sum(prices)" in prompt_of(ask)
+    assert "round(sum(prices)" not in prompt_of(ask)
+    assert "test_cents" not in prompt_of(ask)
 
 
 @pytest.mark.parametrize(
-    ("config", "why", "batch"),
+    ("config", "reason", "batch"),
     [
         ('[privacy]\nlocal_only = ["shop/**"]\n', "shop/total.py lies under [privacy] local_only (shop/**)", ()),
         ('[privacy]\nlocal_only = ["shop/**"]\n', "shop/total.py lies under [privacy] local_only", ("--batch",)),
@@ -94,34 +94,34 @@ async def test_a_model_sees_the_code_before_the_commit_and_neither_its_solution_
         ),
     ],
 )
-async def test_a_task_with_files_that_must_stay_is_asked_of_local_models_alone(
-    history: GitHistory, config: str, why: str, batch: tuple[str, ...]
+async def test_a_task_with_local_only_files_is_given_to_local_models_only(
+    history: GitHistory, config: str, reason: str, batch: tuple[str, ...]
 ):
     script = Script({LOCAL_WIRE: [RIGHT], HAIKU: [RIGHT]})
 
-    seen = await evaluate(home(history), script, *repository(history), *batch, config=config)
+    result = await evaluate(home(history), script, *repository(history), *batch, config=config)
 
     assert script.models == [LOCAL_WIRE]
-    assert seen.code == 0, seen.error
-    assert passed(seen) == {LOCAL: (1, 1)}
-    assert seen.json["withheld"] == {HAIKU: 1}
-    ((reasons),) = seen.json["staying"].values()
-    assert why in "; ".join(reasons)
+    assert result.code == 0, result.error
+    assert passed_and_asked(result) == {LOCAL: (1, 1)}
+    assert result.json["withheld"] == {HAIKU: 1}
+    ((reasons),) = result.json["staying"].values()
+    assert reason in "; ".join(reasons)
 
 
-async def test_a_pattern_from_a_root_above_the_repository_holds_for_its_tasks(history: GitHistory):
+async def test_a_local_only_pattern_from_a_root_above_the_repository_applies_to_its_tasks(history: GitHistory):
     script, root = Script({HAIKU: [RIGHT]}), str(history.folder.parent)
 
-    seen = await evaluate(
+    result = await evaluate(
         home(history), script, *repository(history, HAIKU), config='[privacy]\nlocal_only = ["shop/shop/**"]\n',
         CHARGEHAND_ROOTS=root,
     )  # fmt: skip
 
     assert script.asked == []
-    assert (seen.code, seen.json["withheld"]) == (1, {HAIKU: 1})
+    assert (result.code, result.json["withheld"]) == (1, {HAIKU: 1})
 
 
-async def test_a_new_file_below_a_private_folder_keeps_its_task_here(history: GitHistory):
+async def test_a_new_file_in_a_local_only_folder_keeps_its_task_local(history: GitHistory):
     history.commit(
         "Bill what was sold to somebody",
         {
@@ -131,15 +131,15 @@ async def test_a_new_file_below_a_private_folder_keeps_its_task_here(history: Gi
     )
     script = Script({HAIKU: [RIGHT]})
 
-    seen = await evaluate(
+    result = await evaluate(
         home(history), script, *repository(history, HAIKU), config='[privacy]\nlocal_only = ["private/**"]\n'
     )
 
-    assert seen.json["withheld"] == {HAIKU: 1}
-    assert [("bill" in seen_by(ask)) for ask in script.asked] == [False]
+    assert result.json["withheld"] == {HAIKU: 1}
+    assert [("bill" in prompt_of(ask)) for ask in script.asked] == [False]
 
 
-async def test_a_secret_in_the_code_before_a_commit_keeps_its_task_here(history: GitHistory):
+async def test_a_secret_in_the_code_before_a_commit_keeps_its_task_local(history: GitHistory):
     key = "AKIA" + "Q3EXZ7PLMN2KJH5T"
     history.commit("Charge for what was sold at the bank", {"shop/total.py": f'KEY = "{key}"\n{ROUNDED}'})
     history.commit(
@@ -151,35 +151,35 @@ async def test_a_secret_in_the_code_before_a_commit_keeps_its_task_here(history:
     )
     script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
 
-    seen = await evaluate(home(history), script, *repository(history), "--tasks", "1")
+    result = await evaluate(home(history), script, *repository(history), "--tasks", "1")
 
     assert script.models == [LOCAL_WIRE]
-    ((reason,),) = seen.json["staying"].values()
+    ((reason,),) = result.json["staying"].values()
     assert "looks like a secret" in reason
 
 
-async def test_where_nothing_may_leave_no_model_elsewhere_is_asked_and_that_is_said(history: GitHistory):
+async def test_local_only_leaves_out_remote_models_and_says_so(history: GitHistory):
     script = Script({LOCAL_WIRE: [RIGHT]})
 
-    seen = await evaluate(
+    result = await evaluate(
         home(history), script, "--from-repo", str(history.folder), CHARGEHAND_LOCAL_ONLY="true"
     )  # fmt: skip
 
-    assert passed(seen) == {LOCAL: (1, 1)}
-    assert "Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: " in seen.error
-    assert HAIKU in seen.error
+    assert passed_and_asked(result) == {LOCAL: (1, 1)}
+    assert "Left out, because CHARGEHAND_LOCAL_ONLY keeps everything on this machine: " in result.error
+    assert HAIKU in result.error
 
 
-async def test_a_finished_evaluation_prints_again_and_the_next_commit_begins_another(history: GitHistory):
+async def test_report_reprints_a_finished_evaluation_and_a_new_commit_starts_another(history: GitHistory):
     script = Script({LOCAL_WIRE: [RIGHT]})
     folder = home(history)
     first = await evaluate(folder, script, *repository(history, LOCAL))
 
-    again = await evaluate(folder, script, "--report")
+    report = await evaluate(folder, script, "--report")
     history.commit("Say what the shop is", {"README.md": "A shop.\n"})
     second = await evaluate(folder, script, *repository(history, LOCAL))
 
-    assert again.json["id"] == first.json["id"]
+    assert report.json["id"] == first.json["id"]
     assert second.json["suite"] != first.json["suite"]
 
 
@@ -194,21 +194,21 @@ async def test_a_finished_evaluation_prints_again_and_the_next_commit_begins_ano
         (("--from-repo", ".", "--commits", "0"), "between 1 and 10000"),
     ],
 )
-async def test_what_cannot_go_together_is_refused(history: GitHistory, arguments: tuple[str, ...], remedy: str):
-    seen = await evaluate(history.folder, Script(), *arguments)
+async def test_invalid_or_conflicting_options_are_refused(history: GitHistory, arguments: tuple[str, ...], remedy: str):
+    result = await evaluate(history.folder, Script(), *arguments)
 
-    assert seen.code == 2
-    assert remedy in seen.error
-
-
-async def test_a_day_after_the_newest_commit_is_named_as_the_trouble(history: GitHistory):
-    seen = await evaluate(home(history), Script(), *repository(history, LOCAL), "--since", "2100-01-01")
-
-    assert seen.code == 1
-    assert "no commit became a task. Name an earlier --since." in seen.error
+    assert result.code == 2
+    assert remedy in result.error
 
 
-async def test_another_python_runs_in_the_sandbox_of_the_users_config(history: GitHistory):
+async def test_a_since_date_after_the_newest_commit_is_named_in_the_error(history: GitHistory):
+    result = await evaluate(home(history), Script(), *repository(history, LOCAL), "--since", "2100-01-01")
+
+    assert result.code == 1
+    assert "no commit became a task. Name an earlier --since." in result.error
+
+
+async def test_the_given_python_runs_in_the_sandbox_of_the_users_config(history: GitHistory):
     outside = home(history) / "outside"
     outside.write_text("")
     tests = f"from pathlib import Path\n\n{ROUNDED_TESTS}    assert Path({str(outside)!r}).exists()\n"
@@ -222,11 +222,11 @@ async def test_another_python_runs_in_the_sandbox_of_the_users_config(history: G
 
     assert "no commit became a task" in isolated.error
     assert unsafe.code == 0, unsafe.error
-    assert passed(unsafe) == {LOCAL: (1, 1)}
+    assert passed_and_asked(unsafe) == {LOCAL: (1, 1)}
 
 
-async def test_a_folder_without_a_history_is_refused_with_the_remedy(history: GitHistory):
-    seen = await evaluate(home(history), Script(), "--from-repo", str(home(history)))
+async def test_a_folder_that_is_not_a_git_repository_is_refused(history: GitHistory):
+    result = await evaluate(home(history), Script(), "--from-repo", str(home(history)))
 
-    assert seen.code == 1
-    assert "is not a readable git repository" in seen.error
+    assert result.code == 1
+    assert "is not a readable git repository" in result.error

@@ -1,4 +1,4 @@
-"""Several servers on one data folder: what one began, another collects, ends, or finds abandoned."""
+"""Several servers on one data folder: one can collect, cancel or clean up what another started."""
 
 import os
 import sqlite3
@@ -35,51 +35,51 @@ async def call(client: Client, **arguments: Any) -> dict[str, Any]:
     return result.structured_content
 
 
-async def asked(script: Script, times: int = 1) -> None:
+async def wait_for_requests(script: Script, times: int = 1) -> None:
     with anyio.fail_after(BOUND_S):
         while len(script.asked) < times:
             await anyio.lowlevel.checkpoint()
 
 
-def books(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
+def query_ledger(tmp_path: Path, query: str) -> list[tuple[Any, ...]]:
     with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
         return db.execute(query).fetchall()
 
 
-async def test_another_process_waits_for_a_delegation_and_gets_its_receipt(open_house: OpenHouse, connect: Connect):
+async def test_another_server_can_wait_for_a_delegation_and_get_its_receipt(open_house: OpenHouse, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
-    seen: list[str] = []
+    messages: list[str] = []
 
-    async def progressed(progress: float, total: float | None, message: str | None) -> None:
-        seen.append(message or "")
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        messages.append(message or "")
         if "answering" in (message or ""):
             gate.set()
 
     async with open_house(script) as house, connect() as other:
-        begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
-        await asked(script)
-        running = await call(other, resume=begun["task_id"], wait_s=0)
-        arguments = {"resume": begun["task_id"], "wait_s": BOUND_S}
-        collected = await other.call_tool("delegate_generation", arguments, progress_callback=progressed)
-        receipt = await house.call("delegate_generation", resume=begun["task_id"])
+        started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+        await wait_for_requests(script)
+        running = await call(other, resume=started["task_id"], wait_s=0)
+        arguments = {"resume": started["task_id"], "wait_s": BOUND_S}
+        collected = await other.call_tool("delegate_generation", arguments, progress_callback=on_progress)
+        receipt = await house.call("delegate_generation", resume=started["task_id"])
 
     assert running["status"] == "running"
-    assert f'delegate_generation(resume="{begun["task_id"]}")' in running["notes"][0]
+    assert f'delegate_generation(resume="{started["task_id"]}")' in running["notes"][0]
     assert receipt["status"] == "succeeded"
     assert collected.structured_content == receipt
-    assert any(message.startswith("attempt 1: qwen3-30b-a3b") for message in seen)
+    assert any(message.startswith("attempt 1: qwen3-30b-a3b") for message in messages)
 
 
-async def test_another_process_ends_a_delegation_down_to_the_vendors_connection(
+async def test_another_server_can_cancel_a_delegation_and_the_vendor_connection_closes(
     open_house: OpenHouse, connect: Connect
 ):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with open_house(script, installed=()) as house, connect() as other:
-        begun = await house.call("delegate_generation", task=RENAME, wait_s=0)
-        await asked(script)
-        cancelled = await call(other, resume=begun["task_id"], cancel=True, wait_s=BOUND_S)
-        own = await house.call("delegate_generation", resume=begun["task_id"])
+        started = await house.call("delegate_generation", task=RENAME, wait_s=0)
+        await wait_for_requests(script)
+        cancelled = await call(other, resume=started["task_id"], cancel=True, wait_s=BOUND_S)
+        own = await house.call("delegate_generation", resume=started["task_id"])
         exchange = house.vendors.anthropic.journal.to("/v1/messages")[0]
         with anyio.fail_after(60):
             await exchange.over.wait()
@@ -90,54 +90,56 @@ async def test_another_process_ends_a_delegation_down_to_the_vendors_connection(
     assert exchange.client_disconnected
 
 
-async def test_cancelling_what_has_ended_changes_nothing(open_house: OpenHouse, connect: Connect):
+async def test_cancelling_a_finished_delegation_changes_nothing(open_house: OpenHouse, connect: Connect):
     async with open_house(Script({LOCAL: [RIGHT]})) as house, connect() as other:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS)
-        again = await call(other, resume=receipt["task_id"], cancel=True)
+        cancelled = await call(other, resume=receipt["task_id"], cancel=True)
 
-    assert again == receipt
+    assert cancelled == receipt
 
 
-async def test_whoever_stops_waiting_elsewhere_does_not_end_the_delegation(open_house: OpenHouse, connect: Connect):
+async def test_a_waiting_client_that_gives_up_does_not_end_the_delegation(open_house: OpenHouse, connect: Connect):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
     async with open_house(script) as house, connect() as other:
-        begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
-        await asked(script)
+        started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+        await wait_for_requests(script)
         with anyio.move_on_after(0.1):
-            await other.call_tool("delegate_generation", {"resume": begun["task_id"]})
+            await other.call_tool("delegate_generation", {"resume": started["task_id"]})
         gate.set()
-        receipt = await house.call("delegate_generation", resume=begun["task_id"])
+        receipt = await house.call("delegate_generation", resume=started["task_id"])
 
     assert receipt["status"] == "succeeded"
 
 
 @pytest.mark.parametrize("cancel", [False, True])
-async def test_a_delegation_that_was_imported_while_it_ran_is_said_to_be_on_another_machine(
+async def test_a_delegation_imported_while_running_is_refused_as_running_elsewhere(
     open_house: OpenHouse, tmp_path: Path, cancel: bool
 ):
-    theirs = await Ledger.open(tmp_path / "theirs", utc_now)
-    await theirs.begin_task(NewTask("t1", "delegation", RENAME, "refactoring", 1.0, local_only=False, owner="theirs"))
-    await export_memory(theirs, tmp_path / "memory.jsonl")
-    await theirs.aclose()
+    other_ledger = await Ledger.open(tmp_path / "theirs", utc_now)
+    await other_ledger.begin_task(
+        NewTask("t1", "delegation", RENAME, "refactoring", 1.0, local_only=False, owner="theirs")
+    )
+    await export_memory(other_ledger, tmp_path / "memory.jsonl")
+    await other_ledger.aclose()
     async with own_services() as services:
         await import_memory(services.ledger, tmp_path / "memory.jsonl", ImportRules(lambda _: ("refactoring", 1.0)))
 
     async with open_house(Script({})) as house:
-        said = await house.refusal("delegate_generation", resume="t1", cancel=cancel, wait_s=BOUND_S)
+        refusal = await house.refusal("delegate_generation", resume="t1", cancel=cancel, wait_s=BOUND_S)
 
-    assert "task t1 was imported while it ran on another machine. Resume or cancel it there" in said
+    assert "task t1 was imported while it ran on another machine. Resume or cancel it there" in refusal
 
 
-class Doomed:
-    """A server process that has begun a delegation and will be killed."""
+class KilledServer:
+    """A server process that starts a delegation and is then killed."""
 
     def __init__(self, tmp_path: Path, peers: Vendors) -> None:
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **peers.environment}
         self._process = Process(environment | {"CHARGEHAND_HOME": str(tmp_path / "chargehand-home")}, tmp_path)
 
     async def begin(self, **arguments: Any) -> str:
-        """The id of a delegation that it works on from now on."""
+        """Starts a delegation and returns its task id."""
         await anyio.to_thread.run_sync(self._process.initialize)
         arguments = {"task": RENAME, "wait_s": 0} | arguments
         self._process.send("tools/call", {"name": "delegate_generation", "arguments": arguments}, 2)
@@ -149,28 +151,28 @@ class Doomed:
 
 
 @pytest.fixture
-async def killed_at_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The id of a delegation whose server was killed while a paid request was under way."""
+async def killed_task_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The id of a delegation whose server was killed during a paid request."""
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with vendors(script, installed=()) as peers:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
-        doomed = Doomed(tmp_path, peers)
+        killed_server = KilledServer(tmp_path, peers)
         try:
-            task_id = await doomed.begin(model="haiku")
-            await asked(script)
+            task_id = await killed_server.begin(model="haiku")
+            await wait_for_requests(script)
         finally:
-            doomed.kill()
+            killed_server.kill()
         yield task_id
 
 
-async def test_a_task_whose_server_was_killed_says_so_and_its_request_counts_at_its_worst_case(
-    connect: Connect, killed_at_work: str, tmp_path: Path
+async def test_a_task_of_a_killed_server_fails_and_its_open_request_costs_the_worst_case(
+    connect: Connect, killed_task_id: str, tmp_path: Path
 ):
-    reserved = books(tmp_path, "SELECT reserved_usd, cost_usd FROM attempts")
+    reserved = query_ledger(tmp_path, "SELECT reserved_usd, cost_usd FROM attempts")
     async with connect() as client:
-        receipt = await call(client, resume=killed_at_work)
-        again = await call(client, resume=killed_at_work)
+        receipt = await call(client, resume=killed_task_id)
+        second_receipt = await call(client, resume=killed_task_id)
 
     assert receipt["status"] == "failed"
     assert receipt["notes"] == [
@@ -181,28 +183,28 @@ async def test_a_task_whose_server_was_killed_says_so_and_its_request_counts_at_
     assert reserved[0][0] > 0
     assert reserved[0][1] is None
     assert receipt["cost_usd"] == pytest.approx(reserved[0][0], abs=1e-6)
-    assert again == receipt
-    assert books(tmp_path, "SELECT status, interrupted FROM tasks") == [("failed", 1)]
-    assert books(tmp_path, "SELECT cost_usd FROM attempts") == [(reserved[0][0],)]
+    assert second_receipt == receipt
+    assert query_ledger(tmp_path, "SELECT status, interrupted FROM tasks") == [("failed", 1)]
+    assert query_ledger(tmp_path, "SELECT cost_usd FROM attempts") == [(reserved[0][0],)]
 
 
-async def test_the_next_server_closes_the_books_of_a_killed_one_at_its_first_call(
-    connect: Connect, killed_at_work: str, tmp_path: Path
+async def test_the_first_call_of_the_next_server_settles_the_tasks_of_a_killed_one(
+    connect: Connect, killed_task_id: str, tmp_path: Path
 ):
     async with connect() as client:
         await client.call_tool("route_task", {"task": RENAME})
 
-    assert books(tmp_path, "SELECT id, status FROM tasks") == [(killed_at_work, "failed")]
-    assert books(tmp_path, "SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL") == [(0,)]
+    assert query_ledger(tmp_path, "SELECT id, status FROM tasks") == [(killed_task_id, "failed")]
+    assert query_ledger(tmp_path, "SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL") == [(0,)]
 
 
-async def test_a_server_that_is_killed_while_another_waits_is_noticed(open_house: OpenHouse, tmp_path: Path):
+async def test_a_waiting_server_notices_that_the_working_server_was_killed(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1)]})
     async with open_house(script) as house:
-        doomed = Doomed(tmp_path, house.vendors)
+        killed_server = KilledServer(tmp_path, house.vendors)
         try:
-            task_id = await doomed.begin()
-            await asked(script)
+            task_id = await killed_server.begin()
+            await wait_for_requests(script)
             receipts: list[dict[str, Any]] = []
 
             async def collect() -> None:
@@ -212,102 +214,102 @@ async def test_a_server_that_is_killed_while_another_waits_is_noticed(open_house
                 async with anyio.create_task_group() as group:
                     group.start_soon(collect)
                     await anyio.lowlevel.checkpoint()
-                    doomed.kill()
+                    killed_server.kill()
         finally:
-            doomed.kill()
+            killed_server.kill()
 
     assert receipts[0]["status"] == "failed"
     assert receipts[0]["notes"][0].startswith("interrupted")
 
 
-async def test_local_generations_of_two_servers_take_turns_and_say_their_place(open_house: OpenHouse, connect: Connect):
+async def test_local_generations_of_two_servers_queue_and_report_their_position(
+    open_house: OpenHouse, connect: Connect
+):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
-    seen: list[str] = []
+    messages: list[str] = []
     receipts: list[dict[str, Any]] = []
 
-    async def progressed(progress: float, total: float | None, message: str | None) -> None:
-        seen.append(message or "")
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        messages.append(message or "")
         if "waiting, 1 ahead" in (message or ""):
             assert len(script.asked) == 1
             gate.set()
 
     async with open_house(script) as house, connect() as other:
-        begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
-        await asked(script)
+        started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+        await wait_for_requests(script)
         with anyio.fail_after(BOUND_S):
             result = await other.call_tool(
-                "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=progressed
+                "delegate_generation", {"task": RENAME, "tests": TESTS}, progress_callback=on_progress
             )
-        receipts = [result.structured_content or {}, await house.call("delegate_generation", resume=begun["task_id"])]
+        receipts = [result.structured_content or {}, await house.call("delegate_generation", resume=started["task_id"])]
 
     assert [receipt["status"] for receipt in receipts] == ["succeeded", "succeeded"]
-    assert any("qwen3-30b-a3b waiting, 1 ahead" in message for message in seen)
-    assert receipts[0]["attempts"][0]["seconds"] < 5  # its turn's wait is no part of it
+    assert any("qwen3-30b-a3b waiting, 1 ahead" in message for message in messages)
+    assert receipts[0]["attempts"][0]["seconds"] < 5  # without the time in the queue
 
 
-async def test_a_killed_server_holds_nobody_up(open_house: OpenHouse, tmp_path: Path):
+async def test_a_killed_server_does_not_block_the_queue(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
     async with open_house(script) as house:
-        doomed = Doomed(tmp_path, house.vendors)
+        killed_server = KilledServer(tmp_path, house.vendors)
         try:
-            await doomed.begin()
-            await asked(script)
-            begun = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
+            await killed_server.begin()
+            await wait_for_requests(script)
+            started = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
         finally:
-            doomed.kill()
+            killed_server.kill()
         with anyio.fail_after(BOUND_S):
-            receipt = await house.call("delegate_generation", resume=begun["task_id"])
+            receipt = await house.call("delegate_generation", resume=started["task_id"])
 
     assert receipt["status"] == "succeeded"
 
 
-async def test_whoever_is_cancelled_in_line_has_asked_nothing_and_leaves_it(
+async def test_a_task_cancelled_in_the_queue_leaves_it_without_a_request(
     open_house: OpenHouse, connect: Connect, tmp_path: Path
 ):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1), RIGHT]})
     async with open_house(script) as house, connect() as other:
         first = await house.call("delegate_generation", task=RENAME, tests=TESTS, wait_s=0)
-        await asked(script)
+        await wait_for_requests(script)
         waiting = await call(other, task=RENAME, tests=TESTS, wait_s=0)
         with anyio.fail_after(BOUND_S):
-            while books(tmp_path, "SELECT COUNT(*) FROM tickets") != [(2,)]:
+            while query_ledger(tmp_path, "SELECT COUNT(*) FROM tickets") != [(2,)]:
                 await anyio.lowlevel.checkpoint()
         cancelled = await call(other, resume=waiting["task_id"], cancel=True)
-        in_line = books(tmp_path, "SELECT COUNT(*) FROM tickets")
+        queued = query_ledger(tmp_path, "SELECT COUNT(*) FROM tickets")
         gate.set()
         await house.call("delegate_generation", resume=first["task_id"])
 
     assert cancelled["status"] == "cancelled"
     assert cancelled["attempts"] == []
     assert len(script.asked) == 1
-    assert in_line == [(1,)]
-    assert books(tmp_path, "SELECT COUNT(*) FROM tickets") == [(0,)]
+    assert queued == [(1,)]
+    assert query_ledger(tmp_path, "SELECT COUNT(*) FROM tickets") == [(0,)]
 
 
-@pytest.mark.in_process("a review's time is made short")
-async def test_a_review_whose_turn_does_not_come_says_what_is_ahead_of_it(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.mark.in_process("it patches the timeout of reviews")
+async def test_a_review_that_times_out_in_the_queue_says_so(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(consulting, "TIMEOUT_S", 0.1)
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)]})
     async with open_house(script) as house:
         await house.call("delegate_generation", task=RENAME, wait_s=0)
-        await asked(script)
+        await wait_for_requests(script)
         refusal = await house.refusal("strategic_review", goal="g", progress="p", local_only=True)
         gate.set()
 
     assert "it did not get its turn in time" in refusal
 
 
-async def test_a_turn_that_does_not_come_in_time_goes_to_another_model(open_house: OpenHouse):
+async def test_a_pinned_delegation_that_times_out_in_the_queue_fails_without_an_attempt(open_house: OpenHouse):
     gate = anyio.Event()
     script = Script({LOCAL: [Stall(RIGHT, gate, after=1)], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         first = await house.call("delegate_generation", task=RENAME, wait_s=0)
-        await asked(script)
+        await wait_for_requests(script)
         second = await house.call("delegate_generation", task=RENAME, max_seconds=1, model="local")
         gate.set()
         await house.call("delegate_generation", resume=first["task_id"])

@@ -1,4 +1,4 @@
-"""Time, seen from a host: seconds come from this machine's own replies, and nobody is asked who would come too late."""
+"""Expected durations come from this machine's own replies; a model that would exceed the time limit is not asked."""
 
 import re
 import sqlite3
@@ -26,7 +26,7 @@ async def answer_three_times(house: House) -> None:
 
 
 def slow_down(tmp_path: Path, *, load: float = 0.0, first: float = 0.0, stream: float = 0.0) -> None:
-    """Make every reply so far have taken so many seconds."""
+    """Rewrites the ledger as if every reply so far had taken this many seconds."""
     with sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3") as db:
         db.execute(
             "UPDATE attempts SET load_seconds = ?, first_token_seconds = ?, stream_seconds = ?",
@@ -34,31 +34,31 @@ def slow_down(tmp_path: Path, *, load: float = 0.0, first: float = 0.0, stream: 
         )
 
 
-async def test_after_three_replies_the_seconds_are_this_machines_own(open_house: OpenHouse, tmp_path: Path):
+async def test_after_three_replies_expected_seconds_come_from_this_machine(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
-        by_the_profile = await seconds_expected(house)
+        from_profile = await seconds_expected(house)
         await answer_three_times(house)
         own = await seconds_expected(house)
         slow_down(tmp_path, first=4.0, stream=60.0)
         slowed = await seconds_expected(house)
 
-    assert own < by_the_profile
+    assert own < from_profile
     assert slowed == 64.0
 
 
-async def test_a_cold_load_is_expected_only_of_a_model_that_is_not_loaded(open_house: OpenHouse, tmp_path: Path):
+async def test_load_time_is_expected_only_for_a_model_that_is_not_loaded(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         await answer_three_times(house)
         slow_down(tmp_path, load=30.0, first=1.0, stream=2.0)
         warm = await seconds_expected(house)
         house.vendors.ollama.loaded.clear()
-    async with open_house(Script()) as house:  # a new server, which asks Ollama anew
+    async with open_house(Script()) as house:  # a new server queries Ollama again
         cold = await seconds_expected(house)
 
     assert (warm, cold) == (3.0, 33.0)
 
 
-async def test_max_latency_s_goes_by_this_machines_own_replies(open_house: OpenHouse, tmp_path: Path):
+async def test_max_latency_s_is_compared_with_this_machines_own_replies(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         before = await house.call("route_task", task=RENAME, max_latency_s=3)
         await answer_three_times(house)
@@ -69,7 +69,7 @@ async def test_max_latency_s_goes_by_this_machines_own_replies(open_house: OpenH
     assert after["model"] == "qwen3-30b-a3b"
 
 
-async def test_a_model_that_would_come_too_late_is_not_asked(open_house: OpenHouse, tmp_path: Path):
+async def test_a_model_expected_to_exceed_max_seconds_is_not_asked(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [RIGHT], FAST: [RIGHT], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         await answer_three_times(house)
@@ -81,9 +81,7 @@ async def test_a_model_that_would_come_too_late_is_not_asked(open_house: OpenHou
     assert script.models[3:] == [ECONOMY]
 
 
-async def test_a_paid_model_that_begins_for_want_of_time_names_the_local_one_that_would_have(
-    open_house: OpenHouse, tmp_path: Path
-):
+async def test_a_note_names_the_local_model_skipped_for_lack_of_time(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script({LOCAL: [RIGHT], ECONOMY: [RIGHT]})) as house:
         await answer_three_times(house)
         slow_down(tmp_path, stream=30.0)
@@ -98,7 +96,7 @@ async def test_a_paid_model_that_begins_for_want_of_time_names_the_local_one_tha
     assert long["notes"] == []
 
 
-async def test_under_policy_reference_the_receipt_says_who_would_come_too_late(
+async def test_under_policy_reference_a_note_names_the_model_that_is_too_slow(
     open_house: OpenHouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
@@ -111,11 +109,11 @@ async def test_under_policy_reference_the_receipt_says_who_would_come_too_late(
     assert any(re.match(r"qwen3-30b-a3b: not asked: needs about 90 s, (40|39) s are left", n) for n in receipt["notes"])
 
 
-async def test_a_repair_that_would_come_too_late_goes_to_a_quicker_model(open_house: OpenHouse, tmp_path: Path):
+async def test_a_repair_expected_to_exceed_max_seconds_goes_to_a_faster_model(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [RIGHT, RIGHT, RIGHT, WRONG], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         await answer_three_times(house)
-        slow_down(tmp_path, stream=30.0)  # and its repair thinks: about four times as long
+        slow_down(tmp_path, stream=30.0)  # a repair thinks, and so takes about four times as long
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=60)
 
     assert receipt["status"] == "succeeded"
@@ -123,7 +121,7 @@ async def test_a_repair_that_would_come_too_late_goes_to_a_quicker_model(open_ho
 
 
 @pytest.mark.parametrize("arguments", [{"model": "local"}, {"local_only": True}])
-async def test_when_nobody_else_could_be_asked_the_slow_model_is(open_house: OpenHouse, tmp_path: Path, arguments):
+async def test_a_slow_model_is_asked_when_no_other_is_allowed(open_house: OpenHouse, tmp_path: Path, arguments):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         await answer_three_times(house)
@@ -134,7 +132,7 @@ async def test_when_nobody_else_could_be_asked_the_slow_model_is(open_house: Ope
     assert len(receipt["attempts"]) == 1
 
 
-async def test_a_speed_measured_on_another_machine_keeps_nobody_from_being_asked(open_house: OpenHouse):
+async def test_a_speed_measured_on_another_machine_rules_out_no_model(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=5)
 
@@ -149,7 +147,7 @@ def stretch_timeouts(tmp_path: Path, seconds: float, *, days_ago: float = 0.0) -
         )
 
 
-async def test_a_model_that_used_up_its_time_is_not_asked_with_as_little_again(open_house: OpenHouse, tmp_path: Path):
+async def test_a_model_that_timed_out_is_not_asked_again_with_as_little_time(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT], ECONOMY: [RIGHT]})
     async with open_house(script) as house:
         timed_out = await house.call("delegate_generation", task=RENAME, tests=TESTS, max_seconds=1)
@@ -168,7 +166,7 @@ async def test_a_model_that_used_up_its_time_is_not_asked_with_as_little_again(o
 
 
 @pytest.mark.parametrize(("days_ago", "arguments"), [(8, {}), (0, {"model": "local"}), (0, {"local_only": True})])
-async def test_a_model_that_used_up_its_time_is_asked_where_nobody_else_can_be_or_after_a_week(
+async def test_a_model_that_timed_out_is_asked_if_no_other_is_allowed_or_after_a_week(
     open_house: OpenHouse, tmp_path: Path, days_ago, arguments
 ):
     script = Script({LOCAL: [Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
@@ -180,25 +178,27 @@ async def test_a_model_that_used_up_its_time_is_asked_where_nobody_else_can_be_o
     assert [(a["model"], a["outcome"]) for a in receipt["attempts"]] == [("qwen3-30b-a3b", "passed")]
 
 
-async def test_running_says_how_many_seconds_are_left_by_the_machines_own_pace(open_house: OpenHouse, tmp_path: Path):
+async def test_a_running_receipt_estimates_the_seconds_left_from_this_machines_speed(
+    open_house: OpenHouse, tmp_path: Path
+):
     gate = anyio.Event()
     async with open_house(Script({LOCAL: [RIGHT, RIGHT, RIGHT, Stall(RIGHT, gate, after=1)]})) as house:
         await answer_three_times(house)
         slow_down(tmp_path, stream=120.0)
-        begun = await house.call("delegate_generation", task=RENAME, wait_s=0)
+        started = await house.call("delegate_generation", task=RENAME, wait_s=0)
         with anyio.fail_after(60):
             while not any(e.status == 200 for e in house.vendors.ollama.journal.to("/api/chat")[3:]):
                 await anyio.lowlevel.checkpoint()
-        running = await house.call("delegate_generation", resume=begun["task_id"], wait_s=0)
+        running = await house.call("delegate_generation", resume=started["task_id"], wait_s=0)
         gate.set()
-        await house.call("delegate_generation", resume=begun["task_id"])
+        await house.call("delegate_generation", resume=started["task_id"])
 
     seconds = re.search(r"about (\d+) s left", running["notes"][0])
     assert seconds is not None
     assert 60 <= int(seconds[1]) <= 120
 
 
-async def test_the_books_say_how_long_a_reply_took_to_load_to_begin_and_to_stream(open_house: OpenHouse, tmp_path):
+async def test_the_ledger_records_load_first_token_and_stream_times(open_house: OpenHouse, tmp_path):
     reply = Reply(RIGHT.text, load_seconds=2.0)
     async with open_house(Script({LOCAL: [reply]})) as house:
         await house.call("delegate_generation", task=RENAME)

@@ -1,4 +1,4 @@
-"""`chargehand profiles trial` as a person types it, over local vendors."""
+"""`chargehand profiles trial`, run as a user runs it, with local peers as vendors."""
 
 import datetime as dt
 import os
@@ -35,70 +35,72 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 async def remember(environment: dict[str, str], count: int, *, local: Sequence[int] = ()) -> None:
-    """As many delegations with tests; local: the numbers of those that had to stay."""
+    """Records delegations with tests; local: the numbers of those that were local_only."""
     ledger = await Ledger.open(Path(environment["CHARGEHAND_HOME"]), lambda: dt.datetime.now(dt.UTC))
     for number in range(count):
         text = f"Write twice(n), which doubles a number. Variant {number}."
-        new = NewTask(f"t{number}", "delegation", text, "code_generation", 2.0, local_only=number in local, tests=TESTS)
-        await ledger.begin_task(new)
-        await ledger.record_check(NewCheck(new.id, None, "tests", "passed", True, 1, 1, 0.1, None))
-        await ledger.finish_task(new.id, Finish("succeeded", LOCAL, ("tests",), None))
+        task = NewTask(
+            f"t{number}", "delegation", text, "code_generation", 2.0, local_only=number in local, tests=TESTS
+        )
+        await ledger.begin_task(task)
+        await ledger.record_check(NewCheck(task.id, None, "tests", "passed", True, 1, 1, 0.1, None))
+        await ledger.finish_task(task.id, Finish("succeeded", LOCAL, ("tests",), None))
     await ledger.aclose()
 
 
-def told(asked: Sequence[Ask], model: str) -> list[str]:
+def prompts_to(asked: Sequence[Ask], model: str) -> list[str]:
     return ["\n".join(text for _, text in ask.messages) for ask in asked if ask.model == model]
 
 
-async def test_a_delegation_with_tests_is_asked_again_and_the_models_are_compared(environment: dict[str, str]):
+async def test_a_trial_repeats_delegations_with_tests_and_compares_the_models(environment: dict[str, str]):
     script = Script({LOCAL_WIRE: [RIGHT, WRONG], HAIKU: [RIGHT]})
     async with vendors(script) as peers:
-        here = environment | peers.environment
-        for word in ("first", "second"):
-            task = f"Write twice(n), which doubles a number, the {word} time."
-            made = await run_command(here, "delegate", task, "--tests", TESTS, "--model", LOCAL)
-            assert made.code in (0, 1), made.error
-        seen = await run_command(here, "profiles", "trial", "haiku", "--against", LOCAL, "--json")
-        words = await run_command(here, "profiles", "trial", "haiku", "--against", LOCAL)
+        variables = environment | peers.environment
+        for ordinal in ("first", "second"):
+            task = f"Write twice(n), which doubles a number, the {ordinal} time."
+            delegated = await run_command(variables, "delegate", task, "--tests", TESTS, "--model", LOCAL)
+            assert delegated.code in (0, 1), delegated.error
+        result = await run_command(variables, "profiles", "trial", "haiku", "--against", LOCAL, "--json")
+        table = await run_command(variables, "profiles", "trial", "haiku", "--against", LOCAL)
 
-    assert (seen.code, words.code) == (0, 0), seen.error
-    trial = seen.json["trial"]
+    assert (result.code, table.code) == (0, 0), result.error
+    trial = result.json["trial"]
     assert (trial["n"], trial["passed"], trial["passed_against"]) == (2, 2, 0)
     assert trial["usd_each"] > 0 == trial["usd_each_against"]
-    assert f"{HAIKU} passed 2 of 2 where {LOCAL} passed 0" in words.out
-    assert "not significant" in words.out
-    # Shown with its evidence, and written by nobody.
-    assert {(p["profile"], *p["place"]) for p in seen.json["proposals"]} == {
+    assert f"{HAIKU} passed 2 of 2 where {LOCAL} passed 0" in table.out
+    assert "not significant" in table.out
+    # Proposed, but not written.
+    assert {(p["profile"], *p["place"]) for p in result.json["proposals"]} == {
         (HAIKU, "roles", "local"),
         (LOCAL, "roles", "local"),
     }
-    assert seen.json["written"] is None
-    assert "Nothing is written." in words.out
+    assert result.json["written"] is None
+    assert "Nothing is written." in table.out
     assert not (Path(environment["CHARGEHAND_HOME"]) / "profiles" / "measured").exists()
 
 
-async def test_what_had_to_stay_on_the_machine_is_sent_to_no_model_elsewhere(environment: dict[str, str]):
+async def test_a_trial_leaves_out_tasks_that_were_local_only(environment: dict[str, str]):
     script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
     await remember(environment, 3, local=[1])
     async with vendors(script) as peers:
-        seen = await run_command(
+        result = await run_command(
             environment | peers.environment, "profiles", "trial", HAIKU, "--against", LOCAL, "--json"
         )
 
-    assert seen.json["trial"]["n"] == 2
-    assert "1 task(s) must stay on this machine" in seen.error
-    assert not any("Variant 1" in text for model in (HAIKU, LOCAL_WIRE) for text in told(script.asked, model))
-    assert any("Variant 2" in text for text in told(script.asked, HAIKU))
+    assert result.json["trial"]["n"] == 2
+    assert "1 task(s) must stay on this machine" in result.error
+    assert not any("Variant 1" in text for model in (HAIKU, LOCAL_WIRE) for text in prompts_to(script.asked, model))
+    assert any("Variant 2" in text for text in prompts_to(script.asked, HAIKU))
 
 
-async def test_nothing_that_can_be_asked_again_is_said_with_what_it_takes(environment: dict[str, str]):
+async def test_a_trial_without_suitable_tasks_or_models_is_refused_with_the_reason(environment: dict[str, str]):
     async with vendors(Script()) as peers:
-        here = environment | peers.environment
-        empty = await run_command(here, "profiles", "trial", HAIKU, "--against", LOCAL)
+        variables = environment | peers.environment
+        empty = await run_command(variables, "profiles", "trial", HAIKU, "--against", LOCAL)
         await remember(environment, 2, local=[0, 1])
-        all_local = await run_command(here, "profiles", "trial", HAIKU, "--against", LOCAL)
-        same = await run_command(here, "profiles", "trial", "haiku", "--against", HAIKU)
-        unknown = await run_command(here, "profiles", "trial", "nobody", "--against", HAIKU)
+        all_local = await run_command(variables, "profiles", "trial", HAIKU, "--against", LOCAL)
+        same = await run_command(variables, "profiles", "trial", "haiku", "--against", HAIKU)
+        unknown = await run_command(variables, "profiles", "trial", "nobody", "--against", HAIKU)
 
     assert {empty.code, all_local.code, same.code, unknown.code} == {1}
     assert "no remembered task can be asked again" in empty.error
@@ -107,34 +109,34 @@ async def test_nothing_that_can_be_asked_again_is_said_with_what_it_takes(enviro
     assert "nobody" in unknown.error
 
 
-async def test_a_trial_stays_within_its_budget_and_says_what_it_left(environment: dict[str, str]):
+async def test_a_trial_sends_no_request_that_its_budget_does_not_cover(environment: dict[str, str]):
     script = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
     await remember(environment, 3)
     async with vendors(script) as peers:
         command = ("profiles", "trial", HAIKU, "--against", LOCAL, "--budget-usd", "0.000001", "--json")
-        seen = await run_command(environment | peers.environment, *command)
+        result = await run_command(environment | peers.environment, *command)
 
-    assert seen.code == 1
-    assert "does not cover 3 task(s)" in seen.error
-    assert told(script.asked, HAIKU) == []
+    assert result.code == 1
+    assert "does not cover 3 task(s)" in result.error
+    assert prompts_to(script.asked, HAIKU) == []
 
 
-async def test_an_interrupted_trial_goes_on_where_it_was(environment: dict[str, str]):
+async def test_an_interrupted_trial_resumes_without_repeating_requests(environment: dict[str, str]):
     await remember(environment, 6)
-    broken = iter([RIGHT, *[HttpFault(401)] * 50])
+    haiku_answers = iter([RIGHT, *[HttpFault(401)] * 50])
 
     def fails_later(ask: Ask) -> Reply | Fault:
-        return WRONG if ask.model == LOCAL_WIRE else next(broken)
+        return WRONG if ask.model == LOCAL_WIRE else next(haiku_answers)
 
     first = await _trial(environment, fails_later)
-    whole = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
-    second = await _trial(environment, whole)
+    complete = Script({LOCAL_WIRE: [WRONG], HAIKU: [RIGHT]})
+    second = await _trial(environment, complete)
 
     assert (first.code, first.json["trial"]["n"]) == (3, 1)
     assert "was skipped" in first.error
     assert (second.code, second.json["trial"]["n"]) == (0, 6)
-    assert len(told(whole.asked, HAIKU)) == 5
-    assert told(whole.asked, LOCAL_WIRE) == []
+    assert len(prompts_to(complete.asked, HAIKU)) == 5
+    assert prompts_to(complete.asked, LOCAL_WIRE) == []
     ledger = await Ledger.open(Path(environment["CHARGEHAND_HOME"]), lambda: dt.datetime.now(dt.UTC))
     measured = await read_measurements(ledger)
     await ledger.aclose()
@@ -161,7 +163,9 @@ async def haiku_is_better(services) -> ProfileFindings:
 
 
 @pytest.mark.parametrize(("answer", "is_written"), [("y\n", True), ("n\n", False), (None, False)])
-async def test_the_change_is_written_only_when_a_person_agrees(answer, is_written, monkeypatch, tmp_path: Path):
+async def test_the_proposal_of_a_trial_is_written_only_after_the_user_agrees(
+    answer, is_written, monkeypatch, tmp_path: Path
+):
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setattr(sys, "stdin", standard_input(answer))
     code = await offer(own_services, [haiku_is_better], apply=False, as_json=False)
@@ -182,7 +186,7 @@ async def test_the_change_is_written_only_when_a_person_agrees(answer, is_writte
     ],
     ids=["it is new", "it comes from behind", "they stood level", "others stand before and far behind"],
 )
-def test_who_was_not_tried_overtakes_nobody(before: dict[str, int | None], after: list[str]):
+def test_a_trial_moves_no_untried_model_ahead_of_another(before: dict[str, int | None], after: list[str]):
     catalogue = load_catalogue()
     for profile in catalogue:
         profile.roles.clear()
@@ -199,7 +203,7 @@ def test_who_was_not_tried_overtakes_nobody(before: dict[str, int | None], after
     assert len(set(places.values())) == len(places)
 
 
-async def test_nothing_of_a_trial_is_written_without_being_asked(monkeypatch):
+async def test_apply_alone_does_not_write_the_proposal_of_a_trial(monkeypatch):
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     await offer(own_services, [haiku_is_better], apply=True, as_json=True)
 

@@ -1,4 +1,4 @@
-"""`chargehand profiles update` and `undo` as a person types them."""
+"""`chargehand profiles update` and `undo`, run as a user runs them."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ from chargehand.server.wiring import utc_now
 SHIPPED = load_catalogue().profiles
 AT = 1_795_600_000.0
 """2026-11-25."""
-ONE = Measurement(
+MEASUREMENT = Measurement(
     evaluation_id="e1", item="", model="qwen3-14b", repetition=0, build="sha256:new", kind="debugging",
     task_type="debugging", language="python", complexity=3.0, passed=True, outcome="passed", task_id=None, at=AT,
     seconds=11.0, first_token_seconds=1.0, output_tokens=300, thinking_tokens=0, cost_usd=0.001,
@@ -39,27 +39,27 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
+def run_profiles(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CommandResult]:
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("COLUMNS", "300")
 
-    def type_in(*words: str, answer: str | None = None) -> CommandResult:
+    def run(*words: str, answer: str | None = None) -> CommandResult:
         monkeypatch.setattr(sys, "stdin", standard_input(answer))
         code = main(["profiles", *words])
         printed = capsys.readouterr()
         return CommandResult(code, printed.out, printed.err)
 
-    return type_in
+    return run
 
 
 def items(model: str, passed: int, of: int, **fields: Any) -> list[Measurement]:
     return [
-        replace(ONE, model=model, item=f"task-{number % 8}@{number}", passed=number < passed, **fields)
+        replace(MEASUREMENT, model=model, item=f"task-{number % 8}@{number}", passed=number < passed, **fields)
         for number in range(of)
     ]
 
 
-def measured(home: Path, *rows: Measurement) -> None:
+def record_measurements(home: Path, *rows: Measurement) -> None:
     async def write() -> None:
         ledger = await Ledger.open(home, utc_now)
         for evaluation in sorted({row.evaluation_id for row in rows}):
@@ -71,22 +71,22 @@ def measured(home: Path, *rows: Measurement) -> None:
     anyio.run(write)
 
 
-def facts(typed: Callable[..., CommandResult], model: str) -> Any:
-    return typed("show", model, "--json").json
+def show_profile(run_profiles: Callable[..., CommandResult], model: str) -> Any:
+    return run_profiles("show", model, "--json").json
 
 
-def test_without_measurements_it_says_how_to_get_some(typed):
-    update = typed("update", "--from-evaluation")
+def test_an_update_without_measurements_points_to_evaluate(run_profiles):
+    update = run_profiles("update", "--from-evaluation")
 
     assert update.code == 0
     assert "`chargehand evaluate`" in update.out
     assert "No change is proposed." in update.out
 
 
-def test_what_was_measured_is_shown_with_its_evidence_and_not_written_without_a_terminal(typed, home: Path):
-    measured(home, *items("qwen3-14b", 30, 40))
+def test_proposals_are_shown_with_evidence_and_not_written_without_a_terminal(run_profiles, home: Path):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
 
-    update = typed("update", "--all")
+    update = run_profiles("update", "--all")
 
     assert update.code == 0
     assert "+ measured.items: 30 of 40 (75%; 95% interval 60% to 86%)" in update.out
@@ -98,161 +98,164 @@ def test_what_was_measured_is_shown_with_its_evidence_and_not_written_without_a_
 @pytest.mark.parametrize(
     ("answer", "is_written"), [("y\n", True), ("n\n", False), ("\n", False), ("", False), ("\x03y\n", False)]
 )
-def test_on_a_terminal_it_asks(typed, home: Path, answer: str, is_written: bool):
-    measured(home, *items("qwen3-14b", 30, 40))
+def test_on_a_terminal_proposals_are_written_only_after_a_yes(run_profiles, home: Path, answer: str, is_written: bool):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
 
-    update = typed("update", "--from-evaluation", answer=answer)
+    update = run_profiles("update", "--from-evaluation", answer=answer)
 
     assert update.code == 0
-    assert ("measured" in facts(typed, "qwen3-14b")) == is_written
+    assert ("measured" in show_profile(run_profiles, "qwen3-14b")) == is_written
 
 
-def test_what_is_applied_is_in_force_and_is_taken_back_by_one_command(typed, home: Path):
-    measured(home, *items("qwen3-14b", 30, 40))
-    before = facts(typed, "qwen3-14b")
+def test_an_applied_update_takes_effect_and_undo_reverts_it(run_profiles, home: Path):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
+    before = show_profile(run_profiles, "qwen3-14b")
 
-    assert typed("update", "--from-evaluation", "--apply", "--json").json["written"] == 1
-    after, again = facts(typed, "qwen3-14b"), typed("update", "--from-evaluation", "--apply")
-    undone = typed("undo")
+    assert run_profiles("update", "--from-evaluation", "--apply", "--json").json["written"] == 1
+    after, second_update = (
+        show_profile(run_profiles, "qwen3-14b"),
+        run_profiles("update", "--from-evaluation", "--apply"),
+    )
+    undone = run_profiles("undo")
 
     assert after["measured"]["by_kind"]["debugging"]["n"] == 40
     assert (after["speed"]["slowest_tokens_per_second"], after["speed"]["measured_on"]) == (30, "this machine")
-    assert "No change is proposed." in again.out
-    assert (undone.code, facts(typed, "qwen3-14b")) == (0, before)
+    assert "No change is proposed." in second_update.out
+    assert (undone.code, show_profile(run_profiles, "qwen3-14b")) == (0, before)
     assert "qwen3-14b: measured" in undone.out
-    nothing = typed("undo")
-    assert (nothing.code, nothing.out) == (1, "")
-    assert "nothing to revert" in nothing.error
+    second_undo = run_profiles("undo")
+    assert (second_undo.code, second_undo.out) == (1, "")
+    assert "nothing to revert" in second_undo.error
 
 
-def test_nothing_is_taken_back_over_a_change_by_hand(typed, home: Path):
-    measured(home, *items("qwen3-14b", 30, 40))
-    typed("update", "--from-evaluation", "--apply")
+def test_neither_undo_nor_update_overwrites_a_manual_edit(run_profiles, home: Path):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
+    run_profiles("update", "--from-evaluation", "--apply")
     file = home / "profiles" / "measured" / "0001.yaml"
     file.write_text(file.read_text(encoding="utf-8") + "# mine\n", encoding="utf-8")
 
-    undone, update = typed("undo"), typed("update", "--from-evaluation", "--apply")
+    undone, update = run_profiles("undo"), run_profiles("update", "--from-evaluation", "--apply")
 
     assert (undone.code, update.code) == (1, 1)
     assert str(file) in undone.error
     assert file.read_text(encoding="utf-8").endswith("# mine\n")
 
 
-def test_hand_written_facts_are_never_proposed_and_that_is_said(typed, home: Path):
-    measured(home, *items("qwen3-14b", 30, 40))
+def test_no_change_to_a_hand_written_fact_is_proposed_and_the_output_says_so(run_profiles, home: Path):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
     (home / "profiles").mkdir()
     (home / "profiles" / "mine.yaml").write_text(
         "id: qwen3-14b\nspeed: {slowest_tokens_per_second: 5}\n", encoding="utf-8"
     )
 
-    update = typed("update", "--from-evaluation")
+    update = run_profiles("update", "--from-evaluation")
 
     assert "Not proposed: qwen3-14b speed: speed is hand-written in your own file" in update.out
     assert "+ speed" not in update.out
 
 
-def test_too_few_items_change_nothing(typed, home: Path):
-    measured(home, *items("qwen3-14b", 9, 9))
+def test_too_few_items_yield_no_proposal(run_profiles, home: Path):
+    record_measurements(home, *items("qwen3-14b", 9, 9))
 
-    update = typed("update", "--from-evaluation")
+    update = run_profiles("update", "--from-evaluation")
 
     assert "9 item(s) are too few" in update.out
     assert "No change is proposed." in update.out
 
 
 @pytest.mark.parametrize(("passed", "ends"), [(20, True), (19, False)])
-def test_probation_ends_with_an_evaluation_in_which_half_is_passed(typed, home: Path, passed: int, ends: bool):
+def test_probation_ends_when_an_evaluation_passes_at_least_half(run_profiles, home: Path, passed: int, ends: bool):
     lifecycle: Fact = {"status": "active", "source": "Ollama show", "seen": "2026-11-25", "on_probation": True}
     whole: Fact = {"id": "new", "name": "New", "provider": "ollama", "api_model": "new:1b", "lifecycle": lifecycle}
-    found = Proposal("new", (), None, whole, Evidence("releases", "Ollama show", utc_now().date()))
-    add(home / "profiles" / FOLDER, NO_UPDATES, [found], utc_now())
-    measured(home, *items("new", passed, 40))
+    new_profile = Proposal("new", (), None, whole, Evidence("releases", "Ollama show", utc_now().date()))
+    add(home / "profiles" / FOLDER, NO_UPDATES, [new_profile], utc_now())
+    record_measurements(home, *items("new", passed, 40))
 
-    typed("update", "--from-evaluation", "--apply")
+    run_profiles("update", "--from-evaluation", "--apply")
 
-    assert facts(typed, "new")["lifecycle"].get("on_probation", False) is not ends
+    assert show_profile(run_profiles, "new")["lifecycle"].get("on_probation", False) is not ends
 
 
-def test_an_item_that_is_asked_again_is_no_new_evidence(typed, home: Path):
+def test_repetitions_of_an_item_are_not_new_evidence(run_profiles, home: Path):
     once = items("qwen3-14b", 9, 9)
-    measured(home, *(replace(row, repetition=n) for row in once for n in range(5)))
+    record_measurements(home, *(replace(row, repetition=n) for row in once for n in range(5)))
 
-    assert "9 item(s) are too few" in typed("update", "--from-evaluation").out
+    assert "9 item(s) are too few" in run_profiles("update", "--from-evaluation").out
 
 
-def test_answers_of_an_older_build_are_those_of_another_model(typed, home: Path):
+def test_measurements_of_an_older_build_are_not_counted(run_profiles, home: Path):
     old = items("qwen3-14b", 40, 40, build="sha256:old", at=AT - 99_999)
-    measured(home, *old, *items("qwen3-14b", 10, 20, evaluation_id="e2"))
+    record_measurements(home, *old, *items("qwen3-14b", 10, 20, evaluation_id="e2"))
 
-    found = typed("update", "--from-evaluation", "--json").proposed["qwen3-14b", "measured"]
+    proposed = run_profiles("update", "--from-evaluation", "--json").proposed["qwen3-14b", "measured"]
 
-    assert (found["items"]["passed"], found["items"]["n"], found["build"]) == (10, 20, "sha256:new")
+    assert (proposed["items"]["passed"], proposed["items"]["n"], proposed["build"]) == (10, 20, "sha256:new")
 
 
-def test_who_is_significantly_better_is_asked_first_and_suits_the_type(typed, home: Path):
+def test_a_significantly_better_model_ranks_first_and_suits_the_task_type(run_profiles, home: Path):
     local = [p.id for p in load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)]
     first, second = local[:2]
     places = sorted(SHIPPED[model].roles["local"] for model in (first, second))
-    measured(home, *items(first, 12, 40), *items(second, 38, 40))
+    record_measurements(home, *items(first, 12, 40), *items(second, 38, 40))
 
-    found = typed("update", "--from-evaluation", "--json").proposed
+    proposed = run_profiles("update", "--from-evaluation", "--json").proposed
 
-    assert found[second, "roles", "local"] == places[0]
-    assert found[first, "roles", "local"] == places[1]
-    assert "debugging" in found[second, "suits"]
-    assert "debugging" in found[first, "avoids"]
+    assert proposed[second, "roles", "local"] == places[0]
+    assert proposed[first, "roles", "local"] == places[1]
+    assert "debugging" in proposed[second, "suits"]
+    assert "debugging" in proposed[first, "avoids"]
     hand_written = list(SHIPPED[first].weaknesses)
-    assert found[first, "weaknesses"][:-1] == hand_written
-    assert found[first, "weaknesses"][-1].startswith("Measured: debugging, 12 of 40 passed")
+    assert proposed[first, "weaknesses"][:-1] == hand_written
+    assert proposed[first, "weaknesses"][-1].startswith("Measured: debugging, 12 of 40 passed")
 
 
-def test_a_successor_that_was_left_a_place_is_ordered_like_the_others(typed, home: Path):
+def test_a_successor_with_an_inherited_role_is_ranked_like_other_models(run_profiles, home: Path):
     (home / "profiles").mkdir(parents=True)
     facts_of = "name: {0}\nprovider: ollama\napi_model: {0}:1\nlifecycle: {{source: me, seen: 2026-11-01, {1}}}\n"
     gone = facts_of.format("gone", "status: retired, successor: heir") + "roles: {local: 1}\n"
     for name, text in {"gone": gone, "heir": facts_of.format("heir", "status: active")}.items():
         (home / "profiles" / f"{name}.yaml").write_text(f"id: {name}\n{text}")
     second = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)[0].id
-    measured(home, *items("heir", 12, 40), *items(second, 38, 40))
+    record_measurements(home, *items("heir", 12, 40), *items(second, 38, 40))
 
-    update = typed("update", "--from-evaluation", "--json")
+    update = run_profiles("update", "--from-evaluation", "--json")
 
     assert update.code == 0, update.error
     assert update.proposed["heir", "roles", "local"] > SHIPPED[second].roles["local"]
 
 
-def test_a_difference_that_chance_explains_moves_nobody(typed, home: Path):
+def test_an_insignificant_difference_changes_no_rank(run_profiles, home: Path):
     first, second = [p.id for p in load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)][
         :2
     ]
-    measured(home, *items(first, 25, 40), *items(second, 30, 40))
+    record_measurements(home, *items(first, 25, 40), *items(second, 30, 40))
 
-    found = typed("update", "--from-evaluation", "--json").proposed
+    proposed = run_profiles("update", "--from-evaluation", "--json").proposed
 
-    assert {place[1] for place in found} == {"measured", "speed"}
+    assert {place[1] for place in proposed} == {"measured", "speed"}
 
 
-def test_where_use_and_an_evaluation_disagree_the_evaluation_has_the_last_word_and_keeps_it(typed, home: Path):
+def test_an_evaluation_takes_precedence_over_usage_and_the_result_is_stable(run_profiles, home: Path):
     first, second, *_ = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)
     first, second = first.id, second.id
-    measured(home, *items(first, 12, 40), *items(second, 38, 40))
+    record_measurements(home, *items(first, 12, 40), *items(second, 38, 40))
     anyio.run(write_works, home, *works(58, 60, models=(first,)), *works(18, 60, models=(second,)))
 
-    typed("update", "--from-evaluation", "--from-usage", "--apply")
-    again = typed("update", "--from-evaluation", "--from-usage", "--json")
+    run_profiles("update", "--from-evaluation", "--from-usage", "--apply")
+    second_update = run_profiles("update", "--from-evaluation", "--from-usage", "--json")
 
-    preferred, other = facts(typed, second), facts(typed, first)
+    preferred, other = show_profile(run_profiles, second), show_profile(run_profiles, first)
     assert preferred["roles"]["local"] < other["roles"]["local"]
     assert ("debugging" in preferred["suits"], preferred["avoids"]) == (True, [])
     assert ("debugging" in other["suits"], other["avoids"]) == (False, ["debugging"])
     assert any(sentence.startswith("In use: debugging, 58 of 60") for sentence in other["best_for"])
-    assert again.proposed == {}
+    assert second_update.proposed == {}
 
 
-def test_what_use_and_an_evaluation_say_of_different_types_is_written_at_once(typed, home: Path):
+def test_usage_and_evaluation_of_different_task_types_are_proposed_together(run_profiles, home: Path):
     first, second, *_ = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)
     first, second = first.id, second.id
-    measured(home, *items(first, 12, 40), *items(second, 38, 40))
+    record_measurements(home, *items(first, 12, 40), *items(second, 38, 40))
     anyio.run(
         write_works,
         home,
@@ -260,36 +263,36 @@ def test_what_use_and_an_evaluation_say_of_different_types_is_written_at_once(ty
         *works(58, 60, models=(second,), task_type="tests"),
     )
 
-    found = typed("update", "--all", "--json").proposed
+    proposed = run_profiles("update", "--all", "--json").proposed
 
-    assert {"debugging", "tests"} <= set(found[second, "suits"])
-    assert set(found[first, "avoids"]) == {"debugging", "tests"}
-    assert {sentence.partition(":")[0] for sentence in found[first, "weaknesses"]} >= {"In use", "Measured"}
+    assert {"debugging", "tests"} <= set(proposed[second, "suits"])
+    assert set(proposed[first, "avoids"]) == {"debugging", "tests"}
+    assert {sentence.partition(":")[0] for sentence in proposed[first, "weaknesses"]} >= {"In use", "Measured"}
 
 
-def test_where_a_model_begins_to_fail_a_line_is_drawn(typed, home: Path):
+def test_complexity_at_most_is_set_where_a_model_starts_to_fail(run_profiles, home: Path):
     easy, hard = items("qwen3-14b", 28, 30), items("qwen3-14b", 3, 30, complexity=7.0)
-    measured(home, *easy, *(replace(row, item=f"hard {row.item}") for row in hard))
+    record_measurements(home, *easy, *(replace(row, item=f"hard {row.item}") for row in hard))
 
-    found = typed("update", "--from-evaluation", "--json").proposed
+    proposed = run_profiles("update", "--from-evaluation", "--json").proposed
 
-    # Seven places of the line tell the same items apart; the lowest is as good as any and promises least.
-    assert found["qwen3-14b", "complexity_at_most"] == 3
-    assert 3 <= found["qwen3-14b", "measured"]["complexity_at_half"] <= 7
+    # Seven thresholds separate these items equally well; the lowest promises least.
+    assert proposed["qwen3-14b", "complexity_at_most"] == 3
+    assert 3 <= proposed["qwen3-14b", "measured"]["complexity_at_half"] <= 7
 
 
-def test_measurements_that_cannot_be_are_left_out_and_that_is_said(typed, home: Path):
+def test_impossible_measurements_are_skipped_and_reported(run_profiles, home: Path):
     nonsense = [
-        replace(ONE, item="a", complexity=float("inf")),
-        replace(ONE, item="b", kind="\x1b[31m" * 9),
-        replace(ONE, item="c", at=1e300),
-        replace(ONE, item="d", seconds=-1.0),
-        replace(ONE, item="e", task_type="\u202eevil"),  # type: ignore[arg-type] - what the ledger may hold
+        replace(MEASUREMENT, item="a", complexity=float("inf")),
+        replace(MEASUREMENT, item="b", kind="\x1b[31m" * 9),
+        replace(MEASUREMENT, item="c", at=1e300),
+        replace(MEASUREMENT, item="d", seconds=-1.0),
+        replace(MEASUREMENT, item="e", task_type="\u202eevil"),  # type: ignore[arg-type] - what the ledger may hold
     ]
-    stranger = items("../../no\x1b]0;such\x07model", 40, 40)
-    measured(home, *nonsense, *stranger, *items("qwen3-14b", 30, 40))
+    unknown_model = items("../../no\x1b]0;such\x07model", 40, 40)
+    record_measurements(home, *nonsense, *unknown_model, *items("qwen3-14b", 30, 40))
 
-    update = typed("update", "--from-evaluation")
+    update = run_profiles("update", "--from-evaluation")
 
     assert update.code == 1
     assert "5 measurement(s)" in update.error
@@ -298,43 +301,43 @@ def test_measurements_that_cannot_be_are_left_out_and_that_is_said(typed, home: 
     assert "\x1b" not in update.out + update.error
 
 
-def test_a_folder_that_cannot_be_written_is_named(typed, home: Path):
-    measured(home, *items("qwen3-14b", 30, 40))
+def test_an_unwritable_update_folder_is_named(run_profiles, home: Path):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
     (home / "profiles").mkdir()
     (home / "profiles" / "measured").write_text("in the way", encoding="utf-8")
 
-    update = typed("update", "--from-evaluation", "--apply")
+    update = run_profiles("update", "--from-evaluation", "--apply")
 
     assert update.code == 1
     assert str(home / "profiles" / "measured") in update.error
 
 
-def test_a_source_must_be_named(typed):
-    update = typed("update")
+def test_an_update_without_a_source_is_refused(run_profiles):
+    update = run_profiles("update")
 
     assert update.code == 1
     assert "--from-evaluation" in update.error
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (("--check", "--from-usage"), "leave out --apply and the sources"),
         (("--check", "--apply"), "leave out --apply and the sources"),
         (("--all", "--today", "2027-03-01"), "--today goes with --check"),
     ],
 )
-def test_what_cannot_go_together_is_refused(typed, words: tuple[str, ...], said: str):
-    update = typed("update", *words)
+def test_conflicting_options_are_refused(run_profiles, words: tuple[str, ...], message: str):
+    update = run_profiles("update", *words)
 
     assert (update.code, update.out) == (2, "")
-    assert said in update.error
+    assert message in update.error
 
 
-def test_the_check_names_what_time_has_overtaken(typed):
+def test_check_names_stale_facts(run_profiles):
     fresh, later = (
-        typed("update", "--check", "--today", "2026-11-30"),
-        typed("update", "--check", "--today", "2027-03-01"),
+        run_profiles("update", "--check", "--today", "2026-11-30"),
+        run_profiles("update", "--check", "--today", "2027-03-01"),
     )
 
     assert (fresh.code, fresh.out.strip()) == (0, "No shipped profile is stale.")
@@ -342,10 +345,10 @@ def test_the_check_names_what_time_has_overtaken(typed):
     assert "claude-opus-5-5: its price was seen on 2026-11-23, 98 days ago" in later.error
     assert "glm-4.7" not in later.error
     with pytest.raises(SystemExit):
-        typed("update", "--check", "--today", "soon")
+        run_profiles("update", "--check", "--today", "soon")
 
 
-def test_the_check_names_a_role_that_no_active_model_plays():
+def test_a_role_without_an_active_model_counts_as_stale():
     from datetime import date
 
     from chargehand.profiles.catalogue import Catalogue
@@ -361,16 +364,16 @@ def test_the_check_names_a_role_that_no_active_model_plays():
     )
 
 
-def test_two_updates_at_once_write_the_same_facts_once(home: Path, typed):
-    measured(home, *items("qwen3-14b", 30, 40))
+def test_concurrent_updates_write_the_same_facts_once(home: Path, run_profiles):
+    record_measurements(home, *items("qwen3-14b", 30, 40))
     run = [sys.executable, "-m", "chargehand.server", "profiles", "update", "--all", "--apply", "--json"]
 
     with contextlib.ExitStack() as stack:
-        both = [
+        processes = [
             stack.enter_context(subprocess.Popen(run, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
             for _ in range(2)
         ]
-        written = [json.loads(one.communicate(timeout=60)[0])["written"] for one in both]
+        written = [json.loads(process.communicate(timeout=60)[0])["written"] for process in processes]
 
     assert sorted(written, key=str) == [1, None]
     assert [path.name for path in (home / "profiles" / "measured").iterdir()] == ["0001.yaml"]

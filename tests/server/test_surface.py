@@ -1,4 +1,4 @@
-"""What a host sees of the server before it calls anything."""
+"""What a host sees of the server before any tool call."""
 
 import importlib.metadata
 import json
@@ -16,44 +16,44 @@ from chargehand.evaluation.peers.reply import Reply
 pytestmark = pytest.mark.anyio
 
 CHARACTERS_AT_MOST = 6_000
-Listed = Callable[[str], Awaitable[list[Tool]]]
+ListTools = Callable[[str], Awaitable[list[Tool]]]
 NAMES = ["route_task", "delegate_generation", "validate_code", "strategic_review", "report_outcome"]
 
 
 @pytest.fixture
-def listed(connect: Connect) -> Listed:
-    """Lists the tools, in one of the eras."""
+def list_tools(connect: Connect) -> ListTools:
+    """Lists the tools in one of the protocol eras."""
 
-    async def listing(era: str) -> list[Tool]:
+    async def list_in(era: str) -> list[Tool]:
         async with connect(era) as client:
             return (await client.list_tools()).tools
 
-    return listing
+    return list_in
 
 
-async def test_there_are_five_tools_in_a_fixed_order(listed: Listed, era: str):
-    assert [tool.name for tool in await listed(era)] == NAMES
+async def test_there_are_five_tools_in_a_fixed_order(list_tools: ListTools, era: str):
+    assert [tool.name for tool in await list_tools(era)] == NAMES
 
 
-async def test_all_tools_together_cost_a_host_at_most_6000_characters(listed: Listed, era: str):
+async def test_all_tools_together_cost_a_host_at_most_6000_characters(list_tools: ListTools, era: str):
     tools = [
         {"name": tool.name, "description": tool.description, "inputSchema": tool.input_schema}
-        for tool in await listed(era)
+        for tool in await list_tools(era)
     ]
 
     assert len(json.dumps(tools, ensure_ascii=False, separators=(",", ":"))) <= CHARACTERS_AT_MOST
 
 
-async def test_the_list_is_the_same_for_every_connection(listed: Listed):
-    first, second = await listed("auto"), await listed("legacy")
+async def test_both_protocol_eras_list_the_same_tools(list_tools: ListTools):
+    first, second = await list_tools("auto"), await list_tools("legacy")
 
     assert [tool.model_dump(exclude={"meta"}) for tool in first] == [
         tool.model_dump(exclude={"meta"}) for tool in second
     ]
 
 
-async def test_schemas_have_no_null_no_titles_and_take_nothing_unknown(listed: Listed, era: str):
-    for tool in await listed(era):
+async def test_input_schemas_have_no_null_or_titles_and_forbid_unknown_arguments(list_tools: ListTools, era: str):
+    for tool in await list_tools(era):
         text = json.dumps(tool.input_schema)
 
         assert "null" not in text, tool.name
@@ -61,7 +61,7 @@ async def test_schemas_have_no_null_no_titles_and_take_nothing_unknown(listed: L
         assert tool.input_schema["additionalProperties"] is False, tool.name
 
 
-async def test_every_tool_says_what_it_may_do(listed: Listed):
+async def test_every_tools_hints_describe_its_side_effects(list_tools: ListTools):
     hints = {
         tool.name: (
             tool.annotations.read_only_hint,
@@ -69,7 +69,7 @@ async def test_every_tool_says_what_it_may_do(listed: Listed):
             tool.annotations.idempotent_hint,
             tool.annotations.open_world_hint,
         )
-        for tool in await listed("auto")
+        for tool in await list_tools("auto")
         if tool.annotations
     }
 
@@ -82,8 +82,8 @@ async def test_every_tool_says_what_it_may_do(listed: Listed):
     }
 
 
-async def test_bounds_are_the_designs(listed: Listed):
-    schema = {tool.name: tool.input_schema["properties"] for tool in await listed("auto")}
+async def test_argument_bounds_match_the_design(list_tools: ListTools):
+    schema = {tool.name: tool.input_schema["properties"] for tool in await list_tools("auto")}
     task, delegate = schema["route_task"]["task"], schema["delegate_generation"]
 
     assert (task["minLength"], task["maxLength"]) == (1, 200_000)
@@ -94,14 +94,14 @@ async def test_bounds_are_the_designs(listed: Listed):
     assert (delegate["max_cost_usd"]["minimum"], delegate["max_cost_usd"]["maximum"]) == (0, 100)
 
 
-async def test_descriptions_and_instructions_are_plain_and_short(connect: Connect):
+async def test_descriptions_and_instructions_are_ascii_and_at_most_2000_characters(connect: Connect):
     async with connect() as client:
         texts = [client.instructions or "", *(tool.description or "" for tool in (await client.list_tools()).tools)]
 
     assert all(text and text.isascii() and len(text) <= 2_000 for text in texts)
 
 
-async def test_the_servers_version_is_the_packages(connect: Connect, era: str):
+async def test_the_server_reports_the_package_version(connect: Connect, era: str):
     async with connect(era) as client:
         await client.list_tools()
         info = client.server_info
@@ -110,11 +110,11 @@ async def test_the_servers_version_is_the_packages(connect: Connect, era: str):
     assert (info.name, info.version) == ("chargehand", importlib.metadata.version("chargehand"))
 
 
-async def test_what_each_tool_answers_is_what_its_schema_promises(open_house: OpenHouse, era: str):
+async def test_every_tools_result_conforms_to_its_output_schema(open_house: OpenHouse, era: str):
     right = Reply(fenced("def double(count):\n    return 2 * count"))
     review = Reply('{"verdict": "pass", "findings": []}', thinking_tokens=10)
-    word = Reply('{"verdict": "continue", "guidance": "Go on."}', thinking_tokens=10)
-    script = Script({"qwen3:30b-a3b": [right], "claude-sonnet-5-5": [review], "claude-opus-5-5": [word]})
+    guidance = Reply('{"verdict": "continue", "guidance": "Go on."}', thinking_tokens=10)
+    script = Script({"qwen3:30b-a3b": [right], "claude-sonnet-5-5": [review], "claude-opus-5-5": [guidance]})
     async with open_house(script, era=era) as house:
         schemas = {tool.name: tool.output_schema for tool in (await house.client.list_tools()).tools}
         receipt = await house.call("delegate_generation", task="Rename n to count: def double(n): return 2 * n")
@@ -132,13 +132,13 @@ async def test_what_each_tool_answers_is_what_its_schema_promises(open_house: Op
         assert set(answer) <= set(properties), name
 
 
-async def test_the_surface_is_the_one_that_was_reviewed(connect: Connect):
-    """What a host shows its user for approval must not change unseen: `python tests/surface.py` writes it anew."""
+async def test_the_surface_matches_the_reviewed_snapshot(connect: Connect):
+    """What a host shows its user for approval must not change unnoticed; `python tests/surface.py` regenerates it."""
     async with connect() as client:
         assert await surface(client) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
-async def test_lists_may_be_kept_and_what_changes_may_not(open_house: OpenHouse):
+async def test_lists_may_be_cached_for_an_hour_and_usage_not_at_all(open_house: OpenHouse):
     async with open_house(Script()) as house:
         client = house.client
         lists = [
@@ -149,11 +149,11 @@ async def test_lists_may_be_kept_and_what_changes_may_not(open_house: OpenHouse)
         ]
         usage = await client.read_resource("chargehand://usage")
 
-    assert [(listed.ttl_ms, listed.cache_scope) for listed in lists] == [(3_600_000, "public")] * 4
+    assert [(listing.ttl_ms, listing.cache_scope) for listing in lists] == [(3_600_000, "public")] * 4
     assert (usage.ttl_ms, usage.cache_scope) == (0, "private")
 
 
-async def test_discovery_tells_name_title_icon_both_eras_and_only_what_is_served(connect: Connect):
+async def test_discovery_reports_name_title_icon_and_only_supported_capabilities(connect: Connect):
     async with connect() as client:
         await client.list_tools()
         info, capabilities = client.server_info, client.server_capabilities
@@ -171,7 +171,7 @@ async def test_discovery_tells_name_title_icon_both_eras_and_only_what_is_served
     assert capabilities.logging is None
 
 
-async def test_prompts_and_resources_have_the_servers_icon_and_tools_cost_nobody_one(connect: Connect, era: str):
+async def test_prompts_and_resources_have_the_servers_icon_and_tools_have_none(connect: Connect, era: str):
     async with connect(era) as client:
         tools = (await client.list_tools()).tools
         others = [

@@ -1,4 +1,4 @@
-"""What goes wrong in a way that nobody foresaw is no business of the calling model's."""
+"""The text of an unexpected exception is logged and not shown to the calling model."""
 
 import contextlib
 import logging
@@ -19,11 +19,13 @@ CANARY = "canary-in-an-exception-0123456789"
 @contextlib.asynccontextmanager
 async def broken_services() -> AsyncGenerator[Services]:
     raise RuntimeError(CANARY)
-    yield  # what makes this a generator
+    yield  # makes this a generator
 
 
-@pytest.mark.in_process("nothing that a user can do breaks the server so")
-async def test_the_text_of_an_unexpected_exception_is_logged_and_not_told(era: str, caplog: pytest.LogCaptureFixture):
+@pytest.mark.in_process("no user action breaks the server like this")
+async def test_the_text_of_an_unexpected_exception_is_logged_and_not_returned(
+    era: str, caplog: pytest.LogCaptureFixture
+):
     with caplog.at_level(logging.ERROR):
         async with Client(build_app(broken_services), mode=era) as client:
             result = await client.call_tool("route_task", {"task": "Rename a"})

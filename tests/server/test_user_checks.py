@@ -43,7 +43,7 @@ def configured(tmp_path: Path) -> None:
     (project / "check.py").write_text(CHECK)
 
 
-async def test_a_command_that_passes_verifies_the_answer_and_stands_in_the_receipt(open_house: OpenHouse, era: str):
+async def test_a_passing_command_verifies_the_answer_and_appears_in_the_receipt(open_house: OpenHouse, era: str):
     async with open_house(Script({LOCAL: [RIGHT]}), era=era) as house:
         receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"])
 
@@ -52,14 +52,14 @@ async def test_a_command_that_passes_verifies_the_answer_and_stands_in_the_recei
     assert receipt["attempts"][0]["checks"][-1]["sandbox"].startswith("bubblewrap")
 
 
-async def test_the_project_itself_is_not_touched(open_house: OpenHouse, tmp_path: Path):
+async def test_a_command_leaves_the_project_unchanged(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         await house.call("delegate_generation", task=RENAME, checks=["unit"])
 
     assert [path.name for path in (tmp_path / "project").iterdir()] == ["check.py"]
 
 
-async def test_what_a_failing_command_says_goes_into_the_repair(open_house: OpenHouse):
+async def test_the_output_of_a_failing_command_is_part_of_the_repair_prompt(open_house: OpenHouse):
     script = Script({LOCAL: [WRONG, RIGHT]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, checks=["unit"])
@@ -69,7 +69,7 @@ async def test_what_a_failing_command_says_goes_into_the_repair(open_house: Open
     assert "AssertionError: 16" in script.asked[1].messages[-1][1]
 
 
-async def test_the_first_check_that_fails_is_the_last_that_runs(open_house: OpenHouse):
+async def test_no_check_runs_after_the_first_failure(open_house: OpenHouse):
     unclosed = Reply(fenced("def double(count:\n    return 2 * count"))
     async with open_house(Script({LOCAL: [unclosed, WRONG]})) as house:
         receipt = await house.call(
@@ -87,7 +87,7 @@ async def test_any_language_can_be_verified_by_a_command(open_house: OpenHouse):
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "shell"])
 
 
-async def test_a_command_for_another_language_sends_the_answer_back(open_house: OpenHouse):
+async def test_an_answer_in_another_language_than_its_command_is_sent_back(open_house: OpenHouse):
     script = Script({LOCAL: [RIGHT, BASH]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, checks=["shell"])
@@ -96,7 +96,7 @@ async def test_a_command_for_another_language_sends_the_answer_back(open_house: 
     assert "The check shell is for bash and the answer is python: use bash." in script.asked[1].messages[-1][1]
 
 
-async def test_a_command_that_is_not_there_verifies_nothing_and_says_what_would_help(open_house: OpenHouse):
+async def test_a_missing_command_leaves_the_answer_unverified_with_a_remedy(open_house: OpenHouse):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME, checks=["missing"])
 
@@ -107,7 +107,7 @@ async def test_a_command_that_is_not_there_verifies_nothing_and_says_what_would_
 
 
 @pytest.mark.parametrize("last_line", ["nosuchtool --x", "exit 126", "exit 127"])
-async def test_an_answer_that_calls_what_is_not_there_fails_its_command(open_house: OpenHouse, last_line: str):
+async def test_an_answer_that_calls_a_missing_program_fails_its_check(open_house: OpenHouse, last_line: str):
     broken, right = (Reply(fenced(f"echo hi\n{line}", "bash")) for line in (last_line, "true"))
     script = Script({LOCAL: [broken, right]})
     async with open_house(script) as house:
@@ -118,17 +118,17 @@ async def test_an_answer_that_calls_what_is_not_there_fails_its_command(open_hou
 
 
 @pytest.mark.parametrize(
-    "asked_for", [{"tests": "assert double(4) == 8", "checks": ["missing"]}, {"checks": ["unit", "missing"]}]
+    "requested_checks", [{"tests": "assert double(4) == 8", "checks": ["missing"]}, {"checks": ["unit", "missing"]}]
 )
 async def test_one_check_that_did_not_run_leaves_the_answer_unverified_and_unwritten(
-    open_house: OpenHouse, tmp_path: Path, asked_for: dict[str, object]
+    open_house: OpenHouse, tmp_path: Path, requested_checks: dict[str, object]
 ):
     target = tmp_path / "project" / "src" / "double.py"
     target.parent.mkdir()
     target.write_text("old = 1\n")
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         receipt = await house.call(
-            "delegate_generation", task=RENAME, target="src/double.py", output="apply", **asked_for
+            "delegate_generation", task=RENAME, target="src/double.py", output="apply", **requested_checks
         )
 
     assert (receipt["status"], receipt["files_changed"]) == ("unverified", [])
@@ -137,7 +137,7 @@ async def test_one_check_that_did_not_run_leaves_the_answer_unverified_and_unwri
 
 
 @pytest.mark.parametrize("name", ["deploy", "python3 check.py", "tests", ""])
-async def test_an_unknown_name_is_refused_with_the_names_there_are(open_house: OpenHouse, name: str):
+async def test_an_unknown_check_is_refused_with_the_available_names(open_house: OpenHouse, name: str):
     script = Script()
     async with open_house(script) as house:
         text = await house.refusal("delegate_generation", task=RENAME, checks=["unit", name])
@@ -146,7 +146,7 @@ async def test_an_unknown_name_is_refused_with_the_names_there_are(open_house: O
     assert script.asked == []
 
 
-async def test_javascript_tests_run_too(open_house: OpenHouse):
+async def test_javascript_tests_verify_a_javascript_answer(open_house: OpenHouse):
     script = Script({LOCAL: [Reply(fenced("const double = (count) => 3 * count;", "js")), _javascript()]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=RENAME, tests="assert.strictEqual(double(4), 8);")
@@ -164,7 +164,7 @@ async def test_javascript_tests_send_a_python_answer_back(open_house: OpenHouse)
     assert "The tests are JavaScript and the answer is python: use JavaScript." in script.asked[1].messages[-1][1]
 
 
-async def test_tests_that_are_no_javascript_are_refused_before_anything_is_generated(open_house: OpenHouse):
+async def test_tests_that_are_not_valid_javascript_are_refused_before_generation(open_house: OpenHouse):
     script = Script()
     async with open_house(script) as house:
         text = await house.refusal(
@@ -182,9 +182,7 @@ async def test_tests_that_are_no_javascript_are_refused_before_anything_is_gener
         '"tests/test_m.py"', "- tests/test_m.py", "# none", "expected = 3",
     ],
 )  # fmt: skip
-async def test_a_path_that_would_be_read_as_code_is_refused_before_anything_is_generated(
-    open_house: OpenHouse, tests: str
-):
+async def test_a_test_path_that_would_be_read_as_code_is_refused_before_generation(open_house: OpenHouse, tests: str):
     script = Script()
     async with open_house(script) as house:
         text = await house.refusal("delegate_generation", task=RENAME, tests=tests)
@@ -193,7 +191,7 @@ async def test_a_path_that_would_be_read_as_code_is_refused_before_anything_is_g
     assert script.asked == []
 
 
-async def test_validate_code_reads_rust_and_doubts_what_it_cannot_read(open_house: OpenHouse):
+async def test_validate_code_passes_valid_rust_and_is_uncertain_about_invalid_rust(open_house: OpenHouse):
     async with open_house(Script()) as house:
         good = await house.call("validate_code", code="fn main() {}", language="rust", depth="static")
         doubtful = await house.call("validate_code", code="fn main( {", language="rust", depth="static")
