@@ -43,9 +43,18 @@ class _Job:
 class GroupCommit:
     """Serializes access to one connection for concurrent tasks of one event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, to_error: Callable[[sqlite3.Error], Exception]) -> None:
-        """to_error: converts an SQLite error to the exception raised; called once per caller."""
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        to_error: Callable[[sqlite3.Error], Exception],
+        require_file: Callable[[], None],
+    ) -> None:
+        """to_error: converts an SQLite error to the exception raised; called once per caller.
+
+        require_file: called before each commit; raises an SQLite error if what is written would be lost.
+        """
         self._connection = connection
+        self._require_file = require_file
         self._to_error = to_error
         self._waiting: list[_Job] = []
         self._has_leader = False
@@ -139,6 +148,7 @@ class GroupCommit:
 
     def _commit(self, jobs: Sequence[_Job]) -> None:
         """Raises if none of the jobs could be committed."""
+        self._require_file()
         with write_transaction(self._connection):
             for job in jobs:
                 self._run_in_savepoint(job)

@@ -20,7 +20,7 @@ from ..profiles.vocabulary import TaskType
 from .errors import BudgetExceeded, DailyLimitReached
 from .group_commit import GroupCommit
 from .judgement import COST_USD
-from .ledger_file import open_file, to_ledger_error
+from .ledger_file import FileWatch, open_file, to_ledger_error
 from .records import (
     BAD_OUTCOMES,
     GOOD_OUTCOMES,
@@ -61,7 +61,7 @@ class Ledger:
         self._path = path
         self._clock = clock
         self._text_form: TextForm = text_form
-        self._group_commit = GroupCommit(connection, partial(to_ledger_error, path))
+        self._group_commit = GroupCommit(connection, partial(to_ledger_error, path), FileWatch(path).require)
         self._cached: dict[object, tuple[object, list[tuple[Any, ...]]]] = {}
 
     @classmethod

@@ -46,6 +46,30 @@ def open_file(path: Path) -> sqlite3.Connection:
     return connection
 
 
+class FileWatch:
+    """Notices that a path no longer leads to the file in use: SQLite would go on writing into a deleted one.
+
+    SQLite itself checks this only without a write-ahead log (SQLITE_READONLY_DBMOVED).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known = path.stat()
+
+    def require(self) -> None:
+        """Raise an sqlite3.OperationalError if the file was moved, deleted or replaced."""
+        try:
+            is_same = os.path.samestat(self._path.stat(), self._known)
+        except (FileNotFoundError, NotADirectoryError):
+            is_same = False
+        except OSError:
+            return  # cannot be looked at for the moment, which SQLite does not need
+        if not is_same:
+            error = sqlite3.OperationalError("the file was moved")
+            error.sqlite_errorcode = sqlite3.SQLITE_READONLY_DBMOVED
+            raise error
+
+
 def connect(path: Path) -> sqlite3.Connection:
     """A connection in autocommit mode that overwrites deleted data."""
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
@@ -149,13 +173,16 @@ def _is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in (errno.ENOSPC, errno.EDQUOT)
     # Without room for its shared memory, SQLite calls it an I/O error.
-    extended = getattr(error, "sqlite_errorcode", 0)
-    return _code(error) == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE
+    return _code(error) == sqlite3.SQLITE_FULL or _extended_code(error) == sqlite3.SQLITE_IOERR_SHMSIZE
 
 
 def _code(error: Exception) -> int:
     """SQLite's primary result code; 0 for errors it did not report."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF if isinstance(error, sqlite3.Error) else 0
+    return _extended_code(error) & 0xFF
+
+
+def _extended_code(error: Exception) -> int:
+    return getattr(error, "sqlite_errorcode", 0) if isinstance(error, sqlite3.Error) else 0
 
 
 def _remedy(path: Path, error: Exception) -> str:
@@ -172,12 +199,17 @@ def _remedy(path: Path, error: Exception) -> str:
             f" together with {path.name}-wal and {path.name}-shm if they exist: a new one is created. To recover what"
             f" is readable: sqlite3 {path.name} .recover" + (f"; an older copy is in {backups}." if backups else ".")
         )
+    if _extended_code(error) == sqlite3.SQLITE_READONLY_DBMOVED:
+        return (
+            f"the ledger {path} was moved, deleted or replaced while it was in use, so nothing more is written to it."
+            " Put it back, or restart the server, which goes on with what is there now."
+        )
     if _is_full(error):
         return f"the ledger {path} cannot be written: the disk is full. What it holds is safe. Make room and try again."
     if isinstance(error, OSError) or _code(error) in _FORBIDDEN:
         why = f"{error.filename or path}: {error.strerror or error}" if isinstance(error, OSError) else error
         return (
-            f"the ledger {path} cannot be opened ({why}). Make the folder and its files readable and writable for you,"
+            f"the ledger {path} cannot be used ({why}). Make the folder and its files readable and writable for you,"
             " or set CHARGEHAND_HOME to another folder."
         )
     return (

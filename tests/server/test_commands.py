@@ -53,7 +53,7 @@ async def test_a_data_folder_that_cannot_even_be_looked_into_is_named_with_what_
     seen = await run_command(environment | {"CHARGEHAND_HOME": str(home)}, *command)
 
     assert (seen.code, seen.out) == (1, "")
-    assert f"the ledger {home}/ledger.sqlite3 cannot be opened" in seen.error.replace("\n", "")
+    assert f"the ledger {home}/ledger.sqlite3 cannot be used" in seen.error.replace("\n", "")
     assert "CHARGEHAND_HOME to another folder" in " ".join(seen.error.split())
     assert "Traceback" not in seen.error
 

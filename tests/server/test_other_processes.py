@@ -1,6 +1,7 @@
 """Several servers on one data folder: one can collect, cancel or clean up what another started."""
 
 import os
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -317,3 +318,30 @@ async def test_a_pinned_delegation_that_times_out_in_the_queue_fails_without_an_
     assert second["status"] == "failed"
     assert second["attempts"] == []
     assert any("did not get its turn in time" in note for note in second["notes"])
+
+
+@pytest.mark.parametrize("harm", ["deleted", "replaced"])
+async def test_a_server_whose_data_folder_is_taken_away_says_so_and_spends_nothing_unseen(
+    open_house: OpenHouse, tmp_path: Path, harm: str
+):
+    home, script = tmp_path / "chargehand-home", Script({LOCAL: [RIGHT]})
+    async with open_house(script) as house:
+        before = await house.call("delegate_generation", task=RENAME, tests=TESTS)
+        home.rename(tmp_path / "away")
+        if harm == "replaced":
+            async with own_services():
+                pass
+        refusals = [
+            await house.refusal("delegate_generation", task=RENAME),
+            await house.refusal("route_task", task=RENAME),
+            await house.refusal("report_outcome", task_id=before["task_id"], outcome="accepted"),
+        ]
+        shutil.rmtree(home, ignore_errors=True)
+        (tmp_path / "away").rename(home)
+        after = await house.call("report_outcome", task_id=before["task_id"], outcome="accepted")
+
+    for refusal in refusals:
+        assert f"the ledger {home / 'ledger.sqlite3'} was moved, deleted or replaced while it was in use" in refusal
+        assert "Put it back, or restart the server" in refusal
+    assert len(script.asked) == 1
+    assert after["good"] == 1
