@@ -65,6 +65,13 @@ class Node:
         return Path("/usr") in self.executable.parents
 
 
+_Identity = tuple[Path, int, int]
+"""A file without links, with its modification time and size."""
+
+_known: dict[_Identity, Node] = {}
+"""By executable. Shims are not kept: next time they may run another one."""
+
+
 async def find_node() -> Node | None:
     """The `node` on the PATH, with shims resolved. None: there is none that works."""
     found = shutil.which("node")
@@ -72,12 +79,24 @@ async def find_node() -> Node | None:
 
 
 async def ask_node(executable: Path) -> Node | None:
-    """The Node.js that an executable runs, as it reports itself. None: it is not Node.js."""
+    """The Node.js that an executable runs, as it reports itself when first asked. None: it is not Node.js."""
     try:
+        identity = _identity(executable)
+        if (known := _known.get(identity)) is not None:
+            return known
         with anyio.fail_after(_TIMEOUT_S):
             done = await anyio.run_process([str(executable), "-e", _ASK], stderr=subprocess.DEVNULL, check=False)
         path, version = json.loads(done.stdout)
         major, minor = version.split(".")[:2]
-        return Node(Path(path), (int(major), int(minor)))
+        node = Node(Path(path), (int(major), int(minor)))
     except (OSError, TimeoutError, ValueError, TypeError, AttributeError):
         return None  # it is not Node.js
+    if node.executable == identity[0]:
+        _known[identity] = node
+    return node
+
+
+def _identity(executable: Path) -> _Identity:
+    resolved = executable.resolve()
+    facts = resolved.stat()
+    return resolved, facts.st_mtime_ns, facts.st_size

@@ -531,3 +531,21 @@ async def test_a_program_that_only_calls_itself_node_is_none(tmp_path: Path):
 
     assert await ask_node(pretender) is None
     assert await ask_node(tmp_path / "missing") is None
+
+
+async def test_a_node_is_started_to_be_asked_once_and_a_shim_each_time(tmp_path: Path):
+    def node_at(name: str, *, runs: str, version: str) -> Path:
+        path = tmp_path / name
+        answer = f'["{tmp_path / runs}","{version}"]'
+        path.write_text(f"#!/bin/sh\necho {name} >> {tmp_path / 'asked'}\necho '{answer}'\n")
+        path.chmod(0o755)
+        return path
+
+    node, shim = node_at("node", runs="node", version="22.1.0"), node_at("shim", runs="node", version="22.1.0")
+    once = [await ask_node(node), await ask_node(node)]
+    each_time = [await ask_node(shim), await ask_node(shim)]
+    newer = await ask_node(node_at("node", runs="node", version="22.18.0"))
+
+    assert once == each_time == [Node(node, (22, 1))] * 2
+    assert newer == Node(node, (22, 18))
+    assert (tmp_path / "asked").read_text().split() == ["node", "shim", "shim", "node"]
