@@ -46,6 +46,8 @@ class Limits:
     output_kb: int = 1024
     """Standard output and error together; exceeding it ends the run."""
     open_files: int = 256
+    end_s: float = 3.0
+    """How long killed processes may take to disappear. The kernel needs milliseconds; more means a broken sandbox."""
 
 
 KilledBy = Literal["wall_time", "cpu_time", "output", "signal"]

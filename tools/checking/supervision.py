@@ -21,8 +21,6 @@ from ..guarding.text import visible
 from .sandbox import KilledBy, Limits, SandboxFailed, SandboxRun
 
 _REPORT_CAP = 256 * 1024
-_KILL_TIMEOUT_S = 3.0
-"""How long a killed process may take to disappear. The kernel needs milliseconds; more means a broken sandbox."""
 _SETUP_TIMEOUT_S = 20.0
 """Timeout for setting up the sandbox, on a busy machine too; the code's wall clock starts afterwards."""
 _CPU_SIGNAL = 24
@@ -87,12 +85,12 @@ async def supervise(
     process survives.
     """
     output, report, setup = _Pipe(limits.output_kb * 1024), _Pipe(_REPORT_CAP), _Pipe(4096)
-    child = _Child((output, report, setup))
+    child = _Child((output, report, setup), limits.end_s)
     began = time.monotonic()
     try:
         passed = (report.write_fd, setup.write_fd, *also_pass)
         child.process = await _start(build(*passed[:2]), output.write_fd, passed, environment, folder)
-        is_gone = await child.run(stdin, limits.wall_s, (report if setup_before_report else setup).arrived)
+        await child.run(stdin, limits.wall_s, (report if setup_before_report else setup).arrived)
     except OSError as error:
         raise SandboxFailed(f"the sandbox could not be started: {error.strerror}") from error
     finally:
@@ -106,7 +104,7 @@ async def supervise(
         began_well = reported.startswith(_OK)
         setup_message = "ok" if began_well else reported.decode("utf-8", "replace")
         reported = reported.removeprefix(_OK)
-    if not is_gone:
+    if child.left_processes:
         raise SandboxFailed("the sandbox left a process behind: do not use it on this machine")
     if setup_message != "ok":
         why = visible(setup_message.removeprefix("ok")) or text.strip() or "it ended before it could start the command"
@@ -120,13 +118,16 @@ class _Child:
     """The process of a sandbox, from its start until it is completely gone."""
 
     pipes: Sequence[_Pipe]
+    end_s: float
     process: Process | None = None
     killed_by: KilledBy | None = None
     """The limit that ended it. None: no limit."""
     exit_code: int | None = None
+    left_processes: bool = False
+    """Whether a process survived its end."""
 
-    async def run(self, stdin: bytes, wall_s: float, started: anyio.Event) -> bool:
-        """Feed and read it until it ends; False if a process survives. started: starts its wall clock."""
+    async def run(self, stdin: bytes, wall_s: float, started: anyio.Event) -> None:
+        """Feed and read it until it ends. started: starts its wall clock."""
         process = self.process
         if process is None:
             raise RuntimeError("a process that was not started cannot be run")
@@ -144,16 +145,16 @@ class _Child:
                 self.killed_by = "wall_time"
             self._kill()
             # A surviving process holds an end of a pipe.
-            tasks.cancel_scope.deadline = anyio.current_time() + _KILL_TIMEOUT_S
+            tasks.cancel_scope.deadline = anyio.current_time() + self.end_s
             self.exit_code = await process.wait()
-        return not tasks.cancel_scope.cancelled_caught
+        self.left_processes = tasks.cancel_scope.cancelled_caught
 
     async def close(self) -> None:
         """Kill the remaining processes, and close our ends of the pipes."""
         if self.process is not None:
             with anyio.CancelScope(shield=True):
                 self._kill()
-                await _end(self.process, self.pipes)
+                await _end(self.process, () if self.left_processes else self.pipes, self.end_s)
         for pipe in self.pipes:
             pipe.close()
 
@@ -204,9 +205,9 @@ async def _feed(process: Process, data: bytes) -> None:
         return  # it exited without reading its input: its exit code and report are enough
 
 
-async def _end(process: Process, pipes: Sequence[_Pipe]) -> None:
+async def _end(process: Process, pipes: Sequence[_Pipe], within_s: float) -> None:
     """Wait until a killed process is gone and no process holds its pipes."""
-    with anyio.move_on_after(_KILL_TIMEOUT_S):
+    with anyio.move_on_after(within_s):
         await process.wait()
         await process.aclose()
         for pipe in pipes:

@@ -26,12 +26,12 @@ async def test_a_process_left_behind_is_a_broken_sandbox():
     )
 
     with pytest.raises(SandboxFailed, match="left a process behind"):
-        await supervise(lambda _, setup_fd: [sys.executable, "-c", leave, str(setup_fd)], Limits(), b"", {})
+        await supervise(lambda _, setup_fd: [sys.executable, "-c", leave, str(setup_fd)], Limits(end_s=0.2), b"", {})
 
 
 async def test_what_making_the_sandbox_takes_does_not_count_against_the_code():
-    slow = "import os, sys, time; time.sleep(1); os.write(int(sys.argv[1]), b'ok'); time.sleep(60)"
+    slow = "import os, sys, time; time.sleep(0.3); os.write(int(sys.argv[1]), b'ok'); time.sleep(60)"
 
-    run = await supervise(lambda _, setup_fd: [sys.executable, "-c", slow, str(setup_fd)], Limits(wall_s=0.5), b"", {})
+    run = await supervise(lambda _, setup_fd: [sys.executable, "-c", slow, str(setup_fd)], Limits(wall_s=0.2), b"", {})
 
     assert (run.killed_by, run.exit_code) == ("wall_time", None)
