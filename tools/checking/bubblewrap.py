@@ -9,7 +9,6 @@ It does not protect against vulnerabilities of the shared kernel, side channels 
 The paths of the interpreter and of the read-only files are visible in /proc/self/mountinfo.
 """
 
-import json
 import os
 import random
 from collections.abc import Generator, Mapping, Sequence
@@ -68,7 +67,7 @@ class Bubblewrap:
                 "file_mb": limits.file_mb,
                 "open_files": limits.open_files,
             }
-            launch = [*self.python, "-S", _LAUNCHER, json.dumps(options)]
+            launch = [*self.python, "-S", _LAUNCHER, repr(options)]
             filtered = [word for fd in filters for word in ("--seccomp", str(fd))]
             return [str(self._bwrap), *filtered, *self._arguments(user, shown, limits), "--", *launch, *command]
 

@@ -5,7 +5,6 @@ of the checker; a working folder and `/tmp` in memory. There is no network, no c
 machine. The image must contain `python3`, and the user's command or Node.js if they are needed.
 """
 
-import json
 import os
 import random
 import secrets
@@ -85,7 +84,7 @@ class Container:
                 def build(report_fd: int, _: int) -> Sequence[str]:
                     engine = self._arguments(name, stage, limits)
                     options = {**launch_options(limits, 1, 1, _ENVIRONMENT), "copy_from": _INPUT}
-                    launch = [*self.python[1:], "-S", LAUNCHER, json.dumps(options), *command]
+                    launch = [*self.python[1:], "-S", LAUNCHER, repr(options), *command]
                     return [self._our_python, "-I", "-S", "-c", _CONNECT, str(report_fd), *engine, *launch]
 
                 try:

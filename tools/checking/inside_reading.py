@@ -3,15 +3,19 @@
 Loaded by `inside_tests.py`, which is next to it in the sandbox, and by nothing else.
 """
 
+from __future__ import annotations
+
 import _sitebuiltins
 import ast
-import inspect
 import re
 import textwrap
 import traceback
 import types
 import warnings
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # see `inside_tests.py`
+    from typing import Any
 
 UNREADABLE = (SyntaxError, ValueError, RecursionError, MemoryError)
 """What Python's parser raises for invalid source, including null bytes, surrogates and deep nesting."""
@@ -82,7 +86,7 @@ class AlwaysTrue(BaseException):
 
 def decided(value: object) -> object:
     """Return the value. Raises AlwaysTrue for a coroutine that was never awaited."""
-    if inspect.iscoroutine(value):
+    if isinstance(value, types.CoroutineType):
         value.close()
         raise AlwaysTrue(f"an assert looks at the coroutine {value.__name__}(…) itself: it was never awaited")
     return value
@@ -156,6 +160,8 @@ def only_computes(function: Any) -> bool:
 
     False also if the source cannot be read.
     """
+    import inspect
+
     try:
         [definition] = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     except (*UNREADABLE, OSError, TypeError):

@@ -14,10 +14,10 @@ The nonce is read before the answer runs and lives in one closure; no file, envi
 contains it. See `running.py` for what this does not prevent.
 """
 
+from __future__ import annotations
+
 import ast
 import importlib
-import importlib.util
-import inspect
 import io
 import json
 import linecache
@@ -26,13 +26,16 @@ import re
 import sys
 import traceback
 import types
-from collections.abc import Callable, Generator
-from pathlib import Path
-from typing import Any, NoReturn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `typing` and `pathlib` would take a third of the startup time
+    from collections.abc import Callable, Generator
+    from typing import Any, NoReturn
 
 REPORT_FD = 3
-SITE = str(Path(__file__).with_name("site"))
-SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: PTH118, S108  # outside the project's copy
+HERE = os.path.dirname(__file__)
+SITE = os.path.join(HERE, "site")
+SOLUTION = os.path.join(os.environ.get("TMPDIR", "/tmp"), "solution")  # noqa: S108  # outside the project's copy
 ENOUGH = 40_000
 """Maximum characters of a reported failure, a third of them from its start. The checker outside keeps less of either
 end, and so sees where a secret at the cut begins; everything fits into a report."""
@@ -43,11 +46,10 @@ UNAWAITED = re.compile(r"^coroutine .+ was never awaited")
 
 def load_sibling(name: str) -> types.ModuleType:
     """A file of the checker, loaded as a module outside `sys.modules`."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
-    if spec is None or spec.loader is None:
-        raise ImportError(name)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = types.ModuleType(name)
+    path = os.path.join(HERE, f"{name}.py")
+    with open(path, encoding="utf-8") as file:
+        exec(compile(file.read(), path, "exec", dont_inherit=True), module.__dict__)  # noqa: S102  # our own
     return module
 
 
@@ -66,7 +68,7 @@ def main() -> NoReturn:
     ANSWERS.update(job.get("answers", ()))
     if job["kind"] == "project" or "async def" in job["tests"]:
         importlib.import_module("asyncio")  # before the answer can replace it; half of the startup time
-    folders = [str(Path.cwd() / folder) for folder in job.get("folders", ())]
+    folders = [os.path.abspath(folder) for folder in job.get("folders", ())]
     sys.path[:0] = folders
     os.environ["PYTHONPATH"] = os.pathsep.join([SOLUTION, *folders])  # for subprocesses of the tests
     report(KINDS[job["kind"]](job))
@@ -220,8 +222,8 @@ def without_our_line(failure: str, line: int) -> str:
 def run_project(job: dict[str, Any]) -> dict[str, object]:
     """Run test files of the project in its copy, the working folder."""
     put_solution(job)
-    here = Path.cwd()
-    sys.path[:0] = [str(path) for path in (here, here / "src") if path.is_dir()]
+    here = os.getcwd()
+    sys.path[:0] = [path for path in (here, os.path.join(here, "src")) if os.path.isdir(path)]
     return run_pytest([*job["options"], *job["paths"]])
 
 
@@ -235,8 +237,9 @@ def put_solution(job: dict[str, Any]) -> None:
 
 
 def put(folder: str, name: str, text: str) -> None:
-    Path(folder).mkdir(exist_ok=True)
-    (Path(folder) / name).write_text(text, encoding="utf-8", errors="surrogatepass")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "w", encoding="utf-8", errors="surrogatepass") as file:
+        file.write(text)
 
 
 NOT_IN_PARTS = {"xdist": "-n0", "pytest_cov": "--no-cov"}
@@ -247,6 +250,8 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
     sys.path[:0] = [SOLUTION]
     sys.path.append(SITE)
     try:
+        import importlib.util
+
         import pytest
     except ImportError as error:
         return {"status": "broken_tests", "failure": f"pytest cannot be imported in the sandbox: {error}"}
@@ -364,6 +369,8 @@ class ResultCounter:
 
     def pytest_pyfunc_call(self, pyfuncitem: Any) -> bool | None:
         """Run `async def` tests, because no plugin for them is installed."""
+        import inspect
+
         if not inspect.iscoroutinefunction(pyfuncitem.obj):
             return None
         import asyncio

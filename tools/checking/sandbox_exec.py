@@ -58,7 +58,7 @@ class SandboxExec:
 
                 def build(report_fd: int, setup_fd: int) -> Sequence[str]:
                     options = launch_options(limits, report_fd, setup_fd, stage.environment, processes_already=already)
-                    launch = [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(options), *command])]
+                    launch = [*self.python, "-S", *stage.translated([LAUNCHER, repr(options), *command])]
                     return [str(self._executable), "-p", rules, *launch]
 
                 return await supervise(build, limits, stdin, stage.environment, folder=stage.work)

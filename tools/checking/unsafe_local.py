@@ -5,7 +5,6 @@ user's files, reach the network, and leave a process in another session behind. 
 process limit counts all of the user's processes.
 """
 
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +44,7 @@ class UnsafeLocal:
 
                 def build(report_fd: int, setup_fd: int) -> Sequence[str]:
                     options = launch_options(limits, report_fd, setup_fd, stage.environment, processes_already=already)
-                    return [*self.python, "-S", *stage.translated([LAUNCHER, json.dumps(options), *command])]
+                    return [*self.python, "-S", *stage.translated([LAUNCHER, repr(options), *command])]
 
                 return await supervise(build, limits, stdin, stage.environment, folder=stage.work)
         except OSError as error:

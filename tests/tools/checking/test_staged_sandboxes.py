@@ -55,8 +55,8 @@ os.chdir(os.path.join(scratch, "work"))
 def here(word):
     for path in paths:
         word = word.replace(path["target"] + "/", path["source"] + "/")
-        word = word.replace('"' + path["target"] + '"', '"' + path["source"] + '"')
-    return word.replace('"/tmp"', json.dumps(os.path.join(scratch, "tmp")))
+        word = word.replace(repr(path["target"]), repr(path["source"]))
+    return word.replace(repr("/tmp"), repr(os.path.join(scratch, "tmp")))
 os.execv({python!r}, [{python!r}, *map(here, words[2:])])
 """
 
@@ -112,11 +112,9 @@ def backend(request: pytest.FixtureRequest, seatbelt: SandboxExec, container: Co
 
 async def test_python_tests_pass_and_fail_in_each(backend: Sandbox):
     passed = await run_tests(ADD, "assert add(1, 2) == 3", backend, SMALL)
-    counted = await run_tests(ADD, "def test_add():\n    assert add(1, 2) == 3", backend, SMALL)
     failed = await run_tests(ADD, "assert add(1, 2) == 4", backend, SMALL)
 
     assert (passed.outcome, passed.sandbox) == ("passed", backend.name)
-    assert (counted.outcome, counted.tests_passed) == ("passed", 1)
     assert (failed.outcome, failed.executed) == ("failed", True)
     assert "left: 3\nright: 4" in (failed.first_failure or "")
 
@@ -149,11 +147,10 @@ async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: p
     assert (await run_tests(ADD, tests, backend, SMALL)).first_failure is None
 
 
-@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)"])
-async def test_what_never_ends_is_ended_in_each(backend: Sandbox, code: str):
-    result = await run_tests(code, "assert max(1, 2) == 2", backend, Limits(wall_s=0.8))
+async def test_what_never_ends_is_ended_in_each(backend: Sandbox):
+    result = await run_tests("import time; time.sleep(60)", "assert max(1, 2) == 2", backend, Limits(wall_s=0.3))
 
-    assert (result.outcome, result.first_failure) == ("failed", "the tests did not finish within 0.8 s")
+    assert (result.outcome, result.first_failure) == ("failed", "the tests did not finish within 0.3 s")
 
 
 async def test_a_memory_bomb_fails_in_each(backend: Sandbox):
