@@ -4,11 +4,13 @@ It does not protect against secrets in files with inconspicuous names. The sandb
 into the receipt and back to the model.
 """
 
+import errno
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -45,23 +47,41 @@ async def copied_project(root: Path, change: Mapping[Path, bytes] | None = None)
     """A temporary copy of the project, deleted at the end.
 
     Links stay links; links out of the project, sockets and devices are left out. change: new contents of files in the
-    copy, by path relative to the root. Raises FileRefused if the project is larger than 128 MB or 20,000 files.
+    copy, by path relative to the root. Raises FileRefused if the project cannot be copied, or is larger than 128 MB or
+    20,000 files.
     """
-    async with scratch_folder("copy") as folder:
-        await anyio.to_thread.run_sync(_copy, root, folder)
-        await anyio.to_thread.run_sync(_put, folder, change or {})
+    async with AsyncExitStack() as opened:
+        try:
+            folder = await opened.enter_async_context(scratch_folder("copy"))
+            await anyio.to_thread.run_sync(_copy, root, folder)
+            await anyio.to_thread.run_sync(_put, folder, change or {})
+        except OSError as error:
+            raise FileRefused(_why_not(root, error)) from error
         yield folder
 
 
+def _why_not(root: Path, error: OSError) -> str:
+    said = f"the project {root} could not be copied to run its tests"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"{said}: the disk of {tempfile.gettempdir()} is full. Make room there, or set TMPDIR to another folder."
+    return (
+        f"{said} ({error.filename}: {error.strerror or error}). Try again; if that does not help, make it accessible,"
+        " or list it in .gitignore if the tests do not need it."
+    )
+
+
 def _copy(root: Path, destination: Path) -> None:
+    paths: list[Path] = []
     copied_bytes = 0
-    for count, path in enumerate(copied_files(root), start=1):
+    for path in copied_files(root):
+        paths.append(path)
         copied_bytes += path.lstat().st_size
-        if count > FILES_AT_MOST or copied_bytes > BYTES_AT_MOST:
+        if len(paths) > FILES_AT_MOST or copied_bytes > BYTES_AT_MOST:
             raise FileRefused(
-                f"tests: the project {root} is larger than {BYTES_AT_MOST // 1_000_000} MB or {FILES_AT_MOST:,} files"
+                f"the project {root} is larger than {BYTES_AT_MOST // 1_000_000} MB or {FILES_AT_MOST:,} files"
                 " and cannot be copied to run its tests. List what the tests do not need in .gitignore."
             )
+    for path in paths:
         target = destination / path.relative_to(root)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target, follow_symlinks=False)
@@ -72,7 +92,7 @@ def _put(folder: Path, change: Mapping[Path, bytes]) -> None:
         target = folder / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.parent.resolve().is_relative_to(folder.resolve()):
-            raise FileRefused(f"tests: {relative} lies behind a link and cannot be changed in a copy of the project.")
+            raise FileRefused(f"{relative} lies behind a link and cannot be changed in a copy of the project.")
         mode = stat.S_IMODE(target.lstat().st_mode) if target.is_file() else None
         target.unlink(missing_ok=True)
         target.write_bytes(data)

@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -116,9 +117,33 @@ async def test_a_project_that_is_too_large_is_refused_with_the_remedy(tmp_path, 
     monkeypatch.setattr(project_copy, limit, value)
     make(tmp_path, "a.py", "b.py", "c.py")
     (tmp_path / "big.bin").write_bytes(bytes(1001))
+    begun: list[Path] = []
+    monkeypatch.setattr(project_copy.shutil, "copy", lambda path, *_, **__: begun.append(path))
 
-    with pytest.raises(FileRefused, match=r"List what the tests do not need in \.gitignore"):
+    with pytest.raises(FileRefused, match=r"^the project .* List what the tests do not need in \.gitignore"):
         await copied(tmp_path)
+    assert begun == []
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (errno.ENOSPC, "is full. Make room there, or set TMPDIR to another folder."),
+        (errno.ENOENT, "a.py: No such file or directory). Try again"),
+    ],
+)
+async def test_a_project_that_cannot_be_copied_is_refused_with_what_to_do(tmp_path, monkeypatch, number, said):
+    make(tmp_path, "a.py")
+
+    def fail(path: Path, *_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(project_copy.shutil, "copy", fail)
+
+    with pytest.raises(FileRefused) as refused:
+        await copied(tmp_path)
+    assert str(refused.value).startswith(f"the project {tmp_path} could not be copied to run its tests")
+    assert said in str(refused.value)
 
 
 async def test_a_change_is_made_in_the_copy_alone_and_keeps_modes(tmp_path):
