@@ -1,6 +1,6 @@
-"""A host on a data folder: its own view of the ledger, its own index; in this process, or in one of its own.
+"""A server on a data folder, with its own ledger connection and index; in the test process or in a child process.
 
-As a process it reads a line of JSON for each thing to do, and answers each with one; run by the tests.
+As a child process it reads one line of JSON per operation and answers each with one line.
 """
 
 import datetime as dt
@@ -35,7 +35,7 @@ TEXTS = {
 
 @dataclass
 class Host:
-    """One of those on the same folder."""
+    """One of several servers on the same data folder."""
 
     ledger: Ledger
     keeper: IndexKeeper
@@ -50,11 +50,11 @@ class Host:
                 pass
         return any(neighbour.similarity > 0.99 for neighbour in found)
 
-    async def do(self, what: str, argument: Any) -> None:
-        if what == "record" and not await self.ledger.rows("SELECT 1 FROM tasks WHERE id = ?", (argument,)):
+    async def do(self, operation: str, argument: Any) -> None:
+        if operation == "record" and not await self.ledger.rows("SELECT 1 FROM tasks WHERE id = ?", (argument,)):
             await self.ledger.begin_task(task(argument, text=TEXTS[argument]))
             await self._embed(argument, argument)
-        elif what == "import":
+        elif operation == "import":
             file = self.home / "outcomes.jsonl"
             row = {"task_id": f"i{argument}", "prompt": TEXTS[argument], "domain": "code",
                    "outcomes": {"m": {"correct": 1, "cost_usd": 0.0}}}  # fmt: skip
@@ -63,11 +63,13 @@ class Host:
             known = "SELECT id FROM remembered_tasks WHERE origin = 'import' AND text = ?"
             for (task_id,) in await self.ledger.rows(known, (TEXTS[argument],)):
                 await self._embed(task_id, argument)
-        elif what == "forget":
+        elif operation == "forget":
             await forget(self.ledger, Selection(task_ids=(argument,)))
-        elif what == "prune" and (prunable := await find_prunable(self.ledger, older_than_days=None, keep=argument)):
+        elif operation == "prune" and (
+            prunable := await find_prunable(self.ledger, older_than_days=None, keep=argument)
+        ):
             await prune(self.ledger, prunable)
-        elif what == "recall":
+        elif operation == "recall":
             await self.finds(argument)
 
     async def _embed(self, task_id: str, name: str) -> None:
@@ -82,26 +84,26 @@ async def open_host(home: Path) -> Host:
 
 
 async def serve() -> None:
-    """`["open", HOME]`, then anything that `do` does or `["finds", NAME]`, then `["leave", null]`; and so again."""
+    """Reads `["open", HOME]`, operations of `do` or `["finds", NAME]`, and `["leave", null]`; then starts over."""
     while line := await _line():
         host = await open_host(Path(line[1]))
         async with anyio.create_task_group() as group:
             host.keeper.start(group)
-            _say(None)
+            _print_line(None)
             while (line := await _line())[0] != "leave":
-                what, argument = line
-                _say(await host.finds(argument) if what == "finds" else await host.do(what, argument))
+                operation, argument = line
+                _print_line(await host.finds(argument) if operation == "finds" else await host.do(operation, argument))
             group.cancel_scope.cancel()
         await host.keeper.aclose()
         await host.ledger.aclose()
-        _say(None)
+        _print_line(None)
 
 
 async def _line() -> Any:
     return json.loads(await anyio.to_thread.run_sync(sys.stdin.readline) or "null")
 
 
-def _say(answer: object) -> None:
+def _print_line(answer: object) -> None:
     sys.stdout.write(json.dumps(answer) + "\n")
     sys.stdout.flush()
 

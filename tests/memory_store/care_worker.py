@@ -1,6 +1,6 @@
-"""Does one thing to a ledger until it is killed: `care_worker.py HOME WHAT [FILE]`, run by the tests.
+"""Repeats one operation on a ledger until it is killed: `care_worker.py HOME COMMAND [FILE]`.
 
-Each line it prints is an acknowledgement: what it names was done before.
+Each line it prints acknowledges an operation that is complete.
 """
 
 import datetime as dt
@@ -21,13 +21,13 @@ from chargehand.memory_store.records import NewAttempt, Settlement
 NAME = f"w{os.getpid()}"
 
 
-def _say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 async def write(ledger: Ledger, _: str) -> None:
-    """Whole delegations, one after the other, each acknowledged with its cost in cents."""
+    """Write whole delegations one after the other; print each task's id once it is acknowledged."""
     for number in itertools.count():
         name = f"{NAME}-{number}"
         await ledger.begin_task(task(name, text=f"Write number {number}"))
@@ -38,7 +38,7 @@ async def write(ledger: Ledger, _: str) -> None:
         await ledger.record_check(check_of(name, attempt_id))
         await ledger.finish_task(name, finish(model="m"))
         await ledger.record_outcome(name, "accepted", None)
-        _say(name)
+        _print_line(name)
 
 
 async def prune_again_and_again(ledger: Ledger, _: str) -> None:
@@ -46,30 +46,30 @@ async def prune_again_and_again(ledger: Ledger, _: str) -> None:
         prunable = await find_prunable(ledger, older_than_days=None, keep=3)
         if prunable is not None:
             await shrink(ledger, went=await prune(ledger, prunable))
-        _say("pruned")
+        _print_line("pruned")
 
 
 async def forget_again_and_again(ledger: Ledger, _: str) -> None:
     while True:
         await forget(ledger, Selection(project="doomed"))
-        _say("forgotten")
+        _print_line("forgotten")
 
 
 async def take_in(ledger: Ledger, file: str) -> None:
     while True:
         await import_memory(ledger, Path(file), RULES)
-        _say("imported")
+        _print_line("imported")
 
 
 async def open_only(_: Ledger, __: str) -> None:
-    _say("opened")
+    _print_line("opened")
     await anyio.sleep_forever()
 
 
-async def main(home: str, what: str, file: str = "") -> None:
-    _say("ready")
+async def main(home: str, command: str, file: str = "") -> None:
+    _print_line("ready")
     ledger = await Ledger.open(Path(home), lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
-    await globals()[what](ledger, file)
+    await globals()[command](ledger, file)
 
 
 if __name__ == "__main__":

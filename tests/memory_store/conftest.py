@@ -1,4 +1,4 @@
-"""A ledger in a folder of its own, a clock that tests set, and the shared modules of rows."""
+"""A ledger in a temporary folder, a clock set by the test, and the shared helper modules."""
 
 import datetime as dt
 import importlib.util
@@ -20,8 +20,8 @@ for _name in ("ledger_rows", "portable_rows", "agreement_host"):
     _spec.loader.exec_module(sys.modules[_name])
 
 
-class SetClock:
-    """Shows the moment it was set to."""
+class ManualClock:
+    """A clock that stands still until a test moves it."""
 
     def __init__(self) -> None:
         self.moment = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
@@ -34,8 +34,8 @@ class SetClock:
 
 
 @pytest.fixture
-def clock() -> SetClock:
-    return SetClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -44,22 +44,22 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def ledger(home: Path, clock: SetClock) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(home, clock)
-    yield opened
-    await opened.aclose()
+async def ledger(home: Path, clock: ManualClock) -> AsyncIterator[Ledger]:
+    new_ledger = await Ledger.open(home, clock)
+    yield new_ledger
+    await new_ledger.aclose()
 
 
-AtWork = Callable[..., AbstractContextManager[tuple["subprocess.Popen[str]", str]]]
+StartWriter = Callable[..., AbstractContextManager[tuple["subprocess.Popen[str]", str]]]
 
 
 @pytest.fixture
-def at_work(home: Path) -> AtWork:
-    """Starts a process: `with at_work(command, *arguments) as (process, what_it_said_first)`."""
+def start_writer(home: Path) -> StartWriter:
+    """Starts `ledger_writer.py`: `with start_writer(command, *arguments) as (process, its_first_line)`."""
     writer = Path(__file__).with_name("ledger_writer.py")
 
     @contextmanager
-    def running(*command: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+    def started(*command: str) -> Iterator[tuple["subprocess.Popen[str]", str]]:
         process = subprocess.Popen(
             [sys.executable, str(writer), str(home), *command],
             stdin=subprocess.PIPE,
@@ -79,4 +79,4 @@ def at_work(home: Path) -> AtWork:
             process.stdin.close()
             process.stdout.close()
 
-    return running
+    return started

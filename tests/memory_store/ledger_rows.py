@@ -1,4 +1,4 @@
-"""Rows of the ledger with everything filled in that a test does not care about."""
+"""Rows of the ledger, with default values for whatever a test does not care about."""
 
 import dataclasses
 import sqlite3
@@ -42,9 +42,9 @@ async def delegate(
     task_type: Any = "code_generation",
     cost_usd: float = 0.0,
     baseline_usd: float | None = None,
-    words: tuple[Outcome, ...] = (),
+    reported: tuple[Outcome, ...] = (),
 ) -> None:
-    """A whole delegation. tries: each attempt's model, and whether its executed check passed."""
+    """Record a whole delegation. tries: each attempt's model, and whether its executed check passed."""
     await ledger.begin_task(task(task_id, task_type=task_type))
     for model, passed in tries:
         attempt_id = await ledger.reserve(attempt(task_id, model=model, reserved_usd=cost_usd), daily_cap_usd=None)
@@ -56,12 +56,12 @@ async def delegate(
         await ledger.record_check(check)
     final = tries[-1][0] if tries else None
     await ledger.finish_task(task_id, finish(status=status, model=final, baseline_usd=baseline_usd))
-    for word in words:
+    for word in reported:
         await ledger.record_outcome(task_id, word, None)
 
 
 def old_ledger(home: Path, *, tasks: int = 5) -> None:
-    """A ledger as version 1 left it, with a verified delegation for each task."""
+    """Write a ledger of version 1 with this many verified delegations."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with closing(sqlite3.connect(home / LEDGER_FILE, isolation_level=None)) as db:
         db.execute("PRAGMA journal_mode = WAL")

@@ -1,4 +1,4 @@
-"""Writes to a ledger, a line for each thing done: `ledger_writer.py HOME COMMAND NAME …`, run by the tests."""
+"""Writes to a ledger and prints a line for each acknowledged write: `ledger_writer.py HOME COMMAND NAME …`."""
 
 import datetime as dt
 import sys
@@ -13,75 +13,75 @@ from chargehand.memory_store.ownership import Owner
 from chargehand.memory_store.request_queue import RequestQueue
 
 
-def _say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
 async def begin_for_ever(ledger: Ledger, name: str) -> None:
-    """Begin tasks until killed, naming each once it is acknowledged."""
+    """Begin tasks until killed; print each task's id once it is acknowledged."""
     number = 0
     while True:
         number += 1
         await ledger.begin_task(task(f"{name}-{number}"))
-        _say(f"{name}-{number}")
+        _print_line(f"{name}-{number}")
 
 
 async def begin(ledger: Ledger, name: str, count: str) -> None:
     for number in range(int(count)):
         await ledger.begin_task(task(f"{name}-{number}"))
-    _say("done")
+    _print_line("done")
 
 
 async def spend(ledger: Ledger, name: str, cap_usd: str, wanted_usd: str) -> None:
-    """Reserve until the budget refuses; every other reservation is settled, the rest stay open."""
+    """Reserve until the budget is exceeded; settle every other reservation at half; print their number."""
     await ledger.begin_task(task(name))
-    taken = 0
+    count = 0
     while True:
         try:
             reserved = await ledger.reserve(attempt(name, reserved_usd=float(wanted_usd)), daily_cap_usd=float(cap_usd))
         except BudgetExceeded:
-            _say(str(taken))
+            _print_line(str(count))
             return
-        taken += 1
-        if taken % 2:
+        count += 1
+        if count % 2:
             await ledger.settle(reserved, settlement(cost_usd=float(wanted_usd) / 2))
 
 
 async def reserve_and_wait(ledger: Ledger, name: str, wanted_usd: str) -> None:
     await ledger.begin_task(task(name))
     await ledger.reserve(attempt(name, reserved_usd=float(wanted_usd)), daily_cap_usd=None)
-    _say("reserved")
+    _print_line("reserved")
     await anyio.sleep_forever()
 
 
 async def live(_: Ledger, owner: Owner) -> None:
-    _say(owner.id)
+    _print_line(owner.id)
     await anyio.sleep_forever()
 
 
 async def own_and_wait(ledger: Ledger, owner: Owner, name: str, wanted_usd: str) -> None:
     await ledger.begin_task(task(name, owner=owner.id))
     await ledger.reserve(attempt(name, reserved_usd=float(wanted_usd)), daily_cap_usd=None)
-    _say("reserved")
+    _print_line("reserved")
     await anyio.sleep_forever()
 
 
 async def hold_turn(ledger: Ledger, owner: Owner, server: str) -> None:
     await RequestQueue(ledger, owner, at_once=1).take_turn(server, lambda _: None)
-    _say("turn")
+    _print_line("turn")
     await anyio.sleep_forever()
 
 
-_AS_AN_OWNER = ("live", "own_and_wait", "hold_turn")
+_WITH_OWNER = ("live", "own_and_wait", "hold_turn")
 
 
-async def main(home: str, command: str, *rest: str) -> None:
-    _say("ready")
-    sys.stdin.readline()  # all start at once, when the test says so
+async def main(home: str, command: str, *arguments: str) -> None:
+    _print_line("ready")
+    sys.stdin.readline()  # the test starts all writers at once
     ledger = await Ledger.open(Path(home), lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
-    owner = (await Owner.enter(Path(home)),) if command in _AS_AN_OWNER else ()
-    await globals()[command](ledger, *owner, *rest)
+    owner = (await Owner.enter(Path(home)),) if command in _WITH_OWNER else ()
+    await globals()[command](ledger, *owner, *arguments)
     await ledger.aclose()
 
 

@@ -1,4 +1,4 @@
-"""Lines of an export, with everything filled in that a test does not care about."""
+"""Lines of an export, with default values for whatever a test does not care about."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ RULES = ImportRules(assess=lambda _: ("code_generation", 3.0))
 
 
 def export_file(folder: Path, *tasks: dict[str, Any], name: str = "memory.jsonl", **header: Any) -> Path:
-    """A file as `memory export` writes it."""
+    """Write a file in the format of `memory export`."""
     return lines_file(folder, {**HEADER, "tasks": len(tasks), **header}, *tasks, name=name)
 
 
@@ -44,12 +44,12 @@ def lines_file(folder: Path, *lines: dict[str, Any], name: str = "rows.jsonl") -
     return path
 
 
-async def take(ledger: Ledger, file: Path, **rules: Any) -> ImportReport:
+async def import_file(ledger: Ledger, file: Path, **rules: Any) -> ImportReport:
     return await import_memory(ledger, file, ImportRules(**{"assess": RULES.assess, **rules}))
 
 
-async def contents(ledger: Ledger) -> dict[str, Any]:
-    """All that a ledger holds, apart from the numbers that rows got here."""
+async def all_rows(ledger: Ledger) -> dict[str, Any]:
+    """All rows of a ledger by table, without ids that differ between ledgers."""
     tables = {
         "tasks": "SELECT * FROM tasks ORDER BY id",
         "decisions": "SELECT * FROM decisions ORDER BY id",

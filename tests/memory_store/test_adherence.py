@@ -1,4 +1,4 @@
-"""What the books say of each kind of task: offered, delegated, kept, and whether it pays."""
+"""Usage by task type: tasks offered, delegated and kept, and whether delegating them pays."""
 
 import dataclasses
 
@@ -10,28 +10,28 @@ from chargehand.memory_store.adherence import ClassUsage, losing_class, report_c
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_empty_ledger_has_no_kinds(ledger):
+async def test_an_empty_ledger_has_no_task_types(ledger):
     assert await report_classes(ledger) == ()
     assert await losing_class(ledger, "tests") is None
 
 
-async def test_each_kind_is_told_by_the_last_word_on_each_task_of_this_machine(ledger, clock):
+async def test_task_types_are_counted_by_the_last_reported_outcome_of_this_machines_tasks(ledger, clock):
     offer = dataclasses.replace(DECISION, task_id=None)
     for number in range(3):
         await ledger.record_decision(dataclasses.replace(offer, id=f"offer{number}"))
-    await delegate(ledger, "t1", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted",))
-    await delegate(ledger, "t2", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted", "rejected"))
-    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("edited",))
+    await delegate(ledger, "t1", ("m", True), cost_usd=0.25, baseline_usd=1.0, reported=("accepted",))
+    await delegate(ledger, "t2", ("m", True), cost_usd=0.25, baseline_usd=1.0, reported=("accepted", "rejected"))
+    await delegate(ledger, "t3", ("m", True), cost_usd=0.25, baseline_usd=1.0, reported=("edited",))
     await delegate(ledger, "t4", ("m", True), cost_usd=0.25, baseline_usd=1.0)
     for word in ("accepted", "edited"):
         clock.advance(seconds=1)
         await ledger.record_outcome("t3", word, None)
-    await delegate(ledger, "t5", ("m", False), status="failed", task_type="tests", words=("tests_failed",))
+    await delegate(ledger, "t5", ("m", False), status="failed", task_type="tests", reported=("tests_failed",))
     await delegate(ledger, "t8", ("m", False), status="over_budget", task_type="review", cost_usd=0.25)
     await ledger.record_decision(dataclasses.replace(DECISION, id="own", task_id="t1"))
-    for task_id, made in (("t6", "origin = 'evaluation'"), ("t7", "elsewhere = 1")):
-        await delegate(ledger, task_id, ("m", True), cost_usd=0.25, baseline_usd=1.0, words=("accepted",))
-        await ledger.rows(f"UPDATE tasks SET {made} WHERE id = ?", (task_id,))
+    for task_id, change in (("t6", "origin = 'evaluation'"), ("t7", "elsewhere = 1")):
+        await delegate(ledger, task_id, ("m", True), cost_usd=0.25, baseline_usd=1.0, reported=("accepted",))
+        await ledger.rows(f"UPDATE tasks SET {change} WHERE id = ?", (task_id,))
 
     assert await report_classes(ledger) == (
         ClassUsage("code_generation", 3, 4, 1, 1, 1, 1, 4, 1.0, 1.0, 3.0),
@@ -40,21 +40,21 @@ async def test_each_kind_is_told_by_the_last_word_on_each_task_of_this_machine(l
     )
 
 
-async def test_a_kind_loses_money_once_enough_of_it_has_ended(ledger):
+async def test_a_task_type_loses_money_only_after_enough_finished_tasks(ledger):
     for number in range(4):
         await delegate(ledger, f"t{number}", ("m", False), status="failed", task_type="tests", cost_usd=0.5)
-    early = await losing_class(ledger, "tests")
+    before = await losing_class(ledger, "tests")
     await delegate(ledger, "t4", ("m", True), task_type="tests", cost_usd=0.5, baseline_usd=1.0)
 
     losing = await losing_class(ledger, "tests")
 
-    assert early is None
+    assert before is None
     assert losing is not None
     assert losing.lost_usd == 1.5
     assert await losing_class(ledger, "code_generation") is None
 
 
-async def test_work_that_is_under_way_or_that_nobody_judged_loses_no_money_yet(ledger):
+async def test_running_and_unjudged_tasks_do_not_count_as_losses(ledger):
     for number in range(5):
         await delegate(ledger, f"good{number}", ("m", True), task_type="tests", cost_usd=0.1, baseline_usd=0.15)
         await delegate(ledger, f"open{number}", ("m", True), task_type="tests", cost_usd=0.5, status="unverified")
@@ -71,25 +71,25 @@ async def test_work_that_is_under_way_or_that_nobody_judged_loses_no_money_yet(l
     assert await losing_class(ledger, "tests") is not None
 
 
-async def test_work_that_cost_nothing_loses_no_money_however_bad(ledger):
+async def test_failures_that_cost_nothing_lose_no_money(ledger):
     for number in range(9):
-        await delegate(ledger, f"t{number}", ("m", False), status="failed", task_type="tests", words=("rejected",))
+        await delegate(ledger, f"t{number}", ("m", False), status="failed", task_type="tests", reported=("rejected",))
 
     assert await losing_class(ledger, "tests") is None
 
 
-async def test_a_user_tells_who_says_of_most_unchecked_answers_what_became_of_them(ledger):
+async def test_a_user_reports_on_unchecked_answers_if_most_of_them_have_an_outcome(ledger):
     for number in range(5):
-        await delegate(ledger, f"checked{number}", ("m", True), words=("accepted",))
-    untold = await reports_on_unchecked(ledger)
+        await delegate(ledger, f"checked{number}", ("m", True), reported=("accepted",))
+    nothing_reported = await reports_on_unchecked(ledger)
     for number in range(5):
-        await delegate(ledger, f"told{number}", ("m", True), status="unverified", words=("edited",))
+        await delegate(ledger, f"told{number}", ("m", True), status="unverified", reported=("edited",))
         await delegate(ledger, f"elsewhere{number}", ("m", True), status="unverified")
     await ledger.rows("UPDATE tasks SET elsewhere = 1 WHERE id LIKE 'elsewhere%'")
     await delegate(ledger, "here", ("m", True), status="unverified")
-    told = await reports_on_unchecked(ledger)
+    most_reported = await reports_on_unchecked(ledger)
     for number in range(6):
         await delegate(ledger, f"silent{number}", ("m", True), status="unverified")
-    silent = await reports_on_unchecked(ledger)
+    few_reported = await reports_on_unchecked(ledger)
 
-    assert (untold, told, silent) == (False, True, False)
+    assert (nothing_reported, most_reported, few_reported) == (False, True, False)

@@ -1,4 +1,4 @@
-"""Whatever two hosts on one folder do in turns, ledger and index agree: what is remembered is found, no more."""
+"""After any operations of two hosts on one folder, ledger and index agree: exactly the remembered tasks are found."""
 
 import json
 import sqlite3
@@ -34,32 +34,32 @@ operations_of_two = st.lists(st.tuples(st.integers(0, 1), an_operation), min_siz
 @settings(max_examples=20)
 @given(operations=operations_of_two)
 def test_any_interleaving_of_two_hosts_leaves_ledger_and_index_in_agreement(operations):
-    anyio.run(play, operations)
+    anyio.run(run_operations, operations)
 
 
 @settings(max_examples=8)
 @given(operations=operations_of_two)
-def test_any_interleaving_of_two_processes_does_so_too(processes, operations):
+def test_any_interleaving_of_two_processes_leaves_ledger_and_index_in_agreement(processes, operations):
     with tempfile.TemporaryDirectory() as folder:
         for process in processes:
-            ask(process, "open", folder)
-        for who, (what, argument) in operations:
-            ask(processes[who], what, argument)
-        with closing(sqlite3.connect(Path(folder) / LEDGER_FILE)) as books:
-            remembered = {text for (text,) in books.execute("SELECT text FROM remembered_tasks")}
+            request(process, "open", folder)
+        for host_number, (operation, argument) in operations:
+            request(processes[host_number], operation, argument)
+        with closing(sqlite3.connect(Path(folder) / LEDGER_FILE)) as db:
+            remembered = {text for (text,) in db.execute("SELECT text FROM remembered_tasks")}
         for process in processes:
             for name, text in TEXTS.items():
-                assert ask(process, "finds", name) == (text in remembered), (name, operations)
-            ask(process, "leave", None)
+                assert request(process, "finds", name) == (text in remembered), (name, operations)
+            request(process, "leave", None)
 
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[list["subprocess.Popen[str]"]]:
-    """Two hosts, each in a process of its own, that are told a folder before anything else."""
+    """Two hosts, each in its own process; each must be sent `open` first."""
     command = [sys.executable, str(HOST)]
-    started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    yield started
-    for process in started:
+    hosts = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    yield hosts
+    for process in hosts:
         process.kill()
         process.wait(WAIT_S)
         for pipe in (process.stdin, process.stdout):
@@ -67,30 +67,30 @@ def processes() -> Iterator[list["subprocess.Popen[str]"]]:
             pipe.close()
 
 
-def ask(process: "subprocess.Popen[str]", what: str, argument: object) -> object:
+def request(process: "subprocess.Popen[str]", operation: str, argument: object) -> object:
     assert process.stdin is not None
     assert process.stdout is not None
-    process.stdin.write(json.dumps([what, argument]) + "\n")
+    process.stdin.write(json.dumps([operation, argument]) + "\n")
     process.stdin.flush()
     return json.loads(process.stdout.readline())
 
 
-async def play(operations) -> None:
+async def run_operations(operations) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         hosts = [await open_host(home), await open_host(home)]
         try:
             async with anyio.create_task_group() as group:
-                for one in hosts:
-                    one.keeper.start(group)
-                for who, (what, argument) in operations:
-                    await hosts[who].do(what, argument)
+                for host in hosts:
+                    host.keeper.start(group)
+                for host_number, (operation, argument) in operations:
+                    await hosts[host_number].do(operation, argument)
                 remembered = {text for (text,) in await hosts[0].ledger.rows("SELECT text FROM remembered_tasks")}
-                for one in hosts:
+                for host in hosts:
                     for name, text in TEXTS.items():
-                        assert await one.finds(name) == (text in remembered), (name, operations)
+                        assert await host.finds(name) == (text in remembered), (name, operations)
                 group.cancel_scope.cancel()
         finally:
-            for one in hosts:
-                await one.keeper.aclose()
-                await one.ledger.aclose()
+            for host in hosts:
+                await host.keeper.aclose()
+                await host.ledger.aclose()

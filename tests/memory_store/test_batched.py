@@ -1,4 +1,4 @@
-"""What requests cost that outlive their process: in the books once, whoever takes their answers."""
+"""Costs of batched requests that outlive their process: booked once, whichever attempt takes the answer."""
 
 import pytest
 from ledger_rows import attempt, settlement, task
@@ -18,28 +18,28 @@ def cancelled(repetition: int, task_id: str, cost_usd: float) -> Measurement:
     return measurement("sort@1", repetition=repetition, task_id=task_id, **ends)
 
 
-async def asked(ledger: Ledger, repetition: int, task_id: str) -> int:
-    """A task of the suite is begun, again or for the first time; gives its attempt."""
+async def begin_attempt(ledger: Ledger, repetition: int, task_id: str) -> int:
+    """Begin a suite task for a repetition; returns its attempt id."""
     await record_measurement(ledger, cancelled(repetition, task_id, 0.0))
     await ledger.begin_task(task(task_id, origin="evaluation"))
     return await ledger.reserve(attempt(task_id, model="m", reserved_usd=WORST_USD), daily_cap_usd=None)
 
 
-async def cut_short(ledger: Ledger, repetition: int, name: str, batch_id: str | None) -> None:
-    """One that is interrupted while its request is with the vendor, or about to be."""
-    attempt_id = await asked(ledger, repetition, f"before-{repetition}")
+async def begin_and_interrupt(ledger: Ledger, repetition: int, name: str, batch_id: str | None) -> None:
+    """A repetition that is interrupted while its request is at the vendor, or about to be sent."""
+    attempt_id = await begin_attempt(ledger, repetition, f"before-{repetition}")
     await note_batched(ledger, [Batched(name, "the same question", attempt_id, "anthropic", batch_id, 0.0)])
     await ledger.settle(attempt_id, settlement(outcome="cancelled", cost_usd=WORST_USD))
     await record_measurement(ledger, cancelled(repetition, f"before-{repetition}", WORST_USD))
 
 
-async def test_repetitions_of_one_question_may_take_each_others_answers_and_none_is_booked_twice(ledger):
+async def test_a_batched_answer_taken_over_by_another_repetition_is_not_booked_twice(ledger):
     await insert_evaluation(ledger, "e1", 0.0)
-    await cut_short(ledger, 0, "handed-in", "batch_1")
-    await cut_short(ledger, 1, "never-left", None)
+    await begin_and_interrupt(ledger, 0, "handed-in", "batch_1")
+    await begin_and_interrupt(ledger, 1, "never-left", None)
 
     await release(ledger, ["never-left"])
-    second = await asked(ledger, 1, "after-1")
+    second = await begin_attempt(ledger, 1, "after-1")
     await take_over(ledger, "handed-in", second)
 
     assert await ledger.rows("SELECT repetition, cost_usd FROM measurements ORDER BY 1") == [(0, 0.0), (1, 0.0)]

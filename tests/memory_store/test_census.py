@@ -1,8 +1,8 @@
-"""What the memory says of itself."""
+"""The census: what the memory holds, and how well its predictions were calibrated."""
 
 import pytest
 from ledger_rows import decision_of, delegate
-from portable_rows import ROW, lines_file, take
+from portable_rows import ROW, import_file, lines_file
 
 from chargehand.memory_store.care.census import Bucket, Calibration, Census, ModelEvidence, take_census
 from chargehand.memory_store.care.pruning import find_prunable, prune
@@ -11,22 +11,22 @@ from chargehand.memory_store.missed import Missed
 pytestmark = pytest.mark.anyio
 
 
-async def test_an_empty_memory_holds_nothing(ledger):
+async def test_the_census_of_an_empty_memory_is_empty(ledger):
     census = await take_census(ledger)
 
     assert census == Census(0, {}, {}, 0, (), {}, None, None, census.bytes, Calibration(), Calibration(), Missed())
     assert census.bytes > 0
 
 
-async def test_it_counts_what_there_is_and_what_was_pruned_beside_it(ledger, clock, tmp_path):
+async def test_the_census_counts_remembered_tasks_and_lists_pruned_ones_by_form(ledger, clock, tmp_path):
     began = clock().timestamp()
     await delegate(ledger, "t0", ("small", True))
     clock.advance(days=1)
     prunable = await find_prunable(ledger, older_than_days=0.5, keep=None)
     assert prunable is not None
     await prune(ledger, prunable)
-    await delegate(ledger, "t1", ("small", False), ("large", True), words=("accepted",))
-    await take(ledger, lines_file(tmp_path, ROW))
+    await delegate(ledger, "t1", ("small", False), ("large", True), reported=("accepted",))
+    await import_file(ledger, lines_file(tmp_path, ROW))
     await ledger.write(
         lambda db: db.execute("INSERT INTO embeddings (task_id, embedder, vector) VALUES ('t1', 'e', x'00')").rowcount
     )
@@ -40,14 +40,14 @@ async def test_it_counts_what_there_is_and_what_was_pruned_beside_it(ledger, clo
     assert census.models == (ModelEvidence("large", 2, 2, 0, 0, 0, 0), ModelEvidence("small", 2, 0.25, 1.75, 1, 1, 0))
 
 
-async def test_decisions_are_held_against_what_happened(ledger):
-    for name, model, confidence, passed, words in (
+async def test_the_confidence_of_decisions_is_calibrated_against_their_outcomes(ledger):
+    for name, model, confidence, passed, reported in (
         ("t1", "m", 0.95, True, ()),
         ("t2", "m", 0.95, True, ("rejected",)),
         ("t3", "m", 0.4, False, ()),
         ("t4", "m", 1.0, True, ()),
     ):
-        await delegate(ledger, name, (model, passed), words=words)
+        await delegate(ledger, name, (model, passed), reported=reported)
         await ledger.record_decision(decision_of(name, model=model, confidence=confidence))
     await ledger.record_decision(decision_of(None, confidence=0.1))
 
@@ -61,7 +61,7 @@ async def test_decisions_are_held_against_what_happened(ledger):
     assert census.confidence.expected_error == pytest.approx((0.4 + 3 * 0.3) / 4)
 
 
-async def test_so_is_what_was_expected_where_it_was_kept(ledger):
+async def test_expected_success_is_calibrated_for_decisions_that_recorded_it(ledger):
     for name, expected, passed in (("t1", 0.85, True), ("t2", 0.85, False), ("t3", None, False)):
         await delegate(ledger, name, ("m", passed))
         await ledger.record_decision(decision_of(name, model="m", expected_success=expected))

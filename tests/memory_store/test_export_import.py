@@ -1,4 +1,4 @@
-"""Histories leave one ledger and arrive in another, once however often they come."""
+"""Export and import of histories; importing the same history repeatedly adds it once."""
 
 import base64
 import gzip
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from ledger_rows import attempt, decision_of, delegate, settlement, task
-from portable_rows import ATTEMPT, CHECK, ROW, RULES, TASK, contents, export_file, lines_file, take
+from portable_rows import ATTEMPT, CHECK, ROW, RULES, TASK, all_rows, export_file, import_file, lines_file
 
 from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.care.importing import import_memory
@@ -32,25 +32,25 @@ ENCODED = base64.b64encode(VECTOR).decode()
 
 @pytest.fixture
 async def other(tmp_path: Path, clock) -> AsyncIterator[Ledger]:
-    opened = await Ledger.open(tmp_path / "other home, größer", clock)
-    yield opened
-    await opened.aclose()
+    other_ledger = await Ledger.open(tmp_path / "other home, größer", clock)
+    yield other_ledger
+    await other_ledger.aclose()
 
 
-async def exported(ledger: Ledger, **options) -> str:
+async def export_text(ledger: Ledger, **options) -> str:
     out = io.StringIO()
     await export_memory(ledger, out, **options)
     return out.getvalue()
 
 
-async def fill(ledger: Ledger, clock, prefix: str = "t") -> None:
-    """A failed attempt mended by another model, a rejected task, one under way, and a vector."""
+async def add_history(ledger: Ledger, clock, prefix: str = "t") -> None:
+    """A running task, a task repaired by a second model, a rejected task, and an embedding."""
     await ledger.begin_task(task(f"{prefix}0", text="Zeile\u2028mit 'Allem' 🙂\n"))
     await ledger.record_decision(decision_of(f"{prefix}0"))
     clock.advance(seconds=5)
     await delegate(ledger, f"{prefix}1", ("small", False), ("large", True), cost_usd=0.25, baseline_usd=1.0)
     clock.advance(seconds=5)
-    await delegate(ledger, f"{prefix}2", ("small", True), words=("rejected",))
+    await delegate(ledger, f"{prefix}2", ("small", True), reported=("rejected",))
     await ledger.record_outcome(f"{prefix}2", "rejected", "it was wrong")
     await ledger.write(
         lambda db: db.execute("INSERT INTO embeddings (task_id, embedder, vector) VALUES (?, 'e', ?)",
@@ -58,25 +58,25 @@ async def fill(ledger: Ledger, clock, prefix: str = "t") -> None:
     )  # fmt: skip
 
 
-async def test_what_was_exported_is_the_same_after_an_import(ledger, other, clock, tmp_path):
-    await fill(ledger, clock)
+async def test_an_imported_export_exports_identically(ledger, other, clock, tmp_path):
+    await add_history(ledger, clock)
     file = tmp_path / "m.jsonl"
     await export_memory(ledger, file, with_vectors=True)
 
-    report = await take(other, file)
+    report = await import_file(other, file)
 
     assert (report.added, report.tasks) == (3, 3)
-    assert await exported(other, with_vectors=True) == file.read_text()
+    assert await export_text(other, with_vectors=True) == file.read_text()
     assert await other.rows("SELECT * FROM evidence ORDER BY 1, 2, 4") == await ledger.rows(
         "SELECT * FROM evidence ORDER BY 1, 2, 4"
     )
     assert await other.rows("PRAGMA foreign_key_check") == []
 
 
-async def test_an_export_is_ordered_and_always_the_same_bytes(ledger, clock):
-    await fill(ledger, clock)
+async def test_exports_are_ordered_and_deterministic(ledger, clock):
+    await add_history(ledger, clock)
 
-    once, twice = await exported(ledger), await exported(ledger)
+    once, twice = await export_text(ledger), await export_text(ledger)
 
     header, *tasks = map(json.loads, once.splitlines()[:1] + once.split("\n")[1:-1])
     assert once == twice
@@ -85,7 +85,7 @@ async def test_an_export_is_ordered_and_always_the_same_bytes(ledger, clock):
     assert [line["embeddings"] for line in tasks] == [[], [], []]
 
 
-async def test_the_file_is_for_its_owners_eyes_and_replaces_the_last_one_as_a_whole(ledger, clock, tmp_path):
+async def test_an_export_file_is_private_and_leaves_no_temporary_file(ledger, clock, tmp_path):
     file = tmp_path / "with space" / "m.jsonl"
     file.parent.mkdir()
     file.write_text("older")
@@ -98,13 +98,13 @@ async def test_the_file_is_for_its_owners_eyes_and_replaces_the_last_one_as_a_wh
     assert [path.name for path in file.parent.iterdir()] == ["m.jsonl"]
 
 
-async def test_an_export_can_leave_the_texts_and_the_answers_out(ledger, clock):
-    await delegate(ledger, "t1", ("m", False), words=("accepted",))
+async def test_a_hashed_export_omits_texts_tests_receipts_notes_and_failures(ledger, clock):
+    await delegate(ledger, "t1", ("m", False), reported=("accepted",))
     await ledger.record_outcome("t1", "accepted", "a note")
     await ledger.rows("UPDATE tasks SET tests = 'assert f()'")
     await ledger.rows("UPDATE checks SET first_failure = 'left: 1'")
 
-    text = await exported(ledger, text_form="hash")
+    text = await export_text(ledger, text_form="hash")
 
     row = json.loads(text.splitlines()[1])
     assert (row["text"], row["text_form"]) == (fingerprint("Write a function"), "hash")
@@ -112,19 +112,19 @@ async def test_an_export_can_leave_the_texts_and_the_answers_out(ledger, clock):
     assert [check["first_failure"] for check in row["checks"]] == [None]
 
 
-async def test_a_second_import_changes_nothing(ledger, clock, tmp_path):
+async def test_importing_the_same_file_again_changes_nothing(ledger, clock, tmp_path):
     file = export_file(tmp_path, TASK, {**TASK, "id": "t2"})
-    await take(ledger, file)
-    before = await contents(ledger)
+    await import_file(ledger, file)
+    before = await all_rows(ledger)
     clock.advance(days=1)
 
-    report = await take(ledger, file)
+    report = await import_file(ledger, file)
 
     assert (report.unchanged, report.added) == (2, 0)
-    assert await contents(ledger) == before
+    assert await all_rows(ledger) == before
 
 
-async def test_two_machines_histories_merge_to_the_same_in_either_order(ledger, other, clock, tmp_path):
+async def test_histories_of_two_machines_merge_to_the_same_ledger_in_either_order(ledger, other, clock, tmp_path):
     shared = {**TASK, "id": "shared", "finished_at": None, "status": "running", "attempts": [], "checks": []}
     here = export_file(tmp_path, shared, {**TASK, "id": "here"}, name="here.jsonl")
     finished = {
@@ -137,81 +137,83 @@ async def test_two_machines_histories_merge_to_the_same_in_either_order(ledger, 
     there = export_file(tmp_path, {**TASK, "id": "there"}, finished, name="there.jsonl")
 
     for file in (here, there):
-        await take(ledger, file)
+        await import_file(ledger, file)
     for file in (there, here, there):
-        await take(other, file)
+        await import_file(other, file)
 
-    assert await contents(ledger) == await contents(other)
+    assert await all_rows(ledger) == await all_rows(other)
     row = await ledger.task("shared")
     assert row is not None
     assert (row.status, row.outcomes) == ("succeeded", ("rejected",))
     assert await ledger.rows("SELECT COUNT(*) FROM attempts WHERE task_id = 'shared'") == [(2,)]
 
 
-async def test_a_task_that_was_imported_while_it_ran_ends_as_a_later_file_says(ledger, home, tmp_path, clock):
+async def test_a_task_imported_while_running_takes_its_end_from_a_later_export(ledger, home, tmp_path, clock):
     running = {**TASK, "finished_at": None, "status": "running", "attempts": [{**ATTEMPT, "cost_usd": None}]}
     owner = await Owner.enter(home)
 
-    await take(ledger, export_file(tmp_path, running))
+    await import_file(ledger, export_file(tmp_path, running))
     await close_abandoned(ledger, owner, clock().timestamp())
-    await take(ledger, export_file(tmp_path, TASK))
+    await import_file(ledger, export_file(tmp_path, TASK))
 
     assert await ledger.rows("SELECT status, finished_at, interrupted FROM tasks") == [("succeeded", 20.0, 0)]
     assert await ledger.rows("SELECT outcome, cost_usd FROM attempts") == [("passed", 0.25)]
     await owner.leave()
 
 
-async def test_a_settled_attempt_and_a_note_count_more_than_none(ledger, other, tmp_path):
-    word = {"outcome": "accepted", "note": None, "recorded_at": 30.0}
+async def test_merging_keeps_settled_costs_notes_and_the_local_only_flag(ledger, other, tmp_path):
+    report = {"outcome": "accepted", "note": None, "recorded_at": 30.0}
     open_attempt = {**ATTEMPT, "cost_usd": None, "outcome": None}
-    knows_less = {**TASK, "attempts": [open_attempt], "outcomes": [word], "local_only": True}
-    knows_more = {**TASK, "outcomes": [{**word, "note": "fine", "recorded_at": 25.0}], "receipt": "{}"}
+    partial = {**TASK, "attempts": [open_attempt], "outcomes": [report], "local_only": True}
+    complete = {**TASK, "outcomes": [{**report, "note": "fine", "recorded_at": 25.0}], "receipt": "{}"}
 
-    for row in (knows_less, knows_more, knows_less):
-        await take(ledger, export_file(tmp_path, row))
+    for row in (partial, complete, partial):
+        await import_file(ledger, export_file(tmp_path, row))
 
     assert await ledger.rows("SELECT cost_usd FROM attempts") == [(0.25,)]
     assert await ledger.rows("SELECT note FROM outcomes") == [("fine",)]
     assert await ledger.rows("SELECT receipt, local_only FROM tasks") == [("{}", 1)]
 
-    await take(other, export_file(tmp_path, knows_more))
-    await take(other, export_file(tmp_path, knows_less))
+    await import_file(other, export_file(tmp_path, complete))
+    await import_file(other, export_file(tmp_path, partial))
 
     assert await other.rows("SELECT local_only FROM tasks") == [(1,)]
 
 
-async def test_money_spent_elsewhere_is_history_and_not_this_days_budget(ledger, clock, tmp_path):
+async def test_imported_costs_and_reviews_do_not_count_towards_todays_limits(ledger, clock, tmp_path):
     now = clock().timestamp()
     await ledger.begin_task(task("mine"))
     await ledger.reserve(attempt("mine", reserved_usd=1.0), daily_cap_usd=None)
 
-    await take(ledger, export_file(tmp_path, {**TASK, "begun_at": now, "attempts": [{**ATTEMPT, "begun_at": now}]}))
-    await take(ledger, export_file(tmp_path, {**TASK, "id": "r", "kind": "review", "begun_at": now}))
+    await import_file(
+        ledger, export_file(tmp_path, {**TASK, "begun_at": now, "attempts": [{**ATTEMPT, "begun_at": now}]})
+    )
+    await import_file(ledger, export_file(tmp_path, {**TASK, "id": "r", "kind": "review", "begun_at": now}))
 
     assert await ledger.spent_today_usd() == 1.0
     assert await ledger.begun_today("review") == 0
 
 
-async def test_texts_are_kept_as_this_machine_keeps_them_and_the_vector_is_of_the_whole_text(home, clock, tmp_path):
-    seen: list[str] = []
+async def test_imported_texts_are_redacted_after_the_full_text_is_embedded(home, clock, tmp_path):
+    embedded_texts: list[str] = []
 
     async def embed(texts, *, local_only):
-        seen.extend(texts)
+        embedded_texts.extend(texts)
         return "e", [VECTOR] * len(texts)
 
     ledger = await Ledger.open(home, clock, text_form="redacted")
-    await take(ledger, export_file(tmp_path, {**TASK, "text": "Fix `total`"}), embed=embed)
+    await import_file(ledger, export_file(tmp_path, {**TASK, "text": "Fix `total`"}), embed=embed)
     row = await ledger.task("t1")
     vectors = await ledger.rows("SELECT embedder, vector FROM embeddings")
     await ledger.aclose()
 
     assert row is not None
     assert (row.text, row.text_form) == ("Fix [code]", "redacted")
-    assert seen == ["Fix `total`"]
+    assert embedded_texts == ["Fix `total`"]
     assert vectors == [("e", VECTOR)]
 
 
-async def test_new_tasks_are_kept_in_the_form_that_is_set(home, clock):
+async def test_new_tasks_are_stored_in_the_configured_text_form(home, clock):
     ledger = await Ledger.open(home, clock, text_form="hash")
     await ledger.begin_task(task("t1", text="a secret plan", project="p", origin="evaluation"))
     row = await ledger.task("t1")
@@ -223,10 +225,10 @@ async def test_new_tasks_are_kept_in_the_form_that_is_set(home, clock):
     assert b"secret plan" not in b"".join(path.read_bytes() for path in home.iterdir())
 
 
-async def test_a_vector_goes_along_where_the_text_does_not(home, clock):
+async def test_an_export_of_hashed_texts_includes_their_embeddings(home, clock):
     ledger = await Ledger.open(home, clock, text_form="hash")
-    await fill(ledger, clock)
-    rows = [json.loads(line) for line in (await exported(ledger)).split("\n")[1:-1]]
+    await add_history(ledger, clock)
+    rows = [json.loads(line) for line in (await export_text(ledger)).split("\n")[1:-1]]
     await ledger.aclose()
 
     assert [row["embeddings"] for row in rows] == [[], [{"embedder": "e", "vector": ENCODED}], []]
@@ -248,11 +250,11 @@ async def test_a_vector_goes_along_where_the_text_does_not(home, clock):
         ({**TASK, "text": "\ud800"}, "line 3"),
     ],
 )
-async def test_one_bad_line_is_named_with_its_field_and_nothing_is_imported(ledger, tmp_path, line, named):
+async def test_a_bad_line_is_reported_with_its_field_and_nothing_is_imported(ledger, tmp_path, line, named):
     file = export_file(tmp_path, {**TASK, "id": "good"}, line)
 
     with pytest.raises(ImportRefused) as caught:
-        await take(ledger, file)
+        await import_file(ledger, file)
 
     assert "line 3" in str(caught.value)
     assert named in str(caught.value)
@@ -260,16 +262,16 @@ async def test_one_bad_line_is_named_with_its_field_and_nothing_is_imported(ledg
     assert await ledger.rows("SELECT COUNT(*) FROM tasks") == [(0,)]
 
 
-async def test_vectors_of_one_embedder_have_one_length(ledger, clock, tmp_path):
-    await fill(ledger, clock)
+async def test_an_embedding_with_other_dimensions_than_its_embedders_is_refused(ledger, clock, tmp_path):
+    await add_history(ledger, clock)
     file = export_file(tmp_path, {**TASK, "embeddings": [{"embedder": "e", "vector": "AACAPw=="}]})
 
     with pytest.raises(ImportRefused, match="1 dimensions, and e has 4"):
-        await take(ledger, file)
+        await import_file(ledger, file)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "expected_message"),
     [
         (b"", "is empty"),
         (b"hello\n", "line 1: it is not JSON"),
@@ -284,19 +286,21 @@ async def test_vectors_of_one_embedder_have_one_length(ledger, clock, tmp_path):
         ),
     ],
 )
-async def test_a_file_that_is_no_history_is_refused_with_what_to_do(ledger, tmp_path: Path, content, said):
+async def test_a_file_in_an_unknown_or_damaged_format_is_refused_with_its_path_and_reason(
+    ledger, tmp_path: Path, content, expected_message
+):
     file = tmp_path / "f"
     file.write_bytes(content)
 
     with pytest.raises(ImportRefused) as caught:
-        await take(ledger, file)
+        await import_file(ledger, file)
 
-    assert said in str(caught.value)
+    assert expected_message in str(caught.value)
     assert str(file) in str(caught.value)
 
 
 async def test_a_data_set_becomes_outcomes_of_origin_import(ledger, clock, tmp_path):
-    report = await take(ledger, lines_file(tmp_path, ROW), names={"small": "qwen3-14b"})
+    report = await import_file(ledger, lines_file(tmp_path, ROW), names={"small": "qwen3-14b"})
 
     (found,) = await ledger.rows("SELECT id, origin, text, task_type, complexity, status FROM tasks")
     assert report.format == "outcomes"
@@ -309,24 +313,24 @@ async def test_a_data_set_becomes_outcomes_of_origin_import(ledger, clock, tmp_p
     ]
 
 
-async def test_a_data_set_comes_once_and_what_changed_in_it_is_new(ledger, clock, tmp_path):
+async def test_a_reimported_data_set_updates_only_changed_outcomes(ledger, clock, tmp_path):
     began = clock().timestamp()
-    await take(ledger, lines_file(tmp_path, ROW))
+    await import_file(ledger, lines_file(tmp_path, ROW))
     clock.advance(days=1)
-    again = await take(ledger, lines_file(tmp_path, ROW))
+    second_import = await import_file(ledger, lines_file(tmp_path, ROW))
     changed = {**ROW, "outcomes": {**ROW["outcomes"], "large": {"correct": False}}}
 
-    corrected = await take(ledger, lines_file(tmp_path, changed))
+    corrected = await import_file(ledger, lines_file(tmp_path, changed))
 
-    assert (again.unchanged, corrected.merged) == (1, 1)
+    assert (second_import.unchanged, corrected.merged) == (1, 1)
     assert await ledger.rows("SELECT model, success, at FROM imported_outcomes ORDER BY 1") == [
         ("large", 0.0, began + 86_400),
         ("small", 0.25, began),
     ]
 
 
-async def test_two_names_of_one_model_count_as_their_mean(ledger, tmp_path):
-    await take(ledger, lines_file(tmp_path, ROW), names={"small": "m", "large": "m"})
+async def test_two_names_of_the_same_model_are_averaged_on_import(ledger, tmp_path):
+    await import_file(ledger, lines_file(tmp_path, ROW), names={"small": "m", "large": "m"})
 
     assert await ledger.rows("SELECT model, success FROM imported_outcomes") == [("m", 0.625)]
 
@@ -341,25 +345,25 @@ async def test_two_names_of_one_model_count_as_their_mean(ledger, tmp_path):
         ({"task_id": 7}, "task_id"),
     ],
 )
-async def test_a_bad_row_of_a_data_set_is_named_too(ledger, tmp_path, change, named):
+async def test_a_bad_row_of_a_data_set_is_reported_with_its_line_and_field(ledger, tmp_path, change, named):
     with pytest.raises(ImportRefused, match="line 2") as caught:
-        await take(ledger, lines_file(tmp_path, ROW, {**ROW, **change}))
+        await import_file(ledger, lines_file(tmp_path, ROW, {**ROW, **change}))
 
     assert named in str(caught.value)
     assert await ledger.rows("SELECT COUNT(*) FROM tasks") == [(0,)]
 
 
-async def test_a_compressed_file_reads_as_a_plain_one(ledger, tmp_path: Path):
+async def test_a_gzip_file_is_imported_like_the_plain_file(ledger, tmp_path: Path):
     plain = lines_file(tmp_path, ROW)
-    packed = tmp_path / "rows.jsonl.gz"
-    with gzip.open(packed, "wb") as out, plain.open("rb") as source:
+    compressed = tmp_path / "rows.jsonl.gz"
+    with gzip.open(compressed, "wb") as out, plain.open("rb") as source:
         shutil.copyfileobj(source, out)
 
-    assert (await take(ledger, packed)).added == 1
-    assert (await take(ledger, plain)).unchanged == 1
+    assert (await import_file(ledger, compressed)).added == 1
+    assert (await import_file(ledger, plain)).unchanged == 1
 
 
-async def test_others_can_write_after_each_batch_of_an_import(ledger, home: Path, tmp_path: Path):
+async def test_other_processes_can_write_between_the_batches_of_an_import(ledger, home: Path, tmp_path: Path):
     file = export_file(tmp_path, *({**TASK, "id": f"t{n:05}", "begun_at": float(n)} for n in range(1_000)))
     written_at: list[int] = []
 
@@ -375,10 +379,10 @@ async def test_others_can_write_after_each_batch_of_an_import(ledger, home: Path
     assert written_at == [250, 500, 750, 1_000]
 
 
-async def test_settling_goes_on_as_if_nothing_had_come_in(ledger, tmp_path):
+async def test_an_attempt_reserved_before_an_import_can_still_be_settled(ledger, tmp_path):
     await ledger.begin_task(task("mine"))
     attempt_id = await ledger.reserve(attempt("mine", reserved_usd=1.0), daily_cap_usd=None)
-    await take(ledger, export_file(tmp_path, TASK))
+    await import_file(ledger, export_file(tmp_path, TASK))
 
     await ledger.settle(attempt_id, settlement(cost_usd=0.5))
 

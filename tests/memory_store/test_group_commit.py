@@ -1,4 +1,4 @@
-"""Callers that wait for the disk at once: each is answered by its own row, and all of them by one commit."""
+"""Group commit: concurrent writers share one commit, and each of them learns the result of its own write."""
 
 import sqlite3
 from contextlib import closing
@@ -20,7 +20,7 @@ CALLERS = 40
 
 @pytest.fixture
 async def traced(tmp_path: Path, clock):
-    """A ledger, and the statements that reach its file."""
+    """A ledger, and the SQL statements it executes."""
     statements: list[str] = []
     connection = open_file(tmp_path / LEDGER_FILE)
     connection.set_trace_callback(statements.append)
@@ -33,19 +33,19 @@ def decision(number: int) -> NewDecision:
     return NewDecision(f"d{number}", None, "m", "local", "rules", "other", 2.0, 0.5, "why")
 
 
-def in_file(ledger: Ledger) -> set[str]:
-    """The decisions that another process finds."""
+def decisions_on_disk(ledger: Ledger) -> set[str]:
+    """The ids of the decisions that a new connection finds."""
     with closing(sqlite3.connect(ledger.path)) as db:
         return {found for (found,) in db.execute("SELECT id FROM decisions")}
 
 
-async def test_each_of_many_decisions_is_in_the_file_once_its_caller_is_answered(traced):
+async def test_each_of_many_concurrent_decisions_is_on_disk_when_its_call_returns(traced):
     ledger, statements = traced
     missing_when_answered: list[str] = []
 
     async def decide(number: int) -> None:
         await ledger.record_decision(decision(number))
-        if f"d{number}" not in in_file(ledger):
+        if f"d{number}" not in decisions_on_disk(ledger):
             missing_when_answered.append(f"d{number}")
 
     async with anyio.create_task_group() as group:
@@ -53,11 +53,11 @@ async def test_each_of_many_decisions_is_in_the_file_once_its_caller_is_answered
             group.start_soon(decide, number)
 
     assert missing_when_answered == []
-    assert in_file(ledger) == {f"d{number}" for number in range(CALLERS)}
-    assert statements.count("COMMIT") == 2  # who came first did not wait for the others
+    assert decisions_on_disk(ledger) == {f"d{number}" for number in range(CALLERS)}
+    assert statements.count("COMMIT") == 2  # the first writer did not wait for the others
 
 
-async def test_a_write_that_is_refused_undoes_its_own_rows_alone(ledger: Ledger):
+async def test_a_failed_write_rolls_back_only_its_own_rows(ledger: Ledger):
     await delegate(ledger, "t")
     refused: list[BudgetExceeded] = []
 
@@ -67,7 +67,7 @@ async def test_a_write_that_is_refused_undoes_its_own_rows_alone(ledger: Ledger)
         except BudgetExceeded as error:
             refused.append(error)
 
-    async def break_off() -> None:
+    async def fail_half_way() -> None:
         def write(db: sqlite3.Connection) -> None:
             db.execute("UPDATE decisions SET reason = 'half done'")
             raise KeyError("half way")
@@ -79,49 +79,49 @@ async def test_a_write_that_is_refused_undoes_its_own_rows_alone(ledger: Ledger)
         for number in range(4):
             group.start_soon(ledger.record_decision, decision(number))
             group.start_soon(spend_too_much)
-            group.start_soon(break_off)
+            group.start_soon(fail_half_way)
 
     assert len(refused) == 4
-    assert {f"d{number}" for number in range(4)} <= in_file(ledger)
+    assert {f"d{number}" for number in range(4)} <= decisions_on_disk(ledger)
     assert await ledger.rows("SELECT COUNT(*) FROM decisions WHERE reason = 'half done'") == [(0,)]
     assert await ledger.spent_today_usd() == 0
 
 
-async def test_a_commit_that_fails_is_told_to_all_who_waited_for_it_and_to_nobody_else(tmp_path: Path, clock):
+async def test_a_failed_commit_is_reported_to_its_writers_and_not_to_readers(tmp_path: Path, clock):
     connection = open_file(tmp_path / LEDGER_FILE)
     ledger = Ledger(connection, tmp_path / LEDGER_FILE, clock)
     await ledger.begin_task(task("before"))
     connection.execute("PRAGMA busy_timeout = 0")
-    told: list[str] = []
-    read: list[object] = []
+    errors: list[str] = []
+    rows_read: list[object] = []
 
     async def decide(number: int) -> None:
         try:
             await ledger.record_decision(decision(number))
         except LedgerUnusable as error:
-            told.append(str(error))
+            errors.append(str(error))
 
     async def look_up() -> None:
-        read.append(await ledger.task("before"))
+        rows_read.append(await ledger.task("before"))
 
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as other:
-        other.execute("BEGIN IMMEDIATE")  # another process writes, and does not end
+        other.execute("BEGIN IMMEDIATE")  # another process holds the write lock
         async with anyio.create_task_group() as group:
             for number in range(CALLERS):
                 group.start_soon(decide, number)
             group.start_soon(look_up)
         other.execute("ROLLBACK")
 
-    assert len(told) == CALLERS
-    assert all(LEDGER_FILE in text for text in told)
-    assert in_file(ledger) == set()
-    assert [row is not None for row in read] == [True]
-    await ledger.record_decision(decision(0))  # and the next is none the worse for it
-    assert in_file(ledger) == {"d0"}
+    assert len(errors) == CALLERS
+    assert all(LEDGER_FILE in text for text in errors)
+    assert decisions_on_disk(ledger) == set()
+    assert [row is not None for row in rows_read] == [True]
+    await ledger.record_decision(decision(0))  # the next write succeeds
+    assert decisions_on_disk(ledger) == {"d0"}
     await ledger.aclose()
 
 
-async def test_whoever_gives_up_waiting_keeps_nobody_from_being_answered(ledger: Ledger):
+async def test_cancelled_callers_do_not_block_other_callers(ledger: Ledger):
     async with anyio.create_task_group() as group:
         for number in range(CALLERS):
             group.start_soon(ledger.record_decision, decision(number))
@@ -131,21 +131,21 @@ async def test_whoever_gives_up_waiting_keeps_nobody_from_being_answered(ledger:
             await anyio.lowlevel.checkpoint()
             impatient.cancel_scope.cancel()
 
-    assert in_file(ledger) == {f"d{number}" for number in range(CALLERS)}
+    assert decisions_on_disk(ledger) == {f"d{number}" for number in range(CALLERS)}
     assert await ledger.identity()
 
 
-async def test_a_cancelled_writer_still_gets_its_row_written(ledger: Ledger):
+async def test_writes_are_completed_although_their_callers_are_cancelled(ledger: Ledger):
     async with anyio.create_task_group() as group:
         for number in range(CALLERS):
             group.start_soon(ledger.record_decision, decision(number))
         await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
 
-    assert in_file(ledger) == {f"d{number}" for number in range(CALLERS)}
+    assert decisions_on_disk(ledger) == {f"d{number}" for number in range(CALLERS)}
 
 
-async def test_cached_rows_follow_what_is_written_here_and_elsewhere(tmp_path: Path, clock):
+async def test_cached_rows_follow_writes_of_this_and_of_other_connections(tmp_path: Path, clock):
     query = "SELECT COUNT(*) FROM tasks"
     here, elsewhere = await Ledger.open(tmp_path, clock), await Ledger.open(tmp_path, clock)
     nothing = await here.cached_rows(query)
@@ -160,7 +160,7 @@ async def test_cached_rows_follow_what_is_written_here_and_elsewhere(tmp_path: P
     await elsewhere.aclose()
 
 
-async def test_cached_rows_are_read_once_while_only_decisions_are_written(traced):
+async def test_cached_rows_are_not_reread_while_only_decisions_are_written(traced):
     ledger, statements = traced
     query = "SELECT model FROM aggregates"
     for number in range(3):
@@ -171,7 +171,7 @@ async def test_cached_rows_are_read_once_while_only_decisions_are_written(traced
     assert statements.count(query) == 1
 
 
-async def test_a_look_tells_of_nothing_until_something_is_written(ledger: Ledger):
+async def test_refresh_reports_a_change_after_a_task_is_written_but_not_after_a_decision(ledger: Ledger):
     first = await ledger.refresh()
     await ledger.record_decision(decision_of(None))
     second = await ledger.refresh()

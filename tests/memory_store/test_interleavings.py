@@ -1,4 +1,4 @@
-"""Whatever two Ledger objects on one file do in turns, the books stay consistent."""
+"""Any interleaving of operations of two Ledger objects on one file leaves it consistent."""
 
 import datetime as dt
 import json
@@ -10,7 +10,7 @@ import anyio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_rows import attempt, check_of, decision_of, finish, settlement, task
-from portable_rows import ATTEMPT, CHECK, ROW, RULES, TASK, contents
+from portable_rows import ATTEMPT, CHECK, ROW, RULES, TASK, all_rows
 
 from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.care.importing import ImportRules, import_memory
@@ -51,17 +51,17 @@ class Clock:
 
 @dataclass
 class Expected:
-    """What the books must say, kept beside them in the simplest way."""
+    """The expected costs, tracked in the simplest possible way."""
 
     spent: dict[int, tuple[dt.date, float]] = field(default_factory=dict)
     open: list[int] = field(default_factory=list)
-    begun: int = 0
+    is_known: int = 0
 
 
 @settings(max_examples=60)
 @given(operations=st.lists(st.tuples(st.integers(0, 1), an_operation), max_size=25))
-def test_any_interleaving_leaves_consistent_books(operations):
-    anyio.run(play, operations)
+def test_any_interleaving_of_two_connections_leaves_a_consistent_ledger(operations):
+    anyio.run(run_operations, operations)
 
 
 @settings(max_examples=25)
@@ -73,17 +73,17 @@ def test_any_interleaving_leaves_consistent_books(operations):
     ),
     order=st.randoms(use_true_random=False),
 )
-def test_imports_in_any_order_and_number_give_the_same(accounts, order):
+def test_imports_in_any_order_and_number_give_the_same_ledger(accounts, order):
     anyio.run(merge_both_ways, accounts, order)
 
 
-async def play(operations) -> None:
+async def run_operations(operations) -> None:
     with tempfile.TemporaryDirectory() as folder:
         home, clock, expected = Path(folder), Clock(), Expected()
         ledgers = [await Ledger.open(home, clock), await Ledger.open(home, clock)]
         try:
-            for who, (what, *arguments) in operations:
-                await ACTIONS[what](ledgers[who], home, clock, expected, *arguments)
+            for ledger_number, (operation, *arguments) in operations:
+                await ACTIONS[operation](ledgers[ledger_number], home, clock, expected, *arguments)
             for ledger in ledgers:
                 await check(ledger, clock, expected)
         finally:
@@ -96,13 +96,13 @@ async def check(ledger: Ledger, clock: Clock, expected: Expected) -> None:
     assert await ledger.rows("PRAGMA integrity_check") == [("ok",)]
     today = [usd for day, usd in expected.spent.values() if day == clock().date()]
     assert await ledger.spent_today_usd() == sum(today)
-    ours = await ledger.rows(
+    own_costs = await ledger.rows(
         "SELECT TOTAL(COALESCE(cost_usd, reserved_usd)) FROM attempts a JOIN tasks t ON t.id = a.task_id"
         " WHERE NOT t.elsewhere"
     )
-    assert ours[0][0] == sum(usd for _, usd in expected.spent.values())
-    assert (await report_usage(ledger)).cost_usd >= ours[0][0]
-    # Nothing is said of what is gone, and nobody is counted whom nobody tried.
+    assert own_costs[0][0] == sum(usd for _, usd in expected.spent.values())
+    assert (await report_usage(ledger)).cost_usd >= own_costs[0][0]
+    # Deleted tasks leave no rows, and aggregates never count more outcomes than tasks.
     gone = "SELECT id FROM tasks WHERE text_form IN ('pruned', 'forgotten')"
     for table in ("evidence", "embeddings", "checks", "decisions", "imported_outcomes"):
         assert await ledger.rows(f"SELECT COUNT(*) FROM {table} WHERE task_id IN ({gone})") == [(0,)]
@@ -114,12 +114,12 @@ async def check(ledger: Ledger, clock: Clock, expected: Expected) -> None:
     assert aggregated <= 2 * pruned + 2 * len(NAMES)
 
 
-async def begun(ledger: Ledger, name: str) -> bool:
+async def is_known(ledger: Ledger, name: str) -> bool:
     return bool(await ledger.rows("SELECT 1 FROM tasks WHERE id = ?", (name,)))
 
 
 async def record(ledger, home, clock, expected, name, model, passed) -> None:
-    if await begun(ledger, name):
+    if await is_known(ledger, name):
         return
     await ledger.begin_task(task(name, project="p" if name < "t3" else None))
     await ledger.record_decision(decision_of(name, model=model))
@@ -137,19 +137,19 @@ async def reserve(ledger, home, clock, expected, name) -> None:
         expected.open.append(number)
 
 
-async def settle(ledger, home, clock, expected, which) -> None:
-    if which < len(expected.open):
-        number = expected.open.pop(which)
+async def settle(ledger, home, clock, expected, position) -> None:
+    if position < len(expected.open):
+        number = expected.open.pop(position)
         await ledger.settle(number, settlement(cost_usd=0.125))
         expected.spent[number] = (expected.spent[number][0], 0.125)
 
 
-async def outcome(ledger, home, clock, expected, name, word) -> None:
-    await ledger.record_outcome(name, word, "a note")
+async def outcome(ledger, home, clock, expected, name, reported) -> None:
+    await ledger.record_outcome(name, reported, "a note")
 
 
 async def embed(ledger, home, clock, expected, name) -> None:
-    if await begun(ledger, name):
+    if await is_known(ledger, name):
         await ledger.write(
             lambda db: (
                 db.execute(
@@ -166,8 +166,8 @@ async def prune_some(ledger, home, clock, expected, keep) -> None:
         await prune(ledger, prunable)
 
 
-async def take_in(ledger, home, clock, expected, names, restore) -> None:
-    # Only other ledgers' tasks: what is known of ours does not grow elsewhere.
+async def import_tasks(ledger, home, clock, expected, names, restore) -> None:
+    # Only tasks of other ledgers: tasks of this ledger never change elsewhere.
     names = [f"else-{name}" for name in names]
     file = home / "in.jsonl"
     lines = [{"format": "chargehand-memory", "version": 1, "tasks": len(names)}, *({**TASK, "id": n} for n in names)]
@@ -175,7 +175,7 @@ async def take_in(ledger, home, clock, expected, names, restore) -> None:
     await import_memory(ledger, file, ImportRules(RULES.assess, restore=restore))
 
 
-async def take_in_data_set(ledger, home, clock, expected, number) -> None:
+async def import_data_set(ledger, home, clock, expected, number) -> None:
     file = home / "rows.jsonl"
     file.write_text(json.dumps({**ROW, "task_id": f"r{number}"}) + "\n")
     await import_memory(ledger, file, RULES)
@@ -200,8 +200,8 @@ ACTIONS = {
     "outcome": outcome,
     "embed": embed,
     "prune": prune_some,
-    "import": take_in,
-    "import data set": take_in_data_set,
+    "import": import_tasks,
+    "import data set": import_data_set,
     "forget": forget_one,
     "forget project": forget_project,
     "tomorrow": tomorrow,
@@ -220,14 +220,14 @@ async def merge_both_ways(accounts, order) -> None:
                 await import_memory(ledger, file, RULES)
             out = Path(folder) / f"out{number}"
             await export_memory(ledger, out, with_vectors=True)
-            results.append((await contents(ledger), out.read_bytes()))
+            results.append((await all_rows(ledger), out.read_bytes()))
             await ledger.aclose()
 
     assert results[0] == results[1]
 
 
 def account_file(folder: Path, number: int, name: str, finished: bool, tries: int, note, settled: bool) -> Path:
-    """What one machine may know of a task."""
+    """Write an export with one machine's account of a task."""
     attempts = [{**ATTEMPT, "model": model, "cost_usd": 0.25 if settled else None} for model in MODELS[:tries]]
     account = {
         **TASK,

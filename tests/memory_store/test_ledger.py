@@ -1,4 +1,4 @@
-"""What the books hold, one process at a time."""
+"""The ledger in a single process."""
 
 import datetime as dt
 import sqlite3
@@ -18,7 +18,7 @@ from chargehand.memory_store.schema import MIGRATIONS
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_task_comes_back_as_it_was_recorded_by_another_opening_of_the_file(ledger, home, clock):
+async def test_a_recorded_task_is_read_back_unchanged_by_a_second_connection(ledger, home, clock):
     await ledger.begin_task(TASK)
     await ledger.record_decision(DECISION)
     attempt_id = await ledger.reserve(ATTEMPT, daily_cap_usd=None)
@@ -29,9 +29,9 @@ async def test_a_task_comes_back_as_it_was_recorded_by_another_opening_of_the_fi
     await ledger.finish_task("t1", FINISH)
     await ledger.record_outcome("t1", "accepted", "good")
 
-    again = await Ledger.open(home, clock)
-    row = await again.task("t1")
-    await again.aclose()
+    second_connection = await Ledger.open(home, clock)
+    row = await second_connection.task("t1")
+    await second_connection.aclose()
 
     assert row == TaskRow(
         id="t1",
@@ -50,7 +50,7 @@ async def test_a_task_comes_back_as_it_was_recorded_by_another_opening_of_the_fi
 
 
 @pytest.mark.parametrize(("form", "kept"), [("full", "assert total([1]) == 1"), ("redacted", None)])
-async def test_tests_are_kept_only_where_whole_texts_are(home: Path, clock, form, kept: str | None):
+async def test_tests_are_stored_only_when_full_texts_are(home: Path, clock, form, kept: str | None):
     ledger = await Ledger.open(home, clock, text_form=form)
 
     await ledger.begin_task(task("t1", tests="assert total([1]) == 1"))
@@ -59,12 +59,12 @@ async def test_tests_are_kept_only_where_whole_texts_are(home: Path, clock, form
     await ledger.aclose()
 
 
-async def test_an_unknown_task_is_none(ledger):
+async def test_an_unknown_task_is_none_and_takes_no_outcome(ledger):
     assert await ledger.task("nothing") is None
     assert not await ledger.record_outcome("nothing", "accepted", None)
 
 
-async def test_a_word_on_a_forgotten_task_is_not_recorded(ledger):
+async def test_an_outcome_for_a_forgotten_task_is_not_recorded(ledger):
     await ledger.begin_task(task("t1"))
     await ledger.write(lambda db: db.execute("UPDATE tasks SET text = '', text_form = 'forgotten'"))
 
@@ -72,21 +72,21 @@ async def test_a_word_on_a_forgotten_task_is_not_recorded(ledger):
     assert await ledger.rows("SELECT * FROM outcomes") == []
 
 
-async def test_settling_or_finishing_what_was_never_begun_is_an_error(ledger):
+async def test_settling_an_unknown_attempt_or_finishing_an_unknown_task_is_an_error(ledger):
     with pytest.raises(ValueError, match="no attempt 7"):
         await ledger.settle(7, settlement())
     with pytest.raises(ValueError, match="no task t1"):
         await ledger.finish_task("t1", FINISH)
 
 
-async def test_an_attempt_for_an_unknown_task_is_our_mistake_and_not_the_files(ledger):
+async def test_reserving_for_an_unknown_task_raises_an_integrity_error_not_ledger_unusable(ledger):
     with pytest.raises(sqlite3.IntegrityError):
         await ledger.reserve(attempt("nothing"), daily_cap_usd=None)
 
-    await ledger.begin_task(TASK)  # and the books go on
+    await ledger.begin_task(TASK)  # the ledger is still usable
 
 
-async def test_a_reservation_counts_until_it_is_settled_and_then_its_cost_does(ledger):
+async def test_a_reservation_counts_in_full_until_its_settled_cost_replaces_it(ledger):
     await ledger.begin_task(TASK)
 
     attempt_id = await ledger.reserve(attempt("t1", reserved_usd=0.5), daily_cap_usd=5)
@@ -96,7 +96,7 @@ async def test_a_reservation_counts_until_it_is_settled_and_then_its_cost_does(l
     assert (reserved, await ledger.spent_today_usd()) == (0.5, 0.125)
 
 
-async def test_a_request_over_the_days_budget_is_refused_and_leaves_no_trace(ledger):
+async def test_a_reservation_over_the_daily_budget_is_refused_and_not_recorded(ledger):
     await ledger.begin_task(TASK)
     await ledger.reserve(attempt("t1", reserved_usd=4.0), daily_cap_usd=5)
 
@@ -110,7 +110,7 @@ async def test_a_request_over_the_days_budget_is_refused_and_leaves_no_trace(led
     await ledger.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=5)
 
 
-async def test_what_costs_nothing_always_fits(ledger):
+async def test_a_free_request_fits_any_budget(ledger):
     await ledger.begin_task(TASK)
     await ledger.reserve(attempt("t1", reserved_usd=9.0), daily_cap_usd=None)
 
@@ -120,7 +120,7 @@ async def test_what_costs_nothing_always_fits(ledger):
         await ledger.reserve(attempt("t1", reserved_usd=0.01), daily_cap_usd=0)
 
 
-async def test_the_budget_starts_anew_at_midnight_utc(ledger, clock):
+async def test_the_daily_budget_resets_at_midnight_utc(ledger, clock):
     await ledger.begin_task(TASK)
     clock.moment = clock.moment.replace(hour=23, minute=59, second=59)
     await ledger.reserve(attempt("t1", reserved_usd=5), daily_cap_usd=5)
@@ -133,7 +133,7 @@ async def test_the_budget_starts_anew_at_midnight_utc(ledger, clock):
     await ledger.reserve(attempt("t1", reserved_usd=5), daily_cap_usd=5)
 
 
-async def test_what_a_clock_that_was_ahead_wrote_uses_up_no_other_day(ledger, clock):
+async def test_rows_dated_in_the_future_do_not_count_towards_todays_limits(ledger, clock):
     clock.advance(days=180)
     await ledger.begin_task(TASK)
     await ledger.begin_task(task("r1", kind="review"))
@@ -145,7 +145,7 @@ async def test_what_a_clock_that_was_ahead_wrote_uses_up_no_other_day(ledger, cl
     await ledger.reserve(attempt("t1", reserved_usd=5), daily_cap_usd=5)
 
 
-async def test_the_day_is_utcs_whatever_the_clocks_zone(ledger, clock):
+async def test_the_budget_day_is_in_utc_whatever_the_clocks_timezone(ledger, clock):
     await ledger.begin_task(TASK)
     # 00:30 on the 25th in Berlin is 23:30 on the 24th in UTC.
     clock.moment = dt.datetime(2026, 11, 25, 0, 30, tzinfo=dt.timezone(dt.timedelta(hours=1)))
@@ -157,7 +157,7 @@ async def test_the_day_is_utcs_whatever_the_clocks_zone(ledger, clock):
     assert (before, await ledger.spent_today_usd()) == (1, 0)
 
 
-async def test_only_so_many_reviews_begin_in_a_day_and_failed_ones_do_not_count(ledger, clock):
+async def test_reviews_are_limited_per_day_and_failed_ones_do_not_count(ledger, clock):
     for name in ("r1", "r2"):
         await ledger.begin_task(task(name, kind="review"), at_most_per_day=2)
     with pytest.raises(DailyLimitReached):
@@ -174,7 +174,7 @@ async def test_only_so_many_reviews_begin_in_a_day_and_failed_ones_do_not_count(
     await ledger.begin_task(task("r4", kind="review"), at_most_per_day=1)
 
 
-async def test_the_same_word_twice_is_one_and_a_later_note_replaces_the_first(ledger):
+async def test_a_repeated_outcome_is_recorded_once_with_its_latest_note(ledger):
     await ledger.begin_task(TASK)
 
     for note in (None, "first", "second", None):
@@ -189,18 +189,18 @@ async def test_the_same_word_twice_is_one_and_a_later_note_replaces_the_first(le
 
 
 @pytest.mark.parametrize(
-    ("words", "left"),
+    ("reported", "left"),
     [
         (("rejected", "accepted"), ("accepted",)),
         (("accepted", "tests_passed", "tests_failed"), ("tests_failed",)),
         (("accepted", "rejected", "accepted"), ("accepted",)),
     ],
 )
-async def test_a_word_takes_back_those_before_it_that_say_the_opposite(ledger, words: tuple, left: tuple):
+async def test_a_reported_outcome_replaces_earlier_ones_that_contradict_it(ledger, reported: tuple, left: tuple):
     await ledger.begin_task(TASK)
 
-    for word in words:
-        await ledger.record_outcome("t1", word, None)
+    for report in reported:
+        await ledger.record_outcome("t1", report, None)
 
     row = await ledger.task("t1")
     assert row is not None
@@ -208,7 +208,7 @@ async def test_a_word_takes_back_those_before_it_that_say_the_opposite(ledger, w
 
 
 @pytest.mark.parametrize(
-    ("tries", "status", "words", "small", "large"),
+    ("tries", "status", "reported", "small", "large"),
     [
         ([("small", True)], "succeeded", (), (1, 0), (0, 0)),
         ([("small", False), ("large", True)], "succeeded", (), (0, 1), (1, 0)),
@@ -223,15 +223,15 @@ async def test_a_word_takes_back_those_before_it_that_say_the_opposite(ledger, w
         ([("small", False), ("large", True)], "succeeded", ("rejected",), (0, 1), (0, 1)),
     ],
 )
-async def test_the_track_record_counts_a_task_once_for_each_model(ledger, tries, status, words, small, large):
-    await delegate(ledger, "t1", *tries, status=status, words=words)
+async def test_the_track_record_counts_each_task_once_per_model(ledger, tries, status, reported, small, large):
+    await delegate(ledger, "t1", *tries, status=status, reported=reported)
 
     records = [await ledger.track_record(model, None) for model in ("small", "large")]
 
     assert [(r.good, r.bad) for r in records] == [small, large]
 
 
-async def test_unverified_work_is_neither_good_nor_bad_until_somebody_says_so(ledger):
+async def test_unverified_work_counts_neither_way_until_an_outcome_is_reported(ledger):
     await ledger.begin_task(TASK)
     await ledger.finish_task("t1", finish(status="unverified"))
     before = await ledger.track_record("qwen3-14b", None)
@@ -242,7 +242,7 @@ async def test_unverified_work_is_neither_good_nor_bad_until_somebody_says_so(le
     assert await ledger.track_record("qwen3-14b", None) == TrackRecord("qwen3-14b", None, 1, 0)
 
 
-async def test_the_track_record_can_be_of_one_task_type(ledger):
+async def test_the_track_record_can_be_limited_to_a_task_type(ledger):
     await delegate(ledger, "t1", ("m", True), task_type="tests")
     await delegate(ledger, "t2", ("m", False), status="failed", task_type="debugging")
 
@@ -250,7 +250,7 @@ async def test_the_track_record_can_be_of_one_task_type(ledger):
     assert await ledger.track_record("m", "debugging") == TrackRecord("m", "debugging", 0, 1)
 
 
-async def test_a_cancelled_caller_still_gets_its_row_written(ledger):
+async def test_a_write_is_completed_although_its_caller_is_cancelled(ledger):
     with anyio.CancelScope() as scope:
         scope.cancel()
         await ledger.begin_task(TASK)
@@ -258,7 +258,7 @@ async def test_a_cancelled_caller_still_gets_its_row_written(ledger):
     assert await ledger.task("t1") is not None
 
 
-async def test_calls_from_many_tasks_at_once_are_taken_one_by_one(ledger):
+async def test_concurrent_reservations_do_not_exceed_the_daily_budget(ledger):
     await ledger.begin_task(TASK)
     refused = 0
 
@@ -277,7 +277,7 @@ async def test_calls_from_many_tasks_at_once_are_taken_one_by_one(ledger):
     assert await ledger.spent_today_usd() == pytest.approx(1.8)
 
 
-async def test_the_books_are_for_their_owners_eyes(ledger, home: Path):
+async def test_the_data_folder_and_its_files_are_private(ledger, home: Path):
     await ledger.begin_task(TASK)
 
     folder, *files = _modes(home)
@@ -285,12 +285,12 @@ async def test_the_books_are_for_their_owners_eyes(ledger, home: Path):
     assert set(files) == {0o600}
 
 
-async def test_opening_waits_for_another_process_that_is_making_the_file(home: Path, clock):
+async def test_opening_waits_for_another_process_that_is_creating_the_file(home: Path, clock):
     _make_folder(home)
-    other = sqlite3.connect(home / LEDGER_FILE, isolation_level=None, check_same_thread=False)
-    other.execute("CREATE TABLE begun (by TEXT)")
-    other.execute("BEGIN IMMEDIATE")
-    release = threading.Timer(0.1, other.execute, ["COMMIT"])
+    connection = sqlite3.connect(home / LEDGER_FILE, isolation_level=None, check_same_thread=False)
+    connection.execute("CREATE TABLE begun (by TEXT)")
+    connection.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.1, connection.execute, ["COMMIT"])
     release.start()
 
     ledger = await Ledger.open(home, clock)
@@ -299,10 +299,10 @@ async def test_opening_waits_for_another_process_that_is_making_the_file(home: P
     assert await ledger.rows("PRAGMA journal_mode") == [("wal",)]
     await ledger.aclose()
     release.join()
-    other.close()
+    connection.close()
 
 
-async def test_a_ledger_of_a_newer_chargehand_is_left_alone(ledger, home: Path, clock):
+async def test_a_ledger_of_a_newer_version_is_refused(ledger, home: Path, clock):
     await ledger.rows(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
 
     with pytest.raises(LedgerUnusable) as caught:
@@ -314,7 +314,7 @@ async def test_a_ledger_of_a_newer_chargehand_is_left_alone(ledger, home: Path, 
     assert await ledger.rows("SELECT COUNT(*) FROM tasks") == [(0,)]
 
 
-async def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: Path, clock):
+async def test_a_data_folder_that_cannot_be_created_is_reported_with_a_remedy(tmp_path: Path, clock):
     (tmp_path / "file").write_text("in the way")
 
     with pytest.raises(LedgerUnusable) as caught:
@@ -324,25 +324,25 @@ async def test_a_folder_that_cannot_be_made_is_named_with_what_to_do(tmp_path: P
     assert "CHARGEHAND_HOME" in str(caught.value)
 
 
-async def test_a_folder_in_the_place_of_the_file_is_named(home: Path, clock):
+async def test_a_folder_in_place_of_the_ledger_file_is_reported(home: Path, clock):
     _make_folder(home / LEDGER_FILE)
 
     with pytest.raises(LedgerUnusable, match=r"ledger\.sqlite3 cannot be used"):
         await Ledger.open(home, clock)
 
 
-async def test_a_file_that_is_no_ledger_is_not_touched(home: Path, clock):
+async def test_a_file_that_is_not_a_ledger_is_left_unchanged(home: Path, clock):
     _make_folder(home)
-    foreign = b"this is not a database, and somebody may want it" * 100
-    (home / LEDGER_FILE).write_bytes(foreign)
+    content = b"this is not a database, and somebody may want it" * 100
+    (home / LEDGER_FILE).write_bytes(content)
 
     with pytest.raises(LedgerUnusable, match="move it aside"):
         await Ledger.open(home, clock)
 
-    assert (home / LEDGER_FILE).read_bytes() == foreign
+    assert (home / LEDGER_FILE).read_bytes() == content
 
 
-async def test_damage_that_shows_later_is_reported_with_the_same_remedy(home: Path, clock):
+async def test_damage_found_after_opening_is_reported_with_the_same_remedy(home: Path, clock):
     ledger = await Ledger.open(home, clock)
     for n in range(200):
         await ledger.begin_task(task(f"t{n}", text="x" * 2_000))

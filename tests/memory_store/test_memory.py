@@ -1,4 +1,4 @@
-"""What the tools hold: it remembers, recalls, catches up with what it missed, and never fails a task."""
+"""The memory that tools use: it remembers, recalls, embeds missed tasks later, and never fails a task."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ REWORDED = "Could you implement a function parsing amounts out of text lines?"
 
 
 class LedgerIndex:
-    """A kept index without a file: it reads all vectors of its embedder before each answer."""
+    """An index without a file: it reads all vectors of its embedder from the ledger for each query."""
 
     def __init__(self, ledger: Ledger, embedder: str) -> None:
         self.ledger, self.embedder = ledger, embedder
@@ -52,16 +52,16 @@ class LedgerIndex:
 
 
 @dataclass
-class Fickle:
-    """The lexical embedder under another name, which is away, slow or shy of private texts when told so."""
+class UnreliableEmbedder:
+    """The lexical embedder under another id; tests make it unavailable, slow, or refuse private texts."""
 
     name: str = "fickle-1"
-    away: bool = False
+    is_unavailable: bool = False
     is_remote: bool = False
-    """True: it sends texts elsewhere."""
-    stuck: anyio.Event | None = None
-    at_most: int | None = None
-    """How many batches it embeds before it goes away. None: any number."""
+    """True: it sends texts off the machine."""
+    unblock: anyio.Event | None = None
+    batch_limit: int | None = None
+    """The number of batches it embeds before it becomes unavailable. None: unlimited."""
     asked: list[list[str]] = field(default_factory=list)
     dimensions: int = 256
     similar_from: float = 0.5
@@ -75,11 +75,11 @@ class Fickle:
 
     async def embed(self, texts, *, local_only=False):
         self._check()
-        if self.stuck is not None:
-            await self.stuck.wait()
+        if self.unblock is not None:
+            await self.unblock.wait()
         if local_only and self.is_remote:
             raise EmbedderUnavailable("it may not leave the machine. Use another")
-        if self.at_most is not None and len(self.asked) >= self.at_most:
+        if self.batch_limit is not None and len(self.asked) >= self.batch_limit:
             raise EmbedderUnavailable("it went away. Start it")
         self.asked.append(list(texts))
         return embed(texts)
@@ -88,13 +88,13 @@ class Fickle:
         pass
 
     def _check(self) -> None:
-        if self.away:
+        if self.is_unavailable:
             raise EmbedderUnavailable("nobody answers. Start it")
 
 
 @pytest.fixture
-def remembering(ledger, clock):
-    """A memory over the ledger, and what its index is."""
+def make_memory(ledger, clock):
+    """Makes a memory over the ledger; returns it with the list of indexes it opens."""
 
     def make(embedder=None, *, patience_s=30.0):
         indexes = []
@@ -111,7 +111,7 @@ def remembering(ledger, clock):
     return make
 
 
-async def delegated(ledger: Ledger, task_id: str, text: str, *tries: tuple[str, bool], **fields) -> None:
+async def delegate(ledger: Ledger, task_id: str, text: str, *tries: tuple[str, bool], **fields) -> None:
     await ledger.begin_task(task(task_id, text=text, **fields))
     for model, passed in tries:
         attempt_id = await ledger.reserve(attempt(task_id, model=model), daily_cap_usd=None)
@@ -121,10 +121,10 @@ async def delegated(ledger: Ledger, task_id: str, text: str, *tries: tuple[str, 
     await ledger.finish_task(task_id, finish(model=tries[-1][0] if tries else None))
 
 
-async def test_similar_tasks_send_a_reworded_one_to_the_model_that_did_best(remembering, ledger):
-    memory, _ = remembering()
+async def test_a_reworded_task_is_matched_to_the_model_that_did_best_on_similar_tasks(make_memory, ledger):
+    memory, _ = make_memory()
     for number, text in enumerate(TEXTS):
-        await delegated(ledger, f"t{number}", text, ("local", False), ("economy", True))
+        await delegate(ledger, f"t{number}", text, ("local", False), ("economy", True))
         await memory.remember(f"t{number}", text)
 
     same = await memory.retrieve_similar(TEXTS[0])
@@ -137,8 +137,8 @@ async def test_similar_tasks_send_a_reworded_one_to_the_model_that_did_best(reme
     assert same.note is None
 
 
-async def test_what_another_process_remembered_counts(home, clock, ledger, remembering):
-    memory, _ = remembering()
+async def test_tasks_remembered_by_another_process_are_recalled(home, clock, ledger, make_memory):
+    memory, _ = make_memory()
     other_ledger = await Ledger.open(home, clock)
     other = Memory(
         other_ledger,
@@ -150,24 +150,24 @@ async def test_what_another_process_remembered_counts(home, clock, ledger, remem
     )
     await memory.retrieve_similar(TEXTS[0])
 
-    await delegated(other_ledger, "theirs", TEXTS[0], ("local", True))
+    await delegate(other_ledger, "theirs", TEXTS[0], ("local", True))
     await other.remember("theirs", TEXTS[0])
     await other_ledger.aclose()
 
     assert (await memory.retrieve_similar(TEXTS[0])).similar_tasks == 1
 
 
-async def test_the_task_that_is_asked_about_does_not_count(remembering, ledger):
-    memory, _ = remembering()
-    await delegated(ledger, "mine", TEXTS[0])
+async def test_excluded_tasks_are_not_recalled(make_memory, ledger):
+    memory, _ = make_memory()
+    await delegate(ledger, "mine", TEXTS[0])
     await memory.remember("mine", TEXTS[0])
 
     assert (await memory.retrieve_similar(TEXTS[0], except_for=("mine",))).similar_tasks == 0
 
 
-async def test_the_vector_is_of_the_whole_text_and_on_disk_at_once(remembering, ledger):
-    memory, _ = remembering()
-    await delegated(ledger, "t", "sha256:0")
+async def test_remember_stores_the_embedding_of_the_full_text_immediately(make_memory, ledger):
+    memory, _ = make_memory()
+    await delegate(ledger, "t", "sha256:0")
 
     await memory.remember("t", TEXTS[0])
 
@@ -175,10 +175,10 @@ async def test_the_vector_is_of_the_whole_text_and_on_disk_at_once(remembering, 
     assert stored["t"] == embeddings.encode(embed([TEXTS[0]])[0])
 
 
-async def test_a_task_is_embedded_once_for_looking_up_and_remembering(remembering, ledger):
-    embedder = Fickle()
-    memory, _ = remembering(embedder)
-    await delegated(ledger, "t", TEXTS[0])
+async def test_recalling_and_remembering_a_task_embeds_its_text_only_once(make_memory, ledger):
+    embedder = UnreliableEmbedder()
+    memory, _ = make_memory(embedder)
+    await delegate(ledger, "t", TEXTS[0])
 
     await memory.retrieve_similar(TEXTS[0])
     await memory.remember("t", TEXTS[0])
@@ -186,24 +186,24 @@ async def test_a_task_is_embedded_once_for_looking_up_and_remembering(rememberin
     assert embedder.asked == [[TEXTS[0]]]
 
 
-async def test_without_its_embedder_it_says_why_and_remembers_later(remembering, ledger):
-    embedder = Fickle(away=True)
-    memory, _ = remembering(embedder)
-    await delegated(ledger, "t", TEXTS[0], ("local", True))
+async def test_an_unavailable_embedder_is_noted_and_its_tasks_are_embedded_later(make_memory, ledger):
+    embedder = UnreliableEmbedder(is_unavailable=True)
+    memory, _ = make_memory(embedder)
+    await delegate(ledger, "t", TEXTS[0], ("local", True))
 
     await memory.remember("t", TEXTS[0])
-    without = await memory.retrieve_similar(TEXTS[0])
-    embedder.away = False
+    unavailable = await memory.retrieve_similar(TEXTS[0])
+    embedder.is_unavailable = False
     embedded = await memory.embed_missing()
 
-    assert without.note == "memory: unavailable (nobody answers. Start it)"
-    assert (without.best_model, without.beliefs) == (None, {})
+    assert unavailable.note == "memory: unavailable (nobody answers. Start it)"
+    assert (unavailable.best_model, unavailable.beliefs) == (None, {})
     assert embedded == Embedded(done=1, left=0, why_left=None)
     assert (await memory.retrieve_similar(TEXTS[0])).similar_tasks == 1
 
 
-async def test_a_slow_embedder_does_not_hold_up_an_answer(remembering):
-    memory, _ = remembering(Fickle(stuck=anyio.Event()), patience_s=0.01)
+async def test_a_slow_embedder_does_not_block_recall_beyond_its_patience(make_memory):
+    memory, _ = make_memory(UnreliableEmbedder(unblock=anyio.Event()), patience_s=0.01)
 
     with anyio.fail_after(60):
         recollection = await memory.retrieve_similar(TEXTS[0])
@@ -218,8 +218,8 @@ async def test_a_slow_embedder_does_not_hold_up_an_answer(remembering):
         (IndexState("unavailable", reason="the folder cannot be written to"), "memory: unavailable (the folder"),
     ],
 )
-async def test_an_index_that_is_not_ready_is_said_and_nothing_is_recalled(remembering, state, note):
-    memory, indexes = remembering()
+async def test_an_index_that_is_not_ready_is_noted_and_nothing_is_recalled(make_memory, state, note):
+    memory, indexes = make_memory()
     await memory.retrieve_similar(TEXTS[0])
     indexes[0].state = state
 
@@ -230,8 +230,8 @@ async def test_an_index_that_is_not_ready_is_said_and_nothing_is_recalled(rememb
     assert recollection.similar_tasks == 0
 
 
-async def test_an_index_too_busy_to_answer_in_time_is_not_called_ready(remembering):
-    memory, indexes = remembering(patience_s=0.5)
+async def test_an_index_too_busy_to_answer_in_time_is_noted_as_busy(make_memory):
+    memory, indexes = make_memory(patience_s=0.5)
     await memory.retrieve_similar(TEXTS[0])
     indexes[0].is_busy = True
 
@@ -241,9 +241,9 @@ async def test_an_index_too_busy_to_answer_in_time_is_not_called_ready(rememberi
     assert recollection.similar_tasks == 0
 
 
-async def test_an_index_that_answers_while_it_is_rebuilt_says_so(remembering, ledger):
-    memory, indexes = remembering()
-    await delegated(ledger, "t", TEXTS[0], ("local", True))
+async def test_recall_from_an_index_under_rebuild_notes_its_progress(make_memory, ledger):
+    memory, indexes = make_memory()
+    await delegate(ledger, "t", TEXTS[0], ("local", True))
     await memory.remember("t", TEXTS[0])
     await memory.retrieve_similar(TEXTS[0])
     indexes[0].state = IndexState("rebuilding", 120, 900)
@@ -253,8 +253,8 @@ async def test_an_index_that_answers_while_it_is_rebuilt_says_so(remembering, le
     assert (recollection.similar_tasks, recollection.note) == (1, "memory: rebuilding, 120 of 900")
 
 
-async def test_a_ledger_that_cannot_be_read_is_a_note_and_not_an_error(remembering, ledger, home):
-    memory, _ = remembering()
+async def test_recall_from_a_corrupt_ledger_raises_no_error(make_memory, ledger, home):
+    memory, _ = make_memory()
     await memory.retrieve_similar(TEXTS[0])
     for file in home.glob("ledger.sqlite3*"):
         file.write_bytes(b"overwritten" * 1000)
@@ -264,31 +264,31 @@ async def test_a_ledger_that_cannot_be_read_is_a_note_and_not_an_error(rememberi
     assert recollection.note is None or recollection.note.startswith("memory: unavailable (the ledger")
 
 
-async def test_another_embedder_embeds_all_again_from_the_stored_text_and_tells_how_far_it_is(remembering, ledger):
-    first, _ = remembering()
+async def test_changing_the_embedder_re_embeds_all_stored_texts_and_reports_progress(make_memory, ledger):
+    first, _ = make_memory()
     for number in range(150):
         await ledger.begin_task(task(f"t{number}", text=f"Task number {number}"))
         await first.remember(f"t{number}", f"Task number {number}")
-    second, _ = remembering(Fickle("other-1"))
-    told = []
+    second, _ = make_memory(UnreliableEmbedder("other-1"))
+    reported = []
 
     missing = await second.missing()
-    embedded = await second.embed_missing(lambda done, total: told.append((done, total)))
+    embedded = await second.embed_missing(lambda done, total: reported.append((done, total)))
 
     assert missing == 150
     assert embedded == Embedded(done=150, left=0, why_left=None)
-    assert told == [(64, 150), (128, 150), (150, 150)]
+    assert reported == [(64, 150), (128, 150), (150, 150)]
     assert await embeddings.count(ledger, LexicalEmbedder.id) == await embeddings.count(ledger, "other-1") == 150
 
 
-async def test_embedding_again_goes_on_where_it_was_interrupted(remembering, ledger):
+async def test_interrupted_re_embedding_resumes_where_it_stopped(make_memory, ledger):
     for number in range(150):
         await ledger.begin_task(task(f"t{number}", text=f"Task number {number}"))
-    embedder = Fickle(at_most=1)
-    memory, _ = remembering(embedder)
+    embedder = UnreliableEmbedder(batch_limit=1)
+    memory, _ = make_memory(embedder)
 
     interrupted = await memory.embed_missing()
-    embedder.at_most = None
+    embedder.batch_limit = None
     resumed = await memory.embed_missing()
 
     assert (interrupted.done, interrupted.left) == (64, 86)
@@ -297,13 +297,13 @@ async def test_embedding_again_goes_on_where_it_was_interrupted(remembering, led
     assert len({text for batch in embedder.asked for text in batch}) == sum(map(len, embedder.asked)) == 150
 
 
-async def test_while_it_embeds_again_it_says_how_far_it_is(remembering, ledger):
+async def test_recall_during_re_embedding_notes_its_progress(make_memory, ledger):
     for number in range(70):
         await ledger.begin_task(task(f"t{number}", text=f"Task number {number}"))
-    embedder = Fickle()
-    memory, _ = remembering(embedder)
+    embedder = UnreliableEmbedder()
+    memory, _ = make_memory(embedder)
     await memory.retrieve_similar("Task number 1")
-    embedder.stuck = anyio.Event()
+    embedder.unblock = anyio.Event()
 
     async with anyio.create_task_group() as group:
         group.start_soon(memory.embed_missing)
@@ -311,14 +311,14 @@ async def test_while_it_embeds_again_it_says_how_far_it_is(remembering, ledger):
         while memory._progress is None:
             await anyio.lowlevel.checkpoint()
         recollection = await memory.retrieve_similar("Task number 1")
-        embedder.stuck.set()
+        embedder.unblock.set()
 
     assert recollection.note == "memory: rebuilding, 0 of 70"
 
 
-async def test_a_private_text_does_not_go_to_an_embedder_elsewhere(remembering, ledger):
-    embedder = Fickle(is_remote=True)
-    memory, _ = remembering(embedder)
+async def test_local_only_texts_are_not_sent_to_a_remote_embedder(make_memory, ledger):
+    embedder = UnreliableEmbedder(is_remote=True)
+    memory, _ = make_memory(embedder)
     await ledger.begin_task(task("private", text="Our secret plan", local_only=True))
     await ledger.begin_task(task("open", text="Sort a list"))
 
@@ -331,16 +331,16 @@ async def test_a_private_text_does_not_go_to_an_embedder_elsewhere(remembering, 
     assert (embedded.done, embedded.left) == (1, 1)
 
 
-async def test_in_the_background_it_catches_up_once_the_embedder_is_back(remembering, ledger):
-    embedder = Fickle(away=True)
-    memory, _ = remembering(embedder)
+async def test_missing_embeddings_are_added_in_the_background_once_the_embedder_is_back(make_memory, ledger):
+    embedder = UnreliableEmbedder(is_unavailable=True)
+    memory, _ = make_memory(embedder)
     await ledger.begin_task(task("t", text=TEXTS[0]))
 
     async with anyio.create_task_group() as group:
         group.start_soon(memory.keep_up)
         await anyio.wait_all_tasks_blocked()
-        embedder.away = False
-        # A call that finds it away wakes the background.
+        embedder.is_unavailable = False
+        # A recall that finds the embedder unavailable wakes the background task.
         await memory.retrieve_similar(TEXTS[0])
         memory._retry.set()
         with anyio.fail_after(60):
@@ -351,30 +351,30 @@ async def test_in_the_background_it_catches_up_once_the_embedder_is_back(remembe
     assert await memory.missing() == 0
 
 
-async def test_with_the_real_index_a_reworded_task_is_found_before_and_after_chroma_has_loaded(ledger, clock, home):
+async def test_a_reworded_task_is_recalled_both_before_and_after_chroma_has_loaded(ledger, clock, home):
     def open_index(name):
         return IndexKeeper(ledger, name, ChromaSlot(home / "index", name))
 
     memory = Memory(ledger, LexicalEmbedder(), open_index, prior=PRIOR, gate=0.8, clock=clock, patience_s=10)
     for number, text in enumerate(TEXTS):
-        await delegated(ledger, f"t{number}", text, ("local", False), ("economy", True))
+        await delegate(ledger, f"t{number}", text, ("local", False), ("economy", True))
         await memory.remember(f"t{number}", text)
 
     async with anyio.create_task_group() as group:
         group.start_soon(memory.keep_up)
-        at_first = await memory.retrieve_similar(REWORDED)
+        before = await memory.retrieve_similar(REWORDED)
         with anyio.fail_after(30):
-            while (later := await memory.retrieve_similar(REWORDED)).note is not None:
+            while (after := await memory.retrieve_similar(REWORDED)).note is not None:
                 await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
     await memory.aclose()
 
-    assert (at_first.best_model, at_first.similar_tasks) == ("economy", len(TEXTS))
-    assert (later.best_model, later.similar_tasks) == ("economy", len(TEXTS))
-    assert later.best_model_confidence == pytest.approx(at_first.best_model_confidence, abs=1e-3)
+    assert (before.best_model, before.similar_tasks) == ("economy", len(TEXTS))
+    assert (after.best_model, after.similar_tasks) == ("economy", len(TEXTS))
+    assert after.best_model_confidence == pytest.approx(before.best_model_confidence, abs=1e-3)
 
 
-async def test_before_the_background_has_begun_the_first_call_waits_for_it_only_briefly(ledger, clock, home):
+async def test_recall_waits_only_briefly_for_an_index_that_is_not_started(ledger, clock, home):
     def open_index(name):
         return IndexKeeper(ledger, name, ChromaSlot(home / "index", name))
 

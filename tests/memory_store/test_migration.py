@@ -1,4 +1,4 @@
-"""A ledger of an earlier version is brought up to date once, and a copy of it stays."""
+"""Migration of ledgers of earlier versions, and the backup that is kept."""
 
 import sqlite3
 import stat
@@ -31,7 +31,7 @@ anyio.run(main)
 """
 
 
-async def test_everything_in_an_old_ledger_is_there_in_the_new_one(home: Path, clock):
+async def test_tasks_records_and_evidence_of_an_old_ledger_are_kept_by_the_migration(home: Path, clock):
     old_ledger(home, tasks=30)
 
     ledger = await Ledger.open(home, clock)
@@ -49,7 +49,7 @@ async def test_everything_in_an_old_ledger_is_there_in_the_new_one(home: Path, c
     assert intact == [("ok",)]
 
 
-async def test_the_old_one_is_kept_beside_it_for_its_owners_eyes(home: Path, clock):
+async def test_a_private_backup_of_the_old_ledger_is_kept_beside_the_new_one(home: Path, clock):
     old_ledger(home, tasks=30)
 
     await (await Ledger.open(home, clock)).aclose()
@@ -63,14 +63,14 @@ async def test_the_old_one_is_kept_beside_it_for_its_owners_eyes(home: Path, clo
     assert _names(home) == [LEDGER_FILE, backup.name]
 
 
-async def test_a_new_ledger_leaves_no_backup_and_a_second_opening_none_either(home: Path, clock):
+async def test_opening_a_new_or_current_ledger_makes_no_backup(home: Path, clock):
     await (await Ledger.open(home, clock)).aclose()
     await (await Ledger.open(home, clock)).aclose()
 
     assert _names(home) == [LEDGER_FILE]
 
 
-async def test_the_rest_of_a_backup_that_was_cut_short_is_cleared_away(home: Path, clock):
+async def test_an_unfinished_backup_is_removed_by_the_next_migration(home: Path, clock):
     old_ledger(home)
     (home / f"{LEDGER_FILE}.v1.bak.unfinished").write_bytes(b"half")
 
@@ -79,7 +79,7 @@ async def test_the_rest_of_a_backup_that_was_cut_short_is_cleared_away(home: Pat
     assert _names(home) == [LEDGER_FILE, f"{LEDGER_FILE}.v1.bak"]
 
 
-async def test_the_rest_of_a_backup_beside_a_ledger_that_is_up_to_date_is_cleared_away_too(home: Path, clock):
+async def test_an_unfinished_backup_beside_a_current_ledger_is_removed(home: Path, clock):
     await (await Ledger.open(home, clock)).aclose()
     for ending in ("", "-journal"):
         (home / f"{LEDGER_FILE}.v1.bak.unfinished{ending}").write_bytes(b"half")
@@ -89,7 +89,7 @@ async def test_the_rest_of_a_backup_beside_a_ledger_that_is_up_to_date_is_cleare
     assert _names(home) == [LEDGER_FILE]
 
 
-async def test_when_there_is_no_way_to_keep_a_copy_nothing_changes(home: Path, clock):
+async def test_the_ledger_is_not_migrated_when_its_backup_cannot_be_written(home: Path, clock):
     old_ledger(home)
     (home / f"{LEDGER_FILE}.v1.bak").mkdir()
     (home / f"{LEDGER_FILE}.v1.bak" / "in the way").touch()
@@ -103,16 +103,16 @@ async def test_when_there_is_no_way_to_keep_a_copy_nothing_changes(home: Path, c
     assert not (home / f"{LEDGER_FILE}.v1.bak.unfinished").exists()
 
 
-async def test_a_step_that_cannot_be_taken_is_named_and_the_ledger_stays_as_it_was(home: Path, clock):
+async def test_a_failing_migration_step_is_reported_and_the_ledger_stays_unchanged(home: Path, clock):
     old_ledger(home)
     with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
         db.execute("CREATE TABLE identity (somebody TEXT)")
 
-    said = (
+    message = (
         r"cannot be brought from version 3 to 4 \(table identity already exists\), and stays at version 1, unchanged."
         rf" Its copy {LEDGER_FILE}\.v1\.bak beside it is as good. Use the Chargehand that wrote it"
     )
-    with pytest.raises(LedgerUnusable, match=said):
+    with pytest.raises(LedgerUnusable, match=message):
         await Ledger.open(home, clock)
 
     with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
@@ -120,7 +120,7 @@ async def test_a_step_that_cannot_be_taken_is_named_and_the_ledger_stays_as_it_w
         assert db.execute("SELECT COUNT(*) FROM tasks").fetchone() == (5,)
 
 
-async def test_ledgers_that_came_to_a_version_by_other_ways_have_the_same_indexes_in_the_end(home: Path, clock):
+async def test_a_migrated_ledger_has_the_same_indexes_as_a_new_one(home: Path, clock):
     indexes = "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name"
     for folder in (home / "new", home / "old"):
         await (await Ledger.open(folder, clock)).aclose()
@@ -138,7 +138,7 @@ async def test_ledgers_that_came_to_a_version_by_other_ways_have_the_same_indexe
     await ledger.aclose()
 
 
-def test_several_processes_at_once_migrate_once(home: Path):
+def test_concurrent_processes_can_open_an_old_ledger_and_migrate_it(home: Path):
     old_ledger(home, tasks=300)
     processes = [
         subprocess.Popen(
@@ -150,14 +150,14 @@ def test_several_processes_at_once_migrate_once(home: Path):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
 
-    told = [process.communicate("go\n", timeout=30)[0] for process in reversed(processes)]
+    counts = [process.communicate("go\n", timeout=30)[0] for process in reversed(processes)]
 
-    assert told == ["[(300,)]\n"] * 4
+    assert counts == ["[(300,)]\n"] * 4
     with closing(sqlite3.connect(home / LEDGER_FILE)) as db:
         assert db.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
-async def test_a_program_of_the_old_version_that_is_still_open_goes_on_writing(home: Path, clock):
+async def test_a_connection_of_the_old_version_can_still_write_after_the_migration(home: Path, clock):
     old_ledger(home)
     with closing(sqlite3.connect(home / LEDGER_FILE, isolation_level=None)) as old:
         old.execute("SELECT COUNT(*) FROM tasks")

@@ -1,4 +1,4 @@
-"""What a model could not answer in its time tells of such tasks alone, until a reply or the days take it back."""
+"""Overruns: a timeout counts against a model on similar tasks only, until a faster reply or time lifts it."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ pytestmark = pytest.mark.anyio
 BUILD = "sha256:1"
 
 
-async def _ended(
+async def _add_attempt(
     ledger: Ledger,
     task_id: str,
     *,
     complexity: float = 5.0,
     thinking: bool = False,
     kind: Any = "delegation",
-    **facts: Any,
+    **fields: Any,
 ) -> None:
     await ledger.begin_task(task(task_id, kind=kind, complexity=complexity))
     attempt_id = await ledger.reserve(attempt(task_id, thinking=thinking), daily_cap_usd=None)
     await ledger.settle(
-        attempt_id, settlement(**({"outcome": "timeout", "seconds": 40.0, "input_tokens": 1_000} | facts))
+        attempt_id, settlement(**({"outcome": "timeout", "seconds": 40.0, "input_tokens": 1_000} | fields))
     )
 
 
-async def _least(
+async def _least_seconds(
     ledger: Ledger,
     clock,
     *,
@@ -42,28 +42,30 @@ async def _least(
     return least_seconds(found.get("qwen3-14b", ()), complexity, thinking=thinking, prompt_tokens=prompt_tokens)
 
 
-async def test_the_time_that_was_not_enough_is_the_least_that_is_expected(ledger: Ledger, clock):
-    before = await _least(ledger, clock)
-    await _ended(ledger, "a", seconds=20.0)
-    await _ended(ledger, "b", seconds=40.0)
+async def test_the_longest_timeout_raises_the_least_expected_time_above_itself(ledger: Ledger, clock):
+    before = await _least_seconds(ledger, clock)
+    await _add_attempt(ledger, "a", seconds=20.0)
+    await _add_attempt(ledger, "b", seconds=40.0)
 
-    assert (before, await _least(ledger, clock)) == (None, 50.0)
+    assert (before, await _least_seconds(ledger, clock)) == (None, 50.0)
 
 
-async def test_it_tells_nothing_of_easier_tasks_shorter_prompts_or_answers_without_thinking(ledger: Ledger, clock):
-    await _ended(ledger, "a", thinking=True)
+async def test_an_overrun_does_not_apply_to_easier_tasks_shorter_prompts_or_without_thinking(ledger: Ledger, clock):
+    await _add_attempt(ledger, "a", thinking=True)
 
-    assert await _least(ledger, clock, thinking=True, complexity=8.0, prompt_tokens=9_000) == 50.0
-    assert await _least(ledger, clock, thinking=True, complexity=3.0) is None
-    assert await _least(ledger, clock, thinking=True, prompt_tokens=500) == 50.0
-    assert await _least(ledger, clock, thinking=True, prompt_tokens=400) is None
-    assert await _least(ledger, clock, thinking=False) is None
+    assert await _least_seconds(ledger, clock, thinking=True, complexity=8.0, prompt_tokens=9_000) == 50.0
+    assert await _least_seconds(ledger, clock, thinking=True, complexity=3.0) is None
+    assert await _least_seconds(ledger, clock, thinking=True, prompt_tokens=500) == 50.0
+    assert await _least_seconds(ledger, clock, thinking=True, prompt_tokens=400) is None
+    assert await _least_seconds(ledger, clock, thinking=False) is None
 
 
 @pytest.mark.parametrize(("complexity", "seconds", "least"), [(5.0, 10.0, None), (5.0, 40.0, 50.0), (2.0, 10.0, 50.0)])
-async def test_a_quicker_reply_to_such_a_task_takes_it_back(ledger: Ledger, clock, complexity, seconds, least):
-    await _ended(ledger, "a")
-    await _ended(
+async def test_a_later_reply_to_an_equally_hard_task_lifts_the_overrun_if_it_was_faster(
+    ledger: Ledger, clock, complexity, seconds, least
+):
+    await _add_attempt(ledger, "a")
+    await _add_attempt(
         ledger,
         "b",
         outcome="passed",
@@ -73,27 +75,27 @@ async def test_a_quicker_reply_to_such_a_task_takes_it_back(ledger: Ledger, cloc
         stream_seconds=9.0,
     )
 
-    assert await _least(ledger, clock) == least
+    assert await _least_seconds(ledger, clock) == least
 
 
-async def test_neither_another_build_nor_a_review_tells_of_it(ledger: Ledger, clock):
-    await _ended(ledger, "a")
-    await _ended(ledger, "b", kind="review", seconds=90.0)
+async def test_overruns_of_other_builds_and_of_reviews_do_not_count(ledger: Ledger, clock):
+    await _add_attempt(ledger, "a")
+    await _add_attempt(ledger, "b", kind="review", seconds=90.0)
 
-    assert await _least(ledger, clock) == 50.0
-    assert await _least(ledger, clock, build="sha256:2") is None
+    assert await _least_seconds(ledger, clock) == 50.0
+    assert await _least_seconds(ledger, clock, build="sha256:2") is None
 
 
-async def test_it_is_forgotten_after_forty_requests_to_the_model(ledger: Ledger, clock):
-    await _ended(ledger, "a")
+async def test_an_overrun_expires_after_forty_further_requests_to_the_model(ledger: Ledger, clock):
+    await _add_attempt(ledger, "a")
     for number in range(40):
-        await _ended(ledger, f"easy{number}", complexity=1.0, outcome="passed", first_token_seconds=1.0)
+        await _add_attempt(ledger, f"easy{number}", complexity=1.0, outcome="passed", first_token_seconds=1.0)
 
-    assert await _least(ledger, clock) is None
+    assert await _least_seconds(ledger, clock) is None
 
 
-async def test_it_is_forgotten_after_a_week(ledger: Ledger, clock):
-    await _ended(ledger, "a")
+async def test_an_overrun_expires_after_a_week(ledger: Ledger, clock):
+    await _add_attempt(ledger, "a")
     clock.advance(days=8)
 
-    assert await _least(ledger, clock) is None
+    assert await _least_seconds(ledger, clock) is None

@@ -1,4 +1,4 @@
-"""Who is alive, and what becomes of the work of the dead."""
+"""Liveness of owners, and how the tasks of dead processes are closed."""
 
 import signal
 import subprocess
@@ -21,17 +21,17 @@ def _kill(process: subprocess.Popen[str]) -> None:
 
 
 async def test_an_owner_is_alive_until_it_leaves(home: Path):
-    one, other = await Owner.enter(home), await Owner.enter(home)
+    first, second = await Owner.enter(home), await Owner.enter(home)
 
-    assert await other.is_alive(one.id)
-    assert await one.is_alive(one.id)
-    await one.leave()
-    assert not await other.is_alive(one.id)
-    await other.leave()
+    assert await second.is_alive(first.id)
+    assert await first.is_alive(first.id)
+    await first.leave()
+    assert not await second.is_alive(first.id)
+    await second.leave()
     assert list((home / FOLDER).iterdir()) == []
 
 
-async def test_an_owner_that_was_never_there_is_dead(home: Path):
+async def test_an_unknown_owner_is_dead(home: Path):
     owner = await Owner.enter(home)
 
     assert not await owner.is_alive("4711-nobody")
@@ -39,9 +39,9 @@ async def test_an_owner_that_was_never_there_is_dead(home: Path):
     await owner.leave()
 
 
-async def test_a_killed_process_is_dead_at_once_and_leaves_no_file(at_work, home: Path):
+async def test_a_killed_process_is_dead_immediately_and_its_file_is_removed(start_writer, home: Path):
     owner = await Owner.enter(home)
-    with at_work("live") as (process, other_id):
+    with start_writer("live") as (process, other_id):
         assert await owner.is_alive(other_id)
         _kill(process)
 
@@ -50,8 +50,8 @@ async def test_a_killed_process_is_dead_at_once_and_leaves_no_file(at_work, home
     await owner.leave()
 
 
-async def test_whoever_enters_clears_the_files_of_the_dead(at_work, home: Path):
-    with at_work("live") as (process, _):
+async def test_entering_removes_the_files_of_dead_owners(start_writer, home: Path):
+    with start_writer("live") as (process, _):
         _kill(process)
     owner = await Owner.enter(home)
 
@@ -59,7 +59,7 @@ async def test_whoever_enters_clears_the_files_of_the_dead(at_work, home: Path):
     await owner.leave()
 
 
-async def test_many_owners_enter_at_once_and_all_live(home: Path):
+async def test_many_owners_can_enter_concurrently(home: Path):
     owners: list[Owner] = []
 
     async def enter() -> None:
@@ -74,13 +74,13 @@ async def test_many_owners_enter_at_once_and_all_live(home: Path):
         await owner.leave()
 
 
-async def test_the_task_of_a_dead_process_is_closed_once_and_its_request_counts_at_its_worst_case(
-    at_work, home: Path, ledger: Ledger, clock
+async def test_the_task_of_a_dead_process_is_closed_once_and_its_reservation_counts_in_full(
+    start_writer, home: Path, ledger: Ledger, clock
 ):
     owner = await Owner.enter(home)
-    with at_work("own_and_wait", "t1", "0.75") as (process, _):
+    with start_writer("own_and_wait", "t1", "0.75") as (process, _):
         await close_abandoned(ledger, owner, clock().timestamp())
-        alive = await read_state(ledger, "t1")
+        while_alive = await read_state(ledger, "t1")
         _kill(process)
         await close_abandoned(ledger, owner, clock().timestamp())
     closed_at = clock().timestamp()
@@ -88,8 +88,8 @@ async def test_the_task_of_a_dead_process_is_closed_once_and_its_request_counts_
     await close_abandoned(ledger, owner, clock().timestamp())
     await close_task(ledger, "t1", clock().timestamp())
 
-    assert alive is not None
-    assert alive.status == "running"
+    assert while_alive is not None
+    assert while_alive.status == "running"
     closed = await ledger.task("t1")
     assert closed is not None
     assert (closed.status, closed.finished_at) == ("failed", closed_at)
@@ -98,9 +98,11 @@ async def test_the_task_of_a_dead_process_is_closed_once_and_its_request_counts_
     await owner.leave()
 
 
-async def test_a_dead_task_that_was_to_be_cancelled_is_cancelled(at_work, home: Path, ledger: Ledger, clock):
+async def test_an_abandoned_task_with_a_cancellation_request_ends_as_cancelled(
+    start_writer, home: Path, ledger: Ledger, clock
+):
     owner = await Owner.enter(home)
-    with at_work("own_and_wait", "t1", "0.5") as (process, _):
+    with start_writer("own_and_wait", "t1", "0.5") as (process, _):
         await request_cancellation(ledger, "t1", clock().timestamp())
         _kill(process)
     await close_abandoned(ledger, owner, clock().timestamp())
@@ -111,7 +113,7 @@ async def test_a_dead_task_that_was_to_be_cancelled_is_cancelled(at_work, home: 
     await owner.leave()
 
 
-async def test_what_a_dead_process_had_finished_stays_as_it_was(home: Path, ledger: Ledger, clock):
+async def test_finished_tasks_of_a_dead_process_stay_unchanged(home: Path, ledger: Ledger, clock):
     owner = await Owner.enter(home)
     await ledger.begin_task(task("t1", owner="4711-dead"))
     attempt_id = await ledger.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=None)
@@ -127,9 +129,7 @@ async def test_what_a_dead_process_had_finished_stays_as_it_was(home: Path, ledg
     await owner.leave()
 
 
-async def test_a_task_of_an_older_version_is_left_alone_until_no_contract_could_still_run(
-    home: Path, ledger: Ledger, clock
-):
+async def test_a_task_without_an_owner_is_closed_after_two_hours_and_not_before(home: Path, ledger: Ledger, clock):
     owner = await Owner.enter(home)
     await ledger.begin_task(task("t1"))
     clock.advance(minutes=90)

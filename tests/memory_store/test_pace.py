@@ -1,4 +1,4 @@
-"""How fast a model answers, by its own latest replies on this machine."""
+"""The pace of a model, from its latest replies on this machine."""
 
 from typing import Any
 
@@ -13,23 +13,23 @@ pytestmark = pytest.mark.anyio
 BUILD = "sha256:1"
 
 
-async def _reply(ledger: Ledger, task_id: str, *, complexity: float = 3.0, **facts: Any) -> None:
-    await ledger.begin_task(task(task_id, complexity=complexity, origin=facts.pop("origin", "use")))
-    of_attempt = {name: facts.pop(name) for name in ("build", "thinking", "model") if name in facts}
-    attempt_id = await ledger.reserve(attempt(task_id, **of_attempt), daily_cap_usd=None)
+async def _add_reply(ledger: Ledger, task_id: str, *, complexity: float = 3.0, **fields: Any) -> None:
+    await ledger.begin_task(task(task_id, complexity=complexity, origin=fields.pop("origin", "use")))
+    attempt_fields = {name: fields.pop(name) for name in ("build", "thinking", "model") if name in fields}
+    attempt_id = await ledger.reserve(attempt(task_id, **attempt_fields), daily_cap_usd=None)
     usual = {"load_seconds": 0.0, "first_token_seconds": 1.0, "stream_seconds": 10.0, "output_tokens": 200}
-    await ledger.settle(attempt_id, settlement(**(usual | facts)))
+    await ledger.settle(attempt_id, settlement(**(usual | fields)))
 
 
 async def _pace(ledger: Ledger, clock, build: str = BUILD) -> Pace | None:
     return (await read_paces(ledger, {"qwen3-14b": build, "never-asked": None}, clock().timestamp())).get("qwen3-14b")
 
 
-async def test_two_replies_prove_nothing_and_three_give_a_pace(ledger: Ledger, clock):
-    await _reply(ledger, "a")
-    await _reply(ledger, "b")
+async def test_a_pace_needs_at_least_three_replies(ledger: Ledger, clock):
+    await _add_reply(ledger, "a")
+    await _add_reply(ledger, "b")
     before = await _pace(ledger, clock)
-    await _reply(ledger, "c")
+    await _add_reply(ledger, "c")
     after = await _pace(ledger, clock)
 
     assert before is None
@@ -40,9 +40,9 @@ async def test_two_replies_prove_nothing_and_three_give_a_pace(ledger: Ledger, c
     assert after.load_seconds == 0.0
 
 
-async def test_a_load_is_no_part_of_the_wait_for_the_first_token(ledger: Ledger, clock):
+async def test_load_time_is_not_part_of_the_time_to_first_token(ledger: Ledger, clock):
     for load_seconds in (0.0, 10.0, 20.0, 30.0):
-        await _reply(ledger, f"{load_seconds}", load_seconds=load_seconds, first_token_seconds=load_seconds + 1)
+        await _add_reply(ledger, f"{load_seconds}", load_seconds=load_seconds, first_token_seconds=load_seconds + 1)
 
     pace = await _pace(ledger, clock)
     assert pace is not None
@@ -51,29 +51,29 @@ async def test_a_load_is_no_part_of_the_wait_for_the_first_token(ledger: Ledger,
 
 async def test_one_slow_reply_does_not_change_the_pace(ledger: Ledger, clock):
     for name in "abcd":
-        await _reply(ledger, name)
-    await _reply(ledger, "slow", stream_seconds=1_000.0)
+        await _add_reply(ledger, name)
+    await _add_reply(ledger, "slow", stream_seconds=1_000.0)
 
     pace = await _pace(ledger, clock)
     assert pace is not None
     assert pace.seconds_per_token(thinking=False) == 0.05
 
 
-async def test_old_replies_fade_before_newer_ones(ledger: Ledger, clock):
+async def test_newer_replies_outweigh_old_ones(ledger: Ledger, clock):
     for name in "abcde":
-        await _reply(ledger, name, stream_seconds=100.0)
+        await _add_reply(ledger, name, stream_seconds=100.0)
     clock.advance(days=60)
     for name in "fgh":
-        await _reply(ledger, name, stream_seconds=10.0)
+        await _add_reply(ledger, name, stream_seconds=10.0)
 
     pace = await _pace(ledger, clock)
     assert pace is not None
     assert pace.seconds_per_token(thinking=False) == 0.05
 
 
-async def test_replies_in_an_evaluation_count_as_others_do(ledger: Ledger, clock):
+async def test_replies_in_evaluations_count(ledger: Ledger, clock):
     for name in "abc":
-        await _reply(ledger, name, origin="evaluation")
+        await _add_reply(ledger, name, origin="evaluation")
 
     pace = await _pace(ledger, clock)
     assert pace is not None
@@ -82,16 +82,16 @@ async def test_replies_in_an_evaluation_count_as_others_do(ledger: Ledger, clock
 
 async def test_replies_of_another_build_do_not_count(ledger: Ledger, clock):
     for name in "abc":
-        await _reply(ledger, name, build="sha256:old")
-    await _reply(ledger, "d")
+        await _add_reply(ledger, name, build="sha256:old")
+    await _add_reply(ledger, "d")
 
     assert await _pace(ledger, clock) is None
 
 
-async def test_tokens_and_waits_are_those_of_tasks_as_hard_and_thought_about_as_much(ledger: Ledger, clock):
+async def test_tokens_and_waits_are_estimated_from_tasks_of_similar_complexity_and_same_thinking(ledger: Ledger, clock):
     for name in "abc":
-        await _reply(ledger, name, complexity=2.0, output_tokens=100)
-        await _reply(ledger, name * 2, complexity=8.0, output_tokens=3_000, thinking=True, first_token_seconds=9.0)
+        await _add_reply(ledger, name, complexity=2.0, output_tokens=100)
+        await _add_reply(ledger, name * 2, complexity=8.0, output_tokens=3_000, thinking=True, first_token_seconds=9.0)
 
     pace = await _pace(ledger, clock)
     assert pace is not None
@@ -102,14 +102,14 @@ async def test_tokens_and_waits_are_those_of_tasks_as_hard_and_thought_about_as_
     assert [pace.first_token_seconds(thinking=thinking) for thinking in (False, True)] == [1.0, 9.0]
 
 
-async def test_replies_that_did_not_end_and_reviews_do_not_count(ledger: Ledger, clock):
+async def test_incomplete_replies_and_reviews_do_not_count(ledger: Ledger, clock):
     for name in "abc":
-        await _reply(ledger, name, first_token_seconds=None, stream_seconds=None, load_seconds=None)
-        await _reply(ledger, f"uncounted-{name}", output_tokens=0)
+        await _add_reply(ledger, name, first_token_seconds=None, stream_seconds=None, load_seconds=None)
+        await _add_reply(ledger, f"uncounted-{name}", output_tokens=0)
     await ledger.begin_task(task("review", kind="review"))
     for _ in range(3):
         attempt_id = await ledger.reserve(attempt("review"), daily_cap_usd=None)
-        whole = settlement(load_seconds=0.0, first_token_seconds=1.0, stream_seconds=1.0)
-        await ledger.settle(attempt_id, whole)
+        complete = settlement(load_seconds=0.0, first_token_seconds=1.0, stream_seconds=1.0)
+        await ledger.settle(attempt_id, complete)
 
     assert await _pace(ledger, clock) is None

@@ -1,4 +1,4 @@
-"""The books under several processes at once, and under their deaths."""
+"""The ledger used by several processes at once, some of which are killed."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ WAIT_S = 60
 
 @contextmanager
 def _writers(home: Path, *commands: tuple[str, ...]) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that are ready to write, and are gone at the end."""
+    """Processes that are ready to write; killed on exit."""
     processes = [
         subprocess.Popen(
             [sys.executable, str(WRITER), str(home), *command],
@@ -45,26 +45,26 @@ def _writers(home: Path, *commands: tuple[str, ...]) -> Iterator[list[subprocess
                 pipe.close()
 
 
-def _go(processes: list[subprocess.Popen[str]]) -> None:
+def _start_all(processes: list[subprocess.Popen[str]]) -> None:
     for process in processes:
         assert process.stdin is not None
         process.stdin.write("go\n")
         process.stdin.flush()
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _read_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 @pytest.mark.parametrize("acknowledged", [1, 25])
-async def test_what_was_acknowledged_survives_a_kill(home: Path, clock, acknowledged: int):
+async def test_acknowledged_tasks_survive_kill_9(home: Path, clock, acknowledged: int):
     with _writers(home, ("begin_for_ever", "w")) as writers:
-        _go(writers)
-        told = [_line(writers[0]) for _ in range(acknowledged)]
+        _start_all(writers)
+        acknowledged_ids = [_read_line(writers[0]) for _ in range(acknowledged)]
         writers[0].send_signal(signal.SIGKILL)
         assert writers[0].stdout is not None
-        told += writers[0].stdout.read().split()
+        acknowledged_ids += writers[0].stdout.read().split()
 
     ledger = await Ledger.open(home, clock)
     kept = {name for (name,) in await ledger.rows("SELECT id FROM tasks")}
@@ -72,16 +72,16 @@ async def test_what_was_acknowledged_survives_a_kill(home: Path, clock, acknowle
     await ledger.begin_task(task("after"))
     await ledger.aclose()
 
-    assert set(told) <= kept
-    assert len(kept) <= len(told) + 1
+    assert set(acknowledged_ids) <= kept
+    assert len(kept) <= len(acknowledged_ids) + 1
     assert intact == [("ok",)]
 
 
-async def test_processes_that_open_a_new_ledger_at_once_all_get_one_and_none_loses_a_row(home: Path, clock):
+async def test_processes_that_create_a_ledger_at_the_same_time_lose_no_row(home: Path, clock):
     names = [f"w{n}" for n in range(5)]
     with _writers(home, *(("begin", name, "20") for name in names)) as writers:
-        _go(writers)
-        assert [_line(writer) for writer in writers] == ["done"] * len(names)
+        _start_all(writers)
+        assert [_read_line(writer) for writer in writers] == ["done"] * len(names)
         assert [writer.wait(WAIT_S) for writer in writers] == [0] * len(names)
 
     ledger = await Ledger.open(home, clock)
@@ -91,10 +91,10 @@ async def test_processes_that_open_a_new_ledger_at_once_all_get_one_and_none_los
     assert kept == {f"{name}-{number}" for name in names for number in range(20)}
 
 
-async def test_together_processes_never_reserve_more_than_the_days_budget(home: Path, clock):
+async def test_concurrent_processes_never_reserve_more_than_the_daily_budget(home: Path, clock):
     with _writers(home, *(("spend", f"w{n}", "1.0", "0.0625") for n in range(3))) as writers:
-        _go(writers)
-        taken = [int(_line(writer)) for writer in writers]
+        _start_all(writers)
+        taken = [int(_read_line(writer)) for writer in writers]
 
     ledger = await Ledger.open(home, clock)
     spent = await ledger.spent_today_usd()
@@ -107,10 +107,10 @@ async def test_together_processes_never_reserve_more_than_the_days_budget(home: 
     assert 1.0 - 0.0625 < spent <= 1.0
 
 
-async def test_the_reservation_of_a_dead_owner_counts_at_its_worst_case(home: Path, clock):
+async def test_the_reservation_of_a_killed_process_counts_in_full(home: Path, clock):
     with _writers(home, ("reserve_and_wait", "w", "3.5")) as writers:
-        _go(writers)
-        assert _line(writers[0]) == "reserved"
+        _start_all(writers)
+        assert _read_line(writers[0]) == "reserved"
         writers[0].send_signal(signal.SIGKILL)
         writers[0].wait(WAIT_S)
 
@@ -123,15 +123,15 @@ async def test_the_reservation_of_a_dead_owner_counts_at_its_worst_case(home: Pa
     assert spent == 3.5
 
 
-async def test_two_openings_see_each_others_rows_at_once(home: Path, clock):
-    one, other = await Ledger.open(home, clock), await Ledger.open(home, clock)
-    await one.begin_task(task("t1"))
-    reserved = await other.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=5)
-    await one.settle(reserved, settlement(cost_usd=0.5))
+async def test_two_ledger_connections_see_each_others_writes_immediately(home: Path, clock):
+    first, second = await Ledger.open(home, clock), await Ledger.open(home, clock)
+    await first.begin_task(task("t1"))
+    reserved = await second.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=5)
+    await first.settle(reserved, settlement(cost_usd=0.5))
 
-    spent = await other.spent_today_usd()
-    await one.aclose()
-    await other.aclose()
+    spent = await second.spent_today_usd()
+    await first.aclose()
+    await second.aclose()
 
     assert spent == 0.5
     assert (home / LEDGER_FILE).exists()

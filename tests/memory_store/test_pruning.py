@@ -1,4 +1,4 @@
-"""What is let go of is gone, and what must stay counts as before."""
+"""Pruning and forgetting: deleted data is gone, and costs and track records stay."""
 
 import sqlite3
 from contextlib import closing
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from ledger_rows import attempt, check_of, decision_of, delegate, finish, old_ledger, settlement, task
-from portable_rows import ROW, TASK, export_file, lines_file, take
+from portable_rows import ROW, TASK, export_file, import_file, lines_file
 
 from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.care.pruning import (
@@ -32,8 +32,8 @@ async def prune_all(ledger: Ledger, *, older_than_days: float | None = None, kee
     return 0 if prunable is None else await prune(ledger, prunable)
 
 
-async def a_history(ledger: Ledger, clock) -> None:
-    """Ten delegations a day apart: good, mended, rejected, unverified, and failed ones."""
+async def add_history(ledger: Ledger, clock) -> None:
+    """Add ten delegations a day apart: verified, repaired, rejected, unverified, and failed ones."""
     for number in range(10):
         name = f"t{number}"
         match number % 5:
@@ -42,15 +42,15 @@ async def a_history(ledger: Ledger, clock) -> None:
             case 1:
                 await delegate(ledger, name, ("small", False), ("large", True), cost_usd=0.2, baseline_usd=1.0)
             case 2:
-                await delegate(ledger, name, ("small", True), cost_usd=0.3, words=("rejected",), task_type="tests")
+                await delegate(ledger, name, ("small", True), cost_usd=0.3, reported=("rejected",), task_type="tests")
             case 3:
-                await delegate(ledger, name, ("large", True), status="unverified", words=("accepted",))
+                await delegate(ledger, name, ("large", True), status="unverified", reported=("accepted",))
             case _:
                 await delegate(ledger, name, ("small", False), ("large", False), status="failed", cost_usd=0.4)
         clock.advance(days=1)
 
 
-async def records(ledger: Ledger) -> list[tuple[str, int, int]]:
+async def track_records(ledger: Ledger) -> list[tuple[str, int, int]]:
     found = [
         await ledger.track_record(model, kind)
         for model in ("small", "large")
@@ -59,21 +59,21 @@ async def records(ledger: Ledger) -> list[tuple[str, int, int]]:
     return [(record.model, record.good, record.bad) for record in found]
 
 
-async def test_pruning_changes_no_track_record_no_budget_and_no_usage_report(ledger, clock):
-    await a_history(ledger, clock)
-    before = (await records(ledger), await report_usage(ledger), await ledger.spent_today_usd())
+async def test_pruning_changes_no_track_record_daily_spend_or_usage_report(ledger, clock):
+    await add_history(ledger, clock)
+    before = (await track_records(ledger), await report_usage(ledger), await ledger.spent_today_usd())
 
-    one, rest = await prune_all(ledger, keep=7), await prune_all(ledger, keep=0)
+    first, rest = await prune_all(ledger, keep=7), await prune_all(ledger, keep=0)
 
-    assert (one, rest) == (3, 7)
-    assert (await records(ledger), await report_usage(ledger), await ledger.spent_today_usd()) == before
+    assert (first, rest) == (3, 7)
+    assert (await track_records(ledger), await report_usage(ledger), await ledger.spent_today_usd()) == before
     assert await ledger.rows("SELECT COUNT(*) FROM evidence") == [(0,)]
     assert await ledger.rows("SELECT COUNT(*) FROM checks") == [(0,)]
     assert await ledger.rows("PRAGMA foreign_key_check") == []
 
 
 async def test_the_aggregates_count_by_model_and_task_type(ledger, clock):
-    await a_history(ledger, clock)
+    await add_history(ledger, clock)
 
     await prune_all(ledger, keep=0)
 
@@ -87,8 +87,8 @@ async def test_the_aggregates_count_by_model_and_task_type(ledger, clock):
     ]
 
 
-async def test_pruned_imports_count_too_and_apart_from_use(ledger, clock, tmp_path):
-    await take(ledger, lines_file(tmp_path, ROW))
+async def test_pruned_imports_are_aggregated_separately_from_use(ledger, clock, tmp_path):
+    await import_file(ledger, lines_file(tmp_path, ROW))
     clock.advance(days=1)
 
     await prune_all(ledger, keep=0)
@@ -100,14 +100,14 @@ async def test_pruned_imports_count_too_and_apart_from_use(ledger, clock, tmp_pa
     assert (await ledger.track_record("large", None)).good == 0
 
 
-async def test_what_was_pruned_is_not_counted_twice_when_it_is_imported_again(ledger, clock, tmp_path):
+async def test_a_pruned_task_that_is_imported_again_is_not_counted_twice(ledger, clock, tmp_path):
     files = [export_file(tmp_path, TASK), lines_file(tmp_path, ROW)]
     for file in files:
-        await take(ledger, file)
+        await import_file(ledger, file)
     await prune_all(ledger, keep=0)
     before = await ledger.rows("SELECT * FROM aggregates")
 
-    reports = [await take(ledger, file) for file in files]
+    reports = [await import_file(ledger, file) for file in files]
 
     assert [report.pruned for report in reports] == [1, 1]
     assert await ledger.rows("SELECT * FROM aggregates") == before
@@ -118,19 +118,19 @@ async def test_what_was_pruned_is_not_counted_twice_when_it_is_imported_again(le
     ("older_than_days", "keep", "left"),
     [(5, None, 5), (None, 4, 4), (5, 8, 8), (8, 2, 8), (100, None, 10), (None, 20, 10), (0, None, 0), (None, 0, 0)],
 )
-async def test_age_and_number_choose_together_what_goes(ledger, clock, older_than_days, keep, left):
-    await a_history(ledger, clock)
+async def test_only_tasks_beyond_both_the_age_and_the_count_are_pruned(ledger, clock, older_than_days, keep, left):
+    await add_history(ledger, clock)
     prunable = await find_prunable(ledger, older_than_days=older_than_days, keep=keep)
-    promised = 0 if prunable is None else await count_prunable(ledger, prunable)
+    counted = 0 if prunable is None else await count_prunable(ledger, prunable)
 
     gone = await prune_all(ledger, older_than_days=older_than_days, keep=keep)
 
     kept = [name for (name,) in await ledger.rows("SELECT id FROM remembered_tasks ORDER BY begun_at")]
-    assert (promised, gone) == (10 - left, 10 - left)
+    assert (counted, gone) == (10 - left, 10 - left)
     assert kept == [f"t{number}" for number in range(10 - left, 10)]
 
 
-async def test_a_task_under_way_is_left_alone_until_its_server_must_have_died(ledger, clock):
+async def test_a_running_task_is_pruned_only_after_its_server_must_have_died(ledger, clock):
     await ledger.begin_task(task("running"))
     clock.advance(hours=1)
     fresh = await prune_all(ledger, keep=0)
@@ -139,7 +139,7 @@ async def test_a_task_under_way_is_left_alone_until_its_server_must_have_died(le
     assert (fresh, await prune_all(ledger, keep=0)) == (0, 1)
 
 
-async def test_what_comes_in_late_for_a_pruned_task_keeps_its_money_and_nothing_else(ledger, clock):
+async def test_late_writes_to_a_forgotten_task_keep_only_its_cost(ledger, clock):
     await ledger.begin_task(task("t1"))
     attempt_id = await ledger.reserve(attempt("t1", reserved_usd=1.0), daily_cap_usd=None)
     await forget(ledger, Selection(("t1",)))
@@ -161,13 +161,13 @@ async def test_what_comes_in_late_for_a_pruned_task_keeps_its_money_and_nothing_
         assert await ledger.rows(f"SELECT COUNT(*) FROM {table}") == [(0,)]
 
 
-async def test_a_word_on_a_pruned_task_is_heard_and_its_note_is_not_kept(ledger, clock):
-    await delegate(ledger, "t1", ("m", True), status="unverified", baseline_usd=1.0, words=("edited",))
+async def test_an_outcome_for_a_pruned_task_is_recorded_without_its_note(ledger, clock):
+    await delegate(ledger, "t1", ("m", True), status="unverified", baseline_usd=1.0, reported=("edited",))
     clock.advance(days=1)
     await prune_all(ledger, keep=0)
 
-    for word in ("accepted", "edited"):
-        assert await ledger.record_outcome("t1", word, SECRET)
+    for report in ("accepted", "edited"):
+        assert await ledger.record_outcome("t1", report, SECRET)
 
     assert await ledger.rows("SELECT outcome, note FROM outcomes ORDER BY 1") == [("accepted", None), ("edited", None)]
     row = await ledger.task("t1")
@@ -185,7 +185,7 @@ async def test_a_word_on_a_pruned_task_is_heard_and_its_note_is_not_kept(ledger,
         (Selection(everything=True), {"a", "b", "c"}),
     ],
 )
-async def test_forgetting_takes_what_was_chosen(ledger, selection, gone):
+async def test_forgetting_removes_exactly_the_selected_tasks(ledger, selection, gone):
     for name, project in (("a", "red"), ("b", "red"), ("c", "blue")):
         await ledger.begin_task(task(name, project=project))
     found = await find_forgettable(ledger, selection)
@@ -196,7 +196,7 @@ async def test_forgetting_takes_what_was_chosen(ledger, selection, gone):
     assert (set(found), forgotten.tasks, left) == (gone, len(gone), {"a", "b", "c"} - gone)
 
 
-async def test_nothing_of_a_forgotten_task_is_left_in_any_file(home: Path, clock):
+async def test_no_text_of_a_forgotten_task_is_left_in_any_file(home: Path, clock):
     old_ledger(home, tasks=3)
     with closing(sqlite3.connect(home / "ledger.sqlite3")) as db:
         db.execute("UPDATE tasks SET text = ?", (f"{SECRET} from before",))
@@ -215,18 +215,18 @@ async def test_nothing_of_a_forgotten_task_is_left_in_any_file(home: Path, clock
             ).rowcount
         )
     )
-    assert SECRET.encode() in everything_in(home)
+    assert SECRET.encode() in all_bytes_in(home)
 
     forgotten = await forget(ledger, Selection(everything=True))
 
     assert forgotten == Forgotten(tasks=4, backups=("ledger.sqlite3.v1.bak",), is_scrubbed=True)
-    assert SECRET.encode() not in everything_in(home)
+    assert SECRET.encode() not in all_bytes_in(home)
     assert await ledger.spent_today_usd() == 1.0
     assert await ledger.rows("PRAGMA integrity_check") == [("ok",)]
     await ledger.aclose()
 
 
-async def test_forgetting_says_so_when_a_reader_keeps_the_log(ledger, home, clock):
+async def test_forgetting_reports_when_a_reader_prevents_scrubbing_the_wal(ledger, home, clock):
     await ledger.begin_task(task("t1"))
     with closing(sqlite3.connect(home / "ledger.sqlite3", isolation_level=None)) as reader:
         reader.execute("BEGIN")
@@ -237,26 +237,26 @@ async def test_forgetting_says_so_when_a_reader_keeps_the_log(ledger, home, cloc
     assert not forgotten.is_scrubbed
 
 
-async def test_forgetting_everything_takes_the_aggregates_along(ledger, clock):
-    await a_history(ledger, clock)
+async def test_forgetting_everything_deletes_the_aggregates_but_not_the_costs(ledger, clock):
+    await add_history(ledger, clock)
     spent = (await report_usage(ledger)).cost_usd
     await prune_all(ledger, keep=5)
 
     await forget(ledger, Selection(everything=True))
 
     assert await ledger.rows("SELECT COUNT(*) FROM aggregates") == [(0,)]
-    assert await records(ledger) == [(model, 0, 0) for model in ("small", "large") for _ in range(3)]
+    assert await track_records(ledger) == [(model, 0, 0) for model in ("small", "large") for _ in range(3)]
     assert (await report_usage(ledger)).cost_usd == spent
 
 
-async def test_what_was_forgotten_comes_back_only_when_that_is_wanted(ledger, clock, tmp_path):
+async def test_forgotten_tasks_are_imported_again_only_with_restore(ledger, clock, tmp_path):
     file = export_file(tmp_path, TASK)
-    await take(ledger, file)
+    await import_file(ledger, file)
     await forget(ledger, Selection(("t1",)))
 
-    refused = await take(ledger, file)
+    refused = await import_file(ledger, file)
     gone = await ledger.task("t1")
-    restored = await take(ledger, file, restore=True)
+    restored = await import_file(ledger, file, restore=True)
     row = await ledger.task("t1")
 
     assert (refused.forgotten, gone, restored.added) == (1, None, 1)
@@ -265,19 +265,19 @@ async def test_what_was_forgotten_comes_back_only_when_that_is_wanted(ledger, cl
     assert await ledger.rows("SELECT COUNT(*), SUM(cost_usd) FROM attempts") == [(1, 0.25)]
 
 
-async def test_restoring_ones_own_task_moves_no_money(ledger, clock, tmp_path):
+async def test_restoring_a_task_of_this_ledger_does_not_change_the_daily_spend(ledger, clock, tmp_path):
     await delegate(ledger, "t1", ("m", True), cost_usd=0.5)
     file = tmp_path / "m.jsonl"
     await export_memory(ledger, file)
     await forget(ledger, Selection(("t1",)))
 
-    await take(ledger, file, restore=True)
+    await import_file(ledger, file, restore=True)
 
     assert await ledger.spent_today_usd() == 0.5
     assert (await ledger.track_record("m", None)).good == 1
 
 
-async def test_indexes_are_told_which_vectors_went(ledger, clock):
+async def test_removed_embeddings_are_recorded_for_the_indexes(ledger, clock):
     for name in ("t1", "t2"):
         await ledger.begin_task(task(name))
         await ledger.write(
@@ -293,7 +293,7 @@ async def test_indexes_are_told_which_vectors_went(ledger, clock):
     assert await ledger.rows("SELECT row, task_id, embedder FROM removed_embeddings") == [(1, "t2", "e")]
 
 
-async def test_the_file_gives_back_what_a_prune_freed(ledger, home, clock):
+async def test_the_ledger_file_shrinks_after_pruning_many_tasks(ledger, home, clock):
     for number in range(200):
         await delegate(ledger, f"t{number}", ("m", True))
         await ledger.finish_task(f"t{number}", finish(receipt="x" * 5_000))
@@ -301,11 +301,11 @@ async def test_the_file_gives_back_what_a_prune_freed(ledger, home, clock):
     assert await ledger.empty_log()
     before = size_of(home)
 
-    went = await prune_all(ledger, keep=0)
+    pruned = await prune_all(ledger, keep=0)
 
-    assert await shrink(ledger, went=went)
+    assert await shrink(ledger, pruned=pruned)
     assert size_of(home) < before / 3
-    assert not await shrink(ledger, went=3)
+    assert not await shrink(ledger, pruned=3)
     assert (await ledger.track_record("qwen3-14b", None)).good == 200
 
 
@@ -313,5 +313,5 @@ def size_of(home: Path) -> int:
     return (home / "ledger.sqlite3").stat().st_size
 
 
-def everything_in(home: Path) -> bytes:
+def all_bytes_in(home: Path) -> bytes:
     return b"".join(path.read_bytes() for path in home.iterdir())

@@ -1,4 +1,4 @@
-"""What similar outcomes say of each model: weights, verdicts, and that one task counts once."""
+"""Recall: how outcomes of similar tasks are weighted, merged and summed up for each model."""
 
 import dataclasses
 import datetime as dt
@@ -37,8 +37,8 @@ def verdict(model="local", success=1.0, strength=1.0, days_ago=0.0, build=None) 
     return TaskVerdict(model, success, strength, NOW.timestamp() - days_ago * 86_400, build)
 
 
-def summed(*verdicts: TaskVerdict, similarity: float = 1.0, question: RecallQuery = QUESTION):
-    """Each verdict is of a distinct task."""
+def sum_verdicts(*verdicts: TaskVerdict, similarity: float = 1.0, question: RecallQuery = QUESTION):
+    """Sum up the verdicts, each of a distinct task."""
     ids = [f"t{number}" for number in range(len(verdicts))]
     return sum_up(
         dict.fromkeys(ids, similarity),
@@ -49,8 +49,8 @@ def summed(*verdicts: TaskVerdict, similarity: float = 1.0, question: RecallQuer
     )
 
 
-async def remembered(ledger: Ledger, texts, *tries, words=(), similarity=1.0, prefix="t") -> list[Neighbour]:
-    """Delegations of these texts with the same tries, as neighbours."""
+async def add_delegations(ledger: Ledger, texts, *tries, reported=(), similarity=1.0, prefix="t") -> list[Neighbour]:
+    """Add a delegation with these tries for each text; returns them as neighbours."""
     neighbours = []
     for number, text in enumerate(texts):
         task_id = f"{prefix}{number}"
@@ -65,29 +65,29 @@ async def remembered(ledger: Ledger, texts, *tries, words=(), similarity=1.0, pr
             await ledger.record_check(check)
         if tries:
             await ledger.finish_task(task_id, finish(model=tries[-1][0]))
-        for word in words:
-            await ledger.record_outcome(task_id, word, None)
+        for report in reported:
+            await ledger.record_outcome(task_id, report, None)
         neighbours.append(Neighbour(task_id, similarity))
     return neighbours
 
 
 @pytest.mark.parametrize(("successes", "opens"), [(1, False), (3, False), (4, False), (5, True), (6, True)])
 def test_six_distinct_executed_successes_at_similarity_1_open_the_gate_and_three_do_not(successes, opens):
-    recollection = summed(*[verdict()] * successes)
+    recollection = sum_verdicts(*[verdict()] * successes)
 
     assert recollection.best_model == "local"
     assert (recollection.best_model_confidence > GATE) == opens
     assert recollection.evidence == successes
 
 
-def test_a_task_that_two_models_tried_is_one_piece_of_evidence():
-    tried = {"t": [verdict("local"), verdict("cloud", success=0.0)]}
+def test_a_task_that_two_models_tried_counts_as_one_piece_of_evidence():
+    verdicts = {"t": [verdict("local"), verdict("cloud", success=0.0)]}
 
-    assert sum_up({"t": 1.0}, tried, [["t"]], {}, QUESTION).evidence == 1
+    assert sum_up({"t": 1.0}, verdicts, [["t"]], {}, QUESTION).evidence == 1
 
 
-async def test_six_tasks_with_different_texts_and_the_same_vector_are_distinct(ledger):
-    neighbours = await remembered(ledger, [f"Write a parser for {thing}" for thing in THINGS[:6]], ("local", True))
+async def test_tasks_with_different_texts_and_the_same_embedding_count_separately(ledger):
+    neighbours = await add_delegations(ledger, [f"Write a parser for {thing}" for thing in THINGS[:6]], ("local", True))
     vectors = np.repeat(embed(["Write a parser"]), 6, axis=0)
     await embeddings.store(ledger, QUESTION.embedder, [n.task_id for n in neighbours], vectors)
 
@@ -97,18 +97,18 @@ async def test_six_tasks_with_different_texts_and_the_same_vector_are_distinct(l
     assert (recollection.similar_tasks, recollection.evidence) == (6, 6)
 
 
-async def test_of_many_similar_tasks_the_nearest_are_evidence_and_the_rest_are_not(ledger):
-    near = await remembered(ledger, [f"Write a parser for kind {number}" for number in range(32)], prefix="near")
-    farther = await remembered(ledger, ["Write a parser for dates"], ("local", True), similarity=0.9)
+async def test_only_the_32_nearest_similar_tasks_count(ledger):
+    near = await add_delegations(ledger, [f"Write a parser for kind {number}" for number in range(32)], prefix="near")
+    distant = await add_delegations(ledger, ["Write a parser for dates"], ("local", True), similarity=0.9)
 
-    recollection = await recall(ledger, [*near, *farther], QUESTION)
+    recollection = await recall(ledger, [*near, *distant], QUESTION)
 
     assert (recollection.similar_tasks, recollection.evidence, recollection.best_model) == (32, 0, None)
 
 
-async def test_the_same_task_said_ten_times_is_one_piece_of_evidence(ledger):
+async def test_nine_rewordings_of_a_task_count_as_one_piece_of_evidence(ledger):
     texts = [f"{hello}Write a parser for dates{end}" for hello in ("", "Please ", "HELLO, ") for end in (".", "", "!")]
-    neighbours = await remembered(ledger, texts, ("local", True))
+    neighbours = await add_delegations(ledger, texts, ("local", True))
 
     recollection = await recall(ledger, neighbours, QUESTION)
 
@@ -118,10 +118,10 @@ async def test_the_same_task_said_ten_times_is_one_piece_of_evidence(ledger):
     assert recollection.best_model_confidence < GATE
 
 
-async def test_of_a_task_done_again_the_newest_verdict_counts(ledger, clock):
-    first = await remembered(ledger, ["Write a parser for dates"], ("local", False), prefix="a")
+async def test_only_the_newest_verdict_of_a_repeated_task_counts(ledger, clock):
+    first = await add_delegations(ledger, ["Write a parser for dates"], ("local", False), prefix="a")
     clock.advance(hours=1)
-    second = await remembered(ledger, ["write a parser for dates!"], ("local", True), prefix="b")
+    second = await add_delegations(ledger, ["write a parser for dates!"], ("local", True), prefix="b")
 
     recollection = await recall(ledger, [*first, *second], dataclasses.replace(QUESTION, now=clock()))
 
@@ -129,9 +129,9 @@ async def test_of_a_task_done_again_the_newest_verdict_counts(ledger, clock):
     assert recollection.beliefs["local"].successes == pytest.approx(1)
 
 
-async def test_after_a_tier_keeps_failing_and_another_passes_the_other_is_best(ledger):
+async def test_the_model_that_passes_where_another_keeps_failing_is_best(ledger):
     texts = [f"Write a parser for {thing}" for thing in THINGS[:6]]
-    neighbours = await remembered(ledger, texts, ("local", False), ("economy", True))
+    neighbours = await add_delegations(ledger, texts, ("local", False), ("economy", True))
 
     recollection = await recall(ledger, neighbours, QUESTION)
 
@@ -140,16 +140,16 @@ async def test_after_a_tier_keeps_failing_and_another_passes_the_other_is_best(l
     assert recollection.beliefs["local"].failures == pytest.approx(6)
 
 
-async def test_a_model_that_mended_itself_has_succeeded(ledger):
-    neighbours = await remembered(ledger, ["Write a parser"], ("local", False), ("local", True))
+async def test_a_model_that_repaired_its_own_failure_counts_as_a_success(ledger):
+    neighbours = await add_delegations(ledger, ["Write a parser"], ("local", False), ("local", True))
 
     recollection = await recall(ledger, neighbours, QUESTION)
 
     assert recollection.beliefs["local"].failures == 0
 
 
-async def test_the_users_bad_word_overrides_a_check_that_passed(ledger):
-    neighbours = await remembered(ledger, ["Write a parser"], ("local", True), words=("accepted", "rejected"))
+async def test_a_users_rejection_overrides_a_check_that_passed(ledger):
+    neighbours = await add_delegations(ledger, ["Write a parser"], ("local", True), reported=("accepted", "rejected"))
 
     recollection = await recall(ledger, neighbours, QUESTION)
 
@@ -157,15 +157,15 @@ async def test_the_users_bad_word_overrides_a_check_that_passed(ledger):
     assert recollection.beliefs["local"].failures == pytest.approx(0.8)
 
 
-async def test_a_good_word_does_not_undo_a_check_that_failed(ledger):
-    neighbours = await remembered(ledger, ["Write a parser"], ("local", False), words=("accepted",))
+async def test_a_users_acceptance_does_not_override_a_check_that_failed(ledger):
+    neighbours = await add_delegations(ledger, ["Write a parser"], ("local", False), reported=("accepted",))
 
     recollection = await recall(ledger, neighbours, QUESTION)
 
     assert recollection.beliefs["local"].failures == pytest.approx(1)
 
 
-async def test_a_word_alone_counts_with_its_strength_and_its_models_newest_build(ledger, clock):
+async def test_a_reported_outcome_alone_counts_with_its_strength_for_the_models_newest_build(ledger, clock):
     await ledger.begin_task(task("t", text="Write a parser"))
     await embeddings.store(ledger, QUESTION.embedder, ["t"], embed(["Write a parser"]))
     for model, build in (("local", "older"), ("local", ATTEMPT.build), ("cloud", "of the cloud")):
@@ -197,14 +197,14 @@ async def test_a_word_alone_counts_with_its_strength_and_its_models_newest_build
         ([("executed", 0.4, 1.0, None), ("executed", 1.0, 2.0, None)], (1.0, 1.0)),
     ],
 )
-def test_one_task_gives_one_verdict_on_a_model(rows, expected):
+def test_a_task_gives_one_verdict_per_model(rows, expected):
     found = verdict_of("local", rows)
 
     assert (found.success, found.strength) == expected
     assert found.build == next((build for *_, build in rows if build), None)
 
 
-def test_what_is_less_similar_counts_less_and_a_rewording_nearly_as_much():
+def test_less_similar_tasks_weigh_less_and_rewordings_almost_fully():
     weights = [similarity_weight(similarity, 0.5) for similarity in (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.2)]
 
     assert weights == sorted(weights, reverse=True)
@@ -213,56 +213,56 @@ def test_what_is_less_similar_counts_less_and_a_rewording_nearly_as_much():
     assert weights[-2:] == [0, 0]
 
 
-def test_evidence_fades_by_half_in_ninety_days_and_not_at_all_when_the_clock_was_set_back():
-    assert summed(verdict(days_ago=90)).evidence == pytest.approx(0.5)
-    assert summed(verdict(days_ago=-90)).evidence == pytest.approx(1)
+def test_evidence_halves_in_ninety_days_and_future_dates_count_fully():
+    assert sum_verdicts(verdict(days_ago=90)).evidence == pytest.approx(0.5)
+    assert sum_verdicts(verdict(days_ago=-90)).evidence == pytest.approx(1)
 
 
-def test_other_weights_under_the_same_name_count_a_quarter():
+def test_evidence_of_another_build_counts_a_quarter():
     question = dataclasses.replace(QUESTION, builds={"local": "new"})
 
-    assert summed(verdict(build="old"), question=question).evidence == pytest.approx(0.25)
-    assert summed(verdict(build="new"), question=question).evidence == pytest.approx(1)
-    assert summed(verdict(build=None), question=question).evidence == pytest.approx(1)
+    assert sum_verdicts(verdict(build="old"), question=question).evidence == pytest.approx(0.25)
+    assert sum_verdicts(verdict(build="new"), question=question).evidence == pytest.approx(1)
+    assert sum_verdicts(verdict(build=None), question=question).evidence == pytest.approx(1)
 
 
-def test_of_those_that_are_sure_enough_the_cheapest_is_best():
+def test_the_cheapest_of_the_models_above_the_gate_is_best():
     both = [verdict("dear"), verdict("cheap")] * 6
     question = dataclasses.replace(QUESTION, preference=("cheap", "dear"))
 
-    assert summed(*both, question=question).best_model == "cheap"
-    assert summed(*both, verdict("dear"), verdict("dear"), question=question).best_model == "cheap"
+    assert sum_verdicts(*both, question=question).best_model == "cheap"
+    assert sum_verdicts(*both, verdict("dear"), verdict("dear"), question=question).best_model == "cheap"
 
 
-def test_where_none_is_sure_enough_the_surest_is_best():
-    few = [verdict("cheap"), verdict("dear"), verdict("dear")]
+def test_the_most_certain_model_is_best_when_none_is_above_the_gate():
+    mixed_verdicts = [verdict("cheap"), verdict("dear"), verdict("dear")]
     question = dataclasses.replace(QUESTION, preference=("cheap", "dear"))
 
-    assert summed(*few, question=question).best_model == "dear"
+    assert sum_verdicts(*mixed_verdicts, question=question).best_model == "dear"
 
 
-def test_of_those_that_are_about_as_sure_the_cheapest_is_best():
-    alike = [verdict("cheap", days_ago=0.1), verdict("dear")]
+def test_the_cheapest_of_nearly_equally_certain_models_is_best():
+    nearly_equal = [verdict("cheap", days_ago=0.1), verdict("dear")]
     question = dataclasses.replace(QUESTION, preference=("cheap", "dear"))
 
-    assert summed(*alike, question=question).best_model == "cheap"
+    assert sum_verdicts(*nearly_equal, question=question).best_model == "cheap"
 
 
-def test_a_model_that_cannot_be_asked_is_never_best():
+def test_a_model_that_is_not_in_the_preference_is_never_best():
     question = dataclasses.replace(QUESTION, preference=("cheap",))
 
-    assert summed(*[verdict("gone")] * 6, verdict("cheap"), question=question).best_model == "cheap"
+    assert sum_verdicts(*[verdict("gone")] * 6, verdict("cheap"), question=question).best_model == "cheap"
 
 
 def test_a_model_that_only_failed_is_never_best():
-    recollection = summed(verdict("local", success=0.0))
+    recollection = sum_verdicts(verdict("local", success=0.0))
 
     assert recollection.best_model is None
     assert recollection.best_model_confidence == 0
 
 
-async def test_tasks_below_the_threshold_or_without_a_vector_do_not_count(ledger):
-    near = await remembered(ledger, ["Write a parser"], ("local", True), similarity=0.49)
+async def test_tasks_below_the_threshold_or_without_an_embedding_do_not_count(ledger):
+    near = await add_delegations(ledger, ["Write a parser"], ("local", True), similarity=0.49)
     await delegate(ledger, "bare", ("local", True))
 
     recollection = await recall(ledger, [*near, Neighbour("bare", 1.0), Neighbour("gone", 1.0)], QUESTION)
@@ -270,8 +270,8 @@ async def test_tasks_below_the_threshold_or_without_a_vector_do_not_count(ledger
     assert (recollection.similar_tasks, recollection.evidence, recollection.best_model) == (0, 0, None)
 
 
-async def test_a_fractional_success_counts_on_both_sides(ledger):
-    neighbours = await remembered(ledger, ["Write a parser"])
+async def test_a_fractional_success_counts_as_part_success_and_part_failure(ledger):
+    neighbours = await add_delegations(ledger, ["Write a parser"])
     await ledger.rows("INSERT INTO imported_outcomes VALUES ('t0', 'opus', 0.25, NULL, ?)", (NOW.timestamp(),))
 
     belief = (await recall(ledger, neighbours, QUESTION)).beliefs["opus"]
@@ -279,9 +279,9 @@ async def test_a_fractional_success_counts_on_both_sides(ledger):
     assert (belief.successes, belief.failures) == pytest.approx((0.25, 0.75))
 
 
-async def test_pruned_tasks_in_use_shift_a_belief_by_less_than_one_task_and_open_no_gate(ledger):
+async def test_aggregates_of_pruned_tasks_shift_a_belief_by_less_than_one_task_and_open_no_gate(ledger):
     texts = [f"Write a parser for {thing}" for thing in THINGS[:3]]
-    neighbours = await remembered(ledger, texts, ("local", True))
+    neighbours = await add_delegations(ledger, texts, ("local", True))
     question = dataclasses.replace(
         QUESTION,
         task_type="code_generation",
@@ -309,8 +309,8 @@ async def test_pruned_tasks_in_use_shift_a_belief_by_less_than_one_task_and_open
     assert with_neighbours.chances["cloud"] > before.chances["cloud"]
 
 
-async def test_hashed_tasks_are_one_by_their_vectors_alone(ledger):
-    neighbours = await remembered(ledger, ["Write a parser for dates"] * 2, ("local", True))
+async def test_hashed_tasks_are_merged_by_their_embeddings_alone(ledger):
+    neighbours = await add_delegations(ledger, ["Write a parser for dates"] * 2, ("local", True))
     await ledger.rows("UPDATE tasks SET text = 'hash of ' || id, text_form = 'hash'")
 
     recollection = await recall(ledger, neighbours, QUESTION)
@@ -321,17 +321,17 @@ async def test_hashed_tasks_are_one_by_their_vectors_alone(ledger):
 @pytest.mark.parametrize(
     ("similarities", "plenty"), [([0.7] * 64, True), ([0.7] * 63, False), ([0.9] * 63 + [0.6], False)]
 )
-def test_so_many_close_tasks_are_enough_to_look_at(similarities, plenty):
+def test_64_close_neighbours_are_enough(similarities, plenty):
     assert are_plenty([Neighbour("t", similarity) for similarity in similarities], 0.5) == plenty
 
 
-def test_hashed_texts_are_merged_by_their_vectors_alone():
+def test_duplicates_without_texts_are_grouped_by_their_embeddings_alone():
     vectors = embed(["Write a parser for dates", "Write a parser for dates", "Write a parser for prices"])
 
     assert group_duplicates(["a", "b", "c"], vectors, {}) == (("a", "b"), ("c",))
 
 
-def test_a_page_of_text_with_one_line_changed_is_the_same_task():
+def test_long_texts_that_differ_in_one_sentence_are_grouped_as_duplicates():
     page = " ".join(f"requirement{letter} {thing}" for letter in "abcdefghij" for thing in THINGS)
     texts = {"a": page, "b": page + " Hurry.", "c": "Something else entirely"}
 

@@ -1,4 +1,4 @@
-"""The queue before a server: first come, first served, whichever process asks; the dead do not stand in it."""
+"""The request queue of a server: first come, first served across processes; dead processes are dropped."""
 
 import signal
 from pathlib import Path
@@ -16,7 +16,7 @@ SERVER = "http://127.0.0.1:11434"
 BOUND_S = 60
 
 
-def _nobody(_: int) -> None: ...
+def _ignore(_: int) -> None: ...
 
 
 @pytest.fixture
@@ -26,34 +26,36 @@ async def owner(home: Path):
     await owner.leave()
 
 
-async def test_a_server_takes_as_many_at_once_as_it_is_said_to(ledger: Ledger, owner: Owner):
+async def test_a_server_takes_at_most_the_configured_number_of_concurrent_requests(ledger: Ledger, owner: Owner):
     queue = RequestQueue(ledger, owner, at_once=2)
     with anyio.fail_after(BOUND_S):
-        await queue.take_turn(SERVER, _nobody)
-        await queue.take_turn(SERVER, _nobody)
+        await queue.take_turn(SERVER, _ignore)
+        await queue.take_turn(SERVER, _ignore)
     with anyio.move_on_after(0.05) as third:
-        await queue.take_turn(SERVER, _nobody)
+        await queue.take_turn(SERVER, _ignore)
 
     assert third.cancelled_caught
     assert await ledger.rows("SELECT COUNT(*) FROM tickets") == [(2,)]
 
 
-async def test_another_server_has_another_queue(ledger: Ledger, owner: Owner):
+async def test_each_server_has_its_own_queue(ledger: Ledger, owner: Owner):
     queue = RequestQueue(ledger, owner, at_once=1)
     with anyio.fail_after(BOUND_S):
-        await queue.take_turn(SERVER, _nobody)
-        await queue.take_turn("http://gpu-box.lan:11434", _nobody)
+        await queue.take_turn(SERVER, _ignore)
+        await queue.take_turn("http://gpu-box.lan:11434", _ignore)
 
 
-async def test_turns_come_in_order_over_processes_and_each_is_told_its_place(home: Path, clock, ledger: Ledger):
+async def test_turns_are_first_come_first_served_across_processes_and_report_their_place(
+    home: Path, clock, ledger: Ledger
+):
     openings = [await Ledger.open(home, clock) for _ in range(3)]
     owners = [await Owner.enter(home) for _ in openings]
-    queues = [RequestQueue(opened, owner, at_once=1) for opened, owner in zip(openings, owners, strict=True)]
-    first = await queues[0].take_turn(SERVER, _nobody)
+    queues = [RequestQueue(connection, owner, at_once=1) for connection, owner in zip(openings, owners, strict=True)]
+    first = await queues[0].take_turn(SERVER, _ignore)
     order: list[int] = []
     places: dict[int, list[int]] = {n: [] for n in range(1, 5)}
 
-    async def stand(number: int, queue: RequestQueue) -> None:
+    async def wait_in_line(number: int, queue: RequestQueue) -> None:
         ticket = await queue.take_turn(SERVER, places[number].append)
         order.append(number)
         await queue.leave(SERVER, ticket)
@@ -61,37 +63,37 @@ async def test_turns_come_in_order_over_processes_and_each_is_told_its_place(hom
     with anyio.fail_after(BOUND_S):
         async with anyio.create_task_group() as group:
             for number in places:
-                group.start_soon(stand, number, queues[number % 3])
+                group.start_soon(wait_in_line, number, queues[number % 3])
                 while not places[number]:
                     await anyio.lowlevel.checkpoint()
             await queues[0].leave(SERVER, first)
 
     assert order == [1, 2, 3, 4]
-    assert [told[0] for told in places.values()] == [1, 2, 3, 4]
-    assert all(told == sorted(told, reverse=True) for told in places.values())
+    assert [places_told[0] for places_told in places.values()] == [1, 2, 3, 4]
+    assert all(places_told == sorted(places_told, reverse=True) for places_told in places.values())
     assert await ledger.rows("SELECT COUNT(*) FROM tickets") == [(0,)]
-    for opened, owner in zip(openings, owners, strict=True):
+    for connection, owner in zip(openings, owners, strict=True):
         await owner.leave()
-        await opened.aclose()
+        await connection.aclose()
 
 
-async def test_the_ticket_of_a_killed_process_is_dropped(at_work, ledger: Ledger, owner: Owner):
-    told: list[int] = []
-    with at_work("hold_turn", SERVER) as (process, _), anyio.fail_after(BOUND_S):
+async def test_the_ticket_of_a_killed_process_is_dropped(start_writer, ledger: Ledger, owner: Owner):
+    places_told: list[int] = []
+    with start_writer("hold_turn", SERVER) as (process, _), anyio.fail_after(BOUND_S):
         async with anyio.create_task_group() as group:
-            group.start_soon(RequestQueue(ledger, owner, at_once=1).take_turn, SERVER, told.append)
-            while not told:
+            group.start_soon(RequestQueue(ledger, owner, at_once=1).take_turn, SERVER, places_told.append)
+            while not places_told:
                 await anyio.lowlevel.checkpoint()
             process.send_signal(signal.SIGKILL)
             process.wait(BOUND_S)
 
-    assert told == [1]
+    assert places_told == [1]
     assert await ledger.rows("SELECT owner FROM tickets") == [(owner.id,)]
 
 
-async def test_whoever_stops_waiting_holds_no_ticket(ledger: Ledger, owner: Owner):
+async def test_a_cancelled_wait_leaves_no_ticket(ledger: Ledger, owner: Owner):
     queue = RequestQueue(ledger, owner, at_once=1)
-    first = await queue.take_turn(SERVER, _nobody)
+    first = await queue.take_turn(SERVER, _ignore)
     async with anyio.create_task_group() as group:
         waiting = anyio.Event()
         group.start_soon(queue.take_turn, SERVER, lambda _: waiting.set())

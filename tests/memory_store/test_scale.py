@@ -1,6 +1,6 @@
-"""What a decision asks of the ledger costs the same however many tasks are remembered.
+"""The ledger queries of a decision cost the same however many tasks are remembered.
 
-Counted in steps of SQLite's machine, not in time.
+Cost is counted in steps of SQLite's virtual machine, not in time.
 """
 
 import datetime as dt
@@ -28,9 +28,9 @@ NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 NEAR = [Neighbour(f"t{number}", 0.9) for number in range(32)]
 QUESTION = RecallQuery(LexicalEmbedder.id, 0.5, Prior(success=0.6, tasks=2), NOW)
 
-Asked = Callable[[Ledger], Awaitable[object]]
+Query = Callable[[Ledger], Awaitable[object]]
 
-ASKED: dict[str, Asked] = {
+QUERIES: dict[str, Query] = {
     "the outcomes of the nearest": lambda ledger: recall(ledger, NEAR, QUESTION),
     "each model's pace": lambda ledger: read_paces(ledger, {"m": None, "n": "a"}, NOW.timestamp()),
     "new vectors": lambda ledger: embeddings.rows_after(ledger, LexicalEmbedder.id, newest(ledger), 500),
@@ -40,8 +40,8 @@ ASKED: dict[str, Asked] = {
 }
 
 
-class Counted:
-    """A ledger whose machine counts its steps, by the hundred."""
+class CountedLedger:
+    """A ledger that counts the steps of SQLite's virtual machine, in hundreds."""
 
     def __init__(self, home: Path) -> None:
         connection = open_file(home / LEDGER_FILE)
@@ -59,41 +59,43 @@ def newest(ledger: Ledger) -> int:
         return db.execute("SELECT MAX(row) FROM embeddings").fetchone()[0]
 
 
-async def remember(ledger: Ledger, count: int) -> None:
-    """Delegations of two models, half of them passed, with vectors; none of them today."""
+async def add_delegations(ledger: Ledger, count: int) -> None:
+    """Write delegations of two models with checks and embeddings; none of them today."""
     ids = [f"t{number}" for number in range(count)]
 
     def write(db: sqlite3.Connection) -> None:
         db.executemany(
             "INSERT INTO tasks (id, kind, begun_at, text, task_type, complexity, local_only, status, model)"
             " VALUES (?, 'delegation', ?, ?, 'other', 2.0, 0, 'succeeded', 'm')",
-            [(task_id, float(place), f"task {task_id}") for place, task_id in enumerate(ids)],
+            [(task_id, float(position), f"task {task_id}") for position, task_id in enumerate(ids)],
         )
         db.executemany(
             "INSERT INTO attempts (id, task_id, model, provider, thinking, begun_at, outcome, output_tokens,"
             " reserved_usd, cost_usd, load_seconds, first_token_seconds, stream_seconds)"
             " VALUES (?, ?, ?, 'ollama', 0, ?, 'passed', 50, 0.5, 0.25, 0.0, 1.0, 2.0)",
-            [(place + 1, task_id, "mn"[place % 2], float(place)) for place, task_id in enumerate(ids)],
+            [(position + 1, task_id, "mn"[position % 2], float(position)) for position, task_id in enumerate(ids)],
         )
         db.executemany(
             "INSERT INTO checks (task_id, attempt_id, name, outcome, executed, seconds)"
             " VALUES (?, ?, 'tests', 'passed', 1, 0.5)",
-            [(task_id, place + 1) for place, task_id in enumerate(ids)],
+            [(task_id, position + 1) for position, task_id in enumerate(ids)],
         )
 
     await ledger.write(write)
     await embeddings.store(ledger, LexicalEmbedder.id, ids, embed([f"task {task_id}" for task_id in ids]))
 
 
-@pytest.mark.parametrize("what", ASKED)
-async def test_twenty_times_as_many_tasks_take_no_more_steps(tmp_path: Path, what: str):
-    took: list[int] = []
+@pytest.mark.parametrize("query", QUERIES)
+async def test_ledger_queries_of_a_decision_take_no_more_steps_with_twenty_times_as_many_tasks(
+    tmp_path: Path, query: str
+):
+    steps: list[int] = []
     for count in (FEW, MANY):
-        counted = Counted(tmp_path / str(count))
-        await remember(counted.ledger, count)
+        counted = CountedLedger(tmp_path / str(count))
+        await add_delegations(counted.ledger, count)
         counted.hundreds = 0
-        await ASKED[what](counted.ledger)
-        took.append(counted.hundreds)
+        await QUERIES[query](counted.ledger)
+        steps.append(counted.hundreds)
         await counted.ledger.aclose()
 
-    assert took[1] <= took[0] + 2
+    assert steps[1] <= steps[0] + 2

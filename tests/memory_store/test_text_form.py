@@ -1,4 +1,4 @@
-"""What is kept of a text that is not kept whole."""
+"""Redacted and hashed forms of stored texts."""
 
 import time
 import timeit
@@ -32,13 +32,13 @@ def test_code_strings_paths_and_secrets_are_replaced_and_words_stay(text: str, k
     assert redact(text) == kept
 
 
-def test_a_private_key_goes_whole():
+def test_a_private_key_is_replaced_as_a_whole():
     key = "-----BEGIN RSA PRIVATE KEY-----\nabc\ndef\n-----END RSA PRIVATE KEY-----"
 
     assert redact(f"Load {key} now") == "Load [secret] now"
 
 
-def test_a_hash_says_nothing_and_is_the_same_every_time():
+def test_a_hashed_text_is_its_fingerprint_and_reveals_no_word():
     assert stored_text("secret plan", "hash") == fingerprint("secret plan") != fingerprint("secret plan.")
     assert "plan" not in stored_text("secret plan", "hash")
     assert stored_text("secret plan", "full") == "secret plan"
@@ -47,7 +47,7 @@ def test_a_hash_says_nothing_and_is_the_same_every_time():
 @pytest.mark.parametrize(
     "piece", ["a", "/", "'", "`", "“", "a/", "(a", "x@", "a.b", " ", "\n", "a=", "pass", "```\n", "a1-"]
 )
-def test_a_text_made_to_be_slow_takes_eight_times_as_long_when_eight_times_as_long(piece: str):
+def test_redaction_takes_linear_time_on_adversarial_texts(piece: str):
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))
         return min(timeit.repeat(lambda: redact(text), timer=time.process_time, number=1, repeat=2))

@@ -1,4 +1,4 @@
-"""Disks that are full, files that may not be written, damage, and clocks that were set back."""
+"""Full disks, missing permissions, damaged files, and clocks that are set back."""
 
 import os
 import shutil
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from ledger_rows import attempt, delegate, old_ledger, task
-from portable_rows import TASK, export_file, take
+from portable_rows import TASK, export_file, import_file
 
 from chargehand.memory_store.care.exporting import export_memory
 from chargehand.memory_store.errors import LedgerUnusable
@@ -51,19 +51,19 @@ anyio.run(main)
 """
 
 
-def limited(home: Path, *, file_bytes: int = 0, uid: int = 0) -> tuple[int, str]:
-    """How many tasks a process under limits could write, and what it was told then."""
-    done = subprocess.run(
+def write_with_limits(home: Path, *, file_bytes: int = 0, uid: int = 0) -> tuple[int, str]:
+    """Runs a process under limits; returns how many tasks it could write, and the error message that stopped it."""
+    process = subprocess.run(
         [sys.executable, "-c", LIMITED, str(home), str(file_bytes), str(uid)],
         capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
-    count, _, message = done.stdout.partition("\n")
+    count, _, message = process.stdout.partition("\n")
     return int(count), message
 
 
 @pytest.fixture
 def small_disk() -> Iterator[Path]:
-    """A disk of 1 MiB; only root can have one made."""
+    """A disk of 1 MiB; only root can mount one."""
     folder = Path(tempfile.mkdtemp())
     mounted = IS_ROOT and shutil.which("mount") is not None
     if mounted:
@@ -78,17 +78,17 @@ def small_disk() -> Iterator[Path]:
 
 
 @pytest.fixture
-def for_anybody() -> Iterator[Path]:
-    """A folder below which another user can be given something."""
+def shared_folder() -> Iterator[Path]:
+    """A temporary folder that other users may enter."""
     folder = Path(tempfile.mkdtemp())
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder)
 
 
-async def test_a_full_disk_is_named_and_what_was_written_stays(small_disk, clock):
+async def test_a_full_disk_is_reported_and_acknowledged_tasks_stay(small_disk, clock):
     home = small_disk / "home"
-    written, message = limited(home)
+    written, message = write_with_limits(home)
 
     assert 0 < written < 5_000
     assert str(home / LEDGER_FILE) in message
@@ -98,10 +98,10 @@ async def test_a_full_disk_is_named_and_what_was_written_stays(small_disk, clock
         assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_ledger_is_not_called_damaged_because_there_is_no_room_to_open_it(small_disk, clock):
+async def test_a_full_disk_on_opening_is_not_reported_as_damage(small_disk, clock):
     home = small_disk / "home"
     await (await Ledger.open(home, clock)).aclose()
-    fill_up(small_disk, but_for=0)
+    fill_up(small_disk, leaving=0)
 
     with pytest.raises(LedgerUnusable, match=r"the disk is full\. What it holds is safe") as refused:
         await Ledger.open(home, clock)
@@ -109,10 +109,10 @@ async def test_a_ledger_is_not_called_damaged_because_there_is_no_room_to_open_i
     assert "damaged" not in str(refused.value)
 
 
-async def test_a_migration_without_room_leaves_the_old_ledger(small_disk, clock):
+async def test_a_migration_on_a_full_disk_leaves_the_old_ledger_unchanged(small_disk, clock):
     home = small_disk / "home"
     old_ledger(home, tasks=1_000)
-    fill_up(small_disk, but_for=200_000)
+    fill_up(small_disk, leaving=200_000)
 
     with pytest.raises(LedgerUnusable, match="the disk is full"):
         await Ledger.open(home, clock)
@@ -123,7 +123,7 @@ async def test_a_migration_without_room_leaves_the_old_ledger(small_disk, clock)
     assert not list(home.glob("*.bak*"))
 
 
-async def test_an_export_without_room_leaves_the_last_one(small_disk, ledger):
+async def test_an_export_on_a_full_disk_keeps_the_previous_file(small_disk, ledger):
     target = small_disk / "memory.jsonl"
     target.write_text("the last one")
     await ledger.begin_task(task("t1", text="x" * 2_000_000))
@@ -136,8 +136,8 @@ async def test_an_export_without_room_leaves_the_last_one(small_disk, ledger):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such limit")
-async def test_a_file_that_may_not_grow_is_reported_and_what_was_written_stays(home, clock):
-    written, message = limited(home, file_bytes=300_000)
+async def test_a_file_size_limit_is_reported_and_acknowledged_tasks_stay(home, clock):
+    written, message = write_with_limits(home, file_bytes=300_000)
 
     assert 0 < written < 5_000
     assert str(home / LEDGER_FILE) in message
@@ -148,19 +148,19 @@ async def test_a_file_that_may_not_grow_is_reported_and_what_was_written_stays(h
 
 
 @pytest.mark.skipif(not IS_ROOT, reason="only root can become somebody else")
-@pytest.mark.parametrize("what", ["file", "folder", "foreign"])
-async def test_what_may_not_be_written_is_named_with_what_to_do(for_anybody: Path, clock, what: str):
-    home = for_anybody / "home"
+@pytest.mark.parametrize("case", ["file", "folder", "foreign"])
+async def test_missing_write_permission_is_reported_with_the_path_and_a_remedy(shared_folder: Path, clock, case: str):
+    home = shared_folder / "home"
     ledger = await Ledger.open(home, clock)
     await ledger.begin_task(task("t1"))
     await ledger.aclose()
-    if what != "foreign":
+    if case != "foreign":
         for path in (home, home / LEDGER_FILE):
             os.chown(path, NOBODY, NOBODY)
-        (home / LEDGER_FILE if what == "file" else home).chmod(0o400 if what == "file" else 0o500)
+        (home / LEDGER_FILE if case == "file" else home).chmod(0o400 if case == "file" else 0o500)
     before = (home / LEDGER_FILE).read_bytes()
 
-    written, message = limited(home, uid=NOBODY)
+    written, message = write_with_limits(home, uid=NOBODY)
 
     assert written == 0
     assert str(home / LEDGER_FILE) in message
@@ -170,13 +170,13 @@ async def test_what_may_not_be_written_is_named_with_what_to_do(for_anybody: Pat
 
 
 @pytest.mark.parametrize("name", ["with space", "größe 🙂", "percent%20?query#hash", "quote'\"", "a;b"])
-async def test_any_folder_name_will_do(tmp_path: Path, clock, name: str):
+async def test_data_folders_may_have_any_name(tmp_path: Path, clock, name: str):
     home = tmp_path / name / "deeper"
     old_ledger(home)
 
     ledger = await Ledger.open(home, clock)
     await export_memory(ledger, home / "export ü.jsonl")
-    await take(ledger, export_file(home, TASK, name="import ü.jsonl"))
+    await import_file(ledger, export_file(home, TASK, name="import ü.jsonl"))
     count = await ledger.rows("SELECT COUNT(*) FROM tasks")
     await ledger.aclose()
 
@@ -184,7 +184,7 @@ async def test_any_folder_name_will_do(tmp_path: Path, clock, name: str):
     assert (home / f"{LEDGER_FILE}.v1.bak").exists()
 
 
-async def test_a_clock_that_was_set_back_loses_nothing_and_counts_the_money_of_the_day_that_it_shows(ledger, clock):
+async def test_after_the_clock_is_set_back_no_row_is_lost_and_only_the_shown_days_costs_count(ledger, clock):
     await delegate(ledger, "t1", ("m", True), cost_usd=1.0)
     clock.advance(days=-30)
 
@@ -201,7 +201,7 @@ async def test_a_clock_that_was_set_back_loses_nothing_and_counts_the_money_of_t
 
 @pytest.fixture
 async def damaged(home: Path, clock) -> Path:
-    """A ledger of some size, closed; a test does the damage."""
+    """The closed file of a ledger with 100 tasks, for a test to damage."""
     ledger = await Ledger.open(home, clock)
     for number in range(100):
         await ledger.begin_task(task(f"t{number}", text="x" * 2_000))
@@ -210,7 +210,7 @@ async def damaged(home: Path, clock) -> Path:
 
 
 @pytest.mark.parametrize("part", [0.9, 0.5, 0.01])
-async def test_a_truncated_ledger_is_left_as_it_is(damaged, clock, part: float):
+async def test_a_truncated_ledger_is_reported_as_damaged_and_left_unchanged(damaged, clock, part: float):
     size = damaged.stat().st_size
     os.truncate(damaged, int(size * part))
     before = damaged.read_bytes()
@@ -224,7 +224,7 @@ async def test_a_truncated_ledger_is_left_as_it_is(damaged, clock, part: float):
     assert files_beside(damaged) == []
 
 
-async def test_a_ledger_that_is_empty_beside_a_full_log_is_damaged_and_not_new(home, clock):
+async def test_an_empty_ledger_file_with_a_non_empty_wal_is_damaged_not_new(home, clock):
     ledger = await Ledger.open(home, clock)
     await ledger.begin_task(task("t1"))
     log = (home / f"{LEDGER_FILE}-wal").read_bytes()
@@ -239,7 +239,7 @@ async def test_a_ledger_that_is_empty_beside_a_full_log_is_damaged_and_not_new(h
 
 
 @pytest.mark.parametrize("junk", [b"\x00" * 8192, b"{}", b"SQLite format 3\x00" + b"\xff" * 4080])
-async def test_an_overwritten_ledger_is_left_as_it_is_and_a_new_one_begins_where_it_was_moved_away(
+async def test_an_overwritten_ledger_is_left_unchanged_and_once_moved_away_a_new_one_is_created(
     damaged, clock, junk: bytes
 ):
     damaged.write_bytes(junk)
@@ -255,7 +255,7 @@ async def test_an_overwritten_ledger_is_left_as_it_is_and_a_new_one_begins_where
     await ledger.aclose()
 
 
-async def test_damage_found_while_it_is_open_stops_writing_and_changes_no_byte_of_the_damage(damaged, clock):
+async def test_damage_found_while_open_is_reported_and_the_damaged_bytes_stay_unchanged(damaged, clock):
     data = damaged.read_bytes()
     half = len(data) // 2
     damaged.write_bytes(data[:half] + b"\x5a" * (len(data) - half))
@@ -268,7 +268,7 @@ async def test_damage_found_while_it_is_open_stops_writing_and_changes_no_byte_o
     assert damaged.read_bytes()[half:] == b"\x5a" * (len(data) - half)
 
 
-async def test_the_message_of_a_damaged_ledger_names_its_backup(home, clock):
+async def test_the_error_about_a_damaged_ledger_names_its_backup(home, clock):
     old_ledger(home)
     await (await Ledger.open(home, clock)).aclose()
     os.truncate(home / LEDGER_FILE, 5_000)
@@ -278,35 +278,35 @@ async def test_the_message_of_a_damaged_ledger_names_its_backup(home, clock):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
-async def test_files_that_others_could_read_are_closed_to_them(home, clock):
+async def test_ledger_files_readable_by_others_are_made_private(home, clock):
     ledger = await Ledger.open(home, clock)
     await ledger.begin_task(task("t1"))
     for path in home.iterdir():
         path.chmod(0o644)
 
-    again = await Ledger.open(home, clock)
+    second_connection = await Ledger.open(home, clock)
 
     assert {stat.S_IMODE(path.stat().st_mode) for path in home.iterdir()} == {0o600}
-    await again.aclose()
+    await second_connection.aclose()
     await ledger.aclose()
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other permissions")
-async def test_an_empty_folder_made_by_hand_becomes_private_and_one_in_use_keeps_its_mode(tmp_path: Path, clock):
-    made, used = tmp_path / "made", tmp_path / "used"
-    for folder in (made, used):
+async def test_an_empty_data_folder_is_made_private_and_one_with_other_files_keeps_its_mode(tmp_path: Path, clock):
+    empty, in_use = tmp_path / "made", tmp_path / "used"
+    for folder in (empty, in_use):
         folder.mkdir(mode=0o755)
-    (used / "something else").touch()
+    (in_use / "something else").touch()
 
-    for folder in (made, used):
+    for folder in (empty, in_use):
         await (await Ledger.open(folder, clock)).aclose()
 
-    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (made, used)] == [0o700, 0o755]
-    assert stat.S_IMODE((used / LEDGER_FILE).stat().st_mode) == 0o600
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (empty, in_use)] == [0o700, 0o755]
+    assert stat.S_IMODE((in_use / LEDGER_FILE).stat().st_mode) == 0o600
 
 
-def fill_up(disk: Path, *, but_for: int) -> None:
-    (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - but_for))
+def fill_up(disk: Path, *, leaving: int) -> None:
+    (disk / "filler").write_bytes(b"x" * (shutil.disk_usage(disk).free - leaving))
 
 
 def files_beside(ledger: Path) -> list[str]:

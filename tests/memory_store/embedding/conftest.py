@@ -1,4 +1,4 @@
-"""The tasks that are told twice."""
+"""The pairs of reworded tasks."""
 
 import importlib.util
 from pathlib import Path

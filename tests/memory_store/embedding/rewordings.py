@@ -1,4 +1,4 @@
-"""Coding tasks said twice, as one person on two days says them; each pair is unrelated to the others."""
+"""Coding tasks in two wordings, as the same person might write them on two days; the pairs are unrelated."""
 
 REWORDED: tuple[tuple[str, str], ...] = (
     (

@@ -1,4 +1,4 @@
-"""Which embedder a setting means."""
+"""Embedders by the value of the setting."""
 
 import pytest
 
@@ -7,20 +7,20 @@ from chargehand.memory_store.embedding.lexical import LexicalEmbedder
 from chargehand.memory_store.embedding.registry import LOADERS, UnknownEmbedder, load_embedder
 
 
-def test_each_kind_is_found_by_its_word():
+def test_embedders_are_loaded_by_their_kind():
     assert isinstance(load_embedder("lexical"), LexicalEmbedder)
     assert isinstance(load_embedder(" chroma:default "), ChromaFunctionEmbedder)
 
 
-def test_a_new_kind_is_a_loader_more_and_gets_what_stands_after_the_colon():
-    asked = []
+def test_a_loader_receives_the_text_after_the_first_colon():
+    names = []
 
-    load_embedder("mine:a:b", {**LOADERS, "mine": lambda name: asked.append(name) or LexicalEmbedder()})
+    load_embedder("mine:a:b", {**LOADERS, "mine": lambda name: names.append(name) or LexicalEmbedder()})
 
-    assert asked == ["a:b"]
+    assert names == ["a:b"]
 
 
 @pytest.mark.parametrize("setting", ["", "lexicon", "lexical:big", "chroma", "chroma:", "ollama:nomic-embed-text"])
-def test_a_setting_that_names_none_is_refused_with_what_there_is(setting):
+def test_an_unknown_embedder_is_refused_with_the_known_kinds(setting):
     with pytest.raises(UnknownEmbedder, match=r"lexical|chroma"):
         load_embedder(setting)

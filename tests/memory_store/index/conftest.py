@@ -1,4 +1,4 @@
-"""Keepers over a ledger, and the shared module of vectors."""
+"""Index keepers over a ledger, and the shared helper modules."""
 
 import importlib.util
 import sys
@@ -32,11 +32,11 @@ def root(home: Path) -> Path:
 
 @pytest.fixture
 def open_keeper(ledger, root: Path) -> Callable[..., Any]:
-    """Opens keepers that are closed at the end: `async with open_keeper() as keeper`."""
+    """Opens and starts a keeper: `async with open_keeper() as keeper`. on_ledger: None means the fixture `ledger`."""
 
     @asynccontextmanager
-    async def open_one(*, storage: Any = None, over: Any = None, embedder: str = EMBEDDER, **how: Any):
-        keeper = IndexKeeper(over or ledger, embedder, storage or ChromaSlot(root, embedder), **how)
+    async def started_keeper(*, storage: Any = None, on_ledger: Any = None, embedder: str = EMBEDDER, **options: Any):
+        keeper = IndexKeeper(on_ledger or ledger, embedder, storage or ChromaSlot(root, embedder), **options)
         try:
             async with anyio.create_task_group() as group:
                 keeper.start(group)
@@ -45,4 +45,4 @@ def open_keeper(ledger, root: Path) -> Callable[..., Any]:
         finally:
             await keeper.aclose()
 
-    return open_one
+    return started_keeper

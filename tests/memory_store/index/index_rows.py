@@ -1,4 +1,4 @@
-"""Vectors of tasks, and the questions that tests ask a keeper."""
+"""Embeddings of tasks, and queries to a keeper."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,14 +17,14 @@ WAIT_S = 30.0
 
 
 def vectors(count: int, *, seed: int = 0, dimensions: int = DIMENSIONS) -> Any:
-    """Unit vectors, no two alike."""
-    found = np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
+    """Distinct random unit vectors."""
+    nearest_ids = np.random.default_rng(seed).normal(size=(count, dimensions)).astype(np.float32)
+    return nearest_ids / np.linalg.norm(nearest_ids, axis=1, keepdims=True)
 
 
-async def remember(ledger: Ledger, some: Any, *, prefix: str = "t", embedder: str = EMBEDDER) -> list[str]:
-    """Tasks with these vectors; gives their ids."""
-    ids = [f"{prefix}{number}" for number in range(len(some))]
+async def add_tasks(ledger: Ledger, vecs: Any, *, prefix: str = "t", embedder: str = EMBEDDER) -> list[str]:
+    """Add a task for each vector; returns the task ids."""
+    ids = [f"{prefix}{number}" for number in range(len(vecs))]
 
     def write(db: Any) -> None:
         db.executemany(
@@ -34,26 +34,26 @@ async def remember(ledger: Ledger, some: Any, *, prefix: str = "t", embedder: st
         )
 
     await ledger.write(write)
-    await embeddings.store(ledger, embedder, ids, some)
+    await embeddings.store(ledger, embedder, ids, vecs)
     return ids
 
 
-async def until(keeper: IndexKeeper, *phases: str) -> None:
-    """Wait until the index stands so."""
+async def wait_for_phase(keeper: IndexKeeper, *phases: str) -> None:
+    """Wait until the index is in one of these phases."""
     with anyio.fail_after(WAIT_S):
         while keeper.state.phase not in phases:  # noqa: ASYNC110 - there is nothing to wait on, only a state
             await anyio.sleep(0.01)
 
 
-async def found(keeper: IndexKeeper, some: Any) -> list[str | None]:
-    """For each vector the task that is most similar to it."""
+async def nearest_ids(keeper: IndexKeeper, vecs: Any) -> list[str | None]:
+    """For each vector, the id of the task that has it. None: no task does."""
     answers: list[str | None] = []
-    for vector in some:
+    for vector in vecs:
         near = await keeper.nearest(vector, 3, patience_s=WAIT_S)
         assert near is not None, keeper.state
         answers.append(near[0].task_id if near and near[0].similarity > 0.999 else None)
     return answers
 
 
-def exact_order(some: Any, vector: Any, count: int) -> Sequence[int]:
-    return np.argsort(-(some @ vector), kind="stable")[:count].tolist()
+def exact_order(vecs: Any, vector: Any, count: int) -> Sequence[int]:
+    return np.argsort(-(vecs @ vector), kind="stable")[:count].tolist()

@@ -1,4 +1,4 @@
-"""A process with a keeper, a line for each thing done: `slot_holder.py HOME COMMAND …`, run by the tests."""
+"""A process with a slot or a keeper; prints a line for each completed step: `slot_holder.py HOME COMMAND …`."""
 
 import datetime as dt
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from index_rows import EMBEDDER, found, remember, until, vectors
+from index_rows import EMBEDDER, add_tasks, nearest_ids, vectors, wait_for_phase
 
 from chargehand.memory_store.index.chroma_library import load_chroma
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
@@ -16,66 +16,66 @@ from chargehand.memory_store.index.slots import take_slot
 from chargehand.memory_store.ledger import Ledger
 
 
-def _say(word: str) -> None:
-    sys.stdout.write(f"{word}\n")
+def _print_line(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 
 
-async def _line() -> str:
+async def _read_line() -> str:
     return (await anyio.to_thread.run_sync(sys.stdin.readline)).strip()
 
 
 async def hold(home: Path) -> None:
-    """Take a slot and keep it; no Chroma."""
+    """Take a slot and hold it, without Chroma."""
     slot = take_slot(home / "index")
-    _say(str(slot.number))
-    await _line()
+    _print_line(str(slot.number))
+    await _read_line()
 
 
 async def serve(home: Path, name: str) -> None:
-    """Keep an index until killed. Asked for `add N` it remembers vector N, for `find N` it names the task it finds."""
+    """Serve an index. `add N` adds a task with vector N; `find N` prints the id of the task that is found."""
     ledger = await Ledger.open(home, lambda: dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
     storage = ChromaSlot(home / "index", EMBEDDER)
     keeper = IndexKeeper(ledger, EMBEDDER, storage)
-    some = vectors(5000)
+    vecs = vectors(5000)
     async with anyio.create_task_group() as group:
         keeper.start(group)
-        _say("started")
-        await until(keeper, "ready")
+        _print_line("started")
+        await wait_for_phase(keeper, "ready")
         assert storage.folder is not None
-        _say(f"ready {storage.folder.name}")
-        while words := (await _line()).split():
-            number = int(words[1])
-            if words[0] == "add":
-                _say((await remember(ledger, some[number : number + 1], prefix=f"{name}-{number}-"))[0])
+        _print_line(f"ready {storage.folder.name}")
+        while request := (await _read_line()).split():
+            number = int(request[1])
+            if request[0] == "add":
+                _print_line((await add_tasks(ledger, vecs[number : number + 1], prefix=f"{name}-{number}-"))[0])
             else:
                 await ledger.refresh()
-                _say(str((await found(keeper, some[number : number + 1]))[0]))
+                _print_line(str((await nearest_ids(keeper, vecs[number : number + 1]))[0]))
         group.cancel_scope.cancel()
     await keeper.aclose()
     await ledger.aclose()
 
 
-def live_often(home: Path) -> None:
-    """Per line read, a process that loads the index in the background; Chroma is imported once for all."""
+def serve_children(home: Path) -> None:
+    """For each line read, fork a process that loads the index; Chroma is imported only once."""
     load_chroma()
-    _say("ready")
+    _print_line("ready")
     for _ in sys.stdin:
         child = os.fork()
         if child == 0:
             anyio.run(serve, home, "child")
-        _say(f"child {child}")
+        _print_line(f"child {child}")
         os.waitpid(child, 0)
-        _say("over")
+        _print_line("over")
 
 
-async def main(home: str, command: str, *rest: str) -> None:
-    await globals()[command](Path(home), *rest)
+async def main(home: str, command: str, *arguments: str) -> None:
+    await globals()[command](Path(home), *arguments)
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    if sys.argv[2] == "live_often":
-        live_often(Path(sys.argv[1]))
+    if sys.argv[2] == "serve_children":
+        serve_children(Path(sys.argv[1]))
     else:
         anyio.run(main, *sys.argv[1:])

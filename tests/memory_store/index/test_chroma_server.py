@@ -1,4 +1,4 @@
-"""A Chroma server of the user's, shared by several processes, run here on 127.0.0.1."""
+"""A Chroma server that several processes share; the tests run one on 127.0.0.1."""
 
 import gc
 import shutil
@@ -13,7 +13,7 @@ from socket import AF_INET6, create_connection, socket
 
 import anyio
 import pytest
-from index_rows import EMBEDDER, found, remember, until, vectors
+from index_rows import EMBEDDER, add_tasks, nearest_ids, vectors, wait_for_phase
 
 from chargehand.memory_store.index.chroma_server import ChromaServer, collection_name
 from chargehand.memory_store.index.errors import IndexUnavailable
@@ -25,14 +25,14 @@ WAIT_S = 30
 
 
 def _free_port() -> int:
-    with closing(socket()) as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
+    with closing(socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 @contextmanager
 def _running(folder: Path, port: int, host: str = "127.0.0.1") -> Iterator[None]:
-    # What `chroma run` calls, without the second that it takes to import all of Chroma.
+    # This is what `chroma run` calls, without the second that importing all of Chroma takes.
     run = "import sys, chromadb_rust_bindings as chroma; chroma.cli(['chroma', 'run', *sys.argv[1:]])"
     command = [sys.executable, "-c", run, "--path", str(folder), "--host", host, "--port", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
@@ -67,151 +67,159 @@ def storage(url: str, ledger: Ledger) -> Callable[[], ChromaServer]:
     return lambda: ChromaServer(url, ledger, EMBEDDER)
 
 
-async def test_it_finds_what_the_ledger_holds_and_what_comes_later(ledger, storage, open_keeper):
-    some = vectors(700)
-    ids = await remember(ledger, some[:600])
+async def test_tasks_of_the_ledger_and_later_ones_are_found(ledger, storage, open_keeper):
+    vecs = vectors(700)
+    ids = await add_tasks(ledger, vecs[:600])
 
     async with open_keeper(storage=storage()) as keeper:
-        await until(keeper, "ready")
-        ids += await remember(ledger, some[600:], prefix="late")
-        assert await found(keeper, some[::10]) == ids[::10]
+        await wait_for_phase(keeper, "ready")
+        ids += await add_tasks(ledger, vecs[600:], prefix="late")
+        assert await nearest_ids(keeper, vecs[::10]) == ids[::10]
         assert keeper.state.phase == "ready"
 
 
-async def test_two_that_share_it_find_each_others_rows(ledger, home: Path, clock, storage, open_keeper):
-    some = vectors(40)
-    ids = await remember(ledger, some[:30])
+async def test_two_keepers_that_share_a_server_find_each_others_tasks(ledger, home: Path, clock, storage, open_keeper):
+    vecs = vectors(40)
+    ids = await add_tasks(ledger, vecs[:30])
     other = await Ledger.open(home, clock)
 
-    async with open_keeper(storage=storage()) as one, open_keeper(storage=storage(), over=other) as two:
-        await until(one, "ready")
-        await until(two, "ready")
-        ids += await remember(other, some[30:], prefix="late")
-        assert await found(one, some) == ids
-        assert await found(two, some) == ids
+    async with open_keeper(storage=storage()) as first, open_keeper(storage=storage(), on_ledger=other) as second:
+        await wait_for_phase(first, "ready")
+        await wait_for_phase(second, "ready")
+        ids += await add_tasks(other, vecs[30:], prefix="late")
+        assert await nearest_ids(first, vecs) == ids
+        assert await nearest_ids(second, vecs) == ids
     await other.aclose()
 
 
-async def test_ledgers_that_share_it_do_not_see_each_other(ledger, url: str, tmp_path, clock, open_keeper):
+async def test_different_ledgers_on_one_server_do_not_see_each_others_tasks(
+    ledger, url: str, tmp_path, clock, open_keeper
+):
     other = await Ledger.open(tmp_path / "other", clock)
-    ours = await remember(ledger, vectors(20), prefix="ours")
-    theirs = await remember(other, vectors(20, seed=1), prefix="theirs")
+    own_ids = await add_tasks(ledger, vectors(20), prefix="ours")
+    other_ids = await add_tasks(other, vectors(20, seed=1), prefix="theirs")
 
     async with (
-        open_keeper(storage=ChromaServer(url, ledger, EMBEDDER)) as one,
-        open_keeper(storage=ChromaServer(url, other, EMBEDDER), over=other) as two,
+        open_keeper(storage=ChromaServer(url, ledger, EMBEDDER)) as first,
+        open_keeper(storage=ChromaServer(url, other, EMBEDDER), on_ledger=other) as second,
     ):
-        await until(one, "ready")
-        await until(two, "ready")
-        assert await found(one, vectors(20)) == ours
-        assert await found(two, vectors(20, seed=1)) == theirs
+        await wait_for_phase(first, "ready")
+        await wait_for_phase(second, "ready")
+        assert await nearest_ids(first, vectors(20)) == own_ids
+        assert await nearest_ids(second, vectors(20, seed=1)) == other_ids
     await other.aclose()
 
 
-async def test_what_was_forgotten_is_removed_from_it(ledger, storage, open_keeper):
-    await remember(ledger, vectors(20))
+async def test_a_removed_embedding_is_removed_from_the_server(ledger, storage, open_keeper):
+    await add_tasks(ledger, vectors(20))
     async with open_keeper(storage=storage()) as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
         await ledger.write(lambda db: db.execute("DELETE FROM embeddings WHERE task_id = 't4'"))
         near = await keeper.nearest(vectors(20)[4], 20, patience_s=WAIT_S)
-        left = storage()
-        opened = await left.open()
+        remaining = storage()
+        opened = await remaining.open()
         with anyio.fail_after(WAIT_S):
-            while await opened.index.size() != 19:  # noqa: ASYNC110 - the background takes it out
+            while await opened.index.size() != 19:  # noqa: ASYNC110 - removed in the background
                 await anyio.sleep(0.01)
-        await left.aclose()
+        await remaining.aclose()
 
     assert near is not None
     assert len(near) == 19
 
 
-async def test_an_unreachable_server_is_named_with_a_remedy_and_used_when_it_comes(ledger, tmp_path: Path, open_keeper):
-    some = vectors(30)
-    ids = await remember(ledger, some)
+async def test_an_unreachable_server_is_reported_with_a_remedy_and_used_once_it_is_up(
+    ledger, tmp_path: Path, open_keeper
+):
+    vecs = vectors(30)
+    ids = await add_tasks(ledger, vecs)
     port = _free_port()
     storage = ChromaServer(f"http://127.0.0.1:{port}", ledger, EMBEDDER)
 
     async with open_keeper(storage=storage, retry_after_s=0.1) as keeper:
-        await until(keeper, "unavailable")
+        await wait_for_phase(keeper, "unavailable")
         text = keeper.state.as_text()
-        meanwhile = await found(keeper, some)
+        meanwhile = await nearest_ids(keeper, vecs)
         with _running(tmp_path / "chroma", port):
-            await until(keeper, "ready")
-            assert await found(keeper, some) == ids
-        gone = await found(keeper, some)
-        await until(keeper, "unavailable")
+            await wait_for_phase(keeper, "ready")
+            assert await nearest_ids(keeper, vecs) == ids
+        after_stop = await nearest_ids(keeper, vecs)
+        await wait_for_phase(keeper, "unavailable")
         with _running(tmp_path / "emptied", port):
-            await until(keeper, "ready")
-            assert await found(keeper, some) == ids
+            await wait_for_phase(keeper, "ready")
+            assert await nearest_ids(keeper, vecs) == ids
 
-    assert meanwhile == gone == ids
+    assert meanwhile == after_stop == ids
     assert f"127.0.0.1:{port}" in text
     assert "chroma run" in text
 
 
-async def test_a_deleted_index_folder_leaves_no_orphan_on_it(ledger, home: Path, url, clock, open_keeper):
-    some = vectors(40)
-    await remember(ledger, some)
+async def test_the_servers_collection_is_reused_after_the_index_folder_is_deleted(
+    ledger, home: Path, url, clock, open_keeper
+):
+    vecs = vectors(40)
+    await add_tasks(ledger, vecs)
     async with open_keeper(storage=ChromaServer(url, ledger, EMBEDDER)) as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
     shutil.rmtree(home / "index", ignore_errors=True)
-    again = await Ledger.open(home, clock)
+    reopened_ledger = await Ledger.open(home, clock)
 
-    storage = ChromaServer(url, again, EMBEDDER)
+    storage = ChromaServer(url, reopened_ledger, EMBEDDER)
     opened = await storage.open()
-    left = await opened.index.size()
+    remaining = await opened.index.size()
     await storage.aclose()
-    await again.aclose()
+    await reopened_ledger.aclose()
 
-    assert left == 40
+    assert remaining == 40
 
 
-async def test_no_proxy_stands_between(ledger, storage, open_keeper, monkeypatch: pytest.MonkeyPatch):
+async def test_requests_to_the_server_ignore_proxy_variables(
+    ledger, storage, open_keeper, monkeypatch: pytest.MonkeyPatch
+):
     dead = f"http://127.0.0.1:{_free_port()}"
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, dead)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    some = vectors(20)
-    ids = await remember(ledger, some)
+    vecs = vectors(20)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper(storage=storage()) as keeper:
-        await until(keeper, "ready")
-        assert await found(keeper, some) == ids
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs) == ids
 
 
-async def test_closed_it_leaves_no_connection_open(ledger, storage):
-    one = storage()
-    opened = await one.open()
+async def test_closing_leaves_no_connection_open(ledger, storage):
+    first = storage()
+    opened = await first.open()
     assert await opened.index.size() == 0
-    await one.aclose()
-    del one, opened
+    await first.aclose()
+    del first, opened
 
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         gc.collect()
 
-    assert [str(one.message) for one in warned if issubclass(one.category, ResourceWarning)] == []
+    assert [str(warning.message) for warning in warned if issubclass(warning.category, ResourceWarning)] == []
 
 
-async def test_a_check_tells_whether_it_answers_and_changes_nothing(url: str, ledger, storage):
+async def test_the_check_passes_on_a_live_server_and_times_out_on_an_unresponsive_one(url: str, ledger, storage):
     server = storage()
     await server.check()
     await server.aclose()
 
-    with closing(socket()) as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+    with closing(socket()) as unresponsive:
+        unresponsive.bind(("127.0.0.1", 0))
+        unresponsive.listen()
+        address = f"http://127.0.0.1:{unresponsive.getsockname()[1]}"
         with pytest.raises(IndexUnavailable, match=rf"{address} cannot be used \(no answer in 0.2 s\). Start it with"):
             await ChromaServer(address, ledger, EMBEDDER).check(limit_s=0.2)
 
 
-async def test_it_is_reached_by_an_address_of_ipv6(ledger, tmp_path: Path):
+async def test_a_server_is_reached_at_an_ipv6_address(ledger, tmp_path: Path):
     try:
-        with closing(socket(AF_INET6)) as one:
-            one.bind(("::1", 0))
-            port = one.getsockname()[1]
+        with closing(socket(AF_INET6)) as probe:
+            probe.bind(("::1", 0))
+            port = probe.getsockname()[1]
     except OSError:
         pytest.skip("this machine has no ::1")
     with _running(tmp_path / "chroma", port, "::1"):
@@ -223,17 +231,17 @@ async def test_it_is_reached_by_an_address_of_ipv6(ledger, tmp_path: Path):
         await server.aclose()
 
 
-async def test_a_collection_is_named_for_its_ledger_and_embedder(ledger, tmp_path: Path, clock):
+async def test_collections_are_named_after_their_ledger_and_embedder(ledger, tmp_path: Path, clock):
     other = await Ledger.open(tmp_path / "other", clock)
-    ours, theirs = await ledger.identity(), await other.identity()
+    own_ids, other_ids = await ledger.identity(), await other.identity()
     await other.aclose()
-    one = collection_name(ours, "ollama:nomic-embed-text@sha")
+    first = collection_name(own_ids, "ollama:nomic-embed-text@sha")
 
-    assert one.startswith(f"chargehand-{ours}-ollama-nomic-embed-text-sha-")
-    assert len({one, collection_name(ours, "ollama:nomic-embed-text"), collection_name(theirs, "x")}) == 3
+    assert first.startswith(f"chargehand-{own_ids}-ollama-nomic-embed-text-sha-")
+    assert len({first, collection_name(own_ids, "ollama:nomic-embed-text"), collection_name(other_ids, "x")}) == 3
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://127.0.0.1", "http://", ""])
-async def test_what_is_no_url_is_refused_with_an_example(url: str, ledger):
+async def test_an_invalid_url_is_refused_with_an_example(url: str, ledger):
     with pytest.raises(ValueError, match="CHARGEHAND_CHROMA_URL must be like http://127"):
         ChromaServer(url, ledger, EMBEDDER)

@@ -1,10 +1,10 @@
-"""What belongs into the index, whatever happens to the ledger while it is read."""
+"""The contents of the index while the ledger changes during a read."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-from index_rows import EMBEDDER, remember, vectors
+from index_rows import EMBEDDER, add_tasks, vectors
 
 from chargehand.memory_store.care.pruning import Selection, forget
 from chargehand.memory_store.index.contents import Contents
@@ -13,12 +13,12 @@ from chargehand.memory_store.ledger import Ledger
 pytestmark = pytest.mark.anyio
 
 
-class _Watched:
-    """A ledger in which something happens just before its removals are read."""
+class _InterruptedLedger:
+    """A ledger that runs `interruption` just before its removals are read."""
 
-    def __init__(self, ledger: Ledger, happens: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(self, ledger: Ledger, interruption: Callable[[], Awaitable[Any]]) -> None:
         self._ledger = ledger
-        self._happens = happens
+        self._happens = interruption
 
     async def rows(self, sql: str, parameters: Any = ()) -> Any:
         if "removed_embeddings WHERE row" in sql:
@@ -26,10 +26,10 @@ class _Watched:
         return await self._ledger.rows(sql, parameters)
 
 
-async def test_a_task_forgotten_between_the_reading_of_rows_and_of_removals_is_not_held(ledger: Ledger):
-    kept, forgotten = await remember(ledger, vectors(2))
-    watched: Any = _Watched(ledger, lambda: forget(ledger, Selection(task_ids=(forgotten,))))
-    contents = Contents(watched, EMBEDDER, capacity=10)
+async def test_a_task_forgotten_between_reading_rows_and_removals_is_not_indexed(ledger: Ledger):
+    kept, forgotten = await add_tasks(ledger, vectors(2))
+    interrupted: Any = _InterruptedLedger(ledger, lambda: forget(ledger, Selection(task_ids=(forgotten,))))
+    contents = Contents(interrupted, EMBEDDER, capacity=10)
 
     await contents.load(None)
 

@@ -1,4 +1,4 @@
-"""Whatever happens to the files of the index: it is built anew, nothing is lost, and nothing crashes."""
+"""Damage to the files of the index: it is rebuilt, nothing is lost, and nothing crashes."""
 
 import datetime as dt
 import json
@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 import pytest
-from index_rows import EMBEDDER, WAIT_S, found, remember, until, vectors
+from index_rows import EMBEDDER, WAIT_S, add_tasks, nearest_ids, vectors, wait_for_phase
 
 from chargehand.memory_store.index import chroma_library, slot_record
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
@@ -25,100 +25,100 @@ from chargehand.memory_store.ledger import Ledger
 
 pytestmark = pytest.mark.anyio
 
-# More than Chroma keeps in its log before it writes the files of its graph (1,000).
-MANY = 1200
+# More than the 1,000 vectors that Chroma keeps in its log before it writes its graph files.
+TASKS = 1200
 
 
 def _garbage(path: Path) -> None:
     path.write_bytes(random.Random(1).randbytes(path.stat().st_size))
 
 
-def _half(path: Path) -> None:
+def _truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-def _one_byte(path: Path) -> None:
-    kept = bytearray(path.read_bytes())
-    kept[len(kept) // 2] ^= 0xFF
-    path.write_bytes(kept)
+def _flip_one_byte(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    path.write_bytes(data)
 
 
-HARMS: dict[str, Callable[[Path], None]] = {
+DAMAGES: dict[str, Callable[[Path], None]] = {
     "gone": Path.unlink,
     "empty": lambda path: os.truncate(path, 0),
-    "half": _half,
+    "half": _truncate,
     "garbage": _garbage,
 }
 GRAPH = ("data_level0.bin", "header.bin", "index_metadata.pickle", "length.bin", "link_lists.bin")
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Any]:
-    """The folder of a ledger and a whole index of it, closed."""
-    home, some = tmp_path_factory.mktemp("whole") / "home", vectors(MANY)
+def complete_index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Any]:
+    """The data folder of a closed ledger with a complete index, the task ids, and their vectors."""
+    home, vecs = tmp_path_factory.mktemp("whole") / "home", vectors(TASKS)
 
     async def build() -> list[str]:
         ledger = await Ledger.open(home, lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
         keeper = IndexKeeper(ledger, EMBEDDER, ChromaSlot(home / "index", EMBEDDER))
-        ids = await remember(ledger, some)
+        ids = await add_tasks(ledger, vecs)
         async with anyio.create_task_group() as group:
             keeper.start(group)
-            await until(keeper, "ready")
+            await wait_for_phase(keeper, "ready")
             group.cancel_scope.cancel()
         await keeper.aclose()
         await ledger.aclose()
         return ids
 
-    return home, anyio.run(build), some
+    return home, anyio.run(build), vecs
 
 
 @pytest.fixture
-def built(whole, home: Path) -> tuple[list[str], Any]:
-    """A copy of that, where `ledger` opens it afterwards: ask for this first."""
-    folder, ids, some = whole
-    shutil.copytree(folder, home)  # with the times of the files, which are in the seal
-    return ids, some
+def index_copy(complete_index, home: Path) -> tuple[list[str], Any]:
+    """A copy of it in `home`; must be requested before the fixture `ledger`."""
+    folder, ids, vecs = complete_index
+    shutil.copytree(folder, home)  # with the modification times, which are in the seal
+    return ids, vecs
 
 
-def _only(root: Path, name: str) -> Path:
+def _index_file(root: Path, name: str) -> Path:
     (path,) = (root / "0").glob(f"g-*/**/{name}")
     return path
 
 
-async def _all_is_found_in_a_new_index(built, root: Path, open_keeper, *, step: int = 20) -> None:
-    ids, some = built
+async def _assert_rebuilt(index_copy, root: Path, open_keeper, *, step: int = 20) -> None:
+    ids, vecs = index_copy
     before = set((root / "0").glob("g-*"))
     async with open_keeper() as keeper:
-        assert await found(keeper, some[:3]) == ids[:3]
-        await until(keeper, "ready")
-        assert await found(keeper, some[::step]) == ids[::step]
+        assert await nearest_ids(keeper, vecs[:3]) == ids[:3]
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs[::step]) == ids[::step]
     assert not before & set((root / "0").glob("g-*"))
 
 
 @pytest.mark.parametrize(
-    ("name", "harm"),
+    ("name", "damage"),
     [
-        *(("chroma.sqlite3", harm) for harm in HARMS),
-        *(("data_level0.bin", harm) for harm in HARMS),
+        *(("chroma.sqlite3", damage) for damage in DAMAGES),
+        *(("data_level0.bin", damage) for damage in DAMAGES),
         ("header.bin", "half"),
         ("index_metadata.pickle", "gone"),
     ],
 )
-async def test_a_damaged_file_is_noticed_and_the_index_built_anew(built, root: Path, open_keeper, name: str, harm: str):
-    HARMS[harm](_only(root, name))
+async def test_a_damaged_index_file_leads_to_a_rebuild(index_copy, root: Path, open_keeper, name: str, damage: str):
+    DAMAGES[damage](_index_file(root, name))
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
 @pytest.mark.parametrize("name", GRAPH)
-async def test_one_changed_byte_in_the_graph_is_noticed(built, root: Path, open_keeper, name: str):
-    _one_byte(_only(root, name))
+async def test_one_changed_byte_in_the_graph_leads_to_a_rebuild(index_copy, root: Path, open_keeper, name: str):
+    _flip_one_byte(_index_file(root, name))
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
 @pytest.mark.parametrize(
-    "harm",
+    "damage",
     [
         lambda slot: (slot / "slot.json").unlink(),
         lambda slot: (slot / "slot.json").write_text("{"),
@@ -126,36 +126,38 @@ async def test_one_changed_byte_in_the_graph_is_noticed(built, root: Path, open_
         lambda slot: (slot / "slot.json").write_bytes(b"\xff\x00"),
     ],
 )
-async def test_without_its_record_an_index_is_built_anew(built, root: Path, open_keeper, harm):
-    harm(root / "0")
+async def test_a_missing_or_invalid_record_leads_to_a_rebuild(index_copy, root: Path, open_keeper, damage):
+    damage(root / "0")
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
 @pytest.mark.parametrize(
     "change",
     [{"chroma": "1.4.0"}, {"embedder": "another-32"}, {"schema": slot_record.RECORD_SCHEMA + 1}, {"folder": "../.."}],
 )
-async def test_an_index_of_another_make_is_built_anew(built, root: Path, open_keeper, change: dict[str, Any]):
+async def test_an_index_of_another_chroma_embedder_schema_or_folder_is_rebuilt(
+    index_copy, root: Path, open_keeper, change: dict[str, Any]
+):
     path = root / "0" / "slot.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
-async def test_an_index_that_holds_less_than_its_record_says_is_built_anew(built, root: Path, open_keeper):
-    ids, _ = built
+async def test_an_index_with_fewer_vectors_than_recorded_is_rebuilt(index_copy, root: Path, open_keeper):
+    ids, _ = index_copy
     storage = ChromaSlot(root, EMBEDDER)
     opened = await storage.open()
     await opened.index.remove(sorted(await opened.index.ids())[:1])
     await storage.note(len(ids))
     await storage.aclose()
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
-async def test_an_index_whose_vectors_do_not_find_themselves_is_built_anew(built, root: Path, open_keeper):
-    ids, _ = built
+async def test_an_index_with_wrong_vectors_is_rebuilt(index_copy, root: Path, open_keeper):
+    ids, _ = index_copy
     storage = ChromaSlot(root, EMBEDDER)
     opened = await storage.open()
     entries = sorted(await opened.index.ids())
@@ -163,49 +165,49 @@ async def test_an_index_whose_vectors_do_not_find_themselves_is_built_anew(built
     await storage.note(len(ids))
     await storage.aclose()
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
-async def test_an_index_that_a_process_died_reading_is_not_opened_again(built, root: Path, open_keeper):
+async def test_an_index_that_a_process_died_reading_is_rebuilt(index_copy, root: Path, open_keeper):
     mark = slot_record.CallMark(root / "0")
     mark.__enter__()
     mark.close()
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper)
+    await _assert_rebuilt(index_copy, root, open_keeper)
 
 
-async def test_a_deleted_index_is_built_anew(built, root: Path, open_keeper):
+async def test_a_deleted_index_is_rebuilt(index_copy, root: Path, open_keeper):
     shutil.rmtree(root)
 
-    await _all_is_found_in_a_new_index(built, root, open_keeper, step=1)
+    await _assert_rebuilt(index_copy, root, open_keeper, step=1)
 
 
-async def test_another_ledger_under_the_same_index_is_noticed(built, home: Path, clock, root: Path, open_keeper):
+async def test_an_index_of_another_ledger_is_rebuilt(index_copy, home: Path, clock, root: Path, open_keeper):
     other = await Ledger.open(home / "other", clock)
-    some = vectors(60, seed=7)
-    ids = await remember(other, some, prefix="other")
+    vecs = vectors(60, seed=7)
+    ids = await add_tasks(other, vecs, prefix="other")
 
-    async with open_keeper(over=other) as keeper:
-        await until(keeper, "ready")
-        assert await found(keeper, some) == ids
+    async with open_keeper(on_ledger=other) as keeper:
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs) == ids
     await other.aclose()
 
 
-class _Breaking:
-    """A storage whose index can be told to fail."""
+class _FailingStorage:
+    """A storage whose index fails on the call named `failing_call`, once."""
 
     def __init__(self, storage: ChromaSlot) -> None:
         self._storage = storage
         self.filling_threshold = storage.filling_threshold
-        self.fails: str | None = None
+        self.failing_call: str | None = None
 
     async def open(self) -> Opened:
         opened = await self._storage.open()
-        return Opened(_BreakingIndex(self, opened.index), opened.caught_up)
+        return Opened(_FailingIndex(self, opened.index), opened.caught_up)
 
     async def renew(self) -> Opened:
         opened = await self._storage.renew()
-        return Opened(_BreakingIndex(self, opened.index), opened.caught_up)
+        return Opened(_FailingIndex(self, opened.index), opened.caught_up)
 
     def filling(self, index: Any) -> Any:
         return self._storage.filling(index)
@@ -217,38 +219,40 @@ class _Breaking:
         await self._storage.aclose()
 
 
-class _BreakingIndex:
-    def __init__(self, storage: _Breaking, index: Any) -> None:
+class _FailingIndex:
+    def __init__(self, storage: _FailingStorage, index: Any) -> None:
         self._storage, self._index = storage, index
 
     def __getattr__(self, name: str) -> Any:
-        if self._storage.fails == name:
-            self._storage.fails = None
+        if self._storage.failing_call == name:
+            self._storage.failing_call = None
             raise IndexFailed("told to")
         return getattr(self._index, name)
 
 
 @pytest.mark.parametrize("call", ["nearest", "add"])
-async def test_a_failing_call_is_answered_all_the_same_and_the_index_comes_back(ledger, root, open_keeper, call: str):
-    some = vectors(150)
-    ids = await remember(ledger, some[:50])
-    storage = _Breaking(ChromaSlot(root, EMBEDDER))
+async def test_queries_are_answered_while_chroma_calls_fail_and_the_index_recovers(
+    ledger, root, open_keeper, call: str
+):
+    vecs = vectors(150)
+    ids = await add_tasks(ledger, vecs[:50])
+    storage = _FailingStorage(ChromaSlot(root, EMBEDDER))
 
     async with open_keeper(storage=storage) as keeper:
-        await until(keeper, "ready")
-        storage.fails = call
-        ids += await remember(ledger, some[50:], prefix="late")
-        assert await found(keeper, some) == ids
+        await wait_for_phase(keeper, "ready")
+        storage.failing_call = call
+        ids += await add_tasks(ledger, vecs[50:], prefix="late")
+        assert await nearest_ids(keeper, vecs) == ids
         with anyio.fail_after(WAIT_S):
-            while storage.fails is not None:  # noqa: ASYNC110 - the background does it
+            while storage.failing_call is not None:  # noqa: ASYNC110 - cleared in the background
                 await anyio.sleep(0.01)
-        await until(keeper, "ready")
-        assert await found(keeper, some) == ids
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs) == ids
 
 
 @contextmanager
 def _read_only(folder: Path) -> Iterator[None]:
-    """Root may write everywhere but to a file system that is mounted read-only."""
+    """A read-only mount, since root may write to any other folder."""
     subprocess.run(["mount", "--bind", str(folder), str(folder)], check=True)
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(folder)], check=True)
@@ -258,7 +262,7 @@ def _read_only(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _small(folder: Path, kib: int) -> Iterator[None]:
+def _small_disk(folder: Path, kib: int) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)], check=True)
     try:
@@ -279,22 +283,24 @@ needs_mount = pytest.mark.skipif(not _may_mount(), reason="needs a user who may 
 
 @needs_mount
 @pytest.mark.parametrize("is_built", [True, False])
-async def test_a_read_only_folder_is_named_with_a_remedy_and_answers_go_on(ledger, root, open_keeper, is_built: bool):
-    some = vectors(60)
-    ids = await remember(ledger, some)
+async def test_a_read_only_folder_is_reported_with_a_remedy_and_queries_are_still_answered(
+    ledger, root, open_keeper, is_built: bool
+):
+    vecs = vectors(60)
+    ids = await add_tasks(ledger, vecs)
     if is_built:
         async with open_keeper() as keeper:
-            await until(keeper, "ready")
+            await wait_for_phase(keeper, "ready")
     root.mkdir(exist_ok=True)
 
     with _read_only(root):
         async with open_keeper() as keeper:
-            await until(keeper, "unavailable")
+            await wait_for_phase(keeper, "unavailable")
             text = keeper.state.as_text()
-            assert await found(keeper, some) == ids
+            assert await nearest_ids(keeper, vecs) == ids
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        assert await found(keeper, some) == ids
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs) == ids
 
     assert str(root) in text
     assert "Make the folder writable" in text
@@ -302,51 +308,53 @@ async def test_a_read_only_folder_is_named_with_a_remedy_and_answers_go_on(ledge
 
 @needs_mount
 @pytest.mark.parametrize("kib", [4, 300, 1500])
-async def test_a_full_disk_is_named_with_a_remedy_and_answers_go_on(ledger, root, open_keeper, kib: int):
-    some = vectors(3000)
-    ids = await remember(ledger, some)
+async def test_a_full_disk_is_reported_with_a_remedy_and_queries_are_still_answered(
+    ledger, root, open_keeper, kib: int
+):
+    vecs = vectors(3000)
+    ids = await add_tasks(ledger, vecs)
 
-    with _small(root, kib):
+    with _small_disk(root, kib):
         async with open_keeper(retry_after_s=0.05) as keeper:
-            await until(keeper, "unavailable")
+            await wait_for_phase(keeper, "unavailable")
             text = keeper.state.as_text()
-            assert await found(keeper, some[::100]) == ids[::100]
+            assert await nearest_ids(keeper, vecs[::100]) == ids[::100]
             await anyio.run_process(["mount", "-o", "remount,size=60m", str(root)])
-            await until(keeper, "ready")
-            assert await found(keeper, some[::20]) == ids[::20]
+            await wait_for_phase(keeper, "ready")
+            assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
 
     assert "free disk space" in text
 
 
-async def test_a_file_that_may_not_grow_is_named_with_a_remedy(ledger, root: Path, open_keeper):
-    some = vectors(3000)
-    ids = await remember(ledger, some)
+async def test_a_file_size_limit_is_reported_with_a_remedy(ledger, root: Path, open_keeper):
+    vecs = vectors(3000)
+    ids = await add_tasks(ledger, vecs)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     async with open_keeper() as keeper:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
         try:
-            await until(keeper, "unavailable")
-            assert await found(keeper, some[::100]) == ids[::100]
+            await wait_for_phase(keeper, "unavailable")
+            assert await nearest_ids(keeper, vecs[::100]) == ids[::100]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
         assert "free disk space" in keeper.state.as_text()
 
 
-async def test_without_chroma_answers_go_on(ledger, open_keeper, monkeypatch: pytest.MonkeyPatch):
-    some = vectors(40)
-    ids = await remember(ledger, some)
+async def test_queries_are_answered_without_chroma(ledger, open_keeper, monkeypatch: pytest.MonkeyPatch):
+    vecs = vectors(40)
+    ids = await add_tasks(ledger, vecs)
     monkeypatch.setitem(__import__("sys").modules, "chromadb", None)
 
     async with open_keeper() as keeper:
-        await until(keeper, "unavailable")
+        await wait_for_phase(keeper, "unavailable")
 
         assert "Install Chargehand again" in keeper.state.as_text()
-        assert await found(keeper, some) == ids
+        assert await nearest_ids(keeper, vecs) == ids
 
 
-def test_settings_of_chroma_take_nothing_from_the_users_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_chroma_settings_ignore_a_dotenv_file_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / ".env").write_text("CHROMA_OTEL_COLLECTION_ENDPOINT=http://127.0.0.1:9\nALLOW_RESET=true\n")
     chroma_library.load_chroma()
     monkeypatch.chdir(tmp_path)
@@ -356,17 +364,17 @@ def test_settings_of_chroma_take_nothing_from_the_users_project(tmp_path: Path, 
     assert (settings.chroma_otel_collection_endpoint, settings.allow_reset) == ("", False)
 
 
-async def test_a_fresh_index_that_does_not_find_is_not_built_for_ever(ledger, root, open_keeper, monkeypatch):
+async def test_a_new_index_that_fails_its_check_is_not_rebuilt_endlessly(ledger, root, open_keeper, monkeypatch):
     from chargehand.memory_store.index import keeper as keeper_module
 
     async def refuse(*_: object) -> None:
         raise IndexDamaged("told to")
 
     monkeypatch.setattr(keeper_module, "check_findable", refuse)
-    some = vectors(40)
-    ids = await remember(ledger, some)
+    vecs = vectors(40)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper() as keeper:
-        await until(keeper, "unavailable")
+        await wait_for_phase(keeper, "unavailable")
 
-        assert await found(keeper, some) == ids
+        assert await nearest_ids(keeper, vecs) == ids

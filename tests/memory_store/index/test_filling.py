@@ -1,4 +1,4 @@
-"""Many vectors go into Chroma from a process of its own, and nobody waits for it."""
+"""Filling: many vectors are added to Chroma by a separate process, while queries are answered."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from index_rows import EMBEDDER, WAIT_S, found, remember, until, vectors
+from index_rows import EMBEDDER, WAIT_S, add_tasks, nearest_ids, vectors, wait_for_phase
 
 from chargehand.memory_store.index.chroma_slot import ChromaSlot
 from chargehand.memory_store.index.errors import IndexFailed
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 
 @asynccontextmanager
 async def filler_in(root: Path) -> AsyncIterator[Filler]:
-    """The process that fills a new index, as the slot starts it."""
+    """The filling process of a new index, as the slot starts it."""
     storage = ChromaSlot(root, EMBEDDER)
     try:
         opened = await storage.open()
@@ -29,19 +29,19 @@ async def filler_in(root: Path) -> AsyncIterator[Filler]:
         await storage.aclose()
 
 
-async def test_what_another_process_put_in_is_found_here(ledger, root: Path, open_keeper):
-    some = vectors(1_300)
-    ids = await remember(ledger, some)
+async def test_vectors_added_by_the_filling_process_are_found(ledger, root: Path, open_keeper):
+    vecs = vectors(1_300)
+    ids = await add_tasks(ledger, vecs)
 
     for _ in range(2):
         async with open_keeper(storage=ChromaSlot(root, EMBEDDER, filling_threshold=100)) as keeper:
-            assert await found(keeper, some[:3]) == ids[:3]
-            await until(keeper, "ready")
-            assert await found(keeper, some[::20]) == ids[::20]
-            assert keeper.state.total == len(some)
+            assert await nearest_ids(keeper, vecs[:3]) == ids[:3]
+            await wait_for_phase(keeper, "ready")
+            assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
+            assert keeper.state.total == len(vecs)
 
 
-async def test_a_process_that_dies_is_told_by_its_exit_code(root: Path):
+async def test_a_killed_filling_process_is_reported_with_its_exit_code(root: Path):
     async with filler_in(root) as filler:
         await filler.add(["a", "b"], vectors(2))
         filler.process.kill()
@@ -51,7 +51,7 @@ async def test_a_process_that_dies_is_told_by_its_exit_code(root: Path):
             await filler.add(["c"], vectors(1))
 
 
-async def test_what_chroma_refuses_is_told_in_its_words(root: Path):
+async def test_an_error_of_chroma_is_reported_with_its_message(root: Path):
     async with filler_in(root) as filler:
         await filler.add(["a"], vectors(1))
 
@@ -59,7 +59,7 @@ async def test_what_chroma_refuses_is_told_in_its_words(root: Path):
             await filler.add(["b"], vectors(1, dimensions=8))
 
 
-async def test_it_ends_when_whoever_started_it_is_gone(root: Path):
+async def test_the_filling_process_ends_when_its_standard_input_closes(root: Path):
     async with filler_in(root) as filler:
         assert filler.process.stdin is not None
         await filler.process.stdin.aclose()
@@ -68,9 +68,9 @@ async def test_it_ends_when_whoever_started_it_is_gone(root: Path):
             assert await filler.process.wait() == 0
 
 
-async def test_the_slot_stays_taken_as_long_as_it_runs(root: Path):
+async def test_the_slot_stays_locked_while_the_filling_process_runs(root: Path):
     slot = take_slot(root)
-    storage = ChromaSlot(root, EMBEDDER)  # in slot 1: there must be a collection to fill
+    storage = ChromaSlot(root, EMBEDDER)  # takes slot 1, to create a collection to fill
     await storage.open()
     assert storage.folder is not None
     (folder,) = storage.folder.glob("g-*")
@@ -78,30 +78,30 @@ async def test_the_slot_stays_taken_as_long_as_it_runs(root: Path):
 
     async with open_filler(folder, "tasks", inherited=slot.descriptors):
         slot.release()
-        other = take_slot(root)
-        other.release()
-    free = take_slot(root)
-    free.release()
+        second = take_slot(root)
+        second.release()
+    third = take_slot(root)
+    third.release()
 
-    assert (other.number, free.number) == (1, 0)
+    assert (second.number, third.number) == (1, 0)
 
 
-async def test_killed_while_it_fills_the_index_comes_back_by_itself(ledger, root: Path, open_keeper, monkeypatch):
-    some = vectors(1_300)
-    ids = await remember(ledger, some)
-    add, killed = Filler.add, []
+async def test_the_index_recovers_after_its_filling_process_is_killed(ledger, root: Path, open_keeper, monkeypatch):
+    vecs = vectors(1_300)
+    ids = await add_tasks(ledger, vecs)
+    add, killed_pids = Filler.add, []
 
-    async def add_and_kill_once(self, *what) -> None:
-        await add(self, *what)
-        if not killed:
-            killed.append(self.process.pid)
+    async def add_and_kill_once(self, *arguments) -> None:
+        await add(self, *arguments)
+        if not killed_pids:
+            killed_pids.append(self.process.pid)
             self.process.kill()
 
     monkeypatch.setattr(Filler, "add", add_and_kill_once)
 
     async with open_keeper(storage=ChromaSlot(root, EMBEDDER, filling_threshold=100), retry_after_s=0.01) as keeper:
-        assert await found(keeper, some[:3]) == ids[:3]
-        await until(keeper, "ready")
-        assert await found(keeper, some[::20]) == ids[::20]
+        assert await nearest_ids(keeper, vecs[:3]) == ids[:3]
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
 
-    assert len(killed) == 1
+    assert len(killed_pids) == 1

@@ -1,4 +1,4 @@
-"""An index that stays level with the ledger and answers whatever happens to Chroma."""
+"""The index keeper: it follows the ledger and answers queries whatever happens to Chroma."""
 
 import json
 import shutil
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import anyio
 import pytest
-from index_rows import EMBEDDER, WAIT_S, exact_order, found, remember, until, vectors
+from index_rows import EMBEDDER, WAIT_S, add_tasks, exact_order, nearest_ids, vectors, wait_for_phase
 from ledger_rows import task
 
 from chargehand.memory_store import embeddings
@@ -23,21 +23,23 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_the_nearest_tasks_are_those_of_an_exact_search(ledger, open_keeper):
-    some = vectors(300)
-    ids = await remember(ledger, some)
-    wanted = vectors(1, seed=9)[0]
+    vecs = vectors(300)
+    ids = await add_tasks(ledger, vecs)
+    query = vectors(1, seed=9)[0]
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        near = await keeper.nearest(wanted, 5, patience_s=WAIT_S)
+        await wait_for_phase(keeper, "ready")
+        near = await keeper.nearest(query, 5, patience_s=WAIT_S)
 
-    order = exact_order(some, wanted, 5)
-    assert [one.task_id for one in near] == [ids[place] for place in order]
-    assert [one.similarity for one in near] == pytest.approx([float(some[place] @ wanted) for place in order], abs=1e-5)
+    order = exact_order(vecs, query, 5)
+    assert [neighbour.task_id for neighbour in near] == [ids[position] for position in order]
+    assert [neighbour.similarity for neighbour in near] == pytest.approx(
+        [float(vecs[position] @ query) for position in order], abs=1e-5
+    )
 
 
-class _Blind(ExactIndex):
-    """Does not find one of its vectors, as Chroma's graph now and then among near-duplicates."""
+class _BlindIndex(ExactIndex):
+    """Misses one of its vectors, as Chroma's graph sometimes does among near-duplicates."""
 
     async def nearest(self, vector, count):
         blind_to = min(await self.ids(), default=None)
@@ -50,7 +52,7 @@ class _BlindStorage:
     filling_threshold = 1_000
 
     async def open(self) -> Opened:
-        return Opened(_Blind(), 0)
+        return Opened(_BlindIndex(), 0)
 
     async def note(self, row: int) -> None:
         """Nothing is kept."""
@@ -59,18 +61,18 @@ class _BlindStorage:
         """Nothing is open."""
 
 
-async def test_the_same_text_is_found_even_where_the_graph_misses_it(ledger, open_keeper):
-    some = vectors(90)
-    ids = await remember(ledger, some)
+async def test_a_task_with_the_same_vector_is_found_although_the_graph_misses_it(ledger, open_keeper):
+    vecs = vectors(90)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper(storage=_BlindStorage()) as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
 
-        assert await found(keeper, some) == ids
+        assert await nearest_ids(keeper, vecs) == ids
 
 
-class _Crowded(ExactIndex):
-    """Finds nothing while it holds no more than `blind_up_to`, as Chroma's graph misses many near-duplicates."""
+class _CrowdedIndex(ExactIndex):
+    """Finds nothing while it holds at most `blind_up_to` vectors, like Chroma's graph with many near-duplicates."""
 
     def __init__(self, blind_up_to: int) -> None:
         super().__init__()
@@ -81,13 +83,13 @@ class _Crowded(ExactIndex):
 
 
 class _CrowdedStorage:
-    """Implements `IndexStorage`. What it opens is kept until it is renewed, as Chroma's folder is."""
+    """Implements `IndexStorage`. Its index is kept until it is renewed, like Chroma's folder."""
 
     filling_threshold = 1_000
 
     def __init__(self, blind_up_to: int) -> None:
         self._blind_up_to = blind_up_to
-        self._index = _Crowded(blind_up_to)
+        self._index = _CrowdedIndex(blind_up_to)
         self.calls: list[str] = []
 
     async def open(self) -> Opened:
@@ -96,7 +98,7 @@ class _CrowdedStorage:
 
     async def renew(self) -> Opened:
         self.calls.append("renew")
-        self._index = _Crowded(self._blind_up_to)
+        self._index = _CrowdedIndex(self._blind_up_to)
         return Opened(self._index, 0)
 
     async def note(self, row: int) -> None:
@@ -106,80 +108,82 @@ class _CrowdedStorage:
         self.calls.append("close")
 
 
-SAID = (
+EXACT_SEARCH_STATE = (
     "memory: ready (tasks are searched exactly, since a new Chroma index of 90 did not find 50 of 50 that it was asked"
     " for; it is tried again at 180)"
 )
 
 
-async def test_an_index_that_misses_too_much_is_given_up_for_exact_search(ledger, root: Path, open_keeper):
-    some, storage = vectors(90), _CrowdedStorage(blind_up_to=100)
-    ids = await remember(ledger, some)
+async def test_a_new_index_that_misses_too_many_vectors_is_replaced_by_exact_search(ledger, root: Path, open_keeper):
+    vecs, storage = vectors(90), _CrowdedStorage(blind_up_to=100)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper(storage=storage, folder=root, retry_after_s=0.0) as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
 
-        assert keeper.state.as_text() == SAID
-        assert await found(keeper, some) == ids
+        assert keeper.state.as_text() == EXACT_SEARCH_STATE
+        assert await nearest_ids(keeper, vecs) == ids
     assert storage.calls == ["open", "close", "close"]
 
 
-async def test_one_that_came_to_miss_too_much_is_built_anew_once(ledger, root: Path, open_keeper):
-    some, storage = vectors(90), _CrowdedStorage(blind_up_to=100)
-    ids = await remember(ledger, some)
-    await (await storage.open()).index.add([entry_of(embeddings.encode(vector)) for vector in some], some)
+async def test_an_existing_index_that_misses_too_many_vectors_is_rebuilt_once_then_replaced(
+    ledger, root: Path, open_keeper
+):
+    vecs, storage = vectors(90), _CrowdedStorage(blind_up_to=100)
+    ids = await add_tasks(ledger, vecs)
+    await (await storage.open()).index.add([entry_of(embeddings.encode(vector)) for vector in vecs], vecs)
 
     async with open_keeper(storage=storage, folder=root, retry_after_s=0.0) as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
 
-        assert keeper.state.as_text() == SAID
-        assert await found(keeper, some) == ids
+        assert keeper.state.as_text() == EXACT_SEARCH_STATE
+        assert await nearest_ids(keeper, vecs) == ids
     assert storage.calls == ["open", "open", "renew", "close", "close"]
 
 
-async def test_other_processes_and_later_ones_do_not_try_it_again(ledger, root: Path, open_keeper):
-    some, other_storage, later_storage = vectors(90), _CrowdedStorage(100), _CrowdedStorage(100)
-    ids = await remember(ledger, some)
+async def test_the_choice_of_exact_search_holds_for_other_and_later_keepers(ledger, root: Path, open_keeper):
+    vecs, other_storage, later_storage = vectors(90), _CrowdedStorage(100), _CrowdedStorage(100)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper(storage=_CrowdedStorage(100), folder=root) as first:
-        await until(first, "ready")
+        await wait_for_phase(first, "ready")
         async with open_keeper(storage=other_storage, folder=root, exact_up_to=10) as other:
-            await until(other, "ready")
-            told = other.state.as_text()
-            of_another = await found(other, some)
+            await wait_for_phase(other, "ready")
+            state_text = other.state.as_text()
+            found_by_other = await nearest_ids(other, vecs)
     async with open_keeper(storage=later_storage, folder=root, load_after_s=3600) as later:
-        await until(later, "ready")
+        await wait_for_phase(later, "ready")
 
-        assert await found(later, some) == of_another == ids
-    assert told == SAID
+        assert await nearest_ids(later, vecs) == found_by_other == ids
+    assert state_text == EXACT_SEARCH_STATE
     assert other_storage.calls == later_storage.calls == ["close"]
 
 
-async def test_it_is_tried_again_once_there_are_twice_as_many(ledger, root: Path, open_keeper):
-    some, storage = vectors(180), _CrowdedStorage(blind_up_to=100)
-    await remember(ledger, some[:90])
+async def test_chroma_is_tried_again_once_there_are_twice_as_many_tasks(ledger, root: Path, open_keeper):
+    vecs, storage = vectors(180), _CrowdedStorage(blind_up_to=100)
+    await add_tasks(ledger, vecs[:90])
 
     async with open_keeper(storage=storage, folder=root) as keeper:
-        await until(keeper, "ready")
-        await remember(ledger, some[90:179], prefix="a")
-        await found(keeper, some[:1])
-        told = keeper.state.as_text()
-        (last,) = await remember(ledger, some[179:], prefix="b")
-        assert await found(keeper, some[179:]) == [last]
+        await wait_for_phase(keeper, "ready")
+        await add_tasks(ledger, vecs[90:179], prefix="a")
+        await nearest_ids(keeper, vecs[:1])
+        state_text = keeper.state.as_text()
+        (last,) = await add_tasks(ledger, vecs[179:], prefix="b")
+        assert await nearest_ids(keeper, vecs[179:]) == [last]
         with anyio.fail_after(WAIT_S):
             while keeper.state != IndexState("ready", 180, 180):  # noqa: ASYNC110 - there is only a state
                 await anyio.sleep(0.01)
 
-        assert await found(keeper, some[179:]) == [last]
-    assert told == SAID
+        assert await nearest_ids(keeper, vecs[179:]) == [last]
+    assert state_text == EXACT_SEARCH_STATE
     assert choices_in(root) == []
 
 
-async def test_a_choice_that_cannot_be_read_is_made_anew(ledger, root: Path, open_keeper):
-    await remember(ledger, vectors(90))
+async def test_an_unreadable_choice_of_exact_search_is_made_again(ledger, root: Path, open_keeper):
+    await add_tasks(ledger, vectors(90))
     for _ in range(2):
         async with open_keeper(storage=_CrowdedStorage(100), folder=root) as keeper:
-            await until(keeper, "ready")
+            await wait_for_phase(keeper, "ready")
         (choice,) = choices_in(root)
         (file,) = [file async for file in anyio.Path(root).iterdir()]
         await file.write_text('{"embedder": "made')
@@ -190,20 +194,20 @@ async def test_a_choice_that_cannot_be_read_is_made_anew(ledger, root: Path, ope
 
 async def test_an_empty_ledger_has_no_neighbours(open_keeper):
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
 
         assert await keeper.nearest(vectors(1)[0], 5, patience_s=WAIT_S) == ()
 
 
-async def test_chroma_is_opened_for_the_first_task_that_is_remembered(ledger, open_keeper):
+async def test_chroma_is_opened_only_once_there_is_a_task(ledger, open_keeper):
     storage = _CrowdedStorage(blind_up_to=0)
     async with open_keeper(storage=storage) as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
         assert await keeper.nearest(vectors(1)[0], 5, patience_s=WAIT_S) == ()
         opened_for_nothing = list(storage.calls)
 
-        ids = await remember(ledger, vectors(1))
-        assert await found(keeper, vectors(1)) == ids
+        ids = await add_tasks(ledger, vectors(1))
+        assert await nearest_ids(keeper, vectors(1)) == ids
         with anyio.fail_after(WAIT_S):
             while keeper.state != IndexState("ready", 1, 1):  # noqa: ASYNC110 - there is only a state
                 await anyio.sleep(0.01)
@@ -213,32 +217,32 @@ async def test_chroma_is_opened_for_the_first_task_that_is_remembered(ledger, op
     assert opened == ["open"]
 
 
-async def test_it_answers_before_chroma_is_loaded(ledger, open_keeper):
-    some = vectors(200)
-    ids = await remember(ledger, some)
+async def test_queries_are_answered_before_chroma_is_loaded(ledger, open_keeper):
+    vecs = vectors(200)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper(load_after_s=3600) as keeper:
-        near = await keeper.nearest(some[7], 1, patience_s=WAIT_S)
+        near = await keeper.nearest(vecs[7], 1, patience_s=WAIT_S)
         phase = keeper.state.phase
 
-    assert [one.task_id for one in near] == [ids[7]]
+    assert [neighbour.task_id for neighbour in near] == [ids[7]]
     assert phase == "warming"
 
 
-async def test_more_than_can_be_searched_exactly_waits_for_chroma(ledger, open_keeper):
-    some = vectors(30)
-    ids = await remember(ledger, some)
+async def test_more_tasks_than_can_be_searched_exactly_wait_for_chroma(ledger, open_keeper):
+    vecs = vectors(30)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper(exact_up_to=10, load_after_s=3600) as keeper:
-        too_soon = await keeper.nearest(some[0], 1, patience_s=0.01)
+        before = await keeper.nearest(vecs[0], 1, patience_s=0.01)
     async with open_keeper(exact_up_to=10) as keeper:
-        in_time = await found(keeper, some)
+        after = await nearest_ids(keeper, vecs)
 
-    assert too_soon is None
-    assert in_time == ids
+    assert before is None
+    assert after == ids
 
 
-async def test_a_keeper_that_was_not_started_says_so(ledger, root: Path):
+async def test_a_keeper_that_was_not_started_is_absent_and_returns_none(ledger, root: Path):
     from chargehand.memory_store.index.keeper import IndexKeeper
 
     keeper = IndexKeeper(ledger, EMBEDDER, ChromaSlot(root, EMBEDDER))
@@ -247,140 +251,140 @@ async def test_a_keeper_that_was_not_started_says_so(ledger, root: Path):
     assert keeper.state == IndexState("absent")
 
 
-async def test_what_is_written_later_is_found_in_the_next_call(ledger, home, clock, open_keeper):
-    some = vectors(20)
-    await remember(ledger, some[:10], prefix="a")
+async def test_tasks_written_later_are_found_by_the_next_query(ledger, home, clock, open_keeper):
+    vecs = vectors(20)
+    await add_tasks(ledger, vecs[:10], prefix="a")
     other = await Ledger.open(home, clock)
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
         for number in range(10, 20):
-            (written,) = await remember(other, some[number : number + 1], prefix=f"later{number}-")
-            assert await found(keeper, some[number : number + 1]) == [written]
+            (written,) = await add_tasks(other, vecs[number : number + 1], prefix=f"later{number}-")
+            assert await nearest_ids(keeper, vecs[number : number + 1]) == [written]
         assert keeper.state.phase == "ready"
     await other.aclose()
 
 
-async def test_many_new_rows_at_once_are_all_found(ledger, open_keeper):
-    some = vectors(1300)
-    await remember(ledger, some[:10], prefix="a")
+async def test_many_tasks_added_at_once_are_all_found(ledger, open_keeper):
+    vecs = vectors(1300)
+    await add_tasks(ledger, vecs[:10], prefix="a")
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        ids = await remember(ledger, some[10:], prefix="b")
-        at_once = await found(keeper, some[-3:])
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
+        ids = await add_tasks(ledger, vecs[10:], prefix="b")
+        immediately = await nearest_ids(keeper, vecs[-3:])
+        await wait_for_phase(keeper, "ready")
 
-        assert at_once == ids[-3:]
-        assert await found(keeper, some[10::50]) == ids[::50]
+        assert immediately == ids[-3:]
+        assert await nearest_ids(keeper, vecs[10::50]) == ids[::50]
 
 
-async def test_a_forgotten_task_is_not_found_any_more(ledger, open_keeper):
-    some = vectors(40)
-    ids = await remember(ledger, some)
+async def test_a_forgotten_task_is_no_longer_found(ledger, open_keeper):
+    vecs = vectors(40)
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
         await ledger.write(lambda db: db.execute("DELETE FROM embeddings WHERE task_id = 't3'"))
-        near = await keeper.nearest(some[3], 40, patience_s=WAIT_S)
+        near = await keeper.nearest(vecs[3], 40, patience_s=WAIT_S)
 
-    assert {one.task_id for one in near} == set(ids) - {"t3"}
+    assert {neighbour.task_id for neighbour in near} == set(ids) - {"t3"}
 
 
-async def test_what_was_forgotten_while_nobody_looked_is_gone_too(ledger, open_keeper):
-    some = vectors(40)
-    ids = await remember(ledger, some)
+async def test_tasks_forgotten_while_no_keeper_ran_are_not_found(ledger, open_keeper):
+    vecs = vectors(40)
+    ids = await add_tasks(ledger, vecs)
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
     await ledger.write(lambda db: db.execute("DELETE FROM embeddings WHERE task_id < 't2'"))
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        near = await keeper.nearest(some[3], 40, patience_s=WAIT_S)
+        await wait_for_phase(keeper, "ready")
+        near = await keeper.nearest(vecs[3], 40, patience_s=WAIT_S)
 
-    assert {one.task_id for one in near} == {id_ for id_ in ids if id_ >= "t2"}
+    assert {neighbour.task_id for neighbour in near} == {id_ for id_ in ids if id_ >= "t2"}
 
 
-async def test_a_changed_vector_takes_the_place_of_the_old(ledger, open_keeper):
-    some = vectors(40)
-    ids = await remember(ledger, some[:30])
+async def test_a_changed_vector_replaces_the_old_one(ledger, open_keeper):
+    vecs = vectors(40)
+    ids = await add_tasks(ledger, vecs[:30])
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        await embeddings.store(ledger, EMBEDDER, ids[:1], some[30:31])
-        near = await keeper.nearest(some[30], 30, patience_s=WAIT_S)
-        old = await keeper.nearest(some[0], 1, patience_s=WAIT_S)
+        await wait_for_phase(keeper, "ready")
+        await embeddings.store(ledger, EMBEDDER, ids[:1], vecs[30:31])
+        near = await keeper.nearest(vecs[30], 30, patience_s=WAIT_S)
+        old = await keeper.nearest(vecs[0], 1, patience_s=WAIT_S)
 
     assert near[0].task_id == ids[0]
-    assert sorted(one.task_id for one in near) == sorted(ids)
+    assert sorted(neighbour.task_id for neighbour in near) == sorted(ids)
     assert old[0].similarity < 0.99
 
 
-async def test_one_text_repeated_a_thousand_times_hides_nothing(ledger, open_keeper):
-    some = vectors(1300)
-    some[:1000] = some[0]
-    ids = await remember(ledger, some)
+async def test_a_vector_repeated_a_thousand_times_hides_no_other_task(ledger, open_keeper):
+    vecs = vectors(1300)
+    vecs[:1000] = vecs[0]
+    ids = await add_tasks(ledger, vecs)
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        alike = await keeper.nearest(some[0], 50, patience_s=WAIT_S)
+        await wait_for_phase(keeper, "ready")
+        nearest_tasks = await keeper.nearest(vecs[0], 50, patience_s=WAIT_S)
 
-        assert await found(keeper, some[1000:]) == ids[1000:]
-    assert [one.task_id for one in alike[:ALIKE_AT_MOST]] == ids[999 : 999 - ALIKE_AT_MOST : -1]
-    assert {one.task_id for one in alike[ALIKE_AT_MOST:]} <= set(ids[1000:])
+        assert await nearest_ids(keeper, vecs[1000:]) == ids[1000:]
+    assert [neighbour.task_id for neighbour in nearest_tasks[:ALIKE_AT_MOST]] == ids[999 : 999 - ALIKE_AT_MOST : -1]
+    assert {neighbour.task_id for neighbour in nearest_tasks[ALIKE_AT_MOST:]} <= set(ids[1000:])
 
 
-async def test_it_holds_the_newest_tasks_only(ledger, open_keeper):
-    some = vectors(150)
-    ids = await remember(ledger, some[:120])
+async def test_the_index_holds_only_the_newest_tasks(ledger, open_keeper):
+    vecs = vectors(150)
+    ids = await add_tasks(ledger, vecs[:120])
 
     async with open_keeper(capacity=100) as keeper:
-        await until(keeper, "ready")
-        before = await keeper.nearest(some[0], 200, patience_s=WAIT_S)
-        late = await remember(ledger, some[120:], prefix="u")
+        await wait_for_phase(keeper, "ready")
+        before = await keeper.nearest(vecs[0], 200, patience_s=WAIT_S)
+        late = await add_tasks(ledger, vecs[120:], prefix="u")
         await ledger.write(lambda db: db.execute("UPDATE tasks SET begun_at = begun_at + 1000 WHERE id GLOB 'u*'"))
-        await keeper.nearest(some[0], 1, patience_s=WAIT_S)
+        await keeper.nearest(vecs[0], 1, patience_s=WAIT_S)
     async with open_keeper(capacity=100) as keeper:
-        await until(keeper, "ready")
-        after = await keeper.nearest(some[0], 200, patience_s=WAIT_S)
+        await wait_for_phase(keeper, "ready")
+        after = await keeper.nearest(vecs[0], 200, patience_s=WAIT_S)
 
-    assert {one.task_id for one in before} == set(ids[20:])
-    assert {one.task_id for one in after} == {*ids[50:], *late}
+    assert {neighbour.task_id for neighbour in before} == set(ids[20:])
+    assert {neighbour.task_id for neighbour in after} == {*ids[50:], *late}
 
 
 async def test_vectors_of_another_embedder_are_never_found(ledger, open_keeper):
-    some = vectors(20)
-    ours = await remember(ledger, some[:10], prefix="ours")
-    await remember(ledger, some[10:], prefix="theirs", embedder="another-32")
+    vecs = vectors(20)
+    own_ids = await add_tasks(ledger, vecs[:10], prefix="ours")
+    await add_tasks(ledger, vecs[10:], prefix="theirs", embedder="another-32")
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        near = await keeper.nearest(some[15], 20, patience_s=WAIT_S)
-        unlike = await keeper.nearest(vectors(1, dimensions=8)[0], 20, patience_s=WAIT_S)
+        await wait_for_phase(keeper, "ready")
+        near = await keeper.nearest(vecs[15], 20, patience_s=WAIT_S)
+        other_dimensions = await keeper.nearest(vectors(1, dimensions=8)[0], 20, patience_s=WAIT_S)
 
-    assert {one.task_id for one in near} == set(ours)
-    assert unlike == ()
+    assert {neighbour.task_id for neighbour in near} == set(own_ids)
+    assert other_dimensions == ()
 
 
-async def test_the_next_process_opens_what_this_one_left(ledger, root: Path, open_keeper):
-    some = vectors(100)
-    ids = await remember(ledger, some)
+async def test_the_next_keeper_reuses_the_existing_index(ledger, root: Path, open_keeper):
+    vecs = vectors(100)
+    ids = await add_tasks(ledger, vecs)
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
     (chroma_folder,) = (root / "0").glob("g-*")
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
-        assert await found(keeper, some) == ids
+        await wait_for_phase(keeper, "ready")
+        assert await nearest_ids(keeper, vecs) == ids
 
     assert list((root / "0").glob("g-*")) == [chroma_folder]
 
 
-async def test_the_record_is_written_after_the_vectors(ledger, root: Path, open_keeper):
-    await remember(ledger, vectors(30))
+async def test_the_record_names_the_last_indexed_row_the_embedder_and_chromas_version(ledger, root: Path, open_keeper):
+    await add_tasks(ledger, vectors(30))
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
         record = json.loads((root / "0" / "slot.json").read_text())
 
     (last,) = await ledger.rows("SELECT MAX(row) FROM embeddings")
@@ -390,42 +394,42 @@ async def test_the_record_is_written_after_the_vectors(ledger, root: Path, open_
 @pytest.mark.parametrize("name", ["Ünïcödé ✓ ordner", "with  spaces", "quote'd & odd"])
 async def test_the_data_folder_may_have_any_name(tmp_path: Path, clock, open_keeper, name: str):
     ledger = await Ledger.open(tmp_path / name, clock)
-    some = vectors(20)
-    ids = await remember(ledger, some)
+    vecs = vectors(20)
+    ids = await add_tasks(ledger, vecs)
 
     for _ in range(2):
-        async with open_keeper(over=ledger, storage=ChromaSlot(tmp_path / name / "index", EMBEDDER)) as keeper:
-            await until(keeper, "ready")
-            assert await found(keeper, some) == ids
+        async with open_keeper(on_ledger=ledger, storage=ChromaSlot(tmp_path / name / "index", EMBEDDER)) as keeper:
+            await wait_for_phase(keeper, "ready")
+            assert await nearest_ids(keeper, vecs) == ids
     await ledger.aclose()
 
 
-async def test_many_calls_at_once_are_all_answered(ledger, open_keeper):
-    some = vectors(50)
-    ids = await remember(ledger, some)
+async def test_concurrent_queries_are_all_answered(ledger, open_keeper):
+    vecs = vectors(50)
+    ids = await add_tasks(ledger, vecs)
     answers: dict[int, list[str | None]] = {}
 
-    async def ask(keeper, number: int) -> None:
-        answers[number] = await found(keeper, some[number : number + 1])
+    async def query_keeper(keeper, number: int) -> None:
+        answers[number] = await nearest_ids(keeper, vecs[number : number + 1])
 
     async with open_keeper() as keeper, anyio.create_task_group() as group:
         for number in range(50):
-            group.start_soon(ask, keeper, number)
+            group.start_soon(query_keeper, keeper, number)
 
     assert [answers[number] for number in range(50)] == [[id_] for id_ in ids]
 
 
-async def test_an_index_deleted_while_in_use_is_built_anew(ledger, root: Path, open_keeper):
-    some = vectors(60)
-    await remember(ledger, some[:50])
+async def test_a_task_is_found_after_the_index_was_deleted_while_in_use(ledger, root: Path, open_keeper):
+    vecs = vectors(60)
+    await add_tasks(ledger, vecs[:50])
 
     async with open_keeper() as keeper:
-        await until(keeper, "ready")
+        await wait_for_phase(keeper, "ready")
         shutil.rmtree(root)
         await ledger.begin_task(task("late"))
-        await embeddings.store(ledger, EMBEDDER, ["late"], some[55:56])
+        await embeddings.store(ledger, EMBEDDER, ["late"], vecs[55:56])
 
-        assert await found(keeper, some[55:56]) == ["late"]
+        assert await nearest_ids(keeper, vecs[55:56]) == ["late"]
 
 
 @pytest.mark.parametrize(
@@ -436,5 +440,5 @@ async def test_an_index_deleted_while_in_use_is_built_anew(ledger, root: Path, o
         (IndexState("unavailable", reason="start it"), "memory: unavailable (start it)"),
     ],
 )
-def test_a_state_is_one_line(state: IndexState, text: str):
+def test_the_state_of_the_index_as_text(state: IndexState, text: str):
     assert state.as_text() == text

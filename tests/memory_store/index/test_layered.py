@@ -1,4 +1,4 @@
-"""The layer over an index: whatever is put in, taken out and moved down, both together are one index."""
+"""The layered index: after any additions, removals and settling, both layers answer as one index."""
 
 import anyio
 import anyio.lowlevel
@@ -10,8 +10,8 @@ from index_rows import vectors
 from chargehand.memory_store.index.exact import ExactIndex
 from chargehand.memory_store.index.layered import LayeredIndex
 
-SOME = vectors(12)
-a_number = st.integers(0, len(SOME) - 1)
+VECTORS = vectors(12)
+a_number = st.integers(0, len(VECTORS) - 1)
 an_operation = st.one_of(
     st.tuples(st.just("add"), a_number),
     st.tuples(st.just("remove"), a_number),
@@ -20,8 +20,8 @@ an_operation = st.one_of(
 )
 
 
-class Yielding(ExactIndex):
-    """Lets others run before and after each call, as Chroma's thread does."""
+class YieldingIndex(ExactIndex):
+    """Yields to other tasks before and after each call, as Chroma's thread does."""
 
     async def add(self, ids, vectors) -> None:
         await anyio.lowlevel.checkpoint()
@@ -42,25 +42,27 @@ class Yielding(ExactIndex):
 
 @settings(max_examples=100, deadline=None, derandomize=True, database=None)
 @given(operations=st.lists(an_operation, max_size=30))
-def test_it_answers_as_one_index_would(operations):
-    anyio.run(play, operations)
+def test_a_layered_index_answers_like_a_plain_one(operations):
+    anyio.run(run_operations, operations)
 
 
-async def play(operations) -> None:
-    layered, plain = LayeredIndex(Yielding()), ExactIndex()
+async def run_operations(operations) -> None:
+    layered, plain = LayeredIndex(YieldingIndex()), ExactIndex()
     async with anyio.create_task_group() as group:
-        for what, number in operations:
-            ids, vector = [str(number)], SOME[number]
-            if what == "settle":
+        for operation, number in operations:
+            ids, vector = [str(number)], VECTORS[number]
+            if operation == "settle":
                 group.start_soon(layered.settle)
                 await anyio.lowlevel.checkpoint()
-            elif what == "ask":
-                ours, theirs = await layered.nearest(vector, 3), await plain.nearest(vector, 3)
-                assert [match.id for match in ours] == [match.id for match in theirs]
-                assert [m.similarity for m in ours] == pytest.approx([m.similarity for m in theirs], abs=1e-5)
+            elif operation == "ask":
+                layered_matches, plain_matches = await layered.nearest(vector, 3), await plain.nearest(vector, 3)
+                assert [match.id for match in layered_matches] == [match.id for match in plain_matches]
+                assert [m.similarity for m in layered_matches] == pytest.approx(
+                    [m.similarity for m in plain_matches], abs=1e-5
+                )
             else:
                 for index in (layered, plain):
-                    await (index.add(ids, vector[None]) if what == "add" else index.remove(ids))
+                    await (index.add(ids, vector[None]) if operation == "add" else index.remove(ids))
     await layered.settle()
 
     assert layered.pending == 0
@@ -68,10 +70,10 @@ async def play(operations) -> None:
 
 
 @pytest.mark.anyio
-async def test_a_few_new_ones_wait_for_more_and_what_was_forgotten_does_not():
+async def test_a_removal_makes_settling_due_and_a_few_additions_do_not():
     layered = LayeredIndex(ExactIndex())
-    await layered.add([str(number) for number in range(len(SOME))], SOME)
-    waits = layered.is_due
+    await layered.add([str(number) for number in range(len(VECTORS))], VECTORS)
+    due_after_adding = layered.is_due
     await layered.remove(["3"])
 
-    assert (waits, layered.is_due) == (False, True)
+    assert (due_after_adding, layered.is_due) == (False, True)

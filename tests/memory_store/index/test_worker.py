@@ -1,4 +1,4 @@
-"""The thread that calls Chroma: whatever comes out of it, the callers go on."""
+"""The thread that calls Chroma, and how its errors and hangs reach callers."""
 
 import subprocess
 import sys
@@ -16,14 +16,14 @@ WAIT_S = 60
 
 
 class Panic(BaseException):
-    """What a Rust panic looks like: no Exception."""
+    """Like a Rust panic, not an Exception."""
 
 
 def _raise(error: BaseException) -> None:
     raise error
 
 
-async def test_work_is_done_in_order_in_one_thread():
+async def test_calls_run_in_order_in_a_single_other_thread():
     worker = Worker("w")
     done: list[tuple[int, int]] = []
 
@@ -36,7 +36,7 @@ async def test_work_is_done_in_order_in_one_thread():
 
 
 @pytest.mark.parametrize("error", [ValueError("no server"), OSError("disk"), Panic("in Rust"), SystemExit(1)])
-async def test_whatever_is_raised_fails_the_call_and_not_the_thread(error: BaseException):
+async def test_any_exception_fails_its_call_but_not_the_thread(error: BaseException):
     worker = Worker("w")
 
     with pytest.raises(IndexFailed, match=type(error).__name__):
@@ -46,7 +46,7 @@ async def test_whatever_is_raised_fails_the_call_and_not_the_thread(error: BaseE
     worker.stop()
 
 
-async def test_our_own_errors_come_out_as_they_are():
+async def test_index_errors_are_raised_unchanged():
     worker = Worker("w")
 
     with pytest.raises(IndexDamaged, match="as it was"):
@@ -54,7 +54,7 @@ async def test_our_own_errors_come_out_as_they_are():
     worker.stop()
 
 
-async def test_a_call_that_hangs_is_given_up_and_so_is_the_thread():
+async def test_a_call_that_hangs_times_out_and_the_worker_refuses_further_calls():
     worker, release = Worker("w"), threading.Event()
 
     with pytest.raises(IndexUnavailable, match="Restart Chargehand"):
@@ -67,7 +67,7 @@ async def test_a_call_that_hangs_is_given_up_and_so_is_the_thread():
     worker.stop()
 
 
-async def test_the_work_of_a_cancelled_caller_is_done_all_the_same():
+async def test_the_call_of_a_cancelled_caller_is_still_completed():
     worker, release, done = Worker("w"), threading.Event(), threading.Event()
 
     def work() -> None:
@@ -82,7 +82,7 @@ async def test_the_work_of_a_cancelled_caller_is_done_all_the_same():
     worker.stop()
 
 
-def test_neither_chroma_nor_numpy_is_loaded_before_first_use():
+def test_importing_the_index_loads_neither_chroma_nor_numpy():
     program = (
         "import sys; import chargehand.memory_store.index.keeper, chargehand.memory_store.index.chroma_slot,"
         " chargehand.memory_store.index.chroma_server; sys.exit(bool({'chromadb', 'numpy'} & set(sys.modules)))"
