@@ -1,6 +1,6 @@
-"""What the official conformance suite calls by name, offered by the product's own factory, middleware and HTTP app.
+"""The fixtures of the official conformance suite, on the product's own factory, middleware and HTTP app.
 
-The suite's fixtures are described in its `src/scenarios/server`; nothing of them is in the product.
+The suite describes its fixtures in `src/scenarios/server`; none of them is part of the product.
 `python tests/conformance/server.py` serves on a free port and prints its address.
 """
 
@@ -67,11 +67,11 @@ def question(message: str, name: str = "name", kind: str = "string") -> ElicitRe
 
 
 def sampling(text: str) -> CreateMessageRequest:
-    said = SamplingMessage(role="user", content=TextContent(type="text", text=text))
-    return CreateMessageRequest(params=CreateMessageRequestParams(messages=[said], max_tokens=50))
+    elicited_field = SamplingMessage(role="user", content=TextContent(type="text", text=text))
+    return CreateMessageRequest(params=CreateMessageRequestParams(messages=[elicited_field], max_tokens=50))
 
 
-def said(ctx: Context, key: str, field: str) -> str | None:
+def elicited_field(ctx: Context, key: str, field: str) -> str | None:
     answer = (ctx.input_responses or {}).get(key)
     if isinstance(answer, ElicitResult) and answer.content:
         return str(answer.content.get(field))
@@ -196,7 +196,7 @@ async def test_streaming_elicitation(
 
 
 async def test_input_required_result_elicitation(ctx: Context) -> str | InputRequiredResult:
-    name = said(ctx, "user_name", "name")
+    name = elicited_field(ctx, "user_name", "name")
     return f"Hello, {name}!" if name else InputRequiredResult(input_requests={"user_name": question("Your name?")})
 
 
@@ -223,24 +223,24 @@ async def test_input_required_result_request_state(ctx: Context) -> str | InputR
 
 
 async def test_input_required_result_multiple_inputs(ctx: Context) -> str | InputRequiredResult:
-    wanted: dict[str, InputRequest] = {
+    all_requests: dict[str, InputRequest] = {
         "user_name": question("Your name?"),
         "greeting": sampling("Generate a greeting"),
         "client_roots": ListRootsRequest(),
     }
-    if wanted.keys() <= (ctx.input_responses or {}).keys():
+    if all_requests.keys() <= (ctx.input_responses or {}).keys():
         return "All inputs received."
-    return InputRequiredResult(input_requests=wanted, request_state="multiple-inputs")
+    return InputRequiredResult(input_requests=all_requests, request_state="multiple-inputs")
 
 
 async def test_input_required_result_multi_round(ctx: Context) -> str | InputRequiredResult:
     state = json.loads(ctx.request_state) if ctx.request_state else {"round": 0}
-    if state["round"] == 1 and (name := said(ctx, "step1", "name")):
+    if state["round"] == 1 and (name := elicited_field(ctx, "step1", "name")):
         return InputRequiredResult(
             input_requests={"step2": question("Step 2: your favourite color?", "color")},
             request_state=json.dumps({"round": 2, "name": name}),
         )
-    if state["round"] == 2 and (color := said(ctx, "step2", "color")):
+    if state["round"] == 2 and (color := elicited_field(ctx, "step2", "color")):
         return f"{state['name']} likes {color}."
     return InputRequiredResult(
         input_requests={"step1": question("Step 1: your name?")}, request_state=json.dumps({"round": 1})
@@ -326,7 +326,7 @@ def test_prompt_with_image() -> list[UserMessage]:
 
 
 async def test_input_required_result_prompt(ctx: Context) -> str | InputRequiredResult:
-    given = said(ctx, "user_context", "context")
+    given = elicited_field(ctx, "user_context", "context")
     if given:
         return f"Use the following context: {given}"
     return InputRequiredResult(input_requests={"user_context": question("Which context?", "context")})
@@ -353,10 +353,12 @@ PROMPTS: tuple[Callable[..., Any], ...] = (
 
 
 def fixture_app() -> MCPServer[Any]:
-    fixtures = [Tool.from_function(function, description=f"Fixture {function.__name__}.") for function in TOOLS]
-    fixtures[-1].parameters = _SCHEMA_2020_12
-    picked = [Prompt.from_function(function, description=f"Fixture {function.__name__}.") for function in PROMPTS]
-    primitives = Primitives([*tools(), *fixtures], [*prompts(), *picked], announces_changes=True)
+    fixture_tools = [Tool.from_function(function, description=f"Fixture {function.__name__}.") for function in TOOLS]
+    fixture_tools[-1].parameters = _SCHEMA_2020_12
+    fixture_prompts = [
+        Prompt.from_function(function, description=f"Fixture {function.__name__}.") for function in PROMPTS
+    ]
+    primitives = Primitives([*tools(), *fixture_tools], [*prompts(), *fixture_prompts], announces_changes=True)
     app = build_app(own_services, outer_middleware=[limited(HttpSettings())], primitives=primitives)
 
     app.resource("test://static-text")(_static_text)
@@ -391,11 +393,11 @@ async def main() -> None:
         binding = Binding(port=listener.getsockname()[1])
         app = served_over_http(fixture_app(), binding, AccessRules())
 
-        def say_where() -> None:
+        def print_address() -> None:
             sys.stdout.write(f"{binding.url}\n")
             sys.stdout.flush()
 
-        await serve_until_signal(app, listener, say_where)
+        await serve_until_signal(app, listener, print_address)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The module that writes measured facts, for the tests and as a process of its own."""
+"""Makes `overlay_writer.py` importable; tests also run it as a process."""
 
 import importlib.util
 import sys

@@ -1,6 +1,6 @@
-"""Writes measured facts as a process of its own: `overlay_writer.py FOLDER COMMAND NAME [STEP]`, run by the tests.
+"""Writes measured facts, in the test process or as `overlay_writer.py FOLDER COMMAND NAME [STEP]`.
 
-With a STEP it kills itself with SIGKILL before the so-manyth thing that it does to a file of the folder.
+With a STEP it kills itself with SIGKILL just before its STEPth file operation in the folder.
 """
 
 import datetime as dt
@@ -14,18 +14,18 @@ from chargehand.profiles.overlay import add, newest, undo
 from chargehand.profiles.proposal import Evidence, Proposal
 
 NOW = dt.datetime(2026, 11, 25, 12, 0, tzinfo=dt.UTC)
-TOUCHING = ("open", "os.mkdir", "os.link", "os.remove", "os.rename", "os.listdir", "os.scandir")
+FILE_EVENTS = ("open", "os.mkdir", "os.link", "os.remove", "os.rename", "os.listdir", "os.scandir")
 
 
 def proposals(name: str) -> list[Proposal]:
-    """The same figure for two profiles: they must never differ."""
+    """The same value for two profiles; the two must never differ."""
     evidence = Evidence("usage", "usage here", NOW.date(), n=12, interval=(0.5, 0.9))
     figure = len(name) + int("".join(filter(str.isdigit, name)) or 0)
     return [Proposal(profile, ("context_tokens",), None, figure, evidence) for profile in ("model-a", "model-b")]
 
 
 def update(folder: Path, name: str) -> None:
-    """One more mark of this writer, whoever else writes meanwhile."""
+    """Add one update of this writer; retries when another writer comes first."""
     while True:
         base = newest(folder)
         mark = Proposal(name, ("context_tokens",), None, base.number, Evidence("usage", "usage here", NOW.date()))
@@ -41,7 +41,7 @@ def main(folder: Path, command: str, name: str, *step: str) -> None:
     sys.stdout.flush()
     sys.stdin.readline()
     if step:
-        _die_at(folder, int(step[0]))
+        _kill_before(folder, int(step[0]))
     if command == "undo":
         undo(folder, NOW)
     else:
@@ -50,17 +50,17 @@ def main(folder: Path, command: str, name: str, *step: str) -> None:
     sys.stdout.write("done\n")
 
 
-def _die_at(folder: Path, step: int) -> None:
-    done = 0
+def _kill_before(folder: Path, step: int) -> None:
+    count = 0
 
-    def count(event: str, arguments: tuple[object, ...]) -> None:
-        nonlocal done
-        if event in TOUCHING and any(str(folder) in str(a) for a in arguments):
-            done += 1
-            if done == step:
+    def observe(event: str, arguments: tuple[object, ...]) -> None:
+        nonlocal count
+        if event in FILE_EVENTS and any(str(folder) in str(a) for a in arguments):
+            count += 1
+            if count == step:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-    sys.addaudithook(count)
+    sys.addaudithook(observe)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The user's own profiles and routing, and what is said of a mistake."""
+"""Loading the user's own profiles and routing, and reporting mistakes in them."""
 
 import datetime as dt
 from pathlib import Path
@@ -28,11 +28,11 @@ def _load(folder: Path, **files: str):
     return load_catalogue(folder)
 
 
-def test_a_missing_folder_is_no_folder(tmp_path: Path):
+def test_a_missing_folder_gives_the_shipped_profiles(tmp_path: Path):
     assert load_catalogue(tmp_path / "none").profiles == SHIPPED.profiles
 
 
-def test_a_users_file_overrides_single_fields_and_leaves_the_others(tmp_path: Path):
+def test_a_users_file_overrides_single_fields(tmp_path: Path):
     catalogue = _load(
         tmp_path, mine="id: claude-opus-5-5\ncontext_tokens: 200000\nprice: {input_usd_per_million_tokens: 3}\n"
     )
@@ -46,21 +46,21 @@ def test_a_users_file_overrides_single_fields_and_leaves_the_others(tmp_path: Pa
     assert catalogue.problems == ()
 
 
-def test_null_takes_a_group_away(tmp_path: Path):
+def test_null_removes_a_group_of_fields(tmp_path: Path):
     catalogue = _load(tmp_path, mine="id: qwen3-30b-a3b\nthinking: null\n")
 
     assert SHIPPED.profiles["qwen3-30b-a3b"].thinking is not None
     assert catalogue.profiles["qwen3-30b-a3b"].thinking is None
 
 
-def test_null_takes_a_role_away(tmp_path: Path):
+def test_null_removes_a_role(tmp_path: Path):
     catalogue = _load(tmp_path, mine="id: gpt-oss-120b\nroles: {fast_coder: null}\n")
 
     assert catalogue.profiles["gpt-oss-120b"].roles == {}
     assert [p.id for p in catalogue.models_in_role("fast_coder", TODAY)] == ["qwen-3.8-27b"]
 
 
-def test_a_list_replaces_the_whole_list(tmp_path: Path):
+def test_a_users_list_replaces_the_whole_shipped_list(tmp_path: Path):
     catalogue = _load(tmp_path, mine="id: qwen3-30b-a3b\nstrengths: [Mine alone]\n")
 
     assert catalogue.profiles["qwen3-30b-a3b"].strengths == ("Mine alone",)
@@ -81,7 +81,7 @@ def test_a_retired_model_can_be_activated_again(tmp_path: Path):
     assert [p.id for p in catalogue.models_in_role("director", TODAY)] == ["claude-3-opus", "claude-opus-5-5"]
 
 
-def test_the_users_routing_overrides_the_shipped_one_field_by_field(tmp_path: Path):
+def test_the_users_routing_overrides_the_shipped_routing_field_by_field(tmp_path: Path):
     catalogue = _load(
         tmp_path, routing="memory_confidence_above: 0.9\nrules:\n  - {complexity_at_most: 10, role: director}\n"
     )
@@ -91,7 +91,7 @@ def test_the_users_routing_overrides_the_shipped_one_field_by_field(tmp_path: Pa
     assert catalogue.rules.local_rules == SHIPPED.rules.local_rules
 
 
-def test_a_mistake_in_the_users_routing_leaves_the_shipped_one_in_force(tmp_path: Path):
+def test_an_invalid_users_routing_is_reported_and_the_shipped_routing_applies(tmp_path: Path):
     catalogue = _load(tmp_path, routing="rules:\n  - {complexity_at_most: 7, role: director}\n")
 
     assert catalogue.rules == SHIPPED.rules
@@ -100,7 +100,7 @@ def test_a_mistake_in_the_users_routing_leaves_the_shipped_one_in_force(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("id: qwen3-14b\ncontext_tokens: -1\n", ["context_tokens", "greater than 0", "got -1", "Correct the value"]),
         ("id: qwen3-14b\nroles: {boss: 1}\n", ["roles.boss", "local_coder"]),
@@ -130,20 +130,20 @@ def test_a_mistake_in_the_users_routing_leaves_the_shipped_one_in_force(tmp_path
         ("id: qwen3-14b\n? {a: 1}\n: 2\n", ["mine.yaml"]),
     ],
 )
-def test_a_mistake_names_file_field_value_and_remedy_and_the_others_are_still_served(
-    tmp_path: Path, text: str, told: list[str]
+def test_a_mistake_is_reported_with_its_place_and_remedy_and_other_profiles_still_load(
+    tmp_path: Path, text: str, expected: list[str]
 ):
     catalogue = _load(tmp_path, mine=text, own=OWN)
 
     (problem,) = catalogue.problems
     assert str(problem).startswith("mine.yaml: ")
-    for part in told:
+    for part in expected:
         assert part in str(problem)
     assert "my-vllm" in catalogue.profiles
     assert {i: p for i, p in catalogue.profiles.items() if i != "my-vllm"} == SHIPPED.profiles
 
 
-def test_a_key_pasted_into_the_wrong_field_is_not_repeated(tmp_path: Path):
+def test_a_secret_in_the_wrong_field_is_not_repeated_in_the_problem(tmp_path: Path):
     catalogue = _load(
         tmp_path,
         key=f"{OWN}\n".replace("MY_KEY", "sk-very-secret"),
@@ -152,13 +152,13 @@ def test_a_key_pasted_into_the_wrong_field_is_not_repeated(tmp_path: Path):
     )
 
     assert len(catalogue.problems) == 3
-    told = " ".join(map(str, catalogue.problems))
-    assert "api_key_env" in told
-    assert "base_url" in told
-    assert "secret" not in told
+    expected = " ".join(map(str, catalogue.problems))
+    assert "api_key_env" in expected
+    assert "base_url" in expected
+    assert "secret" not in expected
 
 
-def test_a_file_that_cannot_be_read_is_named_and_the_others_are_served(tmp_path: Path):
+def test_an_unreadable_file_is_reported_and_other_profiles_still_load(tmp_path: Path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00id")
     (tmp_path / "folder.yaml").mkdir()
     (tmp_path / "dangling.yaml").symlink_to(tmp_path / "nowhere")
@@ -173,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_served(tmp_path:
     assert "my-vllm" in catalogue.profiles
 
 
-def test_a_file_that_ends_in_yml_counts_too_and_others_do_not(tmp_path: Path):
+def test_yml_files_are_loaded_too_and_other_files_are_ignored(tmp_path: Path):
     (tmp_path / "own.yml").write_text(OWN, encoding="utf-8")
     (tmp_path / "notes.txt").write_text("id: nothing", encoding="utf-8")
 
@@ -183,18 +183,18 @@ def test_a_file_that_ends_in_yml_counts_too_and_others_do_not(tmp_path: Path):
     assert catalogue.problems == ()
 
 
-def test_two_files_for_one_profile_are_laid_over_one_another_in_the_order_of_their_names(tmp_path: Path):
+def test_two_files_for_one_profile_are_merged_in_the_order_of_their_names(tmp_path: Path):
     catalogue = _load(tmp_path, a="id: qwen3-14b\ncontext_tokens: 1000\nname: A\n", b="id: qwen3-14b\nname: B\n")
 
     assert (catalogue.profiles["qwen3-14b"].context_tokens, catalogue.profiles["qwen3-14b"].name) == (1000, "B")
 
 
-def test_a_file_in_place_of_the_folder_is_a_problem(tmp_path: Path):
-    place = tmp_path / "profiles"
-    place.write_text("id: qwen3-14b\n")
+def test_a_file_in_place_of_the_folder_is_reported(tmp_path: Path):
+    path = tmp_path / "profiles"
+    path.write_text("id: qwen3-14b\n")
 
-    catalogue = load_catalogue(place)
+    catalogue = load_catalogue(path)
 
     (problem,) = catalogue.problems
-    assert str(problem) == f"{place}: is not a folder. Replace it with a folder of profiles, or remove it."
+    assert str(problem) == f"{path}: is not a folder. Replace it with a folder of profiles, or remove it."
     assert catalogue.not_in_force == "profiles/ is not in force: it is not a folder; `chargehand doctor` says more."

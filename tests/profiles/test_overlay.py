@@ -1,4 +1,4 @@
-"""Measured facts on disk: one update after the other, none half-written, the last one taken back."""
+"""Measured facts on disk: updates are atomic and serialized, and the last one can be undone."""
 
 import os
 import signal
@@ -29,26 +29,26 @@ def change(profile: str, *place: str, after: Fact) -> Proposal:
     return Proposal(profile, place, None, after, EVIDENCE)
 
 
-def wrote(folder: Path, *changes: Proposal) -> None:
+def write_update(folder: Path, *changes: Proposal) -> None:
     add(folder, newest(folder), changes, NOW)
 
 
-def start(folder: Path, *words: str) -> subprocess.Popen[str]:
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     writer = subprocess.Popen(
-        [sys.executable, str(WRITER), str(folder), *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(WRITER), str(folder), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert writer.stdout is not None
     assert writer.stdout.readline() == "ready\n"
     return writer
 
 
-def ended(writer: subprocess.Popen[str]) -> int:
+def finish(writer: subprocess.Popen[str]) -> int:
     writer.communicate("go\n", timeout=WAIT_S)
     return writer.returncode
 
 
-def test_what_was_measured_lies_between_what_ships_and_the_users_own(folder: Path):
-    wrote(
+def test_measured_facts_override_shipped_ones_and_the_users_file_overrides_both(folder: Path):
+    write_update(
         folder,
         change("qwen3-14b", "context_tokens", after=1_111),
         change("qwen3-14b", "max_output_tokens", after=222),
@@ -66,8 +66,8 @@ def test_what_was_measured_lies_between_what_ships_and_the_users_own(folder: Pat
     assert opus == before.model_copy(update={"input_usd_per_million_tokens": 9.0})
 
 
-def test_a_measured_fact_of_the_users_own_model_is_laid_under_their_file(folder: Path):
-    wrote(folder, change("mine", "context_tokens", after=1_111))
+def test_a_measured_fact_fills_a_gap_in_a_profile_that_the_user_added(folder: Path):
+    write_update(folder, change("mine", "context_tokens", after=1_111))
     assert "no file adds such a profile" in str(load_catalogue(folder.parent).problems[0])
 
     (folder.parent / "mine.yaml").write_text(
@@ -81,11 +81,11 @@ def test_a_measured_fact_of_the_users_own_model_is_laid_under_their_file(folder:
     assert catalogue.profiles["mine"].context_tokens == 1_111
 
 
-def test_a_shipped_price_that_was_read_later_is_not_hidden_by_an_older_one(folder: Path):
+def test_an_older_measured_price_does_not_override_a_newer_shipped_one(folder: Path):
     price: Fact = {"input_usd_per_million_tokens": 77.0, "output_usd_per_million_tokens": 77.0, "source": "x"}
-    wrote(folder, change("claude-opus-5-5", "price", after={**price, "seen": "2020-01-01"}))
+    write_update(folder, change("claude-opus-5-5", "price", after={**price, "seen": "2020-01-01"}))
     old = load_catalogue(folder.parent).profiles["claude-opus-5-5"]
-    wrote(folder, change("claude-opus-5-5", "price", after={**price, "seen": "2030-01-01"}))
+    write_update(folder, change("claude-opus-5-5", "price", after={**price, "seen": "2030-01-01"}))
     new = load_catalogue(folder.parent).profiles["claude-opus-5-5"]
 
     assert old == SHIPPED["claude-opus-5-5"]
@@ -93,25 +93,25 @@ def test_a_shipped_price_that_was_read_later_is_not_hidden_by_an_older_one(folde
     assert new.price.input_usd_per_million_tokens == 77
 
 
-def test_updates_are_taken_back_one_after_the_other(folder: Path):
+def test_updates_are_undone_one_after_the_other(folder: Path):
     for tokens in (1, 2, 3):
-        wrote(folder, change("qwen3-14b", "context_tokens", after=tokens))
+        write_update(folder, change("qwen3-14b", "context_tokens", after=tokens))
 
-    left: list[object] = []
+    values: list[object] = []
     for _ in range(3):
         undo(folder, NOW)
-        left.append(facts_in_force(folder).facts.get("qwen3-14b", {}).get("context_tokens"))
+        values.append(facts_in_force(folder).facts.get("qwen3-14b", {}).get("context_tokens"))
 
-    assert left == [2, 1, None]
+    assert values == [2, 1, None]
     with pytest.raises(NothingToUndo):
         undo(folder, NOW)
-    wrote(folder, change("qwen3-14b", "context_tokens", after=4))
+    write_update(folder, change("qwen3-14b", "context_tokens", after=4))
     assert undo(folder, NOW).changes[0].after == 4
     assert facts_in_force(folder).facts == {}
 
 
-def test_a_file_that_was_changed_by_hand_stays_in_force_and_is_never_written_over(folder: Path):
-    wrote(folder, change("qwen3-14b", "context_tokens", after=1_111))
+def test_a_file_changed_by_hand_stays_in_force_and_blocks_undo_and_updates(folder: Path):
+    write_update(folder, change("qwen3-14b", "context_tokens", after=1_111))
     file = folder / "0001.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("1111", "2222"), encoding="utf-8")
 
@@ -119,9 +119,9 @@ def test_a_file_that_was_changed_by_hand_stays_in_force_and_is_never_written_ove
 
     assert catalogue.profiles["qwen3-14b"].context_tokens == 2_222
     assert "was changed since it was written" in str(catalogue.problems[0])
-    for refused in (lambda: undo(folder, NOW), lambda: newest(folder)):
+    for call in (lambda: undo(folder, NOW), lambda: newest(folder)):
         with pytest.raises(OverlayError, match="was changed since it was written"):
-            refused()
+            call()
     assert [path.name for path in folder.iterdir()] == ["0001.yaml"]
 
 
@@ -138,8 +138,8 @@ def test_a_file_that_was_changed_by_hand_stays_in_force_and_is_never_written_ove
         b"{number: 2, at: 2026-11-25T12:00:00Z, facts: {qwen3-14b: 7}}",
     ],
 )
-def test_a_broken_file_is_named_and_the_facts_before_it_stay_in_force(folder: Path, broken: bytes):
-    wrote(folder, change("qwen3-14b", "context_tokens", after=1_111))
+def test_a_broken_file_is_reported_and_the_facts_before_it_stay_in_force(folder: Path, broken: bytes):
+    write_update(folder, change("qwen3-14b", "context_tokens", after=1_111))
     (folder / "0002.yaml").write_bytes(broken)
 
     catalogue = load_catalogue(folder.parent)
@@ -151,8 +151,10 @@ def test_a_broken_file_is_named_and_the_facts_before_it_stay_in_force(folder: Pa
     assert (folder / "0002.yaml").read_bytes() == broken
 
 
-def test_measured_facts_that_fit_no_profile_leave_the_shipped_one_in_force(folder: Path):
-    wrote(folder, change("qwen3-14b", "context_tokens", after=-5), change("qwen3-30b-a3b", "context_tokens", after=5))
+def test_invalid_measured_facts_are_reported_and_the_shipped_profile_stays_in_force(folder: Path):
+    write_update(
+        folder, change("qwen3-14b", "context_tokens", after=-5), change("qwen3-30b-a3b", "context_tokens", after=5)
+    )
 
     catalogue = load_catalogue(folder.parent)
 
@@ -161,7 +163,7 @@ def test_measured_facts_that_fit_no_profile_leave_the_shipped_one_in_force(folde
     assert "chargehand profiles undo" in str(catalogue.problems[0])
 
 
-def test_who_comes_second_is_told_and_writes_nothing(folder: Path):
+def test_an_update_on_an_outdated_base_is_refused_and_not_written(folder: Path):
     base = newest(folder)
     add(folder, base, [change("qwen3-14b", "context_tokens", after=1)], NOW)
 
@@ -172,7 +174,7 @@ def test_who_comes_second_is_told_and_writes_nothing(folder: Path):
     assert [path.name for path in folder.iterdir()] == ["0001.yaml"]
 
 
-def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(folder: Path):
+def test_a_folder_that_cannot_be_listed_is_reported_with_a_remedy(folder: Path):
     folder.parent.mkdir()
     folder.write_text("a file stands where the folder belongs", encoding="utf-8")
 
@@ -181,32 +183,32 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_remedy(folder: Path):
     assert "cannot be listed" in facts_in_force(folder).problems[0]
 
 
-def test_updates_at_once_come_one_after_the_other_and_none_is_lost(folder: Path):
+def test_concurrent_updates_are_serialized_and_none_is_lost(folder: Path):
     writers = [start(folder, "5", name) for name in ("left", "right", "third")]
     for writer in writers:
         assert writer.stdin is not None
         writer.stdin.write("go\n")
         writer.stdin.flush()
 
-    assert [ended(writer) for writer in writers] == [0, 0, 0]
+    assert [finish(writer) for writer in writers] == [0, 0, 0]
 
     assert newest(folder).number == 15
     marks = {name for name in facts_in_force(folder).facts if not name.startswith("model")}
     assert marks == {f"{name}-{number}" for name in ("left", "right", "third") for number in range(5)}
-    # Each saw what the one before had written: the marks are the numbers they started from.
+    # Each update started from the one before: the marks hold the numbers of their base updates.
     facts = facts_in_force(folder).facts
     assert sorted(facts[mark]["context_tokens"] for mark in marks) == list(range(15))
 
 
 @pytest.mark.parametrize("command", ["1", "undo"])
-def test_killed_at_any_step_the_facts_are_the_old_ones_or_the_new_ones(tmp_path: Path, command: str):
-    seen: set[int] = set()
+def test_after_kill_9_at_any_step_either_the_old_or_the_new_facts_are_in_force(tmp_path: Path, command: str):
+    numbers: set[int] = set()
     for step in range(1, 40):
         folder = tmp_path / f"{command} {step}" / FOLDER
         update(folder, "first")
         old = facts_in_force(folder).facts
 
-        code = ended(start(folder, command, "second", str(step)))
+        code = finish(start(folder, command, "second", str(step)))
 
         in_force = facts_in_force(folder)
         assert in_force.problems == ()
@@ -214,27 +216,27 @@ def test_killed_at_any_step_the_facts_are_the_old_ones_or_the_new_ones(tmp_path:
         assert len(figures) == 1
         number = newest(folder).number
         assert (number == 1) == (in_force.facts == old)
-        seen.add(number)
-        to_work_on = newest(folder)
-        add(folder, to_work_on, proposals("after"), NOW)  # and the next update works at once
+        numbers.add(number)
+        current = newest(folder)
+        add(folder, current, proposals("after"), NOW)  # the next update succeeds
         if code == 0:
             break
         assert code == -signal.SIGKILL
     else:
         raise AssertionError("it never came to an end")
-    assert seen == {1, 2}
+    assert numbers == {1, 2}
     assert step > 5
     assert to_undo(folder).changes
 
 
-def test_what_a_kill_left_behind_is_removed_later(folder: Path):
+def test_old_unfinished_files_are_removed_by_the_next_update_and_recent_ones_kept(folder: Path):
     folder.mkdir(parents=True)
-    old, young = folder / ".0001.a.unfinished", folder / ".0001.b.unfinished"
+    old, recent = folder / ".0001.a.unfinished", folder / ".0001.b.unfinished"
     old.touch()
-    young.touch()
+    recent.touch()
     os.utime(old, (0, 0))
 
     update(folder, "next")
 
     assert not old.exists()
-    assert young.exists()
+    assert recent.exists()

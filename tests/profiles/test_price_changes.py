@@ -1,4 +1,4 @@
-"""A price with a date: what is charged on which day."""
+"""Price changes: which price applies on which day."""
 
 import datetime as dt
 
@@ -31,7 +31,7 @@ def per_million(charged: Price) -> float:
     return charged.cost_usd(input_tokens=1_000_000, output_tokens=0)
 
 
-def test_a_change_counts_from_its_day_on_and_not_before():
+def test_a_price_change_applies_from_its_effective_day():
     announced = price(change(NEW_YEAR, 2))
 
     assert per_million(announced.on(NEW_YEAR - dt.timedelta(days=1))) == 1
@@ -39,49 +39,49 @@ def test_a_change_counts_from_its_day_on_and_not_before():
     assert per_million(announced.on(NEW_YEAR + dt.timedelta(days=400))) == 2
 
 
-def test_of_several_changes_the_latest_that_has_begun_counts_whatever_their_order():
+def test_the_latest_effective_price_change_applies_whatever_their_order():
     announced = price(change(MAY, 3), change(NEW_YEAR, 2))
 
     assert [per_million(announced.on(day)) for day in (SEEN, NEW_YEAR, MAY)] == [1, 2, 3]
 
 
-def test_a_price_that_was_taken_for_a_day_can_be_taken_again_for_a_later_one():
+def test_a_price_resolved_for_a_day_can_be_resolved_for_a_later_day():
     on_new_year = price(change(MAY, 3), change(NEW_YEAR, 2)).on(NEW_YEAR)
 
     assert on_new_year.on(NEW_YEAR) == on_new_year
     assert per_million(on_new_year.on(MAY)) == 3
 
 
-def test_a_change_brings_all_its_rates_and_none_of_the_old_ones():
+def test_a_price_change_replaces_all_rates():
     charged = price(change(NEW_YEAR, 2)).on(NEW_YEAR)
 
     assert charged.cache_read_usd_per_million_tokens is None
 
 
 @pytest.mark.parametrize("effective", [dt.date(2026, 11, 1), SEEN], ids=["before", "on that day"])
-def test_a_price_that_was_read_after_a_change_is_the_newer_word(effective: dt.date):
+def test_a_price_read_on_or_after_the_day_of_a_change_overrides_the_change(effective: dt.date):
     stale = price(change(effective, 2))
 
     assert per_million(stale.on(NEW_YEAR)) == 1
 
 
-def test_a_change_that_has_begun_says_when_it_was_read_and_not_when_it_began():
+def test_an_effective_price_change_is_dated_by_when_it_was_read():
     assert price(change(NEW_YEAR, 2)).on(MAY).seen == SEEN
 
 
-def test_a_share_of_a_price_is_that_share_of_long_prompts_and_of_later_prices_too():
+def test_a_share_of_a_price_also_applies_to_long_prompts_and_to_later_prices():
     long = LongPromptRates(above_prompt_tokens=100, input_usd_per_million_tokens=4, output_usd_per_million_tokens=40)
-    whole = price(change(NEW_YEAR, 2)).model_copy(update={"long_prompt": long})
+    full_price = price(change(NEW_YEAR, 2)).model_copy(update={"long_prompt": long})
 
-    half = whole.at_share(0.5)
+    half = full_price.at_share(0.5)
 
     for day in (SEEN, NEW_YEAR):
         for tokens in (100, 101):
             used = {"input_tokens": tokens, "output_tokens": 7, "cache_read_tokens": 50}
-            assert half.on(day).cost_usd(**used) == pytest.approx(whole.on(day).cost_usd(**used) / 2)
+            assert half.on(day).cost_usd(**used) == pytest.approx(full_price.on(day).cost_usd(**used) / 2)
 
 
 @pytest.mark.parametrize("usd", [float("inf"), float("nan")])
-def test_a_price_is_a_number_that_something_can_cost(usd: float):
+def test_infinite_and_nan_prices_are_rejected(usd: float):
     with pytest.raises(ValidationError):
         change(NEW_YEAR, usd)

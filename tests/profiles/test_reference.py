@@ -1,4 +1,4 @@
-"""Every fact of the reference document against the profiles: each key of each of its YAML blocks."""
+"""The profiles match the reference document, in each key of each of its YAML blocks."""
 
 import datetime as dt
 import re
@@ -44,10 +44,10 @@ def _speed(profile: ModelProfile, stated: str) -> bool:
     numbers = [float(n) for n in re.findall(r"\d+", stated)]
     speed = profile.speed
     assert speed is not None
-    where = HARDWARE if profile.provider == "ollama" else speed.measured_on
+    measured_on = HARDWARE if profile.provider == "ollama" else speed.measured_on
     ends = (speed.slowest_tokens_per_second, speed.fastest_tokens_per_second)
     expected = (numbers[0], None if "+" in stated else numbers[1])
-    return ends == expected and speed.measured_on == where and speed.source == SOURCE
+    return ends == expected and speed.measured_on == measured_on and speed.source == SOURCE
 
 
 def _cost(profile: ModelProfile, stated: dict[str, str]) -> bool:
@@ -89,7 +89,9 @@ def _benchmarks(profile: ModelProfile, stated: dict[str, str]) -> bool:
 
 
 def _special_features(profile: ModelProfile, stated: list[dict[str, str]]) -> bool:
-    return profile.special_features == {name: what for feature in stated for name, what in feature.items()}
+    return profile.special_features == {
+        name: description for feature in stated for name, description in feature.items()
+    }
 
 
 def _threshold(profile: ModelProfile, stated: str) -> bool:
@@ -133,7 +135,7 @@ READERS: Mapping[str, Callable[[ModelProfile, Any], bool]] = {
 }
 
 
-def test_the_document_describes_seven_models_and_each_has_its_profile():
+def test_the_reference_describes_seven_models_and_each_has_a_profile():
     assert len(BLOCKS) == 7
     assert set(BLOCKS) == {p.id for p in CATALOGUE if p.in_reference}
 
@@ -141,14 +143,14 @@ def test_the_document_describes_seven_models_and_each_has_its_profile():
 @pytest.mark.parametrize(
     ("model_id", "key"), [(model_id, key) for model_id, (_, facts) in BLOCKS.items() for key in facts]
 )
-def test_the_profile_states_what_the_reference_states(model_id: str, key: str):
+def test_each_fact_of_the_reference_is_in_the_profile(model_id: str, key: str):
     _, facts = BLOCKS[model_id]
 
     assert READERS[key](CATALOGUE.profiles[model_id], facts[key]), facts[key]
 
 
 @pytest.mark.parametrize("model_id", BLOCKS)
-def test_the_profile_bears_the_references_heading(model_id: str):
+def test_profile_names_and_labels_match_the_references_headings(model_id: str):
     heading, _ = BLOCKS[model_id]
     profile = CATALOGUE.profiles[model_id]
 
@@ -156,7 +158,7 @@ def test_the_profile_bears_the_references_heading(model_id: str):
 
 
 @pytest.mark.parametrize("model_id", BLOCKS)
-def test_the_profile_says_nothing_in_the_references_name_that_it_does_not_state(model_id: str):
+def test_reference_profiles_have_no_facts_that_the_reference_does_not_state(model_id: str):
     _, facts = BLOCKS[model_id]
     profile = CATALOGUE.profiles[model_id]
 
@@ -181,7 +183,7 @@ def test_the_profile_says_nothing_in_the_references_name_that_it_does_not_state(
         ("glm-4.7", "retired", "gpt-oss-120b"),
     ],
 )
-def test_the_profile_says_what_became_of_the_model(model_id: str, status: str, successor: str | None):
+def test_reference_profiles_state_the_models_status_and_successor(model_id: str, status: str, successor: str | None):
     lifecycle = CATALOGUE.profiles[model_id].lifecycle
 
     assert (lifecycle.status, lifecycle.successor) == (status, successor)
@@ -191,7 +193,7 @@ def test_the_profile_says_what_became_of_the_model(model_id: str, status: str, s
         assert lifecycle.retires_on < dt.date(2026, 11, 24)
 
 
-def test_the_references_price_is_kept_beside_the_true_one():
+def test_the_references_price_of_glm_is_kept_beside_the_actual_one():
     glm = CATALOGUE.profiles["glm-4.7"]
 
     assert glm.price is not None

@@ -1,4 +1,4 @@
-"""The profiles that ship: right, sourced, priced as their vendors price, and quick to load."""
+"""The shipped profiles: valid, sourced, with their vendors' prices, and quick to load."""
 
 import datetime as dt
 import time
@@ -21,18 +21,18 @@ TODAY = dt.date(2026, 11, 24)
 SHIPPED = [f for f in files("chargehand.profiles").iterdir() if f.name.endswith(".yaml") and f.name != "routing.yaml"]
 
 
-def test_every_shipped_profile_is_right():
+def test_all_shipped_profiles_load_without_problems():
     assert CATALOGUE.problems == ()
     assert len(PROFILES) == len(SHIPPED)
 
 
 @pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.name)
-def test_a_file_is_named_after_its_profile(file):
+def test_each_file_is_named_after_its_profile(file):
     assert file.name == f"{yaml.safe_load(file.read_text(encoding='utf-8'))['id']}.yaml"
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.id)
-def test_every_figure_has_its_source_and_its_day(profile: ModelProfile):
+def test_every_figure_has_a_source_and_a_date(profile: ModelProfile):
     sourced = [profile.lifecycle, profile.price, profile.speed, *profile.benchmarks]
 
     for fact in filter(None, sourced):
@@ -41,13 +41,13 @@ def test_every_figure_has_its_source_and_its_day(profile: ModelProfile):
 
 
 @pytest.mark.parametrize("profile", PROFILES, ids=lambda p: p.id)
-def test_names_in_a_profile_exist(profile: ModelProfile):
+def test_providers_roles_and_successors_in_profiles_exist(profile: ModelProfile):
     assert profile.provider in get_args(ProviderName)
     assert set(profile.roles) <= set(ROLES)
     assert profile.lifecycle.successor is None or profile.lifecycle.successor in CATALOGUE.profiles
 
 
-def test_a_successor_is_offered():
+def test_successors_are_still_offered():
     for profile in PROFILES:
         if profile.lifecycle.successor:
             assert CATALOGUE.profiles[profile.lifecycle.successor].is_offered_on(TODAY)
@@ -59,7 +59,7 @@ def test_wire_ids_are_unique():
     assert len(set(wire_ids)) == len(wire_ids)
 
 
-def test_within_a_role_two_models_never_claim_the_same_place():
+def test_ranks_within_a_role_are_unique():
     for role in ROLES:
         places = [p.roles[role] for p in PROFILES if role in p.roles and p.is_offered_on(TODAY)]
 
@@ -67,19 +67,19 @@ def test_within_a_role_two_models_never_claim_the_same_place():
 
 
 @pytest.mark.parametrize("profile", [p for p in PROFILES if p.provider == "ollama"], ids=lambda p: p.id)
-def test_a_local_model_costs_nothing_and_says_how_to_get_it(profile: ModelProfile):
+def test_local_models_are_free_and_have_a_setup_command(profile: ModelProfile):
     assert profile.price is None
     assert profile.setup_command == f"ollama pull {profile.api_model}"
     assert profile.cost_usd(input_tokens=10**6, output_tokens=10**6) == 0
 
 
 @pytest.mark.parametrize("profile", PRICED, ids=lambda p: p.id)
-def test_the_price_is_the_one_that_genai_prices_knows(profile: ModelProfile):
+def test_prices_match_genai_prices(profile: ModelProfile):
     for prompt_tokens in (1_000, 100_000, 100_001, 500_000):
         ours = profile.cost_usd(input_tokens=prompt_tokens, output_tokens=3_000)
 
-        theirs = _their_price(profile, input_tokens=prompt_tokens, output_tokens=3_000)
-        assert Decimal(f"{ours:.9f}") == pytest.approx(theirs, abs=Decimal("1e-9"))
+        expected = _genai_price(profile, input_tokens=prompt_tokens, output_tokens=3_000)
+        assert Decimal(f"{ours:.9f}") == pytest.approx(expected, abs=Decimal("1e-9"))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_the_price_is_the_one_that_genai_prices_knows(profile: ModelProfile):
     [p for p in PRICED if p.price is not None and p.price.cache_read_usd_per_million_tokens is not None],
     ids=lambda p: p.id,
 )
-def test_cached_tokens_cost_what_genai_prices_knows(profile: ModelProfile):
+def test_prices_of_cached_tokens_match_genai_prices(profile: ModelProfile):
     for prompt_tokens in (50_000, 150_000):
         tokens = {
             "input_tokens": prompt_tokens,
@@ -98,10 +98,10 @@ def test_cached_tokens_cost_what_genai_prices_knows(profile: ModelProfile):
 
         ours = profile.cost_usd(**tokens)
 
-        assert Decimal(f"{ours:.9f}") == pytest.approx(_their_price(profile, **tokens), abs=Decimal("1e-9"))
+        assert Decimal(f"{ours:.9f}") == pytest.approx(_genai_price(profile, **tokens), abs=Decimal("1e-9"))
 
 
-def _their_price(profile: ModelProfile, **tokens: int) -> Decimal:
+def _genai_price(profile: ModelProfile, **tokens: int) -> Decimal:
     return genai_prices.calc_price(
         genai_prices.Usage(**tokens),
         profile.api_model,
@@ -110,12 +110,12 @@ def _their_price(profile: ModelProfile, **tokens: int) -> Decimal:
     ).total_price
 
 
-def test_every_priced_model_is_one_that_genai_prices_knows():
+def test_only_anthropic_and_cerebras_models_have_prices():
     assert {p.provider for p in PRICED} == {"anthropic", "cerebras"}
 
 
-def test_loading_takes_little_more_than_reading_the_yaml():
-    """About 4 ms on two shared cores of 2026, of which the YAML takes more than half."""
+def test_loading_takes_less_than_three_times_as_long_as_parsing_the_yaml():
+    """Loading takes about 4 ms on two shared cores of 2026, more than half of it for the YAML."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
     def read() -> object:
@@ -127,7 +127,7 @@ def test_loading_takes_little_more_than_reading_the_yaml():
 def _best_seconds(work, rounds: int = 9) -> float:
     best = float("inf")
     for _ in range(rounds):
-        begun = time.process_time()
+        start = time.process_time()
         work()
-        best = min(best, time.process_time() - begun)
+        best = min(best, time.process_time() - start)
     return best

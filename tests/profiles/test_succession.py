@@ -1,4 +1,4 @@
-"""From model to model: who plays a role when one is gone, new, or about to go, and what is said of it."""
+"""Succession: which model has a role when another is retired, new or deprecated, and the notices about it."""
 
 import datetime as dt
 from dataclasses import replace
@@ -16,63 +16,63 @@ OLD, NEW = "claude-sonnet-5-5", "claude-sonnet-6"
 
 
 def successor(**lifecycle: Any) -> ModelProfile:
-    """The next Sonnet, which has no role of its own."""
+    """The next Sonnet, without roles of its own."""
     facts = SHIPPED.profiles[OLD].model_dump() | {"id": NEW, "api_model": NEW, "roles": {}}
     return ModelProfile.model_validate(facts | {"lifecycle": facts["lifecycle"] | lifecycle})
 
 
-def catalogue(*others: ModelProfile, named: str | None = NEW) -> Catalogue:
-    """The old Sonnet is deprecated, and names its successor."""
+def catalogue(*added: ModelProfile, named: str | None = NEW) -> Catalogue:
+    """The shipped catalogue with these models added and the old Sonnet deprecated in favour of `named`."""
     old = SHIPPED.profiles[OLD]
-    fate = {"status": "deprecated", "retires_on": LAST_DAY, "successor": named}
-    going = old.model_copy(update={"lifecycle": old.lifecycle.model_copy(update=fate)})
-    profiles = {**SHIPPED.profiles, OLD: going, **{p.id: p for p in others}}
+    lifecycle = {"status": "deprecated", "retires_on": LAST_DAY, "successor": named}
+    deprecated = old.model_copy(update={"lifecycle": old.lifecycle.model_copy(update=lifecycle)})
+    profiles = {**SHIPPED.profiles, OLD: deprecated, **{p.id: p for p in added}}
     return replace(SHIPPED, profiles=profiles)
 
 
-def validators(among: Catalogue, day: dt.date) -> list[str]:
-    return [p.id for p in among.models_in_role("validator", day, reference_first=False)]
+def validators(models: Catalogue, day: dt.date) -> list[str]:
+    return [p.id for p in models.models_in_role("validator", day, reference_first=False)]
 
 
-def test_a_deprecated_model_plays_its_role_until_its_last_day_and_its_successor_from_then_on():
-    among = catalogue(successor())
+def test_a_deprecated_model_has_its_role_until_its_last_day_and_then_its_successor_has_it():
+    models = catalogue(successor())
 
-    assert validators(among, DAY_BEFORE) == [OLD]
-    assert validators(among, LAST_DAY) == [NEW]
-
-
-def test_a_successor_with_a_place_of_its_own_keeps_that():
-    own = successor().model_copy(update={"roles": {"validator": 7}})
-
-    assert validators(catalogue(own), LAST_DAY) == [NEW]
-    assert catalogue(own).profiles[NEW].roles == {"validator": 7}
+    assert validators(models, DAY_BEFORE) == [OLD]
+    assert validators(models, LAST_DAY) == [NEW]
 
 
-def test_a_role_that_the_user_took_away_is_not_inherited():
+def test_a_successor_with_its_own_rank_in_the_role_keeps_it():
+    with_role = successor().model_copy(update={"roles": {"validator": 7}})
+
+    assert validators(catalogue(with_role), LAST_DAY) == [NEW]
+    assert catalogue(with_role).profiles[NEW].roles == {"validator": 7}
+
+
+def test_a_role_that_the_user_removed_is_not_inherited():
     facts = successor().model_dump(exclude={"roles_taken_away"}) | {"roles": {"validator": None}}
 
     assert validators(catalogue(ModelProfile.model_validate(facts)), LAST_DAY) == []
 
 
-def test_a_succession_goes_on_to_the_first_who_is_still_offered():
-    gone = successor(status="retired", successor="claude-opus-5-5")
+def test_the_role_passes_to_the_first_successor_that_is_still_offered():
+    retired = successor(status="retired", successor="claude-opus-5-5")
 
-    assert validators(catalogue(gone), LAST_DAY) == ["claude-opus-5-5"]
-
-
-def test_models_that_name_each_other_leave_the_role_empty():
-    gone = successor(status="retired", successor=OLD)
-
-    assert validators(catalogue(gone), LAST_DAY) == []
+    assert validators(catalogue(retired), LAST_DAY) == ["claude-opus-5-5"]
 
 
-def test_on_probation_a_model_plays_no_role_and_is_had_by_name():
+def test_retired_models_that_name_each_other_as_successors_leave_the_role_empty():
+    retired = successor(status="retired", successor=OLD)
+
+    assert validators(catalogue(retired), LAST_DAY) == []
+
+
+def test_a_model_on_probation_has_no_role_and_is_selected_only_by_its_own_name():
     new = successor(on_probation=True).model_copy(update={"roles": {"validator": 1}})
-    among = catalogue(new)
+    models = catalogue(new)
 
-    assert validators(among, DAY_BEFORE) == [OLD]
-    assert among.named(NEW, DAY_BEFORE) == (new,)
-    assert new not in among.named("sonnet", DAY_BEFORE)
+    assert validators(models, DAY_BEFORE) == [OLD]
+    assert models.named(NEW, DAY_BEFORE) == (new,)
+    assert new not in models.named("sonnet", DAY_BEFORE)
 
 
 def test_a_successor_on_probation_inherits_nothing():
@@ -80,28 +80,28 @@ def test_a_successor_on_probation_inherits_nothing():
 
 
 def test_a_retirement_is_announced_for_thirty_days_with_the_successor():
-    among = catalogue(successor())
+    models = catalogue(successor())
 
-    due = notice_of(among.profiles[OLD], among, LONG_BEFORE + dt.timedelta(days=1))
+    notice = notice_of(models.profiles[OLD], models, LONG_BEFORE + dt.timedelta(days=1))
 
-    assert due is not None
-    assert (due.days, due.roles, due.successor) == (30, ("validator",), NEW)
-    assert due.text == f"{OLD} stops answering on 2027-01-31, in 30 days; its successor is {NEW}"
-    assert notice_of(among.profiles[OLD], among, LONG_BEFORE) is None
-    assert notice_of(among.profiles[OLD], among, LAST_DAY) is None
-
-
-def test_the_notice_names_who_will_be_there_that_day():
-    gone_by_then = successor(status="deprecated", retires_on=LAST_DAY, successor="claude-opus-5-5")
-
-    (due,) = [notice for notice in notices(catalogue(gone_by_then), DAY_BEFORE) if notice.model == OLD]
-
-    assert due.successor == "claude-opus-5-5"
+    assert notice is not None
+    assert (notice.days, notice.roles, notice.successor) == (30, ("validator",), NEW)
+    assert notice.text == f"{OLD} stops answering on 2027-01-31, in 30 days; its successor is {NEW}"
+    assert notice_of(models.profiles[OLD], models, LONG_BEFORE) is None
+    assert notice_of(models.profiles[OLD], models, LAST_DAY) is None
 
 
-def test_the_notice_says_what_is_missing_for_a_successor():
+def test_the_notice_names_a_successor_that_is_still_offered_on_that_day():
+    retired_by_then = successor(status="deprecated", retires_on=LAST_DAY, successor="claude-opus-5-5")
+
+    (notice,) = [entry for entry in notices(catalogue(retired_by_then), DAY_BEFORE) if entry.model == OLD]
+
+    assert notice.successor == "claude-opus-5-5"
+
+
+def test_the_notice_says_when_the_successor_is_on_probation_or_unknown():
     on_probation = notices(catalogue(successor(on_probation=True)), DAY_BEFORE)
-    nobody = notices(catalogue(named=None), DAY_BEFORE)
+    no_successor = notices(catalogue(named=None), DAY_BEFORE)
 
     assert "on probation" in on_probation[0].text
-    assert "--from-releases" in nobody[0].text
+    assert "--from-releases" in no_successor[0].text

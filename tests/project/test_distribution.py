@@ -1,4 +1,4 @@
-"""What registries and hosts are told of the package is what the package is."""
+"""The metadata for registries and hosts matches the package."""
 
 import functools
 import hashlib
@@ -21,33 +21,33 @@ VERSION = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 SCHEMA = PROJECT / "packaging" / "registry-schema" / "server.schema.json"
-SCHEMA_OF_THE_REGISTRY = json.loads(SCHEMA.read_text(encoding="utf-8"))
+REGISTRY_SCHEMA = json.loads(SCHEMA.read_text(encoding="utf-8"))
 
 
-def told(name: str) -> dict[str, Any]:
+def packaging_file(name: str) -> dict[str, Any]:
     return json.loads((PROJECT / "packaging" / name).read_text(encoding="utf-8"))
 
 
-def problems(entry: object) -> list[str]:
-    """What the registry's schema has against an entry."""
-    return [error.message for error in jsonschema.Draft7Validator(SCHEMA_OF_THE_REGISTRY).iter_errors(entry)]
+def schema_errors(entry: object) -> list[str]:
+    """The registry schema's errors about an entry."""
+    return [error.message for error in jsonschema.Draft7Validator(REGISTRY_SCHEMA).iter_errors(entry)]
 
 
-def test_every_place_names_the_same_version():
-    server, bundle = told("server.json"), told("manifest.json")
+def test_all_packaging_files_state_the_same_version():
+    server, bundle = packaging_file("server.json"), packaging_file("manifest.json")
 
     assert {server["version"], bundle["version"], *(p["version"] for p in server["packages"])} == {VERSION}
 
 
-def test_the_registrys_schema_is_the_one_that_was_taken():
-    told_of_it = (SCHEMA.parent / "README.md").read_text(encoding="utf-8")
+def test_the_registry_schema_matches_its_recorded_checksum_and_id():
+    readme = (SCHEMA.parent / "README.md").read_text(encoding="utf-8")
 
-    assert hashlib.sha256(SCHEMA.read_bytes()).hexdigest() in told_of_it
-    assert told("server.json")["$schema"] == SCHEMA_OF_THE_REGISTRY["$id"]
+    assert hashlib.sha256(SCHEMA.read_bytes()).hexdigest() in readme
+    assert packaging_file("server.json")["$schema"] == REGISTRY_SCHEMA["$id"]
 
 
-def test_the_registrys_schema_takes_the_entry():
-    assert problems(told("server.json")) == []
+def test_the_registry_entry_is_valid_against_the_schema():
+    assert schema_errors(packaging_file("server.json")) == []
 
 
 @pytest.mark.parametrize(
@@ -63,28 +63,30 @@ def test_the_registrys_schema_takes_the_entry():
         (("packages", 0, "environmentVariables", 0, "isSecret"), "yes"),
     ],
 )
-def test_the_registrys_schema_refuses_a_wrong_entry(place: tuple[str | int, ...], value: object):
-    entry: Any = told("server.json")
-    *outer, last = place
-    functools.reduce(operator.getitem, outer, entry)[last] = value
+def test_the_schema_rejects_an_invalid_registry_entry(place: tuple[str | int, ...], value: object):
+    entry: Any = packaging_file("server.json")
+    *parents, last = place
+    functools.reduce(operator.getitem, parents, entry)[last] = value
 
-    assert problems(entry)
+    assert schema_errors(entry)
 
 
-def test_the_entry_has_no_field_that_the_registry_does_not_know():
-    """The schema lets unknown fields pass, and the registry drops them."""
-    entry, forms = told("server.json"), SCHEMA_OF_THE_REGISTRY["definitions"]
-    of_a_variable = {*forms["Input"]["properties"], "name", "variables"}
+def test_the_registry_entry_has_no_unknown_fields():
+    """The schema accepts unknown fields, but the registry drops them."""
+    entry, definitions = packaging_file("server.json"), REGISTRY_SCHEMA["definitions"]
+    known_fields = {*definitions["Input"]["properties"], "name", "variables"}
 
-    assert set(entry) <= set(forms["ServerDetail"]["properties"])
+    assert set(entry) <= set(definitions["ServerDetail"]["properties"])
     for package in entry["packages"]:
-        assert set(package) <= set(forms["Package"]["properties"])
-        assert all(set(variable) <= of_a_variable for variable in package["environmentVariables"])
+        assert set(package) <= set(definitions["Package"]["properties"])
+        assert all(set(variable) <= known_fields for variable in package["environmentVariables"])
 
 
-def test_every_variable_that_is_offered_is_a_setting_and_keys_are_secret():
-    variables = {v["name"]: v for package in told("server.json")["packages"] for v in package["environmentVariables"]}
-    bundle = told("manifest.json")
+def test_all_offered_variables_are_settings_and_api_keys_are_marked_secret():
+    variables = {
+        v["name"]: v for package in packaging_file("server.json")["packages"] for v in package["environmentVariables"]
+    }
+    bundle = packaging_file("manifest.json")
 
     assert set(variables) <= set(facts_of_fields())
     assert {name for name, v in variables.items() if v.get("isSecret")} == {"ANTHROPIC_API_KEY", "CEREBRAS_API_KEY"}
@@ -95,22 +97,22 @@ def test_every_variable_that_is_offered_is_a_setting_and_keys_are_secret():
         assert field.get("sensitive", False) == name.endswith("_API_KEY")
 
 
-def test_no_option_of_the_bundle_that_is_left_blank_reaches_the_server_as_a_placeholder():
-    """Claude Desktop leaves `${user_config.…}` as it is where an option has neither a value nor a default."""
-    options = told("manifest.json")["user_config"]
+def test_all_options_of_the_bundle_have_a_default():
+    """Claude Desktop passes on the placeholder `${user_config.…}` when an option has neither a value nor a default."""
+    options = packaging_file("manifest.json")["user_config"]
 
     assert {name for name, option in options.items() if "default" not in option} == set()
 
 
 @pytest.mark.anyio
-async def test_the_bundle_lists_the_tools_that_there_are():
+async def test_the_bundle_lists_the_servers_tools():
     async with Client(build_app(own_services)) as client:
         tools = [tool.name for tool in (await client.list_tools()).tools]
 
-    assert [tool["name"] for tool in told("manifest.json")["tools"]] == tools
+    assert [tool["name"] for tool in packaging_file("manifest.json")["tools"]] == tools
 
 
-def test_the_image_runs_as_nobody_in_particular_and_gets_its_signals_itself():
+def test_the_image_runs_as_an_unprivileged_user_and_chargehand_is_its_entrypoint():
     lines = (PROJECT / "Dockerfile").read_text(encoding="utf-8").splitlines()
 
     assert "USER 10001" in lines

@@ -1,4 +1,4 @@
-"""The example profiles that people copy can be loaded."""
+"""The example profiles in the documentation can be loaded."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize("page", ["docs/models.md", "docs/openai-compatible.md"])
-def test_the_example_profiles_are_profiles(page: str, tmp_path: Path):
+def test_the_example_profiles_in_the_docs_load_without_problems(page: str, tmp_path: Path):
     examples = [
         text
         for text in re.findall(r"```yaml\n(.*?)```", (CHECKOUT / page).read_text(encoding="utf-8"), re.DOTALL)

@@ -1,4 +1,4 @@
-"""README.md and the pages of docs/ say what the code does: settings, tools, commands, statuses, JSON, links."""
+"""README.md and the pages in docs/ match the code: settings, tools, commands, statuses, JSON, links."""
 
 import json
 import re
@@ -19,11 +19,11 @@ PAGES = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 
 
 def settings_table() -> list[str]:
-    """The rows as README.md must have them."""
-    return [f"| `{name}` | {shown(default)} | {meaning} |" for name, (meaning, default) in facts_of_fields().items()]
+    """The rows that README.md must have."""
+    return [f"| `{name}` | {as_shown(default)} | {meaning} |" for name, (meaning, default) in facts_of_fields().items()]
 
 
-def shown(default: object) -> str:
+def as_shown(default: object) -> str:
     if default in (None, ()):
         return "unset"
     if isinstance(default, bool):
@@ -31,14 +31,14 @@ def shown(default: object) -> str:
     return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
 
 
-def test_the_settings_table_is_what_the_settings_are():
-    written = re.findall(r"^\| `(?:CHARGEHAND|OLLAMA|ANTHROPIC|CEREBRAS)_\w+` \|.*\|$", README, re.MULTILINE)
+def test_the_settings_table_of_the_readme_matches_the_settings():
+    rows = re.findall(r"^\| `(?:CHARGEHAND|OLLAMA|ANTHROPIC|CEREBRAS)_\w+` \|.*\|$", README, re.MULTILINE)
 
-    assert written == settings_table()
+    assert rows == settings_table()
 
 
 @pytest.mark.anyio
-async def test_the_tools_and_their_arguments_are_those_of_the_server():
+async def test_the_tools_table_of_the_readme_matches_the_server():
     async with Client(build_app(own_services)) as client:
         offered = {tool.name: list(tool.input_schema["properties"]) for tool in (await client.list_tools()).tools}
 
@@ -46,7 +46,7 @@ async def test_the_tools_and_their_arguments_are_those_of_the_server():
     assert {name: re.findall(r"`(\w+)`", arguments) for name, arguments in rows} == offered
 
 
-def test_each_hosts_json_can_be_pasted():
+def test_the_readmes_json_for_hosts_is_valid_and_complete():
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", README, re.DOTALL)]
 
     servers = [entry for block in blocks for key, group in block.items() if key != "inputs" for entry in group.values()]
@@ -57,14 +57,14 @@ def test_each_hosts_json_can_be_pasted():
         assert {"CHARGEHAND_ROOTS", "ANTHROPIC_API_KEY", "CEREBRAS_API_KEY"} <= set(server["env"])
 
 
-def test_every_status_of_a_delegation_is_explained():
+def test_the_readme_explains_every_status_of_a_delegation():
     explained = re.findall(r"^\| (`\w+`(?:, `\w+`)*) \| [^|]+ \|$", README, re.MULTILINE)
 
     assert {status for cell in explained for status in re.findall(r"`(\w+)`", cell)} == set(get_args(Status))
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_command_a_page_names_exists(path: Path):
+def test_all_commands_named_on_a_page_exist(path: Path):
     command = re.compile(r"(?:`|^|uv run )chargehand ((?:(?:bench|memory|profiles) )?\w+)", re.MULTILINE)
 
     named = command.findall(_text(path))
@@ -73,12 +73,12 @@ def test_every_command_a_page_names_exists(path: Path):
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
-def test_every_link_of_a_page_leads_somewhere(path: Path):
+def test_all_relative_links_of_a_page_have_a_target(path: Path):
     links = re.findall(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)", _text(path))
 
-    for to, heading in links:
-        target = (path.parent / to).resolve() if to else path
-        assert target.exists(), to
+    for link, heading in links:
+        target = (path.parent / link).resolve() if link else path
+        assert target.exists(), link
         if heading:
             headings = re.findall(r"^#+ (.*)$", _text(target), re.MULTILINE)
             assert heading in [re.sub(r"[^\w -]", "", text.lower()).replace(" ", "-") for text in headings], heading
@@ -94,5 +94,5 @@ def _is_command(words: list[str]) -> bool:
     return ended.value.code == 0
 
 
-def test_the_package_is_not_said_to_be_published():
+def test_the_readme_does_not_mention_uvx():
     assert "uvx" not in README

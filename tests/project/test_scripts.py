@@ -1,4 +1,4 @@
-"""`scripts/update_model_profiles.py` does what `chargehand profiles update` does, or says how to be run."""
+"""`scripts/update_model_profiles.py` runs `chargehand profiles update`, or prints how to run the script."""
 
 import subprocess
 import sys
@@ -7,19 +7,19 @@ from pathlib import Path
 SCRIPT = Path(__file__).parents[2] / "scripts" / "update_model_profiles.py"
 
 
-def test_the_script_does_what_the_command_does():
-    run = [sys.executable, str(SCRIPT), "--check", "--today", "2026-09-01"]
+def test_the_script_runs_profiles_update():
+    command = [sys.executable, str(SCRIPT), "--check", "--today", "2026-09-01"]
 
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    process = subprocess.command(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stdout) == (0, "No shipped profile is stale.\n")
+    assert (process.returncode, process.stdout) == (0, "No shipped profile is stale.\n")
 
 
-def test_outside_of_its_environment_the_script_says_how_to_run_it():
-    # Isolated and without site-packages: a Python that has no Chargehand.
-    run = [sys.executable, "-I", "-S", str(SCRIPT), "--from-evaluation", "--apply"]
+def test_a_python_without_chargehand_gets_the_command_that_runs_the_script():
+    # Isolated and without site-packages: a Python without Chargehand.
+    command = [sys.executable, "-I", "-S", str(SCRIPT), "--from-evaluation", "--apply"]
 
-    done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+    process = subprocess.command(command, capture_output=True, text=True, timeout=60, check=False)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "uv run python scripts/update_model_profiles.py --from-evaluation --apply" in done.stderr
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "uv run python scripts/update_model_profiles.py --from-evaluation --apply" in process.stderr

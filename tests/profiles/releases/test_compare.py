@@ -1,4 +1,4 @@
-"""From a listing to proposals: what is retired, who follows, who is new, what costs something else."""
+"""Proposals from a vendor's listing: retirements, successors, new models, and changed prices."""
 
 import datetime as dt
 from dataclasses import replace
@@ -18,7 +18,7 @@ from chargehand.profiles.releases.listing import ListedModel, ListedThinking, Li
 
 _SHIPPED = load_catalogue()
 _DEPARTING = _SHIPPED.profiles["claude-sonnet-4-5"]
-# As it was in the last week of a model's life.
+# The catalogue in the last week before a model's retirement.
 CATALOGUE = replace(
     _SHIPPED,
     profiles={
@@ -45,26 +45,26 @@ def no_price(*_: object) -> None:
 
 
 def claude(wire_id: str, **facts: Any) -> ListedModel:
-    said = {"line": wire_id.split("-")[1], "released": RELEASED.get(wire_id), "lifecycle": "active"}
-    return ListedModel(id=wire_id, **{**said, **facts})
+    defaults = {"line": wire_id.split("-")[1], "released": RELEASED.get(wire_id), "lifecycle": "active"}
+    return ListedModel(id=wire_id, **{**defaults, **facts})
 
 
-def costs(wire_id: str, charged: Price) -> KnownPrice:
+def price_list(wire_id: str, charged: Price) -> KnownPrice:
     """A price list of one entry."""
-    return lambda _, asked: charged if asked == wire_id else None
+    return lambda _, requested: charged if requested == wire_id else None
 
 
 def from_anthropic(*models: ListedModel) -> Listing:
-    """All that are known, of which these replace their like."""
-    named = {model.id: model for model in models}
-    listed = [named.pop(name, claude(name)) for name in (*RELEASED, "claude-fable-5-1", "claude-fable-5-2")]
-    if not any(name.startswith("claude-sonnet-4-5") for name in named):
+    """A listing of all known models, in which these replace or join the defaults."""
+    by_id = {model.id: model for model in models}
+    listed = [by_id.pop(name, claude(name)) for name in (*RELEASED, "claude-fable-5-1", "claude-fable-5-2")]
+    if not any(name.startswith("claude-sonnet-4-5") for name in by_id):
         listed.append(claude("claude-sonnet-4-5", lifecycle="deprecated", retires_on=dt.date(2026, 11, 30)))
     return Listing(
         provider="anthropic",
         source="Anthropic models.list",
         seen=TODAY,
-        models=(*listed, *named.values()),
+        models=(*listed, *by_id.values()),
     )
 
 
@@ -76,12 +76,12 @@ def from_ollama(*models: ListedModel) -> Listing:
     return Listing(provider="ollama", source="Ollama show", seen=TODAY, models=models)
 
 
-def found(listing: Listing, known: KnownPrice = no_price, catalogue: Catalogue = CATALOGUE) -> Findings:
+def compare_listing(listing: Listing, known: KnownPrice = no_price, catalogue: Catalogue = CATALOGUE) -> Findings:
     return compare(listing, catalogue, known, TODAY)
 
 
-def applied(findings: Findings, catalogue: Catalogue = CATALOGUE) -> Catalogue:
-    """The catalogue with all proposals in."""
+def apply_all(findings: Findings, catalogue: Catalogue = CATALOGUE) -> Catalogue:
+    """The catalogue with all proposals applied."""
     profiles = dict(catalogue.profiles)
     for proposal in findings.proposals:
         facts: Any = proposal.after
@@ -97,15 +97,15 @@ def only(findings: Findings) -> Proposal:
     return proposal
 
 
-def test_a_listing_that_says_what_is_known_changes_nothing():
-    assert found(from_anthropic()) == Findings()
+def test_a_listing_without_news_gives_no_proposals():
+    assert compare_listing(from_anthropic()) == Findings()
 
 
-def test_a_deprecation_brings_its_last_day_and_a_warning_that_nobody_follows():
-    going = claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
+def test_a_deprecation_is_proposed_with_its_last_day_and_a_warning_about_the_role():
+    deprecated = claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
 
-    proposal = only(found(from_anthropic(going)))
-    after = applied(found(from_anthropic(going)))
+    proposal = only(compare_listing(from_anthropic(deprecated)))
+    after = apply_all(compare_listing(from_anthropic(deprecated)))
 
     assert (proposal.profile, proposal.place, proposal.needs_consent) == (OPUS, ("lifecycle",), False)
     assert proposal.evidence.note == "Stops answering on 2026-12-16"
@@ -115,11 +115,11 @@ def test_a_deprecation_brings_its_last_day_and_a_warning_that_nobody_follows():
     assert (lifecycle.source, lifecycle.seen) == ("Anthropic models.list", TODAY)
 
 
-def test_the_newest_active_model_of_the_line_follows_and_plays_from_that_day_on():
-    going = claude(SONNET, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
-    next_one = claude(NEXT, released=dt.date(2026, 11, 20))
+def test_the_newest_active_model_of_the_line_becomes_successor_and_has_the_role_from_that_day():
+    deprecated = claude(SONNET, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
+    successor = claude(NEXT, released=dt.date(2026, 11, 20))
 
-    after = applied(found(from_anthropic(going, next_one), costs(NEXT, price())))
+    after = apply_all(compare_listing(from_anthropic(deprecated, successor), price_list(NEXT, price())))
 
     assert after.profiles[SONNET].lifecycle.successor == NEXT
     lifted = after.profiles[NEXT].lifecycle.model_copy(update={"on_probation": False})
@@ -130,83 +130,86 @@ def test_the_newest_active_model_of_the_line_follows_and_plays_from_that_day_on(
     assert [p.id for p in after.models_in_role("validator", IN_THREE_WEEKS)] == [NEXT]
 
 
-def test_a_successor_on_probation_is_named_and_warned_of():
-    going = claude(SONNET, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
-    next_one = claude(NEXT, released=dt.date(2026, 11, 20))
+def test_a_successor_on_probation_is_warned_about():
+    deprecated = claude(SONNET, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)
+    successor = claude(NEXT, released=dt.date(2026, 11, 20))
 
-    first = found(from_anthropic(going, next_one), costs(NEXT, price())).proposals[0]
+    first = compare_listing(from_anthropic(deprecated, successor), price_list(NEXT, price())).proposals[0]
 
     assert f"Its successor {NEXT} is on probation: evaluate it before 2026-12-16." in first.warnings
 
 
-def test_what_is_retired_already_is_replaced_whatever_day_was_announced():
-    before = applied(found(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS))))
+def test_a_model_listed_as_retired_is_no_longer_offered_whatever_day_was_announced():
+    before = apply_all(compare_listing(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS))))
 
-    gone = found(from_anthropic(claude(OPUS, lifecycle="retired")), catalogue=before)
+    retired = compare_listing(from_anthropic(claude(OPUS, lifecycle="retired")), catalogue=before)
 
-    assert not applied(gone, before).profiles[OPUS].is_offered_on(TODAY)
+    assert not apply_all(retired, before).profiles[OPUS].is_offered_on(TODAY)
 
 
-def test_a_retirement_that_is_put_off_gets_its_new_day_and_one_that_is_called_off_none():
-    soon = applied(found(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS))))
+def test_a_postponed_retirement_gets_its_new_day_and_a_cancelled_one_is_removed():
+    announced = apply_all(
+        compare_listing(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=IN_THREE_WEEKS)))
+    )
     later = dt.date(2027, 3, 1)
 
-    put_off = applied(
-        found(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=later)), catalogue=soon), soon
+    put_off = apply_all(
+        compare_listing(from_anthropic(claude(OPUS, lifecycle="deprecated", retires_on=later)), catalogue=announced),
+        announced,
     )
-    called_off = applied(found(from_anthropic(), catalogue=soon), soon)
+    called_off = apply_all(compare_listing(from_anthropic(), catalogue=announced), announced)
 
     assert put_off.profiles[OPUS].lifecycle.retires_on == later
     assert called_off.profiles[OPUS].lifecycle.status == "active"
     assert called_off.profiles[OPUS].lifecycle.retires_on is None
 
 
-def test_a_deprecation_without_a_day_is_said_and_changes_nothing():
-    findings = found(from_anthropic(claude(OPUS, lifecycle="deprecated")))
+def test_a_deprecation_without_a_date_is_noted_and_not_proposed():
+    findings = compare_listing(from_anthropic(claude(OPUS, lifecycle="deprecated")))
 
     assert findings.proposals == ()
     assert any(OPUS in note for note in findings.notes)
 
 
-def test_a_dated_id_is_the_model_that_is_known_without_the_date():
+def test_a_dated_model_id_matches_the_profile_without_the_date():
     dated = claude("claude-sonnet-4-5-20250929", lifecycle="deprecated", retires_on=dt.date(2026, 12, 15))
 
-    assert only(found(from_anthropic(dated))).profile == "claude-sonnet-4-5"
+    assert only(compare_listing(from_anthropic(dated))).profile == "claude-sonnet-4-5"
 
 
-def test_a_listing_that_ends_all_models_with_roles_needs_consent_for_each():
-    all_gone = [claude(name, lifecycle="retired") for name in RELEASED]
-    all_but_one = all_gone[:2]
+def test_retiring_all_models_with_roles_needs_consent():
+    all_retired = [claude(name, lifecycle="retired") for name in RELEASED]
+    all_but_one = all_retired[:2]
 
-    assert {p.needs_consent for p in found(from_anthropic(*all_gone)).proposals} == {True}
-    assert {p.needs_consent for p in found(from_anthropic(*all_but_one)).proposals} == {False}
+    assert {p.needs_consent for p in compare_listing(from_anthropic(*all_retired)).proposals} == {True}
+    assert {p.needs_consent for p in compare_listing(from_anthropic(*all_but_one)).proposals} == {False}
 
 
-def test_a_model_that_is_not_listed_any_more_is_named_and_not_retired():
-    findings = found(from_cerebras(ListedModel(id="gpt-oss-120b")))
-    of_none = found(from_cerebras())
+def test_a_model_that_is_no_longer_listed_is_noted_and_not_retired():
+    findings = compare_listing(from_cerebras(ListedModel(id="gpt-oss-120b")))
+    empty = compare_listing(from_cerebras())
 
-    assert findings.proposals == of_none.proposals == ()
+    assert findings.proposals == empty.proposals == ()
     (note,) = findings.notes
     assert note.startswith("qwen-3.8-27b: its vendor does not list qwen-3.8-27b any more")
-    assert len(of_none.notes) == 2
+    assert len(empty.notes) == 2
 
 
-def test_of_a_model_that_is_gone_from_the_list_before_its_time_the_last_day_that_is_known_is_told():
+def test_the_note_about_a_model_missing_before_its_last_day_states_that_day():
     listing = from_anthropic()
-    still = tuple(model for model in listing.models if model.id != "claude-sonnet-4-5")
+    remaining = tuple(model for model in listing.models if model.id != "claude-sonnet-4-5")
 
-    (note,) = found(listing.model_copy(update={"models": still})).notes
+    (note,) = compare_listing(listing.model_copy(update={"models": remaining})).notes
 
     assert "does not list claude-sonnet-4-5 any more, although its profile says its last day is 2026-11-30." in note
     assert "announced no end" not in note
 
 
-def test_a_server_that_does_not_list_a_model_has_not_retired_it():
-    assert found(from_ollama()) == Findings()
+def test_models_missing_from_ollamas_listing_are_not_reported():
+    assert compare_listing(from_ollama()) == Findings()
 
 
-def test_a_new_model_of_a_line_gets_its_predecessors_rules_what_is_listed_and_probation():
+def test_a_new_model_gets_its_predecessors_rules_its_listed_facts_and_probation():
     new = claude(
         NEXT,
         name="Claude Sonnet 6",
@@ -218,7 +221,7 @@ def test_a_new_model_of_a_line_gets_its_predecessors_rules_what_is_listed_and_pr
         capabilities=("vision", "structured_output"),
     )
 
-    proposal = only(found(from_anthropic(new), costs(NEXT, price(3))))
+    proposal = only(compare_listing(from_anthropic(new), price_list(NEXT, price(3))))
     profile = ModelProfile.model_validate(proposal.after)
 
     assert (proposal.place, profile.id, profile.name) == ((), NEXT, "Claude Sonnet 6")
@@ -233,33 +236,33 @@ def test_a_new_model_of_a_line_gets_its_predecessors_rules_what_is_listed_and_pr
     assert profile.strengths == profile.suits == ()
 
 
-def test_an_older_model_of_a_line_is_none_that_anybody_missed():
+def test_an_unknown_model_older_than_its_lines_profile_is_not_proposed():
     older = claude("claude-sonnet-5", released=dt.date(2026, 6, 1))
 
-    assert found(from_anthropic(older), costs("claude-sonnet-5", price())) == Findings()
+    assert compare_listing(from_anthropic(older), price_list("claude-sonnet-5", price())) == Findings()
 
 
-def test_a_new_model_without_a_known_price_is_named_and_not_added():
-    findings = found(from_anthropic(claude(NEXT, released=dt.date(2026, 11, 20))))
+def test_a_new_model_without_a_known_price_is_noted_and_not_proposed():
+    findings = compare_listing(from_anthropic(claude(NEXT, released=dt.date(2026, 11, 20))))
 
     assert findings.proposals == ()
     assert any("price is not known" in note for note in findings.notes)
 
 
-def test_a_new_model_of_no_known_line_is_named_and_not_added():
-    stranger = ListedModel(id="claude-nimbus-1", line="nimbus", released=TODAY)
+def test_a_new_model_of_an_unknown_line_is_noted_and_not_proposed():
+    unknown = ListedModel(id="claude-nimbus-1", line="nimbus", released=TODAY)
 
-    findings = found(from_anthropic(stranger), costs("claude-nimbus-1", price()))
+    findings = compare_listing(from_anthropic(unknown), price_list("claude-nimbus-1", price()))
 
     assert findings.proposals == ()
     assert any("claude-nimbus-1" in note for note in findings.notes)
 
 
-def test_a_new_model_on_cerebras_belongs_to_the_line_that_its_name_begins_with():
+def test_a_new_model_on_cerebras_belongs_to_the_line_that_its_id_starts_with():
     listed = [ListedModel(id=m, released=dt.date(2026, 8, 1)) for m in ("gpt-oss-120b", "qwen-3.8-27b")]
     new = ListedModel(id="gpt-oss-240b", released=dt.date(2026, 11, 20), price=price(0.5), context_tokens=131_072)
 
-    profile = ModelProfile.model_validate(only(found(from_cerebras(*listed, new))).after)
+    profile = ModelProfile.model_validate(only(compare_listing(from_cerebras(*listed, new))).after)
 
     assert (profile.id, profile.line, profile.provider) == ("gpt-oss-240b", "gpt-oss", "cerebras")
     assert profile.thinking == CATALOGUE.profiles["gpt-oss-120b"].thinking
@@ -273,7 +276,7 @@ def test_a_new_local_model_gets_a_profile_from_what_ollama_reports():
         id="qwen3:14b-q8", context_tokens=40_960, capabilities=("tools",), can_think=True, weights=weights
     )
 
-    proposal = only(found(from_ollama(new)))
+    proposal = only(compare_listing(from_ollama(new)))
     profile = ModelProfile.model_validate(proposal.after)
 
     assert (profile.id, profile.api_model, profile.line) == ("qwen3-14b-q8", "qwen3:14b-q8", "qwen3")
@@ -289,10 +292,10 @@ def test_a_new_local_model_gets_a_profile_from_what_ollama_reports():
     assert any("evaluate" in warning for warning in proposal.warnings)
 
 
-def test_a_local_model_that_runs_elsewhere_is_marked():
+def test_an_ollama_model_that_runs_remotely_needs_consent_and_is_warned_about():
     new = ListedModel(id="kimi:cloud", weights=ListedWeights(build="0123", is_remote=True))
 
-    proposal = only(found(from_ollama(new)))
+    proposal = only(compare_listing(from_ollama(new)))
 
     assert proposal.needs_consent
     assert any("another machine" in warning for warning in proposal.warnings)
@@ -309,51 +312,51 @@ def test_a_local_model_that_runs_elsewhere_is_marked():
         (f"{'long-' * 30}:1b", f"{'long-' * 12}long"),
     ],
 )
-def test_a_profile_is_named_after_its_tag_and_never_after_another_file(tag: str, name: str):
-    assert only(found(from_ollama(ListedModel(id=tag)))).profile == name
+def test_a_new_profile_is_named_after_its_tag_and_collides_with_no_existing_file(tag: str, name: str):
+    assert only(compare_listing(from_ollama(ListedModel(id=tag)))).profile == name
 
 
-def test_models_that_would_bear_the_same_name_are_told_apart():
+def test_new_models_that_would_get_the_same_profile_name_are_told_apart():
     both = from_ollama(ListedModel(id="a/small:1b"), ListedModel(id="a-small:1b"))
 
-    assert {p.profile for p in found(both).proposals} == {"a-small-1b", "a-small-1b-model"}
+    assert {p.profile for p in compare_listing(both).proposals} == {"a-small-1b", "a-small-1b-model"}
 
 
-def test_hundreds_of_new_models_are_cut_and_said():
+def test_at_most_25_new_models_are_proposed_and_the_others_are_noted():
     many = from_ollama(*(ListedModel(id=f"model-{n}:1b") for n in range(300)))
 
-    findings = found(many)
+    findings = compare_listing(many)
 
     assert len(findings.proposals) == 25
     assert any("further" in note for note in findings.notes)
 
 
-def test_a_stated_price_is_proposed_with_the_rates_that_are_not_stated_as_they_were():
+def test_a_price_stated_by_the_vendor_is_proposed_without_consent():
     listed = [
         ListedModel(id="gpt-oss-120b", price=price(0.4)),
         ListedModel(id="qwen-3.8-27b"),
     ]
 
-    proposal = only(found(from_cerebras(*listed)))
+    proposal = only(compare_listing(from_cerebras(*listed)))
 
     assert (proposal.profile, proposal.place) == ("gpt-oss-120b", ("price",))
     assert not proposal.needs_consent
     assert proposal.evidence.note == "$0.35 / $0.75 per million tokens becomes $0.4 / $2 per million tokens"
-    assert applied(found(from_cerebras(*listed))).profiles["gpt-oss-120b"].price == price(0.4)
+    assert apply_all(compare_listing(from_cerebras(*listed))).profiles["gpt-oss-120b"].price == price(0.4)
 
 
-def test_a_price_that_is_known_from_elsewhere_replaces_all_rates_and_ends_what_is_no_more():
-    known = costs(HAIKU, price(0.2))
-    proposal = only(found(from_anthropic(), known))
+def test_a_price_from_a_price_list_replaces_all_rates_and_needs_consent():
+    known = price_list(HAIKU, price(0.2))
+    proposal = only(compare_listing(from_anthropic(), known))
 
     assert isinstance(proposal.after, dict)
     assert proposal.after["long_prompt"] is None
     assert proposal.evidence.source == "a price list"
     assert proposal.needs_consent, "the list says no day of its own, and the known price may be the newer one"
-    assert applied(found(from_anthropic(), known)).profiles[HAIKU].price == price(0.2)
+    assert apply_all(compare_listing(from_anthropic(), known)).profiles[HAIKU].price == price(0.2)
 
 
-def test_a_price_that_is_announced_is_proposed_with_its_day():
+def test_an_announced_price_is_proposed_once_with_its_effective_day():
     today = CATALOGUE.profiles[SONNET].price
     assert today is not None
     change = PriceChange(
@@ -364,21 +367,21 @@ def test_a_price_that_is_announced_is_proposed_with_its_day():
         seen=TODAY,
     )
 
-    known = costs(SONNET, today.model_copy(update={"changes": (change,)}))
-    proposal = only(found(from_anthropic(), known))
-    later = applied(found(from_anthropic(), known))
+    known = price_list(SONNET, today.model_copy(update={"changes": (change,)}))
+    proposal = only(compare_listing(from_anthropic(), known))
+    later = apply_all(compare_listing(from_anthropic(), known))
 
     assert proposal.evidence.note == "$3 / $15 per million tokens from 2026-12-16 on"
-    assert found(from_anthropic(), known, later) == Findings(), "what is written is not proposed again"
+    assert compare_listing(from_anthropic(), known, later) == Findings(), "what is written is not proposed again"
     charged = later.profiles[SONNET].priced_on(IN_THREE_WEEKS)
     assert charged.cost_usd(input_tokens=1_000_000, output_tokens=0) == 3
 
 
 @pytest.mark.parametrize("usd", [0.0, 0.01, 20.0])
-def test_a_price_far_from_the_known_one_is_doubted(usd: float):
+def test_a_price_far_from_the_known_one_needs_consent_and_is_warned_about(usd: float):
     listed = [ListedModel(id="gpt-oss-120b", price=price(usd)), ListedModel(id="qwen-3.8-27b")]
 
-    proposal = only(found(from_cerebras(*listed)))
+    proposal = only(compare_listing(from_cerebras(*listed)))
 
     assert proposal.needs_consent
     assert any("vendor's page" in warning for warning in proposal.warnings)
@@ -401,17 +404,17 @@ def test_a_price_far_from_the_known_one_is_doubted(usd: float):
         "a\u202eb",
     ],
 )
-def test_an_id_that_is_none_refuses_the_whole_listing(wire_id: str):
+def test_an_invalid_model_id_invalidates_the_whole_listing(wire_id: str):
     with pytest.raises(ValidationError):
         from_anthropic(ListedModel(id=wire_id))
 
 
 @pytest.mark.parametrize("wire_id", ["a/../b", "a//b", "/a", "a/", "a/b/c/d/e", "./a", "a/.b"])
-def test_a_namespace_is_no_path(wire_id: str):
+def test_a_model_id_that_looks_like_a_path_is_invalid(wire_id: str):
     with pytest.raises(ValidationError):
         from_ollama(ListedModel(id=wire_id))
 
 
-def test_a_model_that_is_listed_twice_refuses_the_whole_listing():
+def test_a_model_listed_twice_invalidates_the_whole_listing():
     with pytest.raises(ValidationError, match="twice"):
         from_ollama(ListedModel(id="a:1b"), ListedModel(id="A:1b"))
