@@ -303,9 +303,9 @@ async def test_the_ledger_file_shrinks_after_pruning_many_tasks(ledger, home, cl
 
     pruned = await prune_all(ledger, keep=0)
 
-    assert await shrink(ledger, pruned=pruned)
+    assert await shrink(ledger, went=pruned)
     assert size_of(home) < before / 3
-    assert not await shrink(ledger, pruned=3)
+    assert not await shrink(ledger, went=3)
     assert (await ledger.track_record("qwen3-14b", None)).good == 200
 
 

@@ -13,7 +13,7 @@ import anyio
 import pytest
 from command_line import CommandResult, standard_input
 from measurement_rows import insert_evaluation
-from usage_rows import works, write_works
+from usage_rows import delegations, write_delegations
 
 from chargehand.memory_store.evaluations import Measurement, record_measurement
 from chargehand.memory_store.ledger import Ledger
@@ -239,7 +239,7 @@ def test_an_evaluation_takes_precedence_over_usage_and_the_result_is_stable(run_
     first, second, *_ = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)
     first, second = first.id, second.id
     record_measurements(home, *items(first, 12, 40), *items(second, 38, 40))
-    anyio.run(write_works, home, *works(58, 60, models=(first,)), *works(18, 60, models=(second,)))
+    anyio.run(write_delegations, home, *delegations(58, 60, models=(first,)), *delegations(18, 60, models=(second,)))
 
     run_profiles("update", "--from-evaluation", "--from-usage", "--apply")
     second_update = run_profiles("update", "--from-evaluation", "--from-usage", "--json")
@@ -257,10 +257,10 @@ def test_usage_and_evaluation_of_different_task_types_are_proposed_together(run_
     first, second = first.id, second.id
     record_measurements(home, *items(first, 12, 40), *items(second, 38, 40))
     anyio.run(
-        write_works,
+        write_delegations,
         home,
-        *works(18, 60, models=(first,), task_type="tests"),
-        *works(58, 60, models=(second,), task_type="tests"),
+        *delegations(18, 60, models=(first,), task_type="tests"),
+        *delegations(58, 60, models=(second,), task_type="tests"),
     )
 
     proposed = run_profiles("update", "--all", "--json").proposed
