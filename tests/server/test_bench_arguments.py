@@ -1,4 +1,4 @@
-"""`chargehand bench …` as it is typed: what cannot be measured is refused before anything is started."""
+"""The arguments and the help of `chargehand bench …`."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from chargehand.server.cli import main
 
 
 @pytest.mark.parametrize(
-    "typed",
+    "arguments",
     [
         "latency --runs 0",
         "memory --sizes 0",
@@ -24,19 +24,21 @@ from chargehand.server.cli import main
         "verdicts --data x.jsonl.gz --limit many",
     ],
 )
-def test_a_number_that_cannot_be_measured_with_is_named_with_its_bounds(capsys: pytest.CaptureFixture[str], typed: str):
+def test_a_number_out_of_range_is_refused_with_its_bounds(capsys: pytest.CaptureFixture[str], arguments: str):
     with pytest.raises(SystemExit) as refused:
-        main(["bench", *typed.split()])
+        main(["bench", *arguments.split()])
 
-    *_, option, value = typed.split()
-    said = capsys.readouterr().err
+    *_, option, value = arguments.split()
+    error = capsys.readouterr().err
     assert refused.value.code == 2
-    assert f"argument {option}: '{value}' is not a " in said
-    assert " between " in said
+    assert f"argument {option}: '{value}' is not a " in error
+    assert " between " in error
 
 
 @pytest.mark.parametrize("measure", ["latency", "crowd", "replay", "retrieval"])
-def test_help_of_a_measure_says_what_it_measures(capsys: pytest.CaptureFixture[str], measure: str):
+def test_the_help_of_a_measure_repeats_its_description_in_the_overview(
+    capsys: pytest.CaptureFixture[str], measure: str
+):
     with pytest.raises(SystemExit):
         main(["bench", "--help"])
     listed = " ".join(capsys.readouterr().out.split())

@@ -45,25 +45,25 @@ async def test_doctor_lists_remedies_and_exits_1_when_no_model_can_generate(envi
 
 
 @pytest.mark.parametrize("command", [("usage",), ("doctor",), ("profiles", "list"), ("route", RENAME)])
-async def test_a_data_folder_that_cannot_even_be_looked_into_is_named_with_what_to_do(
+async def test_an_inaccessible_data_folder_is_named_with_a_remedy(
     environment: dict[str, str], tmp_path: Path, command: tuple[str, ...]
 ):
     home = tmp_path / ("x" * 300)  # too long to exist; what belongs to another user fails likewise
 
-    seen = await run_command(environment | {"CHARGEHAND_HOME": str(home)}, *command)
+    result = await run_command(environment | {"CHARGEHAND_HOME": str(home)}, *command)
 
-    assert (seen.code, seen.out) == (1, "")
-    assert f"the ledger {home}/ledger.sqlite3 cannot be used" in seen.error.replace("\n", "")
-    assert "CHARGEHAND_HOME to another folder" in " ".join(seen.error.split())
-    assert "Traceback" not in seen.error
+    assert (result.code, result.out) == (1, "")
+    assert f"the ledger {home}/ledger.sqlite3 cannot be used" in result.error.replace("\n", "")
+    assert "CHARGEHAND_HOME to another folder" in " ".join(result.error.split())
+    assert "Traceback" not in result.error
 
 
-@pytest.mark.parametrize("harm", ["a file in its place", "a damaged plan"])
-async def test_journals_of_written_files_that_cannot_be_used_are_named_and_stop_nothing_else(
-    environment: dict[str, str], tmp_path: Path, harm: str
+@pytest.mark.parametrize("damage", ["a file in its place", "a damaged plan"])
+async def test_unusable_undo_journals_are_named_and_do_not_stop_usage(
+    environment: dict[str, str], tmp_path: Path, damage: str
 ):
     task_id, folder = "a" * 32, tmp_path / "data" / "undo"
-    place = folder if harm == "a file in its place" else folder / task_id / "plan.json"
+    place = folder if damage == "a file in its place" else folder / task_id / "plan.json"
     place.parent.mkdir(parents=True)
     place.write_text("{")
 
@@ -71,21 +71,21 @@ async def test_journals_of_written_files_that_cannot_be_used_are_named_and_stop_
     undone = await run_command(environment, "undo", task_id)
 
     assert (usage.code, undone.code) == (0, 1)
-    for seen in (usage, undone):
-        assert f"{place} cannot be used" in " ".join(seen.error.split())
-        assert "Make it readable and writable for you, or delete it." in " ".join(seen.error.split())
+    for result in (usage, undone):
+        assert f"{place} cannot be used" in " ".join(result.error.split())
+        assert "Make it readable and writable for you, or delete it." in " ".join(result.error.split())
 
 
-async def test_what_cannot_be_read_of_an_index_is_named_with_what_to_do(environment: dict[str, str], tmp_path: Path):
+async def test_an_unreadable_index_is_named_with_a_remedy(environment: dict[str, str], tmp_path: Path):
     index = tmp_path / "data" / INDEX_FOLDER
     index.parent.mkdir()
     index.write_text("")
 
-    seen = await run_command(environment, "memory", "rebuild")
+    result = await run_command(environment, "memory", "rebuild")
 
-    assert seen.code == 1
-    assert f"the index in {index} cannot be used" in " ".join(seen.error.split())
-    assert "Make the folder writable" in " ".join(seen.error.split())
+    assert result.code == 1
+    assert f"the index in {index} cannot be used" in " ".join(result.error.split())
+    assert "Make the folder writable" in " ".join(result.error.split())
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
@@ -551,10 +551,10 @@ async def test_ctrl_c_ends_the_demo_without_a_traceback(environment: dict[str, s
                 await script.was_asked.wait()
                 process.send_signal(signal.SIGINT)
                 assert process.stderr is not None
-                said = b"".join([piece async for piece in process.stderr]).decode()
+                errors = b"".join([piece async for piece in process.stderr]).decode()
                 code = await process.wait()
 
-    assert (code, said) == (130, "")
+    assert (code, errors) == (130, "")
 
 
 @pytest.mark.parametrize(

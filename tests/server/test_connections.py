@@ -1,4 +1,4 @@
-"""Every connection that a server process makes, as the interpreter's audit hook sees them."""
+"""Every connection of a server process, as seen by the interpreter's audit hook."""
 
 import json
 import os
@@ -22,7 +22,7 @@ LOCAL = "qwen3:30b-a3b"
 CODE_REVIEW = Reply('{"verdict": "pass", "findings": []}')
 DIRECTION = Reply('{"verdict": "continue", "guidance": "Go on."}')
 
-# Loaded by the interpreter before anything else. Writes the name and the target of what opens a way out.
+# Loaded by the interpreter at its start. Logs the name and the target of every event that opens a connection.
 WATCHER = """
 import json, os, sys
 _log = os.open(os.environ["WATCHED"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -35,11 +35,11 @@ sys.addaudithook(_watch)
 """
 
 
-_HERE = ("127.0.0.1", "localhost", "::1")
+_LOCAL_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
-class Watched:
-    """A server that is watched, and what it did."""
+class WatchedServer:
+    """The environment of a watched server, and the connections that it made."""
 
     def __init__(self, tmp_path: Path, environment: Mapping[str, str]) -> None:
         hooks = tmp_path / "hooks"
@@ -55,7 +55,7 @@ class Watched:
             "WATCHED": str(self.log),
             "CHARGEHAND_HOME": str(tmp_path / "chargehand-home"),
             "CHARGEHAND_ROOTS": str(project),
-            # Names of a zone that never exists (RFC 2606): reaching for them fails, and shows.
+            # Names in a domain that never exists (RFC 2606): connecting to them fails, and is logged.
             "ANTHROPIC_API_KEY": "made-up",
             "ANTHROPIC_BASE_URL": "https://anthropic.invalid",
             "CEREBRAS_API_KEY": "made-up",
@@ -65,12 +65,12 @@ class Watched:
             **environment,
         }
 
-    def reached(self) -> set[str]:
-        """What is not on this machine among the targets."""
+    def remote_targets(self) -> set[str]:
+        """The targets that are not on this machine."""
         events = [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
-        return {target for _, target in events if not any(f"'{name}'" in target for name in _HERE)}
+        return {target for _, target in events if not any(f"'{name}'" in target for name in _LOCAL_NAMES)}
 
-    def is_awake(self) -> bool:
+    def has_logged(self) -> bool:
         return self.log.exists() and bool(self.log.read_text())
 
 
@@ -92,46 +92,46 @@ async def use_every_tool(host: Host, **arguments: Any) -> list[Mapping[str, Any]
     ]
 
 
-@pytest.mark.parametrize("how", ["call", "setting"])
-async def test_with_local_only_every_connection_stays_on_the_machine(tmp_path: Path, how: str):
+@pytest.mark.parametrize("set_by", ["call", "setting"])
+async def test_local_only_opens_no_connection_to_another_machine(tmp_path: Path, set_by: str):
     script = Script({LOCAL: [WRONG, STILL_WRONG, CODE_REVIEW, DIRECTION, CODE_REVIEW]})
     async with vendors(script) as peers:
         environment = {"OLLAMA_HOST": peers.environment["OLLAMA_HOST"]}
-        if how == "setting":
+        if set_by == "setting":
             environment["CHARGEHAND_LOCAL_ONLY"] = "true"
-        watched = Watched(tmp_path, environment)
+        watched = WatchedServer(tmp_path, environment)
         with anyio.fail_after(BOUND_S):
             async with hosts(watched.environment, tmp_path) as started:
                 host = await started.start()
-                answers = await use_every_tool(host, **({"local_only": True} if how == "call" else {}))
+                answers = await use_every_tool(host, **({"local_only": True} if set_by == "call" else {}))
 
     assert all(answer is not None for answer in answers)
     assert LOCAL in script.models
-    assert watched.is_awake()
-    assert watched.reached() == set()
+    assert watched.has_logged()
+    assert watched.remote_targets() == set()
 
 
-@pytest.mark.parametrize("how", ["call", "setting"])
-async def test_with_local_only_an_ollama_elsewhere_is_left_alone(tmp_path: Path, how: str):
+@pytest.mark.parametrize("set_by", ["call", "setting"])
+async def test_local_only_does_not_contact_a_remote_ollama(tmp_path: Path, set_by: str):
     environment = {"OLLAMA_HOST": "http://ollama.invalid:11434"}
-    if how == "setting":
+    if set_by == "setting":
         environment |= {"CHARGEHAND_LOCAL_ONLY": "true", "CHARGEHAND_EMBEDDER": "ollama:nomic-embed-text"}
-    watched = Watched(tmp_path, environment)
+    watched = WatchedServer(tmp_path, environment)
     with anyio.fail_after(BOUND_S):
         async with hosts(watched.environment, tmp_path) as started:
             host = await started.start()
-            answers = await use_every_tool(host, **({"local_only": True} if how == "call" else {}))
+            answers = await use_every_tool(host, **({"local_only": True} if set_by == "call" else {}))
 
     assert answers[0] is not None
     assert answers[0]["status"] == "refused"
-    assert watched.reached() == set()
+    assert watched.remote_targets() == set()
 
 
-async def test_the_watcher_sees_what_leaves(tmp_path: Path):
-    watched = Watched(tmp_path, {"OLLAMA_HOST": "http://127.0.0.1:9"})
+async def test_the_watcher_detects_connections_to_other_machines(tmp_path: Path):
+    watched = WatchedServer(tmp_path, {"OLLAMA_HOST": "http://127.0.0.1:9"})
     with anyio.fail_after(BOUND_S):
         async with hosts(watched.environment, tmp_path) as started:
             host = await started.start()
             await ask(host, "delegate_generation", task=RENAME, tests=TESTS)
 
-    assert any("proxy.invalid" in target or "invalid" in target for target in watched.reached())
+    assert any("proxy.invalid" in target or "invalid" in target for target in watched.remote_targets())

@@ -1,4 +1,4 @@
-"""Context files, seen from a host: found by patterns, packed for each model's window, and what is left out is said."""
+"""Context files as a host sees them: found by pattern, packed for each model's window, omissions reported."""
 
 from pathlib import Path
 
@@ -17,8 +17,8 @@ TASK = "Rename the variable n to count in `double`"
 NAMED = "def double(n):\n    return 2 * n  # a canary\n"
 
 
-def _fill(project: Path) -> None:
-    """Three modules that take about 15,000 tokens, and the one function that the task names."""
+def _write_modules(project: Path) -> None:
+    """Writes three modules of about 15,000 tokens, one of them with the function that the task names."""
     (project / "src").mkdir(parents=True, exist_ok=True)
     for name in ("a", "b", "c"):
         body = "".join(f"    {name}_{number} = {number}\n" for number in range(1_000))
@@ -30,36 +30,38 @@ def _fill(project: Path) -> None:
 async def test_a_small_local_model_gets_the_parts_that_the_task_names(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [RIGHT]})
     async with open_house(script, installed=(SMALL,)) as house:
-        _fill(tmp_path / "project")
+        _write_modules(tmp_path / "project")
         receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, context_files=["src/*.py"])
 
     assert receipt["status"] == "succeeded", receipt
     assert script.models == [LOCAL]
-    said = script.asked[0].messages[-1][1]
-    assert NAMED in said
-    assert 'path="src/b.py" shown="in part">' in said
-    assert "b_500" not in said
+    prompt = script.asked[0].messages[-1][1]
+    assert NAMED in prompt
+    assert 'path="src/b.py" shown="in part">' in prompt
+    assert "b_500" not in prompt
     assert "qwen3-30b-a3b: context: 0 files whole, 3 in part (src/a.py, src/b.py, src/c.py)" in receipt["notes"]
 
 
-async def test_each_model_gets_as_much_as_its_own_window_holds(open_house: OpenHouse, tmp_path: Path):
+async def test_each_model_gets_as_much_context_as_its_window_holds(open_house: OpenHouse, tmp_path: Path):
     script = Script({LOCAL: [WRONG], ECONOMY: [RIGHT]})
     async with open_house(script, installed=(SMALL,), without=("CEREBRAS_API_KEY",)) as house:
-        _fill(tmp_path / "project")
+        _write_modules(tmp_path / "project")
         receipt = await house.call("delegate_generation", task=TASK, tests=TESTS, context_files=["src/*.py"])
 
     assert receipt["status"] == "succeeded", receipt
     assert (script.models[0], script.models[-1]) == (LOCAL, ECONOMY)
-    said = script.asked[-1].messages[-1][1]
-    assert all(f"{name}_500 = 500" in said for name in "abc")
-    assert "in part" not in said
+    prompt = script.asked[-1].messages[-1][1]
+    assert all(f"{name}_500 = 500" in prompt for name in "abc")
+    assert "in part" not in prompt
     assert [note for note in receipt["notes"] if "context:" in note and "claude" in note] == []
 
 
-async def test_a_model_is_not_asked_whose_window_is_too_small_even_for_the_parts(open_house: OpenHouse, tmp_path: Path):
+async def test_a_model_whose_window_cannot_hold_even_the_needed_parts_is_not_asked(
+    open_house: OpenHouse, tmp_path: Path
+):
     script = Script({ECONOMY: [RIGHT]})
     async with open_house(script, installed=(SMALL,), without=("CEREBRAS_API_KEY",)) as house:
-        _fill(tmp_path / "project")
+        _write_modules(tmp_path / "project")
         task = "Rename the variables in `a_long` and `b_long`"
         route = await house.call("route_task", task=task, task_type="refactoring", context_files=["src/*.py"])
         receipt = await house.call(
@@ -72,7 +74,7 @@ async def test_a_model_is_not_asked_whose_window_is_too_small_even_for_the_parts
     assert LOCAL not in script.models
 
 
-async def test_what_a_pattern_left_out_is_in_the_receipt(open_house: OpenHouse, tmp_path: Path):
+async def test_receipt_and_route_name_the_files_that_a_pattern_left_out(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script({LOCAL: [RIGHT]})) as house:
         project = tmp_path / "project"
         (project / "a.py").write_text("a = 1\n")
@@ -85,7 +87,7 @@ async def test_what_a_pattern_left_out_is_in_the_receipt(open_house: OpenHouse, 
     assert left_out in route["warnings"]
 
 
-async def test_a_pattern_that_finds_nothing_is_refused_with_its_remedy(open_house: OpenHouse):
+async def test_a_pattern_without_matches_is_refused_with_a_remedy(open_house: OpenHouse):
     async with open_house(Script()) as house:
         text = await house.refusal("delegate_generation", task=TASK, context_files=["src/**/*.py"])
 
@@ -93,13 +95,13 @@ async def test_a_pattern_that_finds_nothing_is_refused_with_its_remedy(open_hous
     assert "Correct the pattern, or name the files." in text
 
 
-async def test_a_strategic_review_says_what_it_was_not_shown(open_house: OpenHouse, tmp_path: Path):
+async def test_a_strategic_review_notes_how_much_context_it_was_shown(open_house: OpenHouse, tmp_path: Path):
     small = OllamaModel("qwen3.6:35b-a3b", context_tokens=4_096)
     review = Reply('{"verdict": "continue", "guidance": "Go on."}')
     async with open_house(
         Script({small.name: [review]}), installed=(small,), without=("ANTHROPIC_API_KEY", "CEREBRAS_API_KEY")
     ) as house:
-        _fill(tmp_path / "project")
+        _write_modules(tmp_path / "project")
         answer = await house.call(
             "strategic_review",
             goal="Rename in `double`.",

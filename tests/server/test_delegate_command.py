@@ -304,7 +304,7 @@ async def test_a_signal_disconnects_from_the_vendor_and_records_the_cancellation
         assert db.execute("SELECT COUNT(*) FROM attempts WHERE cost_usd IS NULL").fetchone() == (0,)
 
 
-async def test_impatient_ctrl_cs_do_not_keep_it_from_saying_what_was_spent(project: Path):
+async def test_repeated_ctrl_c_does_not_suppress_the_report_of_the_cost(project: Path):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with vendors(script, installed=()) as peers:
         with anyio.fail_after(BOUND_S):
@@ -317,19 +317,19 @@ async def test_impatient_ctrl_cs_do_not_keep_it_from_saying_what_was_spent(proje
             ) as process:
                 await script.was_asked.wait()
 
-                async def insist() -> None:
+                async def keep_interrupting() -> None:
                     while process.returncode is None:
                         process.send_signal(signal.SIGINT)
                         await anyio.lowlevel.checkpoint()
 
                 async with anyio.create_task_group() as group:
-                    group.start_soon(insist)
+                    group.start_soon(keep_interrupting)
                     assert process.stderr is not None
-                    message = b"".join([piece async for piece in process.stderr]).decode()
-                    code = await process.wait()
+                    errors = b"".join([piece async for piece in process.stderr]).decode()
+                    exit_code = await process.wait()
 
-    assert code == 1
-    assert "cancelled, $0.0" in message
+    assert exit_code == 1
+    assert "cancelled, $0.0" in errors
 
 
 async def test_apply_writes_the_target_instead_of_stdout_and_undo_restores_it(project: Path):

@@ -1,4 +1,4 @@
-"""`chargehand instructions`, and what the books change in the advice."""
+"""`chargehand instructions`, and how the ledger changes the advice."""
 
 import os
 from pathlib import Path
@@ -24,7 +24,7 @@ def printed(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 @pytest.mark.parametrize("form", [(), ("--for", "claude-code"), ("--for", "cursor"), ("--for", "agents-md")])
-def test_the_advice_says_when_and_when_not_in_every_form(capsys: pytest.CaptureFixture[str], form: tuple[str, ...]):
+def test_every_form_says_when_to_delegate_and_when_not(capsys: pytest.CaptureFixture[str], form: tuple[str, ...]):
     text = printed(capsys, *form)
 
     assert RULE_OF_THUMB in " ".join(text.split())
@@ -36,20 +36,18 @@ def test_the_advice_says_when_and_when_not_in_every_form(capsys: pytest.CaptureF
     ("form", "path"),
     [("claude-code", ".claude/skills/chargehand/SKILL.md"), ("cursor", ".cursor/rules/chargehand.mdc")],
 )
-def test_a_skill_is_written_where_its_host_looks_with_a_head_that_it_can_read(
+def test_a_skill_is_installed_at_the_hosts_path_with_valid_front_matter(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], form: str, path: str
 ):
     printed(capsys, "--for", form, "--install", str(tmp_path))
     written = (tmp_path / path).read_text()
 
-    head = yaml.safe_load(written.split("---")[1])
-    assert RULE_OF_THUMB in head["description"]
+    front_matter = yaml.safe_load(written.split("---")[1])
+    assert RULE_OF_THUMB in front_matter["description"]
     assert written == printed(capsys, "--for", form)
 
 
-def test_a_pipe_or_a_device_where_the_advice_belongs_is_left_as_it_is(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_fifo_at_the_target_path_is_left_unchanged(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     os.mkfifo(tmp_path / "AGENTS.md")
 
     assert main(["instructions", "--for", "agents-md", "--install", str(tmp_path)]) == 1
@@ -58,7 +56,7 @@ def test_a_pipe_or_a_device_where_the_advice_belongs_is_left_as_it_is(
     assert (tmp_path / "AGENTS.md").is_fifo()
 
 
-def test_a_file_that_others_write_in_keeps_their_words_and_ours_are_renewed(
+def test_a_shared_file_keeps_foreign_text_and_only_our_section_is_updated(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     file = tmp_path / "AGENTS.md"
@@ -85,7 +83,7 @@ def test_a_file_that_others_write_in_keeps_their_words_and_ours_are_renewed(
     ],
     ids=["begin alone", "end alone", "two begins", "two ends"],
 )
-def test_where_a_mark_has_no_partner_the_file_is_left_alone_and_the_line_is_named(
+def test_a_file_with_unbalanced_marks_is_left_unchanged_and_the_line_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str, line: int
 ):
     monkeypatch.setenv("COLUMNS", "400")
@@ -98,16 +96,16 @@ def test_where_a_mark_has_no_partner_the_file_is_left_alone_and_the_line_is_name
     assert f"AGENTS.md, line {line}:" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_mark_that_is_spoken_of_within_a_line_is_no_mark(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    spoken_of = f"Never touch what lies after {BEGIN} and before {END}.\n"
+def test_a_mark_quoted_within_a_line_does_not_count(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    quotation = f"Never touch what lies after {BEGIN} and before {END}.\n"
     file = tmp_path / "AGENTS.md"
-    file.write_text(spoken_of)
+    file.write_text(quotation)
 
     for _ in range(2):
         printed(capsys, "--for", "agents-md", "--install", str(tmp_path))
 
     text = printed(capsys, "--for", "agents-md")
-    assert file.read_text() == f"{spoken_of}\n{BEGIN}\n{text}{END}\n"
+    assert file.read_text() == f"{quotation}\n{BEGIN}\n{text}{END}\n"
 
 
 @pytest.mark.parametrize("form", ["agents-md", "cursor"])
@@ -122,21 +120,21 @@ def test_a_file_with_windows_line_ends_keeps_them(tmp_path: Path, capsys: pytest
     assert written.count(b"\n") == written.count(b"\r\n") > 20
 
 
-def test_a_skill_that_its_user_changed_is_kept_beside_the_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_skill_edited_by_the_user_is_backed_up_when_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     printed(capsys, "--for", "claude-code", "--install", str(tmp_path))
     file = tmp_path / ".claude/skills/chargehand/SKILL.md"
-    for words in ("Ask Ada first.\n", "Ask Grace first.\n"):
-        file.write_text(words)
+    for edit in ("Ask Ada first.\n", "Ask Grace first.\n"):
+        file.write_text(edit)
         main(["instructions", "--for", "claude-code", "--install", str(tmp_path)])
 
-    told = " ".join(capsys.readouterr().err.split())
-    kept = sorted(file.parent.glob("SKILL.md.*"))
-    assert [one.read_text() for one in kept] == ["Ask Ada first.\n", "Ask Grace first.\n"]
-    assert all(one.name in told for one in kept)
+    errors = " ".join(capsys.readouterr().err.split())
+    backups = sorted(file.parent.glob("SKILL.md.*"))
+    assert [backup.read_text() for backup in backups] == ["Ask Ada first.\n", "Ask Grace first.\n"]
+    assert all(backup.name in errors for backup in backups)
     assert file.read_text() == printed(capsys, "--for", "claude-code")
 
 
-def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_missing_folder_is_refused_and_not_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     mistyped = tmp_path / "projcet"
 
     assert main(["instructions", "--for", "cursor", "--install", str(mistyped)]) == 1
@@ -144,13 +142,13 @@ def test_a_folder_that_is_not_there_is_refused_and_not_made(tmp_path: Path, caps
     assert not mistyped.exists()
 
 
-def test_to_install_needs_to_know_for_whom(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_install_without_for_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["instructions", "--install", str(tmp_path)]) == 1
 
     assert "--for claude-code or cursor or agents-md" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_kind_of_task_that_loses_money_is_no_longer_recommended(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_instructions_and_usage_name_a_task_type_that_loses_money(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     anyio.run(losing_ledger, tmp_path / "chargehand-home", "translation")
 
     text = printed(capsys, "--for", "claude-code")
@@ -162,7 +160,7 @@ def test_a_kind_of_task_that_loses_money_is_no_longer_recommended(tmp_path: Path
 
 
 @pytest.mark.anyio
-async def test_the_router_warns_of_a_kind_of_task_that_loses_money(open_house: OpenHouse, tmp_path: Path):
+async def test_route_task_warns_of_a_task_type_that_loses_money(open_house: OpenHouse, tmp_path: Path):
     await losing_ledger(tmp_path / "chargehand-home", "translation")
     async with open_house(Script({"qwen3:30b-a3b": [Reply(fenced("x = 1"))]})) as house:
         lost = await house.call("route_task", task="Translate this page", task_type="translation")

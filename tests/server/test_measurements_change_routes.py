@@ -1,4 +1,4 @@
-"""An evaluation over MCP: what was measured of the models decides who is asked next, and the answer says so."""
+"""An evaluation over MCP: its measurements decide which model is asked next, and the decision says so."""
 
 import datetime as dt
 from collections.abc import AsyncGenerator
@@ -32,7 +32,7 @@ NUMBERS = count(1)
 
 @asynccontextmanager
 async def ledger_of(tmp_path: Path) -> AsyncGenerator[Ledger]:
-    """The books of the house, opened by another process, as it were."""
+    """The server's ledger, opened as another process would open it."""
     ledger = await Ledger.open(tmp_path / "chargehand-home", lambda: dt.datetime.now(dt.UTC))
     try:
         yield ledger
@@ -43,7 +43,7 @@ async def ledger_of(tmp_path: Path) -> AsyncGenerator[Ledger]:
 async def evaluate(
     tmp_path: Path, model: str, *, passed: bool, tasks: int = TASKS_OF_A_SUITE, build: str | None = BUILD
 ) -> None:
-    """Measure a model at tasks of complexity 1 to 8, all of which it passes or fails."""
+    """Records measurements of a model at tasks of complexity 1 to 8, all passed or all failed."""
     async with ledger_of(tmp_path) as ledger:
         now = dt.datetime.now(dt.UTC).timestamp()
         evaluation_id = f"e{next(NUMBERS)}"
@@ -105,7 +105,7 @@ async def test_a_model_that_got_better_wins_a_route(open_house: OpenHouse, tmp_p
     assert (before["expected"]["measured_tasks"], after["expected"]["measured_tasks"]) == (0, TASKS_OF_A_SUITE)
 
 
-async def test_a_fresh_build_is_not_held_to_what_the_old_one_was_measured_at(open_house: OpenHouse, tmp_path: Path):
+async def test_measurements_of_an_old_build_do_not_apply_to_a_new_one(open_house: OpenHouse, tmp_path: Path):
     fresh = OllamaModel(QWEN.name, QWEN.context_tokens, QWEN.capabilities, digest="fedcba9876543210" * 4)
     async with open_house(Script(), installed=(fresh,)) as house:
         before = await route(house, EASY)
@@ -116,7 +116,7 @@ async def test_a_fresh_build_is_not_held_to_what_the_old_one_was_measured_at(ope
     assert after["expected"]["measured_tasks"] == 0
 
 
-async def test_two_failures_take_no_route(open_house: OpenHouse, tmp_path: Path):
+async def test_two_failures_do_not_change_the_route(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script()) as house:
         await evaluate(tmp_path, LOCAL, passed=False, tasks=2)
         after = await route(house, EASY)
@@ -125,7 +125,7 @@ async def test_two_failures_take_no_route(open_house: OpenHouse, tmp_path: Path)
     assert "measured on 2 tasks" in after["reason"]
 
 
-async def test_an_evaluation_outweighs_one_success_remembered(open_house: OpenHouse, tmp_path: Path):
+async def test_an_evaluation_outweighs_one_remembered_success(open_house: OpenHouse, tmp_path: Path):
     right = Reply(fenced("def double(n):\n    return 2 * n"))
     async with open_house(Script({QWEN.name: [right]})) as house:
         await house.call("delegate_generation", task=EASY, tests="assert double(2) == 4", model=LOCAL)
@@ -135,7 +135,7 @@ async def test_an_evaluation_outweighs_one_success_remembered(open_house: OpenHo
     assert after["model"] != LOCAL
 
 
-async def test_what_a_model_was_never_seen_to_do_is_marked_as_estimated(open_house: OpenHouse, tmp_path: Path):
+async def test_an_expectation_without_measurements_is_marked_as_estimated(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script()) as house:
         before = await route(house, EASY)
         await evaluate(tmp_path, LOCAL, passed=True)
@@ -144,7 +144,7 @@ async def test_what_a_model_was_never_seen_to_do_is_marked_as_estimated(open_hou
     assert (before["expected"]["is_estimated"], after["expected"]["is_estimated"]) == (True, False)
 
 
-async def test_an_estimate_names_what_it_rests_on(open_house: OpenHouse, tmp_path: Path):
+async def test_an_estimate_names_its_basis(open_house: OpenHouse, tmp_path: Path):
     async with open_house(Script()) as house:
         before = await house.call("route_task", task=HARD, model="opus")
         of_role = await route(house, EASY)

@@ -1,4 +1,4 @@
-"""Memory over MCP: what failed and what passed on similar tasks decides who is asked next."""
+"""Memory over MCP: failures and successes on similar tasks decide which model is asked next."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def similar_task(name: str) -> str:
 
 
 def local_fails(ask: Ask) -> Reply:
-    """The local model gets it wrong, each time in another way; the economy model gets it right."""
+    """The local model answers wrongly, each time differently; the economy model answers correctly."""
     if ask.model == LOCAL:
         return Reply(fenced(f"def double(count):\n    return count - {ask.index}"))
     return Reply(fenced("def double(count):\n    return 2 * count"))
@@ -38,7 +38,7 @@ async def learn(house: House, names: tuple[str, ...]) -> None:
         assert receipt["status"] == "succeeded"
 
 
-async def test_after_a_tier_keeps_failing_the_next_similar_task_goes_to_the_one_that_passed(
+async def test_after_repeated_failures_a_similar_task_goes_to_the_model_that_passed(
     open_house: OpenHouse, era: str, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
@@ -56,18 +56,18 @@ async def test_after_a_tier_keeps_failing_the_next_similar_task_goes_to_the_one_
     assert (other["model"], other["source"]) == ("qwen3-30b-a3b", "rules")
 
 
-async def test_the_shell_decides_by_the_same_memory(open_house: OpenHouse):
+async def test_the_route_command_uses_the_same_memory_as_route_task(open_house: OpenHouse):
     async with open_house(local_fails) as house:
         await learn(house, NAMES[:6])
-        asked = await house.call("route_task", task=similar_task("last one"))
+        from_server = await house.call("route_task", task=similar_task("last one"))
         route = [sys.executable, "-m", "chargehand.server", "route", similar_task("last one"), "--json"]
-        typed = json.loads((await anyio.run_process(route)).stdout)
+        from_shell = json.loads((await anyio.run_process(route)).stdout)
 
-    assert (typed["model"], typed["source"], typed["similar_tasks"]) == ("claude-haiku-5-5", "memory", 6)
-    assert typed["confidence"] == pytest.approx(asked["confidence"], abs=0.01)
+    assert (from_shell["model"], from_shell["source"], from_shell["similar_tasks"]) == ("claude-haiku-5-5", "memory", 6)
+    assert from_shell["confidence"] == pytest.approx(from_server["confidence"], abs=0.01)
 
 
-async def test_three_successes_are_not_enough_to_overrule_the_reference(
+async def test_three_successes_do_not_overrule_the_reference_policy(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_POLICY", "reference")
@@ -79,7 +79,7 @@ async def test_three_successes_are_not_enough_to_overrule_the_reference(
     assert decision["similar_tasks"] == 3
 
 
-async def test_a_plan_takes_them_for_what_they_are_worth(open_house: OpenHouse):
+async def test_under_the_default_policy_three_successes_change_the_route(open_house: OpenHouse):
     async with open_house(local_fails) as house:
         await learn(house, NAMES[:3])
         decision = await house.call("route_task", task=similar_task("last one"))
@@ -87,7 +87,7 @@ async def test_a_plan_takes_them_for_what_they_are_worth(open_house: OpenHouse):
     assert (decision["model"], decision["source"]) == ("claude-haiku-5-5", "rules")
 
 
-async def test_the_same_task_again_is_no_new_evidence(open_house: OpenHouse):
+async def test_repeating_the_same_task_adds_no_evidence(open_house: OpenHouse):
     async with open_house(local_fails) as house:
         await learn(house, NAMES[:1] * 7)
         decision = await house.call("route_task", task=similar_task(NAMES[0]))
@@ -96,7 +96,7 @@ async def test_the_same_task_again_is_no_new_evidence(open_house: OpenHouse):
     assert decision["evidence"] == pytest.approx(1, abs=0.05)
 
 
-async def test_a_reworded_task_goes_the_same_way(open_house: OpenHouse):
+async def test_a_reworded_task_is_routed_like_the_remembered_ones(open_house: OpenHouse):
     reworded = (
         "Please could you rename the variable n to total_sum in the function double, which gives twice its argument?"
     )
@@ -127,7 +127,7 @@ async def test_memory_never_overrules_a_pin_or_privacy(open_house: OpenHouse):
     assert private["provider"] == "ollama"
 
 
-async def test_what_one_process_learns_another_knows_at_once_and_after_a_restart(tmp_path: Path):
+async def test_outcomes_are_shared_between_running_servers_and_survive_a_restart(tmp_path: Path):
     async with vendors(local_fails) as peers:
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
         server = StdioServerParameters(
@@ -141,19 +141,19 @@ async def test_what_one_process_learns_another_knows_at_once_and_after_a_restart
             decision = (await client.call_tool("route_task", {"task": similar_task("last one")})).structured_content
             return (decision or {})["source"]
 
-        async with Client(server) as one, Client(server) as other:
-            assert await settled(other) == "rules"
+        async with Client(server) as first, Client(server) as second:
+            assert await source_when_warm(second) == "rules"
             for name in NAMES[:6]:
-                await one.call_tool("delegate_generation", {"task": similar_task(name), "tests": TESTS})
-            learnt = await source_in(other)
+                await first.call_tool("delegate_generation", {"task": similar_task(name), "tests": TESTS})
+            shared = await source_in(second)
         async with Client(server) as later:
-            remembered = await settled(later)
+            remembered = await source_when_warm(later)
 
-    assert (learnt, remembered) == ("memory", "memory")
+    assert (shared, remembered) == ("memory", "memory")
 
 
-async def settled(client: Client) -> str:
-    """The source of a decision once memory has answered."""
+async def source_when_warm(client: Client) -> str:
+    """The source of a decision once memory has warmed up."""
     with anyio.fail_after(30):
         while True:
             result = await client.call_tool("route_task", {"task": similar_task("last one")})
@@ -162,7 +162,7 @@ async def settled(client: Client) -> str:
                 return decision["source"]
 
 
-async def test_an_embedder_that_does_not_answer_leaves_the_rules_in_charge(
+async def test_an_unavailable_embedder_leaves_routing_to_the_rules(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_EMBEDDER", "ollama:not-installed")

@@ -1,4 +1,4 @@
-"""The prompts a user picks: what they hold, and what they refuse."""
+"""The prompts that a user picks: their content, and the errors for invalid arguments."""
 
 import re
 from typing import Any
@@ -17,7 +17,7 @@ def text_of(result: GetPromptResult) -> str:
     return getattr(message.content, "text", "")
 
 
-async def test_each_prompt_is_listed_with_a_title_and_says_what_it_takes(open_house: OpenHouse, era: str):
+async def test_each_prompt_is_listed_with_title_description_and_arguments(open_house: OpenHouse, era: str):
     async with open_house(Script(), era=era) as house:
         listed = (await house.client.list_prompts()).prompts
 
@@ -28,22 +28,22 @@ async def test_each_prompt_is_listed_with_a_title_and_says_what_it_takes(open_ho
     assert all(p.title and p.description and all(a.description for a in p.arguments or ()) for p in listed)
 
 
-async def test_a_prompt_carries_what_was_typed_and_names_only_tools_that_there_are(open_house: OpenHouse, era: str):
+async def test_a_prompt_contains_its_arguments_and_names_only_existing_tools(open_house: OpenHouse, era: str):
     async with open_house(Script(), era=era) as house:
         tools = {tool.name: tool for tool in (await house.client.list_tools()).tools}
-        given = {"task": "Parse {braces} and %s", "files": "a.py, b.py", "model": "opus"}
-        delegate = text_of(await house.client.get_prompt("delegate", given))
-        asked = {"goal": "Ship 1.0", "question": "Rewrite the parser?"}
-        checkpoint = text_of(await house.client.get_prompt("checkpoint", asked))
+        delegate_arguments = {"task": "Parse {braces} and %s", "files": "a.py, b.py", "model": "opus"}
+        delegate = text_of(await house.client.get_prompt("delegate", delegate_arguments))
+        checkpoint_arguments = {"goal": "Ship 1.0", "question": "Rewrite the parser?"}
+        checkpoint = text_of(await house.client.get_prompt("checkpoint", checkpoint_arguments))
 
-    assert all(value in delegate for value in given.values())
-    assert all(value in checkpoint for value in asked.values())
-    called = set(re.findall(r"\b[a-z]+_(?:task|generation|code|review|outcome)\b", delegate + checkpoint))
-    assert called == {"delegate_generation", "report_outcome", "strategic_review", "validate_code"}
-    assert called <= set(tools)
+    assert all(value in delegate for value in delegate_arguments.values())
+    assert all(value in checkpoint for value in checkpoint_arguments.values())
+    named_tools = set(re.findall(r"\b[a-z]+_(?:task|generation|code|review|outcome)\b", delegate + checkpoint))
+    assert named_tools == {"delegate_generation", "report_outcome", "strategic_review", "validate_code"}
+    assert named_tools <= set(tools)
 
 
-async def test_without_a_model_the_router_is_left_to_choose(open_house: OpenHouse):
+async def test_a_delegate_prompt_without_a_model_says_to_omit_it(open_house: OpenHouse):
     async with open_house(Script()) as house:
         text = text_of(await house.client.get_prompt("delegate", {"task": "Write slugify"}))
 
@@ -59,7 +59,7 @@ async def test_without_a_model_the_router_is_left_to_choose(open_house: OpenHous
         ("checkpoint", {"goal": "x", "task": "y"}, "checkpoint: unknown argument `task`. It takes: goal, question."),
     ],
 )
-async def test_what_cannot_be_had_is_a_wrong_parameter(
+async def test_an_unknown_prompt_or_invalid_argument_is_an_invalid_params_error(
     open_house: OpenHouse, era: str, name: str, arguments: dict[str, Any], message: str
 ):
     async with open_house(Script(), era=era) as house:

@@ -1,4 +1,4 @@
-"""report_outcome over MCP: the user's word, once however often it is said."""
+"""report_outcome over MCP: an outcome changes the expected success, and counts once however often it is reported."""
 
 import pytest
 from house import OpenHouse, Script
@@ -7,7 +7,9 @@ from rename_task import RENAME, RIGHT
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_good_word_raises_what_is_believed_and_a_bad_one_lowers_it(open_house: OpenHouse, era: str):
+async def test_an_accepted_outcome_raises_expected_success_and_a_rejected_one_lowers_it(
+    open_house: OpenHouse, era: str
+):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         first = await house.call("delegate_generation", task=RENAME)
         second = await house.call("delegate_generation", task=RENAME)
@@ -19,7 +21,7 @@ async def test_a_good_word_raises_what_is_believed_and_a_bad_one_lowers_it(open_
     assert good["expected_success"] > bad["expected_success"]
 
 
-async def test_saying_it_again_changes_nothing(open_house: OpenHouse):
+async def test_reporting_the_same_outcome_again_changes_nothing(open_house: OpenHouse):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]})) as house:
         receipt = await house.call("delegate_generation", task=RENAME)
         once = await house.call("report_outcome", task_id=receipt["task_id"], outcome="accepted")
@@ -28,7 +30,7 @@ async def test_saying_it_again_changes_nothing(open_house: OpenHouse):
     assert once == twice
 
 
-async def test_an_unknown_task_is_named(open_house: OpenHouse):
+async def test_an_unknown_task_id_is_named(open_house: OpenHouse):
     async with open_house(Script()) as house:
         refusal = await house.refusal("report_outcome", task_id="f" * 32, outcome="accepted")
 

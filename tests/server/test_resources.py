@@ -1,4 +1,4 @@
-"""What a host can read and complete without calling a tool."""
+"""Resources and completions: what a host can read and complete without calling a tool."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ async def read(house: House, uri: str) -> Any:
     return json.loads(getattr(content, "text", ""))
 
 
-async def test_everything_that_can_be_read_is_listed_with_title_and_description(open_house: OpenHouse, era: str):
+async def test_every_resource_is_listed_with_title_and_description(open_house: OpenHouse, era: str):
     async with open_house(Script(), era=era) as house:
         fixed = (await house.client.list_resources()).resources
         templates = (await house.client.list_resource_templates()).resource_templates
@@ -39,7 +39,7 @@ async def test_everything_that_can_be_read_is_listed_with_title_and_description(
     assert all(r.title and r.description and r.mime_type == "application/json" for r in (*fixed, *templates))
 
 
-async def test_the_models_are_listed_and_each_is_told_in_full(open_house: OpenHouse, era: str):
+async def test_profiles_are_listed_and_each_can_be_read(open_house: OpenHouse, era: str):
     async with open_house(Script(), era=era) as house:
         profiles = await read(house, "chargehand://profiles")
         opus = await read(house, "chargehand://profiles/opus")
@@ -66,7 +66,7 @@ async def test_a_successor_is_listed_and_described_with_the_roles_it_inherited(
     assert new["roles"] == {"local": 3}
 
 
-async def test_a_task_is_read_with_its_text_its_receipt_and_what_was_said_of_it(open_house: OpenHouse, era: str):
+async def test_a_task_resource_has_its_text_receipt_and_reported_outcomes(open_house: OpenHouse, era: str):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         receipt = await house.call("delegate_generation", task=RENAME)
         await house.call("report_outcome", task_id=receipt["task_id"], outcome="accepted")
@@ -79,7 +79,7 @@ async def test_a_task_is_read_with_its_text_its_receipt_and_what_was_said_of_it(
     assert memory["tasks"] == 1
 
 
-async def test_a_task_of_another_project_is_told_of_without_its_text_and_is_not_offered(
+async def test_a_task_of_another_project_is_shown_without_its_text_and_not_completed(
     open_house: OpenHouse, connect: Connect, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     elsewhere = tmp_path / "elsewhere"
@@ -95,11 +95,11 @@ async def test_a_task_of_another_project_is_told_of_without_its_text_and_is_not_
             judged = await client.call_tool("validate_code", {"task_id": receipt["task_id"]})
         own = await read(house, uri)
 
-    told = getattr(content, "text", "")
-    assert "double" not in told
-    assert json.loads(told)["receipt"] is None
-    assert (json.loads(told)["status"], json.loads(told)["model"]) == ("unverified", "qwen3-30b-a3b")
-    assert "another project" in json.loads(told)["withheld"]
+    text = getattr(content, "text", "")
+    assert "double" not in text
+    assert json.loads(text)["receipt"] is None
+    assert (json.loads(text)["status"], json.loads(text)["model"]) == ("unverified", "qwen3-30b-a3b")
+    assert "another project" in json.loads(text)["withheld"]
     assert offered.values == []
     for result in (resumed, judged):
         assert "another project" in text_of(result)
@@ -109,16 +109,16 @@ async def test_a_task_of_another_project_is_told_of_without_its_text_and_is_not_
     assert own["project"] not in (None, str(tmp_path / "project"))
 
 
-async def test_no_resource_but_the_task_itself_tells_its_text(open_house: OpenHouse, era: str):
+async def test_only_the_task_resource_contains_the_text_of_a_task(open_house: OpenHouse, era: str):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         await house.call("delegate_generation", task=RENAME)
-        told = [await read(house, f"chargehand://{name}") for name in ("profiles", "usage", "memory")]
+        resources = [await read(house, f"chargehand://{name}") for name in ("profiles", "usage", "memory")]
 
-    assert "double" not in json.dumps(told)
+    assert "double" not in json.dumps(resources)
 
 
 @pytest.mark.parametrize(
-    ("uri", "said"),
+    ("uri", "message"),
     [
         ("chargehand://tasks/ffff", "'ffff'"),
         ("chargehand://profiles/gpt9", "'gpt9'"),
@@ -126,16 +126,16 @@ async def test_no_resource_but_the_task_itself_tells_its_text(open_house: OpenHo
         ("chargehand://tasks/..%2f..%2fetc", "chargehand://tasks/..%2f..%2fetc"),
     ],
 )
-async def test_what_is_not_there_is_a_wrong_parameter(open_house: OpenHouse, era: str, uri: str, said: str):
+async def test_an_unknown_resource_is_an_invalid_params_error(open_house: OpenHouse, era: str, uri: str, message: str):
     async with open_house(Script(), era=era) as house:
         with pytest.raises(MCPError) as refused:
             await house.client.read_resource(uri)
 
     assert refused.value.error.code == -32602
-    assert said in refused.value.error.message
+    assert message in refused.value.error.message
 
 
-async def test_names_of_models_are_completed(open_house: OpenHouse, era: str):
+async def test_model_names_are_completed_without_retired_models(open_house: OpenHouse, era: str):
     async with open_house(Script(), era=era) as house:
         pinned = (await house.client.complete(DELEGATE, {"name": "model", "value": "opus"})).completion
         read_of = (await house.client.complete(PROFILES, {"name": "id", "value": "glm"})).completion
@@ -147,23 +147,25 @@ async def test_names_of_models_are_completed(open_house: OpenHouse, era: str):
     assert all("glm" in value for value in read_of.values)
 
 
-async def test_ids_of_tasks_are_completed_the_newest_first(open_house: OpenHouse, tmp_path: Path, era: str):
+async def test_task_ids_are_completed_newest_first_without_forgotten_or_evaluation_tasks(
+    open_house: OpenHouse, tmp_path: Path, era: str
+):
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         ids = [(await house.call("delegate_generation", task=RENAME))["task_id"] for _ in range(2)]
         everything = (await house.client.complete(TASKS, {"name": "task_id", "value": ""})).completion
-        one = (await house.client.complete(TASKS, {"name": "task_id", "value": ids[0][:12]})).completion
-        wild = (await house.client.complete(TASKS, {"name": "task_id", "value": "%"})).completion
+        by_prefix = (await house.client.complete(TASKS, {"name": "task_id", "value": ids[0][:12]})).completion
+        by_wildcard = (await house.client.complete(TASKS, {"name": "task_id", "value": "%"})).completion
         with contextlib.closing(sqlite3.connect(tmp_path / "chargehand-home" / "ledger.sqlite3")) as db, db:
             db.execute("UPDATE tasks SET text_form = 'forgotten' WHERE id = ?", ids[:1])
             db.execute("UPDATE tasks SET origin = 'evaluation' WHERE id = ?", ids[1:])
         later = (await house.client.complete(TASKS, {"name": "task_id", "value": ""})).completion
 
     assert everything.values == ids[::-1]
-    assert (one.values, one.total, one.has_more) == ([ids[0]], 1, False)
-    assert wild.values == later.values == []
+    assert (by_prefix.values, by_prefix.total, by_prefix.has_more) == ([ids[0]], 1, False)
+    assert by_wildcard.values == later.values == []
 
 
-async def test_a_prompt_that_is_not_there_completes_nothing(open_house: OpenHouse, era: str):
+async def test_completing_an_unknown_prompt_is_an_invalid_params_error(open_house: OpenHouse, era: str):
     async with open_house(Script(), era=era) as house:
         with pytest.raises(MCPError) as refused:
             await house.client.complete(PromptReference(type="ref/prompt", name="x"), {"name": "model", "value": ""})

@@ -1,4 +1,4 @@
-"""The schemas that hosts see: short, strict, and without what pydantic adds."""
+"""The schemas that hosts see: short, strict, and without pydantic's additions."""
 
 from chargehand.server.surface.schema import published
 from chargehand.server.surface.toolbox import tools

@@ -1,4 +1,4 @@
-"""strategic_review over MCP: few words, few times a day."""
+"""strategic_review over MCP: short guidance, a limited number of times per day."""
 
 import json
 import re
@@ -14,12 +14,14 @@ pytestmark = pytest.mark.anyio
 DIRECTOR = "claude-opus-5-5"
 
 
-def word(verdict: str, guidance: str, thinking_tokens: int = 300) -> Reply:
+def direction(verdict: str, guidance: str, thinking_tokens: int = 300) -> Reply:
     return Reply(json.dumps({"verdict": verdict, "guidance": guidance}), thinking_tokens=thinking_tokens)
 
 
-async def test_the_director_answers_in_a_sentence(open_house: OpenHouse, era: str, tmp_path):
-    script = Script({DIRECTOR: [word("redirect", "Drop the cache; measure first.")]})
+async def test_the_director_gets_goal_progress_question_and_files_and_gives_guidance(
+    open_house: OpenHouse, era: str, tmp_path
+):
+    script = Script({DIRECTOR: [direction("redirect", "Drop the cache; measure first.")]})
     async with open_house(script, era=era) as house:
         (tmp_path / "project" / "plan.md").write_text("# The plan\n")
         answer = await house.call(
@@ -32,12 +34,12 @@ async def test_the_director_answers_in_a_sentence(open_house: OpenHouse, era: st
     assert answer["model"] == "claude-opus-5-5"
     assert answer["reviews_left"] == 19
     assert answer["output_tokens"] > 300
-    said = "\n".join(text for _, text in script.asked[0].messages)
-    assert all(text in said for text in ("Halve latency", "Cache half built", "Go on?", "# The plan"))
+    prompt = "\n".join(text for _, text in script.asked[0].messages)
+    assert all(text in prompt for text in ("Halve latency", "Cache half built", "Go on?", "# The plan"))
 
 
-async def test_it_leaves_room_for_thinking_and_asks_for_the_least_of_it(open_house: OpenHouse):
-    script = Script({DIRECTOR: [word("continue", "Go on.")]})
+async def test_the_request_leaves_room_for_thinking_at_low_effort(open_house: OpenHouse):
+    script = Script({DIRECTOR: [direction("continue", "Go on.")]})
     async with open_house(script) as house:
         await house.call("strategic_review", goal="g", progress="p")
 
@@ -46,9 +48,9 @@ async def test_it_leaves_room_for_thinking_and_asks_for_the_least_of_it(open_hou
     assert body["output_config"]["effort"] == "low"
 
 
-async def test_a_long_answer_is_cut_at_a_sentence_and_said_to_be(open_house: OpenHouse):
+async def test_long_guidance_is_clipped_at_a_sentence_with_a_note(open_house: OpenHouse):
     long = "First measure where the time goes. " * 12
-    async with open_house(Script({DIRECTOR: [word("continue", long)]})) as house:
+    async with open_house(Script({DIRECTOR: [direction("continue", long)]})) as house:
         answer = await house.call("strategic_review", goal="g", progress="p")
 
     assert answer["guidance"].endswith("goes.")
@@ -56,11 +58,11 @@ async def test_a_long_answer_is_cut_at_a_sentence_and_said_to_be(open_house: Ope
     assert any("cut" in note for note in answer["notes"])
 
 
-async def test_the_days_reviews_run_out_and_say_when_they_start_anew(
+async def test_an_exhausted_daily_review_limit_is_refused_with_its_reset_time(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_REVIEWS_PER_DAY", "1")
-    async with open_house(Script({DIRECTOR: [word("continue", "Go on.")]})) as house:
+    async with open_house(Script({DIRECTOR: [direction("continue", "Go on.")]})) as house:
         first = await house.call("strategic_review", goal="g", progress="p")
         refusal = await house.refusal("strategic_review", goal="g", progress="p")
 
@@ -69,9 +71,9 @@ async def test_the_days_reviews_run_out_and_say_when_they_start_anew(
     assert "CHARGEHAND_REVIEWS_PER_DAY" in refusal
 
 
-async def test_a_review_that_failed_does_not_count(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_a_failed_review_does_not_count_against_the_limit(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CHARGEHAND_REVIEWS_PER_DAY", "1")
-    async with open_house(Script({DIRECTOR: [HttpFault(529), word("stop", "Stop.")]})) as house:
+    async with open_house(Script({DIRECTOR: [HttpFault(529), direction("stop", "Stop.")]})) as house:
         refusal = await house.refusal("strategic_review", goal="g", progress="p")
         answer = await house.call("strategic_review", goal="g", progress="p")
 
@@ -80,7 +82,7 @@ async def test_a_review_that_failed_does_not_count(open_house: OpenHouse, monkey
     assert answer["verdict"] == "stop"
 
 
-async def test_a_refused_key_is_not_to_be_tried_again(open_house: OpenHouse):
+async def test_a_rejected_key_is_reported_without_advice_to_retry(open_house: OpenHouse):
     async with open_house(Script({DIRECTOR: [HttpFault(401)]})) as house:
         refusal = await house.refusal("strategic_review", goal="g", progress="p")
 
@@ -88,14 +90,14 @@ async def test_a_refused_key_is_not_to_be_tried_again(open_house: OpenHouse):
     assert refusal.endswith("MCP config. Or go on without a review.")
 
 
-async def test_a_reply_that_is_of_no_use_tells_what_it_cost(open_house: OpenHouse):
+async def test_an_unusable_reply_is_reported_with_its_cost(open_house: OpenHouse):
     async with open_house(Script({DIRECTOR: [Reply("Carry on!")]})) as house:
         refusal = await house.refusal("strategic_review", goal="g", progress="p")
 
     assert re.search(r"not the JSON asked for\. It cost \$0\.\d+\. Try again", refusal)
 
 
-async def test_what_may_not_leave_is_not_sent(open_house: OpenHouse):
+async def test_a_local_only_review_without_a_local_model_is_refused(open_house: OpenHouse):
     script = Script()
     async with open_house(script, installed=()) as house:
         answer = await house.call("strategic_review", goal="g", progress="p", local_only=True)
@@ -104,7 +106,9 @@ async def test_what_may_not_leave_is_not_sent(open_house: OpenHouse):
     assert script.asked == []
 
 
-async def test_an_empty_purse_is_over_budget(open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch):
+async def test_a_review_above_the_daily_budget_is_over_budget_without_a_local_model(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
     async with open_house(Script(), installed=()) as house:
         answer = await house.call("strategic_review", goal="g", progress="p")
@@ -112,11 +116,11 @@ async def test_an_empty_purse_is_over_budget(open_house: OpenHouse, monkeypatch:
     assert (answer["status"], answer["reviews_left"]) == ("over_budget", 20)
 
 
-async def test_a_model_on_this_machine_answers_for_a_director_whom_the_days_budget_cannot_pay(
+async def test_a_review_above_the_daily_budget_falls_back_to_the_local_model(
     open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0")
-    script = Script({QWEN.name: [word("continue", "Go on.")]})
+    script = Script({QWEN.name: [direction("continue", "Go on.")]})
     async with open_house(script) as house:
         answer = await house.call("strategic_review", goal="g", progress="p")
 
@@ -126,11 +130,11 @@ async def test_a_model_on_this_machine_answers_for_a_director_whom_the_days_budg
     )
 
 
-async def test_a_review_never_spends_what_the_user_wants_to_be_asked_about(open_house: OpenHouse, tmp_path):
+async def test_a_review_above_ask_above_usd_is_over_budget_without_a_request(open_house: OpenHouse, tmp_path):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[budget]\nask_above_usd = 0.0001\n")
-    script = Script({DIRECTOR: [word("continue", "Go on.")]})
+    script = Script({DIRECTOR: [direction("continue", "Go on.")]})
     async with open_house(script) as house:
         answer = await house.call("strategic_review", goal="g", progress="p")
 

@@ -1,4 +1,4 @@
-"""`[sandbox] python` over MCP: an answer is tested with the packages of the user's own environment."""
+"""`[sandbox] python` over MCP: an answer is tested with the packages of the user's environment."""
 
 import venv
 from pathlib import Path
@@ -34,7 +34,7 @@ async def test_an_answer_that_needs_the_projects_packages_is_verified_with_them(
     assert (receipt["status"], receipt["verified_by"]) == ("succeeded", ["parse", "lint", "tests"])
 
 
-async def test_a_package_that_the_project_does_not_have_is_repaired_like_any_other_mistake(open_house: OpenHouse):
+async def test_an_import_of_a_package_the_project_lacks_is_sent_back_for_repair(open_house: OpenHouse):
     script = Script({LOCAL: [INVENTED, GOOD]})
     async with open_house(script) as house:
         receipt = await house.call("delegate_generation", task=TASK, tests="assert double(4) == 8")

@@ -1,4 +1,4 @@
-"""`chargehand install`, `uninstall` and `doctor --host`: what becomes of a host's own file."""
+"""`chargehand install`, `uninstall` and `doctor --host`: their effects on a host's configuration file."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from chargehand.server.hosts.installing import BACKUP, own_command
 from chargehand.server.hosts.jsonc import parse
 from chargehand.server.hosts.known import HOSTS
 
-THEIRS = """\
+FOREIGN_CONFIG = """\
 {
   // mine
   "mcpServers": {
@@ -42,37 +42,39 @@ def entry(file: Path, host: str) -> dict[str, Any]:
 def test_each_host_gets_an_absolute_command_and_an_env_block(file: Path, tmp_path: Path, host: str):
     assert run("install", host, "--config", file, "--roots", tmp_path, "--env", "OLLAMA_HOST=http://box:1") == 0
 
-    made = entry(file, host)
-    assert (made["command"], *made["args"]) == own_command()
-    assert os.access(made["command"], os.X_OK)
-    assert Path(made["command"]).is_absolute()
-    assert made["env"]["CHARGEHAND_ROOTS"] == str(tmp_path)
-    assert made["env"]["OLLAMA_HOST"] == "http://box:1"
-    assert {name: made[name] for name in HOSTS[host].form} == dict(HOSTS[host].form)
+    installed = entry(file, host)
+    assert (installed["command"], *installed["args"]) == own_command()
+    assert os.access(installed["command"], os.X_OK)
+    assert Path(installed["command"]).is_absolute()
+    assert installed["env"]["CHARGEHAND_ROOTS"] == str(tmp_path)
+    assert installed["env"]["OLLAMA_HOST"] == "http://box:1"
+    assert {name: installed[name] for name in HOSTS[host].form} == dict(HOSTS[host].form)
     assert json.loads(file.read_text()), "a file that we make is strict JSON"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_what_others_wrote_stays_to_the_letter_and_is_kept_beside(file: Path):
-    file.write_text(THEIRS)
+def test_install_and_uninstall_keep_foreign_content_and_make_a_backup(file: Path):
+    file.write_text(FOREIGN_CONFIG)
     file.chmod(0o640)
 
     run("install", "cursor", "--config", file)
 
     after = file.read_text()
-    assert [line for line in THEIRS.splitlines() if line.rstrip(",") not in after] == []
-    assert file.with_name(file.name + BACKUP).read_text() == THEIRS
+    assert [line for line in FOREIGN_CONFIG.splitlines() if line.rstrip(",") not in after] == []
+    assert file.with_name(file.name + BACKUP).read_text() == FOREIGN_CONFIG
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     run("uninstall", "cursor", "--config", file)
-    assert parse(file.read_text()).value == parse(THEIRS).value
+    assert parse(file.read_text()).value == parse(FOREIGN_CONFIG).value
     assert "// mine" in file.read_text()
 
 
-def test_again_changes_nothing_and_keeps_what_was_added_to_the_entry(file: Path, capsys: pytest.CaptureFixture[str]):
+def test_installing_again_changes_nothing_and_keeps_additions_to_the_entry(
+    file: Path, capsys: pytest.CaptureFixture[str]
+):
     run("install", "claude-code", "--config", file)
     written = json.loads(file.read_text())
-    mine = written["mcpServers"]["chargehand"]
-    mine |= {"timeout": 5, "alwaysLoad": True, "env": {**mine["env"], "CHARGEHAND_POLICY": "reference"}}
+    edited_entry = written["mcpServers"]["chargehand"]
+    edited_entry |= {"timeout": 5, "alwaysLoad": True, "env": {**edited_entry["env"], "CHARGEHAND_POLICY": "reference"}}
     file.write_text(json.dumps(written))
     before = file.read_text()
 
@@ -82,7 +84,7 @@ def test_again_changes_nothing_and_keeps_what_was_added_to_the_entry(file: Path,
     assert "nothing to change" in capsys.readouterr().out
 
 
-def test_a_file_that_is_no_json_is_left_alone(file: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_file_that_is_not_valid_json_is_left_unchanged(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text('{"mcpServers": {')
 
     assert run("install", "claude-desktop", "--config", file) == 1
@@ -93,7 +95,7 @@ def test_a_file_that_is_no_json_is_left_alone(file: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("command", [("install", "claude-desktop"), ("doctor", "--host", "claude-desktop")])
-def test_a_file_that_is_nested_beyond_measure_is_refused_with_its_place(
+def test_a_file_that_is_nested_too_deeply_is_refused_with_the_position(
     file: Path, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
 ):
     file.write_text('{"a": ' + "[" * 5_000 + "]" * 5_000 + "}")
@@ -103,7 +105,7 @@ def test_a_file_that_is_nested_beyond_measure_is_refused_with_its_place(
     assert "line 1, column 106: it is nested more than 100 levels deep" in " ".join(capsys.readouterr().err.split())
 
 
-def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_list_of_servers_that_is_not_an_object_is_left_unchanged(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text('{"mcpServers": []}')
 
     assert run("install", "claude-desktop", "--config", file) == 1
@@ -113,7 +115,7 @@ def test_servers_that_are_no_object_are_left_alone(file: Path, capsys: pytest.Ca
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall", "doctor"])
-def test_a_pipe_or_a_device_is_neither_waited_for_nor_replaced(
+def test_a_fifo_as_configuration_file_is_neither_read_nor_replaced(
     file: Path, capsys: pytest.CaptureFixture[str], command: str
 ):
     os.mkfifo(file)
@@ -124,7 +126,7 @@ def test_a_pipe_or_a_device_is_neither_waited_for_nor_replaced(
     assert stat.S_ISFIFO(file.stat().st_mode)
 
 
-def test_a_file_that_holds_white_space_alone_gets_the_entry(file: Path):
+def test_a_blank_file_gets_the_entry(file: Path):
     file.write_text(" \n\n")
 
     assert run("install", "cursor", "--config", file) == 0
@@ -132,13 +134,13 @@ def test_a_file_that_holds_white_space_alone_gets_the_entry(file: Path):
     assert entry(file, "cursor")["command"] == own_command()[0]
 
 
-def test_a_host_that_was_never_started_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_installing_for_a_host_that_was_never_started_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert run("install", "zed", "--config", tmp_path / "nowhere" / "settings.json") == 1
 
     assert "Zed was never started here" in " ".join(capsys.readouterr().err.split())
 
 
-def test_a_link_stays_a_link(tmp_path: Path, file: Path):
+def test_installing_through_a_symlink_keeps_the_symlink(tmp_path: Path, file: Path):
     (tmp_path / "dotfiles").mkdir()
     target = tmp_path / "dotfiles" / "mcp.json"
     target.write_text("{}")
@@ -150,51 +152,51 @@ def test_a_link_stays_a_link(tmp_path: Path, file: Path):
     assert entry(target, "cursor")
 
 
-def test_keys_are_written_only_when_asked_for_and_never_shown(
+def test_keys_are_written_only_on_request_and_never_printed(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     run("install", "claude-desktop", "--config", file)
     without = file.read_text()
     run("install", "claude-desktop", "--config", file, "--with-keys")
-    shown = capsys.readouterr()
+    printed = capsys.readouterr()
 
     assert KEY not in without
     assert entry(file, "claude-desktop")["env"]["ANTHROPIC_API_KEY"] == KEY
-    assert "ANTHROPIC_API_KEY" in shown.out
-    assert KEY not in shown.out + shown.err
+    assert "ANTHROPIC_API_KEY" in printed.out
+    assert KEY not in printed.out + printed.err
 
 
 @pytest.mark.parametrize("host", ["claude-desktop", "zed"])
-def test_after_changes_and_an_uninstall_the_file_of_the_first_day_is_kept_and_no_key_is(
+def test_after_uninstall_the_backup_is_the_original_file_and_no_file_has_a_key(
     file: Path, monkeypatch: pytest.MonkeyPatch, host: str
 ):
-    file.write_text(THEIRS)
+    file.write_text(FOREIGN_CONFIG)
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
 
     run("install", host, "--config", file, "--with-keys")
     run("install", host, "--config", file, "--env", "OLLAMA_HOST=http://box:1")
     run("uninstall", host, "--config", file)
 
-    assert file.with_name(file.name + BACKUP).read_text() == THEIRS
-    assert [one for one in file.parent.iterdir() if one.is_file() and KEY in one.read_text()] == []
+    assert file.with_name(file.name + BACKUP).read_text() == FOREIGN_CONFIG
+    assert [path for path in file.parent.iterdir() if path.is_file() and KEY in path.read_text()] == []
 
 
-def test_an_entry_that_was_typed_in_by_hand_is_in_no_backup_and_a_backup_that_has_one_loses_it(file: Path):
+def test_a_manual_chargehand_entry_is_removed_from_the_backup(file: Path):
     backup = file.with_name(file.name + BACKUP)
-    typed = json.dumps({"mcpServers": {"chargehand": {"command": "old", "env": {"ANTHROPIC_API_KEY": KEY}}}})
-    file.write_text(typed)
+    manual = json.dumps({"mcpServers": {"chargehand": {"command": "old", "env": {"ANTHROPIC_API_KEY": KEY}}}})
+    file.write_text(manual)
 
     run("install", "cursor", "--config", file)
     first = json.loads(backup.read_text())
-    backup.write_text(typed)
+    backup.write_text(manual)
     run("uninstall", "cursor", "--config", file)
 
     assert first == json.loads(backup.read_text()) == {"mcpServers": {}}
 
 
-def test_a_later_install_keeps_what_changed_while_chargehand_was_away(file: Path):
-    file.write_text(THEIRS)
+def test_a_later_install_backs_up_the_file_as_it_is_then(file: Path):
+    file.write_text(FOREIGN_CONFIG)
     run("install", "cursor", "--config", file)
     run("uninstall", "cursor", "--config", file)
     file.write_text('{"theme": "light"}')
@@ -204,7 +206,7 @@ def test_a_later_install_keeps_what_changed_while_chargehand_was_away(file: Path
     assert file.with_name(file.name + BACKUP).read_text() == '{"theme": "light"}'
 
 
-def test_a_data_folder_that_is_named_relatively_is_the_same_one_for_the_host(
+def test_a_relative_data_folder_is_installed_as_an_absolute_path(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
@@ -215,7 +217,7 @@ def test_a_data_folder_that_is_named_relatively_is_the_same_one_for_the_host(
     assert entry(file, "cursor")["env"]["CHARGEHAND_HOME"] == str(tmp_path / "data")
 
 
-def test_roots_that_are_not_there_are_refused_by_name(
+def test_missing_roots_are_refused_by_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     missing = tmp_path / "nowhere"
@@ -228,39 +230,39 @@ def test_roots_that_are_not_there_are_refused_by_name(
 
 
 @pytest.mark.parametrize("flags", [(), ("--with-keys",)])
-def test_addresses_and_local_only_go_into_the_entry_with_or_without_keys(
+def test_addresses_and_local_only_are_written_with_or_without_keys(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...]
 ):
-    carried = {
+    variables = {
         "CHARGEHAND_LOCAL_ONLY": "true",
         "OLLAMA_HOST": "http://box:11434",
         "ANTHROPIC_BASE_URL": "https://gateway.corp.example",
         "CEREBRAS_BASE_URL": "https://other.corp.example",
     }
-    for name, value in carried.items():
+    for name, value in variables.items():
         monkeypatch.setenv(name, value)
 
     run("install", "claude-desktop", "--config", file, *flags)
 
-    assert carried.items() <= entry(file, "claude-desktop")["env"].items()
-    told = capsys.readouterr().out
-    assert all(name in told for name in carried)
+    assert variables.items() <= entry(file, "claude-desktop")["env"].items()
+    printed = capsys.readouterr().out
+    assert all(name in printed for name in variables)
 
 
-def test_a_key_that_was_written_for_vs_code_by_hand_is_not_replaced_by_a_question(file: Path):
+def test_a_manual_key_entry_for_vs_code_is_not_replaced_by_an_input(file: Path):
     file.write_text('{"servers": {"chargehand": {"env": {"ANTHROPIC_API_KEY": "${env:MINE}"}}}}')
 
     run("install", "vscode", "--config", file)
 
-    made = entry(file, "vscode")["env"]
-    assert made["ANTHROPIC_API_KEY"] == "${env:MINE}"
-    assert made["CEREBRAS_API_KEY"] == "${input:chargehand-cerebras-api-key}"
-    asked = [question["id"] for question in parse(file.read_text()).value["inputs"]]
-    assert asked == ["chargehand-cerebras-api-key"]
+    installed = entry(file, "vscode")["env"]
+    assert installed["ANTHROPIC_API_KEY"] == "${env:MINE}"
+    assert installed["CEREBRAS_API_KEY"] == "${input:chargehand-cerebras-api-key}"
+    input_ids = [question["id"] for question in parse(file.read_text()).value["inputs"]]
+    assert input_ids == ["chargehand-cerebras-api-key"]
 
 
 @pytest.mark.parametrize("flags", [(), ("--with-keys",)])
-def test_vs_code_asks_for_the_keys_itself_and_only_once(
+def test_vs_code_gets_one_input_per_key_and_uninstall_removes_them(
     file: Path, monkeypatch: pytest.MonkeyPatch, flags: tuple[str, ...]
 ):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
@@ -272,8 +274,8 @@ def test_vs_code_asks_for_the_keys_itself_and_only_once(
     run("uninstall", "vscode", "--config", file)
 
     assert KEY not in text
-    asked = [question["id"] for question in parse(text).value["inputs"]]
-    assert asked == ["theirs", "chargehand-anthropic-api-key", "chargehand-cerebras-api-key"]
+    input_ids = [question["id"] for question in parse(text).value["inputs"]]
+    assert input_ids == ["theirs", "chargehand-anthropic-api-key", "chargehand-cerebras-api-key"]
     assert parse(text).value["servers"]["chargehand"]["env"]["ANTHROPIC_API_KEY"] == (
         "${input:chargehand-anthropic-api-key}"
     )
@@ -287,10 +289,10 @@ def test_an_env_without_a_value_is_refused(file: Path, capsys: pytest.CaptureFix
     assert "'OLLAMA_HOST' is not of the form NAME=VALUE" in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_doctor_judges_the_environment_of_the_host_and_not_of_this_shell(
+def test_doctor_checks_the_environment_of_the_host_instead_of_the_shells(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    monkeypatch.setenv("CEREBRAS_API_KEY", KEY)  # of the shell, which Claude Desktop does not see
+    monkeypatch.setenv("CEREBRAS_API_KEY", KEY)  # set in the shell, whose environment Claude Desktop does not see
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     roots = tmp_path / "project"
     roots.mkdir()
@@ -298,25 +300,25 @@ def test_the_doctor_judges_the_environment_of_the_host_and_not_of_this_shell(
     capsys.readouterr()
 
     code = run("doctor", "--host", "claude-desktop", "--config", file, "--json")
-    told = capsys.readouterr().out
-    lines = {line["what"]: line for line in json.loads(told)["lines"]}
+    printed = capsys.readouterr().out
+    lines = {line["what"]: line for line in json.loads(printed)["lines"]}
 
     assert code == 1, "nothing can generate there"
     assert lines["env"]["finding"] == "CHARGEHAND_ROOTS, CHARGEHAND_HOME, OLLAMA_HOST"
     assert (lines["command"]["health"], lines["roots"]["finding"]) == ("ok", str(roots))
     assert lines["cerebras"]["health"] == "missing"
-    assert KEY not in told
+    assert KEY not in printed
 
 
-def test_the_doctor_says_what_keeps_a_host_from_starting_the_server(file: Path, capsys: pytest.CaptureFixture[str]):
+def test_doctor_reports_a_missing_entry_or_program(file: Path, capsys: pytest.CaptureFixture[str]):
     assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
-    absent = json.loads(capsys.readouterr().out)["lines"]
+    without_entry = json.loads(capsys.readouterr().out)["lines"]
     file.write_text(json.dumps({"mcpServers": {"chargehand": {"command": "/nowhere/chargehand"}}}))
     assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
-    gone = json.loads(capsys.readouterr().out)["lines"]
+    without_program = json.loads(capsys.readouterr().out)["lines"]
 
-    assert "`chargehand install cursor` adds one" in absent[0]["finding"]
-    assert gone[-1] == {
+    assert "`chargehand install cursor` adds one" in without_entry[0]["finding"]
+    assert without_program[-1] == {
         "what": "command",
         "health": "broken",
         "finding": "/nowhere/chargehand: no such program was found, or it is not executable",
@@ -326,7 +328,7 @@ def test_the_doctor_says_what_keeps_a_host_from_starting_the_server(file: Path, 
 REMOTE = {"type": "http", "url": f"http://me:{KEY}@127.0.0.1:9/mcp?key={KEY}"}
 
 
-def test_an_entry_that_connects_to_an_address_is_left_alone_until_it_is_taken_out(
+def test_an_entry_with_a_url_is_left_unchanged_until_it_is_uninstalled(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("COLUMNS", "400")
@@ -336,48 +338,48 @@ def test_an_entry_that_connects_to_an_address_is_left_alone_until_it_is_taken_ou
     assert run("install", "claude-code", "--config", file) == 1
 
     assert file.read_text() == written
-    told = capsys.readouterr().err
-    assert "its entry for chargehand connects to http://127.0.0.1:9/mcp. Run `chargehand uninstall claude-code`" in told
-    assert KEY not in told
+    printed = capsys.readouterr().err
+    assert (
+        "its entry for chargehand connects to http://127.0.0.1:9/mcp. Run `chargehand uninstall claude-code`" in printed
+    )
+    assert KEY not in printed
     assert run("uninstall", "claude-code", "--config", file) == 0
     assert run("install", "claude-code", "--config", file) == 0
 
 
-def test_the_doctor_asks_the_address_of_an_entry_whether_a_server_runs_there(
-    file: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_doctor_reports_that_no_server_answers_at_the_url_of_an_entry(file: Path, capsys: pytest.CaptureFixture[str]):
     file.write_text(json.dumps({"mcpServers": {"chargehand": REMOTE}}))
 
     assert run("doctor", "--host", "claude-code", "--config", file, "--json") == 1
 
-    told = capsys.readouterr().out
-    assert json.loads(told)["lines"][-1] == {
+    printed = capsys.readouterr().out
+    assert json.loads(printed)["lines"][-1] == {
         "what": "server",
         "health": "broken",
         "finding": "http://127.0.0.1:9/mcp: nothing answers there; start it with `chargehand serve --http`",
     }
-    assert KEY not in told
+    assert KEY not in printed
 
 
 @pytest.mark.parametrize(
-    ("broken", "what"),
+    ("broken", "finding"),
     [
         ({"command": "x", "env": ["A=1"]}, '"env" in {file} is not an object of names and values'),
         ({"command": "x", "args": "serve"}, '"args" in {file} is not a list'),
         ({"args": []}, 'the entry has neither a "command" nor a "url"'),
     ],
 )
-def test_the_doctor_names_what_is_wrong_with_an_entry(
-    file: Path, capsys: pytest.CaptureFixture[str], broken: dict[str, Any], what: str
+def test_doctor_names_the_fault_of_an_invalid_entry(
+    file: Path, capsys: pytest.CaptureFixture[str], broken: dict[str, Any], finding: str
 ):
     file.write_text(json.dumps({"mcpServers": {"chargehand": broken}}))
 
     assert run("doctor", "--host", "cursor", "--config", file, "--json") == 1
 
-    assert json.loads(capsys.readouterr().out)["lines"][-1]["finding"] == what.format(file=file)
+    assert json.loads(capsys.readouterr().out)["lines"][-1]["finding"] == finding.format(file=file)
 
 
-def test_an_entry_that_is_no_object_is_named_by_the_doctor(
+def test_doctor_names_an_entry_that_is_not_an_object(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("COLUMNS", "400")
@@ -389,7 +391,7 @@ def test_an_entry_that_is_no_object_is_named_by_the_doctor(
 
 
 @pytest.mark.parametrize("command", ["install", "uninstall"])
-def test_an_entry_that_stands_twice_is_left_alone_and_its_line_is_named(
+def test_a_duplicate_entry_is_left_unchanged_and_its_line_is_named(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
 ):
     monkeypatch.setenv("COLUMNS", "400")

@@ -1,4 +1,4 @@
-"""Single members of a JSON text are changed, and every other character of it stays."""
+"""Edits of single members of a JSON text that leave every other character unchanged."""
 
 import json
 import re
@@ -29,7 +29,7 @@ OBJECTS = st.dictionaries(st.text(max_size=5), VALUES, max_size=4)
 INDENTS = st.sampled_from([None, 0, 2, 4, "\t"])
 
 
-def test_a_member_is_added_and_every_line_that_was_there_stays():
+def test_adding_a_member_keeps_every_existing_line():
     after = with_member(SETTINGS, ["context_servers", "chargehand"], {"command": "/bin/c", "args": []})
 
     assert [line for line in SETTINGS.splitlines() if line not in after.splitlines()] == []
@@ -40,60 +40,62 @@ def test_a_member_is_added_and_every_line_that_was_there_stays():
     assert '        "chargehand": {\n            "command": "/bin/c",\n' in after
 
 
-def test_what_was_added_can_be_taken_out_again_to_the_letter():
+def test_removing_an_added_member_restores_the_text_exactly():
     after = with_member(SETTINGS, ["context_servers", "chargehand"], {"command": "/bin/c"})
 
     assert without_member(after, ["context_servers", "chargehand"]) == SETTINGS
 
 
-def test_a_comment_stays_with_what_it_speaks_of():
+def test_a_comment_stays_on_the_line_of_its_member():
     after = with_member('{\n  "a": 1 // one\n}\n', ["b"], 2)
 
     assert after == '{\n  "a": 1, // one\n  "b": 2\n}\n'
 
 
-def test_two_comments_on_the_line_of_a_bracket_do_not_hide_it():
+def test_a_closing_bracket_between_comments_is_found():
     text = '{"a": 1 /* one */ } /* two */\n'
 
     assert parse(with_member(text, ["b"], 2)).value == {"a": 1, "b": 2}
 
 
-def test_the_way_to_a_member_is_made():
+def test_missing_parent_objects_are_created():
     assert parse(with_member("{}", ["a", "b", "c"], 1)).value == {"a": {"b": {"c": 1}}}
 
 
-def test_line_ends_of_windows_are_kept():
+def test_windows_line_endings_are_kept():
     after = with_member('{\r\n  "a": 1\r\n}\r\n', ["b"], {"c": 2})
 
     assert "\n" not in after.replace("\r\n", "")
 
 
 @given(OBJECTS, INDENTS, st.text(max_size=5), VALUES)
-def test_any_object_takes_any_member_and_gives_it_back(
-    whole: dict[str, object], indent: int | str | None, name: str, value: object
+def test_any_member_can_be_added_to_and_removed_from_any_object(
+    original: dict[str, object], indent: int | str | None, name: str, value: object
 ):
-    text = json.dumps(whole, indent=indent)
+    text = json.dumps(original, indent=indent)
 
     after = with_member(text, [name], value)
 
-    assert json.loads(after) == {**whole, name: value}
-    assert json.loads(without_member(after, [name])) == {k: v for k, v in whole.items() if k != name}
+    assert json.loads(after) == {**original, name: value}
+    assert json.loads(without_member(after, [name])) == {k: v for k, v in original.items() if k != name}
     assert with_member(after, [name], value) == after
 
 
 @given(st.lists(VALUES, max_size=4), INDENTS, VALUES)
-def test_any_array_takes_an_element_and_gives_it_back(whole: list[object], indent: int | str | None, value: object):
-    text = json.dumps({"a": whole}, indent=indent)
+def test_any_element_can_be_added_to_and_removed_from_any_array(
+    original: list[object], indent: int | str | None, value: object
+):
+    text = json.dumps({"a": original}, indent=indent)
 
     after = with_element(text, ["a"], value)
 
-    assert json.loads(after) == {"a": [*whole, value]}
-    assert json.loads(without_element(after, ["a"], len(whole))) == {"a": whole}
+    assert json.loads(after) == {"a": [*original, value]}
+    assert json.loads(without_element(after, ["a"], len(original))) == {"a": original}
 
 
 @given(OBJECTS, st.lists(st.sampled_from(["// one\n", "/* two */", "/* three\n*/"]), max_size=6), st.data())
-def test_no_comment_is_lost_wherever_it_stands(whole: dict[str, object], comments: list[str], data: st.DataObject):
-    text = json.dumps(whole, indent=2)
+def test_no_comment_is_lost_at_any_position(original: dict[str, object], comments: list[str], data: st.DataObject):
+    text = json.dumps(original, indent=2)
     lines = text.split("\n")
     for comment in comments:
         lines.insert(data.draw(st.integers(0, len(lines))), comment.rstrip("\n"))
@@ -101,10 +103,10 @@ def test_no_comment_is_lost_wherever_it_stands(whole: dict[str, object], comment
 
     after = with_member(text, ["chargehand-new"], {"command": "x"})
 
-    assert parse(after).value == {**whole, "chargehand-new": {"command": "x"}}
+    assert parse(after).value == {**original, "chargehand-new": {"command": "x"}}
     for comment in comments:
         assert after.count(comment.rstrip("\n")) == text.count(comment.rstrip("\n"))
-    assert parse(without_member(after, ["chargehand-new"])).value == whole
+    assert parse(without_member(after, ["chargehand-new"])).value == original
 
 
 @pytest.mark.parametrize(
@@ -119,11 +121,11 @@ def test_no_comment_is_lost_wherever_it_stands(whole: dict[str, object], comment
         ("{'a': 1}", "line 1, column 2: a string in double quotes is missing"),
     ],
 )
-def test_what_is_no_json_is_named_with_its_place(text: str, place: str):
+def test_invalid_json_is_reported_with_line_and_column(text: str, place: str):
     with pytest.raises(NotJson, match=re.escape(place)):
         with_member(text, ["x"], 1)
 
 
-def test_a_way_through_what_is_no_object_is_refused():
+def test_a_path_through_a_value_that_is_not_an_object_is_refused():
     with pytest.raises(TypeError, match="mcpServers is not an object"):
         with_member('{"mcpServers": []}', ["mcpServers", "chargehand"], {})

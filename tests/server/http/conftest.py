@@ -1,4 +1,4 @@
-"""A server over HTTP with chosen access rules, and an OAuth issuer on 127.0.0.1 whose tokens it may accept."""
+"""A server over HTTP with configurable access rules, and an OAuth issuer on 127.0.0.1 whose tokens it accepts."""
 
 import contextlib
 import json
@@ -31,26 +31,26 @@ from chargehand.server.settings import load_settings
 
 @dataclass
 class Issuer:
-    """An OAuth issuer with one key."""
+    """An OAuth issuer with one signing key."""
 
     url: str
     key: ec.EllipticCurvePrivateKey
-    asked: list[str]
-    is_away: bool = False
-    """Whether it answers 503 to everything."""
-    held: anyio.Event | None = None
-    """What it waits for before it answers."""
+    requested_paths: list[str]
+    is_unavailable: bool = False
+    """Whether its metadata endpoint answers 503."""
+    gate: anyio.Event | None = None
+    """The event that its metadata endpoint waits for before it answers."""
 
     published: list[dict[str, Any]] | None = None
-    """The keys that it shows. None: its own."""
+    """The keys that it publishes. None: its own."""
 
     def token(self, audience: str, **claims: Any) -> str:
-        """A token that is good for the audience, but for the claims given; None leaves one out."""
+        """A token that is valid for the audience, except for the given claims; None omits a claim."""
         return self.signed(self.claims(audience, **claims))
 
     def claims(self, audience: str, **claims: Any) -> dict[str, Any]:
         now = int(time.time())
-        whole = {
+        all_claims = {
             "iss": self.url,
             "aud": audience,
             "sub": "alice",
@@ -59,10 +59,10 @@ class Issuer:
             "iat": now,
             **claims,
         }
-        return {name: value for name, value in whole.items() if value is not None}
+        return {name: value for name, value in all_claims.items() if value is not None}
 
     def signed(self, claims: dict[str, Any], key: Any = None, algorithm: str = "ES256", kid: str | None = "one") -> str:
-        """A token with just these claims. key: of any type that PyJWT takes; None is the issuer's own."""
+        """A token with exactly these claims. key: of any type that PyJWT accepts; None is the issuer's own."""
         return jwt.encode(claims, key or self.key, algorithm=algorithm, headers={} if kid is None else {"kid": kid})
 
 
@@ -72,19 +72,19 @@ def open_issuer() -> Callable[[], AbstractAsyncContextManager[Issuer]]:
     async def opening() -> AsyncGenerator[Issuer]:
         key = ec.generate_private_key(ec.SECP256R1())
         public = json.loads(jwt.algorithms.ECAlgorithm.to_jwk(key.public_key()))
-        asked: list[str] = []
-        issuer = Issuer("", key, asked)
+        requested_paths: list[str] = []
+        issuer = Issuer("", key, requested_paths)
 
         async def metadata(request: Request) -> Response:
-            asked.append(request.url.path)
-            if issuer.held is not None:
-                await issuer.held.wait()
-            if issuer.is_away:
+            requested_paths.append(request.url.path)
+            if issuer.gate is not None:
+                await issuer.gate.wait()
+            if issuer.is_unavailable:
                 return Response(status_code=503)
             return JSONResponse({"issuer": issuer.url, "jwks_uri": f"{issuer.url}/keys"})
 
         async def keys(request: Request) -> Response:
-            asked.append(request.url.path)
+            requested_paths.append(request.url.path)
             own = {**public, "kid": "one", "alg": "ES256", "use": "sig"}
             return JSONResponse({"keys": [own] if issuer.published is None else issuer.published})
 
@@ -97,7 +97,7 @@ def open_issuer() -> Callable[[], AbstractAsyncContextManager[Issuer]]:
 
 
 @dataclass
-class Place:
+class HttpServer:
     """A running server."""
 
     url: str
@@ -115,28 +115,28 @@ class Place:
         ):
             yield client
 
-    async def ask(self, method: str = "POST", path: str = "/mcp", **named: Any) -> httpx2.Response:
-        """One request by hand; a POST lists the tools in the 2026 era unless it says otherwise."""
+    async def request(self, method: str = "POST", path: str = "/mcp", **options: Any) -> httpx2.Response:
+        """Sends one HTTP request; a POST without `content` lists the tools in the 2026 era."""
         async with httpx2.AsyncClient(timeout=30) as http:
-            if method == "POST" and "content" not in named:
-                named["json"] = LIST_TOOLS
-            headers = {**(HEADERS if method == "POST" else {}), **named.pop("headers", {})}
-            return await http.request(method, self.root + path, headers=headers, **named)
+            if method == "POST" and "content" not in options:
+                options["json"] = LIST_TOOLS
+            headers = {**(HEADERS if method == "POST" else {}), **options.pop("headers", {})}
+            return await http.request(method, self.root + path, headers=headers, **options)
 
 
 @pytest.fixture
-def open_place() -> Callable[..., AbstractAsyncContextManager[Place]]:
-    """Serves: `async with open_place(issuer=…) as place`; the token is that of the environment."""
+def open_server() -> Callable[..., AbstractAsyncContextManager[HttpServer]]:
+    """Starts a server: `async with open_server(issuer=…) as server`; its token comes from the environment."""
 
     @contextlib.asynccontextmanager
-    async def opening(**binding: Any) -> AsyncGenerator[Place]:
+    async def opening(**binding: Any) -> AsyncGenerator[HttpServer]:
         settings = load_settings()
-        wanted = Binding(port=0, **binding)
-        access = wanted.access_rules(settings.http_token)
-        with listen(wanted) as listener:
-            bound = wanted.at_port(listener.getsockname()[1])
+        requested = Binding(port=0, **binding)
+        access = requested.access_rules(settings.http_token)
+        with listen(requested) as listener:
+            bound = requested.at_port(listener.getsockname()[1])
             app = http_app(own_services, bound, access, settings.http)
             async with serving(app, listener):
-                yield Place(f"http://127.0.0.1:{bound.port}/mcp")
+                yield HttpServer(f"http://127.0.0.1:{bound.port}/mcp")
 
     return opening

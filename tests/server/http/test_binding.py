@@ -1,4 +1,4 @@
-"""What may be listened on, and what it then takes."""
+"""Which addresses may be bound, and the access rules and URL of each binding."""
 
 import pytest
 from pydantic import SecretStr
@@ -11,7 +11,7 @@ TOKEN = SecretStr("a-token-of-thirty-two-characters")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1", "127.0.0.2"])
-def test_this_machine_alone_may_be_served_without_a_token(host: str):
+def test_a_loopback_binding_needs_no_token(host: str):
     assert Binding(host=host).access_rules(None).is_open
 
 
@@ -24,7 +24,7 @@ def test_this_machine_alone_may_be_served_without_a_token(host: str):
         Binding(public_url="https://a.example/mcp"),
     ],
 )
-def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
+def test_a_binding_reachable_from_other_machines_requires_a_token(binding: Binding):
     with pytest.raises(BadSetting, match="set CHARGEHAND_HTTP_TOKEN, or give --issuer URL"):
         binding.access_rules(None)
 
@@ -32,7 +32,7 @@ def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
 
 
 @pytest.mark.parametrize(
-    ("binding", "token", "said"),
+    ("binding", "token", "message"),
     [
         (Binding(), SecretStr("short"), "CHARGEHAND_HTTP_TOKEN: it is shorter than 24 characters."),
         (Binding(issuer="http://issuer.example"), None, "--issuer: http://issuer.example must be https"),
@@ -40,17 +40,15 @@ def test_what_can_be_reached_from_elsewhere_asks_for_a_token(binding: Binding):
         (Binding(), SecretStr("six words " * 3), "CHARGEHAND_HTTP_TOKEN: it must be in ASCII and without spaces"),
     ],
 )
-def test_what_would_not_be_safe_is_refused_before_anything_is_served(
-    binding: Binding, token: SecretStr | None, said: str
-):
+def test_an_unsafe_token_or_issuer_is_refused(binding: Binding, token: SecretStr | None, message: str):
     with pytest.raises(BadSetting) as refused:
         binding.access_rules(token)
 
-    assert str(refused.value).startswith(said)
+    assert str(refused.value).startswith(message)
 
 
 @pytest.mark.parametrize(
-    ("typed", "said"),
+    ("value", "message"),
     [
         ("/mcp", "'/mcp' has no scheme."),
         ("box.example/mcp", "'box.example/mcp' has no scheme."),
@@ -65,46 +63,46 @@ def test_what_would_not_be_safe_is_refused_before_anything_is_served(
         ("https://a.example/tools/mcp", "https://a.example/tools/mcp must have the path /mcp."),
     ],
 )
-def test_a_public_url_that_could_not_work_is_refused_with_the_reason(typed: str, said: str):
+def test_an_invalid_public_url_is_refused_with_the_reason(value: str, message: str):
     with pytest.raises(BadSetting) as refused:
-        Binding(public_url=typed).access_rules(TOKEN)
+        Binding(public_url=value).access_rules(TOKEN)
 
-    assert str(refused.value).startswith(f"--public-url: {said}")
+    assert str(refused.value).startswith(f"--public-url: {message}")
 
 
-@pytest.mark.parametrize("typed", ["https://u:secret@box.example/mcp", "u:secret@box.example/mcp"])
-def test_a_password_in_a_url_is_refused_and_not_shown(typed: str):
+@pytest.mark.parametrize("value", ["https://u:secret@box.example/mcp", "u:secret@box.example/mcp"])
+def test_a_password_in_a_url_is_refused_and_not_shown(value: str):
     with pytest.raises(BadSetting, match="it holds a user name or a password") as refused:
-        Binding(public_url=typed).access_rules(TOKEN)
+        Binding(public_url=value).access_rules(TOKEN)
 
     assert "secret" not in str(refused.value)
 
 
-@pytest.mark.parametrize("typed", ["*", "https://box.lan", "box.lan:8765", "box.lan/mcp", "", "a b", "[::1"])
-@pytest.mark.parametrize("place", ["--allow-host", "--host"])
-def test_what_is_not_the_name_of_a_host_is_refused(place: str, typed: str):
-    binding = Binding(host=typed) if place == "--host" else Binding(host="0.0.0.0", allowed_hosts=(typed,))
+@pytest.mark.parametrize("value", ["*", "https://box.lan", "box.lan:8765", "box.lan/mcp", "", "a b", "[::1"])
+@pytest.mark.parametrize("option", ["--allow-host", "--host"])
+def test_an_invalid_host_name_is_refused(option: str, value: str):
+    binding = Binding(host=value) if option == "--host" else Binding(host="0.0.0.0", allowed_hosts=(value,))
 
     with pytest.raises(BadSetting) as refused:
         binding.access_rules(TOKEN)
 
-    assert str(refused.value).startswith(f"{place}: {typed!r} is not the name of a host. Give the name alone")
+    assert str(refused.value).startswith(f"{option}: {value!r} is not the name of a host. Give the name alone")
 
 
-@pytest.mark.parametrize("typed", ["", "https://", "ftp://x", "https://[::1", "https://a b", "login.example"])
-def test_an_issuer_that_is_no_url_is_refused(typed: str):
+@pytest.mark.parametrize("value", ["", "https://", "ftp://x", "https://[::1", "https://a b", "login.example"])
+def test_an_invalid_issuer_url_is_refused(value: str):
     with pytest.raises(BadSetting, match=r"^--issuer: "):
-        Binding(issuer=typed).access_rules(None)
+        Binding(issuer=value).access_rules(None)
 
 
-@pytest.mark.parametrize("typed", ["", "a b", 'a"b', "a\\b", "ü"])
-def test_a_scope_that_no_token_could_have_is_refused(typed: str):
+@pytest.mark.parametrize("value", ["", "a b", 'a"b', "a\\b", "ü"])
+def test_an_invalid_scope_is_refused(value: str):
     with pytest.raises(BadSetting, match=r"^--scope: .* must be one word"):
-        Binding(issuer="https://login.example", scopes=(typed,)).access_rules(None)
+        Binding(issuer="https://login.example", scopes=(value,)).access_rules(None)
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "0"])
-def test_where_every_address_is_listened_on_a_name_for_clients_is_demanded(host: str):
+def test_binding_all_interfaces_requires_an_allowed_host_or_a_public_url(host: str):
     with pytest.raises(BadSetting, match="Add --allow-host NAME or --public-url URL"):
         Binding(host=host).access_rules(TOKEN)
 
@@ -121,13 +119,13 @@ def test_where_every_address_is_listened_on_a_name_for_clients_is_demanded(host:
         (Binding(public_url="https://bücher.example:8443/mcp"), "https://xn--bcher-kva.example:8443/mcp"),
     ],
 )
-def test_tokens_are_made_out_for_the_address_that_clients_use(binding: Binding, url: str):
+def test_the_url_of_a_binding_is_the_address_that_clients_use(binding: Binding, url: str):
     binding.access_rules(TOKEN)
 
     assert binding.url == url
 
 
-def test_a_port_that_is_taken_is_named_with_the_remedy():
+def test_a_port_in_use_is_named_with_the_remedy():
     with listen(Binding(port=0)) as taken:
         taken.listen()
         port = taken.getsockname()[1]

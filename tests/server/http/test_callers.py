@@ -1,4 +1,4 @@
-"""Each caller has tasks of its own, limits of its own, and never a vendor's key."""
+"""Each caller has its own tasks and limits, and never gets a vendor's key."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.anyio
 
 Opening = Callable[..., AbstractAsyncContextManager[Any]]
 BOUND_S = 60
-"""For waits; nothing here tests how long it takes."""
+"""Upper bound of each wait; no test measures the time."""
 TASKS = ResourceTemplateReference(type="ref/resource", uri="chargehand://tasks/{task_id}")
 
 
@@ -37,16 +37,16 @@ async def delegate(client: Client) -> dict[str, Any]:
     return result.structured_content or {}
 
 
-async def test_a_task_is_known_to_the_caller_who_began_it_and_to_no_other(
-    open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
+async def test_a_task_is_visible_only_to_the_caller_who_started_it(
+    open_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
 ):
     async with vendors(Script({"qwen3:30b-a3b": [RIGHT]})) as peers, open_issuer() as issuer:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
         async with (
-            open_place(issuer=issuer.url) as place,
-            place.client(issuer.token(place.url), era) as alice,
-            place.client(issuer.token(place.url, sub="bob"), era) as bob,
+            open_server(issuer=issuer.url) as server,
+            server.client(issuer.token(server.url), era) as alice,
+            server.client(issuer.token(server.url, sub="bob"), era) as bob,
         ):
             receipt = await delegate(alice)
             task_id = receipt["task_id"]
@@ -72,27 +72,27 @@ async def test_a_task_is_known_to_the_caller_who_began_it_and_to_no_other(
     assert json.loads(getattr(read, "text", ""))["receipt"] == receipt
 
 
-async def test_a_task_whose_call_broke_off_is_still_its_callers(
-    open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
+async def test_a_caller_can_find_and_cancel_a_task_from_another_connection(
+    open_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch, era: str
 ):
-    told: list[str] = []
-    has_begun = anyio.Event()
+    messages: list[str] = []
+    has_started = anyio.Event()
 
-    async def progressed(progress: float, total: float | None, message: str | None) -> None:
-        told.append(message or "")
-        has_begun.set()
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        messages.append(message or "")
+        has_started.set()
 
     script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
     async with vendors(script) as peers, open_issuer() as issuer:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
-        async with open_place(issuer=issuer.url) as place, place.client(issuer.token(place.url)) as later:
-            async with place.client(issuer.token(place.url), era) as alice, anyio.create_task_group() as group:
-                call = partial(alice.call_tool, progress_callback=progressed)
+        async with open_server(issuer=issuer.url) as server, server.client(issuer.token(server.url)) as later:
+            async with server.client(issuer.token(server.url), era) as alice, anyio.create_task_group() as group:
+                call = partial(alice.call_tool, progress_callback=on_progress)
                 group.start_soon(call, "delegate_generation", {"task": RENAME})
                 with anyio.fail_after(BOUND_S):
-                    await has_begun.wait()
-                (task_id,) = re.findall("task ([0-9a-f]{32}): ", told[0])
+                    await has_started.wait()
+                (task_id,) = re.findall("task ([0-9a-f]{32}): ", messages[0])
                 offered = (await later.complete(TASKS, {"name": "task_id", "value": ""})).completion.values
                 group.cancel_scope.cancel()
             ended = await later.call_tool("delegate_generation", {"resume": task_id, "cancel": True})
@@ -101,17 +101,17 @@ async def test_a_task_whose_call_broke_off_is_still_its_callers(
     assert (ended.structured_content or {})["status"] == "cancelled", text_of(ended)
 
 
-async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_others_are_served(
-    open_place: Opening, open_issuer: Opening, tmp_path: Path
+async def test_a_rate_limited_caller_is_told_when_to_retry_and_others_are_served(
+    open_server: Opening, open_issuer: Opening, tmp_path: Path
 ):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 2\n")
-    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
-        async with place.client(issuer.token(place.url)) as alice:
+    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
+        async with server.client(issuer.token(server.url)) as alice:
             answers = [await alice.call_tool("route_task", {"task": RENAME}) for _ in range(3)]
             other_tool = await alice.call_tool("validate_code", {"code": "x = 1", "depth": "static"})
-        async with place.client(issuer.token(place.url, sub="bob")) as bob:
+        async with server.client(issuer.token(server.url, sub="bob")) as bob:
             other_caller = await bob.call_tool("route_task", {"task": RENAME})
 
     assert [bool(answer.is_error) for answer in answers] == [False, False, True]
@@ -120,8 +120,8 @@ async def test_a_caller_that_comes_too_often_is_told_when_to_come_again_and_othe
     assert not other_caller.is_error
 
 
-async def test_a_caller_who_was_away_for_long_has_a_minutes_calls_and_no_more(
-    open_place: Opening, open_issuer: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_unused_calls_accumulate_up_to_one_minutes_limit(
+    open_server: Opening, open_issuer: Opening, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     now_s = 1_000.0
     monkeypatch.setattr("chargehand.server.http.limits.time", SimpleNamespace(monotonic=lambda: now_s))
@@ -130,8 +130,8 @@ async def test_a_caller_who_was_away_for_long_has_a_minutes_calls_and_no_more(
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 2\n")
     async with (
         open_issuer() as issuer,
-        open_place(issuer=issuer.url) as place,
-        place.client(issuer.token(place.url)) as alice,
+        open_server(issuer=issuer.url) as server,
+        server.client(issuer.token(server.url)) as alice,
     ):
         await alice.call_tool("route_task", {"task": RENAME})
         now_s += 3_600
@@ -141,15 +141,13 @@ async def test_a_caller_who_was_away_for_long_has_a_minutes_calls_and_no_more(
     assert text_of(answers[2]).endswith("Call again in 30 s.")
 
 
-async def test_asking_after_a_delegation_counts_as_a_call_and_ending_one_never_waits(
-    open_place: Opening, tmp_path: Path
-):
+async def test_resuming_a_delegation_is_rate_limited_and_cancelling_one_is_not(open_server: Opening, tmp_path: Path):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\ndelegate_generation = 2\n")
-    asks, ends = {"resume": "gone"}, {"resume": "gone", "cancel": True}
-    async with open_place() as place, place.client(None) as client:
-        answers = [await client.call_tool("delegate_generation", call) for call in (asks, asks, asks, ends)]
+    resume, cancel = {"resume": "gone"}, {"resume": "gone", "cancel": True}
+    async with open_server() as server, server.client(None) as client:
+        answers = [await client.call_tool("delegate_generation", call) for call in (resume, resume, resume, cancel)]
 
     refused = ["calls per minute" in text_of(answer) for answer in answers]
     assert refused == [False, False, True, False]
@@ -157,7 +155,7 @@ async def test_asking_after_a_delegation_counts_as_a_call_and_ending_one_never_w
 
 @pytest.fixture
 async def one_delegation_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncGenerator[None]:
-    """The limit of each caller; the local model never ends its answer."""
+    """Limits each caller to one delegation at once; the local model never finishes its answer."""
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_at_once]\ndelegate_generation = 1\n")
@@ -167,19 +165,19 @@ async def one_delegation_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
         yield
 
 
-async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_may_begin(
-    open_place: Opening, one_delegation_at_once: None
+async def test_running_delegations_count_against_the_limit_and_can_always_be_cancelled(
+    open_server: Opening, one_delegation_at_once: None
 ):
-    async with open_place() as place, place.client(None) as client:
+    async with open_server() as server, server.client(None) as client:
         call = partial(client.call_tool, "delegate_generation")
-        begun = (await call({"task": RENAME, "wait_s": 0})).structured_content or {}
-        waiting = await call({"resume": begun["task_id"], "wait_s": 0})
+        started = (await call({"task": RENAME, "wait_s": 0})).structured_content or {}
+        waiting = await call({"resume": started["task_id"], "wait_s": 0})
         refused = await call({"task": RENAME, "wait_s": 0})
-        ended = await call({"resume": begun["task_id"], "cancel": True})
-        next_one = await call({"task": RENAME, "wait_s": 0})
+        ended = await call({"resume": started["task_id"], "cancel": True})
+        next_delegation = await call({"task": RENAME, "wait_s": 0})
 
         async with anyio.create_task_group() as group:
-            next_id = (next_one.structured_content or {})["task_id"]
+            next_id = (next_delegation.structured_content or {})["task_id"]
             group.start_soon(call, {"resume": next_id})
             ended_beside_a_waiting_call = await call({"resume": next_id, "cancel": True})
 
@@ -192,53 +190,55 @@ async def test_delegations_count_until_they_end_and_can_be_ended_when_no_more_ma
     assert (ended_beside_a_waiting_call.structured_content or {})["status"] == "cancelled"
 
 
-async def test_other_callers_do_not_push_a_delegation_under_way_out_of_mind(
-    open_place: Opening, monkeypatch: pytest.MonkeyPatch, one_delegation_at_once: None
+async def test_a_running_delegation_still_counts_when_the_table_of_limits_overflows(
+    open_server: Opening, monkeypatch: pytest.MonkeyPatch, one_delegation_at_once: None
 ):
     monkeypatch.setattr("chargehand.server.http.limits.MAX_CALLERS", 1)
-    async with open_place() as place, place.client(None) as client:
-        begun = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
+    async with open_server() as server, server.client(None) as client:
+        started = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
         await client.call_tool("route_task", {"task": RENAME})
         refused = await client.call_tool("delegate_generation", {"task": RENAME, "wait_s": 0})
         await client.call_tool(
-            "delegate_generation", {"resume": (begun.structured_content or {})["task_id"], "cancel": True}
+            "delegate_generation", {"resume": (started.structured_content or {})["task_id"], "cancel": True}
         )
 
     assert "you have 1 under way" in text_of(refused)
 
 
-async def test_sessions_of_one_caller_take_nobody_elses_place(
-    open_place: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
+async def test_too_many_sessions_evict_the_callers_own_least_recently_used_one(
+    open_server: Opening, open_issuer: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("chargehand.server.http.sessions.MAX_SESSIONS_PER_CALLER", 2)
     version = {"MCP-Protocol-Version": "2025-11-25"}
-    async with open_issuer() as issuer, open_place(issuer=issuer.url) as place:
+    async with open_issuer() as issuer, open_server(issuer=issuer.url) as server:
 
-        def of(caller: str) -> dict[str, str]:
-            return {**version, "Authorization": f"Bearer {issuer.token(place.url, sub=caller)}"}
+        def headers_of(caller: str) -> dict[str, str]:
+            return {**version, "Authorization": f"Bearer {issuer.token(server.url, sub=caller)}"}
 
-        async def opened(caller: str) -> dict[str, str]:
-            answer = await place.ask(headers=of(caller), content=json.dumps(INITIALIZE))
-            return {**of(caller), "Mcp-Session-Id": answer.headers["mcp-session-id"]}
+        async def open_session(caller: str) -> dict[str, str]:
+            answer = await server.request(headers=headers_of(caller), content=json.dumps(INITIALIZE))
+            return {**headers_of(caller), "Mcp-Session-Id": answer.headers["mcp-session-id"]}
 
         async def ping(session: dict[str, str]) -> int:
             content = json.dumps({"jsonrpc": "2.0", "id": 2, "method": "ping"})
-            return (await place.ask(headers=session, content=content)).status_code
+            return (await server.request(headers=session, content=content)).status_code
 
-        bobs = await opened("bob")
-        first, second = await opened("alice"), await opened("alice")
+        bobs = await open_session("bob")
+        first, second = await open_session("alice"), await open_session("alice")
         await ping(first)
-        third = await opened("alice")
+        third = await open_session("alice")
         statuses = [await ping(session) for session in (first, second, third, bobs)]
 
     assert statuses == [200, 404, 200, 200]
 
 
-async def test_no_room_for_a_session_says_when_to_come_back(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+async def test_a_session_beyond_the_limit_gets_status_503_with_retry_after(
+    open_server: Opening, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("chargehand.server.http.application.MAX_SESSIONS", 1)
-    async with open_place() as place:
+    async with open_server() as server:
         answers = [
-            await place.ask(headers={"MCP-Protocol-Version": "2025-11-25"}, content=json.dumps(INITIALIZE))
+            await server.request(headers={"MCP-Protocol-Version": "2025-11-25"}, content=json.dumps(INITIALIZE))
             for _ in range(2)
         ]
 
@@ -246,14 +246,14 @@ async def test_no_room_for_a_session_says_when_to_come_back(open_place: Opening,
     assert answers[1].headers["retry-after"] == "60"
 
 
-async def test_names_of_no_tool_push_no_tool_out_of_mind(
-    open_place: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+async def test_calls_of_unknown_tools_do_not_reset_a_rate_limit(
+    open_server: Opening, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     home = tmp_path / "chargehand-home"
     home.mkdir()
     (home / "config.toml").write_text("[http.calls_per_minute]\nroute_task = 1\n")
     monkeypatch.setattr("chargehand.server.http.limits.MAX_CALLERS", 2)
-    async with open_place() as place, place.client(None) as client:
+    async with open_server() as server, server.client(None) as client:
         first = await client.call_tool("route_task", {"task": RENAME})
         for number in range(5):
             with contextlib.suppress(MCPError):
@@ -264,8 +264,8 @@ async def test_names_of_no_tool_push_no_tool_out_of_mind(
     assert "more than 1 calls per minute" in text_of(second)
 
 
-async def test_a_callers_token_never_goes_on_to_a_vendor_and_a_vendors_key_never_comes_back(
-    open_place: Opening, monkeypatch: pytest.MonkeyPatch
+async def test_the_callers_token_is_not_sent_to_vendors_and_no_vendor_key_is_returned(
+    open_server: Opening, monkeypatch: pytest.MonkeyPatch
 ):
     token = "canary-of-the-caller-0123456789"
     monkeypatch.setenv("CHARGEHAND_HTTP_TOKEN", token)
@@ -273,19 +273,19 @@ async def test_a_callers_token_never_goes_on_to_a_vendor_and_a_vendors_key_never
 
     async with vendors(Script({"claude-haiku-5-5": [RIGHT]})) as peers:
 
-        async def overheard(scope: Scope, receive: Receive, send: Send) -> None:
+        async def record_headers(scope: Scope, receive: Receive, send: Send) -> None:
             sent.extend(part for header in scope["headers"] for part in header)
             await peers.anthropic.app(scope, receive, send)
 
-        async with serving(overheard) as claude:
+        async with serving(record_headers) as claude:
             for name, value in (peers.environment | {"ANTHROPIC_BASE_URL": claude}).items():
                 monkeypatch.setenv(name, value)
-            async with open_place() as place, place.client(token) as client:
+            async with open_server() as server, server.client(token) as client:
                 result = await client.call_tool("delegate_generation", {"task": RENAME, "model": "claude-haiku-5-5"})
                 read = [await client.read_resource(f"chargehand://{name}") for name in ("profiles", "usage", "memory")]
-                came_back = [part.model_dump_json() for part in (result, *read)]
+                returned = [part.model_dump_json() for part in (result, *read)]
 
     assert not result.is_error
     assert KEY.encode() in b" ".join(sent)
     assert token.encode() not in b" ".join(sent)
-    assert KEY not in " ".join(came_back)
+    assert KEY not in " ".join(returned)

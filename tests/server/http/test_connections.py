@@ -1,4 +1,4 @@
-"""What no client can use up before anybody knows who it is."""
+"""Limits on what a client can consume before it is authenticated."""
 
 import contextlib
 import subprocess
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.anyio
 Opening = Callable[..., AbstractAsyncContextManager[Any]]
 LIMITS = "chargehand.server.http.connections"
 BOUND_S = 60
-"""For waits; nothing here tests how long it takes."""
+"""Upper bound of each wait; no test measures the time."""
 
 
-async def connected(url: str, sent: str = "") -> ByteStream:
+async def open_connection(url: str, sent: str = "") -> ByteStream:
     parts = urlsplit(url)
     stream = await anyio.connect_tcp(parts.hostname or "", parts.port or 0)
     if sent:
@@ -38,24 +38,27 @@ async def connected(url: str, sent: str = "") -> ByteStream:
     return stream
 
 
-async def all_of(stream: ByteStream) -> bytes:
-    """What comes until the other side ends the connection."""
-    got = b""
+async def receive_all(stream: ByteStream) -> bytes:
+    """Everything received until the other side closes the connection."""
+    received = b""
     with anyio.fail_after(BOUND_S), contextlib.suppress(anyio.EndOfStream, anyio.BrokenResourceError):
         while True:
-            got += await stream.receive()
-    return got
+            received += await stream.receive()
+    return received
 
 
-@pytest.mark.parametrize("endless", ["X-One: {fill}", "X-Many: {fill}\r\n"])
-async def test_headers_without_an_end_are_refused(open_place: Opening, endless: str):
-    piece = endless.format(fill="a" * 4_000).encode()
-    async with open_place() as place, await connected(place.url, "POST /mcp HTTP/1.1\nHost: {host}\n") as stream:
+@pytest.mark.parametrize("header", ["X-One: {fill}", "X-Many: {fill}\r\n"])
+async def test_endless_headers_are_refused(open_server: Opening, header: str):
+    piece = header.format(fill="a" * 4_000).encode()
+    async with (
+        open_server() as server,
+        await open_connection(server.url, "POST /mcp HTTP/1.1\nHost: {host}\n") as stream,
+    ):
         with anyio.fail_after(BOUND_S), contextlib.suppress(anyio.BrokenResourceError):
             for _ in range(25_000):  # 100 MB
                 await stream.send(piece)
             pytest.fail("100 MB of headers were accepted")
-        health = await place.ask("GET", "/health")
+        health = await server.request("GET", "/health")
 
     assert health.status_code == 200
 
@@ -69,19 +72,19 @@ async def test_headers_without_an_end_are_refused(open_place: Opening, endless: 
         "Accept: application/json, text/event-stream\nContent-Length: 100\n\nhalf",
     ],
 )
-async def test_a_client_that_never_completes_its_request_is_hung_up_on(
-    open_place: Opening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: str
+async def test_an_incomplete_request_times_out_with_status_408(
+    open_server: Opening, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: str
 ):
     monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
-    async with open_place() as place, await connected(place.url, sent) as stream:
-        answer = await all_of(stream)
+    async with open_server() as server, await open_connection(server.url, sent) as stream:
+        answer = await receive_all(stream)
 
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert answer.endswith(b"\r\n\r\nThe request was not complete after 0.2 s.")
     assert not caplog.records
 
 
-async def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch):
+async def test_a_slow_response_is_not_ended_by_the_request_timeout(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
     asked, gate = anyio.Event(), anyio.Event()
     answers: list[httpx2.Response] = []
@@ -95,34 +98,34 @@ async def test_a_slow_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch):
     with listen(Binding(port=0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
 
-        async def ask() -> None:
+        async def post() -> None:
             async with httpx2.AsyncClient(timeout=BOUND_S) as http:
                 answers.append(await http.post(url, content=b"please"))
 
         app = Starlette(routes=[Route("/", slow, methods=["POST"])])
         async with serving(app, listener), anyio.create_task_group() as group:
-            group.start_soon(ask)
+            group.start_soon(post)
             await asked.wait()
-            async with await connected(url) as silent:
-                await all_of(silent)
+            async with await open_connection(url) as idle:
+                await receive_all(idle)
             gate.set()
 
     assert [answer.text for answer in answers] == ["at last"]
 
 
-async def test_idle_connections_keep_nobody_out(open_place: Opening, monkeypatch: pytest.MonkeyPatch):
+async def test_idle_connections_are_dropped_to_admit_new_clients(open_server: Opening, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(f"{LIMITS}.MAX_CONNECTIONS", 4)
-    async with open_place() as place, contextlib.AsyncExitStack() as idle:
-        streams = [await idle.enter_async_context(await connected(place.url)) for _ in range(10)]
-        health = await place.ask("GET", "/health")
-        hung_up_on = await all_of(streams[0])
+    async with open_server() as server, contextlib.AsyncExitStack() as idle:
+        streams = [await idle.enter_async_context(await open_connection(server.url)) for _ in range(10)]
+        health = await server.request("GET", "/health")
+        dropped = await receive_all(streams[0])
 
     assert health.status_code == 200
-    assert hung_up_on == b""
+    assert dropped == b""
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
-async def test_running_out_of_file_descriptors_is_said_once_and_passes(tmp_path: Path):
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+async def test_running_out_of_file_descriptors_is_logged_at_most_once_and_is_survived(tmp_path: Path):
     serve = "ulimit -n 60; exec $0 -m chargehand.server serve --http --port 0"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
     process = await anyio.to_thread.run_sync(
@@ -137,7 +140,7 @@ async def test_running_out_of_file_descriptors_is_said_once_and_passes(tmp_path:
         async with contextlib.AsyncExitStack() as idle:
 
             async def connect() -> None:
-                await idle.enter_async_context(await connected(url))
+                await idle.enter_async_context(await open_connection(url))
 
             with anyio.fail_after(BOUND_S):
                 async with anyio.create_task_group() as group:
@@ -147,8 +150,8 @@ async def test_running_out_of_file_descriptors_is_said_once_and_passes(tmp_path:
                 health = await http.get(url.removesuffix("/mcp") + "/health")
     finally:
         process.terminate()
-        _, said = await anyio.to_thread.run_sync(process.communicate)
+        _, log = await anyio.to_thread.run_sync(process.communicate)
 
     assert health.status_code == 200
-    assert len(said.splitlines()) <= 1, said[:2_000]
+    assert len(log.splitlines()) <= 1, log[:2_000]
     assert process.returncode == 0

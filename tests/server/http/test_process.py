@@ -1,4 +1,4 @@
-"""`chargehand serve --http` as a process: where it says it is, and how it ends."""
+"""`chargehand serve --http` as a process: how it starts, logs and shuts down."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ from chargehand.evaluation.peers.vendors import vendors
 pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform == "win32", reason="signals")]
 
 BOUND_S = 20
-"""For waits; nothing here tests how long it takes."""
+"""Upper bound of each wait; no test measures the time."""
 
 
 class Server:
@@ -55,10 +55,10 @@ def started() -> Iterator[list[Server]]:
         server.popen.stderr.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("era", ["auto", "legacy"])
-async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_exit_code_0(
-    environment: dict[str, str], tmp_path: Path, started: list[Server], number: signal.Signals, era: str
+async def test_a_signal_during_a_call_records_the_cancellation_and_exits_with_code_0(
+    environment: dict[str, str], tmp_path: Path, started: list[Server], signal_number: signal.Signals, era: str
 ):
     script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
     async with vendors(script) as peers:
@@ -71,17 +71,17 @@ async def test_a_signal_in_the_middle_of_a_call_closes_the_books_and_ends_with_e
             group.start_soon(_call, line.rpartition(" ")[2], era)
             with anyio.fail_after(BOUND_S):
                 await script.was_asked.wait()
-            server.popen.send_signal(number)
-            code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+            server.popen.send_signal(signal_number)
+            exit_code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
             group.cancel_scope.cancel()
 
-    assert code == 0
+    assert exit_code == 0
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
         assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
         assert db.execute("SELECT outcome, cost_usd FROM attempts").fetchall() == [("cancelled", 0.0)]
 
 
-async def test_a_second_signal_does_not_end_it_before_its_books_are_closed(
+async def test_a_second_signal_does_not_end_the_server_before_the_ledger_is_settled(
     environment: dict[str, str], tmp_path: Path, started: list[Server]
 ):
     script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
@@ -95,29 +95,29 @@ async def test_a_second_signal_does_not_end_it_before_its_books_are_closed(
             with anyio.fail_after(BOUND_S):
                 await script.was_asked.wait()
                 with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
-                    db.execute("BEGIN IMMEDIATE")  # nothing can be closed in the books until it ends
+                    db.execute("BEGIN IMMEDIATE")  # blocks writes to the ledger until the connection closes
                     server.popen.terminate()
                     await peers.ollama.journal.to("/api/chat")[0].over.wait()
                     server.popen.terminate()
-            code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+            exit_code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
             group.cancel_scope.cancel()
 
-    assert code == 0
+    assert exit_code == 0
     with contextlib.closing(sqlite3.connect(tmp_path / "data" / "ledger.sqlite3")) as db:
         assert db.execute("SELECT status FROM tasks").fetchall() == [("cancelled",)]
 
 
 async def _call(url: str, era: str) -> None:
     async with Client(url, mode=era) as client:
-        with contextlib.suppress(MCPError):  # its server goes away under it
+        with contextlib.suppress(MCPError):  # the server shuts down during the call
             await client.call_tool("delegate_generation", {"task": RENAME})
 
 
-async def test_a_call_under_way_when_the_server_ends_is_told_so(
+async def test_a_call_in_progress_at_shutdown_is_answered_with_status_503(
     environment: dict[str, str], tmp_path: Path, started: list[Server]
 ):
     script = Script({"qwen3:30b-a3b": [Stall(RIGHT, anyio.Event(), after=1)]})
-    answers: list[httpx2.Response] = []
+    responses: list[httpx2.Response] = []
     async with vendors(script) as peers:
         server = Server(environment | peers.environment, tmp_path, "--port", "0")
         started.append(server)
@@ -127,33 +127,35 @@ async def test_a_call_under_way_when_the_server_ends_is_told_so(
             tool = "delegate_generation"
             headers = {**HEADERS, "Mcp-Method": "tools/call", "Mcp-Name": tool}
             async with httpx2.AsyncClient(timeout=BOUND_S) as http:
-                answers.append(await http.post(url, headers=headers, json=tool_call(tool, {"task": RENAME})))
+                responses.append(await http.post(url, headers=headers, json=tool_call(tool, {"task": RENAME})))
 
         async with anyio.create_task_group() as group:
             group.start_soon(call)
             with anyio.fail_after(BOUND_S):
                 await script.was_asked.wait()
             server.popen.terminate()
-            code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+            exit_code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
 
-    (answer,) = answers
-    assert (code, answer.status_code) == (0, 503)
-    assert answer.json()["error"]["message"] == "The server is shutting down. Call again when it is back."
+    (response,) = responses
+    assert (exit_code, response.status_code) == (0, 503)
+    assert response.json()["error"]["message"] == "The server is shutting down. Call again when it is back."
     assert server.popen.stderr is not None
     assert server.popen.stderr.read() == ""
 
 
-async def test_a_door_without_a_lock_is_not_opened(environment: dict[str, str], tmp_path: Path, started: list[Server]):
+async def test_a_public_binding_without_a_token_exits_with_code_1(
+    environment: dict[str, str], tmp_path: Path, started: list[Server]
+):
     server = Server(environment, tmp_path, "--host", "0.0.0.0", "--port", "0")
     started.append(server)
 
-    code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
+    exit_code = await anyio.to_thread.run_sync(server.popen.wait, BOUND_S)
 
-    assert code == 1
+    assert exit_code == 1
     assert "CHARGEHAND_HTTP_TOKEN" in (server.popen.stderr.read() if server.popen.stderr else "")
 
 
-async def test_the_operator_learns_once_why_tokens_are_refused_and_each_time_at_level_info(
+async def test_a_refused_token_is_logged_once_as_a_warning_and_then_at_level_info(
     environment: dict[str, str],
     tmp_path: Path,
     started: list[Server],
@@ -166,27 +168,27 @@ async def test_the_operator_learns_once_why_tokens_are_refused_and_each_time_at_
         url = (await anyio.to_thread.run_sync(server.next_line)).rpartition(" ")[2]
         token = issuer.token(url, iss=f"{issuer.url}/")
         async with httpx2.AsyncClient(headers={**HEADERS, "Authorization": f"Bearer {token}"}) as http:
-            answers = [await http.post(url, json=LIST_TOOLS) for _ in range(2)]
+            responses = [await http.post(url, json=LIST_TOOLS) for _ in range(2)]
         with anyio.fail_after(BOUND_S):
-            said = [await anyio.to_thread.run_sync(server.next_line, abandon_on_cancel=True) for _ in range(2)]
+            log = [await anyio.to_thread.run_sync(server.next_line, abandon_on_cancel=True) for _ in range(2)]
 
-    assert [answer.status_code for answer in answers] == [401, 401]
+    assert [response.status_code for response in responses] == [401, 401]
     reason = f"its iss is {issuer.url}/, and --issuer is {issuer.url}"
-    assert said == [
+    assert log == [
         f"{level} chargehand.server.http.tokens: a token was refused: {reason}" for level in ("WARNING", "INFO")
     ]
 
 
-async def test_the_operator_learns_that_a_token_is_not_the_fixed_one(
+async def test_a_token_that_is_not_the_fixed_one_is_logged(
     environment: dict[str, str], tmp_path: Path, started: list[Server]
 ):
     server = Server(environment | {"CHARGEHAND_HTTP_TOKEN": "x" * 30}, tmp_path, "--port", "0")
     started.append(server)
     url = (await anyio.to_thread.run_sync(server.next_line)).rpartition(" ")[2]
     async with httpx2.AsyncClient(headers={**HEADERS, "Authorization": "Bearer another"}) as http:
-        answer = await http.post(url, json=LIST_TOOLS)
+        response = await http.post(url, json=LIST_TOOLS)
     with anyio.fail_after(BOUND_S):
-        said = await anyio.to_thread.run_sync(server.next_line, abandon_on_cancel=True)
+        log = await anyio.to_thread.run_sync(server.next_line, abandon_on_cancel=True)
 
-    assert answer.status_code == 401
-    assert said.endswith("a token was refused: it is not the one in CHARGEHAND_HTTP_TOKEN")
+    assert response.status_code == 401
+    assert log.endswith("a token was refused: it is not the one in CHARGEHAND_HTTP_TOKEN")

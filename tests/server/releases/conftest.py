@@ -1,4 +1,4 @@
-"""The vendors of tests/changed_vendors.py, and the command that reads them."""
+"""The vendors of tests/changed_vendors.py, and the command that reads their listings."""
 
 import contextlib
 import sys
@@ -16,8 +16,8 @@ from chargehand.server.surface.server_state import OpenServices
 
 
 @pytest.fixture
-def changed(monkeypatch: pytest.MonkeyPatch):
-    """Opens the vendors: Sonnet ends and the next one is there, Cerebras is dearer, Ollama has a model more."""
+def open_vendors(monkeypatch: pytest.MonkeyPatch):
+    """Opens the vendors: Sonnet is deprecated and has a successor, Cerebras costs more, Ollama has a new model."""
 
     @contextlib.asynccontextmanager
     async def opening(answer: Answer = lambda _: Reply("def f(): ...")) -> AsyncGenerator[Vendors]:
@@ -33,7 +33,7 @@ def changed(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.fixture
 def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
-    """`profiles update --from-releases` as it is typed. answer: what is typed at its question; None: no terminal."""
+    """Runs `profiles update --from-releases`. answer: what the user types at the prompt; None: no terminal."""
     monkeypatch.setenv("COLUMNS", "300")
 
     async def run(

@@ -1,4 +1,4 @@
-"""`profiles update --from-releases --apply` that kills itself before a thing that it does: `killed_update.py EVENT`."""
+"""`profiles update --from-releases --apply` that kills itself at an audit event: `killed_update.py EVENT`."""
 
 import os
 import signal

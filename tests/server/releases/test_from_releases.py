@@ -1,4 +1,4 @@
-"""`chargehand profiles update --from-releases` over real HTTP: what vendors announce, and when it takes effect."""
+"""`chargehand profiles update --from-releases` over HTTP: what vendors announce, and when it takes effect."""
 
 import datetime as dt
 import json
@@ -30,56 +30,56 @@ def price(usd: float, **more: object) -> Price:
     return Price.model_validate(facts | {"source": "a price list", "seen": TODAY} | more)
 
 
-def priced(wire_id: str) -> Price | None:
+def price_of_successor(wire_id: str) -> Price | None:
     return price(2.0) if wire_id == NEXT else None
 
 
-async def delegated(client: Client, model: str) -> dict:
-    asked = {"task": HARD, "model": model, "max_attempts": 1}
-    result = await client.call_tool("delegate_generation", asked)
+async def delegate(client: Client, model: str) -> dict:
+    arguments = {"task": HARD, "model": model, "max_attempts": 1}
+    result = await client.call_tool("delegate_generation", arguments)
     assert result.structured_content is not None, result.content
     return result.structured_content
 
 
-async def delegated_on(services: OpenServices, model: str) -> dict:
+async def delegate_on(services: OpenServices, model: str) -> dict:
     async with Client(build_app(services)) as client:
-        return await delegated(client, model)
+        return await delegate(client, model)
 
 
-async def test_everything_that_vendors_announce_is_proposed_with_where_it_was_read(changed, update):
-    async with changed() as peers:
-        told = await update(services=services_with_prices(peers, priced))
+async def test_everything_that_vendors_announce_is_proposed_with_its_source(open_vendors, update):
+    async with open_vendors() as peers:
+        result = await update(services=services_with_prices(peers, price_of_successor))
 
-    assert told.code == 0
-    assert set(told.proposed) == {
+    assert result.code == 0
+    assert set(result.proposed) == {
         (SONNET, "lifecycle"), (NEXT,), ("gpt-oss-120b", "price"), (NEWCOMER,)
     }  # fmt: skip
-    sources = {p["profile"]: p["evidence"]["source"] for p in told.json["proposals"]}
+    sources = {p["profile"]: p["evidence"]["source"] for p in result.json["proposals"]}
     assert sources[SONNET] == sources[NEXT] == "Anthropic models.list"
     assert (sources["gpt-oss-120b"], sources[NEWCOMER]) == ("Cerebras models.list", "Ollama show")
-    assert told.proposed[SONNET, "lifecycle"]["retires_on"] == str(LAST_DAY)
-    assert told.proposed[SONNET, "lifecycle"]["successor"] == NEXT
-    assert any("claude-fable-5-1: its vendor does not list" in notice for notice in told.json["notices"])
-    assert KEY not in told.out + told.error
+    assert result.proposed[SONNET, "lifecycle"]["retires_on"] == str(LAST_DAY)
+    assert result.proposed[SONNET, "lifecycle"]["successor"] == NEXT
+    assert any("claude-fable-5-1: its vendor does not list" in notice for notice in result.json["notices"])
+    assert KEY not in result.out + result.error
 
 
-async def test_what_is_written_is_not_proposed_again_and_is_taken_back_at_once(changed, update, tmp_path):
-    async with changed() as peers:
-        services = services_with_prices(peers, priced)
+async def test_a_written_update_is_not_proposed_again(open_vendors, update, tmp_path):
+    async with open_vendors() as peers:
+        services = services_with_prices(peers, price_of_successor)
         first = await update(apply=True, services=services)
-        again = await update(apply=True, services=services)
+        second = await update(apply=True, services=services)
 
-    assert (first.json["written"], again.json["written"]) == (1, None)
-    assert again.proposed == {}
+    assert (first.json["written"], second.json["written"]) == (1, None)
+    assert second.proposed == {}
 
 
-async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the_day(
-    changed, update, connect: Connect, tmp_path, era
+async def test_a_retiring_model_is_announced_everywhere_and_replaced_on_its_last_day(
+    open_vendors, update, connect: Connect, tmp_path, era
 ):
     folder = tmp_path / "chargehand-home" / "profiles"
-    async with changed() as peers:
-        assert (await update(apply=True, services=services_with_prices(peers, priced))).code == 0
-        # Somebody has evaluated the successor.
+    async with open_vendors() as peers:
+        assert (await update(apply=True, services=services_with_prices(peers, price_of_successor))).code == 0
+        # The successor has been evaluated, which ended its probation.
         (folder / "mine.yaml").write_text(f"id: {NEXT}\nlifecycle: {{on_probation: false}}\n", encoding="utf-8")
         async with connect(era) as client:
             await client.list_tools()
@@ -88,11 +88,11 @@ async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the
         async with own_services() as services:
             diagnosis = await examine(services)
 
-    said = f"{SONNET} stops answering on {LAST_DAY}, in 21 days; its successor is {NEXT}"
-    assert instructions.endswith(f"{said}.")
+    notice = f"{SONNET} stops answering on {LAST_DAY}, in 21 days; its successor is {NEXT}"
+    assert instructions.endswith(f"{notice}.")
     assert len(instructions) <= 2_000
-    assert said in json.dumps(result.structured_content)
-    assert (said, "ok") in [(line.finding, line.health) for line in diagnosis.lines if line.what == "retirement"]
+    assert notice in json.dumps(result.structured_content)
+    assert (notice, "ok") in [(line.finding, line.health) for line in diagnosis.lines if line.what == "retirement"]
     catalogue = load_catalogue(folder)
     day_before = LAST_DAY - dt.timedelta(days=1)
     assert catalogue.models_in_role("validator", day_before)[0].id == SONNET
@@ -100,7 +100,7 @@ async def test_a_model_that_is_to_go_is_announced_everywhere_and_replaced_on_the
     assert NEXT in [p.id for p in catalogue.models_in_role("validator", LAST_DAY)]
 
 
-async def test_nobody_is_told_of_a_model_that_stays(era):
+async def test_the_instructions_mention_no_retirement_when_none_is_due(era):
     async with Client(build_app(own_services, due=lambda: ()), mode=era) as client:
         await client.list_tools()
         instructions = client.instructions or ""
@@ -109,9 +109,9 @@ async def test_nobody_is_told_of_a_model_that_stays(era):
     assert instructions.startswith("Chargehand hands a coding task")
 
 
-async def test_the_doctor_warns_of_a_role_whose_successor_is_on_probation(changed, update):
-    async with changed() as peers:
-        await update(apply=True, services=services_with_prices(peers, priced))
+async def test_doctor_warns_of_a_retiring_model_whose_successor_is_on_probation(open_vendors, update):
+    async with open_vendors() as peers:
+        await update(apply=True, services=services_with_prices(peers, price_of_successor))
         async with own_services() as services:
             diagnosis = await examine(services)
 
@@ -120,14 +120,12 @@ async def test_the_doctor_warns_of_a_role_whose_successor_is_on_probation(change
     assert "on probation" in line.finding
 
 
-async def test_a_new_local_model_plays_no_role_until_it_was_measured_but_can_be_named(
-    changed, update, connect: Connect
-):
-    async with changed(lambda _: Reply(fenced("def double(count):\n    return 2 * count"))) as peers:
+async def test_a_new_local_model_has_no_role_until_measured_but_can_be_pinned(open_vendors, update, connect: Connect):
+    async with open_vendors(lambda _: Reply(fenced("def double(count):\n    return 2 * count"))) as peers:
         await update(apply=True, services=services_with_prices(peers))
         async with connect() as client:
             routed = await client.call_tool("route_task", {"task": "Rename n to count: def double(n): return 2 * n"})
-            receipt = await delegated(client, NEWCOMER)
+            receipt = await delegate(client, NEWCOMER)
 
     assert routed.structured_content is not None
     assert routed.structured_content["model"] != NEWCOMER
@@ -135,9 +133,7 @@ async def test_a_new_local_model_plays_no_role_until_it_was_measured_but_can_be_
     assert "on probation" in json.dumps(receipt)
 
 
-async def test_a_price_that_is_announced_shows_in_usage_from_its_day_on_and_not_before(
-    changed, update, capsys, tmp_path
-):
+async def test_an_announced_price_counts_in_usage_from_its_effective_day_on(open_vendors, update, capsys, tmp_path):
     today = load_catalogue().profiles["claude-haiku-5-5"].price
     assert today is not None
     later = PriceChange(
@@ -156,17 +152,17 @@ async def test_a_price_that_is_announced_shows_in_usage_from_its_day_on_and_not_
         assert await print_usage(own_services, days=None, as_json=True) == 0
         return json.loads(capsys.readouterr().out)["cost_usd"]
 
-    # Mostly thinking, which is billed as output: what the vendor's cache does to the prompt is lost in it.
+    # Mostly thinking, which is billed as output, so that caching of the prompt hardly changes the cost.
     answer = Reply(fenced("def double(count):\n    return 2 * count"), thinking_tokens=5_000)
-    async with changed(lambda _: answer) as peers:
+    async with open_vendors(lambda _: answer) as peers:
         await update(apply=True, services=services_with_prices(peers, announced))
-        unseen = load_catalogue(tmp_path / "chargehand-home" / "profiles").profiles["claude-haiku-5-5"].price
-        assert unseen == today, "a list without a day of its own is not believed unseen"
-        seen = await update(as_json=False, answer="y\n", services=services_with_prices(peers, announced))
-        assert "$7 / $35 per million tokens from" in seen.out
-        await delegated_on(services_with_prices(peers, in_days=20), "claude-haiku-5-5")
+        unconfirmed = load_catalogue(tmp_path / "chargehand-home" / "profiles").profiles["claude-haiku-5-5"].price
+        assert unconfirmed == today, "a list without a day of its own is not believed unseen"
+        confirmed = await update(as_json=False, answer="y\n", services=services_with_prices(peers, announced))
+        assert "$7 / $35 per million tokens from" in confirmed.out
+        await delegate_on(services_with_prices(peers, in_days=20), "claude-haiku-5-5")
         before = await spent()
-        await delegated_on(services_with_prices(peers, in_days=21), "claude-haiku-5-5")
+        await delegate_on(services_with_prices(peers, in_days=21), "claude-haiku-5-5")
         after = await spent() - before
 
     assert after == pytest.approx(70 * before, rel=0.05)

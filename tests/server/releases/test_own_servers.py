@@ -1,4 +1,4 @@
-"""What OpenAI-compatible servers list, for the profiles that name them by `base_url`."""
+"""The models that OpenAI-compatible servers list, for profiles that name the servers by `base_url`."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -21,7 +21,7 @@ KEY = "made-up-key-of-a-server"
 
 @dataclass
 class Server:
-    """Lists models as vLLM does. key: what it wants. None: it lets everybody in."""
+    """Lists models as vLLM does. key: the API key that it requires; None: it requires none."""
 
     models: list[dict[str, Any]]
     key: str | None = None
@@ -34,8 +34,8 @@ class Server:
         return JSONResponse({"object": "list", "data": self.models})
 
     @contextlib.asynccontextmanager
-    async def named_by(self, home: Path, *, key_variable: str | None = None) -> AsyncGenerator[str]:
-        """Its address, which a profile of the user's names."""
+    async def serve_with_profile(self, home: Path, *, key_variable: str | None = None) -> AsyncGenerator[str]:
+        """Starts the server, writes a user profile that names its address, and yields the address."""
         async with serving(Starlette(routes=[Route("/v1/models", self.list)])) as url:
             lines = ["id: mine", "name: Mine", "provider: openai_compatible", "api_model: org/My-Model"]
             lines += [f"base_url: {url}/v1", "lifecycle: {status: active, source: me, seen: 2026-11-25}"]
@@ -53,29 +53,29 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 async def test_a_new_model_on_the_server_gets_a_profile_with_its_address_and_window(update, home: Path):
     server = Server([{"id": "org/My-Model"}, {"id": "org/Other-7B", "max_model_len": 32_768}])
-    async with server.named_by(home) as address:
-        told = await update(apply=True)
+    async with server.serve_with_profile(home) as address:
+        result = await update(apply=True)
 
-    (profile,) = told.proposed.values()
+    (profile,) = result.proposed.values()
     assert (profile["id"], profile["api_model"]) == ("org-other-7b", "org/Other-7B")
     assert (profile["base_url"], profile["context_tokens"]) == (address, 32_768)
     assert profile["lifecycle"]["on_probation"]
     assert "roles" not in profile
-    assert told.json["written"] == 1
+    assert result.json["written"] == 1
 
 
-async def test_its_key_is_taken_from_the_variable_that_the_profile_names(update, home: Path, monkeypatch):
+async def test_the_servers_key_is_read_from_the_variable_named_in_its_profile(update, home: Path, monkeypatch):
     server = Server([{"id": "org/My-Model"}, {"id": "new"}], key=KEY)
-    async with server.named_by(home, key_variable="MY_SERVERS_KEY"):
+    async with server.serve_with_profile(home, key_variable="MY_SERVERS_KEY"):
         without = await update()
-        asked_without = list(server.asked)
+        requests_without_key = list(server.asked)
         monkeypatch.setenv("MY_SERVERS_KEY", "wrong")
         wrong = await update()
         monkeypatch.setenv("MY_SERVERS_KEY", KEY)
         right = await update()
 
     assert any("set MY_SERVERS_KEY" in notice for notice in without.json["notices"])
-    assert asked_without == []
+    assert requests_without_key == []
     assert (without.code, wrong.code, right.code) == (0, 1, 0)
     assert "refuses the key (401): correct MY_SERVERS_KEY" in wrong.error
     assert ("new",) in right.proposed
@@ -83,9 +83,9 @@ async def test_its_key_is_taken_from_the_variable_that_the_profile_names(update,
     assert KEY not in right.out + right.error
 
 
-async def test_an_id_that_is_a_path_refuses_the_whole_list(update, home: Path):
-    async with Server([{"id": "org/My-Model"}, {"id": "org/../../x"}]).named_by(home):
-        told = await update()
+async def test_a_listing_with_a_path_as_model_id_is_rejected_as_a_whole(update, home: Path):
+    async with Server([{"id": "org/My-Model"}, {"id": "org/../../x"}]).serve_with_profile(home):
+        result = await update()
 
-    assert (told.code, told.proposed) == (1, {})
-    assert "is not a model id" in told.error
+    assert (result.code, result.proposed) == (1, {})
+    assert "is not a model id" in result.error

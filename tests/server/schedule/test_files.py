@@ -1,4 +1,4 @@
-"""What each platform's scheduler is given: read back by what reads it, or by a reader of the same form."""
+"""The files for each platform's scheduler, read back by the scheduler or by a parser of the same format."""
 
 import configparser
 import os
@@ -14,10 +14,17 @@ from chargehand.server.schedule import launchd, systemd, task_scheduler
 from chargehand.server.schedule.weekly import Weekly, parse_day, parse_time
 from chargehand.tools.errors import BadArgument
 
-ODD = ("/opt/my tools/100%/chargehand", 'evaluate "it"', "--scheduled", "/home/me/a $HOME\\b", "--models", "haiku")
+ODD_COMMAND = (
+    "/opt/my tools/100%/chargehand",
+    'evaluate "it"',
+    "--scheduled",
+    "/home/me/a $HOME\\b",
+    "--models",
+    "haiku",
+)
 TASK_NAMESPACE = "{http://schemas.microsoft.com/windows/2004/02/mit/task}"
 
-# systemd.directives(7) of 252: what is not known there is ignored in silence, so it must not be here.
+# systemd.directives(7) of version 252. systemd ignores unknown directives silently, so none may be written.
 DIRECTIVES = {
     "Unit": {"Description", "ConditionACPower"},
     "Service": {"Type", "ExecStart", "Nice", "IOSchedulingClass", "TimeoutStartSec", "SuccessExitStatus"},
@@ -27,7 +34,7 @@ DIRECTIVES = {
 
 
 def weekly(*command: str, day: int = 0) -> Weekly:
-    return Weekly(command=command or ODD, home=Path("/home/me/data"), day=day, hour=4, minute=5)
+    return Weekly(command=command or ODD_COMMAND, home=Path("/home/me/data"), day=day, hour=4, minute=5)
 
 
 def sections(unit: bytes) -> dict[str, dict[str, str]]:
@@ -37,8 +44,8 @@ def sections(unit: bytes) -> dict[str, dict[str, str]]:
     return {name: dict(parser[name]) for name in parser.sections()}
 
 
-def words(line: str) -> list[str]:
-    """As systemd.service(5) and systemd.syntax(7) have them: in double quotes, with backslashes, %% and $$."""
+def parse_words(line: str) -> list[str]:
+    """Parses words as systemd.service(5) and systemd.syntax(7) define them: double quotes, backslashes, %% and $$."""
     found, word, rest = [], None, iter(line)
     for character in rest:
         if word is None:
@@ -51,7 +58,7 @@ def words(line: str) -> list[str]:
     return found
 
 
-def test_systemd_gets_a_timer_that_makes_up_for_a_missed_week_and_a_service_that_stays_in_the_background():
+def test_systemd_gets_a_timer_that_catches_up_and_a_low_priority_service():
     units = {name: sections(unit) for name, unit in systemd.units(weekly(day=2)).items()}
 
     assert units.keys() == {"chargehand-evaluate.service", "chargehand-evaluate.timer"}
@@ -62,12 +69,12 @@ def test_systemd_gets_a_timer_that_makes_up_for_a_missed_week_and_a_service_that
     service = units["chargehand-evaluate.service"]
     assert service["Unit"]["ConditionACPower"] == "true"
     assert (service["Service"]["Nice"], service["Service"]["IOSchedulingClass"]) == ("19", "idle")
-    assert tuple(words(service["Service"]["ExecStart"])) == ODD
+    assert tuple(parse_words(service["Service"]["ExecStart"])) == ODD_COMMAND
     for unit in units.values():
         assert all(set(unit[section]) <= DIRECTIVES[section] for section in unit)
 
 
-def test_systemd_itself_finds_nothing_wrong_with_the_units(tmp_path: Path):
+def test_systemd_analyze_accepts_the_units(tmp_path: Path):
     for day in (0, 6):
         program = tmp_path / "100% $mine"
         program.write_text("#!/bin/sh\n")
@@ -75,27 +82,28 @@ def test_systemd_itself_finds_nothing_wrong_with_the_units(tmp_path: Path):
         for name, unit in systemd.units(weekly(str(program), '"$HOME" \\', day=day)).items():
             (tmp_path / name).write_bytes(unit)
 
-        # Where there is no systemd the test above has the form by heart.
+        # Without systemd, only the test above checks the format.
         command = ["systemd-analyze", "--user", "verify", str(tmp_path / "chargehand-evaluate.timer")]
         if shutil.which(command[0]) is not None:
             environment = {**os.environ, "XDG_RUNTIME_DIR": str(tmp_path), "HOME": str(tmp_path)}
-            seen = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-            assert (seen.returncode, seen.stderr) == (0, "")
-        assert words(sections((tmp_path / "chargehand-evaluate.service").read_bytes())["Service"]["ExecStart"]) == [
-            str(program), '"$HOME" \\',
-        ]  # fmt: skip
+            completed = subprocess.run(
+                command, env=environment, capture_output=True, text=True, timeout=60, check=False
+            )
+            assert (completed.returncode, completed.stderr) == (0, "")
+        service = sections((tmp_path / "chargehand-evaluate.service").read_bytes())["Service"]
+        assert parse_words(service["ExecStart"]) == [str(program), '"$HOME" \\']
 
 
 @pytest.mark.parametrize("character", ['"', "'", "\\"])
-def test_a_program_that_systemd_would_not_start_is_refused(character: str):
+def test_a_program_path_that_systemd_cannot_start_is_refused(character: str):
     with pytest.raises(BadArgument, match="Install Chargehand elsewhere"):
         systemd.units(weekly(f"/opt/my{character}own/chargehand"))
 
 
-def test_launchd_gets_an_agent_that_counts_its_days_from_sunday():
+def test_launchd_gets_a_background_agent_with_days_counted_from_sunday():
     agent = plistlib.loads(launchd.agent(weekly(day=5)))
 
-    assert tuple(agent["ProgramArguments"]) == ODD
+    assert tuple(agent["ProgramArguments"]) == ODD_COMMAND
     assert agent["StartCalendarInterval"] == [
         {"Weekday": 6, "Hour": 4, "Minute": 5},
         {"Weekday": 0, "Hour": 4, "Minute": 5},
@@ -105,34 +113,34 @@ def test_launchd_gets_an_agent_that_counts_its_days_from_sunday():
     assert "EnvironmentVariables" not in agent
 
 
-def test_the_task_scheduler_gets_a_task_that_starts_late_rather_than_never_and_not_on_battery():
+def test_the_task_scheduler_gets_a_task_that_catches_up_but_not_on_battery():
     text = task_scheduler.definition(weekly(day=4))
 
     assert text.startswith((b"\xff\xfe", b"\xfe\xff")), "UTF-16 with its mark, as it says"
     task = ElementTree.fromstring(text.decode("utf-16").partition("?>")[2])
 
-    def named(path: str) -> ElementTree.Element:
+    def element(path: str) -> ElementTree.Element:
         found = task.find("/".join(TASK_NAMESPACE + step for step in path.split("/")))
         assert found is not None, path
         return found
 
-    days = named("Triggers/CalendarTrigger/ScheduleByWeek/DaysOfWeek")
+    days = element("Triggers/CalendarTrigger/ScheduleByWeek/DaysOfWeek")
     assert [day.tag.removeprefix(TASK_NAMESPACE) for day in days] == ["Friday", "Saturday", "Sunday"]
-    assert (named("Triggers/CalendarTrigger/StartBoundary").text or "").endswith("T04:05:00")
-    settings = {child.tag.removeprefix(TASK_NAMESPACE): child.text for child in named("Settings")}
+    assert (element("Triggers/CalendarTrigger/StartBoundary").text or "").endswith("T04:05:00")
+    settings = {child.tag.removeprefix(TASK_NAMESPACE): child.text for child in element("Settings")}
     assert settings["DisallowStartIfOnBatteries"] == settings["StartWhenAvailable"] == "true"
-    assert named("Actions/Exec/Command").text == ODD[0]
-    assert named("Actions/Exec/Arguments").text == subprocess.list2cmdline(ODD[1:])
-    assert named("Actions/Exec/Arguments").text != " ".join(ODD[1:]), "a blank in a path is quoted"
+    assert element("Actions/Exec/Command").text == ODD_COMMAND[0]
+    assert element("Actions/Exec/Arguments").text == subprocess.list2cmdline(ODD_COMMAND[1:])
+    assert element("Actions/Exec/Arguments").text != " ".join(ODD_COMMAND[1:]), "a blank in a path is quoted"
 
 
 @pytest.mark.parametrize("word", ["a\nExecStart=/bin/evil", "a\x00b"])
-def test_a_word_that_would_begin_a_line_of_its_own_is_refused(word: str):
+def test_an_argument_with_a_control_character_is_refused(word: str):
     with pytest.raises(BadArgument, match="control character"):
         weekly("/bin/chargehand", word)
 
 
-def test_days_and_times_are_read_as_people_write_them():
+def test_days_and_times_are_parsed_in_common_notations():
     assert [parse_day(text) for text in ("monday", "Wed", "SUN")] == [0, 2, 6]
     assert [parse_time(text) for text in ("03:30", "4:05", "23:59")] == [(3, 30), (4, 5), (23, 59)]
     for text in ("t", "tu", "someday", ""):

@@ -1,4 +1,4 @@
-"""`chargehand evaluate --install-schedule` and its opposite: what is on the disk before, after, and in between."""
+"""`chargehand evaluate --install-schedule` and `--uninstall-schedule`: the files before, between and after."""
 
 import stat
 from pathlib import Path
@@ -28,14 +28,14 @@ def home(tmp_path: Path) -> Path:
 
 
 class Scheduler:
-    """Takes every command, or none."""
+    """Records every command; each one succeeds, or fails with `trouble`."""
 
     def __init__(self, trouble: str | None = None) -> None:
         self.trouble = trouble
-        self.heard: list[str] = []
+        self.commands: list[str] = []
 
     def __call__(self, command) -> str | None:
-        self.heard.append(" ".join(command))
+        self.commands.append(" ".join(command))
         return self.trouble
 
 
@@ -47,29 +47,29 @@ def weekly(home: Path, *more: str, day: int = 0) -> Weekly:
     return Weekly(command=("/bin/chargehand", "evaluate", "--scheduled", str(home), *more), home=home, day=day)
 
 
-def test_the_command_writes_units_without_any_key_and_says_what_switches_them_on(
+def test_only_write_writes_units_without_keys_and_prints_how_to_enable_them(
     units: Path, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.setenv("ANTHROPIC_API_KEY", KEY)
     monkeypatch.setattr("sys.platform", "linux")
 
-    typed = ("--day", "sat", "--time", "5:00", "--models", "haiku", "local", "--budget-usd", "0.25", "--repeat", "2")
-    assert main(["evaluate", "--install-schedule", "--only-write", *typed]) == 0
+    options = ("--day", "sat", "--time", "5:00", "--models", "haiku", "local", "--budget-usd", "0.25", "--repeat", "2")
+    assert main(["evaluate", "--install-schedule", "--only-write", *options]) == 0
 
     service = (units / "chargehand-evaluate.service").read_text()
-    wanted = (*own_command(), "evaluate", "--scheduled", str(home), "--models", "haiku", "local")
-    assert " ".join(f'"{word}"' for word in (*wanted, "--budget-usd", "0.25", "--repeat", "2")) in service
+    expected = (*own_command(), "evaluate", "--scheduled", str(home), "--models", "haiku", "local")
+    assert " ".join(f'"{word}"' for word in (*expected, "--budget-usd", "0.25", "--repeat", "2")) in service
     assert "OnCalendar=Sat..Sun *-*-* 05:00:00" in (units / "chargehand-evaluate.timer").read_text()
     written = {**files_below(units), **files_below(home)}
     assert not any(KEY.encode() in content for content in written.values())
     assert stat.S_IMODE((home / "schedule.env").stat().st_mode) == 0o600
-    said = capsys.readouterr().out
-    assert "systemctl --user enable --now chargehand-evaluate.timer" in said
-    assert str(home / "schedule.env") in said
+    printed = capsys.readouterr().out
+    assert "systemctl --user enable --now chargehand-evaluate.timer" in printed
+    assert str(home / "schedule.env") in printed
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin", "win32"])
-def test_what_was_installed_goes_without_a_trace(units: Path, home: Path, tmp_path: Path, platform: str):
+def test_uninstall_removes_every_installed_file(units: Path, home: Path, tmp_path: Path, platform: str):
     before = files_below(tmp_path)
 
     assert install_schedule(weekly(home), run=Scheduler(), platform=platform) == 0
@@ -80,35 +80,35 @@ def test_what_was_installed_goes_without_a_trace(units: Path, home: Path, tmp_pa
     assert files_below(tmp_path) == before
 
 
-def test_again_changes_nothing_and_another_day_replaces_it(units: Path, home: Path, tmp_path: Path):
+def test_reinstalling_changes_nothing_and_another_day_replaces_the_schedule(units: Path, home: Path, tmp_path: Path):
     install_schedule(weekly(home), run=Scheduler(), platform="linux")
     first = files_below(tmp_path)
     install_schedule(weekly(home), run=Scheduler(), platform="linux")
-    again = files_below(tmp_path)
-    later = Scheduler()
-    install_schedule(weekly(home, day=3), run=later, platform="linux")
+    reinstalled = files_below(tmp_path)
+    scheduler = Scheduler()
+    install_schedule(weekly(home, day=3), run=scheduler, platform="linux")
 
-    assert again == first
+    assert reinstalled == first
     assert "OnCalendar=Thu..Sun" in (units / "chargehand-evaluate.timer").read_text()
-    assert later.heard == [
+    assert scheduler.commands == [
         "systemctl --user disable --now chargehand-evaluate.timer",
         "systemctl --user daemon-reload",
         "systemctl --user enable --now chargehand-evaluate.timer",
     ]
 
 
-def test_a_scheduler_that_is_not_there_leaves_the_files_and_the_command(
+def test_without_a_scheduler_the_files_are_kept_and_the_command_is_printed(
     units: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert install_schedule(weekly(home), run=Scheduler("no bus"), platform="linux") == 3
 
-    said = capsys.readouterr().out
-    assert "Not enabled: no bus" in said
-    assert "systemctl --user enable --now chargehand-evaluate.timer" in said
+    printed = capsys.readouterr().out
+    assert "Not enabled: no bus" in printed
+    assert "systemctl --user enable --now chargehand-evaluate.timer" in printed
     assert (units / "chargehand-evaluate.timer").exists()
 
 
-def test_a_file_of_somebody_else_is_not_overwritten_and_nothing_else_is_written(units: Path, home: Path):
+def test_a_foreign_unit_file_is_not_overwritten_and_nothing_else_is_written(units: Path, home: Path):
     units.mkdir(parents=True)
     (units / "chargehand-evaluate.timer").write_text("[Timer]\n# theirs\n")
 
@@ -119,19 +119,19 @@ def test_a_file_of_somebody_else_is_not_overwritten_and_nothing_else_is_written(
     assert not (home / "schedule.json").exists()
 
 
-def test_a_file_that_was_changed_since_is_neither_overwritten_nor_removed(
+def test_an_edited_unit_file_is_neither_overwritten_nor_removed(
     units: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     install_schedule(weekly(home), run=Scheduler(), platform="linux")
     timer = units / "chargehand-evaluate.timer"
-    mine = timer.read_text() + "# mine\n"
-    timer.write_text(mine)
+    edited = timer.read_text() + "# mine\n"
+    timer.write_text(edited)
 
     with pytest.raises(CallerError, match="was changed since"):
         install_schedule(weekly(home, day=3), run=Scheduler(), platform="linux")
     uninstall_schedule(home, run=Scheduler(), platform="linux")
 
-    assert files_below(units) == {"chargehand-evaluate.timer": mine.encode()}
+    assert files_below(units) == {"chargehand-evaluate.timer": edited.encode()}
     assert f"{timer}: kept" in capsys.readouterr().out
 
 
@@ -146,7 +146,9 @@ def test_another_data_folder_does_not_take_over_a_schedule(units: Path, home: Pa
     assert files_below(units) == before
 
 
-def test_keys_that_were_put_in_stay(units: Path, home: Path, capsys: pytest.CaptureFixture[str]):
+def test_keys_in_schedule_env_survive_reinstall_and_uninstall(
+    units: Path, home: Path, capsys: pytest.CaptureFixture[str]
+):
     install_schedule(weekly(home), run=Scheduler(), platform="linux")
     filled = f"{TEMPLATE}ANTHROPIC_API_KEY={KEY}\n"
     (home / "schedule.env").write_text(filled)
@@ -155,14 +157,12 @@ def test_keys_that_were_put_in_stay(units: Path, home: Path, capsys: pytest.Capt
     uninstall_schedule(home, run=Scheduler(), platform="linux")
 
     assert (home / "schedule.env").read_text() == filled
-    said = capsys.readouterr().out
-    assert "you added something to it" in said
-    assert KEY not in said
+    printed = capsys.readouterr().out
+    assert "you added something to it" in printed
+    assert KEY not in printed
 
 
-def test_a_kill_between_the_record_and_the_files_leaves_nothing_that_cannot_be_removed(
-    units: Path, home: Path, tmp_path: Path
-):
+def test_a_partly_written_schedule_can_be_uninstalled_and_reinstalled(units: Path, home: Path, tmp_path: Path):
     install_schedule(weekly(home), run=Scheduler(), platform="linux")
     (units / "chargehand-evaluate.timer").unlink()
 
@@ -173,36 +173,38 @@ def test_a_kill_between_the_record_and_the_files_leaves_nothing_that_cannot_be_r
 
 
 @pytest.mark.parametrize(
-    ("typed", "complaint"),
+    ("options", "message"),
     [
         (("--day", "monday"), "--day goes with --install-schedule"),
         (("--install-schedule", "--seed", "3"), "--seed cannot go with a schedule"),
         (("--scheduled", "--resume"), "--resume cannot go with a schedule"),
     ],
 )
-def test_what_cannot_go_together_is_named(typed, complaint: str, capsys: pytest.CaptureFixture[str]):
-    assert main(["evaluate", *typed]) == 2
+def test_conflicting_options_are_refused(options, message: str, capsys: pytest.CaptureFixture[str]):
+    assert main(["evaluate", *options]) == 2
 
-    assert complaint in " ".join(capsys.readouterr().err.split())
+    assert message in " ".join(capsys.readouterr().err.split())
 
 
-def test_nothing_is_written_for_models_or_kinds_that_nobody_knows(
+def test_unknown_models_or_kinds_are_refused_and_nothing_is_written(
     units: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     assert main(["evaluate", "--install-schedule", "--only-write", "--models", "haiku", "nobody"]) == 1
     assert main(["evaluate", "--install-schedule", "--only-write", "--kinds", "nokind"]) == 1
 
-    said = " ".join(capsys.readouterr().err.split())
-    assert "nobody" in said
-    assert "--kinds: nokind is unknown. The kinds are: " in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "nobody" in printed
+    assert "--kinds: nokind is unknown. The kinds are: " in printed
     assert not units.exists()
 
 
-def test_nothing_is_written_for_a_day_or_time_that_is_none(units: Path, home: Path, capsys: pytest.CaptureFixture[str]):
+def test_an_invalid_day_or_time_is_refused_and_nothing_is_written(
+    units: Path, home: Path, capsys: pytest.CaptureFixture[str]
+):
     assert main(["evaluate", "--install-schedule", "--only-write", "--day", "someday"]) == 1
     assert main(["evaluate", "--install-schedule", "--only-write", "--time", "25:00"]) == 1
 
-    said = " ".join(capsys.readouterr().err.split())
-    assert "'someday' is not a day of the week" in said
-    assert "'25:00' is not a time" in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "'someday' is not a day of the week" in printed
+    assert "'25:00' is not a time" in printed
     assert not units.exists()

@@ -1,4 +1,4 @@
-"""Mains or battery, as each system tells it."""
+"""Mains or battery power, as each operating system reports it."""
 
 from pathlib import Path
 
@@ -19,13 +19,13 @@ PLUGGED, UNPLUGGED = {"type": "Mains", "online": "1"}, {"type": "Mains", "online
         ((MOUSE,), None),
         ((PLUGGED, BATTERY), False),
         ((UNPLUGGED, BATTERY), True),
-        ((UNPLUGGED, CHARGING), False),  # through a line that is not among them
+        ((UNPLUGGED, CHARGING), False),  # by a supply that is not listed
         ((BATTERY, MOUSE), True),
         (({"type": "USB", "online": "1"}, BATTERY), False),
         ((UNPLUGGED,), True),
     ],
 )
-def test_linux_is_on_battery_when_no_line_gives_power(tmp_path: Path, supplies, expected: bool | None):
+def test_linux_is_on_battery_when_no_other_supply_gives_power(tmp_path: Path, supplies, expected: bool | None):
     for number, attributes in enumerate(supplies):
         folder = tmp_path / f"supply{number}"
         folder.mkdir()
@@ -35,12 +35,12 @@ def test_linux_is_on_battery_when_no_line_gives_power(tmp_path: Path, supplies, 
     assert is_unplugged(tmp_path) is expected
 
 
-def test_a_machine_without_the_kernels_folder_does_not_say(tmp_path: Path):
+def test_without_the_kernels_folder_the_power_source_is_unknown(tmp_path: Path):
     assert is_unplugged(tmp_path / "nowhere") is None
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("output", "expected"),
     [
         ("Now drawing from 'Battery Power'\n -InternalBattery-0 (id=1)\t85%; discharging\n", True),
         ("Now drawing from 'AC Power'\n -InternalBattery-0 (id=1)\t85%; charging\n", False),
@@ -48,5 +48,5 @@ def test_a_machine_without_the_kernels_folder_does_not_say(tmp_path: Path):
         ("", None),
     ],
 )
-def test_macos_names_what_it_draws_from(said: str, expected: bool | None):
-    assert is_drawing_from_battery(said) is expected
+def test_macos_reports_its_power_source(output: str, expected: bool | None):
+    assert is_drawing_from_battery(output) is expected

@@ -1,4 +1,4 @@
-"""`chargehand evaluate --scheduled`: what a week's evaluation waits for, and that there is one."""
+"""`chargehand evaluate --scheduled`: one evaluation per week, and the conditions under which it is skipped."""
 
 import datetime as dt
 import os
@@ -23,13 +23,13 @@ pytestmark = pytest.mark.anyio
 
 LOCAL, LOCAL_WIRE, HAIKU = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-haiku-5-5"
 KIND = "repair"
-"""Few tasks, and quickly checked."""
+"""A few tasks that are quick to check."""
 IDLE = (False, 0.1)
 ARGUMENTS = EvaluateArguments(models=(LOCAL,), kinds=(KIND,))
 
 
-class Wrong:
-    """Everybody gives an answer that cannot be right."""
+class WrongModels:
+    """Every model gives a wrong answer, or the fault that is set."""
 
     def __init__(self) -> None:
         self.asked: list[Ask] = []
@@ -45,13 +45,13 @@ def home() -> Path:
     return Path(os.environ["CHARGEHAND_HOME"])
 
 
-def known_to(monkeypatch: pytest.MonkeyPatch, peers: Vendors) -> None:
+def use_vendors(monkeypatch: pytest.MonkeyPatch, peers: Vendors) -> None:
     for name, value in peers.environment.items():
         monkeypatch.setenv(name, value)
 
 
 def log(home: Path) -> list[str]:
-    """What each line says after its time."""
+    """The lines of the log without their timestamps."""
     return [line.partition(" ")[2] for line in (home / LOG_FILE).read_text().splitlines()]
 
 
@@ -61,9 +61,9 @@ async def run(measures=IDLE, arguments: EvaluateArguments = ARGUMENTS) -> int:
 
 
 async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: Path):
-    answer = Wrong()
+    answer = WrongModels()
     async with vendors(answer) as peers:
-        known_to(monkeypatch, peers)
+        use_vendors(monkeypatch, peers)
         first = await run()
         asked = len(answer.asked)
         second = await run()
@@ -73,10 +73,12 @@ async def test_a_week_is_evaluated_once(monkeypatch: pytest.MonkeyPatch, home: P
     assert log(home) == ["begun", "finished", "skipped: this week's evaluation is done"]
 
 
-async def test_what_was_evaluated_by_hand_with_less_does_not_count(monkeypatch: pytest.MonkeyPatch, home: Path):
-    answer = Wrong()
+async def test_an_evaluation_with_fewer_repetitions_does_not_count_for_the_week(
+    monkeypatch: pytest.MonkeyPatch, home: Path
+):
+    answer = WrongModels()
     async with vendors(answer) as peers:
-        known_to(monkeypatch, peers)
+        use_vendors(monkeypatch, peers)
         await run()
         await run(arguments=EvaluateArguments(models=(LOCAL,), kinds=(KIND,), repeat=2))
 
@@ -84,23 +86,25 @@ async def test_what_was_evaluated_by_hand_with_less_does_not_count(monkeypatch: 
 
 
 @pytest.mark.parametrize(
-    ("measures", "why"),
+    ("measures", "reason"),
     [((True, 0.0), "the machine is running on battery"), ((None, 0.9), "the processors are busy")],
 )
-async def test_it_waits_and_says_why(monkeypatch: pytest.MonkeyPatch, home: Path, measures, why: str):
-    answer = Wrong()
+async def test_a_run_on_battery_or_a_busy_machine_is_skipped_with_the_reason(
+    monkeypatch: pytest.MonkeyPatch, home: Path, measures, reason: str
+):
+    answer = WrongModels()
     async with vendors(answer) as peers:
-        known_to(monkeypatch, peers)
+        use_vendors(monkeypatch, peers)
         assert await run(measures) == 0
 
     assert answer.asked == []
     (line,) = log(home)
-    assert line.startswith(f"skipped: {why}")
+    assert line.startswith(f"skipped: {reason}")
 
 
-async def test_what_a_system_does_not_say_is_no_reason_to_wait(monkeypatch: pytest.MonkeyPatch, home: Path):
-    async with vendors(Wrong()) as peers:
-        known_to(monkeypatch, peers)
+async def test_a_run_is_not_skipped_when_power_and_load_are_unknown(monkeypatch: pytest.MonkeyPatch, home: Path):
+    async with vendors(WrongModels()) as peers:
+        use_vendors(monkeypatch, peers)
         await run((None, None))
 
     assert log(home)[0] == "begun"
@@ -108,15 +112,15 @@ async def test_what_a_system_does_not_say_is_no_reason_to_wait(monkeypatch: pyte
 
 def expires_in(peer: OllamaPeer, span: dt.timedelta) -> None:
     peer.loaded[LOCAL_WIRE] = 4096
-    # As Go writes it: nanoseconds, and the zone of the server.
-    at = (dt.datetime.now(dt.UTC) + span).astimezone(dt.timezone(dt.timedelta(hours=-7)))
-    peer.expires_at = at.strftime("%Y-%m-%dT%H:%M:%S.123456789-07:00")
+    # As Go formats it: nanoseconds, and the server's time zone.
+    expiry = (dt.datetime.now(dt.UTC) + span).astimezone(dt.timezone(dt.timedelta(hours=-7)))
+    peer.expires_at = expiry.strftime("%Y-%m-%dT%H:%M:%S.123456789-07:00")
 
 
-async def test_it_waits_while_somebody_uses_the_local_model(monkeypatch: pytest.MonkeyPatch, home: Path):
-    answer = Wrong()
+async def test_a_run_is_skipped_while_the_local_model_is_in_use(monkeypatch: pytest.MonkeyPatch, home: Path):
+    answer = WrongModels()
     async with vendors(answer) as peers:
-        known_to(monkeypatch, peers)
+        use_vendors(monkeypatch, peers)
         expires_in(peers.ollama, dt.timedelta(minutes=4))
         await run()
 
@@ -124,20 +128,18 @@ async def test_it_waits_while_somebody_uses_the_local_model(monkeypatch: pytest.
     assert log(home) == [f"skipped: {LOCAL_WIRE} was used recently, and is still in Ollama's memory"]
 
 
-async def test_a_model_that_is_kept_loaded_for_good_does_not_keep_it_waiting(
-    monkeypatch: pytest.MonkeyPatch, home: Path
-):
-    async with vendors(Wrong()) as peers:
-        known_to(monkeypatch, peers)
+async def test_a_run_is_not_skipped_because_a_model_is_kept_loaded_forever(monkeypatch: pytest.MonkeyPatch, home: Path):
+    async with vendors(WrongModels()) as peers:
+        use_vendors(monkeypatch, peers)
         expires_in(peers.ollama, dt.timedelta(days=90_000))
         await run()
 
     assert log(home)[0] == "begun"
 
 
-async def test_it_waits_while_another_process_has_a_task_under_way(monkeypatch: pytest.MonkeyPatch, home: Path):
-    async with vendors(Wrong()) as peers, own_services() as services:
-        known_to(monkeypatch, peers)
+async def test_a_run_is_skipped_while_another_process_has_a_running_task(monkeypatch: pytest.MonkeyPatch, home: Path):
+    async with vendors(WrongModels()) as peers, own_services() as services:
+        use_vendors(monkeypatch, peers)
         other = await Owner.enter(home)
         task = NewTask(
             id="t1", kind="delegation", text="x", task_type="other", complexity=1.0, local_only=False, owner=other.id
@@ -150,14 +152,14 @@ async def test_it_waits_while_another_process_has_a_task_under_way(monkeypatch: 
     assert log(home) == ["skipped: 1 task(s) are running in other processes", "begun", "finished"]
 
 
-async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
+async def test_an_evaluation_that_a_vendor_failed_is_continued_within_its_first_budget(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ):
-    answer = Wrong()
+    answer = WrongModels()
     answer.fault = HttpFault(401)
     arguments = EvaluateArguments(models=(LOCAL, HAIKU), kinds=(KIND,), budget_usd=0.5)
     async with vendors(answer) as peers:
-        known_to(monkeypatch, peers)
+        use_vendors(monkeypatch, peers)
         failed = await run(arguments=arguments)
         answer.fault = None
         done = await run(arguments=replace(arguments, budget_usd=0.7))
@@ -168,14 +170,14 @@ async def test_what_a_vendor_left_undone_is_gone_on_with_within_the_same_budget(
     assert rows == [(0.5, 0)]
 
 
-async def test_a_model_that_went_away_does_not_keep_the_others_from_being_gone_on_with(
+async def test_an_unavailable_model_does_not_stop_the_others_from_being_continued(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ):
-    answer = Wrong()
+    answer = WrongModels()
     answer.fault = HttpFault(400)
     arguments = EvaluateArguments(kinds=(KIND,))
     async with vendors(answer) as peers:
-        known_to(monkeypatch, peers)
+        use_vendors(monkeypatch, peers)
         monkeypatch.delenv("CEREBRAS_API_KEY")
         await run(arguments=arguments)
         answer.fault = None
@@ -194,19 +196,19 @@ async def test_a_model_that_went_away_does_not_keep_the_others_from_being_gone_o
 
 
 @pytest.fixture
-def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[EvaluateArguments]:
-    """What would be evaluated, in place of evaluating it."""
-    given: list[EvaluateArguments] = []
+def evaluations(monkeypatch: pytest.MonkeyPatch) -> list[EvaluateArguments]:
+    """The arguments of each evaluation, recorded instead of evaluated."""
+    recorded: list[EvaluateArguments] = []
 
     async def evaluate(_: object, arguments: EvaluateArguments, **__: object) -> int:
-        given.append(arguments)
+        recorded.append(arguments)
         return 0
 
     monkeypatch.setattr("chargehand.server.schedule.scheduled.evaluate_from_shell", evaluate)
-    return given
+    return recorded
 
 
-async def evaluated_by_hand(arguments: EvaluateArguments, *, is_finished: bool) -> None:
+async def record_manual_evaluation(arguments: EvaluateArguments, *, is_finished: bool) -> None:
     async with own_services() as services:
         terms = EvaluationTerms(
             OWN_SUITE,
@@ -231,61 +233,61 @@ async def evaluated_by_hand(arguments: EvaluateArguments, *, is_finished: bool) 
     ],
     ids=["other models", "more money", "other tasks"],
 )
-async def test_what_somebody_began_by_hand_is_left_to_them(
-    monkeypatch: pytest.MonkeyPatch, evaluated: list[EvaluateArguments], other: EvaluateArguments
+async def test_a_manual_evaluation_with_other_terms_is_not_continued(
+    monkeypatch: pytest.MonkeyPatch, evaluations: list[EvaluateArguments], other: EvaluateArguments
 ):
-    async with vendors(Wrong()) as peers:
-        known_to(monkeypatch, peers)
-        await evaluated_by_hand(other, is_finished=False)
+    async with vendors(WrongModels()) as peers:
+        use_vendors(monkeypatch, peers)
+        await record_manual_evaluation(other, is_finished=False)
         await run(arguments=replace(ARGUMENTS, budget_usd=0.5, in_batches=True))
 
-    assert [(o.models, o.kinds, o.budget_usd, o.continued) for o in evaluated] == [((LOCAL,), (KIND,), 0.5, None)]
+    assert [(o.models, o.kinds, o.budget_usd, o.continued) for o in evaluations] == [((LOCAL,), (KIND,), 0.5, None)]
 
 
-async def test_what_is_gone_on_with_is_asked_in_batches_as_before(
-    monkeypatch: pytest.MonkeyPatch, evaluated: list[EvaluateArguments]
+async def test_a_continued_evaluation_keeps_its_budget_and_uses_batches(
+    monkeypatch: pytest.MonkeyPatch, evaluations: list[EvaluateArguments]
 ):
-    async with vendors(Wrong()) as peers:
-        known_to(monkeypatch, peers)
-        await evaluated_by_hand(replace(ARGUMENTS, budget_usd=0.25), is_finished=False)
+    async with vendors(WrongModels()) as peers:
+        use_vendors(monkeypatch, peers)
+        await record_manual_evaluation(replace(ARGUMENTS, budget_usd=0.25), is_finished=False)
         await run(arguments=replace(ARGUMENTS, budget_usd=0.5, in_batches=True))
 
-    (only,) = evaluated
-    assert only.continued is not None
-    assert (only.continued.models, only.continued.budget_usd, only.in_batches) == ((LOCAL,), 0.25, True)
+    (continued,) = evaluations
+    assert continued.continued is not None
+    assert (continued.continued.models, continued.continued.budget_usd, continued.in_batches) == ((LOCAL,), 0.25, True)
 
 
-async def test_one_model_that_was_evaluated_by_hand_is_not_all_of_them(
-    monkeypatch: pytest.MonkeyPatch, evaluated: list[EvaluateArguments]
+async def test_a_manual_evaluation_of_one_model_does_not_count_for_all_models(
+    monkeypatch: pytest.MonkeyPatch, evaluations: list[EvaluateArguments]
 ):
-    async with vendors(Wrong()) as peers:
-        known_to(monkeypatch, peers)
-        await evaluated_by_hand(replace(ARGUMENTS, budget_usd=0.5), is_finished=True)
+    async with vendors(WrongModels()) as peers:
+        use_vendors(monkeypatch, peers)
+        await record_manual_evaluation(replace(ARGUMENTS, budget_usd=0.5), is_finished=True)
         await run(arguments=EvaluateArguments(kinds=(KIND,)))
         await run()
 
-    assert [o.models for o in evaluated] == [()]
+    assert [o.models for o in evaluations] == [()]
 
 
-def test_variables_come_from_the_file_and_the_environment_goes_before_it(
+def test_the_environment_overrides_the_variables_in_schedule_env(
     monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]
 ):
     home.mkdir()
     file = home / "schedule.env"
     file.touch(0o600)
     monkeypatch.setenv("CHARGEHAND_LOG_LEVEL", "ERROR")
-    monkeypatch.setenv("CHARGEHAND_POLICY", "")  # so that it is put back, whatever is set here
+    monkeypatch.setenv("CHARGEHAND_POLICY", "")  # so that monkeypatch restores it after the test
     monkeypatch.delenv("CHARGEHAND_POLICY")
     file.write_text("# mine\nCHARGEHAND_LOG_LEVEL=nonsense\n\nCHARGEHAND_POLICY='no policy'\n")
 
     assert main(["evaluate", "--scheduled", str(home)]) == 1
 
-    said = " ".join(capsys.readouterr().err.split())
-    assert "CHARGEHAND_POLICY" in said
-    assert "CHARGEHAND_LOG_LEVEL" not in said
+    printed = " ".join(capsys.readouterr().err.split())
+    assert "CHARGEHAND_POLICY" in printed
+    assert "CHARGEHAND_LOG_LEVEL" not in printed
 
 
-def test_a_path_in_the_file_goes_before_the_schedulers_own(monkeypatch: pytest.MonkeyPatch, home: Path):
+def test_path_in_schedule_env_overrides_the_schedulers_path(monkeypatch: pytest.MonkeyPatch, home: Path):
     home.mkdir()
     (home / "schedule.env").touch(0o600)
     (home / "schedule.env").write_text("PATH=/opt/node/bin:/usr/bin\n")
@@ -297,14 +299,14 @@ def test_a_path_in_the_file_goes_before_the_schedulers_own(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("mode", "text", "complaint"),
+    ("mode", "text", "message"),
     [
         (0o644, "ANTHROPIC_API_KEY=sk-canary\n", "other users can read it"),
         (0o600, "# fine\nsk-canary\n", "line 2: it is not NAME=value"),
     ],
 )
-def test_a_file_of_variables_that_cannot_be_used_is_named_without_its_content(
-    home: Path, mode: int, text: str, complaint: str, capsys: pytest.CaptureFixture[str]
+def test_an_unusable_schedule_env_is_reported_without_its_content(
+    home: Path, mode: int, text: str, message: str, capsys: pytest.CaptureFixture[str]
 ):
     home.mkdir()
     (home / "schedule.env").write_text(text)
@@ -312,23 +314,21 @@ def test_a_file_of_variables_that_cannot_be_used_is_named_without_its_content(
 
     assert main(["evaluate", "--scheduled", str(home)]) == 1
 
-    said = " ".join(capsys.readouterr().err.split())
-    for text in (said, *log(home)):
-        assert complaint in text
+    printed = " ".join(capsys.readouterr().err.split())
+    for text in (printed, *log(home)):
+        assert message in text
         assert "sk-canary" not in text
 
 
-def test_a_data_folder_that_was_moved_is_not_begun_anew_in_its_old_place(
-    home: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_a_moved_data_folder_is_not_recreated_at_its_old_path(home: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["evaluate", "--scheduled", str(home)]) == 1
 
     assert "run `chargehand evaluate --install-schedule` again" in " ".join(capsys.readouterr().err.split())
     assert not home.exists()
 
 
-@pytest.mark.parametrize(("config", "why"), [("policy = 'none'", "policy"), ("", "nobody")])
-def test_the_log_says_what_kept_a_run_from_its_beginning(home: Path, config: str, why: str):
+@pytest.mark.parametrize(("config", "reason"), [("policy = 'none'", "policy"), ("", "nobody")])
+def test_the_log_says_why_a_run_could_not_start(home: Path, config: str, reason: str):
     home.mkdir()
     (home / "config.toml").write_text(config)
 
@@ -336,10 +336,10 @@ def test_the_log_says_what_kept_a_run_from_its_beginning(home: Path, config: str
 
     (line,) = log(home)
     assert line.startswith("failed: ")
-    assert why in line
+    assert reason in line
 
 
-async def test_the_log_says_what_kept_a_run_that_had_begun_from_its_work(home: Path):
+async def test_the_log_says_why_a_started_run_failed(home: Path):
     page = Path("/nowhere/page.html")
 
     code = await run_scheduled(own_services, ARGUMENTS, home, page=page, read_machine=lambda: IDLE)
