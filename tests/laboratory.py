@@ -13,7 +13,7 @@ from chargehand.memory_store.evaluations import read_measurements
 from chargehand.tools.cascade.delegations import Delegations
 from chargehand.tools.services import Services
 
-ITEMS = tuple(item(f"{name}@1") for name in ("a", "b", "c"))
+ITEMS = tuple(item(f"{name}@1", wrong=()) for name in ("a", "b", "c"))
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """`kill -9` at random moments: acknowledged writes are there, and the next opening works immediately.
 
-CHARGEHAND_TEST_KILLS sets the approximate number of kills of all tests together; default 30.
+CHARGEHAND_TEST_KILLS sets the approximate number of kills of all tests together; default 20.
 """
 
 import datetime as dt
@@ -25,7 +25,7 @@ from chargehand.memory_store.schema import MIGRATIONS
 pytestmark = pytest.mark.anyio
 
 WORKER = Path(__file__).with_name("care_worker.py")
-KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "30"))
+KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "20"))
 WAIT_S = 60
 DICE = random.Random(20261124)
 

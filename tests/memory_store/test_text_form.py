@@ -50,6 +50,6 @@ def test_a_hashed_text_is_its_fingerprint_and_reveals_no_word():
 def test_redaction_takes_linear_time_on_adversarial_texts(piece: str):
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))
-        return min(timeit.repeat(lambda: redact(text), timer=time.process_time, number=1, repeat=2))
+        return timeit.timeit(lambda: redact(text), timer=time.process_time, number=1)
 
-    assert seconds(160_000) < 32 * max(seconds(20_000), 0.01)
+    assert any(seconds(160_000) < 32 * max(seconds(20_000), 0.01) for _ in range(2))

@@ -8,6 +8,6 @@ pytestmark = pytest.mark.anyio
 
 
 async def test_nothing_is_lost_among_three_servers(capsys: pytest.CaptureFixture[str]):
-    code = await crowd(servers=3, seconds=2)
+    code = await crowd(servers=3, seconds=0.5)
 
     assert code == 0, capsys.readouterr().out

@@ -51,7 +51,7 @@ async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: P
         },
     )
 
-    task, _ = (await mined_from(history)).tasks
+    (task,) = (await mined_from(history, commits=1)).tasks
 
     assert "Add `shop/discount.py`." in task.prompt
     assert "- in `shop/discount.py`: `discounted(…, share=…)`, `share`" in task.prompt
@@ -72,10 +72,9 @@ async def test_a_part_of_a_commit_that_is_not_enough_is_a_wrong_answer(tmp_path:
         },
     )
 
-    task, _ = (await mined_from(history)).tasks
+    (task,) = (await mined_from(history, commits=1)).tasks
 
     assert task.slips == ("changes nothing", "leaves out shop/cents.py", "leaves out shop/total.py")
-    assert (await prove(task)).verdict == "proved"
 
 
 async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: Path):

@@ -19,7 +19,7 @@ from chargehand.memory_store.ledger import Ledger
 
 HOLDER = Path(__file__).with_name("slot_holder.py")
 WAIT_S = 30
-KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "10"))
+KILLS = int(os.environ.get("CHARGEHAND_TEST_KILLS", "5"))
 TASKS = 4000
 
 Start = Callable[..., subprocess.Popen[str]]

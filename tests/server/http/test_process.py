@@ -55,8 +55,9 @@ def started() -> Iterator[list[Server]]:
         server.popen.stderr.close()
 
 
-@pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-@pytest.mark.parametrize("era", ["auto", "legacy"])
+@pytest.mark.parametrize(
+    ("signal_number", "era"), [(signal.SIGTERM, "legacy"), (signal.SIGINT, "auto"), (signal.SIGHUP, "auto")]
+)
 async def test_a_signal_during_a_call_records_the_cancellation_and_exits_with_code_0(
     environment: dict[str, str], tmp_path: Path, started: list[Server], signal_number: signal.Signals, era: str
 ):

@@ -337,6 +337,6 @@ def test_what_cannot_be_seen_is_taken_out_of_code():
 def test_a_strange_reply_eight_times_as_long_takes_no_sixty_four_times_as_long(piece: str):
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))
-        return min(timeit.repeat(lambda: read_answer(text, prose=False), timer=time.process_time, number=1, repeat=5))
+        return timeit.timeit(lambda: read_answer(text, prose=False), timer=time.process_time, number=1)
 
-    assert seconds(320_000) < 32 * max(seconds(40_000), 0.01)
+    assert any(seconds(320_000) < 32 * max(seconds(40_000), 0.01) for _ in range(5))
