@@ -1,4 +1,4 @@
-"""A home folder, and somebody whom file permissions bind."""
+"""A home folder, and an unprivileged user."""
 
 import contextlib
 import os
@@ -9,30 +9,30 @@ from pathlib import Path
 
 import pytest
 
-AsNobody = Callable[[], AbstractContextManager[None]]
+AsUnprivileged = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
-def as_nobody(tmp_path: Path) -> AsNobody:
-    """Lets a block run as somebody whom file permissions bind; the folders above the test's are opened to them."""
+def as_unprivileged(tmp_path: Path) -> AsUnprivileged:
+    """Runs a block as an unprivileged user, who may enter the folders above the test's."""
 
     @contextlib.contextmanager
-    def being_nobody() -> Generator[None]:
+    def run_unprivileged() -> Generator[None]:
         if sys.platform == "win32" or os.geteuid() != 0:
             pytest.skip("only root can become somebody else")
-        places = {place: place.stat().st_mode for place in (tmp_path, *tmp_path.parents)}
-        for place, mode in places.items():
+        modes = {folder: folder.stat().st_mode for folder in (tmp_path, *tmp_path.parents)}
+        for folder, mode in modes.items():
             if not mode & 0o001:
-                place.chmod(mode | 0o011)
+                folder.chmod(mode | 0o011)
         os.seteuid(65534)
         try:
             yield
         finally:
             os.seteuid(0)
-            for place, mode in places.items():
-                place.chmod(mode)
+            for folder, mode in modes.items():
+                folder.chmod(mode)
 
-    return being_nobody
+    return run_unprivileged
 
 
 @pytest.fixture

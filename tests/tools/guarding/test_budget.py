@@ -1,4 +1,4 @@
-"""What a request may use of the money that is left."""
+"""The output tokens that the remaining money allows for a request."""
 
 import datetime as dt
 import random
@@ -43,15 +43,15 @@ def _allow(
     return allow(profile, prompt_tokens_at_most=prompt, wanted_tokens=wanted, min_tokens=least, left_usd=left_usd)
 
 
-def test_with_money_enough_all_that_is_wanted_is_allowed():
+def test_with_enough_money_all_wanted_tokens_are_allowed():
     assert _allow(PAID, 1.0) == Allowance(max_output_tokens=4_000, worst_case_usd=pytest.approx(0.041))
 
 
-def test_without_a_limit_all_that_is_wanted_is_allowed():
+def test_without_a_limit_all_wanted_tokens_are_allowed():
     assert _allow(PAID, None) == _allow(PAID, 1.0)
 
 
-def test_the_answer_shrinks_to_what_the_money_pays_before_it_is_refused():
+def test_the_answer_is_shortened_to_what_the_remaining_money_pays_for():
     allowed = _allow(PAID, 0.011)
 
     assert allowed is not None
@@ -59,23 +59,23 @@ def test_the_answer_shrinks_to_what_the_money_pays_before_it_is_refused():
     assert allowed.worst_case_usd <= 0.011
 
 
-def test_when_not_even_the_least_can_be_paid_nothing_is_allowed():
+def test_nothing_is_allowed_if_not_even_the_minimum_of_tokens_can_be_paid():
     assert _allow(PAID, 0.001 + 0.00255) is None
     assert _allow(PAID, 0.001 + 0.00257) is not None
 
 
 @pytest.mark.parametrize("left_usd", [0.0, 0.001, 0.0005, -1.0])
-def test_money_that_the_prompt_alone_uses_up_allows_nothing(left_usd: float):
+def test_nothing_is_allowed_if_the_prompt_alone_uses_up_the_money(left_usd: float):
     assert _allow(PAID, left_usd) is None
 
 
 @pytest.mark.parametrize("left_usd", [None, 0.0, 0.000001, -0.5])
 @pytest.mark.parametrize("profile", [FREE, _profile(_price(0, 0))], ids=["free", "priced at nothing"])
-def test_a_model_that_costs_nothing_is_never_short_of_money(profile: ModelProfile, left_usd: float | None):
+def test_a_free_model_is_always_allowed(profile: ModelProfile, left_usd: float | None):
     assert _allow(profile, left_usd) == Allowance(max_output_tokens=4_000, worst_case_usd=0)
 
 
-def test_the_worst_case_is_a_prompt_that_is_written_to_the_cache():
+def test_the_worst_case_includes_writing_the_prompt_to_the_cache():
     profile = _profile(_price(cache_write_usd_per_million_tokens=1.25, cache_read_usd_per_million_tokens=0.1))
 
     allowed = _allow(profile, 1.0)
@@ -84,38 +84,38 @@ def test_the_worst_case_is_a_prompt_that_is_written_to_the_cache():
     assert allowed.worst_case_usd == pytest.approx(0.00125 + 0.04)
 
 
-def test_a_cache_that_is_cheaper_to_write_does_not_lower_the_worst_case():
+def test_a_cheaper_cache_write_does_not_lower_the_worst_case():
     profile = _profile(_price(cache_write_usd_per_million_tokens=0.5))
 
     assert _allow(profile, 1.0) == _allow(PAID, 1.0)
 
 
-def test_a_long_prompt_counts_at_its_own_rates():
+def test_a_long_prompt_is_priced_at_the_long_prompt_rates():
     long = LongPromptRates(
         above_prompt_tokens=200_000, input_usd_per_million_tokens=2.0, output_usd_per_million_tokens=20.0
     )
     profile = _profile(_price(long_prompt=long))
 
-    short, over = _allow(profile, 10.0, prompt=200_000), _allow(profile, 10.0, prompt=200_001)
+    short_prompt, long_prompt = _allow(profile, 10.0, prompt=200_000), _allow(profile, 10.0, prompt=200_001)
 
-    assert short is not None
-    assert over is not None
-    assert short.worst_case_usd == pytest.approx(0.2 + 0.04)
-    assert over.worst_case_usd == pytest.approx(0.400002 + 0.08)
+    assert short_prompt is not None
+    assert long_prompt is not None
+    assert short_prompt.worst_case_usd == pytest.approx(0.2 + 0.04)
+    assert long_prompt.worst_case_usd == pytest.approx(0.400002 + 0.08)
 
 
-def test_the_worst_case_is_never_above_what_is_left_nor_below_what_can_be_paid():
-    dice = random.Random(20261124)
+def test_random_allowances_fit_the_remaining_money_and_use_it_up():
+    rng = random.Random(20261124)
     for _ in range(20_000):
-        profile = _profile_of(dice)
-        prompt, wanted = dice.randrange(0, 400_000), dice.randrange(1, 64_000)
-        least, left_usd = dice.randrange(1, 2_000), dice.choice([0.0, 10 ** dice.uniform(-7, 1)])
+        profile = _random_profile(rng)
+        prompt, wanted = rng.randrange(0, 400_000), rng.randrange(1, 64_000)
+        least, left_usd = rng.randrange(1, 2_000), rng.choice([0.0, 10 ** rng.uniform(-7, 1)])
 
         allowed = _allow(profile, left_usd, prompt=prompt, wanted=wanted, least=least)
 
         def cost_usd(tokens: int, profile: ModelProfile = profile, prompt: int = prompt) -> float:
-            written = profile.cost_usd(input_tokens=prompt, output_tokens=tokens, cache_write_tokens=prompt)
-            return max(written, profile.cost_usd(input_tokens=prompt, output_tokens=tokens))
+            with_cache_write = profile.cost_usd(input_tokens=prompt, output_tokens=tokens, cache_write_tokens=prompt)
+            return max(with_cache_write, profile.cost_usd(input_tokens=prompt, output_tokens=tokens))
 
         if allowed is None:
             assert cost_usd(min(least, wanted) + 2) > left_usd
@@ -140,5 +140,5 @@ _PROFILES = [
 ]
 
 
-def _profile_of(dice: random.Random) -> ModelProfile:
-    return dice.choice(_PROFILES)
+def _random_profile(rng: random.Random) -> ModelProfile:
+    return rng.choice(_PROFILES)

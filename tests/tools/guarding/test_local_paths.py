@@ -1,4 +1,4 @@
-"""Which paths a pattern keeps on the machine."""
+"""Patterns of paths that stay on the machine."""
 
 import unicodedata
 from pathlib import Path
@@ -37,7 +37,7 @@ ROOT = Path("/srv/shop")
         ("**", "anything/at.all"),
     ],
 )
-def test_a_path_that_a_pattern_means_stays(pattern: str, path: str):
+def test_paths_that_match_a_pattern_are_local(pattern: str, path: str):
     assert LocalPaths(("docs/never.md", pattern)).matching(ROOT / path, [ROOT]) == pattern
 
 
@@ -51,11 +51,11 @@ def test_a_path_that_a_pattern_means_stays(pattern: str, path: str):
         ("*.pem", "server.pem.txt"),
     ],
 )
-def test_a_path_that_no_pattern_means_may_leave(pattern: str, path: str):
+def test_paths_that_match_no_pattern_are_not_local(pattern: str, path: str):
     assert LocalPaths((pattern,)).matching(ROOT / path, [ROOT]) is None
 
 
-def test_a_file_is_seen_from_each_root_it_lies_below():
+def test_patterns_apply_relative_to_each_root_above_the_file():
     paths = LocalPaths(("src/billing/**",))
 
     assert paths.matching(ROOT / "src/billing/a.py", [ROOT / "src", ROOT]) == "src/billing/**"
@@ -64,6 +64,6 @@ def test_a_file_is_seen_from_each_root_it_lies_below():
 
 
 @pytest.mark.parametrize("pattern", ["", " ", "/", "/abs/**", "~/x", "../x", "a/../b", "C:\\x", "!a", "."])
-def test_a_pattern_that_can_mean_nothing_below_a_root_is_refused(pattern: str):
+def test_patterns_that_cannot_match_below_a_root_are_refused(pattern: str):
     with pytest.raises(BadPathPattern):
         LocalPaths((pattern,))

@@ -1,4 +1,4 @@
-"""The user's own patterns of secrets: what they find, and what is refused because it could never end."""
+"""The user's own patterns of secrets: what they find, and which patterns are refused."""
 
 import itertools
 
@@ -19,11 +19,11 @@ from chargehand.tools.guarding.secrets import SecretSearch
         (r"[\]x-]+!", "a ]x-]! b", ["]x-]!"]),
     ],
 )
-def test_a_pattern_finds_what_it_describes(regex: str, text: str, found: list[str]):
+def test_users_patterns_find_their_secrets(regex: str, text: str, found: list[str]):
     spans = own_pattern("mine", regex).spans(f"first line\n{text}\nlast")
 
-    whole = f"first line\n{text}\nlast"
-    assert [whole[start:end] for start, end in spans] == found
+    content = f"first line\n{text}\nlast"
+    assert [content[start:end] for start, end in spans] == found
 
 
 @pytest.mark.parametrize(
@@ -33,48 +33,48 @@ def test_a_pattern_finds_what_it_describes(regex: str, text: str, found: list[st
         r"(\w)\1", "(?=a)b", "(?<!a)b", "(?P<q>a)(?P=q)", r".*.*.*x", "(?>a)b|(a+)+", "a{0,60}" * 4 + "b",
     ],
 )  # fmt: skip
-def test_what_a_text_could_make_search_for_ever_is_refused_with_what_to_do(regex: str):
+def test_patterns_open_to_catastrophic_backtracking_are_refused(regex: str):
     with pytest.raises(BadPattern, match=r"^mine: some texts could make it search forever"):
         own_pattern("mine", regex)
 
 
 @pytest.mark.parametrize("regex", ["(", "[a", "a{2", "x*", "", "a|", r"\d*", "a" * 301])
-def test_what_cannot_be_used_is_refused(regex: str):
-    if regex == "a{2":  # to Python that is the text itself
+def test_invalid_empty_and_overlong_patterns_are_refused(regex: str):
+    if regex == "a{2":  # Python takes this as literal text
         assert own_pattern("mine", regex).spans("a{2")
         return
     with pytest.raises(BadPattern, match=r"^mine: "):
         own_pattern("mine", regex)
 
 
-def test_a_line_without_an_end_is_searched_in_stretches_that_overlap():
+def test_a_long_line_is_searched_in_overlapping_chunks():
     pattern = own_pattern("mine", "ACME-[a-z]{40,60}")
     needle = "ACME-" + "walrus" * 8
 
-    for place in range(0, 1200, 37):
-        spans = set(pattern.spans("." * place + needle + "." * 900))
-        assert (place, place + len(needle)) in spans
+    for offset in range(0, 1200, 37):
+        spans = set(pattern.spans("." * offset + needle + "." * 900))
+        assert (offset, offset + len(needle)) in spans
 
 
-def test_a_search_whose_time_is_up_takes_the_rest_for_secret():
+def test_when_a_search_times_out_the_rest_of_the_text_counts_as_secret():
     pattern = own_pattern("slow", "ACME-[0-9]+")
     ticks = itertools.count()
-    ticking = OwnPattern(pattern.name, pattern.regex, clock=lambda: float(next(ticks)))
+    timed = OwnPattern(pattern.name, pattern.regex, clock=lambda: float(next(ticks)))
     text = "one\ntwo\nthree\nfour\n"
 
-    (found,) = SecretSearch(own=[ticking]).find(text)
+    (found,) = SecretSearch(own=[timed]).find(text)
 
     assert (found.kind, found.line) == ("slow", 3)
     assert found.end == len(text)
 
 
-def test_the_slowest_pattern_that_is_allowed_ends_on_a_text_made_against_it():
+def test_a_slow_allowed_pattern_terminates_on_an_adversarial_text():
     pattern = own_pattern("slow", r"\w+-?\w+!")
 
     list(pattern.spans("a" * 20_000 + "\n" + "b" * 20_000))
 
 
-def test_two_secrets_without_anything_between_them_are_both_replaced():
+def test_two_adjacent_secrets_are_both_redacted():
     search = SecretSearch((own_pattern("first", "AB-[0-9]{4}"), own_pattern("second", "CD-[0-9]{4}")))
 
     assert search.redact("AB-1234CD-5678") == "<redacted:first><redacted:second>"

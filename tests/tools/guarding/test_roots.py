@@ -1,4 +1,4 @@
-"""Which files below the roots are read, and how the others are refused."""
+"""Reading files below the roots, and refusing all others."""
 
 import os
 import socket
@@ -15,12 +15,12 @@ from chargehand.tools.guarding.roots import FILE_BYTES_AT_MOST, Roots, find_root
 
 SECRET = "the outsider's secret"
 
-AsNobody = Callable[[], AbstractContextManager[None]]
+AsUnprivileged = Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A root with a file, and a secret beside the root."""
+    """A root that contains a file, with a secret file next to the root."""
     project = tmp_path / "project"
     (project / "src").mkdir(parents=True)
     (project / "src" / "a.py").write_text("a = 1\n")
@@ -33,7 +33,7 @@ def roots(project: Path) -> Roots:
     return Roots(folders=(project,))
 
 
-def test_without_roots_the_answer_explains_the_variable():
+def test_without_roots_the_error_explains_chargehand_roots():
     with pytest.raises(NoRoots) as refused:
         Roots(folders=()).read("a.py", "context_files")
 
@@ -43,7 +43,7 @@ def test_without_roots_the_answer_explains_the_variable():
     )
 
 
-def test_without_usable_roots_the_answer_says_what_was_wrong_with_them(home: Path):
+def test_without_usable_roots_the_error_states_the_problem_of_each(home: Path):
     roots = find_roots(["/etc", str(home)], start=home, home=home, data_folder=home / "data")
 
     with pytest.raises(NoRoots, match=r"\(CHARGEHAND_ROOTS: /etc belongs to the system. CHARGEHAND_ROOTS: .* home"):
@@ -55,7 +55,7 @@ def test_a_file_below_a_root_is_read_by_any_spelling_of_its_path(roots: Roots, p
     assert roots.read(path.format(project=project), "files") == "a = 1\n"
 
 
-def test_a_relative_path_is_against_the_first_root(project: Path, tmp_path: Path):
+def test_relative_paths_are_resolved_against_the_first_root(project: Path, tmp_path: Path):
     second = tmp_path / "second"
     second.mkdir()
     (second / "only_here.py").write_text("b = 2\n")
@@ -67,7 +67,7 @@ def test_a_relative_path_is_against_the_first_root(project: Path, tmp_path: Path
         roots.read("only_here.py", "files")
 
 
-def test_an_absolute_path_through_another_name_of_the_root_is_read(home: Path, tmp_path: Path):
+def test_an_absolute_path_through_a_symlinked_name_of_the_root_is_read(home: Path, tmp_path: Path):
     (home / "project" / "src" / "a.py").write_text("a = 1\n")
     (tmp_path / "alias").symlink_to(home)
     roots = find_roots([f"{tmp_path}/alias/project"], start=home, home=home, data_folder=home / "data")
@@ -81,7 +81,7 @@ def test_an_absolute_path_through_another_name_of_the_root_is_read(home: Path, t
 @pytest.mark.parametrize(
     "path", ["../secret.txt", "src/../../secret.txt", "/etc/passwd", "{tmp}/secret.txt", "{tmp}/projectile/a.py"]
 )
-def test_what_lies_outside_is_refused_with_value_place_and_remedy(
+def test_a_path_outside_the_roots_is_refused_with_value_place_and_remedy(
     roots: Roots, project: Path, tmp_path: Path, path: str
 ):
     path = path.format(tmp=tmp_path)
@@ -95,7 +95,7 @@ def test_what_lies_outside_is_refused_with_value_place_and_remedy(
     )
 
 
-def test_our_own_data_folder_is_never_read_though_it_lies_below_a_root(home: Path):
+def test_the_data_folder_is_never_read_although_it_is_below_a_root(home: Path):
     (home / "data" / "ledger.sqlite3").write_text(SECRET)
     (home / "door").symlink_to(home / "data")
     roots = Roots(folders=(home,), off_limits=(home / "data",))
@@ -114,7 +114,7 @@ def test_our_own_data_folder_is_never_read_though_it_lies_below_a_root(home: Pat
         ("dangling", "nowhere"),
     ],
 )
-def test_a_file_that_is_a_link_is_refused_wherever_it_leads(roots: Roots, project: Path, link: str, target: str):
+def test_a_symlinked_file_is_refused_wherever_it_leads(roots: Roots, project: Path, link: str, target: str):
     (project / link).symlink_to(target)
 
     with pytest.raises(FileRefused, match=r"is a link, or leads through one or a file. Name the real path."):
@@ -122,7 +122,7 @@ def test_a_file_that_is_a_link_is_refused_wherever_it_leads(roots: Roots, projec
 
 
 @pytest.mark.parametrize("target", ["..", "src", "/etc"])
-def test_a_path_through_a_linked_folder_is_refused_wherever_it_leads(roots: Roots, project: Path, target: str):
+def test_a_path_through_a_symlinked_folder_is_refused_wherever_it_leads(roots: Roots, project: Path, target: str):
     (project / "folder").symlink_to(target)
 
     for name in ("secret.txt", "a.py", "passwd"):
@@ -130,7 +130,7 @@ def test_a_path_through_a_linked_folder_is_refused_wherever_it_leads(roots: Root
             roots.read(f"folder/{name}", "files")
 
 
-def test_a_file_taken_for_a_folder_is_refused(roots: Roots):
+def test_a_path_that_uses_a_file_as_a_folder_is_refused(roots: Roots):
     with pytest.raises(FileRefused, match="leads through one or a file"):
         roots.read("src/a.py/b.py", "files")
 
@@ -148,7 +148,7 @@ def test_a_folder_is_refused(roots: Roots, project: Path):
             roots.read(path, "files")
 
 
-def test_refusing_leaves_no_descriptor_open(roots: Roots, project: Path):
+def test_refused_reads_leave_no_file_descriptor_open(roots: Roots, project: Path):
     (project / "link").symlink_to("src/a.py")
     before = len(list(Path("/dev/fd").iterdir()))
 
@@ -187,7 +187,7 @@ def test_a_device_is_refused(roots: Roots, project: Path):
         roots.read("zero", "files")
 
 
-def test_a_file_of_two_megabytes_is_read_and_a_larger_one_refused(roots: Roots, project: Path):
+def test_a_file_of_2_mb_is_read_and_a_larger_one_is_refused(roots: Roots, project: Path):
     (project / "most.txt").write_text("x" * FILE_BYTES_AT_MOST)
     (project / "more.txt").write_text("x" * (FILE_BYTES_AT_MOST + 1))
 
@@ -200,7 +200,7 @@ def test_a_file_of_two_megabytes_is_read_and_a_larger_one_refused(roots: Roots, 
     "data",
     [b"\x7fELF\x00\x01", "text".encode("utf-16-le"), b"\xff\xfe\x00\xd8", b"ok\x00ok", b"\x1f\x8b\x08\xe9\x01"],
 )
-def test_what_is_no_text_is_refused(roots: Roots, project: Path, data: bytes):
+def test_a_binary_file_is_refused(roots: Roots, project: Path, data: bytes):
     (project / "blob").write_bytes(data)
 
     with pytest.raises(FileRefused, match=r"'blob' is not text: .* Leave it out"):
@@ -208,13 +208,13 @@ def test_what_is_no_text_is_refused(roots: Roots, project: Path, data: bytes):
 
 
 @pytest.mark.parametrize(("data", "text"), [(b"caf\xe9", "café"), ("π".encode("utf-16"), "π")])
-def test_text_of_other_encodings_is_read(roots: Roots, project: Path, data: bytes, text: str):
+def test_latin_1_and_utf_16_files_are_read(roots: Roots, project: Path, data: bytes, text: str):
     (project / "old").write_bytes(data)
 
     assert roots.read("old", "files") == text
 
 
-def test_text_is_read_as_it_is_but_for_its_byte_order_mark(roots: Roots, project: Path):
+def test_text_is_read_unchanged_except_for_its_byte_order_mark(roots: Roots, project: Path):
     (project / "text").write_bytes("\ufeffπ = 3\r\nend".encode())
 
     assert roots.read("text", "files") == "π = 3\r\nend"
@@ -227,30 +227,30 @@ def test_an_empty_file_is_an_empty_text(roots: Roots, project: Path):
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "../\0"])
-def test_what_is_no_path_is_refused(roots: Roots, path: str):
+def test_empty_paths_and_paths_with_null_characters_are_refused(roots: Roots, path: str):
     with pytest.raises(FileRefused, match=r"is not a path. Name a file below"):
         roots.read(path, "files")
 
 
 @pytest.mark.parametrize("path", ["x" * 100_000, "x/" * 50_000])
-def test_an_endless_path_is_refused_in_a_short_message(roots: Roots, path: str):
+def test_an_overlong_path_is_refused_with_a_short_message(roots: Roots, path: str):
     with pytest.raises(FileRefused, match=r"cannot be opened|does not exist") as refused:
         roots.read(path, "files")
 
     assert len(str(refused.value)) < 600
 
 
-def test_an_unreadable_file_is_refused(roots: Roots, project: Path, as_nobody: AsNobody):
+def test_an_unreadable_file_is_refused(roots: Roots, project: Path, as_unprivileged: AsUnprivileged):
     (project / "src" / "a.py").chmod(0)
 
     with (
-        as_nobody(),
+        as_unprivileged(),
         pytest.raises(FileRefused, match=r"cannot be opened \(Permission denied\). Name a readable file."),
     ):
         roots.read("src/a.py", "files")
 
 
-def test_a_file_that_turns_into_a_link_while_it_is_read_never_leads_out(roots: Roots, project: Path):
+def test_a_file_swapped_with_a_symlink_while_being_read_never_leads_outside(roots: Roots, project: Path):
     stop = threading.Event()
 
     def swap() -> None:
@@ -264,22 +264,22 @@ def test_a_file_that_turns_into_a_link_while_it_is_read_never_leads_out(roots: R
     (project / "swapped").write_text("mine")
     swapper = threading.Thread(target=swap)
     swapper.start()
-    seen = {"mine": 0, "refused": 0, SECRET: 0}
+    counts = {"mine": 0, "refused": 0, SECRET: 0}
     try:
         for _ in range(5_000):
             try:
-                seen[roots.read("swapped", "files")] += 1
+                counts[roots.read("swapped", "files")] += 1
             except FileRefused:
-                seen["refused"] += 1
+                counts["refused"] += 1
     finally:
         stop.set()
         swapper.join(60)
 
-    assert seen[SECRET] == 0
-    assert seen["mine"] > 0
+    assert counts[SECRET] == 0
+    assert counts["mine"] > 0
 
 
-def test_a_folder_that_turns_into_a_link_between_looking_and_opening_is_refused(
+def test_a_folder_replaced_by_a_symlink_between_lookup_and_opening_is_refused(
     roots: Roots, project: Path, tmp_path: Path
 ):
     (tmp_path / "a.py").write_text(SECRET)

@@ -1,4 +1,4 @@
-"""What is taken for a secret, and what is not."""
+"""Finding and redacting secrets, and what is not mistaken for one."""
 
 import base64
 from collections.abc import Callable
@@ -14,19 +14,19 @@ SEARCH = SecretSearch()
 
 
 @pytest.mark.parametrize(("kind", "text"), [(kind, text) for kind, texts in SECRETS.items() for text in texts])
-def test_a_secret_of_each_kind_is_found_among_code(kind: str, text: str):
+def test_secrets_of_every_kind_are_found_in_code(kind: str, text: str):
     found = SEARCH.find(f"import os\n\n{text}\n\nprint(os.name)\n")
 
     assert [(secret.kind, secret.line >= 3) for secret in found] == [(kind, True)]
 
 
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_only_looks_like_one_raises_no_alarm(text: str):
+def test_harmless_texts_are_not_reported_as_secrets(text: str):
     assert SEARCH.find(f"# a line\n{text}\n# another\n") == ()
 
 
 @pytest.mark.parametrize("text", [text for texts in SECRETS.values() for text in texts])
-def test_what_is_redacted_holds_no_secret_any_more_and_keeps_its_lines(text: str):
+def test_redacted_text_contains_no_secret_and_keeps_the_surrounding_lines(text: str):
     redacted = SEARCH.redact(f"before\n{text}\nafter\n")
 
     assert SEARCH.find(redacted) == ()
@@ -48,29 +48,29 @@ encoded = pytest.mark.parametrize("encode", ENCODED.values(), ids=ENCODED)
 
 @encoded
 @pytest.mark.parametrize("text", [text for texts in SECRETS.values() for text in texts])
-def test_a_secret_that_was_encoded_is_found_and_goes_as_a_whole(encode: Callable[[str], str], text: str):
-    hidden = encode(text)
-    code = f"import os\n\nX = '{hidden}'\nprint(os.name)\n"
+def test_encoded_secrets_are_found_and_redacted_as_a_whole(encode: Callable[[str], str], text: str):
+    encoded_secret = encode(text)
+    code = f"import os\n\nX = '{encoded_secret}'\nprint(os.name)\n"
     redacted = SEARCH.redact(code)
 
     assert {secret.line for secret in SEARCH.find(code)} == {3}
     assert SEARCH.find(redacted) == ()
-    assert hidden.strip() not in redacted
+    assert encoded_secret.strip() not in redacted
     assert redacted.startswith("import os\n\nX = '")
     assert redacted.endswith("print(os.name)\n")
 
 
 @encoded
 @pytest.mark.parametrize("text", HARMLESS)
-def test_what_only_looks_like_one_raises_no_alarm_when_it_is_encoded(encode: Callable[[str], str], text: str):
+def test_encoded_harmless_texts_are_not_reported_as_secrets(encode: Callable[[str], str], text: str):
     assert SEARCH.find(f"a = '{encode(text)}'\nword\n") == ()
 
 
-def test_a_finding_says_how_it_was_encoded():
+def test_a_finding_names_its_encoding():
     assert [secret.kind for secret in SEARCH.find(ENCODED["base64"](AWS_KEY))] == ["aws-access-key-in-base64"]
 
 
-def test_a_word_below_wrapped_lines_does_not_hide_what_they_say():
+def test_a_word_after_wrapped_base64_does_not_hide_the_secret_in_it():
     lines = ENCODED["base64"](f"{'x' * 87}\n{AWS_KEY}\n").rstrip("=")
     text = f"{lines[:76]}\n{lines[76:]}\nsecrets"
 
@@ -79,20 +79,20 @@ def test_a_word_below_wrapped_lines_does_not_hide_what_they_say():
     assert text[found.end :] == "\nsecrets"
 
 
-def test_the_users_own_patterns_are_looked_for_in_what_was_encoded_too():
-    badge = SecretSearch(own=(own_pattern("badge", "ACME-[0-9]{4}-[a-z]{4,12}"),))
+def test_the_users_own_patterns_are_found_in_encoded_text_too():
+    search = SecretSearch(own=(own_pattern("badge", "ACME-[0-9]{4}-[a-z]{4,12}"),))
 
-    (found,) = badge.find(f"# {ENCODED['hex']('badge: ACME-1234-wxyz')}")
+    (found,) = search.find(f"# {ENCODED['hex']('badge: ACME-1234-wxyz')}")
 
     assert found.kind == "badge-in-hex"
 
 
 @pytest.mark.parametrize("run", ["A" * 60 + "\n", "ab", "%41", "%4", "\\x41", "A" * 30 + "/", "A" * 21 + "\n"])
-def test_a_long_text_of_what_looks_encoded_is_read_to_its_end(run: str):
+def test_long_texts_that_look_encoded_are_searched_without_findings(run: str):
     assert SEARCH.find(run * 25_000) == ()
 
 
-def test_a_finding_says_the_line_and_never_the_secret():
+def test_a_finding_states_its_line_and_never_the_secret():
     text = f"a\nb\nkey = '{AWS_KEY}'\nc\n{AWS_KEY}\n"
 
     first, second = SEARCH.find(text)
@@ -108,7 +108,7 @@ def test_only_the_secret_part_of_an_assignment_is_replaced():
     assert SEARCH.redact(text) == f'DB_PASSWORD = "{placeholder("password")}"\n'
 
 
-def test_letters_that_change_length_in_lower_case_do_not_move_a_finding():
+def test_letters_whose_lower_case_is_longer_do_not_shift_a_findings_position():
     text = "İİİİ Çẞİ\n" + AWS_KEY
 
     (found,) = SEARCH.find(text)
@@ -118,23 +118,23 @@ def test_letters_that_change_length_in_lower_case_do_not_move_a_finding():
 
 
 @pytest.mark.parametrize("pattern", SEARCH.shipped, ids=lambda pattern: pattern.name)
-def test_a_pattern_ends_soon_on_a_text_made_against_it(pattern):
-    # As many needles as there is room for, and what its repeats take: all of these ran for minutes with open repeats.
+def test_every_shipped_pattern_terminates_on_adversarial_texts(pattern):
+    # Needles followed by text that the pattern's repeats match: with unbounded repeats these took minutes.
     needle = pattern.needles[0]
     for filling in ("", "a" * 40, " " * 8, "A1" * 12, ": ", "\n"):
         text = (needle + filling) * (100_000 // len(needle + filling))
         list(pattern.spans(text, text.lower()))
 
 
-def test_each_pattern_names_its_source_and_has_needles():
+def test_every_shipped_pattern_has_a_source_and_search_words():
     for pattern in SEARCH.shipped:
         assert pattern.source.startswith("https://")
         assert all(len(needle) >= 2 for needle in pattern.needles)
 
 
-def test_a_secret_is_found_wherever_it_stands_in_a_long_text():
+def test_a_secret_is_found_at_any_position_of_a_long_text():
     filler = "x = compute(1, 2)\n" * 60_000
 
-    for place in (0, len(filler) // 2, len(filler)):
-        text = filler[:place] + "\nghp_" + random_text(36) + "\n" + filler[place:]
+    for position in (0, len(filler) // 2, len(filler)):
+        text = filler[:position] + "\nghp_" + random_text(36) + "\n" + filler[position:]
         assert [secret.kind for secret in SEARCH.find(text)] == ["github-token"]

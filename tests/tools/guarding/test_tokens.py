@@ -1,4 +1,4 @@
-"""Estimates of length that money and windows are counted with."""
+"""Estimates and upper bounds of token counts."""
 
 import pytest
 
@@ -16,20 +16,20 @@ TEXTS = {
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_what_money_is_set_aside_for_is_never_less_than_the_estimate(text: str):
+def test_the_upper_bound_is_at_least_100_tokens_above_the_estimate(text: str):
     assert most_tokens(text) >= estimate_tokens(text) + 100
 
 
 @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-def test_a_longer_text_never_counts_less(text: str):
+def test_a_longer_text_never_has_fewer_tokens(text: str):
     assert estimate_tokens(text + "x") >= estimate_tokens(text)
     assert most_tokens(text + "é") >= most_tokens(text)
 
 
-def test_an_estimate_is_about_a_third_of_the_bytes():
+def test_the_estimate_for_3200_ascii_characters_is_1000_tokens():
     assert estimate_tokens("x" * 3_200) == 1_000
 
 
-def test_emoji_and_chinese_are_set_aside_for_by_their_bytes():
+def test_the_upper_bound_for_emoji_and_chinese_depends_on_their_bytes():
     assert most_tokens("请" * 100) == 225 + 100
     assert most_tokens("😀" * 100) == 300 + 100

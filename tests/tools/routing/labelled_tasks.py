@@ -1,4 +1,4 @@
-"""Tasks with the range of complexity that a reasonable person would give them."""
+"""Tasks with a reasonable range of complexity scores for each."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What the selector is asked about, made in a line: a catalogue, who can be reached, what is remembered."""
+"""Short constructors for a selector's input: the circumstances and the question."""
 
 import dataclasses
 import datetime as dt
@@ -17,7 +17,7 @@ from chargehand.tools.routing.selection import select_model
 
 TODAY = dt.date(2026, 11, 24)
 CATALOGUE = load_catalogue()
-EVERYTHING = frozenset(CATALOGUE.profiles)
+ALL_MODELS = frozenset(CATALOGUE.profiles)
 LOCAL = frozenset(p.id for p in CATALOGUE if p.provider == "ollama")
 NO_KEY: Mapping[str, str] = {
     "anthropic": "ANTHROPIC_API_KEY is not set",
@@ -28,29 +28,29 @@ NO_KEY: Mapping[str, str] = {
 
 
 def circumstances(
-    reachable: Iterable[str] = EVERYTHING,
+    reachable: Iterable[str] = ALL_MODELS,
     *,
     catalogue: Catalogue = CATALOGUE,
     recollection: Recollection | None = None,
     today: dt.date = TODAY,
     local: Iterable[str] = (),
 ) -> Circumstances:
-    """reachable: the ids that can be asked. local: ids on this machine beside Ollama's."""
-    able, near = set(reachable), set(local)
+    """reachable: the ids of models that can be called. local: ids on this machine besides Ollama's."""
+    reachable_ids, local_ids = set(reachable), set(local)
 
-    def of(profile_id: str) -> Availability:
+    def availability_of(profile_id: str) -> Availability:
         provider = catalogue.profiles[profile_id].provider
-        is_reachable = profile_id in able
+        is_reachable = profile_id in reachable_ids
         return Availability(
             is_reachable=is_reachable,
-            is_local=provider == "ollama" or profile_id in near,
+            is_local=provider == "ollama" or profile_id in local_ids,
             host="127.0.0.1" if provider == "ollama" else "api.example",
             why_not=None if is_reachable else NO_KEY[provider],
         )
 
     return Circumstances(
         catalogue=catalogue,
-        availability={profile_id: of(profile_id) for profile_id in catalogue.profiles},
+        availability={profile_id: availability_of(profile_id) for profile_id in catalogue.profiles},
         recollection=recollection or Recollection(),
         today=today,
     )
@@ -79,13 +79,13 @@ def choice(decision: Decision) -> str:
 
 
 def followers(decision: Decision) -> set[str]:
-    """The ids of the models that would be asked, one after the other, if all failed and money were no object."""
+    """The ids of the models that would be tried if each one before failed and cost did not matter."""
     first = choice(decision)
     planner = dataclasses.replace(decision.planner, check=Check())
     plan = planner.plan(PlanLimits(), [Step(first), Step(first, is_repair=True)], at_any_price=True)
     return {step.model for step in plan.steps}
 
 
-def chosen(score: float, task_type: TaskType = "other", reachable: Iterable[str] = EVERYTHING, **constraints) -> str:
-    """The id of the model for a task, when these can be reached."""
+def chosen(score: float, task_type: TaskType = "other", reachable: Iterable[str] = ALL_MODELS, **constraints) -> str:
+    """The id of the model that is chosen for a task."""
     return choice(select_model(question(score, task_type, **constraints), circumstances(reachable)))

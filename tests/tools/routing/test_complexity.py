@@ -1,4 +1,4 @@
-"""Complexity, as labelled tasks and as properties."""
+"""Complexity scores: of labelled tasks, and their general properties."""
 
 import random
 import re
@@ -23,20 +23,20 @@ STEP = "def step_{n}(queue, lock):\n    return lock.acquire(queue[{n}])\n"
 CODE = f"```python\n{''.join(STEP.format(n=n) for n in range(120))}```"
 
 
-def test_there_are_labelled_tasks_of_every_type_and_of_the_whole_range():
+def test_there_are_at_least_60_labelled_tasks_and_some_of_every_type():
     assert len(ALL) >= 60
     assert {label.task_type for label in ALL} == set(TASK_TYPES)
 
 
 @pytest.mark.parametrize("label", ALL, ids=lambda label: label.task[:50] or "empty")
-def test_a_labelled_task_scores_within_its_range(label: LabelledTask):
+def test_labelled_tasks_score_within_their_range(label: LabelledTask):
     score = score_complexity(label.task, label.task_type).score
 
     assert label.least <= score <= label.most
 
 
 @pytest.mark.parametrize("label", [*MECHANICAL, *SMALL, *MODULE, *SYSTEM], ids=lambda label: label.task[:50])
-def test_a_labelled_task_scores_within_its_range_when_its_type_is_inferred(label: LabelledTask):
+def test_labelled_tasks_score_within_their_range_when_the_type_is_inferred(label: LabelledTask):
     score = score_complexity(label.task, infer_task_type(label.task)).score
 
     assert label.least <= score <= label.most
@@ -45,11 +45,11 @@ def test_a_labelled_task_scores_within_its_range_when_its_type_is_inferred(label
 @pytest.mark.parametrize(
     ("least", "most", "task"), [(*bounds, task) for bounds, tasks in UNTYPED.items() for task in tasks]
 )
-def test_a_task_without_a_type_scores_within_its_range(least: float, most: float, task: str):
+def test_tasks_without_a_type_label_score_within_their_range(least: float, most: float, task: str):
     assert least <= score_complexity(task, infer_task_type(task)).score <= most
 
 
-def test_the_contributions_sum_to_the_score():
+def test_the_contributions_of_the_factors_sum_to_the_score():
     for label in ALL:
         complexity = score_complexity(label.task, label.task_type)
 
@@ -60,7 +60,7 @@ def test_the_contributions_sum_to_the_score():
         assert len({factor.name for factor in complexity.factors}) == len(complexity.factors)
 
 
-def test_the_same_task_scores_the_same_every_time():
+def test_scores_are_deterministic():
     first = [score_complexity(label.task, label.task_type) for label in ALL]
 
     assert [score_complexity(label.task, label.task_type) for label in ALL] == first
@@ -68,36 +68,36 @@ def test_the_same_task_scores_the_same_every_time():
 
 @pytest.mark.parametrize("task_type", TASK_TYPES)
 @pytest.mark.parametrize("task", ["", " \n ", "\0", "?" * 300, "\ufeff", "é" * 100, "🙂" * 50, "\ud800"])
-def test_a_task_that_says_nothing_still_has_a_score(task: str, task_type):
+def test_tasks_without_meaningful_text_still_get_a_score(task: str, task_type):
     assert 1.0 <= score_complexity(task, task_type).score <= 6.0
 
 
-def test_politeness_hardly_moves_the_score():
+def test_polite_phrases_hardly_change_the_score():
     for label in (*SMALL, *MODULE, *SYSTEM):
         polite = f"Hi there! I hope you are well. Could you please help me with this? {label.task} Thank you so much!"
 
-        assert abs(_moved(label, polite)) <= 0.5, label
+        assert abs(_score_change(label, polite)) <= 0.5, label
 
 
-def test_the_order_of_the_sentences_hardly_moves_the_score():
+def test_the_order_of_sentences_hardly_changes_the_score():
     for label in MODULE:
         sentences = re.split(r"(?<=[.;:]) ", label.task)
         random.Random(7).shuffle(sentences)
 
-        assert abs(_moved(label, " ".join(sentences))) <= 0.3, label
+        assert abs(_score_change(label, " ".join(sentences))) <= 0.3, label
 
 
 @pytest.mark.parametrize("pasted", [STACK_TRACE, CODE], ids=["stack trace", "code"])
-def test_pasted_text_counts_little(pasted: str):
+def test_pasted_code_and_stack_traces_raise_the_score_only_a_little(pasted: str):
     for label in (*MECHANICAL, *SMALL, *MODULE):
-        assert 0 <= _moved(label, f"{label.task}\n\n{pasted}\n") <= 1.2, label
+        assert 0 <= _score_change(label, f"{label.task}\n\n{pasted}\n") <= 1.2, label
 
 
-def _moved(label: LabelledTask, rewritten: str) -> float:
+def _score_change(label: LabelledTask, rewritten: str) -> float:
     return score_complexity(rewritten, label.task_type).score - score_complexity(label.task, label.task_type).score
 
 
-def test_a_rename_stays_a_rename_however_much_context_comes_with_it():
+def test_a_rename_stays_simple_however_many_context_files_it_has():
     files = [ContextFileFacts(f"src/service_{n}.py", 40_000) for n in range(30)]
 
     assert score_complexity("Rename `fetch` to `load` in all files", "refactoring", files).score <= 2
@@ -105,11 +105,13 @@ def test_a_rename_stays_a_rename_however_much_context_comes_with_it():
 
 def test_more_and_larger_context_files_make_a_task_harder():
     task = "Fix the wrong total in the invoice module"
-    alone = score_complexity(task, "code_repair").score
-    one = score_complexity(task, "code_repair", [ContextFileFacts("a.py", 2_000)]).score
-    many = score_complexity(task, "code_repair", [ContextFileFacts(f"{n}.py", 30_000) for n in range(12)]).score
+    without_files = score_complexity(task, "code_repair").score
+    with_one_file = score_complexity(task, "code_repair", [ContextFileFacts("a.py", 2_000)]).score
+    with_many_files = score_complexity(
+        task, "code_repair", [ContextFileFacts(f"{n}.py", 30_000) for n in range(12)]
+    ).score
 
-    assert alone < one < many
+    assert without_files < with_one_file < with_many_files
 
 
 @pytest.mark.parametrize(
@@ -122,11 +124,11 @@ def test_more_and_larger_context_files_make_a_task_harder():
         ("Rename the module, then redesign the whole billing system as microservices", "architecture"),
     ],
 )
-def test_a_mechanical_word_does_not_make_a_real_task_mechanical(task: str, task_type):
+def test_a_mechanical_word_does_not_make_a_real_task_score_as_mechanical(task: str, task_type):
     assert score_complexity(task, task_type).score > 2.5
 
 
-def test_a_demand_makes_the_same_function_harder():
+def test_a_demanding_requirement_raises_the_score():
     plain = score_complexity("Write a cache class", "code_generation").score
 
     for demand in (
@@ -137,8 +139,8 @@ def test_a_demand_makes_the_same_function_harder():
         assert score_complexity(f"Write a cache class. {demand}", "code_generation").score >= plain + 0.5
 
 
-def test_scoring_20_kb_takes_a_few_times_as_long_as_finding_its_words():
-    """About 3.5 ms on two shared cores of 2026, where finding the words takes 0.6 ms."""
+def test_scoring_20_kb_takes_less_than_25_times_as_long_as_splitting_it_into_words():
+    """Scoring takes about 3.5 ms on two shared cores of 2026, splitting into words 0.6 ms."""
     prose = "\n".join(label.task for label in ALL if len(label.task) < 400)
     text = (prose * 4)[:20_000]
 
@@ -164,7 +166,7 @@ def test_scoring_20_kb_takes_a_few_times_as_long_as_finding_its_words():
     ],
     ids=lambda text: repr(text[:12]),
 )
-def test_no_text_makes_the_scorer_slow(text: str):
+def test_adversarial_texts_take_less_than_6_times_as_long_as_prose(text: str):
     prose = ("\n".join(label.task for label in ALL if len(label.task) < 400) * 4)[:20_000]
 
     ordinary = _best_seconds(lambda: score_complexity(prose, "other"))
@@ -176,7 +178,7 @@ def test_no_text_makes_the_scorer_slow(text: str):
 def _best_seconds(work, rounds: int = 9) -> float:
     best = float("inf")
     for _ in range(rounds):
-        begun = time.process_time()
+        start = time.process_time()
         work()
-        best = min(best, time.process_time() - begun)
+        best = min(best, time.process_time() - start)
     return best

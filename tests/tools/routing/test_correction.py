@@ -1,4 +1,4 @@
-"""What the fitted weights add to a score: how much, to which texts, and what does not move it."""
+"""The correction of complexity by fitted weights: its size, the texts it applies to, and its stability."""
 
 import json
 
@@ -55,16 +55,16 @@ TRACE = "Traceback (most recent call last):\n" + "".join(
 )
 
 
-def scored(text: str) -> Complexity:
+def score_of(text: str) -> Complexity:
     return score_complexity(text, infer_task_type(text))
 
 
-def learnt(complexity: Complexity) -> dict[str, float]:
+def correction(complexity: Complexity) -> dict[str, float]:
     return {f.name: f.contribution for f in complexity.factors if f.name in ("form", "wording")}
 
 
-def test_a_hard_contest_problem_lies_far_above_an_easy_one():
-    assert scored(HARD_CONTEST).score >= scored(EASY_CONTEST).score + 2
+def test_a_hard_contest_problem_scores_at_least_two_points_above_an_easy_one():
+    assert score_of(HARD_CONTEST).score >= score_of(EASY_CONTEST).score + 2
 
 
 @pytest.mark.parametrize(
@@ -78,21 +78,21 @@ def test_a_hard_contest_problem_lies_far_above_an_easy_one():
     ],
     ids=["reworded", "politely", "in another order", "other names", "with a long stack trace"],
 )
-def test_the_same_task_said_otherwise_stays_within_one_level(perturbed):
-    for text, otherwise in zip(TEXTS, perturbed, strict=True):
-        assert round(abs(scored(otherwise).score - scored(text).score), 1) <= 1.0, text
+def test_rewording_or_extending_a_task_changes_its_score_by_at_most_one_point(perturbed):
+    for text, perturbed_text in zip(TEXTS, perturbed, strict=True):
+        assert round(abs(score_of(perturbed_text).score - score_of(text).score), 1) <= 1.0, text
 
 
-def test_short_requests_are_left_to_the_named_factors():
+def test_short_requests_get_no_correction():
     short = [label for label in ALL if len(label.task.split()) <= 20]
 
     assert len(short) > 50
-    assert all(not learnt(score_complexity(label.task, label.task_type)) for label in short)
+    assert all(not correction(score_complexity(label.task, label.task_type)) for label in short)
 
 
-def test_form_and_wording_each_move_the_score_by_a_bounded_amount():
+def test_the_corrections_for_form_and_wording_are_bounded():
     for text in (*TEXTS, "modulo " * 500, "graph of queries " * 200, "you your " * 400, "10^18 " * 300):
-        assert all(abs(points) <= MOST_POINTS for points in learnt(scored(text)).values())
+        assert all(abs(points) <= MOST_POINTS for points in correction(score_of(text)).values())
 
 
 def test_the_weights_name_their_sources_with_licence_and_checksum():

@@ -1,4 +1,4 @@
-"""Of many reasons why no model can be asked, those that the user is nearest to mending."""
+"""When no model can be called: the obstacles that the user can remove most easily."""
 
 import dataclasses
 
@@ -16,51 +16,61 @@ HAIKU, SONNET, OPUS, FAST, LOCAL = (
 )
 
 
-def kept(candidate: Candidate, *kinds: ObstacleKind, why: str = "why", is_set_up: bool | None = True) -> Candidate:
-    """The candidate, kept from being asked by these."""
-    there = dataclasses.replace(candidate.availability, is_set_up=is_set_up)
-    return dataclasses.replace(candidate, obstacles=tuple(Obstacle(kind, why) for kind in kinds), availability=there)
+def with_obstacles(
+    candidate: Candidate, *kinds: ObstacleKind, why: str = "why", is_set_up: bool | None = True
+) -> Candidate:
+    """The candidate with obstacles of these kinds."""
+    availability = dataclasses.replace(candidate.availability, is_set_up=is_set_up)
+    return dataclasses.replace(
+        candidate, obstacles=tuple(Obstacle(kind, why) for kind in kinds), availability=availability
+    )
 
 
 @pytest.mark.parametrize(
     ("nearer", "farther"),
     [
-        (kept(HAIKU, "too_expensive"), kept(LOCAL, "unreachable")),
-        (kept(HAIKU, "unreachable"), kept(LOCAL, "unreachable", is_set_up=None)),
-        (kept(LOCAL, "unreachable", is_set_up=None), kept(HAIKU, "unreachable", is_set_up=False)),
-        (kept(HAIKU, "unreachable", is_set_up=False), kept(SONNET, "not_local")),
-        (kept(HAIKU, "not_local"), kept(SONNET, "retired")),
-        (kept(OPUS, "too_long"), kept(HAIKU, "too_expensive", "too_slow")),
+        (with_obstacles(HAIKU, "too_expensive"), with_obstacles(LOCAL, "unreachable")),
+        (with_obstacles(HAIKU, "unreachable"), with_obstacles(LOCAL, "unreachable", is_set_up=None)),
+        (with_obstacles(LOCAL, "unreachable", is_set_up=None), with_obstacles(HAIKU, "unreachable", is_set_up=False)),
+        (with_obstacles(HAIKU, "unreachable", is_set_up=False), with_obstacles(SONNET, "not_local")),
+        (with_obstacles(HAIKU, "not_local"), with_obstacles(SONNET, "retired")),
+        (with_obstacles(OPUS, "too_long"), with_obstacles(HAIKU, "too_expensive", "too_slow")),
     ],
 )
-def test_what_is_easier_to_mend_is_told(nearer: Candidate, farther: Candidate):
+def test_candidates_with_the_obstacle_that_is_easiest_to_remove_are_reported(nearer: Candidate, farther: Candidate):
     assert nearest([farther, nearer]) == [nearer]
 
 
-def test_a_model_of_several_roles_is_told_once_and_for_its_first():
-    first = kept(HAIKU, "unreachable")
-    again = dataclasses.replace(first, role="director")
+def test_a_model_with_several_roles_is_reported_once_in_its_first_role():
+    first = with_obstacles(HAIKU, "unreachable")
+    in_second_role = dataclasses.replace(first, role="director")
 
-    assert nearest([first, kept(SONNET, "unreachable"), again]) == [first, kept(SONNET, "unreachable")]
+    assert nearest([first, with_obstacles(SONNET, "unreachable"), in_second_role]) == [
+        first,
+        with_obstacles(SONNET, "unreachable"),
+    ]
 
 
-def test_models_of_a_vendor_are_named_together_only_where_their_reason_is_the_same():
-    near = [kept(HAIKU, "unreachable", why="no key."), kept(SONNET, "unreachable", why="gone.")]
+def test_models_of_a_host_are_listed_together_only_if_their_obstacle_is_the_same():
+    candidates = [
+        with_obstacles(HAIKU, "unreachable", why="no key."),
+        with_obstacles(SONNET, "unreachable", why="gone."),
+    ]
 
-    assert obstacles_in_words(near) == "no key (for claude-haiku-5-5)"
+    assert obstacles_in_words(candidates) == "no key (for claude-haiku-5-5)"
     assert (
-        obstacles_in_words([*near, kept(OPUS, "unreachable", why="no key.")])
+        obstacles_in_words([*candidates, with_obstacles(OPUS, "unreachable", why="no key.")])
         == "no key (for claude-haiku-5-5, claude-opus-5-5)"
     )
 
 
-def test_no_more_than_three_vendors_are_told_of():
+def test_at_most_three_hosts_are_reported():
     hosts = [dataclasses.replace(HAIKU.availability, host=f"host{number}") for number in range(4)]
-    near = [dataclasses.replace(kept(HAIKU, "unreachable"), availability=host) for host in hosts]
+    candidates = [dataclasses.replace(with_obstacles(HAIKU, "unreachable"), availability=host) for host in hosts]
 
-    assert obstacles_in_words(near).count("why") == 3
+    assert obstacles_in_words(candidates).count("why") == 3
 
 
-def test_the_doctor_is_named_unless_a_limit_of_the_call_is_all_there_is():
-    assert doctor_hint([kept(FAST, "too_expensive")]) == doctor_hint([]) == ""
-    assert "chargehand doctor" in doctor_hint([kept(FAST, "unreachable")])
+def test_chargehand_doctor_is_suggested_unless_only_limits_of_the_call_are_in_the_way():
+    assert doctor_hint([with_obstacles(FAST, "too_expensive")]) == doctor_hint([]) == ""
+    assert "chargehand doctor" in doctor_hint([with_obstacles(FAST, "unreachable")])

@@ -1,4 +1,4 @@
-"""What the next answer of a model will take."""
+"""The predicted time and cost of a model's next answer."""
 
 import dataclasses
 
@@ -16,13 +16,15 @@ LOAD_S = 100.0
 PACE = Pace((Reply(3.0, False, 500, 200, LOAD_S, 1.0, 5.0, 1.0),) * 3)
 
 
-def judged(model: str, *, is_loaded: bool | None = None, pace: Pace | None = None, overrun_s: float = 0) -> Candidate:
+def candidate_of(
+    model: str, *, is_loaded: bool | None = None, pace: Pace | None = None, overrun_s: float = 0
+) -> Candidate:
     """The model as a candidate for a task of complexity 3."""
     scene = circumstances()
-    there = dataclasses.replace(scene.availability[model], is_loaded=is_loaded)
+    availability = dataclasses.replace(scene.availability[model], is_loaded=is_loaded)
     scene = dataclasses.replace(
         scene,
-        availability={**scene.availability, model: there},
+        availability={**scene.availability, model: availability},
         pace={model: pace} if pace else {},
         overruns={model: (Overrun(1.0, False, 0, overrun_s),)} if overrun_s else {},
     )
@@ -34,8 +36,8 @@ def seconds(candidate: Candidate, *, is_repair: bool = False) -> float:
     return predict_outlay(candidate, 3.0, is_repair=is_repair).seconds or 0.0
 
 
-def test_only_a_model_that_is_said_not_to_be_loaded_is_waited_for_and_its_repair_is_not():
-    cold, loaded, unknown = (judged(LOCAL, is_loaded=is_loaded, pace=PACE) for is_loaded in (False, True, None))
+def test_load_time_is_predicted_only_for_drafts_of_a_model_known_to_be_unloaded():
+    cold, loaded, unknown = (candidate_of(LOCAL, is_loaded=is_loaded, pace=PACE) for is_loaded in (False, True, None))
 
     assert seconds(cold) == pytest.approx(seconds(loaded) + LOAD_S)
     assert (cold.expected.seconds or 0) > (unknown.expected.seconds or 0)
@@ -43,21 +45,21 @@ def test_only_a_model_that_is_said_not_to_be_loaded_is_waited_for_and_its_repair
     assert seconds(cold, is_repair=True) == seconds(loaded, is_repair=True)
 
 
-def test_a_repair_is_sent_the_answer_before_and_its_failure():
-    candidate = judged(WITHOUT_THINKING)
+def test_a_repair_costs_more_than_its_draft():
+    candidate = candidate_of(WITHOUT_THINKING)
 
     draft, repair = (predict_outlay(candidate, 3.0, is_repair=is_repair) for is_repair in (False, True))
 
     assert repair.cost_usd > draft.cost_usd
 
 
-def test_what_is_known_of_its_time_only_elsewhere_is_a_guess():
-    assert predict_outlay(judged(LOCAL), 3.0, is_repair=False).is_guess
-    assert not predict_outlay(judged(LOCAL, pace=PACE), 3.0, is_repair=False).is_guess
-    assert not predict_outlay(judged(ECONOMY), 3.0, is_repair=False).is_guess
+def test_the_time_of_a_local_model_without_a_pace_is_a_guess():
+    assert predict_outlay(candidate_of(LOCAL), 3.0, is_repair=False).is_guess
+    assert not predict_outlay(candidate_of(LOCAL, pace=PACE), 3.0, is_repair=False).is_guess
+    assert not predict_outlay(candidate_of(ECONOMY), 3.0, is_repair=False).is_guess
 
 
-def test_what_it_could_not_answer_in_its_time_counts_where_its_pace_is_not_known_and_it_runs_here():
-    assert seconds(judged(LOCAL, overrun_s=1_000)) == 1_250
-    assert seconds(judged(LOCAL, pace=PACE, overrun_s=1_000)) < 1_000
-    assert seconds(judged(ECONOMY, overrun_s=1_000)) < 1_000
+def test_an_overrun_counts_only_for_local_models_without_a_known_pace():
+    assert seconds(candidate_of(LOCAL, overrun_s=1_000)) == 1_250
+    assert seconds(candidate_of(LOCAL, pace=PACE, overrun_s=1_000)) < 1_000
+    assert seconds(candidate_of(ECONOMY, overrun_s=1_000)) < 1_000

@@ -1,10 +1,10 @@
-"""What is filtered before anything ranks: privacy, window, cost, latency; and models named by the caller."""
+"""Filters before ranking: privacy, context window, cost, latency; and models pinned by the caller."""
 
 import dataclasses
 from pathlib import Path
 
 import pytest
-from routing_scene import CATALOGUE, EVERYTHING, LOCAL, TODAY, choice, chosen, circumstances, followers, question
+from routing_scene import ALL_MODELS, CATALOGUE, LOCAL, TODAY, choice, chosen, circumstances, followers, question
 
 from chargehand.profiles.errors import UnknownModel
 from chargehand.profiles.loading import load_catalogue
@@ -28,13 +28,13 @@ LOCAL_LADDER = frozenset({"qwen3-14b", "qwen3-30b-a3b", "qwen2.5-coder-32b"})
         (3, "debugging", "qwen2.5-coder-32b"),
     ],
 )
-def test_the_local_ladder(score: float, task_type, expected: str):
-    assert chosen(score, task_type, EVERYTHING, local_only=True) == expected
+def test_local_models_are_chosen_by_complexity_and_task_type(score: float, task_type, expected: str):
+    assert chosen(score, task_type, ALL_MODELS, local_only=True) == expected
 
 
-def test_each_local_model_of_the_reference_has_a_path():
+def test_each_local_model_of_the_reference_can_be_chosen():
     found = {
-        chosen(score, task_type, EVERYTHING, local_only=True)
+        chosen(score, task_type, ALL_MODELS, local_only=True)
         for score in (1, 3, 6, 9)
         for task_type in TASK_TYPES
     }  # fmt: skip
@@ -53,21 +53,21 @@ def test_local_only_never_leaves_the_machine(score: float, checkpoint):
     assert why["claude-opus-5-5"] == "not local: what it is sent would leave the machine"
 
 
-def test_a_checkpoint_under_local_only_calls_the_strongest_model_of_the_machine():
+def test_a_checkpoint_under_local_only_goes_to_the_strongest_local_model():
     for checkpoint in ("validation", "strategic"):
         decision = select_model(question(1, checkpoint=checkpoint, local_only=True), circumstances())
 
         assert (choice(decision), decision.source) == ("qwen2.5-coder-32b", "checkpoint")
 
 
-def test_a_missing_local_model_is_named_with_its_command():
+def test_a_missing_local_model_is_reported_with_its_install_command():
     decision = select_model(question(6, local_only=True), circumstances({"qwen3-14b", "claude-opus-5-5"}))
 
     assert (choice(decision), decision.source) == ("qwen3-14b", "constraint")
     assert "not installed: ollama pull it (for qwen2.5-coder-32b, " in decision.warnings[0]
 
 
-def test_local_only_takes_a_cloud_role_when_the_user_runs_that_model_on_the_machine(tmp_path: Path):
+def test_local_only_accepts_a_cloud_role_played_by_a_model_on_this_machine(tmp_path: Path):
     (tmp_path / "own.yaml").write_text(
         "id: own-vllm\nname: Own\nprovider: openai_compatible\napi_model: org/own\n"
         "base_url: http://127.0.0.1:1/v1\nroles: {validator: 1}\n"
@@ -79,7 +79,7 @@ def test_local_only_takes_a_cloud_role_when_the_user_runs_that_model_on_the_mach
     assert choice(select_model(question(6, local_only=True), scene)) == "own-vllm"
 
 
-def test_local_only_takes_the_machines_own_roles_before_a_cloud_role_that_is_played_there(tmp_path: Path):
+def test_local_only_prefers_local_roles_over_a_cloud_role_played_on_this_machine(tmp_path: Path):
     (tmp_path / "own.yaml").write_text(
         "id: own-vllm\nname: Own\nprovider: openai_compatible\napi_model: org/own\n"
         "base_url: http://127.0.0.1:1/v1\nroles: {validator: 1}\n"
@@ -90,7 +90,7 @@ def test_local_only_takes_the_machines_own_roles_before_a_cloud_role_that_is_pla
     assert choice(select_model(question(6, local_only=True), scene)) == "qwen3-14b"
 
 
-def test_a_profile_that_suits_the_task_type_goes_first_within_its_role_and_one_that_avoids_it_last(tmp_path: Path):
+def test_within_a_role_profiles_that_suit_the_task_type_go_first_and_those_that_avoid_it_last(tmp_path: Path):
     (tmp_path / "a.yaml").write_text("id: gpt-oss-120b\navoids: [tests]\nsuits: [code_generation]\n")
     (tmp_path / "b.yaml").write_text(
         "id: claude-sonnet-4-5\nroles: {validator: 9}\nsuits: [formatting]\nlifecycle: {status: deprecated}\n"
@@ -103,7 +103,7 @@ def test_a_profile_that_suits_the_task_type_goes_first_within_its_role_and_one_t
     assert [p.id for p in models] == ["qwen-3.8-27b", "gpt-oss-120b"]
 
 
-def test_a_prompt_that_does_not_fit_goes_to_the_next_model_that_holds_it():
+def test_a_prompt_too_long_for_a_model_goes_to_one_with_a_larger_context_window():
     decision = select_model(question(3, "code_generation", prompt_tokens=80_000), circumstances())
 
     assert choice(decision) == "claude-sonnet-5-5"
@@ -112,12 +112,12 @@ def test_a_prompt_that_does_not_fit_goes_to_the_next_model_that_holds_it():
     assert "its window holds 65,536" in why["gpt-oss-120b"]
 
 
-def test_the_answer_has_to_fit_the_window_too():
+def test_prompt_and_answer_together_must_fit_the_context_window():
     assert chosen(3, "code_generation", prompt_tokens=60_000) == "gpt-oss-120b"
     assert chosen(3, "code_generation", prompt_tokens=65_500) == "claude-sonnet-5-5"
 
 
-def test_a_window_that_is_not_known_never_filters_but_warns():
+def test_an_unknown_context_window_does_not_filter_but_warns():
     decision = select_model(question(1, local_only=True, prompt_tokens=500_000), circumstances({"qwen3-14b"}))
 
     assert choice(decision) == "qwen3-14b"
@@ -125,10 +125,10 @@ def test_a_window_that_is_not_known_never_filters_but_warns():
     assert any("context window is not known" in warning for warning in decision.warnings)
 
 
-def test_the_window_that_the_server_states_counts_more_than_the_profiles():
+def test_the_context_window_stated_by_the_server_overrides_the_profiles():
     scene = circumstances()
-    small = dataclasses.replace(scene.availability["claude-sonnet-5-5"], context_tokens=1_000)
-    scene = dataclasses.replace(scene, availability={**scene.availability, "claude-sonnet-5-5": small})
+    small_window = dataclasses.replace(scene.availability["claude-sonnet-5-5"], context_tokens=1_000)
+    scene = dataclasses.replace(scene, availability={**scene.availability, "claude-sonnet-5-5": small_window})
 
     decision = select_model(question(6, prompt_tokens=5_000), scene)
 
@@ -136,7 +136,7 @@ def test_the_window_that_the_server_states_counts_more_than_the_profiles():
     assert next(c.window_tokens for c in decision.candidates if c.profile.id == "claude-sonnet-5-5") == 1_000
 
 
-def test_a_model_that_would_cost_too_much_is_passed_over():
+def test_a_model_over_max_cost_usd_is_not_chosen():
     decision = select_model(question(9, max_cost_usd=0.05, prompt_tokens=10_000), circumstances())
 
     assert decision.chosen.expected.cost_usd <= 0.05
@@ -147,22 +147,22 @@ def test_a_model_that_would_cost_too_much_is_passed_over():
 
 
 @pytest.mark.parametrize(
-    ("max_cost_usd", "left_today_usd", "told"),
+    ("max_cost_usd", "left_today_usd", "expected"),
     [
         (0.05, 1.0, "more than max_cost_usd 0.05"),
         (1.0, 0.05, "more than the $0.0500 left of CHARGEHAND_DAILY_BUDGET_USD"),
     ],
 )
-def test_of_two_limits_of_money_the_narrower_counts(max_cost_usd: float, left_today_usd: float, told: str):
-    asked = question(9, max_cost_usd=max_cost_usd, left_today_usd=left_today_usd, prompt_tokens=10_000)
+def test_the_tighter_of_two_cost_limits_applies(max_cost_usd: float, left_today_usd: float, expected: str):
+    limited_question = question(9, max_cost_usd=max_cost_usd, left_today_usd=left_today_usd, prompt_tokens=10_000)
 
-    decision = select_model(asked, circumstances())
+    decision = select_model(limited_question, circumstances())
 
     why = {c.profile.id: c.why_not for c in decision.candidates}
-    assert told in (why["claude-opus-5-5"] or "")
+    assert expected in (why["claude-opus-5-5"] or "")
 
 
-def test_without_a_cent_only_models_that_cost_nothing_are_asked():
+def test_with_max_cost_usd_0_only_free_models_are_chosen():
     for score in (1, 3, 6, 10):
         decision = select_model(question(score, max_cost_usd=0.0), circumstances())
 
@@ -170,7 +170,7 @@ def test_without_a_cent_only_models_that_cost_nothing_are_asked():
         assert decision.chosen.is_usable
 
 
-def test_a_model_that_would_take_too_long_is_passed_over():
+def test_a_model_over_max_latency_s_is_not_chosen():
     decision = select_model(question(1.5, max_latency_s=3), circumstances())
 
     assert choice(decision) not in LOCAL_LADDER
@@ -179,7 +179,7 @@ def test_a_model_that_would_take_too_long_is_passed_over():
     assert "more than max_latency_s 3" in why["qwen3-30b-a3b"]
 
 
-def test_a_speed_that_is_not_known_never_filters_but_warns():
+def test_an_unknown_speed_does_not_filter_but_warns():
     decision = select_model(question(6, max_latency_s=0.01), circumstances())
 
     assert choice(decision) == "claude-sonnet-5-5"
@@ -208,14 +208,14 @@ def test_a_speed_that_is_not_known_never_filters_but_warns():
         ("claude-3-opus-20240229", "claude-3-opus"),
     ],
 )
-def test_every_form_of_name_is_a_pin(name: str, expected: str):
+def test_every_form_of_a_model_name_pins_the_model(name: str, expected: str):
     decision = select_model(question(3, model=name), circumstances())
 
     assert (choice(decision), decision.source) == (expected, "override")
     assert followers(decision) == set()
 
 
-def test_a_name_of_several_models_means_the_first_that_can_be_asked():
+def test_a_name_of_several_models_selects_the_first_reachable_one():
     decision = select_model(question(3, model="local_coder"), circumstances({"qwen3-coder-30b"}))
 
     assert choice(decision) == "qwen3-coder-30b"
@@ -224,16 +224,16 @@ def test_a_name_of_several_models_means_the_first_that_can_be_asked():
 @pytest.mark.parametrize(
     ("name", "constraints", "reachable", "why"),
     [
-        ("claude-3-opus", {}, EVERYTHING, "retired since 2026-01-05; its successor is claude-opus-5-5"),
-        ("glm", {}, EVERYTHING, "retired since 2026-08-17; its successor is gpt-oss-120b"),
-        ("opus", {"local_only": True}, EVERYTHING, "not local: what it is sent would leave the machine"),
+        ("claude-3-opus", {}, ALL_MODELS, "retired since 2026-01-05; its successor is claude-opus-5-5"),
+        ("glm", {}, ALL_MODELS, "retired since 2026-08-17; its successor is gpt-oss-120b"),
+        ("opus", {"local_only": True}, ALL_MODELS, "not local: what it is sent would leave the machine"),
         ("haiku", {}, LOCAL, "ANTHROPIC_API_KEY is not set"),
-        ("gpt-oss-120b", {"prompt_tokens": 100_000}, EVERYTHING, "its window holds 65,536"),
-        ("opus", {"max_cost_usd": 0.0001}, EVERYTHING, "more than max_cost_usd 0.0001"),
-        ("haiku", {"max_cost_usd": 0.00001}, EVERYTHING, "more than max_cost_usd 0.00001"),
+        ("gpt-oss-120b", {"prompt_tokens": 100_000}, ALL_MODELS, "its window holds 65,536"),
+        ("opus", {"max_cost_usd": 0.0001}, ALL_MODELS, "more than max_cost_usd 0.0001"),
+        ("haiku", {"max_cost_usd": 0.00001}, ALL_MODELS, "more than max_cost_usd 0.00001"),
     ],
 )
-def test_a_pin_that_cannot_be_used_is_refused_with_the_reason_and_never_replaced(name, constraints, reachable, why):
+def test_an_unusable_pin_is_not_replaced_and_the_reason_is_stated(name, constraints, reachable, why):
     decision = select_model(question(3, model=name, **constraints), circumstances(reachable))
 
     assert decision.source == "override"
@@ -243,7 +243,7 @@ def test_a_pin_that_cannot_be_used_is_refused_with_the_reason_and_never_replaced
 
 
 @pytest.mark.parametrize("name", ["anthropic/gpt-oss-120b", "local/claude-opus-5-5", "sonet", "", "/", "x" * 500])
-def test_a_name_that_fits_no_model_is_answered_with_the_nearest_three(name: str):
+def test_an_unknown_model_name_is_answered_with_the_three_nearest(name: str):
     with pytest.raises(UnknownModel) as caught:
         CATALOGUE.named(name, TODAY)
 
@@ -252,7 +252,7 @@ def test_a_name_that_fits_no_model_is_answered_with_the_nearest_three(name: str)
     assert len(str(caught.value)) < 400
 
 
-def test_a_misspelt_name_finds_the_right_one():
+def test_the_intended_model_is_among_the_nearest_to_a_misspelt_name():
     with pytest.raises(UnknownModel) as caught:
         CATALOGUE.named("claude-sonet-5.5", TODAY)
 

@@ -1,4 +1,4 @@
-"""The inferred task type, phrasing by phrasing."""
+"""The task type inferred from different phrasings."""
 
 import pytest
 
@@ -117,7 +117,7 @@ PHRASINGS: dict[TaskType, tuple[str, ...]] = {
 }
 
 
-def test_every_type_is_told_from_at_least_four_phrasings():
+def test_there_are_at_least_four_phrasings_of_every_task_type():
     assert set(PHRASINGS) == set(TASK_TYPES)
     assert all(len(tasks) >= 4 for tasks in PHRASINGS.values())
 
@@ -125,7 +125,7 @@ def test_every_type_is_told_from_at_least_four_phrasings():
 @pytest.mark.parametrize(
     ("task", "task_type"), [(task, task_type) for task_type, tasks in PHRASINGS.items() for task in tasks]
 )
-def test_the_type_is_told_from_the_phrasing(task: str, task_type: TaskType):
+def test_the_task_type_is_inferred_from_the_phrasing(task: str, task_type: TaskType):
     assert infer_task_type(task) == task_type
 
 
@@ -140,5 +140,5 @@ def test_politeness_and_pasted_code_do_not_change_the_type(task: str):
     )
 
 
-def test_code_alone_counts_as_code_to_be_generated():
+def test_code_alone_is_inferred_as_code_generation():
     assert infer_task_type("```python\ndef add(a, b):\n    ...\n```") == "code_generation"
