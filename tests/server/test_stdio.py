@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -213,6 +214,27 @@ def test_a_path_the_locale_cannot_encode_is_refused_with_the_variable_to_set(
 
     assert result["isError"]
     assert f"{name}: this server's locale (ascii) cannot name '日.py'. Set PYTHONUTF8=1" in result["content"][0]["text"]
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="macOS has no file names that are not UTF-8")
+def test_a_message_that_names_a_folder_that_is_not_utf8_does_not_end_the_server(
+    environment: dict[str, str], tmp_path: Path
+):
+    home = tmp_path / os.fsdecode(b"data-\xff")
+    (home / "ledger.sqlite3").mkdir(parents=True)
+    process = Process(environment | {"CHARGEHAND_HOME": str(home)}, tmp_path)
+    try:
+        process.initialize()
+        results: list[dict[str, Any]] = []
+        for number in (2, 3):
+            process.send("tools/call", {"name": "route_task", "arguments": {"task": RENAME}}, number)
+            results.append(process.receive()["result"])
+    finally:
+        process.close()
+
+    for result in results:
+        assert result["isError"]
+        assert f"the ledger {tmp_path}/data-\ufffd/ledger.sqlite3 cannot be used" in result["content"][0]["text"]
 
 
 def test_startup_and_handshake_write_no_files(process: Process, tmp_path: Path):

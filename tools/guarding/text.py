@@ -27,6 +27,9 @@ _UNSEEN = re.compile(f"[\x00-\x08\x0b-\x1f{_SMUGGLED}]|{_SELECTORS}")
 # Keeps carriage returns and form feeds, which are legitimate in source files.
 _HIDDEN = re.compile(f"[\x00-\x08\x0b\x0e-\x1f{_SMUGGLED}]|{_SELECTORS}")
 
+# Lone surrogates stand for the bytes of a file name that is not UTF-8. No JSON can be written with them.
+_HALVES = re.compile("[\ud800-\udfff]")
+
 # Content that a host's window fetches automatically, leaking any data in the URL: Markdown images
 # (https://spec.commonmark.org/0.31.2/#images), which become links without their mark, and HTML elements that load.
 _IMAGE_MARK = re.compile(r"!+(?=\[)")
@@ -44,7 +47,7 @@ def visible(text: str) -> str:
     """The text without invisible characters and escape sequences; line ends become line feeds."""
     if text.isascii() and text.isprintable():  # fast path for most texts
         return text
-    return _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    return _HALVES.sub("\ufffd", _UNSEEN.sub("", _ESCAPES.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))))
 
 
 @dataclass(frozen=True)
