@@ -100,7 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     usage.add_argument("--days", type=real(0, 100_000), default=None, help="only the last DAYS days")
     doctor.add_argument("--try", dest="tries", action="store_true", help="try small tasks on this machine's models")
     doctor.add_argument("--models", nargs="+", metavar="MODEL", help="for --try: only these")
-    doctor.add_argument("--minutes", type=real(0.1, 600), metavar="M", help="for --try: minutes in total (5)")
+    doctor.add_argument("--minutes", type=real(0.1, 600), metavar="M", help="for --try: minutes of asking in total (5)")
     instructions = _add(
         commands, "instructions", _instructions, "tell a host's model when delegating pays, and when it does not"
     )
