@@ -23,7 +23,7 @@ from ...memory_store.ledger import Ledger
 from ...memory_store.usage import report_usage
 from ...profiles.model import ModelProfile
 from ...profiles.price import in_dollars
-from ...tools.errors import CallerError
+from ...tools.errors import BadArgument, CallerError
 from ...tools.provider import Availability
 from ...tools.services import Services
 from ..app import version
@@ -68,10 +68,16 @@ async def _available_models(home: Path, console: Console) -> AsyncGenerator[Mapp
     """
     settings = load_settings()
     own_profiles = settings.home / PROFILES_FOLDER
-    if own_profiles.is_dir():
-        await anyio.to_thread.run_sync(
-            partial(shutil.copytree, own_profiles, home / PROFILES_FOLDER, ignore_dangling_symlinks=True)
-        )
+    try:
+        if own_profiles.is_dir():
+            await anyio.to_thread.run_sync(
+                partial(shutil.copytree, own_profiles, home / PROFILES_FOLDER, ignore_dangling_symlinks=True)
+            )
+    except OSError as error:
+        why: str = error.args[0][0][-1] if isinstance(error, shutil.Error) else str(error)  # its list of files
+        raise BadArgument(
+            f"demo: {own_profiles} cannot be copied ({why}). Make all of it readable for you, or move it away."
+        ) from error
     async with open_services(settings.model_copy(update={"home": home}), Path.cwd()) as services:
         availability = (await services.survey()).availability
         with_role = [p for p in services.catalogue if services.catalogue.roles_of(p, services.today)]

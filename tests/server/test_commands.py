@@ -542,6 +542,19 @@ async def test_the_demo_respects_local_only_and_the_daily_budget(
     assert set(script.models) == {"qwen3:30b-a3b"}
 
 
+async def test_the_demo_names_profiles_that_it_cannot_copy(environment: dict[str, str], tmp_path: Path):
+    profiles = tmp_path / "data" / "profiles"
+    profiles.mkdir(parents=True)
+    os.mkfifo(profiles / "pipe.yaml")
+
+    seen = await run_command(environment, "demo")
+
+    assert seen.code == 1
+    assert f"demo: {profiles} cannot be copied" in seen.error
+    assert "pipe.yaml" in seen.error
+    assert "Traceback" not in seen.error
+
+
 async def test_ctrl_c_ends_the_demo_without_a_traceback(environment: dict[str, str]):
     script = Script({"qwen3:30b-a3b": [Stall(Reply(fenced("")), anyio.Event(), after=0)]})
     async with vendors(script) as peers:
