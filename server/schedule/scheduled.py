@@ -23,6 +23,7 @@ from .readiness import Machine, reason_to_wait, tasks_of_other_processes
 
 LOG_FILE = "schedule.log"
 _LINES_KEPT = 500
+_CONTINUED = "a later run of this week continues it, or `chargehand evaluate --resume`"
 
 PowerAndLoad = Callable[[], tuple[bool | None, float | None]]
 """Reads whether the machine runs on battery, and its load per core; None means not known."""
@@ -72,8 +73,8 @@ async def run_scheduled(
     code = await evaluate_from_shell(
         open_services, decision.arguments, as_json=False, page=page, report_error=report_error
     )
-    ended = {0: "finished", 3: "not finished: the next run continues it"}
-    what = f"failed: {_in_a_line(errors[0])}" if errors else ended.get(code, f"failed (exit code {code})")
+    ended = {0: "finished", 1: f"nothing was measured: {_CONTINUED}"}
+    what = f"failed: {_in_a_line(errors[0])}" if errors else ended.get(code, f"not finished: {_CONTINUED}")
     await _log(home, dt.datetime.now().astimezone(), what)
     return code
 
