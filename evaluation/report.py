@@ -82,8 +82,8 @@ class Report:
         e = self.evaluation
         state = "finished" if e.finished_at is not None else "unfinished: the same command continues it"
         return (
-            f"Evaluation {e.id[:8]} ({e.suite}, seed {e.seed}): {self.items} tasks, {len(self.models)} models,"
-            f" {in_dollars(self.cost_usd)}; {state}."
+            f"Evaluation {e.id[:8]} ({e.suite}, seed {e.seed}): {_counted(self.items, 'task')},"
+            f" {_counted(len(self.models), 'model')}, {in_dollars(self.cost_usd)}; {state}."
         )
 
     @property
@@ -120,6 +120,10 @@ class Report:
             f"{answers}, in a batch that continues by itself and is counted at its worst case. `chargehand evaluate"
             " --resume` fetches the results.",
         )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _answers(count: int) -> str:
