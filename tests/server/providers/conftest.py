@@ -1,4 +1,4 @@
-"""Peers with the facts that the vendors state, the adapters pointed at them, and an observer that remembers."""
+"""Peers with the facts that the vendors state, the adapters connected to them, and an observer that records."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -49,7 +49,7 @@ OLLAMA_MODELS = (
 
 @dataclass
 class Recorder:
-    """An observer that remembers what it was told."""
+    """An observer that records progress and requests."""
 
     progress: list[Progress] = field(default_factory=list)
     requests: list[tuple[str, int]] = field(default_factory=list)
@@ -71,8 +71,8 @@ class Recorder:
 
 
 @dataclass
-class HandClock:
-    """A clock that a test turns by hand."""
+class ManualClock:
+    """A clock that a test sets by hand."""
 
     now_s: float = 0.0
 
@@ -86,8 +86,8 @@ def observer() -> Recorder:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture(scope="session")
@@ -95,12 +95,12 @@ def catalogue() -> Catalogue:
     return load_catalogue()
 
 
-Ask = Callable[..., GenerationRequest]
+MakeRequest = Callable[..., GenerationRequest]
 
 
 @dataclass
 class Address:
-    """Where the OpenAI-compatible server of a test listens: its profiles must name it."""
+    """The address at which a test's OpenAI-compatible server listens; its profiles must name it."""
 
     url: str = "http://127.0.0.1:9"  # the discard port: refused at once
 
@@ -110,11 +110,11 @@ def address() -> Address:
     return Address()
 
 
-Own = Callable[..., ModelProfile]
+MakeProfile = Callable[..., ModelProfile]
 
 
 @pytest.fixture
-def own(address: Address) -> Own:
+def make_profile(address: Address) -> MakeProfile:
     """A profile of a model on an OpenAI-compatible server, with changes by name of a field."""
 
     def make(**facts: object) -> ModelProfile:
@@ -135,12 +135,12 @@ def own(address: Address) -> Own:
 
 
 @pytest.fixture
-def ask(catalogue: Catalogue, own: Own) -> Ask:
+def make_request(catalogue: Catalogue, make_profile: MakeProfile) -> MakeRequest:
     """A request to a profile, with changes by name."""
 
     def make(profile_id: str, **changes: object) -> GenerationRequest:
         request = GenerationRequest(
-            profile=own() if profile_id == "own-qwen" else catalogue.profiles[profile_id],
+            profile=make_profile() if profile_id == "own-qwen" else catalogue.profiles[profile_id],
             system="You write code.",
             turns=(Turn("user", PROMPT),),
             thinking=Thinking(on=False),
@@ -152,17 +152,17 @@ def ask(catalogue: Catalogue, own: Own) -> Ask:
     return make
 
 
-Served = Callable[..., AbstractAsyncContextManager[tuple]]
-"""Opens a peer and the adapter that is pointed at it: `async with claude(answer) as (peer, provider)`."""
+OpenVendor = Callable[..., AbstractAsyncContextManager[tuple]]
+"""Opens a peer and the adapter connected to it: `async with claude(answer) as (peer, provider)`."""
 
 
 @asynccontextmanager
-async def pointed_at(
+async def open_peer_and_adapter(
     peer: AnthropicPeer | CerebrasPeer | OllamaPeer | OpenAICompatiblePeer,
     vendor: ProviderName,
     settings_at: Callable[[str], VendorSettings],
 ) -> AsyncGenerator[tuple]:
-    """The peer, served, and the vendor's adapter with the settings for the peer's URL."""
+    """Serves the peer; yields it and the vendor's adapter with settings for the peer's URL."""
     async with serving(peer.app) as url:
         provider = LOADERS[vendor](settings_at(url))
         try:
@@ -172,8 +172,8 @@ async def pointed_at(
 
 
 @pytest.fixture
-def claude() -> Served:
-    def served(
+def claude() -> OpenVendor:
+    def open_vendor(
         answer: Answer,
         *,
         key: str = KEY,
@@ -183,40 +183,40 @@ def claude() -> Served:
         def settings(url: str) -> VendorSettings:
             return VendorSettings(anthropic_api_key=key, anthropic_base_url=url, local_hosts=local_hosts)
 
-        return pointed_at(AnthropicPeer(answer, models, api_key=KEY), "anthropic", settings)
+        return open_peer_and_adapter(AnthropicPeer(answer, models, api_key=KEY), "anthropic", settings)
 
-    return served
+    return open_vendor
 
 
 @pytest.fixture
-def cerebras() -> Served:
-    def served(
+def cerebras() -> OpenVendor:
+    def open_vendor(
         answer: Answer, *, key: str = KEY, local_hosts: frozenset[str] = frozenset()
     ) -> AbstractAsyncContextManager[tuple]:
         def settings(url: str) -> VendorSettings:
             return VendorSettings(cerebras_api_key=key, cerebras_base_url=url, local_hosts=local_hosts)
 
-        return pointed_at(CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY), "cerebras", settings)
+        return open_peer_and_adapter(CerebrasPeer(answer, CEREBRAS_MODELS, api_key=KEY), "cerebras", settings)
 
-    return served
+    return open_vendor
 
 
 @pytest.fixture
-def local(clock: HandClock) -> Served:
-    def served(
+def local(clock: ManualClock) -> OpenVendor:
+    def open_vendor(
         answer: Answer, models: Sequence[OllamaModel] = OLLAMA_MODELS, *, local_hosts: frozenset[str] = frozenset()
     ) -> AbstractAsyncContextManager[tuple]:
         def settings(url: str) -> VendorSettings:
             return VendorSettings(ollama_host=url, clock=clock, local_hosts=local_hosts)
 
-        return pointed_at(OllamaPeer(answer, models), "ollama", settings)
+        return open_peer_and_adapter(OllamaPeer(answer, models), "ollama", settings)
 
-    return served
+    return open_vendor
 
 
 @pytest.fixture
-def compatible(clock: HandClock, address: Address) -> Served:
-    def served(
+def compatible(clock: ManualClock, address: Address) -> OpenVendor:
+    def open_vendor(
         answer: Answer,
         models: Sequence[OpenModel] = OPEN_MODELS,
         *,
@@ -224,16 +224,16 @@ def compatible(clock: HandClock, address: Address) -> Served:
         local_hosts: frozenset[str] = frozenset(),
         **habits: Any,
     ) -> AbstractAsyncContextManager[tuple]:
-        """keys: what the environment holds."""
+        """keys: the keys in the environment, by variable."""
         environment = keys or {}
 
         def settings(url: str) -> VendorSettings:
             address.url = url
             return VendorSettings(key_of=lambda name: environment.get(name, ""), clock=clock, local_hosts=local_hosts)
 
-        return pointed_at(OpenAICompatiblePeer(answer, models, **habits), "openai_compatible", settings)
+        return open_peer_and_adapter(OpenAICompatiblePeer(answer, models, **habits), "openai_compatible", settings)
 
-    return served
+    return open_vendor
 
 
 @pytest.fixture
@@ -247,8 +247,8 @@ def prompt() -> str:
 
 
 @pytest.fixture
-def unserved() -> Callable[[str], Provider]:
-    """An adapter whose vendor's address nobody listens at."""
+def unreachable_provider() -> Callable[[str], Provider]:
+    """An adapter for a vendor's address at which nothing listens."""
 
     def make(name: str) -> Provider:
         url = "http://127.0.0.1:9"  # the discard port: refused at once

@@ -1,4 +1,4 @@
-"""What is Anthropic's own, against its strict peer with the real SDK."""
+"""Behaviour specific to Anthropic, tested with the real SDK against its strict peer."""
 
 import json
 
@@ -27,7 +27,7 @@ from chargehand.tools.provider import (
 
 pytestmark = pytest.mark.anyio
 
-SAYS = Reply("print('hello')", thinking="A greeting will do.")
+REPLY = Reply("print('hello')", thinking="A greeting will do.")
 REVIEW = {
     "type": "object",
     "properties": {
@@ -51,9 +51,11 @@ REVIEW = {
         ("claude-sonnet-4-5", Thinking(on=True, effort="high"), None, None),
     ],
 )
-async def test_thinking_is_steered_as_each_model_takes_it(claude, ask, observer, profile_id, thinking, sent, effort):
-    async with claude(lambda _: SAYS) as (peer, provider):
-        await provider.generate(ask(profile_id, thinking=thinking), observer)
+async def test_thinking_is_requested_in_the_form_that_each_model_accepts(
+    claude, make_request, observer, profile_id, thinking, sent, effort
+):
+    async with claude(lambda _: REPLY) as (peer, provider):
+        await provider.generate(make_request(profile_id, thinking=thinking), observer)
 
     body = peer.journal.exchanges[-1].body
     assert body.get("thinking") == sent
@@ -62,22 +64,24 @@ async def test_thinking_is_steered_as_each_model_takes_it(claude, ask, observer,
     assert body["stream"] is True
 
 
-async def test_fifty_visible_tokens_do_not_starve_an_always_thinking_model(claude, ask, observer):
+async def test_an_always_thinking_model_gives_no_answer_within_50_tokens_but_one_within_2000(
+    claude, make_request, observer
+):
     thoughtful = Reply("Stop, and split the module.", thinking="Is it worth it? ", thinking_tokens=900)
 
     async with claude(lambda _: thoughtful) as (_, provider):
-        with pytest.raises(EmptyAnswer) as starved:
-            await provider.generate(ask("claude-opus-5-5", max_output_tokens=50), observer)
-        fed = await provider.generate(ask("claude-opus-5-5", max_output_tokens=2_000), observer)
+        with pytest.raises(EmptyAnswer) as without_answer:
+            await provider.generate(make_request("claude-opus-5-5", max_output_tokens=50), observer)
+        answered = await provider.generate(make_request("claude-opus-5-5", max_output_tokens=2_000), observer)
 
-    assert starved.value.generation.usage.output_tokens == 50
-    assert fed.usage.thinking_tokens == 900
-    assert fed.usage.visible_tokens == 7
+    assert without_answer.value.generation.usage.output_tokens == 50
+    assert answered.usage.thinking_tokens == 900
+    assert answered.usage.visible_tokens == 7
 
 
-async def test_an_answer_schema_is_sent_in_the_form_the_vendor_takes(claude, ask, observer):
+async def test_an_answer_schema_is_sent_in_the_form_the_vendor_accepts(claude, make_request, observer):
     async with claude(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
-        await provider.generate(ask("claude-sonnet-5-5", answer_schema=REVIEW), observer)
+        await provider.generate(make_request("claude-sonnet-5-5", answer_schema=REVIEW), observer)
 
     sent = peer.journal.exchanges[-1].body["output_config"]["format"]["schema"]
     assert sent["additionalProperties"] is False
@@ -86,38 +90,38 @@ async def test_an_answer_schema_is_sent_in_the_form_the_vendor_takes(claude, ask
     assert sent["properties"]["notes"]["items"]["additionalProperties"] is False
 
 
-async def test_a_repair_sends_the_previous_turn_back_with_its_signed_thinking(claude, ask, observer, prompt):
-    async with claude(lambda _: SAYS) as (peer, provider):
-        first = await provider.generate(ask("claude-haiku-5-5", thinking=Thinking(on=True)), observer)
+async def test_a_repair_sends_the_previous_turn_back_with_its_signed_thinking(claude, make_request, observer, prompt):
+    async with claude(lambda _: REPLY) as (peer, provider):
+        first = await provider.generate(make_request("claude-haiku-5-5", thinking=Thinking(on=True)), observer)
         turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
-        await provider.generate(ask("claude-haiku-5-5", thinking=Thinking(on=True), turns=turns), observer)
-        sent_to_another = ask("claude-sonnet-5-5", thinking=Thinking(on=True), turns=turns)
+        await provider.generate(make_request("claude-haiku-5-5", thinking=Thinking(on=True), turns=turns), observer)
+        sent_to_another = make_request("claude-sonnet-5-5", thinking=Thinking(on=True), turns=turns)
         await provider.generate(sent_to_another, observer)
 
     own, others = (exchange.body["messages"][1]["content"] for exchange in peer.journal.exchanges[-2:])
     assert [block["type"] for block in own] == ["thinking", "text"]
-    assert own[0]["thinking"] == SAYS.thinking
-    assert others == [{"type": "text", "text": SAYS.text}]
+    assert own[0]["thinking"] == REPLY.thinking
+    assert others == [{"type": "text", "text": REPLY.text}]
 
 
-async def test_a_repair_reads_the_first_prompt_from_the_cache(claude, ask, observer):
+async def test_a_repair_reads_the_first_prompt_from_the_cache(claude, make_request, observer):
     long = "x = 1  # a line of context\n" * 400
 
-    async with claude(lambda _: SAYS) as (peer, provider):
-        first = await provider.generate(ask("claude-haiku-5-5", turns=(Turn("user", long),)), observer)
+    async with claude(lambda _: REPLY) as (peer, provider):
+        first = await provider.generate(make_request("claude-haiku-5-5", turns=(Turn("user", long),)), observer)
         turns = (Turn("user", long), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
-        second = await provider.generate(ask("claude-haiku-5-5", turns=turns), observer)
+        second = await provider.generate(make_request("claude-haiku-5-5", turns=turns), observer)
 
     assert first.usage.cache_read_tokens == 0 < first.usage.cache_write_tokens
     assert second.usage.cache_read_tokens == first.usage.cache_write_tokens
     assert [e.input_tokens for e in peer.journal.exchanges] == [first.usage.input_tokens, second.usage.input_tokens]
 
 
-async def test_thinking_that_the_vendor_hides_goes_back_as_it_came_and_empty_text_does_not(ask, observer):
+async def test_redacted_thinking_is_sent_back_unchanged_and_empty_text_is_dropped(make_request, observer):
     message = {"id": "m", "type": "message", "role": "assistant", "model": "claude-haiku-5-5", "content": []}
     message |= {"stop_reason": None, "stop_sequence": None, "usage": {"input_tokens": 9, "output_tokens": 1}}
-    sealed, empty, text = {"type": "redacted_thinking", "data": "sealed"}, {"type": "text", "text": ""}, "x = 1"
-    blocks = enumerate((sealed, empty, empty))
+    redacted, empty, text = {"type": "redacted_thinking", "data": "sealed"}, {"type": "text", "text": ""}, "x = 1"
+    blocks = enumerate((redacted, empty, empty))
     events: list[dict] = [
         {"type": "message_start", "message": message},
         *({"type": "content_block_start", "index": index, "content_block": block} for index, block in blocks),
@@ -134,35 +138,37 @@ async def test_thinking_that_the_vendor_hides_goes_back_as_it_came_and_empty_tex
 
     async with serving(Starlette(routes=[Route("/v1/messages", complete, methods=["POST"])])) as url:
         provider = LOADERS["anthropic"](VendorSettings(anthropic_api_key="sk-x", anthropic_base_url=url))
-        first = await provider.generate(ask("claude-haiku-5-5"), observer)
+        first = await provider.generate(make_request("claude-haiku-5-5"), observer)
         turns = (Turn("user", "Go."), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
-        await provider.generate(ask("claude-haiku-5-5", turns=turns), observer)
+        await provider.generate(make_request("claude-haiku-5-5", turns=turns), observer)
         await provider.aclose()
 
-    assert bodies[1]["messages"][1]["content"] == [sealed, {"type": "text", "text": text}]
+    assert bodies[1]["messages"][1]["content"] == [redacted, {"type": "text", "text": text}]
     assert "thinking" in observer.phases
 
 
-async def test_an_answer_that_the_window_cut_is_truncated(claude, ask, observer, monkeypatch: pytest.MonkeyPatch):
+async def test_an_answer_cut_off_by_the_context_window_is_truncated(
+    claude, make_request, observer, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setitem(anthropic._STOP_REASONS, "length", "model_context_window_exceeded")
 
     async with claude(lambda _: Reply("x = 1", stop="length")) as (_, provider):
         with pytest.raises(Truncated):
-            await provider.generate(ask("claude-haiku-5-5"), observer)
+            await provider.generate(make_request("claude-haiku-5-5"), observer)
 
 
-async def test_a_refusal_is_an_error_with_the_vendors_category(claude, ask, observer):
+async def test_a_refusal_is_an_error_with_the_vendors_category(claude, make_request, observer):
     async with claude(lambda _: Reply("I", stop="refusal")) as (_, provider):
         with pytest.raises(Refused, match="cyber") as caught:
-            await provider.generate(ask("claude-haiku-5-5"), observer)
+            await provider.generate(make_request("claude-haiku-5-5"), observer)
 
     assert caught.value.generation.usage.output_tokens > 0
 
 
-async def test_a_retired_model_names_its_successor(claude, ask, observer):
-    async with claude(lambda _: SAYS) as (_, provider):
+async def test_the_error_for_a_retired_model_names_its_successor(claude, make_request, observer):
+    async with claude(lambda _: REPLY) as (_, provider):
         with pytest.raises(UnknownModelId, match="claude-opus-5-5") as caught:
-            await provider.generate(ask("claude-3-opus"), observer)
+            await provider.generate(make_request("claude-3-opus"), observer)
 
     assert "2026-01-05" in str(caught.value)
 
@@ -191,17 +197,17 @@ async def test_a_retired_model_names_its_successor(claude, ask, observer):
     ],
     ids=["too long", "too long with answer", "too large", "no credit", "spend limit"],
 )
-async def test_refusals_that_share_a_status_are_told_apart(claude, ask, observer, fault, expected):
+async def test_errors_with_the_same_status_are_distinguished(claude, make_request, observer, fault, expected):
     async with claude(lambda _: fault) as (_, provider):
         with pytest.raises(ProviderError) as caught:
-            await provider.generate(ask("claude-haiku-5-5"), observer)
+            await provider.generate(make_request("claude-haiku-5-5"), observer)
 
     assert type(caught.value) is expected
 
 
-async def test_more_output_than_the_model_gives_is_refused_with_the_vendors_reason(claude, ask, observer):
-    async with claude(lambda _: SAYS) as (_, provider):
+async def test_an_output_limit_above_the_models_is_refused_with_the_vendors_reason(claude, make_request, observer):
+    async with claude(lambda _: REPLY) as (_, provider):
         with pytest.raises(InvalidRequest, match="max_tokens") as caught:
-            await provider.generate(ask("claude-haiku-5-5", max_output_tokens=128_001), observer)
+            await provider.generate(make_request("claude-haiku-5-5", max_output_tokens=128_001), observer)
 
     assert "claude-haiku-5-5" in str(caught.value)

@@ -1,4 +1,4 @@
-"""A process that is too busy to look at the clock is no reason to leave one's own models aside."""
+"""A timeout caused by this process being busy does not make local servers unavailable."""
 
 import asyncio
 import time
@@ -12,43 +12,45 @@ from chargehand.server.providers import deadline, ollama_models, openai_listing
 
 pytestmark = pytest.mark.anyio
 
-SAYS = Reply("print('hello')")
+REPLY = Reply("print('hello')")
 BUSY_S = 0.3
 
 
 @pytest.fixture(autouse=True)
-def busy_at_the_first_connection(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The event loop stands still while the first connection is made, for longer than that may take.
+def hosts_connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Blocks the event loop during the first connection, for longer than its timeout.
 
-    Gives where connections were made to.
+    Returns the hosts that were connected to.
     """
     for module in (deadline, ollama_models, openai_listing):
         monkeypatch.setattr(module, "LIST_CONNECT_TIMEOUT_S", BUSY_S / 6)
-    connect, made = anyio.connect_tcp, list[str]()
+    connect, hosts = anyio.connect_tcp, list[str]()
 
     async def connect_tcp(remote_host: str, remote_port: int, **rest: Any) -> Any:
-        if not made:
+        if not hosts:
             asyncio.get_running_loop().call_soon(time.sleep, BUSY_S)
-        made.append(remote_host)
+        hosts.append(remote_host)
         return await connect(remote_host, remote_port, **rest)
 
     monkeypatch.setattr(anyio, "connect_tcp", connect_tcp)
-    return made
+    return hosts
 
 
-async def test_ollama_is_asked_again(local, catalogue, busy_at_the_first_connection: list[str]):
+async def test_ollama_is_asked_again_after_a_timeout_of_a_busy_process(local, catalogue, hosts_connected: list[str]):
     profile = catalogue.profiles["qwen3-30b-a3b"]
 
-    async with local(lambda _: SAYS) as (_, provider):
+    async with local(lambda _: REPLY) as (_, provider):
         known = await provider.availability([profile])
 
     assert known[profile.id].is_reachable, known
-    assert len(busy_at_the_first_connection) == 2
+    assert len(hosts_connected) == 2
 
 
-async def test_an_openai_compatible_server_is_asked_again(compatible, own, busy_at_the_first_connection: list[str]):
-    async with compatible(lambda _: SAYS) as (_, provider):
-        known = await provider.availability([own()])
+async def test_an_openai_compatible_server_is_asked_again_after_a_timeout_of_a_busy_process(
+    compatible, make_profile, hosts_connected: list[str]
+):
+    async with compatible(lambda _: REPLY) as (_, provider):
+        known = await provider.availability([make_profile()])
 
     assert known["own-qwen"].is_reachable, known
-    assert len(busy_at_the_first_connection) == 2
+    assert len(hosts_connected) == 2

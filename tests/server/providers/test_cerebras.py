@@ -1,4 +1,4 @@
-"""What is Cerebras's own, against its strict peer with the real SDK."""
+"""Behaviour specific to Cerebras, tested with the real SDK against its strict peer."""
 
 import json
 
@@ -14,7 +14,7 @@ from chargehand.tools.provider import ContextTooLong, Overloaded, RateLimited, R
 
 pytestmark = pytest.mark.anyio
 
-SAYS = Reply("print('hello')", thinking="A greeting will do.")
+REPLY = Reply("print('hello')", thinking="A greeting will do.")
 
 
 @pytest.mark.parametrize(
@@ -27,9 +27,11 @@ SAYS = Reply("print('hello')", thinking="A greeting will do.")
         ("gpt-oss-120b", Thinking(on=False), None),
     ],
 )
-async def test_thinking_is_steered_as_each_model_takes_it(cerebras, ask, observer, profile_id, thinking, effort):
-    async with cerebras(lambda _: SAYS) as (peer, provider):
-        await provider.generate(ask(profile_id, thinking=thinking), observer)
+async def test_thinking_is_requested_in_the_form_that_each_model_accepts(
+    cerebras, make_request, observer, profile_id, thinking, effort
+):
+    async with cerebras(lambda _: REPLY) as (peer, provider):
+        await provider.generate(make_request(profile_id, thinking=thinking), observer)
 
     body = peer.journal.exchanges[-1].body
     assert body.get("reasoning_effort") == effort
@@ -37,44 +39,44 @@ async def test_thinking_is_steered_as_each_model_takes_it(cerebras, ask, observe
     assert "temperature" not in body
 
 
-async def test_no_request_warms_the_connection(cerebras, ask, observer):
-    async with cerebras(lambda _: SAYS) as (peer, provider):
-        await provider.generate(ask("qwen-3.8-27b"), observer)
+async def test_no_request_is_sent_to_warm_up_the_connection(cerebras, make_request, observer):
+    async with cerebras(lambda _: REPLY) as (peer, provider):
+        await provider.generate(make_request("qwen-3.8-27b"), observer)
 
     assert peer.connections_warmed == 0
     assert len(peer.journal.exchanges) == 1
 
 
-async def test_an_answer_schema_is_strict(cerebras, ask, observer):
+async def test_an_answer_schema_is_sent_as_strict(cerebras, make_request, observer):
     schema = {"type": "object", "properties": {"verdict": {"type": "string", "maxLength": 9}}}
 
     async with cerebras(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
-        await provider.generate(ask("qwen-3.8-27b", answer_schema=schema), observer)
+        await provider.generate(make_request("qwen-3.8-27b", answer_schema=schema), observer)
 
     sent = peer.journal.exchanges[-1].body["response_format"]["json_schema"]
     assert sent["strict"] is True
     assert sent["schema"]["required"] == ["verdict"]
 
 
-async def test_a_model_that_keeps_no_thinking_gets_text_only_in_a_repair(cerebras, ask, observer, prompt):
-    async with cerebras(lambda _: SAYS) as (peer, provider):
-        first = await provider.generate(ask("qwen-3.8-27b", thinking=Thinking(on=True)), observer)
+async def test_a_repair_omits_thinking_for_a_model_that_does_not_take_it_back(cerebras, make_request, observer, prompt):
+    async with cerebras(lambda _: REPLY) as (peer, provider):
+        first = await provider.generate(make_request("qwen-3.8-27b", thinking=Thinking(on=True)), observer)
         turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
-        await provider.generate(ask("qwen-3.8-27b", turns=turns), observer)
+        await provider.generate(make_request("qwen-3.8-27b", turns=turns), observer)
 
-    assert peer.journal.exchanges[-1].body["messages"][2] == {"role": "assistant", "content": SAYS.text}
+    assert peer.journal.exchanges[-1].body["messages"][2] == {"role": "assistant", "content": REPLY.text}
 
 
-async def test_a_filtered_answer_is_refused(cerebras, ask, observer):
+async def test_a_filtered_answer_is_refused(cerebras, make_request, observer):
     async with cerebras(lambda _: Reply("I", stop="refusal")) as (_, provider):
         with pytest.raises(Refused):
-            await provider.generate(ask("qwen-3.8-27b"), observer)
+            await provider.generate(make_request("qwen-3.8-27b"), observer)
 
 
-async def test_a_removed_model_names_its_successor(cerebras, ask, observer):
-    async with cerebras(lambda _: SAYS) as (_, provider):
+async def test_the_error_for_a_removed_model_names_its_successor(cerebras, make_request, observer):
+    async with cerebras(lambda _: REPLY) as (_, provider):
         with pytest.raises(UnknownModelId, match="gpt-oss-120b") as caught:
-            await provider.generate(ask("glm-4.7"), observer)
+            await provider.generate(make_request("glm-4.7"), observer)
 
     assert "2026-08-17" in str(caught.value)
 
@@ -85,7 +87,7 @@ NOT_REACHED = {"x-ratelimit-remaining-requests-day": "100", "x-ratelimit-reset-r
 
 
 @pytest.mark.parametrize(
-    ("headers", "said", "remedy"),
+    ("headers", "reason", "remedy"),
     [
         ({**PER_MINUTE, **PER_DAY}, "Requests per day limit exceeded - too many requests sent.", "Wait 9.2 h"),
         ({**PER_MINUTE, **NOT_REACHED}, "Tokens per minute limit exceeded - too many tokens.", "Wait 4 s"),
@@ -95,32 +97,34 @@ NOT_REACHED = {"x-ratelimit-remaining-requests-day": "100", "x-ratelimit-reset-r
         (PER_DAY, "Too many requests.", "Wait 9.2 h"),
     ],
 )
-async def test_a_rate_limit_says_which_it_is_and_when_it_ends(cerebras, ask, observer, headers, said, remedy):
-    async with cerebras(lambda _: HttpFault(429, message=said, headers=headers)) as (_, provider):
+async def test_a_rate_limit_error_names_the_limit_and_the_wait(
+    cerebras, make_request, observer, headers, reason, remedy
+):
+    async with cerebras(lambda _: HttpFault(429, message=reason, headers=headers)) as (_, provider):
         with pytest.raises(RateLimited) as limited:
-            await provider.generate(ask("gpt-oss-120b"), observer)
+            await provider.generate(make_request("gpt-oss-120b"), observer)
 
-    limits = f"Cerebras limits the rate of requests to gpt-oss-120b: {said}"
+    limits = f"Cerebras limits the rate of requests to gpt-oss-120b: {reason}"
     assert str(limited.value) == f"{limits} {remedy}, or ask another model."
 
 
-async def test_a_full_queue_is_a_lack_of_capacity(cerebras, ask, observer):
+async def test_a_full_queue_is_overloaded(cerebras, make_request, observer):
     async with cerebras(lambda _: HttpFault(429, kind="queue_exceeded")) as (_, provider):
         with pytest.raises(Overloaded):
-            await provider.generate(ask("gpt-oss-120b"), observer)
+            await provider.generate(make_request("gpt-oss-120b"), observer)
 
 
 @pytest.mark.parametrize("kind", ["context_length_exceeded", ""])
-async def test_a_prompt_over_the_window_is_too_long(cerebras, ask, observer, kind):
+async def test_a_prompt_beyond_the_context_window_is_too_long(cerebras, make_request, observer, kind):
     fault = HttpFault(400, kind=kind, message="Please reduce the length of the messages or completion.")
 
     async with cerebras(lambda _: fault) as (_, provider):
         with pytest.raises(ContextTooLong):
-            await provider.generate(ask("qwen-3.8-27b"), observer)
+            await provider.generate(make_request("qwen-3.8-27b"), observer)
 
 
-async def served_stream(lines: list[dict], ask, observer):
-    """What the adapter makes of these chunks, sent by a server that is not as strict as the peer."""
+async def generate_from(lines: list[dict], make_request, observer):
+    """The adapter's generation from these chunks, sent by a server that is not as strict as the peer."""
 
     async def complete(_) -> PlainTextResponse:
         text = "".join(f"data: {json.dumps(line)}\n\n" for line in lines)
@@ -129,21 +133,21 @@ async def served_stream(lines: list[dict], ask, observer):
     async with serving(Starlette(routes=[Route("/v1/chat/completions", complete, methods=["POST"])])) as url:
         provider = LOADERS["cerebras"](VendorSettings(cerebras_api_key="sk-x", cerebras_base_url=url))
         try:
-            return await provider.generate(ask("qwen-3.8-27b"), observer)
+            return await provider.generate(make_request("qwen-3.8-27b"), observer)
         finally:
             await provider.aclose()
 
 
-async def test_chunks_without_a_fingerprint_are_read_all_the_same(ask, observer):
+async def test_chunks_without_a_fingerprint_are_accepted(make_request, observer):
     chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "qwen-3.8-27b"}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
-    generation = await served_stream(
+    generation = await generate_from(
         [
             {**chunk, "choices": [{"index": 0, "delta": {"role": "assistant", "content": "x = 1"}}]},
             {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}], "usage": usage},
         ],
-        ask,
+        make_request,
         observer,
     )
 
@@ -151,6 +155,8 @@ async def test_chunks_without_a_fingerprint_are_read_all_the_same(ask, observer)
     assert (generation.usage.input_tokens, generation.usage.output_tokens) == (7, 3)
 
 
-async def test_an_error_chunk_that_names_its_status_is_that_error(ask, observer):
+async def test_an_error_chunk_with_a_status_raises_the_error_of_that_status(make_request, observer):
     with pytest.raises(Overloaded):
-        await served_stream([{"error": {"message": "queue is full", "code": "x"}, "status_code": 503}], ask, observer)
+        await generate_from(
+            [{"error": {"message": "queue is full", "code": "x"}, "status_code": 503}], make_request, observer
+        )

@@ -1,4 +1,4 @@
-"""A server of one's own behind a certificate that no public authority has signed."""
+"""A self-hosted server behind a certificate that no public authority has signed."""
 
 import asyncio
 import contextlib
@@ -30,12 +30,12 @@ def self_signed(folder: Path) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "own server")])
     now = datetime.datetime.now(datetime.UTC)
-    here = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    alternative_name = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(here, critical=False)
+        .add_extension(alternative_name, critical=False)
         .sign(key, hashes.SHA256())
     )
     secret = key.private_bytes(
@@ -46,7 +46,7 @@ def self_signed(folder: Path) -> Path:
     return file
 
 
-async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     head = await reader.read(65_536)
     if not head.startswith((b"GET", b"POST")):
         writer.write(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
@@ -65,18 +65,18 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 @contextlib.asynccontextmanager
-async def served(certificate: Path | None) -> AsyncGenerator[str]:
-    """The address of a server, over https even where it has no certificate."""
+async def serve(certificate: Path | None) -> AsyncGenerator[str]:
+    """The https address of a server, even if the server has no certificate."""
     context = None
     if certificate is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-    async with await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(respond, "127.0.0.1", 0, ssl=context) as server:
         yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @contextlib.asynccontextmanager
-async def adapter() -> AsyncGenerator:
+async def open_adapter() -> AsyncGenerator:
     provider = LOADERS["openai_compatible"](VendorSettings())
     try:
         yield provider
@@ -85,35 +85,35 @@ async def adapter() -> AsyncGenerator:
 
 
 async def test_the_certificate_in_ssl_cert_file_is_trusted_on_a_local_address(
-    own, ask, address, observer, tmp_path, monkeypatch
+    make_profile, make_request, address, observer, tmp_path, monkeypatch
 ):
     certificate = self_signed(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    async with served(certificate) as address.url, adapter() as provider:
-        available = await provider.availability([own()])
-        generation = await provider.generate(ask("own-qwen"), observer)
+    async with serve(certificate) as address.url, open_adapter() as provider:
+        available = await provider.availability([make_profile()])
+        generation = await provider.generate(make_request("own-qwen"), observer)
 
     assert available["own-qwen"].is_reachable
     assert generation.text == "print('hello')"
 
 
-async def test_a_certificate_that_is_not_trusted_is_called_so_and_not_a_silence(
-    own, ask, address, observer, tmp_path, monkeypatch
+async def test_an_untrusted_certificate_is_reported_as_such(
+    make_profile, make_request, address, observer, tmp_path, monkeypatch
 ):
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    async with served(self_signed(tmp_path)) as address.url, adapter() as provider:
-        why_not = (await provider.availability([own()]))["own-qwen"].why_not
+    async with serve(self_signed(tmp_path)) as address.url, open_adapter() as provider:
+        why_not = (await provider.availability([make_profile()]))["own-qwen"].why_not
         with pytest.raises(Unreachable) as refused:
-            await provider.generate(ask("own-qwen"), observer)
+            await provider.generate(make_request("own-qwen"), observer)
 
     assert why_not == str(refused.value)
     assert why_not.startswith(f"The certificate of {address.url}/v1 is not trusted (")
     assert "SSL_CERT_FILE" in why_not
 
 
-async def test_https_to_a_server_without_a_certificate_names_the_address_to_correct(own, address):
-    async with served(None) as address.url, adapter() as provider:
-        why_not = (await provider.availability([own()]))["own-qwen"].why_not
+async def test_https_to_a_server_without_a_certificate_names_the_setting_to_correct(make_profile, address):
+    async with serve(None) as address.url, open_adapter() as provider:
+        why_not = (await provider.availability([make_profile()]))["own-qwen"].why_not
 
     correct = "Correct `base_url` in the profile own-qwen: it begins with http:// if the server has no certificate."
     assert why_not == f"{address.url}/v1 does not answer over https. {correct}"

@@ -1,4 +1,4 @@
-"""The gate that every request passes on its way out."""
+"""The gate that checks every outgoing request."""
 
 import json
 import logging
@@ -30,9 +30,9 @@ class Outgoing:
         return self.body
 
 
-async def test_a_local_only_request_is_stopped_at_the_gate_whatever_client_makes_it(ask, observer):
+async def test_the_gate_blocks_a_local_only_request_to_another_machine(make_request, observer):
     gate = Gate(frozenset({"studio.lan"}))
-    request = replace(ask("qwen3-30b-a3b"), local_only=True)
+    request = replace(make_request("qwen3-30b-a3b"), local_only=True)
 
     with on_behalf_of(request, observer):
         await gate.check_outgoing(Outgoing(Address("studio.lan"), {"content-length": "12"}))
@@ -42,17 +42,17 @@ async def test_a_local_only_request_is_stopped_at_the_gate_whatever_client_makes
     assert observer.requests == [("studio.lan", 12)]
 
 
-async def test_what_nobody_asked_for_is_not_counted(observer, ask):
+async def test_requests_outside_a_generation_are_not_counted(observer, make_request):
     gate = Gate(frozenset())
 
-    with on_behalf_of(ask("qwen3-30b-a3b"), observer):
+    with on_behalf_of(make_request("qwen3-30b-a3b"), observer):
         pass
     await gate.check_outgoing(Outgoing(Address("elsewhere.example")))
 
     assert observer.requests == []
 
 
-async def test_the_sdks_cannot_log_a_prompt_even_when_all_else_logs_at_debug(caplog: pytest.LogCaptureFixture):
+async def test_sdk_loggers_stay_above_debug_so_that_no_prompt_is_logged(caplog: pytest.LogCaptureFixture):
     for name in (None, "anthropic", "cerebras", "openai", "httpx", "httpx2", "httpcore", "httpcore2"):
         caplog.set_level(logging.DEBUG, logger=name)
 
@@ -62,7 +62,7 @@ async def test_the_sdks_cannot_log_a_prompt_even_when_all_else_logs_at_debug(cap
         assert not logging.getLogger(name).isEnabledFor(logging.DEBUG)
 
 
-async def test_no_request_to_another_machine_holds_a_secret_whatever_way_it_came(observer, ask):
+async def test_the_gate_blocks_every_request_with_a_secret_to_another_machine(observer, make_request):
     gate = Gate(frozenset({"studio.lan"}), secrets=SecretSearch())
     body = json.dumps({"messages": [{"content": [{"text": f"a\nkey: {AWS_KEY}\n"}]}]}).encode()
 
@@ -74,27 +74,27 @@ async def test_no_request_to_another_machine_holds_a_secret_whatever_way_it_came
     await gate.check_outgoing(Outgoing(Address("studio.lan"), body=body))
 
 
-async def test_a_gateway_on_this_machine_is_no_way_out_for_a_secret(observer, ask):
+async def test_the_gate_blocks_a_secret_for_a_remote_model_behind_a_local_gateway(observer, make_request):
     gate = Gate(frozenset(), secrets=SecretSearch())
     outgoing = Outgoing(Address("127.0.0.1"), body=json.dumps({"text": AWS_KEY}).encode())
 
-    with on_behalf_of(ask("qwen3-30b-a3b"), observer):
+    with on_behalf_of(make_request("qwen3-30b-a3b"), observer):
         await gate.check_outgoing(outgoing)
-    with on_behalf_of(ask("claude-haiku-5-5"), observer), pytest.raises(NotLocal, match="aws-access-key"):
+    with on_behalf_of(make_request("claude-haiku-5-5"), observer), pytest.raises(NotLocal, match="aws-access-key"):
         await gate.check_outgoing(outgoing)
 
 
-async def test_a_gateway_that_the_user_lists_as_local_may_be_sent_a_secret(observer, ask):
+async def test_a_gateway_that_the_user_lists_as_local_may_receive_a_secret(observer, make_request):
     gate = Gate(frozenset({"127.0.0.1"}), secrets=SecretSearch())
     outgoing = Outgoing(Address("127.0.0.1"), {"content-length": "12"}, json.dumps({"text": AWS_KEY}).encode())
 
-    with on_behalf_of(ask("claude-haiku-5-5"), observer):
+    with on_behalf_of(make_request("claude-haiku-5-5"), observer):
         await gate.check_outgoing(outgoing)
 
     assert observer.requests == [("127.0.0.1", 12)]
 
 
-async def test_with_the_setting_nothing_leaves_even_on_nobodys_behalf():
+async def test_the_local_only_setting_also_blocks_requests_outside_a_generation():
     gate = Gate(frozenset(), local_only=True)
 
     await gate.check_outgoing(Outgoing(Address("localhost")))

@@ -1,4 +1,4 @@
-"""Every error class that an SDK exports has a place among ours, decided here by name."""
+"""Every error class that an SDK exports maps to one of our errors, decided here by name."""
 
 import inspect
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ from chargehand.tools.provider import NotLocal, ProviderError
 
 VENDOR = Vendor("Vendor", "https://vendor.example", "VENDOR_BASE_URL", "VENDOR_API_KEY")
 
-# An SDK's next version may bring a class that is not here: the test fails until someone decides.
+# A new version of an SDK may add a class that is not here; the test fails until its mapping is decided.
 ANTHROPIC = {
     "AuthenticationFailed": "AuthenticationError PermissionDeniedError CMEKKeyDisabledError CMEKKeyNetworkBlockedError "
     "ClaudeCodeKeyCreatorNotMemberError OrganizationOnHoldError OrganizationTypeNotSupportedError "
@@ -74,11 +74,11 @@ def exported(module: ModuleType) -> Iterator[type[Exception]]:
             yield value
 
 
-def named(table: dict[str, str]) -> dict[str, str]:
+def by_foreign_name(table: dict[str, str]) -> dict[str, str]:
     return {name: ours for ours, names in table.items() for name in names.split()}
 
 
-def places(translations: dict, errors: Iterator[Exception]) -> dict[str, str]:
+def translated(translations: dict, errors: Iterator[Exception]) -> dict[str, str]:
     found: dict[str, str] = {}
     for error in errors:
         with pytest.raises(ProviderError) as caught, translating(translations):
@@ -88,8 +88,8 @@ def places(translations: dict, errors: Iterator[Exception]) -> dict[str, str]:
     return found
 
 
-def made(error_class: type[Exception], status_base: type[Exception], response: Callable) -> Exception:
-    """An instance as the SDK would raise it, error code included."""
+def instance_of(error_class: type[Exception], status_base: type[Exception], response: Callable) -> Exception:
+    """An instance as the SDK would raise it, including its error code."""
     if not issubclass(error_class, status_base):
         return error_class.__new__(error_class)
     status = getattr(error_class, "status_code", 500)
@@ -98,51 +98,51 @@ def made(error_class: type[Exception], status_base: type[Exception], response: C
     return error_class("said", response=response(status), body={"error": {"type": "t", "details": details}})
 
 
-def test_anthropics_errors_each_have_a_place(ask, key):
-    table = anthropic_adapter.translations(VENDOR, ask("claude-haiku-5-5"), key, lambda: False)
+def test_every_anthropic_error_maps_to_one_of_ours(make_request, key):
+    table = anthropic_adapter.translations(VENDOR, make_request("claude-haiku-5-5"), key, lambda: False)
 
     def response(status: int) -> httpx2.Response:
         return httpx2.Response(status, request=httpx2.Request("POST", VENDOR.url))
 
-    errors = (made(c, anthropic.APIStatusError, response) for c in exported(anthropic))
-    assert places(table, errors) == named(ANTHROPIC)
+    errors = (instance_of(c, anthropic.APIStatusError, response) for c in exported(anthropic))
+    assert translated(table, errors) == by_foreign_name(ANTHROPIC)
 
 
-def test_cerebrass_errors_each_have_a_place(ask, key):
-    table = cerebras_adapter.translations(VENDOR, ask("qwen-3.8-27b"), key, lambda: False)
+def test_every_cerebras_error_maps_to_one_of_ours(make_request, key):
+    table = cerebras_adapter.translations(VENDOR, make_request("qwen-3.8-27b"), key, lambda: False)
 
     def response(status: int) -> httpx.Response:
         return httpx.Response(status, request=httpx.Request("POST", VENDOR.url))
 
-    errors = (made(c, cerebras.APIStatusError, response) for c in exported(cerebras))
-    assert places(table, errors) == named(CEREBRAS)
+    errors = (instance_of(c, cerebras.APIStatusError, response) for c in exported(cerebras))
+    assert translated(table, errors) == by_foreign_name(CEREBRAS)
 
 
-def test_openais_errors_each_have_a_place(ask, key):
-    table = openai_adapter.translations(VENDOR, ask("own-qwen"), key, lambda: False)
+def test_every_openai_error_maps_to_one_of_ours(make_request, key):
+    table = openai_adapter.translations(VENDOR, make_request("own-qwen"), key, lambda: False)
 
     def response(status: int) -> httpx2.Response:
         return httpx2.Response(status, request=httpx2.Request("POST", VENDOR.url))
 
-    def raised(error_class: type[Exception]) -> Exception:
+    def instance(error_class: type[Exception]) -> Exception:
         if error_class is openai.OAuthError:
             return error_class(response=response(401), body={"error": "invalid_grant"})
         if error_class is openai.APIError:
             return error_class("said", httpx2.Request("POST", VENDOR.url), body={"message": "it broke"})
-        return made(error_class, openai.APIStatusError, response)
+        return instance_of(error_class, openai.APIStatusError, response)
 
     ours = [c for c in exported(openai) if issubclass(c, openai.OpenAIError) and not c.__name__.startswith("_")]
-    assert places(table, (raised(c) for c in ours)) == named(OPENAI)
+    assert translated(table, (instance(c) for c in ours)) == by_foreign_name(OPENAI)
 
 
-def test_ollamas_errors_each_have_a_place(ask):
-    table = ollama_adapter.translations(VENDOR, ask("qwen3-30b-a3b"), lambda: False)
+def test_every_ollama_error_maps_to_one_of_ours(make_request):
+    table = ollama_adapter.translations(VENDOR, make_request("qwen3-30b-a3b"), lambda: False)
 
-    assert places(table, (c("said") for c in exported(ollama))) == named(OLLAMA)
+    assert translated(table, (c("said") for c in exported(ollama))) == by_foreign_name(OLLAMA)
 
 
 @pytest.mark.parametrize("began", [False, True])
-def test_transport_errors_are_unreachable_before_an_answer_and_broken_within_one(ask, key, began):
+def test_transport_errors_are_unreachable_before_an_answer_and_broken_stream_during_one(make_request, key, began):
     for adapter, module, errors in (
         (anthropic_adapter, httpx2, (ConnectionResetError,)),
         (cerebras_adapter, httpx, (ConnectionResetError,)),
@@ -150,15 +150,15 @@ def test_transport_errors_are_unreachable_before_an_answer_and_broken_within_one
         (ollama_adapter, httpx, (ConnectionError,)),
     ):
         keyed = () if adapter is ollama_adapter else (key,)
-        table = adapter.translations(VENDOR, ask("qwen3-30b-a3b"), *keyed, lambda: began)
+        table = adapter.translations(VENDOR, make_request("qwen3-30b-a3b"), *keyed, lambda: began)
         kinds = [c for c in exported(module) if issubclass(c, module.TransportError)]
         kinds += errors if adapter is ollama_adapter else ()
-        found = set(places(table, (kind.__new__(kind) for kind in kinds)).values())
+        found = set(translated(table, (kind.__new__(kind) for kind in kinds)).values())
         assert found == {"BrokenStream" if began else "Unreachable"}
 
 
-def test_our_own_refusal_comes_back_out_of_an_sdks_wrapping(ask, key):
-    table = cerebras_adapter.translations(VENDOR, ask("qwen-3.8-27b"), key, lambda: False)
+def test_our_own_error_is_unwrapped_from_an_sdk_error(make_request, key):
+    table = cerebras_adapter.translations(VENDOR, make_request("qwen-3.8-27b"), key, lambda: False)
     wrapped = cerebras.APIConnectionError(request=httpx.Request("POST", VENDOR.url))
     wrapped.__cause__ = NotLocal("stays here")
 
@@ -166,15 +166,15 @@ def test_our_own_refusal_comes_back_out_of_an_sdks_wrapping(ask, key):
         raise wrapped
 
 
-def test_an_error_that_is_no_vendors_is_not_ours_to_explain(ask, key):
-    table = cerebras_adapter.translations(VENDOR, ask("qwen-3.8-27b"), key, lambda: False)
+def test_an_error_that_is_not_the_vendors_is_not_translated(make_request, key):
+    table = cerebras_adapter.translations(VENDOR, make_request("qwen-3.8-27b"), key, lambda: False)
 
     with pytest.raises(KeyError), translating(table):
         raise KeyError("a defect of our own")
 
 
 @pytest.mark.parametrize(
-    ("text", "shown"),
+    ("text", "expected"),
     [
         ("max_tokens: must be positive", "max_tokens: must be positive"),
         ("two\n lines\x00 and \U000e0041 tags", "two lines and tags"),
@@ -184,5 +184,5 @@ def test_an_error_that_is_no_vendors_is_not_ours_to_explain(ask, key):
         ("", ""),
     ],
 )
-def test_a_reason_is_short_and_quotes_nothing_private(text, shown):
-    assert sanitised(text, ["Here is the secret sentence of the user.", "sk-0123456789abcdef"]) == shown
+def test_a_sanitised_reason_is_short_and_contains_nothing_private(text, expected):
+    assert sanitised(text, ["Here is the secret sentence of the user.", "sk-0123456789abcdef"]) == expected

@@ -1,4 +1,4 @@
-"""What counts as the user's own machine, and what an address setting means."""
+"""Which hosts count as the user's own machine, and how address settings are interpreted."""
 
 import pytest
 
@@ -41,16 +41,16 @@ def test_loopback_is_local(host):
         "127.0.0.1.example.com",
     ],
 )
-def test_everything_else_is_not(host):
+def test_other_hosts_are_not_local(host):
     assert not is_local_host(host)
 
 
-def test_a_host_that_the_user_calls_local_is_local():
-    mine = frozenset({"Studio.lan", "192.168.1.5"})
+def test_a_host_that_the_user_lists_as_local_is_local():
+    local_hosts = frozenset({"Studio.lan", "192.168.1.5"})
 
-    assert is_local_host("studio.lan", mine)
-    assert is_local_host("192.168.1.5", mine)
-    assert not is_local_host("192.168.1.6", mine)
+    assert is_local_host("studio.lan", local_hosts)
+    assert is_local_host("192.168.1.5", local_hosts)
+    assert not is_local_host("192.168.1.6", local_hosts)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_a_host_that_the_user_calls_local_is_local():
         ("http://", False),
     ],
 )
-def test_a_url_is_as_local_as_its_host(url, local):
+def test_a_url_is_local_if_its_host_is(url, local):
     assert is_local_url(url) is local
 
 
@@ -86,7 +86,7 @@ def test_a_url_is_as_local_as_its_host(url, local):
         (":11435", "http://127.0.0.1:11435"),
     ],
 )
-def test_ollama_host_is_read_as_its_own_client_reads_it(value, url):
+def test_ollama_host_is_interpreted_as_by_ollamas_own_client(value, url):
     assert ollama_url(value) == url
 
 
@@ -103,12 +103,12 @@ def test_ollama_host_is_read_as_its_own_client_reads_it(value, url):
         "http://[::1",
     ],
 )
-def test_an_ollama_host_that_could_mean_two_things_is_refused_by_name(value):
+def test_an_invalid_or_ambiguous_ollama_host_is_refused_by_name(value):
     with pytest.raises(InvalidAddress, match="OLLAMA_HOST"):
         ollama_url(value)
 
 
-def test_a_vendors_address_is_its_own_unless_set():
+def test_a_vendors_address_is_its_default_unless_set():
     assert vendor_url("", "X_BASE_URL", "https://api.example.com") == "https://api.example.com"
     assert vendor_url("http://localhost:8080/v1/", "X_BASE_URL", "https://a.example") == "http://localhost:8080/v1"
 

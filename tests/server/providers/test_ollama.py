@@ -1,4 +1,4 @@
-"""What is Ollama's own, against its strict peer with the real SDK."""
+"""Behaviour specific to Ollama, tested with the real SDK against its strict peer."""
 
 import anyio
 import pytest
@@ -20,14 +20,14 @@ from chargehand.tools.provider import (
 
 pytestmark = pytest.mark.anyio
 
-SAYS = Reply("print('hello')", thinking="A greeting will do.", load_seconds=4.0)
+REPLY = Reply("print('hello')", thinking="A greeting will do.", load_seconds=4.0)
 QWEN = "qwen3:30b-a3b"
 
 
-async def test_availability_says_what_is_installed_loaded_and_local(local, catalogue):
+async def test_availability_reports_which_models_are_installed_loaded_and_local(local, catalogue):
     profiles = [catalogue.profiles[name] for name in ("qwen3-30b-a3b", "qwen2.5-coder-32b", "qwen3-14b", "qwen3.5-9b")]
 
-    async with local(lambda _: SAYS) as (peer, provider):
+    async with local(lambda _: REPLY) as (peer, provider):
         peer.loaded[QWEN] = 8192
         known = await provider.availability(profiles)
 
@@ -40,64 +40,66 @@ async def test_availability_says_what_is_installed_loaded_and_local(local, catal
     assert "ollama pull qwen3.5:9b" in absent.why_not
 
 
-async def test_nobody_listening_is_an_answer_not_an_error(unserved, catalogue):
+async def test_an_unreachable_ollama_is_reported_as_unavailable_without_an_error(unreachable_provider, catalogue):
     profile = catalogue.profiles["qwen3-30b-a3b"]
 
-    known = await unserved("ollama").availability([profile])
+    known = await unreachable_provider("ollama").availability([profile])
 
     assert not known[profile.id].is_reachable
     assert "ollama serve" in known[profile.id].why_not
     assert known[profile.id].is_local
 
 
-async def test_many_questions_at_once_ask_the_server_once_and_again_when_stale(local, catalogue, clock):
+async def test_concurrent_availability_checks_share_one_listing_until_it_is_stale(local, catalogue, clock):
     profiles = [catalogue.profiles["qwen3-30b-a3b"]]
 
-    async with local(lambda _: SAYS) as (peer, provider):
+    async with local(lambda _: REPLY) as (peer, provider):
         async with anyio.create_task_group() as tasks:
             for _ in range(10):
                 tasks.start_soon(provider.availability, profiles)
-        at_once = [exchange.path for exchange in peer.journal.exchanges]
+        concurrent_paths = [exchange.path for exchange in peer.journal.exchanges]
         clock.now_s += 2
         await provider.availability(profiles)
-        while_fresh = len(peer.journal.exchanges)
+        requests_while_fresh = len(peer.journal.exchanges)
         clock.now_s += 2
         await provider.availability(profiles)
 
-    assert at_once == ["/api/tags", "/api/ps", "/api/show"]
-    assert while_fresh == 3
+    assert concurrent_paths == ["/api/tags", "/api/ps", "/api/show"]
+    assert requests_while_fresh == 3
     assert [exchange.path for exchange in peer.journal.exchanges[3:]] == ["/api/tags", "/api/ps"]
 
 
-async def test_a_model_without_a_tag_is_the_latest(local, ask, observer):
+async def test_a_model_name_without_a_tag_means_latest(local, make_request, observer):
     model = OllamaModel("nimble:latest")
-    request = ask("qwen3-30b-a3b")
-    named = request.profile.model_copy(update={"api_model": "nimble"})
+    request = make_request("qwen3-30b-a3b")
+    untagged = request.profile.model_copy(update={"api_model": "nimble"})
 
-    async with local(lambda _: SAYS, [model]) as (_, provider):
-        known = await provider.availability([named])
+    async with local(lambda _: REPLY, [model]) as (_, provider):
+        known = await provider.availability([untagged])
 
-    assert known[named.id].is_reachable
+    assert known[untagged.id].is_reachable
 
 
 @pytest.mark.parametrize("name", ["gpt-oss:120b-cloud", "glm-5:cloud"])
-async def test_a_cloud_model_is_not_local_by_its_name(local, ask, observer, name):
-    cloud = ask("qwen3-30b-a3b").profile.model_copy(update={"api_model": name})
+async def test_a_model_with_a_cloud_tag_is_not_local(local, make_request, observer, name):
+    cloud = make_request("qwen3-30b-a3b").profile.model_copy(update={"api_model": name})
 
-    async with local(lambda _: SAYS, [OllamaModel(name)]) as (peer, provider):
+    async with local(lambda _: REPLY, [OllamaModel(name)]) as (peer, provider):
         known = await provider.availability([cloud])
-        asked = len(peer.journal.exchanges)
+        earlier_requests = len(peer.journal.exchanges)
         with pytest.raises(NotLocal):
-            await provider.generate(ask("qwen3-30b-a3b", profile=cloud, local_only=True), observer)
+            await provider.generate(make_request("qwen3-30b-a3b", profile=cloud, local_only=True), observer)
 
     assert not known[cloud.id].is_local
-    assert len(peer.journal.exchanges) == asked
+    assert len(peer.journal.exchanges) == earlier_requests
 
 
-async def test_a_model_that_the_server_calls_remote_gets_nothing_that_is_local_only(local, ask, observer, prompt):
-    async with local(lambda _: SAYS) as (peer, provider):
+async def test_a_local_only_request_is_not_sent_to_a_model_that_is_listed_as_remote(
+    local, make_request, observer, prompt
+):
+    async with local(lambda _: REPLY) as (peer, provider):
         with pytest.raises(NotLocal):
-            await provider.generate(ask("qwen3-14b", local_only=True), observer)
+            await provider.generate(make_request("qwen3-14b", local_only=True), observer)
 
     assert peer.journal.to("/api/chat") == []
     assert prompt not in str([exchange.body for exchange in peer.journal.exchanges])
@@ -112,19 +114,21 @@ async def test_a_model_that_the_server_calls_remote_gets_nothing_that_is_local_o
         ("qwen2.5-coder-32b", Thinking(on=False), None),
     ],
 )
-async def test_think_is_sent_only_to_a_model_that_can(local, ask, observer, profile_id, thinking, sent):
-    async with local(lambda _: SAYS) as (peer, provider):
-        await provider.generate(ask(profile_id, thinking=thinking), observer)
+async def test_think_is_sent_only_to_a_model_that_supports_it(
+    local, make_request, observer, profile_id, thinking, sent
+):
+    async with local(lambda _: REPLY) as (peer, provider):
+        await provider.generate(make_request(profile_id, thinking=thinking), observer)
 
     assert peer.journal.to("/api/chat")[0].body.get("think") == sent
 
 
-async def test_a_cold_load_is_told_apart_and_paid_once(local, ask, observer):
-    async with local(lambda _: SAYS) as (peer, provider):
-        cold = await provider.generate(ask("qwen3-30b-a3b"), observer)
+async def test_the_load_time_of_a_cold_model_is_reported_separately_and_once(local, make_request, observer):
+    async with local(lambda _: REPLY) as (peer, provider):
+        cold = await provider.generate(make_request("qwen3-30b-a3b"), observer)
         cold_phases = observer.phases
         observer.progress.clear()
-        warm = await provider.generate(ask("qwen3-30b-a3b"), observer)
+        warm = await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
     assert (cold.load_seconds, warm.load_seconds) == (4.0, 0.0)
     assert cold_phases[0] == "loading"
@@ -132,53 +136,53 @@ async def test_a_cold_load_is_told_apart_and_paid_once(local, ask, observer):
     assert len(peer.loads) == 1
 
 
-async def test_prompts_of_different_lengths_share_a_window_step(local, ask, observer):
-    async with local(lambda _: SAYS) as (peer, provider):
+async def test_prompts_of_similar_length_share_a_window_size(local, make_request, observer):
+    async with local(lambda _: REPLY) as (peer, provider):
         for length in (10, 4_000, 100):
-            await provider.generate(ask("qwen3-30b-a3b", turns=(Turn("user", "x" * length),)), observer)
+            await provider.generate(make_request("qwen3-30b-a3b", turns=(Turn("user", "x" * length),)), observer)
 
     assert peer.loads == [(QWEN, 4096)]
 
 
-async def test_a_longer_prompt_takes_a_bigger_step_which_is_then_kept(local, ask, observer):
-    async with local(lambda _: SAYS) as (peer, provider):
+async def test_a_longer_prompt_enlarges_the_window_which_is_then_kept(local, make_request, observer):
+    async with local(lambda _: REPLY) as (peer, provider):
         for length in (10, 40_000, 10):
-            await provider.generate(ask("qwen3-30b-a3b", turns=(Turn("user", "x" * length),)), observer)
+            await provider.generate(make_request("qwen3-30b-a3b", turns=(Turn("user", "x" * length),)), observer)
 
     assert peer.loads == [(QWEN, 4096), (QWEN, 16_384)]
 
 
-async def test_a_window_that_someone_else_loaded_is_kept_when_it_is_big_enough(local, ask, observer):
-    async with local(lambda _: SAYS) as (peer, provider):
+async def test_a_window_loaded_by_another_client_is_kept_if_it_is_large_enough(local, make_request, observer):
+    async with local(lambda _: REPLY) as (peer, provider):
         peer.loaded[QWEN] = 10_000
-        await provider.generate(ask("qwen3-30b-a3b"), observer)
+        await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
     assert peer.loads == []
     assert peer.journal.to("/api/chat")[0].body["options"] == {"num_ctx": 10_000, "num_predict": 2_000}
 
 
-async def test_a_prompt_over_the_models_own_window_is_refused_before_it_is_sent(local, ask, observer):
-    async with local(lambda _: SAYS) as (peer, provider):
+async def test_a_prompt_beyond_the_models_window_is_refused_before_it_is_sent(local, make_request, observer):
+    async with local(lambda _: REPLY) as (peer, provider):
         with pytest.raises(ContextTooLong, match="qwen3-30b-a3b"):
-            await provider.generate(ask("qwen3-30b-a3b", turns=(Turn("user", "x" * 200_000),)), observer)
+            await provider.generate(make_request("qwen3-30b-a3b", turns=(Turn("user", "x" * 200_000),)), observer)
 
     assert peer.journal.to("/api/chat") == []
 
 
-async def test_the_answer_shrinks_to_the_room_that_the_window_leaves(local, ask, observer):
-    async with local(lambda _: SAYS, [OllamaModel(QWEN, context_tokens=3_000)]) as (peer, provider):
-        await provider.generate(ask("qwen3-30b-a3b", max_output_tokens=8_000), observer)
+async def test_the_answer_limit_shrinks_to_the_space_left_in_the_window(local, make_request, observer):
+    async with local(lambda _: REPLY, [OllamaModel(QWEN, context_tokens=3_000)]) as (peer, provider):
+        await provider.generate(make_request("qwen3-30b-a3b", max_output_tokens=8_000), observer)
 
     options = peer.journal.to("/api/chat")[0].body["options"]
     assert options["num_ctx"] == 3_000
     assert 2_500 < options["num_predict"] < 3_000
 
 
-async def test_a_prompt_that_the_server_cut_in_silence_is_too_long(local, ask, observer):
+async def test_a_prompt_silently_truncated_by_the_server_is_too_long(local, make_request, observer):
     dense = OllamaModel(QWEN, density=8)
-    request = ask("qwen3-30b-a3b", turns=(Turn("user", "x" * 8_000),))
+    request = make_request("qwen3-30b-a3b", turns=(Turn("user", "x" * 8_000),))
 
-    async with local(lambda _: SAYS, [dense]) as (peer, provider):
+    async with local(lambda _: REPLY, [dense]) as (peer, provider):
         with pytest.raises(ContextTooLong):
             await provider.generate(request, observer)
 
@@ -187,47 +191,47 @@ async def test_a_prompt_that_the_server_cut_in_silence_is_too_long(local, ask, o
     assert exchange.body["options"]["num_ctx"] == 8_192
 
 
-async def test_a_repair_sends_the_previous_turn_back_with_its_thinking(local, ask, observer, prompt):
-    async with local(lambda _: SAYS) as (peer, provider):
-        first = await provider.generate(ask("qwen3-30b-a3b", thinking=Thinking(on=True)), observer)
+async def test_a_repair_sends_the_previous_turn_back_with_its_thinking(local, make_request, observer, prompt):
+    async with local(lambda _: REPLY) as (peer, provider):
+        first = await provider.generate(make_request("qwen3-30b-a3b", thinking=Thinking(on=True)), observer)
         turns = (Turn("user", prompt), Turn("assistant", first.text, first.vendor_state), Turn("user", "It failed."))
-        await provider.generate(ask("qwen3-30b-a3b", thinking=Thinking(on=True), turns=turns), observer)
+        await provider.generate(make_request("qwen3-30b-a3b", thinking=Thinking(on=True), turns=turns), observer)
 
     sent = peer.journal.to("/api/chat")[-1].body["messages"][2]
-    assert sent == {"role": "assistant", "content": SAYS.text, "thinking": SAYS.thinking}
+    assert sent == {"role": "assistant", "content": REPLY.text, "thinking": REPLY.thinking}
 
 
-async def test_an_answer_schema_goes_as_it_is(local, ask, observer):
+async def test_an_answer_schema_is_sent_unchanged(local, make_request, observer):
     schema = {"type": "object", "properties": {"verdict": {"type": "string", "maxLength": 9}}}
 
     async with local(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
-        await provider.generate(ask("qwen3-30b-a3b", answer_schema=schema), observer)
+        await provider.generate(make_request("qwen3-30b-a3b", answer_schema=schema), observer)
 
     assert peer.journal.to("/api/chat")[0].body["format"] == schema
 
 
-async def test_a_model_that_is_not_installed_names_the_command(local, ask, observer):
-    async with local(lambda _: SAYS) as (_, provider):
+async def test_the_error_for_a_model_that_is_not_installed_names_the_command(local, make_request, observer):
+    async with local(lambda _: REPLY) as (_, provider):
         with pytest.raises(UnknownModelId, match=r"ollama pull qwen3\.5:9b"):
-            await provider.generate(ask("qwen3.5-9b"), observer)
+            await provider.generate(make_request("qwen3.5-9b"), observer)
 
 
-async def test_a_full_queue_is_an_overload_and_a_bad_request_says_why(local, ask, observer):
+async def test_a_full_queue_is_overloaded_and_a_bad_request_keeps_its_reason(local, make_request, observer):
     faults = iter([HttpFault(503, message="server busy, please try again."), HttpFault(400, message="bad format")])
 
     async with local(lambda _: next(faults)) as (_, provider):
         with pytest.raises(Overloaded):
-            await provider.generate(ask("qwen3-30b-a3b"), observer)
+            await provider.generate(make_request("qwen3-30b-a3b"), observer)
         with pytest.raises(InvalidRequest, match="bad format"):
-            await provider.generate(ask("qwen3-30b-a3b"), observer)
+            await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
 
-async def test_the_servers_own_word_for_a_long_prompt_is_understood(local, ask, observer):
+async def test_ollamas_message_for_a_prompt_that_is_too_long_is_recognized(local, make_request, observer):
     fault = HttpFault(400, message="the prompt is longer than the context length currently available to the model")
 
     async with local(lambda _: fault) as (_, provider):
         with pytest.raises(ContextTooLong):
-            await provider.generate(ask("qwen3-30b-a3b"), observer)
+            await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
 
 async def test_a_server_that_is_not_ollama_is_unreachable(catalogue):
@@ -241,11 +245,11 @@ async def test_a_server_that_is_not_ollama_is_unreachable(catalogue):
     assert not known[profile.id].is_reachable
 
 
-async def test_a_proxy_of_the_environment_does_not_see_what_is_local(local, ask, observer, monkeypatch):
+async def test_local_requests_bypass_the_proxy_of_the_environment(local, make_request, observer, monkeypatch):
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
 
-    async with local(lambda _: SAYS) as (_, provider):
-        generation = await provider.generate(ask("qwen3-30b-a3b"), observer)
+    async with local(lambda _: REPLY) as (_, provider):
+        generation = await provider.generate(make_request("qwen3-30b-a3b"), observer)
 
-    assert generation.text == SAYS.text
+    assert generation.text == REPLY.text

@@ -1,4 +1,4 @@
-"""Vectors from Ollama, against its strict peer."""
+"""Embeddings from Ollama, tested against its strict peer."""
 
 from contextlib import asynccontextmanager
 
@@ -25,8 +25,8 @@ def embedder_at(host: str, *, model: str = "nomic-embed-text", clock=lambda: 0.0
 
 
 @asynccontextmanager
-async def embedding(*models: OllamaModel, **fields):
-    """The peer, and an embedder at it."""
+async def open_embedder(*models: OllamaModel, **fields):
+    """The peer, and an embedder connected to it."""
     peer = OllamaPeer(lambda _: Reply(""), models or (NOMIC,))
     async with serving(peer.app) as url:
         embedder = embedder_at(url, **fields)
@@ -36,8 +36,8 @@ async def embedding(*models: OllamaModel, **fields):
             await embedder.aclose()
 
 
-async def test_its_id_is_the_model_with_the_digest_of_its_weights():
-    async with embedding() as (_, embedder):
+async def test_the_id_is_the_model_name_with_the_digest_of_its_weights():
+    async with open_embedder() as (_, embedder):
         await embedder.prepare()
 
         assert embedder.id == "ollama:nomic-embed-text@abababababab"
@@ -45,33 +45,33 @@ async def test_its_id_is_the_model_with_the_digest_of_its_weights():
         assert 0.05 <= embedder.similar_from <= 0.95
 
 
-async def test_a_batch_is_one_request_and_comes_back_as_unit_vectors_in_order():
-    async with embedding() as (peer, embedder):
+async def test_a_batch_is_one_request_and_yields_unit_vectors_in_order():
+    async with open_embedder() as (peer, embedder):
         await embedder.prepare()
         before = len(peer.journal.exchanges)
-        both = await embedder.embed(["one", "another"], local_only=True)
-        asked = peer.journal.exchanges[before:]
-        alone = await embedder.embed(["another"])
+        vectors = await embedder.embed(["one", "another"], local_only=True)
+        requests = peer.journal.exchanges[before:]
+        vector = await embedder.embed(["another"])
 
-    assert [exchange.path for exchange in asked] == ["/api/embed"]
-    assert asked[0].body["input"] == ["one", "another"]
-    assert both.dtype == np.float32
-    assert np.linalg.norm(both, axis=1) == pytest.approx([1, 1])
-    assert (both[1] == alone[0]).all()
+    assert [exchange.path for exchange in requests] == ["/api/embed"]
+    assert requests[0].body["input"] == ["one", "another"]
+    assert vectors.dtype == np.float32
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx([1, 1])
+    assert (vectors[1] == vector[0]).all()
 
 
-async def test_it_is_asked_once_however_often_it_is_prepared():
-    async with embedding() as (peer, embedder):
+async def test_preparing_again_sends_no_request():
+    async with open_embedder() as (peer, embedder):
         await embedder.prepare()
-        asked = len(peer.journal.exchanges)
+        requests = len(peer.journal.exchanges)
         await embedder.prepare()
 
-        assert len(peer.journal.exchanges) == asked
+        assert len(peer.journal.exchanges) == requests
 
 
-async def test_a_tag_that_was_pulled_again_is_another_embedder():
+async def test_a_tag_that_was_pulled_again_is_unavailable_until_a_restart():
     now = [0.0]
-    async with embedding(clock=lambda: now[0]) as (peer, embedder):
+    async with open_embedder(clock=lambda: now[0]) as (peer, embedder):
         await embedder.prepare()
         now[0] += 60
         renewed = OllamaModel(NOMIC.name, capabilities=("embedding",), digest="cd" * 32)
@@ -81,13 +81,13 @@ async def test_a_tag_that_was_pulled_again_is_another_embedder():
             await embedder.embed(["text"])
 
 
-async def test_a_model_that_is_not_installed_names_the_command():
-    async with embedding(model="mxbai-embed-large") as (_, embedder):
+async def test_the_error_for_a_model_that_is_not_installed_names_the_command():
+    async with open_embedder(model="mxbai-embed-large") as (_, embedder):
         with pytest.raises(EmbedderUnavailable, match="ollama pull mxbai-embed-large"):
             await embedder.prepare()
 
 
-async def test_nobody_listening_names_the_command():
+async def test_the_error_for_an_unreachable_ollama_names_the_command():
     embedder = embedder_at("http://127.0.0.1:9")
 
     with pytest.raises(EmbedderUnavailable, match="ollama serve"):
@@ -96,8 +96,8 @@ async def test_nobody_listening_names_the_command():
     await embedder.aclose()
 
 
-async def test_what_failed_once_is_tried_again():
-    async with embedding(model="late") as (peer, embedder):
+async def test_preparation_is_retried_after_a_failure():
+    async with open_embedder(model="late") as (peer, embedder):
         with pytest.raises(EmbedderUnavailable):
             await embedder.prepare()
         peer._models["late:latest"] = OllamaModel("late:latest", capabilities=("embedding",))
@@ -107,28 +107,28 @@ async def test_what_failed_once_is_tried_again():
         assert embedder.id.startswith("ollama:late@")
 
 
-async def test_a_private_text_does_not_leave_for_an_ollama_elsewhere():
-    async with embedding() as (_, here):
-        await here.prepare()
-        elsewhere = embedder_at("http://ollama.example:11434")
-        elsewhere._known = here._known
+async def test_a_local_only_text_is_not_sent_to_a_remote_ollama():
+    async with open_embedder() as (_, local):
+        await local.prepare()
+        remote = embedder_at("http://ollama.example:11434")
+        remote._known = local._known
 
         with pytest.raises(EmbedderUnavailable, match=r"ollama\.example"):
-            await elsewhere.embed(["secret"], local_only=True)
+            await remote.embed(["secret"], local_only=True)
 
-        await elsewhere.aclose()
+        await remote.aclose()
 
 
-async def test_a_private_text_does_not_go_to_a_model_that_runs_elsewhere():
+async def test_a_local_only_text_is_not_sent_to_an_ollama_cloud_model():
     remote = OllamaModel(NOMIC.name, capabilities=("embedding",), remote_host="https://ollama.example")
-    async with embedding(remote) as (peer, embedder):
+    async with open_embedder(remote) as (peer, embedder):
         await embedder.prepare()
-        asked = len(peer.journal.exchanges)
+        requests = len(peer.journal.exchanges)
 
         with pytest.raises(EmbedderUnavailable, match="may not leave the machine"):
             await embedder.embed(["secret"], local_only=True)
 
-        assert all("secret" not in str(exchange.body) for exchange in peer.journal.exchanges[asked:])
+        assert all("secret" not in str(exchange.body) for exchange in peer.journal.exchanges[requests:])
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ async def test_a_private_text_does_not_go_to_a_model_that_runs_elsewhere():
         ({"error": "this model does not support embeddings"}, 500),
     ],
 )
-async def test_an_answer_that_holds_no_vectors_names_the_remedy(answer, status):
+async def test_the_error_for_a_response_without_valid_vectors_names_the_remedy(answer, status):
     peer = OllamaPeer(lambda _: Reply(""), (NOMIC,))
 
     async def embed(_):
@@ -156,11 +156,11 @@ async def test_an_answer_that_holds_no_vectors_names_the_remedy(answer, status):
     assert "vowel" not in str(raised.value)
 
 
-def test_an_address_that_is_none_is_refused_at_once():
+def test_an_invalid_address_is_refused_at_construction():
     with pytest.raises(InvalidAddress):
         embedder_at("ftp://somewhere")
 
 
-async def test_before_it_was_asked_it_has_no_id():
+async def test_the_id_is_unavailable_before_preparation():
     with pytest.raises(EmbedderUnavailable):
         _ = embedder_at("http://127.0.0.1:9").id

@@ -1,4 +1,4 @@
-"""Which window Ollama is asked for, and how a cut prompt shows."""
+"""The context window requested from Ollama, and the detection of truncated prompts."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from chargehand.server.providers.ollama_window import Window, choose_window, was
 
 
 @pytest.mark.parametrize(
-    ("prompt", "output", "most", "loaded", "expected"),
+    ("prompt", "output", "limit", "loaded", "expected"),
     [
         (100, 1_000, None, None, Window(4_096, 1_000)),
         (3_096, 1_000, None, None, Window(4_096, 1_000)),
@@ -22,15 +22,19 @@ from chargehand.server.providers.ollama_window import Window, choose_window, was
         (100, 1_000, None, 0, Window(4_096, 1_000)),
     ],
 )
-def test_the_window_holds_prompt_and_answer_in_the_fewest_steps(prompt, output, most, loaded, expected):
-    assert choose_window(prompt, output, model_max_tokens=most, loaded_tokens=loaded) == expected
+def test_the_window_holds_prompt_and_answer_and_a_loaded_one_is_kept_if_it_suffices(
+    prompt, output, limit, loaded, expected
+):
+    assert choose_window(prompt, output, model_max_tokens=limit, loaded_tokens=loaded) == expected
 
 
-@pytest.mark.parametrize(("count", "cut"), [(4_098, True), (4_099, True), (8_191, True), (8_192, True), (8_190, False)])
-def test_a_cut_prompt_is_known_by_its_marks(count, cut):
-    assert was_truncated(count, 8_192) is cut
+@pytest.mark.parametrize(
+    ("count", "truncated"), [(4_098, True), (4_099, True), (8_191, True), (8_192, True), (8_190, False)]
+)
+def test_a_truncated_prompt_is_recognized_by_its_token_count(count, truncated):
+    assert was_truncated(count, 8_192) is truncated
 
 
-def test_a_small_count_is_no_proof_of_a_cut():
+def test_a_small_token_count_does_not_count_as_truncation():
     # Some versions leave cached tokens out of the count.
     assert not was_truncated(1, 8_192)

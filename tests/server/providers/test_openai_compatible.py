@@ -1,4 +1,4 @@
-"""What is the OpenAI-compatible servers' own, against a strict peer with each one's habits and the real SDK."""
+"""Behaviour specific to OpenAI-compatible servers, tested with the real SDK against a peer with each one's habits."""
 
 import pytest
 from open_peer import OpenModel
@@ -31,7 +31,7 @@ from chargehand.tools.provider import (
 
 pytestmark = pytest.mark.anyio
 
-SAYS = Reply("print('hello')", thinking="A greeting will do.")
+REPLY = Reply("print('hello')", thinking="A greeting will do.")
 HABITS = ("vllm", "llama_cpp", "lm_studio", "openrouter", "openai")
 every_habit = pytest.mark.parametrize("habit", HABITS)
 PRICE = {
@@ -44,13 +44,15 @@ EFFORTS = {"thinking": {"efforts": ["low", "high"], "turned_off_by": "none"}, "a
 
 
 @every_habit
-async def test_each_servers_thinking_is_told_from_its_answer(compatible, ask, own, observer, habit):
-    async with compatible(lambda _: SAYS, habit=habit) as (peer, provider):
-        request = ask("own-qwen", profile=own(**EFFORTS), thinking=Thinking(on=True, effort="high"))
+async def test_thinking_is_separated_from_the_answer_of_each_server(
+    compatible, make_request, make_profile, observer, habit
+):
+    async with compatible(lambda _: REPLY, habit=habit) as (peer, provider):
+        request = make_request("own-qwen", profile=make_profile(**EFFORTS), thinking=Thinking(on=True, effort="high"))
         generation = await provider.generate(request, observer)
 
     exchange = peer.journal.exchanges[-1]
-    assert generation.text == SAYS.text
+    assert generation.text == REPLY.text
     assert observer.phases == ["waiting", "thinking", "answering"]
     assert (generation.usage.input_tokens, generation.usage.output_tokens) == (
         exchange.input_tokens,
@@ -72,9 +74,11 @@ async def test_each_servers_thinking_is_told_from_its_answer(compatible, ask, ow
         ({"thinking": None}, Thinking(on=False), {}),
     ],
 )
-async def test_thinking_is_steered_as_the_profile_says(compatible, ask, own, observer, facts, thinking, expected):
-    async with compatible(lambda _: SAYS) as (peer, provider):
-        await provider.generate(ask("own-qwen", profile=own(**facts), thinking=thinking), observer)
+async def test_thinking_is_requested_as_the_profile_states(
+    compatible, make_request, make_profile, observer, facts, thinking, expected
+):
+    async with compatible(lambda _: REPLY) as (peer, provider):
+        await provider.generate(make_request("own-qwen", profile=make_profile(**facts), thinking=thinking), observer)
 
     always = {"model", "messages", "max_tokens", "stream_options", "stream"}
     body = peer.journal.exchanges[-1].body
@@ -82,50 +86,58 @@ async def test_thinking_is_steered_as_the_profile_says(compatible, ask, own, obs
     assert always <= set(body)
 
 
-async def test_a_model_that_wants_the_newer_limit_is_asked_once_more_and_then_at_once(compatible, ask, own, observer):
-    async with compatible(lambda _: SAYS, habit="openai") as (peer, provider):
-        request = ask("own-qwen", profile=own(thinking=None))
+async def test_a_model_that_needs_max_completion_tokens_is_retried_once_and_remembered(
+    compatible, make_request, make_profile, observer
+):
+    async with compatible(lambda _: REPLY, habit="openai") as (peer, provider):
+        request = make_request("own-qwen", profile=make_profile(thinking=None))
         for _ in range(2):
-            assert (await provider.generate(request, observer)).text == SAYS.text
+            assert (await provider.generate(request, observer)).text == REPLY.text
 
     assert [exchange.status for exchange in peer.journal.exchanges] == [400, 200, 200]
     assert [exchange.body.get("max_completion_tokens") for exchange in peer.journal.exchanges] == [None, 2000, 2000]
     assert len(observer.requests) == 3
 
 
-async def test_a_schema_is_sent_only_where_the_profile_says_that_the_server_takes_one(compatible, ask, own, observer):
+async def test_a_schema_is_sent_only_if_the_profile_states_support_for_it(
+    compatible, make_request, make_profile, observer
+):
     schema = {"type": "object", "properties": {"verdict": {"type": "string"}}}
 
     async with compatible(lambda _: Reply('{"verdict": "pass"}')) as (peer, provider):
-        await provider.generate(ask("own-qwen", answer_schema=schema), observer)
-        able = own(capabilities=["structured_output"])
-        await provider.generate(ask("own-qwen", profile=able, answer_schema=schema), observer)
+        await provider.generate(make_request("own-qwen", answer_schema=schema), observer)
+        capable = make_profile(capabilities=["structured_output"])
+        await provider.generate(make_request("own-qwen", profile=capable, answer_schema=schema), observer)
 
     without, with_it = (exchange.body for exchange in peer.journal.exchanges)
     assert "response_format" not in without
     assert with_it["response_format"]["json_schema"]["schema"]["required"] == ["verdict"]
 
 
-async def test_a_repair_gets_its_thinking_back_only_where_the_profile_says_so(compatible, ask, own, observer, prompt):
-    async with compatible(lambda _: SAYS) as (peer, provider):
+async def test_a_repair_sends_thinking_back_only_if_the_profile_states_so(
+    compatible, make_request, make_profile, observer, prompt
+):
+    async with compatible(lambda _: REPLY) as (peer, provider):
         for sent_back in (False, True):
-            profile = own(thinking={"sent_back": sent_back})
-            first = await provider.generate(ask("own-qwen", profile=profile, thinking=Thinking(on=True)), observer)
+            profile = make_profile(thinking={"sent_back": sent_back})
+            first = await provider.generate(
+                make_request("own-qwen", profile=profile, thinking=Thinking(on=True)), observer
+            )
             turns = (
                 Turn("user", prompt),
                 Turn("assistant", first.text, first.vendor_state),
                 Turn("user", "It failed."),
             )
-            await provider.generate(ask("own-qwen", profile=profile, turns=turns), observer)
+            await provider.generate(make_request("own-qwen", profile=profile, turns=turns), observer)
 
     answers = [peer.journal.exchanges[position].body["messages"][2] for position in (1, 3)]
-    assert answers[0] == {"role": "assistant", "content": SAYS.text}
-    assert answers[1] == {"role": "assistant", "content": SAYS.text, "reasoning_content": SAYS.thinking}
+    assert answers[0] == {"role": "assistant", "content": REPLY.text}
+    assert answers[1] == {"role": "assistant", "content": REPLY.text, "reasoning_content": REPLY.thinking}
 
 
-async def test_a_server_that_counts_nothing_is_estimated_and_that_is_marked(compatible, ask, observer):
-    async with compatible(lambda _: SAYS, counts=False) as (peer, provider):
-        generation = await provider.generate(ask("own-qwen", thinking=Thinking(on=True)), observer)
+async def test_usage_of_a_server_that_counts_no_tokens_is_estimated_and_marked(compatible, make_request, observer):
+    async with compatible(lambda _: REPLY, counts=False) as (peer, provider):
+        generation = await provider.generate(make_request("own-qwen", thinking=Thinking(on=True)), observer)
 
     exchange, usage = peer.journal.exchanges[-1], generation.usage
     assert usage.is_estimated
@@ -133,9 +145,9 @@ async def test_a_server_that_counts_nothing_is_estimated_and_that_is_marked(comp
     assert exchange.output_tokens * 0.5 < usage.output_tokens < exchange.output_tokens * 3
 
 
-async def test_what_openrouter_charged_is_what_it_cost(compatible, ask, observer):
-    async with compatible(lambda _: SAYS, habit="openrouter", cost_usd=0.0123) as (_, provider):
-        generation = await provider.generate(ask("own-qwen"), observer)
+async def test_the_cost_that_openrouter_reports_is_taken_over(compatible, make_request, observer):
+    async with compatible(lambda _: REPLY, habit="openrouter", cost_usd=0.0123) as (_, provider):
+        generation = await provider.generate(make_request("own-qwen"), observer)
 
     assert generation.usage.cost_usd == 0.0123
 
@@ -156,32 +168,34 @@ async def test_what_openrouter_charged_is_what_it_cost(compatible, ask, observer
     ],
     ids=str,
 )
-async def test_counts_that_are_missing_or_cannot_be_true_are_estimated(compatible, ask, observer, claims):
-    async with compatible(lambda _: SAYS, habit="openrouter", cost_usd=0.05, claims=claims) as (peer, provider):
-        generation = await provider.generate(ask("own-qwen"), observer)
+async def test_missing_or_impossible_token_counts_are_estimated(compatible, make_request, observer, claims):
+    async with compatible(lambda _: REPLY, habit="openrouter", cost_usd=0.05, claims=claims) as (peer, provider):
+        generation = await provider.generate(make_request("own-qwen"), observer)
 
     usage, exchange = generation.usage, peer.journal.exchanges[-1]
-    assert (generation.text, usage.is_estimated, usage.cost_usd) == (SAYS.text, True, 0.05)
+    assert (generation.text, usage.is_estimated, usage.cost_usd) == (REPLY.text, True, 0.05)
     assert exchange.input_tokens * 0.5 < usage.input_tokens < exchange.input_tokens * 3
     assert 0 <= usage.thinking_tokens <= usage.output_tokens < exchange.output_tokens * 3
     assert (usage.cache_read_tokens, usage.cache_write_tokens) == (0, 0)
 
 
 @pytest.mark.parametrize("cost_usd", [-3, 1e300, "free", {"amount": 1}])
-async def test_a_charge_that_cannot_be_true_is_not_booked(compatible, ask, observer, cost_usd):
-    async with compatible(lambda _: SAYS, habit="openrouter", cost_usd=cost_usd) as (_, provider):
-        generation = await provider.generate(ask("own-qwen"), observer)
+async def test_an_impossible_charge_is_ignored(compatible, make_request, observer, cost_usd):
+    async with compatible(lambda _: REPLY, habit="openrouter", cost_usd=cost_usd) as (_, provider):
+        generation = await provider.generate(make_request("own-qwen"), observer)
 
     assert generation.usage.cost_usd is None
 
 
 @every_habit
-async def test_a_prompt_over_the_window_is_too_long_in_each_servers_words(compatible, ask, own, observer, habit):
+async def test_a_prompt_beyond_the_window_is_recognized_in_each_servers_error(
+    compatible, make_request, make_profile, observer, habit
+):
     small = [OpenModel("org/own-qwen", context_tokens=8)]
 
-    async with compatible(lambda _: SAYS, small, habit=habit) as (_, provider):
+    async with compatible(lambda _: REPLY, small, habit=habit) as (_, provider):
         with pytest.raises(ContextTooLong):
-            await provider.generate(ask("own-qwen", profile=own(thinking=None)), observer)
+            await provider.generate(make_request("own-qwen", profile=make_profile(thinking=None)), observer)
 
 
 @every_habit
@@ -197,13 +211,15 @@ async def test_a_prompt_over_the_window_is_too_long_in_each_servers_words(compat
     ],
     ids=lambda value: str(value.status) if isinstance(value, HttpFault) else value.__name__,
 )
-async def test_refusals_are_understood_in_each_servers_form(compatible, ask, own, observer, habit, fault, expected):
+async def test_http_errors_are_recognized_in_each_servers_format(
+    compatible, make_request, make_profile, observer, habit, fault, expected
+):
     async with compatible(lambda _: fault, habit=habit) as (_, provider):
-        # The newer name at once, so that the fault is the answer to the first request.
+        # Without thinking parameters, which the openai habit refuses before it gives the fault.
         with pytest.raises(ProviderError) as caught:
-            await provider.generate(ask("own-qwen", profile=own(thinking=None)), observer)
+            await provider.generate(make_request("own-qwen", profile=make_profile(thinking=None)), observer)
 
-    if habit == "openai":  # it refuses the older name first, and the fault comes after
+    if habit == "openai":  # it refuses `max_tokens` first, and gives the fault to the second request
         assert len(observer.requests) == 2
     assert type(caught.value) is expected
 
@@ -220,37 +236,37 @@ async def test_refusals_are_understood_in_each_servers_form(compatible, ask, own
         ("lm_studio", 500, "", BrokenStream),
     ],
 )
-async def test_an_error_inside_a_good_stream_is_that_error(
-    compatible, ask, own, observer, habit, status, kind, expected
+async def test_an_error_within_a_stream_raises_the_matching_error(
+    compatible, make_request, make_profile, observer, habit, status, kind, expected
 ):
-    fault = ErrorInside(SAYS, after=2, status=status, kind=kind)
+    fault = ErrorInside(REPLY, after=2, status=status, kind=kind)
 
     async with compatible(lambda _: fault, habit=habit) as (_, provider):
         with pytest.raises(ProviderError) as caught:
-            await provider.generate(ask("own-qwen", profile=own(thinking=None)), observer)
+            await provider.generate(make_request("own-qwen", profile=make_profile(thinking=None)), observer)
 
     assert type(caught.value) is expected
 
 
-async def test_a_filtered_answer_is_refused(compatible, ask, observer):
+async def test_a_filtered_answer_is_refused(compatible, make_request, observer):
     async with compatible(lambda _: Reply("I", stop="refusal")) as (_, provider):
         with pytest.raises(Refused):
-            await provider.generate(ask("own-qwen"), observer)
+            await provider.generate(make_request("own-qwen"), observer)
 
 
-async def test_a_model_that_the_server_does_not_have_is_unknown(compatible, ask, own, observer):
-    async with compatible(lambda _: SAYS) as (_, provider):
+async def test_a_model_that_the_server_lacks_is_unknown(compatible, make_request, make_profile, observer):
+    async with compatible(lambda _: REPLY) as (_, provider):
         with pytest.raises(UnknownModelId, match="org/gone"):
-            await provider.generate(ask("own-qwen", profile=own(api_model="org/gone")), observer)
+            await provider.generate(make_request("own-qwen", profile=make_profile(api_model="org/gone")), observer)
 
 
-async def served(handler, ask, own, address, observer):
-    """What the adapter makes of an answer that no strict server gives."""
+async def generate_from(handler, make_request, make_profile, address, observer):
+    """The adapter's generation from a response that no strict server gives."""
     async with serving(Starlette(routes=[Route("/v1/chat/completions", handler, methods=["POST"])])) as url:
         address.url = url
         provider = LOADERS["openai_compatible"](VendorSettings())
         try:
-            return await provider.generate(ask("own-qwen", profile=own()), observer)
+            return await provider.generate(make_request("own-qwen", profile=make_profile()), observer)
         finally:
             await provider.aclose()
 
@@ -268,15 +284,15 @@ async def served(handler, ask, own, address, observer):
         '{"choices": [{"message": {"content": "not a stream"}}]}',
     ],
 )
-async def test_a_stream_that_makes_no_sense_is_broken(ask, own, address, observer, body):
+async def test_an_invalid_stream_is_broken(make_request, make_profile, address, observer, body):
     async def answer(_) -> Response:
         return PlainTextResponse(body, media_type="text/event-stream")
 
     with pytest.raises(BrokenStream):
-        await served(answer, ask, own, address, observer)
+        await generate_from(answer, make_request, make_profile, address, observer)
 
 
-async def test_comments_that_keep_a_connection_alive_are_no_part_of_the_answer(ask, own, address, observer):
+async def test_keep_alive_comments_are_not_part_of_the_answer(make_request, make_profile, address, observer):
     async def answer(_) -> Response:
         text = (
             ": OPENROUTER PROCESSING\n\n"
@@ -287,10 +303,12 @@ async def test_comments_that_keep_a_connection_alive_are_no_part_of_the_answer(a
         )
         return PlainTextResponse(text, media_type="text/event-stream")
 
-    assert (await served(answer, ask, own, address, observer)).text == "x = 1"
+    assert (await generate_from(answer, make_request, make_profile, address, observer)).text == "x = 1"
 
 
-async def test_no_account_of_the_environment_is_told_to_a_server(compatible, ask, own, observer, monkeypatch):
+async def test_openai_variables_of_the_environment_are_not_sent_to_a_server(
+    compatible, make_request, make_profile, observer, monkeypatch
+):
     for name, value in {
         "OPENAI_API_KEY": "sk-of-somebody-else",
         "OPENAI_ORG_ID": "org-secret",
@@ -299,15 +317,15 @@ async def test_no_account_of_the_environment_is_told_to_a_server(compatible, ask
     }.items():
         monkeypatch.setenv(name, value)
 
-    async with compatible(lambda _: SAYS, api_key="mine", keys={"MY_KEY": "mine"}) as (peer, provider):
-        await provider.generate(ask("own-qwen", profile=own(api_key_env="MY_KEY")), observer)
+    async with compatible(lambda _: REPLY, api_key="mine", keys={"MY_KEY": "mine"}) as (peer, provider):
+        await provider.generate(make_request("own-qwen", profile=make_profile(api_key_env="MY_KEY")), observer)
 
     assert peer.strange_headers == set()
 
 
-async def test_a_server_of_ones_own_needs_no_key_and_is_asked_what_it_has(compatible, own):
-    async with compatible(lambda _: SAYS) as (peer, provider):
-        profiles = [own(), own(id="other", api_model="org/other")]
+async def test_a_self_hosted_server_needs_no_key_and_is_asked_for_its_models(compatible, make_profile):
+    async with compatible(lambda _: REPLY) as (peer, provider):
+        profiles = [make_profile(), make_profile(id="other", api_model="org/other")]
         known = await provider.availability(profiles)
         await provider.availability(profiles)
 
@@ -320,19 +338,19 @@ async def test_a_server_of_ones_own_needs_no_key_and_is_asked_what_it_has(compat
 
 
 @every_habit
-async def test_each_servers_listing_is_read(compatible, own, habit):
-    async with compatible(lambda _: SAYS, habit=habit) as (_, provider):
-        known = (await provider.availability([own()]))["own-qwen"]
+async def test_the_listing_of_each_server_is_read(compatible, make_profile, habit):
+    async with compatible(lambda _: REPLY, habit=habit) as (_, provider):
+        known = (await provider.availability([make_profile()]))["own-qwen"]
 
     assert known.is_reachable
     assert known.context_tokens == (None if habit in ("lm_studio", "openai") else 32_768)
 
 
-async def test_what_is_listed_is_asked_anew_after_some_seconds(compatible, own, clock):
-    async with compatible(lambda _: SAYS) as (peer, provider):
-        await provider.availability([own()])
+async def test_a_listing_is_fetched_again_after_a_minute(compatible, make_profile, clock):
+    async with compatible(lambda _: REPLY) as (peer, provider):
+        await provider.availability([make_profile()])
         clock.now_s += 60
-        await provider.availability([own()])
+        await provider.availability([make_profile()])
 
     assert len(peer.journal.to("/v1/models")) == 2
 
@@ -350,24 +368,24 @@ async def test_what_is_listed_is_asked_anew_after_some_seconds(compatible, own, 
     ],
     ids=["nothing", "a list", "a word", "a number", "a long name", "too many", "too much"],
 )
-async def test_a_listing_that_makes_no_sense_makes_the_server_unusable_and_says_why(own, address, body):
+async def test_an_invalid_listing_makes_the_server_unavailable_with_a_reason(make_profile, address, body):
     async def models(_) -> Response:
         return PlainTextResponse(body)
 
     async with serving(Starlette(routes=[Route("/v1/models", models)])) as url:
         address.url = url
         provider = LOADERS["openai_compatible"](VendorSettings())
-        known = (await provider.availability([own()]))["own-qwen"]
+        known = (await provider.availability([make_profile()]))["own-qwen"]
         await provider.aclose()
 
     assert not known.is_reachable
     assert "`base_url` in the profile own-qwen" in (known.why_not or "")
 
 
-async def test_an_address_without_a_list_of_models_says_what_is_usually_missing(compatible, own):
-    async with compatible(lambda _: SAYS) as (_, provider):
-        url = own().base_url.removesuffix("/v1")
-        available = await provider.availability([own(base_url=url)])
+async def test_an_address_without_a_list_of_models_suggests_appending_v1(compatible, make_profile):
+    async with compatible(lambda _: REPLY) as (_, provider):
+        url = make_profile().base_url.removesuffix("/v1")
+        available = await provider.availability([make_profile(base_url=url)])
 
     assert available["own-qwen"].why_not == (
         f"{url.removeprefix('http://')} has no list of models at {url}/models (404). "
@@ -375,49 +393,51 @@ async def test_an_address_without_a_list_of_models_says_what_is_usually_missing(
     )
 
 
-async def test_the_names_of_a_listing_are_shown_without_control_characters(compatible, own):
-    async with compatible(lambda _: SAYS, [OpenModel("evil\x1b[2Jname\u202e")]) as (_, provider):
-        known = (await provider.availability([own()]))["own-qwen"]
+async def test_model_names_of_a_listing_are_shown_without_control_characters(compatible, make_profile):
+    async with compatible(lambda _: REPLY, [OpenModel("evil\x1b[2Jname\u202e")]) as (_, provider):
+        known = (await provider.availability([make_profile()]))["own-qwen"]
 
     assert (known.why_not or "").isprintable()
     assert "evil" in (known.why_not or "")
 
 
-async def test_a_named_key_that_is_not_there_is_missed_and_nothing_is_sent(compatible, ask, own, observer):
-    async with compatible(lambda _: SAYS, api_key="mine") as (peer, provider):
-        profile = own(api_key_env="MY_KEY")
+async def test_a_missing_key_is_named_by_its_variable_and_nothing_is_sent(
+    compatible, make_request, make_profile, observer
+):
+    async with compatible(lambda _: REPLY, api_key="mine") as (peer, provider):
+        profile = make_profile(api_key_env="MY_KEY")
         known = (await provider.availability([profile]))["own-qwen"]
         with pytest.raises(MissingKey, match="MY_KEY"):
-            await provider.generate(ask("own-qwen", profile=profile), observer)
+            await provider.generate(make_request("own-qwen", profile=profile), observer)
         assert await provider.check_access() is None
 
     assert "MY_KEY" in (known.why_not or "")
     assert peer.journal.exchanges == []
 
 
-async def test_a_wrong_key_is_named_by_its_variable_only(compatible, ask, own, observer):
-    async with compatible(lambda _: SAYS, api_key="mine", keys={"MY_KEY": "sk-not-the-one"}) as (_, provider):
-        profile = own(api_key_env="MY_KEY")
+async def test_a_wrong_key_is_named_by_its_variable_only(compatible, make_request, make_profile, observer):
+    async with compatible(lambda _: REPLY, api_key="mine", keys={"MY_KEY": "sk-not-the-one"}) as (_, provider):
+        profile = make_profile(api_key_env="MY_KEY")
         known = (await provider.availability([profile]))["own-qwen"]
         with pytest.raises(AuthenticationFailed) as caught:
-            await provider.generate(ask("own-qwen", profile=profile), observer)
+            await provider.generate(make_request("own-qwen", profile=profile), observer)
         problem = await provider.check_access()
 
-    for said in (str(caught.value), known.why_not or "", problem or ""):
-        assert "MY_KEY" in said
-        assert "sk-not-the-one" not in said
+    for message in (str(caught.value), known.why_not or "", problem or ""):
+        assert "MY_KEY" in message
+        assert "sk-not-the-one" not in message
 
 
-async def test_a_server_that_wants_a_key_of_a_profile_without_one_says_what_to_write(compatible, own):
-    async with compatible(lambda _: SAYS, api_key="mine") as (_, provider):
-        known = (await provider.availability([own()]))["own-qwen"]
+async def test_a_server_that_requires_a_key_suggests_api_key_env(compatible, make_profile):
+    async with compatible(lambda _: REPLY, api_key="mine") as (_, provider):
+        known = (await provider.availability([make_profile()]))["own-qwen"]
 
     assert "`api_key_env` in the profile own-qwen" in (known.why_not or "")
 
 
-async def test_a_vendor_elsewhere_is_asked_nothing_before_a_choice(own):
+async def test_a_remote_vendor_is_available_without_being_contacted(make_profile):
     provider = LOADERS["openai_compatible"](VendorSettings(key_of=lambda _: "sk-x"))
-    profile = own(base_url="https://router.example/api/v1", api_key_env="ROUTER_KEY")
+    profile = make_profile(base_url="https://router.example/api/v1", api_key_env="ROUTER_KEY")
 
     known = (await provider.availability([profile]))["own-qwen"]
 
@@ -425,9 +445,9 @@ async def test_a_vendor_elsewhere_is_asked_nothing_before_a_choice(own):
     await provider.aclose()
 
 
-async def test_access_to_a_keyed_server_shows_in_its_models_afterwards(compatible, own):
-    async with compatible(lambda _: SAYS, api_key="mine", keys={"MY_KEY": "mine"}) as (_, provider):
-        priced = own(api_key_env="MY_KEY", api_model="org/gone", price=PRICE)
+async def test_checking_access_to_a_keyed_server_reads_its_list_of_models(compatible, make_profile):
+    async with compatible(lambda _: REPLY, api_key="mine", keys={"MY_KEY": "mine"}) as (_, provider):
+        priced = make_profile(api_key_env="MY_KEY", api_model="org/gone", price=PRICE)
         await provider.availability([priced])
         problem = await provider.check_access()
         known = (await provider.availability([priced]))["own-qwen"]
@@ -436,9 +456,9 @@ async def test_access_to_a_keyed_server_shows_in_its_models_afterwards(compatibl
     assert "org/gone" in (known.why_not or "")
 
 
-async def test_one_server_that_answers_is_access_and_the_other_says_its_own(compatible, own):
-    async with compatible(lambda _: SAYS) as (_, provider):
-        profiles = [own(), own(id="dead", base_url="http://127.0.0.1:9/v1")]
+async def test_access_has_no_problem_if_one_of_two_servers_answers(compatible, make_profile):
+    async with compatible(lambda _: REPLY) as (_, provider):
+        profiles = [make_profile(), make_profile(id="dead", base_url="http://127.0.0.1:9/v1")]
         await provider.availability(profiles)
         problem = await provider.check_access()
         known = await provider.availability(profiles)
@@ -461,41 +481,43 @@ async def test_one_server_that_answers_is_access_and_the_other_says_its_own(comp
     ],
     ids=lambda value: value.get("base_url") if isinstance(value, dict) else str(value),
 )
-async def test_the_address_and_the_price_decide_what_is_local(own, facts, is_local):
+async def test_address_and_price_decide_whether_a_model_is_local(make_profile, facts, is_local):
     settings = VendorSettings(
         key_of=lambda _: "", local_hosts=frozenset({"gpu-box.lan"}), gate=Gate(frozenset({"gpu-box.lan"}))
     )
     provider = LOADERS["openai_compatible"](settings)
 
-    # With a key that is missing nobody is asked: what is local is decided without the network.
-    known = (await provider.availability([own(api_key_env="ABSENT", **facts)]))["own-qwen"]
+    # Without its key no server is contacted: locality is decided without the network.
+    known = (await provider.availability([make_profile(api_key_env="ABSENT", **facts)]))["own-qwen"]
 
     assert known.is_local is is_local
     await provider.aclose()
 
 
-async def test_a_local_only_request_goes_to_the_own_server_and_to_no_other(compatible, ask, own, observer):
-    async with compatible(lambda _: SAYS) as (peer, provider):
-        answer = await provider.generate(ask("own-qwen", local_only=True), observer)
-        gateway, elsewhere = own(price=PRICE), own(base_url="http://192.0.2.7:8000/v1")
+async def test_a_local_only_request_goes_only_to_a_local_server_without_a_price(
+    compatible, make_request, make_profile, observer
+):
+    async with compatible(lambda _: REPLY) as (peer, provider):
+        answer = await provider.generate(make_request("own-qwen", local_only=True), observer)
+        gateway, elsewhere = make_profile(price=PRICE), make_profile(base_url="http://192.0.2.7:8000/v1")
         for profile in (gateway, elsewhere):
             with pytest.raises(NotLocal):
-                await provider.generate(ask("own-qwen", profile=profile, local_only=True), observer)
+                await provider.generate(make_request("own-qwen", profile=profile, local_only=True), observer)
         unasked = await provider.availability([elsewhere], local_only=True)
 
-    assert answer.text == SAYS.text
+    assert answer.text == REPLY.text
     assert len(peer.journal.exchanges) == 1
     assert "local_hosts" in (unasked["own-qwen"].why_not or "")
 
 
 @pytest.mark.parametrize("url", ["http://x:99999/v1", "http://a\\b/v1", "http://[oops/v1"])
-async def test_an_address_that_none_could_use_names_its_profile(ask, own, observer, url):
+async def test_an_invalid_address_is_reported_with_its_profile(make_request, make_profile, observer, url):
     provider = LOADERS["openai_compatible"](VendorSettings())
-    profile = own(base_url=url)
+    profile = make_profile(base_url=url)
 
     known = (await provider.availability([profile]))["own-qwen"]
     with pytest.raises(Unreachable, match="own-qwen"):
-        await provider.generate(ask("own-qwen", profile=profile), observer)
+        await provider.generate(make_request("own-qwen", profile=profile), observer)
 
     assert not known.is_reachable
     assert "`base_url` in the profile own-qwen" in (known.why_not or "")

@@ -1,4 +1,4 @@
-"""An embedder elsewhere gets no text that must stay, and none with a secret in it."""
+"""A remote embedder receives no local-only text and no secret."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ from chargehand.tools.guarding.secrets import SecretSearch
 pytestmark = pytest.mark.anyio
 
 
-class Elsewhere:
-    """An embedder that writes down what it was sent."""
+class RemoteEmbedder:
+    """A remote embedder that records what it receives."""
 
     id, dimensions, similar_from, is_remote = "elsewhere", 2, 0.5, True
 
@@ -32,8 +32,8 @@ class Elsewhere:
         self.received.append("closed")
 
 
-async def test_a_secret_is_replaced_in_what_is_embedded_elsewhere():
-    inner = Elsewhere()
+async def test_a_secret_is_redacted_before_remote_embedding():
+    inner = RemoteEmbedder()
     embedder = RedactingEmbedder(inner, SecretSearch(), local_only=False)
 
     await embedder.prepare()
@@ -44,8 +44,8 @@ async def test_a_secret_is_replaced_in_what_is_embedded_elsewhere():
     assert (embedder.id, embedder.dimensions, embedder.similar_from) == ("elsewhere", 2, 0.5)
 
 
-async def test_a_text_that_must_stay_is_not_embedded_elsewhere():
-    inner = Elsewhere()
+async def test_a_local_only_text_is_not_sent_to_a_remote_embedder():
+    inner = RemoteEmbedder()
 
     with pytest.raises(EmbedderUnavailable):
         await RedactingEmbedder(inner, SecretSearch(), local_only=False).embed(["private"], local_only=True)
@@ -53,8 +53,8 @@ async def test_a_text_that_must_stay_is_not_embedded_elsewhere():
     assert inner.received == []
 
 
-async def test_with_the_setting_an_embedder_elsewhere_is_not_asked_at_all():
-    inner = Elsewhere()
+async def test_a_remote_embedder_is_not_contacted_under_the_local_only_setting():
+    inner = RemoteEmbedder()
     embedder = RedactingEmbedder(inner, SecretSearch(), local_only=True)
 
     with pytest.raises(EmbedderUnavailable, match="CHARGEHAND_EMBEDDER=lexical"):

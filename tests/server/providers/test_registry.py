@@ -1,4 +1,4 @@
-"""Adapters are found by name, and cost nothing until they are used."""
+"""Adapters are found by name, and import no SDK before the first request."""
 
 import subprocess
 import sys
@@ -33,16 +33,16 @@ print(",".join(sorted({sdks!r} & set(sys.modules))))
 def test_no_sdk_is_imported_before_the_first_request(key):
     program = LOAD.format(key=key, sdks=SDKS)
 
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    completed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
 
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() == ""
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.strip() == ""
 
 
 def test_settings_do_not_show_keys():
-    shown = repr(VendorSettings(anthropic_api_key="sk-ant-secret", cerebras_api_key="csk-secret"))
+    printed = repr(VendorSettings(anthropic_api_key="sk-ant-secret", cerebras_api_key="csk-secret"))
 
-    assert "secret" not in shown
+    assert "secret" not in printed
 
 
 def test_every_adapter_is_a_provider():

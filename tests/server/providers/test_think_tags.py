@@ -1,11 +1,11 @@
-"""Thinking left in the visible text is told apart, however the stream cuts it."""
+"""Thinking left in the visible text is separated from the answer, however the stream is chunked."""
 
 import pytest
 
 from chargehand.server.providers.think_tags import ThinkTags
 
 
-def told_apart(pieces: list[str]) -> tuple[str, str]:
+def separate(pieces: list[str]) -> tuple[str, str]:
     """(thinking, answer)"""
     tags = ThinkTags()
     found = [piece for text in pieces for piece in tags.take(text)] + list(tags.flush())
@@ -27,6 +27,6 @@ def told_apart(pieces: list[str]) -> tuple[str, str]:
         ("", ("", "")),
     ],
 )
-def test_only_a_block_at_the_start_is_thinking_wherever_the_pieces_end(text, expected):
+def test_only_a_leading_think_block_is_thinking_however_the_stream_is_chunked(text, expected):
     for size in (1, 2, 3, 5, 8, 100):
-        assert told_apart([text[start : start + size] for start in range(0, len(text), size)]) == expected
+        assert separate([text[start : start + size] for start in range(0, len(text), size)]) == expected
