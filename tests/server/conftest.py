@@ -24,8 +24,8 @@ from chargehand.server.settings import HttpSettings
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _a_schema_is_checked_once() -> Iterator[None]:
-    """Each client checks the schemas of results before it trusts them: the same few, a fifth of a short test's work."""
+def _check_each_schema_once() -> Iterator[None]:
+    """Every client checks the same few result schemas; checking each once saves a fifth of a short test's time."""
     check, checked = Draft202012Validator.check_schema, set[str]()
 
     def check_once(schema: Any) -> None:
@@ -41,34 +41,34 @@ def _a_schema_is_checked_once() -> Iterator[None]:
 
 @pytest.fixture(params=["auto", "legacy"])
 def era(request: pytest.FixtureRequest) -> str:
-    """Both protocol eras: 2026-07-28, and the handshake before it."""
+    """Both protocol eras: 2026-07-28 ("auto"), and the one with a handshake before it ("legacy")."""
     return request.param
 
 
 @pytest.fixture
 def connect(request: pytest.FixtureRequest) -> Connect:
-    """Starts a server in the test's environment, and a client of it: `async with connect(era) as client`.
+    """Starts a server in the test's environment and connects a client to it: `async with connect(era) as client`.
 
-    `--over` says how the client reaches it. What else is given goes to the client.
+    `--over` selects the transport. All other arguments go to the client.
     """
     over: str = request.config.getoption("--over")
 
     @contextlib.asynccontextmanager
-    async def connecting(era: str = "auto", **of_the_client: Any) -> AsyncGenerator[Client]:
+    async def connecting(era: str = "auto", **client_options: Any) -> AsyncGenerator[Client]:
         if over == "memory":
-            async with Client(build_app(own_services), mode=era, **of_the_client) as client:
+            async with Client(build_app(own_services), mode=era, **client_options) as client:
                 yield client
         elif over == "stdio":
-            # A child process gets none of this environment by itself.
+            # By default the SDK passes only a few variables on to the child process.
             server = StdioServerParameters(command=COMMAND[0], args=list(COMMAND[1:]), env=dict(os.environ))
-            async with Client(server, mode=era, **of_the_client) as client:
+            async with Client(server, mode=era, **client_options) as client:
                 yield client
         else:
             binding = Binding(port=0)
             with listen(binding) as listener:
                 binding = binding.at_port(listener.getsockname()[1])
                 app = http_app(own_services, binding, AccessRules(), HttpSettings())
-                async with serving(app, listener), Client(binding.url, mode=era, **of_the_client) as client:
+                async with serving(app, listener), Client(binding.url, mode=era, **client_options) as client:
                     yield client
 
     return connecting
@@ -76,7 +76,7 @@ def connect(request: pytest.FixtureRequest) -> Connect:
 
 @pytest.fixture
 def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> OpenHouse:
-    """Opens a house: `async with open_house(script) as house`."""
+    """Starts a server with local peers as its vendors: `async with open_house(script) as house`."""
 
     @contextlib.asynccontextmanager
     async def opening(
@@ -85,7 +85,7 @@ def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> O
         installed: tuple[OllamaModel, ...] = (QWEN,),
         era: str = "auto",
         without: tuple[str, ...] = (),
-        **of_the_client: Any,
+        **client_options: Any,
     ) -> AsyncGenerator[House]:
         async with vendors(answer, installed=installed) as peers:
             for name, value in peers.environment.items():
@@ -94,7 +94,7 @@ def open_house(monkeypatch: pytest.MonkeyPatch, tmp_path, connect: Connect) -> O
             project = tmp_path / "project"
             project.mkdir(exist_ok=True)
             monkeypatch.setenv("CHARGEHAND_ROOTS", str(project))
-            async with connect(era, **of_the_client) as client:
+            async with connect(era, **client_options) as client:
                 yield House(client, peers)
 
     return opening

@@ -48,7 +48,7 @@ async def test_doctor_lists_remedies_and_exits_1_when_no_model_can_generate(envi
 async def test_an_inaccessible_data_folder_is_named_with_a_remedy(
     environment: dict[str, str], tmp_path: Path, command: tuple[str, ...]
 ):
-    home = tmp_path / ("x" * 300)  # too long to exist; what belongs to another user fails likewise
+    home = tmp_path / ("x" * 300)  # too long to exist; another user's folder fails in the same way
 
     result = await run_command(environment | {"CHARGEHAND_HOME": str(home)}, *command)
 
@@ -547,12 +547,12 @@ async def test_the_demo_names_profiles_that_it_cannot_copy(environment: dict[str
     profiles.mkdir(parents=True)
     os.mkfifo(profiles / "pipe.yaml")
 
-    seen = await run_command(environment, "demo")
+    result = await run_command(environment, "demo")
 
-    assert seen.code == 1
-    assert f"demo: {profiles} cannot be copied" in seen.error
-    assert "pipe.yaml" in seen.error
-    assert "Traceback" not in seen.error
+    assert result.code == 1
+    assert f"demo: {profiles} cannot be copied" in result.error
+    assert "pipe.yaml" in result.error
+    assert "Traceback" not in result.error
 
 
 async def test_ctrl_c_ends_the_demo_without_a_traceback(environment: dict[str, str]):

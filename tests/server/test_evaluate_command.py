@@ -331,7 +331,7 @@ async def _wait_for_requests(models: SuiteModels, times: int) -> None:
 async def _interrupt_at_request(
     folder: Path, peers: Vendors, models: SuiteModels, times: int, ending: signal.Signals, *terms: str
 ) -> tuple[int, str]:
-    """Starts an evaluation and sends the signal during the request of that number; returns exit code and output."""
+    """Starts an evaluation and sends it the signal during request number `times`; returns exit code and output."""
     async with await _start_evaluation(folder, peers, *terms) as process:
         await _wait_for_requests(models, times)
         process.send_signal(ending)

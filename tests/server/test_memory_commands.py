@@ -255,13 +255,13 @@ def test_forget_removes_one_task_or_all(run_memory, home):
     run_memory("export", file)
     name = json.loads(file.read_text().splitlines()[1])["id"]
 
-    one = run_memory("forget", name, "--yes")
-    rest = run_memory("forget", "--all", "--yes", "--json").json
-    none = run_memory("forget", "--project", "red", "--yes")
+    forgotten = run_memory("forget", name, "--yes")
+    all_others = run_memory("forget", "--all", "--yes", "--json").json
+    unknown_project = run_memory("forget", "--project", "red", "--yes")
 
-    assert "1 task forgotten" in one.out
-    assert (rest["tasks"], rest["is_scrubbed"]) == (2, True)
-    assert "Nothing was forgotten" in none.out
+    assert "1 task forgotten" in forgotten.out
+    assert (all_others["tasks"], all_others["is_scrubbed"]) == (2, True)
+    assert "Nothing was forgotten" in unknown_project.out
 
 
 def test_forgetting_no_task_is_reported_as_json(run_memory, home):

@@ -320,15 +320,15 @@ async def test_a_pinned_delegation_that_times_out_in_the_queue_fails_without_an_
     assert any("did not get its turn in time" in note for note in second["notes"])
 
 
-@pytest.mark.parametrize("harm", ["deleted", "replaced"])
-async def test_a_server_whose_data_folder_is_taken_away_says_so_and_spends_nothing_unseen(
-    open_house: OpenHouse, tmp_path: Path, harm: str
+@pytest.mark.parametrize("damage", ["deleted", "replaced"])
+async def test_calls_are_refused_without_a_request_while_the_data_folder_is_missing_or_replaced(
+    open_house: OpenHouse, tmp_path: Path, damage: str
 ):
     home, script = tmp_path / "chargehand-home", Script({LOCAL: [RIGHT]})
     async with open_house(script) as house:
         before = await house.call("delegate_generation", task=RENAME, tests=TESTS)
         home.rename(tmp_path / "away")
-        if harm == "replaced":
+        if damage == "replaced":
             async with own_services():
                 pass
         refusals = [

@@ -59,7 +59,7 @@ async def test_route_task_after_an_import_agrees_with_bench_predict(
         assert await import_from(own_services, [outcomes], names=(), restore=False, as_json=True) == 0
         with anyio.fail_after(60):
             while (await house.call("route_task", task=EASY[0]))["similar_tasks"] == 0:
-                """The index is still loading."""
+                """Wait until the index is loaded."""
         routed = [
             {model: await house.call("route_task", task=text, model=model) for model in ("sonnet", "qwen3-30b-a3b")}
             for text in NEW_TASKS

@@ -82,12 +82,12 @@ async def test_a_task_resource_has_its_text_receipt_and_reported_outcomes(open_h
 async def test_a_task_of_another_project_is_shown_without_its_text_and_not_completed(
     open_house: OpenHouse, connect: Connect, era: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
+    other_project = tmp_path / "elsewhere"
+    other_project.mkdir()
     async with open_house(Script({"qwen3:30b-a3b": [RIGHT]}), era=era) as house:
         receipt = await house.call("delegate_generation", task=RENAME)
         uri = f"chargehand://tasks/{receipt['task_id']}"
-        monkeypatch.setenv("CHARGEHAND_ROOTS", str(elsewhere))
+        monkeypatch.setenv("CHARGEHAND_ROOTS", str(other_project))
         async with connect(era) as client:
             (content,) = (await client.read_resource(uri)).contents
             offered = (await client.complete(TASKS, {"name": "task_id", "value": ""})).completion

@@ -127,7 +127,7 @@ async def test_idle_connections_are_dropped_to_admit_new_clients(open_server: Op
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
-async def test_running_out_of_file_descriptors_is_logged_at_most_once_and_is_survived(tmp_path: Path):
+async def test_running_out_of_file_descriptors_is_logged_once_and_survived(tmp_path: Path):
     serve = "ulimit -n 60; exec $0 -m chargehand.server serve --http --port 0"
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "CHARGEHAND_HOME": str(tmp_path / "data")}
     process = await anyio.to_thread.run_sync(
@@ -144,7 +144,7 @@ async def test_running_out_of_file_descriptors_is_logged_at_most_once_and_is_sur
             async def connect() -> None:
                 await idle.enter_async_context(await open_connection(url))
 
-            process.send_signal(signal.SIGSTOP)  # so that it then finds more at once than it can take
+            process.send_signal(signal.SIGSTOP)  # so that more connections wait than it can accept
             with anyio.fail_after(BOUND_S):
                 async with anyio.create_task_group() as group:
                     for _ in range(ACCEPT_BACKLOG):

@@ -180,7 +180,7 @@ async def test_a_refused_token_is_logged_once_as_a_warning_and_then_at_level_inf
     ]
 
 
-async def test_a_token_that_is_not_the_fixed_one_is_logged(
+async def test_the_refusal_of_a_wrong_fixed_token_is_logged(
     environment: dict[str, str], tmp_path: Path, started: list[Server]
 ):
     server = Server(environment | {"CHARGEHAND_HTTP_TOKEN": "x" * 30}, tmp_path, "--port", "0")

@@ -444,8 +444,8 @@ async def test_a_redirect_is_not_followed(open_vendor, make_request, vendor, obs
         await journal.record(request)
         return Response(status_code=200)
 
-    async with serving(Starlette(routes=[Route("/{rest:path}", trap, methods=["GET", "POST"])])) as elsewhere:
-        fault = HttpFault(307, headers={"location": f"{elsewhere}/v1/messages"})
+    async with serving(Starlette(routes=[Route("/{rest:path}", trap, methods=["GET", "POST"])])) as redirect_target:
+        fault = HttpFault(307, headers={"location": f"{redirect_target}/v1/messages"})
         async with open_vendor(lambda _: fault) as (_, provider):
             with pytest.raises(Unreachable, match="redirect"):
                 await provider.generate(make_request(PROFILES[vendor]), observer)

@@ -499,11 +499,11 @@ async def test_a_local_only_request_goes_only_to_a_local_server_without_a_price(
 ):
     async with compatible(lambda _: REPLY) as (peer, provider):
         answer = await provider.generate(make_request("own-qwen", local_only=True), observer)
-        gateway, elsewhere = make_profile(price=PRICE), make_profile(base_url="http://192.0.2.7:8000/v1")
-        for profile in (gateway, elsewhere):
+        gateway, remote = make_profile(price=PRICE), make_profile(base_url="http://192.0.2.7:8000/v1")
+        for profile in (gateway, remote):
             with pytest.raises(NotLocal):
                 await provider.generate(make_request("own-qwen", profile=profile, local_only=True), observer)
-        unasked = await provider.availability([elsewhere], local_only=True)
+        unasked = await provider.availability([remote], local_only=True)
 
     assert answer.text == REPLY.text
     assert len(peer.journal.exchanges) == 1
