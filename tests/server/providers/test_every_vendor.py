@@ -1,5 +1,6 @@
 """Behaviour common to all four adapters, tested with the real SDKs against their peers over HTTP."""
 
+import ssl
 from collections.abc import Callable
 
 import anyio
@@ -280,6 +281,17 @@ async def test_our_timeout_ends_a_stalled_answer_and_closes_the_connection(open_
             await exchange.over.wait()
 
     assert exchange.client_disconnected
+
+
+@every_vendor
+async def test_a_local_address_without_tls_is_reached_without_loading_certificates(
+    open_vendor, make_request, vendor, observer, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ssl, "create_default_context", None)
+    async with open_vendor(lambda _: GOOD) as (_, provider):
+        generation = await provider.generate(make_request(PROFILES[vendor]), observer)
+
+    assert generation.text
 
 
 @every_vendor
