@@ -95,7 +95,7 @@ async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "place", "shown"),
+    ("arguments", "argument", "value"),
     [
         ({"task": ["a", "b"]}, "`task`", "['a', 'b']"),
         ({"task": 5}, "`task`", "got 5"),
@@ -113,12 +113,12 @@ async def test_an_unknown_argument_is_named_with_a_suggestion(refusal: Refusal):
 )
 @pytest.mark.parametrize("tool", TASK_TOOLS)
 async def test_an_invalid_value_is_reported_with_its_argument(
-    refusal: Refusal, tool: str, arguments: dict[str, Any], place: str, shown: str
+    refusal: Refusal, tool: str, arguments: dict[str, Any], argument: str, value: str
 ):
     text = await refusal(tool, arguments)
 
-    assert text.startswith(f"{tool}: {place}: ")
-    assert shown in text
+    assert text.startswith(f"{tool}: {argument}: ")
+    assert value in text
     assert text.endswith(". Correct it and call again.")
 
 

@@ -149,9 +149,9 @@ async def test_remote_vendors_are_not_reported_as_reachable_under_local_only(env
         listed = await run_command(local_only, "profiles", "list", "--json")
 
     lines = {line["what"]: (line["health"], line["finding"]) for line in result.json["lines"]}
-    why = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
-    assert lines["anthropic"] == lines["cerebras"] == ("missing", why)
-    assert lines["role economy"] == ("missing", f"claude-haiku-5-5: {why}")
+    reason = "not asked: CHARGEHAND_LOCAL_ONLY keeps everything on this machine"
+    assert lines["anthropic"] == lines["cerebras"] == ("missing", reason)
+    assert lines["role economy"] == ("missing", f"claude-haiku-5-5: {reason}")
     assert lines["role local"] == ("ok", "qwen3-30b-a3b")
     assert [profile["id"] for profile in listed.json if profile["reachable"]] == ["qwen3-30b-a3b"]
 

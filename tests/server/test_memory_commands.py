@@ -238,15 +238,15 @@ def test_prune_reports_the_pruned_tasks_and_stats_still_count_them(run_memory, h
     assert [(row["tasks"], row["pruned_tasks"]) for row in models] == [(1, 2)]
 
 
-@pytest.mark.parametrize(("answer", "left"), [("y\n", 0), ("n\n", 3), ("\n", 3), ("", 3), ("\x03y\n", 3)])
-def test_forget_all_asks_for_confirmation_on_a_terminal(run_memory, home, monkeypatch, answer, left):
+@pytest.mark.parametrize(("answer", "remaining"), [("y\n", 0), ("n\n", 3), ("\n", 3), ("", 3), ("\x03y\n", 3)])
+def test_forget_all_asks_for_confirmation_on_a_terminal(run_memory, home, monkeypatch, answer, remaining):
     import_three_tasks(home, run_memory)
     monkeypatch.setattr("sys.stdin", Terminal(answer))
 
     result = run_memory("forget", "--all")
 
     assert (result.code, "Forget everything: 3 tasks, permanently?" in result.error) == (0, True)
-    assert run_memory("stats", "--json").json["tasks"] == left
+    assert run_memory("stats", "--json").json["tasks"] == remaining
 
 
 def test_forget_removes_one_task_or_all(run_memory, home):
@@ -291,8 +291,8 @@ def test_forget_project_removes_the_tasks_of_that_folder(run_memory, home, tmp_p
     assert "1 task forgotten" in forgotten.out
 
 
-@pytest.mark.parametrize("which", ["busy", "--all"])
-def test_a_running_task_is_not_forgotten(run_memory, home, which):
+@pytest.mark.parametrize("argument", ["busy", "--all"])
+def test_a_running_task_is_not_forgotten(run_memory, home, argument):
     import_three_tasks(home, run_memory)
     before = run_memory("stats", "--json").json["tasks"]
 
@@ -300,7 +300,7 @@ def test_a_running_task_is_not_forgotten(run_memory, home, which):
         ledger, owner = await Ledger.open(home, utc_now), await Owner.enter(home)
         task = NewTask("busy", "delegation", "Sort a list", "code_generation", 2.0, local_only=False, owner=owner.id)
         await ledger.begin_task(task)
-        result = await anyio.to_thread.run_sync(run_memory, "forget", which, "--yes")
+        result = await anyio.to_thread.run_sync(run_memory, "forget", argument, "--yes")
         await owner.leave()
         await ledger.aclose()
         return result

@@ -171,9 +171,9 @@ async def test_the_proposal_of_a_trial_is_written_only_after_the_user_agrees(
     code = await offer(own_services, [haiku_is_better], apply=False, as_json=False)
 
     async with own_services() as services:
-        places = {model: services.catalogue.profiles[model].roles.get("local") for model in (HAIKU, LOCAL)}
+        ranks = {model: services.catalogue.profiles[model].roles.get("local") for model in (HAIKU, LOCAL)}
     assert code == 0
-    assert places == ({HAIKU: 2, LOCAL: 3} if is_written else {HAIKU: None, LOCAL: 2})
+    assert ranks == ({HAIKU: 2, LOCAL: 3} if is_written else {HAIKU: None, LOCAL: 2})
 
 
 @pytest.mark.parametrize(
@@ -193,14 +193,14 @@ def test_a_trial_moves_no_untried_model_ahead_of_another(before: dict[str, int |
         if (place := before.get(profile.id)) is not None:
             profile.roles["local"] = place
 
-    places = dict(before)
+    ranks = dict(before)
     for proposal in proposals_of(BETTER, catalogue, "e1" * 8, dt.date(2026, 11, 29)):
         assert (proposal.place, proposal.before) == (("roles", "local"), before[proposal.profile])
         assert proposal.after != proposal.before
-        places[proposal.profile] = proposal.after
+        ranks[proposal.profile] = proposal.after
 
-    assert sorted(places, key=lambda model: (places[model], model)) == after
-    assert len(set(places.values())) == len(places)
+    assert sorted(ranks, key=lambda model: (ranks[model], model)) == after
+    assert len(set(ranks.values())) == len(ranks)
 
 
 async def test_apply_alone_does_not_write_the_proposal_of_a_trial(monkeypatch):

@@ -43,9 +43,9 @@ def run_profiles(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("COLUMNS", "300")
 
-    def run(*words: str, answer: str | None = None) -> CommandResult:
+    def run(*options: str, answer: str | None = None) -> CommandResult:
         monkeypatch.setattr(sys, "stdin", standard_input(answer))
-        code = main(["profiles", *words])
+        code = main(["profiles", *options])
         printed = capsys.readouterr()
         return CommandResult(code, printed.out, printed.err)
 
@@ -166,8 +166,14 @@ def test_too_few_items_yield_no_proposal(run_profiles, home: Path):
 @pytest.mark.parametrize(("passed", "ends"), [(20, True), (19, False)])
 def test_probation_ends_when_an_evaluation_passes_at_least_half(run_profiles, home: Path, passed: int, ends: bool):
     lifecycle: Fact = {"status": "active", "source": "Ollama show", "seen": "2026-11-25", "on_probation": True}
-    whole: Fact = {"id": "new", "name": "New", "provider": "ollama", "api_model": "new:1b", "lifecycle": lifecycle}
-    new_profile = Proposal("new", (), None, whole, Evidence("releases", "Ollama show", utc_now().date()))
+    profile_facts: Fact = {
+        "id": "new",
+        "name": "New",
+        "provider": "ollama",
+        "api_model": "new:1b",
+        "lifecycle": lifecycle,
+    }
+    new_profile = Proposal("new", (), None, profile_facts, Evidence("releases", "Ollama show", utc_now().date()))
     add(home / "profiles" / FOLDER, NO_UPDATES, [new_profile], utc_now())
     record_measurements(home, *items("new", passed, 40))
 
@@ -177,8 +183,8 @@ def test_probation_ends_when_an_evaluation_passes_at_least_half(run_profiles, ho
 
 
 def test_repetitions_of_an_item_are_not_new_evidence(run_profiles, home: Path):
-    once = items("qwen3-14b", 9, 9)
-    record_measurements(home, *(replace(row, repetition=n) for row in once for n in range(5)))
+    first_pass = items("qwen3-14b", 9, 9)
+    record_measurements(home, *(replace(row, repetition=n) for row in first_pass for n in range(5)))
 
     assert "9 item(s) are too few" in run_profiles("update", "--from-evaluation").out
 
@@ -195,13 +201,13 @@ def test_measurements_of_an_older_build_are_not_counted(run_profiles, home: Path
 def test_a_significantly_better_model_ranks_first_and_suits_the_task_type(run_profiles, home: Path):
     local = [p.id for p in load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)]
     first, second = local[:2]
-    places = sorted(SHIPPED[model].roles["local"] for model in (first, second))
+    ranks = sorted(SHIPPED[model].roles["local"] for model in (first, second))
     record_measurements(home, *items(first, 12, 40), *items(second, 38, 40))
 
     proposed = run_profiles("update", "--from-evaluation", "--json").proposed
 
-    assert proposed[second, "roles", "local"] == places[0]
-    assert proposed[first, "roles", "local"] == places[1]
+    assert proposed[second, "roles", "local"] == ranks[0]
+    assert proposed[first, "roles", "local"] == ranks[1]
     assert "debugging" in proposed[second, "suits"]
     assert "debugging" in proposed[first, "avoids"]
     hand_written = list(SHIPPED[first].weaknesses)
@@ -212,8 +218,8 @@ def test_a_significantly_better_model_ranks_first_and_suits_the_task_type(run_pr
 def test_a_successor_with_an_inherited_role_is_ranked_like_other_models(run_profiles, home: Path):
     (home / "profiles").mkdir(parents=True)
     facts_of = "name: {0}\nprovider: ollama\napi_model: {0}:1\nlifecycle: {{source: me, seen: 2026-11-01, {1}}}\n"
-    gone = facts_of.format("gone", "status: retired, successor: heir") + "roles: {local: 1}\n"
-    for name, text in {"gone": gone, "heir": facts_of.format("heir", "status: active")}.items():
+    retired = facts_of.format("gone", "status: retired, successor: heir") + "roles: {local: 1}\n"
+    for name, text in {"gone": retired, "heir": facts_of.format("heir", "status: active")}.items():
         (home / "profiles" / f"{name}.yaml").write_text(f"id: {name}\n{text}")
     second = load_catalogue().models_in_role("local", utc_now().date(), reference_first=False)[0].id
     record_measurements(home, *items("heir", 12, 40), *items(second, 38, 40))
@@ -320,15 +326,15 @@ def test_an_update_without_a_source_is_refused(run_profiles):
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("options", "message"),
     [
         (("--check", "--from-usage"), "leave out --apply and the sources"),
         (("--check", "--apply"), "leave out --apply and the sources"),
         (("--all", "--today", "2027-03-01"), "--today goes with --check"),
     ],
 )
-def test_conflicting_options_are_refused(run_profiles, words: tuple[str, ...], message: str):
-    update = run_profiles("update", *words)
+def test_conflicting_options_are_refused(run_profiles, options: tuple[str, ...], message: str):
+    update = run_profiles("update", *options)
 
     assert (update.code, update.out) == (2, "")
     assert message in update.error

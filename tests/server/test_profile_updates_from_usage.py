@@ -37,16 +37,16 @@ def update(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OLLAMA_HOST", "http://127.0.0.1:9")
     monkeypatch.setenv("COLUMNS", "300")
 
-    def run(*words: str) -> CommandResult:
-        code = main(["profiles", "update", "--from-usage", *words])
+    def run(*options: str) -> CommandResult:
+        code = main(["profiles", "update", "--from-usage", *options])
         printed = capsys.readouterr()
         return CommandResult(code, printed.out, printed.err)
 
     return run
 
 
-def record_usage(home: Path, *made: Delegation) -> None:
-    anyio.run(write_delegations, home, *made)
+def record_usage(home: Path, *delegations: Delegation) -> None:
+    anyio.run(write_delegations, home, *delegations)
 
 
 def in_use_proposal(update: CommandResult, model: str = "qwen3-30b-a3b") -> Any:
@@ -265,13 +265,13 @@ def proposals(update: CommandResult) -> dict[tuple[str, ...], Any]:
 
 def test_a_model_significantly_better_at_like_tasks_ranks_first_and_suits_the_type(update, home: Path):
     first, second = local_rivals()
-    places = sorted(load_catalogue().profiles[model].roles["local"] for model in (first, second))
+    ranks = sorted(load_catalogue().profiles[model].roles["local"] for model in (first, second))
     record_usage(home, *delegations(12, 40, models=(first,)), *delegations(38, 40, models=(second,)))
 
     proposed = proposals(update("--json"))
 
-    assert proposed[second, "roles", "local"]["after"] == places[0]
-    assert proposed[first, "roles", "local"]["after"] == places[1]
+    assert proposed[second, "roles", "local"]["after"] == ranks[0]
+    assert proposed[first, "roles", "local"]["after"] == ranks[1]
     assert "debugging" in proposed[second, "suits"]["after"]
     assert "debugging" in proposed[first, "avoids"]["after"]
     *hand_written, own = proposed[first, "weaknesses"]["after"]
@@ -288,9 +288,9 @@ def test_a_later_update_replaces_the_earlier_sentence_about_use(update, home: Pa
     update("--apply")
     record_usage(home, *delegations(60, 60, models=(second,), days_ago=0.5))
 
-    kept = proposals(update("--json"))[first, "weaknesses"]["after"]
+    weaknesses = proposals(update("--json"))[first, "weaknesses"]["after"]
 
-    assert sum(sentence.startswith("In use: ") for sentence in kept) == 1
+    assert sum(sentence.startswith("In use: ") for sentence in weaknesses) == 1
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def test_no_comment_is_lost_at_any_position(original: dict[str, object], comment
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "position"),
     [
         ("{", "line 1, column 2: a string in double quotes is missing"),
         ('{"a": 1 "b": 2}', "line 1, column 9: a comma or } is missing"),
@@ -121,8 +121,8 @@ def test_no_comment_is_lost_at_any_position(original: dict[str, object], comment
         ("{'a': 1}", "line 1, column 2: a string in double quotes is missing"),
     ],
 )
-def test_invalid_json_is_reported_with_line_and_column(text: str, place: str):
-    with pytest.raises(NotJson, match=re.escape(place)):
+def test_invalid_json_is_reported_with_line_and_column(text: str, position: str):
+    with pytest.raises(NotJson, match=re.escape(position)):
         with_member(text, ["x"], 1)
 
 

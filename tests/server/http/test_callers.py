@@ -56,7 +56,7 @@ async def test_a_task_is_visible_only_to_the_caller_who_started_it(
                 ("report_outcome", {"task_id": task_id, "outcome": "accepted"}),
             ]
             denied = [await bob.call_tool(tool, arguments) for tool, arguments in calls]
-            with pytest.raises(MCPError) as unread:
+            with pytest.raises(MCPError) as read_error:
                 await bob.read_resource(f"chargehand://tasks/{task_id}")
             offered = [
                 (await c.complete(TASKS, {"name": "task_id", "value": ""})).completion.values for c in (alice, bob)
@@ -66,7 +66,7 @@ async def test_a_task_is_visible_only_to_the_caller_who_started_it(
 
     unknown = f"no task {task_id!r} is known"
     assert all(result.is_error and unknown in text_of(result) for result in denied)
-    assert unknown in unread.value.error.message
+    assert unknown in read_error.value.error.message
     assert offered == [[task_id], []]
     assert [bool(result.is_error) for result in allowed] == [False] * 3
     assert json.loads(getattr(read, "text", ""))["receipt"] == receipt
@@ -86,16 +86,19 @@ async def test_a_caller_can_find_and_cancel_a_task_from_another_connection(
     async with vendors(script) as peers, open_issuer() as issuer:
         for name, value in peers.environment.items():
             monkeypatch.setenv(name, value)
-        async with open_server(issuer=issuer.url) as server, server.client(issuer.token(server.url)) as later:
+        async with (
+            open_server(issuer=issuer.url) as server,
+            server.client(issuer.token(server.url)) as other_connection,
+        ):
             async with server.client(issuer.token(server.url), era) as alice, anyio.create_task_group() as group:
                 call = partial(alice.call_tool, progress_callback=on_progress)
                 group.start_soon(call, "delegate_generation", {"task": RENAME})
                 with anyio.fail_after(BOUND_S):
                     await has_started.wait()
                 (task_id,) = re.findall("task ([0-9a-f]{32}): ", messages[0])
-                offered = (await later.complete(TASKS, {"name": "task_id", "value": ""})).completion.values
+                offered = (await other_connection.complete(TASKS, {"name": "task_id", "value": ""})).completion.values
                 group.cancel_scope.cancel()
-            ended = await later.call_tool("delegate_generation", {"resume": task_id, "cancel": True})
+            ended = await other_connection.call_tool("delegate_generation", {"resume": task_id, "cancel": True})
 
     assert offered == [task_id]
     assert (ended.structured_content or {})["status"] == "cancelled", text_of(ended)

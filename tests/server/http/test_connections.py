@@ -88,12 +88,12 @@ async def test_an_incomplete_request_times_out_with_status_408(
 
 async def test_a_slow_response_is_not_ended_by_the_request_timeout(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(f"{LIMITS}.REQUEST_TIMEOUT_S", 0.2)
-    asked, gate = anyio.Event(), anyio.Event()
+    request_received, gate = anyio.Event(), anyio.Event()
     answers: list[httpx2.Response] = []
 
     async def slow(request: Request) -> Response:
         await request.body()
-        asked.set()
+        request_received.set()
         await gate.wait()
         return Response("at last")
 
@@ -107,7 +107,7 @@ async def test_a_slow_response_is_not_ended_by_the_request_timeout(monkeypatch: 
         app = Starlette(routes=[Route("/", slow, methods=["POST"])])
         async with serving(app, listener), anyio.create_task_group() as group:
             group.start_soon(post)
-            await asked.wait()
+            await request_received.wait()
             async with await open_connection(url) as idle:
                 await receive_all(idle)
             gate.set()

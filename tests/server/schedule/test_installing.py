@@ -28,15 +28,15 @@ def home(tmp_path: Path) -> Path:
 
 
 class Scheduler:
-    """Records every command; each one succeeds, or fails with `trouble`."""
+    """Records every command; each one succeeds, or fails with `failure`."""
 
-    def __init__(self, trouble: str | None = None) -> None:
-        self.trouble = trouble
+    def __init__(self, failure: str | None = None) -> None:
+        self.failure = failure
         self.commands: list[str] = []
 
     def __call__(self, command) -> str | None:
         self.commands.append(" ".join(command))
-        return self.trouble
+        return self.failure
 
 
 def files_below(folder: Path) -> dict[str, bytes]:
