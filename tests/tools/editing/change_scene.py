@@ -1,4 +1,4 @@
-"""A small project, an answer for it, and what is on disk: shared by the tests of changing and writing."""
+"""Shared by the tests of changes and writing: answers, workspaces, changes, and the state of a folder."""
 
 import hashlib
 import os
@@ -22,12 +22,12 @@ async def workspace_of(
 ) -> Workspace:
     roots = Roots((project,))
     files = [ContextFile(name, roots.read(name, "context_files")) for name in named]
-    places = frozenset((project, Path(judge)) for judge in test_files)
-    return await snapshot_workspace(target, files, roots, Protection(allowed), places)
+    test_places = frozenset((project, Path(test_file)) for test_file in test_files)
+    return await snapshot_workspace(target, files, roots, Protection(allowed), test_places)
 
 
 async def change_of(project: Path, files: dict[str, str], *named: str) -> Change:
-    """The change that puts these texts into the files; the first is the target."""
+    """The change that writes these texts into the files; the first file is the target."""
     workspace = await workspace_of(project, next(iter(files)), *named)
     change = plan_change(workspace, answer(files))
     assert not change.failures
@@ -35,11 +35,11 @@ async def change_of(project: Path, files: dict[str, str], *named: str) -> Change
 
 
 def tree(folder: Path) -> dict[str, tuple[int, str]]:
-    """Mode and content of everything below a folder."""
-    found: dict[str, tuple[int, str]] = {}
+    """The mode and content hash of everything below a folder, by path."""
+    entries: dict[str, tuple[int, str]] = {}
     for base, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path = Path(base, name)
             content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
-            found[path.relative_to(folder).as_posix()] = (path.lstat().st_mode, content)
-    return found
+            entries[path.relative_to(folder).as_posix()] = (path.lstat().st_mode, content)
+    return entries

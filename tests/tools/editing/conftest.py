@@ -1,4 +1,4 @@
-"""Makes this folder's own modules importable: under --import-mode=importlib it is not on the path."""
+"""Makes this folder's modules importable, since --import-mode=importlib does not put it on the path."""
 
 import importlib.util
 import sys

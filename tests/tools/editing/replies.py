@@ -1,4 +1,4 @@
-"""Replies as models give them, each beside what it makes of the files below."""
+"""Replies in the forms that models use, with the file contents that should result."""
 
 A = """\
 import math
@@ -23,10 +23,10 @@ README = "# Shapes\n\nAreas of shapes.\n\n## Use\n\nCall `area`.\n"
 CURRENT = {"src/shapes.py": A, "src/loop.py": B, "README.md": README}
 TARGET = "src/shapes.py"
 
-A_MENDED = A.replace("    return 3 * r\n", "    return math.pi * r**2\n")
+A_FIXED = A.replace("    return 3 * r\n", "    return math.pi * r**2\n")
 NEW = "def one():\n    return 1\n"
 
-SEARCH = """\
+SEARCH_REPLACE_BLOCK = """\
 <<<<<<< SEARCH
 def area(r):
     return 3 * r
@@ -40,70 +40,75 @@ def _fence(text: str, info: str = "python", mark: str = "```") -> str:
     return f"{mark}{info}\n{text}{mark}\n"
 
 
-MENDS_THE_TARGET = {
+FIXES_OF_THE_TARGET = {
     # whole files
-    "a fence and nothing else": _fence(A_MENDED),
-    "prose around": f"Sure! Here is the file:\n\n{_fence(A_MENDED)}\nIt uses `math.pi` now.",
-    "no fence at all": A_MENDED,
-    "thoughts before": f"<think>\nFirst:\n```python\nx = 1\n```\n</think>\n{_fence(A_MENDED)}",
-    "a wrong tag": _fence(A_MENDED, "javascript"),
-    "no tag": _fence(A_MENDED, ""),
-    "a path in the tag": _fence(A_MENDED, "python:src/shapes.py"),
-    "a path for a tag": _fence(A_MENDED, "src/shapes.py"),
-    "a title": _fence(A_MENDED, 'python title="src/shapes.py"'),
-    "a file name": _fence(A_MENDED, "python filename=src/shapes.py"),
-    "a path behind the tag": _fence(A_MENDED, "python src/shapes.py"),
-    "braces around the tag": _fence(A_MENDED, "{.python title='src/shapes.py'}"),
-    "a path line before": f"src/shapes.py\n{_fence(A_MENDED)}",
-    "a path line and a colon": f"src/shapes.py:\n\n{_fence(A_MENDED)}",
-    "a heading": f"### src/shapes.py\n{_fence(A_MENDED)}",
-    "a heading in code": f"#### `src/shapes.py`\n\n{_fence(A_MENDED)}",
-    "a numbered heading": f"### 1. `src/shapes.py`\n\n{_fence(A_MENDED)}",
-    "bold": f"**src/shapes.py**\n\n{_fence(A_MENDED)}",
-    "bold in code": f"**`src/shapes.py`**:\n{_fence(A_MENDED)}",
-    "a labelled line": f"**File: `src/shapes.py`**\n{_fence(A_MENDED)}",
-    "a list": f"1. `src/shapes.py`:\n   ```python\n{''.join(f'   {x}' for x in A_MENDED.splitlines(True))}   ```\n",
-    "a remark behind the path": f"`src/shapes.py` (updated)\n{_fence(A_MENDED)}",
-    "a sentence": f"Here is the corrected `src/shapes.py`:\n\n{_fence(A_MENDED)}",
-    "a comment": _fence(f"# path: src/shapes.py\n{A_MENDED}"),
-    "a bare comment": _fence(f"# src/shapes.py\n{A_MENDED}"),
-    "only the name of the file": _fence(f"# shapes.py\n{A_MENDED}"),
-    "a dot before the path": _fence(A_MENDED, "python:./src/shapes.py"),
-    "backslashes": _fence(A_MENDED, 'python title="src\\shapes.py"'),
-    "tildes": _fence(A_MENDED, "python", "~~~"),
-    "four marks": _fence(A_MENDED, "python", "````"),
-    "windows line ends": _fence(A_MENDED).replace("\n", "\r\n"),
-    "how to run it beside": f"{_fence(A_MENDED)}\nRun:\n\n{_fence('python -m pytest' + chr(10), 'bash')}",
-    "its output beside": f"{_fence(A_MENDED, 'python:src/shapes.py')}\nprints\n\n{_fence('3.14' + chr(10), 'text')}",
+    "a fence and nothing else": _fence(A_FIXED),
+    "prose around": f"Sure! Here is the file:\n\n{_fence(A_FIXED)}\nIt uses `math.pi` now.",
+    "no fence at all": A_FIXED,
+    "thoughts before": f"<think>\nFirst:\n```python\nx = 1\n```\n</think>\n{_fence(A_FIXED)}",
+    "a wrong tag": _fence(A_FIXED, "javascript"),
+    "no tag": _fence(A_FIXED, ""),
+    "a path in the tag": _fence(A_FIXED, "python:src/shapes.py"),
+    "a path for a tag": _fence(A_FIXED, "src/shapes.py"),
+    "a title": _fence(A_FIXED, 'python title="src/shapes.py"'),
+    "a file name": _fence(A_FIXED, "python filename=src/shapes.py"),
+    "a path behind the tag": _fence(A_FIXED, "python src/shapes.py"),
+    "braces around the tag": _fence(A_FIXED, "{.python title='src/shapes.py'}"),
+    "a path line before": f"src/shapes.py\n{_fence(A_FIXED)}",
+    "a path line and a colon": f"src/shapes.py:\n\n{_fence(A_FIXED)}",
+    "a heading": f"### src/shapes.py\n{_fence(A_FIXED)}",
+    "a heading in code": f"#### `src/shapes.py`\n\n{_fence(A_FIXED)}",
+    "a numbered heading": f"### 1. `src/shapes.py`\n\n{_fence(A_FIXED)}",
+    "bold": f"**src/shapes.py**\n\n{_fence(A_FIXED)}",
+    "bold in code": f"**`src/shapes.py`**:\n{_fence(A_FIXED)}",
+    "a labelled line": f"**File: `src/shapes.py`**\n{_fence(A_FIXED)}",
+    "a list": f"1. `src/shapes.py`:\n   ```python\n{''.join(f'   {x}' for x in A_FIXED.splitlines(True))}   ```\n",
+    "a remark behind the path": f"`src/shapes.py` (updated)\n{_fence(A_FIXED)}",
+    "a sentence": f"Here is the corrected `src/shapes.py`:\n\n{_fence(A_FIXED)}",
+    "a comment": _fence(f"# path: src/shapes.py\n{A_FIXED}"),
+    "a bare comment": _fence(f"# src/shapes.py\n{A_FIXED}"),
+    "only the name of the file": _fence(f"# shapes.py\n{A_FIXED}"),
+    "a dot before the path": _fence(A_FIXED, "python:./src/shapes.py"),
+    "backslashes": _fence(A_FIXED, 'python title="src\\shapes.py"'),
+    "tildes": _fence(A_FIXED, "python", "~~~"),
+    "four marks": _fence(A_FIXED, "python", "````"),
+    "windows line ends": _fence(A_FIXED).replace("\n", "\r\n"),
+    "how to run it beside": f"{_fence(A_FIXED)}\nRun:\n\n{_fence('python -m pytest' + chr(10), 'bash')}",
+    "its output beside": f"{_fence(A_FIXED, 'python:src/shapes.py')}\nprints\n\n{_fence('3.14' + chr(10), 'text')}",
     "how to call it beside": (
-        f"src/shapes.py\n{_fence(A_MENDED)}\nUse it so:\n\n{_fence('from shapes import area' + chr(10))}"
+        f"src/shapes.py\n{_fence(A_FIXED)}\nUse it so:\n\n{_fence('from shapes import area' + chr(10))}"
     ),
-    "tags as in the prompt": f'<file-12ab34cd path="src/shapes.py">\n{A_MENDED}</file-12ab34cd>',
-    "tags around a fence": f'<file path="src/shapes.py">\n{_fence(A_MENDED)}</file>',
+    "tags as in the prompt": f'<file-12ab34cd path="src/shapes.py">\n{A_FIXED}</file-12ab34cd>',
+    "tags around a fence": f'<file path="src/shapes.py">\n{_fence(A_FIXED)}</file>',
     # search/replace blocks
-    "a block": f"src/shapes.py\n```python\n{SEARCH}\n```\n",
-    "a block without fence": f"src/shapes.py\n{SEARCH}\n",
-    "a block without path": f"```python\n{SEARCH}\n```\n",
-    "a block and nothing else": SEARCH,
-    "the path inside of the fence": f"```python\nsrc/shapes.py\n{SEARCH}\n```\n",
-    "the path in a comment": f"```python\n# src/shapes.py\n{SEARCH}\n```\n",
-    "the path in the tag": f"```python:src/shapes.py\n{SEARCH}\n```\n",
-    "the path behind the mark": SEARCH.replace("SEARCH", "SEARCH src/shapes.py"),
-    "a fence tagged diff": f"src/shapes.py\n```diff\n{SEARCH}\n```\n",
-    "Cline's marks": SEARCH.replace("<<<<<<<", "-------").replace(">>>>>>>", "+++++++"),
-    "five marks": SEARCH.replace("<<<<<<<", "<<<<<").replace("=======", "=====").replace(">>>>>>>", ">>>>>"),
-    "uneven marks": SEARCH.replace("=======", "======"),
-    "lower case": SEARCH.replace("SEARCH", "search").replace("REPLACE", "replace"),
-    "blanks behind the lines": SEARCH.replace("3 * r", "3 * r  "),
-    "too far left": SEARCH.replace("def", "  def").replace("    return", "      return"),
-    "blank lines around": SEARCH.replace("SEARCH\n", "SEARCH\n\n\n").replace("=======\n", "=======\n\n\n"),
+    "a block": f"src/shapes.py\n```python\n{SEARCH_REPLACE_BLOCK}\n```\n",
+    "a block without fence": f"src/shapes.py\n{SEARCH_REPLACE_BLOCK}\n",
+    "a block without path": f"```python\n{SEARCH_REPLACE_BLOCK}\n```\n",
+    "a block and nothing else": SEARCH_REPLACE_BLOCK,
+    "the path inside of the fence": f"```python\nsrc/shapes.py\n{SEARCH_REPLACE_BLOCK}\n```\n",
+    "the path in a comment": f"```python\n# src/shapes.py\n{SEARCH_REPLACE_BLOCK}\n```\n",
+    "the path in the tag": f"```python:src/shapes.py\n{SEARCH_REPLACE_BLOCK}\n```\n",
+    "the path behind the mark": SEARCH_REPLACE_BLOCK.replace("SEARCH", "SEARCH src/shapes.py"),
+    "a fence tagged diff": f"src/shapes.py\n```diff\n{SEARCH_REPLACE_BLOCK}\n```\n",
+    "Cline's marks": SEARCH_REPLACE_BLOCK.replace("<<<<<<<", "-------").replace(">>>>>>>", "+++++++"),
+    "five marks": SEARCH_REPLACE_BLOCK.replace("<<<<<<<", "<<<<<")
+    .replace("=======", "=====")
+    .replace(">>>>>>>", ">>>>>"),
+    "uneven marks": SEARCH_REPLACE_BLOCK.replace("=======", "======"),
+    "lower case": SEARCH_REPLACE_BLOCK.replace("SEARCH", "search").replace("REPLACE", "replace"),
+    "blanks behind the lines": SEARCH_REPLACE_BLOCK.replace("3 * r", "3 * r  "),
+    "too far left": SEARCH_REPLACE_BLOCK.replace("def", "  def").replace("    return", "      return"),
+    "blank lines around": SEARCH_REPLACE_BLOCK.replace("SEARCH\n", "SEARCH\n\n\n").replace(
+        "=======\n", "=======\n\n\n"
+    ),
     "two blocks": (
         "src/shapes.py\n```python\n"
         "<<<<<<< SEARCH\ndef area(r):\n=======\ndef area(r):  # of a circle\n>>>>>>> REPLACE\n"
         "<<<<<<< SEARCH\ndef area(r):  # of a circle\n    return 3 * r\n=======\n"
         "def area(r):\n    return math.pi * r**2\n>>>>>>> REPLACE\n```\n"
     ),
-    "a block in a list": "1. In `src/shapes.py`:\n" + "".join(f"   {line}\n" for line in SEARCH.split("\n")),
+    "a block in a list": "1. In `src/shapes.py`:\n"
+    + "".join(f"   {line}\n" for line in SEARCH_REPLACE_BLOCK.split("\n")),
     # diffs
     "a diff": (
         "```diff\n--- a/src/shapes.py\n+++ b/src/shapes.py\n@@ -4,2 +4,2 @@\n def area(r):\n"
@@ -129,16 +134,16 @@ MENDS_THE_TARGET = {
         "+    return math.pi * r**2\n*** End Patch\n"
     ),
 }
-"""Each makes A_MENDED of TARGET, and nothing else."""
+"""Each makes A_FIXED of TARGET, and nothing else."""
 
-OTHERS: dict[str, tuple[str, dict[str, str]]] = {
+CHANGES_OF_OTHER_FILES: dict[str, tuple[str, dict[str, str]]] = {
     "two files": (
-        f"src/shapes.py\n{_fence(A_MENDED)}\ntests/test_one.py\n{_fence(NEW)}",
-        {"src/shapes.py": A_MENDED, "tests/test_one.py": NEW},
+        f"src/shapes.py\n{_fence(A_FIXED)}\ntests/test_one.py\n{_fence(NEW)}",
+        {"src/shapes.py": A_FIXED, "tests/test_one.py": NEW},
     ),
     "a block and a new file": (
-        f"src/shapes.py\n```python\n{SEARCH}\n```\n\n### src/one.py (new)\n{_fence(NEW)}",
-        {"src/shapes.py": A_MENDED, "src/one.py": NEW},
+        f"src/shapes.py\n```python\n{SEARCH_REPLACE_BLOCK}\n```\n\n### src/one.py (new)\n{_fence(NEW)}",
+        {"src/shapes.py": A_FIXED, "src/one.py": NEW},
     ),
     "a new file as a block that searches nothing": (
         f"src/one.py\n```python\n<<<<<<< SEARCH\n=======\n{NEW}>>>>>>> REPLACE\n```\n",
@@ -182,27 +187,36 @@ OTHERS: dict[str, tuple[str, dict[str, str]]] = {
 }
 """Each with the files that it changes."""
 
-REFUSED = {
+UNPLACEABLE = {
     "a refusal": ("I'm sorry, but I can't help with that.", "neither a file"),
     "a question": ("Which formula do you want: the exact one or the approximation?", "neither a file"),
     "nothing": ("", "neither a file"),
     "only thoughts": ("<think>\nI could write\n```python\nx = 1\n```", "neither a file"),
     "a fence that breaks off": ("```python\nimport math\n\n\ndef area(r):\n    ret", "never closed"),
     "a file that breaks off": (f"{_fence(NEW, 'python:src/one.py')}\n```python:src/two.py\ndef tw", "never closed"),
-    "a block that breaks off": (f"src/shapes.py\n```python\n{SEARCH[:60]}", "no `>>>>>>> REPLACE`"),
-    "a fence that is not closed behind a block": (f"src/shapes.py\n```python\n{SEARCH}\n", "never closed"),
+    "a block that breaks off": (f"src/shapes.py\n```python\n{SEARCH_REPLACE_BLOCK[:60]}", "no `>>>>>>> REPLACE`"),
+    "a fence that is not closed behind a block": (
+        f"src/shapes.py\n```python\n{SEARCH_REPLACE_BLOCK}\n",
+        "never closed",
+    ),
     "a file whose tag is not closed": (f'<file path="src/one.py">\n{NEW}', "tag was never closed"),
-    "a block without end": (SEARCH.removesuffix(">>>>>>> REPLACE"), "no `>>>>>>> REPLACE`"),
-    "a block without divider": (SEARCH.replace("=======\n", ""), "no `=======` line"),
-    "a block with two dividers": (SEARCH.replace("=======", "=======\n======="), "several `=======` lines"),
-    "a block inside of a block": (SEARCH.replace("=======", SEARCH), "no `>>>>>>> REPLACE`"),
+    "a block without end": (SEARCH_REPLACE_BLOCK.removesuffix(">>>>>>> REPLACE"), "no `>>>>>>> REPLACE`"),
+    "a block without divider": (SEARCH_REPLACE_BLOCK.replace("=======\n", ""), "no `=======` line"),
+    "a block with two dividers": (
+        SEARCH_REPLACE_BLOCK.replace("=======", "=======\n======="),
+        "several `=======` lines",
+    ),
+    "a block inside of a block": (
+        SEARCH_REPLACE_BLOCK.replace("=======", SEARCH_REPLACE_BLOCK),
+        "no `>>>>>>> REPLACE`",
+    ),
     "a search that is not there": (
-        SEARCH.replace("3 * r", "4 * r"),
+        SEARCH_REPLACE_BLOCK.replace("3 * r", "4 * r"),
         "`src/shapes.py`: the text to search that begins with `def area(r):` is not in it. Copy the lines exactly."
         " The closest are, from line 4:\ndef area(r):\n    return 3 * r",
     ),
     "a search that is nowhere": (
-        SEARCH.replace("def area(r)", "fn a()").replace("3 * r", "x"),
+        SEARCH_REPLACE_BLOCK.replace("def area(r)", "fn a()").replace("3 * r", "x"),
         "Copy the lines to search exactly",
     ),
     "a search that is there twice": (
@@ -214,10 +228,13 @@ REFUSED = {
         "is not in it",
     ),
     "what is done already": (
-        SEARCH.replace("3 * r", "2 * r").replace("math.pi * r**2", "3 * r"),
+        SEARCH_REPLACE_BLOCK.replace("3 * r", "2 * r").replace("math.pi * r**2", "3 * r"),
         "is already at line 4",
     ),
-    "a search in a file that nobody named": (f"src/other.py\n{SEARCH}", "not among the files that can be edited"),
+    "a search in a file that nobody named": (
+        f"src/other.py\n{SEARCH_REPLACE_BLOCK}",
+        "not among the files that can be edited",
+    ),
     "a search for nothing in a file that is there": (
         "README.md\n<<<<<<< SEARCH\n=======\nx\n>>>>>>> REPLACE\n",
         "already exists",
@@ -226,8 +243,8 @@ REFUSED = {
         _fence("def area(r):\n    return math.pi * r**2\n"),
         "`Circle`, `__init__` would be lost",
     ),
-    "a placeholder": (_fence(A_MENDED.replace("class Circle:", "# ... rest of the file unchanged ...")), "placeholder"),
-    "another placeholder": (_fence(A_MENDED + "# (existing code remains the same...)\n"), "placeholder"),
+    "a placeholder": (_fence(A_FIXED.replace("class Circle:", "# ... rest of the file unchanged ...")), "placeholder"),
+    "another placeholder": (_fence(A_FIXED + "# (existing code remains the same...)\n"), "placeholder"),
     "two versions of a file": (
         f"src/one.py\n{_fence(NEW)}\nor\n\nsrc/one.py\n{_fence('def one(): return 1' + chr(10))}",
         "given twice",
@@ -262,7 +279,7 @@ REFUSED = {
         "neither a file",
     ),
     "an edit beside code for no file": (
-        f"README.md\n<<<<<<< SEARCH\n## Use\n=======\n## Usage\n>>>>>>> REPLACE\n\n{_fence(A_MENDED)}",
+        f"README.md\n<<<<<<< SEARCH\n## Use\n=======\n## Usage\n>>>>>>> REPLACE\n\n{_fence(A_FIXED)}",
         "Write the path before each block",
     ),
 }

@@ -1,4 +1,4 @@
-"""What is found in a model's reply."""
+"""Parsing the answer from a model's reply."""
 
 import time
 import timeit
@@ -10,7 +10,7 @@ from chargehand.tools.editing.answer import Answer, read_answer
 
 
 def _read(reply: str, *, prose: bool) -> Answer:
-    """The answer, without what only concerns files."""
+    """The answer without its fields about files."""
     return replace(read_answer(reply, prose=prose), parts=(), edits=(), faults=())
 
 
@@ -18,13 +18,13 @@ def _code(reply: str) -> str:
     return read_answer(reply, prose=False).code
 
 
-def test_the_code_is_what_stands_in_the_fence():
+def test_the_code_is_the_content_of_the_fence():
     reply = "Here it is:\n\n```python\ndef f():\n    return 1\n```\n\nIt returns 1."
 
     assert _read(reply, prose=False) == Answer("def f():\n    return 1\n", "python", is_whole=True)
 
 
-def test_a_reply_without_a_fence_is_code_as_it_stands():
+def test_a_reply_without_a_fence_is_taken_as_code_unchanged():
     assert _read("    x = 1\n    y = 2", prose=False) == Answer("    x = 1\n    y = 2\n", None, is_whole=True)
 
 
@@ -37,7 +37,7 @@ def test_a_reply_without_a_fence_is_code_as_it_stands():
         "Unfortunately, I am unable to do that!",
     ],
 )
-def test_a_refusal_in_words_is_no_code_and_stays_where_words_are_asked_for(reply: str):
+def test_a_refusal_is_not_code_and_is_kept_when_prose_is_wanted(reply: str):
     assert _read(reply, prose=False) == Answer("", None, is_whole=True)
     assert _read(reply, prose=True).code.strip() == reply.replace("\r", "")
 
@@ -53,7 +53,7 @@ def test_a_refusal_in_words_is_no_code_and_stays_where_words_are_asked_for(reply
         "Could you share the file? I\u2019d need it to see what this function is called with.",
     ],
 )
-def test_a_reply_that_only_explains_is_no_code_and_stays_where_words_are_asked_for(reply: str):
+def test_an_explanation_is_not_code_and_is_kept_when_prose_is_wanted(reply: str):
     assert _read(reply, prose=False) == Answer("", None, is_whole=True, is_explanation=True)
     assert _read(reply, prose=True) == Answer(reply + "\n", "markdown", is_whole=True)
 
@@ -77,7 +77,7 @@ def test_a_reply_that_only_explains_is_no_code_and_stays_where_words_are_asked_f
         "Fix the parser, so that it takes the empty files that we are to read.",
     ],
 )
-def test_a_reply_with_any_line_that_may_be_code_is_taken_as_it_stands(reply: str):
+def test_prose_with_a_line_that_may_be_code_is_taken_as_code_unchanged(reply: str):
     assert _code(reply) == reply + "\n"
 
 
@@ -95,7 +95,7 @@ def test_a_reply_with_any_line_that_may_be_code_is_taken_as_it_stands(reply: str
         "SELECT 1",
     ],
 )
-def test_whatever_may_be_code_is_taken_without_a_fence(reply: str):
+def test_text_that_may_be_code_is_taken_as_code_without_a_fence(reply: str):
     assert _code(reply) == reply + "\n"
 
 
@@ -106,7 +106,7 @@ def test_several_fences_of_one_language_are_joined_in_order():
 
 
 @pytest.mark.parametrize(
-    "beside",
+    "other_block",
     [
         "```bash\npip install something-with-a-long-name\npython answer.py --with --many --flags\n```",
         "```sh\npython answer.py\n```",
@@ -118,11 +118,11 @@ def test_several_fences_of_one_language_are_joined_in_order():
         "```\n\n  >>> f()\n  1\n```",
     ],
 )
-def test_what_stands_beside_the_code_is_left_out(beside: str):
+def test_usage_and_output_blocks_beside_the_code_are_left_out(other_block: str):
     code = "```python\ndef f():\n    return 1\n```"
 
-    assert _code(f"{code}\nLike this:\n{beside}\n") == "def f():\n    return 1\n"
-    assert _code(f"{beside}\nThen:\n{code}") == "def f():\n    return 1\n"
+    assert _code(f"{code}\nLike this:\n{other_block}\n") == "def f():\n    return 1\n"
+    assert _code(f"{other_block}\nThen:\n{code}") == "def f():\n    return 1\n"
 
 
 @pytest.mark.parametrize(
@@ -138,11 +138,11 @@ def test_what_stands_beside_the_code_is_left_out(beside: str):
         ("```text\njust text\n```", Answer("just text\n", "text", is_whole=True)),
     ],
 )
-def test_what_is_usually_beside_the_code_is_the_answer_when_there_is_nothing_better(reply: str, answer: Answer):
+def test_a_usage_or_output_block_is_the_answer_if_there_is_no_other_code(reply: str, answer: Answer):
     assert _read(reply, prose=False) == answer
 
 
-def test_of_two_languages_the_one_with_more_code_is_the_answer():
+def test_of_two_languages_the_block_with_more_code_is_the_answer():
     reply = "```js\nf()\n```\nand\n```python\ndef f():\n    return 'more'\n```"
 
     assert _code(reply) == "def f():\n    return 'more'\n"
@@ -174,29 +174,29 @@ def test_the_language_is_read_from_the_info_string(info: str, language: str | No
     assert _read(f"```{info}\nx\n```", prose=False) == Answer("x\n", language, is_whole=True)
 
 
-def test_tildes_fence_as_well():
+def test_tilde_fences_are_recognized():
     assert _code("~~~python\nx = '''\n```\n'''\n~~~\n") == "x = '''\n```\n'''\n"
 
 
-def test_a_longer_fence_holds_shorter_ones():
+def test_a_longer_fence_can_contain_shorter_ones():
     assert _code("````markdown\n# A\n```\ncode\n```\n````\n") == "# A\n```\ncode\n```\n"
 
 
-def test_a_longer_mark_closes_a_fence_and_a_shorter_or_other_one_does_not():
+def test_a_fence_is_closed_by_a_longer_mark_but_not_by_a_shorter_or_different_one():
     assert _code("```python\nx = 1\n`````\n") == "x = 1\n"
     assert _code("````python\nx = 1\n```\n~~~~\ny = 2\n````\n") == "x = 1\n```\n~~~~\ny = 2\n"
 
 
-def test_a_mark_with_words_behind_it_on_the_line_is_no_end():
+def test_a_mark_followed_by_text_does_not_close_a_fence():
     assert _code("```python\nx = 1  # ```\n``` y\n```\n```") == "x = 1  # ```\n``` y\n```\n"
 
 
-def test_backticks_inside_a_line_open_nothing():
+def test_backticks_within_a_line_do_not_open_a_fence():
     assert _code("Use ```x``` here.") == "Use ```x``` here.\n"
     assert _code("```x = 1```\nand no more") == "```x = 1```\nand no more\n"
 
 
-def test_markdown_keeps_the_tagged_fences_inside_it():
+def test_a_markdown_fence_keeps_the_tagged_fences_inside_it():
     document = "# Title\n\n```bash\npip install x\n```\n\nThen:\n\n```python\nimport x\n```\n\nDone.\n"
 
     assert _read(f"```markdown\n{document}```", prose=True) == Answer(document, "markdown", is_whole=True)
@@ -217,7 +217,7 @@ def test_fences_in_a_docstring_do_not_end_the_code(docstring: str):
 
 
 @pytest.mark.parametrize("indent", ["  ", "   ", "    ", "        ", "\t"])
-def test_a_fence_inside_a_list_loses_the_list_s_indentation(indent: str):
+def test_the_indentation_of_a_list_is_removed_from_a_fence_inside_it(indent: str):
     lines = ["```python", "def f():", "    if True:", "", "        return 1", "```"]
     reply = "1. Do this:\n\n" + "\n".join(f"{indent}{line}" if line else "" for line in lines) + "\n\n2. Done."
 
@@ -225,7 +225,7 @@ def test_a_fence_inside_a_list_loses_the_list_s_indentation(indent: str):
 
 
 @pytest.mark.parametrize("mark", ["- ", "* ", "1. ", "10) ", "  - "])
-def test_a_fence_right_behind_a_list_s_mark_is_a_fence(mark: str):
+def test_a_fence_directly_after_a_list_marker_is_recognized(mark: str):
     indent = " " * len(mark)
 
     assert (
@@ -233,35 +233,35 @@ def test_a_fence_right_behind_a_list_s_mark_is_a_fence(mark: str):
     )
 
 
-def test_an_indented_fence_around_code_at_the_margin_keeps_the_code_as_it_is():
+def test_unindented_code_in_an_indented_fence_is_unchanged():
     assert _code("- So:\n   ```python\ndef f():\n    return 1\n   ```\n") == "def f():\n    return 1\n"
     assert _code("- So:\n   ```python\ndef f():\n    return 1\n```\n") == "def f():\n    return 1\n"
 
 
-def test_code_that_is_indented_in_its_fence_stays_so():
+def test_indented_code_in_a_fence_keeps_its_indentation():
     assert _code("```python\n    return 1\n```") == "    return 1\n"
 
 
-def test_a_fence_that_is_never_closed_gives_its_code_but_is_not_whole():
+def test_an_unclosed_fence_gives_its_code_marked_as_incomplete():
     assert _read("So:\n```python\ndef f():\n    ret", prose=False) == Answer(
         "def f():\n    ret\n", "python", is_whole=False
     )
 
 
-def test_a_mark_left_over_at_the_end_is_no_unclosed_fence():
+def test_a_stray_mark_at_the_end_is_not_an_unclosed_fence():
     assert _read("```python\nx = 1\n```\nDone.\n```", prose=False) == Answer("x = 1\n", "python", is_whole=True)
 
 
-def test_usage_that_breaks_off_does_not_make_the_code_unwhole():
+def test_a_truncated_usage_block_does_not_make_the_code_incomplete():
     assert read_answer("```python\nx = 1\n```\nRun:\n```bash\npyth", prose=False).is_whole
 
 
-def test_windows_line_ends_become_line_feeds():
+def test_windows_line_endings_become_line_feeds():
     assert _code("So:\r\n\r\n```python\r\nx = 1\r\ny = 2\r\n```\r\n") == "x = 1\ny = 2\n"
 
 
 @pytest.mark.parametrize(
-    "thought",
+    "thinking",
     [
         "<think>\nLet me see.\n```python\nwrong = 1\n```\n</think>\n\n",
         "\n<thinking>hm</thinking>",
@@ -269,15 +269,15 @@ def test_windows_line_ends_become_line_feeds():
         "Let me see.\n```python\nwrong = 1\n```\nno.\n</think>\n\n",
     ],
 )
-def test_thinking_left_in_the_reply_is_left_out(thought: str):
-    assert _code(f"{thought}```python\nright = 1\n```") == "right = 1\n"
+def test_thinking_in_the_reply_is_removed(thinking: str):
+    assert _code(f"{thinking}```python\nright = 1\n```") == "right = 1\n"
 
 
-def test_thinking_without_an_end_has_no_answer():
+def test_a_reply_with_unfinished_thinking_has_no_code():
     assert _code("<think>\nI could write\n```python\nx = 1\n```\nbut") == ""
 
 
-def test_code_about_thinking_is_left_alone():
+def test_thinking_tags_inside_code_are_kept():
     code = 'TEXT = """\n<think>\nhm\n</think>\n"""\nassert "</think>" in TEXT\n'
 
     assert _code(f"```python\n{code}```") == code
@@ -293,25 +293,25 @@ def test_an_empty_fence_is_an_empty_answer():
     assert _read("Nothing to do.\n```python\n```", prose=False).code == ""
 
 
-def test_prose_is_kept_whole_with_its_fences():
+def test_prose_is_kept_with_its_fences():
     text = "# Plan\n\nDo this:\n\n```python\nx = 1\n```\n\nand that.\n"
 
     assert _read(text, prose=True) == Answer(text, "markdown", is_whole=True)
 
 
 @pytest.mark.parametrize("mark", ["```markdown", "```", "~~~text"])
-def test_one_fence_around_all_the_prose_is_taken_off(mark: str):
+def test_a_fence_around_the_whole_prose_is_removed(mark: str):
     reply = f"{mark}\n# Plan\n\nDo this.\n{mark[:3]}\n"
 
     assert _read(reply, prose=True).code == "# Plan\n\nDo this.\n"
 
 
-def test_prose_that_breaks_off_in_a_fence_is_not_whole():
+def test_prose_truncated_within_a_fence_is_incomplete():
     assert not _read("# Plan\n\n```python\nx =", prose=True).is_whole
     assert _read("```markdown\n# Plan\n\nDo", prose=True) == Answer("# Plan\n\nDo\n", "markdown", is_whole=False)
 
 
-def test_what_cannot_be_seen_is_taken_out_of_code():
+def test_invisible_characters_are_removed_from_code():
     assert _code("```python\nif user\u202e != 'a\U000e0041':\n```") == "if user != 'a':\n"
 
 
@@ -334,7 +334,7 @@ def test_what_cannot_be_seen_is_taken_out_of_code():
         "a/" * 145 + "\n```\n```\n",
     ],
 )
-def test_a_strange_reply_eight_times_as_long_takes_no_sixty_four_times_as_long(piece: str):
+def test_parsing_an_adversarial_reply_takes_less_than_quadratic_time(piece: str):
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))
         return timeit.timeit(lambda: read_answer(text, prose=False), timer=time.process_time, number=1)

@@ -1,4 +1,4 @@
-"""What of an answer would be written, and what not."""
+"""Planning a change from an answer: which files would be written, and which not."""
 
 from pathlib import Path
 
@@ -22,37 +22,37 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def written(change: Change) -> dict[str, bytes]:
+def new_contents(change: Change) -> dict[str, bytes]:
     return {file.relative.as_posix(): file.after for file in change.files}
 
 
-async def test_the_target_takes_the_whole_answer(project: Path):
+async def test_an_answer_without_a_path_replaces_the_target(project: Path):
     change = plan_change(await workspace_of(project, "src/a.py"), answer({"": "A = 3\nB = 2\n"}))
 
-    assert written(change) == {"src/a.py": b"A = 3\nB = 2\n"}
+    assert new_contents(change) == {"src/a.py": b"A = 3\nB = 2\n"}
     assert (change.files[0].lines.added, change.files[0].lines.removed) == (1, 1)
     assert (change.failures, change.left_out) == ((), ())
 
 
-async def test_an_edit_changes_its_lines_only(project: Path):
+async def test_an_edit_changes_only_its_lines(project: Path):
     edit = Edit("src/a.py", "B = 2\n", "B = 3\nC = 4\n")
     change = plan_change(await workspace_of(project, None, "src/a.py"), answer(edits=(edit,)))
 
-    assert written(change) == {"src/a.py": b"A = 1\nB = 3\nC = 4\n"}
+    assert new_contents(change) == {"src/a.py": b"A = 1\nB = 3\nC = 4\n"}
 
 
-async def test_a_new_file_may_lie_beside_a_named_one(project: Path):
+async def test_a_new_file_beside_a_named_file_is_written(project: Path):
     change = plan_change(
         await workspace_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", "src/new.py": "N = 1\n"})
     )
 
-    assert written(change) == {"src/a.py": b"A = 3\n", "src/new.py": b"N = 1\n"}
+    assert new_contents(change) == {"src/a.py": b"A = 3\n", "src/new.py": b"N = 1\n"}
 
 
-async def test_the_target_may_be_new_and_in_a_folder_that_is_missing(project: Path):
+async def test_the_target_may_be_a_new_file_in_a_new_folder(project: Path):
     change = plan_change(await workspace_of(project, "lib/deep/new.py"), answer({"": "N = 1\n"}))
 
-    assert written(change) == {"lib/deep/new.py": b"N = 1\n"}
+    assert new_contents(change) == {"lib/deep/new.py": b"N = 1\n"}
 
 
 @pytest.mark.parametrize(
@@ -67,37 +67,37 @@ async def test_the_target_may_be_new_and_in_a_folder_that_is_missing(project: Pa
         (".git/hooks/pre-commit", "is not in the folder"),
     ],
 )
-async def test_what_nobody_named_is_left_out_and_reported(project: Path, path: str, why: str):
+async def test_files_that_the_caller_did_not_name_are_left_out_and_reported(project: Path, path: str, why: str):
     change = plan_change(await workspace_of(project, "src/a.py"), answer({"src/a.py": "A = 3\n", path: "X = 1\n"}))
 
-    assert written(change) == {"src/a.py": b"A = 3\n"}
+    assert new_contents(change) == {"src/a.py": b"A = 3\n"}
     assert len(change.left_out) == 1
     assert change.left_out[0].startswith(f"Not written: {path} ")
     assert why in change.left_out[0]
 
 
-async def test_an_answer_of_which_nothing_may_be_written_is_sent_back(project: Path):
+async def test_an_answer_without_any_writable_file_is_a_failure_that_names_the_target(project: Path):
     change = plan_change(await workspace_of(project, "src/a.py"), answer({"tests/test_new.py": "X = 1\n"}))
 
-    assert written(change) == {}
+    assert new_contents(change) == {}
     assert "Answer with the new text of src/a.py" in change.failures[0]
 
 
-async def test_the_tests_that_judge_an_answer_are_not_rewritten_by_it(project: Path):
+async def test_an_answer_cannot_change_the_tests_that_check_it(project: Path):
     workspace = await workspace_of(project, "src/a.py", "tests/test_a.py", test_files=["tests/test_a.py"])
     change = plan_change(workspace, answer({"src/a.py": "A = 3\n", "tests/test_a.py": "pass\n"}))
 
-    assert written(change) == {"src/a.py": b"A = 3\n"}
+    assert new_contents(change) == {"src/a.py": b"A = 3\n"}
     assert change.left_out == ("Not written: tests/test_a.py is used to check the answer.",)
 
 
-async def test_a_test_file_that_is_the_target_is_written(project: Path):
+async def test_a_test_file_can_be_the_target(project: Path):
     workspace = await workspace_of(project, "tests/test_a.py", test_files=["tests/test_a.py"])
 
-    assert written(plan_change(workspace, answer({"": "assert 2\n"}))) == {"tests/test_a.py": b"assert 2\n"}
+    assert new_contents(plan_change(workspace, answer({"": "assert 2\n"}))) == {"tests/test_a.py": b"assert 2\n"}
 
 
-async def test_an_answer_that_was_cut_off_changes_nothing(project: Path):
+async def test_a_truncated_answer_changes_nothing(project: Path):
     change = plan_change(await workspace_of(project, "src/a.py"), answer({"": "A ="}, is_whole=False))
 
     assert change.files == ()
@@ -110,20 +110,20 @@ async def test_an_answer_that_would_empty_a_file_changes_nothing(project: Path):
     assert "nothing of it would be left" in change.failures[0]
 
 
-async def test_a_character_that_the_files_encoding_lacks_is_sent_back_with_its_line(project: Path):
+async def test_a_character_missing_in_the_files_encoding_is_a_failure_with_its_line(project: Path):
     (project / "src/old.py").write_bytes(b"# caf\xe9\nA = 1\n")
     change = plan_change(await workspace_of(project, "src/old.py"), answer({"": "# caf\u00e9\nA = '\u2192'\n"}))
 
     assert "src/old.py: line 2: '\u2192' cannot be written in the file's encoding, cp1252" in change.failures[0]
 
 
-async def test_what_the_file_says_already_is_no_change_and_no_failure(project: Path):
+async def test_an_answer_identical_to_the_file_is_neither_a_change_nor_a_failure(project: Path):
     change = plan_change(await workspace_of(project, "src/a.py"), answer({"": "A = 1\nB = 2\n"}))
 
     assert change == Change()
 
 
-async def test_one_file_under_two_names_is_one_file(project: Path):
+async def test_a_file_named_by_two_paths_is_changed_once(project: Path):
     workspace = await workspace_of(project, "./src/../src/a.py", "src/a.py")
     change = plan_change(workspace, answer({"": "A = 3\n"}))
 
@@ -131,7 +131,7 @@ async def test_one_file_under_two_names_is_one_file(project: Path):
 
 
 @pytest.mark.parametrize(
-    ("target", "said"),
+    ("target", "message"),
     [
         ("Makefile", r"target: 'Makefile' is build configuration; allow it by \[apply\] allow"),
         (".git/config", "is version control, which is never written"),
@@ -141,18 +141,18 @@ async def test_one_file_under_two_names_is_one_file(project: Path):
         ("locked.py", "is read-only; make it writable"),
     ],
 )
-async def test_a_target_that_may_not_be_written_is_refused_before_a_model_is_asked(
-    project: Path, target: str, said: str
+async def test_a_target_that_cannot_be_written_is_refused_when_the_workspace_is_read(
+    project: Path, target: str, message: str
 ):
     (project / "blob").write_bytes(b"\0\1")
     (project / "locked.py").write_text("x = 1\n")
     (project / "locked.py").chmod(0o444)
 
-    with pytest.raises(FileRefused, match=said):
+    with pytest.raises(FileRefused, match=message):
         await workspace_of(project, target)
 
 
-async def test_a_change_reads_as_a_diff_that_git_takes(project: Path):
+async def test_a_change_as_text_is_a_unified_diff_in_gits_format(project: Path):
     (project / "src/b.py").write_text("B = 2")
     workspace = await workspace_of(project, None, "src/a.py", "src/b.py")
     change = plan_change(workspace, answer({"src/a.py": "A = 1\nB = 3\n", "src/b.py": "B = 4\n"}))

@@ -1,4 +1,4 @@
-"""The files that a task is read with."""
+"""Reading context files."""
 
 from pathlib import Path
 
@@ -18,14 +18,14 @@ def roots(tmp_path: Path) -> Roots:
     return Roots(folders=(tmp_path,))
 
 
-async def test_files_come_whole_and_in_the_order_in_which_they_were_named(roots: Roots):
+async def test_files_are_read_whole_in_the_order_they_were_named(roots: Roots):
     assert await read_context(["b.py", "a.py"], roots) == (
         ContextFile("b.py", "b = 2\n"),
         ContextFile("a.py", "a = 1\n"),
     )
 
 
-async def test_a_file_named_twice_comes_once_under_its_first_name(roots: Roots, tmp_path: Path):
+async def test_a_file_named_twice_is_read_once_under_its_first_name(roots: Roots, tmp_path: Path):
     files = await read_context(["./a.py", "b.py", "a.py", f"{tmp_path}/a.py"], roots)
 
     assert [file.path for file in files] == ["./a.py", "b.py"]
@@ -35,17 +35,17 @@ async def test_no_files_need_no_roots():
     assert await read_context([], Roots(folders=())) == ()
 
 
-async def test_files_without_a_root_are_refused_by_name_of_the_argument():
+async def test_files_without_a_root_are_refused_naming_the_argument():
     with pytest.raises(NoRoots, match=r"^context_files: no folder may be read"):
         await read_context(["a.py"], Roots(folders=()))
 
 
-async def test_one_file_that_is_refused_refuses_all(roots: Roots):
+async def test_one_refused_file_refuses_the_whole_call(roots: Roots):
     with pytest.raises(FileRefused, match=r"^context_files: '\.\./x' is outside the roots"):
         await read_context(["a.py", "../x"], roots)
 
 
-async def test_files_that_are_too_much_together_are_refused_before_all_are_read(roots: Roots, tmp_path: Path):
+async def test_files_that_are_too_large_together_are_refused_before_all_are_read(roots: Roots, tmp_path: Path):
     names = [f"{number}.txt" for number in range(5)]
     for name in names:
         (tmp_path / name).write_text("x" * 2_000_000)

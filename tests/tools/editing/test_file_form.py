@@ -1,4 +1,4 @@
-"""A file's bytes become text and bytes again without losing anything of their form."""
+"""Bytes to text and back: encoding, byte order mark and line endings are preserved."""
 
 import codecs
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from chargehand.tools.editing.file_form import NotText, NotWritable, in_form_of, read_text
 
-LITTLE = codecs.BOM_UTF16_LE
+BOM = codecs.BOM_UTF16_LE
 
 
-def rewritten(data: bytes, old: str, new: str) -> bytes:
-    """The file after one piece of its text was replaced."""
+def replace_text(data: bytes, old: str, new: str) -> bytes:
+    """The bytes of the file after a replacement in its text."""
     original = read_text(data)
     assert old in original.text
     return in_form_of(original.text.replace(old, new), original)
@@ -27,7 +27,7 @@ def rewritten(data: bytes, old: str, new: str) -> bytes:
         pytest.param(b"a\nb", "b", "c", b"a\nc", id="no-final-newline"),
         pytest.param(b"a\nb\r\nc\n", "a", "A\nB", b"A\nB\nb\r\nc\n", id="mixed-line-ends"),
         pytest.param(codecs.BOM_UTF8 + b"a\r\n", "a", "\u03c0", codecs.BOM_UTF8 + b"\xcf\x80\r\n", id="utf-8-bom"),
-        pytest.param(LITTLE + b"a\0\r\0\n\0", "a", "\u03c0", LITTLE + b"\xc0\x03\r\0\n\0", id="utf-16-le"),
+        pytest.param(BOM + b"a\0\r\0\n\0", "a", "\u03c0", BOM + b"\xc0\x03\r\0\n\0", id="utf-16-le"),
         pytest.param("\ufeffa\n".encode("utf-16-be"), "a", "b", "\ufeffb\n".encode("utf-16-be"), id="utf-16-be"),
         pytest.param(b"caf\xe9 \x93x\x94\nb\n", "b", "\u00fc", b"caf\xe9 \x93x\x94\n\xfc\n", id="cp1252"),
         pytest.param(b"caf\xe9 \x81\nb\n", "b", "c", b"caf\xe9 \x81\nc\n", id="latin-1"),
@@ -39,28 +39,28 @@ def rewritten(data: bytes, old: str, new: str) -> bytes:
         pytest.param(b"a\n\x0c\nb\xe2\x80\x8b\nc\n", "a", "A", b"A\n\x0c\nb\xe2\x80\x8b\nc\n", id="unseen-characters"),
     ],
 )  # fmt: skip
-def test_what_is_not_changed_keeps_its_bytes(data: bytes, old: str, new: str, expected: bytes):
-    assert rewritten(data, old, new) == expected
+def test_unchanged_text_keeps_its_encoding_bom_and_line_endings(data: bytes, old: str, new: str, expected: bytes):
+    assert replace_text(data, old, new) == expected
 
 
-def test_a_line_that_a_model_gives_back_without_its_unseen_characters_is_the_same_line():
+def test_a_line_returned_without_its_invisible_characters_counts_as_unchanged():
     original = read_text(b"a\n\x0c\ndef f():\r\n    pass\n")
 
     assert in_form_of("a\n\ndef f():\n    return 1\n", original) == b"a\n\x0c\ndef f():\r\n    return 1\n"
 
 
 @pytest.mark.parametrize(("before", "after"), [(b"a\n", b"b\n"), (b"a", b"b"), (b"", b"b\n")])
-def test_the_final_line_end_is_the_files_not_the_answers(before: bytes, after: bytes):
+def test_the_final_line_ending_of_the_file_is_kept(before: bytes, after: bytes):
     assert in_form_of("b\n", read_text(before)) == after
     if before:
         assert in_form_of("b", read_text(before)) == after
 
 
-def test_a_new_file_is_utf_8_with_the_line_ends_it_is_given():
+def test_a_new_file_is_written_as_utf_8():
     assert in_form_of("\u03c0\n", None) == b"\xcf\x80\n"
 
 
-def test_a_character_that_the_encoding_lacks_is_named_with_its_line():
+def test_a_character_missing_in_the_encoding_is_reported_with_its_line():
     original = read_text(b"caf\xe9\n")
 
     with pytest.raises(NotWritable, match="line 2: '\u2192' cannot be written in the file's encoding, cp1252"):
@@ -68,13 +68,13 @@ def test_a_character_that_the_encoding_lacks_is_named_with_its_line():
 
 
 @pytest.mark.parametrize("data", [b"\x7fELF\0", b"GIF89a\x01\x00", codecs.BOM_UTF16_LE + b"\x00\xd8", b"\xff\x01\x02"])
-def test_what_is_binary_is_no_text(data: bytes):
+def test_binary_data_is_not_text(data: bytes):
     with pytest.raises(NotText):
         read_text(data)
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_that_are_text_come_back_as_they_were(data: bytes):
+def test_text_of_any_bytes_is_written_back_unchanged(data: bytes):
     try:
         original = read_text(data)
     except NotText:
@@ -86,14 +86,14 @@ def test_any_bytes_that_are_text_come_back_as_they_were(data: bytes):
 @given(
     st.lists(st.sampled_from([b"a\n", b"a\r\n", b"b\r", b"\xe9\n", b"\x0c\r\n", b"c\n", b"\n"]), max_size=12), st.data()
 )
-def test_every_line_but_the_changed_one_keeps_its_bytes(lines: list[bytes], data: st.DataObject):
-    at = data.draw(st.integers(0, len(lines)))
-    before = b"".join([*lines[:at], b"old\n", *lines[at:]])
+def test_all_lines_except_the_changed_one_keep_their_bytes(lines: list[bytes], data: st.DataObject):
+    position = data.draw(st.integers(0, len(lines)))
+    before = b"".join([*lines[:position], b"old\n", *lines[position:]])
     original = read_text(before)
 
     after = in_form_of(original.text.replace("old", "new"), original)
 
-    head, tail = b"".join(lines[:at]), b"".join(lines[at:])
+    head, tail = b"".join(lines[:position]), b"".join(lines[position:])
     assert after.startswith(head + b"new")
     assert after.endswith(tail)
     assert after[len(head) + 3 : len(after) - len(tail)] in (b"\n", b"\r\n", b"\r")

@@ -1,4 +1,4 @@
-"""The imports, the definitions and their signatures that are seen in a file."""
+"""The outline of a file: imports, definitions and their signatures."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from chargehand.tools.editing.outline import CHARACTERS_AT_MOST, Unit, all_units
 
 
 def _signatures(path: str, text: str) -> str:
-    """What is left of a text when only its signatures are."""
+    """The lines of the text that belong to signatures."""
     lines = text.split("\n")
     kept = {n for u in all_units(outline(path, text)) for n in range(u.signature_first_line, u.signature_last_line + 1)}
     return "\n".join(lines[number] for number in sorted(kept))
@@ -42,7 +42,7 @@ class Circle(Shape):
 '''
 
 
-def test_python_is_read_with_decorators_and_comments():
+def test_python_definitions_include_their_decorators():
     names = {unit.name: (unit.first_line, unit.last_line) for unit in all_units(outline("a.py", PYTHON)) if unit.name}
 
     assert names == {
@@ -56,7 +56,7 @@ def test_python_is_read_with_decorators_and_comments():
     assert [unit.first_line for unit in outline("a.py", PYTHON) if unit.is_import] == [1, 2]
 
 
-def test_signatures_of_python_hold_no_bodies():
+def test_python_signatures_do_not_include_bodies():
     assert _signatures("a.py", PYTHON) == (
         '"""Shapes."""\nimport math\nfrom a import (\n    b,\n)\nLIMIT = 3'
         "\n@cache\ndef area(\n    r: float,\n) -> float:\n"
@@ -124,14 +124,14 @@ def test_signatures_of_python_hold_no_bodies():
         ("LICENSE", "All rights\nreserved.\n\nNo warranty\nof any kind.\n", [], "All rights\nNo warranty"),
     ],
 )
-def test_other_languages_are_read_by_their_grammar(path: str, text: str, names: list[str], signatures: str):
+def test_definitions_and_signatures_of_other_languages(path: str, text: str, names: list[str], signatures: str):
     assert [unit.name for unit in all_units(outline(path, text)) if unit.name] == names
     assert _signatures(path, text) == signatures
 
 
 @pytest.mark.parametrize("path", ["a.py", "a.ts", "a.rs", "a.md", "a.txt", "a.java", "a.css"])
 @pytest.mark.parametrize("text", ["", "\n\n", "def (((\n  }}} <<<", "\x00\ufffd", "class A:\n\tdef", "}" * 1_000])
-def test_what_cannot_be_read_is_no_error(path: str, text: str):
+def test_text_that_cannot_be_parsed_raises_no_error_and_lines_stay_in_range(path: str, text: str):
     last = text.count("\n")
 
     for unit in all_units(outline(path, text)):
@@ -139,7 +139,7 @@ def test_what_cannot_be_read_is_no_error(path: str, text: str):
         assert unit.last_line <= last
 
 
-def test_a_very_large_file_is_read_by_its_blank_lines():
+def test_a_very_large_file_is_split_at_blank_lines():
     text = "x = 1\n\n" * (CHARACTERS_AT_MOST // 7 + 1)
 
     assert outline("a.py", text)[0] == Unit("", 0, 1, 0, 0)

@@ -1,4 +1,4 @@
-"""What of the context a model gets to see whose window is too small for all of it."""
+"""Packing context files into a context window that is too small for all of them."""
 
 import re
 
@@ -13,7 +13,7 @@ from chargehand.tools.routing.candidates import Constraints
 
 
 def _module(*names: str, imports: str = "import os", lines: int = 30) -> str:
-    """A module with a function of so many lines for each name."""
+    """A module with a function of `lines` lines for each name."""
     functions = (f"def {name}(a):\n" + "".join(f"    {name}_{n} = {n}\n" for n in range(lines)) for name in names)
     return f"{imports}\n\n\n" + "\n\n".join(functions)
 
@@ -28,24 +28,24 @@ def _pack(task: str, room_tokens: int | None, *, target: str | None = None) -> P
     return Packing(task, FILES, target).pack(room_tokens)
 
 
-def _shown(packed: Packed) -> dict[str, str]:
-    """The text of each file, without what its functions hold."""
+def _without_bodies(packed: Packed) -> dict[str, str]:
+    """The text of each file, with function bodies shortened to an ellipsis."""
     return {file.path: re.sub(r"(?m)(^    \w+_\d+ = \d+\n?)+", "    …\n", file.text) for file in packed.files}
 
 
-def test_files_that_fit_are_whole_and_nothing_is_said():
+def test_files_that_fit_are_packed_whole_without_a_note():
     packing = Packing("Do it.", FILES)
 
     assert packing.pack(None) == packing.pack(packing.whole_tokens) == Packed(FILES, packing.whole_tokens, None)
 
 
-def test_no_files_need_no_room():
+def test_packing_no_files_takes_no_tokens():
     assert Packing("Do it.", ()).pack(0) == Packed((), 0, None)
     assert Packing("Do it.", ()).min_tokens == 0
 
 
-def test_what_the_task_names_is_there_with_the_imports_and_signatures_around_it():
-    assert _shown(_pack("Let `save_order` return the order.", 1)) == {
+def test_a_definition_named_by_the_task_is_packed_with_imports_and_surrounding_signatures():
+    assert _without_bodies(_pack("Let `save_order` return the order.", 1)) == {
         "src/orders.py": (
             "import os\n\n\ndef load_order(a):\n[lines 5-36 left out]\ndef save_order(a):\n    …\n\n\ndef total(a):\n"
             "[lines 71-100 left out]\n"
@@ -53,29 +53,29 @@ def test_what_the_task_names_is_there_with_the_imports_and_signatures_around_it(
     }
 
 
-def test_what_is_left_out_is_told():
+def test_the_note_lists_partial_and_omitted_files():
     packed = _pack("Let `save_order` return the order.", 1)
 
     assert packed.note == ("context: 0 files whole, 1 in part (src/orders.py), 2 left out: src/stock.py, src/taxes.py")
     assert [file.is_whole for file in packed.files] == [False]
 
 
-def test_with_more_room_there_is_more_in_the_order_of_its_use():
+def test_with_more_room_more_is_packed_in_order_of_relevance():
     task = "Let `save_order` return the total."
     least = Packing(task, FILES).min_tokens
 
-    shown = [_shown(_pack(task, room)) for room in (least, least + 800, least + 900, 100_000)]
+    shown_texts = [_without_bodies(_pack(task, room)) for room in (least, least + 800, least + 900, 100_000)]
 
-    assert list(shown[0]) == ["src/orders.py"]
-    assert "def total(a):\n    …" in shown[1]["src/orders.py"]
-    assert "def total(a):\n    …" in shown[1]["src/stock.py"]
-    assert shown[2]["src/taxes.py"] == (
+    assert list(shown_texts[0]) == ["src/orders.py"]
+    assert "def total(a):\n    …" in shown_texts[1]["src/orders.py"]
+    assert "def total(a):\n    …" in shown_texts[1]["src/stock.py"]
+    assert shown_texts[2]["src/taxes.py"] == (
         "from orders import total\n\n\ndef tax_of(a):\n[lines 5-36 left out]\ndef rate_of(a):\n[lines 38-67 left out]\n"
     )
-    assert "left out" not in "".join(shown[3].values())
+    assert "left out" not in "".join(shown_texts[3].values())
 
 
-def test_the_target_comes_first_and_then_what_it_refers_to():
+def test_the_target_is_packed_first_and_then_the_definitions_it_refers_to():
     files = (
         ContextFile("a.py", _module("other", "unrelated")),
         ContextFile("b.py", _module("used_one", "unused_one")),
@@ -110,7 +110,7 @@ def test_a_file_that_the_task_names_is_treated_as_a_target():
     assert "load_order_29" not in "".join(file.text for file in packed.files)
 
 
-def test_of_a_class_whose_method_is_named_the_other_methods_are_signatures():
+def test_other_methods_of_a_class_whose_method_is_named_are_reduced_to_signatures():
     text = (
         "class Shop:\n    def open(self):\n"
         + "        x = 1\n" * 30
@@ -126,7 +126,7 @@ def test_of_a_class_whose_method_is_named_the_other_methods_are_signatures():
     )
 
 
-def test_a_task_that_names_nothing_gets_the_signatures_of_all():
+def test_a_task_that_names_no_definition_gets_the_signatures_of_all_files():
     packing = Packing("Make it quicker.", FILES)
 
     packed = packing.pack(packing.min_tokens)
@@ -135,27 +135,27 @@ def test_a_task_that_names_nothing_gets_the_signatures_of_all():
     assert "_29" not in "".join(file.text for file in packed.files)
 
 
-def test_of_a_document_the_sections_that_hold_the_names_are_there():
+def test_sections_of_a_document_that_contain_a_named_definition_are_packed():
     sections = (("`save_order`" if number == 7 else "nothing") for number in range(20))
-    text = "".join(f"## Part\n\n{f'It says {says} here.' * 20}\n\n" for says in sections)
+    text = "".join(f"## Part\n\n{f'It says {subject} here.' * 20}\n\n" for subject in sections)
     packing = Packing("Describe `save_order`.", (ContextFile("README.md", text),))
 
-    shown = packing.pack(packing.min_tokens).files[0].text
+    shown_texts = packing.pack(packing.min_tokens).files[0].text
 
-    assert shown.count("It says `save_order` here.") == 20
-    assert "nothing" not in shown
-    assert shown.count("## Part") == 20
+    assert shown_texts.count("It says `save_order` here.") == 20
+    assert "nothing" not in shown_texts
+    assert shown_texts.count("## Part") == 20
 
 
-def test_a_gap_that_is_shorter_than_its_mark_is_not_left_out():
+def test_a_gap_shorter_than_its_mark_is_kept():
     text = "def a():\n    pass\n\n\ndef b():\n    pass\n" + "# more\n" * 100
 
-    shown = Packing("Fix `b`.", (ContextFile("a.py", text),)).pack(1).files[0].text
+    shown_texts = Packing("Fix `b`.", (ContextFile("a.py", text),)).pack(1).files[0].text
 
-    assert shown.startswith("def a():\n    pass\n\n\ndef b():\n    pass\n")
+    assert shown_texts.startswith("def a():\n    pass\n\n\ndef b():\n    pass\n")
 
 
-def test_many_names_are_shortened_in_the_note():
+def test_the_note_shortens_a_long_list_of_files():
     files = tuple(ContextFile(f"{n}.py", _module("x")) for n in range(12))
 
     note = Packing("Do `nothing_of_it`.", (*files, ContextFile("z.py", _module("nothing_of_it")))).pack(1).note
@@ -167,23 +167,23 @@ def test_many_names_are_shortened_in_the_note():
     ("window", "output", "room"),
     [(8192, 400, 8192 - 800), (8192, 100, 8192 - 512), (8192, 3000, 8192 - 3000), (8192, 1500, 8192 - 2048)],
 )
-def test_a_prompt_leaves_room_for_its_answer(window: int, output: int, room: int):
+def test_the_room_for_a_prompt_leaves_space_for_the_answer(window: int, output: int, room: int):
     assert room_in(window, output) == room
 
 
 @pytest.mark.parametrize(
     ("window", "least", "tokens"),
     [
-        (None, 1_000, 20_000),  # nobody knows what fits
+        (None, 1_000, 20_000),  # the window is unknown
         (32_768, 1_000, 20_000),
         (20_400, 1_000, 20_000),
         (8_192, 1_000, 8_192 - 800),
-        (8_192, 7_500, 7_500),  # less room for the answer than it should have, but enough
+        (8_192, 7_500, 7_500),  # less room for the answer than desired, but enough
         (8_192, 12_000, 12_000),
         (8_192, None, 20_000),
     ],
 )
-def test_a_prompt_is_expected_to_take_what_it_is_packed_to(window: int | None, least: int | None, tokens: int):
+def test_the_expected_prompt_tokens_are_those_after_packing(window: int | None, least: int | None, tokens: int):
     constraints = Constraints(prompt_tokens=20_000, least_prompt_tokens=least)
 
     assert constraints.prompt_tokens_in(window, output_tokens=400) == tokens
@@ -209,12 +209,12 @@ SOURCES = st.sampled_from(
 FILE_SETS = st.lists(
     st.tuples(st.sampled_from(("a.py", "b.ts", "c.md", "d.yaml")), st.lists(SOURCES, max_size=20).map("".join)),
     max_size=4,
-).map(lambda found: tuple(ContextFile(f"{n}/{path}", text) for n, (path, text) in enumerate(found)))
+).map(lambda files: tuple(ContextFile(f"{n}/{path}", text) for n, (path, text) in enumerate(files)))
 
 
 @given(files=FILE_SETS, room=st.integers(0, 1_500), task=st.sampled_from(("Fix `A.m`.", "Go on.", "Mend f in a.py")))
 @settings(deadline=None)
-def test_whatever_is_packed_keeps_to_its_room_and_to_the_files_own_lines(
+def test_packed_files_fit_their_room_and_contain_only_lines_of_the_original(
     files: tuple[ContextFile, ...], room: int, task: str
 ):
     packing = Packing(task, files)
@@ -226,14 +226,14 @@ def test_whatever_is_packed_keeps_to_its_room_and_to_the_files_own_lines(
     for file in packed.files:
         assert file.is_whole == (file.text == by_path[file.path].text)
         assert _restored(file.text, by_path[file.path].text.split("\n")) == by_path[file.path].text
-    is_all_there = packed.files == files
-    assert (packed.note is None) == is_all_there
+    is_complete = packed.files == files
+    assert (packed.note is None) == is_complete
 
 
-def _restored(shown: str, lines: list[str]) -> str:
-    """The whole text, its gaps filled with the lines that their marks name."""
+def _restored(shown_texts: str, lines: list[str]) -> str:
+    """The text with its gaps filled by the lines that their marks state."""
     restored: list[str] = []
-    for line in shown.split("\n"):
+    for line in shown_texts.split("\n"):
         gap = re.fullmatch(r"\[lines? (\d+)(?:-(\d+))? left out\]", line)
         restored += lines[int(gap[1]) - 1 : int(gap[2] or gap[1])] if gap else [line]
     return "\n".join(restored)

@@ -1,4 +1,4 @@
-"""The files that a pattern finds, and those that it never does."""
+"""Finding files by patterns, and files that are never found."""
 
 import os
 from pathlib import Path
@@ -54,7 +54,7 @@ async def _paths(roots: Roots, *named: str) -> tuple[str, ...]:
         ("**/**/*.ts", ("b.ts",)),
     ],
 )
-async def test_a_pattern_finds_files_in_order(roots: Roots, pattern: str, paths: tuple[str, ...]):
+async def test_patterns_find_files_in_sorted_order(roots: Roots, pattern: str, paths: tuple[str, ...]):
     assert await _paths(roots, pattern) == paths
 
 
@@ -62,19 +62,19 @@ async def test_an_absolute_pattern_finds_absolute_paths(roots: Roots, project: P
     assert await _paths(roots, f"{project}/src/*.py") == (f"{project}/src/d.py",)
 
 
-async def test_paths_and_patterns_keep_their_order_and_come_once(roots: Roots):
+async def test_paths_and_patterns_keep_their_order_without_duplicates(roots: Roots):
     assert await _paths(roots, "src/d.py", "*.py", "**/*.py") == ("src/d.py", "a.py", "src/deep/er/e.py")
 
 
-async def test_paths_alone_are_not_looked_at(roots: Roots):
+async def test_plain_paths_are_passed_through_unchecked(roots: Roots):
     assert await find_files(["missing.py", "../x"], roots) == FoundFiles(("missing.py", "../x"), ())
 
 
-async def test_a_name_that_exists_to_the_letter_is_no_pattern(roots: Roots):
+async def test_the_exact_name_of_an_existing_file_is_not_a_pattern(roots: Roots):
     assert await _paths(roots, "docs/[id].md") == ("docs/[id].md",)
 
 
-async def test_what_git_ignores_is_not_found(roots: Roots, project: Path):
+async def test_files_ignored_by_git_are_not_found(roots: Roots, project: Path):
     _write(project / ".gitignore", "build/\n*.log\n!keep.log\n")
     _write(project / "src" / ".gitignore", "secret_*.py\n")
     for name in ("build/x.py", "src/build/y.py", "src/secret_z.py", "b.log", "keep.log"):
@@ -86,27 +86,27 @@ async def test_what_git_ignores_is_not_found(roots: Roots, project: Path):
 
 
 @pytest.mark.parametrize("name", [".env.py", ".hidden/x.py", "node_modules/x.py", "__pycache__/x.py", ".git/x.py"])
-async def test_dot_files_and_packages_are_not_found(roots: Roots, project: Path, name: str):
+async def test_dot_files_and_package_and_cache_folders_are_not_searched(roots: Roots, project: Path, name: str):
     _write(project / name)
 
     assert await _paths(roots, "**/*.py") == ("a.py", "src/d.py", "src/deep/er/e.py")
 
 
 @pytest.mark.parametrize("name", ["secrets.json", "credentials", "server.key", "id_rsa"])
-async def test_a_file_whose_name_says_that_it_holds_keys_is_not_found(roots: Roots, project: Path, name: str):
+async def test_files_named_like_key_files_are_not_found(roots: Roots, project: Path, name: str):
     _write(project / name)
 
     assert name not in await _paths(roots, "*")
 
 
-async def test_a_dot_file_or_folder_is_found_when_its_name_is_in_the_pattern(roots: Roots, project: Path):
+async def test_a_dot_folder_is_searched_if_the_pattern_names_it(roots: Roots, project: Path):
     _write(project / ".github" / "workflows" / "ci.yml")
     _write(project / ".github" / ".hidden.yml")
 
     assert await _paths(roots, ".github/**/*.yml", ".editorconfig") == (".github/workflows/ci.yml", ".editorconfig")
 
 
-async def test_links_are_not_followed(roots: Roots, project: Path, tmp_path: Path):
+async def test_symlinks_are_not_followed(roots: Roots, project: Path, tmp_path: Path):
     _write(tmp_path / "outside" / "x.py")
     (project / "linked").symlink_to(tmp_path / "outside")
     (project / "link.py").symlink_to(project / "a.py")
@@ -117,13 +117,13 @@ async def test_links_are_not_followed(roots: Roots, project: Path, tmp_path: Pat
             await find_files([pattern], roots)
 
 
-async def test_a_circle_of_links_is_no_trap(roots: Roots, project: Path):
+async def test_a_symlink_cycle_does_not_trap_the_search(roots: Roots, project: Path):
     (project / "src" / "round").symlink_to(project)
 
     assert "src/d.py" in await _paths(roots, "**/*.py")
 
 
-async def test_what_is_no_text_is_left_out_and_said(roots: Roots, project: Path):
+async def test_binary_files_are_left_out_and_noted(roots: Roots, project: Path):
     (project / "d.py").write_bytes(b"\x00\x01")
     (project / "e.py").write_bytes(b"\x00")
 
@@ -133,7 +133,7 @@ async def test_what_is_no_text_is_left_out_and_said(roots: Roots, project: Path)
     )
 
 
-async def test_a_pipe_is_not_waited_for(roots: Roots, project: Path):
+async def test_a_pipe_is_skipped_without_waiting(roots: Roots, project: Path):
     if not hasattr(os, "mkfifo"):
         return
     os.mkfifo(project / "p.py")
@@ -142,7 +142,7 @@ async def test_a_pipe_is_not_waited_for(roots: Roots, project: Path):
 
 
 @pytest.mark.parametrize("pattern", ["*.rb", "nowhere/*.py", "a.py/*", "src/d.py/**"])
-async def test_a_pattern_that_finds_nothing_says_what_to_do(roots: Roots, project: Path, pattern: str):
+async def test_a_pattern_without_a_match_is_refused_with_a_remedy(roots: Roots, project: Path, pattern: str):
     with pytest.raises(FileRefused) as refused:
         await find_files([pattern], roots)
 
@@ -153,12 +153,12 @@ async def test_a_pattern_that_finds_nothing_says_what_to_do(roots: Roots, projec
 
 
 @pytest.mark.parametrize("pattern", ["../*.py", "/etc/*", "src/../../*"])
-async def test_a_pattern_that_leads_out_is_refused(roots: Roots, pattern: str):
+async def test_a_pattern_outside_the_roots_is_refused(roots: Roots, pattern: str):
     with pytest.raises(FileRefused, match="outside the roots"):
         await find_files([pattern], roots)
 
 
-async def test_our_own_data_folder_is_not_looked_into(project: Path):
+async def test_the_data_folder_is_not_searched(project: Path):
     _write(project / "data" / "x.py")
     roots = Roots(folders=(project,), off_limits=(project / "data",))
 
@@ -172,7 +172,7 @@ async def test_without_a_root_a_pattern_is_refused():
         await find_files(["*.py"], Roots(folders=()))
 
 
-async def test_a_pattern_that_finds_too_much_is_refused(roots: Roots, project: Path):
+async def test_a_pattern_that_matches_more_than_500_files_is_refused(roots: Roots, project: Path):
     for number in range(FILES_AT_MOST + 1):
         _write(project / "many" / f"{number}.txt")
 
@@ -184,7 +184,7 @@ async def test_a_pattern_that_finds_too_much_is_refused(roots: Roots, project: P
     )
 
 
-async def test_a_pattern_that_would_look_everywhere_is_refused(roots: Roots, monkeypatch: pytest.MonkeyPatch):
+async def test_a_pattern_that_searches_too_many_entries_is_refused(roots: Roots, monkeypatch: pytest.MonkeyPatch):
     assert ENTRIES_AT_MOST > 10_000
     monkeypatch.setattr("chargehand.tools.editing.patterns.ENTRIES_AT_MOST", 3)
 
@@ -192,12 +192,12 @@ async def test_a_pattern_that_would_look_everywhere_is_refused(roots: Roots, mon
         await find_files(["**/*.py"], roots)
 
 
-async def test_braces_within_reason(roots: Roots):
+async def test_a_pattern_with_too_many_brace_alternatives_is_refused(roots: Roots):
     with pytest.raises(BadArgument, match="too many choices in braces"):
         await find_files(["{a,b,c}" * 8], roots)
 
 
-async def test_a_pattern_made_to_take_forever_does_not(roots: Roots, project: Path):
+async def test_patterns_built_for_backtracking_terminate(roots: Roots, project: Path):
     _write(project / ("a" * 200))
 
     with pytest.raises(FileRefused, match="matches no text file"):

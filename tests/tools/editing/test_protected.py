@@ -1,4 +1,4 @@
-"""What agents, CI, editors, builds and shells obey is not written for a model."""
+"""Protected files: configuration of agents, CI, editors, builds and shells is not written for a model."""
 
 from pathlib import PurePosixPath
 
@@ -19,7 +19,7 @@ PROTECTED = (
     "x.code-workspace", ".pre-commit-config.yaml", "lefthook.yml", "Justfile", "\uff23LAUDE.md", "claude.md.",
 )  # fmt: skip
 
-FREE = (
+UNPROTECTED = (
     "a.py", "src/git/client.py", "docs/agents-guide.md", "README.md", "hooks/useThing.ts", "tests/test_make.py",
     "x.lock.py", "build/gen.py", "configuration.py", "package.py", "makefile_parser.py", "data/config.json",
     "CHANGELOG.md",
@@ -29,17 +29,17 @@ ONLY_WHEN_NAMED = ("conftest.py", "tests/conftest.py", "deploy.sh", "pkg/__main_
 
 
 @pytest.mark.parametrize("path", PROTECTED)
-def test_what_is_obeyed_rather_than_read_is_protected_even_when_named(path: str):
+def test_configuration_and_key_files_are_protected_even_when_named(path: str):
     assert Protection().why_not(PurePosixPath(path), is_named=True) is not None
 
 
-@pytest.mark.parametrize("path", FREE)
-def test_sources_and_documents_are_free(path: str):
+@pytest.mark.parametrize("path", UNPROTECTED)
+def test_sources_and_documents_are_not_protected(path: str):
     assert Protection().why_not(PurePosixPath(path), is_named=False) is None
 
 
 @pytest.mark.parametrize("path", ONLY_WHEN_NAMED)
-def test_what_runs_without_being_asked_for_is_written_only_for_a_caller_who_names_it(path: str):
+def test_files_that_run_implicitly_are_written_only_if_the_caller_names_them(path: str):
     assert Protection().why_not(PurePosixPath(path), is_named=True) is None
     assert "name it as `target`" in (Protection().why_not(PurePosixPath(path), is_named=False) or "")
 
@@ -53,18 +53,18 @@ def test_what_runs_without_being_asked_for_is_written_only_for_a_caller_who_name
         ("docs/", "docs/Makefile"),
     ],
 )
-def test_the_users_config_may_allow_what_is_protected(allowed: str, path: str):
+def test_the_users_config_can_allow_protected_files(allowed: str, path: str):
     assert Protection().why_not(PurePosixPath(path), is_named=True) is not None
     assert Protection((allowed,)).why_not(PurePosixPath(path), is_named=True) is None
 
 
-def test_version_control_is_never_allowed():
+def test_version_control_files_can_never_be_allowed():
     assert Protection((".git/", "*", ".git/hooks/*")).why_not(PurePosixPath(".git/hooks/pre-commit"), is_named=True)
 
 
-def test_the_refusal_says_how_to_allow_it():
-    said = Protection().why_not(PurePosixPath("sub/AGENTS.md"), is_named=True)
+def test_the_reason_states_how_to_allow_the_file():
+    reason = Protection().why_not(PurePosixPath("sub/AGENTS.md"), is_named=True)
 
-    assert said == (
+    assert reason == (
         'is agent configuration; allow it by [apply] allow = ["sub/AGENTS.md"] in config.toml, or write it yourself'
     )

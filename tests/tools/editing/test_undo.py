@@ -1,4 +1,4 @@
-"""A task is taken back whole or not at all, by its user or after a crash."""
+"""Undoing the files of a task, by its user or after a crash: all of them or none."""
 
 import datetime as dt
 import errno
@@ -43,8 +43,8 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def services(anyio_backend: str) -> AsyncGenerator[Services]:
-    async with own_services() as opened:
-        yield opened
+    async with own_services() as open_services:
+        yield open_services
 
 
 def contents(project: Path) -> dict[str, bytes]:
@@ -52,7 +52,7 @@ def contents(project: Path) -> dict[str, bytes]:
 
 
 async def write(services: Services, project: Path, *, status: str = "succeeded", at_step=lambda _: None) -> None:
-    """Have a task write its files; a crash on the way is survived here as another process would see it."""
+    """Let a task write its files. A Crash in `at_step` ends the writing, as if the process had died."""
     await services.ledger.begin_task(
         NewTask(TASK, "delegation", "Set A to 2", "code_generation", 1.0, local_only=False, owner=services.owner.id)
     )
@@ -67,7 +67,7 @@ async def write(services: Services, project: Path, *, status: str = "succeeded",
     await services.ledger.finish_task(TASK, Finish(status, "claude-haiku-5-5", (), None))
 
 
-async def test_undo_brings_back_the_old_bytes_and_removes_what_is_new(services: Services, project: Path):
+async def test_undo_restores_the_old_bytes_and_removes_new_files(services: Services, project: Path):
     await write(services, project)
     assert contents(project) == AFTER
 
@@ -80,7 +80,7 @@ async def test_undo_brings_back_the_old_bytes_and_removes_what_is_new(services: 
     assert row.outcomes == ("rejected",)
 
 
-async def test_undo_keeps_the_mode_that_a_file_was_given_since(services: Services, project: Path):
+async def test_undo_keeps_a_file_mode_that_was_changed_since(services: Services, project: Path):
     await write(services, project)
     (project / "a.py").chmod(0o750)
 
@@ -90,27 +90,29 @@ async def test_undo_keeps_the_mode_that_a_file_was_given_since(services: Service
     assert stat.S_IMODE((project / "a.py").stat().st_mode) == 0o750
 
 
-async def test_undo_refuses_with_a_diff_when_a_file_has_changed_since_and_touches_none(
+async def test_undo_is_refused_with_a_diff_when_a_file_has_changed_and_changes_nothing(
     services: Services, project: Path
 ):
     await write(services, project)
     (project / "sub/b.py").write_bytes(b"B = 2\nC = 3\n")
-    found = contents(project)
+    contents_before = contents(project)
 
     with pytest.raises(ChangedSince) as refused:
         await undo_task(services, TASK)
 
-    said = str(refused.value)
-    assert "--- sub/b.py as written\n+++ sub/b.py as it is\n" in said
-    assert "\n+C = 3" in said
-    assert "a.py as written" not in said
-    assert contents(project) == found
+    message = str(refused.value)
+    assert "--- sub/b.py as written\n+++ sub/b.py as it is\n" in message
+    assert "\n+C = 3" in message
+    assert "a.py as written" not in message
+    assert contents(project) == contents_before
     row = await services.ledger.task(TASK)
     assert row is not None
     assert row.outcomes == ()
 
 
-async def test_undo_refuses_when_a_file_is_gone_or_became_a_link(services: Services, project: Path, tmp_path: Path):
+async def test_undo_is_refused_when_a_file_is_gone_or_became_a_symlink(
+    services: Services, project: Path, tmp_path: Path
+):
     await write(services, project)
     (project / "a.py").unlink()
     (project / "sub/b.py").unlink()
@@ -123,7 +125,7 @@ async def test_undo_refuses_when_a_file_is_gone_or_became_a_link(services: Servi
     assert (tmp_path / "elsewhere").read_bytes() == b"B = 2"
 
 
-async def test_undo_works_once_the_users_own_changes_are_taken_back(services: Services, project: Path):
+async def test_undo_works_after_the_users_own_changes_are_reverted(services: Services, project: Path):
     await write(services, project)
     (project / "a.py").write_bytes(b"A = 9\n")
     with pytest.raises(ChangedSince):
@@ -135,7 +137,7 @@ async def test_undo_works_once_the_users_own_changes_are_taken_back(services: Se
     assert contents(project) == BEFORE
 
 
-async def test_a_file_that_is_as_before_already_does_not_stop_the_others(services: Services, project: Path):
+async def test_a_file_that_already_has_its_old_content_does_not_block_undo(services: Services, project: Path):
     await write(services, project)
     (project / "a.py").write_bytes(BEFORE["a.py"])
 
@@ -145,7 +147,7 @@ async def test_a_file_that_is_as_before_already_does_not_stop_the_others(service
     assert answer.restored == ["sub/b.py"]
 
 
-async def test_what_cannot_be_undone_says_why(services: Services, project: Path):
+async def test_undo_of_an_unknown_or_already_undone_task_states_the_reason(services: Services, project: Path):
     with pytest.raises(BadArgument, match="task nobody wrote no files that are still remembered"):
         await undo_task(services, "nobody")
     with pytest.raises(BadArgument, match="wrote no files"):
@@ -156,7 +158,7 @@ async def test_what_cannot_be_undone_says_why(services: Services, project: Path)
         await undo_task(services, TASK)
 
 
-async def test_a_path_to_what_a_task_wrote_is_no_task_id(services: Services, project: Path):
+async def test_a_path_is_not_accepted_as_a_task_id(services: Services, project: Path):
     await write(services, project)
 
     for path in (f"../{TASK}", f"{TASK}/", f"./{TASK}"):
@@ -166,7 +168,7 @@ async def test_a_path_to_what_a_task_wrote_is_no_task_id(services: Services, pro
     assert contents(project) == AFTER
 
 
-async def test_a_running_task_is_not_undone(services: Services, project: Path):
+async def test_undo_of_a_running_task_is_refused(services: Services, project: Path):
     await services.ledger.begin_task(
         NewTask(TASK, "delegation", "x", "code_generation", 1.0, local_only=False, owner=services.owner.id)
     )
@@ -175,15 +177,15 @@ async def test_a_running_task_is_not_undone(services: Services, project: Path):
         await undo_task(services, TASK)
 
 
-async def test_what_changes_at_the_very_moment_is_left_alone_and_can_be_undone_later(services: Services, project: Path):
+async def test_a_file_changed_during_the_undo_is_left_alone_and_can_be_undone_later(services: Services, project: Path):
     await write(services, project)
 
-    def get_in_the_way(_: str) -> None:
+    def move_folder_away(_: str) -> None:
         (project / "sub").rename(project / "hidden")
 
-    meddling = replace(services, journals=Journals(services.journals.folder, get_in_the_way))
+    interfering = replace(services, journals=Journals(services.journals.folder, move_folder_away))
     with pytest.raises(ChangedSince, match=r"sub/b\.py changed during the undo and was left alone"):
-        await undo_task(meddling, TASK)
+        await undo_task(interfering, TASK)
     assert contents(project) == {"a.py": BEFORE["a.py"], "hidden/b.py": b"B = 2", "hidden/new.py": b"N = 1\n"}
 
     (project / "hidden").rename(project / "sub")
@@ -191,16 +193,16 @@ async def test_what_changes_at_the_very_moment_is_left_alone_and_can_be_undone_l
     assert contents(project) == BEFORE
 
 
-async def test_a_disk_that_fails_is_named_and_undo_goes_on_once_it_works(
+async def test_a_disk_error_is_reported_and_undo_can_be_repeated(
     services: Services, project: Path, monkeypatch: pytest.MonkeyPatch
 ):
     await write(services, project)
 
-    def broken(*_: object, **__: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "broken disk", "a.py")
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "replace", broken)  # a disk that fails cannot be had otherwise
+        patched.setattr(os, "replace", fail)  # the only way to simulate a failing disk
         with pytest.raises(CallerError, match=r"undo: a\.py cannot be written \(broken disk\). Fix that"):
             await undo_task(services, TASK)
     await undo_task(services, TASK)
@@ -209,7 +211,7 @@ async def test_a_disk_that_fails_is_named_and_undo_goes_on_once_it_works(
 
 
 @pytest.mark.parametrize("step", ["undo", "undone"])
-async def test_an_undo_that_is_interrupted_is_finished_at_the_next_start(services: Services, project: Path, step: str):
+async def test_an_interrupted_undo_is_completed_at_the_next_start(services: Services, project: Path, step: str):
     await write(services, project)
 
     def crash(at: str) -> None:
@@ -227,7 +229,7 @@ async def test_an_undo_that_is_interrupted_is_finished_at_the_next_start(service
 @pytest.mark.parametrize(
     "at", ["temporary", "replace a.py", "replace sub/b.py", "replace sub/new.py", "sync", "written"]
 )
-async def test_what_a_dead_server_had_half_written_is_taken_back_at_the_next_start_and_said_once(
+async def test_half_written_files_of_a_dead_server_are_restored_at_the_next_start_and_reported_once(
     services: Services, project: Path, at: str, caplog: pytest.LogCaptureFixture
 ):
     def crash(step: str) -> None:
@@ -244,9 +246,7 @@ async def test_what_a_dead_server_had_half_written_is_taken_back_at_the_next_sta
     assert services.journals.take_notices() == []
 
 
-async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_left_alone(
-    services: Services, project: Path
-):
+async def test_files_changed_between_a_crash_and_the_next_start_are_left_alone(services: Services, project: Path):
     def crash(step: str) -> None:
         if step == "written":
             raise Crash
@@ -266,15 +266,15 @@ async def test_what_somebody_changed_between_the_crash_and_the_next_start_is_lef
 IS_MOUNTED = pytest.mark.parametrize("is_mounted", [False, True], ids=["moved", "unmounted"])
 
 
-def take_away(project: Path, *, is_mounted: bool) -> None:
-    """Move the project away. is_mounted: as unmounting does, with an empty folder where it was."""
+def move_away(project: Path, *, is_mounted: bool) -> None:
+    """Move the project away. is_mounted: leave an empty folder in its place, as unmounting does."""
     shutil.move(project, project.parent / "away")
     if is_mounted:
         project.mkdir()
 
 
 @IS_MOUNTED
-async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once_it_is_there_again(
+async def test_half_written_files_in_a_missing_project_are_restored_once_it_is_back(
     services: Services, project: Path, *, is_mounted: bool
 ):
     def crash(step: str) -> None:
@@ -282,10 +282,10 @@ async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once
             raise Crash
 
     await write(services, project, at_step=crash)
-    take_away(project, is_mounted=is_mounted)
+    move_away(project, is_mounted=is_mounted)
     await recover(services.ledger, services.journals, services.now)
-    [said] = services.journals.take_notices()
-    assert f"could not be undone ({project}: the project folder is missing or empty). Fix that" in said
+    [message] = services.journals.take_notices()
+    assert f"could not be undone ({project}: the project folder is missing or empty). Fix that" in message
 
     (project.parent / "away").rename(project)
     await recover(services.ledger, services.journals, services.now)
@@ -294,7 +294,9 @@ async def test_what_is_half_written_in_a_project_that_is_away_is_taken_back_once
     assert "was undone: a.py restored." in services.journals.notices[0]
 
 
-async def test_a_half_written_file_that_somebody_changed_is_not_said_to_be_unwritten(services: Services, project: Path):
+async def test_a_half_written_file_that_was_changed_is_reported_as_left_alone_not_as_restored(
+    services: Services, project: Path
+):
     def crash(step: str) -> None:
         if step == "replace sub/b.py":
             raise Crash
@@ -308,7 +310,7 @@ async def test_a_half_written_file_that_somebody_changed_is_not_said_to_be_unwri
     ]
 
 
-async def test_what_cannot_be_taken_back_is_forgotten_after_its_days(services: Services, project: Path):
+async def test_a_journal_that_cannot_be_undone_is_deleted_after_its_retention(services: Services, project: Path):
     def crash(step: str) -> None:
         if step == "written":
             raise Crash
@@ -321,7 +323,7 @@ async def test_what_cannot_be_taken_back_is_forgotten_after_its_days(services: S
 
 
 @IS_MOUNTED
-async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back(
+async def test_a_missing_project_is_reported_and_can_be_undone_once_it_is_back(
     services: Services, tmp_path: Path, *, is_mounted: bool
 ):
     project = tmp_path / "project"
@@ -332,7 +334,7 @@ async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back
     apply_change(Change((FileWrite("new.py", (project, Path("new.py")), None, b"N = 1\n", "", "N = 1\n"),)), TASK,
                  services.journals, services.now)  # fmt: skip
     await services.ledger.finish_task(TASK, Finish("succeeded", "claude-haiku-5-5", (), None))
-    take_away(project, is_mounted=is_mounted)
+    move_away(project, is_mounted=is_mounted)
 
     with pytest.raises(
         CallerError, match=f"the project folder {project} is missing or empty. Mount it or move it back"
@@ -348,7 +350,7 @@ async def test_a_project_that_is_away_is_named_and_can_be_undone_once_it_is_back
     assert contents(project) == {}
 
 
-async def test_a_project_that_was_copied_back_is_not_away(services: Services, project: Path):
+async def test_a_project_that_was_replaced_by_a_copy_can_be_undone(services: Services, project: Path):
     await write(services, project)
     shutil.copytree(project, project.parent / "copy")
     shutil.rmtree(project)
@@ -357,7 +359,7 @@ async def test_a_project_that_was_copied_back_is_not_away(services: Services, pr
     assert (await undo_task(services, TASK)).restored == ["a.py", "sub/b.py"]
 
 
-async def test_a_project_that_its_user_emptied_is_not_away(services: Services, project: Path):
+async def test_a_project_emptied_by_its_user_does_not_count_as_missing(services: Services, project: Path):
     await write(services, project)
     shutil.rmtree(project / "sub")
     (project / "a.py").unlink()
@@ -366,9 +368,7 @@ async def test_a_project_that_its_user_emptied_is_not_away(services: Services, p
         await undo_task(services, TASK)
 
 
-async def test_what_was_delivered_or_is_unknown_to_the_ledger_is_not_taken_back_at_a_start(
-    services: Services, project: Path
-):
+async def test_recovery_leaves_succeeded_and_unknown_tasks_alone(services: Services, project: Path):
     await write(services, project)
     await recover(services.ledger, services.journals, services.now)
     assert contents(project) == AFTER
@@ -379,7 +379,7 @@ async def test_what_was_delivered_or_is_unknown_to_the_ledger_is_not_taken_back_
     assert services.journals.notices == []
 
 
-async def test_what_is_being_written_elsewhere_is_not_disturbed(services: Services, project: Path):
+async def test_recovery_leaves_running_tasks_alone(services: Services, project: Path):
     await write(services, project, status="running")
     (services.journals.folder / f"new-{TASK}").mkdir()
 
@@ -389,7 +389,7 @@ async def test_what_is_being_written_elsewhere_is_not_disturbed(services: Servic
     assert (services.journals.folder / f"new-{TASK}").exists()
 
 
-async def test_what_a_task_wrote_stays_when_the_ledger_no_longer_knows_the_task(services: Services, project: Path):
+async def test_files_of_a_task_deleted_from_the_ledger_stay_and_can_be_undone(services: Services, project: Path):
     await write(services, project)
     await services.ledger.write(lambda db: db.execute("DELETE FROM tasks"))
 
@@ -399,7 +399,7 @@ async def test_what_a_task_wrote_stays_when_the_ledger_no_longer_knows_the_task(
     assert (await undo_task(services, TASK)).restored == ["a.py", "sub/b.py"]
 
 
-async def test_what_the_user_does_again_after_an_undo_stays(services: Services, project: Path):
+async def test_changes_the_user_repeats_after_an_undo_are_left_alone(services: Services, project: Path):
     await write(services, project)
     await undo_task(services, TASK)
     for name, data in AFTER.items():
@@ -411,7 +411,9 @@ async def test_what_the_user_does_again_after_an_undo_stays(services: Services, 
     assert services.journals.notices == []
 
 
-async def test_journals_go_after_their_days_and_unfinished_ones_at_once(services: Services, project: Path):
+async def test_journals_are_deleted_after_their_retention_and_unfinished_ones_immediately(
+    services: Services, project: Path
+):
     await write(services, project)
     (services.journals.folder / "new-dead").mkdir()
 
@@ -424,7 +426,7 @@ async def test_journals_go_after_their_days_and_unfinished_ones_at_once(services
     assert contents(project) == AFTER
 
 
-async def test_a_task_that_is_forgotten_leaves_no_file_behind(services: Services, project: Path):
+async def test_forgetting_a_task_deletes_its_journal(services: Services, project: Path):
     await write(services, project)
 
     services.journals.forget([TASK])
@@ -432,7 +434,7 @@ async def test_a_task_that_is_forgotten_leaves_no_file_behind(services: Services
     assert [path.name for path in services.journals.folder.iterdir()] == ["lock"]
 
 
-async def test_a_damaged_journal_is_said_once_keeps_no_other_from_use_and_is_forgotten_too(
+async def test_a_damaged_journal_is_reported_once_does_not_block_others_and_can_be_forgotten(
     services: Services, project: Path
 ):
     await write(services, project)
@@ -442,10 +444,10 @@ async def test_a_damaged_journal_is_said_once_keeps_no_other_from_use_and_is_for
 
     await recover(services.ledger, services.journals, services.now)
     await recover(services.ledger, services.journals, services.now)
-    [said] = services.journals.take_notices()
+    [message] = services.journals.take_notices()
     await undo_task(services, TASK)
     services.journals.forget(None)
 
-    assert f"{damaged / 'plan.json'} cannot be used (it is damaged)" in said
+    assert f"{damaged / 'plan.json'} cannot be used (it is damaged)" in message
     assert contents(project) == BEFORE
     assert [path.name for path in services.journals.folder.iterdir()] == ["lock"]

@@ -1,4 +1,4 @@
-"""All files of a task or none, whatever happens at whichever step; and back again."""
+"""Writing all files of a task or none, whatever fails at any step, and rolling back."""
 
 import errno
 import os
@@ -32,7 +32,7 @@ STEPS = [
 
 
 class Crash(BaseException):
-    """The process ends here: nothing of ours runs after it."""
+    """The process ends here; no handler of the product catches this."""
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def change_in(project: Path):
     return await change_of(project, files, "src/a.py", "src/b.py")
 
 
-async def test_each_file_holds_its_new_text_in_its_own_form_and_mode(project: Path, home: Path):
+async def test_files_get_their_new_text_and_keep_their_line_endings_and_mode(project: Path, home: Path):
     apply_change(await change_in(project), TASK, Journals(home), NOW)
 
     assert (project / "src/a.py").read_bytes() == b"A = 2\r\n"
@@ -68,7 +68,7 @@ async def test_each_file_holds_its_new_text_in_its_own_form_and_mode(project: Pa
     assert not [name for name in tree(project) if "chargehand" in name]
 
 
-async def test_the_journal_is_readable_by_its_user_alone(project: Path, home: Path):
+async def test_the_journal_is_readable_only_by_its_user(project: Path, home: Path):
     apply_change(await change_in(project), TASK, Journals(home), NOW)
 
     modes = {path: stat.S_IMODE(mode) for path, (mode, _) in tree(home.parent).items()}
@@ -76,22 +76,22 @@ async def test_the_journal_is_readable_by_its_user_alone(project: Path, home: Pa
     assert {path for path, mode in modes.items() if mode & 0o077} == set()
 
 
-async def test_a_task_is_taken_back_to_the_byte(project: Path, home: Path):
+async def test_rolling_back_restores_every_byte_and_mode(project: Path, home: Path):
     before = tree(project)
     journals = Journals(home)
     apply_change(await change_in(project), TASK, journals, NOW)
     journal = journals.find(TASK)
     assert journal is not None
 
-    taken = roll_back(journal)
+    result = roll_back(journal)
 
     assert tree(project) == before
-    assert set(taken.restored) == set(NEW)
+    assert set(result.restored) == set(NEW)
     assert roll_back(journal).restored == ()
 
 
 @pytest.mark.parametrize("at", STEPS)
-async def test_a_crash_at_any_step_is_taken_back_to_the_byte(project: Path, home: Path, at: str):
+async def test_a_crash_at_any_step_can_be_rolled_back_completely(project: Path, home: Path, at: str):
     before = tree(project)
     change = await change_in(project)
 
@@ -111,7 +111,7 @@ async def test_a_crash_at_any_step_is_taken_back_to_the_byte(project: Path, home
 
 @pytest.mark.parametrize("at", STEPS[:-1])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-async def test_an_error_at_any_step_leaves_everything_as_it_was(project: Path, home: Path, at: str, error: int):
+async def test_an_error_at_any_step_leaves_all_files_unchanged(project: Path, home: Path, at: str, error: int):
     before = tree(project)
     change = await change_in(project)
 
@@ -127,18 +127,18 @@ async def test_an_error_at_any_step_leaves_everything_as_it_was(project: Path, h
 
 
 @pytest.mark.parametrize("at", [step for step in STEPS if step.startswith(("temporary", "replace"))])
-async def test_a_file_that_somebody_changes_meanwhile_is_not_overwritten(project: Path, home: Path, at: str):
+async def test_a_file_changed_by_somebody_else_while_writing_is_not_overwritten(project: Path, home: Path, at: str):
     change = await change_in(project)
     path = project / at.split(" ")[1]
     before = tree(project)
 
-    def meddle(step: str) -> None:
+    def interfere(step: str) -> None:
         if step == at:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("somebody's work\n")
 
     with pytest.raises(NotApplied, match="was changed by somebody else since it was read"):
-        apply_change(change, TASK, Journals(home, at_step=meddle), NOW)
+        apply_change(change, TASK, Journals(home, at_step=interfere), NOW)
 
     assert path.read_text() == "somebody's work\n"
     after = tree(project)
@@ -148,16 +148,16 @@ async def test_a_file_that_somebody_changes_meanwhile_is_not_overwritten(project
     assert after == before
 
 
-async def test_a_failed_change_stays_in_the_journal_while_somebodys_work_stands_in_its_way(project: Path, home: Path):
+async def test_the_journal_of_a_failed_change_is_kept_if_a_file_could_not_be_restored(project: Path, home: Path):
     change = await change_in(project)
 
-    def disturb(step: str) -> None:
+    def interfere_and_fail(step: str) -> None:
         if step == "replace src/b.py":
             (project / "src/a.py").write_text("theirs")
             raise OSError(errno.ENOSPC, "no space")
 
     with pytest.raises(NotApplied, match="The disk is full"):
-        apply_change(change, TASK, Journals(home, disturb), NOW)
+        apply_change(change, TASK, Journals(home, interfere_and_fail), NOW)
 
     assert (project / "src/a.py").read_text() == "theirs"
     journal = Journals(home).find(TASK)
@@ -165,20 +165,20 @@ async def test_a_failed_change_stays_in_the_journal_while_somebodys_work_stands_
     assert roll_back(journal).left == ("src/a.py",)
 
 
-async def test_a_folder_that_took_a_new_files_place_is_left_alone_and_named(project: Path, home: Path):
+async def test_a_folder_that_replaced_a_new_file_is_left_alone_and_reported(project: Path, home: Path):
     apply_change(await change_in(project), TASK, Journals(home), NOW)
     (project / "src/new.py").unlink()
     (project / "src/new.py").mkdir()
     journal = Journals(home).find(TASK)
     assert journal is not None
 
-    taken = roll_back(journal)
+    result = roll_back(journal)
 
-    assert taken.left == ("src/new.py",)
+    assert result.left == ("src/new.py",)
     assert (project / "src/new.py").is_dir()
 
 
-async def test_a_file_that_was_changed_since_it_was_read_stops_all_of_it(project: Path, home: Path):
+async def test_nothing_is_written_if_a_file_was_changed_since_it_was_read(project: Path, home: Path):
     change = await change_in(project)
     (project / "src/b.py").write_text("newer\n")
     before = tree(project)
@@ -189,7 +189,7 @@ async def test_a_file_that_was_changed_since_it_was_read_stops_all_of_it(project
     assert tree(project) == before
 
 
-async def test_a_folder_that_vanished_is_named(project: Path, home: Path):
+async def test_a_file_whose_folder_vanished_is_reported_as_changed(project: Path, home: Path):
     change = await change_of(project, {"src/a.py": "A = 2\n"}, "src/a.py")
     (project / "src").rename(project / "gone")
 
@@ -197,7 +197,7 @@ async def test_a_folder_that_vanished_is_named(project: Path, home: Path):
         apply_change(change, TASK, Journals(home), NOW)
 
 
-async def test_a_link_that_took_a_folders_place_is_not_followed(project: Path, home: Path, tmp_path: Path):
+async def test_a_symlink_that_replaced_a_folder_is_not_followed(project: Path, home: Path, tmp_path: Path):
     change = await change_of(project, {"src/a.py": "A = 2\n"}, "src/a.py")
     outside = tmp_path / "outside"
     (project / "src").rename(outside)
@@ -210,7 +210,7 @@ async def test_a_link_that_took_a_folders_place_is_not_followed(project: Path, h
     assert tree(outside) == before
 
 
-async def test_a_link_that_took_a_files_place_is_not_followed(project: Path, home: Path, tmp_path: Path):
+async def test_a_symlink_that_replaced_a_file_is_not_followed(project: Path, home: Path, tmp_path: Path):
     change = await change_of(project, {"src/a.py": "A = 2\n"}, "src/a.py")
     (tmp_path / "elsewhere.py").write_bytes(b"A = 1\r\n")
     (project / "src/a.py").unlink()
@@ -222,7 +222,7 @@ async def test_a_link_that_took_a_files_place_is_not_followed(project: Path, hom
     assert (tmp_path / "elsewhere.py").read_bytes() == b"A = 1\r\n"
 
 
-async def test_a_file_made_read_only_meanwhile_is_not_replaced(project: Path, home: Path):
+async def test_a_file_made_read_only_since_it_was_read_is_not_replaced(project: Path, home: Path):
     change = await change_of(project, {"src/a.py": "A = 2\n"}, "src/a.py")
     (project / "src/a.py").chmod(0o444)
 
@@ -232,7 +232,7 @@ async def test_a_file_made_read_only_meanwhile_is_not_replaced(project: Path, ho
     assert (project / "src/a.py").read_bytes() == b"A = 1\r\n"
 
 
-async def test_what_cannot_be_restored_either_stays_in_the_journal_and_says_so(
+async def test_a_change_that_cannot_be_restored_stays_in_the_journal_and_undo_is_suggested(
     project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ):
     change = await change_in(project)
@@ -241,17 +241,17 @@ async def test_what_cannot_be_restored_either_stays_in_the_journal_and_says_so(
         if step == "replace src/b.py":
             raise OSError(errno.EIO, "broken disk")
 
-    def never(*_: object) -> None:
+    def fail_to_restore(*_: object) -> None:
         raise OSError(errno.EIO, "broken disk")
 
-    monkeypatch.setattr(writing, "_restore", never)  # a disk that breaks for good cannot be had otherwise
+    monkeypatch.setattr(writing, "_restore", fail_to_restore)  # the only way to simulate a disk that stays broken
     with pytest.raises(NotApplied, match=f"could not be restored either.*chargehand undo {TASK}"):
         apply_change(change, TASK, Journals(home, at_step=fail), NOW)
 
     assert Journals(home).find(TASK) is not None
 
 
-async def test_where_there_are_no_hard_links_a_new_file_is_placed_all_the_same(
+async def test_a_new_file_is_written_on_a_file_system_without_hard_links(
     project: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ):
     def no_links(*_: object, **__: object) -> None:
