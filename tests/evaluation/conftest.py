@@ -14,7 +14,7 @@ from chargehand.tools.cascade.delegations import Delegations
 @pytest.fixture
 def lab(monkeypatch: pytest.MonkeyPatch):
     @contextlib.asynccontextmanager
-    async def opening(script: Script) -> AsyncGenerator[Lab]:
+    async def open_lab(script: Script) -> AsyncGenerator[Lab]:
         async with vendors(script) as peers:
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
@@ -22,4 +22,4 @@ def lab(monkeypatch: pytest.MonkeyPatch):
                 yield Lab(services, Delegations(group), peers)
                 group.cancel_scope.cancel()
 
-    return opening
+    return open_lab

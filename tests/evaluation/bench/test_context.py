@@ -1,4 +1,4 @@
-"""The benchmark of what a small window gets to see."""
+"""`chargehand bench context`: how much packing shows in a small context window, compared with truncation."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from chargehand.evaluation.bench.context import measure_context
 pytestmark = pytest.mark.anyio
 
 
-def _project(folder: Path) -> Path:
+def _write_project(folder: Path) -> Path:
     body = "".join(f"    x_{number} = {number}\n" for number in range(300))
     for name in "abcd":
         (folder / f"{name}.py").write_text(
@@ -18,8 +18,8 @@ def _project(folder: Path) -> Path:
     return folder
 
 
-async def test_packing_shows_what_cutting_off_does_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    code = await measure_context(_project(tmp_path), "*.py", 50)
+async def test_packing_shows_functions_that_truncation_drops(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code = await measure_context(_write_project(tmp_path), "*.py", 50)
 
     printed = capsys.readouterr().out
     assert code == 0, printed
@@ -29,11 +29,11 @@ async def test_packing_shows_what_cutting_off_does_not(tmp_path: Path, capsys: p
     assert "1.00 / 0.25 = 4" in row
 
 
-@pytest.mark.parametrize(("pattern", "said"), [("*.rb", "matches no text file"), ("*.md", "no function of 5 lines")])
-async def test_files_that_show_nothing_are_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str, said: str
+@pytest.mark.parametrize(("pattern", "message"), [("*.rb", "matches no text file"), ("*.md", "no function of 5 lines")])
+async def test_files_without_measurable_functions_are_refused_with_the_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], pattern: str, message: str
 ):
-    (_project(tmp_path) / "README.md").write_text("# A\n")
+    (_write_project(tmp_path) / "README.md").write_text("# A\n")
 
     assert await measure_context(tmp_path, pattern, 5) == 1
-    assert said in capsys.readouterr().out
+    assert message in capsys.readouterr().out

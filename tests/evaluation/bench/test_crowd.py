@@ -1,4 +1,4 @@
-"""Several servers on one data folder: what one acknowledged is in the ledger, and the others find it at once."""
+"""Several servers on one data folder: acknowledged tasks are in the ledger, and the other servers find them at once."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from chargehand.evaluation.bench.crowd import crowd
 pytestmark = pytest.mark.anyio
 
 
-async def test_nothing_is_lost_among_three_servers(capsys: pytest.CaptureFixture[str]):
+async def test_three_servers_on_one_data_folder_lose_no_acknowledged_task(capsys: pytest.CaptureFixture[str]):
     code = await crowd(servers=3, seconds=0.5)
 
     assert code == 0, capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The simulation of declines: what it prints, and that it holds the product to its word."""
+"""The simulations of declines and of model comparisons: their output, and their exit code on false alarms."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from chargehand.evaluation.bench.like_tasks import CASES, measure_like_tasks
 from chargehand.evaluation.profiling import drift
 
 
-def test_each_case_is_told_beside_the_plain_test(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+def test_every_drift_scenario_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     code = measure_drift(12, seed=1)
@@ -19,16 +19,14 @@ def test_each_case_is_told_beside_the_plain_test(capsys: pytest.CaptureFixture[s
     assert all(scenario.name in printed for scenario in SCENARIOS)
 
 
-def test_it_fails_when_more_is_told_than_promised(monkeypatch: pytest.MonkeyPatch):
+def test_more_false_alarms_than_promised_give_exit_code_1(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(drift_bench, "SCENARIOS", SCENARIOS[:1])
     monkeypatch.setattr(drift, "holm", frozenset)
 
     assert measure_drift(12, seed=1) == 1
 
 
-def test_pairs_of_models_are_told_apart_beside_the_plain_way(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+def test_every_case_of_like_tasks_is_printed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("COLUMNS", "200")
 
     code = measure_like_tasks(12, seed=1)
@@ -39,7 +37,7 @@ def test_pairs_of_models_are_told_apart_beside_the_plain_way(
 
 
 @pytest.mark.anyio
-async def test_the_cost_of_looking_is_told_by_size(capsys: pytest.CaptureFixture[str]):
+async def test_the_latency_of_the_drift_search_is_printed_for_each_ledger_size(capsys: pytest.CaptureFixture[str]):
     assert await measure_drift_latency([50, 200]) == 0
 
     printed = capsys.readouterr().out

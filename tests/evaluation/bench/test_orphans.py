@@ -1,4 +1,4 @@
-"""Who outlives whoever started it is seen, and whoever has ended is not."""
+"""Orphan detection lists running processes whose parent has ended."""
 
 import subprocess
 import sys
@@ -8,24 +8,27 @@ import pytest
 
 from chargehand.evaluation.bench.orphans import adopting
 
-pytestmark = [pytest.mark.anyio, pytest.mark.skipif(sys.platform != "linux", reason="Linux alone gives orphans away")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.skipif(sys.platform != "linux", reason="only Linux lets a process adopt orphans"),
+]
 
-LEAVE = "import os, signal\nif os.fork() == 0: os.closerange(0, 3); signal.alarm(60); signal.pause()"
+FORK_AND_EXIT = "import os, signal\nif os.fork() == 0: os.closerange(0, 3); signal.alarm(60); signal.pause()"
 
 
-async def test_a_process_whose_parent_has_ended_is_an_orphan_until_it_ends_too():
+async def test_a_process_is_listed_as_an_orphan_after_its_parent_ended_and_until_it_ends():
     with adopting() as adoption:
-        await anyio.run_process([sys.executable, "-c", LEAVE, "a-mark"])
+        await anyio.run_process([sys.executable, "-c", FORK_AND_EXIT, "a-mark"])
 
         (orphan,) = adoption.orphans(())
         assert orphan.endswith("a-mark ")
         adoption.end(())
         with anyio.fail_after(60):
-            while adoption.orphans(()):  # noqa: ASYNC110  # nobody tells when an orphan ends
+            while adoption.orphans(()):  # noqa: ASYNC110  # nothing signals the end of an orphan
                 await anyio.sleep(0.01)
 
 
-def test_children_of_our_own_and_those_that_were_there_before_are_no_orphans():
+def test_own_children_and_children_started_before_are_not_orphans():
     before = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     with adopting() as adoption:
         own = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)

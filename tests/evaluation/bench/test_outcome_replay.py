@@ -1,4 +1,4 @@
-"""`bench replay` over a file of outcomes: the measures, and that what can be learnt is learnt."""
+"""`chargehand bench replay` over a file of outcomes: its measures, strategies and refusals."""
 
 import dataclasses
 import gzip
@@ -24,12 +24,12 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Forty tasks."""
-    return outcomes(tmp_path, variants=2)
+    """An outcome file with forty tasks."""
+    return write_outcomes(tmp_path, variants=2)
 
 
-def outcomes(folder: Path, *, variants: int) -> Path:
-    """Twenty tasks for each variant: sorting is solved by all, tours only by the dear model."""
+def write_outcomes(folder: Path, *, variants: int) -> Path:
+    """Write twenty tasks for each variant: both models solve sorting, only the dear model solves tours."""
     rows = [
         {
             "task_id": f"{verb}/{thing}/{n}",
@@ -52,7 +52,7 @@ def outcomes(folder: Path, *, variants: int) -> Path:
     return file
 
 
-def test_sending_at_random_has_an_apgr_of_a_half_and_knowing_all_has_the_most():
+def test_apgr_is_half_for_random_routing_highest_for_an_oracle_and_lowest_for_its_opposite():
     weak = np.array([1.0, 0.0] * 50)
     strong = np.ones(100)
 
@@ -61,18 +61,18 @@ def test_sending_at_random_has_an_apgr_of_a_half_and_knowing_all_has_the_most():
     assert apgr(weak - strong, weak, strong) == pytest.approx(0.25, abs=0.01)
 
 
-def test_the_calibration_error_is_the_mean_distance_of_chance_and_rate():
+def test_the_calibration_error_is_the_mean_distance_of_prediction_and_rate():
     solved = np.array([1.0, 1.0, 0.0, 0.0])
 
     assert calibration_error(np.array([0.5, 0.5, 0.5, 0.5]), solved) == pytest.approx(0)
     assert calibration_error(np.array([0.95, 0.95, 0.15, 0.15]), solved) == pytest.approx(0.1)
 
 
-def test_what_other_tasks_show_is_learnt(file: Path):
+def test_chances_follow_the_outcomes_of_similar_tasks(file: Path):
     table = read_outcomes(file)
-    known, asked = table.tasks[:30], table.tasks[30:]
+    known, new = table.tasks[:30], table.tasks[30:]
 
-    cheap, dear = product_chances(table, known, asked).T
+    cheap, dear = product_chances(table, known, new).T
 
     assert table.models == ["cheap", "dear"]
     assert cheap[0::2].min() > cheap[1::2].max() + 0.3
@@ -84,53 +84,53 @@ def test_a_file_of_outcomes_is_replayed_and_drawn(file: Path, tmp_path: Path, ca
 
     code = replay_outcomes(file, picture=picture, orders=1)
 
-    shown = " ".join(capsys.readouterr().out.split())
+    printed = " ".join(capsys.readouterr().out.split())
     assert code == 0
     assert has_outcomes(file)
-    assert all(name in shown for name in ("Chargehand", "always cheap", "always dear", "oracle", "fixed cascade"))
-    assert "one answer: nothing beat the plan" in shown
-    assert "learning from own choices, 1 orders" in shown
-    drawn = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
-    names = {text.text for text in drawn.iter(f"{SVG}text")}
+    assert all(name in printed for name in ("Chargehand", "always cheap", "always dear", "oracle", "fixed cascade"))
+    assert "one answer: nothing beat the plan" in printed
+    assert "learning from own choices, 1 orders" in printed
+    svg = ElementTree.fromstring(picture.read_text(encoding="utf-8"))
+    names = {text.text for text in svg.iter(f"{SVG}text")}
     assert {f"{way}, one answer, for 95%" for way in ("plan", RIVAL, "length", "random mix")} <= names
     assert {f"{way}, with a check, for 100%" for way in ("plan", RIVAL, "fixed cascade")} <= names
-    assert len(drawn.findall(f"{SVG}polyline")) == 5
+    assert len(svg.findall(f"{SVG}polyline")) == 5
 
 
-def test_what_can_be_told_from_the_text_costs_less_than_a_random_mix_of_the_same_quality(file: Path):
+def test_a_plan_that_predicts_outcomes_costs_less_than_a_random_mix_of_the_same_quality(file: Path):
     table = read_outcomes(file)
 
-    weighed = compare_strategies(table, {OURS: table.solved, RIVAL: table.solved})
+    comparison = compare_strategies(table, {OURS: table.solved, RIVAL: table.solved})
 
-    spend = {point.name: point.spend for point in weighed.points}
-    quality = {point.name: point.quality for point in weighed.points}
+    spend = {point.name: point.spend for point in comparison.points}
+    quality = {point.name: point.quality for point in comparison.points}
     assert quality["plan, one answer, for 95%"] == pytest.approx(1.0)
     assert spend["plan, one answer, for 95%"] == pytest.approx(0.55)
     assert spend["random mix, one answer, for 95%"] == pytest.approx(0.91, abs=0.03)
 
 
-def test_a_rival_that_gets_as_much_for_less_is_named(file: Path):
+def test_a_rival_that_reaches_the_same_quality_for_less_is_reported_as_a_loss(file: Path):
     table = read_outcomes(file)
-    nobody_knows = np.full_like(table.solved, table.solved.mean(axis=0))
+    mean_rates = np.full_like(table.solved, table.solved.mean(axis=0))
 
-    weighed = compare_strategies(table, {OURS: nobody_knows, RIVAL: table.solved})
+    comparison = compare_strategies(table, {OURS: mean_rates, RIVAL: table.solved})
 
-    assert weighed.losses[0].startswith("one answer: the plan lost to kNN over TF-IDF")
+    assert comparison.losses[0].startswith("one answer: the plan lost to kNN over TF-IDF")
 
 
-def test_a_random_mix_is_drawn_between_those_models_alone_that_no_mix_is_better_than(file: Path):
+def test_the_random_mix_leaves_out_models_that_a_mix_of_others_beats(file: Path):
     table = read_outcomes(file)
-    dull = dataclasses.replace(
+    table_with_dull = dataclasses.replace(
         table,
         models=["cheap", "dull", "dear"],
         solved=np.insert(table.solved, 1, np.r_[1.0, table.solved[1:, 0]], axis=1),
         cost=np.array([0.1, 0.9, 1.0]),
     )
-    dull.solved[1, 1] = 1.0
+    table_with_dull.solved[1, 1] = 1.0
 
-    weighed = compare_strategies(dull, {OURS: dull.solved, RIVAL: dull.solved})
+    comparison = compare_strategies(table_with_dull, {OURS: table_with_dull.solved, RIVAL: table_with_dull.solved})
 
-    (mix,) = (curve for curve in weighed.curves if curve.name == "random mix")
+    (mix,) = (curve for curve in comparison.curves if curve.name == "random mix")
     assert [point.name for point in mix.points] == ["always cheap", "always dear"]
 
 
@@ -143,47 +143,47 @@ def test_a_file_without_outcomes_is_refused(tmp_path: Path, capsys: pytest.Captu
     assert "outcomes" in capsys.readouterr().out
 
 
-def test_names_in_a_picture_are_text_and_nothing_else():
+def test_names_in_a_picture_are_escaped():
     picture = draw([Point("<script>", 0.5, 0.5), Point("plan & more", 1.0, 1.0)], "a < b")
 
     assert "<script>" not in picture
     assert len(ElementTree.fromstring(picture)) > 5
 
 
-def test_whoever_sees_only_what_came_of_its_own_choices_learns_whom_to_ask(tmp_path: Path):
+def test_learning_from_its_own_choices_alone_beats_always_asking_one_model(tmp_path: Path):
     names, rewards, _ = (
-        list(column.cells) for column in learn_online(read_outcomes(outcomes(tmp_path, variants=10)), 2).columns
+        list(column.cells) for column in learn_online(read_outcomes(write_outcomes(tmp_path, variants=10)), 2).columns
     )
 
     reward = {str(name): float(str(value)) for name, value in zip(names, rewards, strict=True)}
     assert reward["Chargehand"] > max(reward["always cheap"], reward["always dear"])
 
 
-def test_files_that_cannot_be_measured_are_named_with_the_place(
+def test_invalid_outcome_files_are_refused_with_file_and_line(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
 
-    def told(name: str, content: bytes) -> str:
+    def error_for(name: str, content: bytes) -> str:
         (tmp_path / name).write_bytes(content)
         assert main(["bench", "replay", str(tmp_path / name)]) == 2
-        seen = capsys.readouterr()
-        return " ".join(f"{seen.out}{seen.err}".split())
+        output = capsys.readouterr()
+        return " ".join(f"{output.out}{output.err}".split())
 
     def lines(*changed: object) -> bytes:
         return "".join(json.dumps(row) + "\n" for row in changed).encode()
 
-    assert "cut off or damaged" in told("cut.gz", file.read_bytes()[:200])
-    assert "empty.jsonl is empty" in told("empty.jsonl", b"\n")
-    assert "broken.jsonl, line 2: it is not JSON" in told("broken.jsonl", lines(rows[0]) + b'{"task_id":')
-    assert "list.jsonl, line 1: it is not an object" in told("list.jsonl", b"[1]\n")
-    assert "row 2: prompt: Field required" in told("bare.jsonl", lines(rows[0], {"task_id": "2", "outcomes": {}}))
-    assert "has 3 tasks" in told("three.jsonl", lines(*rows[:3]))
+    assert "cut off or damaged" in error_for("cut.gz", file.read_bytes()[:200])
+    assert "empty.jsonl is empty" in error_for("empty.jsonl", b"\n")
+    assert "broken.jsonl, line 2: it is not JSON" in error_for("broken.jsonl", lines(rows[0]) + b'{"task_id":')
+    assert "list.jsonl, line 1: it is not an object" in error_for("list.jsonl", b"[1]\n")
+    assert "row 2: prompt: Field required" in error_for("bare.jsonl", lines(rows[0], {"task_id": "2", "outcomes": {}}))
+    assert "has 3 tasks" in error_for("three.jsonl", lines(*rows[:3]))
     alike = [{**row, "outcomes": {name: {"correct": 1, "cost_usd": 1} for name in ("a", "b")}} for row in rows]
-    assert "no two models differ" in told("alike.jsonl", lines(*alike))
+    assert "no two models differ" in error_for("alike.jsonl", lines(*alike))
 
 
-def test_a_cost_that_some_rows_lack_is_the_mean_of_those_that_have_it(file: Path, tmp_path: Path):
+def test_a_models_cost_is_the_mean_of_the_rows_that_state_it(file: Path, tmp_path: Path):
     rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
     for row in rows[::2]:
         del row["outcomes"]["dear"]["cost_usd"]
@@ -195,21 +195,19 @@ def test_a_cost_that_some_rows_lack_is_the_mean_of_those_that_have_it(file: Path
 
 
 @pytest.mark.parametrize("measure", ["replay", "predict"])
-def test_a_file_that_cannot_be_written_is_named(
+def test_an_output_file_that_cannot_be_written_is_named(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], measure: str
 ):
     missing = str(tmp_path / "missing" / "file")
-    given = ["--memory", str(file), "--tasks", str(file), "--out"] if measure == "predict" else [str(file), "--svg"]
+    arguments = ["--memory", str(file), "--tasks", str(file), "--out"] if measure == "predict" else [str(file), "--svg"]
 
-    assert main(["bench", measure, *given, missing]) == 2
+    assert main(["bench", measure, *arguments, missing]) == 2
 
-    seen = capsys.readouterr()
-    assert f"{missing} cannot be used (No such file or directory)" in f"{seen.out}{seen.err}"
+    output = capsys.readouterr()
+    assert f"{missing} cannot be used (No such file or directory)" in f"{output.out}{output.err}"
 
 
-def test_a_very_small_set_has_an_interval_from_the_resamples_that_show_a_gap(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-):
+def test_the_report_on_ten_tasks_with_one_failure_contains_no_nan(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     rows = [
         {
             "task_id": thing,

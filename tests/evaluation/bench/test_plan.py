@@ -1,4 +1,4 @@
-"""`chargehand bench plan`: the constants of plans, found again in outcomes that were made with them."""
+"""`chargehand bench plan`: the constants of plans, fitted to outcomes that were simulated with known constants."""
 
 import math
 import random
@@ -11,25 +11,26 @@ from chargehand.evaluation.bench.plan import fit
 NORMAL = statistics.NormalDist()
 
 
-def outcomes(task_share: float, unsolvable: float, *, tasks: int = 1_500, models: int = 12):
-    """Tables of 0 and 1 by the very law that is fitted."""
+def simulate_outcomes(task_share: float, unsolvable: float, *, tasks: int = 1_500, models: int = 12):
+    """A table of 0 and 1, drawn from the model that is fitted."""
     chance = random.Random(7)
     thresholds = [NORMAL.inv_cdf(0.35 + 0.4 * model / models) for model in range(models)]
     rows = []
     for _ in range(tasks):
-        common, lost = chance.gauss(0, 1), chance.random() < unsolvable
+        common, is_unsolvable = chance.gauss(0, 1), chance.random() < unsolvable
         rows.append(
             [
-                not lost and t + math.sqrt(task_share) * common + math.sqrt(1 - task_share) * chance.gauss(0, 1) > 0
+                not is_unsolvable
+                and t + math.sqrt(task_share) * common + math.sqrt(1 - task_share) * chance.gauss(0, 1) > 0
                 for t in thresholds
             ]
         )
     return np.array(rows, dtype=float)
 
 
-def test_the_shares_that_made_the_outcomes_are_found():
-    strongly, weakly = fit(outcomes(0.75, 0.0)), fit(outcomes(0.5, 0.15))
+def test_the_fit_recovers_the_shares_that_generated_the_outcomes():
+    strong, weak = fit(simulate_outcomes(0.75, 0.0)), fit(simulate_outcomes(0.5, 0.15))
 
-    assert (strongly.task_share, weakly.task_share) == (0.75, 0.5)
-    assert abs(strongly.unsolvable - 0.0) <= 0.02
-    assert abs(weakly.unsolvable - 0.15) <= 0.03
+    assert (strong.task_share, weak.task_share) == (0.75, 0.5)
+    assert abs(strong.unsolvable - 0.0) <= 0.02
+    assert abs(weak.unsolvable - 0.15) <= 0.03

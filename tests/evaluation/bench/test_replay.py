@@ -1,4 +1,4 @@
-"""`chargehand bench replay`: recorded work through the real server, and a verdict on our verdicts."""
+"""`chargehand bench replay` and `bench delegate`: recorded answers served through the real server."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ MODELS = (
 
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
-    """One task that only two models get right, under another name than the tests use."""
+    """One task that only the GPT models get right; the answers name the function differently than the tests."""
     row = {
         "task_id": "own/1",
         "prompt": "Write a function that adds two numbers and gives the sum.",
@@ -36,14 +36,14 @@ def recording(tmp_path: Path) -> Path:
     return path
 
 
-async def bench(*arguments: str, folder: Path) -> tuple[int, str]:
+async def run_bench(*arguments: str, folder: Path) -> tuple[int, str]:
     environment = {"PATH": os.environ["PATH"], "HOME": str(folder), "COLUMNS": "200"}
-    done = await run_command(environment, "bench", *arguments)
-    return done.code, done.out + done.error
+    result = await run_command(environment, "bench", *arguments)
+    return result.code, result.out + result.error
 
 
 async def test_a_task_climbs_the_tiers_until_a_recorded_answer_passes(recording: Path, tmp_path: Path):
-    code, printed = await bench("replay", "--data", str(recording), folder=tmp_path)
+    code, printed = await run_bench("replay", "--data", str(recording), folder=tmp_path)
 
     assert code == 0, printed
     assert "1 (1.000)" in printed
@@ -51,10 +51,10 @@ async def test_a_task_climbs_the_tiers_until_a_recorded_answer_passes(recording:
         assert f"tier {tier}" in printed
 
 
-async def test_the_product_stands_beside_one_answer_of_the_director_and_of_a_local_model(
+async def test_delegating_is_compared_with_one_answer_of_the_director_and_of_a_local_model(
     recording: Path, tmp_path: Path
 ):
-    code, printed = await bench("delegate", str(recording), folder=tmp_path)
+    code, printed = await run_bench("delegate", str(recording), folder=tmp_path)
 
     solved = next(line for line in printed.splitlines() if "solved" in line and "per" not in line)
     assert code == 0, printed
@@ -62,27 +62,27 @@ async def test_the_product_stands_beside_one_answer_of_the_director_and_of_a_loc
     assert "overhead, seconds per task" in printed
 
 
-async def test_a_bench_without_its_file_says_what_to_give(tmp_path: Path):
-    code, printed = await bench("delegate", folder=tmp_path)
+async def test_bench_delegate_without_a_file_names_the_expected_argument(tmp_path: Path):
+    code, printed = await run_bench("delegate", folder=tmp_path)
 
     assert code == 2
     assert "chargehand bench delegate FILE.jsonl.gz" in printed
 
 
-async def test_a_picture_of_what_has_no_outcomes_is_refused(recording: Path, tmp_path: Path):
-    code, printed = await bench("replay", str(recording), "--svg", "curve.svg", folder=tmp_path)
+async def test_a_picture_of_a_file_without_outcomes_is_refused(recording: Path, tmp_path: Path):
+    code, printed = await run_bench("replay", str(recording), "--svg", "curve.svg", folder=tmp_path)
 
     assert (code, f"{recording} holds none" in printed) == (2, True)
     assert not (tmp_path / "curve.svg").exists()
 
 
-async def test_a_file_of_another_kind_is_named(tmp_path: Path):
+async def test_a_file_that_is_no_recording_is_refused_with_the_reason(tmp_path: Path):
     path = tmp_path / "other.jsonl.gz"
     path.write_bytes(gzip.compress(b'{"task_id": "x", "prompt": "y"}\n'))
 
     with pytest.raises(UnknownRecording, match="prompt"):
         read_recording(path)
 
-    code, printed = await bench("replay", "--data", str(path), folder=tmp_path)
+    code, printed = await run_bench("replay", "--data", str(path), folder=tmp_path)
     assert code == 2
     assert "replay_mbpp" in printed

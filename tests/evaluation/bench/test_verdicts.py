@@ -1,4 +1,4 @@
-"""`chargehand bench verdicts`: programs known to be right or wrong, and how our verdicts on them come out."""
+"""`chargehand bench verdicts`: our verdicts on programs that are known to be right or wrong."""
 
 import gzip
 import json
@@ -55,14 +55,14 @@ BIGCODEBENCH = {
 }
 
 
-def written(folder: Path, *rows: Mapping[str, Any]) -> Path:
+def write_programs(folder: Path, *rows: Mapping[str, Any]) -> Path:
     path = folder / "own.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
     return path
 
 
-async def test_right_programs_pass_and_wrong_ones_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    code = await measure_verdicts(written(tmp_path, NODE, QUIXBUGS, USES_NODE))
+async def test_right_programs_pass_and_wrong_programs_fail(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    code = await measure_verdicts(write_programs(tmp_path, NODE, QUIXBUGS, USES_NODE))
 
     out = capsys.readouterr().out
     assert code == 0, out
@@ -72,43 +72,47 @@ async def test_right_programs_pass_and_wrong_ones_fail(tmp_path: Path, capsys: p
 
 
 @pytest.mark.parametrize("row", [HUMANEVAL, BIGCODEBENCH], ids=["humaneval", "bigcodebench"])
-async def test_plain_python_agrees_on_what_is_derived_from_a_solution(
+async def test_plain_python_agrees_with_the_labels_of_programs_derived_from_a_solution(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], row: Mapping[str, Any]
 ):
-    code = await measure_verdicts(written(tmp_path, row))
+    code = await measure_verdicts(write_programs(tmp_path, row))
 
     out = capsys.readouterr().out
     assert code == 0, out
     assert "disputed: " not in out
 
 
-async def test_a_wrong_verdict_is_named_and_ends_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+async def test_a_wrong_verdict_is_named_and_gives_exit_code_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     mislabelled = QUIXBUGS | {"buggy_python": QUIXBUGS["correct_python"], "correct_java": "", "buggy_java": ""}
 
-    code = await measure_verdicts(written(tmp_path, mislabelled))
+    code = await measure_verdicts(write_programs(tmp_path, mislabelled))
 
     assert code == 1
     assert "WRONG: double (buggy): passed" in capsys.readouterr().out
 
 
-async def test_a_program_whose_library_is_not_there_is_left_out_and_said(
+async def test_programs_whose_library_is_missing_are_left_out_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    code = await measure_verdicts(written(tmp_path, BIGCODEBENCH | {"libs": ["json", "no_such_library"]}))
+    code = await measure_verdicts(write_programs(tmp_path, BIGCODEBENCH | {"libs": ["json", "no_such_library"]}))
 
     assert code == 0
     assert "2 programs are left out: no_such_library cannot be imported." in capsys.readouterr().out
 
 
-def test_a_solution_is_also_judged_with_one_thing_in_it_changed(tmp_path: Path):
-    mutated = [program.code for program in read_programs(written(tmp_path, HUMANEVAL)) if program.kind == "mutated"]
+def test_a_solution_yields_a_mutant_with_one_operator_changed(tmp_path: Path):
+    mutated = [
+        program.code for program in read_programs(write_programs(tmp_path, HUMANEVAL)) if program.kind == "mutated"
+    ]
 
     assert mutated == ["def least(a, b):\n    return a if a <= b else b\n"]
 
 
-async def test_another_file_is_refused_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+async def test_a_file_without_programs_is_refused_and_a_missing_file_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     with pytest.raises(UnknownPrograms):
-        read_programs(written(tmp_path, {"task_id": "x"}))
+        read_programs(write_programs(tmp_path, {"task_id": "x"}))
 
     assert await measure_verdicts(tmp_path / "missing.jsonl.gz") == 2
     assert "missing.jsonl.gz" in capsys.readouterr().out

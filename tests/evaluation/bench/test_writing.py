@@ -1,4 +1,4 @@
-"""A part of what `chargehand bench apply` shows on whole projects: every file is as promised, after crashes too."""
+"""A part of `chargehand bench apply`: every file has the promised content, even after crashes."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.anyio
 SOURCES = Path(__file__).parents[2] / "tools" / "checking"
 
 
-async def test_delegations_leave_the_files_as_promised_and_undo_brings_them_back(capsys: pytest.CaptureFixture[str]):
+async def test_delegations_write_the_promised_files_and_undo_restores_them(capsys: pytest.CaptureFixture[str]):
     code = await writing_trial(SOURCES, every_nth=12)
 
     assert code == 0, capsys.readouterr().out

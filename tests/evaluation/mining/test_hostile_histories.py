@@ -1,4 +1,4 @@
-"""Repositories that want to run something, write somewhere, or fill the memory."""
+"""Hostile repositories, which try to run commands, write outside their folder or exhaust memory."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def names_in(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_nothing_that_a_repository_configures_is_run_and_nothing_of_it_is_touched(tmp_path: Path):
+async def test_mining_runs_no_command_from_a_repositorys_configuration_and_changes_no_file_of_it(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
     trap = tmp_path / "trap"
     trap.write_text(f"#!/bin/sh\ntouch {tmp_path}/sprung\ncat\n")
@@ -44,7 +44,7 @@ async def test_nothing_that_a_repository_configures_is_run_and_nothing_of_it_is_
     assert {path: path.stat().st_mtime_ns for path in sorted(history.folder.rglob("*"))} == before
 
 
-async def test_what_the_environment_says_of_git_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_git_variables_of_the_environment_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     history = shop_history(tmp_path / "shop")
     GitHistory.at(tmp_path / "other").commit("Another history altogether", {"a.py": TOTAL})
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
@@ -57,10 +57,10 @@ async def test_what_the_environment_says_of_git_changes_nothing(tmp_path: Path, 
     assert names_in(tmp_path) == ["other", "shop"]
 
 
-async def test_names_that_lead_out_links_and_submodules_are_left_out_of_the_task(tmp_path: Path):
+async def test_a_task_leaves_out_unsafe_paths_links_submodules_and_files_that_are_not_small_utf8_text(tmp_path: Path):
     history = GitHistory.at(tmp_path / "shop")
     link = TreeEntry("120000", history.blob("/etc/passwd"))
-    strange = {
+    unusable = {
         "../outside.py": "x = 1\n",
         "/absolute.py": "x = 1\n",
         ".git/hooks/post-checkout": "#!/bin/sh\n",
@@ -76,7 +76,7 @@ async def test_names_that_lead_out_links_and_submodules_are_left_out_of_the_task
         "shop/huge.txt": "x" * 3_000_000,
     }
     history.commit(
-        "Sell things", {**strange, "shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS}
+        "Sell things", {**unusable, "shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS}
     )
     history.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS, "../again.txt": "x"})
 
@@ -87,7 +87,7 @@ async def test_names_that_lead_out_links_and_submodules_are_left_out_of_the_task
     assert names_in(tmp_path) == ["shop", "unpacked"]
 
 
-async def test_a_commit_whose_own_names_cannot_be_given_is_no_task(tmp_path: Path):
+async def test_a_commit_that_changes_unsafe_paths_becomes_no_task(tmp_path: Path):
     history = GitHistory.at(tmp_path / "shop")
     history.commit("Sell things", {"shop/total.py": TOTAL})
     history.commit("Add a strange module to it", {"--config=x.py": TOTAL, "test_total.py": TOTAL_TESTS})
@@ -98,7 +98,7 @@ async def test_a_commit_whose_own_names_cannot_be_given_is_no_task(tmp_path: Pat
     assert mined.reasons["names that cannot be given"] == 2
 
 
-async def test_a_file_where_a_folder_is_and_names_that_differ_by_case_are_left_out(tmp_path: Path):
+async def test_files_that_collide_with_a_folder_or_differ_only_by_case_are_left_out(tmp_path: Path):
     history = GitHistory.at(tmp_path / "shop")
     history.commit(
         "Sell things",
@@ -119,19 +119,21 @@ async def test_a_file_where_a_folder_is_and_names_that_differ_by_case_are_left_o
     assert sorted(task.files) == ["README", "data/a.txt", "shop/__init__.py", "shop/total.py", "test_total.py"]
 
 
-async def test_a_replaced_commit_is_read_as_it_is(tmp_path: Path):
+async def test_git_replace_does_not_change_the_commit_that_is_read(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
-    true_head = history.head or ""
-    false = history.commit("Something else in its place", {"shop/total.py": TOTAL})
-    history.git("update-ref", "refs/heads/main", true_head)
-    history.git("replace", true_head, false)
+    original_head = history.head or ""
+    replacement = history.commit("Something else in its place", {"shop/total.py": TOTAL})
+    history.git("update-ref", "refs/heads/main", original_head)
+    history.git("replace", original_head, replacement)
 
     mined = await mine(history.folder, Extent(), find_sandbox)
 
-    assert mined.subjects == {true_head[:12]: "Round totals to cents"}
+    assert mined.subjects == {original_head[:12]: "Round totals to cents"}
 
 
-async def test_trees_nested_to_list_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_tree_bomb_is_refused_when_git_exceeds_its_memory_limit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr("chargehand.evaluation.mining.git.MEMORY_MB_AT_MOST", 100)
     history = shop_history(tmp_path / "shop")
     tree = history.tree({"f": "x"})

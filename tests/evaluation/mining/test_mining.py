@@ -1,4 +1,4 @@
-"""Tasks mined from git histories, each proved in the real sandbox."""
+"""Tasks mined from git histories; each is proved in the real sandbox."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from chargehand.tools.checking.sandbox_search import find_sandbox
 pytestmark = pytest.mark.anyio
 
 
-async def mined_from(history: GitHistory, **extent) -> Mined:
+async def mine_history(history: GitHistory, **extent) -> Mined:
     return await mine(history.folder, Extent(**extent), find_sandbox)
 
 
 async def test_a_commit_that_changes_code_and_its_test_becomes_a_task(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
 
-    mined = await mined_from(history)
+    mined = await mine_history(history)
 
     (task,) = mined.tasks
     assert task.id == (history.head or "")[:12]
@@ -30,8 +30,8 @@ async def test_a_commit_that_changes_code_and_its_test_becomes_a_task(tmp_path: 
     assert (await prove(task)).verdict == "proved"
 
 
-async def test_the_prompt_is_the_commits_intent_without_its_trailers_and_its_solution(tmp_path: Path):
-    (task,) = (await mined_from(shop_history(tmp_path / "shop"))).tasks
+async def test_the_prompt_is_the_commit_message_without_trailers_or_solution(tmp_path: Path):
+    (task,) = (await mine_history(shop_history(tmp_path / "shop"))).tasks
 
     assert task.prompt == (
         "Make this change to the project:\n\nRound totals to cents\n\nSums of floats showed 17 digits.\n\n"
@@ -39,7 +39,7 @@ async def test_the_prompt_is_the_commits_intent_without_its_trailers_and_its_sol
     )
 
 
-async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: Path):
+async def test_the_prompt_names_the_interface_and_the_texts_that_tests_require_of_new_code(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
     history.commit(
         "Give discounts on totals of many things",
@@ -51,7 +51,7 @@ async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: P
         },
     )
 
-    (task,) = (await mined_from(history, commits=1)).tasks
+    (task,) = (await mine_history(history, commits=1)).tasks
 
     assert "Add `shop/discount.py`." in task.prompt
     assert "- in `shop/discount.py`: `discounted(…, share=…)`, `share`" in task.prompt
@@ -60,7 +60,7 @@ async def test_the_prompt_says_what_tests_call_that_is_not_there_yet(tmp_path: P
     assert task.shown == ()
 
 
-async def test_a_part_of_a_commit_that_is_not_enough_is_a_wrong_answer(tmp_path: Path):
+async def test_the_wrong_answers_of_a_task_are_insufficient_parts_of_its_commit(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
     history.commit(
         "Say totals in euros and in cents",
@@ -72,18 +72,18 @@ async def test_a_part_of_a_commit_that_is_not_enough_is_a_wrong_answer(tmp_path:
         },
     )
 
-    (task,) = (await mined_from(history, commits=1)).tasks
+    (task,) = (await mine_history(history, commits=1)).tasks
 
     assert task.slips == ("changes nothing", "leaves out shop/cents.py", "leaves out shop/total.py")
 
 
-async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: Path):
+async def test_commits_that_become_no_tasks_are_counted_by_reason(tmp_path: Path):
     history = GitHistory.at(tmp_path / "shop")
     first = history.commit("Sell things", {"shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS})
-    both = {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS}
-    back = {"shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS}
-    history.commit("wip on the rounding", both)
-    history.commit('Revert "wip on the rounding"', back)
+    rounded = {"shop/total.py": ROUNDED, "test_total.py": ROUNDED_TESTS}
+    unrounded = {"shop/total.py": TOTAL, "test_total.py": TOTAL_TESTS}
+    history.commit("wip on the rounding", rounded)
+    history.commit('Revert "wip on the rounding"', unrounded)
     history.commit("Speak of rounding in code alone", {"shop/total.py": ROUNDED})
     history.commit("Test the rounding of totals", {"test_total.py": ROUNDED_TESTS})
     history.commit("Bring the branches together", {}, merged=first)
@@ -97,7 +97,7 @@ async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: P
         "Move totals to another module", {"shop/total.py": None, "shop/sums.py": ROUNDED, "test_total.py": "x = 1"}
     )
 
-    mined = await mined_from(history)
+    mined = await mine_history(history)
 
     assert mined.tasks == ()
     assert dict(mined.reasons) == {
@@ -117,7 +117,7 @@ async def test_commits_that_are_no_tasks_are_counted_with_the_reason(tmp_path: P
     assert "--python" in lines[-1]
 
 
-async def test_no_more_commits_are_looked_at_than_asked_for_and_no_more_tasks_made(tmp_path: Path):
+async def test_the_limits_on_commits_tasks_and_age_are_respected(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
     for digits in (3, 4, 5):
         history.commit(
@@ -129,27 +129,27 @@ async def test_no_more_commits_are_looked_at_than_asked_for_and_no_more_tasks_ma
             },
         )
 
-    newest = await mined_from(history, commits=2)
-    one = await mined_from(history, tasks=1)
-    late = await mined_from(history, since_s=1_700_000_000 + 3.5 * 3600)
+    newest = await mine_history(history, commits=2)
+    single = await mine_history(history, tasks=1)
+    recent = await mine_history(history, since_s=1_700_000_000 + 3.5 * 3600)
 
     assert [len(newest.tasks), newest.looked_at] == [2, 2]
-    assert [len(one.tasks), one.looked_at, one.unproved] == [1, 5, 3]
-    assert [task.id for task in late.tasks] == [(history.head or "")[:12]]
+    assert [len(single.tasks), single.looked_at, single.unproved] == [1, 5, 3]
+    assert [task.id for task in recent.tasks] == [(history.head or "")[:12]]
 
 
-async def test_tests_of_the_commit_alone_are_the_check_where_older_ones_cannot_pass(tmp_path: Path):
+async def test_a_tasks_check_leaves_out_tests_of_the_same_file_that_cannot_pass(tmp_path: Path):
     history = GitHistory.at(tmp_path / "shop")
-    old = "def test_wants_a_network():\n    assert False\n\n\n"
-    history.commit("Sell things", {"shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": old})
-    history.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": old + ROUNDED_TESTS})
+    failing_test = "def test_wants_a_network():\n    assert False\n\n\n"
+    history.commit("Sell things", {"shop/__init__.py": "", "shop/total.py": TOTAL, "test_total.py": failing_test})
+    history.commit(ROUNDING, {"shop/total.py": ROUNDED, "test_total.py": failing_test + ROUNDED_TESTS})
 
-    (task,) = (await mined_from(history)).tasks
+    (task,) = (await mine_history(history)).tasks
 
     assert task.tests.splitlines() == ["test_total.py::test_total", "test_total.py::test_cents"]
 
 
-async def test_a_package_whose_folder_has_another_name_is_found_under_its_own(tmp_path: Path):
+async def test_a_package_in_a_folder_of_another_name_is_imported_under_its_configured_name(tmp_path: Path):
     history = GitHistory.at(tmp_path / "shop")
     project = '[tool.setuptools.package-dir]\n"store.money" = "money"\n'
     tests = "from store.money.total import total\nfrom store.money import NAME\n\n\ndef test_it():\n"
@@ -162,22 +162,22 @@ async def test_a_package_whose_folder_has_another_name_is_found_under_its_own(tm
         {"money/total.py": ROUNDED, "test_it.py": f"{tests}    assert (NAME, total([0.1, 0.2])) == ('money', 0.3)\n"},
     )
 
-    (task,) = (await mined_from(history)).tasks
+    (task,) = (await mine_history(history)).tasks
 
     assert task.target == "money/total.py"
 
 
 @pytest.mark.parametrize("bare", [False, True])
-async def test_a_bare_clone_gives_the_same_tasks(tmp_path: Path, *, bare: bool):
+async def test_bare_and_ordinary_clones_give_the_same_task(tmp_path: Path, *, bare: bool):
     history = shop_history(tmp_path / "shop")
     history.git("clone", "--quiet", *(["--bare"] if bare else []), str(history.folder), str(tmp_path / "clone"))
 
-    theirs = await mine(tmp_path / "clone", Extent(), find_sandbox)
+    mined = await mine(tmp_path / "clone", Extent(), find_sandbox)
 
-    assert [task.id for task in theirs.tasks] == [(history.head or "")[:12]]
+    assert [task.id for task in mined.tasks] == [(history.head or "")[:12]]
 
 
-async def test_what_a_partial_clone_lacks_is_told_from_what_is_not_text(tmp_path: Path):
+async def test_files_missing_from_a_partial_clone_are_distinguished_from_files_that_are_not_text(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
     history.commit(
         "Name the shop in its own letters", {"shop/name.py": b"NAME = '\xe9'\n", "tests/test_name.py": "1\n"}
@@ -186,23 +186,23 @@ async def test_what_a_partial_clone_lacks_is_told_from_what_is_not_text(tmp_path
     clone = tmp_path / "clone"
     history.git("clone", "--quiet", "--filter=blob:none", "--no-checkout", history.folder.as_uri(), str(clone))
 
-    whole, partial = [await mine(folder, Extent(), find_sandbox) for folder in (history.folder, clone)]
+    complete, partial = [await mine(folder, Extent(), find_sandbox) for folder in (history.folder, clone)]
 
-    assert whole.reasons == {"the first commit": 1, "not text": 1}
+    assert complete.reasons == {"the first commit": 1, "not text": 1}
     assert partial.reasons == {"the first commit": 1, "not in the clone": 2}
     assert any("without --filter" in line for line in summary_lines(partial, has_packages=False))
 
 
 async def test_a_repository_with_sha256_ids_gives_the_same_task(tmp_path: Path):
-    usual, newer = (shop_history(tmp_path / name, name) for name in ("sha1", "sha256"))
+    sha1, sha256 = (shop_history(tmp_path / name, name) for name in ("sha1", "sha256"))
 
-    (task,), (other,) = (await mined_from(usual)).tasks, (await mined_from(newer)).tasks
+    (task,), (other,) = (await mine_history(sha1)).tasks, (await mine_history(sha256)).tasks
 
-    assert len(newer.head or "") == 64
+    assert len(sha256.head or "") == 64
     assert (task.prompt, task.files) == (other.prompt, other.files)
 
 
-async def test_a_worktree_has_the_place_of_the_main_one_too(tmp_path: Path):
+async def test_a_task_mined_in_a_worktree_has_the_folders_of_both_worktrees(tmp_path: Path):
     history = shop_history(tmp_path / "shop")
     history.git("worktree", "add", "--quiet", "-b", "other", str(tmp_path / "other"))
 
@@ -213,7 +213,7 @@ async def test_a_worktree_has_the_place_of_the_main_one_too(tmp_path: Path):
     assert task.origin.touched == ("shop/total.py", "tests/test_total.py")
 
 
-async def test_what_is_no_history_is_refused_with_the_remedy(tmp_path: Path):
+async def test_folders_without_a_complete_history_are_refused_with_the_remedy(tmp_path: Path):
     (tmp_path / "plain").mkdir()
     empty = GitHistory.at(tmp_path / "empty")
     history = shop_history(tmp_path / "shop")

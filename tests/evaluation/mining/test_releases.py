@@ -1,4 +1,4 @@
-"""Histories made of released source packages."""
+"""Git histories made of released source packages."""
 
 import io
 import tarfile
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 NOTES = "Changes\n=======\n\n1.9\n---\nIt sells.\n"
 
 
-def package(folder: Path, version: str, files: dict[str, str]) -> Path:
+def write_package(folder: Path, version: str, files: dict[str, str]) -> Path:
     path = folder / f"shop-{version}.tar.gz"
     with tarfile.open(path, "w:gz") as archive:
         for name, text in files.items():
@@ -30,11 +30,11 @@ def package(folder: Path, version: str, files: dict[str, str]) -> Path:
     return path
 
 
-async def test_each_release_is_a_commit_whose_intent_is_what_its_notes_say_anew(tmp_path: Path):
+async def test_each_release_becomes_a_commit_whose_intent_is_the_new_part_of_its_release_notes(tmp_path: Path):
     notes = NOTES.replace("1.9", "1.10\n----\nTotals are rounded to cents.\n\n1.9")
-    old = package(tmp_path, "1.9", {"total.py": TOTAL, "test_total.py": TOTAL_TESTS, "CHANGES.md": NOTES})
+    old = write_package(tmp_path, "1.9", {"total.py": TOTAL, "test_total.py": TOTAL_TESTS, "CHANGES.md": NOTES})
     tests = {"test_total.py": ROUNDED_TESTS.replace("shop.total", "total")}
-    new = package(
+    new = write_package(
         tmp_path, "1.10", {"total.py": ROUNDED, **tests, "CHANGES.md": notes, "PKG-INFO": "x", "../up.py": "x"}
     )
 
@@ -49,10 +49,10 @@ async def test_each_release_is_a_commit_whose_intent_is_what_its_notes_say_anew(
     assert sorted(task.files) == ["CHANGES.md", "test_total.py", "total.py"]
 
 
-async def test_what_is_no_source_package_is_refused(tmp_path: Path):
+async def test_files_that_are_no_source_packages_are_refused_with_the_reason(tmp_path: Path):
     wheel, broken = tmp_path / "shop-1.0-py3-none-any.whl", tmp_path / "shop-1.0.tar.gz"
     wheel.write_text("")
     broken.write_text("no archive")
-    for path, why in ((wheel, "not named like a source package"), (broken, r"cannot be read as a \.tar\.gz")):
-        with pytest.raises(BadArgument, match=why):
+    for path, reason in ((wheel, "not named like a source package"), (broken, r"cannot be read as a \.tar\.gz")):
+        with pytest.raises(BadArgument, match=reason):
             await write_history([path], tmp_path)

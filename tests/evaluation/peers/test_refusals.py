@@ -1,4 +1,4 @@
-"""The peers refuse what the vendors refuse, in the vendors' words and shapes."""
+"""The peers refuse the requests that the vendors refuse, in the vendors' response formats."""
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -16,7 +16,7 @@ from chargehand.evaluation.peers.serving import serving
 
 pytestmark = pytest.mark.anyio
 
-SAYS = Reply("hello", thinking="a greeting")
+REPLY = Reply("hello", thinking="a greeting")
 USER = [{"role": "user", "content": "hi"}]
 CLAUDE = {"model": "opus", "max_tokens": 100, "messages": USER}
 OPEN_OBJECT = {"type": "object", "properties": {}}
@@ -28,7 +28,7 @@ BOUNDED = {
 }
 
 
-def schema(value: dict[str, Any]) -> dict[str, Any]:
+def with_schema(value: dict[str, Any]) -> dict[str, Any]:
     return {"output_config": {"format": {"type": "json_schema", "schema": value}}}
 
 
@@ -40,7 +40,7 @@ async def anthropic(**headers: str) -> AsyncGenerator[httpx.AsyncClient]:
     ]
     standard = {"x-api-key": "sk-right", "anthropic-version": "2026-10-21"}
     async with (
-        serving(AnthropicPeer(lambda _: SAYS, models, api_key="sk-right").app) as url,
+        serving(AnthropicPeer(lambda _: REPLY, models, api_key="sk-right").app) as url,
         httpx.AsyncClient(base_url=url, headers={**standard, **headers}) as client,
     ):
         yield client
@@ -61,31 +61,31 @@ async def anthropic(**headers: str) -> AsyncGenerator[httpx.AsyncClient]:
         {"tool_choice": {"type": "any"}},
         {"tool_choice": {"type": "tool", "name": "t"}},
         {"output_config": {"effort": "medium"}},
-        schema(OPEN_OBJECT),
-        schema(BOUNDED),
+        with_schema(OPEN_OBJECT),
+        with_schema(BOUNDED),
         {"messages": [*USER, {"role": "assistant", "content": "Sure, "}]},
         {"messages": []},
         {"messages": [{"role": "user", "content": [{"type": "thinking", "thinking": "t", "signature": "forged"}]}]},
     ],
     ids=str,
 )
-async def test_anthropic_answers_400(change):
+async def test_the_anthropic_peer_answers_invalid_requests_with_400(change):
     async with anthropic() as client:
-        answer = await client.post("/v1/messages", json={**CLAUDE, **change})
+        response = await client.post("/v1/messages", json={**CLAUDE, **change})
 
-    assert answer.status_code == 400
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "invalid_request_error"
 
 
-async def test_anthropic_wants_its_headers_and_knows_its_models():
+async def test_the_anthropic_peer_checks_key_version_and_model_and_serves_its_endpoints():
     async with anthropic(**{"x-api-key": "sk-wrong"}) as client:
         wrong_key = await client.post("/v1/messages", json=CLAUDE)
     async with anthropic() as client:
         retired = await client.post("/v1/messages", json={**CLAUDE, "model": "old"})
         active = await client.get("/v1/models", params={"lifecycle": "active"})
-        one = await client.get("/v1/models/opus")
+        described = await client.get("/v1/models/opus")
         counted = await client.post("/v1/messages/count_tokens", json={"model": "opus", "messages": USER})
-        whole = await client.post("/v1/messages", json=CLAUDE)
+        complete = await client.post("/v1/messages", json=CLAUDE)
         del client.headers["anthropic-version"]
         unversioned = await client.post("/v1/messages", json=CLAUDE)
 
@@ -93,16 +93,16 @@ async def test_anthropic_wants_its_headers_and_knows_its_models():
     assert (retired.status_code, retired.json()["error"]["type"]) == (404, "not_found_error")
     assert unversioned.status_code == 400
     assert [model["id"] for model in active.json()["data"]] == ["opus"]
-    assert one.json()["capabilities"]["thinking"]["types"]["disabled"] == {"supported": False}
+    assert described.json()["capabilities"]["thinking"]["types"]["disabled"] == {"supported": False}
     assert counted.json() == {"input_tokens": 1}
-    assert [block["type"] for block in whole.json()["content"]] == ["thinking", "text"]
+    assert [block["type"] for block in complete.json()["content"]] == ["thinking", "text"]
 
 
-async def test_anthropics_events_come_in_the_documented_order():
+async def test_the_anthropic_peer_streams_events_in_the_documented_order():
     async with anthropic() as client:
-        answer = await client.post("/v1/messages", json={**CLAUDE, "stream": True})
+        response = await client.post("/v1/messages", json={**CLAUDE, "stream": True})
 
-    events = [line.removeprefix("event: ") for line in answer.text.splitlines() if line.startswith("event: ")]
+    events = [line.removeprefix("event: ") for line in response.text.splitlines() if line.startswith("event: ")]
     block = ["content_block_start", "content_block_delta"]
     assert events == [
         *("message_start", "ping"),
@@ -133,17 +133,17 @@ async def test_anthropics_events_come_in_the_documented_order():
         ({"messages": [{"role": "user", "content": "x" * 600_000}]}, 400, "context_length_exceeded"),
     ],
 )
-async def test_cerebras_refuses(change, status, code):
-    peer = CerebrasPeer(lambda _: SAYS, [CerebrasModel("oss", ("low",), context_tokens=131_072)], api_key="k")
+async def test_the_cerebras_peer_refuses_invalid_requests_with_the_vendors_status_and_code(change, status, code):
+    peer = CerebrasPeer(lambda _: REPLY, [CerebrasModel("oss", ("low",), context_tokens=131_072)], api_key="k")
 
     async with (
         serving(peer.app) as url,
         httpx.AsyncClient(base_url=url, headers={"authorization": "Bearer k"}) as client,
     ):
-        answer = await client.post("/v1/chat/completions", json={"model": "oss", "messages": USER, **change})
+        response = await client.post("/v1/chat/completions", json={"model": "oss", "messages": USER, **change})
         listed = await client.get("/v1/models", params={"format": "huggingface"})
 
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (response.status_code, response.json()["code"]) == (status, code)
     assert listed.json()["data"][0]["pricing"] == {"input": 0.0, "output": 0.0}
 
 
@@ -156,16 +156,16 @@ async def test_cerebras_refuses(change, status, code):
         ("/api/chat", {"model": "plain", "messages": USER, "think": True}, 400, '"plain" does not support thinking'),
     ],
 )
-async def test_ollama_refuses(path, body, status, error):
-    peer = OllamaPeer(lambda _: SAYS, [OllamaModel("plain:latest")])
+async def test_the_ollama_peer_refuses_unknown_models_and_unsupported_thinking(path, body, status, error):
+    peer = OllamaPeer(lambda _: REPLY, [OllamaModel("plain:latest")])
 
     async with serving(peer.app) as url, httpx.AsyncClient(base_url=url) as client:
-        answer = await client.post(path, json=body)
+        response = await client.post(path, json=body)
 
-    assert (answer.status_code, answer.json()) == (status, {"error": error})
+    assert (response.status_code, response.json()) == (status, {"error": error})
 
 
-async def test_ollama_loads_a_model_once_per_window_and_embeds():
+async def test_the_ollama_peer_loads_a_model_once_per_window_and_embeds_deterministically():
     peer = OllamaPeer(lambda _: Reply("hi", load_seconds=2), [OllamaModel("m:latest")])
 
     async with serving(peer.app) as url, httpx.AsyncClient(base_url=url) as client:
