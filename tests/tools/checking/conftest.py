@@ -1,4 +1,4 @@
-"""The sandbox of this machine. Without one these tests fail, they do not skip: CI installs bubblewrap."""
+"""The sandbox of this machine. Without one the tests fail instead of being skipped: CI installs bubblewrap."""
 
 import importlib.util
 import sys
@@ -10,7 +10,7 @@ import pytest
 from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxRun
 from chargehand.tools.checking.sandbox_search import find_sandbox
 
-# Under --import-mode=importlib this folder's own modules are not on the path.
+# --import-mode=importlib does not put this folder on the path.
 _SPEC = importlib.util.spec_from_file_location("snippets", Path(__file__).with_name("snippets.py"))
 assert _SPEC is not None
 assert _SPEC.loader is not None
@@ -29,10 +29,17 @@ async def sandbox() -> Sandbox:
 
 @pytest.fixture
 def run_python(sandbox: Sandbox) -> RunPython:
-    """Runs Python text in the sandbox, in an empty folder unless one is given, with small limits."""
+    """Runs Python code in the sandbox, in an empty folder unless one is given, with small limits."""
 
     async def run(code: str, folder: Path | None = None, **limits: float) -> SandboxRun:
-        small = {"wall_s": 30.0, "cpu_s": 20, "memory_mb": 256, "processes": 16, "scratch_mb": 16, "output_kb": 64}
-        return await sandbox.run([*sandbox.python, "-c", code], folder, Limits(**(small | limits)))
+        small_limits = {
+            "wall_s": 30.0,
+            "cpu_s": 20,
+            "memory_mb": 256,
+            "processes": 16,
+            "scratch_mb": 16,
+            "output_kb": 64,
+        }
+        return await sandbox.run([*sandbox.python, "-c", code], folder, Limits(**(small_limits | limits)))
 
     return run

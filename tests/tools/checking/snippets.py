@@ -1,6 +1,6 @@
-"""Programs of each language by hand: some that its compiler takes, some that it refuses for their syntax."""
+"""Hand-written programs in each language: valid ones, and ones that its compiler rejects for their syntax."""
 
-# ruff: noqa: E501  # a program a line reads best, and some are long
+# ruff: noqa: E501  # one program per line, and some are long
 
 VALID: dict[str, list[str]] = {
     "javascript": [

@@ -13,7 +13,7 @@ from chargehand.tools.checking.sandbox import Limits, Sandbox, SandboxFailed
 pytestmark = pytest.mark.anyio
 
 
-async def test_the_folder_is_the_working_folder_and_its_original_stays_as_it_was(run_python, tmp_path):
+async def test_the_working_folder_is_a_copy_and_the_original_stays_unchanged(run_python, tmp_path):
     (tmp_path / "given.txt").write_text("given")
 
     run = await run_python("print(open('given.txt').read()); open('given.txt', 'w').write('changed')", tmp_path)
@@ -22,23 +22,23 @@ async def test_the_folder_is_the_working_folder_and_its_original_stays_as_it_was
     assert (tmp_path / "given.txt").read_text() == "given"
 
 
-async def test_descriptor_three_comes_back_apart_from_the_output(run_python):
+async def test_descriptor_3_is_returned_separately_from_the_output(run_python):
     run = await run_python("import os; os.write(3, b'told'); print('printed')")
 
     assert (run.report, run.output) == (b"told", "printed\n")
 
 
-async def test_the_code_gets_no_descriptor_of_ours_but_its_streams_and_the_report(run_python):
-    many = [os.dup(0) for _ in range(40)]  # so that the pipes' own numbers are high
+async def test_the_code_inherits_only_its_standard_streams_and_the_report_descriptor(run_python):
+    descriptors = [os.dup(0) for _ in range(40)]  # so that the pipes get high numbers
 
     run = await run_python("import os; print(sorted(os.listdir('/proc/self/fd'), key=int)[:-1])")
 
-    for descriptor in many:
+    for descriptor in descriptors:
         os.close(descriptor)
     assert run.output == "['0', '1', '2', '3']\n"
 
 
-async def test_what_is_given_on_standard_input_arrives_whole(sandbox: Sandbox):
+async def test_standard_input_is_passed_in_full(sandbox: Sandbox):
     data = b"x" * 300_000
 
     run = await sandbox.run(
@@ -48,28 +48,28 @@ async def test_what_is_given_on_standard_input_arrives_whole(sandbox: Sandbox):
     assert run.output == "300000\n"
 
 
-async def test_input_that_nobody_reads_is_no_error(sandbox: Sandbox):
+async def test_unread_standard_input_is_not_an_error(sandbox: Sandbox):
     run = await sandbox.run([*sandbox.python, "-c", ""], None, Limits(), stdin=b"x" * 300_000)
 
     assert run.exit_code == 0
 
 
-async def test_an_exit_code_comes_back(run_python):
+async def test_the_exit_code_is_returned(run_python):
     assert (await run_python("raise SystemExit(7)")).exit_code == 7
 
 
-async def test_terminal_sequences_and_hidden_characters_do_not_come_back(run_python):
+async def test_terminal_sequences_and_hidden_characters_are_removed_from_the_output(run_python):
     run = await run_python(r"print('\x1b[31mred\x1b[0m\x07 \u202edone\U000e0041')")
 
     assert run.output == "red done\n"
 
 
-async def test_a_command_that_does_not_exist_says_so(sandbox: Sandbox):
+async def test_a_missing_command_is_reported(sandbox: Sandbox):
     with pytest.raises(SandboxFailed, match="No such file"):
         await sandbox.run(["/no/such/command"], None, Limits())
 
 
-async def test_keys_of_our_environment_are_not_inside(run_python, monkeypatch):
+async def test_keys_in_the_servers_environment_are_not_visible(run_python, monkeypatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-secret-canary")
 
     run = await run_python(
@@ -85,7 +85,7 @@ async def test_keys_of_our_environment_are_not_inside(run_python, monkeypatch):
     assert "ANTHROPIC" not in run.output
 
 
-async def test_our_home_and_our_files_are_not_inside(run_python, tmp_path):
+async def test_the_users_home_and_files_are_not_visible(run_python, tmp_path):
     secret = tmp_path / "secret.txt"
     secret.write_text("canary")
 
@@ -101,7 +101,7 @@ async def test_our_home_and_our_files_are_not_inside(run_python, tmp_path):
     assert run.output == "closed\n" * 12 + "False\n"
 
 
-async def test_a_link_that_leads_out_of_the_folder_leads_nowhere(run_python, tmp_path):
+async def test_symlinks_that_lead_out_of_the_folder_do_not_resolve(run_python, tmp_path):
     (tmp_path / "secret.txt").write_text("canary")
     folder = tmp_path / "folder"
     folder.mkdir()
@@ -123,7 +123,7 @@ async def test_a_link_that_leads_out_of_the_folder_leads_nowhere(run_python, tmp
     assert (tmp_path / "secret.txt").read_text() == "canary"
 
 
-async def test_nothing_but_the_scratch_can_be_written(run_python):
+async def test_only_the_scratch_folders_are_writable(run_python):
     run = await run_python(
         "import sys\n"
         "places = ['/work', '/tmp', '/dev/shm', '/', '/dev', '/usr', '/etc', '/checker', '/input', '/home', '/root',\n"
@@ -136,7 +136,7 @@ async def test_nothing_but_the_scratch_can_be_written(run_python):
     assert run.output.split() == ["/work", "/tmp", "/dev/shm"]
 
 
-async def test_no_address_can_be_reached(run_python):
+async def test_network_addresses_cannot_be_reached(run_python):
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
@@ -154,7 +154,7 @@ async def test_no_address_can_be_reached(run_python):
             listener.accept()
 
 
-async def test_the_code_is_nobody_without_capabilities_and_cannot_gain_any(run_python):
+async def test_the_code_runs_unprivileged_and_cannot_gain_privileges(run_python):
     run = await run_python(
         "import os\n"
         "fields = dict(line.split(':', 1) for line in open('/proc/self/status'))\n"
@@ -166,7 +166,7 @@ async def test_the_code_is_nobody_without_capabilities_and_cannot_gain_any(run_p
     assert run.output == "False 0 1\nclosed\n"
 
 
-async def test_the_code_cannot_make_a_user_namespace_to_gain_capabilities_in(run_python):
+async def test_the_code_cannot_create_a_user_namespace_mount_or_trace(run_python):
     run = await run_python(
         "import ctypes, os\n"
         "libc = ctypes.CDLL(None, use_errno=True)\n"
@@ -189,7 +189,7 @@ async def test_threads_and_subprocesses_work(run_python):
     assert run.output == "thread\nprocess\n[1, 2]\n"
 
 
-async def test_no_process_of_the_machine_is_in_sight(run_python):
+async def test_processes_of_the_machine_are_not_visible(run_python):
     run = await run_python("import os; print(sum(name.isdigit() for name in os.listdir('/proc')) <= 2)")
 
     assert run.output == "True\n"
@@ -207,7 +207,7 @@ async def test_only_the_standard_library_can_be_imported(run_python):
     assert run.output == "[]\n[]\n"
 
 
-async def test_a_fork_bomb_stops_at_the_limit(run_python):
+async def test_a_fork_bomb_is_stopped_by_the_process_limit(run_python):
     run = await run_python(
         "import os, signal\n"
         "children = 0\n"
@@ -221,7 +221,7 @@ async def test_a_fork_bomb_stops_at_the_limit(run_python):
     assert run.output == "True\n"
 
 
-async def test_a_fork_bomb_that_never_gives_up_ends_with_the_clock(run_python):
+async def test_an_endless_fork_bomb_is_killed_by_the_wall_time_limit(run_python):
     code = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
 
     run = await run_python(code, wall_s=0.7)
@@ -229,14 +229,14 @@ async def test_a_fork_bomb_that_never_gives_up_ends_with_the_clock(run_python):
     assert run.killed_by == "wall_time"
 
 
-async def test_a_memory_bomb_gets_an_error_and_not_the_memory(run_python):
+async def test_a_memory_bomb_gets_a_memory_error(run_python):
     run = await run_python("try: bytearray(300_000_000)\nexcept MemoryError: print('refused')")
 
     assert run.output == "refused\n"
 
 
 @pytest.mark.parametrize("folder", [".", "/tmp", "/dev/shm"])
-async def test_the_scratch_has_a_size(run_python, folder):
+async def test_the_scratch_folders_are_limited_in_size(run_python, folder):
     run = await run_python(
         "try:\n"
         "    for number in range(100):\n"
@@ -247,38 +247,38 @@ async def test_the_scratch_has_a_size(run_python, folder):
     assert run.output == "True No space left on device\n"
 
 
-async def test_one_file_has_a_size(run_python):
+async def test_the_size_of_a_file_is_limited(run_python):
     run = await run_python("open('big', 'wb').write(bytes(3_000_000))", file_mb=1)
 
     assert run.exit_code != 0
 
 
-async def test_an_endless_loop_ends_with_the_clock(run_python):
+async def test_an_endless_loop_is_killed_by_the_wall_time_limit(run_python):
     run = await run_python("while True: pass", wall_s=0.5)
 
     assert (run.exit_code, run.killed_by) == (None, "wall_time")
 
 
-async def test_processor_time_has_a_limit_of_its_own(run_python):
+async def test_processor_time_is_limited_separately(run_python):
     run = await run_python("while True: pass", cpu_s=1)
 
     assert (run.exit_code, run.killed_by) == (None, "cpu_time")
 
 
-async def test_endless_output_is_cut_and_ends_the_run(run_python):
+async def test_endless_output_is_truncated_and_ends_the_run(run_python):
     run = await run_python("while True: print('x' * 1000)", output_kb=8)
 
     assert (run.exit_code, run.killed_by) == (None, "output")
     assert len(run.output) == 8 * 1024
 
 
-async def test_endless_reporting_ends_the_run(run_python):
+async def test_an_endless_report_ends_the_run(run_python):
     run = await run_python("import os\nwhile True: os.write(3, b'x' * 60000)")
 
     assert run.killed_by == "output"
 
 
-async def test_a_child_does_not_outlive_the_run(run_python):
+async def test_child_processes_do_not_outlive_the_run(run_python):
     marker = f"outliving-{os.getpid()}"
 
     run = await run_python(
@@ -295,21 +295,21 @@ async def test_a_child_does_not_outlive_the_run(run_python):
     assert processes_with(marker) == []
 
 
-async def test_cancelling_ends_everything_that_was_started(sandbox: Sandbox):
+async def test_cancelling_a_run_ends_all_its_processes(sandbox: Sandbox):
     marker = f"cancelled-{os.getpid()}"
     command = [*sandbox.python, "-c", "import signal; signal.pause()", marker]
 
     with anyio.fail_after(60):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(sandbox.run, command, None, Limits())
-            await seen(marker)
+            await wait_for_process(marker)
             tasks.cancel_scope.cancel()
 
     assert processes_with(marker) == []
 
 
 @pytest.mark.parametrize("moment", range(20))
-async def test_cancelling_while_the_sandbox_is_still_being_made_leaves_nothing(sandbox: Sandbox, moment: int):
+async def test_cancelling_while_the_sandbox_starts_leaves_no_process(sandbox: Sandbox, moment: int):
     command = [*sandbox.python, "-c", "import signal; signal.pause()"]
 
     with adopting() as adoption:
@@ -317,19 +317,19 @@ async def test_cancelling_while_the_sandbox_is_still_being_made_leaves_nothing(s
             await sandbox.run(command, None, Limits())
 
         with anyio.fail_after(60):
-            await until(lambda: not adoption.orphans(()))
+            await wait_until(lambda: not adoption.orphans(()))
 
 
-async def test_killing_us_ends_everything_that_was_started():
+async def test_killing_the_server_ends_all_sandboxed_processes():
     marker = f"orphaned-{os.getpid()}"
-    ours = await anyio.open_process([sys.executable, "-c", RUN_AND_WAIT, marker], stdout=None, stderr=None)
+    runner = await anyio.open_process([sys.executable, "-c", RUN_AND_WAIT, marker], stdout=None, stderr=None)
     with anyio.fail_after(60):
-        await seen(f"in-the-sandbox-{marker}")
+        await wait_for_process(f"in-the-sandbox-{marker}")
 
-        ours.kill()
-        await ours.wait()
+        runner.kill()
+        await runner.wait()
 
-        await until(lambda: not processes_with(f"in-the-sandbox-{marker}"))
+        await wait_until(lambda: not processes_with(f"in-the-sandbox-{marker}"))
 
 
 RUN_AND_WAIT = """
@@ -347,7 +347,7 @@ anyio.run(main)
 """
 
 
-async def test_runs_at_the_same_time_do_not_share_their_limits(sandbox: Sandbox):
+async def test_concurrent_runs_do_not_share_their_limits(sandbox: Sandbox):
     code = "import os, signal\nfor _ in range(8):\n    if os.fork() == 0: signal.alarm(1); signal.pause()\nprint('all')"
     outputs: list[str] = []
 
@@ -362,23 +362,23 @@ async def test_runs_at_the_same_time_do_not_share_their_limits(sandbox: Sandbox)
 
 
 def processes_with(marker: str) -> list[str]:
-    """Command lines on this machine that hold the marker, ours and pytest's apart."""
-    found: list[str] = []
+    """Command lines of other processes on this machine that contain the marker."""
+    lines: list[str] = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
         except OSError:
             continue
         if marker in line and str(os.getpid()) != path.parent.name:
-            found.append(line)
-    return found
+            lines.append(line)
+    return lines
 
 
-async def seen(marker: str) -> None:
-    """Wait until the innermost process runs: bubblewrap's own command line holds the launcher too."""
-    await until(lambda: any("launcher.py" not in line for line in processes_with(marker)))
+async def wait_for_process(marker: str) -> None:
+    """Wait until the innermost process runs; the command line of bubblewrap also contains the launcher."""
+    await wait_until(lambda: any("launcher.py" not in line for line in processes_with(marker)))
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110  # other processes set no event of ours
+async def wait_until(condition: Callable[[], bool]) -> None:
+    while not condition():  # noqa: ASYNC110  # other processes set no event
         await anyio.sleep(0.01)

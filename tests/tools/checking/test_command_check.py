@@ -1,4 +1,4 @@
-"""A command of the user's own, in the sandbox, in a copy of the project that holds the answer."""
+"""A check command of the user's, run in the sandbox in a copy of the project that contains the answer."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +30,7 @@ async def test_exit_code_0_passes_and_names_the_sandbox(sandbox: Sandbox, projec
     assert (project / "lib" / "answer.txt").read_text() == "old"
 
 
-async def test_another_exit_code_fails_with_what_was_printed(sandbox: Sandbox, project: Path):
+async def test_another_exit_code_fails_with_the_output(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("sh", "-c", "echo one; echo two >&2; exit 3"))
 
     result = await run_command_check(check, "good", None, project, sandbox)
@@ -39,7 +39,7 @@ async def test_another_exit_code_fails_with_what_was_printed(sandbox: Sandbox, p
     assert result.first_failure == "unit ended with exit code 3\none\ntwo"
 
 
-async def test_what_it_prints_is_cut_to_4000_characters(sandbox: Sandbox, project: Path):
+async def test_the_output_is_truncated_to_its_last_4000_characters(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("sh", "-c", "yes | head -20000; echo end; exit 1"))
 
     failure = (await run_command_check(check, "good", None, project, sandbox)).first_failure or ""
@@ -48,9 +48,11 @@ async def test_what_it_prints_is_cut_to_4000_characters(sandbox: Sandbox, projec
     assert failure.endswith("end")
 
 
-async def test_it_sees_no_secret_file_no_network_and_none_of_our_environment(sandbox: Sandbox, project: Path):
-    words = "test ! -e .env && test $(env | grep -c .) -le 10 && ! grep -v lo: /proc/net/dev | grep :"
-    check = replace(CHECK, command=("sh", "-c", words))
+async def test_a_command_sees_no_secret_file_no_network_and_not_the_servers_environment(
+    sandbox: Sandbox, project: Path
+):
+    script = "test ! -e .env && test $(env | grep -c .) -le 10 && ! grep -v lo: /proc/net/dev | grep :"
+    check = replace(CHECK, command=("sh", "-c", script))
 
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
@@ -62,7 +64,7 @@ async def test_a_command_can_run_the_systems_node(sandbox: Sandbox, project: Pat
     assert (await run_command_check(check, "good", None, project, sandbox)).first_failure is None
 
 
-async def test_a_command_that_never_ends_is_ended(sandbox: Sandbox, project: Path):
+async def test_a_command_that_exceeds_its_timeout_fails(sandbox: Sandbox, project: Path):
     check = replace(CHECK, command=("sleep", "60"), timeout_s=0.5)
 
     result = await run_command_check(check, "good", None, project, sandbox)
@@ -70,23 +72,25 @@ async def test_a_command_that_never_ends_is_ended(sandbox: Sandbox, project: Pat
     assert (result.outcome, result.first_failure) == ("failed", "unit did not finish within 0.5 s")
 
 
-async def test_what_it_needs_outside_of_usr_is_shown_and_on_its_path(sandbox: Sandbox, project: Path, tmp_path: Path):
+async def test_folders_named_in_read_only_are_visible_and_on_the_path(sandbox: Sandbox, project: Path, tmp_path: Path):
     tool = tmp_path / "toolchain" / "bin" / "check-it"
     tool.parent.mkdir(parents=True)
     tool.write_text("#!/bin/sh\ngrep -q good lib/answer.txt && ! touch $(dirname $0)/mark 2>/dev/null\n")
     tool.chmod(0o755)
     for folder in (tmp_path, *tmp_path.parents[:2]):
-        folder.chmod(0o755)  # pytest's own are closed to the sandbox's user
+        folder.chmod(0o755)  # pytest's folders are closed to the sandbox's user
 
     with_it = replace(CHECK, command=("check-it",), read_only=(tmp_path / "toolchain",))
-    without = replace(CHECK, command=("check-it",))
+    without_it = replace(CHECK, command=("check-it",))
 
     assert (await run_command_check(with_it, "good", None, project, sandbox)).outcome == "passed"
-    assert (await run_command_check(without, "good", None, project, sandbox)).outcome == "not_run"
+    assert (await run_command_check(without_it, "good", None, project, sandbox)).outcome == "not_run"
     assert not (tool.parent / "mark").exists()
 
 
-async def test_a_link_in_the_project_does_not_lead_the_answer_out(sandbox: Sandbox, project: Path, tmp_path: Path):
+async def test_the_answer_is_not_written_through_a_symlink_in_the_project(
+    sandbox: Sandbox, project: Path, tmp_path: Path
+):
     outside = tmp_path / "outside.txt"
     outside.write_text("untouched")
     (project / "lib" / "answer.txt").unlink()
@@ -99,21 +103,21 @@ async def test_a_link_in_the_project_does_not_lead_the_answer_out(sandbox: Sandb
     assert (outside.read_text(), (project / "notes.txt").read_text()) == ("untouched", "notes")
 
 
-async def test_a_path_out_of_the_project_is_not_written(sandbox: Sandbox, project: Path):
+async def test_an_answer_path_outside_the_project_is_refused(sandbox: Sandbox, project: Path):
     result = await run_command_check(replace(CHECK, answer_path="../x"), "good", None, project, sandbox)
 
     assert (result.outcome, result.executed) == ("not_run", False)
     assert "leads outside the project" in (result.note or "")
 
 
-async def test_without_a_project_nothing_is_run(sandbox: Sandbox):
+async def test_without_a_project_the_command_is_not_run(sandbox: Sandbox):
     result = await run_command_check(CHECK, "good", None, None, sandbox)
 
     assert result.outcome == "not_run"
     assert "Set CHARGEHAND_ROOTS" in (result.note or "")
 
 
-async def test_a_sandbox_that_fails_proves_nothing(project: Path):
+async def test_a_failing_sandbox_counts_as_not_run(project: Path):
     class Broken:
         name = "broken"
         python = ("python",)
@@ -126,7 +130,7 @@ async def test_a_sandbox_that_fails_proves_nothing(project: Path):
     assert (result.name, result.outcome, result.note) == ("unit", "not_run", "unit was not run: no namespaces here")
 
 
-def test_names_are_found_once_each_and_unknown_ones_are_refused():
+def test_configured_checks_are_found_once_each_and_unknown_names_are_refused():
     assert configured(["unit", "unit"], {"unit": CHECK}) == (CHECK,)
     with pytest.raises(BadArgument, match="There are none"):
         configured(["unit"], {})

@@ -1,4 +1,4 @@
-"""pytest is compiled once, outside the sandbox: else each run in a sandbox would compile it anew."""
+"""pytest is compiled once, outside the sandbox; otherwise each sandboxed run would compile it again."""
 
 import shutil
 import venv
@@ -11,14 +11,14 @@ from chargehand.tools.checking.interpreter import compile_pytest, pytest_modules
 
 @pytest.fixture
 def installed(tmp_path: Path) -> Path:
-    """The package folder of an environment in which pytest was installed by an installer that does not compile."""
+    """The package folder of an environment with an uncompiled installation of pytest."""
     venv.create(tmp_path / "environment", symlinks=True)
     packages = next((tmp_path / "environment").glob("lib/python3*/site-packages"))
-    for name, place in pytest_modules().items():
-        if place.is_dir():
-            shutil.copytree(place, packages / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, path in pytest_modules().items():
+        if path.is_dir():
+            shutil.copytree(path, packages / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
-            shutil.copy(place, packages / name)
+            shutil.copy(path, packages / name)
     return packages
 
 
@@ -26,13 +26,13 @@ def bytecode(packages: Path) -> set[str]:
     return {file.name.partition(".")[0] for file in packages.glob("_pytest/__pycache__/*.pyc")}
 
 
-def test_whatever_a_run_of_pytest_imports_is_compiled(installed: Path, tmp_path: Path):
+def test_the_modules_that_a_pytest_run_imports_are_compiled(installed: Path, tmp_path: Path):
     compile_pytest(installed / "pytest", tmp_path / "environment" / "bin" / "python")
 
     assert {"python", "fixtures", "runner", "terminal", "unittest", "capture"} <= bytecode(installed)
 
 
-def test_nothing_is_written_where_python_was_told_not_to(
+def test_no_bytecode_is_written_under_dont_write_bytecode(
     installed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("sys.dont_write_bytecode", True)

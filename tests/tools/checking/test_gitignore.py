@@ -34,26 +34,26 @@ NAMES = (
         "[\n",
     ],
 )
-def test_it_ignores_what_git_ignores(tmp_path, rules):
+def test_the_same_files_are_ignored_as_by_git(tmp_path, rules):
     for name in NAMES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("")
     (tmp_path / ".gitignore").write_text(rules)
 
-    assert kept(tmp_path) == kept_by_git(tmp_path)
+    assert not_ignored(tmp_path) == not_ignored_by_git(tmp_path)
 
 
-def test_rules_of_folders_below_count_for_more(tmp_path):
+def test_rules_of_subfolders_take_precedence(tmp_path):
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "a.log").write_text("")
     (tmp_path / "sub" / "b.txt").write_text("")
     (tmp_path / ".gitignore").write_text("*.log\n")
     (tmp_path / "sub" / ".gitignore").write_text("!a.log\n/b.txt\n")
 
-    assert kept(tmp_path) == kept_by_git(tmp_path)
+    assert not_ignored(tmp_path) == not_ignored_by_git(tmp_path)
 
 
-def test_rules_above_the_root_hold_up_to_the_repository(tmp_path):
+def test_rules_above_the_root_apply_up_to_the_repository(tmp_path):
     (tmp_path / ".git" / "info").mkdir(parents=True)
     (tmp_path / ".git" / "info" / "exclude").write_text("private\n")
     (tmp_path / ".gitignore").write_text("*.log\n")
@@ -67,7 +67,7 @@ def test_rules_above_the_root_hold_up_to_the_repository(tmp_path):
     assert not ignoring.ignores(root / "a.py", is_folder=False)
 
 
-def kept(root: Path) -> set[str]:
+def not_ignored(root: Path) -> set[str]:
     def walk(folder: Path, ignoring):
         for path in folder.iterdir():
             if path.name == ".git" or ignoring.ignores(path, is_folder=path.is_dir()):
@@ -80,7 +80,7 @@ def kept(root: Path) -> set[str]:
     return set(walk(root, ignoring_in(root)))
 
 
-def kept_by_git(root: Path) -> set[str]:
+def not_ignored_by_git(root: Path) -> set[str]:
     subprocess.run(["git", "init", "-q", root], check=True)
     command = ["git", "-C", root, "-c", "core.excludesFile=", "ls-files", "-z", "--others", "--exclude-standard"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout

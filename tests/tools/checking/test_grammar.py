@@ -1,4 +1,4 @@
-"""Parsing by grammars: what every language's compiler takes passes, and what it refuses does not."""
+"""Parsing by grammars: programs that are valid in their language pass, and invalid ones do not."""
 
 import pytest
 from snippets import INVALID, VALID
@@ -10,36 +10,36 @@ from chargehand.tools.checking.parse import check_parse
 pytestmark = pytest.mark.anyio
 
 CERTAIN = ["javascript", "go", "java", "ruby", "yaml", "toml"]
-"""Languages whose grammar refuses nothing that is valid, by the data in grammar.py."""
+"""Languages whose grammar rejects no valid program, by the data in grammar.py."""
 
 
 def programs(corpus: dict[str, list[str]], *, languages: list[str]):
     return [(language, code) for language in languages for code in corpus[language]]
 
 
-def test_every_language_that_can_be_read_has_its_programs_here():
+def test_there_are_valid_and_invalid_programs_for_every_parsed_language():
     languages = {*GRAMMARS, *EXACT} - {"json"}
 
     assert set(VALID) == set(INVALID) == languages
 
 
 @pytest.mark.parametrize(("language", "code"), programs(VALID, languages=[*VALID]))
-async def test_what_a_compiler_takes_never_fails(language, code):
+async def test_valid_programs_never_fail(language, code):
     result = await check_parse(code, language)
 
     assert result.outcome != "failed", result.findings
 
 
 @pytest.mark.parametrize("language", [language for language in VALID if language != "php"])
-async def test_no_program_here_is_even_suspected(language):
-    """PHP's grammar refuses templates, which is why what it refuses is only suspect."""
+async def test_valid_programs_pass_in_all_languages_except_php(language):
+    """PHP's grammar rejects templates, so its errors are only suspicions."""
     outcomes = [(await check_parse(code, language)).outcome for code in VALID[language]]
 
     assert outcomes == ["passed"] * len(outcomes)
 
 
 @pytest.mark.parametrize(("language", "code"), programs(INVALID, languages=CERTAIN))
-async def test_what_a_compiler_refuses_fails_where_the_grammar_can_be_trusted(language, code):
+async def test_invalid_programs_fail_in_languages_with_a_reliable_grammar(language, code):
     result = await check_parse(code, language)
 
     assert result.outcome == "failed"
@@ -48,7 +48,7 @@ async def test_what_a_compiler_refuses_fails_where_the_grammar_can_be_trusted(la
 
 
 @pytest.mark.parametrize(("language", "code"), programs(INVALID, languages=[n for n in INVALID if n not in CERTAIN]))
-async def test_elsewhere_it_is_suspected_and_does_not_fail(language, code):
+async def test_invalid_programs_in_other_languages_are_only_suspected(language, code):
     result = await check_parse(code, language)
 
     assert result.outcome == "not_run"
@@ -59,7 +59,7 @@ async def test_elsewhere_it_is_suspected_and_does_not_fail(language, code):
     assert (result.note or "").startswith(f"not certain: {language} may be wrong at line ")
 
 
-NEWER = {
+NEWER_SYNTAX = {
     "go": [
         "package a\n\nvar Primes = []int{2, 3, 5}",
         "package a\n\nconst Limit = 3",
@@ -80,11 +80,11 @@ NEWER = {
     ],
     "ruby": ["def greet = puts 'hi'\n", "class A\n  private def put(a, b) = puts a, b\nend\n"],
 }
-"""What newer compilers take, and files without a line end."""
+"""Syntax of newer compilers, and files without a final line ending."""
 
 
-@pytest.mark.parametrize(("language", "code"), programs(NEWER, languages=[*NEWER]))
-async def test_what_newer_compilers_take_passes_and_hides_no_error_beside_it(language: str, code: str):
+@pytest.mark.parametrize(("language", "code"), programs(NEWER_SYNTAX, languages=[*NEWER_SYNTAX]))
+async def test_newer_syntax_passes_and_does_not_hide_an_error_after_it(language: str, code: str):
     broken = await check_parse(f"{code}\n)\n", language)
 
     assert (await check_parse(code, language)).outcome == "passed"
@@ -92,20 +92,20 @@ async def test_what_newer_compilers_take_passes_and_hides_no_error_beside_it(lan
     assert [finding.line for finding in broken.findings] == [code.count("\n") + 2]
 
 
-async def test_a_token_that_is_missing_is_named_with_its_line():
+async def test_a_missing_token_is_reported_with_its_line():
     result = await check_parse("function f() {\n  g(1;\n}\n", "javascript")
 
     (finding,) = result.findings
     assert (finding.line, finding.quote, finding.message) == (2, "g(1;", "`)` is missing here")
 
 
-async def test_an_undefined_alias_is_no_yaml_and_one_of_its_own_document_is():
+async def test_an_undefined_yaml_alias_fails_and_a_defined_one_passes():
     assert (await check_parse("a: &x 1\nb: *x\n", "yaml")).outcome == "passed"
     assert (await check_parse("a: *x\n", "yaml")).findings[0].message == "undefined alias x"
 
 
 @pytest.mark.parametrize("language", ["javascript", "rust", "yaml", "toml"])
-async def test_what_is_nested_too_deeply_ends_without_a_crash(language):
+async def test_code_that_is_nested_too_deeply_does_not_crash_the_parser(language):
     result = await check_parse(("x: " if language == "yaml" else "x = ") + "[" * 50_000, language)
 
     assert result.outcome in ("failed", "not_run")

@@ -1,4 +1,4 @@
-"""How tests import the file that an answer is for."""
+"""The path by which tests import the answer's file."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from chargehand.tools.checking.import_path import ImportPath, import_path
         ("pkg/data.json", ["pkg"], None),
     ],
 )
-def test_a_file_is_imported_as_its_project_imports_it(
+def test_the_import_path_of_a_file_follows_from_its_packages(
     tmp_path: Path, file: str, packages: list[str], expected: ImportPath | None
 ):
     for package in packages:

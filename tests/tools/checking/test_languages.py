@@ -18,7 +18,7 @@ from chargehand.tools.checking.languages import guess_language, language_named, 
         (None, None),
     ],
 )
-def test_a_tag_names_a_language(tag, language):
+def test_the_language_of_a_fence_tag(tag, language):
     assert language_named(tag) == language
 
 
@@ -26,7 +26,7 @@ def test_a_tag_names_a_language(tag, language):
     ("path", "language"),
     [("src/a.py", "python"), ("A.TSX", "typescript"), ("Dockerfile", "dockerfile"), ("README", None), ("a.xyz", None)],
 )
-def test_a_file_name_names_a_language(path, language):
+def test_the_language_of_a_file_name(path, language):
     assert language_of_file(path) == language
 
 
@@ -47,10 +47,10 @@ def test_a_file_name_names_a_language(path, language):
         ("", None),
     ],
 )
-def test_code_is_known_by_its_looks(code, language):
+def test_the_language_of_code_is_guessed_from_its_text(code, language):
     assert guess_language(code) == language
 
 
-def test_what_it_is_called_counts_for_more_than_its_looks():
+def test_a_named_language_takes_precedence_over_the_guess():
     assert language_of("def f():\n    pass\n", "ruby") == "ruby"
     assert language_of("def f():\n    pass\n", None) == "python"

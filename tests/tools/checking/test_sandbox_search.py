@@ -5,7 +5,7 @@ from chargehand.tools.checking.sandbox_search import Backends, find_sandbox, sea
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_working_sandbox_says_which_it_is_and_that_the_probe_failed():
+async def test_a_working_sandbox_reports_its_name_and_a_passed_escape_probe():
     search = await find_sandbox()
 
     assert search.sandbox is not None
@@ -14,45 +14,47 @@ async def test_a_working_sandbox_says_which_it_is_and_that_the_probe_failed():
     assert search.remedy is None
 
 
-async def test_the_probe_runs_once_in_a_process():
+async def test_the_sandbox_is_searched_once_per_process():
     assert (await find_sandbox()).sandbox is (await find_sandbox()).sandbox
 
 
-async def test_no_bubblewrap_names_the_command_that_installs_it():
+async def test_without_bubblewrap_the_remedy_is_the_install_command():
     search = await search_sandbox("linux", Backends())
 
     assert search.sandbox is None
     assert "apt-get install bubblewrap" in (search.remedy or "")
 
 
-async def test_a_program_that_is_not_bubblewrap_is_passed_over(tmp_path):
-    pretender = tmp_path / "bwrap"
-    pretender.write_text("#!/bin/sh\necho something else\n")
-    pretender.chmod(0o755)
+async def test_a_program_that_is_not_bubblewrap_is_skipped_with_the_reason(tmp_path):
+    fake_bwrap = tmp_path / "bwrap"
+    fake_bwrap.write_text("#!/bin/sh\necho something else\n")
+    fake_bwrap.chmod(0o755)
 
-    search = await search_sandbox("linux", Backends([pretender, tmp_path / "missing"]))
-
-    assert search.sandbox is None
-    assert f"{pretender}: it does not say that it is bubblewrap" in search.reason
-
-
-async def test_a_bubblewrap_that_isolates_nothing_is_not_used(tmp_path):
-    leaky = tmp_path / "bwrap"
-    leaky.write_text(LEAKY)
-    leaky.chmod(0o755)
-
-    search = await search_sandbox("linux", Backends([leaky]))
+    search = await search_sandbox("linux", Backends([fake_bwrap, tmp_path / "missing"]))
 
     assert search.sandbox is None
-    assert str(leaky) in search.reason
+    assert f"{fake_bwrap}: it does not say that it is bubblewrap" in search.reason
 
 
-@pytest.mark.parametrize(("platform", "word"), [("darwin", "macOS"), ("win32", "Windows"), ("plan9", "plan9")])
-async def test_a_platform_without_a_sandbox_says_so(platform, word):
+async def test_a_bubblewrap_that_isolates_nothing_is_refused(tmp_path):
+    leaking_bwrap = tmp_path / "bwrap"
+    leaking_bwrap.write_text(LEAKY)
+    leaking_bwrap.chmod(0o755)
+
+    search = await search_sandbox("linux", Backends([leaking_bwrap]))
+
+    assert search.sandbox is None
+    assert str(leaking_bwrap) in search.reason
+
+
+@pytest.mark.parametrize(
+    ("platform", "name_in_reason"), [("darwin", "macOS"), ("win32", "Windows"), ("plan9", "plan9")]
+)
+async def test_a_platform_without_a_sandbox_is_named_in_the_reason(platform, name_in_reason):
     search = await search_sandbox(platform, Backends())
 
     assert search.sandbox is None
-    assert word in search.reason
+    assert name_in_reason in search.reason
 
 
 LEAKY = """#!/bin/sh

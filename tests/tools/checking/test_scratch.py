@@ -1,4 +1,4 @@
-"""What a killed process leaves in the temporary folder is removed by the next one, and nothing that lives."""
+"""Folders that a killed process leaves in the temporary folder are removed later; those in use are not."""
 
 import os
 import subprocess
@@ -26,33 +26,33 @@ anyio.run(main)
 
 
 @pytest.fixture(autouse=True)
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The system's temporary folder, of this test alone."""
-    place = tmp_path / "temporary"
-    place.mkdir()
-    monkeypatch.setenv("TMPDIR", str(place))
+def temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder for this test alone, in place of the system's."""
+    temporary_folder = tmp_path / "temporary"
+    temporary_folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary_folder))
     monkeypatch.setattr("tempfile.tempdir", None)
-    return place
+    return temporary_folder
 
 
-def swept(place: Path) -> set[str]:
-    """What is there after a sweep."""
+def names_after_sweep(temporary_folder: Path) -> set[str]:
+    """The names of the folders that are left after a sweep."""
     sweep.cache_clear()
-    sweep(str(place))
-    return {folder.name for folder in place.iterdir()}
+    sweep(str(temporary_folder))
+    return {folder.name for folder in temporary_folder.iterdir()}
 
 
-def age(place: Path) -> None:
-    for folder in place.iterdir():
+def make_old(temporary_folder: Path) -> None:
+    for folder in temporary_folder.iterdir():
         os.utime(folder, (1, 1))
 
 
-async def test_what_a_killed_process_left_goes_and_what_is_in_use_or_somebody_elses_stays(place: Path):
-    (place / "chargehand-notes").mkdir()
-    killed = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, check=False)  # noqa: ASYNC221 - it is killed at once
-    left = Path(killed.stdout.strip()).name
+async def test_a_sweep_removes_old_folders_of_killed_processes_and_no_others(temporary_folder: Path):
+    (temporary_folder / "chargehand-notes").mkdir()
+    killed = subprocess.run([sys.executable, "-c", KILLED], stdout=subprocess.PIPE, text=True, check=False)  # noqa: ASYNC221 - it is killed immediately
+    abandoned = Path(killed.stdout.strip()).name
     async with scratch_folder("run") as in_use:
-        assert swept(place) == {left, in_use.name, "chargehand-notes"}
-        age(place)
-        assert swept(place) == {in_use.name, "chargehand-notes"}
-    assert swept(place) == {"chargehand-notes"}
+        assert names_after_sweep(temporary_folder) == {abandoned, in_use.name, "chargehand-notes"}
+        make_old(temporary_folder)
+        assert names_after_sweep(temporary_folder) == {in_use.name, "chargehand-notes"}
+    assert names_after_sweep(temporary_folder) == {"chargehand-notes"}

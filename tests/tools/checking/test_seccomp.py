@@ -21,8 +21,8 @@ ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x00050001, 0x00050026
         ("x86_64", X86, 435, 0, ENOSYS),  # clone3
         ("x86_64", X86, 165, 0, EPERM),  # mount
         ("x86_64", X86, 425, 0, EPERM),  # io_uring_setup
-        ("x86_64", X86, 0x40000000 + 56, 0, ENOSYS),  # by the x32 way
-        ("x86_64", 0x40000003, 5, 0, ENOSYS),  # by the 32-bit way
+        ("x86_64", X86, 0x40000000 + 56, 0, ENOSYS),  # via the x32 ABI
+        ("x86_64", 0x40000003, 5, 0, ENOSYS),  # via the 32-bit ABI
         ("aarch64", ARM, 63, 0, ALLOW),  # read
         ("aarch64", ARM, 220, 0x11, ALLOW),  # clone
         ("aarch64", ARM, 220, NEW_USER_NAMESPACE, EPERM),
@@ -30,7 +30,7 @@ ALLOW, EPERM, ENOSYS = 0x7FFF0000, 0x00050001, 0x00050026
         ("aarch64", ARM, 40, 0, EPERM),  # mount
     ],
 )
-def test_the_filter_lets_ordinary_calls_through_and_refuses_the_others(
+def test_the_filter_allows_ordinary_system_calls_and_rejects_dangerous_ones(
     machine, architecture, number, first_argument, answer
 ):
     program = filter_program(machine)
@@ -39,22 +39,22 @@ def test_the_filter_lets_ordinary_calls_through_and_refuses_the_others(
     assert verdict(program, number, architecture, first_argument) == answer
 
 
-def test_a_processor_without_a_filter_gets_none():
+def test_there_is_no_filter_for_other_architectures():
     assert filter_program("riscv64") is None
 
 
 def verdict(program: bytes, number: int, architecture: int, first_argument: int) -> int:
-    """What the kernel would answer: a reader of the few instructions the filter uses."""
+    """The kernel's verdict, from an interpreter of the few instructions that the filter uses."""
     data = {0: number, 4: architecture, 16: first_argument}
     instructions = list(struct.iter_unpack("=HBBI", program))
-    at = accumulator = 0
+    position = accumulator = 0
     while True:
-        code, jump_true, jump_false, value = instructions[at]
-        at += 1
+        code, jump_true, jump_false, value = instructions[position]
+        position += 1
         if code == 0x06:
             return value
         if code == 0x20:
             accumulator = data[value]
             continue
         holds = {0x15: accumulator == value, 0x35: accumulator >= value, 0x45: accumulator & value != 0}[code]
-        at += jump_true if holds else jump_false
+        position += jump_true if holds else jump_false

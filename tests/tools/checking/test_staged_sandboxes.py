@@ -1,4 +1,4 @@
-"""Sandboxes that lay a folder out for each run: sandbox-exec and containers (with stand-ins here), and none at all."""
+"""Backends that prepare a folder for each run: sandbox-exec and containers (stand-ins here), and unsafe-local."""
 
 import itertools
 import json
@@ -27,16 +27,16 @@ pytestmark = pytest.mark.anyio
 ADD = "def add(a, b):\n    return a + b\n"
 SMALL = Limits(wall_s=30, cpu_s=20, memory_mb=256, processes=32, scratch_mb=16, output_kb=64)
 
-# A Mac's sandbox-exec as far as it can be had here: the arguments are right, and the command runs.
-SEATBELT = """#!/bin/sh
+# A stand-in for macOS's sandbox-exec: it checks its arguments and runs the command.
+FAKE_SANDBOX_EXEC = """#!/bin/sh
 [ "$1" = -p ] || exit 64
 printf '%s' "$2" > "{record}"
 shift 2
 exec "$@"
 """
 
-# An engine that writes its arguments down and runs the command on this machine, with the mounts' own paths.
-ENGINE = """#!{python}
+# An engine that records its arguments and runs the command on this machine, with the sources of the mounts.
+FAKE_ENGINE = """#!{python}
 import json, os, sys
 with open({record!r}, "a") as record:
     record.write(json.dumps(sys.argv[1:]) + "\\n")
@@ -60,8 +60,8 @@ def here(word):
 os.execv({python!r}, [{python!r}, *map(here, words[2:])])
 """
 
-# An engine that writes down who may read the run's folder, what is mounted from it, and a file in that.
-MODES = """#!{python}
+# An engine that records the modes of the run's folder, of the mounted folder in it, and of a file in that.
+MODE_RECORDING_ENGINE = """#!{python}
 import os, re, stat, sys
 mounted = re.search("source=([^,]+),target=/input", " ".join(sys.argv))
 if mounted:
@@ -77,12 +77,12 @@ def executable(path: Path, text: str) -> Path:
 
 
 @pytest.fixture
-def seatbelt(tmp_path: Path) -> SandboxExec:
-    return SandboxExec(executable(tmp_path / "sandbox-exec", SEATBELT.format(record=tmp_path / "profile")))
+def sandbox_exec(tmp_path: Path) -> SandboxExec:
+    return SandboxExec(executable(tmp_path / "sandbox-exec", FAKE_SANDBOX_EXEC.format(record=tmp_path / "profile")))
 
 
 def engine_in(folder: Path, *, image_status: int = 0) -> Path:
-    text = ENGINE.format(
+    text = FAKE_ENGINE.format(
         python=sys.executable,
         record=str(folder / "record"),
         scratch=str(folder / "scratch"),
@@ -91,7 +91,7 @@ def engine_in(folder: Path, *, image_status: int = 0) -> Path:
     return executable(folder / "podman", text)
 
 
-def asked_of_engine(folder: Path) -> list[list[str]]:
+def engine_calls(folder: Path) -> list[list[str]]:
     return [json.loads(line) for line in (folder / "record").read_text().splitlines()]
 
 
@@ -101,16 +101,16 @@ def container(tmp_path: Path) -> Container:
 
 
 @pytest.fixture(params=["unsafe-local", "sandbox-exec", "container"])
-def backend(request: pytest.FixtureRequest, seatbelt: SandboxExec, container: Container) -> Sandbox:
+def backend(request: pytest.FixtureRequest, sandbox_exec: SandboxExec, container: Container) -> Sandbox:
     backends: dict[str, Sandbox] = {
         "unsafe-local": UnsafeLocal(),
-        "sandbox-exec": seatbelt,
+        "sandbox-exec": sandbox_exec,
         "container": container,
     }
     return backends[request.param]
 
 
-async def test_python_tests_pass_and_fail_in_each(backend: Sandbox):
+async def test_python_tests_pass_and_fail_in_every_backend(backend: Sandbox):
     passed = await run_tests(ADD, "assert add(1, 2) == 3", backend, SMALL)
     failed = await run_tests(ADD, "assert add(1, 2) == 4", backend, SMALL)
 
@@ -119,7 +119,7 @@ async def test_python_tests_pass_and_fail_in_each(backend: Sandbox):
     assert "left: 3\nright: 4" in (failed.first_failure or "")
 
 
-async def test_project_tests_run_in_a_copy_in_each(backend: Sandbox, tmp_path: Path):
+async def test_project_tests_run_in_a_copy_in_every_backend(backend: Sandbox, tmp_path: Path):
     project = tmp_path / "project"
     project.mkdir()
     (project / "test_it.py").write_text(
@@ -132,14 +132,14 @@ async def test_project_tests_run_in_a_copy_in_each(backend: Sandbox, tmp_path: P
     assert not (project / "made").exists()
 
 
-async def test_no_path_of_the_run_stands_in_a_failure(backend: Sandbox):
+async def test_failures_contain_no_path_of_the_run(backend: Sandbox):
     result = await run_tests("def add(a, b):\n    return a.nope\n", "def test_a():\n    add(1, 2)", backend, SMALL)
 
     assert "solution.py:2" in (result.first_failure or "")
     assert not any(part in (result.first_failure or "") for part in ("chargehand-run", "/checker", "/tmp"))
 
 
-async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: pytest.MonkeyPatch):
+async def test_the_environment_is_clean_in_every_backend(backend: Sandbox, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("ANTHROPIC_API_KEY", "secret")
     own = {*ENVIRONMENT, "LC_CTYPE", "PYTHONPATH"}
     tests = f"import os\nassert set(os.environ) <= {own}"
@@ -147,31 +147,33 @@ async def test_the_environment_is_clean_in_each(backend: Sandbox, monkeypatch: p
     assert (await run_tests(ADD, tests, backend, SMALL)).first_failure is None
 
 
-async def test_what_never_ends_is_ended_in_each(backend: Sandbox):
+async def test_the_wall_time_is_limited_in_every_backend(backend: Sandbox):
     result = await run_tests("import time; time.sleep(60)", "assert max(1, 2) == 2", backend, Limits(wall_s=0.3))
 
     assert (result.outcome, result.first_failure) == ("failed", "the tests did not finish within 0.3 s")
 
 
-async def test_a_memory_bomb_fails_in_each(backend: Sandbox):
+async def test_a_memory_bomb_fails_in_every_backend(backend: Sandbox):
     result = await run_tests("x = 'x' * 10**9", "assert max(1, 2) == 2", backend, SMALL)
 
     assert result.outcome == "failed"
     assert "MemoryError" in (result.first_failure or "")
 
 
-async def test_children_of_the_run_are_gone_with_it(backend: Sandbox):
+async def test_child_processes_end_with_the_run_in_every_backend(backend: Sandbox):
     child = "import os, signal\nif os.fork() == 0:\n    signal.alarm(60)\n    signal.pause()\n"
 
     with adopting() as adoption:
         await run_tests(child, "assert max(1, 2) == 2", backend, SMALL)
 
         with anyio.fail_after(60):
-            while adoption.orphans(()):  # noqa: ASYNC110  # nobody tells when an orphan ends
+            while adoption.orphans(()):  # noqa: ASYNC110  # there is no event for the end of an orphan
                 await anyio.sleep(0.01)
 
 
-async def test_a_run_leaves_no_folder_behind(backend: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+async def test_a_run_leaves_no_temporary_folder_behind(
+    backend: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(folder))
@@ -181,18 +183,20 @@ async def test_a_run_leaves_no_folder_behind(backend: Sandbox, tmp_path: Path, m
     assert list(folder.iterdir()) == []
 
 
-async def test_javascript_runs_where_programs_of_this_machine_do(seatbelt: SandboxExec):
+async def test_javascript_tests_run_in_unsafe_local_and_sandbox_exec(sandbox_exec: SandboxExec):
     node = await find_node()
-    for backend in (UnsafeLocal(), seatbelt):
+    for backend in (UnsafeLocal(), sandbox_exec):
         result = await run_node_tests("const x = 1;", "test('x', () => assert.equal(x, 1));", backend, node)
 
         assert (result.outcome, result.tests_passed) == ("passed", 1)
 
 
-async def test_a_container_gets_no_network_no_rights_and_nothing_but_the_copies(container: Container, tmp_path: Path):
+async def test_a_container_gets_no_network_no_privileges_and_only_the_copies_as_mounts(
+    container: Container, tmp_path: Path
+):
     await run_tests(ADD, "assert add(1, 2) == 3", container, SMALL)
 
-    run, remove = asked_of_engine(tmp_path)
+    run, remove = engine_calls(tmp_path)
     pairs = dict(itertools.pairwise(run))
     assert run[0] == "run"
     assert (pairs["--network"], pairs["--cap-drop"], pairs["--security-opt"]) == ("none", "ALL", "no-new-privileges")
@@ -206,16 +210,16 @@ async def test_a_container_gets_no_network_no_rights_and_nothing_but_the_copies(
     assert remove == ["rm", "--force", pairs["--name"]]
 
 
-async def test_a_command_that_the_image_lacks_is_no_failure_of_the_answer(container: Container):
+async def test_a_command_missing_in_the_image_is_a_sandbox_failure(container: Container):
     with pytest.raises(SandboxFailed, match="No such file or directory: 'no-such-command'"):
         await container.run(["no-such-command"], None, SMALL)
 
 
-async def test_what_a_container_is_shown_is_closed_to_other_users_of_the_machine(tmp_path: Path):
+async def test_files_mounted_into_a_container_are_closed_to_other_users_of_the_machine(tmp_path: Path):
     project, modes = tmp_path / "project", tmp_path / "modes"
     project.mkdir(0o700)
     (project / "code.py").write_text("PRIVATE = 1\n")
-    engine = executable(tmp_path / "podman", MODES.format(python=sys.executable, modes=str(modes)))
+    engine = executable(tmp_path / "podman", MODE_RECORDING_ENGINE.format(python=sys.executable, modes=str(modes)))
 
     with pytest.raises(SandboxFailed):
         await Container(engine).run(["true"], project, SMALL)
@@ -223,27 +227,27 @@ async def test_what_a_container_is_shown_is_closed_to_other_users_of_the_machine
     assert modes.read_text() == "0o700 0o755 0o644"
 
 
-async def test_all_that_is_asked_of_an_engine_is_asked_with_the_same_settings(
+async def test_all_calls_of_the_engine_get_its_environment_variables_and_no_api_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("XDG_DATA_HOME", "/images/here")
     monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
     monkeypatch.setenv("ANTHROPIC_API_KEY", "sk-ant-canary")
-    seen = tmp_path / "seen"
-    note = f"import os, sys; open({str(seen)!r}, 'a').write(' '.join([sys.argv[1], *sorted(os.environ)]) + '\\n')"
+    message = tmp_path / "seen"
+    note = f"import os, sys; open({str(message)!r}, 'a').write(' '.join([sys.argv[1], *sorted(os.environ)]) + '\\n')"
     container = Container(executable(tmp_path / "podman", f"#!{sys.executable}\n{note}\n"))
 
     await container.find_image()
     with pytest.raises(SandboxFailed):
         await container.run(["true"], None, SMALL)
 
-    asked = [set(line.split()) for line in seen.read_text().splitlines()]
-    assert [words & {"image", "run", "rm"} for words in asked] == [{"image"}, {"run"}, {"rm"}]
-    assert all({"XDG_DATA_HOME", "DOCKER_TLS_VERIFY"} <= words for words in asked)
-    assert not any("ANTHROPIC_API_KEY" in words for words in asked)
+    call = [set(line.split()) for line in message.read_text().splitlines()]
+    assert [words & {"image", "run", "rm"} for words in call] == [{"image"}, {"run"}, {"rm"}]
+    assert all({"XDG_DATA_HOME", "DOCKER_TLS_VERIFY"} <= words for words in call)
+    assert not any("ANTHROPIC_API_KEY" in words for words in call)
 
 
-def test_tunnels_that_are_down_are_no_network_and_an_interface_that_is_up_is(monkeypatch: pytest.MonkeyPatch):
+def test_interfaces_that_are_up_or_unreadable_count_as_network_and_those_down_do_not(monkeypatch: pytest.MonkeyPatch):
     flags = {"tunl0": 0x80, "eth0": 0x1043}
     monkeypatch.setattr(
         inside_escape.socket, "if_nameindex", lambda: [(1, "lo"), (2, "tunl0"), (3, "eth0"), (4, "odd")]
@@ -264,19 +268,19 @@ async def test_a_container_is_removed_when_the_run_is_cancelled(container: Conta
     async with anyio.create_task_group() as group:
         group.start_soon(run_tests, "import time; time.sleep(60)", "assert max(1, 2) == 2", container, SMALL)
         with anyio.fail_after(60):
-            while not (tmp_path / "record").exists() or not asked_of_engine(tmp_path):
+            while not (tmp_path / "record").exists() or not engine_calls(tmp_path):
                 await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
 
-    assert [asked[0] for asked in asked_of_engine(tmp_path)] == ["run", "rm"]
+    assert [call[0] for call in engine_calls(tmp_path)] == ["run", "rm"]
 
 
-async def test_a_container_shows_no_tool_of_this_machine(container: Container):
+async def test_a_container_refuses_to_mount_tools_of_this_machine(container: Container):
     with pytest.raises(SandboxFailed, match=r"put /usr/bin into an image and name it as \[sandbox\] image"):
         await container.run(["/usr/bin/env"], None, SMALL, read_only={"/usr/bin": Path("/usr/bin")})
 
 
-async def test_an_engine_that_does_not_answer_is_passed_over_with_the_remedy(tmp_path: Path):
+async def test_an_engine_that_does_not_answer_is_skipped_with_a_remedy(tmp_path: Path):
     engine = engine_in(tmp_path, image_status=1)
 
     search = await search_sandbox("darwin", Backends(engines=[engine, tmp_path / "docker"]))
@@ -288,25 +292,25 @@ async def test_an_engine_that_does_not_answer_is_passed_over_with_the_remedy(tmp
     assert "docker or podman" in (search.remedy or "")
 
 
-async def test_an_engine_that_isolates_nothing_is_refused_by_the_probe(tmp_path: Path):
+async def test_an_engine_that_isolates_nothing_is_refused(tmp_path: Path):
     search = await search_sandbox("linux", Backends(engines=[engine_in(tmp_path)]))
 
     assert search.sandbox is None
     assert str(tmp_path / "podman") in search.reason
-    # Whichever is seen first: what its probe reached, or that it is not gone with it.
-    assert any(seen in search.reason for seen in ("left a process behind", "its escape probe got out"))
+    # Either is found first: the escape, or the process that is left behind.
+    assert any(message in search.reason for message in ("left a process behind", "its escape probe got out"))
 
 
-async def test_a_sandbox_exec_that_isolates_nothing_is_refused_by_the_probe(tmp_path: Path):
-    pretender = executable(tmp_path / "sandbox-exec", SEATBELT.format(record=tmp_path / "profile"))
+async def test_a_sandbox_exec_that_isolates_nothing_is_refused(tmp_path: Path):
+    program = executable(tmp_path / "sandbox-exec", FAKE_SANDBOX_EXEC.format(record=tmp_path / "profile"))
 
-    search = await search_sandbox("darwin", Backends(sandbox_exec=pretender))
+    search = await search_sandbox("darwin", Backends(sandbox_exec=program))
 
     assert search.sandbox is None
-    assert f"{pretender}: the sandbox left a process behind" in search.reason
+    assert f"{program}: the sandbox left a process behind" in search.reason
 
 
-def test_the_profile_allows_what_it_names_and_nothing_else(tmp_path: Path):
+def test_the_sandbox_exec_profile_denies_by_default_and_allows_only_named_folders(tmp_path: Path):
     python = Path("/Users/you/.local/share/uv/python/cpython-3.13")
     interpreter = Interpreter(python / "bin" / "python3", (python,), (python / "lib" / "site-packages",))
 
@@ -326,7 +330,7 @@ def test_the_profile_allows_what_it_names_and_nothing_else(tmp_path: Path):
     assert writes == f'(allow file-write* {folders} (literal "/dev/null"))'
 
 
-def test_a_path_cannot_break_out_of_the_profile():
+def test_a_path_cannot_inject_rules_into_the_profile():
     stage = Stage(Path('/tmp/a") (allow default) ("'), ())
 
     text = profile(stage, Interpreter(Path("/usr/bin/python3"), (), ()))
@@ -335,7 +339,7 @@ def test_a_path_cannot_break_out_of_the_profile():
     assert r'"/tmp/a\") (allow default) (\"' in text
 
 
-async def test_unsafe_local_needs_no_probe_and_says_loudly_what_it_is():
+async def test_unsafe_local_is_marked_as_unsafe_in_its_name_and_reason():
     search = await find_sandbox(SandboxConfig(unsafe_local=True))
 
     assert search.is_unsafe

@@ -1,4 +1,4 @@
-"""The sandbox as an ordinary user has it; where the tests run as root, a user without rights is taken."""
+"""The sandbox of an ordinary user; if the tests run as root, an unprivileged user runs it."""
 
 import json
 import os
@@ -91,19 +91,19 @@ anyio.run(main)
 
 
 def interpreter_for(user: int | None) -> str | None:
-    """A Python that the user may run, and that can read our packages with it. None: there is none."""
-    read = (
+    """A Python that the user may run and that can import the packages of this environment. None: there is none."""
+    probe = (
         f"import sys; import pydantic, ruff; open({str(ROOT / 'tools' / '__init__.py')!r}); print(sys.version_info[:2])"
     )
     for candidate in (sys.executable, f"/usr/bin/python3.{sys.version_info.minor}"):
         try:
-            done = subprocess.run(
-                [candidate, "-B", "-c", f"import sys; sys.path[:0] = {packages()!r}; {read}"],
+            process = subprocess.run(
+                [candidate, "-B", "-c", f"import sys; sys.path[:0] = {packages()!r}; {probe}"],
                 user=user, capture_output=True, text=True, check=False,
             )  # fmt: skip
         except OSError:
             continue
-        if done.returncode == 0 and done.stdout.strip() == str(sys.version_info[:2]):
+        if process.returncode == 0 and process.stdout.strip() == str(sys.version_info[:2]):
             return candidate
     return None
 
@@ -112,23 +112,23 @@ def packages() -> list[str]:
     return [path for path in sys.path if path.endswith("site-packages")]
 
 
-async def test_an_ordinary_user_has_the_same_sandbox():
+async def test_an_ordinary_user_has_a_working_sandbox_that_holds():
     user = NOBODY if os.geteuid() == 0 else None
     python = await anyio.to_thread.run_sync(interpreter_for, user)
     if python is None:
         pytest.skip("no Python here that a user without rights may run: run the tests as an ordinary user to see this")
 
     with anyio.fail_after(180):
-        done = await anyio.run_process(
+        process = await anyio.run_process(
             [python, "-B", "-c", CHECK, str(ROOT), json.dumps(packages())],
             user=user,
             env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "ANTHROPIC_API_KEY": "made-up"},
             stderr=None,
         )
 
-    *seen, attacks = json.loads(done.stdout)
-    assert seen == ["True True\n", "passed", "passed", "passed"]
-    ends = [attacks.pop(name) for name in ("never ends", "floods", "leaves a child")]
-    assert ends == ["wall_time", "output", 0]
+    *outcomes, attacks = json.loads(process.stdout)
+    assert outcomes == ["True True\n", "passed", "passed", "passed"]
+    endings = [attacks.pop(name) for name in ("never ends", "floods", "leaves a child")]
+    assert endings == ["wall_time", "output", 0]
     assert attacks == dict.fromkeys(attacks, "held")
     assert len(attacks) == 8
