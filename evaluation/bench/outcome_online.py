@@ -1,6 +1,7 @@
 """Online learning from bandit feedback: tasks in sequence, one answer each, and only its outcome is revealed.
 
-The reward is solved tasks minus weighted spend. Compared are the product's choices, the same without exploration, a
+The reward is solved tasks minus weighted spend, each attempt at its own cost; the mean cost of each model is what
+choices know. Compared are the product's choices, the same without exploration, a
 greedy choice by the nearest tasks, and each model alone, the best of which is known only in hindsight.
 """
 
@@ -25,27 +26,28 @@ chance of success."""
 def learn_online(table: OutcomeTable, seeds: int) -> Table:
     """Run each strategy; one row each. seeds: the number of random task orders."""
     price = PRICE_OF_SPEND * table.cost / table.cost.max()
+    paid = PRICE_OF_SPEND * table.paid / table.cost.max()
     shown = Table("", "reward", "least to most", title=f"learning from own choices, {seeds} orders of the tasks")
 
     def add(name: str, rewards: list[float]) -> None:
         shown.add_row(name, f"{np.mean(rewards):.3f}", f"{min(rewards):.3f} to {max(rewards):.3f}")
 
     for place, model in enumerate(table.models):
-        add(f"always {model}", [float((table.solved[:, place] - price[place]).mean())])
-    add("kNN, greedy", [_reward(table, price, seed, _nearest(table)) for seed in range(seeds)])
-    add("Chargehand, nothing tried out", [_reward(table, price, seed, _greedy(table)) for seed in range(seeds)])
-    add("Chargehand", [_reward(table, price, seed, _exploring(table, seed)) for seed in range(seeds)])
+        add(f"always {model}", [float((table.solved[:, place] - paid[:, place]).mean())])
+    add("kNN, greedy", [_reward(table, price, paid, seed, _nearest(table)) for seed in range(seeds)])
+    add("Chargehand, nothing tried out", [_reward(table, price, paid, seed, _greedy(table)) for seed in range(seeds)])
+    add("Chargehand", [_reward(table, price, paid, seed, _exploring(table, seed)) for seed in range(seeds)])
     return shown
 
 
-def _reward(table: OutcomeTable, price: Block, seed: int, chances: _Chooser) -> float:
+def _reward(table: OutcomeTable, price: Block, paid: Block, seed: int, chances: _Chooser) -> float:
     order = np.random.default_rng(seed).permutation(table.tasks)
     asked = np.zeros(table.solved.shape)
     total = 0.0
     for turn, task in enumerate(order.tolist()):
         chosen = int((chances(task, order[:turn], asked) - price).argmax())
         asked[task, chosen] = 1.0
-        total += float(table.solved[task, chosen] - price[chosen])
+        total += float(table.solved[task, chosen] - paid[task, chosen])
     return total / len(order)
 
 

@@ -1,9 +1,9 @@
 """Cost and quality of plans on a file of outcomes, against simpler strategies tuned to the same quality.
 
-Every attempt is paid. A strategy's parameter (the worth of a solved task, the share of tasks for the stronger model,
-the models of a cascade) is tuned for a quality goal on other tasks than those that evaluate it, averaged over many
-splits, since the choice of one split changes the spend by about 1%. A random mix counts as its expected value, as in
-RouterBench (https://arxiv.org/abs/2403.12031).
+Every attempt is paid at its own cost; plans know only the mean cost of each model. A strategy's parameter (the worth of
+a solved task, the share of tasks for the stronger model, the models of a cascade) is tuned for a quality goal on other
+tasks than those that evaluate it, averaged over many splits, since the choice of one split changes the spend by about
+1%. A random mix counts as its expected value, as in RouterBench (https://arxiv.org/abs/2403.12031).
 """
 
 import itertools
@@ -153,7 +153,7 @@ def _run(table: OutcomeTable, next_model: _Next, check: Check | None) -> _Bill:
             right = reached * float(table.solved[task, model])
             passes_right = right * (1 - check.false_fail) if check else 0.0
             passes_wrong = (reached - right) * check.false_pass if check else 0.0
-            spend[task] += reached * table.cost[model]
+            spend[task] += reached * table.paid[task, model]
             quality[task] += passes_right
             reached, refused_right = reached - passes_right - passes_wrong, right - passes_right
             failed = (*failed, model)
@@ -176,7 +176,7 @@ def _mixes(table: OutcomeTable, models: Sequence[int], shares: Sequence[Block]) 
     return [
         _Bill(
             quality=(1 - share) * table.solved[:, weak] + share * table.solved[:, strong],
-            spend=(1 - share) * table.cost[weak] + share * table.cost[strong],
+            spend=(1 - share) * table.paid[:, weak] + share * table.paid[:, strong],
         )
         for weak, strong in itertools.combinations(models, 2)
         for share in shares
@@ -217,14 +217,15 @@ def _beats(bill: _Bill, other: _Bill) -> bool:
 
 
 def _always(table: OutcomeTable, model: int) -> _Bill:
-    return _Bill(table.solved[:, model], np.full(len(table.tasks), table.cost[model]))
+    return _Bill(table.solved[:, model], table.paid[:, model])
 
 
 def _oracle(table: OutcomeTable, models: Sequence[int]) -> _Bill:
-    """For each task the cheapest model that solves it, or the cheapest of all if none does."""
+    """For each task the cheapest attempt that solves it, or the cheapest of all if none does."""
     solved = table.solved[:, models] >= 0.5
-    first = np.asarray(models)[solved.argmax(axis=1)]
-    return _Bill(table.solved[table.tasks, first], table.cost[first])
+    may_ask = solved | ~solved.any(axis=1, keepdims=True)
+    first = np.asarray(models)[np.where(may_ask, table.paid[:, models], np.inf).argmin(axis=1)]
+    return _Bill(table.solved[table.tasks, first], table.paid[table.tasks, first])
 
 
 def _upper_hull(points: Sequence[Point]) -> list[Point]:

@@ -2,8 +2,9 @@
 
 Threefold cross-validation: for each fold the other two are remembered, so every figure is for unseen tasks, except
 that the complexity weights may have been fitted on the same set (docs/benchmarks.md). Plans are tuned on other tasks,
-too. Every attempt is paid. The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the area under the
-share of the gap between two models that is recovered, over the share of calls to the stronger; random is 0.5.
+too. Every attempt is paid at its own cost. The measures are RouteLLM's (https://arxiv.org/abs/2406.18665): APGR is the
+area under the share of the gap between two models that is recovered, over the share of calls to the stronger; random
+is 0.5.
 """
 
 import itertools

@@ -41,6 +41,8 @@ class OutcomeTable:
     solved: Block
     cost: Block
     """Mean known cost of one attempt, by model; 1 for all models if any has no known cost."""
+    paid: Block
+    """Cost of each attempt; the model's mean where it is not known."""
     has_costs: bool
     lengths: Block
     vectors: npt.NDArray[np.float32]
@@ -70,12 +72,14 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
     known = np.array([[cost is not None for cost in row] for row in known_outcomes]).sum(axis=0)
     costs = np.array([[cost or 0.0 for cost in row] for row in known_outcomes]).sum(axis=0) / np.maximum(known, 1)
     has_costs = bool(known.all() and costs.any())
+    paid = np.array([[costs[n] if cost is None else cost for n, cost in enumerate(row)] for row in known_outcomes])
     order = sorted(range(len(names)), key=lambda n: (costs[n] if has_costs else 0.0, solved[:, n].mean()))
     texts = [row.prompt for row in parsed]
     return OutcomeTable(
         models=[names[n] for n in order],
         solved=solved[:, order],
         cost=costs[order] if has_costs else np.ones(len(names)),
+        paid=paid[:, order] if has_costs else np.ones_like(solved),
         has_costs=has_costs,
         lengths=np.array([len(text) for text in texts], dtype=np.float64),
         vectors=embed(texts),

@@ -125,6 +125,7 @@ def test_the_random_mix_leaves_out_models_that_a_mix_of_others_beats(file: Path)
         models=["cheap", "dull", "dear"],
         solved=np.insert(table.solved, 1, np.r_[1.0, table.solved[1:, 0]], axis=1),
         cost=np.array([0.1, 0.9, 1.0]),
+        paid=np.insert(table.paid, 1, 0.9, axis=1),
     )
     table_with_dull.solved[1, 1] = 1.0
 
@@ -192,6 +193,19 @@ def test_a_models_cost_is_the_mean_of_the_rows_that_state_it(file: Path, tmp_pat
     table = read_outcomes(tmp_path / "some.jsonl")
 
     assert dict(zip(table.models, table.cost, strict=True)) == {"cheap": pytest.approx(0.1), "dear": pytest.approx(1)}
+
+
+def test_an_attempt_is_paid_at_its_own_cost(file: Path):
+    table = read_outcomes(file)
+    paid = np.where(table.solved > 0, table.paid, 5 * table.paid)  # what is given up in the end costs more
+    costly = dataclasses.replace(table, cost=paid.mean(axis=0), paid=paid)
+
+    weighed = compare_strategies(costly, {OURS: costly.solved, RIVAL: costly.solved})
+
+    spend = {point.name: point.spend for point in weighed.points}
+    assert spend["always cheap"] == pytest.approx(0.3)
+    assert spend["plan, one answer, for 95%"] == pytest.approx(0.55)
+    assert spend["oracle, one answer"] == pytest.approx(0.55)
 
 
 @pytest.mark.parametrize("measure", ["replay", "predict"])
