@@ -122,11 +122,11 @@ def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
     shown = Table("", "APGR", f"less {RIVAL}", "calibration error", f"above {_SURE}", "of these solved", title=title)
     rng = np.random.default_rng(_SEED)
     draws = [[part[rng.integers(0, len(part), len(part))] for part in parts] for _ in range(_RESAMPLES)]
-    of_rival = [_mean_apgr(table, draw, chances[RIVAL], pairs) for draw in draws]
+    of_rival = [mean_apgr(table, draw, chances[RIVAL], pairs) for draw in draws]
     for name, found in chances.items():
-        beyond = np.array([_mean_apgr(table, draw, found, pairs) for draw in draws]) - of_rival
+        beyond = np.array([mean_apgr(table, draw, found, pairs) for draw in draws]) - of_rival
         low, high = np.nanquantile(beyond, [0.025, 0.975])
-        cells = [f"{_mean_apgr(table, parts, found, pairs):.3f}", f"{low:+.3f} to {high:+.3f}"]
+        cells = [f"{mean_apgr(table, parts, found, pairs):.3f}", f"{low:+.3f} to {high:+.3f}"]
         if name not in ("random", "length"):
             likely = np.clip(found, 0, 1)
             sure = likely > _SURE
@@ -136,15 +136,16 @@ def _judgements(table: OutcomeTable, parts: Sequence[Rows], chances: Mapping[str
     return shown
 
 
-def _mean_apgr(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> float:
-    """Mean over folds, as predictions from different memories are not comparable; pairs without a gap are left out.
+def mean_apgr(table: OutcomeTable, parts: Sequence[Rows], chances: Block, pairs: Sequence[tuple[int, int]]) -> float:
+    """Mean over folds, as predictions from different memories are not comparable.
 
-    NaN when no pair has a gap in any fold, as in some resamples of a very small set.
+    A pair is left out of a fold in which the stronger model is not clearly better: there is no gap to recover. NaN when
+    all are, as in some resamples of a very small set.
     """
     found = [
         apgr(chances[part, strong] - chances[part, weak], table.solved[part, weak], table.solved[part, strong])
         for part in parts
         for weak, strong in pairs
-        if abs((table.solved[part, strong] - table.solved[part, weak]).mean()) >= _LEAST_GAP / 2
+        if (table.solved[part, strong] - table.solved[part, weak]).mean() >= _LEAST_GAP / 2
     ]
     return float(np.mean(found)) if found else math.nan

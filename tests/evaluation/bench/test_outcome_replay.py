@@ -12,7 +12,7 @@ import pytest
 from chargehand.evaluation.bench.drawing import Point, draw
 from chargehand.evaluation.bench.outcome_online import learn_online
 from chargehand.evaluation.bench.outcome_plans import OURS, RIVAL, compare_strategies
-from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, replay_outcomes
+from chargehand.evaluation.bench.outcome_replay import apgr, calibration_error, mean_apgr, replay_outcomes
 from chargehand.evaluation.bench.outcome_tables import has_outcomes, product_chances, read_outcomes
 from chargehand.server.cli import main
 
@@ -59,6 +59,18 @@ def test_apgr_is_half_for_random_routing_highest_for_an_oracle_and_lowest_for_it
     assert apgr(np.zeros(100), weak, strong) == pytest.approx(0.5, abs=0.01)
     assert apgr(strong - weak, weak, strong) == pytest.approx(0.75, abs=0.01)
     assert apgr(weak - strong, weak, strong) == pytest.approx(0.25, abs=0.01)
+
+
+def test_a_part_of_the_tasks_in_which_the_weaker_model_is_better_is_left_out(file: Path):
+    table = read_outcomes(file)
+    usual, reversed_ = np.arange(20), np.arange(20, 40)
+    table.solved[reversed_] = table.solved[reversed_, ::-1]
+    pair = [(0, 1)]
+
+    found = mean_apgr(table, [usual, reversed_], table.solved, pair)
+
+    assert found == pytest.approx(0.75)
+    assert found == mean_apgr(table, [usual], table.solved, pair)
 
 
 def test_the_calibration_error_is_the_mean_distance_of_prediction_and_rate():
