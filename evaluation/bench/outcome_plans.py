@@ -27,7 +27,7 @@ _PLAN_MODELS = 5
 """Most models in a plan: the cheapest, the best, and evenly spaced ones between them."""
 _WORTHS = tuple(np.geomspace(0.5, 40.0, 60).tolist())
 """Values of a solved task to tune over, in attempts of the best model."""
-_SHARES = tuple(np.linspace(0.0, 1.0, 21).tolist())
+_SHARES = tuple(np.linspace(0.0, 1.0, 101).tolist())
 """Shares of tasks for the stronger of two models to tune over."""
 _SAME = 1e-9
 """Means that differ by less count as equal, as sums of floats depend on their order."""
@@ -195,9 +195,10 @@ def _tuned(parts: Sequence[Rows], bills: Sequence[_Bill], top: Block, goal: floa
     quality, spend = np.zeros(len(top)), np.zeros(len(top))
     for part in parts:
         others = np.setdiff1d(np.arange(len(top)), part)
-        reached = qualities[:, others].mean(axis=1) / top[others].mean()
-        costs = np.where(reached >= goal, spends[:, others].mean(axis=1), np.inf)
-        chosen = costs.argmin() if (reached >= goal).any() else reached.argmax()
+        reached = qualities[:, others].mean(axis=1)
+        is_enough = reached > goal * top[others].mean() - _SAME
+        costs = np.where(is_enough, spends[:, others].mean(axis=1), np.inf)
+        chosen = costs.argmin() if is_enough.any() else reached.argmax()
         quality[part] += qualities[chosen, part]
         spend[part] += spends[chosen, part]
     return _Bill(quality / _DIVISIONS, spend / _DIVISIONS)

@@ -121,6 +121,16 @@ def test_a_plan_that_predicts_outcomes_costs_less_than_a_random_mix_of_the_same_
     assert spend["random mix, one answer, for 95%"] == pytest.approx(0.91, abs=0.03)
 
 
+def test_a_random_mix_sends_no_more_to_the_stronger_model_than_the_goal_takes(file: Path):
+    table = read_outcomes(file)
+    table.solved[:, 0] = 0.36
+
+    weighed = compare_strategies(table, {OURS: table.solved, RIVAL: table.solved})
+
+    spend = {point.name: point.spend for point in weighed.points}
+    assert spend["random mix, one answer, for 95%"] == pytest.approx(0.1 + 0.9 * 0.93)
+
+
 def test_a_rival_that_reaches_the_same_quality_for_less_is_reported_as_a_loss(file: Path):
     table = read_outcomes(file)
     mean_rates = np.full_like(table.solved, table.solved.mean(axis=0))
