@@ -18,7 +18,7 @@ def read_rows(file: Path) -> list[dict[str, Any]]:
         if line.strip():
             try:
                 row: object = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise UnreadableRows(f"{file}, line {number}: it is not JSON ({error}). Correct it there.") from error
             if not isinstance(row, dict):
                 raise UnreadableRows(f"{file}, line {number}: it is not an object. Name a data set of JSON lines.")

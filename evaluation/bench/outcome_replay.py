@@ -54,11 +54,11 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
     picture: path of an SVG of cost against quality. orders: number of random task orders for online learning; 0 skips
     it.
     """
-    console = Console()
+    console = Console(markup=False)
     try:
         table = read_outcomes(file, limit)
     except (OSError, ValueError) as error:
-        console.print(in_words(error, file), markup=False, soft_wrap=True)
+        console.print(in_words(error, file), soft_wrap=True)
         return 2
     rates = table.solved.mean(axis=0)
     if rates.max() - rates.min() < _LEAST_GAP:
@@ -66,26 +66,37 @@ def replay_outcomes(file: Path, *, limit: int | None = None, picture: Path | Non
             f"{file}: no two models differ by {_LEAST_GAP:.0%} in what they solve. Name another file.", soft_wrap=True
         )
         return 2
+    for note in table.notes:
+        console.print(note, soft_wrap=True)
     parts = np.array_split(np.random.default_rng(_SEED).permutation(len(table.solved)), _PARTS)
     chances = {name: _out_of_part(table, parts, judge) for name, judge in _JUDGES.items()}
     console.print(_judgements(table, parts, chances))
-    if table.has_costs:
+    why_no_plans = _why_no_plans(table, file)
+    if why_no_plans is None:
         plans = compare_strategies(table, chances)
         console.print(plans.summary)
-        console.print("\n".join(plans.losses), markup=False, soft_wrap=True)
+        console.print("\n".join(plans.losses), soft_wrap=True)
         if picture is not None:
             drawn = draw(plans.points, f"{file.name}: quality over spend", plans.curves)
             try:
                 picture.write_text(drawn, encoding="utf-8")
             except OSError as error:
-                console.print(in_words(error, picture), markup=False, soft_wrap=True)
+                console.print(in_words(error, picture), soft_wrap=True)
                 return 2
-            console.print(f"{picture} written", markup=False)
-    elif picture is not None:
-        console.print(f"{file} lacks costs, so {picture} was not drawn", markup=False, soft_wrap=True)
+            console.print(f"{picture} written")
+    else:
+        undrawn = "" if picture is None else f", and {picture} was not drawn"
+        console.print(f"{why_no_plans}, so plans are not compared{undrawn}", soft_wrap=True)
     if orders:
         console.print(learn_online(table, orders))
     return 0
+
+
+def _why_no_plans(table: OutcomeTable, file: Path) -> str | None:
+    if not table.has_costs:
+        return f"{file} lacks costs"
+    best = int(table.solved.mean(axis=0).argmax())
+    return None if table.cost[best] else f"{table.models[best]} solves the most and costs nothing"
 
 
 def _out_of_part(table: OutcomeTable, parts: Sequence[Rows], judge: Judge) -> Block:

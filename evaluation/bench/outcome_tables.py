@@ -4,7 +4,7 @@ import math
 import re
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -49,6 +49,8 @@ class OutcomeTable:
     traits: Block
     counts: npt.NDArray[np.float32]
     """Counts of hashed words, for TF-IDF."""
+    notes: Sequence[str] = ()
+    """Sentences on what the file's figures leave out, or flatter."""
 
     @property
     def tasks(self) -> Rows:
@@ -85,7 +87,15 @@ def read_outcomes(file: Path, limit: int | None = None) -> OutcomeTable:
         vectors=embed(texts),
         traits=np.array([(*traits_of(text), analyze(text, None, ()).complexity.score) for text in texts]),
         counts=np.stack([_counts(text) for text in texts]),
+        notes=[*_notes(parsed, names)],
     )
+
+
+def _notes(rows: Sequence[OutcomeRow], names: Sequence[str]) -> Iterator[str]:
+    if left_out := sorted(set[str].union(*(set(row.outcomes) for row in rows)).difference(names)):
+        yield f"Some rows lack outcomes of {', '.join(left_out)}: left out."
+    if repeats := len(rows) - len({row.prompt for row in rows}):
+        yield f"{repeats} of {len(rows)} tasks repeat another's text, whose outcomes may be known when they are asked."
 
 
 def _outcomes(row: object, file: Path, number: int) -> OutcomeRow:
@@ -149,7 +159,7 @@ def random_chances(table: OutcomeTable, known: Rows, asked: Rows) -> Block:
 def has_outcomes(file: Path) -> bool:
     """Whether the file's first row holds outcomes. Also False for an unreadable file."""
     try:
-        return b'"outcomes"' in unpacked(file.read_bytes()).partition(b"\n")[0]
+        return b'"outcomes"' in unpacked(file.read_bytes()).lstrip().partition(b"\n")[0]
     except OSError:
         return False
 

@@ -6,7 +6,7 @@ import` of the same file. Only the search is exact here, while a server's index 
 
 import json
 import tempfile
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -69,6 +69,8 @@ class Predictor:
     catalogue: Catalogue
     models: Sequence[str]
     """The models with outcomes in the memory."""
+    texts: Set[str]
+    """The texts of the tasks in the memory."""
 
     async def predict(self, text: str) -> Prediction:
         job = analyze(text, None, ())
@@ -106,10 +108,11 @@ async def open_predictor(outcomes: Path) -> AsyncGenerator[Predictor]:
             )
             await memory.embed_missing()
             names = await ledger.rows("SELECT DISTINCT model FROM imported_outcomes ORDER BY model")
+            texts = await ledger.rows("SELECT text FROM remembered_tasks")
             async with anyio.create_task_group() as group:
                 group.start_soon(memory.keep_up)
                 await _ready(index)
-                yield Predictor(memory, catalogue, [name for (name,) in names])
+                yield Predictor(memory, catalogue, [name for (name,) in names], {text for (text,) in texts})
                 group.cancel_scope.cancel()
             await memory.aclose()
         finally:
@@ -122,6 +125,7 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
     try:
         asked = list(read_tasks(tasks))
         async with open_predictor(outcomes) as predictor:
+            known = sum(task.text in predictor.texts for task in asked)
             rows = [
                 json.dumps(_row(task, await predictor.predict(task.text))) + "\n"
                 for task in track(asked, "predicting", console=console)
@@ -131,6 +135,12 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
         console.print(in_words(error, outcomes), markup=False, soft_wrap=True)
         return 2
     console.print(f"{out}: {len(asked)} tasks", markup=False)
+    if known:
+        console.print(
+            f"{known} of these texts are in {outcomes} too, with their outcomes: leave them out to judge predictions.",
+            markup=False,
+            soft_wrap=True,
+        )
     return 0
 
 

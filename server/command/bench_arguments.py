@@ -143,6 +143,10 @@ def _replay(chosen: argparse.Namespace) -> int:
     data = chosen.data or chosen.data_file
     if data is None:
         return _refused("replay", "give the file of recorded tasks or outcomes: chargehand bench replay FILE.jsonl.gz")
+    if chosen.data and chosen.data_file:
+        return _refused("replay", f"both {chosen.data} and --data {chosen.data_file} name the file. Give one of them.")
+    if chosen.svg and _is_same(chosen.svg, data):
+        return _refused("replay", f"--svg {chosen.svg} would replace the outcomes. Name another file.")
     if data.is_file() and has_outcomes(data):
         from ...evaluation.bench.outcome_replay import replay_outcomes
 
@@ -158,7 +162,15 @@ def _delegate(chosen: argparse.Namespace) -> int:
     data = chosen.data or chosen.data_file
     if data is None:
         return _refused("delegate", "give the file of recorded tasks: chargehand bench delegate FILE.jsonl.gz")
+    if chosen.data and chosen.data_file:
+        return _refused(
+            "delegate", f"both {chosen.data} and --data {chosen.data_file} name the file. Give one of them."
+        )
     return anyio.run(partial(compare, data, limit=chosen.limit))
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _refused(measure: str, why: str) -> int:
@@ -169,6 +181,8 @@ def _refused(measure: str, why: str) -> int:
 def _predict(chosen: argparse.Namespace) -> int:
     from ...evaluation.bench.prediction import predict
 
+    if _is_same(chosen.out, chosen.memory) or _is_same(chosen.out, chosen.tasks):
+        return _refused("predict", f"--out {chosen.out} would replace what is read. Name another file.")
     return anyio.run(predict, chosen.memory, chosen.tasks, chosen.out)
 
 

@@ -93,3 +93,15 @@ async def test_an_invalid_task_row_is_reported_with_its_line(
 
     assert exit_code == 2
     assert "line 2" in " ".join(capsys.readouterr().err.split())
+
+
+async def test_tasks_whose_outcomes_are_in_the_memory_are_counted_aloud(
+    outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    tasks = tmp_path / "tasks.jsonl"
+    rows = [{"task_id": str(n), "text": text} for n, text in enumerate((*EASY[:3], *NEW_TASKS))]
+    tasks.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    assert await predict(outcomes, tasks, tmp_path / "predictions.jsonl") == 0
+
+    assert f"3 of these texts are in {outcomes} too, with their outcomes" in capsys.readouterr().err

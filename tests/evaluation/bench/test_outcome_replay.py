@@ -3,7 +3,9 @@
 import dataclasses
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -199,6 +201,7 @@ def test_invalid_outcome_files_are_refused_with_file_and_line(
     assert "cut off or damaged" in error_for("cut.gz", file.read_bytes()[:200])
     assert "empty.jsonl is empty" in error_for("empty.jsonl", b"\n")
     assert "broken.jsonl, line 2: it is not JSON" in error_for("broken.jsonl", lines(rows[0]) + b'{"task_id":')
+    assert "deep.jsonl, line 1: it is not JSON" in error_for("deep.jsonl", b"[" * 100_000)
     assert "list.jsonl, line 1: it is not an object" in error_for("list.jsonl", b"[1]\n")
     assert "row 2: prompt: Field required" in error_for("bare.jsonl", lines(rows[0], {"task_id": "2", "outcomes": {}}))
     assert "has 3 tasks" in error_for("three.jsonl", lines(*rows[:3]))
@@ -262,3 +265,88 @@ def test_the_report_on_ten_tasks_with_one_failure_contains_no_nan(tmp_path: Path
     code = replay_outcomes(file)
 
     assert (code, "nan" in capsys.readouterr().out) == (0, False)
+
+
+def _changed(file: Path, change: Callable[[str, dict[str, Any]], None]) -> Path:
+    """A copy of the file. change: called with each row's number and its outcomes."""
+    rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
+    for number, row in enumerate(rows):
+        change(str(number), row["outcomes"])
+    copy = file.with_name("changed.jsonl")
+    copy.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return copy
+
+
+def test_models_that_some_rows_lack_and_texts_that_repeat_are_named(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    some = _changed(file, lambda number, outcomes: outcomes.update({"rare": {"correct": 1}} if number == "3" else {}))
+    twice = tmp_path / "twice.jsonl"
+    twice.write_bytes(some.read_bytes() * 2)
+
+    assert replay_outcomes(twice) == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Some rows lack outcomes of rare: left out." in shown
+    assert "40 of 80 tasks repeat another's text" in shown
+
+
+def test_plans_are_not_compared_with_a_best_model_that_costs_nothing(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    free = _changed(file, lambda _, outcomes: outcomes["dear"].update(cost_usd=0))
+    picture = tmp_path / "cost.svg"
+
+    assert replay_outcomes(free, picture=picture) == 0
+
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "dear solves the most and costs nothing, so plans are not compared, and" in shown
+    assert "nan" not in shown
+    assert not picture.exists()
+
+
+def test_a_name_of_a_model_in_brackets_is_shown_whole(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("COLUMNS", "200")
+    named = _changed(file, lambda _, outcomes: outcomes.update({"dear [/high]": outcomes.pop("dear")}))
+
+    assert replay_outcomes(named, orders=1) == 0
+
+    assert capsys.readouterr().out.count("always dear [/high]") == 3
+
+
+def test_a_model_that_solves_next_to_nothing_is_compared_without_a_warning(file: Path):
+    first = _changed(
+        file, lambda n, outcomes: outcomes.update(cheap={"correct": 0}, dear={"correct": int(n in ("0", "2"))})
+    )
+    table = read_outcomes(first)
+
+    assert compare_strategies(table, {OURS: table.solved, RIVAL: table.solved}).points
+
+
+def test_a_blank_line_and_a_byte_order_mark_may_come_before_outcomes(file: Path, tmp_path: Path):
+    odd = tmp_path / "odd.jsonl"
+    odd.write_bytes(b"\xef\xbb\xbf\r\n" + gzip.decompress(file.read_bytes()).replace(b"\n", b"\r\n"))
+
+    assert has_outcomes(odd)
+    assert len(read_outcomes(odd).tasks) == 40
+
+
+def test_files_that_would_be_replaced_or_are_given_twice_are_refused(
+    file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    before, other = file.read_bytes(), str(tmp_path / "other.jsonl")
+
+    codes = [
+        main(["bench", "replay", str(file), "--svg", str(file)]),
+        main(["bench", "predict", "--memory", str(file), "--tasks", other, "--out", str(file)]),
+        main(["bench", "predict", "--memory", other, "--tasks", str(file), "--out", str(file)]),
+        main(["bench", "replay", str(file), "--data", other]),
+        main(["bench", "delegate", str(file), "--data", other]),
+    ]
+
+    told = capsys.readouterr().err
+    assert codes == [2] * 5
+    assert file.read_bytes() == before
+    assert (told.count("would replace"), told.count("Give one of them.")) == (3, 2)
