@@ -1,4 +1,4 @@
-"""Evaluations whose answers come in a vendor's batch: half the price, asked once and paid once, whatever interrupts."""
+"""Evaluations by a vendor's batches: half the price, each request sent and paid once, even after interruptions."""
 
 import anyio
 import anyio.lowlevel
@@ -19,8 +19,8 @@ LOCAL, LOCAL_WIRE, HAIKU, SONNET = "qwen3-30b-a3b", "qwen3:30b-a3b", "claude-hai
 BUDGET_USD = 4.0
 
 
-async def booked_usd(lab: Lab) -> float:
-    """What all attempts cost, at the vendor's price for requests that are answered at once."""
+async def full_price_usd(lab: Lab) -> float:
+    """The cost of all Anthropic attempts at the vendor's price without batches."""
     (profile, *_) = lab.services.catalogue.named(HAIKU, lab.services.today)
     rows = await lab.services.ledger.rows(
         "SELECT input_tokens, output_tokens, cache_read_tokens, cache_write_tokens FROM attempts"
@@ -35,14 +35,14 @@ async def spent_usd(lab: Lab) -> float:
     return spent
 
 
-async def until(lab: Lab, batches: int) -> None:
+async def wait_for_polls(lab: Lab, batches: int) -> None:
     with anyio.fail_after(20):
         while sum(batch.polls > 1 for batch in lab.peers.anthropic.batches.batches.values()) < batches:
             await anyio.lowlevel.checkpoint()
 
 
-async def interrupted(lab: Lab, **more) -> None:
-    """An evaluation that is cancelled once a batch of it is with the vendor."""
+async def interrupt_evaluation(lab: Lab, **more) -> None:
+    """Cancel an evaluation once the vendor processes a batch of it."""
     lab.peers.anthropic.batches.ends_at_poll = 0
     async with anyio.create_task_group() as group:
 
@@ -50,26 +50,26 @@ async def interrupted(lab: Lab, **more) -> None:
             await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, **more)
 
         group.start_soon(evaluate)
-        await until(lab, batches=1)
+        await wait_for_polls(lab, batches=1)
         group.cancel_scope.cancel()
     lab.peers.anthropic.batches.ends_at_poll = 1
 
 
-async def test_a_batch_is_measured_at_half_the_price_while_others_are_asked_as_ever(lab):
+async def test_a_batch_costs_half_the_price_while_a_local_model_is_measured_with_ordinary_requests(lab):
     async with lab(Script({HAIKU: [RIGHT, WRONG, RIGHT], LOCAL_WIRE: [RIGHT]})) as lab:
         row = await lab.evaluate(HAIKU, LOCAL, in_batches=True, budget_usd=BUDGET_USD)
 
         assert row.finished_at is not None
         measured = [m for m in await read_measurements(lab.services.ledger) if m.model == HAIKU]
         assert sorted(m.passed for m in measured) == [False, True, True]
-        assert sum(m.cost_usd for m in measured) == pytest.approx(await booked_usd(lab) / 2)
+        assert sum(m.cost_usd for m in measured) == pytest.approx(await full_price_usd(lab) / 2)
         assert {m.tokens_per_second for m in measured} == {None}
         assert lab.peers.anthropic.journal.to("/v1/messages") == []
         (model, *_) = [m for m in await read_measurements(lab.services.ledger) if m.model == LOCAL]
         assert model.passed
 
 
-async def test_what_the_vendor_did_not_answer_says_nothing_of_the_model_and_costs_nothing(lab):
+async def test_failed_and_expired_requests_of_a_batch_are_inconclusive_and_cost_nothing(lab):
     progress = EvaluationProgress()
     async with lab(Script({HAIKU: [HttpFault(529), EXPIRED, HttpFault(400, message="odd")]})) as lab:
         row = await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, progress=progress)
@@ -80,7 +80,7 @@ async def test_what_the_vendor_did_not_answer_says_nothing_of_the_model_and_cost
         assert HAIKU in progress.given_up
 
 
-async def test_an_answer_that_was_refused_is_the_models_own_failure(lab):
+async def test_a_refusal_by_the_model_counts_as_its_failure(lab):
     async with lab(Script({HAIKU: [Reply("", stop="refusal")]})) as lab:
         await lab.evaluate(HAIKU, in_batches=True, budget_usd=BUDGET_USD, items=ITEMS[:1])
 
@@ -88,11 +88,11 @@ async def test_an_answer_that_was_refused_is_the_models_own_failure(lab):
         assert (measured.passed, measured.outcome) == (False, "refused")
 
 
-async def test_an_interrupted_batch_is_booked_at_its_worst_and_then_fetched_and_paid_once(lab):
+async def test_an_interrupted_batch_is_booked_at_its_maximum_cost_then_fetched_and_paid_once(lab):
     script = Script({HAIKU: [RIGHT]})
     async with lab(script) as lab:
-        await interrupted(lab)
-        worst_usd = await spent_usd(lab)
+        await interrupt_evaluation(lab)
+        maximum_usd = await spent_usd(lab)
         (first,) = {m.evaluation_id for m in await read_measurements(lab.services.ledger)}
         assert len(await batched_in(lab.services.ledger, first)) == len(ITEMS)
 
@@ -103,13 +103,13 @@ async def test_an_interrupted_batch_is_booked_at_its_worst_and_then_fetched_and_
         measured = await read_measurements(lab.services.ledger)
         assert {m.passed for m in measured} == {True}
         assert len(script.asked) == len(ITEMS)
-        assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
+        assert await spent_usd(lab) == pytest.approx(await full_price_usd(lab) / 2)
         assert sum(m.cost_usd for m in measured) == pytest.approx(await spent_usd(lab))
-        assert worst_usd > 10 * await spent_usd(lab)
+        assert maximum_usd > 10 * await spent_usd(lab)
         assert await batched_in(lab.services.ledger, first) == frozenset()
 
 
-async def test_a_batch_whose_receipt_was_lost_is_found_again(lab):
+async def test_a_batch_whose_creation_response_was_lost_is_found_and_not_created_twice(lab):
     script = Script({HAIKU: [RIGHT]})
     async with lab(script) as lab:
         lab.peers.anthropic.batches.fails_after_create = True
@@ -122,10 +122,10 @@ async def test_a_batch_whose_receipt_was_lost_is_found_again(lab):
         assert second.finished_at is not None
         assert len(lab.peers.anthropic.batches.batches) == 1
         assert len(script.asked) == 1
-        assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
+        assert await spent_usd(lab) == pytest.approx(await full_price_usd(lab) / 2)
 
 
-async def test_a_batch_that_never_left_is_struck_out_and_asked_anew(lab):
+async def test_a_batch_that_was_never_created_costs_nothing_and_is_requested_again(lab):
     script = Script({HAIKU: [RIGHT]})
     async with lab(script) as lab:
         lab.peers.anthropic.batches.faults = [HttpFault(500)]
@@ -135,10 +135,10 @@ async def test_a_batch_that_never_left_is_struck_out_and_asked_anew(lab):
 
         assert row.finished_at is not None
         assert len(lab.peers.anthropic.batches.batches) == 1
-        assert await spent_usd(lab) == pytest.approx(await booked_usd(lab) / 2)
+        assert await spent_usd(lab) == pytest.approx(await full_price_usd(lab) / 2)
 
 
-async def test_a_batch_that_is_refused_costs_nothing_and_says_why(lab):
+async def test_a_refused_batch_costs_nothing_and_reports_the_reason(lab):
     progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
         lab.peers.anthropic.batches.faults = [HttpFault(401)] * len(ITEMS)
@@ -150,7 +150,7 @@ async def test_a_batch_that_is_refused_costs_nothing_and_says_why(lab):
         assert left == 0
 
 
-async def test_a_vendor_who_does_not_say_what_he_has_is_asked_nothing_anew(lab):
+async def test_nothing_is_requested_again_while_the_vendor_fails_to_list_its_batches(lab):
     progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
         lab.peers.anthropic.batches.fails_after_create = True
@@ -164,9 +164,9 @@ async def test_a_vendor_who_does_not_say_what_he_has_is_asked_nothing_anew(lab):
         assert len(lab.peers.anthropic.batches.batches) == 1
 
 
-async def test_looks_in_vain_are_repeated_before_a_batch_is_given_up(lab):
+async def test_failed_polls_of_a_batch_are_retried(lab):
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
-        await interrupted(lab, items=ITEMS[:1])
+        await interrupt_evaluation(lab, items=ITEMS[:1])
         lab.peers.anthropic.batches.faults = [HttpFault(529), HttpFault(500)]
 
         row = await lab.evaluate(HAIKU, items=ITEMS[:1], budget_usd=BUDGET_USD)
@@ -174,7 +174,7 @@ async def test_looks_in_vain_are_repeated_before_a_batch_is_given_up(lab):
         assert row.finished_at is not None
 
 
-async def test_what_a_budget_does_not_pay_for_at_half_the_price_is_not_handed_in(lab):
+async def test_requests_that_the_budget_does_not_cover_are_not_submitted(lab):
     progress = EvaluationProgress()
     async with lab(Script({HAIKU: [RIGHT]})) as lab:
         await lab.evaluate(HAIKU, in_batches=True, budget_usd=0.0, progress=progress)

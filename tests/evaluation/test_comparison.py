@@ -1,4 +1,4 @@
-"""What a trial says of two models, and what it proposes."""
+"""The comparison of two models by a trial, and the changes it proposes."""
 
 import datetime as dt
 from dataclasses import replace
@@ -15,14 +15,16 @@ NEW, OLD = "qwen3-30b-a3b", "qwen3.6-35b-a3b"
 
 
 def rows(model: str, passed: str, **fields: float) -> list[Measurement]:
-    """passed: for each item + or -, or . where nothing was learnt."""
+    """passed: one mark per item: + passed, - failed, . inconclusive."""
     verdicts = {"+": True, "-": False, ".": None}
     return [
         measurement(f"t{number}", model=model, passed=verdicts[mark], **fields) for number, mark in enumerate(passed)
     ]
 
 
-def compared(mine: str, theirs: str, seconds: tuple[float, float] = (1.0, 1.0), usd: tuple[float, float] = (0.0, 0.0)):
+def compare_marks(
+    mine: str, theirs: str, seconds: tuple[float, float] = (1.0, 1.0), usd: tuple[float, float] = (0.0, 0.0)
+):
     measurements = rows(NEW, mine, seconds=seconds[0], cost_usd=usd[0])
     measurements += rows(OLD, theirs, seconds=seconds[1], cost_usd=usd[1])
     return compare(measurements, NEW, OLD)
@@ -30,43 +32,43 @@ def compared(mine: str, theirs: str, seconds: tuple[float, float] = (1.0, 1.0), 
 
 @pytest.mark.parametrize(
     ("one", "other", "p"),
-    # By hand: twice the lower tail of a binomial with chance one half.
+    # Calculated by hand: twice the lower tail of a binomial with probability one half.
     [(0, 0, 1.0), (1, 0, 1.0), (5, 0, 0.0625), (6, 0, 0.03125), (0, 6, 0.03125), (8, 1, 0.0390625), (5, 5, 1.0)],
 )
-def test_the_p_of_mcnemars_exact_test_is_the_binomials(one, other, p):
+def test_the_p_value_of_mcnemars_exact_test_is_the_two_sided_binomial_tail(one, other, p):
     assert mcnemar(one, other) == pytest.approx(p)
 
 
-def test_only_items_of_which_something_was_learnt_of_both_are_compared():
-    found = compared("++-.+", "+-++.", seconds=(2.0, 5.0), usd=(0.004, 0.01))
+def test_only_items_with_conclusive_results_of_both_models_are_compared():
+    comparison = compare_marks("++-.+", "+-++.", seconds=(2.0, 5.0), usd=(0.004, 0.01))
 
-    assert (found.n, found.passed, found.passed_against) == (3, 2, 2)
-    assert (found.only_model, found.only_against) == (1, 1)
-    assert found.times_faster == 2.5
-    assert (found.usd_each, found.usd_each_against) == pytest.approx((0.004, 0.01))
+    assert (comparison.n, comparison.passed, comparison.passed_against) == (3, 2, 2)
+    assert (comparison.only_model, comparison.only_against) == (1, 1)
+    assert comparison.times_faster == 2.5
+    assert (comparison.usd_each, comparison.usd_each_against) == pytest.approx((0.004, 0.01))
 
 
-def test_the_result_is_said_in_a_sentence_with_its_significance():
-    better = compared("+" * 31 + "-" * 9, "+" * 22 + "-" * 18, seconds=(1.0, 2.1), usd=(0.00004, 0.0))
-    alike = compared("++-", "+--")
+def test_the_result_in_words_states_its_significance():
+    better = compare_marks("+" * 31 + "-" * 9, "+" * 22 + "-" * 18, seconds=(1.0, 2.1), usd=(0.00004, 0.0))
+    similar = compare_marks("++-", "+--")
 
     assert better.in_words() == (
         f"{NEW} passed 31 of 40 where {OLD} passed 22; 2.1 times faster; $0.000040 each where the other took $0.0000."
         " The difference is significant at 5% (p = 0.004)."
     )
-    assert "not significant (p = 1.000)" in alike.in_words()
+    assert "not significant (p = 1.000)" in similar.in_words()
 
 
-def proposed(found: Comparison, catalogue=None) -> dict[tuple[str, ...], object]:
+def proposals_by_place(comparison: Comparison, catalogue=None) -> dict[tuple[str, ...], object]:
     catalogue = catalogue or load_catalogue()
-    return {(p.profile, *p.place): p.after for p in proposals_of(found, catalogue, "e1" * 8, TODAY)}
+    return {(p.profile, *p.place): p.after for p in proposals_of(comparison, catalogue, "e1" * 8, TODAY)}
 
 
-def test_a_model_that_did_better_is_proposed_for_the_others_places_by_consent():
-    found = compared("+" * 12, "+" * 4 + "-" * 8)
+def test_a_better_model_is_proposed_for_the_other_models_roles_subject_to_consent():
+    comparison = compare_marks("+" * 12, "+" * 4 + "-" * 8)
     catalogue = load_catalogue()
 
-    proposals = list(proposals_of(found, catalogue, "abcdef" * 4, TODAY))
+    proposals = list(proposals_of(comparison, catalogue, "abcdef" * 4, TODAY))
 
     places = {(p.profile, *p.place): p.after for p in proposals}
     for role, place in catalogue.profiles[OLD].roles.items():
@@ -77,28 +79,30 @@ def test_a_model_that_did_better_is_proposed_for_the_others_places_by_consent():
     }
 
 
-def test_a_small_difference_is_proposed_with_a_warning_that_it_may_be_chance():
-    proposals = list(proposals_of(compared("+++-", "++--"), load_catalogue(), "e1", TODAY))
+def test_a_proposal_from_a_small_difference_warns_that_it_may_be_chance():
+    proposals = list(proposals_of(compare_marks("+++-", "++--"), load_catalogue(), "e1", TODAY))
 
     assert proposals
     assert all("chance" in p.warnings[0] for p in proposals)
 
 
-def test_a_model_that_passed_less_or_brings_nothing_is_not_proposed():
-    assert proposed(compared("+---", "++--", seconds=(1.0, 9.0))) == {}
-    assert proposed(compared("++--", "++--")) == {}
-    assert proposed(compared("....", "++--")) == {}
-    assert proposed(compared("++--", "++--", seconds=(1.0, 2.0)))
-    assert proposed(compared("++--", "++--", usd=(0.0, 0.01)))
+def test_a_model_that_passed_fewer_items_or_is_neither_better_faster_nor_cheaper_is_not_proposed():
+    assert proposals_by_place(compare_marks("+---", "++--", seconds=(1.0, 9.0))) == {}
+    assert proposals_by_place(compare_marks("++--", "++--")) == {}
+    assert proposals_by_place(compare_marks("....", "++--")) == {}
+    assert proposals_by_place(compare_marks("++--", "++--", seconds=(1.0, 2.0)))
+    assert proposals_by_place(compare_marks("++--", "++--", usd=(0.0, 0.01)))
 
 
-def test_a_new_model_leaves_its_probation_with_the_places_it_gets():
+def test_a_new_model_that_gets_roles_ends_its_probation():
     catalogue = load_catalogue()
     new = catalogue.profiles[NEW]
-    waiting = new.model_copy(update={"lifecycle": new.lifecycle.model_copy(update={"on_probation": True}), "roles": {}})
-    catalogue = replace(catalogue, profiles={**catalogue.profiles, NEW: waiting})
+    on_probation = new.model_copy(
+        update={"lifecycle": new.lifecycle.model_copy(update={"on_probation": True}), "roles": {}}
+    )
+    catalogue = replace(catalogue, profiles={**catalogue.profiles, NEW: on_probation})
 
-    found = proposed(compared("+" * 8, "-" * 8), catalogue)
+    places = proposals_by_place(compare_marks("+" * 8, "-" * 8), catalogue)
 
-    assert found[NEW, "lifecycle", "on_probation"] is False
-    assert found[NEW, "roles", "local"] == catalogue.profiles[OLD].roles["local"]
+    assert places[NEW, "lifecycle", "on_probation"] is False
+    assert places[NEW, "roles", "local"] == catalogue.profiles[OLD].roles["local"]

@@ -1,4 +1,4 @@
-"""Evaluations of several models at once, over real HTTP: their budget, their order, and what interrupts them."""
+"""Evaluations of several models at once, over real HTTP: budgets, failing vendors, and resuming after interruptions."""
 
 import anyio
 import pytest
@@ -32,26 +32,26 @@ async def test_three_models_of_three_vendors_are_measured_on_every_item(lab):
         assert len(script.asked) == 9
 
 
-async def test_each_model_answers_as_often_as_is_asked(lab):
+async def test_each_item_is_measured_as_often_as_repeat_says(lab):
     async with lab(Script({LOCAL_WIRE: [RIGHT, WRONG]})) as lab:
         await lab.evaluate(LOCAL, items=ITEMS[:1], repeat=3)
 
         assert sorted(passed for *_, passed in await lab.measured()) == [False, False, True]
 
 
-async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_counted(lab):
+async def test_spending_stays_within_the_budget_and_unaffordable_requests_are_counted(lab):
     progress = EvaluationProgress()
     many = tuple(item(f"{number}@1", wrong=()) for number in range(12))
-    long = Reply(fenced("# " + "x " * 30_000))
-    async with lab(Script({SONNET: [long], HAIKU: [long]})) as lab:
+    long_reply = Reply(fenced("# " + "x " * 30_000))
+    async with lab(Script({SONNET: [long_reply], HAIKU: [long_reply]})) as lab:
         budget_usd = 0.06
         row = await lab.evaluate(SONNET, HAIKU, items=many, progress=progress, budget_usd=budget_usd)
 
         spent = await spent_usd(lab.services.ledger, row.id)
         assert 0 < spent <= budget_usd
         assert spent == pytest.approx(await lab.services.ledger.spent_today_usd())
-        ((most,),) = await lab.services.ledger.rows("SELECT MAX(reserved_usd) FROM attempts")
-        assert most <= budget_usd
+        ((largest_reservation_usd,),) = await lab.services.ledger.rows("SELECT MAX(reserved_usd) FROM attempts")
+        assert largest_reservation_usd <= budget_usd
         assert progress.unaffordable[SONNET] > 0
         assert row.finished_at is not None
         assert all(
@@ -59,7 +59,7 @@ async def test_no_more_is_spent_than_the_budget_and_what_it_does_not_pay_is_coun
         )
 
 
-async def test_answers_that_were_not_requested_are_counted_in_words(lab):
+async def test_the_report_counts_answers_that_were_not_requested(lab):
     async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
         row = await lab.evaluate(LOCAL, items=ITEMS[:1])
 
@@ -71,7 +71,7 @@ async def test_answers_that_were_not_requested_are_counted_in_words(lab):
     ]
 
 
-async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, monkeypatch):
+async def test_an_exhausted_daily_budget_leaves_the_evaluation_unfinished(lab, monkeypatch):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.001")
     progress = EvaluationProgress()
     async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
@@ -84,7 +84,7 @@ async def test_the_days_budget_holds_and_leaves_the_evaluation_unfinished(lab, m
         assert await lab.measured() == [(i.id, LOCAL, True) for i in ITEMS]
 
 
-async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(lab):
+async def test_a_vendor_that_keeps_failing_is_given_up_and_the_other_models_continue(lab):
     progress = EvaluationProgress()
     many = tuple(item(f"{number:02}@1", wrong=()) for number in range(14))
     script = Script({HAIKU: [RIGHT, RIGHT, HttpFault(400)], LOCAL_WIRE: [RIGHT]})
@@ -93,13 +93,13 @@ async def test_a_vendor_that_fails_half_way_is_left_alone_and_the_others_go_on(l
 
         assert row.finished_at is None
         assert progress.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
-        # Two that are right, whose checks may each end after two failures and begin the count of them anew; then
-        # three failures, and as many requests as were on their way.
+        # Two right answers, whose checks may each end after two failures and reset the count of failures; then
+        # three failures, and the requests that were in flight.
         assert script.models.count(HAIKU) <= 2 + 2 * (GIVEN_UP_AFTER - 1) + GIVEN_UP_AFTER + AT_ONCE - 1
         assert [m for _, m, passed in await lab.measured() if passed].count(LOCAL) == len(many)
 
 
-async def test_a_refused_key_is_said_at_once_and_its_model_left_alone(lab):
+async def test_a_refused_key_is_reported_and_its_model_is_given_up_at_once(lab):
     progress = EvaluationProgress()
     many = tuple(item(f"{number:02}@1", wrong=()) for number in range(8))
     script = Script({HAIKU: [HttpFault(401)]})
@@ -107,11 +107,11 @@ async def test_a_refused_key_is_said_at_once_and_its_model_left_alone(lab):
         await lab.evaluate(HAIKU, items=many, progress=progress)
 
         assert progress.given_up[HAIKU].startswith("unreachable: Anthropic does not accept the key.")
-        # As many as were on their way when the first was refused.
+        # The requests in flight when the first was refused.
         assert script.models.count(HAIKU) < 5
 
 
-async def test_a_model_of_which_nothing_was_learnt_is_named_with_the_reason_however_few_the_items(lab):
+async def test_a_model_without_conclusive_results_is_reported_with_the_reason_even_for_one_item(lab):
     progress = EvaluationProgress()
     async with lab(Script({HAIKU: [HttpFault(400)]})) as lab:
         row = await lab.evaluate(HAIKU, items=ITEMS[:1], progress=progress)
@@ -120,7 +120,7 @@ async def test_a_model_of_which_nothing_was_learnt_is_named_with_the_reason_howe
         assert progress.given_up[HAIKU].startswith("error: Anthropic refuses the form of the request")
 
 
-async def test_what_was_not_learnt_is_asked_again_and_nothing_else(lab):
+async def test_a_resumed_evaluation_repeats_only_inconclusive_measurements(lab):
     script = Script({HAIKU: [HttpFault(400), HttpFault(400), HttpFault(400), RIGHT], LOCAL_WIRE: [RIGHT]})
     async with lab(script) as lab:
         first = await lab.evaluate(LOCAL, HAIKU)
@@ -133,16 +133,16 @@ async def test_what_was_not_learnt_is_asked_again_and_nothing_else(lab):
         assert all(passed for *_, passed in await lab.measured())
 
 
-async def test_other_terms_begin_another_evaluation(lab):
+async def test_a_finished_evaluation_and_one_with_other_terms_are_not_resumed(lab):
     async with lab(Script({LOCAL_WIRE: [RIGHT]})) as lab:
         first = await lab.evaluate(LOCAL, items=ITEMS[:1])
-        again = await lab.evaluate(LOCAL, items=ITEMS[:1])
-        other = await lab.evaluate(LOCAL, items=ITEMS[:1], repeat=2)
+        second = await lab.evaluate(LOCAL, items=ITEMS[:1])
+        other_terms = await lab.evaluate(LOCAL, items=ITEMS[:1], repeat=2)
 
-        assert len({first.id, again.id, other.id}) == 3
+        assert len({first.id, second.id, other_terms.id}) == 3
 
 
-async def test_a_rate_limit_is_waited_for_and_counts_as_no_failure(lab):
+async def test_a_rate_limit_is_waited_for_and_does_not_count_as_a_failure(lab):
     limited = HttpFault(429, headers={"retry-after": "3"})
     async with lab(Script({OSS_WIRE: [limited, RIGHT]})) as lab:
         await lab.evaluate(OSS)
@@ -151,7 +151,7 @@ async def test_a_rate_limit_is_waited_for_and_counts_as_no_failure(lab):
         assert await lab.measured() == [(i.id, OSS, True) for i in ITEMS]
 
 
-async def test_an_item_whose_check_is_wrong_is_named_and_asked_of_nobody(lab):
+async def test_an_item_with_a_broken_check_is_reported_and_not_sent_to_any_model(lab):
     progress = EvaluationProgress()
     wrong = item("wrong@1", tests="assert shout('ab') == 'xx'")
     unreadable = item("unreadable@1", tests="assert shout('ab' ==")
@@ -164,7 +164,7 @@ async def test_an_item_whose_check_is_wrong_is_named_and_asked_of_nobody(lab):
         assert len(script.asked) == 3
 
 
-async def test_once_its_check_is_mended_the_left_out_item_alone_is_asked(lab):
+async def test_after_its_check_is_mended_only_the_left_out_item_is_requested(lab):
     progress = EvaluationProgress()
     wrong = item("wrong@1", tests="assert shout('ab') == 'xx'")
     script = Script({LOCAL_WIRE: [RIGHT]})
@@ -177,7 +177,7 @@ async def test_once_its_check_is_mended_the_left_out_item_alone_is_asked(lab):
         assert len(script.asked) == 4
 
 
-async def test_one_that_is_interrupted_goes_on_where_it_stopped(lab):
+async def test_an_interrupted_evaluation_resumes_where_it_stopped(lab):
     script = Script({LOCAL_WIRE: [RIGHT, Stall(RIGHT, anyio.Event(), after=1), RIGHT]})
     async with lab(script) as lab:
         with anyio.fail_after(60):
@@ -186,16 +186,16 @@ async def test_one_that_is_interrupted_goes_on_where_it_stopped(lab):
                 while len(script.asked) < 2:
                     await anyio.lowlevel.checkpoint()
                 group.cancel_scope.cancel()
-        cut = await lab.measured()
+        interrupted = await lab.measured()
         row = await lab.evaluate(LOCAL)
 
-        assert sorted(str(passed) for *_, passed in cut) == ["None", "True"]
+        assert sorted(str(passed) for *_, passed in interrupted) == ["None", "True"]
         assert row.finished_at is not None
         assert await lab.measured() == [(i.id, LOCAL, True) for i in ITEMS]
         assert len(script.asked) == 4
 
 
-async def test_while_one_runs_another_process_begins_none(lab):
+async def test_a_second_evaluation_is_refused_while_one_runs(lab):
     script = Script({LOCAL_WIRE: [Stall(RIGHT, anyio.Event(), after=1)]})
     async with lab(script) as lab, own_services() as other:
         with anyio.fail_after(60):

@@ -1,4 +1,4 @@
-"""Figures of measurements, from plain rows."""
+"""Figures computed from measurements."""
 
 import pytest
 from measurement_rows import measurement
@@ -15,16 +15,16 @@ from chargehand.evaluation.figures import Rate, figures_of
         (Rate(10, 10), (0.7225, 1.0)),
     ],
 )
-def test_a_rate_has_wilsons_interval(rate, interval):
+def test_a_rate_has_the_wilson_interval(rate, interval):
     assert rate.interval == pytest.approx(interval, abs=1e-4)
 
 
-def test_of_nothing_learnt_nothing_is_claimed():
+def test_a_rate_of_no_items_has_no_share_and_the_full_interval():
     assert (Rate(0, 0).share, Rate(0, 0).interval) == (None, (0.0, 1.0))
 
 
-def test_items_that_say_nothing_of_a_model_count_in_no_rate_but_their_cost_does():
-    (found,) = figures_of(
+def test_inconclusive_items_count_in_no_rate_but_their_cost_counts():
+    (figures,) = figures_of(
         [
             measurement("a", passed=True, cost_usd=0.02),
             measurement("b", passed=False, outcome="truncated", cost_usd=0.03),
@@ -32,12 +32,12 @@ def test_items_that_say_nothing_of_a_model_count_in_no_rate_but_their_cost_does(
         ]
     )
 
-    assert (found.all, found.failures, found.unlearnt) == (Rate(1, 2), {"truncated": 1}, {"unreachable": 1})
-    assert found.usd_per_solved == pytest.approx(0.10)
+    assert (figures.all, figures.failures, figures.unlearnt) == (Rate(1, 2), {"truncated": 1}, {"unreachable": 1})
+    assert figures.usd_per_solved == pytest.approx(0.10)
 
 
-def test_rates_are_told_apart_by_kind_and_by_band_of_complexity():
-    (found,) = figures_of(
+def test_rates_are_grouped_by_kind_and_by_band_of_complexity():
+    (figures,) = figures_of(
         [
             measurement("a", kind="repair", complexity=3.0, passed=True),
             measurement("b", kind="repair", complexity=3.1, passed=False),
@@ -45,20 +45,20 @@ def test_rates_are_told_apart_by_kind_and_by_band_of_complexity():
         ]
     )
 
-    assert found.kinds == {"repair": Rate(1, 2), "tests": Rate(1, 1)}
-    assert found.bands == {"up to 3": Rate(1, 1), "3 to 6": Rate(0, 1), "above 6": Rate(1, 1)}
+    assert figures.kinds == {"repair": Rate(1, 2), "tests": Rate(1, 1)}
+    assert figures.bands == {"up to 3": Rate(1, 1), "3 to 6": Rate(0, 1), "above 6": Rate(1, 1)}
 
 
-def test_speed_is_of_the_output_after_its_first_piece_and_thinking_a_share_of_all_of_it():
-    (found,) = figures_of(
+def test_speed_excludes_the_time_to_the_first_token_and_thinking_is_a_share_of_all_output():
+    (figures,) = figures_of(
         [measurement("a", seconds=3.0, first_token_seconds=1.0, output_tokens=100, thinking_tokens=25)]
     )
 
-    assert (found.tokens_per_second, found.first_token_seconds, found.thinking_share) == (50.0, 1.0, 0.25)
+    assert (figures.tokens_per_second, figures.first_token_seconds, figures.thinking_share) == (50.0, 1.0, 0.25)
 
 
-def test_the_model_that_passed_most_comes_first_and_of_equals_the_cheaper():
-    found = figures_of(
+def test_models_are_ordered_by_pass_rate_then_by_cost():
+    ranked = figures_of(
         [
             measurement("a", model="weak", passed=False),
             measurement("a", model="dear", cost_usd=0.5),
@@ -66,4 +66,4 @@ def test_the_model_that_passed_most_comes_first_and_of_equals_the_cheaper():
         ]
     )
 
-    assert [figures.model for figures in found] == ["cheap", "dear", "weak"]
+    assert [figures.model for figures in ranked] == ["cheap", "dear", "weak"]

@@ -1,9 +1,8 @@
-"""One measurement: a real delegation over real HTTP, whose outcome says something of the model or nothing."""
+"""One measurement: a real delegation over real HTTP, whose outcome is conclusive for the model or not."""
 
 import contextlib
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import anyio
 import pytest
@@ -38,14 +37,14 @@ class Bench:
         async def wait(seconds: float) -> None:
             self.waited.append(seconds)
 
-        place = MeasurementKey("e1", task, model)
-        return (await measure(self.services, self.delegations, place, wait=wait, **more)).measurement
+        key = MeasurementKey("e1", task, model)
+        return (await measure(self.services, self.delegations, key, wait=wait, **more)).measurement
 
 
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch):
     @contextlib.asynccontextmanager
-    async def opening(script: Script) -> AsyncGenerator[Bench]:
+    async def open_bench(script: Script) -> AsyncGenerator[Bench]:
         async with vendors(script) as peers:
             for name, value in peers.environment.items():
                 monkeypatch.setenv(name, value)
@@ -54,10 +53,10 @@ def bench(monkeypatch: pytest.MonkeyPatch):
                 yield Bench(services, Delegations(group), peers)
                 group.cancel_scope.cancel()
 
-    return opening
+    return open_bench
 
 
-async def test_a_right_answer_passes_and_is_in_the_books_with_what_it_took(bench):
+async def test_a_right_answer_passes_and_is_recorded_with_its_cost_and_tokens(bench):
     async with bench(Script({HAIKU: [RIGHT]})) as bench:
         measured = await bench.measure(HAIKU)
 
@@ -70,7 +69,7 @@ async def test_a_right_answer_passes_and_is_in_the_books_with_what_it_took(bench
         assert row == (measured.task_id, "evaluation", "succeeded")
 
 
-async def test_a_wrong_answer_fails_at_once_without_a_repair(bench):
+async def test_a_wrong_answer_fails_without_a_repair(bench):
     script = Script({LOCAL_WIRE: [WRONG]})
     async with bench(script) as bench:
         measured = await bench.measure(LOCAL)
@@ -83,30 +82,30 @@ async def test_the_model_is_not_shown_the_tests(bench):
     async with bench(script) as bench:
         await bench.measure(LOCAL)
 
-    said = "\n".join(text for _, text in script.asked[0].messages)
-    assert SHOUT.prompt in said
-    assert "assert" not in said
+    prompt = "\n".join(text for _, text in script.asked[0].messages)
+    assert SHOUT.prompt in prompt
+    assert "assert" not in prompt
 
 
-async def test_a_change_of_a_project_is_tested_in_a_folder_that_is_gone_afterwards(bench, tmp_path: Path):
+async def test_a_project_change_is_tested_and_its_prompt_has_the_code_without_the_tests(bench):
     script = Script({LOCAL_WIRE: [Reply(RIGHT_PROJECT)]})
     async with bench(script) as bench:
         measured = await bench.measure(LOCAL, project_item())
 
-    said = "\n".join(text for _, text in script.asked[0].messages)
+    prompt = "\n".join(text for _, text in script.asked[0].messages)
     assert measured.passed, measured
-    assert "def total(" in said
-    assert "test_total" not in said
+    assert "def total(" in prompt
+    assert "test_total" not in prompt
 
 
-async def test_nobody_there_says_nothing_of_the_model(bench):
+async def test_an_unreachable_vendor_is_inconclusive_for_the_model(bench):
     async with bench(Script({HAIKU: [HttpFault(401)]})) as bench:
         measured = await bench.measure(HAIKU)
 
         assert (measured.passed, measured.outcome) == (None, "unreachable")
 
 
-async def test_a_vendor_that_wants_fewer_requests_is_waited_for(bench):
+async def test_a_rate_limited_request_is_retried_after_the_requested_wait(bench):
     script = Script({HAIKU: [HttpFault(429, headers={"retry-after": "7"}), RIGHT]})
     async with bench(script) as bench:
         measured = await bench.measure(HAIKU)
@@ -116,7 +115,7 @@ async def test_a_vendor_that_wants_fewer_requests_is_waited_for(bench):
 
 
 @pytest.mark.parametrize("status", [500, 529])
-async def test_a_vendor_that_fails_for_now_is_waited_for_with_growing_pauses(bench, status: int):
+async def test_a_temporary_vendor_failure_is_retried_with_growing_waits(bench, status: int):
     script = Script({HAIKU: [HttpFault(status), HttpFault(status), HttpFault(status), RIGHT]})
     async with bench(script) as bench:
         measured = await bench.measure(HAIKU)
@@ -124,7 +123,7 @@ async def test_a_vendor_that_fails_for_now_is_waited_for_with_growing_pauses(ben
         assert (measured.passed, bench.waited) == (True, [2.0, 4.0, 8.0])
 
 
-async def test_a_vendor_that_goes_on_failing_is_waited_for_within_a_bound(bench):
+async def test_retries_of_a_failing_vendor_end_within_the_time_limit(bench):
     async with bench(Script({HAIKU: [HttpFault(500)]})) as bench:
         measured = await bench.measure(HAIKU)
 
@@ -132,14 +131,14 @@ async def test_a_vendor_that_goes_on_failing_is_waited_for_within_a_bound(bench)
         assert 200 < sum(bench.waited) <= PATIENCE_S
 
 
-async def test_a_server_on_this_machine_that_fails_is_not_waited_for(bench):
+async def test_a_failing_local_server_is_not_retried(bench):
     async with bench(Script({LOCAL_WIRE: [HttpFault(500)]})) as bench:
         measured = await bench.measure(LOCAL)
 
         assert (measured.passed, measured.outcome, bench.waited) == (None, "error", [])
 
 
-async def test_a_wait_beyond_patience_leaves_the_item_unlearnt_and_open_to_be_asked_again(bench):
+async def test_a_requested_wait_beyond_the_limit_is_inconclusive_and_the_item_can_be_measured_again(bench):
     script = Script({HAIKU: [HttpFault(429, headers={"retry-after": "700"}), RIGHT]})
     async with bench(script) as bench:
         first = await bench.measure(HAIKU)
@@ -151,7 +150,7 @@ async def test_a_wait_beyond_patience_leaves_the_item_unlearnt_and_open_to_be_as
         )
 
 
-async def test_what_was_learnt_is_not_overwritten(bench):
+async def test_a_conclusive_measurement_is_not_overwritten(bench):
     async with bench(Script({LOCAL_WIRE: [RIGHT, WRONG]})) as bench:
         first = await bench.measure(LOCAL)
         await bench.measure(LOCAL)
@@ -159,16 +158,16 @@ async def test_what_was_learnt_is_not_overwritten(bench):
         assert await read_measurements(bench.services.ledger) == (first,)
 
 
-async def test_an_answer_cut_off_because_the_day_could_pay_no_more_says_nothing_of_the_model(bench, monkeypatch):
+async def test_an_answer_truncated_by_the_daily_budget_is_inconclusive_for_the_model(bench, monkeypatch):
     monkeypatch.setenv("CHARGEHAND_DAILY_BUDGET_USD", "0.001")
-    long = Reply(fenced("# " + "x " * 30_000))
-    async with bench(Script({HAIKU: [long]})) as bench:
+    long_reply = Reply(fenced("# " + "x " * 30_000))
+    async with bench(Script({HAIKU: [long_reply]})) as bench:
         measured = await bench.measure(HAIKU)
 
     assert (measured.passed, measured.outcome) == (None, "truncated")
 
 
-async def test_one_that_is_cancelled_is_closed_at_what_it_cost(bench):
+async def test_a_cancelled_measurement_is_recorded_with_its_cost(bench):
     script = Script({HAIKU: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with bench(script) as bench:
         with anyio.fail_after(30):
@@ -183,7 +182,7 @@ async def test_one_that_is_cancelled_is_closed_at_what_it_cost(bench):
         assert measured.cost_usd == pytest.approx(await bench.services.ledger.spent_today_usd())
 
 
-async def test_measuring_leaves_no_trace_in_what_memory_and_savings_say(bench):
+async def test_measurements_do_not_affect_memory_track_records_or_reported_savings(bench):
     async with bench(Script({HAIKU: [RIGHT], LOCAL_WIRE: [WRONG]})) as bench:
         paid = await bench.measure(HAIKU)
         await bench.measure(LOCAL, item("other@1"))

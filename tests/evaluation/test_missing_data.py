@@ -1,4 +1,4 @@
-"""`chargehand bench …` where what it is to measure is not there."""
+"""`chargehand bench …` with missing input files and folders."""
 
 from pathlib import Path
 
@@ -11,19 +11,19 @@ from chargehand.server.cli import main
     "arguments",
     [("secrets", "--data"), ("secrets", "--sources"), ("checking", "--data"), ("apply", "--project")],
 )
-def test_what_is_not_there_is_named_and_nothing_is_measured(
+def test_a_missing_folder_is_named_and_nothing_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ):
     missing = tmp_path / "nowhere"
 
     code = main(["bench", *arguments, str(missing)])
 
-    (said,) = capsys.readouterr().out.splitlines()
+    (message,) = capsys.readouterr().out.splitlines()
     assert code == 2
-    assert str(missing) in said
+    assert str(missing) in message
 
 
-def test_a_project_that_is_no_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_a_project_file_that_is_no_archive_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     file = tmp_path / "notes.txt"
     file.write_text("no archive")
 
@@ -43,14 +43,14 @@ def test_a_project_that_is_no_archive_is_named(tmp_path: Path, capsys: pytest.Ca
         ("predict", "--memory", "m.jsonl", "--out", "p.jsonl", "--tasks"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_named_as_it_was_typed(
+def test_a_missing_file_is_named_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ):
     missing = tmp_path / "nowhere"
 
     code = main(["bench", *arguments, str(missing)])
 
-    said = "".join(capsys.readouterr())
+    message = "".join(capsys.readouterr())
     assert code in (1, 2)
-    assert said.startswith(f"{missing} ")
-    assert "Name " in said
+    assert message.startswith(f"{missing} ")
+    assert "Name " in message

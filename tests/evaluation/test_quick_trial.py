@@ -1,4 +1,4 @@
-"""What may be said of a model after a few small tasks."""
+"""The verdict on a model after a few small tasks."""
 
 import pytest
 from measurement_rows import measurement
@@ -33,14 +33,14 @@ def test_small_tasks_are_the_easiest_of_each_kind_in_turn():
         (Rate(9, 10), Rate(90, 100), "check"),
     ],
 )
-def test_a_kind_is_judged_together_with_all_that_a_model_did(of_kind: Rate, of_all: Rate, word: str):
+def test_a_kind_is_judged_by_its_own_rate_and_the_models_overall_rate(of_kind: Rate, of_all: Rate, word: str):
     assert word_for(of_kind, of_all) == word
 
 
-def test_what_says_nothing_of_a_model_is_left_out():
-    unlearnt = measurement("b", passed=None, outcome="cancelled", seconds=100.0)
+def test_inconclusive_measurements_are_left_out_of_a_trial():
+    inconclusive = measurement("b", passed=None, outcome="cancelled", seconds=100.0)
 
-    assert trial_of([unlearnt]) is None
-    trial = trial_of([measurement("a", seconds=2.0), unlearnt])
+    assert trial_of([inconclusive]) is None
+    trial = trial_of([measurement("a", seconds=2.0), inconclusive])
     assert trial is not None
     assert (trial.figures.all, trial.seconds_per_task) == (Rate(1, 1), 2.0)

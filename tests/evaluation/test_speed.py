@@ -1,4 +1,4 @@
-"""The speed that is proposed for a profile: what most answers came at."""
+"""The range of speeds that is proposed for a profile."""
 
 import datetime as dt
 
@@ -11,17 +11,19 @@ TODAY = dt.date(2026, 11, 29)
 
 
 @pytest.mark.parametrize(
-    ("seen", "slowest", "fastest", "left_out"),
+    ("speeds", "slowest", "fastest", "left_out"),
     [
         ([10.0, 10.0, 10.0, 10.0, 500.0], 10, 10, 1),
         ([float(n) for n in range(1, 11)], 2, 9, 1),
         ([float(n) for n in range(1, 21)], 3, 18, 2),
     ],
 )
-def test_a_tenth_is_left_out_at_both_ends(seen: list[float], slowest: float, fastest: float, left_out: int):
+def test_the_proposed_range_leaves_out_the_slowest_and_fastest_tenth_but_at_least_one_each(
+    speeds: list[float], slowest: float, fastest: float, left_out: int
+):
     profile = load_catalogue().profiles["qwen3.6-27b"]
 
-    (proposal,) = speed_proposal(profile, seen, "a test", TODAY)
+    (proposal,) = speed_proposal(profile, speeds, "a test", TODAY)
 
     speed = proposal.after
     assert isinstance(speed, dict)
