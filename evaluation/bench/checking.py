@@ -74,7 +74,7 @@ async def measure_checking(folder: Path) -> int:
 
     folder: contains `code_syntax.jsonl.gz`.
     """
-    console = Console()
+    console = Console(markup=False)
     file = folder / SNIPPETS
     if not await anyio.Path(file).is_file():
         console.print(f"{file}: there is no such file. Give --data the folder that holds it.", soft_wrap=True)

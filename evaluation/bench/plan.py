@@ -39,10 +39,10 @@ _Rows = list[dict[str, Any]]  # in the files' own format, hence Any
 
 def measure_plans(folder: Path) -> int:
     """Print all results; returns the exit code. folder: contains the `outcomes_*.jsonl.gz`."""
-    console = Console()
+    console = Console(markup=False)
     missing = [name for name in (*_OUTCOMES, _TIERS) if not (folder / f"{name}.jsonl.gz").exists()]
     if missing:
-        console.print(f"not in {folder}: {', '.join(missing)}; give the folder that holds them")
+        console.print(f"not in {folder}: {', '.join(missing)}; give the folder that holds them", soft_wrap=True)
         return 2
     console.print(_constants(folder))
     console.print(_policies(folder))

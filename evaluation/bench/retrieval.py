@@ -66,11 +66,11 @@ def _measure(folder: Path) -> int:
     table = Table(
         "set", "", "AUROC", "APGR", "same domain", "perturbed found", title="lexical / TF-IDF = ratio, k = 20"
     )
-    console = Console()
+    console = Console(markup=False)
     files = [file for name in _SETS if (file := folder / f"{name}.jsonl.gz").exists()]
     if not files:
-        console.print(f"no outcomes_*.jsonl.gz in {folder}: give the folder that holds them")
-        return 1
+        console.print(f"no outcomes_*.jsonl.gz in {folder}: give the folder that holds them", soft_wrap=True)
+        return 2
     for file in files:
         rows = _rows(file)
         ours, theirs = _quality(rows, _lexical), _quality(rows, _tf_idf)

@@ -39,7 +39,7 @@ def measure_secrets(data: Path | None, sources: Sequence[Path]) -> int:
     data: a folder of `*.jsonl.gz`, all texts of which are searched. sources: folders of code. Hits are reported by kind
     and place, never shown.
     """
-    console, search = Console(), SecretSearch()
+    console, search = Console(markup=False), SecretSearch()
     given = [*sources, *([data] if data is not None else [])]
     if missing := [str(folder) for folder in given if not folder.is_dir()]:
         console.print(f"{', '.join(missing)}: there is no such folder. Name one that is there.", soft_wrap=True)

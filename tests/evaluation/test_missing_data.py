@@ -9,12 +9,19 @@ from chargehand.server.cli import main
 
 @pytest.mark.parametrize(
     "arguments",
-    [("secrets", "--data"), ("secrets", "--sources"), ("checking", "--data"), ("apply", "--project")],
+    [
+        ("secrets", "--data"),
+        ("secrets", "--sources"),
+        ("checking", "--data"),
+        ("apply", "--project"),
+        ("plan", "--data"),
+        ("retrieval", "--data"),
+    ],
 )
 def test_a_missing_folder_is_named_and_nothing_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ):
-    missing = tmp_path / "nowhere"
+    missing = tmp_path / "nowhere [" / "bold]"
 
     code = main(["bench", *arguments, str(missing)])
 
