@@ -233,15 +233,22 @@ def show_census(census: Census, missing: int | None, console: Console) -> None:
     table.add_row("files", f"{census.bytes / 2**20:,.1f} MiB")
     console.print(table)
     if census.models:
-        table = Table("model", "tasks", "succeeded", "failed", "pruned", "succeeded", "failed", title="What models did")
+        is_pruned = any(m.pruned_tasks for m in census.models)
+        of_pruned = ("pruned", "of these succeeded", "failed") if is_pruned else ()
+        table = Table("model", "tasks", "succeeded", "failed", *of_pruned, title="What models did")
         for m in census.models:
-            numbers = (m.tasks, m.successes, m.failures, m.pruned_tasks, m.pruned_successes, m.pruned_failures)
+            numbers = [m.tasks, m.successes, m.failures]
+            if is_pruned:
+                numbers += [m.pruned_tasks, m.pruned_successes, m.pruned_failures]
             table.add_row(m.model, *(f"{number:,.4g}" if number % 1 else f"{number:,.0f}" for number in numbers))
         console.print(table)
-    for name, calibration in (("expected success", census.expected_success), ("confidence", census.confidence)):
+    for name, calibration in (
+        ("expected success", census.expected_success),
+        ("memory's confidence", census.confidence),
+    ):
         if calibration.brier_score is None or calibration.expected_error is None:
             continue
-        table = Table(name, "decisions", "mean", "succeeded", title="How accurate decisions were")
+        table = Table(name, "decisions", "mean", "succeeded", title=f"How accurate {name} was")
         for row in calibration.buckets:
             table.add_row(
                 f"{row.said_from:.1f} to {row.said_to:.1f}",

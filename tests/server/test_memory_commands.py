@@ -228,6 +228,7 @@ def test_a_negative_success_rate_is_refused_with_the_allowed_range(run_memory, t
 
 def test_prune_reports_the_pruned_tasks_and_stats_still_count_them(run_memory, home):
     import_three_tasks(home, run_memory)
+    before = run_memory("stats").out
 
     pruned = run_memory("prune", "--keep", "1", "--yes", "--json").json
     second = run_memory("prune", "--keep", "1", "--yes")
@@ -236,6 +237,7 @@ def test_prune_reports_the_pruned_tasks_and_stats_still_count_them(run_memory, h
     assert "0 tasks pruned" in second.out
     models = run_memory("stats", "--json").json["models"]
     assert [(row["tasks"], row["pruned_tasks"]) for row in models] == [(1, 2)]
+    assert ("pruned" in before, "pruned" in run_memory("stats").out) == (False, True)
 
 
 @pytest.mark.parametrize(("answer", "remaining"), [("y\n", 0), ("n\n", 3), ("\n", 3), ("", 3), ("\x03y\n", 3)])
