@@ -29,6 +29,7 @@ from ...memory_store.memory import Memory
 from ...memory_store.pass_rates import NOTHING_MEASURED
 from ...profiles.catalogue import Catalogue
 from ...profiles.loading import load_catalogue
+from ...profiles.validation import first_problem
 from ...tools.routing.deciding import analyze, assess
 from ...tools.routing.prior import chances_of, prior_beliefs
 from ..json_lines import unpacked
@@ -124,6 +125,8 @@ async def predict(outcomes: Path, tasks: Path, out: Path) -> int:
     console = Console(stderr=True)
     try:
         asked = list(read_tasks(tasks))
+        if not asked:
+            raise UnknownTasks(f"{tasks} is empty. Name a file of tasks.")
         async with open_predictor(outcomes) as predictor:
             known = sum(task.text in predictor.texts for task in asked)
             rows = [
@@ -151,7 +154,7 @@ def read_tasks(file: Path) -> Iterator[AskedTask]:
             try:
                 yield AskedTask.model_validate_json(line)
             except ValidationError as error:
-                wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+                wrong = first_problem(error)
                 raise UnknownTasks(
                     f"{file}, line {number}: {wrong}. A row needs task_id, and prompt or text."
                 ) from error

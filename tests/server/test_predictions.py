@@ -105,3 +105,23 @@ async def test_tasks_whose_outcomes_are_in_the_memory_are_counted_aloud(
     assert await predict(outcomes, tasks, tmp_path / "predictions.jsonl") == 0
 
     assert f"3 of these texts are in {outcomes} too, with their outcomes" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("\n", " is empty. Name a file of tasks."),
+        ("{]\n", ", line 1: Invalid JSON"),
+        ('{"task_id": "1"}\n', ", line 1: prompt: Field required. A row needs task_id, and prompt or text."),
+    ],
+)
+async def test_a_file_that_holds_no_tasks_is_refused_with_the_place(
+    outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
+):
+    tasks, out = tmp_path / "tasks.jsonl", tmp_path / "predictions.jsonl"
+    tasks.write_text(content, encoding="utf-8")
+
+    assert await predict(outcomes, tasks, out) == 2
+
+    assert f"{tasks}{message}" in capsys.readouterr().err
+    assert not out.exists()
