@@ -1,3 +1,5 @@
+"""The laboratory: services over real adapters and local peers, opened by a test with its script."""
+
 import contextlib
 from collections.abc import AsyncGenerator
 

@@ -76,10 +76,10 @@ async def test_an_imported_export_exports_identically(ledger, other, clock, tmp_
 async def test_exports_are_ordered_and_deterministic(ledger, clock):
     await add_history(ledger, clock)
 
-    once, twice = await export_text(ledger), await export_text(ledger)
+    first_export, second_export = await export_text(ledger), await export_text(ledger)
 
-    header, *tasks = map(json.loads, once.splitlines()[:1] + once.split("\n")[1:-1])
-    assert once == twice
+    header, *tasks = map(json.loads, first_export.splitlines()[:1] + first_export.split("\n")[1:-1])
+    assert first_export == second_export
     assert header == {"format": "chargehand-memory", "version": 1, "tasks": 3}
     assert [line["id"] for line in tasks] == ["t0", "t1", "t2"]
     assert [line["embeddings"] for line in tasks] == [[], [], []]
@@ -126,7 +126,7 @@ async def test_importing_the_same_file_again_changes_nothing(ledger, clock, tmp_
 
 async def test_histories_of_two_machines_merge_to_the_same_ledger_in_either_order(ledger, other, clock, tmp_path):
     shared = {**TASK, "id": "shared", "finished_at": None, "status": "running", "attempts": [], "checks": []}
-    here = export_file(tmp_path, shared, {**TASK, "id": "here"}, name="here.jsonl")
+    first_file = export_file(tmp_path, shared, {**TASK, "id": "here"}, name="here.jsonl")
     finished = {
         **TASK,
         "id": "shared",
@@ -134,11 +134,11 @@ async def test_histories_of_two_machines_merge_to_the_same_ledger_in_either_orde
         "outcomes": [{"outcome": "rejected", "note": "no", "recorded_at": 30.0}],
         "embeddings": [{"embedder": "e", "vector": ENCODED}],
     }
-    there = export_file(tmp_path, {**TASK, "id": "there"}, finished, name="there.jsonl")
+    second_file = export_file(tmp_path, {**TASK, "id": "there"}, finished, name="there.jsonl")
 
-    for file in (here, there):
+    for file in (first_file, second_file):
         await import_file(ledger, file)
-    for file in (there, here, there):
+    for file in (second_file, first_file, second_file):
         await import_file(other, file)
 
     assert await all_rows(ledger) == await all_rows(other)

@@ -147,17 +147,17 @@ async def test_writes_are_completed_although_their_callers_are_cancelled(ledger:
 
 async def test_cached_rows_follow_writes_of_this_and_of_other_connections(tmp_path: Path, clock):
     query = "SELECT COUNT(*) FROM tasks"
-    here, elsewhere = await Ledger.open(tmp_path, clock), await Ledger.open(tmp_path, clock)
-    nothing = await here.cached_rows(query)
-    await here.begin_task(task("mine"))
-    mine = await here.cached_rows(query)
-    await elsewhere.begin_task(task("theirs"))
-    await here.refresh()
-    both = await here.cached_rows(query)
+    first, second = await Ledger.open(tmp_path, clock), await Ledger.open(tmp_path, clock)
+    before = await first.cached_rows(query)
+    await first.begin_task(task("mine"))
+    after_own_write = await first.cached_rows(query)
+    await second.begin_task(task("theirs"))
+    await first.refresh()
+    after_both = await first.cached_rows(query)
 
-    assert (nothing, mine, both) == ([(0,)], [(1,)], [(2,)])
-    await here.aclose()
-    await elsewhere.aclose()
+    assert (before, after_own_write, after_both) == ([(0,)], [(1,)], [(2,)])
+    await first.aclose()
+    await second.aclose()
 
 
 async def test_cached_rows_are_not_reread_while_only_decisions_are_written(traced):

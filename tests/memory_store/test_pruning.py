@@ -51,12 +51,12 @@ async def add_history(ledger: Ledger, clock) -> None:
 
 
 async def track_records(ledger: Ledger) -> list[tuple[str, int, int]]:
-    found = [
+    records = [
         await ledger.track_record(model, kind)
         for model in ("small", "large")
         for kind in (None, "code_generation", "tests")
     ]
-    return [(record.model, record.good, record.bad) for record in found]
+    return [(record.model, record.good, record.bad) for record in records]
 
 
 async def test_pruning_changes_no_track_record_daily_spend_or_usage_report(ledger, clock):
@@ -123,10 +123,10 @@ async def test_only_tasks_beyond_both_the_age_and_the_count_are_pruned(ledger, c
     prunable = await find_prunable(ledger, older_than_days=older_than_days, keep=keep)
     counted = 0 if prunable is None else await count_prunable(ledger, prunable)
 
-    gone = await prune_all(ledger, older_than_days=older_than_days, keep=keep)
+    removed = await prune_all(ledger, older_than_days=older_than_days, keep=keep)
 
     kept = [name for (name,) in await ledger.rows("SELECT id FROM remembered_tasks ORDER BY begun_at")]
-    assert (counted, gone) == (10 - left, 10 - left)
+    assert (counted, removed) == (10 - left, 10 - left)
     assert kept == [f"t{number}" for number in range(10 - left, 10)]
 
 
@@ -176,7 +176,7 @@ async def test_an_outcome_for_a_pruned_task_is_recorded_without_its_note(ledger,
 
 
 @pytest.mark.parametrize(
-    ("selection", "gone"),
+    ("selection", "removed"),
     [
         (Selection(("a",)), {"a"}),
         (Selection(("a", "b", "nobody")), {"a", "b"}),
@@ -185,15 +185,15 @@ async def test_an_outcome_for_a_pruned_task_is_recorded_without_its_note(ledger,
         (Selection(everything=True), {"a", "b", "c"}),
     ],
 )
-async def test_forgetting_removes_exactly_the_selected_tasks(ledger, selection, gone):
+async def test_forgetting_removes_exactly_the_selected_tasks(ledger, selection, removed):
     for name, project in (("a", "red"), ("b", "red"), ("c", "blue")):
         await ledger.begin_task(task(name, project=project))
-    found = await find_forgettable(ledger, selection)
+    forgettable = await find_forgettable(ledger, selection)
 
     forgotten = await forget(ledger, selection)
 
     left = {name for (name,) in await ledger.rows("SELECT id FROM remembered_tasks")}
-    assert (set(found), forgotten.tasks, left) == (gone, len(gone), {"a", "b", "c"} - gone)
+    assert (set(forgettable), forgotten.tasks, left) == (removed, len(removed), {"a", "b", "c"} - removed)
 
 
 async def test_no_text_of_a_forgotten_task_is_left_in_any_file(home: Path, clock):
@@ -255,11 +255,11 @@ async def test_forgotten_tasks_are_imported_again_only_with_restore(ledger, cloc
     await forget(ledger, Selection(("t1",)))
 
     refused = await import_file(ledger, file)
-    gone = await ledger.task("t1")
+    after_forgetting = await ledger.task("t1")
     restored = await import_file(ledger, file, restore=True)
     row = await ledger.task("t1")
 
-    assert (refused.forgotten, gone, restored.added) == (1, None, 1)
+    assert (refused.forgotten, after_forgetting, restored.added) == (1, None, 1)
     assert row is not None
     assert row.text == "Sort a list"
     assert await ledger.rows("SELECT COUNT(*), SUM(cost_usd) FROM attempts") == [(1, 0.25)]

@@ -53,8 +53,8 @@ def _speed(profile: ModelProfile, stated: str) -> bool:
 def _cost(profile: ModelProfile, stated: dict[str, str]) -> bool:
     figures = profile.reference or profile.price
     assert figures is not None
-    ours = (figures.input_usd_per_million_tokens, figures.output_usd_per_million_tokens)
-    return all("$" in price and "/1M" in price for price in stated.values()) and ours == (
+    stated_by_profile = (figures.input_usd_per_million_tokens, figures.output_usd_per_million_tokens)
+    return all("$" in price and "/1M" in price for price in stated.values()) and stated_by_profile == (
         _number(stated["input"]),
         _number(stated["output"]),
     )
@@ -84,8 +84,8 @@ def _active_parameters(profile: ModelProfile, stated: str) -> bool:
 
 
 def _benchmarks(profile: ModelProfile, stated: dict[str, str]) -> bool:
-    ours = {b.name: b.percent for b in profile.benchmarks if b.source == SOURCE}
-    return ours == {name: _number(score) for name, score in stated.items()}
+    stated_by_profile = {b.name: b.percent for b in profile.benchmarks if b.source == SOURCE}
+    return stated_by_profile == {name: _number(score) for name, score in stated.items()}
 
 
 def _special_features(profile: ModelProfile, stated: list[dict[str, str]]) -> bool:

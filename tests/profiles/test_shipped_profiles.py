@@ -76,10 +76,10 @@ def test_local_models_are_free_and_have_a_setup_command(profile: ModelProfile):
 @pytest.mark.parametrize("profile", PRICED, ids=lambda p: p.id)
 def test_prices_match_genai_prices(profile: ModelProfile):
     for prompt_tokens in (1_000, 100_000, 100_001, 500_000):
-        ours = profile.cost_usd(input_tokens=prompt_tokens, output_tokens=3_000)
+        actual = profile.cost_usd(input_tokens=prompt_tokens, output_tokens=3_000)
 
         expected = _genai_price(profile, input_tokens=prompt_tokens, output_tokens=3_000)
-        assert Decimal(f"{ours:.9f}") == pytest.approx(expected, abs=Decimal("1e-9"))
+        assert Decimal(f"{actual:.9f}") == pytest.approx(expected, abs=Decimal("1e-9"))
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_prices_of_cached_tokens_match_genai_prices(profile: ModelProfile):
             "cache_write_tokens": 10_000,
         }
 
-        ours = profile.cost_usd(**tokens)
+        actual = profile.cost_usd(**tokens)
 
-        assert Decimal(f"{ours:.9f}") == pytest.approx(_genai_price(profile, **tokens), abs=Decimal("1e-9"))
+        assert Decimal(f"{actual:.9f}") == pytest.approx(_genai_price(profile, **tokens), abs=Decimal("1e-9"))
 
 
 def _genai_price(profile: ModelProfile, **tokens: int) -> Decimal:

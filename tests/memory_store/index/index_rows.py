@@ -22,9 +22,9 @@ def vectors(count: int, *, seed: int = 0, dimensions: int = DIMENSIONS) -> Any:
     return nearest_ids / np.linalg.norm(nearest_ids, axis=1, keepdims=True)
 
 
-async def add_tasks(ledger: Ledger, vecs: Any, *, prefix: str = "t", embedder: str = EMBEDDER) -> list[str]:
+async def add_tasks(ledger: Ledger, unit_vectors: Any, *, prefix: str = "t", embedder: str = EMBEDDER) -> list[str]:
     """Add a task for each vector; returns the task ids."""
-    ids = [f"{prefix}{number}" for number in range(len(vecs))]
+    ids = [f"{prefix}{number}" for number in range(len(unit_vectors))]
 
     def write(db: Any) -> None:
         db.executemany(
@@ -34,7 +34,7 @@ async def add_tasks(ledger: Ledger, vecs: Any, *, prefix: str = "t", embedder: s
         )
 
     await ledger.write(write)
-    await embeddings.store(ledger, embedder, ids, vecs)
+    await embeddings.store(ledger, embedder, ids, unit_vectors)
     return ids
 
 
@@ -45,15 +45,15 @@ async def wait_for_phase(keeper: IndexKeeper, *phases: str) -> None:
             await anyio.sleep(0.01)
 
 
-async def nearest_ids(keeper: IndexKeeper, vecs: Any) -> list[str | None]:
+async def nearest_ids(keeper: IndexKeeper, unit_vectors: Any) -> list[str | None]:
     """For each vector, the id of the task that has it. None: no task does."""
     answers: list[str | None] = []
-    for vector in vecs:
+    for vector in unit_vectors:
         near = await keeper.nearest(vector, 3, patience_s=WAIT_S)
         assert near is not None, keeper.state
         answers.append(near[0].task_id if near and near[0].similarity > 0.999 else None)
     return answers
 
 
-def exact_order(vecs: Any, vector: Any, count: int) -> Sequence[int]:
-    return np.argsort(-(vecs @ vector), kind="stable")[:count].tolist()
+def exact_order(unit_vectors: Any, vector: Any, count: int) -> Sequence[int]:
+    return np.argsort(-(unit_vectors @ vector), kind="stable")[:count].tolist()

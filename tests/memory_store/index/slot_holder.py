@@ -37,7 +37,7 @@ async def serve(home: Path, name: str) -> None:
     ledger = await Ledger.open(home, lambda: dt.datetime(2026, 11, 24, tzinfo=dt.UTC))
     storage = ChromaSlot(home / "index", EMBEDDER)
     keeper = IndexKeeper(ledger, EMBEDDER, storage)
-    vecs = vectors(5000)
+    unit_vectors = vectors(5000)
     async with anyio.create_task_group() as group:
         keeper.start(group)
         _print_line("started")
@@ -47,10 +47,10 @@ async def serve(home: Path, name: str) -> None:
         while request := (await _read_line()).split():
             number = int(request[1])
             if request[0] == "add":
-                _print_line((await add_tasks(ledger, vecs[number : number + 1], prefix=f"{name}-{number}-"))[0])
+                _print_line((await add_tasks(ledger, unit_vectors[number : number + 1], prefix=f"{name}-{number}-"))[0])
             else:
                 await ledger.refresh()
-                _print_line(str((await nearest_ids(keeper, vecs[number : number + 1]))[0]))
+                _print_line(str((await nearest_ids(keeper, unit_vectors[number : number + 1]))[0]))
         group.cancel_scope.cancel()
     await keeper.aclose()
     await ledger.aclose()

@@ -68,27 +68,27 @@ def storage(url: str, ledger: Ledger) -> Callable[[], ChromaServer]:
 
 
 async def test_tasks_of_the_ledger_and_later_ones_are_found(ledger, storage, open_keeper):
-    vecs = vectors(700)
-    ids = await add_tasks(ledger, vecs[:600])
+    unit_vectors = vectors(700)
+    ids = await add_tasks(ledger, unit_vectors[:600])
 
     async with open_keeper(storage=storage()) as keeper:
         await wait_for_phase(keeper, "ready")
-        ids += await add_tasks(ledger, vecs[600:], prefix="late")
-        assert await nearest_ids(keeper, vecs[::10]) == ids[::10]
+        ids += await add_tasks(ledger, unit_vectors[600:], prefix="late")
+        assert await nearest_ids(keeper, unit_vectors[::10]) == ids[::10]
         assert keeper.state.phase == "ready"
 
 
 async def test_two_keepers_that_share_a_server_find_each_others_tasks(ledger, home: Path, clock, storage, open_keeper):
-    vecs = vectors(40)
-    ids = await add_tasks(ledger, vecs[:30])
+    unit_vectors = vectors(40)
+    ids = await add_tasks(ledger, unit_vectors[:30])
     other = await Ledger.open(home, clock)
 
     async with open_keeper(storage=storage()) as first, open_keeper(storage=storage(), on_ledger=other) as second:
         await wait_for_phase(first, "ready")
         await wait_for_phase(second, "ready")
-        ids += await add_tasks(other, vecs[30:], prefix="late")
-        assert await nearest_ids(first, vecs) == ids
-        assert await nearest_ids(second, vecs) == ids
+        ids += await add_tasks(other, unit_vectors[30:], prefix="late")
+        assert await nearest_ids(first, unit_vectors) == ids
+        assert await nearest_ids(second, unit_vectors) == ids
     await other.aclose()
 
 
@@ -130,23 +130,23 @@ async def test_a_removed_embedding_is_removed_from_the_server(ledger, storage, o
 async def test_an_unreachable_server_is_reported_with_a_remedy_and_used_once_it_is_up(
     ledger, tmp_path: Path, open_keeper
 ):
-    vecs = vectors(30)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(30)
+    ids = await add_tasks(ledger, unit_vectors)
     port = _free_port()
     storage = ChromaServer(f"http://127.0.0.1:{port}", ledger, EMBEDDER)
 
     async with open_keeper(storage=storage, retry_after_s=0.1) as keeper:
         await wait_for_phase(keeper, "unavailable")
         text = keeper.state.as_text()
-        meanwhile = await nearest_ids(keeper, vecs)
+        meanwhile = await nearest_ids(keeper, unit_vectors)
         with _running(tmp_path / "chroma", port):
             await wait_for_phase(keeper, "ready")
-            assert await nearest_ids(keeper, vecs) == ids
-        after_stop = await nearest_ids(keeper, vecs)
+            assert await nearest_ids(keeper, unit_vectors) == ids
+        after_stop = await nearest_ids(keeper, unit_vectors)
         await wait_for_phase(keeper, "unavailable")
         with _running(tmp_path / "emptied", port):
             await wait_for_phase(keeper, "ready")
-            assert await nearest_ids(keeper, vecs) == ids
+            assert await nearest_ids(keeper, unit_vectors) == ids
 
     assert meanwhile == after_stop == ids
     assert f"127.0.0.1:{port}" in text
@@ -156,8 +156,8 @@ async def test_an_unreachable_server_is_reported_with_a_remedy_and_used_once_it_
 async def test_the_servers_collection_is_reused_after_the_index_folder_is_deleted(
     ledger, home: Path, url, clock, open_keeper
 ):
-    vecs = vectors(40)
-    await add_tasks(ledger, vecs)
+    unit_vectors = vectors(40)
+    await add_tasks(ledger, unit_vectors)
     async with open_keeper(storage=ChromaServer(url, ledger, EMBEDDER)) as keeper:
         await wait_for_phase(keeper, "ready")
     shutil.rmtree(home / "index", ignore_errors=True)
@@ -180,12 +180,12 @@ async def test_requests_to_the_server_ignore_proxy_variables(
         monkeypatch.setenv(name, dead)
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    vecs = vectors(20)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(20)
+    ids = await add_tasks(ledger, unit_vectors)
 
     async with open_keeper(storage=storage()) as keeper:
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs) == ids
+        assert await nearest_ids(keeper, unit_vectors) == ids
 
 
 async def test_closing_leaves_no_connection_open(ledger, storage):

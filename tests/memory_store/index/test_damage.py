@@ -55,12 +55,12 @@ GRAPH = ("data_level0.bin", "header.bin", "index_metadata.pickle", "length.bin",
 @pytest.fixture(scope="module")
 def complete_index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], Any]:
     """The data folder of a closed ledger with a complete index, the task ids, and their vectors."""
-    home, vecs = tmp_path_factory.mktemp("whole") / "home", vectors(TASKS)
+    home, unit_vectors = tmp_path_factory.mktemp("whole") / "home", vectors(TASKS)
 
     async def build() -> list[str]:
         ledger = await Ledger.open(home, lambda: dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC))
         keeper = IndexKeeper(ledger, EMBEDDER, ChromaSlot(home / "index", EMBEDDER))
-        ids = await add_tasks(ledger, vecs)
+        ids = await add_tasks(ledger, unit_vectors)
         async with anyio.create_task_group() as group:
             keeper.start(group)
             await wait_for_phase(keeper, "ready")
@@ -69,15 +69,15 @@ def complete_index(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list
         await ledger.aclose()
         return ids
 
-    return home, anyio.run(build), vecs
+    return home, anyio.run(build), unit_vectors
 
 
 @pytest.fixture
 def index_copy(complete_index, home: Path) -> tuple[list[str], Any]:
     """A copy of it in `home`; must be requested before the fixture `ledger`."""
-    folder, ids, vecs = complete_index
+    folder, ids, unit_vectors = complete_index
     shutil.copytree(folder, home)  # with the modification times, which are in the seal
-    return ids, vecs
+    return ids, unit_vectors
 
 
 def _index_file(root: Path, name: str) -> Path:
@@ -93,12 +93,12 @@ async def _assert_noticed(root: Path) -> None:
 
 
 async def _assert_rebuilt(index_copy, root: Path, open_keeper) -> None:
-    ids, vecs = index_copy
+    ids, unit_vectors = index_copy
     before = set((root / "0").glob("g-*"))
     async with open_keeper() as keeper:
-        assert await nearest_ids(keeper, vecs[:3]) == ids[:3]
+        assert await nearest_ids(keeper, unit_vectors[:3]) == ids[:3]
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
+        assert await nearest_ids(keeper, unit_vectors[::20]) == ids[::20]
     assert not before & set((root / "0").glob("g-*"))
 
 
@@ -198,12 +198,12 @@ async def test_a_deleted_index_is_rebuilt(index_copy, root: Path, open_keeper):
 
 async def test_an_index_of_another_ledger_is_rebuilt(index_copy, home: Path, clock, root: Path, open_keeper):
     other = await Ledger.open(home / "other", clock)
-    vecs = vectors(60, seed=7)
-    ids = await add_tasks(other, vecs, prefix="other")
+    unit_vectors = vectors(60, seed=7)
+    ids = await add_tasks(other, unit_vectors, prefix="other")
 
     async with open_keeper(on_ledger=other) as keeper:
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs) == ids
+        assert await nearest_ids(keeper, unit_vectors) == ids
     await other.aclose()
 
 
@@ -248,20 +248,20 @@ class _FailingIndex:
 async def test_queries_are_answered_while_chroma_calls_fail_and_the_index_recovers(
     ledger, root, open_keeper, call: str
 ):
-    vecs = vectors(150)
-    ids = await add_tasks(ledger, vecs[:50])
+    unit_vectors = vectors(150)
+    ids = await add_tasks(ledger, unit_vectors[:50])
     storage = _FailingStorage(ChromaSlot(root, EMBEDDER))
 
     async with open_keeper(storage=storage) as keeper:
         await wait_for_phase(keeper, "ready")
         storage.failing_call = call
-        ids += await add_tasks(ledger, vecs[50:], prefix="late")
-        assert await nearest_ids(keeper, vecs) == ids
+        ids += await add_tasks(ledger, unit_vectors[50:], prefix="late")
+        assert await nearest_ids(keeper, unit_vectors) == ids
         with anyio.fail_after(WAIT_S):
             while storage.failing_call is not None:  # noqa: ASYNC110 - cleared in the background
                 await anyio.sleep(0.01)
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs) == ids
+        assert await nearest_ids(keeper, unit_vectors) == ids
 
 
 @contextmanager
@@ -300,8 +300,8 @@ needs_mount = pytest.mark.skipif(not _may_mount(), reason="needs a user who may 
 async def test_a_read_only_folder_is_reported_with_a_remedy_and_queries_are_still_answered(
     ledger, root, open_keeper, is_built: bool
 ):
-    vecs = vectors(60)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(60)
+    ids = await add_tasks(ledger, unit_vectors)
     if is_built:
         async with open_keeper() as keeper:
             await wait_for_phase(keeper, "ready")
@@ -311,10 +311,10 @@ async def test_a_read_only_folder_is_reported_with_a_remedy_and_queries_are_stil
         async with open_keeper() as keeper:
             await wait_for_phase(keeper, "unavailable")
             text = keeper.state.as_text()
-            assert await nearest_ids(keeper, vecs) == ids
+            assert await nearest_ids(keeper, unit_vectors) == ids
     async with open_keeper() as keeper:
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs) == ids
+        assert await nearest_ids(keeper, unit_vectors) == ids
 
     assert str(root) in text
     assert "Make the folder writable" in text
@@ -325,31 +325,31 @@ async def test_a_read_only_folder_is_reported_with_a_remedy_and_queries_are_stil
 async def test_a_full_disk_is_reported_with_a_remedy_and_queries_are_still_answered(
     ledger, root, open_keeper, kib: int, count: int
 ):
-    vecs = vectors(count)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(count)
+    ids = await add_tasks(ledger, unit_vectors)
 
     with _small_disk(root, kib):
         async with open_keeper(retry_after_s=0.05) as keeper:
             await wait_for_phase(keeper, "unavailable")
             text = keeper.state.as_text()
-            assert await nearest_ids(keeper, vecs[::100]) == ids[::100]
+            assert await nearest_ids(keeper, unit_vectors[::100]) == ids[::100]
             await anyio.run_process(["mount", "-o", "remount,size=60m", str(root)])
             await wait_for_phase(keeper, "ready")
-            assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
+            assert await nearest_ids(keeper, unit_vectors[::20]) == ids[::20]
 
     assert "free disk space" in text
 
 
 async def test_a_file_size_limit_is_reported_with_a_remedy(ledger, root: Path, open_keeper):
-    vecs = vectors(3000)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(3000)
+    ids = await add_tasks(ledger, unit_vectors)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     async with open_keeper() as keeper:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
         try:
             await wait_for_phase(keeper, "unavailable")
-            assert await nearest_ids(keeper, vecs[::100]) == ids[::100]
+            assert await nearest_ids(keeper, unit_vectors[::100]) == ids[::100]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
@@ -357,15 +357,15 @@ async def test_a_file_size_limit_is_reported_with_a_remedy(ledger, root: Path, o
 
 
 async def test_queries_are_answered_without_chroma(ledger, open_keeper, monkeypatch: pytest.MonkeyPatch):
-    vecs = vectors(40)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(40)
+    ids = await add_tasks(ledger, unit_vectors)
     monkeypatch.setitem(__import__("sys").modules, "chromadb", None)
 
     async with open_keeper() as keeper:
         await wait_for_phase(keeper, "unavailable")
 
         assert "Install Chargehand again" in keeper.state.as_text()
-        assert await nearest_ids(keeper, vecs) == ids
+        assert await nearest_ids(keeper, unit_vectors) == ids
 
 
 def test_chroma_settings_ignore_a_dotenv_file_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -385,10 +385,10 @@ async def test_a_new_index_that_fails_its_check_is_not_rebuilt_endlessly(ledger,
         raise IndexDamaged("told to")
 
     monkeypatch.setattr(keeper_module, "check_findable", refuse)
-    vecs = vectors(40)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(40)
+    ids = await add_tasks(ledger, unit_vectors)
 
     async with open_keeper() as keeper:
         await wait_for_phase(keeper, "unavailable")
 
-        assert await nearest_ids(keeper, vecs) == ids
+        assert await nearest_ids(keeper, unit_vectors) == ids

@@ -30,15 +30,15 @@ async def filler_in(root: Path) -> AsyncIterator[Filler]:
 
 
 async def test_vectors_added_by_the_filling_process_are_found(ledger, root: Path, open_keeper):
-    vecs = vectors(1_300)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(1_300)
+    ids = await add_tasks(ledger, unit_vectors)
 
     for _ in range(2):
         async with open_keeper(storage=ChromaSlot(root, EMBEDDER, filling_threshold=100)) as keeper:
-            assert await nearest_ids(keeper, vecs[:3]) == ids[:3]
+            assert await nearest_ids(keeper, unit_vectors[:3]) == ids[:3]
             await wait_for_phase(keeper, "ready")
-            assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
-            assert keeper.state.total == len(vecs)
+            assert await nearest_ids(keeper, unit_vectors[::20]) == ids[::20]
+            assert keeper.state.total == len(unit_vectors)
 
 
 async def test_a_killed_filling_process_is_reported_with_its_exit_code(root: Path):
@@ -87,8 +87,8 @@ async def test_the_slot_stays_locked_while_the_filling_process_runs(root: Path):
 
 
 async def test_the_index_recovers_after_its_filling_process_is_killed(ledger, root: Path, open_keeper, monkeypatch):
-    vecs = vectors(1_300)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(1_300)
+    ids = await add_tasks(ledger, unit_vectors)
     add, killed_pids = Filler.add, []
 
     async def add_and_kill_once(self, *arguments) -> None:
@@ -100,8 +100,8 @@ async def test_the_index_recovers_after_its_filling_process_is_killed(ledger, ro
     monkeypatch.setattr(Filler, "add", add_and_kill_once)
 
     async with open_keeper(storage=ChromaSlot(root, EMBEDDER, filling_threshold=100), retry_after_s=0.01) as keeper:
-        assert await nearest_ids(keeper, vecs[:3]) == ids[:3]
+        assert await nearest_ids(keeper, unit_vectors[:3]) == ids[:3]
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs[::20]) == ids[::20]
+        assert await nearest_ids(keeper, unit_vectors[::20]) == ids[::20]
 
     assert len(killed_pids) == 1

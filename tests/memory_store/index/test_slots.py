@@ -146,8 +146,8 @@ async def test_tasks_written_by_one_process_are_found_by_the_others_in_their_nex
 async def test_after_kills_while_loading_or_rebuilding_the_next_start_finds_all_tasks(
     ledger: Ledger, root: Path, start: Start, open_keeper
 ):
-    vecs = vectors(TASKS)
-    ids = await add_tasks(ledger, vecs)
+    unit_vectors = vectors(TASKS)
+    ids = await add_tasks(ledger, unit_vectors)
     random_delays = random.Random(3)
     parent = start("serve_children")
     assert _read_line(parent) == "ready"
@@ -164,7 +164,7 @@ async def test_after_kills_while_loading_or_rebuilding_the_next_start_finds_all_
 
     async with open_keeper() as keeper:
         await wait_for_phase(keeper, "ready")
-        assert await nearest_ids(keeper, vecs[::3]) == ids[::3]
+        assert await nearest_ids(keeper, unit_vectors[::3]) == ids[::3]
         assert await nearest_ids(keeper, vectors(1, seed=number + 50)) == [after]
     slot = take_slot(root)
     assert slot.number == 0

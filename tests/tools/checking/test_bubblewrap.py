@@ -1,3 +1,5 @@
+"""The bubblewrap sandbox: isolation, limits, and clean-up of processes."""
+
 import os
 import socket
 import sys

@@ -1,3 +1,5 @@
+"""Ignore rules, compared with git's own results."""
+
 import subprocess
 from pathlib import Path
 

@@ -1,3 +1,5 @@
+"""Languages by fence tag, file name and text."""
+
 import pytest
 
 from chargehand.tools.checking.languages import guess_language, language_named, language_of, language_of_file

@@ -1,3 +1,5 @@
+"""Static checks: parsing and linting of Python, JSON and other languages."""
+
 import re
 import subprocess
 

@@ -1,3 +1,5 @@
+"""The escape probe, in the real sandbox and with made-up reports."""
+
 import json
 import os
 import subprocess

@@ -1,3 +1,5 @@
+"""The copy of a project that its tests run in."""
+
 import errno
 import os
 from pathlib import Path

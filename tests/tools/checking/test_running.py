@@ -1,3 +1,5 @@
+"""Running Python tests of an answer in the sandbox."""
+
 import base64
 import hashlib
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The search for a sandbox on this machine, and its reasons and remedies."""
+
 import pytest
 
 from chargehand.tools.checking.sandbox_search import Backends, find_sandbox, search_sandbox

@@ -1,3 +1,5 @@
+"""The seccomp filter, run by a small interpreter."""
+
 import struct
 
 import pytest

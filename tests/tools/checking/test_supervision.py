@@ -1,3 +1,5 @@
+"""The supervision of a sandboxed process."""
+
 import sys
 
 import pytest

@@ -21,14 +21,16 @@ def measured(passed: Sequence[float], task_type: TaskType = "code_generation") -
 
 
 def after(**models: ModelPassRate) -> dict[str, Ability]:
-    return abilities(CATALOGUE, PassRates({name.replace("_", "-"): found for name, found in models.items()}))
+    return abilities(
+        CATALOGUE, PassRates({name.replace("_", "-"): measured_ability for name, measured_ability in models.items()})
+    )
 
 
 def test_measurements_that_match_the_expectation_hardly_change_an_ability():
     limit = BEFORE[MODEL].complexity_at_half
-    found = after(qwen3_30b_a3b=measured([float(2 + index * 6 / 23 < limit) for index in range(24)]))[MODEL]
+    measured_ability = after(qwen3_30b_a3b=measured([float(2 + index * 6 / 23 < limit) for index in range(24)]))[MODEL]
 
-    assert found.complexity_at_half == pytest.approx(limit, abs=0.4)
+    assert measured_ability.complexity_at_half == pytest.approx(limit, abs=0.4)
 
 
 def test_more_measurements_change_an_ability_more_with_diminishing_effect():
@@ -45,11 +47,11 @@ def test_more_measurements_change_an_ability_more_with_diminishing_effect():
 def test_measurements_change_an_ability_from_published_results_less_than_an_estimate():
     published = next(model for model, ability in BEFORE.items() if not ability.is_estimated)
     rates = PassRates({model: measured([0.0] * 6) for model in (published, MODEL)})
-    found = abilities(CATALOGUE, rates)
+    measured_ability = abilities(CATALOGUE, rates)
 
     assert BEFORE[MODEL].is_estimated
     published_drop, guess_drop = (
-        BEFORE[model].complexity_at_half - found[model].complexity_at_half for model in (published, MODEL)
+        BEFORE[model].complexity_at_half - measured_ability[model].complexity_at_half for model in (published, MODEL)
     )
     assert 0 < published_drop < guess_drop
 
@@ -62,10 +64,10 @@ def test_passes_count_less_if_all_models_pass_the_same_suite():
 
 
 def test_failures_in_a_task_type_lower_expected_success_most_in_that_type():
-    found = after(qwen3_30b_a3b=measured([0.0] * 20, "debugging"))[MODEL]
+    measured_ability = after(qwen3_30b_a3b=measured([0.0] * 20, "debugging"))[MODEL]
 
     drop = {
-        kind: BEFORE[MODEL].expected_success(4.0, kind) - found.expected_success(4.0, kind)
+        kind: BEFORE[MODEL].expected_success(4.0, kind) - measured_ability.expected_success(4.0, kind)
         for kind in ("debugging", "formatting")
     }
     assert drop["debugging"] > drop["formatting"] > 0
@@ -87,6 +89,6 @@ def test_a_model_inherits_its_ancestors_measurements_until_it_is_measured_itself
 
 
 def test_poor_measurements_of_an_ancestor_do_not_lower_a_models_ability():
-    found = after(claude_3_opus=measured([0.0] * 40))["claude-opus-5-5"]
+    measured_ability = after(claude_3_opus=measured([0.0] * 40))["claude-opus-5-5"]
 
-    assert found == BEFORE["claude-opus-5-5"]
+    assert measured_ability == BEFORE["claude-opus-5-5"]
