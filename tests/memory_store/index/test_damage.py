@@ -321,7 +321,7 @@ async def test_a_read_only_folder_is_reported_with_a_remedy_and_queries_are_stil
 
 
 @needs_mount
-@pytest.mark.parametrize(("kib", "count"), [(4, 60), (1500, 3000)])
+@pytest.mark.parametrize(("kib", "count"), [(4, 60), (150, 60), (1500, 3000)])
 async def test_a_full_disk_is_reported_with_a_remedy_and_queries_are_still_answered(
     ledger, root, open_keeper, kib: int, count: int
 ):
