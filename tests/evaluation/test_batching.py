@@ -146,8 +146,8 @@ async def test_a_refused_batch_costs_nothing_and_reports_the_reason(lab):
 
         assert await spent_usd(lab) == 0
         assert "ANTHROPIC_API_KEY" in progress.given_up[HAIKU]
-        ((left,),) = await lab.services.ledger.rows("SELECT COUNT(*) FROM batched")
-        assert left == 0
+        ((remaining,),) = await lab.services.ledger.rows("SELECT COUNT(*) FROM batched")
+        assert remaining == 0
 
 
 async def test_nothing_is_requested_again_while_the_vendor_fails_to_list_its_batches(lab):

@@ -86,7 +86,7 @@ def test_a_proposal_from_a_small_difference_warns_that_it_may_be_chance():
     assert all("chance" in p.warnings[0] for p in proposals)
 
 
-def test_a_model_that_passed_fewer_items_or_is_neither_better_faster_nor_cheaper_is_not_proposed():
+def test_a_model_that_passed_fewer_items_or_brings_no_advantage_is_not_proposed():
     assert proposals_by_place(compare_marks("+---", "++--", seconds=(1.0, 9.0))) == {}
     assert proposals_by_place(compare_marks("++--", "++--")) == {}
     assert proposals_by_place(compare_marks("....", "++--")) == {}

@@ -63,16 +63,16 @@ def test_apgr_is_half_for_random_routing_highest_for_an_oracle_and_lowest_for_it
     assert apgr(weak - strong, weak, strong) == pytest.approx(0.25, abs=0.01)
 
 
-def test_a_part_of_the_tasks_in_which_the_weaker_model_is_better_is_left_out(file: Path):
+def test_apgr_leaves_out_task_groups_in_which_the_weaker_model_is_better(file: Path):
     table = read_outcomes(file)
-    usual, reversed_ = np.arange(20), np.arange(20, 40)
+    normal, reversed_ = np.arange(20), np.arange(20, 40)
     table.solved[reversed_] = table.solved[reversed_, ::-1]
     pair = [(0, 1)]
 
-    found = mean_apgr(table, [usual, reversed_], table.solved, pair)
+    mean = mean_apgr(table, [normal, reversed_], table.solved, pair)
 
-    assert found == pytest.approx(0.75)
-    assert found == mean_apgr(table, [usual], table.solved, pair)
+    assert mean == pytest.approx(0.75)
+    assert mean == mean_apgr(table, [normal], table.solved, pair)
 
 
 def test_the_calibration_error_is_the_mean_distance_of_prediction_and_rate():
@@ -123,13 +123,13 @@ def test_a_plan_that_predicts_outcomes_costs_less_than_a_random_mix_of_the_same_
     assert spend["random mix, one answer, for 95%"] == pytest.approx(0.91, abs=0.03)
 
 
-def test_a_random_mix_sends_no_more_to_the_stronger_model_than_the_goal_takes(file: Path):
+def test_a_random_mix_sends_no_more_to_the_stronger_model_than_the_goal_requires(file: Path):
     table = read_outcomes(file)
     table.solved[:, 0] = 0.36
 
-    weighed = compare_strategies(table, {OURS: table.solved, RIVAL: table.solved})
+    comparison = compare_strategies(table, {OURS: table.solved, RIVAL: table.solved})
 
-    spend = {point.name: point.spend for point in weighed.points}
+    spend = {point.name: point.spend for point in comparison.points}
     assert spend["random mix, one answer, for 95%"] == pytest.approx(0.1 + 0.9 * 0.93)
 
 
@@ -220,14 +220,14 @@ def test_a_models_cost_is_the_mean_of_the_rows_that_state_it(file: Path, tmp_pat
     assert dict(zip(table.models, table.cost, strict=True)) == {"cheap": pytest.approx(0.1), "dear": pytest.approx(1)}
 
 
-def test_an_attempt_is_paid_at_its_own_cost(file: Path):
+def test_each_attempt_costs_what_its_row_states(file: Path):
     table = read_outcomes(file)
-    paid = np.where(table.solved > 0, table.paid, 5 * table.paid)  # what is given up in the end costs more
+    paid = np.where(table.solved > 0, table.paid, 5 * table.paid)  # unsolved attempts cost more
     costly = dataclasses.replace(table, cost=paid.mean(axis=0), paid=paid)
 
-    weighed = compare_strategies(costly, {OURS: costly.solved, RIVAL: costly.solved})
+    comparison = compare_strategies(costly, {OURS: costly.solved, RIVAL: costly.solved})
 
-    spend = {point.name: point.spend for point in weighed.points}
+    spend = {point.name: point.spend for point in comparison.points}
     assert spend["always cheap"] == pytest.approx(0.3)
     assert spend["plan, one answer, for 95%"] == pytest.approx(0.55)
     assert spend["oracle, one answer"] == pytest.approx(0.55)
@@ -267,8 +267,8 @@ def test_the_report_on_ten_tasks_with_one_failure_contains_no_nan(tmp_path: Path
     assert (code, "nan" in capsys.readouterr().out) == (0, False)
 
 
-def _changed(file: Path, change: Callable[[str, dict[str, Any]], None]) -> Path:
-    """A copy of the file. change: called with each row's number and its outcomes."""
+def _write_changed(file: Path, change: Callable[[str, dict[str, Any]], None]) -> Path:
+    """Write a copy of the file. change: called with each row's number and its outcomes."""
     rows = [json.loads(line) for line in gzip.decompress(file.read_bytes()).splitlines()]
     for number, row in enumerate(rows):
         change(str(number), row["outcomes"])
@@ -277,55 +277,57 @@ def _changed(file: Path, change: Callable[[str, dict[str, Any]], None]) -> Path:
     return copy
 
 
-def test_models_that_some_rows_lack_and_texts_that_repeat_are_named(
+def test_the_report_names_models_missing_from_rows_and_counts_repeated_texts(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    some = _changed(file, lambda number, outcomes: outcomes.update({"rare": {"correct": 1}} if number == "3" else {}))
-    twice = tmp_path / "twice.jsonl"
-    twice.write_bytes(some.read_bytes() * 2)
+    partial = _write_changed(
+        file, lambda number, outcomes: outcomes.update({"rare": {"correct": 1}} if number == "3" else {})
+    )
+    repeated = tmp_path / "twice.jsonl"
+    repeated.write_bytes(partial.read_bytes() * 2)
 
-    assert replay_outcomes(twice) == 0
+    assert replay_outcomes(repeated) == 0
 
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "Some rows lack outcomes of rare: left out." in shown
-    assert "40 of 80 tasks repeat another's text" in shown
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Some rows lack outcomes of rare: left out." in printed
+    assert "40 of 80 tasks repeat another's text" in printed
 
 
 def test_plans_are_not_compared_with_a_best_model_that_costs_nothing(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    free = _changed(file, lambda _, outcomes: outcomes["dear"].update(cost_usd=0))
+    free = _write_changed(file, lambda _, outcomes: outcomes["dear"].update(cost_usd=0))
     picture = tmp_path / "cost.svg"
 
     assert replay_outcomes(free, picture=picture) == 0
 
-    shown = " ".join(capsys.readouterr().out.split())
-    assert "dear solves the most and costs nothing, so plans are not compared, and" in shown
-    assert "nan" not in shown
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "dear solves the most and costs nothing, so plans are not compared, and" in printed
+    assert "nan" not in printed
     assert not picture.exists()
 
 
-def test_a_name_of_a_model_in_brackets_is_shown_whole(
+def test_a_model_name_with_brackets_is_printed_in_full(
     file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("COLUMNS", "200")
-    named = _changed(file, lambda _, outcomes: outcomes.update({"dear [/high]": outcomes.pop("dear")}))
+    renamed = _write_changed(file, lambda _, outcomes: outcomes.update({"dear [/high]": outcomes.pop("dear")}))
 
-    assert replay_outcomes(named, orders=1) == 0
+    assert replay_outcomes(renamed, orders=1) == 0
 
     assert capsys.readouterr().out.count("always dear [/high]") == 3
 
 
-def test_a_model_that_solves_next_to_nothing_is_compared_without_a_warning(file: Path):
-    first = _changed(
+def test_models_that_solve_almost_nothing_are_compared_without_a_warning(file: Path):
+    changed = _write_changed(
         file, lambda n, outcomes: outcomes.update(cheap={"correct": 0}, dear={"correct": int(n in ("0", "2"))})
     )
-    table = read_outcomes(first)
+    table = read_outcomes(changed)
 
     assert compare_strategies(table, {OURS: table.solved, RIVAL: table.solved}).points
 
 
-def test_a_blank_line_and_a_byte_order_mark_may_come_before_outcomes(file: Path, tmp_path: Path):
+def test_outcome_files_may_have_a_byte_order_mark_a_blank_first_line_and_crlf_line_ends(file: Path, tmp_path: Path):
     odd = tmp_path / "odd.jsonl"
     odd.write_bytes(b"\xef\xbb\xbf\r\n" + gzip.decompress(file.read_bytes()).replace(b"\n", b"\r\n"))
 
@@ -333,7 +335,7 @@ def test_a_blank_line_and_a_byte_order_mark_may_come_before_outcomes(file: Path,
     assert len(read_outcomes(odd).tasks) == 40
 
 
-def test_files_that_would_be_replaced_or_are_given_twice_are_refused(
+def test_output_files_that_are_inputs_and_two_inputs_where_one_is_expected_are_refused(
     file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     before, other = file.read_bytes(), str(tmp_path / "other.jsonl")
@@ -346,7 +348,7 @@ def test_files_that_would_be_replaced_or_are_given_twice_are_refused(
         main(["bench", "delegate", str(file), "--data", other]),
     ]
 
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert codes == [2] * 5
     assert file.read_bytes() == before
-    assert (told.count("would replace"), told.count("Give one of them.")) == (3, 2)
+    assert (errors.count("would replace"), errors.count("Give one of them.")) == (3, 2)
