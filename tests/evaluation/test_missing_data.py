@@ -18,7 +18,7 @@ from chargehand.server.cli import main
         ("retrieval", "--data"),
     ],
 )
-def test_a_missing_folder_is_named_and_nothing_is_measured(
+def test_a_missing_input_path_is_named_and_nothing_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ):
     missing = tmp_path / "nowhere [" / "bold]"
@@ -50,7 +50,7 @@ def test_a_project_file_that_is_no_archive_is_named(tmp_path: Path, capsys: pyte
         ("predict", "--memory", "m.jsonl", "--out", "p.jsonl", "--tasks"),
     ],
 )
-def test_a_missing_file_is_named_with_the_remedy(
+def test_a_missing_input_file_is_named_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ):
     missing = tmp_path / "nowhere"
