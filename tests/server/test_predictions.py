@@ -95,7 +95,7 @@ async def test_an_invalid_task_row_is_reported_with_its_line(
     assert "line 2" in " ".join(capsys.readouterr().err.split())
 
 
-async def test_tasks_whose_outcomes_are_in_the_memory_are_counted_aloud(
+async def test_tasks_whose_outcomes_are_in_the_memory_are_counted_on_stderr(
     outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
     tasks = tmp_path / "tasks.jsonl"
@@ -115,7 +115,7 @@ async def test_tasks_whose_outcomes_are_in_the_memory_are_counted_aloud(
         ('{"task_id": "1"}\n', ", line 1: prompt: Field required. A row needs task_id, and prompt or text."),
     ],
 )
-async def test_a_file_that_holds_no_tasks_is_refused_with_the_place(
+async def test_a_file_without_valid_tasks_is_refused_with_file_and_line(
     outcomes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: str, message: str
 ):
     tasks, out = tmp_path / "tasks.jsonl", tmp_path / "predictions.jsonl"
