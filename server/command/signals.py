@@ -1,7 +1,9 @@
 """Handling of the signals that end commands with paid requests pending."""
 
+import asyncio
 import signal
 from collections.abc import Callable
+from types import FrameType
 
 import anyio
 import anyio.abc
@@ -13,21 +15,21 @@ async def cancel_on_signal(cancel: Callable[[], object], *, task_status: anyio.a
     """Call `cancel` on the first signal to end, so that pending work settles its costs. Runs until cancelled.
 
     Later ones are ignored up to the end of the process, which is near: they would only keep it from printing what came
-    of the work.
+    of the work. Must run in the main thread.
     """
-    numbers = end_signals()
-    if not numbers:  # Ctrl-C ends the process as usual
-        task_status.started()
-        return
-    is_ending = False
+    arrived = anyio.Event()
+    loop = asyncio.get_running_loop()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(arrived.set)
+
+    # Not asyncio's own handlers: as they are removed, a further signal ends the process for a moment.
+    before = {number: signal.signal(number, note) for number in end_signals()}
+    task_status.started()
     try:
-        with anyio.open_signal_receiver(*numbers) as signals:
-            task_status.started()
-            async for _ in signals:
-                is_ending = True
-                break
-            cancel()
-            await anyio.sleep_forever()
+        await arrived.wait()
+        cancel()
+        await anyio.sleep_forever()
     finally:
-        for number in numbers if is_ending else ():
-            signal.signal(number, signal.SIG_IGN)
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_IGN if arrived.is_set() else handler)

@@ -255,7 +255,6 @@ def run_pytest(arguments: list[str]) -> dict[str, object]:
         import pytest
     except ImportError as error:
         return {"status": "broken_tests", "failure": f"pytest cannot be imported in the sandbox: {error}"}
-
     # Before pytest's own hook, which replaces unittest's skip exception by its own.
     pytest.hookimpl(tryfirst=True)(ResultCounter.pytest_runtest_makereport)
     pytest.hookimpl(hookwrapper=True)(ResultCounter.pytest_make_collect_report)
@@ -312,9 +311,7 @@ class ResultCounter:
 
     def pytest_collection_finish(self, session: Any) -> None:
         self.collected = len(session.items)
-        self.idle.update(
-            item.nodeid for item in session.items if reading.only_computes(getattr(item, "function", None))
-        )
+        self.idle.update(i.nodeid for i in session.items if reading.only_computes(getattr(i, "function", None)))
 
     def pytest_warning_recorded(self, warning_message: Any, nodeid: str) -> None:
         if issubclass(warning_message.category, RuntimeWarning) and UNAWAITED.search(str(warning_message.message)):
