@@ -137,8 +137,10 @@ async def _refuse(why: str, _: object) -> None:
 
 
 def _certificates(vendor: Vendor) -> ssl.SSLContext:
-    """The certificates from SSL_CERT_FILE and SSL_CERT_DIR, which clients otherwise use only with `trust_env`. None for
-    an address without TLS: loading them takes 20 ms per client."""
+    """The certificates from SSL_CERT_FILE and SSL_CERT_DIR, which clients otherwise use only with `trust_env`.
+
+    Without TLS none are loaded, which takes 20 ms per client.
+    """
     import httpx
 
     if not vendor.url.startswith("https:"):
