@@ -167,7 +167,7 @@ async def _terms(services: Services, arguments: EvaluateArguments, console: Cons
         models = tuple(dict.fromkeys(services.catalogue.named(name, services.today)[0].id for name in arguments.models))
         unreachable = [f"{model}: {there[model].why_not}" for model in models if not there[model].is_reachable]
         if unreachable:
-            raise BadArgument(f"--models: {'; '.join(unreachable)}")
+            raise BadArgument(f"--models: {'; '.join(why.rstrip('.') for why in unreachable)}.")
     else:
         models = tuple(
             sorted(p.id for p in services.catalogue if there[p.id].is_reachable and p.is_offered_on(services.today))

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio.to_thread
 
 from ...evaluation.terms import OWN_SUITE, EvaluationTerms, seed_of_week
-from ...memory_store.evaluation_runs import evaluations_of
+from ...memory_store.evaluation_runs import EvaluationInProgress, evaluations_of
 from ...profiles.durable_files import replace_file
 from ...tools.provider import ProviderError
 from ...tools.services import Services
@@ -73,6 +73,9 @@ async def run_scheduled(
     code = await evaluate_from_shell(
         open_services, decision.arguments, as_json=False, page=page, report_error=report_error
     )
+    if errors and isinstance(errors[0], EvaluationInProgress):
+        await _log(home, began, f"skipped: {_in_a_line(errors[0])}")
+        return 0
     ended = {0: "finished", 1: f"nothing was measured: {_CONTINUED}"}
     what = f"failed: {_in_a_line(errors[0])}" if errors else ended.get(code, f"not finished: {_CONTINUED}")
     await _log(home, dt.datetime.now().astimezone(), what)

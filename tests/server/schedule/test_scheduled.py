@@ -153,6 +153,20 @@ async def test_a_run_is_skipped_while_another_process_has_a_running_task(monkeyp
     assert log(home) == ["skipped: 1 task(s) are running in other processes", "begun", "finished"]
 
 
+async def test_a_run_is_skipped_while_another_process_runs_an_evaluation(monkeypatch: pytest.MonkeyPatch, home: Path):
+    answer = WrongModels()
+    async with vendors(answer) as peers, own_services() as services:
+        use_vendors(monkeypatch, peers)
+        other = await Owner.enter(home)
+        row = NewEvaluation("e1", OWN_SUITE, 1, None, EvaluationTerms(OWN_SUITE, 1, (LOCAL,)).as_json())
+        await claim_evaluation(services.ledger, other, row, 0.0)
+        exit_code = await run()
+        await other.leave()
+
+    assert (exit_code, answer.asked) == (0, [])
+    assert log(home)[-1].startswith("skipped: evaluation e1 is already running")
+
+
 async def test_an_evaluation_that_a_vendor_failed_is_continued_within_its_first_budget(
     monkeypatch: pytest.MonkeyPatch, home: Path
 ):
