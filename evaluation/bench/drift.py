@@ -29,14 +29,14 @@ class Scenario:
     before: int
     """Outcomes of each type."""
     after: int
-    ways: tuple[UsageParameters, UsageParameters]
+    usage: tuple[UsageParameters, UsageParameters]
     is_new_build: bool = True
     looks: int = 1
     """Number of looks: one after each further outcome of every type; the last one sees all."""
 
     @property
     def is_decline(self) -> bool:
-        return self.ways[1].solved < self.ways[0].solved
+        return self.usage[1].solved < self.usage[0].solved
 
 
 _PLAIN = UsageParameters(hard=0.0, handed_on=0.0, by_word=0.0)
@@ -92,11 +92,11 @@ def _shares(scenario: Scenario, models: int, seed: int) -> tuple[float, float]:
 
 def _history(scenario: Scenario, chance: random.Random) -> Iterator[Engagement]:
     """Engagements in order of time, cycling through the types."""
-    for place, count, way in zip((0, 1), (scenario.before, scenario.after), scenario.ways, strict=True):
+    for place, count, parameters in zip((0, 1), (scenario.before, scenario.after), scenario.usage, strict=True):
         for number in range(count * scenario.types):
             at = (place * scenario.before * scenario.types + number) * 60.0
             build = f"build {place}" if scenario.is_new_build else None
-            yield simulated(_TYPES[number % scenario.types], way, chance, at=at, build=build)
+            yield simulated(_TYPES[number % scenario.types], parameters, chance, at=at, build=build)
 
 
 def _seen(history: Sequence[Engagement], scenario: Scenario, look: int) -> Sequence[Engagement]:

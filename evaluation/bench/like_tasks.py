@@ -20,20 +20,20 @@ _OUTCOMES = 80
 @dataclass(frozen=True)
 class Case:
     name: str
-    ways: tuple[UsageParameters, UsageParameters]
+    usage: tuple[UsageParameters, UsageParameters]
 
     @property
     def is_alike(self) -> bool:
-        return self.ways[0].solved == self.ways[1].solved
+        return self.usage[0].solved == self.usage[1].solved
 
 
-_WAY = UsageParameters()
+_USAGE = UsageParameters()
 CASES = (
-    Case("the same work", (_WAY, _WAY)),
-    Case("one gets harder work", (_WAY, replace(_WAY, hard=0.8))),
-    Case("one gets what others failed at", (_WAY, replace(_WAY, handed_on=0.6))),
-    Case("one is judged by the user", (_WAY, replace(_WAY, by_word=0.7))),
-    Case("one solves 71%, the other 45%", (_WAY, replace(_WAY, solved=0.45))),
+    Case("the same work", (_USAGE, _USAGE)),
+    Case("one gets harder work", (_USAGE, replace(_USAGE, hard=0.8))),
+    Case("one gets what others failed at", (_USAGE, replace(_USAGE, handed_on=0.6))),
+    Case("one is judged by the user", (_USAGE, replace(_USAGE, by_word=0.7))),
+    Case("one solves 71%, the other 45%", (_USAGE, replace(_USAGE, solved=0.45))),
 )
 
 
@@ -59,7 +59,9 @@ def _shares(case: Case, pairs: int, seed: int) -> tuple[float, float]:
     told = plain = 0
     for number in range(pairs):
         chance = random.Random(f"{seed} {case.name} {number}")  # noqa: S311 - made-up outcomes are no secret
-        one, other = ([simulated("debugging", way, chance) for _ in range(_OUTCOMES)] for way in case.ways)
+        one, other = (
+            [simulated("debugging", parameters, chance) for _ in range(_OUTCOMES)] for parameters in case.usage
+        )
         rivals = at_like_tasks({"one": one, "other": other})
         counts = rivals.compare(rivals.by_model["one"], rivals.by_model["other"], "debugging")
         told += counts is not None and _differ(*counts)

@@ -1,8 +1,8 @@
 """Online learning from bandit feedback: tasks in sequence, one answer each, and only its outcome is revealed.
 
-The reward is solved tasks minus weighted spend, each attempt at its own cost; the mean cost of each model is what
-choices know. Compared are the product's choices, the same without exploration, a
-greedy choice by the nearest tasks, and each model alone, the best of which is known only in hindsight.
+The reward is solved tasks minus weighted spend. Each attempt is paid at its own cost, but choices know only the mean
+cost of each model. Compared are the product's choices, the same without exploration, a greedy choice by the nearest
+tasks, and each model alone, the best of which is known only in hindsight.
 """
 
 from collections.abc import Callable
@@ -59,12 +59,12 @@ def _greedy(table: OutcomeTable) -> _Chooser:
 
 
 def _exploring(table: OutcomeTable, seed: int) -> _Chooser:
-    believed = _greedy(table)
+    greedy = _greedy(table)
 
     def chances(task: int, before: Rows, asked: Block) -> Block:
         alike = table.vectors[before] @ table.vectors[task]
         known = asked[before[np.argsort(-alike)[:NEIGHBOURS]]].sum(axis=0)
-        found = believed(task, before, asked)
+        found = greedy(task, before, asked)
         occasions = [f"{seed} {task} {model}" for model in table.models]
         return np.array([*map(sample_success, found.tolist(), known.tolist(), occasions)])
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.abc
 import pytest
 from command_line import CommandResult, run_command
 from house import Script
@@ -19,7 +20,7 @@ from server_process import COMMAND
 
 from chargehand.evaluation.peers.ollama import OllamaModel
 from chargehand.evaluation.peers.reply import Stall
-from chargehand.evaluation.peers.vendors import QWEN, vendors
+from chargehand.evaluation.peers.vendors import QWEN, Vendors, vendors
 
 pytestmark = pytest.mark.anyio
 
@@ -276,18 +277,22 @@ async def test_when_stdout_is_unwritable_the_error_says_where_the_code_is_kept(
     assert "Exception ignored" not in error
 
 
+async def start_delegate(project: Path, peers: Vendors) -> anyio.abc.Process:
+    return await anyio.open_process(
+        [*COMMAND, "delegate", RENAME],
+        env=environment(project, **peers.environment),
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_disconnects_from_the_vendor_and_records_the_cancellation(project: Path, ending: signal.Signals):
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with vendors(script, installed=()) as peers:
         with anyio.fail_after(BOUND_S):
-            async with await anyio.open_process(
-                [*COMMAND, "delegate", RENAME],
-                env=environment(project, **peers.environment),
-                cwd=project,
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            ) as process:
+            async with await start_delegate(project, peers) as process:
                 await script.was_asked.wait()
                 process.send_signal(ending)
                 assert process.stderr is not None
@@ -309,13 +314,7 @@ async def test_repeated_ctrl_c_does_not_suppress_the_report_of_the_cost(project:
     script = Script({ECONOMY: [Stall(RIGHT, anyio.Event(), after=2)]})
     async with vendors(script, installed=()) as peers:
         with anyio.fail_after(BOUND_S):
-            async with await anyio.open_process(
-                [*COMMAND, "delegate", RENAME],
-                env=environment(project, **peers.environment),
-                cwd=project,
-                stdin=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            ) as process:
+            async with await start_delegate(project, peers) as process:
                 await script.was_asked.wait()
 
                 async def keep_interrupting() -> None:
